@@ -1,0 +1,36 @@
+/* Paths and files: joining, making private folders, writing whole files, and asking whom to trust. */
+#ifndef BASE_PATH_H
+#define BASE_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <ipcluster/error.h>
+
+#define PATH_BYTES 4096
+
+/* printf into `path`. Returns 0, or -1 with `error` set where it does not fit. */
+int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool path_exists(const char *path);
+/* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */
+int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *error);
+/* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error` set. */
+int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error);
+/* The same with mode 0700, which is also enforced on a folder that is there already, and refused where another owns it. */
+int path_make_private_dir(const char *path, struct ipcl_error *error);
+/* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with `error` set. */
+int path_write_file(const char *path, const char *data, size_t size, mode_t mode, struct ipcl_error *error);
+/* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL with `error` set. */
+char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
+/* Returns 0 where the file or folder, and each folder above it, is owned by root or this user and writable by nobody else (a
+ * sticky folder such as /tmp may be); -1 with `error` saying which is not and why. */
+int path_check_trust(const char *path, struct ipcl_error *error);
+/* The folder of the running program. Returns 0 or -1 with `error` set. */
+int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error);
+/* The top of the build tree where the program runs from one that was not installed, or NULL. Static. Looks for
+ * config.status above the running program. */
+const char *path_build_tree(void);
+
+#endif

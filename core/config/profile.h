@@ -1,0 +1,37 @@
+/* Profile folders: $IPYTHONDIR/profile_NAME with security/, log/ and pid/, where IPython keeps them (default ~/.ipython). */
+#ifndef CONFIG_PROFILE_H
+#define CONFIG_PROFILE_H
+
+#include <stdbool.h>
+
+#include <ipcluster/error.h>
+#include <ipcluster/option.h>
+
+#include "base/path.h"
+#include "config/settings.h"
+
+/* The settings that every program has: profile, profile-dir, ipython-dir, cluster-id, log-level, log-to-file, log-file, work-dir (class
+ * "BaseParallelApplication"; each program's own class is accepted for them too). */
+extern const struct ipcl_option_table profile_options;
+
+struct profile {
+    char dir[PATH_BYTES];      /* absolute */
+    char security[PATH_BYTES]; /* dir/security */
+    char log[PATH_BYTES];      /* dir/log */
+    char pid[PATH_BYTES];      /* dir/pid */
+};
+
+/* IPython's folder: `override` where not NULL or empty, else $IPYTHONDIR, else ~/.ipython. Returns 0 or -1 with `error` set. */
+int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl_error *error);
+/* Finds a profile by name (NULL: "default") or by folder. Returns 0, or -1 with `error` set, which lists the profiles there are. Creates nothing. */
+int profile_find(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
+                 struct ipcl_error *error);
+/* Makes the folders that are missing, security/ private to the owner. Returns 0 or -1 with `error` set. */
+int profile_create(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
+                   struct ipcl_error *error);
+/* What a program's main does: reads the profile settings from the command line that settings_parse() saw, finds the profile (or creates it, where
+ * `create`; "default" is always created), loads the files and the environment, and opens the log. Returns 0 or -1 with `error` set. */
+int profile_open(struct settings *settings, const char *program, bool create, struct profile *profile,
+                 struct ipcl_error *error);
+
+#endif

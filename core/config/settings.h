@@ -1,0 +1,83 @@
+/* Settings: option tables filled from defaults, profile files, the environment and the command line.
+ *
+ * Precedence, lowest first: the table's default, site files (/etc/ipcluster/NAME_config.json), the profile's NAME_config.json, the
+ * environment (IPCLUSTER_CLASS_TRAIT, upper case), the command line. Files are JSON: {"Class": {"trait": value}}, as traitlets reads. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <ipcluster/option.h>
+#include <ipcluster/error.h>
+
+struct settings;
+
+/* A command-line word without a value that sets one setting: {"nodb", "IPController", "db_class", "nodb", "help"}. */
+struct settings_flag {
+    const char *flag;
+    const char *class_name;
+    const char *name;
+    const char *value;
+    const char *help;
+};
+
+/* What a program says of itself in --help. */
+struct settings_program {
+    const char *name;        /* "ipcontroller"; also names its files: ipcontroller_config.json */
+    const char *usage;       /* "ipcontroller [options]" */
+    const char *description; /* a paragraph */
+    const char *examples;    /* lines */
+    const struct settings_flag *flags;
+    size_t flag_count;
+};
+
+struct settings *settings_create(const struct settings_program *program, struct ipcl_error *error);
+void settings_destroy(struct settings *settings);
+
+/* Adds a table (static, not copied). Tables may be added until the files are loaded; of two tables of one class both count. Returns 0 or -1
+ * with `error` set where a trait or alias is there twice. */
+int settings_add(struct settings *settings, const struct ipcl_option_table *table, struct ipcl_error *error);
+
+/* Takes what the command line says: --alias=value, --alias value, -n 4, --flag, --Class.trait=value. Positional words are
+ * left in `words` (pointers into argv, room for argc). Values of classes that no table has yet are kept until settings_finish().
+ * Returns the number of words, or -1 with `error` set: the unknown option and the nearest known one. `--help`, `--help-all` and `--version` are
+ * noted: see settings_wants(). */
+int settings_parse(struct settings *settings, int argc, char **argv, char **words, struct ipcl_error *error);
+enum settings_wish { SETTINGS_RUN, SETTINGS_HELP, SETTINGS_HELP_ALL, SETTINGS_VERSION };
+enum settings_wish settings_wants(const struct settings *settings);
+/* Writes --help (aliases and flags) or --help-all (every trait with its type, default and help). */
+void settings_help(const struct settings *settings, bool all, FILE *stream);
+
+/* Loads a file at its place in the precedence: it never overrides what a later source has set. A file that is not there is no error. Returns 0, or -1
+ * with `error` set: file, key, what was expected, and the nearest known key. Keys of classes in `also_known` (a NULL-terminated list of
+ * class names that other programs own; may be NULL) are passed over. */
+int settings_load_file(struct settings *settings, const char *path, const char *const *also_known,
+                       struct ipcl_error *error);
+/* Loads the site files, then the profile's file, then the environment. Returns 0 or -1 with `error` set. */
+int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
+                  struct ipcl_error *error);
+/* Checks that nothing on the command line was left without a table. Returns 0 or -1 with `error` set. */
+int settings_finish(struct settings *settings, struct ipcl_error *error);
+
+/* Values. Asking for one that no table has is a programming error: it aborts. Strings live as long as the settings. */
+const char *settings_string(const struct settings *settings, const char *class_name, const char *name);
+int64_t settings_int(const struct settings *settings, const char *class_name, const char *name);
+double settings_real(const struct settings *settings, const char *class_name, const char *name);
+bool settings_bool(const struct settings *settings, const char *class_name, const char *name);
+const char *const *settings_list(const struct settings *settings, const char *class_name, const char *name,
+                                 size_t *count);
+/* True where a setting was given anywhere but in its table. */
+bool settings_given(const struct settings *settings, const char *class_name, const char *name);
+bool settings_known(const struct settings *settings, const char *class_name, const char *name);
+/* Sets a value as the command line would. Returns 0 or -1 with `error` set. */
+int settings_set(struct settings *settings, const char *class_name, const char *name, const char *value,
+                 struct ipcl_error *error);
+
+/* Writes a profile file for these tables: every setting with its default in a commented-out form is not JSON, so the file holds what was given and a
+ * "//" member that says where to read of the others. Returns malloc'ed JSON text, or NULL with `error` set. */
+char *settings_to_json(const struct settings *settings, struct ipcl_error *error);
+
+#endif

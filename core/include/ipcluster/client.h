@@ -1,0 +1,162 @@
+/* libipcluster: a client of a running cluster.
+ *
+ * One I/O thread per client owns the sockets. All functions may be called from any thread unless they say otherwise;
+ * results resolve futures without anybody polling. Objects are reference counted where the comments say so. */
+#ifndef IPCLUSTER_CLIENT_H
+#define IPCLUSTER_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ipcluster/error.h>
+#include <ipcluster/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ipcl_client;
+struct ipcl_future;
+
+/* Where to connect. Zero-initialise and set what is known; strings are copied. */
+struct ipcl_connect {
+    const char *connection_file; /* a path; overrides the three below */
+    const char *profile;         /* a profile's name; NULL for "default" */
+    const char *profile_dir;     /* a profile's folder; overrides `profile` */
+    const char *cluster_id;      /* NULL or "" for none */
+    int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000 */
+};
+
+/* Connects. Returns a client that the caller closes, or NULL with `error` set: it says which file was looked for, or which address
+ * did not answer. Blocks up to the time-out; `interrupted`, where not NULL, is called every 100 ms from the calling
+ * thread, and ends the wait with an error when it returns true. */
+struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
+                                        bool (*interrupted)(void *context), void *context,
+                                        struct ipcl_error *error);
+/* Ends the connection; futures that have not resolved resolve with an error. Takes NULL. Not from a callback. */
+void ipcl_client_close(struct ipcl_client *client);
+
+/* An engine, as the hub announced it. */
+struct ipcl_engine {
+    int id;
+    char uuid[64];
+};
+/* Copies up to `capacity` engines, ordered by id, and returns how many there are. */
+size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity);
+/* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit). `interrupted` as above.
+ * Returns 0, or -1 with `error` set. */
+int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,
+                                 bool (*interrupted)(void *context), void *context, struct ipcl_error *error);
+
+/* Something that arrived outside of replies. Valid during the callback only. */
+struct ipcl_event {
+    enum {
+        IPCL_EVENT_OUTPUT,           /* an iopub message of a request of ours: `msg_type` tells which */
+        IPCL_EVENT_ENGINE_ADDED,     /* engine_id, engine_uuid */
+        IPCL_EVENT_ENGINE_REMOVED,   /* engine_id, engine_uuid */
+        IPCL_EVENT_SHUTDOWN,         /* the controller said that it goes */
+        IPCL_EVENT_REFUSED           /* a message that did not verify was dropped; `content` says why */
+    } kind;
+    const char *msg_type;   /* "stream", "display_data", "execute_result", "error", ... */
+    const char *parent_id;  /* the msg_id of the request that it belongs to */
+    const char *content;    /* JSON text */
+    const char *metadata;   /* JSON text */
+    const struct ipcl_buffer *buffers;
+    size_t buffer_count;
+    int engine_id;          /* -1 where unknown */
+    const char *engine_uuid;
+};
+/* Sets the function that hears of events, in the I/O thread: it must return soon and must not wait for a future. One a client;
+ * NULL for none. */
+void ipcl_client_on_event(struct ipcl_client *client,
+                          void (*event)(void *context, const struct ipcl_event *event), void *context);
+
+/* Where a request goes. */
+enum ipcl_channel {
+    IPCL_CHANNEL_DIRECT,  /* one engine, `engine_id` */
+    IPCL_CHANNEL_TASK,    /* the load balancer chooses */
+    IPCL_CHANNEL_CONTROL, /* one engine, ahead of its queue */
+    IPCL_CHANNEL_HUB      /* the hub */
+};
+
+/* A request. Borrowed during ipcl_submit(), except that the buffers are taken over: each is released once sent, also when the
+ * submission fails. Payload bytes are not copied. */
+struct ipcl_submission {
+    enum ipcl_channel channel;
+    int engine_id;        /* IPCL_CHANNEL_DIRECT and _CONTROL */
+    const char *msg_type; /* "apply_request", "execute_request", "abort_request", ... */
+    const char *content;  /* JSON text of a mapping; NULL means {} */
+    const char *metadata; /* JSON text of a mapping; NULL means {}: retries, after, follow, targets, timeout, ... */
+    const struct ipcl_buffer *buffers;
+    size_t buffer_count;
+};
+/* Sends a request. Returns a future that the caller releases; NULL with `error` set where there is no such engine, or the text is
+ * not a JSON mapping, or the client is closed. */
+struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *submission,
+                                struct ipcl_error *error);
+
+/* What a future resolved to. Valid as long as the future is held. */
+struct ipcl_result {
+    enum { IPCL_OK, IPCL_FAILED, IPCL_ABORTED } status;
+    const char *msg_type;
+    const char *header;   /* JSON text of the reply's header, metadata and content; for IPCL_FAILED, content */
+    const char *metadata; /* has ename, evalue, traceback and engine_info, as Jupyter messages spell them */
+    const char *content;
+    const struct ipcl_buffer *buffers; /* the reply's frames */
+    size_t buffer_count;
+    int engine_id;           /* -1 where unknown */
+    const char *engine_uuid; /* "" where unknown */
+    double submitted;        /* seconds since the epoch, this machine's clock; likewise received */
+    double received;
+    struct ipcl_error error; /* for IPCL_FAILED and IPCL_ABORTED: one sentence that names the engine */
+};
+
+const char *ipcl_future_id(const struct ipcl_future *future); /* the msg_id; valid as long as the future is held */
+bool ipcl_future_ready(const struct ipcl_future *future);
+/* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 when it has resolved, 1 when time ran out,
+ * 2 when `interrupted`, called every 100 ms from the calling thread, returned true. */
+int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context),
+                     void *context);
+/* The result, or NULL while the future has not resolved. */
+const struct ipcl_result *ipcl_future_result(const struct ipcl_future *future);
+/* Calls `done` once when the future resolves: in the I/O thread, or at once in the calling thread where it has. It must return
+ * soon. The future is held until then. */
+void ipcl_future_on_done(struct ipcl_future *future, void (*done)(void *context, struct ipcl_future *future),
+                         void *context);
+struct ipcl_future *ipcl_future_hold(struct ipcl_future *future);
+void ipcl_future_release(struct ipcl_future *future); /* takes NULL */
+
+/* Views: what a C program mostly wants. A view is a set of engines, or the load balancer. */
+struct ipcl_view;
+/* A view on `count` engines, or on all that are registered now where `ids` is NULL. NULL with `error` set where one is not there. */
+struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count,
+                                   struct ipcl_error *error);
+struct ipcl_view *ipcl_view_balanced(struct ipcl_client *client, struct ipcl_error *error);
+void ipcl_view_destroy(struct ipcl_view *view); /* takes NULL; before its client is closed */
+size_t ipcl_view_count(const struct ipcl_view *view); /* engines of a direct view; 1 for a balanced one */
+
+/* Each starts one request per engine of the view (one in all for a balanced view) and fills `futures`, which has room for
+ * ipcl_view_count() pointers; the caller releases them. Return 0, or -1 with `error` set and no future left behind. */
+/* Runs source code in the engines' namespace. */
+int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_future **futures,
+                      struct ipcl_error *error);
+/* Calls the Python function `name` ("module.function") with the positional arguments of the JSON array `arguments`. */
+int ipcl_view_call(struct ipcl_view *view, const char *name, const char *arguments,
+                   struct ipcl_future **futures, struct ipcl_error *error);
+/* Binds `name` in the engines' namespace: to the value of a JSON text, or to a bytes object of `size` bytes, which are taken over. */
+int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json,
+                   struct ipcl_future **futures, struct ipcl_error *error);
+int ipcl_view_push_bytes(struct ipcl_view *view, const char *name, struct ipcl_buffer bytes,
+                         struct ipcl_future **futures, struct ipcl_error *error);
+/* Fetches the value of an expression, which must be one that JSON can hold. */
+int ipcl_view_pull(struct ipcl_view *view, const char *expression, struct ipcl_future **futures,
+                   struct ipcl_error *error);
+/* The value of a resolved ipcl_view_call() or ipcl_view_pull() as JSON text, which the caller frees with free(). NULL with `error` set:
+ * the remote error, or that the value is not one that JSON can hold. */
+char *ipcl_future_value(struct ipcl_future *future, struct ipcl_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,77 @@
+/* Kernel plugins (kind "kernel"): what runs user code inside an engine. The kernel has the process's main thread;
+ * the engine's I/O thread owns every socket, and hands the kernel one request at a time. */
+#ifndef IPCLUSTER_KERNEL_H
+#define IPCLUSTER_KERNEL_H
+
+#include <jansson.h>
+
+#include <ipcluster/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One request: the parts of a message that a kernel needs. Borrowed for the duration of the call, except for buffers
+ * that it retains. */
+struct ipcl_request {
+    const char *msg_id;
+    const char *msg_type;
+    json_t *content;                   /* unpacked; NULL for apply_request, whose content is empty */
+    const struct ipcl_buffer *buffers; /* read-only memory of the message's frames */
+    size_t buffer_count;
+    void *handle; /* the host's, for services.retain */
+};
+
+/* What a kernel answers. The host packs, signs and sends it. */
+struct ipcl_reply {
+    json_t *content;  /* a new reference, with "status": "ok", "error" or "aborted"; NULL means {"status": "ok"} */
+    json_t *metadata; /* a new reference with members to add to the reply's metadata; may be NULL */
+    struct ipcl_buffer *buffers; /* malloc'ed by the kernel, freed by the host; each is released once sent */
+    size_t buffer_count;
+};
+
+struct ipcl_kernel_services {
+    struct ipcl_services base;
+    /* Keeps a request's buffers alive after the call has returned: release(owner) of the returned struct ends it.
+     * `index` is the buffer's. Kernel's thread; release from any. */
+    struct ipcl_buffer (*retain)(void *host, const struct ipcl_request *request, size_t index);
+    /* Publishes on iopub as a child of the request that runs: "display_data", "execute_result", "execute_input", "error",
+     * "data_pub", "clear_output". Takes over `content`, `metadata` (may be NULL) and the buffers' contents (not the array).
+     * One thread at a time: a kernel with threads serialises its calls. What was printed before is published before. */
+    void (*publish)(void *host, const char *msg_type, json_t *content, json_t *metadata,
+                    const struct ipcl_buffer *buffers, size_t buffer_count);
+    /* This engine's uuid; valid until destroy. */
+    const char *engine_uuid;
+    /* This engine's id, -1 until it has registered. Any thread. */
+    int64_t (*engine_id)(void *host);
+};
+
+/* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. */
+struct ipcl_kernel_operations {
+    /* Makes the interpreter. Main thread. NULL with `error` set on failure. Standard output and error are written to file
+     * descriptors 1 and 2, which the host reads: a kernel captures nothing itself. */
+    void *(*create)(const struct ipcl_kernel_services *services, struct ipcl_error *error);
+    /* Main thread, each: fill `reply`; they do not fail but answer with an error. After each the kernel has flushed
+     * its output to the file descriptors. */
+    void (*execute)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
+    void (*apply)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
+    void (*complete)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
+    /* Empties the user's namespace. Main thread. Returns 0 or -1 with `error` set. */
+    int (*clear)(void *self, struct ipcl_error *error);
+    /* Runs a statement outside of any request: in the user's namespace. Main thread. Returns 0, or -1 with the exception's
+     * last line in `error`. */
+    int (*run)(void *self, const char *code, struct ipcl_error *error);
+    /* Evaluates an expression to an integer there. Main thread. Returns 0 or -1 with `error` set. */
+    int (*integer)(void *self, const char *expression, int64_t *value, struct ipcl_error *error);
+    /* Binds a name in the user's namespace to an integer. Main thread. Returns 0 or -1 with `error` set. */
+    int (*bind_integer)(void *self, const char *name, int64_t value, struct ipcl_error *error);
+    /* Interrupts what runs now, as Ctrl-C would; does nothing when nothing runs. Any thread, at any time. */
+    void (*interrupt)(void *self);
+    /* Main thread. Takes NULL. */
+    void (*destroy)(void *self);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,6 @@
+noinst_LTLIBRARIES += core/plugin/libplugin.la
+core_plugin_libplugin_la_SOURCES = \
+	core/plugin/registry.c core/plugin/registry.h \
+	core/plugin/services.c core/plugin/services.h
+core_plugin_libplugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DPLUGIN_DIR='"$(pkglibdir)"'
+core_plugin_libplugin_la_LIBADD = core/config/libconfig.la $(LTDL_LIBS)

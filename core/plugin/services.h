@@ -1,0 +1,17 @@
+/* The services that every kind of plugin is handed: its log and its settings. */
+#ifndef PLUGIN_SERVICES_H
+#define PLUGIN_SERVICES_H
+
+#include <ipcluster/plugin.h>
+
+#include "config/settings.h"
+
+/* What `host` points to in plain services; kinds with more services keep one as the first member of their own. */
+struct services_host {
+    const char *plugin_name; /* for log lines */
+    const struct settings *settings;
+};
+/* Fills `services`; `host` outlives it and begins with a struct services_host. */
+void services_init(struct ipcl_services *services, struct services_host *host);
+
+#endif

@@ -1,0 +1,57 @@
+/* Connection files: where a controller listens and the key that opens it, in ipyparallel's format
+ * (ipcontroller-client.json and ipcontroller-engine.json in a profile's security/ folder). */
+#ifndef WIRE_CONNECTION_H
+#define WIRE_CONNECTION_H
+
+#include <stdbool.h>
+
+#include <ipcluster/error.h>
+
+#include "base/path.h"
+
+enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE };
+
+#define CONNECTION_TEXT_BYTES 256
+#define CURVE_KEY_BYTES       41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
+#define CONNECTION_LEAVES_MAX 64 /* broadcast ports that an engine's file may list */
+
+/* Ports are 0 where the role has none. */
+struct connection {
+    char interface[CONNECTION_TEXT_BYTES]; /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */
+    char location[CONNECTION_TEXT_BYTES];  /* the controller's host, for who connects from elsewhere */
+    char ssh[CONNECTION_TEXT_BYTES];       /* [user@]host[:port] to tunnel through; "" for none */
+    char key[CONNECTION_TEXT_BYTES];       /* HMAC key; "" for unsigned messages */
+    char signature_scheme[32];
+    char pack[64];
+    char unpack[64];
+    char task_scheme[32];                  /* client */
+    char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
+    int registration;
+    int control;
+    int mux;
+    int task;
+    int iopub;
+    int notification;               /* client */
+    int hb_ping;                    /* engine */
+    int hb_pong;                    /* engine */
+    int broadcast[CONNECTION_LEAVES_MAX]; /* a client has one, an engine connects to [id % broadcast_count] */
+    int broadcast_count;
+};
+
+/* Writes a file readable by the owner only, whole or not at all. Returns 0 or -1 with `error` set. */
+int connection_write(const char *path, enum connection_role role, const struct connection *connection,
+                     struct ipcl_error *error);
+/* Reads one. Returns 0, or -1 with `error` set: it is missing, unreadable, readable by others, not JSON, or which key is missing or
+ * of the wrong type. */
+int connection_read(const char *path, enum connection_role role, struct connection *connection,
+                    struct ipcl_error *error);
+/* The path of a profile's file: DIR/security/ipcontroller[-CLUSTER_ID]-{client,engine}.json. Returns 0 or -1 with `error` set. */
+int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
+                    char path[PATH_BYTES], struct ipcl_error *error);
+/* The address of one port, as this machine reaches it: an interface of all addresses becomes the controller's location, or loopback where
+ * that is this machine. `port` is one of the struct's. Returns 0 or -1 with `error` set: a controller that listens on the
+ * loopback of another machine is refused here, with what to do. */
+int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
+                   struct ipcl_error *error);
+
+#endif

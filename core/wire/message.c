@@ -1,0 +1,224 @@
+/* Multipart messages held by reference. */
+#include "wire/message.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void message_init(struct message *message)
+{
+    message->count = message->delimiter = 0;
+    message->capacity = MESSAGE_FRAMES_INLINE;
+    message->frames = message->inline_frames;
+}
+
+void message_clear(struct message *message)
+{
+    for (size_t i = 0; i < message->count; i++)
+        zmq_msg_close(&message->frames[i]);
+    message->count = message->delimiter = 0;
+}
+
+void message_close(struct message *message)
+{
+    message_clear(message);
+    if (message->frames != message->inline_frames)
+        free(message->frames);
+    message_init(message);
+}
+
+/* A zmq_msg_t may not be moved by realloc: the new array takes the frames one by one. */
+static int reserve(struct message *message, size_t count)
+{
+    if (count <= message->capacity)
+        return 0;
+    size_t capacity = message->capacity * 2 > count ? message->capacity * 2 : count;
+    zmq_msg_t *frames = malloc(capacity * sizeof(*frames));
+    if (!frames) {
+        errno = ENOMEM;
+        return -1;
+    }
+    for (size_t i = 0; i < message->count; i++) {
+        zmq_msg_init(&frames[i]);
+        zmq_msg_move(&frames[i], &message->frames[i]);
+        zmq_msg_close(&message->frames[i]);
+    }
+    if (message->frames != message->inline_frames)
+        free(message->frames);
+    message->frames = frames;
+    message->capacity = capacity;
+    return 0;
+}
+
+static void drop_rest(void *socket)
+{
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, socket, 0) >= 0 && zmq_msg_more(&frame))
+        ;
+    zmq_msg_close(&frame);
+}
+
+int message_recv(struct message *message, void *socket, int flags)
+{
+    message_clear(message);
+    bool found = false;
+    for (;;) {
+        int no_room = message->count == MESSAGE_FRAMES_MAX ? EMSGSIZE
+                      : reserve(message, message->count + 1) ? ENOMEM
+                                                             : 0;
+        if (no_room) {
+            drop_rest(socket);
+            message_clear(message);
+            errno = no_room;
+            return -1;
+        }
+        zmq_msg_t *frame = &message->frames[message->count];
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, socket, message->count ? 0 : flags) < 0) {
+            int saved = errno;
+            zmq_msg_close(frame);
+            message_clear(message);
+            errno = saved;
+            return -1;
+        }
+        if (!found && zmq_msg_size(frame) == strlen(MESSAGE_DELIMITER) &&
+            !memcmp(zmq_msg_data(frame), MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER))) {
+            message->delimiter = message->count;
+            found = true;
+        }
+        message->count++;
+        if (!zmq_msg_more(frame))
+            break;
+    }
+    if (!found)
+        message->delimiter = message->count;
+    return 0;
+}
+
+int message_send(struct message *message, void *socket)
+{
+    for (size_t i = 0; i < message->count; i++) {
+        int more = i + 1 < message->count ? ZMQ_SNDMORE : 0;
+        /* Only the first frame can be refused; zmq takes or drops the rest with it. */
+        if (zmq_msg_send(&message->frames[i], socket, more | ZMQ_DONTWAIT) < 0 && i == 0)
+            return -1;
+    }
+    message_clear(message);
+    return 0;
+}
+
+int message_send_to(struct message *message, void *socket, const void *identity, size_t size)
+{
+    if (zmq_send(socket, identity, size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return -1;
+    return message_send(message, socket);
+}
+
+int message_copy(struct message *to, struct message *from)
+{
+    message_clear(to);
+    if (reserve(to, from->count))
+        return -1;
+    for (size_t i = 0; i < from->count; i++) {
+        zmq_msg_init(&to->frames[i]);
+        zmq_msg_copy(&to->frames[i], &from->frames[i]);
+    }
+    to->count = from->count;
+    to->delimiter = from->delimiter;
+    return 0;
+}
+
+int message_move(struct message *to, struct message *from)
+{
+    message_clear(to);
+    if (reserve(to, from->count))
+        return -1;
+    for (size_t i = 0; i < from->count; i++) {
+        zmq_msg_init(&to->frames[i]);
+        zmq_msg_move(&to->frames[i], &from->frames[i]);
+    }
+    to->count = from->count;
+    to->delimiter = from->delimiter;
+    message_clear(from);
+    return 0;
+}
+
+zmq_msg_t *message_part(struct message *message, enum message_part part)
+{
+    size_t index = message->delimiter + 1 + part;
+    return index < message->count ? &message->frames[index] : NULL;
+}
+
+size_t message_buffer_count(const struct message *message)
+{
+    size_t first = message->delimiter + 1 + MESSAGE_PARTS;
+    return message->count > first ? message->count - first : 0;
+}
+
+zmq_msg_t *message_buffer(struct message *message, size_t index)
+{
+    return message_part(message, MESSAGE_PARTS + index);
+}
+
+int message_append(struct message *message, const void *data, size_t size)
+{
+    if (reserve(message, message->count + 1))
+        return -1;
+    zmq_msg_t *frame = &message->frames[message->count];
+    if (zmq_msg_init_size(frame, size))
+        return -1;
+    if (size)
+        memcpy(zmq_msg_data(frame), data, size);
+    if (message->delimiter == message->count)
+        message->delimiter++;
+    message->count++;
+    return 0;
+}
+
+int message_append_owned(struct message *message, void *data, size_t size,
+                         void (*release)(void *data, void *hint), void *hint)
+{
+    if (reserve(message, message->count + 1) ||
+        zmq_msg_init_data(&message->frames[message->count], data, size, release, hint)) {
+        release(data, hint);
+        errno = ENOMEM;
+        return -1;
+    }
+    if (message->delimiter == message->count)
+        message->delimiter++;
+    message->count++;
+    return 0;
+}
+
+int message_append_frame(struct message *message, zmq_msg_t *frame)
+{
+    if (reserve(message, message->count + 1))
+        return -1;
+    zmq_msg_init(&message->frames[message->count]);
+    zmq_msg_move(&message->frames[message->count], frame);
+    if (message->delimiter == message->count)
+        message->delimiter++;
+    message->count++;
+    return 0;
+}
+
+int message_append_delimiter(struct message *message)
+{
+    size_t index = message->count;
+    if (message_append(message, MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER)))
+        return -1;
+    message->delimiter = index;
+    return 0;
+}
+
+void message_swap_identities(struct message *message)
+{
+    zmq_msg_t held;
+    zmq_msg_init(&held);
+    zmq_msg_move(&held, &message->frames[0]);
+    zmq_msg_move(&message->frames[0], &message->frames[1]);
+    zmq_msg_move(&message->frames[1], &held);
+    zmq_msg_close(&held);
+}

@@ -1,0 +1,70 @@
+/* A multipart message: identities, the delimiter, a signature, four packed parts, and buffers.
+ *
+ *     [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
+ *
+ * (the Jupyter messaging document, "The Wire Protocol"). Frames are held, moved and copied by reference; no payload
+ * byte is copied here. A struct message belongs to one thread at a time and must not be copied by assignment. */
+#ifndef WIRE_MESSAGE_H
+#define WIRE_MESSAGE_H
+
+#include <stddef.h>
+#include <zmq.h>
+
+#define MESSAGE_DELIMITER     "<IDS|MSG>"
+#define MESSAGE_FRAMES_INLINE 16
+#define MESSAGE_FRAMES_MAX    65536 /* a message of more frames is received to its end and refused */
+
+/* The frames behind the delimiter, in their order. */
+enum message_part {
+    MESSAGE_SIGNATURE,
+    MESSAGE_HEADER,
+    MESSAGE_PARENT,
+    MESSAGE_METADATA,
+    MESSAGE_CONTENT,
+    MESSAGE_PARTS /* the number of parts; the first buffer stands here */
+};
+
+struct message {
+    size_t count;     /* frames in use */
+    size_t capacity;
+    size_t delimiter; /* the delimiter's index; `count` where there is none */
+    zmq_msg_t *frames;
+    zmq_msg_t inline_frames[MESSAGE_FRAMES_INLINE];
+};
+
+void message_init(struct message *message);
+/* Releases all frames; the message is empty and can be used again. */
+void message_clear(struct message *message);
+/* Releases everything; message_init() before any further use. */
+void message_close(struct message *message);
+
+/* Receives a whole message in place of what `message` held, and finds its delimiter. `flags` as for zmq_msg_recv, and applies to the
+ * first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too many frames: all were received and dropped), ENOMEM, ETERM. */
+int message_recv(struct message *message, void *socket, int flags);
+/* Sends the frames from `first` on, and leaves the message empty. Returns 0, or -1 with errno, the message unchanged: EHOSTUNREACH where a
+ * mandatory ROUTER has no such peer, EAGAIN. */
+int message_send(struct message *message, void *socket);
+/* The same, with one identity before all frames. */
+int message_send_to(struct message *message, void *socket, const void *identity, size_t size);
+/* Empties `to` and makes it hold the same frames, by reference. Returns 0 or -1 (ENOMEM). */
+int message_copy(struct message *to, struct message *from);
+/* Empties `to` and moves all frames there. Returns 0 or -1 (ENOMEM), with `from` unchanged. */
+int message_move(struct message *to, struct message *from);
+
+/* A part, or NULL where the message has no delimiter or is too short. */
+zmq_msg_t *message_part(struct message *message, enum message_part part);
+size_t message_buffer_count(const struct message *message);
+zmq_msg_t *message_buffer(struct message *message, size_t index);
+
+/* Append a frame: a copy of bytes; bytes that are released by `release(data, hint)`, from any thread, when zmq is done with them; or
+ * another frame, which is left empty. Return 0 or -1 (ENOMEM); the second releases the bytes when it fails. */
+int message_append(struct message *message, const void *data, size_t size);
+int message_append_owned(struct message *message, void *data, size_t size,
+                         void (*release)(void *data, void *hint), void *hint);
+int message_append_frame(struct message *message, zmq_msg_t *frame);
+/* Appends the delimiter and notes where it stands. */
+int message_append_delimiter(struct message *message);
+/* Exchanges the first two frames: the way back through a ROUTER pair. The message has two. */
+void message_swap_identities(struct message *message);
+
+#endif

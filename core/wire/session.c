@@ -1,0 +1,340 @@
+/* Sessions: building, signing and verifying messages. */
+#include "wire/session.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "wire/replay.h"
+
+#define DIGEST_BYTES_MAX 64
+#define SIGNED_PARTS     4
+#define PROTOCOL_VERSION "5.3" /* the Jupyter messaging document */
+
+/* A header of one message type, packed once: identifier and date have fixed lengths, so a new header is a copy with these two
+ * written over, whatever the serializer. */
+struct header_template {
+    struct header_template *next;
+    char *msg_type;
+    char *packed;
+    size_t size;
+    size_t id_offset;
+    size_t date_offset;
+};
+
+struct session {
+    char id[SESSION_ID_LENGTH + 1];
+    const struct ipcl_serial_operations *serial;
+    EVP_MAC_CTX *mac; /* NULL: messages are not signed */
+    size_t digest_bytes;
+    struct replay *replay;
+    struct header_template *templates;
+    char *empty; /* {} as the serializer packs it */
+    size_t empty_size;
+    unsigned long long next_id;
+    unsigned long long refused[SESSION_VERDICTS];
+};
+
+static EVP_MAC_CTX *create_mac(const char *key, size_t key_size, const char *scheme,
+                               struct ipcl_error *error)
+{
+    if (strncmp(scheme, "hmac-", 5)) {
+        ipcl_error_set(error, "signature scheme '%s' is not known: use hmac-sha256", scheme);
+        return NULL;
+    }
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)scheme + 5, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    EVP_MAC_free(hmac);
+    if (!mac || !EVP_MAC_init(mac, (const unsigned char *)key, key_size, params)) {
+        EVP_MAC_CTX_free(mac);
+        ipcl_error_set(error, "signature scheme '%s' is not one that OpenSSL offers: use hmac-sha256", scheme);
+        return NULL;
+    }
+    return mac;
+}
+
+struct session *session_create(const char *key, size_t key_size, const char *scheme,
+                               const struct ipcl_serial_operations *serial, const char *id,
+                               struct ipcl_error *error)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session)
+        goto no_memory;
+    session->serial = serial;
+    if (id)
+        snprintf(session->id, sizeof(session->id), "%s", id);
+    else
+        random_uuid(session->id);
+    if (key_size) {
+        session->mac = create_mac(key, key_size, scheme, error);
+        if (!session->mac)
+            goto failed;
+        session->digest_bytes = EVP_MAC_CTX_get_mac_size(session->mac);
+        session->replay = replay_create(SESSION_HISTORY);
+        if (!session->replay)
+            goto no_memory;
+    }
+    json_t *empty = json_object();
+    session->empty = empty ? serial->pack(empty, &session->empty_size, error) : NULL;
+    json_decref(empty);
+    if (session->empty)
+        return session;
+no_memory:
+    ipcl_error_set(error, "out of memory");
+failed:
+    session_destroy(session);
+    return NULL;
+}
+
+void session_destroy(struct session *session)
+{
+    if (!session)
+        return;
+    while (session->templates) {
+        struct header_template *template = session->templates;
+        session->templates = template->next;
+        free(template->msg_type);
+        free(template->packed);
+        free(template);
+    }
+    EVP_MAC_CTX_free(session->mac);
+    replay_destroy(session->replay);
+    free(session->empty);
+    free(session);
+}
+
+const char *session_id(const struct session *session)
+{
+    return session->id;
+}
+
+const struct ipcl_serial_operations *session_serial(const struct session *session)
+{
+    return session->serial;
+}
+
+/* Signs the four parts behind `signature`. Returns 0, or -1 where OpenSSL fails. */
+static int sign(struct session *session, zmq_msg_t *parts, unsigned char digest[DIGEST_BYTES_MAX])
+{
+    /* A NULL key starts anew with the key that the context has. */
+    if (!EVP_MAC_init(session->mac, NULL, 0, NULL))
+        return -1;
+    for (size_t i = 0; i < SIGNED_PARTS; i++)
+        if (!EVP_MAC_update(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
+            return -1;
+    size_t size;
+    return EVP_MAC_final(session->mac, digest, &size, DIGEST_BYTES_MAX) ? 0 : -1;
+}
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    return -1;
+}
+
+static int from_hex(const char *text, unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return -1;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    return 0;
+}
+
+static void to_hex(const unsigned char *bytes, size_t count, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+}
+
+static enum session_verdict verify_signature(struct session *session, struct message *message)
+{
+    zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
+    unsigned char claimed[DIGEST_BYTES_MAX], digest[DIGEST_BYTES_MAX];
+    if (!zmq_msg_size(signature))
+        return SESSION_UNSIGNED;
+    if (zmq_msg_size(signature) != 2 * session->digest_bytes ||
+        from_hex(zmq_msg_data(signature), claimed, session->digest_bytes) ||
+        sign(session, message_part(message, MESSAGE_HEADER), digest) ||
+        CRYPTO_memcmp(claimed, digest, session->digest_bytes))
+        return SESSION_FORGED;
+    if (replay_seen(session->replay, digest) || replay_add(session->replay, digest))
+        return SESSION_REPEATED;
+    return SESSION_ACCEPTED;
+}
+
+static enum session_verdict verify(struct session *session, struct message *message)
+{
+    if (!message_part(message, MESSAGE_CONTENT))
+        return SESSION_TRUNCATED;
+    if (session->mac) {
+        enum session_verdict verdict = verify_signature(session, message);
+        if (verdict != SESSION_ACCEPTED)
+            return verdict;
+    }
+    struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
+    if (session_find(session, message_part(message, MESSAGE_HEADER), members, 2) ||
+        members[0].state != IPCL_MEMBER_TEXT || members[1].state != IPCL_MEMBER_TEXT)
+        return SESSION_MALFORMED;
+    return SESSION_ACCEPTED;
+}
+
+enum session_verdict session_verify(struct session *session, struct message *message)
+{
+    enum session_verdict verdict = verify(session, message);
+    session->refused[verdict]++;
+    return verdict;
+}
+
+const char *session_verdict_text(enum session_verdict verdict)
+{
+    static const char *const texts[SESSION_VERDICTS] = {
+        "accepted", "truncated message", "unsigned message", "forged signature",
+        "repeated message", "malformed header",
+    };
+    return texts[verdict];
+}
+
+unsigned long long session_refused(const struct session *session, enum session_verdict verdict)
+{
+    return session->refused[verdict];
+}
+
+int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members, size_t count)
+{
+    if (!part)
+        return -1;
+    return session->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, count);
+}
+
+json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error)
+{
+    if (!part) {
+        ipcl_error_set(error, "the message is truncated");
+        return NULL;
+    }
+    return session->serial->unpack(zmq_msg_data(part), zmq_msg_size(part), error);
+}
+
+static void write_message_id(const struct session *session, unsigned long long number, char *text)
+{
+    snprintf(text, MESSAGE_ID_LENGTH + 1, "%s_%012llx", session->id, number & 0xffffffffffffULL);
+}
+
+static size_t offset_of(const char *bytes, size_t size, const char *text, size_t length)
+{
+    const char *at = memmem(bytes, size, text, length);
+    return at ? (size_t)(at - bytes) : size;
+}
+
+static struct header_template *make_template(struct session *session, const char *msg_type,
+                                             struct ipcl_error *error)
+{
+    char msg_id[MESSAGE_ID_LENGTH + 1], date[CLOCK_DATE_BYTES];
+    const char *user = getenv("USER");
+    write_message_id(session, 0, msg_id);
+    clock_date(date);
+    struct header_template *template = calloc(1, sizeof(*template));
+    json_t *header = json_pack("{s:s s:s s:s s:s s:s s:s}", "msg_id", msg_id, "msg_type", msg_type,
+                               "username", user ? user : "username", "session", session->id, "date",
+                               date, "version", PROTOCOL_VERSION);
+    if (!template || !header || !(template->msg_type = strdup(msg_type))) {
+        ipcl_error_set(error, "a header for '%s' cannot be made: the name or $USER is not UTF-8, or memory is short", msg_type);
+        goto failed;
+    }
+    template->packed = session->serial->pack(header, &template->size, error);
+    if (!template->packed)
+        goto failed;
+    json_decref(header);
+    template->id_offset = offset_of(template->packed, template->size, msg_id, MESSAGE_ID_LENGTH);
+    template->date_offset = offset_of(template->packed, template->size, date, strlen(date));
+    template->next = session->templates;
+    session->templates = template;
+    return template;
+failed:
+    json_decref(header);
+    if (template)
+        free(template->msg_type);
+    free(template);
+    return NULL;
+}
+
+static struct header_template *find_template(struct session *session, const char *msg_type,
+                                             struct ipcl_error *error)
+{
+    struct header_template *template = session->templates;
+    while (template && strcmp(template->msg_type, msg_type))
+        template = template->next;
+    return template ? template : make_template(session, msg_type, error);
+}
+
+static int append_header(struct session *session, struct message *message, const char *msg_type,
+                         char *msg_id, struct ipcl_error *error)
+{
+    struct header_template *template = find_template(session, msg_type, error);
+    if (!template)
+        return -1;
+    char id[MESSAGE_ID_LENGTH + 1], date[CLOCK_DATE_BYTES];
+    write_message_id(session, session->next_id++, id);
+    size_t date_length = clock_date(date);
+    memcpy(template->packed + template->id_offset, id, MESSAGE_ID_LENGTH);
+    memcpy(template->packed + template->date_offset, date, date_length);
+    if (msg_id)
+        memcpy(msg_id, id, sizeof(id));
+    return message_append(message, template->packed, template->size);
+}
+
+static int append_packed(struct session *session, struct message *message, const json_t *value,
+                         const char *packed, size_t size, struct ipcl_error *error)
+{
+    if (packed)
+        return message_append(message, packed, size);
+    if (!value)
+        return message_append(message, session->empty, session->empty_size);
+    char *bytes = session->serial->pack(value, &size, error);
+    if (!bytes)
+        return -1;
+    int status = message_append(message, bytes, size);
+    free(bytes);
+    return status;
+}
+
+int session_build(struct session *session, struct message *message, const struct session_parts *parts,
+                  char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error)
+{
+    char signature[2 * DIGEST_BYTES_MAX] = {0};
+    size_t signature_size = session->mac ? 2 * session->digest_bytes : 0;
+    ipcl_error_set(error, "out of memory");
+    if (message_append_delimiter(message) || message_append(message, signature, signature_size) ||
+        append_header(session, message, parts->msg_type, msg_id, error) ||
+        append_packed(session, message, NULL, parts->parent, parts->parent_size, error) ||
+        append_packed(session, message, parts->metadata, parts->packed_metadata,
+                      parts->packed_metadata_size, error) ||
+        append_packed(session, message, parts->content, parts->packed_content,
+                      parts->packed_content_size, error))
+        return -1;
+    if (session->mac) {
+        unsigned char digest[DIGEST_BYTES_MAX];
+        if (sign(session, message_part(message, MESSAGE_HEADER), digest))
+            return ipcl_error_set(error, "OpenSSL cannot sign a message");
+        to_hex(digest, session->digest_bytes, zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)));
+    }
+    return 0;
+}

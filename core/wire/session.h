@@ -1,0 +1,69 @@
+/* A session: makes, signs and verifies messages with a cluster's key, and accepts each signature once.
+ * One session a thread; it takes no lock. Signatures are HMAC (RFC 2104) over header, parent header, metadata and content, in
+ * lower-case hexadecimal (the Jupyter messaging document, "The Wire Protocol"). */
+#ifndef WIRE_SESSION_H
+#define WIRE_SESSION_H
+
+#include <ipcluster/serial.h>
+
+#include "wire/message.h"
+
+/* How many accepted signatures are remembered: the newest. jupyter_client remembers as many. */
+#define SESSION_HISTORY     65536
+/* Identifier lengths, without the NUL: a message's is its session's, an underscore and a counter. */
+#define SESSION_ID_LENGTH   36
+#define MESSAGE_ID_LENGTH   (SESSION_ID_LENGTH + 1 + 12)
+
+enum session_verdict {
+    SESSION_ACCEPTED,
+    SESSION_TRUNCATED, /* no delimiter, or parts missing behind it */
+    SESSION_UNSIGNED,
+    SESSION_FORGED,    /* the signature is not that of these parts under our key */
+    SESSION_REPEATED,
+    SESSION_MALFORMED, /* signed, but its header is no mapping with msg_id and msg_type */
+    SESSION_VERDICTS
+};
+
+struct session;
+
+/* `key` of `key_size` bytes (0: messages are not signed, as jupyter_client does with an empty key); `scheme` is
+ * "hmac-sha256" or another digest of OpenSSL's behind "hmac-"; `serial` outlives the session; `id` is its identifier of SESSION_ID_LENGTH
+ * characters (NULL: a random UUID). NULL with `error` set on failure. */
+struct session *session_create(const char *key, size_t key_size, const char *scheme,
+                               const struct ipcl_serial_operations *serial, const char *id,
+                               struct ipcl_error *error);
+void session_destroy(struct session *session);
+const char *session_id(const struct session *session);
+const struct ipcl_serial_operations *session_serial(const struct session *session);
+
+/* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type are
+ * text; nothing else has been parsed. Every refusal is counted. */
+enum session_verdict session_verify(struct session *session, struct message *message);
+/* One word or two for a log line: "forged signature". */
+const char *session_verdict_text(enum session_verdict verdict);
+/* How many messages were refused with this verdict. */
+unsigned long long session_refused(const struct session *session, enum session_verdict verdict);
+
+/* A part's named members, as serial.h says. A NULL part is malformed. Returns 0 or -1. */
+int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members, size_t count);
+/* A part, unpacked: a new reference, or NULL with `error` set. */
+json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error);
+
+/* What to build a message from. Either a json_t (borrowed) or packed bytes for each part; both NULL means {}. */
+struct session_parts {
+    const char *msg_type;
+    const char *parent; /* the parent's packed header, byte for byte; NULL for none */
+    size_t parent_size;
+    const json_t *metadata;
+    const char *packed_metadata;
+    size_t packed_metadata_size;
+    const json_t *content;
+    const char *packed_content;
+    size_t packed_content_size;
+};
+/* Appends the delimiter, signature and four parts to `message`, which may hold identities; buffers are appended afterwards. `msg_id`, where
+ * not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
+int session_build(struct session *session, struct message *message, const struct session_parts *parts,
+                  char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error);
+
+#endif

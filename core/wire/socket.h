@@ -1,0 +1,42 @@
+/* Sockets with this project's defaults: no high-water mark, no lingering, CurveZMQ where there is a key. */
+#ifndef WIRE_SOCKET_H
+#define WIRE_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#include <ipcluster/error.h>
+
+#include "wire/connection.h"
+
+/* This side's CurveZMQ keys (RFC 26 of ZeroMQ). */
+struct curve {
+    bool server;                    /* this side binds and has `secret_key`; otherwise it knows `server_key` */
+    char public_key[CURVE_KEY_BYTES];
+    char secret_key[CURVE_KEY_BYTES];
+    char server_key[CURVE_KEY_BYTES];
+};
+/* Makes a key pair. Returns 0, or -1 with `error` set where libzmq was built without CurveZMQ. */
+int curve_generate(struct curve *curve, struct ipcl_error *error);
+
+struct socket_options {
+    int type;                  /* ZMQ_ROUTER, ... */
+    const struct curve *curve; /* NULL for none; not used by inproc */
+    const void *identity;      /* ZMQ_ROUTING_ID; NULL for a random one */
+    size_t identity_size;
+    bool mandatory;            /* a ROUTER that says when it has no such peer */
+    int64_t frame_bytes_max;   /* the largest frame to accept; a peer that sends more is disconnected; 0: no limit */
+    int linger_ms;             /* how long closing waits for what was sent; 0: not at all */
+};
+/* NULL with `error` set on failure. The socket belongs to the calling thread until it is handed over. */
+void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error);
+/* Return 0, or -1 with `error` set, which names the address. */
+int socket_bind(void *socket, const char *url, struct ipcl_error *error);
+int socket_connect(void *socket, const char *url, struct ipcl_error *error);
+/* Binds `interface` ("tcp://127.0.0.1", or "ipc:///folder/stem", where ports are suffixes) to `*port`, or where that is 0 to one that is free,
+ * which it stores. Returns 0 or -1 with `error` set. */
+int socket_bind_port(void *socket, const char *interface, int *port, struct ipcl_error *error);
+
+#endif
