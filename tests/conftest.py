@@ -1,0 +1,73 @@
+"""Fixtures of the session and interop tests: each test has a sandbox, and leaves nothing behind."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support import Cluster, Programs, Sandbox, find_build  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Remembers whether the test failed, and shows what its processes printed where it did."""
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, f"report_{report.when}", report)
+    sandbox = getattr(item, "sandbox", None)
+    if report.when == "call" and report.failed and sandbox:
+        for process in sandbox.processes:
+            status = "running" if process.alive else process.popen.returncode
+            report.sections.append((f"{process.name} {process.pid} ({status})", process.output[-8000:]))
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The build tree."""
+    return find_build()
+
+
+@pytest.fixture(scope="session")
+def programs(build):
+    """The programs of the build tree: .ipcluster, .ipcontroller, .ipengine, .python_path."""
+    found = Programs.of_build(build)
+    for folder in reversed(found.python_path):
+        sys.path.insert(0, folder)
+    return found
+
+
+@pytest.fixture
+def sandbox(request, programs, monkeypatch):
+    """A home, an IPYTHONDIR and an environment of its own; .start() and .run() programs in it. Ends what it started."""
+    box = Sandbox(programs)
+    request.node.sandbox = box
+    monkeypatch.setenv("IPYTHONDIR", str(box.ipython_dir))
+    yield box
+    report = getattr(request.node, "report_call", None)
+    box.end(strict=report is not None and report.passed)
+
+
+@pytest.fixture
+def new_cluster(sandbox):
+    """new_cluster(n, profile=, cluster_id=, controller=[...], engine=[...]): a controller and n engines, registered or not yet."""
+    clusters = []
+
+    def make(n=0, profile="default", cluster_id="", controller=(), engine=(), env=None):
+        cluster = Cluster(sandbox, profile, cluster_id)
+        clusters.append(cluster)
+        cluster.start_controller(*controller, env=env)
+        for _ in range(n):
+            cluster.start_engine(*engine, env=env)
+        return cluster
+
+    yield make
+    for cluster in clusters:
+        cluster.close()
+
+
+@pytest.fixture
+def cluster(new_cluster):
+    """A controller and two engines; cluster.client() connects and waits for both."""
+    return new_cluster(2)

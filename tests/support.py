@@ -1,0 +1,381 @@
+"""What the session tests share: the programs under test, a sandbox that starts and ends them, and waits with deadlines."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+
+TOP = Path(__file__).resolve().parent.parent
+PYTHON = "/usr/bin/python3"
+# Every process of a test carries this variable with the test's own value: so it is found however it was started.
+MARKER = "IPCLUSTER_TEST_MARKER"
+# Deadlines are multiplied by this: sanitizers and busy machines are slow.
+SLOWNESS = float(os.environ.get("IPCLUSTER_TEST_SLOWNESS", "1"))
+
+
+def wait_until(predicate, timeout=20, what="the condition", interval=0.02):
+    """Calls `predicate` until it returns something true, and returns that; fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout * SLOWNESS
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout * SLOWNESS:g} s")
+        time.sleep(interval)
+
+
+def find_build():
+    """The build tree: $IPCLUSTER_BUILD, the current folder or one above it, build/ in the sources, or the sources."""
+    named = os.environ.get("IPCLUSTER_BUILD")
+    here = Path.cwd()
+    candidates = [Path(named)] if named else [here, *here.parents, TOP / "build", TOP]
+    for folder in candidates:
+        if (folder / "config.status").exists():
+            return folder.resolve()
+    raise RuntimeError("no build tree: set IPCLUSTER_BUILD to the folder in which configure was run")
+
+
+class Programs:
+    """Where the programs and the Python package are, in a build tree or below a prefix."""
+
+    def __init__(self, ipcluster, ipcontroller, ipengine, python_path, build=None, prefix=None):
+        self.ipcluster = Path(ipcluster)
+        self.ipcontroller = Path(ipcontroller)
+        self.ipengine = Path(ipengine)
+        self.python_path = [str(folder) for folder in python_path]
+        self.build = build
+        self.prefix = prefix
+
+    @classmethod
+    def of_build(cls, build):
+        core = build / "core"
+        return cls(core / "cluster/ipcluster", core / "controller/ipcontroller", core / "engine/ipengine",
+                   [build / "python"], build=build)
+
+    @property
+    def folders(self):
+        return list(dict.fromkeys(str(p.parent) for p in (self.ipcluster, self.ipcontroller, self.ipengine)))
+
+
+def sanitizers(build):
+    """What the build tree was configured with: "", "address,undefined" or "thread"."""
+    text = (build / "Makefile").read_text()
+    found = re.search(r"^SANITIZE_FLAGS = .*-fsanitize=(\S+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def sanitizer_runtime(kind):
+    """The shared library that a stock interpreter must preload to load code built with the sanitizer."""
+    name = "libtsan.so" if "thread" in kind else "libasan.so"
+    return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True,
+                          check=True).stdout.strip()
+
+
+class Process:
+    """A started program in a session of its own, its two output streams in one file."""
+
+    def __init__(self, argv, env, cwd, output_path):
+        self.argv = [str(word) for word in argv]
+        self.name = Path(self.argv[0]).name
+        self.output_path = output_path
+        with open(output_path, "wb") as out:
+            self.popen = subprocess.Popen(self.argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
+                                          stderr=subprocess.STDOUT, start_new_session=True)
+        self.pid = self.popen.pid
+
+    @property
+    def output(self):
+        return self.output_path.read_text(errors="replace")
+
+    @property
+    def alive(self):
+        return self.popen.poll() is None
+
+    def wait_for_output(self, pattern, timeout=20):
+        """Waits until what it printed matches, and returns the match; fails at once where it ends without."""
+        def look():
+            ended = not self.alive
+            found = re.search(pattern, self.output)
+            if not found and ended:
+                raise AssertionError(f"{self.name} ended with {self.popen.returncode} and never printed "
+                                     f"{pattern!r}; it printed:\n{self.output}")
+            return found
+        try:
+            return wait_until(look, timeout, f"{self.name} prints {pattern!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output}") from None
+
+    def wait(self, timeout=20):
+        """Waits for its end and returns the exit status."""
+        try:
+            return self.popen.wait(timeout * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} has not ended within {timeout * SLOWNESS:g} s; it printed:\n"
+                                 f"{self.output}") from None
+
+    def signal(self, signum):
+        if self.alive:
+            self.popen.send_signal(signum)
+
+    def stop(self, signum=signal.SIGTERM, timeout=20):
+        """Signals it, waits for its end and returns the exit status."""
+        self.signal(signum)
+        return self.wait(timeout)
+
+
+class Finished:
+    """What a program that ran to its end left: `status`, `out`, `err`."""
+
+    def __init__(self, argv, status, out, err):
+        self.argv, self.status, self.out, self.err = argv, status, out, err
+
+    def __repr__(self):
+        return f"{self.argv} ended with {self.status}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+class Sandbox:
+    """A folder with a home and an IPYTHONDIR of its own, the environment for programs, and all that was started."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.marker = uuid.uuid4().hex
+        # Short, because the path of an ipc socket has room for 107 bytes.
+        self.dir = Path(tempfile.mkdtemp(prefix="ipcl-", dir="/tmp"))
+        self.home = self.dir / "home"
+        self.ipython_dir = self.home / ".ipython"
+        self.work = self.dir / "work"
+        for folder in (self.home, self.ipython_dir, self.work, self.dir / "tmp"):
+            folder.mkdir(mode=0o700)
+        self.sanitizers = sanitizers(programs.build) if programs.build else ""
+        self.env = self._environment()
+        self.processes = []
+
+    def _environment(self):
+        env = {key: value for key, value in os.environ.items()
+               if not key.startswith(("OMPI_", "PMIX_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))}
+        env.update({
+            MARKER: self.marker,
+            "HOME": str(self.home),
+            "IPYTHONDIR": str(self.ipython_dir),
+            "TMPDIR": str(self.dir / "tmp"),
+            "PATH": os.pathsep.join([*self.programs.folders, "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        })
+        if self.programs.python_path:
+            env["PYTHONPATH"] = os.pathsep.join(self.programs.python_path)
+        if os.geteuid() == 0:
+            env["OMPI_ALLOW_RUN_AS_ROOT"] = env["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+        if self.sanitizers:
+            env.update(self._sanitizer_options())
+        return env
+
+    def _sanitizer_options(self):
+        report = f"log_path={self.dir}/sanitizer"
+        tests = TOP / "tests"
+        return {
+            # The interpreter's arenas are no leaks of ours: debug allocations go to malloc one by one.
+            "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:detect_odr_violation=0",
+            "UBSAN_OPTIONS": f"{report}:print_stacktrace=1",
+            "LSAN_OPTIONS": f"suppressions={tests}/lsan.supp:print_suppressions=0",
+            "TSAN_OPTIONS": f"{report}:suppressions={tests}/tsan.supp:second_deadlock_stack=1:exitcode=66",
+        }
+
+    def python_env(self, **more):
+        """The environment for a stock interpreter that imports our extension: sanitizers must be preloaded there."""
+        env = dict(self.env)
+        if self.sanitizers:
+            env["LD_PRELOAD"] = sanitizer_runtime(self.sanitizers)
+            # The interpreter itself frees nothing at its end.
+            env["ASAN_OPTIONS"] = env["ASAN_OPTIONS"].replace("detect_leaks=1", "detect_leaks=0")
+        env.update(more)
+        return env
+
+    def profile_dir(self, name="default"):
+        return self.ipython_dir / f"profile_{name}"
+
+    def start(self, *argv, env=None, cwd=None, python=False):
+        """Starts a program and returns its Process. `env` is added to the sandbox's; python=True: it is an interpreter."""
+        output = self.dir / f"{len(self.processes):02d}-{Path(str(argv[0])).name}.out"
+        base = self.python_env() if python else self.env
+        process = Process(argv, {**base, **(env or {})}, cwd or self.work, output)
+        self.processes.append(process)
+        return process
+
+    def run(self, *argv, env=None, cwd=None, timeout=60, check=False, python=False, stdin=""):
+        """Runs a program to its end and returns a Finished. With check=True a status other than 0 fails the test."""
+        base = self.python_env() if python else self.env
+        argv = [str(word) for word in argv]
+        popen = subprocess.Popen(argv, env={**base, **(env or {})}, cwd=cwd or self.work, text=True,
+                                 errors="replace", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            out, err = popen.communicate(stdin, timeout=timeout * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            os.killpg(popen.pid, signal.SIGKILL)
+            out, err = popen.communicate()
+            raise AssertionError(f"{argv} has not ended within {timeout * SLOWNESS:g} s\n{out}\n{err}") from None
+        finished = Finished(argv, popen.returncode, out, err)
+        if check:
+            assert finished.status == 0, finished
+        return finished
+
+    def marked(self):
+        """The processes of this test that run now, whoever started them."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if (process.status() != psutil.STATUS_ZOMBIE
+                        and process.environ().get(MARKER) == self.marker):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def wait_for_no_processes(self, timeout=10):
+        """Fails where a process of this test still runs after `timeout` seconds."""
+        wait_until(lambda: not self.marked(), timeout,
+                   f"every process has ended (left: {[describe(p) for p in self.marked()]})")
+
+    def end(self, strict):
+        """Ends everything; with strict=True fails where something outlived it or a sanitizer reported."""
+        for process in reversed(self.processes):
+            process.signal(signal.SIGTERM)
+            if process.argv[0].endswith("ipcontroller"):
+                continue
+            _wait_quietly(process.popen, 10)
+        for process in self.processes:
+            _wait_quietly(process.popen, 10)
+        deadline = time.monotonic() + (5 * SLOWNESS if strict else 0.5)
+        while self.marked() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = self._kill_all()
+        reports = [path.read_text(errors="replace") for path in sorted(self.dir.glob("sanitizer.*"))]
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if reports:
+            raise AssertionError("a sanitizer reported:\n" + "\n".join(reports))
+        if left and strict:
+            raise AssertionError("left running by this test: " + ", ".join(left))
+
+    def _kill_all(self):
+        left = []
+        # A dying supervisor may start another while we look: hence more than one pass.
+        for _ in range(5):
+            marked = self.marked()
+            if not marked:
+                break
+            left.extend(describe(process) for process in marked)
+            for process in marked:
+                try:
+                    process.kill()
+                except psutil.Error:
+                    pass
+            psutil.wait_procs(marked, timeout=2)
+        return left
+
+
+def _wait_quietly(popen, timeout):
+    try:
+        popen.wait(timeout * SLOWNESS)
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def describe(process):
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())}"
+    except psutil.Error:
+        return str(process.pid)
+
+
+class Cluster:
+    """A controller and engines, started as separate programs in one sandbox."""
+
+    def __init__(self, sandbox, profile="default", cluster_id=""):
+        self.sandbox = sandbox
+        self.profile = profile
+        self.cluster_id = cluster_id
+        self.controller = None
+        self.engines = []
+        self.clients = []
+
+    @property
+    def profile_dir(self):
+        return self.sandbox.profile_dir(self.profile)
+
+    def _file(self, role):
+        stem = f"ipcontroller-{self.cluster_id}" if self.cluster_id else "ipcontroller"
+        return self.profile_dir / "security" / f"{stem}-{role}.json"
+
+    @property
+    def client_file(self):
+        return self._file("client")
+
+    @property
+    def engine_file(self):
+        return self._file("engine")
+
+    def _words(self):
+        words = [f"--profile={self.profile}"]
+        return words + [f"--cluster-id={self.cluster_id}"] if self.cluster_id else words
+
+    def start_controller(self, *arguments, env=None):
+        if not self.profile_dir.exists():
+            self.sandbox.run(self.sandbox.programs.ipcluster, "profile", "create", self.profile, check=True)
+        self.controller = self.sandbox.start(self.sandbox.programs.ipcontroller, *self._words(), *arguments, env=env)
+
+        def ready():
+            if not self.controller.alive:
+                raise AssertionError(f"ipcontroller ended with {self.controller.popen.returncode}; it printed:\n"
+                                     f"{self.controller.output}")
+            return self.client_file.exists() and self.engine_file.exists()
+        wait_until(ready, 20, "ipcontroller writes its connection files")
+        return self.controller
+
+    def start_engine(self, *arguments, env=None):
+        """Starts one engine and returns its Process; does not wait for its registration."""
+        engine = self.sandbox.start(self.sandbox.programs.ipengine, *self._words(), *arguments, env=env)
+        self.engines.append(engine)
+        return engine
+
+    def client(self, wait_for=None, **options):
+        """An ipcluster.Client in this process, closed when the test ends; waits for that many engines."""
+        import ipcluster
+        client = ipcluster.Client(connection_file=str(self.client_file), **options)
+        self.clients.append(client)
+        count = len(self.engines) if wait_for is None else wait_for
+        wait_until(lambda: len(client.ids) >= count, 30, f"{count} engines register")
+        return client
+
+    def close(self):
+        for client in self.clients:
+            try:
+                client.close()
+            except Exception as error:  # the test may have closed it, or ended its controller
+                print(f"closing a client: {error}")
+        self.clients.clear()
+
+
+def listening(ports):
+    """Those of `ports` on which some process of this machine listens."""
+    open_ports = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A":
+                open_ports.add(int(fields[1].rsplit(":", 1)[1], 16))
+    return open_ports.intersection(ports)
