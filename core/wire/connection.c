@@ -1,0 +1,264 @@
+/* Connection files: ipyparallel's JSON, written whole and read with care. */
+#include "wire/connection.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <jansson.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX (1024 * 1024)
+#define FOR_CLIENT     (1 << CONNECTION_CLIENT)
+#define FOR_ENGINE     (1 << CONNECTION_ENGINE)
+#define FOR_BOTH       (FOR_CLIENT | FOR_ENGINE)
+
+/* One row a key: the file's format is this table. */
+static const struct field {
+    const char *key;
+    size_t offset;
+    size_t text_bytes; /* 0: a port */
+    int roles;
+    bool optional; /* absent and null mean "" */
+} fields[] = {
+#define TEXT(key, roles, optional)                                                                 \
+    {#key, offsetof(struct connection, key), sizeof(((struct connection *)0)->key), roles, optional}
+#define PORT(key, roles) {#key, offsetof(struct connection, key), 0, roles, false}
+    TEXT(interface, FOR_BOTH, false),
+    TEXT(location, FOR_BOTH, true),
+    TEXT(ssh, FOR_BOTH, true),
+    TEXT(key, FOR_BOTH, false),
+    TEXT(signature_scheme, FOR_BOTH, false),
+    TEXT(pack, FOR_BOTH, false),
+    TEXT(unpack, FOR_BOTH, false),
+    TEXT(task_scheme, FOR_CLIENT, false),
+    TEXT(curve_serverkey, FOR_BOTH, true),
+    PORT(registration, FOR_BOTH),
+    PORT(control, FOR_BOTH),
+    PORT(mux, FOR_BOTH),
+    PORT(task, FOR_BOTH),
+    PORT(iopub, FOR_BOTH),
+    PORT(notification, FOR_CLIENT),
+    PORT(hb_ping, FOR_ENGINE),
+    PORT(hb_pong, FOR_ENGINE),
+#undef TEXT
+#undef PORT
+};
+#define FIELD_COUNT (sizeof(fields) / sizeof(*fields))
+
+static char *text_at(const struct connection *connection, const struct field *field)
+{
+    return (char *)connection + field->offset;
+}
+
+static int *port_at(const struct connection *connection, const struct field *field)
+{
+    return (int *)((char *)connection + field->offset);
+}
+
+static json_t *broadcast_to_json(const struct connection *connection, enum connection_role role)
+{
+    if (role == CONNECTION_CLIENT)
+        return json_integer(connection->broadcast[0]);
+    json_t *ports = json_array();
+    for (int i = 0; ports && i < connection->broadcast_count; i++)
+        json_array_append_new(ports, json_integer(connection->broadcast[i]));
+    return ports;
+}
+
+static json_t *connection_to_json(const struct connection *connection, enum connection_role role)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; object && i < FIELD_COUNT; i++) {
+        const struct field *field = &fields[i];
+        if (!(field->roles & 1 << role))
+            continue;
+        const char *text = text_at(connection, field);
+        json_t *value = !field->text_bytes        ? json_integer(*port_at(connection, field))
+                        : field->optional && !*text && field->offset == offsetof(struct connection, curve_serverkey)
+                            ? json_null() /* as ipyparallel writes it */
+                            : json_string(text);
+        if (json_object_set_new(object, field->key, value)) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    if (object && json_object_set_new(object, "broadcast", broadcast_to_json(connection, role))) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+int connection_write(const char *path, enum connection_role role, const struct connection *connection,
+                     struct ipcl_error *error)
+{
+    json_t *object = connection_to_json(connection, role);
+    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    if (!text)
+        return ipcl_error_set(error, "cannot write %s: a text in it is not UTF-8, or memory is short", path);
+    int status = path_write_file(path, text, strlen(text), 0600, error);
+    free(text);
+    return status;
+}
+
+static int read_field(const char *path, const json_t *object, const struct field *field,
+                      struct connection *connection, struct ipcl_error *error)
+{
+    const json_t *value = json_object_get(object, field->key);
+    if (!value || json_is_null(value)) {
+        if (field->optional)
+            return 0;
+        return ipcl_error_set(error, "the connection file %s has no '%s': it is not one of ipcluster's or "
+                              "ipyparallel's, or of too old a version", path, field->key);
+    }
+    if (field->text_bytes) {
+        const char *text = json_string_value(value);
+        if (!text)
+            return ipcl_error_set(error, "the connection file %s: '%s' should be text", path, field->key);
+        if (strlen(text) >= field->text_bytes)
+            return ipcl_error_set(error, "the connection file %s: '%s' is longer than %zu bytes", path,
+                                  field->key, field->text_bytes - 1);
+        strcpy(text_at(connection, field), text);
+        return 0;
+    }
+    json_int_t port = json_integer_value(value);
+    if (port < 1 || port > 65535)
+        return ipcl_error_set(error, "the connection file %s: '%s' should be a port, from 1 to 65535", path, field->key);
+    *port_at(connection, field) = (int)port;
+    return 0;
+}
+
+static int read_broadcast(const char *path, const json_t *object, struct connection *connection,
+                          struct ipcl_error *error)
+{
+    const json_t *value = json_object_get(object, "broadcast");
+    size_t count = json_is_array(value) ? json_array_size(value) : json_is_integer(value) ? 1 : 0;
+    if (count > CONNECTION_LEAVES_MAX)
+        return ipcl_error_set(error, "the connection file %s: 'broadcast' has more than %d ports", path,
+                              CONNECTION_LEAVES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *port = json_is_array(value) ? json_array_get(value, i) : value;
+        connection->broadcast[i] = (int)json_integer_value(port);
+    }
+    connection->broadcast_count = (int)count;
+    return 0;
+}
+
+/* A file that others can read has told them the key: such a cluster is not connected to. */
+static int check_private(const char *path, struct ipcl_error *error)
+{
+    struct stat info;
+    if (stat(path, &info)) {
+        if (errno == ENOENT)
+            return ipcl_error_set(error, "the connection file %s is not there: is a controller running? "
+                                  "(ipcluster start, or ipcontroller)", path);
+        return ipcl_error_set(error, "cannot read the connection file %s: %s", path, strerror(errno));
+    }
+    if (info.st_mode & 077)
+        return ipcl_error_set(error, "the connection file %s can be read or written by others, so its key is no "
+                              "secret: chmod 600 it, and restart the controller if others may have read it", path);
+    return 0;
+}
+
+int connection_read(const char *path, enum connection_role role, struct connection *connection,
+                    struct ipcl_error *error)
+{
+    size_t size;
+    json_error_t where;
+    memset(connection, 0, sizeof(*connection));
+    if (check_private(path, error))
+        return -1;
+    char *text = path_read_file(path, FILE_BYTES_MAX, &size, error);
+    if (!text)
+        return -1;
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    free(text);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)", path,
+                              object ? "it is another value" : where.text, object ? 1 : where.line);
+    }
+    int status = read_broadcast(path, object, connection, error);
+    for (size_t i = 0; !status && i < FIELD_COUNT; i++)
+        if (fields[i].roles & 1 << role)
+            status = read_field(path, object, &fields[i], connection, error);
+    json_decref(object);
+    return status;
+}
+
+int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
+                    char path[PATH_BYTES], struct ipcl_error *error)
+{
+    bool named = cluster_id && *cluster_id;
+    return path_format(path, error, "%s/security/ipcontroller%s%s-%s.json", profile_dir, named ? "-" : "",
+                       named ? cluster_id : "", role == CONNECTION_CLIENT ? "client" : "engine");
+}
+
+static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
+{
+    if (a->sa_family != b->sa_family)
+        return false;
+    if (a->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+    return a->sa_family == AF_INET6 && !memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+                                               &((const struct sockaddr_in6 *)b)->sin6_addr, 16);
+}
+
+static bool has_local_address(const struct addrinfo *found)
+{
+    struct ifaddrs *interfaces;
+    bool local = false;
+    if (getifaddrs(&interfaces))
+        return false;
+    for (; found && !local; found = found->ai_next)
+        for (struct ifaddrs *i = interfaces; i && !local; i = i->ifa_next)
+            local = i->ifa_addr && same_address(i->ifa_addr, found->ai_addr);
+    freeifaddrs(interfaces);
+    return local;
+}
+
+/* Whether `host` is this machine: by its name, or by an address that one of our interfaces has. */
+static bool is_this_machine(const char *host)
+{
+    char name[256];
+    struct addrinfo *found;
+    if (!*host || (!gethostname(name, sizeof(name)) && !strcmp(name, host)))
+        return true;
+    if (getaddrinfo(host, NULL, NULL, &found))
+        return false;
+    bool local = has_local_address(found);
+    freeaddrinfo(found);
+    return local;
+}
+
+int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
+                   struct ipcl_error *error)
+{
+    static const char tcp[] = "tcp://";
+    const char *interface = connection->interface;
+    if (!strncmp(interface, tcp, strlen(tcp))) {
+        const char *host = interface + strlen(tcp);
+        bool all = !strcmp(host, "*") || !strcmp(host, "0.0.0.0") || !strcmp(host, "[::]");
+        bool loopback = !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
+        if (all || loopback) {
+            bool here = is_this_machine(connection->location);
+            if (loopback && !here)
+                return ipcl_error_set(error, "the controller listens on loopback of %s only, which is another machine: "
+                                      "start it with --ip=ADDRESS (or --ip=0.0.0.0), or run on that machine",
+                                      connection->location);
+            if (all) {
+                snprintf(url, CONNECTION_TEXT_BYTES + 16, "tcp://%s:%d", here ? "127.0.0.1" : connection->location, port);
+                return 0;
+            }
+        }
+    }
+    snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s:%d", interface, port);
+    return 0;
+}

@@ -1,0 +1,108 @@
+/* Sockets with this project's defaults. */
+#include "wire/socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int curve_generate(struct curve *curve, struct ipcl_error *error)
+{
+    if (zmq_curve_keypair(curve->public_key, curve->secret_key))
+        return ipcl_error_set(error, "this libzmq was built without CurveZMQ: set enable_curve to false");
+    return 0;
+}
+
+static int set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof(value));
+}
+
+static int set_curve(void *socket, const struct curve *curve)
+{
+    if (curve->server)
+        return set_int(socket, ZMQ_CURVE_SERVER, 1) ||
+               zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, curve->secret_key, CURVE_KEY_BYTES);
+    return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, curve->server_key, CURVE_KEY_BYTES) ||
+           zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, curve->public_key, CURVE_KEY_BYTES) ||
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, curve->secret_key, CURVE_KEY_BYTES);
+}
+
+void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error)
+{
+    void *socket = zmq_socket(context, options->type);
+    if (!socket) {
+        ipcl_error_set(error, "cannot make a socket: %s", zmq_strerror(errno));
+        return NULL;
+    }
+    int failed = set_int(socket, ZMQ_SNDHWM, 0) || set_int(socket, ZMQ_RCVHWM, 0) ||
+                 set_int(socket, ZMQ_LINGER, options->linger_ms);
+    if (!failed && options->identity)
+        failed = zmq_setsockopt(socket, ZMQ_ROUTING_ID, options->identity, options->identity_size);
+    if (!failed && options->mandatory)
+        failed = set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+    /* An engine that comes back under its old identity takes over from its broken connection. */
+    if (!failed && options->type == ZMQ_ROUTER)
+        failed = set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
+    if (!failed && options->frame_bytes_max)
+        failed = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &options->frame_bytes_max,
+                                sizeof(options->frame_bytes_max));
+    if (!failed && options->curve)
+        failed = set_curve(socket, options->curve);
+    if (failed) {
+        ipcl_error_set(error, "cannot set up a socket: %s%s", zmq_strerror(errno),
+                       options->curve ? " (is the CurveZMQ key valid?)" : "");
+        zmq_close(socket);
+        return NULL;
+    }
+    return socket;
+}
+
+int socket_bind(void *socket, const char *url, struct ipcl_error *error)
+{
+    if (!zmq_bind(socket, url))
+        return 0;
+    if (errno == EADDRINUSE)
+        return ipcl_error_set(error, "%s is in use by another program: choose another port", url);
+    return ipcl_error_set(error, "cannot listen on %s: %s", url, zmq_strerror(errno));
+}
+
+int socket_connect(void *socket, const char *url, struct ipcl_error *error)
+{
+    if (!zmq_connect(socket, url))
+        return 0;
+    return ipcl_error_set(error, "cannot connect to %s: %s", url, zmq_strerror(errno));
+}
+
+static int bind_ipc_port(void *socket, const char *interface, int *port, struct ipcl_error *error)
+{
+    char url[CONNECTION_TEXT_BYTES + 16];
+    for (int number = *port ? *port : 1;; number++) {
+        snprintf(url, sizeof(url), "%s:%d", interface, number);
+        /* zmq would take over a path that another process listens on. */
+        bool free_path = access(url + strlen("ipc://"), F_OK) != 0;
+        if (*port || free_path) {
+            *port = number;
+            return socket_bind(socket, url, error);
+        }
+    }
+}
+
+int socket_bind_port(void *socket, const char *interface, int *port, struct ipcl_error *error)
+{
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (!strncmp(interface, "ipc://", strlen("ipc://")))
+        return bind_ipc_port(socket, interface, port, error);
+    if (*port)
+        snprintf(url, sizeof(url), "%s:%d", interface, *port);
+    else
+        snprintf(url, sizeof(url), "%s:*", interface);
+    if (socket_bind(socket, url, error))
+        return -1;
+    size_t size = sizeof(url);
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, url, &size))
+        return ipcl_error_set(error, "cannot tell which port of %s was bound: %s", interface, zmq_strerror(errno));
+    *port = atoi(strrchr(url, ':') + 1);
+    return 0;
+}
