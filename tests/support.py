@@ -121,13 +121,13 @@ class Process:
             raise AssertionError(f"{self.name} has not ended within {timeout * SLOWNESS:g} s; it printed:\n"
                                  f"{self.output}") from None
 
-    def signal(self, signum):
+    def send_signal(self, signum):
         if self.alive:
             self.popen.send_signal(signum)
 
     def stop(self, signum=signal.SIGTERM, timeout=20):
         """Signals it, waits for its end and returns the exit status."""
-        self.signal(signum)
+        self.send_signal(signum)
         return self.wait(timeout)
 
 
@@ -250,7 +250,7 @@ class Sandbox:
     def end(self, strict):
         """Ends everything; with strict=True fails where something outlived it or a sanitizer reported."""
         for process in reversed(self.processes):
-            process.signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             if process.argv[0].endswith("ipcontroller"):
                 continue
             _wait_quietly(process.popen, 10)
