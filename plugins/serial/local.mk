@@ -1,9 +1,9 @@
 serialdir = $(pkglibdir)/serial
 serial_LTLIBRARIES = plugins/serial/json.la plugins/serial/msgpack.la
-plugins_serial_json_la_SOURCES = plugins/serial/json.c
+plugins_serial_json_la_SOURCES = plugins/serial/json.c plugins/serial/utf8.h
 plugins_serial_json_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_serial_json_la_LIBADD = $(JANSSON_LIBS)
-plugins_serial_msgpack_la_SOURCES = plugins/serial/msgpack.c
+plugins_serial_msgpack_la_SOURCES = plugins/serial/msgpack.c plugins/serial/utf8.h
 plugins_serial_msgpack_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS)
 plugins_serial_msgpack_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_serial_msgpack_la_LIBADD = $(MSGPACK_LIBS) $(JANSSON_LIBS)

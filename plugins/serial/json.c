@@ -1,0 +1,250 @@
+/* The JSON serializer: jansson packs and unpacks; members are found by a scan that builds nothing.
+ *
+ * Of a key that is there twice, find takes the first and unpack the last, as Python does. */
+#include <ipcluster/serial.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "utf8.h"
+
+#define DEPTH_MAX 256
+
+/* What is left to read. */
+struct scan {
+    const char *at;
+    const char *end;
+};
+
+static void skip_space(struct scan *scan)
+{
+    while (scan->at < scan->end &&
+           (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t'))
+        scan->at++;
+}
+
+/* Steps over `expected`, behind white space. */
+static bool take(struct scan *scan, char expected)
+{
+    skip_space(scan);
+    if (scan->at == scan->end || *scan->at != expected)
+        return false;
+    scan->at++;
+    return true;
+}
+
+/* Steps over text from its opening quote on. `inside` receives what stands between the quotes. */
+static bool take_text(struct scan *scan, struct scan *inside, bool *escaped)
+{
+    if (!take(scan, '"'))
+        return false;
+    *escaped = false;
+    inside->at = scan->at;
+    while (scan->at < scan->end && *scan->at != '"') {
+        if ((unsigned char)*scan->at < ' ')
+            return false;
+        if (*scan->at == '\\') {
+            *escaped = true;
+            scan->at++;
+            if (scan->at == scan->end || !memchr("\"\\/bfnrtu", *scan->at, 9))
+                return false;
+        }
+        scan->at++;
+    }
+    if (scan->at == scan->end)
+        return false;
+    inside->end = scan->at++;
+    return true;
+}
+
+/* Steps over a number, true, false or null. A number's grammar is left to who reads it. */
+static bool take_word(struct scan *scan)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    for (size_t i = 0; i < 3; i++) {
+        size_t length = strlen(words[i]);
+        if ((size_t)(scan->end - scan->at) >= length && !memcmp(scan->at, words[i], length)) {
+            scan->at += length;
+            return true;
+        }
+    }
+    const char *start = scan->at;
+    while (scan->at < scan->end && memchr("0123456789+-.eE", *scan->at, 15))
+        scan->at++;
+    return scan->at > start && (*start == '-' || (*start >= '0' && *start <= '9'));
+}
+
+static bool take_value(struct scan *scan, int depth);
+
+/* Steps over the rest of a mapping or list behind its opening bracket. */
+static bool take_container(struct scan *scan, bool mapping, int depth)
+{
+    struct scan inside;
+    bool escaped;
+    char closing = mapping ? '}' : ']';
+    if (take(scan, closing))
+        return true;
+    do {
+        if (mapping && !(take_text(scan, &inside, &escaped) && take(scan, ':')))
+            return false;
+        if (!take_value(scan, depth))
+            return false;
+    } while (take(scan, ','));
+    return take(scan, closing);
+}
+
+static bool take_value(struct scan *scan, int depth)
+{
+    struct scan inside;
+    bool escaped;
+    skip_space(scan);
+    if (scan->at == scan->end)
+        return false;
+    if (*scan->at == '"')
+        return take_text(scan, &inside, &escaped);
+    if (*scan->at != '{' && *scan->at != '[')
+        return take_word(scan);
+    if (depth == DEPTH_MAX)
+        return false;
+    return take_container(scan, *scan->at++ == '{', depth + 1);
+}
+
+/* Whether the text between two quotes is `name`. */
+static bool is_name(const struct scan *inside, bool escaped, const char *name)
+{
+    size_t size = (size_t)(inside->end - inside->at);
+    if (!escaped)
+        return size == strlen(name) && !memcmp(inside->at, name, size);
+    json_t *text = json_loadb(inside->at - 1, size + 2, JSON_DECODE_ANY, NULL);
+    bool same = text && !strcmp(json_string_value(text), name);
+    json_decref(text);
+    return same;
+}
+
+static struct ipcl_member *find_member(struct ipcl_member *members, size_t count,
+                                       const struct scan *key, bool escaped)
+{
+    for (size_t i = 0; i < count; i++)
+        if (members[i].state == IPCL_MEMBER_ABSENT && is_name(key, escaped, members[i].name))
+            return &members[i];
+    return NULL;
+}
+
+/* Steps over a value and notes where it is. */
+static bool take_member(struct scan *scan, struct ipcl_member *member)
+{
+    struct scan inside;
+    bool escaped;
+    skip_space(scan);
+    const char *start = scan->at;
+    if (start < scan->end && *start == '"') {
+        if (!take_text(scan, &inside, &escaped) ||
+            !utf8_valid(inside.at, (size_t)(inside.end - inside.at)))
+            return false;
+        if (!escaped) {
+            member->state = IPCL_MEMBER_TEXT;
+            member->data = inside.at;
+            member->size = (size_t)(inside.end - inside.at);
+            return true;
+        }
+    } else if (!take_value(scan, 1)) {
+        return false;
+    }
+    member->state = IPCL_MEMBER_OTHER;
+    member->data = start;
+    member->size = (size_t)(scan->at - start);
+    return true;
+}
+
+static int find(const char *data, size_t size, struct ipcl_member *members, size_t count)
+{
+    struct scan scan = {data, data + size}, key;
+    size_t missing = count;
+    bool escaped;
+    for (size_t i = 0; i < count; i++) {
+        members[i].state = IPCL_MEMBER_ABSENT;
+        members[i].data = NULL;
+        members[i].size = 0;
+    }
+    if (!size || !take(&scan, '{'))
+        return -1;
+    if (take(&scan, '}'))
+        return 0;
+    do {
+        if (!take_text(&scan, &key, &escaped) || !take(&scan, ':'))
+            return -1;
+        struct ipcl_member *member = find_member(members, count, &key, escaped);
+        if (member ? !take_member(&scan, member) : !take_value(&scan, 1))
+            return -1;
+        if (member && !--missing)
+            return 0;
+    } while (take(&scan, ','));
+    return take(&scan, '}') ? 0 : -1;
+}
+
+static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (!text) {
+        ipcl_error_set(error, "a value cannot be packed as JSON: it holds itself, or memory is short");
+        return NULL;
+    }
+    *size = strlen(text);
+    return text;
+}
+
+/* Whether brackets outside of text nest deeper than DEPTH_MAX. Jansson's own bound is far higher. */
+static bool too_deep(const char *data, size_t size)
+{
+    const char *end = data + size;
+    bool text = false;
+    int depth = 0;
+    for (const char *at = data; at < end; at++) {
+        if (*at == '"')
+            text = !text;
+        else if (text && *at == '\\')
+            at++;
+        else if (!text && (*at == '{' || *at == '[') && ++depth > DEPTH_MAX)
+            return true;
+        else if (!text && (*at == '}' || *at == ']'))
+            depth--;
+    }
+    return false;
+}
+
+static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
+{
+    json_error_t reason;
+    if (!size) {
+        ipcl_error_set(error, "not JSON: there are no bytes");
+        return NULL;
+    }
+    if (too_deep(data, size)) {
+        ipcl_error_set(error, "JSON nests deeper than %d", DEPTH_MAX);
+        return NULL;
+    }
+    json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &reason);
+    if (!value)
+        ipcl_error_set(error, "not JSON: %s at byte %d", reason.text, reason.position);
+    return value;
+}
+
+static const struct ipcl_serial_operations operations = {
+    .traits_name = "json",
+    .unpack_name = "json",
+    .pack = pack,
+    .unpack = unpack,
+    .find = find,
+};
+
+extern const struct ipcl_plugin ipcl_plugin;
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "serial",
+    .name = "json",
+    .version = "1.0",
+    .summary = "message parts as JSON, ipyparallel's default",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .operations = &operations,
+};
