@@ -72,6 +72,9 @@ const char *const *settings_list(const struct settings *settings, const char *cl
 /* True where a setting was given anywhere but in its table. */
 bool settings_given(const struct settings *settings, const char *class_name, const char *name);
 bool settings_known(const struct settings *settings, const char *class_name, const char *name);
+/* True where there is such a setting and it has this type. */
+bool settings_has(const struct settings *settings, const char *class_name, const char *name,
+                  enum ipcl_option_type type);
 /* Sets a value as the command line would. Returns 0 or -1 with `error` set. */
 int settings_set(struct settings *settings, const char *class_name, const char *name, const char *value,
                  struct ipcl_error *error);
