@@ -1,0 +1,179 @@
+"""What can go wrong, here and on the engines, under the names that ipyparallel gave it."""
+
+import builtins
+
+TimeoutError = builtins.TimeoutError
+
+TRACEBACKS_SHOWN = 4
+
+
+class ClusterError(Exception):
+    """The base of all errors of this package."""
+
+
+class ConnectError(ClusterError, OSError):
+    """The controller cannot be reached: the text says which file or address, and what to do."""
+
+
+class KernelError(ClusterError):
+    pass
+
+
+class NoEnginesRegistered(KernelError):
+    def __str__(self):
+        return "no engines are registered: start some (ipcluster engines --n=4), or wait with client.wait_for_engines(n)"
+
+
+class TaskAborted(KernelError):
+    """The task was aborted before it ran; `args[0]` is its msg_id."""
+
+
+class TaskTimeout(KernelError):
+    pass
+
+
+class UnmetDependency(KernelError):
+    """Raised on an engine: this task should run on another."""
+
+
+class ImpossibleDependency(UnmetDependency):
+    pass
+
+
+class DependencyTimeout(ImpossibleDependency):
+    pass
+
+
+class InvalidDependency(ImpossibleDependency):
+    pass
+
+
+class RemoteError(KernelError):
+    """An exception that was raised on an engine."""
+
+    def __init__(self, ename, evalue, traceback, engine_info=None):
+        super().__init__(ename, evalue)
+        self.ename = ename
+        self.evalue = evalue
+        self.traceback = traceback
+        self.engine_info = engine_info or {}
+
+    @property
+    def engine_id(self):
+        return self.engine_info.get("engine_id")
+
+    def __repr__(self):
+        engine = self.engine_info.get("engine_id", " ")
+        return f"<Remote[{engine}]:{self.ename}({self.evalue})>"
+
+    def __str__(self):
+        """What a plain interpreter shows behind our own traceback: the engine, the error and the remote traceback."""
+        engine = self.engine_info.get("engine_id")
+        where = "" if engine is None else f"[engine {engine}] "
+        traceback = f"\n{self.traceback}" if self.traceback else ""
+        return f"{where}{self.ename}: {self.evalue}{traceback}"
+
+    def render_traceback(self):
+        """The remote traceback as lines, headed by the engine's number."""
+        engine = self.engine_info.get("engine_id")
+        head = [] if engine is None else [f"[engine {engine}]"]
+        text = self.traceback or f"{self.ename}: {self.evalue} (no traceback came with it)"
+        return head + text.splitlines()
+
+    def _render_traceback_(self):
+        """IPython shows this in place of the local traceback."""
+        return self.render_traceback()
+
+    def print_traceback(self, excid=None):
+        print("\n".join(self.render_traceback()))
+
+
+class EngineError(RemoteError):
+    """The engine died, or is not there; the task did not finish."""
+
+
+class CompositeError(RemoteError):
+    """Errors of several engines. `elist` has (ename, evalue, traceback, engine_info) of each."""
+
+    def __init__(self, message, elist):
+        super().__init__("CompositeError", message, "")
+        self.msg = message
+        self.elist = elist
+        self.args = (message, elist)
+
+    def _head(self, engine_info):
+        if not engine_info:
+            return "[engine unknown]"
+        return f"[{engine_info.get('engine_id', '?')}:{engine_info.get('method', '?')}]"
+
+    def _more(self):
+        hidden = len(self.elist) - TRACEBACKS_SHOWN
+        return [f".... {hidden} more exceptions ..."] if hidden > 0 else []
+
+    def __str__(self):
+        lines = [str(self.msg)]
+        for ename, evalue, _, engine_info in self.elist[:TRACEBACKS_SHOWN]:
+            lines.append(f"{self._head(engine_info)}: {ename}: {evalue}")
+        return "\n".join(lines + self._more())
+
+    def __repr__(self):
+        return f"CompositeError({len(self.elist)})"
+
+    def _entry(self, index):
+        try:
+            return self.elist[index]
+        except IndexError:
+            raise IndexError(f"there is no exception with index {index}, only {len(self.elist)}") from None
+
+    def _render_one(self, entry):
+        ename, evalue, traceback, engine_info = entry
+        text = traceback or f"{ename}: {evalue} (no traceback came with it)"
+        return [f"{self._head(engine_info)}: "] + text.splitlines()
+
+    def render_traceback(self, excid=None):
+        if excid is not None:
+            return self._render_one(self._entry(excid))
+        lines = []
+        for entry in self.elist[:TRACEBACKS_SHOWN]:
+            lines += self._render_one(entry) + [""]
+        return lines + self._more()
+
+    def print_traceback(self, excid=None):
+        print("\n".join(self.render_traceback(excid)))
+
+    def raise_exception(self, excid=0):
+        raise RemoteError(*self._entry(excid))
+
+
+def collect(results, method):
+    """Returns `results`, or raises CompositeError with the remote errors that are among them."""
+    errors = [result for result in results if isinstance(result, RemoteError)]
+    aborted = [result for result in results if isinstance(result, TaskAborted)]
+    if not errors and aborted:
+        raise aborted[0]
+    if not errors:
+        return results
+    elist = []
+    for error in errors:
+        if isinstance(error, CompositeError):
+            elist += error.elist
+        else:
+            elist.append((error.ename, error.evalue, error.traceback, error.engine_info))
+    raise CompositeError(f"one or more exceptions from call to method: {method}", elist)
+
+
+_BY_NAME = {
+    "EngineError": EngineError,
+}
+
+
+def from_content(content, method=None):
+    """The exception that an error reply's content describes."""
+    engine_info = dict(content.get("engine_info") or {})
+    if method is not None:
+        engine_info.setdefault("method", method)
+    traceback = content.get("traceback") or []
+    if isinstance(traceback, list):
+        traceback = "\n".join(traceback)
+    cls = _BY_NAME.get(content.get("ename"), RemoteError)
+    return cls(content.get("ename", "?"), content.get("evalue", ""), traceback, engine_info)
