@@ -1,0 +1,20 @@
+# make bench: built only when asked for.
+EXTRA_PROGRAMS = tests/bench/floor tests/bench/tasks
+tests_bench_floor_SOURCES = tests/bench/floor.c
+tests_bench_floor_CFLAGS = $(AM_CFLAGS) -O2
+tests_bench_floor_LDADD = $(ZMQ_LIBS)
+tests_bench_tasks_SOURCES = tests/bench/tasks.c
+tests_bench_tasks_CFLAGS = $(AM_CFLAGS) -O2
+tests_bench_tasks_LDADD = core/client/libipcluster.la
+CLEANFILES += $(EXTRA_PROGRAMS) bench.json bench.log
+
+.PHONY: bench
+bench: all $(EXTRA_PROGRAMS)
+	$(PYTHON) $(top_srcdir)/tests/bench/bench.py .
+
+# What is tested from a tarball, too.
+EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
+	tests/conftest.py tests/support.py tests/tally.py tests/lsan.supp tests/tsan.supp \
+	tests/session tests/interop tests/bench/bench.py tests/bench/client.py
+dist-hook:
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""Measures one cluster from Python: client.py PACKAGE CONNECTION-FILE ENGINES STARTED.
+
+PACKAGE is "ipcluster" or "ipyparallel": the same code drives both. Waits for the connection file and the engines, and prints
+one JSON object. STARTED is the monotonic time at which the cluster's start command was given.
+"""
+
+import collections
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+
+SECONDS = 4.0
+WINDOW = 500  # requests under way at once
+TRIPS = 1000
+PAYLOAD_BYTES = 64 << 20
+PAYLOAD_RUNS = 5
+
+
+def noop():
+    pass
+
+
+def connect(package, connection_file, engines, started):
+    while not os.path.exists(connection_file):
+        time.sleep(0.01)
+    client = package.Client(connection_file)
+    while len(client.ids) < engines:
+        time.sleep(0.01)
+    client[:].apply_sync(noop)
+    return client, time.monotonic() - started
+
+
+def tasks_per_second(submit):
+    """A window of requests under way, refilled as results come, for some seconds."""
+    waiting = collections.deque()
+    sent = 0
+    start = time.monotonic()
+    while time.monotonic() - start < SECONDS:
+        while len(waiting) < WINDOW:
+            waiting.append(submit(sent))
+            sent += 1
+        waiting.popleft().get()
+    # Those under way are counted out, or a slow cluster would be credited with work not done.
+    while waiting:
+        waiting.popleft().get()
+    return sent / (time.monotonic() - start)
+
+
+def trips(call):
+    times = []
+    start = time.monotonic()
+    while len(times) < TRIPS and time.monotonic() - start < 2 * SECONDS:
+        before = time.monotonic()
+        call()
+        times.append((time.monotonic() - before) * 1e6)
+    times.sort()
+    return {"trip_median_us": times[len(times) // 2], "trip_p99_us": times[len(times) * 99 // 100]}
+
+
+def bandwidth(view):
+    import numpy
+    array = numpy.ones(PAYLOAD_BYTES, dtype="uint8")
+    mebibytes = PAYLOAD_BYTES / (1 << 20)
+    pushes, pulls = [], []
+    for _ in range(PAYLOAD_RUNS):
+        before = time.monotonic()
+        view.push({"payload": array}, block=True)
+        between = time.monotonic()
+        pulled = view.pull("payload", block=True)
+        pulls.append(time.monotonic() - between)
+        pushes.append(between - before)
+        assert len(pulled) == PAYLOAD_BYTES
+        del pulled
+    return {"push_mib_s": mebibytes / statistics.median(pushes), "pull_mib_s": mebibytes / statistics.median(pulls)}
+
+
+def main(name, connection_file, engines, started):
+    package = importlib.import_module(name)
+    client, first_result = connect(package, connection_file, int(engines), float(started))
+    # The memory of the cluster is read now, before users import anything.
+    print(json.dumps({"first_result_s": first_result}), flush=True)
+    sys.stdin.readline()
+    balanced = client.load_balanced_view()
+    singles = [client[i] for i in client.ids]
+    results = {
+        "balanced_tasks": tasks_per_second(lambda i: balanced.apply_async(noop)),
+        "direct_tasks": tasks_per_second(lambda i: singles[i % len(singles)].apply_async(noop)),
+        **{f"balanced_{key}": value for key, value in trips(lambda: balanced.apply_sync(noop)).items()},
+        **{f"direct_{key}": value for key, value in trips(lambda: singles[0].apply_sync(noop)).items()},
+        **bandwidth(singles[0]),
+    }
+    print(json.dumps(results), flush=True)
+
+
+main(*sys.argv[1:])
