@@ -1,5 +1,11 @@
 noinst_LTLIBRARIES += core/config/libconfig.la
 core_config_libconfig_la_SOURCES = \
+	core/config/nearest.c core/config/nearest.h \
 	core/config/profile.c core/config/profile.h \
-	core/config/settings.c core/config/settings.h
+	core/config/settings.c core/config/settings.h core/config/settings_internal.h \
+	core/config/settings_args.c \
+	core/config/settings_file.c \
+	core/config/settings_help.c \
+	core/config/settings_man.c \
+	core/config/value.c
 core_config_libconfig_la_LIBADD = core/base/libbase.la $(JANSSON_LIBS)

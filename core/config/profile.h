@@ -11,8 +11,10 @@
 #include "config/settings.h"
 
 /* The settings that every program has: profile, profile-dir, ipython-dir, cluster-id, log-level, log-to-file, log-file, work-dir (class
- * "BaseParallelApplication"; each program's own class is accepted for them too). */
+ * "BaseParallelApplication"; a program names it in settings_program.classes behind its own). */
 extern const struct ipcl_option_table profile_options;
+/* Adds them, with the flags --debug and --quiet. Returns 0 or -1 with `error` set. */
+int profile_add_options(struct settings *settings, struct ipcl_error *error);
 
 struct profile {
     char dir[PATH_BYTES];      /* absolute */
@@ -29,8 +31,12 @@ int profile_find(const char *ipython_dir, const char *name, const char *dir, str
 /* Makes the folders that are missing, security/ private to the owner. Returns 0 or -1 with `error` set. */
 int profile_create(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
                    struct ipcl_error *error);
-/* What a program's main does: reads the profile settings from the command line that settings_parse() saw, finds the profile (or creates it, where
- * `create`; "default" is always created), loads the files and the environment, and opens the log. Returns 0 or -1 with `error` set. */
+/* The same, with the settings `profile_dir`, `profile` and `ipython_dir` that are known so far; `create` makes what is missing, and "default" is always
+ * made. For a program that needs the folder before it can load the files (to find plugins). */
+int profile_of_settings(const struct settings *settings, bool create, struct profile *profile,
+                        struct ipcl_error *error);
+/* What a program's main does after settings_parse(): finds the profile as profile_of_settings(), loads the files and the environment, opens the log of
+ * `program`, and goes to the work folder. Returns 0 or -1 with `error` set. settings_finish() is left to the caller, once all tables are there. */
 int profile_open(struct settings *settings, const char *program, bool create, struct profile *profile,
                  struct ipcl_error *error);
 

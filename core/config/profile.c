@@ -1,0 +1,176 @@
+/* Profile folders: where they are, making them, and opening one for a program. */
+#include "config/profile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define BASE_CLASS    "BaseParallelApplication"
+#define FOLDER_PREFIX "profile_"
+
+static const struct ipcl_option options[] = {
+    {"profile", IPCL_STRING, "default", "profile", NULL,
+     "The profile's name: its folder is profile_NAME in IPython's folder. `ipcluster profile create NAME` makes one."},
+    {"profile_dir", IPCL_STRING, "", "profile-dir", NULL, "The profile's folder, in place of a name."},
+    {"ipython_dir", IPCL_STRING, "", "ipython-dir", NULL,
+     "IPython's folder, where profiles are. Where this is not set it is $IPYTHONDIR, or ~/.ipython."},
+    {"cluster_id", IPCL_STRING, "", "cluster-id", NULL,
+     "Tells clusters of one profile apart: it becomes part of the names of connection files."},
+    {"log_level", IPCL_STRING, "20", "log-level", NULL,
+     "How much to log: ERROR, WARN, INFO, DEBUG, or Python's numbers (40, 30, 20, 10)."},
+    {"log_to_file", IPCL_BOOL, "false", "log-to-file", "true",
+     "Log to PROGRAM-PID.log in the profile's log folder in place of standard error."},
+    {"log_file", IPCL_STRING, "", "log-file", NULL, "Log to this file; implies log_to_file."},
+    {"work_dir", IPCL_STRING, "", "work-dir", NULL,
+     "The folder to work in. Where this is not set it is the one that the program was started in."},
+};
+const struct ipcl_option_table profile_options = {BASE_CLASS, options, sizeof(options) / sizeof(options[0])};
+
+static const struct settings_flag flags[] = {
+    {"debug", BASE_CLASS, "log_level", "DEBUG", "Log everything: --log-level=DEBUG."},
+    {"quiet", BASE_CLASS, "log_level", "ERROR", "Log errors only: --log-level=ERROR."},
+};
+
+int profile_add_options(struct settings *settings, struct ipcl_error *error)
+{
+    if (settings_add(settings, &profile_options, error))
+        return -1;
+    return settings_add_flags(settings, flags, sizeof(flags) / sizeof(flags[0]), error);
+}
+
+int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl_error *error)
+{
+    const char *environment = getenv("IPYTHONDIR");
+    if (override && *override)
+        return path_expand(override, path, error);
+    if (environment && *environment)
+        return path_expand(environment, path, error);
+    return path_expand("~/.ipython", path, error);
+}
+
+/* Fills `profile` with the paths of a profile, which may not be there. */
+static int set_paths(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
+                     struct ipcl_error *error)
+{
+    char parent[PATH_BYTES];
+    if (!name || !*name)
+        name = "default";
+    if (dir && *dir) {
+        if (path_expand(dir, profile->dir, error))
+            return -1;
+    } else {
+        if (*name == '.' || strchr(name, '/'))
+            return ipcl_error_set(error, "'%s' is not a profile's name: use --profile-dir for a folder", name);
+        if (profile_ipython_dir(ipython_dir, parent, error) ||
+            path_format(profile->dir, error, "%s/" FOLDER_PREFIX "%s", parent, name))
+            return -1;
+    }
+    if (path_format(profile->security, error, "%s/security", profile->dir) ||
+        path_format(profile->log, error, "%s/log", profile->dir) ||
+        path_format(profile->pid, error, "%s/pid", profile->dir))
+        return -1;
+    return 0;
+}
+
+static int is_profile(const struct dirent *entry)
+{
+    return !strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX));
+}
+
+static int refuse_missing(const struct profile *profile, struct ipcl_error *error)
+{
+    char parent[PATH_BYTES], names[IPCL_ERROR_BYTES / 2] = "";
+    struct dirent **entries;
+    size_t length = 0;
+    snprintf(parent, sizeof(parent), "%s", profile->dir);
+    char *slash = strrchr(parent, '/');
+    *slash = '\0';
+    const char *name = slash + 1;
+    if (strncmp(name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)))
+        return ipcl_error_set(error, "there is no profile folder %s; `ipcluster profile create --profile-dir=%s` "
+                              "makes it", profile->dir, profile->dir);
+    name += strlen(FOLDER_PREFIX);
+    int count = scandir(parent, &entries, is_profile, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (length < sizeof(names))
+            length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
+                                       entries[i]->d_name + strlen(FOLDER_PREFIX));
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return ipcl_error_set(error, "there is no profile '%s' in %s (there: %s); `ipcluster profile create %s` makes it",
+                          name, parent, *names ? names : "none", name);
+}
+
+int profile_find(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
+                 struct ipcl_error *error)
+{
+    struct stat status;
+    if (set_paths(ipython_dir, name, dir, profile, error))
+        return -1;
+    if (stat(profile->dir, &status) || !S_ISDIR(status.st_mode))
+        return refuse_missing(profile, error);
+    return 0;
+}
+
+int profile_create(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
+                   struct ipcl_error *error)
+{
+    if (set_paths(ipython_dir, name, dir, profile, error) || path_make_dir(profile->dir, 0755, error) ||
+        path_make_private_dir(profile->security, error) || path_make_dir(profile->log, 0755, error) ||
+        path_make_dir(profile->pid, 0700, error))
+        return -1;
+    return 0;
+}
+
+int profile_of_settings(const struct settings *settings, bool create, struct profile *profile,
+                        struct ipcl_error *error)
+{
+    const char *ipython_dir = settings_string(settings, BASE_CLASS, "ipython_dir");
+    const char *name = settings_string(settings, BASE_CLASS, "profile");
+    const char *dir = settings_string(settings, BASE_CLASS, "profile_dir");
+    bool make = create || (!*dir && !strcmp(name, "default"));
+    if (!make && profile_find(ipython_dir, name, dir, profile, error))
+        return -1;
+    /* Also a profile that is there may lack folders: IPython makes them one by one. */
+    return profile_create(ipython_dir, name, dir, profile, error);
+}
+
+static int open_log(const struct settings *settings, const char *program, const struct profile *profile,
+                    struct ipcl_error *error)
+{
+    char path[PATH_BYTES] = "";
+    const char *file = settings_string(settings, BASE_CLASS, "log_file");
+    if (*file && path_expand(file, path, error))
+        return -1;
+    if (!*file && settings_bool(settings, BASE_CLASS, "log_to_file") &&
+        path_format(path, error, "%s/%s-%d.log", profile->log, program, (int)getpid()))
+        return -1;
+    if (log_open(program, *path ? path : NULL, error))
+        return -1;
+    return log_set_level_name(settings_string(settings, BASE_CLASS, "log_level"), error);
+}
+
+int profile_open(struct settings *settings, const char *program, bool create, struct profile *profile,
+                 struct ipcl_error *error)
+{
+    char work_dir[PATH_BYTES];
+    if (settings_load_environment(settings, error) ||
+        profile_of_settings(settings, create, profile, error) ||
+        settings_load(settings, profile->dir, NULL, error) || open_log(settings, program, profile, error))
+        return -1;
+    const char *given = settings_string(settings, BASE_CLASS, "work_dir");
+    if (!*given)
+        return 0;
+    if (path_expand(given, work_dir, error))
+        return -1;
+    if (chdir(work_dir))
+        return ipcl_error_set(error, "the work folder %s cannot be entered: %s", work_dir, strerror(errno));
+    return 0;
+}

@@ -1,0 +1,430 @@
+/* Settings: the tables, and the value of each setting with its rank among the sources. */
+#include "config/settings.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/nearest.h"
+#include "config/settings_internal.h"
+
+#define CLASSES_MAX 15 /* of a program's, for ranking */
+#define KEY_BYTES   256
+
+struct settings *settings_create(const struct settings_program *program, struct ipcl_error *error)
+{
+    struct settings *settings = calloc(1, sizeof(*settings));
+    if (!settings) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    settings->program = program;
+    if (settings_add_flags(settings, program->flags, program->flag_count, error)) {
+        settings_destroy(settings);
+        return NULL;
+    }
+    return settings;
+}
+
+static void pending_destroy(struct pending *pending)
+{
+    free(pending->class_name);
+    free(pending->name);
+    free(pending->text);
+    free(pending->origin);
+    json_decref(pending->json);
+    free(pending);
+}
+
+void settings_destroy(struct settings *settings)
+{
+    if (!settings)
+        return;
+    while (settings->values) {
+        struct value *value = settings->values;
+        settings->values = value->next;
+        value_destroy(value);
+    }
+    while (settings->pending) {
+        struct pending *pending = settings->pending;
+        settings->pending = pending->next;
+        pending_destroy(pending);
+    }
+    free(settings->items);
+    free(settings->flags);
+    free(settings);
+}
+
+bool settings_each_word(const char *list, bool (*each)(void *context, const char *word), void *context)
+{
+    char word[KEY_BYTES];
+    while (list && *list) {
+        size_t length = strcspn(list, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)length, list);
+        if (each(context, word))
+            return true;
+        list += length + (list[length] == ',');
+    }
+    return false;
+}
+
+/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in it. */
+struct class_place {
+    const char *name;
+    int place;
+};
+
+static bool is_class(void *context, const char *word)
+{
+    struct class_place *class_place = context;
+    if (!strcmp(word, class_place->name) || class_place->place == CLASSES_MAX - 1)
+        return true;
+    class_place->place++;
+    return false;
+}
+
+static int class_place(const struct settings *settings, const char *name)
+{
+    struct class_place place = {name, 0};
+    return settings_each_word(settings->program->classes, is_class, &place) ? place.place : CLASSES_MAX;
+}
+
+struct setting *settings_lookup(const struct settings *settings, const char *class_name, const char *name)
+{
+    struct setting *inherited = NULL;
+    bool in_line = class_place(settings, class_name) < CLASSES_MAX;
+    for (size_t i = 0; i < settings->count; i++) {
+        struct setting *item = &settings->items[i];
+        if (strcmp(item->option->name, name))
+            continue;
+        if (!strcmp(item->class_name, class_name))
+            return item;
+        if (in_line && !inherited && class_place(settings, item->class_name) < CLASSES_MAX)
+            inherited = item;
+    }
+    return inherited;
+}
+
+static bool class_known(const struct settings *settings, const char *class_name)
+{
+    if (class_place(settings, class_name) < CLASSES_MAX)
+        return true;
+    for (size_t i = 0; i < settings->count; i++)
+        if (!strcmp(settings->items[i].class_name, class_name))
+            return true;
+    return false;
+}
+
+const char *settings_type_text(enum ipcl_option_type type)
+{
+    static const char *const texts[] = {
+        [IPCL_BOOL] = "true or false",
+        [IPCL_INT] = "an integer",
+        [IPCL_REAL] = "a number",
+        [IPCL_STRING] = "text",
+        [IPCL_LIST] = "a list of texts",
+    };
+    return texts[type];
+}
+
+static int refuse_value(const struct setting *item, const struct given *given, struct ipcl_error *error)
+{
+    char *json = given->text ? NULL : json_dumps(given->json, JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *found = given->text ? given->text : json ? json : "something else";
+    ipcl_error_set(error, "%s: %s.%s expects %s, not %.80s", given->origin, given->class_name, given->name,
+                   settings_type_text(item->option->type), *found ? found : "nothing");
+    free(json);
+    return -1;
+}
+
+static int assign(struct settings *settings, struct setting *item, const struct given *given,
+                  struct ipcl_error *error)
+{
+    int rank = given->source * (CLASSES_MAX + 1) + CLASSES_MAX - class_place(settings, given->class_name);
+    struct value *value = given->text ? value_from_text(item->option->type, given->text)
+                                      : value_from_json(item->option, given->json);
+    if (!value)
+        return refuse_value(item, given, error);
+    value->next = settings->values;
+    settings->values = value;
+    if (rank < item->rank)
+        return 0;
+    item->value = value;
+    item->rank = rank;
+    return 0;
+}
+
+static int refuse_key(const struct settings *settings, const struct given *given, struct ipcl_error *error)
+{
+    char wanted[KEY_BYTES], key[KEY_BYTES];
+    struct nearest nearest;
+    bool known = class_known(settings, given->class_name);
+    snprintf(wanted, sizeof(wanted), "%s.%s", given->class_name, given->name);
+    nearest_begin(&nearest, wanted);
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct setting *item = &settings->items[i];
+        /* Where the class is right, only its own traits are near. */
+        bool same = known && settings_lookup(settings, given->class_name, item->option->name) == item;
+        snprintf(key, sizeof(key), "%s.%s", same ? given->class_name : item->class_name, item->option->name);
+        if (same || !known)
+            nearest_offer(&nearest, key);
+    }
+    return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)", given->origin, wanted,
+                          *nearest.best ? "; the nearest known one is " : "", nearest.best,
+                          settings->program->name);
+}
+
+static int keep(struct settings *settings, const struct given *given, struct ipcl_error *error)
+{
+    struct pending *pending = calloc(1, sizeof(*pending));
+    if (!pending)
+        return ipcl_error_set(error, "out of memory");
+    pending->class_name = strdup(given->class_name);
+    pending->name = strdup(given->name);
+    pending->origin = strdup(given->origin);
+    pending->source = given->source;
+    if (given->text)
+        pending->text = strdup(given->text);
+    else
+        pending->json = json_deep_copy(given->json);
+    if (!pending->class_name || !pending->name || !pending->origin || (!pending->text && !pending->json)) {
+        pending_destroy(pending);
+        return ipcl_error_set(error, "out of memory");
+    }
+    struct pending **last = &settings->pending;
+    while (*last)
+        last = &(*last)->next;
+    *last = pending;
+    return 0;
+}
+
+int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error)
+{
+    struct setting *item = settings_lookup(settings, given->class_name, given->name);
+    if (item)
+        return assign(settings, item, given, error);
+    if (class_known(settings, given->class_name))
+        return refuse_key(settings, given, error);
+    return keep(settings, given, error);
+}
+
+static struct given given_from(const struct pending *pending)
+{
+    return (struct given){
+        .class_name = pending->class_name,
+        .name = pending->name,
+        .text = pending->text,
+        .json = pending->json,
+        .source = pending->source,
+        .origin = pending->origin,
+    };
+}
+
+static int apply_pending(struct settings *settings, struct ipcl_error *error)
+{
+    struct pending **at = &settings->pending;
+    while (*at) {
+        struct pending *pending = *at;
+        struct setting *item = settings_lookup(settings, pending->class_name, pending->name);
+        if (!item) {
+            at = &pending->next;
+            continue;
+        }
+        struct given given = given_from(pending);
+        if (assign(settings, item, &given, error))
+            return -1;
+        *at = pending->next;
+        pending_destroy(pending);
+    }
+    return 0;
+}
+
+int settings_finish(struct settings *settings, struct ipcl_error *error)
+{
+    if (!settings->pending)
+        return 0;
+    struct given given = given_from(settings->pending);
+    return refuse_key(settings, &given, error);
+}
+
+void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES])
+{
+    snprintf(name, SETTINGS_VARIABLE_BYTES, "IPCLUSTER_%s_%s", setting->class_name, setting->option->name);
+    for (char *at = name; *at; at++)
+        *at = (char)toupper((unsigned char)*at);
+}
+
+static int read_environment(struct settings *settings, struct setting *item, struct ipcl_error *error)
+{
+    char name[SETTINGS_VARIABLE_BYTES], origin[SETTINGS_VARIABLE_BYTES + 32];
+    settings_variable(item, name);
+    const char *text = getenv(name);
+    snprintf(origin, sizeof(origin), "environment variable %s", name);
+    struct given given = {
+        .class_name = item->class_name,
+        .name = item->option->name,
+        .text = text,
+        .source = SOURCE_ENVIRONMENT,
+        .origin = origin,
+    };
+    return text ? assign(settings, item, &given, error) : 0;
+}
+
+int settings_load_environment(struct settings *settings, struct ipcl_error *error)
+{
+    settings->environment_read = true;
+    for (size_t i = 0; i < settings->count; i++)
+        if (read_environment(settings, &settings->items[i], error))
+            return -1;
+    return 0;
+}
+
+/* For settings_each_word(): whether a word is one of a setting's or flag's. */
+struct alias_search {
+    const struct settings *settings;
+    const char *alias;
+};
+
+static bool same_word(void *context, const char *word)
+{
+    return !strcmp(word, context);
+}
+
+static bool alias_taken(void *context, const char *alias)
+{
+    struct alias_search *search = context;
+    search->alias = alias;
+    for (size_t i = 0; i < search->settings->count; i++)
+        if (settings_each_word(search->settings->items[i].option->aliases, same_word, (void *)alias))
+            return true;
+    for (size_t i = 0; i < search->settings->flag_count; i++)
+        if (!strcmp(search->settings->flags[i]->flag, alias))
+            return true;
+    return false;
+}
+
+static int add_option(struct settings *settings, const char *class_name, const struct ipcl_option *option,
+                      struct ipcl_error *error)
+{
+    struct alias_search search = {.settings = settings};
+    for (size_t i = 0; i < settings->count; i++)
+        if (!strcmp(settings->items[i].class_name, class_name) &&
+            !strcmp(settings->items[i].option->name, option->name))
+            return ipcl_error_set(error, "the setting %s.%s is there twice", class_name, option->name);
+    if (settings_each_word(option->aliases, alias_taken, &search))
+        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice", class_name, option->name,
+                              option->aliases);
+    struct setting *items = realloc(settings->items, (settings->count + 1) * sizeof(*items));
+    if (!items)
+        return ipcl_error_set(error, "out of memory");
+    settings->items = items;
+    items[settings->count] = (struct setting){.class_name = class_name, .option = option};
+    struct given given = {
+        .class_name = class_name,
+        .name = option->name,
+        .text = option->fallback,
+        .source = SOURCE_DEFAULT,
+        .origin = "the option table's default",
+    };
+    if (assign(settings, &items[settings->count], &given, error))
+        return -1;
+    settings->count++;
+    return settings->environment_read ? read_environment(settings, &items[settings->count - 1], error) : 0;
+}
+
+int settings_add(struct settings *settings, const struct ipcl_option_table *table, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (add_option(settings, table->class_name, &table->options[i], error))
+            return -1;
+    return apply_pending(settings, error);
+}
+
+int settings_add_flags(struct settings *settings, const struct settings_flag *flags, size_t count,
+                       struct ipcl_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct alias_search search = {.settings = settings};
+        if (alias_taken(&search, flags[i].flag))
+            return ipcl_error_set(error, "the flag --%s is there twice", flags[i].flag);
+        const struct settings_flag **grown =
+            realloc(settings->flags, (settings->flag_count + 1) * sizeof(*grown));
+        if (!grown)
+            return ipcl_error_set(error, "out of memory");
+        settings->flags = grown;
+        grown[settings->flag_count++] = &flags[i];
+    }
+    return 0;
+}
+
+/* The value of a setting that must be there and of this type. */
+static const struct value *need(const struct settings *settings, const char *class_name, const char *name,
+                                enum ipcl_option_type type)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    if (item && item->option->type == type)
+        return item->value;
+    fprintf(stderr, "programming error: there is no setting %s.%s that is %s\n", class_name, name,
+            settings_type_text(type));
+    abort();
+}
+
+const char *settings_string(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_STRING)->text;
+}
+
+int64_t settings_int(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_INT)->integer;
+}
+
+double settings_real(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_REAL)->real;
+}
+
+bool settings_bool(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_BOOL)->boolean;
+}
+
+const char *const *settings_list(const struct settings *settings, const char *class_name, const char *name,
+                                 size_t *count)
+{
+    const struct value *value = need(settings, class_name, name, IPCL_LIST);
+    if (count)
+        *count = value->count;
+    return (const char *const *)value->list;
+}
+
+bool settings_given(const struct settings *settings, const char *class_name, const char *name)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    return item && item->rank > CLASSES_MAX;
+}
+
+bool settings_known(const struct settings *settings, const char *class_name, const char *name)
+{
+    return settings_lookup(settings, class_name, name) != NULL;
+}
+
+bool settings_has(const struct settings *settings, const char *class_name, const char *name,
+                  enum ipcl_option_type type)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    return item && item->option->type == type;
+}
+
+int settings_set(struct settings *settings, const char *class_name, const char *name, const char *value,
+                 struct ipcl_error *error)
+{
+    struct given given = {
+        .class_name = class_name,
+        .name = name,
+        .text = value,
+        .source = SOURCE_COMMAND_LINE,
+        .origin = "a setting made by the program",
+    };
+    return settings_give(settings, &given, error);
+}

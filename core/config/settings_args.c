@@ -1,0 +1,193 @@
+/* Settings from the command line: aliases, flags and --Class.trait. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/nearest.h"
+#include "config/settings_internal.h"
+
+#define KEY_BYTES 256
+
+/* The command line as far as it was read. */
+struct arguments {
+    struct settings *settings;
+    int argc;
+    char **argv;
+    int at; /* the word that is being read */
+    struct ipcl_error *error;
+};
+
+/* One option: --KEY, --KEY=VALUE, -K VALUE. */
+struct word {
+    const char *typed;
+    char key[KEY_BYTES];
+    const char *value; /* NULL where none stands in the same word */
+};
+
+static bool same_alias(const char *typed, const char *alias)
+{
+    for (; *typed && *alias; typed++, alias++)
+        if (*typed != *alias && !(*typed == '_' && *alias == '-'))
+            return false;
+    return *typed == *alias;
+}
+
+static bool is_alias(void *context, const char *alias)
+{
+    return same_alias(context, alias);
+}
+
+static const struct setting *find_alias(const struct settings *settings, const char *key)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        if (settings_each_word(settings->items[i].option->aliases, is_alias, (void *)key))
+            return &settings->items[i];
+    return NULL;
+}
+
+static const struct settings_flag *find_flag(const struct settings *settings, const char *key)
+{
+    for (size_t i = 0; i < settings->flag_count; i++)
+        if (same_alias(key, settings->flags[i]->flag))
+            return settings->flags[i];
+    return NULL;
+}
+
+static int give(struct arguments *arguments, const struct word *word, const char *class_name,
+                const char *name, const char *value)
+{
+    struct given given = {
+        .class_name = class_name,
+        .name = name,
+        .text = value,
+        .source = SOURCE_COMMAND_LINE,
+        .origin = word->typed,
+    };
+    return settings_give(arguments->settings, &given, arguments->error);
+}
+
+/* The option's value: behind its =, what the option means without one, or the next word. NULL with `error` set where there is none. */
+static const char *take_value(struct arguments *arguments, const struct word *word,
+                              const struct ipcl_option *option)
+{
+    if (word->value)
+        return word->value;
+    if (option->bare)
+        return option->bare;
+    if (option->type == IPCL_BOOL)
+        return "true";
+    if (arguments->at + 1 < arguments->argc && strncmp(arguments->argv[arguments->at + 1], "--", 2))
+        return arguments->argv[++arguments->at];
+    ipcl_error_set(arguments->error, "%s needs a value, %s: %s=VALUE", word->typed,
+                   settings_type_text(option->type), word->typed);
+    return NULL;
+}
+
+static bool offer_alias(void *context, const char *alias)
+{
+    nearest_offer(context, alias);
+    return false;
+}
+
+static int refuse_option(struct arguments *arguments, const struct word *word)
+{
+    const struct settings *settings = arguments->settings;
+    struct nearest nearest;
+    nearest_begin(&nearest, word->key);
+    nearest_offer(&nearest, "help");
+    for (size_t i = 0; i < settings->count; i++)
+        settings_each_word(settings->items[i].option->aliases, offer_alias, &nearest);
+    for (size_t i = 0; i < settings->flag_count; i++)
+        nearest_offer(&nearest, settings->flags[i]->flag);
+    return ipcl_error_set(arguments->error, "unknown option %s: the nearest known one is --%s (%s --help lists them)",
+                          word->typed, nearest.best, settings->program->name);
+}
+
+/* --Class.trait */
+static int parse_trait(struct arguments *arguments, struct word *word)
+{
+    char *dot = strrchr(word->key, '.');
+    *dot = '\0';
+    const struct setting *item = settings_lookup(arguments->settings, word->key, dot + 1);
+    const char *value = item ? take_value(arguments, word, item->option) : word->value;
+    if (value)
+        return give(arguments, word, word->key, dot + 1, value);
+    if (item)
+        return -1;
+    return ipcl_error_set(arguments->error, "%s needs a value behind a =: %s=VALUE", word->typed, word->typed);
+}
+
+/* --help and its like. Returns whether it is one. */
+static bool parse_wish(struct settings *settings, const char *key)
+{
+    static const struct {
+        const char *key;
+        enum settings_wish wish;
+    } wishes[] = {{"help", SETTINGS_HELP},         {"h", SETTINGS_HELP},    {"help-all", SETTINGS_HELP_ALL},
+                  {"version", SETTINGS_VERSION}, {"V", SETTINGS_VERSION}, {"help-man", SETTINGS_MAN}};
+    for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        if (strcmp(key, wishes[i].key))
+            continue;
+        settings->wish = wishes[i].wish;
+        return true;
+    }
+    return false;
+}
+
+static int parse_option(struct arguments *arguments, struct word *word)
+{
+    const struct settings_flag *flag = find_flag(arguments->settings, word->key);
+    const struct setting *item = find_alias(arguments->settings, word->key);
+    if (flag && word->value)
+        return ipcl_error_set(arguments->error, "%s: --%s takes no value", word->typed, flag->flag);
+    if (flag)
+        return give(arguments, word, flag->class_name, flag->name, flag->value);
+    if (item) {
+        const char *value = take_value(arguments, word, item->option);
+        return value ? give(arguments, word, item->class_name, item->option->name, value) : -1;
+    }
+    if (strchr(word->key, '.'))
+        return parse_trait(arguments, word);
+    if (!word->value && parse_wish(arguments->settings, word->key))
+        return 0;
+    return refuse_option(arguments, word);
+}
+
+/* Reads --key, --key=value, -k, -k=value or -kvalue. */
+static int read_word(const char *typed, struct word *word)
+{
+    word->typed = typed;
+    const char *key = typed + (typed[1] == '-' ? 2 : 1);
+    size_t length = typed[1] == '-' ? strcspn(key, "=") : 1;
+    if (length >= sizeof(word->key))
+        return -1;
+    memcpy(word->key, key, length);
+    word->key[length] = '\0';
+    word->value = key[length] ? key + length + (key[length] == '=') : NULL;
+    return 0;
+}
+
+int settings_parse(struct settings *settings, int argc, char **argv, char **words, struct ipcl_error *error)
+{
+    struct arguments arguments = {settings, argc, argv, 1, error};
+    int word_count = 0;
+    bool options = true;
+    for (; arguments.at < argc; arguments.at++) {
+        char *typed = argv[arguments.at];
+        struct word word;
+        if (options && !strcmp(typed, "--")) {
+            options = false;
+        } else if (!options || *typed != '-' || !typed[1]) {
+            words[word_count++] = typed;
+        } else if (read_word(typed, &word)) {
+            return ipcl_error_set(error, "unknown option %.80s...: no name is that long", typed);
+        } else if (parse_option(&arguments, &word)) {
+            return -1;
+        }
+    }
+    return word_count;
+}
+
+enum settings_wish settings_wants(const struct settings *settings)
+{
+    return settings->wish;
+}

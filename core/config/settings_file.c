@@ -1,0 +1,144 @@
+/* Settings from and to JSON files: {"Class": {"trait": value}}, as traitlets reads. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "config/settings_internal.h"
+
+#define FILE_BYTES_MAX (1 << 20)
+#define SITE_DIR       "/etc/ipcluster"
+
+/* One file that is being loaded. */
+struct file {
+    const char *path;
+    enum source source;
+    const char *const *also_known;
+};
+
+/* A member that is a comment (ours), or the format's version (IPython's). */
+static bool is_remark(const char *key)
+{
+    return !strncmp(key, "//", 2) || !strcmp(key, "version");
+}
+
+static bool is_passed_over(const struct file *file, const char *class_name)
+{
+    for (const char *const *known = file->also_known; known && *known; known++)
+        if (!strcmp(*known, class_name))
+            return true;
+    return false;
+}
+
+static int load_class(struct settings *settings, const struct file *file, const char *class_name,
+                      const json_t *traits, struct ipcl_error *error)
+{
+    const char *name;
+    json_t *json;
+    if (!json_is_object(traits))
+        return ipcl_error_set(error, "%s: %s expects a mapping of its traits: {\"%s\": {\"trait\": value}}",
+                              file->path, class_name, class_name);
+    json_object_foreach((json_t *)traits, name, json)
+    {
+        struct given given = {
+            .class_name = class_name,
+            .name = name,
+            .json = json,
+            .source = file->source,
+            .origin = file->path,
+        };
+        if (!is_remark(name) && settings_give(settings, &given, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int load(struct settings *settings, const struct file *file, struct ipcl_error *error)
+{
+    json_error_t reason;
+    size_t size;
+    if (!path_exists(file->path))
+        return 0;
+    char *text = path_read_file(file->path, FILE_BYTES_MAX, &size, error);
+    if (!text)
+        return -1;
+    json_t *classes = json_loadb(text, size, JSON_REJECT_DUPLICATES, &reason);
+    free(text);
+    if (!classes)
+        return ipcl_error_set(error, "%s: line %d is not JSON: %s", file->path, reason.line, reason.text);
+    int status = 0;
+    const char *class_name;
+    json_t *traits;
+    if (!json_is_object(classes))
+        status = ipcl_error_set(error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
+                                file->path);
+    json_object_foreach(classes, class_name, traits)
+    {
+        if (!status && !is_remark(class_name) && !is_passed_over(file, class_name))
+            status = load_class(settings, file, class_name, traits, error);
+    }
+    json_decref(classes);
+    return status;
+}
+
+int settings_load_file(struct settings *settings, const char *path, const char *const *also_known,
+                       struct ipcl_error *error)
+{
+    struct file file = {path, SOURCE_PROFILE, also_known};
+    return load(settings, &file, error);
+}
+
+int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
+                  struct ipcl_error *error)
+{
+    char site[PATH_BYTES], profile[PATH_BYTES];
+    struct file file = {site, SOURCE_SITE, also_known};
+    if (path_format(site, error, SITE_DIR "/%s_config.json", settings->program->name) ||
+        path_format(profile, error, "%s/%s_config.json", profile_dir, settings->program->name) ||
+        load(settings, &file, error) || settings_load_file(settings, profile, also_known, error))
+        return -1;
+    return settings_load_environment(settings, error);
+}
+
+static json_t *value_to_json(const struct setting *item)
+{
+    const struct value *value = item->value;
+    switch (item->option->type) {
+    case IPCL_BOOL:
+        return json_boolean(value->boolean);
+    case IPCL_INT:
+        return json_integer(value->integer);
+    case IPCL_REAL:
+        return json_real(value->real);
+    case IPCL_STRING:
+        return json_string(value->text);
+    case IPCL_LIST:
+        break;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < value->count; i++)
+        json_array_append_new(list, json_string(value->list[i]));
+    return list;
+}
+
+char *settings_to_json(const struct settings *settings, struct ipcl_error *error)
+{
+    json_t *classes = json_pack("{s:s++}", "//", "Settings: {\"Class\": {\"trait\": value}}. Each is listed with its default by: ",
+                                settings->program->name, " --help-all");
+    bool good = classes != NULL;
+    for (size_t i = 0; i < settings->count && good; i++) {
+        const struct setting *item = &settings->items[i];
+        if (!settings_given(settings, item->class_name, item->option->name))
+            continue;
+        json_t *traits = json_object_get(classes, item->class_name);
+        if (!traits) {
+            good = !json_object_set_new(classes, item->class_name, json_object());
+            traits = json_object_get(classes, item->class_name);
+        }
+        good = good && !json_object_set_new(traits, item->option->name, value_to_json(item));
+    }
+    char *text = good ? json_dumps(classes, JSON_INDENT(4)) : NULL;
+    json_decref(classes);
+    if (!text)
+        ipcl_error_set(error, "the settings cannot be written as JSON: one is not UTF-8, or memory is short");
+    return text;
+}

@@ -1,0 +1,163 @@
+/* --help, --help-all and --version, written from the option tables. */
+#include <config.h>
+#include <string.h>
+
+#include "config/settings_internal.h"
+
+#define WIDTH 78
+
+/* Writes text in lines of WIDTH columns, each behind `indent` spaces. */
+static void write_wrapped(FILE *stream, int indent, const char *text)
+{
+    int column = 0;
+    while (*text) {
+        int length = (int)strcspn(text, " \n");
+        if (column && column + 1 + length > WIDTH) {
+            fputc('\n', stream);
+            column = 0;
+        }
+        column += column ? fprintf(stream, " %.*s", length, text)
+                         : fprintf(stream, "%*s%.*s", indent, "", length, text);
+        text += length;
+        for (; *text == ' ' || *text == '\n'; text++) {
+            if (*text != '\n')
+                continue;
+            fputc('\n', stream);
+            column = 0;
+        }
+    }
+    fputs(column ? "\n" : "", stream);
+}
+
+/* The word for a value in --name=WORD. */
+static const char *value_word(enum ipcl_option_type type)
+{
+    static const char *const words[] = {
+        [IPCL_BOOL] = "true|false", [IPCL_INT] = "NUMBER", [IPCL_REAL] = "NUMBER",
+        [IPCL_STRING] = "TEXT",     [IPCL_LIST] = "WORDS",
+    };
+    return words[type];
+}
+
+/* For settings_each_word(): writes the aliases of one option. */
+struct alias_list {
+    FILE *stream;
+    const struct ipcl_option *option;
+    const char *before;
+};
+
+static bool write_alias(void *context, const char *alias)
+{
+    struct alias_list *list = context;
+    const char *word = value_word(list->option->type);
+    bool optional = list->option->bare || list->option->type == IPCL_BOOL;
+    if (alias[1])
+        fprintf(list->stream, "%s--%s%s=%s%s", list->before, alias, optional ? "[" : "", word, optional ? "]" : "");
+    else
+        fprintf(list->stream, "%s-%s %s", list->before, alias, word);
+    list->before = ", ";
+    return false;
+}
+
+static void write_default(const struct ipcl_option *option, FILE *stream)
+{
+    if (*option->fallback)
+        fprintf(stream, "  (default: %s)", option->fallback);
+    fputc('\n', stream);
+}
+
+static void write_aliases(const struct settings *settings, FILE *stream)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct ipcl_option *option = settings->items[i].option;
+        struct alias_list list = {stream, option, "  "};
+        if (!option->aliases)
+            continue;
+        settings_each_word(option->aliases, write_alias, &list);
+        write_default(option, stream);
+        write_wrapped(stream, 6, option->help);
+    }
+}
+
+static void write_flags(const struct settings *settings, FILE *stream)
+{
+    for (size_t i = 0; i < settings->flag_count; i++) {
+        fprintf(stream, "  --%s\n", settings->flags[i]->flag);
+        write_wrapped(stream, 6, settings->flags[i]->help);
+    }
+    fputs("  -h, --help\n      This text.\n"
+          "  --help-all\n      Every setting, also those without a short name.\n"
+          "  -V, --version\n      The version.\n", stream);
+}
+
+static void write_settings(const struct settings *settings, FILE *stream)
+{
+    const char *class_name = "";
+    fputs("\nSettings:\n"
+          "  Each can be given as --Class.trait=value, in the environment, or in a file.\n", stream);
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct setting *item = &settings->items[i];
+        char variable[SETTINGS_VARIABLE_BYTES];
+        struct alias_list list = {stream, item->option, "      Short: "};
+        if (strcmp(class_name, item->class_name)) {
+            class_name = item->class_name;
+            fprintf(stream, "\n%s\n", class_name);
+        }
+        settings_variable(item, variable);
+        fprintf(stream, "  --%s.%s=%s", class_name, item->option->name, value_word(item->option->type));
+        write_default(item->option, stream);
+        write_wrapped(stream, 6, item->option->help);
+        settings_each_word(item->option->aliases, write_alias, &list);
+        fprintf(stream, "%s      Environment: %s\n", item->option->aliases ? "\n" : "", variable);
+    }
+}
+
+static void write_sources(const struct settings_program *program, FILE *stream)
+{
+    fputs("\nWhere settings come from, a later one winning:\n", stream);
+    fprintf(stream, "  /etc/ipcluster/%s_config.json\n"
+            "  PROFILE/%s_config.json           {\"Class\": {\"trait\": value}}\n"
+            "  IPCLUSTER_CLASS_TRAIT in the environment\n"
+            "  the command line\n", program->name, program->name);
+    if (program->classes)
+        fprintf(stream, "These class names are one: %s.\n", program->classes);
+}
+
+void settings_help(const struct settings *settings, bool all, FILE *stream)
+{
+    const struct settings_program *program = settings->program;
+    fprintf(stream, "Usage: %s\n\n", program->usage);
+    write_wrapped(stream, 0, program->description);
+    fputs("\nOptions:\n", stream);
+    if (!all)
+        write_aliases(settings, stream);
+    write_flags(settings, stream);
+    if (all) {
+        write_settings(settings, stream);
+        write_sources(program, stream);
+    }
+    if (program->examples)
+        fprintf(stream, "\nExamples:\n%s%s", program->examples,
+                program->examples[strlen(program->examples) - 1] == '\n' ? "" : "\n");
+    if (!all)
+        fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n", program->name);
+}
+
+bool settings_answer(const struct settings *settings, FILE *stream)
+{
+    switch (settings->wish) {
+    case SETTINGS_HELP:
+    case SETTINGS_HELP_ALL:
+        settings_help(settings, settings->wish == SETTINGS_HELP_ALL, stream);
+        return true;
+    case SETTINGS_VERSION:
+        fprintf(stream, "%s %s\n", settings->program->name, PACKAGE_VERSION);
+        return true;
+    case SETTINGS_MAN:
+        settings_man(settings, stream);
+        return true;
+    case SETTINGS_RUN:
+        break;
+    }
+    return false;
+}

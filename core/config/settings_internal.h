@@ -1,0 +1,91 @@
+/* What the files of settings share: the values and where they came from. */
+#ifndef CONFIG_SETTINGS_INTERNAL_H
+#define CONFIG_SETTINGS_INTERNAL_H
+
+#include <jansson.h>
+
+#include "config/settings.h"
+
+/* Where a value came from; a later source overrides an earlier one. */
+enum source {
+    SOURCE_DEFAULT,
+    SOURCE_SITE,
+    SOURCE_PROFILE,
+    SOURCE_ENVIRONMENT,
+    SOURCE_COMMAND_LINE
+};
+
+/* One of a setting's members counts, by its type. Values that were overridden stay until the end, as callers may hold
+ * their strings. */
+struct value {
+    struct value *next;
+    char *text;
+    int64_t integer;
+    double real;
+    bool boolean;
+    char **list; /* NULL-terminated */
+    size_t count;
+};
+
+struct setting {
+    const char *class_name;
+    const struct ipcl_option *option;
+    const struct value *value;
+    int rank; /* of the value: its source, and within one the class it was given under */
+};
+
+/* A value of a class that no table has yet: given as text or, where that is NULL, as JSON. */
+struct pending {
+    struct pending *next;
+    char *class_name;
+    char *name;
+    char *text;
+    json_t *json;
+    enum source source;
+    char *origin;
+};
+
+struct settings {
+    const struct settings_program *program;
+    struct setting *items;
+    size_t count;
+    const struct settings_flag **flags;
+    size_t flag_count;
+    struct value *values;
+    struct pending *pending;
+    bool environment_read;
+    enum settings_wish wish;
+};
+
+/* A value on its way to a setting. `text` or `json`; `origin` is how messages name the source. */
+struct given {
+    const char *class_name;
+    const char *name;
+    const char *text;
+    const json_t *json;
+    enum source source;
+    const char *origin;
+};
+/* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with `error` set: the trait is unknown, or
+ * the value is not of its type. */
+int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error);
+/* NULL where there is none. */
+struct setting *settings_lookup(const struct settings *settings, const char *class_name, const char *name);
+/* "text", "an integer", ... */
+const char *settings_type_text(enum ipcl_option_type type);
+/* Calls `each` for every word of a comma-separated list; stops and returns true where it does. `list` may be NULL. */
+bool settings_each_word(const char *list, bool (*each)(void *context, const char *word), void *context);
+
+/* From text, and from a JSON value as files have it. Return a value that is not linked anywhere, or NULL where it is not of the type. */
+struct value *value_from_text(enum ipcl_option_type type, const char *text);
+struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
+void value_destroy(struct value *value); /* takes NULL */
+
+/* The name of a setting's environment variable. */
+#define SETTINGS_VARIABLE_BYTES 256
+void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES]);
+
+/* The manual page, as roff. */
+void settings_man(const struct settings *settings, FILE *stream);
+
+#endif

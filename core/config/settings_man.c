@@ -1,0 +1,158 @@
+/* A program's manual page, written as roff from the option tables. */
+#include <config.h>
+#include <ctype.h>
+#include <string.h>
+
+#include "config/settings_internal.h"
+
+/* Writes text that roff is to take as it is. */
+static void write_text(FILE *stream, const char *text)
+{
+    bool line_start = true;
+    for (; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            fputs("\\&", stream);
+        if (*text == '\\')
+            fputs("\\e", stream);
+        else if (*text == '-')
+            fputs("\\-", stream);
+        else
+            fputc(*text, stream);
+        line_start = *text == '\n';
+    }
+}
+
+/* A paragraph under a term. */
+static void write_item(FILE *stream, const char *term, const char *text)
+{
+    fputs(".TP\n.B ", stream);
+    write_text(stream, term);
+    fputc('\n', stream);
+    write_text(stream, text);
+    fputc('\n', stream);
+}
+
+/* Writes the first sentence without its full stop: what apropos shows. */
+static void write_title(const struct settings_program *program, FILE *stream)
+{
+    char summary[256];
+    const char *end = strstr(program->description, ". ");
+    size_t length = end ? (size_t)(end - program->description) : strcspn(program->description, "\n");
+    if (length && program->description[length - 1] == '.')
+        length--;
+    snprintf(summary, sizeof(summary), "%.*s", (int)length, program->description);
+    for (char *at = summary; *at; at++)
+        if (*at == '\n')
+            *at = ' ';
+    fputs(".TH ", stream);
+    for (const char *at = program->name; *at; at++)
+        fputc(toupper((unsigned char)*at), stream);
+    fprintf(stream, " 1 \"\" \"ipcluster %s\" \"User Commands\"\n.SH NAME\n%s \\- ", PACKAGE_VERSION, program->name);
+    write_text(stream, summary);
+    fputs("\n.SH SYNOPSIS\n", stream);
+    write_text(stream, program->usage);
+    fputs("\n.SH DESCRIPTION\n", stream);
+    write_text(stream, program->description);
+    fputc('\n', stream);
+}
+
+static bool write_alias(void *context, const char *alias)
+{
+    FILE *stream = context;
+    fputs(alias[1] ? ", " : ", \\-", stream);
+    fputs(alias[1] ? "\\-\\-" : "", stream);
+    write_text(stream, alias);
+    return false;
+}
+
+static void write_setting(const struct setting *item, FILE *stream)
+{
+    const struct ipcl_option *option = item->option;
+    fprintf(stream, ".TP\n.B \\-\\-%s.", item->class_name);
+    write_text(stream, option->name);
+    settings_each_word(option->aliases, write_alias, stream);
+    fputc('\n', stream);
+    write_text(stream, option->help);
+    fprintf(stream, "\nTakes %s", settings_type_text(option->type));
+    if (*option->fallback) {
+        fputs("; the default is \"", stream);
+        write_text(stream, option->fallback);
+        fputc('"', stream);
+    }
+    if (option->bare) {
+        fputs("; without a value it means \"", stream);
+        write_text(stream, option->bare);
+        fputc('"', stream);
+    }
+    fputs(".\n", stream);
+}
+
+static void write_options(const struct settings *settings, FILE *stream)
+{
+    const char *class_name = "";
+    fputs(".SH OPTIONS\nA value is given as \\-\\-name=value or \\-\\-name value.\n", stream);
+    for (size_t i = 0; i < settings->flag_count; i++) {
+        char term[128];
+        snprintf(term, sizeof(term), "--%s", settings->flags[i]->flag);
+        write_item(stream, term, settings->flags[i]->help);
+    }
+    write_item(stream, "-h, --help", "Writes the options with short names.");
+    write_item(stream, "--help-all", "Writes every setting.");
+    write_item(stream, "-V, --version", "Writes the version.");
+    for (size_t i = 0; i < settings->count; i++) {
+        if (strcmp(class_name, settings->items[i].class_name)) {
+            class_name = settings->items[i].class_name;
+            fprintf(stream, ".SS %s\n", class_name);
+        }
+        write_setting(&settings->items[i], stream);
+    }
+}
+
+static void write_files(const struct settings_program *program, FILE *stream)
+{
+    char path[256];
+    fputs(".SH FILES\n", stream);
+    snprintf(path, sizeof(path), "/etc/ipcluster/%s_config.json", program->name);
+    write_item(stream, path, "Settings of this machine: JSON, {\"Class\": {\"trait\": value}}.");
+    snprintf(path, sizeof(path), "PROFILE/%s_config.json", program->name);
+    write_item(stream, path, "Settings of a profile. A profile NAME is the folder profile_NAME in $IPYTHONDIR.");
+    write_item(stream, "PROFILE/security/", "Connection files and keys, readable by their owner only.");
+    write_item(stream, "PROFILE/log/", "Logs.");
+    fputs(".SH ENVIRONMENT\n", stream);
+    write_item(stream, "IPCLUSTER_CLASS_TRAIT",
+               "The setting Class.trait, all in capitals. It wins over files, and the command line wins over it.");
+    write_item(stream, "IPCLUSTER_PLUGIN_PATH", "Folders of plugins, colon separated, that are looked in first.");
+    write_item(stream, "IPYTHONDIR", "Where profiles are; ~/.ipython where it is not set.");
+    fputs(".SH EXIT STATUS\n", stream);
+    write_item(stream, "0", "All went well.");
+    write_item(stream, "1", "It failed; a sentence on standard error or in the log says why.");
+    write_item(stream, "2", "The command line is wrong.");
+}
+
+static void write_see_also(const struct settings_program *program, FILE *stream)
+{
+    static const char *const programs[] = {"ipcluster", "ipcontroller", "ipengine"};
+    const char *before = "";
+    fputs(".SH SEE ALSO\n", stream);
+    for (size_t i = 0; i < 3; i++) {
+        if (!strcmp(programs[i], program->name))
+            continue;
+        fprintf(stream, "%s.BR %s (1)", before, programs[i]);
+        before = " ,\n";
+    }
+    fputc('\n', stream);
+}
+
+void settings_man(const struct settings *settings, FILE *stream)
+{
+    const struct settings_program *program = settings->program;
+    write_title(program, stream);
+    write_options(settings, stream);
+    write_files(program, stream);
+    if (program->examples) {
+        fputs(".SH EXAMPLES\n.nf\n", stream);
+        write_text(stream, program->examples);
+        fputs("\n.fi\n", stream);
+    }
+    write_see_also(program, stream);
+}
