@@ -1,0 +1,107 @@
+/* Paths: files are written whole, private folders are private, and trust ends where others can write. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/path.h"
+
+static char dir[] = "/tmp/ipcl-path-XXXXXX";
+static char path[PATH_BYTES];
+
+static void open_dir(void)
+{
+    cr_assert(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/file", dir);
+}
+
+static void close_dir(void)
+{
+    char command[PATH_BYTES + 16];
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(path, .init = open_dir, .fini = close_dir);
+
+Test(path, writes_a_file_whole_with_its_mode)
+{
+    struct ipcl_error error;
+    struct stat info;
+    size_t size;
+    cr_assert_eq(path_write_file(path, "one", 3, 0600, &error), 0);
+    cr_assert_eq(path_write_file(path, "second", 6, 0640, &error), 0);
+    stat(path, &info);
+    cr_assert_eq(info.st_mode & 0777, 0640);
+    char *text = path_read_file(path, 100, &size, &error);
+    cr_assert_str_eq(text, "second");
+    free(text);
+    cr_assert_null(path_read_file(path, 5, &size, &error));
+    cr_assert(strstr(error.text, "larger"));
+}
+
+Test(path, leaves_the_old_file_where_the_new_one_cannot_be_written)
+{
+    struct ipcl_error error;
+    char missing[PATH_BYTES + 16];
+    snprintf(missing, sizeof(missing), "%s/none/file", dir);
+    cr_assert_eq(path_write_file(missing, "x", 1, 0600, &error), -1);
+    cr_assert(strstr(error.text, missing));
+}
+
+Test(path, makes_a_private_folder_private_again)
+{
+    struct ipcl_error error;
+    struct stat info;
+    mkdir(path, 0755);
+    cr_assert_eq(path_make_private_dir(path, &error), 0, "%s", error.text);
+    stat(path, &info);
+    cr_assert_eq(info.st_mode & 0777, 0700);
+}
+
+Test(path, trusts_what_only_root_and_the_user_can_write)
+{
+    struct ipcl_error error;
+    path_write_file(path, "x", 1, 0644, &error);
+    cr_assert_eq(path_check_trust(path, &error), 0, "%s", error.text);
+}
+
+Test(path, mistrusts_a_file_that_everybody_can_write)
+{
+    struct ipcl_error error;
+    path_write_file(path, "x", 1, 0666, &error);
+    cr_assert_eq(path_check_trust(path, &error), -1);
+    cr_assert(strstr(error.text, path) && strstr(error.text, "everybody"));
+}
+
+Test(path, mistrusts_a_folder_above_that_everybody_can_write)
+{
+    struct ipcl_error error;
+    path_write_file(path, "x", 1, 0644, &error);
+    chmod(dir, 0777);
+    cr_assert_eq(path_check_trust(path, &error), -1);
+    cr_assert(strstr(error.text, dir) && strstr(error.text, "everybody"));
+}
+
+Test(path, mistrusts_a_file_of_another_user)
+{
+    struct ipcl_error error;
+    if (geteuid() != 0)
+        cr_skip("only root can give a file away");
+    path_write_file(path, "x", 1, 0644, &error);
+    cr_assert_eq(chown(path, 12345, 0), 0);
+    cr_assert_eq(path_check_trust(path, &error), -1);
+    cr_assert(strstr(error.text, "12345"));
+}
+
+Test(path, refuses_names_that_are_too_long)
+{
+    struct ipcl_error error;
+    char absolute[PATH_BYTES];
+    char *name = calloc(1, PATH_BYTES + 10);
+    memset(name, 'a', PATH_BYTES + 5);
+    cr_assert_eq(path_expand(name, absolute, &error), -1);
+    cr_assert(strstr(error.text, "too long"));
+    free(name);
+}
