@@ -1,0 +1,165 @@
+/* What both serializers promise: packed and unpacked is the same, members are found without unpacking, depth is bounded. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#define DEPTH_MAX 256
+
+static char names[][8] = {"json", "msgpack"};
+
+#define BOTH(test)                                                                                 \
+    ParameterizedTestParameters(serial, test)                                                      \
+    {                                                                                              \
+        return cr_make_param_array(char[8], names, 2, NULL);                                       \
+    }
+
+static const char header[] = "{\"msg_id\": \"a-1_000\", \"msg_type\": \"apply_request\", \"n\": -70000, \"big\": 9007199254740993,"
+                             " \"real\": 0.1, \"none\": null, \"yes\": true, \"list\": [1, [2, {\"msg_id\": \"inner\"}]],"
+                             " \"text\": \"h\\u00e9 \\\"quoted\\\"\\n\", \"session\": \"s\"}";
+
+BOTH(round_trip)
+ParameterizedTest(char name[8], serial, round_trip)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    size_t size;
+    json_t *value = json_loads(header, 0, NULL);
+    char *packed = serial->pack(value, &size, &error);
+    cr_assert(packed != NULL, "%s", error.text);
+    json_t *unpacked = serial->unpack(packed, size, &error);
+    cr_assert(unpacked != NULL, "%s", error.text);
+    cr_assert(json_equal(value, unpacked));
+    json_decref(value);
+    json_decref(unpacked);
+    free(packed);
+}
+
+static bool member_is(const struct ipcl_member *member, const char *text)
+{
+    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) &&
+           !memcmp(member->data, text, member->size);
+}
+
+BOTH(members_are_found_at_the_top_only)
+ParameterizedTest(char name[8], serial, members_are_found_at_the_top_only)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    size_t size;
+    json_t *value = json_loads(header, 0, NULL);
+    char *packed = serial->pack(value, &size, &error);
+    struct ipcl_member members[] = {
+        {.name = "session"}, {.name = "absent"}, {.name = "msg_id"}, {.name = "list"}, {.name = "n"}};
+    cr_assert_eq(serial->find(packed, size, members, 5), 0);
+    cr_assert(member_is(&members[0], "s"));
+    cr_assert_eq(members[1].state, IPCL_MEMBER_ABSENT);
+    cr_assert(member_is(&members[2], "a-1_000"));
+    cr_assert_eq(members[3].state, IPCL_MEMBER_OTHER);
+    json_t *list = serial->unpack(members[3].data, members[3].size, &error);
+    cr_assert(json_equal(list, json_object_get(value, "list")));
+    json_t *number = serial->unpack(members[4].data, members[4].size, &error);
+    cr_assert_eq(json_integer_value(number), -70000);
+    json_decref(list);
+    json_decref(number);
+    json_decref(value);
+    free(packed);
+}
+
+BOTH(nothing_but_a_mapping_has_members)
+ParameterizedTest(char name[8], serial, nothing_but_a_mapping_has_members)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    static const char *const texts[] = {"[]", "\"msg_id\"", "12", "null", "true", "1.5"};
+    struct ipcl_member member = {.name = "msg_id"};
+    struct ipcl_error error;
+    size_t size;
+    cr_assert_eq(serial->find("", 0, &member, 1), -1);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        json_t *value = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+        char *packed = serial->pack(value, &size, &error);
+        cr_assert_eq(serial->find(packed, size, &member, 1), -1, "%s", texts[i]);
+        json_decref(value);
+        free(packed);
+    }
+}
+
+/* Lists in lists, `depth` of them. */
+static json_t *nested(int depth)
+{
+    json_t *value = json_array();
+    while (--depth) {
+        json_t *outer = json_array();
+        json_array_append_new(outer, value);
+        value = outer;
+    }
+    return value;
+}
+
+/* The same packed by hand, as a packer may refuse it. */
+static char *packed_nested(const char *name, int depth, size_t *size)
+{
+    bool json = !strcmp(name, "json");
+    *size = json ? 2 * (size_t)depth : (size_t)depth;
+    char *packed = malloc(*size);
+    memset(packed, json ? '[' : '\x91', (size_t)depth);
+    if (json)
+        memset(packed + depth, ']', (size_t)depth);
+    else
+        packed[depth - 1] = '\x90';
+    return packed;
+}
+
+BOTH(depth_is_bounded)
+ParameterizedTest(char name[8], serial, depth_is_bounded)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    size_t size;
+    json_t *expected = nested(DEPTH_MAX);
+    char *packed = packed_nested(name, DEPTH_MAX, &size);
+    json_t *value = serial->unpack(packed, size, &error);
+    cr_assert(value != NULL, "%s", error.text);
+    cr_assert(json_equal(value, expected));
+    json_decref(value);
+    json_decref(expected);
+    free(packed);
+    for (int depth = DEPTH_MAX + 1; depth < 1000000; depth *= 9) {
+        packed = packed_nested(name, depth, &size);
+        cr_assert_null(serial->unpack(packed, size, &error));
+        cr_assert(strstr(error.text, "deeper"), "%s", error.text);
+        free(packed);
+    }
+}
+
+BOTH(a_deep_member_is_refused)
+ParameterizedTest(char name[8], serial, a_deep_member_is_refused)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_member member = {.name = "z"};
+    size_t size;
+    char *deep = packed_nested(name, 100000, &size);
+    char *packed = malloc(size + 16);
+    bool json = !strcmp(name, "json");
+    size_t head = (size_t)sprintf(packed, "%s", json ? "{\"a\":" : "\x81\xa1" "a");
+    memcpy(packed + head, deep, size);
+    if (json)
+        packed[head + size] = '}';
+    cr_assert_eq(serial->find(packed, head + size + json, &member, 1), -1);
+    free(packed);
+    free(deep);
+}
+
+BOTH(nothing_may_follow_the_value)
+ParameterizedTest(char name[8], serial, nothing_may_follow_the_value)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    bool json = !strcmp(name, "json");
+    cr_assert_null(serial->unpack(json ? "1 2" : "\1\2", json ? 3 : 2, &error));
+    cr_assert_null(serial->unpack("", 0, &error));
+    cr_assert_null(serial->unpack(NULL, 0, &error));
+}
