@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import Cluster, Programs, Sandbox, find_build  # noqa: E402
+from support import Cluster, Programs, Sandbox, find_build, install  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -38,9 +38,25 @@ def programs(build):
     return found
 
 
+@pytest.fixture(scope="session")
+def installed(build):
+    """The programs after `make install` into a prefix inside the build tree."""
+    return Programs.of_prefix(install(build))
+
+
 @pytest.fixture
 def sandbox(request, programs, monkeypatch):
     """A home, an IPYTHONDIR and an environment of its own; .start() and .run() programs in it. Ends what it started."""
+    yield from _sandbox(request, programs, monkeypatch)
+
+
+@pytest.fixture
+def installed_sandbox(request, installed, monkeypatch):
+    """The same for the installed programs, which know nothing of the build tree."""
+    yield from _sandbox(request, installed, monkeypatch)
+
+
+def _sandbox(request, programs, monkeypatch):
     box = Sandbox(programs)
     request.node.sandbox = box
     monkeypatch.setenv("IPYTHONDIR", str(box.ipython_dir))

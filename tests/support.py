@@ -1,5 +1,6 @@
 """What the session tests share: the programs under test, a sandbox that starts and ends them, and waits with deadlines."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -46,19 +47,26 @@ def find_build():
 class Programs:
     """Where the programs and the Python package are, in a build tree or below a prefix."""
 
-    def __init__(self, ipcluster, ipcontroller, ipengine, python_path, build=None, prefix=None):
+    def __init__(self, ipcluster, ipcontroller, ipengine, python_path, build=None, env=None):
         self.ipcluster = Path(ipcluster)
         self.ipcontroller = Path(ipcontroller)
         self.ipengine = Path(ipengine)
         self.python_path = [str(folder) for folder in python_path]
         self.build = build
-        self.prefix = prefix
+        self.env = env or {}
 
     @classmethod
     def of_build(cls, build):
         core = build / "core"
         return cls(core / "cluster/ipcluster", core / "controller/ipcontroller", core / "engine/ipengine",
                    [build / "python"], build=build)
+
+    @classmethod
+    def of_prefix(cls, prefix):
+        """Programs that `make install` put below `prefix`, whose Python package is that of the user's site."""
+        programs = prefix / "bin"
+        return cls(programs / "ipcluster", programs / "ipcontroller", programs / "ipengine", [],
+                   env={"PYTHONUSERBASE": str(prefix)})
 
     @property
     def folders(self):
@@ -77,6 +85,20 @@ def sanitizer_runtime(kind):
     name = "libtsan.so" if "thread" in kind else "libasan.so"
     return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True,
                           check=True).stdout.strip()
+
+
+def install(build):
+    """`make install` of a build tree configured by scripts/build, whose prefix lies inside it; returns the prefix.
+    Another tree is built below this one first."""
+    with open(build / "install.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prefix = build / "installed"
+        if f"prefix = {prefix}\n" not in (build / "Makefile").read_text():
+            build = build / "to-install"
+            prefix = build / "installed"
+            subprocess.run([TOP / "scripts/build", build], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["make", "-s", "-C", build, "install"], check=True, stdout=subprocess.DEVNULL)
+    return prefix
 
 
 class Process:
@@ -171,6 +193,7 @@ class Sandbox:
             "TERM": "dumb",
             "PYTHONDONTWRITEBYTECODE": "1",
         })
+        env.update(self.programs.env)
         if self.programs.python_path:
             env["PYTHONPATH"] = os.pathsep.join(self.programs.python_path)
         if os.geteuid() == 0:

@@ -1,0 +1,180 @@
+"""The session of the parallel computing documentation, typed into the stock ipython3 after `make install`, on MPI
+engines started in each of the documented ways."""
+
+import ast
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from support import PYTHON, SLOWNESS, listening, wait_until
+
+HERE = Path(__file__).resolve().parent
+TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][AB0]|[=>])|\x07|\r")
+
+
+@pytest.fixture
+def box(installed_sandbox):
+    """The sandbox of the installed programs, with the users' program in its working folder."""
+    shutil.copy(HERE / "psum.py", installed_sandbox.work)
+    return installed_sandbox
+
+
+class Terminal:
+    """A program on a pseudo-terminal, as a person uses it."""
+
+    def __init__(self, sandbox, *argv):
+        env = {**sandbox.env, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        self.child = pexpect.spawn(str(argv[0]), [str(word) for word in argv[1:]], env=env, cwd=str(sandbox.work),
+                                   encoding="utf-8", codec_errors="replace", dimensions=(50, 200),
+                                   timeout=30 * SLOWNESS)
+
+    def expect(self, pattern):
+        """Waits until it has printed `pattern`; returns all that came before and the match, without terminal codes."""
+        try:
+            self.child.expect(pattern)
+        except (pexpect.EOF, pexpect.TIMEOUT) as error:
+            raise AssertionError(f"no {pattern!r}: {type(error).__name__}; it printed:\n"
+                                 f"{TERMINAL_CODES.sub('', self.child.before or '')}") from None
+        return TERMINAL_CODES.sub("", self.child.before + self.child.after)
+
+    def end(self):
+        """Waits for its end and returns the exit status."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return self.child.exitstatus
+
+
+class IPython(Terminal):
+    """Debian's ipython3: commands are typed at its numbered prompts."""
+
+    def __init__(self, sandbox):
+        super().__init__(sandbox, "/usr/bin/ipython3", "--no-banner")
+        self.number = 1
+        self._prompt()
+
+    def _prompt(self):
+        # The prompt's parts are coloured one by one, so terminal codes stand between them.
+        code = r"(?:\x1b\[[0-9;?]*[A-Za-z])*"
+        return self.expect(rf"In {code}\[{code}{self.number}{code}\]:")
+
+    def type(self, line):
+        """Types one line and returns what was printed until the next prompt."""
+        self.child.send(line + "\r")
+        self.number += 1
+        return self._prompt()
+
+
+def type_the_session(sandbox):
+    """Types the documented session and compares the engines' sums with the one computed here."""
+    ipython = IPython(sandbox)
+    said = {}
+    for line in ("from IPython.parallel import Client",
+                 "%load_ext parallel_magic",
+                 "c = Client(profile='mpi')",
+                 "view = c[:]",
+                 "view.activate()",
+                 "view.run('psum.py')",
+                 "px a = np.random.rand(100)",
+                 "px s = psum(a)",
+                 "view['s']"):
+        said[line] = ipython.type(line)
+        assert "Error" not in said[line] and "Traceback" not in said[line], said[line]
+    for line in ("px a = np.random.rand(100)", "px s = psum(a)"):
+        assert "Parallel execution on engines: [0,1,2,3]" in said[line].replace(", ", ","), said[line]
+    answer = re.search(r"Out\s*\[9\]:(.*?)In\s*\[", said["view['s']"], re.DOTALL)
+    assert answer, said["view['s']"]
+    shown = [float(number) for number in re.findall(r"\d+\.\d+", answer.group(1))]
+    assert len(shown) == 4 and len(set(shown)) == 1, answer.group(1)
+
+    # Four arrays come here and are summed here: the engines' sums must be that one.
+    ipython.type("import numpy as np, json")
+    ipython.type("mine = float(np.sum([np.sum(a) for a in view['a']]))")
+    ipython.type("json.dump([mine] + [float(s) for s in view['s']], open('sums.json', 'w'))")
+    mine, *theirs = json.loads((sandbox.work / "sums.json").read_text())
+    assert theirs == pytest.approx([mine] * 4, rel=1e-12)
+    assert shown[0] == pytest.approx(mine, rel=1e-6)
+    ipython.child.sendline("exit()\r")
+    ipython.end()
+
+
+def connection_files(sandbox, profile):
+    return sorted((sandbox.profile_dir(profile) / "security").glob("*.json"))
+
+
+def ports_of(files):
+    """The ports that connection files name."""
+    ports = set()
+    for file in files:
+        for value in json.loads(file.read_text()).values():
+            values = value if isinstance(value, list) else [value]
+            ports.update(v for v in values if isinstance(v, int) and 1024 <= v <= 65535)
+    return ports
+
+
+def assert_nothing_left(sandbox, profile, ports):
+    """No process, no listening socket, no connection file."""
+    sandbox.wait_for_no_processes(10)
+    assert connection_files(sandbox, profile) == []
+    assert listening(ports) == set()
+
+
+def session_then_interrupt(sandbox, profile, *start):
+    """`ipcluster start ...` on a terminal; once its engines are there the session; then Ctrl-C."""
+    cluster = Terminal(sandbox, sandbox.programs.ipcluster, "start", *start)
+    try:
+        wait_until(lambda: len(connection_files(sandbox, profile)) == 2, 30, "the controller's connection files")
+        ports = ports_of(connection_files(sandbox, profile))
+        assert listening(ports) == ports
+        cluster.expect("(?i)engines.*(running|registered|ready|started)")
+        type_the_session(sandbox)
+        cluster.child.sendintr()
+        cluster.end()
+        assert_nothing_left(sandbox, profile, ports)
+    finally:
+        cluster.child.close(force=True)
+
+
+def test_start_with_the_mpi_launcher_and_interrupt(box):
+    session_then_interrupt(box, "mpi", "--profile=mpi", "--n=4", "--elauncher=MPIExecEngineSetLauncher")
+
+
+def test_start_from_a_profile_and_interrupt(box):
+    box.run(box.programs.ipcluster, "profile", "create", "mpi", check=True)
+    config = box.profile_dir("mpi") / "ipcluster_config.json"
+    config.write_text(json.dumps({"Cluster": {"engine_launcher_class": "MPIExecEngineSetLauncher"}}))
+    session_then_interrupt(box, "mpi", "--profile=mpi", "--n=4")
+
+
+def session_by_hand(box, mpi, env):
+    """A controller, and engines that a person starts with mpiexec."""
+    box.run(box.programs.ipcluster, "profile", "create", "mpi", check=True)
+    controller = box.start(box.programs.ipcontroller, "--profile=mpi")
+    # Four ranks on fewer cores: one's own mpiexec must be told that this is meant.
+    engines = box.start("mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi",
+                        env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env})
+    wait_until(lambda: len(connection_files(box, "mpi")) == 2, 30, "the controller's connection files")
+    ports = ports_of(connection_files(box, "mpi"))
+    box.run(PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=60)",
+            check=True)
+    type_the_session(box)
+    ranks = box.run(PYTHON, "-c", "from ipcluster import Client; v = Client(profile='mpi')[:]\n"
+                    "v.execute('from mpi4py import MPI; r = MPI.COMM_WORLD.Get_rank()', block=True); print(v['r'])",
+                    check=True)
+    assert ast.literal_eval(ranks.out) == [0, 1, 2, 3], "an engine's id is its rank"
+    engines.stop(signal.SIGINT)
+    controller.stop(signal.SIGINT)
+    assert_nothing_left(box, "mpi", ports)
+
+
+def test_engines_by_hand_with_mpi4py(box):
+    session_by_hand(box, "mpi4py", {})
+
+
+def test_engines_by_hand_with_pytrilinos(box, pytrilinos):
+    """PyTrilinos is not packaged any more: this is a stand-in for its packaging over the real Epetra and MPI."""
+    session_by_hand(box, "pytrilinos", {"PYTHONPATH": str(pytrilinos)})
