@@ -1,0 +1,49 @@
+/* The engine: what its main thread sets up and its I/O thread then uses. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <ipcluster/kernel.h>
+#include <ipcluster/serial.h>
+
+#include "base/random.h"
+#include "config/settings.h"
+#include "engine/capture.h"
+#include "engine/link.h"
+#include "wire/connection.h"
+
+/* What the process exits with. */
+enum engine_exit {
+    ENGINE_EXIT_STOPPED = 0,      /* as it was asked to */
+    ENGINE_EXIT_SETTINGS = 1,     /* a setting, a plugin or a start-up command is wrong */
+    ENGINE_EXIT_CONNECTION = 3,   /* the connection file is missing or wrong */
+    ENGINE_EXIT_MPI = 4,          /* MPI cannot be initialised */
+    ENGINE_EXIT_REGISTRATION = 5, /* the controller cannot be reached or refuses */
+    ENGINE_EXIT_CONTROLLER = 6,   /* the controller was lost */
+    ENGINE_EXIT_FAILED = 7,       /* the engine itself failed */
+};
+
+/* Constant while the I/O thread runs, but for what is atomic. */
+struct engine {
+    const struct settings *settings;
+    char connection_file[PATH_BYTES];
+    struct connection connection;
+    const struct ipcl_serial_operations *serial;
+    const struct ipcl_kernel_operations *kernel;
+    void *kernel_self;
+    char uuid[RANDOM_UUID_BYTES];
+    int64_t requested_id; /* -1: any */
+    _Atomic int64_t id;   /* -1 until registered */
+    _Atomic int exit_code;
+    void *context;
+    struct link link;
+    struct capture capture; /* the I/O thread's once it runs */
+    int signal_fd;
+};
+
+/* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long as the settings say. */
+int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error);
+
+#endif

@@ -1,0 +1,62 @@
+/* The heart: echoes the controller's pings, and misses them when they stay away. I/O thread. */
+#include <errno.h>
+#include <string.h>
+
+#include "engine/io.h"
+
+/* The hub's timer is not exact: the check is this much slower. */
+#define CHECK_SLACK_MS 500
+
+static void *connect_heart(struct io *io, int type, int port, struct ipcl_error *error)
+{
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (connection_url(&io->engine->connection, port, url, error))
+        return NULL;
+    return io_socket(io, type, type == ZMQ_DEALER, url, error);
+}
+
+int heart_start(struct io *io, long long hub_period_ms, struct ipcl_error *error)
+{
+    struct heart *heart = &io->heart;
+    heart->period_ms = hub_period_ms + CHECK_SLACK_MS;
+    heart->misses_max = settings_int(io->engine->settings, "IPEngine", "max_heartbeat_misses");
+    heart->check_ms = clock_ms() + heart->period_ms;
+    heart->pong = connect_heart(io, ZMQ_DEALER, io->engine->connection.hb_pong, error);
+    heart->ping = heart->pong ? connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error) : NULL;
+    if (!heart->ping)
+        return -1;
+    zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
+    return 0;
+}
+
+void heart_beat(struct io *io)
+{
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, io->heart.ping, ZMQ_DONTWAIT) >= 0) {
+        int more = zmq_msg_more(&frame) ? ZMQ_SNDMORE : 0;
+        io->heart.beaten = true;
+        if (zmq_msg_send(&frame, io->heart.pong, more | ZMQ_DONTWAIT) < 0)
+            log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s", zmq_strerror(errno));
+    }
+    zmq_msg_close(&frame);
+}
+
+long heart_tick(struct io *io, long long now_ms)
+{
+    struct heart *heart = &io->heart;
+    if (heart->misses_max <= 0)
+        return -1;
+    if (now_ms >= heart->check_ms) {
+        heart->misses = heart->beaten ? 0 : heart->misses + 1;
+        heart->beaten = false;
+        heart->check_ms = now_ms + heart->period_ms;
+        if (heart->misses)
+            log_limited(&io->misses_limit, IPCL_LOG_WARN,
+                        "no heartbeat of the controller in the last %lld ms (%lld in a row; the engine ends after %lld)",
+                        heart->period_ms, (long long)heart->misses, (long long)heart->misses_max);
+        if (heart->misses >= heart->misses_max)
+            io_stop(io, ENGINE_EXIT_CONTROLLER, "the controller is lost: its heartbeats have stopped; ending");
+    }
+    return (long)(heart->check_ms - now_ms);
+}

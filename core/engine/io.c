@@ -1,0 +1,239 @@
+/* The I/O thread: sockets, poll loop, and the engine's orderly or forced end. */
+#include "engine/io.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long user code may take to come to an end, and MPI to be finalised, before the process ends without. */
+#define STOP_GRACE_MS 5000
+/* What was sent has so long to leave once the process ends. */
+#define LINGER_MS 1000
+
+void *io_socket(struct io *io, int type, bool with_identity, const char *url, struct ipcl_error *error)
+{
+    struct socket_options options = {
+        .type = type,
+        .curve = io->engine->connection.curve_serverkey[0] ? &io->curve : NULL,
+        .identity = with_identity ? io->engine->uuid : NULL,
+        .identity_size = with_identity ? strlen(io->engine->uuid) : 0,
+        .linger_ms = LINGER_MS,
+    };
+    void *socket = socket_create(io->engine->context, &options, error);
+    if (socket && url && socket_connect(socket, url, error)) {
+        zmq_close(socket);
+        return NULL;
+    }
+    return socket;
+}
+
+void io_stop(struct io *io, enum engine_exit code, const char *reason)
+{
+    if (io->state >= IO_STOPPING)
+        return;
+    log_write(code ? IPCL_LOG_ERROR : IPCL_LOG_INFO, "%s", reason);
+    io->engine->exit_code = code;
+    registration_leave(io);
+    io->state = IO_STOPPING;
+    io->stop_ms = clock_ms() + STOP_GRACE_MS;
+    shell_abort(io, NULL);
+    if (io->running)
+        io->engine->kernel->interrupt(io->engine->kernel_self);
+    shell_next(io);
+}
+
+/* The end of patience: what was sent leaves, and the process ends while user code holds the interpreter. */
+static void end_process(struct io *io)
+{
+    log_warn("user code or MPI does not come to an end: ending the process without it");
+    capture_flush(&io->engine->capture);
+    usleep(200 * 1000); /* zmq's own thread sends */
+    _exit(io->engine->exit_code);
+}
+
+static void read_signals(struct io *io)
+{
+    unsigned char number;
+    while (read(io->engine->signal_fd, &number, 1) == 1) {
+        if (number == SIGTERM && io->state == IO_STOPPING)
+            io->stop_ms = clock_ms();
+        else if (number == SIGTERM)
+            io_stop(io, ENGINE_EXIT_STOPPED, "SIGTERM: stopping");
+        else if (io->running)
+            io->engine->kernel->interrupt(io->engine->kernel_self);
+        else if (io->state == IO_REGISTERING)
+            io_stop(io, ENGINE_EXIT_STOPPED, "interrupted before registration: stopping");
+        else
+            log_warn("SIGINT ignored: nothing runs here; SIGTERM ends an engine");
+    }
+}
+
+static void take_publications(struct io *io)
+{
+    struct publication *item;
+    void *socket = io->engine->link.io_publications;
+    while (zmq_recv(socket, &item, sizeof(item), ZMQ_DONTWAIT) == sizeof(item)) {
+        capture_flush(&io->engine->capture);
+        publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
+                item->buffer_count);
+        zmq_send(socket, "", 1, ZMQ_DONTWAIT);
+    }
+}
+
+static void take_jobs(struct io *io)
+{
+    struct job *job;
+    while (zmq_recv(io->engine->link.io_jobs, &job, sizeof(job), ZMQ_DONTWAIT) == sizeof(job))
+        shell_done(io, job);
+}
+
+static long sooner(long left, long right)
+{
+    return left < 0 ? right : right < 0 ? left : left < right ? left : right;
+}
+
+/* Runs what is due. Returns how long to sleep. */
+static long tick(struct io *io)
+{
+    long long now_ms = clock_ms();
+    long sleep_ms = capture_tick(&io->engine->capture, now_ms);
+    if (io->state == IO_REGISTERING)
+        sleep_ms = sooner(sleep_ms, registration_tick(io, now_ms));
+    if (io->state == IO_SERVING)
+        sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
+    if (io->state == IO_STOPPING) {
+        if (now_ms >= io->stop_ms)
+            end_process(io);
+        sleep_ms = sooner(sleep_ms, (long)(io->stop_ms - now_ms));
+    }
+    return sleep_ms;
+}
+
+enum { AT_JOBS, AT_PUBLICATIONS, AT_STDOUT, AT_STDERR, AT_SIGNALS, AT_REGISTRAR, AT_PING, AT_CONTROL, AT_SHELL, AT_COUNT };
+
+static void serve(struct io *io, const zmq_pollitem_t *items, int count)
+{
+    struct capture *capture = &io->engine->capture;
+    if (items[AT_PUBLICATIONS].revents)
+        take_publications(io);
+    if (items[AT_JOBS].revents)
+        take_jobs(io);
+    for (int i = 0; i < 2; i++)
+        if (items[AT_STDOUT + i].revents)
+            capture_read(capture, &capture->streams[i], clock_ms());
+    if (items[AT_SIGNALS].revents)
+        read_signals(io);
+    if (items[AT_REGISTRAR].revents)
+        registration_receive(io, clock_ms());
+    if (count <= AT_PING)
+        return;
+    if (items[AT_PING].revents)
+        heart_beat(io);
+    if (items[AT_CONTROL].revents)
+        control_receive(io);
+    if (items[AT_SHELL].revents)
+        shell_receive(io);
+}
+
+static void loop(struct io *io)
+{
+    struct engine *engine = io->engine;
+    while (io->state != IO_ENDED) {
+        zmq_pollitem_t items[AT_COUNT] = {
+            [AT_JOBS] = {.socket = engine->link.io_jobs, .events = ZMQ_POLLIN},
+            [AT_PUBLICATIONS] = {.socket = engine->link.io_publications, .events = ZMQ_POLLIN},
+            [AT_STDOUT] = {.fd = engine->capture.streams[0].pipe, .events = ZMQ_POLLIN},
+            [AT_STDERR] = {.fd = engine->capture.streams[1].pipe, .events = ZMQ_POLLIN},
+            [AT_SIGNALS] = {.fd = engine->signal_fd, .events = ZMQ_POLLIN},
+            [AT_REGISTRAR] = {.socket = io->registrar, .events = ZMQ_POLLIN},
+            [AT_PING] = {.socket = io->heart.ping, .events = ZMQ_POLLIN},
+            [AT_CONTROL] = {.socket = io->control, .events = ZMQ_POLLIN},
+            [AT_SHELL] = {.socket = io->shell, .events = ZMQ_POLLIN},
+        };
+        int count = io->heart.ping ? AT_COUNT : AT_PING;
+        long sleep_ms = tick(io);
+        registration_watch(io);
+        if (zmq_poll(items, count, sleep_ms) < 0) {
+            if (errno == EINTR)
+                continue;
+            log_error("polling failed: %s", zmq_strerror(errno));
+            _exit(ENGINE_EXIT_FAILED);
+        }
+        serve(io, items, count);
+    }
+}
+
+/* Everything that is packed once. */
+static int prepare(struct io *io, struct ipcl_error *error)
+{
+    struct engine *engine = io->engine;
+    struct connection *connection = &engine->connection;
+    io->session = session_create(connection->key, strlen(connection->key), connection->signature_scheme,
+                                 engine->serial, engine->uuid, error);
+    if (!io->session)
+        return -1;
+    if (connection->curve_serverkey[0]) {
+        if (curve_generate(&io->curve, error))
+            return -1;
+        memcpy(io->curve.server_key, connection->curve_serverkey, CURVE_KEY_BYTES);
+    }
+    json_t *metadata = json_pack("{s:s}", "engine", engine->uuid);
+    json_t *busy = json_pack("{s:s}", "execution_state", "busy");
+    json_t *idle = json_pack("{s:s}", "execution_state", "idle");
+    io->packed_metadata = engine->serial->pack(metadata, &io->packed_metadata_size, error);
+    io->packed_busy = engine->serial->pack(busy, &io->packed_busy_size, error);
+    io->packed_idle = engine->serial->pack(idle, &io->packed_idle_size, error);
+    json_decref(metadata);
+    json_decref(busy);
+    json_decref(idle);
+    return io->packed_metadata && io->packed_busy && io->packed_idle ? 0 : -1;
+}
+
+static void publish_output(void *context, const char *name, const char *text, size_t size)
+{
+    struct io *io = context;
+    json_t *content = json_pack("{s:s s:s%}", "name", name, "text", text, size);
+    publish(io, "stream", name, content, NULL, NULL, 0);
+    json_decref(content);
+}
+
+static void cleanup(struct io *io)
+{
+    void *sockets[] = {io->registration.monitor, io->heart.ping, io->heart.pong, io->registrar,
+                       io->shell, io->control, io->iopub};
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(*sockets); i++)
+        if (sockets[i])
+            zmq_close(sockets[i]);
+    link_close_io(&io->engine->link);
+    for (size_t i = 0; i < IO_ABORTED_MAX; i++)
+        free(io->aborted[i]);
+    session_destroy(io->session);
+    free(io->parent);
+    free(io->packed_metadata);
+    free(io->packed_busy);
+    free(io->packed_idle);
+}
+
+static void block_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+void *io_main(void *argument)
+{
+    struct io io = {.engine = argument};
+    struct ipcl_error error;
+    block_signals(); /* they are the main thread's */
+    TAILQ_INIT(&io.queue);
+    io.engine->capture.publish = publish_output;
+    io.engine->capture.context = &io;
+    if (prepare(&io, &error) || registration_start(&io, &error))
+        io_stop(&io, ENGINE_EXIT_REGISTRATION, error.text);
+    loop(&io);
+    cleanup(&io);
+    return NULL;
+}

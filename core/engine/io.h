@@ -1,0 +1,119 @@
+/* The I/O thread: owns every socket of the engine, and never takes the interpreter's lock.
+ *
+ *     registrar DEALER  registration and its end        shell   ROUTER  requests, from three relays
+ *     ping      SUB     the controller's heartbeats     control ROUTER  requests that do not wait for user code
+ *     pong      DEALER  their echo                      iopub   PUB     output and status
+ *     link      PAIRs   jobs and publications of the main thread */
+#ifndef ENGINE_IO_H
+#define ENGINE_IO_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "wire/session.h"
+#include "wire/socket.h"
+
+enum io_state { IO_REGISTERING, IO_SERVING, IO_STOPPING, IO_ENDED };
+
+/* Trying to register: the request is repeated with a growing delay. */
+struct registration {
+    void *monitor;          /* PAIR: events of the registrar's connection */
+    char url[CONNECTION_TEXT_BYTES + 16];
+    long long deadline_ms;
+    long long repeat_ms;    /* when to send again */
+    long long delay_ms;
+    bool reached;           /* a connection stood at least once */
+    bool handshake_failed;  /* encryption was refused */
+    bool lost;              /* the connection ended since the last request */
+    char refusal[256];      /* what the controller said */
+};
+
+struct heart {
+    void *ping;
+    void *pong;
+    long long period_ms;    /* of the check */
+    long long check_ms;     /* when to check next */
+    int64_t misses_max;     /* 0: not checked */
+    int64_t misses;
+    bool beaten;            /* a ping came since the last check */
+};
+
+#define IO_ABORTED_MAX 1024 /* how many identifiers of aborted requests that have not come yet are remembered */
+
+struct io {
+    struct engine *engine;
+    struct session *session;
+    struct curve curve;
+    enum io_state state;
+    struct registration registration;
+    struct heart heart;
+    void *registrar;
+    void *shell;
+    void *control;
+    void *iopub;
+    struct job_list queue;
+    struct job *running;        /* what the main thread has */
+    long long stop_ms;          /* when stopping: the end of patience */
+    char *aborted[IO_ABORTED_MAX];
+    size_t aborted_next;
+    /* The request that output belongs to: its packed header. The last one's while none runs. */
+    char *parent;
+    size_t parent_size;
+    char *packed_metadata;      /* {"engine": uuid}, packed once */
+    size_t packed_metadata_size;
+    char *packed_busy, *packed_idle;
+    size_t packed_busy_size, packed_idle_size;
+    struct log_limit bad_limit, send_limit, misses_limit;
+};
+
+/* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the process when user code does not return. */
+void *io_main(void *engine);
+/* Asks for an orderly end. Says why in the log. */
+void io_stop(struct io *io, enum engine_exit code, const char *reason);
+/* A socket with the engine's keys. NULL with `error` set. */
+void *io_socket(struct io *io, int type, bool with_identity, const char *url, struct ipcl_error *error);
+
+/* registration.c */
+int registration_start(struct io *io, struct ipcl_error *error);
+void registration_receive(struct io *io, long long now_ms);
+void registration_watch(struct io *io);
+/* Repeats or gives up. Returns in how many milliseconds to be called again. */
+long registration_tick(struct io *io, long long now_ms);
+void registration_leave(struct io *io);
+
+/* heart.c */
+int heart_start(struct io *io, long long hub_period_ms, struct ipcl_error *error);
+void heart_beat(struct io *io);
+long heart_tick(struct io *io, long long now_ms);
+
+/* shell.c: the queue */
+void shell_receive(struct io *io);
+/* Gives the main thread the next job, if it is free. */
+void shell_next(struct io *io);
+/* A job has come back from the main thread. */
+void shell_done(struct io *io, struct job *job);
+/* Answers queued requests with "aborted": those named, or with NULL all; and remembers names that are not there yet. */
+void shell_abort(struct io *io, const json_t *msg_ids);
+
+/* control.c */
+void control_receive(struct io *io);
+/* Answers a request that does not wait in the queue, or says that it is not known. Takes over the job. */
+void control_answer(struct io *io, struct job *job);
+
+/* reply.c: messages that go out */
+/* Verifies and makes a job of a message, or refuses it, counted and logged. NULL where there is none. */
+struct job *reply_accept(struct io *io, struct message *message, void *socket, const char *name);
+/* Sends `content` (borrowed; NULL: {"status": "ok"}) as the answer to a job. Buffers are taken over, also `metadata`. */
+void reply_send(struct io *io, struct job *job, json_t *content, json_t *metadata,
+                struct ipcl_buffer *buffers, size_t buffer_count);
+void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue);
+void reply_aborted(struct io *io, struct job *job);
+/* Publishes on iopub, as a child of io->parent. `content` is borrowed. */
+void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
+             const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count);
+void publish_status(struct io *io, bool busy);
+/* Makes io->parent the job's header. */
+void publish_parent(struct io *io, struct job *job);
+
+#endif

@@ -1,0 +1,241 @@
+/* Registration: asks the controller for an id until it answers, and says what is likely wrong when it does not. I/O thread. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/io.h"
+
+#define FIRST_DELAY_MS 1000
+#define LONGEST_DELAY_MS 15000
+#define MONITOR_ADDRESS "inproc://registrar-events"
+
+static void send_request(struct io *io, long long now_ms)
+{
+    struct registration *registration = &io->registration;
+    struct ipcl_error error;
+    struct message message;
+    json_t *content = json_pack("{s:s}", "uuid", io->engine->uuid);
+    if (io->engine->requested_id >= 0)
+        json_object_set_new(content, "id", json_integer(io->engine->requested_id));
+    message_init(&message);
+    struct session_parts parts = {.msg_type = "registration_request", .content = content,
+                                  .packed_metadata = io->packed_metadata,
+                                  .packed_metadata_size = io->packed_metadata_size};
+    if (session_build(io->session, &message, &parts, NULL, &error))
+        log_error("no registration request can be made: %s", error.text);
+    else if (message_send(&message, io->registrar))
+        log_warn("the registration request was not sent: %s", zmq_strerror(errno));
+    message_close(&message);
+    json_decref(content);
+    registration->lost = false;
+    registration->repeat_ms = now_ms + registration->delay_ms;
+    registration->delay_ms *= 2;
+    if (registration->delay_ms > LONGEST_DELAY_MS)
+        registration->delay_ms = LONGEST_DELAY_MS;
+}
+
+int registration_start(struct io *io, struct ipcl_error *error)
+{
+    struct registration *registration = &io->registration;
+    long long now_ms = clock_ms();
+    registration->delay_ms = FIRST_DELAY_MS;
+    registration->deadline_ms =
+        now_ms + (long long)(settings_real(io->engine->settings, "IPEngine", "timeout") * 1000);
+    if (connection_url(&io->engine->connection, io->engine->connection.registration, registration->url, error))
+        return -1;
+    io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
+    if (!io->registrar)
+        return -1;
+    int slower_ms = 2000;
+    zmq_setsockopt(io->registrar, ZMQ_RECONNECT_IVL_MAX, &slower_ms, sizeof(slower_ms));
+    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    struct socket_options options = {.type = ZMQ_PAIR};
+    registration->monitor = socket_create(io->engine->context, &options, error);
+    if (!registration->monitor || zmq_socket_monitor(io->registrar, MONITOR_ADDRESS, events) ||
+        socket_connect(registration->monitor, MONITOR_ADDRESS, error))
+        return -1;
+    if (socket_connect(io->registrar, registration->url, error))
+        return -1;
+    log_info("registering with the controller at %s", registration->url);
+    send_request(io, now_ms);
+    return 0;
+}
+
+void registration_watch(struct io *io)
+{
+    struct registration *registration = &io->registration;
+    if (!registration->monitor)
+        return;
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    /* An event is its number (16 bits) and a value, and a second frame that names the address (zmq_socket_monitor(3)). */
+    while (zmq_msg_recv(&frame, registration->monitor, ZMQ_DONTWAIT) >= 0) {
+        uint16_t event = 0;
+        if (zmq_msg_more(&frame) && zmq_msg_size(&frame) >= sizeof(event))
+            memcpy(&event, zmq_msg_data(&frame), sizeof(event));
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            registration->reached = true;
+        else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached)
+            registration->lost = true;
+        else if (event)
+            registration->handshake_failed = true;
+    }
+    zmq_msg_close(&frame);
+}
+
+static void end_watch(struct io *io)
+{
+    if (!io->registration.monitor)
+        return;
+    zmq_socket_monitor(io->registrar, NULL, 0);
+    zmq_close(io->registration.monitor);
+    io->registration.monitor = NULL;
+}
+
+static void give_up(struct io *io)
+{
+    struct registration *registration = &io->registration;
+    const char *file = io->engine->connection_file, *url = registration->url;
+    char reason[3 * PATH_BYTES];
+    bool loopback = strstr(url, "://127.") || strstr(url, "://localhost");
+    if (registration->refusal[0])
+        snprintf(reason, sizeof(reason), "the controller at %s refuses this engine: %s", url, registration->refusal);
+    else if (registration->reached)
+        snprintf(reason, sizeof(reason),
+                 "the controller at %s does not answer the registration: the key in %s is probably that of another "
+                 "cluster; use the connection file that this controller wrote", url, file);
+    else if (registration->handshake_failed)
+        snprintf(reason, sizeof(reason),
+                 "%s does not accept the encryption key in %s: the connection file is of another cluster, or a "
+                 "controller without encryption listens there; use the connection file that this controller wrote",
+                 url, file);
+    else
+        snprintf(reason, sizeof(reason),
+                 "the controller at %s (from %s) cannot be reached: start ipcontroller, or remove the file if it is "
+                 "left from an earlier one%s", url, file,
+                 loopback ? "; this is a loopback address: for engines on other machines start ipcontroller with --ip=ADDRESS" : "");
+    io_stop(io, ENGINE_EXIT_REGISTRATION, reason);
+}
+
+long registration_tick(struct io *io, long long now_ms)
+{
+    struct registration *registration = &io->registration;
+    if (now_ms >= registration->deadline_ms) {
+        give_up(io);
+        return -1;
+    }
+    if (now_ms >= registration->repeat_ms) {
+        /* What was never sent is still queued; only what may be lost is sent again. */
+        if (registration->reached) {
+            log_warn("no answer from the controller at %s yet: asking again", registration->url);
+            send_request(io, now_ms);
+        } else {
+            log_warn("the controller at %s cannot be reached yet%s", registration->url,
+                     registration->handshake_failed ? " (the encryption handshake fails)" : "");
+            registration->repeat_ms = now_ms + registration->delay_ms;
+            registration->delay_ms *= 2;
+            if (registration->delay_ms > LONGEST_DELAY_MS)
+                registration->delay_ms = LONGEST_DELAY_MS;
+        }
+    }
+    if (registration->lost && registration->repeat_ms - now_ms > FIRST_DELAY_MS)
+        registration->repeat_ms = now_ms + FIRST_DELAY_MS;
+    long sleep_ms = (long)(registration->repeat_ms - now_ms);
+    return sleep_ms < 100 ? sleep_ms : 100; /* the connection's events are looked at meanwhile */
+}
+
+static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *error)
+{
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (connection_url(&io->engine->connection, port, url, error))
+        return -1;
+    return socket_connect(socket, url, error);
+}
+
+/* Connects everything, the heart last: the hub announces an engine when its heart beats, and it must hear requests by then. */
+static int connect_all(struct io *io, int64_t id, long long hub_period_ms, struct ipcl_error *error)
+{
+    struct connection *connection = &io->engine->connection;
+    io->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
+    io->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
+    io->iopub = io_socket(io, ZMQ_PUB, true, NULL, error);
+    if (!io->shell || !io->control || !io->iopub)
+        return -1;
+    if (connect_to(io, io->shell, connection->mux, error) || connect_to(io, io->shell, connection->task, error) ||
+        connect_to(io, io->control, connection->control, error) ||
+        connect_to(io, io->iopub, connection->iopub, error))
+        return -1;
+    if (connection->broadcast_count &&
+        connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], error))
+        return -1;
+    return heart_start(io, hub_period_ms, error);
+}
+
+static void complete(struct io *io, json_t *content)
+{
+    struct ipcl_error error;
+    const char *status = "", *ename = "", *evalue = "";
+    json_int_t id = -1, period_ms = 3000;
+    json_unpack(content, "{s?s s?I s?I s?s s?s}", "status", &status, "id", &id, "hb_period", &period_ms, "ename",
+                &ename, "evalue", &evalue);
+    if (strcmp(status, "ok") || id < 0 || period_ms <= 0) {
+        /* "In use" answers a repeated request whose first answer was lost; the hub forgets the first in a while. */
+        snprintf(io->registration.refusal, sizeof(io->registration.refusal), "%s: %s", ename, evalue);
+        log_warn("the controller refuses this engine for now: %s: %s", ename, evalue);
+        return;
+    }
+    if (connect_all(io, id, period_ms, &error)) {
+        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
+        return;
+    }
+    end_watch(io);
+    io->engine->id = id;
+    io->state = IO_SERVING;
+    if (io->engine->requested_id >= 0 && id != io->engine->requested_id)
+        log_warn("id %" PRId64 " was not free: this engine is %lld", io->engine->requested_id, (long long)id);
+    log_info("registered as engine %lld (uuid %s, process %ld)", (long long)id, io->engine->uuid, (long)getpid());
+}
+
+void registration_receive(struct io *io, long long now_ms)
+{
+    (void)now_ms;
+    struct message message;
+    message_init(&message);
+    while (message_recv(&message, io->registrar, ZMQ_DONTWAIT) == 0) {
+        enum session_verdict verdict = session_verify(io->session, &message);
+        if (verdict != SESSION_ACCEPTED) {
+            log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
+                        session_verdict_text(verdict));
+            continue;
+        }
+        struct ipcl_error error;
+        json_t *content = session_unpack(io->session, message_part(&message, MESSAGE_CONTENT), &error);
+        if (content && io->state == IO_REGISTERING)
+            complete(io, content);
+        json_decref(content);
+    }
+    message_close(&message);
+}
+
+void registration_leave(struct io *io)
+{
+    struct ipcl_error error;
+    struct message message;
+    end_watch(io);
+    if (io->state != IO_SERVING) {
+        /* A request to register that was never answered must not hold the process. */
+        int none = 0;
+        if (io->registrar)
+            zmq_setsockopt(io->registrar, ZMQ_LINGER, &none, sizeof(none));
+        return;
+    }
+    message_init(&message);
+    json_t *content = json_pack("{s:I}", "id", (json_int_t)io->engine->id);
+    struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
+    if (!session_build(io->session, &message, &parts, NULL, &error))
+        message_send(&message, io->registrar);
+    message_close(&message);
+    json_decref(content);
+}

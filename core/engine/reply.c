@@ -1,0 +1,227 @@
+/* Messages in and out: a request is verified and made a job, a job is answered, and output is published. I/O thread. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/io.h"
+
+#define COPIED_BYTES 1024 /* a smaller result is cheaper copied than handed over */
+
+struct job *reply_accept(struct io *io, struct message *message, void *socket, const char *name)
+{
+    enum session_verdict verdict = session_verify(io->session, message);
+    struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
+    if (verdict != SESSION_ACCEPTED) {
+        log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s on the %s socket dropped (%llu so far)",
+                    session_verdict_text(verdict), name, session_refused(io->session, verdict));
+        return NULL;
+    }
+    if (session_find(io->session, message_part(message, MESSAGE_HEADER), members, 2))
+        return NULL;
+    struct job *job = job_create(JOB_EXECUTE, socket, message, members[0].data, members[0].size,
+                                 members[1].data, members[1].size);
+    if (!job)
+        log_limited(&io->bad_limit, IPCL_LOG_ERROR, "out of memory: a message on the %s socket was dropped", name);
+    return job;
+}
+
+/* A truth of the request's metadata, as packed by JSON or msgpack. */
+static bool is_true(const struct ipcl_member *member)
+{
+    return member->state == IPCL_MEMBER_OTHER &&
+           ((member->size == 4 && !memcmp(member->data, "true", 4)) ||
+            (member->size == 1 && member->data[0] == (char)0xc3));
+}
+
+/* The metadata that ipyparallel's schedulers and clients read. A new reference. */
+static json_t *make_metadata(struct io *io, struct job *job, const char *status, json_t *content)
+{
+    struct ipcl_member members[] = {
+        {.name = "is_broadcast"}, {.name = "is_coalescing"}, {.name = "original_msg_id"}};
+    if (session_find(io->session, message_part(&job->message, MESSAGE_METADATA), members, 3))
+        for (int i = 0; i < 3; i++)
+            members[i].state = IPCL_MEMBER_ABSENT;
+    bool met = strcmp(status, "error") ||
+               strcmp(json_string_value(json_object_get(content, "ename")) ?: "", "UnmetDependency");
+    bool original = members[2].state == IPCL_MEMBER_TEXT;
+    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s}", "started", job->started, "dependencies_met",
+                                 met, "engine", io->engine->uuid, "is_broadcast", is_true(&members[0]),
+                                 "is_coalescing", is_true(&members[1]), "original_msg_id",
+                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status);
+    if (metadata && !strcmp(status, "error"))
+        json_object_set_new(metadata, "engine_info",
+                            json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
+                                      (json_int_t)io->engine->id));
+    return metadata;
+}
+
+static void release_frame(void *data, void *hint)
+{
+    struct ipcl_buffer *buffer = hint;
+    (void)data;
+    if (buffer->release)
+        buffer->release(buffer->owner);
+    free(buffer);
+}
+
+/* Appends a result's buffer, which is taken over. Returns 0 or -1. */
+static int append_buffer(struct message *message, const struct ipcl_buffer *buffer)
+{
+    if (buffer->size > COPIED_BYTES) {
+        struct ipcl_buffer *kept = malloc(sizeof(*kept));
+        if (kept) {
+            *kept = *buffer;
+            return message_append_owned(message, (void *)buffer->data, buffer->size, release_frame, kept);
+        }
+    }
+    int status = message_append(message, buffer->data, buffer->size);
+    if (buffer->release)
+        buffer->release(buffer->owner);
+    return status;
+}
+
+static int append_buffers(struct message *message, const struct ipcl_buffer *buffers, size_t count)
+{
+    int status = 0;
+    for (size_t i = 0; i < count; i++)
+        status |= append_buffer(message, &buffers[i]);
+    return status;
+}
+
+static void release_buffers(const struct ipcl_buffer *buffers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (buffers[i].release)
+            buffers[i].release(buffers[i].owner);
+}
+
+/* "apply_request" is answered by "apply_reply". */
+static void reply_type(const char *msg_type, char type[128])
+{
+    size_t length = strlen(msg_type);
+    if (length > 8 && length < 100 && !strcmp(msg_type + length - 8, "_request"))
+        snprintf(type, 128, "%.*s_reply", (int)(length - 8), msg_type);
+    else
+        snprintf(type, 128, "error");
+}
+
+static int build_reply(struct io *io, struct job *job, struct message *message, const struct session_parts *parts,
+                       struct ipcl_error *error)
+{
+    for (size_t i = 0; i < job->message.delimiter; i++) {
+        zmq_msg_t *identity = &job->message.frames[i];
+        if (message_append(message, zmq_msg_data(identity), zmq_msg_size(identity)))
+            return ipcl_error_set(error, "out of memory");
+    }
+    return session_build(io->session, message, parts, NULL, error);
+}
+
+void reply_send(struct io *io, struct job *job, json_t *content, json_t *metadata,
+                struct ipcl_buffer *buffers, size_t buffer_count)
+{
+    struct ipcl_error error;
+    struct message message;
+    char type[128];
+    const char *status = content ? json_string_value(json_object_get(content, "status")) : "ok";
+    json_t *own = content ? NULL : json_pack("{s:s}", "status", "ok");
+    json_t *complete = make_metadata(io, job, status ? status : "ok", content);
+    if (complete && metadata)
+        json_object_update(complete, metadata);
+    json_decref(metadata);
+    reply_type(job->msg_type, type);
+    zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
+    struct session_parts parts = {.msg_type = type, .parent = zmq_msg_data(header),
+                                  .parent_size = zmq_msg_size(header), .metadata = complete,
+                                  .content = content ? content : own};
+    message_init(&message);
+    if (build_reply(io, job, &message, &parts, &error)) {
+        log_error("no reply to %s %s: %s", job->msg_type, job->msg_id, error.text);
+        release_buffers(buffers, buffer_count);
+    } else if (append_buffers(&message, buffers, buffer_count)) {
+        log_error("no reply to %s %s: out of memory", job->msg_type, job->msg_id);
+    } else if (message_send(&message, job->socket)) {
+        log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type, zmq_strerror(errno));
+    }
+    message_close(&message);
+    json_decref(complete);
+    json_decref(own);
+}
+
+void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue)
+{
+    json_t *content = json_pack("{s:s s:s s:s s:[s] s:{s:s s:I}}", "status", "error", "ename", ename, "evalue",
+                                evalue, "traceback", evalue, "engine_info", "engine_uuid", io->engine->uuid,
+                                "engine_id", (json_int_t)io->engine->id);
+    reply_send(io, job, content, NULL, NULL, 0);
+    json_decref(content);
+}
+
+void reply_aborted(struct io *io, struct job *job)
+{
+    json_t *content = json_pack("{s:s}", "status", "aborted");
+    clock_date(job->started);
+    reply_send(io, job, content, NULL, NULL, 0);
+    json_decref(content);
+}
+
+static void publish_parts(struct io *io, const struct session_parts *parts, const char *topic,
+                          const struct ipcl_buffer *buffers, size_t buffer_count)
+{
+    struct ipcl_error error;
+    struct message message;
+    char name[256];
+    int length = snprintf(name, sizeof(name), "engine.%" PRId64 ".%s", (int64_t)io->engine->id, topic);
+    message_init(&message);
+    if (message_append(&message, name, (size_t)length) ||
+        session_build(io->session, &message, parts, NULL, &error)) {
+        log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type, error.text);
+        release_buffers(buffers, buffer_count);
+    } else if (!append_buffers(&message, buffers, buffer_count)) {
+        message_send(&message, io->iopub);
+    }
+    message_close(&message);
+}
+
+void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
+             const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count)
+{
+    if (!io->iopub) {
+        release_buffers(buffers, buffer_count);
+        return;
+    }
+    json_t *complete = NULL;
+    struct session_parts parts = {.msg_type = msg_type, .parent = io->parent, .parent_size = io->parent_size,
+                                  .content = content, .packed_metadata = io->packed_metadata,
+                                  .packed_metadata_size = io->packed_metadata_size};
+    if (json_object_size(metadata)) {
+        complete = json_copy((json_t *)metadata);
+        json_object_set_new(complete, "engine", json_string(io->engine->uuid));
+        parts.packed_metadata = NULL;
+        parts.metadata = complete;
+    }
+    publish_parts(io, &parts, topic, buffers, buffer_count);
+    json_decref(complete);
+}
+
+void publish_status(struct io *io, bool busy)
+{
+    struct session_parts parts = {.msg_type = "status", .parent = io->parent, .parent_size = io->parent_size,
+                                  .packed_content = busy ? io->packed_busy : io->packed_idle,
+                                  .packed_content_size = busy ? io->packed_busy_size : io->packed_idle_size,
+                                  .packed_metadata = io->packed_metadata,
+                                  .packed_metadata_size = io->packed_metadata_size};
+    publish_parts(io, &parts, "status", NULL, 0);
+}
+
+void publish_parent(struct io *io, struct job *job)
+{
+    zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
+    size_t size = zmq_msg_size(header);
+    char *parent = realloc(io->parent, size ? size : 1);
+    if (!parent)
+        return;
+    memcpy(parent, zmq_msg_data(header), size);
+    io->parent = parent;
+    io->parent_size = size;
+}

@@ -1,0 +1,192 @@
+/* The queue: requests wait here while one is with the main thread. I/O thread, shell socket. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/io.h"
+
+static const struct {
+    const char *msg_type;
+    enum job_kind kind;
+    bool reads_content;
+} requests[] = {
+    {"apply_request", JOB_APPLY, false},
+    {"execute_request", JOB_EXECUTE, true},
+    {"complete_request", JOB_COMPLETE, true},
+};
+
+/* The identifier was named by an abort before its request came. */
+static bool was_aborted(struct io *io, const char *msg_id)
+{
+    for (size_t i = 0; i < IO_ABORTED_MAX && io->aborted[i]; i++)
+        if (!strcmp(io->aborted[i], msg_id)) {
+            io->aborted[i][0] = '\0';
+            return true;
+        }
+    return false;
+}
+
+static void remember_aborted(struct io *io, const char *msg_id)
+{
+    char *copy = strdup(msg_id);
+    if (!copy)
+        return;
+    free(io->aborted[io->aborted_next]);
+    io->aborted[io->aborted_next] = copy;
+    io->aborted_next = (io->aborted_next + 1) % IO_ABORTED_MAX;
+}
+
+static void answer_aborted(struct io *io, struct job *job)
+{
+    log_info("%s %s aborted", job->msg_type, job->msg_id);
+    reply_aborted(io, job);
+    job_destroy(job);
+}
+
+static void enqueue(struct io *io, struct job *job)
+{
+    size_t at = 0, count = sizeof(requests) / sizeof(*requests);
+    while (at < count && strcmp(requests[at].msg_type, job->msg_type))
+        at++;
+    struct ipcl_error error = {"out of memory"};
+    clock_date(job->started);
+    if (at == count) {
+        control_answer(io, job);
+        return;
+    }
+    job->kind = requests[at].kind;
+    if (requests[at].reads_content)
+        job->content = session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+    if ((requests[at].reads_content && !json_is_object(job->content)) || job_find_buffers(job)) {
+        reply_error(io, job, "BadRequest", job->content ? "the content is not a mapping" : error.text);
+        job_destroy(job);
+    } else if (io->state != IO_SERVING || was_aborted(io, job->msg_id)) {
+        answer_aborted(io, job);
+    } else {
+        TAILQ_INSERT_TAIL(&io->queue, job, entry);
+    }
+}
+
+void shell_receive(struct io *io)
+{
+    struct message message;
+    message_init(&message);
+    /* No more at a time than lets output and control messages be seen in between. */
+    for (int i = 0; i < 100 && message_recv(&message, io->shell, ZMQ_DONTWAIT) == 0; i++) {
+        struct job *job = reply_accept(io, &message, io->shell, "shell");
+        if (job)
+            enqueue(io, job);
+        shell_next(io);
+    }
+    message_close(&message);
+}
+
+static void quit(struct io *io)
+{
+    static struct job quit_job = {.kind = JOB_QUIT};
+    io->running = &quit_job;
+    link_send(io->engine->link.io_jobs, &quit_job);
+}
+
+void shell_next(struct io *io)
+{
+    if (io->running)
+        return;
+    struct job *job = TAILQ_FIRST(&io->queue);
+    if (!job) {
+        if (io->state == IO_STOPPING)
+            quit(io);
+        return;
+    }
+    TAILQ_REMOVE(&io->queue, job, entry);
+    io->running = job;
+    capture_flush(&io->engine->capture); /* late output of the one before */
+    publish_parent(io, job);
+    clock_date(job->started);
+    if (job->kind != JOB_CLEAR)
+        publish_status(io, true);
+    link_send(io->engine->link.io_jobs, job);
+}
+
+static bool same_client(struct job *left, struct job *right)
+{
+    if (left->message.delimiter != right->message.delimiter)
+        return false;
+    for (size_t i = 0; i < left->message.delimiter; i++) {
+        zmq_msg_t *a = &left->message.frames[i], *b = &right->message.frames[i];
+        if (zmq_msg_size(a) != zmq_msg_size(b) || memcmp(zmq_msg_data(a), zmq_msg_data(b), zmq_msg_size(a)))
+            return false;
+    }
+    return true;
+}
+
+/* stop_on_error: what the same client wanted executed afterwards is aborted. Other clients' requests and applies go on. */
+static void stop_on_error(struct io *io, struct job *failed)
+{
+    const char *status = json_string_value(json_object_get(failed->reply.content, "status"));
+    if (failed->kind != JOB_EXECUTE || !status || strcmp(status, "error") ||
+        json_is_false(json_object_get(failed->content, "stop_on_error")) ||
+        json_is_true(json_object_get(failed->content, "silent")))
+        return;
+    struct job *job = TAILQ_FIRST(&io->queue), *next;
+    for (; job; job = next) {
+        next = TAILQ_NEXT(job, entry);
+        if (job->kind != JOB_EXECUTE || !same_client(job, failed))
+            continue;
+        TAILQ_REMOVE(&io->queue, job, entry);
+        answer_aborted(io, job);
+    }
+}
+
+void shell_done(struct io *io, struct job *job)
+{
+    io->running = NULL;
+    capture_flush(&io->engine->capture);
+    if (job->kind == JOB_QUIT) {
+        io->state = IO_ENDED;
+        return;
+    }
+    struct ipcl_reply *reply = &job->reply;
+    reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
+    reply->metadata = NULL; /* taken over, as are the buffers' contents */
+    reply->buffer_count = 0;
+    if (job->kind != JOB_CLEAR)
+        publish_status(io, false);
+    stop_on_error(io, job);
+    job_destroy(job);
+    shell_next(io);
+}
+
+static bool is_named(const json_t *msg_ids, const char *msg_id)
+{
+    size_t i;
+    json_t *name;
+    if (!msg_ids)
+        return true;
+    json_array_foreach (msg_ids, i, name)
+        if (json_is_string(name) && !strcmp(json_string_value(name), msg_id))
+            return true;
+    return false;
+}
+
+void shell_abort(struct io *io, const json_t *msg_ids)
+{
+    struct job *job = TAILQ_FIRST(&io->queue), *next;
+    json_t *missing = json_deep_copy(msg_ids);
+    for (; job; job = next) {
+        next = TAILQ_NEXT(job, entry);
+        if (!is_named(msg_ids, job->msg_id) || job->kind == JOB_CLEAR)
+            continue;
+        for (size_t i = json_array_size(missing); i-- > 0;)
+            if (!strcmp(json_string_value(json_array_get(missing, i)) ?: "", job->msg_id))
+                json_array_remove(missing, i);
+        TAILQ_REMOVE(&io->queue, job, entry);
+        answer_aborted(io, job);
+    }
+    size_t i;
+    json_t *name;
+    json_array_foreach (missing, i, name)
+        if (json_is_string(name) && !(io->running && io->running->msg_id &&
+                                      !strcmp(io->running->msg_id, json_string_value(name))))
+            remember_aborted(io, json_string_value(name));
+    json_decref(missing);
+}
