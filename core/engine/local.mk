@@ -1,0 +1,21 @@
+bin_PROGRAMS += core/engine/ipengine
+core_engine_ipengine_SOURCES = \
+	core/engine/capture.c core/engine/capture.h \
+	core/engine/connect.c \
+	core/engine/control.c \
+	core/engine/engine.h \
+	core/engine/heart.c \
+	core/engine/host.c core/engine/host.h \
+	core/engine/io.c core/engine/io.h \
+	core/engine/job.c core/engine/job.h \
+	core/engine/link.c core/engine/link.h \
+	core/engine/main.c \
+	core/engine/mpi.c core/engine/mpi.h \
+	core/engine/options.c core/engine/options.h \
+	core/engine/registration.c \
+	core/engine/reply.c \
+	core/engine/shell.c \
+	core/engine/signals.c core/engine/signals.h
+core_engine_ipengine_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+core_engine_ipengine_LDADD = core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
+	core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)

@@ -1,0 +1,12 @@
+kernelsdir = $(pkglibdir)/kernels
+kernels_LTLIBRARIES = plugins/kernels/python.la
+plugins_kernels_python_la_SOURCES = \
+	plugins/kernels/python.c plugins/kernels/python.h \
+	plugins/kernels/python_buffers.c \
+	plugins/kernels/python_host.c \
+	plugins/kernels/python_start.c
+plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EMBED_CFLAGS) \
+	-DPYTHON_PROGRAM='"$(PYTHON)"' -DPYTHON_VERSION='"$(PYTHON_VERSION)"' \
+	-DPYTHON_DIR='"$(pythondir)"' -DSOURCE_DIR='"$(abs_top_srcdir)"'
+plugins_kernels_python_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_kernels_python_la_LIBADD = $(PYTHON_EMBED_LIBS) $(JANSSON_LIBS)

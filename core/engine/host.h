@@ -1,0 +1,34 @@
+/* The kernel's host: what the main thread does, and the services that it hands to kernel and MPI plugins. */
+#ifndef ENGINE_HOST_H
+#define ENGINE_HOST_H
+
+#include <ipcluster/kernel.h>
+#include <ipcluster/mpi.h>
+
+#include "engine/engine.h"
+#include "plugin/services.h"
+
+struct host {
+    struct services_host kernel_base; /* first: the kernel's services find the log and settings here */
+    struct services_host mpi_base;
+    struct engine *engine;
+    struct ipcl_kernel_services kernel_services;
+    struct ipcl_mpi_services mpi_services;
+    const struct ipcl_mpi_operations *mpi; /* NULL: none */
+    void *mpi_self;
+};
+
+/* Makes the interpreter of `plugin`. Main thread. Returns 0 or -1 with `error` set. */
+int host_create_kernel(struct host *host, struct engine *engine, const struct ipcl_plugin *plugin,
+                       struct ipcl_error *error);
+/* Initialises MPI through `plugin`; binds mpi_rank and mpi_size in the user's namespace; the rank becomes the requested id. Main
+ * thread. Returns 0 or -1 with `error` set. */
+int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct ipcl_error *error);
+/* Runs the settings' start-up command and script. Main thread. Returns 0 or -1 with `error` set. */
+int host_run_startup(struct host *host, struct ipcl_error *error);
+/* Serves jobs until the I/O thread says to quit; returns its JOB_QUIT. Main thread. */
+struct job *host_serve(struct host *host);
+/* Ends MPI and the interpreter. Main thread. */
+void host_destroy(struct host *host);
+
+#endif

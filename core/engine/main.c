@@ -1,0 +1,170 @@
+/* ipengine: sets up settings, interpreter and MPI in the main thread, starts the I/O thread, and serves. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config/profile.h"
+#include "engine/host.h"
+#include "engine/io.h"
+#include "engine/mpi.h"
+#include "engine/options.h"
+#include "engine/signals.h"
+#include "plugin/registry.h"
+
+struct program {
+    struct settings *settings;
+    struct profile profile;
+    struct registry *registry;
+    const struct ipcl_plugin *kernel;
+    const struct ipcl_plugin *mpi; /* NULL: none */
+    struct engine engine;
+    struct host host;
+};
+
+static int add_tables(struct settings *settings, const struct ipcl_plugin *plugin, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < plugin->table_count; i++)
+        if (settings_add(settings, &plugin->tables[i], error))
+            return -1;
+    return 0;
+}
+
+static int load_plugins(struct program *program, struct ipcl_error *error)
+{
+    const char *mpi = settings_string(program->settings, "IPEngine", "mpi");
+    program->registry = registry_create(program->profile.dir, error);
+    if (!program->registry)
+        return -1;
+    program->kernel = registry_load(program->registry, "kernel",
+                                    settings_string(program->settings, "IPEngine", "kernel"), error);
+    if (!program->kernel || add_tables(program->settings, program->kernel, error))
+        return -1;
+    if (*mpi) {
+        program->mpi = registry_load(program->registry, "mpi", mpi, error);
+        if (!program->mpi || add_tables(program->settings, program->mpi, error))
+            return -1;
+    }
+    return settings_finish(program->settings, error);
+}
+
+/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
+static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
+{
+    char *words[argc + 1];
+    program->settings = settings_create(&engine_program, error);
+    if (!program->settings || settings_add(program->settings, &engine_options, error) ||
+        settings_add(program->settings, &profile_options, error))
+        return -1;
+    int count = settings_parse(program->settings, argc, argv, words, error);
+    if (count < 0)
+        return -1;
+    enum settings_wish wish = settings_wants(program->settings);
+    if (wish == SETTINGS_VERSION)
+        printf("ipengine %s\n", PACKAGE_VERSION);
+    else if (wish != SETTINGS_RUN)
+        settings_help(program->settings, wish == SETTINGS_HELP_ALL, stdout);
+    if (wish != SETTINGS_RUN)
+        return 1;
+    if (count)
+        return ipcl_error_set(error, "'%.200s' is not an option: see ipengine --help", words[0]);
+    if (profile_open(program->settings, "ipengine", false, &program->profile, error))
+        return -1;
+    return load_plugins(program, error);
+}
+
+static int choose_serial(struct program *program, struct ipcl_error *error)
+{
+    const char *pack = program->engine.connection.pack;
+    const char *name = !strncmp(pack, "msgpack", 7) ? "msgpack" : pack;
+    const struct ipcl_plugin *plugin = registry_load(program->registry, "serial", name, error);
+    if (!plugin)
+        return -1;
+    program->engine.serial = plugin->operations;
+    return 0;
+}
+
+/* Prints the reason, returns the exit status. */
+static int failed(enum engine_exit code, const struct ipcl_error *error)
+{
+    log_error("%s", error->text);
+    return code;
+}
+
+static int start_kernel(struct program *program, struct ipcl_error *error)
+{
+    random_uuid(program->engine.uuid);
+    program->engine.settings = program->settings;
+    program->engine.id = -1;
+    program->engine.requested_id = settings_int(program->settings, "IPEngine", "id");
+    return host_create_kernel(&program->host, &program->engine, program->kernel, error);
+}
+
+static int start_mpi(struct program *program, struct ipcl_error *error)
+{
+    if (!program->mpi)
+        return 0;
+    if (!mpi_was_launched() && !settings_bool(program->settings, "IPEngine", "mpi_singleton"))
+        return ipcl_error_set(error, "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 ipengine "
+                              "--mpi=%s (or for one engine that is its own MPI world, --IPEngine.mpi_singleton=true)",
+                              program->mpi->name, program->mpi->name);
+    return host_start_mpi(&program->host, program->mpi, error);
+}
+
+/* Runs both threads until the end. Returns the exit status. */
+static int serve(struct program *program, struct ipcl_error *error)
+{
+    struct engine *engine = &program->engine;
+    pthread_t thread;
+    engine->context = zmq_ctx_new();
+    engine->signal_fd = signals_open(error);
+    if (!engine->context || engine->signal_fd < 0 || link_open(&engine->link, engine->context, error) ||
+        capture_start(&engine->capture, error))
+        return failed(ENGINE_EXIT_FAILED, error);
+    if (pthread_create(&thread, NULL, io_main, engine)) {
+        ipcl_error_set(error, "no thread can be started");
+        return failed(ENGINE_EXIT_FAILED, error);
+    }
+    struct job *quit = host_serve(&program->host);
+    host_destroy(&program->host);
+    fflush(NULL);
+    link_send(engine->link.main_jobs, quit);
+    pthread_join(thread, NULL);
+    link_close_main(&engine->link);
+    capture_stop(&engine->capture);
+    close(engine->signal_fd);
+    zmq_ctx_term(engine->context); /* lingers until what was sent has left */
+    return engine->exit_code;
+}
+
+static int run(struct program *program, int argc, char **argv)
+{
+    struct ipcl_error error = {"out of memory"};
+    int status = set_up(program, argc, argv, &error);
+    if (status < 0)
+        return failed(ENGINE_EXIT_SETTINGS, &error);
+    if (status > 0)
+        return 0;
+    if (engine_read_connection(&program->engine, program->profile.dir, &error) || choose_serial(program, &error))
+        return failed(ENGINE_EXIT_CONNECTION, &error);
+    if (start_kernel(program, &error))
+        return failed(ENGINE_EXIT_SETTINGS, &error);
+    if (start_mpi(program, &error))
+        return failed(ENGINE_EXIT_MPI, &error);
+    if (host_run_startup(&program->host, &error))
+        return failed(ENGINE_EXIT_SETTINGS, &error);
+    return serve(program, &error);
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    log_open("ipengine", NULL, NULL);
+    int status = run(&program, argc, argv);
+    host_destroy(&program.host);
+    registry_destroy(program.registry);
+    settings_destroy(program.settings);
+    return status;
+}

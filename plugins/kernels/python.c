@@ -1,0 +1,279 @@
+/* The Python kernel: embeds libpython, runs requests through ipcluster.engine.kernel, and hands results over without copies. */
+#include "python.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Wakes a blocking system call of the main thread, so that Python sees the interrupt. Ignored where nobody handles it. */
+#define WAKE_SIGNAL SIGURG
+
+static void wake(int number)
+{
+    (void)number;
+}
+
+/* The pending exception as one line. Clears it. */
+static void exception_line(struct ipcl_error *error)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *text = value ? PyObject_Str(value) : NULL;
+    const char *name = type && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "error";
+    const char *message = text ? PyUnicode_AsUTF8(text) : NULL;
+    ipcl_error_set(error, "%s%s%s", name, message && *message ? ": " : "", message ? message : "");
+    PyErr_Clear();
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
+{
+    const struct {
+        const char *name;
+        PyObject **function;
+    } functions[] = {
+        {"apply", &kernel->apply}, {"execute", &kernel->execute}, {"complete", &kernel->complete},
+        {"clear", &kernel->clear}, {"run", &kernel->run}, {"integer", &kernel->integer},
+        {"bind", &kernel->bind}, {"flush", &kernel->flush}, {"describe", &kernel->describe},
+    };
+    struct ipcl_error reason;
+    PyObject *module = PyImport_ImportModule("ipcluster.engine.kernel");
+    for (size_t i = 0; module && i < sizeof(functions) / sizeof(*functions); i++)
+        if (!(*functions[i].function = PyObject_GetAttrString(module, functions[i].name)))
+            Py_CLEAR(module);
+    if (module) {
+        Py_DECREF(module);
+        return 0;
+    }
+    exception_line(&reason);
+    return ipcl_error_set(error, "the Python package ipcluster.engine cannot be imported (%.500s): install it in %s, or say "
+                          "with PYTHONPATH where it is", reason.text, PYTHON_DIR);
+}
+
+static void destroy(void *self)
+{
+    struct python_kernel *kernel = self;
+    if (!kernel)
+        return;
+    PyEval_RestoreThread(kernel->state);
+    python_buffers_drain();
+    Py_CLEAR(kernel->apply);
+    Py_CLEAR(kernel->execute);
+    Py_CLEAR(kernel->complete);
+    Py_CLEAR(kernel->clear);
+    Py_CLEAR(kernel->run);
+    Py_CLEAR(kernel->integer);
+    Py_CLEAR(kernel->bind);
+    Py_CLEAR(kernel->flush);
+    Py_CLEAR(kernel->describe);
+    Py_FinalizeEx();
+    pthread_mutex_destroy(&kernel->interrupting);
+    python_kernel = NULL;
+    free(kernel);
+}
+
+static void *create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = python_kernel ? NULL : calloc(1, sizeof(*kernel));
+    if (!kernel) {
+        ipcl_error_set(error, "a process has one Python interpreter, or memory is short");
+        return NULL;
+    }
+    kernel->services = services;
+    kernel->main_thread = pthread_self();
+    pthread_mutex_init(&kernel->interrupting, NULL);
+    python_kernel = kernel;
+    if (python_host_register() || python_start(error)) {
+        free(kernel);
+        python_kernel = NULL;
+        return NULL;
+    }
+    struct sigaction action = {.sa_handler = wake}; /* without SA_RESTART: the call is to end */
+    sigaction(WAKE_SIGNAL, &action, NULL);
+    bool ready = python_buffers_start() == 0 && look_up(kernel, error) == 0;
+    kernel->state = PyEval_SaveThread();
+    if (!ready) {
+        destroy(kernel);
+        return NULL;
+    }
+    return kernel;
+}
+
+/* What a failed operation is answered with: the Python half's description, or where that fails too, the bare exception. */
+static json_t *describe_exception(struct python_kernel *kernel, const char *method)
+{
+    struct ipcl_error line;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value && traceback)
+        PyException_SetTraceback(value, traceback);
+    python_running_end(kernel);
+    PyObject *text = value ? PyObject_CallFunction(kernel->describe, "Os", value, method) : NULL;
+    json_t *content = text ? python_json(text) : NULL;
+    Py_XDECREF(text);
+    PyErr_Clear();
+    if (content) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return content;
+    }
+    const char *name = type && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "error";
+    content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename", name, "evalue",
+                        "the exception cannot be described", "traceback");
+    PyErr_Restore(type, value, traceback);
+    exception_line(&line);
+    return content;
+}
+
+static void flush(struct python_kernel *kernel)
+{
+    PyObject *done = PyObject_CallNoArgs(kernel->flush);
+    Py_XDECREF(done);
+    PyErr_Clear();
+    fflush(NULL); /* what C libraries printed */
+}
+
+static void apply(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    python_buffers_drain();
+    python_running_begin(kernel);
+    PyObject *buffers = python_buffers_in(kernel->services, request);
+    PyObject *result = buffers ? PyObject_CallFunctionObjArgs(kernel->apply, buffers, NULL) : NULL;
+    Py_XDECREF(buffers);
+    if (result && PyList_Check(result))
+        reply->buffers = python_buffers_out(result, &reply->buffer_count);
+    else if (result)
+        reply->content = python_json(result);
+    if (!reply->buffers && !reply->content)
+        reply->content = describe_exception(kernel, "apply");
+    Py_XDECREF(result);
+    python_running_end(kernel);
+    flush(kernel);
+    kernel->state = PyEval_SaveThread();
+}
+
+/* Calls a function that takes the request's content and returns the reply's, both as JSON text. */
+static json_t *call_json(struct python_kernel *kernel, PyObject *function, const struct ipcl_request *request,
+                         const char *method)
+{
+    char *text = json_dumps(request->content, JSON_COMPACT);
+    PyObject *answer = text ? PyObject_CallFunction(function, "y", text) : PyErr_NoMemory();
+    free(text);
+    json_t *content = answer ? python_json(answer) : NULL;
+    Py_XDECREF(answer);
+    return content ? content : describe_exception(kernel, method);
+}
+
+static void execute(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    python_buffers_drain();
+    python_running_begin(kernel);
+    reply->content = call_json(kernel, kernel->execute, request, "execute");
+    python_running_end(kernel);
+    flush(kernel);
+    kernel->state = PyEval_SaveThread();
+}
+
+static void complete(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    python_running_begin(kernel);
+    reply->content = call_json(kernel, kernel->complete, request, "complete");
+    python_running_end(kernel);
+    flush(kernel);
+    kernel->state = PyEval_SaveThread();
+}
+
+/* Ends an operation: `result` is what its Python function returned, which is released. */
+static int finish(struct python_kernel *kernel, PyObject *result, struct ipcl_error *error)
+{
+    int status = result ? 0 : -1;
+    if (!result)
+        exception_line(error);
+    Py_XDECREF(result);
+    flush(kernel);
+    kernel->state = PyEval_SaveThread();
+    return status;
+}
+
+static int clear(void *self, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    python_buffers_drain();
+    return finish(kernel, PyObject_CallNoArgs(kernel->clear), error);
+}
+
+static int run(void *self, const char *code, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    return finish(kernel, PyObject_CallFunction(kernel->run, "s", code), error);
+}
+
+static int integer(void *self, const char *expression, int64_t *value, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    PyObject *result = PyObject_CallFunction(kernel->integer, "s", expression);
+    if (result) {
+        *value = PyLong_AsLongLong(result);
+        if (PyErr_Occurred())
+            Py_CLEAR(result);
+    }
+    return finish(kernel, result, error);
+}
+
+static int bind_integer(void *self, const char *name, int64_t value, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    return finish(kernel, PyObject_CallFunction(kernel->bind, "sL", name, (long long)value), error);
+}
+
+static void interrupt(void *self)
+{
+    struct python_kernel *kernel = self;
+    pthread_mutex_lock(&kernel->interrupting);
+    if (kernel->running) {
+        PyErr_SetInterrupt();
+        pthread_kill(kernel->main_thread, WAKE_SIGNAL);
+    }
+    pthread_mutex_unlock(&kernel->interrupting);
+}
+
+static const struct ipcl_kernel_operations operations = {
+    .create = create,
+    .execute = execute,
+    .apply = apply,
+    .complete = complete,
+    .clear = clear,
+    .run = run,
+    .integer = integer,
+    .bind_integer = bind_integer,
+    .interrupt = interrupt,
+    .destroy = destroy,
+};
+
+extern const struct ipcl_plugin ipcl_plugin;
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "kernel",
+    .name = "python",
+    .version = "1.0",
+    .summary = "Python " PYTHON_VERSION ", with IPython's shell where it is installed",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .operations = &operations,
+};

@@ -1,0 +1,54 @@
+/* The Python kernel's own parts: the interpreter's start, frames as buffers, and the module that Python code calls. */
+#ifndef KERNELS_PYTHON_H
+#define KERNELS_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <ipcluster/kernel.h>
+
+struct python_kernel {
+    const struct ipcl_kernel_services *services;
+    PyThreadState *state; /* the main thread's, while it does not hold the interpreter's lock */
+    /* Functions of ipcluster.engine.kernel, looked up once. */
+    PyObject *apply;
+    PyObject *execute;
+    PyObject *complete;
+    PyObject *clear;
+    PyObject *run;
+    PyObject *integer;
+    PyObject *bind;
+    PyObject *flush;
+    PyObject *describe;
+    pthread_t main_thread;
+    pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request that it was meant for */
+    bool running;
+};
+
+/* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with `error` set. */
+int python_start(struct ipcl_error *error);
+
+/* python_buffers.c. All with the interpreter's lock held, but for releases. */
+/* Makes ready the type of received frames. Returns 0 or -1 with an exception. */
+int python_buffers_start(void);
+/* A request's buffers as a list: small ones copied to bytes, others memoryviews over the frames. NULL with an exception. */
+PyObject *python_buffers_in(const struct ipcl_kernel_services *services, const struct ipcl_request *request);
+/* Lends objects with a buffer to the host without a copy; *count is the list's length. Returns a malloc'ed array, NULL with an
+ * exception. */
+struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count);
+/* Releases what the host has given back since. */
+void python_buffers_drain(void);
+
+/* python_host.c: the built-in module _ipcluster_host. */
+extern struct python_kernel *python_kernel; /* the process's one */
+int python_host_register(void);
+/* JSON text to a json_t. NULL with an exception. */
+json_t *python_json(PyObject *text);
+/* User code begins and ends: interrupts reach it in between only. With the lock held. */
+void python_running_begin(struct python_kernel *kernel);
+void python_running_end(struct python_kernel *kernel);
+
+#endif

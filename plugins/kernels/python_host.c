@@ -1,0 +1,116 @@
+/* The built-in module _ipcluster_host: what the Python half of the kernel asks of the engine. */
+#include "python.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct python_kernel *python_kernel;
+
+json_t *python_json(PyObject *text)
+{
+    char *data;
+    Py_ssize_t size;
+    json_error_t reason;
+    if (PyBytes_AsStringAndSize(text, &data, &size))
+        return NULL;
+    json_t *value = json_loadb(data, (size_t)size, JSON_ALLOW_NUL | JSON_DECODE_ANY, &reason);
+    if (!value)
+        PyErr_Format(PyExc_ValueError, "not JSON: %s", reason.text);
+    return value;
+}
+
+/* publish(msg_type, content, metadata, buffers): content and metadata are JSON text as bytes, metadata or None. */
+static PyObject *host_publish(PyObject *self, PyObject *args)
+{
+    const char *msg_type;
+    PyObject *content_text, *metadata_text, *list;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "sOOO", &msg_type, &content_text, &metadata_text, &list))
+        return NULL;
+    json_t *content = python_json(content_text);
+    json_t *metadata = content && metadata_text != Py_None ? python_json(metadata_text) : NULL;
+    size_t count = 0;
+    struct ipcl_buffer *buffers = PyErr_Occurred() ? NULL : python_buffers_out(list, &count);
+    if (!buffers) {
+        json_decref(content);
+        json_decref(metadata);
+        return NULL;
+    }
+    fflush(NULL);
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    services->publish(services->base.host, msg_type, content, metadata, buffers, count);
+    free(buffers);
+    Py_RETURN_NONE;
+}
+
+static PyObject *host_engine(PyObject *self, PyObject *none)
+{
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    (void)self;
+    (void)none;
+    return Py_BuildValue("sL", services->engine_uuid, (long long)services->engine_id(services->base.host));
+}
+
+static PyObject *host_finished(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    python_running_end(python_kernel);
+    Py_RETURN_NONE;
+}
+
+static PyObject *host_log(PyObject *self, PyObject *text)
+{
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    const char *line = PyUnicode_AsUTF8(text);
+    (void)self;
+    if (!line)
+        return NULL;
+    services->base.log(services->base.host, IPCL_LOG_WARN, line);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"publish", host_publish, METH_VARARGS, "publish(msg_type, content, metadata, buffers): on iopub."},
+    {"engine", host_engine, METH_NOARGS, "engine() -> (uuid, id)"},
+    {"finished", host_finished, METH_NOARGS, "User code has come to its end: interrupts do nothing from here on."},
+    {"log", host_log, METH_O, "log(text): a warning in the engine's log."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ipcluster_host", .m_size = -1, .m_methods = methods};
+
+static PyObject *make_module(void)
+{
+    return PyModule_Create(&module);
+}
+
+int python_host_register(void)
+{
+    return PyImport_AppendInittab("_ipcluster_host", make_module);
+}
+
+/* An interrupt that was asked for and not yet raised goes nowhere. */
+static void forget_interrupts(void)
+{
+    while (PyErr_CheckSignals())
+        PyErr_Clear();
+}
+
+void python_running_begin(struct python_kernel *kernel)
+{
+    forget_interrupts();
+    pthread_mutex_lock(&kernel->interrupting);
+    kernel->running = true;
+    pthread_mutex_unlock(&kernel->interrupting);
+}
+
+void python_running_end(struct python_kernel *kernel)
+{
+    pthread_mutex_lock(&kernel->interrupting);
+    bool was_running = kernel->running;
+    kernel->running = false;
+    pthread_mutex_unlock(&kernel->interrupting);
+    if (was_running)
+        forget_interrupts();
+}

@@ -1,0 +1,71 @@
+/* MPI from C: MPI_Init_thread, for engines whose Python calls libraries that use MPI without initialising it. */
+#include <mpi.h>
+#include <stdlib.h>
+
+#include <ipcluster/mpi.h>
+
+struct native {
+    int rank;
+    int size;
+    bool ours; /* we initialised it, and finalise it */
+};
+
+static void *create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
+{
+    int initialised = 0, provided = 0;
+    struct native *self = calloc(1, sizeof(*self));
+    if (!self) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    MPI_Initialized(&initialised);
+    if (!initialised && MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
+        ipcl_error_set(error, "MPI_Init_thread failed: is Open MPI installed (apt-get install openmpi-bin), and was the "
+                       "engine started by its mpiexec?");
+        free(self);
+        return NULL;
+    }
+    self->ours = !initialised;
+    if (!initialised && provided < MPI_THREAD_MULTIPLE)
+        services->base.log(services->base.host, IPCL_LOG_WARN,
+                           "this MPI does not allow calls from several threads at once: MPI_THREAD_MULTIPLE was refused");
+    MPI_Comm_rank(MPI_COMM_WORLD, &self->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &self->size);
+    return self;
+}
+
+static int rank(void *self)
+{
+    return ((struct native *)self)->rank;
+}
+
+static int size(void *self)
+{
+    return ((struct native *)self)->size;
+}
+
+static void destroy(void *self)
+{
+    struct native *native = self;
+    int finalised = 0;
+    if (!native)
+        return;
+    MPI_Finalized(&finalised);
+    if (native->ours && !finalised)
+        MPI_Finalize();
+    free(native);
+}
+
+static const struct ipcl_mpi_operations operations = {create, rank, size, destroy};
+
+extern const struct ipcl_plugin ipcl_plugin;
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "mpi",
+    .name = "native",
+    .version = "1.0",
+    .summary = "initialises MPI from C with MPI_Init_thread",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .operations = &operations,
+};
