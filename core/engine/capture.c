@@ -1,5 +1,4 @@
 /* Capture of standard output and error at the file descriptors. */
-#define _GNU_SOURCE
 #include "engine/capture.h"
 
 #include <errno.h>

@@ -1,8 +1,6 @@
 /* ipengine: sets up settings, interpreter and MPI in the main thread, starts the I/O thread, and serves. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -50,39 +48,54 @@ static int load_plugins(struct program *program, struct ipcl_error *error)
     return settings_finish(program->settings, error);
 }
 
-/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
-static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
+/* Reads the command line. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
+static int read_arguments(struct settings *settings, int argc, char **argv, struct ipcl_error *error)
 {
-    char *words[argc + 1];
-    program->settings = settings_create(&engine_program, error);
-    if (!program->settings || settings_add(program->settings, &engine_options, error) ||
-        settings_add(program->settings, &profile_options, error))
-        return -1;
-    int count = settings_parse(program->settings, argc, argv, words, error);
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    int count = words ? settings_parse(settings, argc, argv, words, error) : -1;
+    if (count > 0)
+        ipcl_error_set(error, "'%.200s' is not an option: see ipengine --help", words[0]);
+    free(words);
     if (count < 0)
         return -1;
-    enum settings_wish wish = settings_wants(program->settings);
+    enum settings_wish wish = settings_wants(settings);
     if (wish == SETTINGS_VERSION)
         printf("ipengine %s\n", PACKAGE_VERSION);
     else if (wish != SETTINGS_RUN)
-        settings_help(program->settings, wish == SETTINGS_HELP_ALL, stdout);
-    if (wish != SETTINGS_RUN)
-        return 1;
-    if (count)
-        return ipcl_error_set(error, "'%.200s' is not an option: see ipengine --help", words[0]);
+        settings_help(settings, wish == SETTINGS_HELP_ALL, stdout);
+    return wish != SETTINGS_RUN ? 1 : count > 0 ? -1 : 0;
+}
+
+/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
+static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
+{
+    program->settings = settings_create(&engine_program, error);
+    if (!program->settings || settings_add(program->settings, &engine_options, error) ||
+        profile_add_options(program->settings, error))
+        return -1;
+    int status = read_arguments(program->settings, argc, argv, error);
+    if (status)
+        return status;
     if (profile_open(program->settings, "ipengine", false, &program->profile, error))
         return -1;
     return load_plugins(program, error);
 }
 
-static int choose_serial(struct program *program, struct ipcl_error *error)
+static int read_connection(struct program *program, struct ipcl_error *error)
 {
-    const char *pack = program->engine.connection.pack;
+    struct engine *engine = &program->engine;
+    random_uuid(engine->uuid);
+    engine->settings = program->settings;
+    engine->id = -1;
+    engine->requested_id = settings_int(program->settings, "IPEngine", "id");
+    if (engine_read_connection(engine, program->profile.dir, error))
+        return -1;
+    const char *pack = engine->connection.pack;
     const char *name = !strncmp(pack, "msgpack", 7) ? "msgpack" : pack;
     const struct ipcl_plugin *plugin = registry_load(program->registry, "serial", name, error);
     if (!plugin)
         return -1;
-    program->engine.serial = plugin->operations;
+    engine->serial = plugin->operations;
     return 0;
 }
 
@@ -91,15 +104,6 @@ static int failed(enum engine_exit code, const struct ipcl_error *error)
 {
     log_error("%s", error->text);
     return code;
-}
-
-static int start_kernel(struct program *program, struct ipcl_error *error)
-{
-    random_uuid(program->engine.uuid);
-    program->engine.settings = program->settings;
-    program->engine.id = -1;
-    program->engine.requested_id = settings_int(program->settings, "IPEngine", "id");
-    return host_create_kernel(&program->host, &program->engine, program->kernel, error);
 }
 
 static int start_mpi(struct program *program, struct ipcl_error *error)
@@ -147,9 +151,9 @@ static int run(struct program *program, int argc, char **argv)
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (status > 0)
         return 0;
-    if (engine_read_connection(&program->engine, program->profile.dir, &error) || choose_serial(program, &error))
+    if (read_connection(program, &error))
         return failed(ENGINE_EXIT_CONNECTION, &error);
-    if (start_kernel(program, &error))
+    if (host_create_kernel(&program->host, &program->engine, program->kernel, &error))
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (start_mpi(program, &error))
         return failed(ENGINE_EXIT_MPI, &error);

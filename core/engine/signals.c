@@ -1,5 +1,4 @@
 /* Signals of the engine's process. */
-#define _GNU_SOURCE
 #include "engine/signals.h"
 
 #include <errno.h>
