@@ -168,9 +168,10 @@ const struct ipcl_plugin *registry_load(struct registry *registry, const char *k
         if (!path_exists(path))
             continue;
         const struct ipcl_plugin *plugin = loader_load(path, kind, name, &refusal);
+        if (plugin && *first_refusal.text)
+            log_warn("%s; taking %s", first_refusal.text, path);
         if (plugin)
             return plugin;
-        log_warn("%s", refusal.text);
         if (!*first_refusal.text)
             first_refusal = refusal;
     }

@@ -10,19 +10,37 @@
 
 UNIT_TESTS = \
 	tests/unit/test_connection \
+	tests/unit/test_decoder_noise \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_path \
+	tests/unit/test_registry \
 	tests/unit/test_replay \
 	tests/unit/test_serial \
+	tests/unit/test_serial_json \
+	tests/unit/test_serial_msgpack \
 	tests/unit/test_session
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
 
+# Plugins for test_registry, each with one thing wrong. Libtool builds a shared object of what is not installed only with an -rpath.
+UNIT_PLUGINS = \
+	tests/unit/plugins/sound.la \
+	tests/unit/plugins/open.la \
+	tests/unit/plugins/other_major.la \
+	tests/unit/plugins/newer_minor.la \
+	tests/unit/plugins/other_kind.la \
+	tests/unit/plugins/other_name.la \
+	tests/unit/plugins/no_descriptor.la \
+	tests/unit/plugins/truncated.la \
+	tests/unit/plugins/incomplete.la \
+	tests/unit/plugins/needs_library.la
+UNIT_PLUGIN_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nonexistent
+
 if HAVE_CRITERION
 check_PROGRAMS += $(UNIT_TESTS)
-check_LTLIBRARIES += tests/unit/libunit.la
+check_LTLIBRARIES += tests/unit/libunit.la $(UNIT_PLUGINS)
 TESTS += $(UNIT_TESTS)
 else
 check-local:
@@ -46,3 +64,43 @@ tests_unit_test_serial_SOURCES = tests/unit/test_serial.c
 tests_unit_test_serial_LDADD = $(UNIT_LIBS)
 tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(UNIT_LIBS)
+tests_unit_test_decoder_noise_SOURCES = tests/unit/test_decoder_noise.c
+tests_unit_test_decoder_noise_LDADD = $(UNIT_LIBS)
+tests_unit_test_registry_SOURCES = tests/unit/test_registry.c
+tests_unit_test_registry_LDADD = $(UNIT_LIBS)
+tests_unit_test_serial_json_SOURCES = tests/unit/test_serial_json.c
+tests_unit_test_serial_json_LDADD = $(UNIT_LIBS)
+tests_unit_test_serial_msgpack_SOURCES = tests/unit/test_serial_msgpack.c
+tests_unit_test_serial_msgpack_LDADD = $(UNIT_LIBS)
+
+tests_unit_plugins_sound_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_sound_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"sound"'
+tests_unit_plugins_sound_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_open_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_open_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"open"'
+tests_unit_plugins_open_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_other_major_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_other_major_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"other_major"' -DVARIANT_MAJOR=2
+tests_unit_plugins_other_major_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_newer_minor_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_newer_minor_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"newer_minor"' -DVARIANT_MINOR=1
+tests_unit_plugins_newer_minor_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_other_kind_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_other_kind_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"other_kind"' -DVARIANT_KIND='"store"'
+tests_unit_plugins_other_kind_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_other_name_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_other_name_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"somebody"'
+tests_unit_plugins_other_name_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_no_descriptor_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_no_descriptor_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"no_descriptor"' -DVARIANT_HIDDEN
+tests_unit_plugins_no_descriptor_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_truncated_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_truncated_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"truncated"' -DVARIANT_SIZE=16
+tests_unit_plugins_truncated_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_incomplete_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_incomplete_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"incomplete"' -DVARIANT_SUMMARY=NULL
+tests_unit_plugins_incomplete_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_needs_library_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_needs_library_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"needs_library"' -DVARIANT_LIBRARY
+tests_unit_plugins_needs_library_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
+tests_unit_plugins_needs_library_la_LIBADD = $(JANSSON_LIBS)

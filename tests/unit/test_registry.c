@@ -1,0 +1,318 @@
+/* Plugins: what is sound is loaded, what is not is refused in one line that names the file and the reason, and nothing else is disturbed.
+ * The plugins are real ones, built from plugins/variant.c, and copied to a temporary search path. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plugin/registry.h"
+#include "unit.h"
+
+#define FILE_BYTES_MAX (16 << 20)
+#define NOBODY         65534
+
+static char top[PATH_BYTES];
+static char folder[PATH_BYTES]; /* top/serial */
+
+static void make_search_path(void)
+{
+    struct ipcl_error error;
+    unit_make_folder(top);
+    cr_assert_eq(path_format(folder, &error, "%s/serial", top), 0);
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    setenv("IPCLUSTER_PLUGIN_PATH", top, 1);
+}
+
+static void remove_search_path(void)
+{
+    unit_remove_folder(top);
+}
+
+TestSuite(registry, .init = make_search_path, .fini = remove_search_path);
+
+/* The bytes of a plugin that was built for this test. */
+static char *read_built(const char *name, size_t *size)
+{
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    cr_assert_eq(path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", path_build_tree(), name), 0);
+    char *bytes = path_read_file(path, FILE_BYTES_MAX, size, &error);
+    cr_assert(bytes != NULL, "%s", error.text);
+    return bytes;
+}
+
+/* Writes folder/NAME.so and its path. */
+static void write_plugin(const char *name, const char *bytes, size_t size, char path[PATH_BYTES])
+{
+    struct ipcl_error error;
+    cr_assert_eq(path_format(path, &error, "%s/%s.so", folder, name), 0);
+    cr_assert_eq(path_write_file(path, bytes, size, 0644, &error), 0, "%s", error.text);
+}
+
+/* Copies a built plugin into the search path. */
+static void install(const char *name, char path[PATH_BYTES])
+{
+    size_t size;
+    char *bytes = read_built(name, &size);
+    write_plugin(name, bytes, size, path);
+    free(bytes);
+}
+
+static struct registry *open_registry(void)
+{
+    struct ipcl_error error;
+    struct registry *registry = registry_create(NULL, &error);
+    cr_assert(registry != NULL, "%s", error.text);
+    return registry;
+}
+
+/* NAME is refused in one line with its path and `reason`; a sound plugin beside it is still loaded, and so is the build's own. */
+static void expect_refusal(const char *name, const char *reason)
+{
+    char path[PATH_BYTES], sound[PATH_BYTES];
+    struct ipcl_error error = {""};
+    install("sound", sound);
+    cr_assert_eq(path_format(path, &error, "%s/%s.so", folder, name), 0);
+    struct registry *registry = open_registry();
+    cr_assert_null(registry_load(registry, "serial", name, &error));
+    cr_expect(strstr(error.text, path) != NULL, "the file is not named: %s", error.text);
+    cr_expect(strstr(error.text, reason) != NULL, "expected '%s': %s", reason, error.text);
+    cr_expect(strchr(error.text, '\n') == NULL, "more than one line: %s", error.text);
+    cr_expect(registry_load(registry, "serial", "json", &error) != NULL, "%s", error.text);
+    registry_destroy(registry);
+}
+
+/* The same, for what is refused because of the folder, which takes everything in it along. */
+static void expect_sound_to_load(void)
+{
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    install("sound", path);
+    struct registry *registry = open_registry();
+    const struct ipcl_plugin *plugin = registry_load(registry, "serial", "sound", &error);
+    cr_assert(plugin != NULL, "%s", error.text);
+    cr_expect_str_eq(plugin->name, "sound");
+    registry_destroy(registry);
+}
+
+Test(registry, a_sound_plugin_is_loaded)
+{
+    expect_sound_to_load();
+}
+
+static void refuse_built(const char *name, const char *reason)
+{
+    char path[PATH_BYTES];
+    install(name, path);
+    expect_refusal(name, reason);
+    expect_sound_to_load();
+}
+
+Test(registry, another_abi_major_is_refused)
+{
+    refuse_built("other_major", "plugin ABI 2.0 and this program has 1.0");
+}
+
+Test(registry, a_newer_abi_minor_is_refused)
+{
+    refuse_built("newer_minor", "plugin ABI 1.1 and this program has 1.0");
+}
+
+Test(registry, another_kind_is_refused)
+{
+    refuse_built("other_kind", "kind 'store' in a folder for kind 'serial'");
+}
+
+Test(registry, another_name_is_refused)
+{
+    refuse_built("other_name", "calls itself 'somebody'");
+}
+
+Test(registry, no_descriptor_is_refused)
+{
+    refuse_built("no_descriptor", "no descriptor");
+}
+
+Test(registry, a_truncated_descriptor_is_refused)
+{
+    refuse_built("truncated", "16 bytes");
+}
+
+Test(registry, an_incomplete_descriptor_is_refused)
+{
+    refuse_built("incomplete", "incomplete");
+}
+
+/* Libtool would write the place of a library of ours into the plugin: so it is built with one that is there, and then that library's name is
+ * overwritten with one that is not. */
+Test(registry, a_missing_library_is_named)
+{
+    static const char present[] = "libjansson.so", missing[] = "libabsent0.so";
+    char path[PATH_BYTES];
+    size_t size;
+    char *bytes = read_built("needs_library", &size), *at = memmem(bytes, size, present, strlen(present));
+    cr_assert(at != NULL);
+    memcpy(at, missing, strlen(missing));
+    write_plugin("needs_library", bytes, size, path);
+    free(bytes);
+    expect_refusal("needs_library", "libabsent0.so");
+    expect_sound_to_load();
+}
+
+Test(registry, what_is_no_library_is_refused)
+{
+    char path[PATH_BYTES];
+    write_plugin("text", "#!/bin/sh\n", 10, path);
+    expect_refusal("text", "cannot be loaded");
+    expect_sound_to_load();
+}
+
+Test(registry, a_cut_off_library_is_refused)
+{
+    char path[PATH_BYTES];
+    size_t size;
+    char *bytes = read_built("sound", &size);
+    write_plugin("cut", bytes, 200, path);
+    free(bytes);
+    expect_refusal("cut", "cannot be loaded");
+    expect_sound_to_load();
+}
+
+Test(registry, a_file_that_others_can_write_is_refused)
+{
+    char path[PATH_BYTES];
+    install("open", path);
+    cr_assert_eq(chmod(path, 0666), 0);
+    expect_refusal("open", "writ");
+    expect_sound_to_load();
+}
+
+Test(registry, a_folder_that_others_can_write_is_refused)
+{
+    char path[PATH_BYTES];
+    install("open", path);
+    cr_assert_eq(chmod(folder, 0777), 0);
+    expect_refusal("open", folder);
+    cr_assert_eq(chmod(folder, 0755), 0);
+    expect_sound_to_load();
+}
+
+Test(registry, a_search_path_that_others_can_write_is_refused)
+{
+    char path[PATH_BYTES];
+    install("open", path);
+    cr_assert_eq(chmod(top, 0777), 0);
+    expect_refusal("open", "writ");
+}
+
+Test(registry, a_file_of_another_user_is_refused)
+{
+    char path[PATH_BYTES];
+    if (geteuid())
+        cr_skip_test("only root can give a file away");
+    install("open", path);
+    cr_assert_eq(chown(path, NOBODY, NOBODY), 0);
+    expect_refusal("open", "own");
+    expect_sound_to_load();
+}
+
+Test(registry, a_folder_of_another_user_is_refused)
+{
+    char path[PATH_BYTES];
+    if (geteuid())
+        cr_skip_test("only root can give a folder away");
+    install("open", path);
+    cr_assert_eq(chown(folder, NOBODY, NOBODY), 0);
+    expect_refusal("open", "own");
+}
+
+Test(registry, a_missing_plugin_says_where_it_was_looked_for)
+{
+    struct ipcl_error error;
+    struct registry *registry = open_registry();
+    cr_assert_null(registry_load(registry, "serial", "nowhere", &error));
+    cr_expect(strstr(error.text, "nowhere.so") && strstr(error.text, folder), "%s", error.text);
+    registry_destroy(registry);
+}
+
+Test(registry, a_name_never_leaves_the_search_path)
+{
+    static const char *const names[] = {"", ".", "..", "../serial/sound", "/tmp/sound", ".hidden"};
+    struct ipcl_error error;
+    struct registry *registry = open_registry();
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        cr_expect(registry_load(registry, "serial", names[i], &error) == NULL, "%s", names[i]);
+    cr_expect(registry_load(registry, "nonsense", "json", &error) == NULL);
+    registry_destroy(registry);
+}
+
+/* A plugin of the user's that is refused does not hide the installed one of its name. */
+Test(registry, a_refused_plugin_gives_way_to_the_next_folder)
+{
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    write_plugin("json", "nothing", 7, path);
+    struct registry *registry = open_registry();
+    const struct ipcl_plugin *plugin = registry_load(registry, "serial", "json", &error);
+    cr_assert(plugin != NULL, "%s", error.text);
+    registry_destroy(registry);
+}
+
+/* What registry_scan() found of the plugins that this test installed. */
+struct findings {
+    unsigned sound, refused, shadowed, own;
+};
+
+static void note(void *context, const struct registry_entry *entry)
+{
+    struct findings *findings = context;
+    bool ours = !strncmp(entry->path, folder, strlen(folder));
+    cr_expect_str_eq(entry->kind, "serial");
+    findings->sound += ours && entry->plugin;
+    findings->refused += ours && !entry->plugin && strstr(entry->refusal.text, entry->path);
+    findings->own += !ours && entry->plugin;
+    findings->shadowed += entry->shadowed;
+}
+
+Test(registry, a_scan_lists_what_is_there_and_what_was_refused)
+{
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    struct findings findings = {0};
+    install("sound", path);
+    install("other_major", path);
+    install("no_descriptor", path);
+    size_t size;
+    char *bytes = read_built("../../../../plugins/serial/.libs/json", &size);
+    write_plugin("json", bytes, size, path);
+    free(bytes);
+    struct registry *registry = open_registry();
+    cr_assert_eq(registry_scan(registry, "serial", note, &findings, &error), 0, "%s", error.text);
+    cr_expect_eq(findings.sound, 2);
+    cr_expect_eq(findings.refused, 2);
+    cr_expect_eq(findings.own, 2, "the build's json and msgpack");
+    cr_expect_eq(findings.shadowed, 1, "the build's json behind the test's");
+    cr_expect_eq(registry_scan(registry, "nonsense", note, &findings, &error), -1);
+    registry_destroy(registry);
+}
+
+static void count_folder(void *context, const char *path)
+{
+    size_t *count = context;
+    if (!*count)
+        cr_expect_str_eq(path, top);
+    ++*count;
+}
+
+Test(registry, the_environment_comes_first_on_the_search_path)
+{
+    struct ipcl_error error;
+    size_t count = 0;
+    struct registry *registry = registry_create("/nonexistent/profile", &error);
+    cr_assert(registry != NULL, "%s", error.text);
+    registry_search_path(registry, count_folder, &count);
+    cr_expect_geq(count, 3);
+    registry_destroy(registry);
+}
