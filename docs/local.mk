@@ -1,1 +1,2 @@
 EXTRA_DIST += docs/guide.md
+EXTRA_DIST += docs/examples/c_client/Makefile docs/examples/c_client/c_client.c

@@ -1,0 +1,17 @@
+lib_LTLIBRARIES += core/client/libipcluster.la
+core_client_libipcluster_la_SOURCES = \
+	core/client/await.c \
+	core/client/client.c core/client/client.h \
+	core/client/future.c core/client/future.h \
+	core/client/io.c \
+	core/client/receive.c \
+	core/client/sockets.c \
+	core/client/submit.c \
+	core/client/value.c core/client/value.h \
+	core/client/view.c
+core_client_libipcluster_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBIPCLUSTER_VERSION) \
+	-export-symbols-regex '^ipcl_' -no-undefined
+core_client_libipcluster_la_LIBADD = core/plugin/libplugin.la core/wire/libwire_bare.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = core/client/ipcluster.pc

@@ -233,9 +233,14 @@ json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ip
     return session->serial->unpack(zmq_msg_data(part), zmq_msg_size(part), error);
 }
 
-static void write_message_id(const struct session *session, unsigned long long number, char *text)
+void session_message_id(const char *session_id, unsigned long long number, char text[MESSAGE_ID_LENGTH + 1])
 {
-    snprintf(text, MESSAGE_ID_LENGTH + 1, "%s_%012llx", session->id, number & 0xffffffffffffULL);
+    static const char digits[] = "0123456789abcdef";
+    memcpy(text, session_id, SESSION_ID_LENGTH);
+    text[SESSION_ID_LENGTH] = '_';
+    for (int i = MESSAGE_ID_LENGTH; i > SESSION_ID_LENGTH + 1; number >>= 4)
+        text[--i] = digits[number & 15];
+    text[MESSAGE_ID_LENGTH] = '\0';
 }
 
 static size_t offset_of(const char *bytes, size_t size, const char *text, size_t length)
@@ -249,7 +254,7 @@ static struct header_template *make_template(struct session *session, const char
 {
     char msg_id[MESSAGE_ID_LENGTH + 1], date[CLOCK_DATE_BYTES];
     const char *user = getenv("USER");
-    write_message_id(session, 0, msg_id);
+    session_message_id(session->id, 0, msg_id);
     clock_date(date);
     struct header_template *template = calloc(1, sizeof(*template));
     json_t *header = json_pack("{s:s s:s s:s s:s s:s s:s}", "msg_id", msg_id, "msg_type", msg_type,
@@ -285,14 +290,17 @@ static struct header_template *find_template(struct session *session, const char
     return template ? template : make_template(session, msg_type, error);
 }
 
-static int append_header(struct session *session, struct message *message, const char *msg_type,
+static int append_header(struct session *session, struct message *message, const struct session_parts *parts,
                          char *msg_id, struct ipcl_error *error)
 {
-    struct header_template *template = find_template(session, msg_type, error);
+    struct header_template *template = find_template(session, parts->msg_type, error);
     if (!template)
         return -1;
     char id[MESSAGE_ID_LENGTH + 1], date[CLOCK_DATE_BYTES];
-    write_message_id(session, session->next_id++, id);
+    if (parts->msg_id)
+        memcpy(id, parts->msg_id, sizeof(id));
+    else
+        session_message_id(session->id, session->next_id++, id);
     size_t date_length = clock_date(date);
     memcpy(template->packed + template->id_offset, id, MESSAGE_ID_LENGTH);
     memcpy(template->packed + template->date_offset, date, date_length);
@@ -323,7 +331,7 @@ int session_build(struct session *session, struct message *message, const struct
     size_t signature_size = session->mac ? 2 * session->digest_bytes : 0;
     ipcl_error_set(error, "out of memory");
     if (message_append_delimiter(message) || message_append(message, signature, signature_size) ||
-        append_header(session, message, parts->msg_type, msg_id, error) ||
+        append_header(session, message, parts, msg_id, error) ||
         append_packed(session, message, NULL, parts->parent, parts->parent_size, error) ||
         append_packed(session, message, parts->metadata, parts->packed_metadata,
                       parts->packed_metadata_size, error) ||

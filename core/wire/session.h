@@ -49,9 +49,14 @@ int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_mem
 /* A part, unpacked: a new reference, or NULL with `error` set. */
 json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error);
 
+/* Writes the identifier of the message with this number; for a program that names messages before they are built, and numbers
+ * all of its own. */
+void session_message_id(const char *session_id, unsigned long long number, char text[MESSAGE_ID_LENGTH + 1]);
+
 /* What to build a message from. Either a json_t (borrowed) or packed bytes for each part; both NULL means {}. */
 struct session_parts {
     const char *msg_type;
+    const char *msg_id; /* MESSAGE_ID_LENGTH characters that session_message_id() made; NULL for the next identifier */
     const char *parent; /* the parent's packed header, byte for byte; NULL for none */
     size_t parent_size;
     const json_t *metadata;

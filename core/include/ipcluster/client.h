@@ -1,7 +1,10 @@
 /* libipcluster: a client of a running cluster.
  *
- * One I/O thread per client owns the sockets. All functions may be called from any thread unless they say otherwise;
- * results resolve futures without anybody polling. Objects are reference counted where the comments say so. */
+ * One I/O thread per client owns the sockets; it takes no signals. All functions may be called from any thread unless they say
+ * otherwise; results resolve futures without anybody polling. Objects are reference counted where the comments say so.
+ *
+ * A client does not survive fork(): in the child its functions fail with an error, and ipcl_client_close() only forgets it. A
+ * child that wants the cluster connects anew. */
 #ifndef IPCLUSTER_CLIENT_H
 #define IPCLUSTER_CLIENT_H
 
@@ -15,27 +18,42 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* the library is built with all else hidden */
+#endif
 
 struct ipcl_client;
 struct ipcl_future;
 
 /* Where to connect. Zero-initialise and set what is known; strings are copied. */
 struct ipcl_connect {
-    const char *connection_file; /* a path; overrides the three below */
+    const char *connection_file; /* a path; overrides the three below, and is not waited for */
     const char *profile;         /* a profile's name; NULL for "default" */
     const char *profile_dir;     /* a profile's folder; overrides `profile` */
     const char *cluster_id;      /* NULL or "" for none */
     int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000 */
 };
 
+/* How the functions that block are interrupted: `interrupted`, where not NULL, is called every 100 ms from the calling thread, and
+ * ends the wait when it returns true. */
+
 /* Connects. Returns a client that the caller closes, or NULL with `error` set: it says which file was looked for, or which address
- * did not answer. Blocks up to the time-out; `interrupted`, where not NULL, is called every 100 ms from the calling
- * thread, and ends the wait with an error when it returns true. */
+ * did not answer. Blocks up to the time-out. */
 struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
                                         bool (*interrupted)(void *context), void *context,
                                         struct ipcl_error *error);
-/* Ends the connection; futures that have not resolved resolve with an error. Takes NULL. Not from a callback. */
+/* Ends the connection: what was submitted is sent, futures that have not resolved resolve with an error, waits on this client
+ * end with one, and the caller's hold is released. Takes NULL. Not from a callback. */
 void ipcl_client_close(struct ipcl_client *client);
+/* Keep a client's memory while another thread might close it; a closed client's functions fail with an error. */
+struct ipcl_client *ipcl_client_hold(struct ipcl_client *client);
+void ipcl_client_release(struct ipcl_client *client); /* takes NULL */
+/* True once the client was closed or has lost its controller for good. */
+bool ipcl_client_closed(const struct ipcl_client *client);
+/* How many messages were dropped because they did not verify. */
+unsigned long long ipcl_client_refused(const struct ipcl_client *client);
+/* The file that was read to connect; valid as long as the client is held. */
+const char *ipcl_client_connection_file(const struct ipcl_client *client);
 
 /* An engine, as the hub announced it. */
 struct ipcl_engine {
@@ -44,7 +62,7 @@ struct ipcl_engine {
 };
 /* Copies up to `capacity` engines, ordered by id, and returns how many there are. */
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity);
-/* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit). `interrupted` as above.
+/* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit).
  * Returns 0, or -1 with `error` set. */
 int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,
                                  bool (*interrupted)(void *context), void *context, struct ipcl_error *error);
@@ -80,8 +98,11 @@ enum ipcl_channel {
     IPCL_CHANNEL_HUB      /* the hub */
 };
 
+/* Buffers up to this size are copied and released during ipcl_submit(). */
+#define IPCL_COPY_BYTES 1024
+
 /* A request. Borrowed during ipcl_submit(), except that the buffers are taken over: each is released once sent, also when the
- * submission fails. Payload bytes are not copied. */
+ * submission fails. Larger payloads are not copied; they are released in a thread of libzmq's. */
 struct ipcl_submission {
     enum ipcl_channel channel;
     int engine_id;        /* IPCL_CHANNEL_DIRECT and _CONTROL */
@@ -109,13 +130,13 @@ struct ipcl_result {
     const char *engine_uuid; /* "" where unknown */
     double submitted;        /* seconds since the epoch, this machine's clock; likewise received */
     double received;
-    struct ipcl_error error; /* for IPCL_FAILED and IPCL_ABORTED: one sentence that names the engine */
+    const char *error;       /* one sentence that names the engine; "" for IPCL_OK */
 };
 
 const char *ipcl_future_id(const struct ipcl_future *future); /* the msg_id; valid as long as the future is held */
 bool ipcl_future_ready(const struct ipcl_future *future);
 /* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 when it has resolved, 1 when time ran out,
- * 2 when `interrupted`, called every 100 ms from the calling thread, returned true. */
+ * 2 when `interrupted` returned true. */
 int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context),
                      void *context);
 /* The result, or NULL while the future has not resolved. */
@@ -126,6 +147,23 @@ void ipcl_future_on_done(struct ipcl_future *future, void (*done)(void *context,
                          void *context);
 struct ipcl_future *ipcl_future_hold(struct ipcl_future *future);
 void ipcl_future_release(struct ipcl_future *future); /* takes NULL */
+
+/* Something that a request's code published while it ran: "stream", "display_data", "execute_result", "error", ... */
+struct ipcl_output {
+    const char *msg_type;
+    const char *content;  /* JSON text */
+    const char *metadata; /* JSON text */
+    const struct ipcl_buffer *buffers;
+    size_t buffer_count;
+};
+/* The output behind `previous` (NULL: the first), or NULL where no more has come yet. Valid as long as the future is held. */
+const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future, const struct ipcl_output *previous);
+/* True when no more output will come: the engine has said that the request is done. It may say so a moment after the result. */
+bool ipcl_future_output_complete(const struct ipcl_future *future);
+/* Blocks until there is output behind `previous` (NULL: any), or no more will come, or `timeout_ms` have passed (-1: no limit).
+ * Returns as ipcl_future_wait(). */
+int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output *previous, int timeout_ms,
+                            bool (*interrupted)(void *context), void *context);
 
 /* Views: what a C program mostly wants. A view is a set of engines, or the load balancer. */
 struct ipcl_view;
@@ -156,6 +194,9 @@ int ipcl_view_pull(struct ipcl_view *view, const char *expression, struct ipcl_f
  * the remote error, or that the value is not one that JSON can hold. */
 char *ipcl_future_value(struct ipcl_future *future, struct ipcl_error *error);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

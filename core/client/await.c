@@ -1,0 +1,129 @@
+/* What the I/O thread awaits: futures by their number until they resolve, and then until their output has ended. */
+#include "client/client.h"
+
+#include <string.h>
+
+/* A cluster that never says that a request's output has ended must not make us remember it for ever. */
+#define RESOLVED_MAX 4096
+
+void await_add(struct io *io, struct ipcl_future *future)
+{
+    future_io_hold(future);
+    HASH_ADD(hh, io->awaited, number, sizeof(future->number), future);
+}
+
+static int read_number(const char *digits, uint64_t *number)
+{
+    *number = 0;
+    for (int i = 0; i < MESSAGE_ID_LENGTH - SESSION_ID_LENGTH - 1; i++) {
+        char digit = digits[i];
+        int value = digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+        if (value < 0)
+            return -1;
+        *number = *number << 4 | (unsigned)value;
+    }
+    return 0;
+}
+
+struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, size_t size)
+{
+    uint64_t number;
+    struct ipcl_future *future = NULL;
+    if (size == MESSAGE_ID_LENGTH && !memcmp(msg_id, client->session_id, SESSION_ID_LENGTH) &&
+        msg_id[SESSION_ID_LENGTH] == '_' && !read_number(msg_id + SESSION_ID_LENGTH + 1, &number))
+        HASH_FIND(hh, client->io.awaited, &number, sizeof(number), future);
+    return future;
+}
+
+static void forget(struct io *io, struct ipcl_future *future)
+{
+    HASH_DEL(io->awaited, future);
+    future_io_release(future);
+}
+
+static void forget_oldest_resolved(struct io *io)
+{
+    struct ipcl_future *future = io->oldest_resolved;
+    io->oldest_resolved = future->next_resolved;
+    if (!io->oldest_resolved)
+        io->newest_resolved = NULL;
+    io->resolved_count--;
+    if (!ipcl_future_output_complete(future))
+        future_complete_output(future);
+    forget(io, future);
+}
+
+void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *outcome)
+{
+    /* What never ran on an engine, or is no request to run anything, publishes nothing. */
+    bool silent = future->channel == IPCL_CHANNEL_HUB || future->channel == IPCL_CHANNEL_CONTROL || !outcome ||
+                  outcome->result.status == IPCL_ABORTED ||
+                  (outcome->result.status == IPCL_FAILED && !*outcome->result.engine_uuid);
+    if (silent && !ipcl_future_output_complete(future))
+        future_complete_output(future);
+    bool complete = ipcl_future_output_complete(future);
+    /* The load balancer's choice: should that engine die, its output has ended. */
+    if (outcome && !*future->engine_uuid)
+        strcpy(future->engine_uuid, outcome->result.engine_uuid);
+    if (!complete) {
+        if (io->newest_resolved)
+            io->newest_resolved->next_resolved = future;
+        else
+            io->oldest_resolved = future;
+        io->newest_resolved = future;
+        io->resolved_count++;
+    }
+    /* Whoever waits for the result also has the hold of the submission, which ends here. */
+    future_resolve(future, outcome);
+    ipcl_future_release(future);
+    if (complete)
+        forget(io, future);
+    /* Those at the head whose output has ended, and the oldest where there are too many. */
+    while (io->oldest_resolved &&
+           (io->resolved_count > RESOLVED_MAX || ipcl_future_output_complete(io->oldest_resolved)))
+        forget_oldest_resolved(io);
+}
+
+void await_output_complete(struct io *io, struct ipcl_future *future)
+{
+    future_complete_output(future);
+    while (io->oldest_resolved && ipcl_future_output_complete(io->oldest_resolved))
+        forget_oldest_resolved(io);
+}
+
+static void fail(struct io *io, struct ipcl_future *future, const char *text)
+{
+    future_complete_output(future);
+    await_resolve(io, future, outcome_create_failed(future, "EngineError", text));
+}
+
+void await_fail_engine(struct io *io, const char *uuid, const char *text)
+{
+    struct ipcl_future *future, *next, *failing = NULL;
+    /* In two steps, as failing one may also forget others. */
+    HASH_ITER(hh, io->awaited, future, next)
+    {
+        if (strcmp(future->engine_uuid, uuid))
+            continue;
+        if (ipcl_future_ready(future)) {
+            future_complete_output(future);
+        } else {
+            future->next_resolved = failing;
+            failing = future;
+        }
+    }
+    while ((future = failing)) {
+        failing = future->next_resolved;
+        future->next_resolved = NULL;
+        fail(io, future, text);
+    }
+}
+
+void await_fail_all(struct io *io, const char *text)
+{
+    struct ipcl_future *future, *next;
+    while (io->oldest_resolved)
+        forget_oldest_resolved(io);
+    HASH_ITER(hh, io->awaited, future, next)
+    fail(io, future, text);
+}

@@ -1,0 +1,322 @@
+/* Clients: connecting, closing, the list of engines and the event function. Any thread. */
+#include "client/client.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "config/profile.h"
+
+#define TIMEOUT_MS 10000
+#define SLICE_MS   100
+
+int client_check_process(const struct ipcl_client *client, struct ipcl_error *error)
+{
+    if (client->pid == getpid())
+        return 0;
+    return ipcl_error_set(error, "this client was connected by process %ld, before a fork: connect anew in this one",
+                          (long)client->pid);
+}
+
+struct ipcl_client *ipcl_client_hold(struct ipcl_client *client)
+{
+    atomic_fetch_add(&client->holds, 1);
+    return client;
+}
+
+void ipcl_client_release(struct ipcl_client *client)
+{
+    if (!client || atomic_fetch_sub(&client->holds, 1) != 1)
+        return;
+    if (client->wake_fd >= 0)
+        close(client->wake_fd);
+    pthread_cond_destroy(&client->changed);
+    pthread_mutex_destroy(&client->lock);
+    free(client->engines);
+    free(client);
+}
+
+void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error)
+{
+    pthread_mutex_lock(&client->lock);
+    client->state = state;
+    if (error && !*client->error.text)
+        client->error = *error;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+static struct ipcl_client *client_create(const struct ipcl_connect *options, struct ipcl_error *error)
+{
+    struct ipcl_client *client = calloc(1, sizeof(*client));
+    if (!client) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    atomic_init(&client->holds, 1);
+    client->pid = getpid();
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_cond_init(&client->changed, NULL);
+    random_uuid(client->session_id);
+    client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (client->wake_fd < 0) {
+        ipcl_error_set(error, "cannot make an event counter: %s", strerror(errno));
+        ipcl_client_release(client);
+        return NULL;
+    }
+    return client;
+}
+
+/* Finds the connection file and waits for it, unless it was named. Returns 0 or -1 with `error` set. */
+static int find_file(struct ipcl_client *client, const struct ipcl_connect *options, long long deadline,
+                     bool (*interrupted)(void *context), void *context, struct ipcl_error *error)
+{
+    char ipython_dir[PATH_BYTES];
+    struct profile profile;
+    struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
+    if (options->connection_file)
+        return path_expand(options->connection_file, client->path, error);
+    if (profile_ipython_dir(NULL, ipython_dir, error) ||
+        profile_find(ipython_dir, options->profile, options->profile_dir, &profile, error) ||
+        connection_path(profile.dir, options->cluster_id, CONNECTION_CLIENT, client->path, error))
+        return -1;
+    while (!path_exists(client->path) && clock_ms() < deadline) {
+        if (interrupted && interrupted(context))
+            return ipcl_error_set(error, "waiting for %s was interrupted", client->path);
+        nanosleep(&slice, NULL);
+    }
+    return 0;
+}
+
+/* The serializer that the cluster speaks: "msgpack.packb" is the plugin msgpack. */
+static int load_serializer(struct ipcl_client *client, struct ipcl_error *error)
+{
+    char name[sizeof(client->connection.pack)];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(client->connection.pack, "."), client->connection.pack);
+    struct registry *registry = registry_create(NULL, error);
+    const struct ipcl_plugin *plugin = registry ? registry_load(registry, "serial", name, error) : NULL;
+    registry_destroy(registry); /* a loaded plugin stays */
+    if (!plugin)
+        return -1;
+    client->serial = plugin->operations;
+    return 0;
+}
+
+/* The thread inherits its mask, and the threads that zmq starts in it do: no signal is ever handled there. */
+static int start_thread(struct ipcl_client *client, struct ipcl_error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&client->thread, NULL, io_main, client);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return ipcl_error_set(error, "cannot start a thread: %s", strerror(failed));
+    client->thread_started = true;
+    return 0;
+}
+
+/* Waits, with the lock, until something changes or a slice of time has passed. */
+static void wait_slice(struct ipcl_client *client, long long deadline)
+{
+    long long until_ms = clock_ms() + SLICE_MS;
+    if (deadline >= 0 && deadline < until_ms)
+        until_ms = deadline;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    pthread_cond_clockwait(&client->changed, &client->lock, CLOCK_MONOTONIC, &until);
+}
+
+/* Returns 0 once the client is connected, or -1 with `error` set. */
+static int await_connection(struct ipcl_client *client, bool (*interrupted)(void *context), void *context,
+                            struct ipcl_error *error)
+{
+    bool stop = false;
+    pthread_mutex_lock(&client->lock);
+    while (client->state == CLIENT_CONNECTING && !stop) {
+        wait_slice(client, -1);
+        pthread_mutex_unlock(&client->lock);
+        stop = interrupted && interrupted(context);
+        pthread_mutex_lock(&client->lock);
+    }
+    bool connected = client->state == CLIENT_CONNECTED;
+    if (!connected)
+        ipcl_error_set(error, "%s", stop ? "connecting was interrupted" : client->error.text);
+    pthread_mutex_unlock(&client->lock);
+    return connected ? 0 : -1;
+}
+
+struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool (*interrupted)(void *context),
+                                        void *context, struct ipcl_error *error)
+{
+    struct ipcl_client *client = client_create(options, error);
+    if (!client)
+        return NULL;
+    long long deadline = clock_ms() + client->timeout_ms;
+    if (find_file(client, options, deadline, interrupted, context, error) ||
+        connection_read(client->path, CONNECTION_CLIENT, &client->connection, error) ||
+        load_serializer(client, error) || start_thread(client, error) ||
+        await_connection(client, interrupted, context, error)) {
+        ipcl_client_close(client);
+        return NULL;
+    }
+    return client;
+}
+
+void ipcl_client_close(struct ipcl_client *client)
+{
+    uint64_t one = 1;
+    if (!client)
+        return;
+    if (client->pid == getpid() && client->thread_started) {
+        atomic_store(&client->closing, true);
+        if (write(client->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+            log_error("a client's thread cannot be woken: %s", strerror(errno));
+        pthread_join(client->thread, NULL);
+        client->thread_started = false;
+    }
+    if (client->pid == getpid())
+        ipcl_client_release(client);
+}
+
+bool ipcl_client_closed(const struct ipcl_client *client)
+{
+    return atomic_load(&client->closing);
+}
+
+unsigned long long ipcl_client_refused(const struct ipcl_client *client)
+{
+    return atomic_load(&client->refused);
+}
+
+const char *ipcl_client_connection_file(const struct ipcl_client *client)
+{
+    return client->path;
+}
+
+/* The first engine whose id is not lower. */
+static size_t engine_place(const struct ipcl_client *client, int id)
+{
+    size_t low = 0, high = client->engine_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (client->engines[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error)
+{
+    pthread_mutex_lock(&client->lock);
+    size_t place = engine_place(client, id), count = client->engine_count;
+    bool found = place < count && client->engines[place].id == id;
+    if (found)
+        memcpy(uuid, client->engines[place].uuid, ENGINE_UUID_BYTES);
+    pthread_mutex_unlock(&client->lock);
+    if (found)
+        return 0;
+    return ipcl_error_set(error, "there is no engine %d: %zu engine%s registered", id, count, count == 1 ? " is" : "s are");
+}
+
+void client_add_engine(struct ipcl_client *client, int id, const char *uuid)
+{
+    pthread_mutex_lock(&client->lock);
+    size_t place = engine_place(client, id);
+    if (place == client->engine_count || client->engines[place].id != id) {
+        if (client->engine_count == client->engine_capacity) {
+            size_t capacity = client->engine_capacity ? client->engine_capacity * 2 : 16;
+            struct ipcl_engine *engines = realloc(client->engines, capacity * sizeof(*engines));
+            if (!engines) {
+                pthread_mutex_unlock(&client->lock);
+                log_error("out of memory: engine %d is not noted", id);
+                return;
+            }
+            client->engines = engines;
+            client->engine_capacity = capacity;
+        }
+        memmove(&client->engines[place + 1], &client->engines[place],
+                (client->engine_count - place) * sizeof(*client->engines));
+        client->engine_count++;
+    }
+    client->engines[place].id = id;
+    snprintf(client->engines[place].uuid, ENGINE_UUID_BYTES, "%s", uuid);
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+void client_remove_engine(struct ipcl_client *client, int id, const char *uuid)
+{
+    pthread_mutex_lock(&client->lock);
+    size_t place = engine_place(client, id);
+    if (place < client->engine_count && !strcmp(client->engines[place].uuid, uuid)) {
+        client->engine_count--;
+        memmove(&client->engines[place], &client->engines[place + 1],
+                (client->engine_count - place) * sizeof(*client->engines));
+    }
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity)
+{
+    pthread_mutex_lock(&client->lock);
+    size_t count = client->engine_count;
+    if (count && capacity)
+        memcpy(engines, client->engines, (count < capacity ? count : capacity) * sizeof(*engines));
+    pthread_mutex_unlock(&client->lock);
+    return count;
+}
+
+int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,
+                                 bool (*interrupted)(void *context), void *context, struct ipcl_error *error)
+{
+    long long deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+    int status = 0;
+    if (client_check_process(client, error))
+        return -1;
+    pthread_mutex_lock(&client->lock);
+    while (!status && client->engine_count < count) {
+        if (client->state != CLIENT_CONNECTED)
+            status = ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
+        else if (deadline >= 0 && clock_ms() >= deadline)
+            status = ipcl_error_set(error, "%zu of %zu engines have registered within %.1f s: look at the engines' logs, or start more "
+                                    "(ipcluster engines --n=%zu)", client->engine_count, count, timeout_ms / 1000.0,
+                                    count - client->engine_count);
+        else
+            wait_slice(client, deadline);
+        pthread_mutex_unlock(&client->lock);
+        if (!status && interrupted && interrupted(context))
+            status = ipcl_error_set(error, "waiting for engines was interrupted");
+        pthread_mutex_lock(&client->lock);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return status;
+}
+
+void ipcl_client_on_event(struct ipcl_client *client,
+                          void (*event)(void *context, const struct ipcl_event *event), void *context)
+{
+    pthread_mutex_lock(&client->lock);
+    client->event = event;
+    client->event_context = context;
+    pthread_mutex_unlock(&client->lock);
+}
+
+void client_emit(struct ipcl_client *client, const struct ipcl_event *event)
+{
+    pthread_mutex_lock(&client->lock);
+    void (*function)(void *context, const struct ipcl_event *event) = client->event;
+    void *context = client->event_context;
+    pthread_mutex_unlock(&client->lock);
+    if (function)
+        function(context, event);
+}

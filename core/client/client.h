@@ -1,0 +1,152 @@
+/* A client's two sides: what any thread may touch, and what is the I/O thread's alone. */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "client/future.h"
+#include "plugin/registry.h"
+#include "wire/connection.h"
+#include "wire/session.h"
+#include "wire/socket.h"
+
+enum client_state { CLIENT_CONNECTING, CLIENT_CONNECTED, CLIENT_FAILED, CLIENT_CLOSED };
+
+enum client_socket {
+    SOCKET_QUERY,
+    SOCKET_NOTIFICATION,
+    SOCKET_IOPUB,
+    SOCKET_DIRECT,
+    SOCKET_TASK,
+    SOCKET_CONTROL,
+    SOCKET_COUNT
+};
+/* The first of these are watched: the connection stands when their handshakes have succeeded. */
+#define SOCKETS_WATCHED (SOCKET_IOPUB + 1)
+
+/* A request on its way to the I/O thread, in one allocation. */
+struct submission {
+    struct submission *next;
+    struct ipcl_future *future; /* a hold */
+    const char *msg_type;       /* texts are behind the buffers */
+    const char *content;        /* JSON; "" for {} */
+    const char *metadata;
+    size_t buffer_count;
+    zmq_msg_t buffers[];
+};
+
+/* An engine that was announced, also after it has gone. I/O thread. */
+struct known_engine {
+    char uuid[ENGINE_UUID_BYTES];
+    int id;
+    long long fail_at_ms; /* once it has died: when what it has not answered fails; 0: never, -1: done */
+    UT_hash_handle hh;
+};
+
+/* JSON text in the cluster's serialization, kept as most requests have the same. I/O thread. */
+struct packed_text {
+    char *text;
+    char *packed;
+    size_t size;
+};
+
+/* The I/O thread's own. */
+struct io {
+    void *context;
+    void *sockets[SOCKET_COUNT];
+    void *monitors[SOCKETS_WATCHED];
+    struct session *session;
+    bool json; /* the cluster's serialization is JSON, so that texts need no packing */
+    struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
+    struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
+    size_t resolved_count;
+    struct known_engine *engines; /* a hash by uuid */
+    long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */
+    long long lost_since_ms;      /* since when the controller has been out of reach; 0: it is not */
+    struct packed_text content_cache, metadata_cache;
+    struct log_limit refusal_limit;
+    /* While connecting: */
+    unsigned handshakes; /* a bit for each socket whose handshake has succeeded */
+    int connections;     /* how often a connection was made and ended before its handshake */
+    bool reached;        /* something listens at the address */
+    bool rejected;       /* the handshake failed for a reason that the other side gave */
+};
+
+struct ipcl_client {
+    atomic_int holds;
+    pid_t pid; /* of the process that connected: another is a child that was forked */
+    char path[PATH_BYTES];
+    struct connection connection;
+    char session_id[SESSION_ID_LENGTH + 1];
+    int timeout_ms;
+    const struct ipcl_serial_operations *serial;
+    atomic_ullong next_number; /* of messages */
+    atomic_ullong refused;
+    /* Submissions, newest first; the I/O thread takes all at once. `wake_fd` is written when the list was empty. */
+    _Atomic(struct submission *) submissions;
+    int wake_fd;
+    atomic_bool closing;
+    pthread_t thread;
+    bool thread_started;
+    /* Under the lock, which is not on a message's way except to look up an engine's uuid: */
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* state or engines */
+    enum client_state state;
+    struct ipcl_error error; /* why connecting failed, or why the client was closed */
+    struct ipcl_engine *engines; /* ordered by id */
+    size_t engine_count, engine_capacity;
+    void (*event)(void *context, const struct ipcl_event *event);
+    void *event_context;
+    struct io io;
+};
+
+/* client.c, any thread: */
+void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error);
+/* Copies the uuid of an engine. Returns 0, or -1 with `error` set. */
+int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error);
+void client_add_engine(struct ipcl_client *client, int id, const char *uuid);
+void client_remove_engine(struct ipcl_client *client, int id, const char *uuid);
+void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
+/* Fails in a process that was forked. */
+int client_check_process(const struct ipcl_client *client, struct ipcl_error *error);
+
+/* submit.c: */
+/* Sends everything that was submitted. I/O thread. */
+void submit_flush(struct ipcl_client *client);
+/* Frees what was submitted, failing its futures. Any thread, once the client is closing. */
+void submit_drop(struct ipcl_client *client, const char *reason);
+
+/* await.c, I/O thread: the requests that have not been answered, or whose output is to come */
+void await_add(struct io *io, struct ipcl_future *future);
+/* NULL where `msg_id`, of `size` bytes, is not one of ours that is awaited. */
+struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, size_t size);
+/* Resolves it, and forgets it once its output is complete. */
+void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *outcome);
+void await_output_complete(struct io *io, struct ipcl_future *future);
+void await_fail_engine(struct io *io, const char *uuid, const char *text);
+void await_fail_all(struct io *io, const char *text);
+
+/* receive.c, I/O thread: */
+/* Receives and handles what has come on a socket. Returns how many messages it was. */
+size_t receive_all(struct ipcl_client *client, enum client_socket index);
+/* Notes the engines of the hub's answer to our connecting. Returns 0 or -1 with `error` set. */
+int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error);
+/* Verifies; counts and tells of a message that is refused. */
+bool receive_verify(struct ipcl_client *client, struct message *message);
+
+/* sockets.c, I/O thread: */
+int sockets_open(struct ipcl_client *client, struct ipcl_error *error);
+void sockets_close(struct ipcl_client *client);
+/* Waits until the hub has answered, the time-out or closing. Returns 0 or -1 with `error` set. */
+int sockets_connect(struct ipcl_client *client, struct ipcl_error *error);
+/* Takes note of connections that ended or came back. */
+void sockets_read_monitors(struct ipcl_client *client);
+
+/* io.c: */
+void *io_main(void *client);
+
+#endif

@@ -1,0 +1,79 @@
+/* Futures: what a request will have resolved to, and the output that it has published so far. */
+#ifndef CLIENT_FUTURE_H
+#define CLIENT_FUTURE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+#include <zmq.h>
+
+#include <ipcluster/client.h>
+
+#include "wire/session.h"
+
+#define ENGINE_UUID_BYTES sizeof(((struct ipcl_engine *)0)->uuid)
+
+/* A received message's texts and buffers in one allocation. */
+struct parcel {
+    zmq_msg_t *frames; /* the buffers' memory */
+    struct ipcl_buffer *buffers;
+    size_t buffer_count;
+};
+
+struct outcome {
+    struct ipcl_result result; /* its texts and buffers are behind the struct */
+    struct parcel parcel;
+};
+
+struct output {
+    struct ipcl_output public; /* first: ipcl_future_output() hands out this */
+    struct parcel parcel;
+    _Atomic(struct output *) next;
+};
+
+struct callback;
+
+struct ipcl_future {
+    atomic_int holds;     /* of the program, and of the I/O thread until it has resolved */
+    atomic_int io_holds;  /* one of all holds together, and one of the I/O thread while output may come */
+    atomic_bool resolved; /* `outcome` is set */
+    atomic_bool output_complete;
+    atomic_int waiters; /* threads that wait on `changed`, or are about to */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    _Atomic(struct callback *) callbacks;
+    _Atomic(struct output *) first_output;
+    struct outcome *outcome; /* freed with the last hold */
+    char id[MESSAGE_ID_LENGTH + 1];
+    enum ipcl_channel channel;
+    char engine_uuid[ENGINE_UUID_BYTES]; /* where it was sent; "" for the load balancer and the hub */
+    int engine_id;
+    double submitted;
+    /* The I/O thread's alone: */
+    uint64_t number; /* its place in the table of what is awaited */
+    UT_hash_handle hh;
+    struct output *last_output;
+    struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
+};
+
+/* NULL where memory is short. The caller has the one hold. */
+struct ipcl_future *future_create(enum ipcl_channel channel);
+/* The I/O thread's part of a future: from before it is submitted until no output is awaited any more. */
+void future_io_hold(struct ipcl_future *future);
+void future_io_release(struct ipcl_future *future);
+/* Resolves with an outcome, which is taken over (NULL: memory was short), and calls what waits for it. I/O thread, once, with
+ * a hold. */
+void future_resolve(struct ipcl_future *future, struct outcome *outcome);
+/* Takes over `output`. I/O thread. */
+void future_add_output(struct ipcl_future *future, struct output *output);
+/* No more output comes. I/O thread. */
+void future_complete_output(struct ipcl_future *future);
+
+/* An outcome without a message: what failed here. NULL where memory is short. */
+struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename, const char *text);
+void outcome_destroy(struct outcome *outcome); /* takes NULL */
+void output_destroy(struct output *output);    /* takes NULL */
+
+#endif

@@ -1,0 +1,107 @@
+/* The I/O thread: owns every socket of a client, sends what was submitted, and hands out what is received. */
+#include "client/client.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* How long a controller may be out of reach before what it owes us fails, and how long after it has said that it goes. */
+#define LOST_MS 5000
+
+static void fail_dead_engines(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    struct known_engine *engine, *next;
+    long long now = clock_ms();
+    if (!io->next_failure_ms || now < io->next_failure_ms)
+        return;
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        while (receive_all(client, index))
+            ;
+    io->next_failure_ms = 0;
+    HASH_ITER(hh, io->engines, engine, next)
+    {
+        char text[IPCL_ERROR_BYTES];
+        if (engine->fail_at_ms <= 0)
+            continue;
+        if (engine->fail_at_ms > now) {
+            if (!io->next_failure_ms || engine->fail_at_ms < io->next_failure_ms)
+                io->next_failure_ms = engine->fail_at_ms;
+            continue;
+        }
+        engine->fail_at_ms = -1;
+        snprintf(text, sizeof(text), "engine %d died before it had answered", engine->id);
+        await_fail_engine(io, engine->uuid, text);
+    }
+}
+
+/* Gives up on a controller that does not come back. */
+static void check_lost(struct ipcl_client *client)
+{
+    struct ipcl_error error;
+    if (!client->io.lost_since_ms || clock_ms() - client->io.lost_since_ms < LOST_MS)
+        return;
+    ipcl_error_set(&error, "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
+                   client->path);
+    atomic_store(&client->closing, true);
+    client_set_state(client, CLIENT_CLOSED, &error);
+}
+
+static long poll_timeout(const struct io *io)
+{
+    long long until = io->next_failure_ms;
+    if (io->lost_since_ms && (!until || io->lost_since_ms + LOST_MS < until))
+        until = io->lost_since_ms + LOST_MS;
+    if (!until)
+        return -1;
+    long long left = until - clock_ms();
+    return left > 0 ? (long)left : 0;
+}
+
+static void run_once(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    zmq_pollitem_t items[SOCKET_COUNT + SOCKETS_WATCHED + 1] = {{.fd = client->wake_fd, .events = ZMQ_POLLIN}};
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        items[index + 1] = (zmq_pollitem_t){.socket = io->sockets[index], .events = ZMQ_POLLIN};
+    for (int index = 0; index < SOCKETS_WATCHED; index++)
+        items[SOCKET_COUNT + index + 1] = (zmq_pollitem_t){.socket = io->monitors[index], .events = ZMQ_POLLIN};
+    if (zmq_poll(items, SOCKET_COUNT + SOCKETS_WATCHED + 1, poll_timeout(io)) < 0)
+        return;
+    if (items[0].revents) {
+        uint64_t count;
+        if (read(client->wake_fd, &count, sizeof(count)) > 0)
+            submit_flush(client);
+    }
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        if (items[index + 1].revents)
+            receive_all(client, index);
+    for (int index = 0; index < SOCKETS_WATCHED; index++)
+        if (items[SOCKET_COUNT + index + 1].revents)
+            sockets_read_monitors(client);
+    fail_dead_engines(client);
+    check_lost(client);
+}
+
+void *io_main(void *argument)
+{
+    struct ipcl_client *client = argument;
+    struct ipcl_error error = {"the client was closed"};
+    if (sockets_open(client, &error) || sockets_connect(client, &error)) {
+        client_set_state(client, CLIENT_FAILED, &error);
+    } else {
+        client_set_state(client, CLIENT_CONNECTED, NULL);
+        while (!atomic_load(&client->closing))
+            run_once(client);
+        submit_flush(client);
+        pthread_mutex_lock(&client->lock);
+        if (*client->error.text)
+            error = client->error;
+        pthread_mutex_unlock(&client->lock);
+        await_fail_all(&client->io, error.text);
+        client_set_state(client, CLIENT_CLOSED, &error);
+    }
+    submit_drop(client, error.text);
+    sockets_close(client);
+    return NULL;
+}

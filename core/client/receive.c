@@ -1,0 +1,355 @@
+/* Receiving: the I/O thread verifies each message and hands it to the future, the engine list or the program's event function. */
+#include "client/client.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* How many messages to take from a socket before the others have their turn. */
+#define RECEIVE_MAX 256
+/* How long after an engine's death its last replies may still be on their way: they come through another thread of the controller's
+ * and another connection than the news of its death. */
+#define LAST_REPLIES_MS 250
+
+bool receive_verify(struct ipcl_client *client, struct message *message)
+{
+    enum session_verdict verdict = session_verify(client->io.session, message);
+    if (verdict == SESSION_ACCEPTED)
+        return true;
+    const char *reason = session_verdict_text(verdict);
+    atomic_fetch_add(&client->refused, 1);
+    log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "a message from the controller was dropped: %s", reason);
+    struct ipcl_event event = {.kind = IPCL_EVENT_REFUSED, .msg_type = "", .parent_id = "", .content = reason,
+                               .metadata = "{}", .engine_id = -1, .engine_uuid = ""};
+    client_emit(client, &event);
+    return false;
+}
+
+/* Texts of a message, one behind the other, each with a NUL. */
+struct texts {
+    const char *start[4];
+    size_t size[4];
+    char *owned[4]; /* to free */
+};
+
+/* A part as JSON text. Returns 0, or -1 where it is not well-formed. */
+static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part)
+{
+    if (client->io.json) {
+        texts->start[index] = zmq_msg_data(part);
+        texts->size[index] = zmq_msg_size(part);
+        return 0;
+    }
+    json_t *value = session_unpack(client->io.session, part, NULL);
+    texts->owned[index] = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(value);
+    texts->start[index] = texts->owned[index];
+    texts->size[index] = texts->owned[index] ? strlen(texts->owned[index]) : 0;
+    return texts->owned[index] ? 0 : -1;
+}
+
+static void texts_free(struct texts *texts)
+{
+    for (size_t i = 0; i < sizeof(texts->owned) / sizeof(*texts->owned); i++)
+        free(texts->owned[i]);
+}
+
+static const char *put_text(char **at, const char *text, size_t size)
+{
+    char *copy = *at;
+    if (size)
+        memcpy(copy, text, size);
+    copy[size] = '\0';
+    *at += size + 1;
+    return copy;
+}
+
+/* Room for `head` bytes, the message's buffers, which are moved there, and `text_bytes`. */
+static void *parcel_create(size_t head, struct message *message, size_t text_bytes, size_t parcel_offset, char **text_at)
+{
+    size_t count = message_buffer_count(message);
+    char *block = malloc(head + count * (sizeof(zmq_msg_t) + sizeof(struct ipcl_buffer)) + text_bytes);
+    if (!block)
+        return NULL;
+    memset(block, 0, head);
+    struct parcel *parcel = (struct parcel *)(block + parcel_offset);
+    parcel->frames = (zmq_msg_t *)(block + head);
+    parcel->buffers = (struct ipcl_buffer *)(parcel->frames + count);
+    parcel->buffer_count = count;
+    for (size_t i = 0; i < count; i++) {
+        zmq_msg_init(&parcel->frames[i]);
+        zmq_msg_move(&parcel->frames[i], message_buffer(message, i));
+        parcel->buffers[i] = (struct ipcl_buffer){.data = zmq_msg_data(&parcel->frames[i]),
+                                                  .size = zmq_msg_size(&parcel->frames[i])};
+    }
+    *text_at = (char *)(parcel->buffers + count);
+    return block;
+}
+
+static bool member_is(const struct ipcl_member *member, const char *text)
+{
+    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) && !memcmp(member->data, text, member->size);
+}
+
+/* The id of an engine that was announced, or -1. */
+static int engine_id_of(const struct io *io, const char *uuid)
+{
+    struct known_engine *engine;
+    HASH_FIND_STR(io->engines, uuid, engine);
+    return engine ? engine->id : -1;
+}
+
+/* Who answered: the reply's metadata says, or an error's content, or it is whom the request was for. */
+static void find_engine(struct ipcl_client *client, const struct ipcl_future *future, struct message *message,
+                        const json_t *error_content, char uuid[ENGINE_UUID_BYTES], int *id)
+{
+    struct ipcl_member engine = {.name = "engine"};
+    const json_t *info = json_object_get(error_content, "engine_info");
+    const char *told = json_string_value(json_object_get(info, "engine_uuid"));
+    strcpy(uuid, future->engine_uuid);
+    *id = future->engine_id;
+    if (!session_find(client->io.session, message_part(message, MESSAGE_METADATA), &engine, 1) &&
+        engine.state == IPCL_MEMBER_TEXT && engine.size && engine.size < ENGINE_UUID_BYTES) {
+        memcpy(uuid, engine.data, engine.size);
+        uuid[engine.size] = '\0';
+    } else if (told && strlen(told) < ENGINE_UUID_BYTES) {
+        strcpy(uuid, told);
+    }
+    if (*uuid && strcmp(uuid, future->engine_uuid))
+        *id = engine_id_of(&client->io, uuid);
+    json_t *told_id = json_object_get(info, "engine_id");
+    if (*id < 0 && json_is_integer(told_id))
+        *id = (int)json_integer_value(told_id);
+}
+
+/* One sentence on what failed. */
+static void describe(char *sentence, size_t size, int status, const json_t *content, int engine_id)
+{
+    char where[32] = "";
+    const char *ename = json_string_value(json_object_get(content, "ename"));
+    const char *evalue = json_string_value(json_object_get(content, "evalue"));
+    *sentence = '\0';
+    if (engine_id >= 0)
+        snprintf(where, sizeof(where), "engine %d: ", engine_id);
+    if (status == IPCL_ABORTED)
+        snprintf(sentence, size, "%sthe request was aborted before it ran", where);
+    else if (status == IPCL_FAILED)
+        snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error", evalue ? evalue : "(no more was said)");
+}
+
+static struct outcome *make_outcome(struct ipcl_client *client, const struct ipcl_future *future,
+                                    struct message *message)
+{
+    struct ipcl_member status = {.name = "status"}, msg_type = {.name = "msg_type"};
+    zmq_msg_t *content_part = message_part(message, MESSAGE_CONTENT);
+    char sentence[IPCL_ERROR_BYTES], uuid[ENGINE_UUID_BYTES], *at;
+    struct outcome *outcome = NULL;
+    struct texts texts = {0};
+    int engine_id, kind = IPCL_FAILED;
+    if (!session_find(client->io.session, content_part, &status, 1))
+        kind = member_is(&status, "ok") ? IPCL_OK : member_is(&status, "aborted") ? IPCL_ABORTED : IPCL_FAILED;
+    session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1);
+    json_t *content = kind == IPCL_FAILED ? session_unpack(client->io.session, content_part, NULL) : NULL;
+    find_engine(client, future, message, content, uuid, &engine_id);
+    describe(sentence, sizeof(sentence), kind, content, engine_id);
+    json_decref(content);
+    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER)) &&
+        !add_text(client, &texts, 1, message_part(message, MESSAGE_METADATA)) &&
+        !add_text(client, &texts, 2, content_part)) {
+        size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size + strlen(uuid) + strlen(sentence) + 6;
+        outcome = parcel_create(sizeof(*outcome), message, bytes, offsetof(struct outcome, parcel), &at);
+    }
+    if (outcome) {
+        struct ipcl_result *result = &outcome->result;
+        result->status = kind;
+        result->header = put_text(&at, texts.start[0], texts.size[0]);
+        result->metadata = put_text(&at, texts.start[1], texts.size[1]);
+        result->content = put_text(&at, texts.start[2], texts.size[2]);
+        result->msg_type = put_text(&at, msg_type.data, msg_type.size);
+        result->engine_uuid = put_text(&at, uuid, strlen(uuid));
+        result->error = put_text(&at, sentence, strlen(sentence));
+        result->buffers = outcome->parcel.buffers;
+        result->buffer_count = outcome->parcel.buffer_count;
+        result->engine_id = engine_id;
+        result->submitted = future->submitted;
+        result->received = clock_wall();
+    }
+    texts_free(&texts);
+    return outcome;
+}
+
+/* The future of ours that a message is a child of, or NULL. */
+static struct ipcl_future *find_parent(struct ipcl_client *client, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (session_find(client->io.session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return NULL;
+    return await_find(client, parent.data, parent.size);
+}
+
+static void handle_reply(struct ipcl_client *client, struct message *message)
+{
+    if (!receive_verify(client, message))
+        return;
+    struct ipcl_future *future = find_parent(client, message);
+    if (!future || ipcl_future_ready(future))
+        return; /* too late, or an answer to our connecting that came twice */
+    struct outcome *outcome = make_outcome(client, future, message);
+    await_resolve(&client->io, future,
+                  outcome ? outcome : outcome_create_failed(future, "ClusterError", "the reply cannot be read: is memory short?"));
+}
+
+static struct output *make_output(struct ipcl_client *client, struct message *message, const struct ipcl_member *msg_type)
+{
+    struct texts texts = {0};
+    struct output *output = NULL;
+    char *at;
+    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA)) &&
+        !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT)))
+        output = parcel_create(sizeof(*output), message, texts.size[0] + texts.size[1] + msg_type->size + 3,
+                               offsetof(struct output, parcel), &at);
+    if (output) {
+        output->public.metadata = put_text(&at, texts.start[0], texts.size[0]);
+        output->public.content = put_text(&at, texts.start[1], texts.size[1]);
+        output->public.msg_type = put_text(&at, msg_type->data, msg_type->size);
+        output->public.buffers = output->parcel.buffers;
+        output->public.buffer_count = output->parcel.buffer_count;
+    }
+    texts_free(&texts);
+    return output;
+}
+
+static void emit_output(struct ipcl_client *client, const struct ipcl_future *future, const struct output *output)
+{
+    const struct ipcl_output *public = &output->public;
+    struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT, .msg_type = public->msg_type, .parent_id = future->id,
+                               .content = public->content, .metadata = public->metadata,
+                               .buffers = public->buffers, .buffer_count = public->buffer_count,
+                               .engine_id = future->engine_id, .engine_uuid = future->engine_uuid};
+    client_emit(client, &event);
+}
+
+/* Output of requests of other clients comes too, and is not looked at further. */
+static void handle_iopub(struct ipcl_client *client, struct message *message)
+{
+    struct ipcl_future *future = find_parent(client, message);
+    struct ipcl_member msg_type = {.name = "msg_type"}, state = {.name = "execution_state"};
+    if (!future || !receive_verify(client, message) ||
+        session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1))
+        return;
+    if (member_is(&msg_type, "status")) {
+        if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) && member_is(&state, "idle"))
+            await_output_complete(&client->io, future);
+        return;
+    }
+    struct output *output = make_output(client, message, &msg_type);
+    if (output) {
+        emit_output(client, future, output);
+        future_add_output(future, output);
+    }
+}
+
+static void note_engine(struct ipcl_client *client, int id, const char *uuid)
+{
+    struct io *io = &client->io;
+    struct known_engine *engine;
+    HASH_FIND_STR(io->engines, uuid, engine);
+    if (!engine) {
+        engine = calloc(1, sizeof(*engine));
+        if (!engine)
+            return;
+        strcpy(engine->uuid, uuid);
+        HASH_ADD_STR(io->engines, uuid, engine);
+    }
+    engine->id = id;
+    engine->fail_at_ms = 0;
+    client_add_engine(client, id, uuid);
+}
+
+static void note_death(struct ipcl_client *client, int id, const char *uuid)
+{
+    struct known_engine *engine;
+    client_remove_engine(client, id, uuid);
+    HASH_FIND_STR(client->io.engines, uuid, engine);
+    if (!engine || engine->fail_at_ms)
+        return;
+    engine->fail_at_ms = clock_ms() + LAST_REPLIES_MS;
+    if (!client->io.next_failure_ms)
+        client->io.next_failure_ms = engine->fail_at_ms;
+}
+
+static void handle_notification(struct ipcl_client *client, struct message *message)
+{
+    struct ipcl_member msg_type = {.name = "msg_type"};
+    if (!receive_verify(client, message))
+        return;
+    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
+    const char *uuid = json_string_value(json_object_get(content, "uuid"));
+    json_int_t id = json_integer_value(json_object_get(content, "id"));
+    session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1);
+    struct ipcl_event event = {.msg_type = "", .parent_id = "", .content = "", .metadata = "{}",
+                               .engine_id = (int)id, .engine_uuid = uuid ? uuid : ""};
+    bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
+    if (named && member_is(&msg_type, "registration_notification")) {
+        note_engine(client, (int)id, uuid);
+        event.kind = IPCL_EVENT_ENGINE_ADDED;
+        client_emit(client, &event);
+    } else if (named && member_is(&msg_type, "unregistration_notification")) {
+        note_death(client, (int)id, uuid);
+        event.kind = IPCL_EVENT_ENGINE_REMOVED;
+        client_emit(client, &event);
+    } else if (member_is(&msg_type, "shutdown_notification")) {
+        event.kind = IPCL_EVENT_SHUTDOWN;
+        event.engine_id = -1;
+        client_emit(client, &event);
+    }
+    json_decref(content);
+}
+
+int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error)
+{
+    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
+    const char *status = json_string_value(json_object_get(content, "status")), *id;
+    json_t *uuid;
+    int result = 0;
+    if (!content)
+        return -1;
+    if (!status || strcmp(status, "ok")) {
+        const char *evalue = json_string_value(json_object_get(content, "evalue"));
+        result = ipcl_error_set(error, "the controller of %s refused this client: %s", client->path,
+                                evalue ? evalue : "it gave no reason");
+    }
+    json_object_foreach(json_object_get(content, "engines"), id, uuid)
+    {
+        const char *text = json_string_value(uuid);
+        if (!result && text && *text && strlen(text) < ENGINE_UUID_BYTES)
+            note_engine(client, atoi(id), text);
+    }
+    json_decref(content);
+    return result;
+}
+
+size_t receive_all(struct ipcl_client *client, enum client_socket index)
+{
+    struct message message;
+    size_t count = 0;
+    message_init(&message);
+    for (; count < RECEIVE_MAX; count++) {
+        if (message_recv(&message, client->io.sockets[index], ZMQ_DONTWAIT)) {
+            if (errno == EMSGSIZE || errno == ENOMEM)
+                continue;
+            break;
+        }
+        if (index == SOCKET_IOPUB)
+            handle_iopub(client, &message);
+        else if (index == SOCKET_NOTIFICATION)
+            handle_notification(client, &message);
+        else
+            handle_reply(client, &message);
+    }
+    message_close(&message);
+    return count;
+}

@@ -1,0 +1,248 @@
+/* The I/O thread's sockets: opening them, waiting for the controller's answer, and watching the connection. */
+#include "client/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* What was submitted just before closing still has this long to go out. */
+#define LINGER_MS 1000
+/* How often a handshake may fail before we give up on the address. */
+#define CONNECTIONS_MAX 3
+#define POLL_SLICE_MS   100
+/* A controller that is there listens at once: it did before it wrote its file. */
+#define REFUSAL_MS      2000
+
+static const struct {
+    int type;
+    size_t port; /* in struct connection */
+} socket_table[SOCKET_COUNT] = {
+    [SOCKET_QUERY] = {ZMQ_DEALER, offsetof(struct connection, registration)},
+    [SOCKET_NOTIFICATION] = {ZMQ_SUB, offsetof(struct connection, notification)},
+    [SOCKET_IOPUB] = {ZMQ_SUB, offsetof(struct connection, iopub)},
+    [SOCKET_DIRECT] = {ZMQ_DEALER, offsetof(struct connection, mux)},
+    [SOCKET_TASK] = {ZMQ_DEALER, offsetof(struct connection, task)},
+    [SOCKET_CONTROL] = {ZMQ_DEALER, offsetof(struct connection, control)},
+};
+
+static int make_curve(const struct ipcl_client *client, struct curve *curve, struct ipcl_error *error)
+{
+    *curve = (struct curve){.server = false};
+    if (curve_generate(curve, error))
+        return -1;
+    snprintf(curve->server_key, sizeof(curve->server_key), "%s", client->connection.curve_serverkey);
+    return 0;
+}
+
+/* Follows a socket's connection from its own pair of sockets. */
+static int watch(struct io *io, enum client_socket index, struct ipcl_error *error)
+{
+    char address[32];
+    struct socket_options options = {.type = ZMQ_PAIR};
+    snprintf(address, sizeof(address), "inproc://watch-%d", index);
+    if (zmq_socket_monitor(io->sockets[index], address,
+                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                               ZMQ_EVENT_DISCONNECTED))
+        return ipcl_error_set(error, "cannot watch a socket: %s", zmq_strerror(errno));
+    io->monitors[index] = socket_create(io->context, &options, error);
+    return io->monitors[index] ? socket_connect(io->monitors[index], address, error) : -1;
+}
+
+static int open_one(struct ipcl_client *client, enum client_socket index, const struct curve *curve,
+                    struct ipcl_error *error)
+{
+    struct io *io = &client->io;
+    char url[CONNECTION_TEXT_BYTES + 16];
+    struct socket_options options = {.type = socket_table[index].type, .curve = curve, .linger_ms = LINGER_MS};
+    int port = *(const int *)((const char *)&client->connection + socket_table[index].port);
+    if (connection_url(&client->connection, port, url, error))
+        return -1;
+    io->sockets[index] = socket_create(io->context, &options, error);
+    if (!io->sockets[index])
+        return -1;
+    if (options.type == ZMQ_SUB && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, "", 0))
+        return ipcl_error_set(error, "cannot subscribe: %s", zmq_strerror(errno));
+    if (index < SOCKETS_WATCHED && watch(io, index, error))
+        return -1;
+    return socket_connect(io->sockets[index], url, error);
+}
+
+int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
+{
+    struct io *io = &client->io;
+    struct curve curve;
+    bool encrypted = *client->connection.curve_serverkey;
+    io->context = zmq_ctx_new();
+    if (!io->context)
+        return ipcl_error_set(error, "cannot make a ZeroMQ context: %s", zmq_strerror(errno));
+    io->session = session_create(client->connection.key, strlen(client->connection.key),
+                                 client->connection.signature_scheme, client->serial, client->session_id, error);
+    if (!io->session || (encrypted && make_curve(client, &curve, error)))
+        return -1;
+    io->json = !strcmp(client->serial->traits_name, "json");
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        if (open_one(client, index, encrypted ? &curve : NULL, error))
+            return -1;
+    return 0;
+}
+
+void sockets_close(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    int none = 0;
+    for (int index = 0; index < SOCKETS_WATCHED; index++) {
+        if (io->sockets[index])
+            zmq_socket_monitor(io->sockets[index], NULL, 0);
+        if (io->monitors[index])
+            zmq_close(io->monitors[index]);
+    }
+    for (int index = 0; index < SOCKET_COUNT; index++) {
+        if (!io->sockets[index])
+            continue;
+        if (io->lost_since_ms || !io->handshakes)
+            zmq_setsockopt(io->sockets[index], ZMQ_LINGER, &none, sizeof(none));
+        zmq_close(io->sockets[index]);
+    }
+    if (io->context)
+        while (zmq_ctx_term(io->context) && errno == EINTR)
+            ;
+    session_destroy(io->session);
+    struct known_engine *engine, *next;
+    HASH_ITER(hh, io->engines, engine, next)
+    {
+        HASH_DEL(io->engines, engine);
+        free(engine);
+    }
+    struct packed_text *caches[] = {&io->content_cache, &io->metadata_cache};
+    for (size_t i = 0; i < sizeof(caches) / sizeof(*caches); i++) {
+        free(caches[i]->text);
+        free(caches[i]->packed);
+    }
+}
+
+/* One event of zmq_socket_monitor(3). Returns its number, 0 where there is none. */
+static int read_event(void *monitor)
+{
+    zmq_msg_t frame;
+    uint16_t event = 0;
+    zmq_msg_init(&frame);
+    if (zmq_msg_recv(&frame, monitor, ZMQ_DONTWAIT) >= 0) {
+        if (zmq_msg_size(&frame) >= sizeof(event))
+            memcpy(&event, zmq_msg_data(&frame), sizeof(event));
+        if (zmq_msg_more(&frame))
+            zmq_msg_recv(&frame, monitor, 0); /* the address */
+    }
+    zmq_msg_close(&frame);
+    return event;
+}
+
+void sockets_read_monitors(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    for (int index = 0; index < SOCKETS_WATCHED; index++) {
+        for (int event; (event = read_event(io->monitors[index]));) {
+            if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+                io->handshakes |= 1u << index;
+                if (index == SOCKET_QUERY)
+                    io->lost_since_ms = 0;
+            } else if (event == ZMQ_EVENT_CONNECTED) {
+                io->reached = true;
+            } else if (index == SOCKET_QUERY && !(io->handshakes & 1u << SOCKET_QUERY)) {
+                io->connections++;
+                io->rejected |= event != ZMQ_EVENT_DISCONNECTED && event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+            } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED && !io->lost_since_ms) {
+                io->lost_since_ms = clock_ms();
+            }
+        }
+    }
+}
+
+/* Waits for the next event of connecting: a monitor's, the hub's answer, or closing. */
+static void wait_a_moment(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    zmq_pollitem_t items[SOCKETS_WATCHED + 2] = {{.socket = io->sockets[SOCKET_QUERY], .events = ZMQ_POLLIN},
+                                                 {.fd = client->wake_fd, .events = ZMQ_POLLIN}};
+    for (int index = 0; index < SOCKETS_WATCHED; index++)
+        items[index + 2] = (zmq_pollitem_t){.socket = io->monitors[index], .events = ZMQ_POLLIN};
+    zmq_poll(items, SOCKETS_WATCHED + 2, POLL_SLICE_MS);
+    sockets_read_monitors(client);
+}
+
+static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl_error *error)
+{
+    const struct io *io = &client->io;
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (connection_url(&client->connection, client->connection.registration, url, error))
+        return -1;
+    if (atomic_load(&client->closing))
+        return ipcl_error_set(error, "connecting to %s was interrupted", url);
+    if (!io->reached)
+        return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
+                              "its file; start a cluster (ipcluster start)", url, client->path);
+    if (!(io->handshakes & 1u << SOCKET_QUERY))
+        return ipcl_error_set(error, "the controller at %s does not accept the key in %s%s: the file is of another cluster, or of one "
+                              "that ran before at this address", url, client->path, io->rejected ? " and says so" : "");
+    if (timed_out)
+        return ipcl_error_set(error, "the controller at %s did not answer within %.1f s: the file %s may be of another cluster, "
+                              "whose key it does not accept; or it is very busy, and a longer time-out helps", url,
+                              client->timeout_ms / 1000.0, client->path);
+    return ipcl_error_set(error, "the connection to the controller at %s ended", url);
+}
+
+static int send_connection_request(struct ipcl_client *client, char msg_id[MESSAGE_ID_LENGTH + 1],
+                                   struct ipcl_error *error)
+{
+    struct message message;
+    session_message_id(client->session_id, atomic_fetch_add(&client->next_number, 1), msg_id);
+    struct session_parts parts = {.msg_type = "connection_request", .msg_id = msg_id};
+    message_init(&message);
+    int status = session_build(client->io.session, &message, &parts, NULL, error);
+    if (!status && message_send(&message, client->io.sockets[SOCKET_QUERY]))
+        status = ipcl_error_set(error, "cannot send to the controller: %s", zmq_strerror(errno));
+    message_close(&message);
+    return status;
+}
+
+/* Returns 1 where the hub has answered `msg_id`, 0 where not yet, or -1 with `error` set. */
+static int read_answer(struct ipcl_client *client, const char *msg_id, struct ipcl_error *error)
+{
+    struct message message;
+    int status = 0;
+    message_init(&message);
+    while (!status && !message_recv(&message, client->io.sockets[SOCKET_QUERY], ZMQ_DONTWAIT)) {
+        struct ipcl_member parent = {.name = "msg_id"};
+        if (receive_verify(client, &message) &&
+            !session_find(client->io.session, message_part(&message, MESSAGE_PARENT), &parent, 1) &&
+            parent.state == IPCL_MEMBER_TEXT && parent.size == MESSAGE_ID_LENGTH &&
+            !memcmp(parent.data, msg_id, MESSAGE_ID_LENGTH))
+            status = receive_connection_reply(client, &message, error) ? -1 : 1;
+    }
+    message_close(&message);
+    return status;
+}
+
+int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
+{
+    const unsigned all = (1u << SOCKETS_WATCHED) - 1;
+    struct io *io = &client->io;
+    char msg_id[MESSAGE_ID_LENGTH + 1] = "";
+    long long start = clock_ms();
+    /* We ask once both subscriptions stand: no engine that comes or goes after the answer is missed, nor output. */
+    for (;;) {
+        long long waited = clock_ms() - start;
+        if (atomic_load(&client->closing) || waited >= client->timeout_ms || io->lost_since_ms ||
+            (!io->handshakes && (io->connections >= CONNECTIONS_MAX || (!io->reached && waited >= REFUSAL_MS))))
+            return give_up(client, waited >= client->timeout_ms, error);
+        if (!*msg_id && (io->handshakes & all) == all && send_connection_request(client, msg_id, error))
+            return -1;
+        int answered = *msg_id ? read_answer(client, msg_id, error) : 0;
+        if (answered)
+            return answered < 0 ? -1 : 0;
+        wait_a_moment(client);
+    }
+}

@@ -1,0 +1,284 @@
+/* Submitting: any thread makes a request and pushes it on a list without a lock; the I/O thread takes the list at one go. */
+#include "client/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_CACHE_BYTES 256
+
+/* Checks that a text is a JSON mapping. What a thread submits again and again is checked once. */
+static int check_mapping(const char *what, const char *text, struct ipcl_error *error)
+{
+    static _Thread_local char checked[TEXT_CACHE_BYTES];
+    json_error_t where;
+    if (!strcmp(text, "{}") || (*checked && !strcmp(text, checked)))
+        return 0;
+    json_t *value = json_loads(text, 0, &where);
+    bool mapping = json_is_object(value);
+    json_decref(value);
+    if (!mapping)
+        return ipcl_error_set(error, "the %s of a request is not a JSON mapping: %s", what,
+                              value ? "it is another value" : where.text);
+    if (strlen(text) < sizeof(checked))
+        strcpy(checked, text);
+    return 0;
+}
+
+static void release_buffers(const struct ipcl_submission *request, size_t first)
+{
+    for (size_t i = first; i < request->buffer_count; i++)
+        if (request->buffers[i].release)
+            request->buffers[i].release(request->buffers[i].owner);
+}
+
+static void release_owner(void *data, void *owner)
+{
+    struct ipcl_buffer *buffer = owner;
+    (void)data;
+    buffer->release(buffer->owner);
+    free(buffer);
+}
+
+/* Makes a frame of a buffer, taking it over also on failure. Returns 0 or -1. */
+static int make_frame(zmq_msg_t *frame, const struct ipcl_buffer *buffer)
+{
+    if (buffer->size <= IPCL_COPY_BYTES) {
+        int status = zmq_msg_init_size(frame, buffer->size);
+        if (!status && buffer->size)
+            memcpy(zmq_msg_data(frame), buffer->data, buffer->size);
+        if (buffer->release)
+            buffer->release(buffer->owner);
+        return status;
+    }
+    if (!buffer->release)
+        return zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, NULL, NULL);
+    struct ipcl_buffer *owner = malloc(sizeof(*owner));
+    if (!owner || zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, release_owner, owner)) {
+        free(owner);
+        buffer->release(buffer->owner);
+        return -1;
+    }
+    *owner = *buffer;
+    return 0;
+}
+
+static void submission_destroy(struct submission *submission)
+{
+    for (size_t i = 0; i < submission->buffer_count; i++)
+        zmq_msg_close(&submission->buffers[i]);
+    free(submission);
+}
+
+/* Takes the buffers over, also on failure. */
+static struct submission *submission_create(const struct ipcl_submission *request, struct ipcl_error *error)
+{
+    const char *content = request->content ? request->content : "{}";
+    const char *metadata = request->metadata ? request->metadata : "{}";
+    size_t type_size = strlen(request->msg_type) + 1, content_size = strlen(content) + 1;
+    size_t metadata_size = strlen(metadata) + 1;
+    size_t frames_size = request->buffer_count * sizeof(zmq_msg_t);
+    struct submission *submission = NULL;
+    size_t made = 0;
+    if (check_mapping("content", content, error) || check_mapping("metadata", metadata, error))
+        goto failed;
+    submission = malloc(sizeof(*submission) + frames_size + type_size + content_size + metadata_size);
+    if (!submission) {
+        ipcl_error_set(error, "out of memory");
+        goto failed;
+    }
+    char *texts = (char *)submission->buffers + frames_size;
+    submission->msg_type = memcpy(texts, request->msg_type, type_size);
+    submission->content = memcpy(texts + type_size, content, content_size);
+    submission->metadata = memcpy(texts + type_size + content_size, metadata, metadata_size);
+    submission->buffer_count = 0;
+    while (made < request->buffer_count) {
+        if (make_frame(&submission->buffers[made], &request->buffers[made])) {
+            made++;
+            ipcl_error_set(error, "out of memory");
+            goto failed;
+        }
+        submission->buffer_count = ++made;
+    }
+    return submission;
+failed:
+    release_buffers(request, made);
+    if (submission)
+        submission_destroy(submission);
+    return NULL;
+}
+
+static void wake(struct ipcl_client *client)
+{
+    uint64_t one = 1;
+    /* It fails only where the counter is full, and then the thread is awake. */
+    if (write(client->wake_fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+static void push(struct ipcl_client *client, struct submission *submission)
+{
+    struct submission *head = atomic_load(&client->submissions);
+    do
+        submission->next = head;
+    while (!atomic_compare_exchange_weak(&client->submissions, &head, submission));
+    if (!head)
+        wake(client);
+}
+
+/* Addresses the request. Returns 0 or -1 with `error` set. */
+static int address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)
+{
+    if (client_check_process(client, error))
+        return -1;
+    if (atomic_load(&client->closing)) {
+        pthread_mutex_lock(&client->lock);
+        ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
+        pthread_mutex_unlock(&client->lock);
+        return -1;
+    }
+    if (future->channel != IPCL_CHANNEL_DIRECT && future->channel != IPCL_CHANNEL_CONTROL)
+        return 0;
+    future->engine_id = engine_id;
+    return client_find_engine(client, engine_id, future->engine_uuid, error);
+}
+
+struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *request,
+                                struct ipcl_error *error)
+{
+    struct ipcl_future *future = future_create(request->channel);
+    if (!future) {
+        ipcl_error_set(error, "out of memory");
+        release_buffers(request, 0);
+        return NULL;
+    }
+    if (address(client, future, request->engine_id, error)) {
+        release_buffers(request, 0);
+        ipcl_future_release(future);
+        return NULL;
+    }
+    struct submission *submission = submission_create(request, error);
+    if (!submission) {
+        ipcl_future_release(future);
+        return NULL;
+    }
+    future->number = atomic_fetch_add(&client->next_number, 1);
+    session_message_id(client->session_id, future->number, future->id);
+    submission->future = ipcl_future_hold(future);
+    push(client, submission);
+    /* The client may have been closed meanwhile, and the I/O thread have looked for the last time. */
+    if (atomic_load(&client->closing))
+        submit_drop(client, "the client was closed");
+    return future;
+}
+
+/* Fills a cache with a JSON text in the cluster's serialization. Returns 0 or -1. */
+static int pack_text(const struct ipcl_client *client, struct packed_text *cache, const char *text)
+{
+    if (cache->text && !strcmp(cache->text, text))
+        return 0;
+    json_t *value = json_loads(text, 0, NULL);
+    free(cache->text);
+    free(cache->packed);
+    cache->text = strdup(text);
+    cache->packed = value ? client->serial->pack(value, &cache->size, NULL) : NULL;
+    json_decref(value);
+    if (cache->text && cache->packed)
+        return 0;
+    free(cache->text);
+    cache->text = NULL;
+    return -1;
+}
+
+/* Gives the packed form of `text`; an empty mapping is left to the session. */
+static int find_packed(struct ipcl_client *client, struct packed_text *cache, const char *text, const char **packed,
+                       size_t *size)
+{
+    if (!strcmp(text, "{}"))
+        return 0;
+    if (client->io.json) {
+        *packed = text;
+        *size = strlen(text);
+        return 0;
+    }
+    if (pack_text(client, cache, text))
+        return -1;
+    *packed = cache->packed;
+    *size = cache->size;
+    return 0;
+}
+
+static int send_submission(struct ipcl_client *client, struct submission *submission, struct message *message)
+{
+    static const enum client_socket sockets[] = {
+        [IPCL_CHANNEL_DIRECT] = SOCKET_DIRECT,
+        [IPCL_CHANNEL_TASK] = SOCKET_TASK,
+        [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,
+        [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
+    };
+    struct io *io = &client->io;
+    struct ipcl_future *future = submission->future;
+    struct session_parts parts = {.msg_type = submission->msg_type, .msg_id = future->id};
+    bool to_engine = *future->engine_uuid;
+    if (find_packed(client, &io->content_cache, submission->content, &parts.packed_content, &parts.packed_content_size) ||
+        find_packed(client, &io->metadata_cache, submission->metadata, &parts.packed_metadata,
+                    &parts.packed_metadata_size) ||
+        (to_engine && message_append(message, future->engine_uuid, strlen(future->engine_uuid))) ||
+        session_build(io->session, message, &parts, NULL, NULL))
+        return -1;
+    for (size_t i = 0; i < submission->buffer_count; i++)
+        if (message_append_frame(message, &submission->buffers[i]))
+            return -1;
+    return message_send(message, io->sockets[sockets[future->channel]]);
+}
+
+/* The engine may have died between ipcl_submit() and now. */
+static bool engine_is_gone(const struct io *io, const struct ipcl_future *future)
+{
+    struct known_engine *engine = NULL;
+    if (*future->engine_uuid)
+        HASH_FIND_STR(io->engines, future->engine_uuid, engine);
+    return engine && engine->fail_at_ms == -1;
+}
+
+static struct submission *take_all(struct ipcl_client *client)
+{
+    struct submission *newest = atomic_exchange(&client->submissions, NULL), *oldest = NULL;
+    while (newest) {
+        struct submission *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+void submit_flush(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    struct message message;
+    message_init(&message);
+    for (struct submission *next, *submission = take_all(client); submission; submission = next) {
+        struct ipcl_future *future = submission->future;
+        next = submission->next;
+        await_add(io, future);
+        if (engine_is_gone(io, future))
+            await_resolve(io, future, outcome_create_failed(future, "EngineError", "the engine died before the request was sent"));
+        else if (send_submission(client, submission, &message))
+            await_resolve(io, future, outcome_create_failed(future, "ClusterError", "the request could not be sent: is memory short?"));
+        message_clear(&message);
+        submission_destroy(submission);
+    }
+    message_close(&message);
+}
+
+void submit_drop(struct ipcl_client *client, const char *reason)
+{
+    for (struct submission *next, *submission = take_all(client); submission; submission = next) {
+        next = submission->next;
+        future_complete_output(submission->future);
+        future_resolve(submission->future, outcome_create_failed(submission->future, "ClusterError", reason));
+        ipcl_future_release(submission->future);
+        submission_destroy(submission);
+    }
+}
