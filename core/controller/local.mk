@@ -1,0 +1,31 @@
+bin_PROGRAMS += core/controller/ipcontroller
+core_controller_ipcontroller_SOURCES = \
+	core/controller/broadcast.c \
+	core/controller/controller.c core/controller/controller.h \
+	core/controller/engines.c core/controller/engines.h \
+	core/controller/files.c core/controller/files.h \
+	core/controller/heart.c \
+	core/controller/held.c core/controller/held.h \
+	core/controller/hub.c core/controller/hub.h \
+	core/controller/hub_queries.c \
+	core/controller/hub_records.c \
+	core/controller/iopub.c \
+	core/controller/ledger.c core/controller/ledger.h \
+	core/controller/loop.c core/controller/loop.h \
+	core/controller/main.c \
+	core/controller/notice.c core/controller/notice.h \
+	core/controller/options.c core/controller/options.h \
+	core/controller/refusal.c core/controller/refusal.h \
+	core/controller/relay.c \
+	core/controller/reply.c core/controller/reply.h \
+	core/controller/report.c core/controller/report.h \
+	core/controller/task.c \
+	core/controller/task_metadata.c core/controller/task_metadata.h
+# The load balancer's books know of no sockets: their unit tests link them alone.
+noinst_LTLIBRARIES += core/controller/libbalancer.la
+core_controller_libbalancer_la_SOURCES = \
+	core/controller/balancer.c core/controller/balancer.h \
+	core/controller/heap.c core/controller/heap.h
+core_controller_libbalancer_la_LIBADD = core/base/libbase.la
+core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \
+	core/config/libconfig.la core/wire/libwire.la core/base/libbase.la $(JANSSON_LIBS) $(ZMQ_LIBS)

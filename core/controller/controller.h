@@ -1,0 +1,75 @@
+/* What the controller's threads share: settings and keys that main sets up before they start and that nothing
+ * changes afterwards, and the names of the inproc sockets over which they talk. */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ipcluster/error.h>
+#include <ipcluster/serial.h>
+#include <ipcluster/store.h>
+
+#include "controller/balancer.h"
+#include "wire/connection.h"
+#include "wire/session.h"
+#include "wire/socket.h"
+
+/* Ports to listen on, used in order; when they run out the system chooses. */
+struct port_pool {
+    int *ports;
+    size_t count;
+    size_t next;
+};
+
+struct controller {
+    void *context;
+    const struct ipcl_serial_operations *serial;
+    struct curve curve;
+    bool encrypted;
+    int64_t frame_bytes_max;
+    int heart_period_ms;
+    int heart_misses;
+    int registration_timeout_ms;
+    int high_water; /* tasks at an engine at a time; 0: no limit */
+    enum balancer_scheme scheme;
+    const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
+    void *records;                             /* the store's; the hub's thread alone calls it */
+    struct port_pool pool;
+    struct connection clients; /* what the connection files say; modules fill in their ports when they are made */
+    struct connection engines;
+};
+
+/* One module, one thread. `create` and `destroy` run in main's thread, before the thread starts and after it has ended;
+ * `run` is the thread. */
+struct module {
+    const char *name;
+    void *(*create)(struct controller *controller, struct ipcl_error *error);
+    struct loop *(*loop)(void *self);
+    void (*destroy)(void *self);
+};
+extern const struct module hub_module;
+extern const struct module heart_module;
+extern const struct module direct_module;
+extern const struct module control_module;
+extern const struct module task_module;
+extern const struct module broadcast_module;
+extern const struct module iopub_module;
+
+/* A socket that listens for clients or engines. `identity` may be NULL. `*port` is where to listen, or receives it where it is 0.
+ * NULL with `error` set on failure. */
+void *controller_listen(struct controller *controller, int type, const char *identity, int *port,
+                        struct ipcl_error *error);
+/* The same for a ROUTER whose peers a message must reach: sending to one that is not connected fails. */
+void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
+                                  struct ipcl_error *error);
+/* One end of an inproc socket of this name. NULL with `error` set on failure. */
+void *controller_inproc_bind(struct controller *controller, int type, const char *name,
+                             struct ipcl_error *error);
+void *controller_inproc_connect(struct controller *controller, int type, const char *name,
+                                struct ipcl_error *error);
+/* A session with the cluster's key, for one thread. NULL with `error` set on failure. */
+struct session *controller_session(const struct controller *controller, struct ipcl_error *error);
+
+#endif

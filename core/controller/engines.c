@@ -1,0 +1,104 @@
+/* The hub's engines. */
+#include "controller/engines.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A uuid stands in log lines, JSON and addresses: visible ASCII is all it may have. */
+static bool uuid_valid(const char *uuid)
+{
+    size_t length = strlen(uuid);
+    for (size_t i = 0; i < length; i++)
+        if (!isgraph((unsigned char)uuid[i]))
+            return false;
+    return length && length < ENGINE_UUID_BYTES;
+}
+
+struct engine *engines_by_id(const struct engines *engines, int id)
+{
+    struct engine *engine;
+    HASH_FIND(hh_id, engines->by_id, &id, sizeof(id), engine);
+    return engine;
+}
+
+struct engine *engines_by_uuid(const struct engines *engines, const char *uuid)
+{
+    struct engine *engine;
+    HASH_FIND(hh_uuid, engines->by_uuid, uuid, strlen(uuid), engine);
+    return engine;
+}
+
+static int choose_id(struct engines *engines, long long wanted)
+{
+    int id = (int)wanted;
+    if (wanted < 0 || engines_by_id(engines, id)) {
+        while (engines_by_id(engines, engines->next_id))
+            engines->next_id++;
+        id = engines->next_id;
+    }
+    if (id >= engines->next_id)
+        engines->next_id = id + 1;
+    return id;
+}
+
+struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted, long long expires_ms,
+                              struct ipcl_error *error)
+{
+    if (!uuid_valid(uuid)) {
+        ipcl_error_set(error, "an engine's uuid has 1 to %d visible ASCII characters", ENGINE_UUID_BYTES - 1);
+        return NULL;
+    }
+    if (wanted < -1 || wanted > ENGINE_ID_MAX) {
+        ipcl_error_set(error, "an engine's id is between 0 and %d, not %lld", ENGINE_ID_MAX, wanted);
+        return NULL;
+    }
+    struct engine *engine = engines_by_uuid(engines, uuid);
+    if (engine) {
+        ipcl_error_set(error, "uuid '%s' is in use by engine %d", uuid, engine->id);
+        return NULL;
+    }
+    engine = calloc(1, sizeof(*engine));
+    if (!engine) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    engine->id = choose_id(engines, wanted);
+    memcpy(engine->uuid, uuid, strlen(uuid));
+    engine->expires_ms = expires_ms;
+    HASH_ADD(hh_id, engines->by_id, id, sizeof(engine->id), engine);
+    HASH_ADD_KEYPTR(hh_uuid, engines->by_uuid, engine->uuid, strlen(engine->uuid), engine);
+    return engine;
+}
+
+void engines_confirm(struct engines *engines, struct engine *engine)
+{
+    if (!engine->registered)
+        engines->registered++;
+    engine->registered = true;
+}
+
+void engines_remove(struct engines *engines, struct engine *engine)
+{
+    if (engine->registered)
+        engines->registered--;
+    HASH_DELETE(hh_id, engines->by_id, engine);
+    HASH_DELETE(hh_uuid, engines->by_uuid, engine);
+    free(engine);
+}
+
+struct engine *engines_expired(const struct engines *engines, long long now_ms)
+{
+    if (engines->registered == HASH_CNT(hh_id, engines->by_id))
+        return NULL;
+    for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
+        if (!engine->registered && now_ms >= engine->expires_ms)
+            return engine;
+    return NULL;
+}
+
+void engines_release(struct engines *engines)
+{
+    while (engines->by_id)
+        engines_remove(engines, engines->by_id);
+}

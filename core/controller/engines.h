@@ -1,0 +1,50 @@
+/* The hub's engines: those that are registered and those that have asked to be, by id and by uuid. */
+#ifndef CONTROLLER_ENGINES_H
+#define CONTROLLER_ENGINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uthash.h>
+
+#include <ipcluster/error.h>
+
+#include "controller/notice.h"
+
+#define ENGINE_ID_MAX 1000000
+
+struct request; /* ledger.h */
+
+struct engine {
+    int id;
+    char uuid[ENGINE_UUID_BYTES];
+    bool registered;      /* its heart beats */
+    long long expires_ms; /* until then it has to */
+    /* What the hub knows of its work. */
+    struct request *pending[2]; /* by enum report_queue */
+    size_t pending_count[2];
+    unsigned long long completed;
+    UT_hash_handle hh_id;
+    UT_hash_handle hh_uuid;
+};
+
+struct engines {
+    struct engine *by_id;
+    struct engine *by_uuid;
+    int next_id;
+    size_t registered;
+};
+
+/* Enters an engine that asks to be registered, with the id that it wants where that is free (`wanted` -1: none), else with the next one that nobody
+ * has had. Returns NULL with `error` set where the uuid is in use or is no uuid, or the id is none. */
+struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted, long long expires_ms,
+                              struct ipcl_error *error);
+void engines_confirm(struct engines *engines, struct engine *engine);
+/* Forgets and frees an engine. */
+void engines_remove(struct engines *engines, struct engine *engine);
+struct engine *engines_by_id(const struct engines *engines, int id);
+struct engine *engines_by_uuid(const struct engines *engines, const char *uuid);
+/* One whose time to begin to beat is over, or NULL. */
+struct engine *engines_expired(const struct engines *engines, long long now_ms);
+void engines_release(struct engines *engines);
+
+#endif

@@ -1,0 +1,30 @@
+/* A binary heap of things that know where they stand in it. */
+#ifndef CONTROLLER_HEAP_H
+#define CONTROLLER_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HEAP_OUTSIDE ((size_t)-1)
+
+/* The first member of what a heap holds; `index` is HEAP_OUTSIDE for what no heap holds. */
+struct heap_item {
+    size_t index;
+};
+
+struct heap {
+    struct heap_item **items;
+    size_t count;
+    size_t capacity;
+    bool (*before)(const struct heap_item *a, const struct heap_item *b);
+};
+
+/* Returns 0 or -1 (memory is short). */
+int heap_push(struct heap *heap, struct heap_item *item);
+/* Takes an item out, wherever it stands; does nothing for one that is outside. */
+void heap_remove(struct heap *heap, struct heap_item *item);
+/* Finds an item's place again after its key has changed. */
+void heap_update(struct heap *heap, struct heap_item *item);
+void heap_release(struct heap *heap);
+
+#endif

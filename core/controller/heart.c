@@ -1,0 +1,284 @@
+/* The heart thread: pings the engines (XPUB, which also tells when a heart has connected), reads their pongs (ROUTER), and tells the hub which
+ * hearts begin to beat and which have stopped.
+ *
+ * A ping is this controller's age in seconds, which an engine sends back as it is (ipyparallel's heart monitor). A pong therefore proves that
+ * its engine was alive when that ping was sent. An engine is dead when no such proof is younger than the allowed misses; and, long before that, when
+ * its connection has ended and it proves nothing within a second. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/clock.h"
+#include "controller/controller.h"
+#include "controller/loop.h"
+#include "controller/notice.h"
+#include "controller/refusal.h"
+#include "controller/report.h"
+
+#define MONITOR_URL "inproc://heart-monitor"
+/* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100 ms. */
+#define SUSPICION_MS 1000
+/* While a newly registered or a suspected engine should answer, pings follow each other faster: by this much and a little more for
+ * every engine, as each ping goes to all, and for this long. */
+#define QUICK_MS       20
+#define QUICK_FOR_MS   2000
+
+struct beat {
+    char uuid[ENGINE_UUID_BYTES];
+    bool born;
+    long long alive_ms;   /* the youngest proof of life */
+    long long suspect_ms; /* since when its connection has ended; 0 for not */
+    int connection;       /* the file descriptor that its pongs come from; -1 where unknown */
+    UT_hash_handle hh;
+};
+
+struct heart {
+    struct loop *loop;
+    void *ping;
+    void *pong;
+    void *monitor;
+    void *notices;
+    struct report report;
+    struct refusal bad_pong;
+    struct refusal bad_subscription;
+    struct beat *beats;
+    size_t awaited; /* neither born nor trusted: those for which pings are quick */
+    long long period_ms;
+    long long dead_after_ms;
+    long long started_ms;
+    long long next_ping_ms;
+    long long quick_until_ms;
+};
+
+static void tell_hub(struct heart *heart, enum report_kind kind, const struct beat *beat)
+{
+    report_add(&heart->report, kind, REPORT_DIRECT, -1, beat->uuid, strlen(beat->uuid), NULL);
+    report_flush(&heart->report);
+}
+
+static void ping_soon(struct heart *heart, long long now_ms)
+{
+    heart->quick_until_ms = now_ms + QUICK_FOR_MS;
+    long long gap = QUICK_MS + HASH_COUNT(heart->beats) / 10;
+    if (heart->next_ping_ms > now_ms + gap)
+        heart->next_ping_ms = now_ms + gap;
+}
+
+static void ping(struct heart *heart, long long now_ms)
+{
+    char text[32];
+    long long age = now_ms - heart->started_ms;
+    int length = snprintf(text, sizeof(text), "%lld.%03lld", age / 1000, age % 1000);
+    zmq_send(heart->ping, text, (size_t)length, ZMQ_DONTWAIT);
+    long long gap = heart->period_ms;
+    if (heart->awaited)
+        gap = now_ms < heart->quick_until_ms ? QUICK_MS + HASH_COUNT(heart->beats) / 10 : 500;
+    heart->next_ping_ms = now_ms + (gap < heart->period_ms ? gap : heart->period_ms);
+}
+
+static void stopped(struct heart *heart, struct beat *beat)
+{
+    tell_hub(heart, REPORT_STOPPED, beat);
+    HASH_DEL(heart->beats, beat);
+    free(beat);
+}
+
+/* Buries the dead and counts those whose answer is awaited. */
+static void look_around(struct heart *heart, long long now_ms)
+{
+    struct beat *beat, *next;
+    heart->awaited = 0;
+    HASH_ITER(hh, heart->beats, beat, next) {
+        if (beat->suspect_ms && beat->alive_ms >= beat->suspect_ms)
+            beat->suspect_ms = 0;
+        if (beat->born && ((beat->suspect_ms && now_ms - beat->suspect_ms >= SUSPICION_MS) ||
+                           now_ms - beat->alive_ms > heart->dead_after_ms))
+            stopped(heart, beat);
+        else if (!beat->born || beat->suspect_ms)
+            heart->awaited++;
+    }
+}
+
+static long long on_tick(void *self, long long now_ms)
+{
+    struct heart *heart = self;
+    if (now_ms >= heart->next_ping_ms) {
+        look_around(heart, now_ms);
+        ping(heart, now_ms);
+    }
+    return heart->next_ping_ms;
+}
+
+/* When the ping that this pong answers was sent. Returns -1 where it is none of ours. */
+static long long sent_at(const struct heart *heart, zmq_msg_t *frame, long long now_ms)
+{
+    char text[32], *end;
+    size_t size = zmq_msg_size(frame);
+    if (!size || size >= sizeof(text))
+        return -1;
+    memcpy(text, zmq_msg_data(frame), size);
+    text[size] = '\0';
+    double age = strtod(text, &end);
+    if (*end || !(age >= 0) || age > (double)(now_ms - heart->started_ms) / 1000 + 0.001)
+        return -1;
+    return heart->started_ms + (long long)(age * 1000 + 0.5);
+}
+
+static void on_pong(void *self, struct message *message)
+{
+    struct heart *heart = self;
+    struct beat *beat = NULL;
+    long long sent_ms = message->count == 2 ? sent_at(heart, &message->frames[1], clock_ms()) : -1;
+    if (sent_ms < 0) {
+        refusal_note(&heart->bad_pong, "it is no answer to a ping");
+        return;
+    }
+    HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]), zmq_msg_size(&message->frames[0]), beat);
+    if (!beat)
+        return; /* it has been given up, or has not registered */
+    if (sent_ms > beat->alive_ms)
+        beat->alive_ms = sent_ms;
+    beat->connection = zmq_msg_get(&message->frames[1], ZMQ_SRCFD);
+    if (!beat->born) {
+        beat->born = true;
+        tell_hub(heart, REPORT_BORN, beat);
+    }
+}
+
+/* A heart has subscribed: it need not wait for the next regular ping. */
+static void on_subscription(void *self, struct message *message)
+{
+    struct heart *heart = self;
+    const unsigned char *first = zmq_msg_data(&message->frames[0]);
+    if (message->count != 1 || !zmq_msg_size(&message->frames[0]) || first[0] > 1)
+        refusal_note(&heart->bad_subscription, "it is no subscription");
+    else if (first[0] == 1)
+        ping_soon(heart, clock_ms());
+}
+
+/* A connection has ended: those who used it are asked at once whether they live. The monitor's events are read before pongs, and a file
+ * descriptor that is in use again at worst makes its new user answer one ping more. */
+static void on_connection_event(void *self, struct message *message)
+{
+    struct heart *heart = self;
+    uint32_t descriptor;
+    long long now_ms = clock_ms();
+    /* Frame 1: 16 bits of event, 32 bits of value (zmq_socket_monitor(3)). */
+    if (zmq_msg_size(&message->frames[0]) < 6)
+        return;
+    memcpy(&descriptor, (char *)zmq_msg_data(&message->frames[0]) + 2, sizeof(descriptor));
+    for (struct beat *beat = heart->beats; beat; beat = beat->hh.next) {
+        if (beat->connection < 0 || (uint32_t)beat->connection != descriptor)
+            continue;
+        beat->connection = -1;
+        beat->suspect_ms = now_ms;
+        heart->awaited++;
+        ping_soon(heart, now_ms);
+    }
+}
+
+static void expect(struct heart *heart, const struct notice *notice)
+{
+    struct beat *beat = calloc(1, sizeof(*beat));
+    if (!beat)
+        return;
+    memcpy(beat->uuid, notice->uuid, sizeof(beat->uuid));
+    beat->alive_ms = clock_ms();
+    beat->connection = -1;
+    HASH_ADD_KEYPTR(hh, heart->beats, beat->uuid, strlen(beat->uuid), beat);
+    heart->awaited++;
+    ping_soon(heart, beat->alive_ms);
+}
+
+static void read_notices(void *self)
+{
+    struct heart *heart = self;
+    struct notice notice;
+    struct beat *beat;
+    while (notice_recv(heart->notices, &notice)) {
+        HASH_FIND(hh, heart->beats, notice.uuid, strlen(notice.uuid), beat);
+        if (notice.kind == NOTICE_EXPECTED && !beat) {
+            expect(heart, &notice);
+        } else if (notice.kind == NOTICE_GONE && beat) {
+            HASH_DEL(heart->beats, beat);
+            free(beat);
+        }
+    }
+}
+
+static struct loop *heart_loop(void *self)
+{
+    return ((struct heart *)self)->loop;
+}
+
+static void heart_destroy(void *self)
+{
+    struct heart *heart = self;
+    struct beat *beat, *next;
+    if (!heart)
+        return;
+    refusal_summary(&heart->bad_pong);
+    refusal_summary(&heart->bad_subscription);
+    HASH_ITER(hh, heart->beats, beat, next) {
+        HASH_DEL(heart->beats, beat);
+        free(beat);
+    }
+    if (heart->pong)
+        zmq_socket_monitor(heart->pong, NULL, 0);
+    loop_destroy(heart->loop);
+    report_release(&heart->report);
+    free(heart);
+}
+
+static int watch_connections(struct heart *heart, struct controller *controller, struct ipcl_error *error)
+{
+    if (zmq_socket_monitor(heart->pong, MONITOR_URL, ZMQ_EVENT_DISCONNECTED))
+        return ipcl_error_set(error, "cannot watch the engines' connections: %s", zmq_strerror(errno));
+    heart->monitor = controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_URL + strlen("inproc://"), error);
+    return heart->monitor ? 0 : -1;
+}
+
+static int open_sockets(struct heart *heart, struct controller *controller, struct ipcl_error *error)
+{
+    int verbose = 1;
+    heart->notices = controller_inproc_bind(controller, ZMQ_PULL, "heart", error);
+    if (loop_add_ready(heart->loop, heart->notices, read_notices, heart))
+        return -1;
+    heart->pong = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.hb_pong, error);
+    if (!heart->pong || watch_connections(heart, controller, error)) {
+        loop_keep(heart->loop, heart->pong);
+        return -1;
+    }
+    loop_add(heart->loop, heart->monitor, on_connection_event, heart);
+    loop_add(heart->loop, heart->pong, on_pong, heart);
+    heart->ping = controller_listen(controller, ZMQ_XPUB, NULL, &controller->engines.hb_ping, error);
+    if (loop_add(heart->loop, heart->ping, on_subscription, heart))
+        return -1;
+    zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
+    heart->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    return loop_keep(heart->loop, heart->report.socket);
+}
+
+static void *heart_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct heart *heart = calloc(1, sizeof(*heart));
+    if (!heart)
+        return NULL;
+    heart->bad_pong.socket = "heart, pong";
+    heart->bad_subscription.socket = "heart, ping";
+    heart->period_ms = controller->heart_period_ms;
+    heart->dead_after_ms = heart->period_ms * (controller->heart_misses + 1);
+    heart->started_ms = clock_ms();
+    heart->next_ping_ms = heart->started_ms + heart->period_ms;
+    heart->loop = loop_create(controller->context, "heart", error);
+    if (!heart->loop || open_sockets(heart, controller, error)) {
+        heart_destroy(heart);
+        return NULL;
+    }
+    loop_set_tick(heart->loop, on_tick, heart);
+    return heart;
+}
+
+const struct module heart_module = {"heart", heart_create, heart_loop, heart_destroy};

@@ -1,0 +1,325 @@
+/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes (PUB), and hears from the other
+ * threads which hearts beat and which requests are pending (PULL).
+ *
+ * An engine is registered when its heart beats. The schedulers hear of it before any client does. */
+#include "controller/hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "controller/reply.h"
+
+static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine)
+{
+    for (size_t i = 0; i < HUB_LISTENERS; i++)
+        if (i == HUB_HEART ? kind != NOTICE_ADDED : kind != NOTICE_EXPECTED)
+            notice_send(hub->listeners[i], kind, engine->id, engine->uuid);
+}
+
+/* Publishes to all clients. Takes over `content`. */
+static void notify(struct hub *hub, const char *msg_type, json_t *content)
+{
+    struct message message;
+    struct ipcl_error error;
+    struct session_parts parts = {.msg_type = msg_type, .content = content};
+    message_init(&message);
+    if (!content || session_build(hub->session, &message, &parts, NULL, &error))
+        log_error("hub: clients cannot be notified: %s", content ? error.text : "out of memory");
+    else
+        message_send(&message, hub->notification);
+    message_close(&message);
+    json_decref(content);
+}
+
+static json_t *engine_content(const struct engine *engine)
+{
+    return json_pack("{s:i s:s}", "id", engine->id, "uuid", engine->uuid);
+}
+
+static void forget_engine(struct hub *hub, struct engine *engine, const char *why)
+{
+    log_info("hub: engine %d (%s) %s", engine->id, engine->uuid, why);
+    tell_listeners(hub, NOTICE_GONE, engine);
+    if (engine->registered) {
+        hub_record_death(hub, engine);
+        ledger_forget_engine(&hub->ledger, engine);
+        notify(hub, "unregistration_notification", engine_content(engine));
+    }
+    engines_remove(&hub->engines, engine);
+}
+
+/* The connection information that a registration reply carries, as ipyparallel's hub sends it. */
+static json_t *engine_ports(const struct connection *engines)
+{
+    json_t *broadcast = json_array();
+    for (int i = 0; i < engines->broadcast_count; i++)
+        json_array_append_new(broadcast, json_integer(engines->broadcast[i]));
+    return json_pack("{s:s s:i s:i s:i s:i s:i s:i s:i s:o}", "interface", engines->interface,
+                     "registration", engines->registration, "control", engines->control, "mux",
+                     engines->mux, "task", engines->task, "iopub", engines->iopub, "hb_ping",
+                     engines->hb_ping, "hb_pong", engines->hb_pong, "broadcast", broadcast);
+}
+
+/* An id where one is asked for, -1 where none is, -2 where what is there is no number. */
+static long long wanted_id(const json_t *content)
+{
+    const json_t *id = json_object_get(content, "id");
+    if (!id || json_is_null(id))
+        return -1;
+    return json_is_integer(id) && json_integer_value(id) >= 0 ? json_integer_value(id) : -2;
+}
+
+int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    const json_t *uuid = json_object_get(query->content, "uuid");
+    struct engine *engine = NULL;
+    long long wanted = wanted_id(query->content);
+    if (!json_is_string(uuid) || strlen(json_string_value(uuid)) != json_string_length(uuid))
+        ipcl_error_set(error, "a registration_request has the engine's uuid");
+    else
+        engine = engines_accept(&hub->engines, json_string_value(uuid), wanted,
+                                clock_ms() + hub->controller->registration_timeout_ms, error);
+    if (!engine) {
+        log_warn("hub: a registration was refused: %s", error->text);
+        query->reply = reply_error_content("KeyError", error->text);
+        return 0;
+    }
+    if (wanted >= 0 && engine->id != wanted)
+        log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid, wanted, engine->id);
+    tell_listeners(hub, NOTICE_EXPECTED, engine);
+    query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
+                             hub->controller->heart_period_ms, "connection_info",
+                             engine_ports(&hub->controller->engines));
+    return 0;
+}
+
+int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    long long id = wanted_id(query->content);
+    struct engine *engine = id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
+    if (!engine) {
+        query->ename = "KeyError";
+        return ipcl_error_set(error, "there is no engine of this id: an unregistration_request has the engine's id");
+    }
+    forget_engine(hub, engine, "leaves");
+    return 0; /* ipyparallel's engine expects no reply */
+}
+
+int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    json_t *engines = json_object();
+    char id[16];
+    (void)error;
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
+        if (!engine->registered)
+            continue;
+        snprintf(id, sizeof(id), "%d", engine->id);
+        json_object_set_new(engines, id, json_string(engine->uuid));
+    }
+    query->reply = json_pack("{s:s s:o}", "status", "ok", "engines", engines);
+    return 0;
+}
+
+static void say_goodbye(struct hub *hub)
+{
+    if (!hub->goodbye_said)
+        notify(hub, "shutdown_notification", json_pack("{s:s}", "status", "ok"));
+    hub->goodbye_said = true;
+}
+
+int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    (void)error;
+    log_info("hub: a client asked for shutdown");
+    query->reply = json_pack("{s:s}", "status", "ok");
+    zmq_send(hub->main, "shutdown", 8, ZMQ_DONTWAIT);
+    return 0;
+}
+
+static void send_reply(struct hub *hub, struct query *query, const char *msg_type, const json_t *content)
+{
+    zmq_msg_t *client = &query->message->frames[0], *header = message_part(query->message, MESSAGE_HEADER);
+    struct message reply;
+    struct ipcl_error error;
+    struct session_parts parts = {
+        .msg_type = msg_type,
+        .parent = zmq_msg_data(header),
+        .parent_size = zmq_msg_size(header),
+        .content = content,
+    };
+    message_init(&reply);
+    ipcl_error_set(&error, "out of memory");
+    int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
+                 session_build(hub->session, &reply, &parts, NULL, &error);
+    for (size_t i = 0; !failed && i < query->buffers.count; i++)
+        failed = message_append_frame(&reply, &query->buffers.frames[i]);
+    if (failed)
+        log_error("hub: a query cannot be answered: %s", error.text);
+    else
+        message_send(&reply, hub->query);
+    message_close(&reply);
+}
+
+static int answer(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    struct ipcl_member type = {.name = "msg_type"};
+    session_find(hub->session, message_part(query->message, MESSAGE_HEADER), &type, 1);
+    hub_answer *function = hub_find_query(type.data, type.size, &query->reply_type);
+    if (!function) {
+        query->ename = "KeyError";
+        return ipcl_error_set(error, "the hub knows no query '%.*s'", (int)(type.size < 64 ? type.size : 64), type.data);
+    }
+    query->content = session_unpack(hub->session, message_part(query->message, MESSAGE_CONTENT), error);
+    if (!query->content)
+        return -1;
+    if (!json_is_object(query->content))
+        return ipcl_error_set(error, "the content of a query is a mapping");
+    return function(hub, query, error);
+}
+
+static void on_query(void *self, struct message *message)
+{
+    struct hub *hub = self;
+    struct query query = {.message = message, .ename = "ValueError"};
+    struct ipcl_error error;
+    if (!refusal_verify(&hub->bad_query, hub->session, message, 1))
+        return;
+    message_init(&query.buffers);
+    if (answer(hub, &query, &error)) {
+        hub->bad_query.count++;
+        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s", error.text);
+        json_t *content = reply_error_content(query.ename, error.text);
+        send_reply(hub, &query, "hub_error", content);
+        json_decref(content);
+    } else if (query.reply) {
+        send_reply(hub, &query, query.reply_type, query.reply);
+    }
+    json_decref(query.reply);
+    json_decref(query.content);
+    message_close(&query.buffers);
+}
+
+static void on_birth(struct hub *hub, const char *uuid)
+{
+    struct engine *engine = engines_by_uuid(&hub->engines, uuid);
+    if (!engine || engine->registered)
+        return;
+    engines_confirm(&hub->engines, engine);
+    log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid, hub->engines.registered);
+    tell_listeners(hub, NOTICE_ADDED, engine);
+    notify(hub, "registration_notification", engine_content(engine));
+}
+
+static void on_record(struct hub *hub, const struct report_record *record)
+{
+    struct engine *engine = record->engine < 0 ? NULL : engines_by_id(&hub->engines, record->engine);
+    switch (record->kind) {
+    case REPORT_BORN:
+        on_birth(hub, record->text);
+        break;
+    case REPORT_STOPPED:
+        engine = engines_by_uuid(&hub->engines, record->text);
+        if (engine)
+            forget_engine(hub, engine, "has died");
+        break;
+    case REPORT_SUBMITTED:
+        /* A direct request to an engine that has gone meanwhile will not be answered. */
+        if (engine || record->queue == REPORT_TASK)
+            ledger_submit(&hub->ledger, record->text, record->queue, engine);
+        break;
+    case REPORT_ASSIGNED:
+        ledger_assign(&hub->ledger, record->text, engine);
+        break;
+    case REPORT_DONE:
+        ledger_done(&hub->ledger, record->text);
+        break;
+    case REPORT_OUTPUT:
+        break;
+    }
+}
+
+static void on_report(void *self, struct message *message)
+{
+    struct hub *hub = self;
+    struct report_record record;
+    size_t offset = 0;
+    zmq_msg_t *first = &message->frames[0];
+    while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record)) {
+        on_record(hub, &record);
+        if (hub->controller->store)
+            hub_record(hub, &record, message);
+    }
+}
+
+static long long on_tick(void *self, long long now_ms)
+{
+    struct hub *hub = self;
+    struct engine *engine;
+    while ((engine = engines_expired(&hub->engines, now_ms)))
+        forget_engine(hub, engine, "registered, but its heart never began to beat");
+    /* To the second is exact enough for registrations that stall. */
+    bool waiting = hub->engines.registered < HASH_CNT(hh_id, hub->engines.by_id);
+    return waiting ? now_ms + 1000 : LOOP_NEVER;
+}
+
+static struct loop *hub_loop(void *self)
+{
+    return ((struct hub *)self)->loop;
+}
+
+static void hub_destroy(void *self)
+{
+    struct hub *hub = self;
+    if (!hub)
+        return;
+    if (hub->notification)
+        say_goodbye(hub);
+    refusal_summary(&hub->bad_query);
+    ledger_release(&hub->ledger);
+    engines_release(&hub->engines);
+    loop_destroy(hub->loop);
+    session_destroy(hub->session);
+    free(hub);
+}
+
+static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
+{
+    static const char *const listeners[HUB_LISTENERS] = {"heart", "direct", "control", "task"};
+    hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
+    if (loop_add(hub->loop, hub->reports, on_report, hub))
+        return -1;
+    for (size_t i = 0; i < HUB_LISTENERS; i++) {
+        hub->listeners[i] = controller_inproc_connect(controller, ZMQ_PUSH, listeners[i], error);
+        if (loop_keep(hub->loop, hub->listeners[i]))
+            return -1;
+    }
+    hub->main = controller_inproc_connect(controller, ZMQ_PAIR, "main", error);
+    if (loop_keep(hub->loop, hub->main))
+        return -1;
+    hub->query = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
+    controller->clients.registration = controller->engines.registration;
+    if (loop_add(hub->loop, hub->query, on_query, hub))
+        return -1;
+    hub->notification = controller_listen(controller, ZMQ_PUB, NULL, &controller->clients.notification, error);
+    return loop_keep(hub->loop, hub->notification);
+}
+
+static void *hub_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct hub *hub = calloc(1, sizeof(*hub));
+    if (!hub)
+        return NULL;
+    hub->controller = controller;
+    hub->bad_query.socket = "hub, registration and queries";
+    hub->session = controller_session(controller, error);
+    hub->loop = loop_create(controller->context, "hub", error);
+    if (!hub->session || !hub->loop || open_sockets(hub, controller, error)) {
+        hub_destroy(hub);
+        return NULL;
+    }
+    loop_set_tick(hub->loop, on_tick, hub);
+    return hub;
+}
+
+const struct module hub_module = {"hub", hub_create, hub_loop, hub_destroy};

@@ -1,0 +1,104 @@
+/* The iopub thread: relays what engines publish (XSUB) to the clients that subscribe (XPUB). What engines publish that no client
+ * subscribed to never leaves the engines. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/controller.h"
+#include "controller/loop.h"
+#include "controller/refusal.h"
+#include "controller/report.h"
+
+struct iopub {
+    struct loop *loop;
+    struct session *session;
+    void *engines; /* XSUB */
+    void *clients; /* XPUB */
+    struct report report;
+    struct refusal bad_output;
+    struct refusal bad_subscription;
+};
+
+/* The hub's copy, for the record of the request that the output belongs to. */
+static void record(struct iopub *iopub, struct message *message)
+{
+    struct ipcl_member member = {.name = "msg_id"};
+    if (!session_find(iopub->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
+        member.state == IPCL_MEMBER_TEXT)
+        report_add(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT, -1, member.data, member.size, message);
+}
+
+static void from_engine(void *self, struct message *message)
+{
+    struct iopub *iopub = self;
+    if (!refusal_verify(&iopub->bad_output, iopub->session, message, 1))
+        return;
+    if (iopub->report.recording)
+        record(iopub, message);
+    message_send(message, iopub->clients);
+}
+
+/* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever else a subscriber sends. */
+static void from_client(void *self, struct message *message)
+{
+    struct iopub *iopub = self;
+    const unsigned char *first = zmq_msg_data(&message->frames[0]);
+    if (message->count != 1 || !zmq_msg_size(&message->frames[0]) || first[0] > 1)
+        refusal_note(&iopub->bad_subscription, "it is no subscription");
+    else
+        message_send(message, iopub->engines);
+}
+
+static struct loop *iopub_loop(void *self)
+{
+    return ((struct iopub *)self)->loop;
+}
+
+static void iopub_destroy(void *self)
+{
+    struct iopub *iopub = self;
+    if (!iopub)
+        return;
+    refusal_summary(&iopub->bad_output);
+    refusal_summary(&iopub->bad_subscription);
+    loop_destroy(iopub->loop);
+    session_destroy(iopub->session);
+    report_release(&iopub->report);
+    free(iopub);
+}
+
+/* A store records output whether or not a client listens. */
+static int subscribe_to_all(struct iopub *iopub)
+{
+    return zmq_send(iopub->engines, "\1", 1, 0) < 0 ? -1 : 0;
+}
+
+static void *iopub_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct iopub *iopub = calloc(1, sizeof(*iopub));
+    if (!iopub)
+        return NULL;
+    iopub->bad_output.socket = "iopub, engine side";
+    iopub->bad_subscription.socket = "iopub, client side";
+    iopub->report.recording = controller->store != NULL;
+    iopub->session = controller_session(controller, error);
+    iopub->loop = loop_create(controller->context, "iopub", error);
+    if (!iopub->session || !iopub->loop)
+        goto failed;
+    iopub->clients = controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);
+    if (loop_add(iopub->loop, iopub->clients, from_client, iopub))
+        goto failed;
+    iopub->engines = controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
+    if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
+        goto failed;
+    iopub->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    if (loop_keep(iopub->loop, iopub->report.socket))
+        goto failed;
+    if (!iopub->report.recording || !subscribe_to_all(iopub))
+        return iopub;
+    ipcl_error_set(error, "cannot subscribe to the engines' output");
+failed:
+    iopub_destroy(iopub);
+    return NULL;
+}
+
+const struct module iopub_module = {"iopub", iopub_create, iopub_loop, iopub_destroy};

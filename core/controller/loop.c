@@ -1,0 +1,177 @@
+/* A thread's loop over its sockets. */
+#include "controller/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "wire/socket.h"
+
+/* How many messages one socket may have in a round before the others get their turn. */
+#define BATCH       256
+#define SOURCES_MAX 12
+
+struct source {
+    void *socket;
+    loop_receive *receive; /* one of these two; neither for a socket that is only kept */
+    loop_ready *ready;
+    void *self;
+};
+
+struct loop {
+    const char *name;
+    void *stop_sender;   /* main's end */
+    void *stop_receiver; /* source 0 */
+    bool stopping;
+    struct source sources[SOURCES_MAX];
+    size_t count;
+    void *kept[SOURCES_MAX];
+    size_t kept_count;
+    loop_tick *tick;
+    void *tick_self;
+    struct log_limit too_large;
+};
+
+static void stop(void *self)
+{
+    struct loop *loop = self;
+    loop->stopping = true;
+}
+
+struct loop *loop_create(void *context, const char *name, struct ipcl_error *error)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+    struct socket_options options = {.type = ZMQ_PAIR};
+    char url[64];
+    if (!loop) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    loop->name = name;
+    snprintf(url, sizeof(url), "inproc://stop-%s", name);
+    loop->stop_sender = socket_create(context, &options, error);
+    loop->stop_receiver = socket_create(context, &options, error);
+    if (loop_add_ready(loop, loop->stop_receiver, stop, loop) || !loop->stop_sender ||
+        socket_bind(loop->stop_receiver, url, error) || socket_connect(loop->stop_sender, url, error)) {
+        loop_destroy(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    if (!loop)
+        return;
+    if (loop->stop_sender)
+        zmq_close(loop->stop_sender);
+    for (size_t i = 0; i < loop->count; i++)
+        zmq_close(loop->sources[i].socket);
+    for (size_t i = 0; i < loop->kept_count; i++)
+        zmq_close(loop->kept[i]);
+    free(loop);
+}
+
+static int add(struct loop *loop, struct source source)
+{
+    if (!source.socket)
+        return -1;
+    if (loop->count == SOURCES_MAX)
+        abort();
+    loop->sources[loop->count++] = source;
+    return 0;
+}
+
+int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self)
+{
+    return add(loop, (struct source){.socket = socket, .receive = receive, .self = self});
+}
+
+int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self)
+{
+    return add(loop, (struct source){.socket = socket, .ready = ready, .self = self});
+}
+
+int loop_keep(struct loop *loop, void *socket)
+{
+    if (!socket)
+        return -1;
+    if (loop->kept_count == SOURCES_MAX)
+        abort();
+    loop->kept[loop->kept_count++] = socket;
+    return 0;
+}
+
+void loop_set_tick(struct loop *loop, loop_tick *tick, void *self)
+{
+    loop->tick = tick;
+    loop->tick_self = self;
+}
+
+/* Returns how many messages were read. */
+static size_t serve(struct loop *loop, const struct source *source, size_t limit)
+{
+    struct message message;
+    size_t served = 0;
+    if (source->ready) {
+        source->ready(source->self);
+        return 0;
+    }
+    message_init(&message);
+    while (served < limit) {
+        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
+            source->receive(source->self, &message);
+        } else if (errno == EMSGSIZE || errno == ENOMEM) {
+            log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s", loop->name,
+                        errno == ENOMEM ? "out of memory" : "it has too many frames");
+        } else {
+            break;
+        }
+        served++;
+    }
+    message_close(&message);
+    return served;
+}
+
+void loop_drain(struct loop *loop, void *socket)
+{
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->sources[i].socket == socket)
+            serve(loop, &loop->sources[i], SIZE_MAX);
+}
+
+static long timeout_of(long long due_ms, long long now_ms)
+{
+    if (due_ms == LOOP_NEVER)
+        return -1;
+    if (due_ms <= now_ms)
+        return 0;
+    return due_ms - now_ms > INT_MAX ? INT_MAX : (long)(due_ms - now_ms);
+}
+
+void loop_run(struct loop *loop)
+{
+    zmq_pollitem_t items[SOURCES_MAX] = {{0}};
+    for (size_t i = 0; i < loop->count; i++)
+        items[i] = (zmq_pollitem_t){.socket = loop->sources[i].socket, .events = ZMQ_POLLIN};
+    bool busy = false;
+    while (!loop->stopping) {
+        long long now = clock_ms();
+        long long due = loop->tick ? loop->tick(loop->tick_self, now) : LOOP_NEVER;
+        if (zmq_poll(items, (int)loop->count, busy ? 0 : timeout_of(due, now)) < 0 && errno != EINTR)
+            return;
+        busy = false;
+        for (size_t i = 0; i < loop->count && !loop->stopping; i++)
+            if (items[i].revents & ZMQ_POLLIN && serve(loop, &loop->sources[i], BATCH) == BATCH)
+                busy = true;
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    zmq_send(loop->stop_sender, "", 0, ZMQ_DONTWAIT);
+}

@@ -1,0 +1,205 @@
+/* ipcontroller: reads its settings, starts a thread for each module, writes the connection files, and waits for a signal or a
+ * client to end it. Main's thread owns no socket but the one on which the hub asks it to stop. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "controller/controller.h"
+#include "controller/files.h"
+#include "controller/loop.h"
+#include "controller/options.h"
+
+/* The hub first: the others connect to it, and it is the last to be closed. */
+static const struct module *const modules[] = {
+    &hub_module,  &heart_module,      &direct_module, &control_module,
+    &task_module, &broadcast_module, &iopub_module,
+};
+#define MODULES (sizeof(modules) / sizeof(*modules))
+
+struct running {
+    void *module;
+    pthread_t thread;
+    bool started;
+};
+
+struct program {
+    struct settings *settings;
+    struct profile profile;
+    struct registry *registry;
+    struct services_host store_host;
+    struct controller controller;
+    struct files files;
+    struct running running[MODULES];
+    void *requests; /* PAIR: the hub asks to stop */
+    int signals;    /* a signalfd */
+};
+
+/* An engine has eight connections; a thousand engines need more descriptors than a process usually may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        log_warn("the limit of open files cannot be raised: %s", strerror(errno));
+}
+
+/* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor on which they arrive. */
+static int take_signals(struct program *program, struct ipcl_error *error)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    program->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    return program->signals < 0 ? ipcl_error_set(error, "cannot receive signals: %s", strerror(errno)) : 0;
+}
+
+/* Returns 0, 1 where the command line asked for help, or -1 with `error` set. */
+static int configure(struct program *program, int argc, char **argv, struct ipcl_error *error)
+{
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    program->settings = settings_create(&options_program, error);
+    if (!words || !program->settings || options_add(program->settings, error) ||
+        profile_add_options(program->settings, error)) {
+        free(words);
+        return -1;
+    }
+    int count = settings_parse(program->settings, argc, argv, words, error);
+    if (count > 0)
+        ipcl_error_set(error, "'%s' is not understood: ipcontroller takes options only (see --help)", words[0]);
+    free(words);
+    if (count)
+        return -1;
+    if (settings_answer(program->settings, stdout))
+        return 1;
+    if (profile_open(program->settings, "ipcontroller", true, &program->profile, error))
+        return -1;
+    program->registry = registry_create(program->profile.dir, error);
+    if (!program->registry)
+        return -1;
+    return options_apply(program->settings, &program->profile, program->registry, &program->store_host,
+                         &program->controller, error);
+}
+
+static int lock(struct program *program, struct ipcl_error *error)
+{
+    struct settings *settings = program->settings;
+    if (files_init(&program->files, &program->profile, settings_string(settings, "IPController", "cluster_id"),
+                   settings_string(settings, "IPController", "client_json_file"),
+                   settings_string(settings, "IPController", "engine_json_file"),
+                   settings_bool(settings, "IPController", "reuse_files"), error) ||
+        files_lock(&program->files, error) ||
+        files_take_keys(&program->files, &program->controller, error))
+        return -1;
+    files_remove_stale_sockets(&program->controller);
+    return 0;
+}
+
+static void *run(void *loop)
+{
+    loop_run(loop);
+    return NULL;
+}
+
+static int start(struct program *program, struct ipcl_error *error)
+{
+    ipcl_error_set(error, "out of memory");
+    program->controller.context = zmq_ctx_new();
+    if (!program->controller.context)
+        return -1;
+    program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
+    if (!program->requests)
+        return -1;
+    for (size_t i = 0; i < MODULES; i++) {
+        program->running[i].module = modules[i]->create(&program->controller, error);
+        if (!program->running[i].module)
+            return -1;
+    }
+    for (size_t i = 0; i < MODULES; i++) {
+        struct running *running = &program->running[i];
+        int failed = pthread_create(&running->thread, NULL, run, modules[i]->loop(running->module));
+        if (failed)
+            return ipcl_error_set(error, "cannot start a thread: %s", strerror(failed));
+        running->started = true;
+        pthread_setname_np(running->thread, modules[i]->name);
+    }
+    return files_write(&program->files, &program->controller, error);
+}
+
+static void announce(const struct program *program)
+{
+    const struct connection *engines = &program->controller.engines;
+    log_info("listening on %s, %s, registration on port %d", engines->interface,
+             program->controller.encrypted ? "encrypted" : "not encrypted", engines->registration);
+    log_info("connection files: %s and %s", program->files.clients, program->files.engines);
+    if (!strncmp(engines->interface, "tcp://127.", strlen("tcp://127.")) && !*engines->ssh)
+        log_warn("listening on loopback only: engines on other hosts cannot connect; use --ip=0.0.0.0 or an address of this host for that");
+}
+
+static void wait_for_end(struct program *program)
+{
+    zmq_pollitem_t items[] = {
+        {.fd = program->signals, .events = ZMQ_POLLIN},
+        {.socket = program->requests, .events = ZMQ_POLLIN},
+    };
+    struct signalfd_siginfo info;
+    while (zmq_poll(items, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (items[0].revents && read(program->signals, &info, sizeof(info)) == sizeof(info))
+        log_info("stopping: received signal %u (%s)", info.ssi_signo, strsignal((int)info.ssi_signo));
+    else
+        log_info("stopping: a client asked for it");
+}
+
+static void stop(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    files_remove(&program->files);
+    for (size_t i = 0; i < MODULES; i++)
+        if (program->running[i].started)
+            loop_stop(modules[i]->loop(program->running[i].module));
+    for (size_t i = 0; i < MODULES; i++)
+        if (program->running[i].started)
+            pthread_join(program->running[i].thread, NULL);
+    for (size_t i = MODULES; i-- > 0;)
+        modules[i]->destroy(program->running[i].module);
+    if (program->requests)
+        zmq_close(program->requests);
+    if (controller->context)
+        zmq_ctx_term(controller->context);
+    if (controller->store)
+        controller->store->destroy(controller->records);
+    free(controller->pool.ports);
+    registry_destroy(program->registry);
+    settings_destroy(program->settings);
+    if (program->signals >= 0)
+        close(program->signals);
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program = {.signals = -1, .files = {.lock = -1}};
+    struct ipcl_error error = {""};
+    log_open("ipcontroller", NULL, NULL);
+    int status = configure(&program, argc, argv, &error);
+    raise_descriptor_limit();
+    if (!status && !take_signals(&program, &error) && !lock(&program, &error) && !start(&program, &error)) {
+        announce(&program);
+        wait_for_end(&program);
+    } else if (status <= 0) {
+        log_error("%s", error.text);
+        status = -1;
+    }
+    stop(&program);
+    return status < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

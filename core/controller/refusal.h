@@ -1,0 +1,26 @@
+/* Messages that a thread does not accept: counted, and logged at a bounded rate. */
+#ifndef CONTROLLER_REFUSAL_H
+#define CONTROLLER_REFUSAL_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "wire/session.h"
+
+/* One a socket and thread. */
+struct refusal {
+    const char *socket; /* for the log: "direct, client side" */
+    unsigned long long count;
+    struct log_limit limit;
+};
+
+/* Verifies a message that has `identities` frames before its delimiter. Returns whether it is accepted; otherwise it has been
+ * counted and logged. */
+bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,
+                    size_t identities);
+/* Counts and logs a message that is refused for another reason. */
+void refusal_note(struct refusal *refusal, const char *reason);
+/* Logs the sum, where there is one: at the end. */
+void refusal_summary(const struct refusal *refusal);
+
+#endif

@@ -1,0 +1,88 @@
+/* Error replies in an engine's place. */
+#include "controller/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void reply_request_of(struct message *message, struct reply_request *request)
+{
+    memset(request, 0, sizeof(*request));
+    request->client = zmq_msg_data(&message->frames[0]);
+    request->client_size = zmq_msg_size(&message->frames[0]);
+    if (message->delimiter > 1) {
+        request->engine = zmq_msg_data(&message->frames[1]);
+        request->engine_size = zmq_msg_size(&message->frames[1]);
+    }
+    zmq_msg_t *header = message_part(message, MESSAGE_HEADER);
+    request->header = zmq_msg_data(header);
+    request->header_size = zmq_msg_size(header);
+}
+
+json_t *reply_error_content(const char *ename, const char *evalue)
+{
+    /* The engine_info stays empty: ipyparallel's client looks the uuid up among the living, and fails where it is not. */
+    return json_pack("{s:s s:s s:s s:[s] s:{}}", "status", "error", "ename", ename, "evalue", evalue,
+                     "traceback", evalue, "engine_info");
+}
+
+/* "apply_request" gives "apply_reply"; what is no request is answered like an apply. */
+static void reply_type(struct session *session, const struct reply_request *request, char *type,
+                       size_t type_bytes)
+{
+    static const char suffix[] = "_request";
+    struct ipcl_member member = {.name = "msg_type"};
+    size_t stem = strlen("apply");
+    const char *text = "apply";
+    if (!session_serial(session)->find(request->header, request->header_size, &member, 1) &&
+        member.state == IPCL_MEMBER_TEXT && member.size > strlen(suffix) && member.size < type_bytes &&
+        !memcmp(member.data + member.size - strlen(suffix), suffix, strlen(suffix))) {
+        text = member.data;
+        stem = member.size - strlen(suffix);
+    }
+    snprintf(type, type_bytes, "%.*s_reply", (int)stem, text);
+}
+
+static int build(struct session *session, struct message *message, const struct reply_request *request,
+                 const char *engine_uuid, json_t *content)
+{
+    char type[64], date[CLOCK_DATE_BYTES];
+    struct ipcl_error error;
+    ipcl_error_set(&error, "out of memory");
+    reply_type(session, request, type, sizeof(type));
+    clock_date(date);
+    json_t *metadata = json_pack("{s:s s:b s:s s:s?}", "status", "error", "dependencies_met", 1,
+                                 "started", date, "engine", engine_uuid);
+    int failed = !metadata || !content || message_append(message, request->client, request->client_size) ||
+                 (request->engine && message_append(message, request->engine, request->engine_size));
+    struct session_parts parts = {
+        .msg_type = type,
+        .parent = request->header,
+        .parent_size = request->header_size,
+        .metadata = metadata,
+        .content = content,
+    };
+    failed = failed || session_build(session, message, &parts, NULL, &error);
+    json_decref(metadata);
+    if (failed)
+        log_error("an error reply cannot be built: %s", error.text);
+    return failed ? -1 : 0;
+}
+
+int reply_error(struct session *session, void *socket, const struct reply_request *request,
+                const char *engine_uuid, const char *ename, const char *evalue, struct message *copy)
+{
+    struct message message;
+    message_init(&message);
+    json_t *content = reply_error_content(ename, evalue);
+    int status = build(session, &message, request, engine_uuid, content);
+    if (!status && copy)
+        message_copy(copy, &message);
+    if (!status)
+        message_send(&message, socket);
+    json_decref(content);
+    message_close(&message);
+    return status;
+}

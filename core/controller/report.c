@@ -1,0 +1,87 @@
+/* Reports to the hub: records of kind, queue, length of text, engine, text. */
+#include "controller/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD_BYTES (3 + sizeof(int32_t))
+
+static int append(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
+                  const char *text, size_t text_size)
+{
+    size_t needed = report->size + HEAD_BYTES + text_size;
+    if (needed > report->capacity) {
+        unsigned char *grown = realloc(report->bytes, 2 * needed);
+        if (!grown)
+            return -1;
+        report->bytes = grown;
+        report->capacity = 2 * needed;
+    }
+    unsigned char *at = report->bytes + report->size;
+    int32_t number = engine;
+    at[0] = (unsigned char)kind;
+    at[1] = (unsigned char)queue;
+    at[2] = (unsigned char)text_size;
+    memcpy(at + 3, &number, sizeof(number));
+    memcpy(at + HEAD_BYTES, text, text_size);
+    report->size = needed;
+    return 0;
+}
+
+/* One record and the frames that belong to it, without the identities. */
+static void send_with_frames(struct report *report, struct message *frames)
+{
+    struct message message;
+    zmq_msg_t frame;
+    message_init(&message);
+    int failed = message_append(&message, report->bytes, report->size);
+    for (size_t i = frames ? frames->delimiter : 0; frames && !failed && i < frames->count; i++) {
+        zmq_msg_init(&frame);
+        zmq_msg_copy(&frame, &frames->frames[i]);
+        failed = message_append_frame(&message, &frame);
+        zmq_msg_close(&frame);
+    }
+    if (!failed)
+        message_send(&message, report->socket);
+    message_close(&message);
+    report->size = 0;
+}
+
+void report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
+                const char *text, size_t text_size, struct message *frames)
+{
+    if (text_size > REPORT_TEXT_MAX || append(report, kind, queue, engine, text, text_size))
+        return;
+    if (report->recording)
+        send_with_frames(report, frames);
+}
+
+void report_flush(struct report *report)
+{
+    if (report->size)
+        zmq_send(report->socket, report->bytes, report->size, ZMQ_DONTWAIT);
+    report->size = 0;
+}
+
+void report_release(struct report *report)
+{
+    free(report->bytes);
+    report->bytes = NULL;
+    report->size = report->capacity = 0;
+}
+
+bool report_next(const void *data, size_t size, size_t *offset, struct report_record *record)
+{
+    const unsigned char *at = (const unsigned char *)data + *offset;
+    int32_t engine;
+    if (*offset + HEAD_BYTES > size || *offset + HEAD_BYTES + at[2] > size)
+        return false;
+    memcpy(&engine, at + 3, sizeof(engine));
+    record->kind = at[0];
+    record->queue = at[1];
+    record->engine = engine;
+    memcpy(record->text, at + HEAD_BYTES, at[2]);
+    record->text[at[2]] = '\0';
+    *offset += HEAD_BYTES + at[2];
+    return true;
+}

@@ -1,0 +1,377 @@
+/* The task thread: takes tasks from clients (ROUTER), sends each to the engine that the balancer chooses (ROUTER), and relays the replies.
+ *
+ * A task is put aside as long as it waits or runs, so that it can run elsewhere when its engine dies, fails or does not meet its
+ * dependencies. Of a message only the header's msg_id and the scheduler's own metadata are read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "controller/controller.h"
+#include "controller/held.h"
+#include "controller/loop.h"
+#include "controller/refusal.h"
+#include "controller/reply.h"
+#include "controller/report.h"
+#include "controller/task_metadata.h"
+
+/* An engine may be registered before its socket has connected: then it gets no tasks for this long. */
+#define RETRY_MS 20
+
+struct scheduler {
+    struct loop *loop;
+    struct session *session;
+    void *clients;
+    void *engines;
+    void *notices;
+    struct balancer *balancer;
+    struct task_metadata_reader reader;
+    long long next_try_ms;
+    struct message outgoing;
+    struct report report;
+    struct refusal bad_task;
+    struct refusal bad_reply;
+};
+
+static void free_task(struct task *task)
+{
+    held_destroy(task->data);
+    free(task);
+}
+
+/* The header of a task that is put aside, and the client it came from. */
+static void request_of_task(struct task *task, struct reply_request *request)
+{
+    size_t header = held_delimiter(task->data) + 1 + MESSAGE_HEADER;
+    memset(request, 0, sizeof(*request));
+    request->client = held_frame(task->data, 0, &request->client_size);
+    request->header = held_frame(task->data, header, &request->header_size);
+}
+
+/* Answers a task with an error, and forgets it. */
+static void fail_task(struct scheduler *scheduler, struct task *task, const char *engine_uuid,
+                      const char *ename, const char *evalue)
+{
+    struct reply_request request;
+    struct message copy;
+    message_init(&copy);
+    request_of_task(task, &request);
+    reply_error(scheduler->session, scheduler->clients, &request, engine_uuid, ename, evalue,
+                scheduler->report.recording ? &copy : NULL);
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker ? task->worker->id : -1,
+               task->msg_id, task->msg_id_size, &copy);
+    balancer_remove(scheduler->balancer, task);
+    free_task(task);
+    message_close(&copy);
+}
+
+/* Answers a task that was never entered. */
+static void refuse_task(struct scheduler *scheduler, struct message *message, const char *ename,
+                        const char *evalue)
+{
+    struct reply_request request;
+    reply_request_of(message, &request);
+    reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, NULL);
+}
+
+/* Sends a task to the engine that the balancer chose for it. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns 0, or -1
+ * where the engine is not connected, with the message as it was. */
+static int send_task(struct scheduler *scheduler, struct task *task, struct message *message)
+{
+    if (!message) {
+        message = &scheduler->outgoing;
+        message_clear(message);
+        if (held_restore(task->data, message))
+            return -1;
+    }
+    return message_send_to(message, scheduler->engines, task->worker->uuid, strlen(task->worker->uuid));
+}
+
+/* Runs all that can run now. `fresh`, where not NULL, has just come, and its message is at hand. */
+static void dispatch(struct scheduler *scheduler, struct task *fresh, struct message *message)
+{
+    struct task *task;
+    while ((task = balancer_next(scheduler->balancer))) {
+        if (send_task(scheduler, task, task == fresh ? message : NULL)) {
+            scheduler->next_try_ms = clock_ms() + RETRY_MS;
+            balancer_put_back(scheduler->balancer, task);
+            continue;
+        }
+        if (task->reported)
+            report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, task->worker->id, task->msg_id,
+                       task->msg_id_size, NULL);
+        else if (!scheduler->report.recording)
+            report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id, task->msg_id,
+                       task->msg_id_size, NULL);
+        task->reported = true;
+    }
+}
+
+/* A task that did not run at once, or that a store records, is made known before it is assigned. */
+static void report_submission(struct scheduler *scheduler, struct task *task, struct message *message)
+{
+    report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, task->msg_id, task->msg_id_size, message);
+    task->reported = true;
+}
+
+static void read_notices(void *self);
+
+/* The engines that a task names. Returns how many are there, or -1 (memory is short). */
+static long find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
+                         struct worker ***targets)
+{
+    size_t named = json_array_size(metadata->targets), count = 0;
+    *targets = malloc((named + 1) * sizeof(struct worker *));
+    if (!*targets)
+        return -1;
+    for (size_t i = 0; i < named; i++) {
+        const char *uuid = json_string_value(json_array_get(metadata->targets, i));
+        struct worker *worker = balancer_engine(scheduler->balancer, uuid, strlen(uuid));
+        bool twice = false;
+        for (size_t k = 0; k < count; k++)
+            twice = twice || (*targets)[k] == worker;
+        if (worker && !twice)
+            (*targets)[count++] = worker;
+    }
+    return (long)count;
+}
+
+static struct task *create_task(struct message *message, const struct ipcl_member *msg_id,
+                                const struct task_metadata *metadata)
+{
+    struct task *task = calloc(1, sizeof(*task));
+    if (!task || !(task->data = held_create(message))) {
+        free(task);
+        return NULL;
+    }
+    zmq_msg_t *header = message_part(message, MESSAGE_HEADER);
+    size_t size, offset = (size_t)(msg_id->data - (char *)zmq_msg_data(header));
+    task->msg_id = (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) + offset;
+    task->msg_id_size = msg_id->size;
+    task->retries = metadata->retries;
+    if (metadata->timeout > 0)
+        task->deadline_ms = clock_ms() + (long long)(metadata->timeout * 1000) + 1;
+    return task;
+}
+
+/* Enters a task. Returns NULL where it was, or why not. */
+static const char *enter(struct scheduler *scheduler, struct message *message, const struct ipcl_member *msg_id,
+                         const struct task_metadata *metadata, const char **ename)
+{
+    struct worker **targets = NULL;
+    long count = 0;
+    *ename = "RuntimeError";
+    if (metadata->targets) {
+        read_notices(scheduler);
+        count = find_targets(scheduler, metadata, &targets);
+    }
+    if (metadata->targets && count == 0) {
+        free(targets);
+        *ename = "ImpossibleDependency";
+        return "none of the engines that the task names is registered";
+    }
+    struct task *task = count < 0 ? NULL : create_task(message, msg_id, metadata);
+    if (!task || balancer_submit(scheduler->balancer, task, targets, (size_t)count)) {
+        free(targets);
+        if (task)
+            free_task(task);
+        return "the controller is out of memory";
+    }
+    free(targets);
+    if (scheduler->report.recording)
+        report_submission(scheduler, task, message);
+    dispatch(scheduler, task, message);
+    if (!task->reported)
+        report_submission(scheduler, task, message);
+    return NULL;
+}
+
+static void from_client(void *self, struct message *message)
+{
+    struct scheduler *scheduler = self;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    struct task_metadata metadata;
+    const char *ename = "ValueError", *why = NULL;
+    if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
+        return;
+    session_find(scheduler->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata, &ename, &why)) {
+        refuse_task(scheduler, message, ename, why);
+        return;
+    }
+    if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
+        why = "a task's msg_id has 1 to 255 bytes";
+    else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
+        why = "a task of this msg_id is pending already";
+    else
+        why = enter(scheduler, message, &msg_id, &metadata, &ename);
+    json_decref(metadata.targets);
+    if (why)
+        refuse_task(scheduler, message, ename, why);
+}
+
+/* The task that a reply belongs to, where it is this engine's; NULL where it is none. */
+static struct task *task_of_reply(struct scheduler *scheduler, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    zmq_msg_t *engine = &message->frames[0];
+    struct task *task = NULL;
+    if (!session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) &&
+        parent.state == IPCL_MEMBER_TEXT)
+        task = balancer_task(scheduler->balancer, parent.data, parent.size);
+    if (!task || task->state != TASK_RUNNING ||
+        task->worker != balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine)))
+        return NULL;
+    return task;
+}
+
+static void unmet(struct scheduler *scheduler, struct task *task)
+{
+    if (balancer_retry(scheduler->balancer, task, true))
+        fail_task(scheduler, task, NULL, "ImpossibleDependency",
+                  "no engine that the task may run on meets its dependencies");
+}
+
+static void from_engine(void *self, struct message *message)
+{
+    struct scheduler *scheduler = self;
+    if (!refusal_verify(&scheduler->bad_reply, scheduler->session, message, 2))
+        return;
+    struct task *task = task_of_reply(scheduler, message);
+    if (!task) {
+        refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
+        return;
+    }
+    bool met, succeeded;
+    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met, &succeeded);
+    if (!met) {
+        unmet(scheduler, task);
+    } else if (!succeeded && task->retries > 0) {
+        task->retries--;
+        balancer_retry(scheduler->balancer, task, balancer_has_choice(scheduler->balancer, task));
+    } else {
+        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
+                   task->msg_id_size, message);
+        message_swap_identities(message);
+        message_send(message, scheduler->clients);
+        balancer_remove(scheduler->balancer, task);
+        free_task(task);
+    }
+    dispatch(scheduler, NULL, NULL);
+}
+
+/* What an engine that has gone leaves behind: its tasks run elsewhere where they may, or are answered. */
+static void settle_stranded(struct scheduler *scheduler, const struct notice *gone)
+{
+    struct task *task;
+    char text[256];
+    while ((task = balancer_stranded(scheduler->balancer))) {
+        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", gone->id, gone->uuid,
+                 (int)task->msg_id_size, task->msg_id);
+        if (!task->lost)
+            fail_task(scheduler, task, gone->uuid, "ImpossibleDependency",
+                      "all engines that the task may run on have died");
+        else if (!task->retries || (task->retries--, balancer_retry(scheduler->balancer, task, false)))
+            fail_task(scheduler, task, gone->uuid, "EngineError", text);
+    }
+}
+
+static void read_notices(void *self)
+{
+    struct scheduler *scheduler = self;
+    struct notice notice;
+    while (notice_recv(scheduler->notices, &notice)) {
+        if (notice.kind == NOTICE_ADDED) {
+            balancer_add_engine(scheduler->balancer, notice.id, notice.uuid);
+            dispatch(scheduler, NULL, NULL);
+            continue;
+        }
+        struct worker *worker = balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
+        if (notice.kind != NOTICE_GONE || !worker)
+            continue;
+        /* What it answered before it went still counts; and it gets nothing new meanwhile. */
+        balancer_suspend(scheduler->balancer, worker);
+        loop_drain(scheduler->loop, scheduler->engines);
+        balancer_remove_engine(scheduler->balancer, worker);
+        settle_stranded(scheduler, &notice);
+        dispatch(scheduler, NULL, NULL);
+    }
+}
+
+static long long on_tick(void *self, long long now_ms)
+{
+    struct scheduler *scheduler = self;
+    struct task *late;
+    while ((late = balancer_late(scheduler->balancer, now_ms)))
+        fail_task(scheduler, late, NULL, "TaskTimeout", "the task waited longer than its timeout allows");
+    if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms) {
+        balancer_resume(scheduler->balancer);
+        dispatch(scheduler, NULL, NULL);
+    }
+    report_flush(&scheduler->report);
+    long long due = balancer_deadline(scheduler->balancer);
+    if (due < 0)
+        due = LOOP_NEVER;
+    if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)
+        due = scheduler->next_try_ms;
+    return due;
+}
+
+static struct loop *task_loop(void *self)
+{
+    return ((struct scheduler *)self)->loop;
+}
+
+static void task_destroy(void *self)
+{
+    struct scheduler *scheduler = self;
+    if (!scheduler)
+        return;
+    refusal_summary(&scheduler->bad_task);
+    refusal_summary(&scheduler->bad_reply);
+    loop_destroy(scheduler->loop);
+    balancer_destroy(scheduler->balancer, free_task);
+    task_metadata_release(&scheduler->reader);
+    session_destroy(scheduler->session);
+    report_release(&scheduler->report);
+    message_close(&scheduler->outgoing);
+    free(scheduler);
+}
+
+static int open_sockets(struct scheduler *scheduler, struct controller *controller, struct ipcl_error *error)
+{
+    scheduler->notices = controller_inproc_bind(controller, ZMQ_PULL, "task", error);
+    if (loop_add_ready(scheduler->loop, scheduler->notices, read_notices, scheduler))
+        return -1;
+    scheduler->engines = controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
+    if (loop_add(scheduler->loop, scheduler->engines, from_engine, scheduler))
+        return -1;
+    scheduler->clients = controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
+    if (loop_add(scheduler->loop, scheduler->clients, from_client, scheduler))
+        return -1;
+    scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    return loop_keep(scheduler->loop, scheduler->report.socket);
+}
+
+static void *task_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
+    if (!scheduler)
+        return NULL;
+    message_init(&scheduler->outgoing);
+    scheduler->bad_task.socket = "task, client side";
+    scheduler->bad_reply.socket = "task, engine side";
+    scheduler->report.recording = controller->store != NULL;
+    scheduler->balancer = balancer_create(controller->scheme, controller->high_water);
+    scheduler->session = controller_session(controller, error);
+    scheduler->loop = loop_create(controller->context, "task", error);
+    if (!scheduler->balancer || !scheduler->session || !scheduler->loop ||
+        task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
+        open_sockets(scheduler, controller, error)) {
+        task_destroy(scheduler);
+        return NULL;
+    }
+    loop_set_tick(scheduler->loop, on_tick, scheduler);
+    return scheduler;
+}
+
+const struct module task_module = {"task", task_create, task_loop, task_destroy};

@@ -1,0 +1,154 @@
+/* The task scheduler's metadata: targets, retries, timeout, after, follow; dependencies_met, status (ipyparallel's task scheduler and
+ * load-balanced view). */
+#include "controller/task_metadata.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRIES_MAX 1000000
+#define TIMEOUT_MAX 1e9 /* seconds: some thirty years, and milliseconds stay far from overflow */
+
+enum { TARGETS, RETRIES, TIMEOUT, AFTER, FOLLOW, MEMBERS };
+
+static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial, json_t *value,
+                struct ipcl_error *error)
+{
+    packed->bytes = value ? serial->pack(value, &packed->size, error) : NULL;
+    json_decref(value);
+    return packed->bytes ? 0 : -1;
+}
+
+int task_metadata_prepare(struct task_metadata_reader *reader, const struct ipcl_serial_operations *serial,
+                          struct ipcl_error *error)
+{
+    reader->serial = serial;
+    return pack(&reader->empty_list, serial, json_array(), error) ||
+                   pack(&reader->empty_mapping, serial, json_object(), error) ||
+                   pack(&reader->null, serial, json_null(), error) ||
+                   pack(&reader->zero, serial, json_integer(0), error) ||
+                   pack(&reader->no, serial, json_false(), error)
+               ? -1
+               : 0;
+}
+
+void task_metadata_release(struct task_metadata_reader *reader)
+{
+    free(reader->empty_list.bytes);
+    free(reader->empty_mapping.bytes);
+    free(reader->null.bytes);
+    free(reader->zero.bytes);
+    free(reader->no.bytes);
+}
+
+static bool equals(const struct ipcl_member *member, const struct packed_value *value)
+{
+    return member->state == IPCL_MEMBER_OTHER && member->size == value->size &&
+           !memcmp(member->data, value->bytes, value->size);
+}
+
+/* Nothing, or one of the values that mean the same. */
+static bool is_empty(const struct task_metadata_reader *reader, const struct ipcl_member *member)
+{
+    return member->state == IPCL_MEMBER_ABSENT || equals(member, &reader->empty_list) ||
+           equals(member, &reader->zero) || equals(member, &reader->null) ||
+           equals(member, &reader->empty_mapping);
+}
+
+static json_t *unpack(const struct task_metadata_reader *reader, const struct ipcl_member *member)
+{
+    if (member->state == IPCL_MEMBER_TEXT)
+        return json_stringn(member->data, member->size);
+    return reader->serial->unpack(member->data, member->size, NULL);
+}
+
+static int read_targets(const struct task_metadata_reader *reader, const struct ipcl_member *member,
+                        struct task_metadata *metadata)
+{
+    json_t *targets = unpack(reader, member);
+    size_t index;
+    json_t *target;
+    bool valid = json_is_array(targets);
+    json_array_foreach(targets, index, target)
+        valid = valid && json_is_string(target);
+    if (!valid) {
+        json_decref(targets);
+        return -1;
+    }
+    metadata->targets = targets;
+    return 0;
+}
+
+static int read_retries(const struct task_metadata_reader *reader, const struct ipcl_member *member,
+                        struct task_metadata *metadata)
+{
+    json_t *value = unpack(reader, member);
+    json_int_t retries = json_is_integer(value) ? json_integer_value(value) : -1;
+    json_decref(value);
+    if (retries < 0)
+        return -1;
+    metadata->retries = retries > RETRIES_MAX ? RETRIES_MAX : (int)retries;
+    return 0;
+}
+
+static int read_timeout(const struct task_metadata_reader *reader, const struct ipcl_member *member,
+                        struct task_metadata *metadata)
+{
+    json_t *value = unpack(reader, member);
+    double timeout = json_is_number(value) ? json_number_value(value) : -1;
+    json_decref(value);
+    if (!(timeout >= 0))
+        return -1;
+    metadata->timeout = timeout > TIMEOUT_MAX ? TIMEOUT_MAX : timeout;
+    return 0;
+}
+
+/* A dependency is a list of msg_ids, or a mapping with one as "dependencies". */
+static bool depends(const struct task_metadata_reader *reader, const struct ipcl_member *member)
+{
+    if (is_empty(reader, member))
+        return false;
+    json_t *value = unpack(reader, member);
+    json_t *list = json_is_object(value) ? json_object_get(value, "dependencies") : value;
+    bool empty = list && json_is_array(list) && !json_array_size(list);
+    json_decref(value);
+    return !empty;
+}
+
+int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
+                       struct task_metadata *metadata, const char **ename, const char **evalue)
+{
+    struct ipcl_member members[MEMBERS] = {
+        [TARGETS] = {.name = "targets"}, [RETRIES] = {.name = "retries"}, [TIMEOUT] = {.name = "timeout"},
+        [AFTER] = {.name = "after"},     [FOLLOW] = {.name = "follow"},
+    };
+    *metadata = (struct task_metadata){0};
+    *ename = "ValueError";
+    *evalue = NULL;
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, MEMBERS))
+        *evalue = "the task's metadata is no mapping";
+    else if (!is_empty(reader, &members[RETRIES]) && read_retries(reader, &members[RETRIES], metadata))
+        *evalue = "the task's metadata is wrong: retries is a number of times, 0 or more";
+    else if (!is_empty(reader, &members[TIMEOUT]) && read_timeout(reader, &members[TIMEOUT], metadata))
+        *evalue = "the task's metadata is wrong: timeout is a number of seconds, 0 or more";
+    else if (!is_empty(reader, &members[TARGETS]) && read_targets(reader, &members[TARGETS], metadata))
+        *evalue = "the task's metadata is wrong: targets is a list of engine uuids";
+    if (!*evalue && (depends(reader, &members[AFTER]) || depends(reader, &members[FOLLOW]))) {
+        json_decref(metadata->targets);
+        metadata->targets = NULL;
+        *ename = "InvalidDependency";
+        *evalue = "this controller does not schedule by dependencies: leave out after and follow";
+    }
+    return *evalue ? -1 : 0;
+}
+
+void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,
+                            bool *succeeded)
+{
+    struct ipcl_member members[] = {{.name = "dependencies_met"}, {.name = "status"}};
+    *met = *succeeded = true;
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 2))
+        return;
+    *met = !equals(&members[0], &reader->no);
+    *succeeded = members[1].state != IPCL_MEMBER_TEXT ||
+                 (members[1].size == 2 && !memcmp(members[1].data, "ok", 2));
+}
