@@ -55,12 +55,14 @@ static const struct settings_flag *find_flag(const struct settings *settings, co
 static int give(struct arguments *arguments, const struct word *word, const char *class_name,
                 const char *name, const char *value)
 {
+    char origin[KEY_BYTES];
+    snprintf(origin, sizeof(origin), "%.*s", (int)strcspn(word->typed, "="), word->typed);
     struct given given = {
         .class_name = class_name,
         .name = name,
         .text = value,
         .source = SOURCE_COMMAND_LINE,
-        .origin = word->typed,
+        .origin = origin,
     };
     return settings_give(arguments->settings, &given, arguments->error);
 }
@@ -98,7 +100,7 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
         settings_each_word(settings->items[i].option->aliases, offer_alias, &nearest);
     for (size_t i = 0; i < settings->flag_count; i++)
         nearest_offer(&nearest, settings->flags[i]->flag);
-    return ipcl_error_set(arguments->error, "unknown option %s: the nearest known one is --%s (%s --help lists them)",
+    return ipcl_error_set(arguments->error, "unknown option %.200s: the nearest known one is --%s (%s --help lists them)",
                           word->typed, nearest.best, settings->program->name);
 }
 
@@ -113,7 +115,8 @@ static int parse_trait(struct arguments *arguments, struct word *word)
         return give(arguments, word, word->key, dot + 1, value);
     if (item)
         return -1;
-    return ipcl_error_set(arguments->error, "%s needs a value behind a =: %s=VALUE", word->typed, word->typed);
+    return ipcl_error_set(arguments->error, "%s needs a value behind a =: %s=VALUE", word->typed,
+                          word->typed);
 }
 
 /* --help and its like. Returns whether it is one. */

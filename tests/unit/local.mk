@@ -14,12 +14,14 @@ UNIT_TESTS = \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_path \
+	tests/unit/test_profile \
 	tests/unit/test_registry \
 	tests/unit/test_replay \
 	tests/unit/test_serial \
 	tests/unit/test_serial_json \
 	tests/unit/test_serial_msgpack \
-	tests/unit/test_session
+	tests/unit/test_session \
+	tests/unit/test_settings
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
@@ -72,6 +74,10 @@ tests_unit_test_serial_json_SOURCES = tests/unit/test_serial_json.c
 tests_unit_test_serial_json_LDADD = $(UNIT_LIBS)
 tests_unit_test_serial_msgpack_SOURCES = tests/unit/test_serial_msgpack.c
 tests_unit_test_serial_msgpack_LDADD = $(UNIT_LIBS)
+tests_unit_test_profile_SOURCES = tests/unit/test_profile.c
+tests_unit_test_profile_LDADD = $(UNIT_LIBS)
+tests_unit_test_settings_SOURCES = tests/unit/test_settings.c
+tests_unit_test_settings_LDADD = $(UNIT_LIBS)
 
 tests_unit_plugins_sound_la_SOURCES = tests/unit/plugins/variant.c
 tests_unit_plugins_sound_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"sound"'
