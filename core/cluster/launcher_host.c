@@ -1,0 +1,181 @@
+/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the event loop. */
+#include "cluster/launcher_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/command_run.h"
+#include "cluster/processes.h"
+#include "plugin/services.h"
+
+struct host_timer {
+    struct host_timer *next;
+    struct launcher_host *host;
+    uv_timer_t timer;
+    void (*fire)(void *self);
+};
+
+struct launcher_host {
+    struct services_host base; /* first: the plain services find their host here */
+    struct launcher_host_options options;
+    struct ipcl_launcher_services services;
+    struct host_timer *timers;
+    struct command_run *commands;
+    void *self;
+};
+
+static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn, struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    return children_spawn(host->options.children, spawn, host->self, error);
+}
+
+static int service_adopt(void *context, int64_t pid, int64_t born,
+                         void (*exited)(void *self, int64_t pid, int status, int signum),
+                         struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    return children_adopt(host->options.children, pid, born, exited, host->self, error);
+}
+
+static int64_t service_process_born(void *context, int64_t pid)
+{
+    (void)context;
+    return process_born(pid);
+}
+
+static int service_kill(void *context, int64_t pid, int signum, struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    return children_kill(host->options.children, pid, signum, error);
+}
+
+static int service_run(void *context, const char *const *argv, const char *input,
+                       void (*done)(void *self, int status, const char *output), struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    return command_run(host->options.loop, &host->commands, argv, input, done, host->self, error);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void timer_fired(uv_timer_t *handle)
+{
+    struct host_timer *timer = handle->data;
+    struct host_timer **link = &timer->host->timers;
+    while (*link != timer)
+        link = &(*link)->next;
+    *link = timer->next;
+    timer->fire(timer->host->self);
+    uv_close((uv_handle_t *)handle, free_handle);
+}
+
+static int service_timer(void *context, unsigned delay_ms, void (*fire)(void *self),
+                         struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    struct host_timer *timer = calloc(1, sizeof(*timer));
+    if (!timer)
+        return ipcl_error_set(error, "no memory for a timer");
+    uv_timer_init(host->options.loop, &timer->timer);
+    timer->timer.data = timer;
+    timer->host = host;
+    timer->fire = fire;
+    timer->next = host->timers;
+    host->timers = timer;
+    uv_timer_start(&timer->timer, timer_fired, delay_ms, 0);
+    return 0;
+}
+
+static void service_started(void *context)
+{
+    struct launcher_host *host = context;
+    host->options.events.started(host->options.events.context);
+}
+
+static void service_stopped(void *context, unsigned index, int status, const char *reason)
+{
+    struct launcher_host *host = context;
+    host->options.events.stopped(host->options.events.context, index, status, reason);
+}
+
+struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
+                                           struct ipcl_error *error)
+{
+    struct launcher_host *host = calloc(1, sizeof(*host));
+    if (!host) {
+        ipcl_error_set(error, "no memory for the launcher %s", options->class->name);
+        return NULL;
+    }
+    host->base.plugin_name = options->plugin->name;
+    host->base.settings = options->settings;
+    host->options = *options;
+    services_init(&host->services.base, &host->base);
+    host->services.spawn = service_spawn;
+    host->services.adopt = service_adopt;
+    host->services.process_born = service_process_born;
+    host->services.kill = service_kill;
+    host->services.run = service_run;
+    host->services.timer = service_timer;
+    host->services.started = service_started;
+    host->services.stopped = service_stopped;
+    host->self = options->class->create(&host->services, error);
+    if (!host->self) {
+        free(host);
+        return NULL;
+    }
+    return host;
+}
+
+void launcher_host_destroy(struct launcher_host *host)
+{
+    if (!host)
+        return;
+    children_forget(host->options.children, host->self);
+    command_forget_all(&host->commands);
+    while (host->timers) {
+        struct host_timer *timer = host->timers;
+        host->timers = timer->next;
+        uv_close((uv_handle_t *)&timer->timer, free_handle);
+    }
+    host->options.class->destroy(host->self);
+    free(host);
+}
+
+int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch, struct ipcl_error *error)
+{
+    return host->options.class->start(host->self, launch, error);
+}
+
+int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error)
+{
+    return host->options.class->signal(host->self, signum, error);
+}
+
+int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
+{
+    return host->options.class->stop(host->self, error);
+}
+
+int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes)
+{
+    return host->options.class->output(host->self, index, path, path_bytes);
+}
+
+char *launcher_to_json(struct launcher_host *host)
+{
+    return host->options.class->to_json(host->self);
+}
+
+int launcher_from_json(struct launcher_host *host, const char *json, struct ipcl_error *error)
+{
+    return host->options.class->from_json(host->self, json, error);
+}
+
+const char *launcher_class_name(const struct launcher_host *host)
+{
+    return host->options.class->name;
+}

@@ -1,0 +1,45 @@
+/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the event loop. */
+#ifndef CLUSTER_LAUNCHER_HOST_H
+#define CLUSTER_LAUNCHER_HOST_H
+
+#include <uv.h>
+
+#include <ipcluster/launcher.h>
+
+#include "cluster/children.h"
+#include "config/settings.h"
+
+struct launcher_host;
+
+/* What a launcher tells its owner. `stopped` may be called from within start(). */
+struct launcher_events {
+    void (*started)(void *context);
+    void (*stopped)(void *context, unsigned index, int status, const char *reason);
+    void *context;
+};
+
+struct launcher_host_options {
+    uv_loop_t *loop;
+    struct children *children;
+    const struct settings *settings;
+    const struct ipcl_plugin *plugin;
+    const struct ipcl_launcher_class *class;
+    struct launcher_events events;
+};
+
+/* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */
+struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
+                                           struct ipcl_error *error);
+/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes NULL. */
+void launcher_host_destroy(struct launcher_host *host);
+
+/* The operations of its class, as launcher.h says. */
+int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch, struct ipcl_error *error);
+int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
+int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
+int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
+char *launcher_to_json(struct launcher_host *host);
+int launcher_from_json(struct launcher_host *host, const char *json, struct ipcl_error *error);
+const char *launcher_class_name(const struct launcher_host *host);
+
+#endif

@@ -1,0 +1,94 @@
+/* Processes of this machine, read from /proc: when one was born, and which session it belongs to. */
+#include "cluster/processes.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 where there is no such process. */
+static int process_read(int64_t pid, struct process *process)
+{
+    char path[64], text[1024];
+    long long group, session;
+    unsigned long long born;
+    snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return -1;
+    size_t size = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    /* The command's name, in parentheses, may hold anything; the fields stand behind its last one. */
+    char *fields = strrchr(text, ')');
+    if (!fields || sscanf(fields + 1,
+                          " %c %*d %lld %lld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                          &process->state, &group, &session, &born) != 4)
+        return -1;
+    process->pid = pid;
+    process->group = group;
+    process->session = session;
+    process->born = (int64_t)born;
+    return 0;
+}
+
+static bool is_dead(const struct process *process)
+{
+    return process->state == 'Z' || process->state == 'X';
+}
+
+int64_t process_born(int64_t pid)
+{
+    struct process process;
+    return pid > 0 && process_read(pid, &process) == 0 && !is_dead(&process) ? process.born : -1;
+}
+
+bool process_runs(int64_t pid, int64_t born)
+{
+    return born >= 0 && process_born(pid) == born;
+}
+
+void processes_walk(void (*visit)(void *context, const struct process *process), void *context)
+{
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        struct process process;
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            process_read(atoll(entry->d_name), &process) == 0 && !is_dead(&process))
+            visit(context, &process);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+struct session_query {
+    int64_t leader;
+    int64_t born;
+    unsigned count;
+};
+
+static void count_member(void *context, const struct process *process)
+{
+    struct session_query *query = context;
+    query->count += process->session == query->leader && process->born >= query->born;
+}
+
+unsigned session_count(int64_t leader, int64_t born)
+{
+    struct session_query query = {.leader = leader, .born = born};
+    processes_walk(count_member, &query);
+    return query.count;
+}
+
+void boot_id(char text[BOOT_ID_BYTES])
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+    if (!file || !fgets(text, BOOT_ID_BYTES, file))
+        text[0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    if (file)
+        fclose(file);
+}

@@ -1,0 +1,322 @@
+/* The launcher "local": controller and engines as child processes on this machine, one output file each. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <ipcluster/launcher.h>
+
+#define LOCAL_PATH_BYTES 4096
+
+struct copy {
+    int64_t pid;
+    int64_t born;
+    bool running;
+};
+
+struct local {
+    const struct ipcl_launcher_services *services;
+    enum ipcl_role role;
+    char *stem; /* folder and label of the output files */
+    char *work_dir;
+    char **argv;
+    char **environment;
+    unsigned delay_ms; /* between one engine and the next */
+    unsigned count;
+    unsigned launched;
+    struct copy *copies;
+    bool stopping;
+};
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+/* A deep copy of a NULL-terminated list (NULL is an empty one), or NULL where memory is short. */
+static char **copy_list(const char *const *list)
+{
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    char **copy = calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i] = strdup(list[i]);
+        if (!copy[i]) {
+            free_list(copy);
+            return NULL;
+        }
+    }
+    return copy;
+}
+
+static void local_destroy(void *self)
+{
+    struct local *local = self;
+    if (!local)
+        return;
+    free(local->stem);
+    free(local->work_dir);
+    free_list(local->argv);
+    free_list(local->environment);
+    free(local->copies);
+    free(local);
+}
+
+static struct local *local_create(const struct ipcl_launcher_services *services, enum ipcl_role role,
+                                  struct ipcl_error *error)
+{
+    struct local *local = calloc(1, sizeof(*local));
+    if (!local) {
+        ipcl_error_set(error, "no memory for a local launcher");
+        return NULL;
+    }
+    local->services = services;
+    local->role = role;
+    return local;
+}
+
+static void *controller_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+{
+    return local_create(services, IPCL_ROLE_CONTROLLER, error);
+}
+
+static void *engines_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+{
+    struct local *local = local_create(services, IPCL_ROLE_ENGINES, error);
+    if (local) {
+        double seconds =
+            services->base.option_real(services->base.host, "LocalEngineSetLauncher", "delay");
+        local->delay_ms = seconds > 0 ? (unsigned)(seconds * 1000) : 0;
+    }
+    return local;
+}
+
+static int local_output(void *self, unsigned index, char *path, size_t path_bytes)
+{
+    const struct local *local = self;
+    if (!local->stem || index >= local->count)
+        return -1;
+    int length = local->role == IPCL_ROLE_CONTROLLER
+                     ? snprintf(path, path_bytes, "%s.log", local->stem)
+                     : snprintf(path, path_bytes, "%s-%u.log", local->stem, index);
+    return length > 0 && (size_t)length < path_bytes ? 0 : -1;
+}
+
+static void local_exited(void *self, int64_t pid, int status, int signum)
+{
+    struct local *local = self;
+    for (unsigned i = 0; i < local->count; i++) {
+        struct copy *copy = &local->copies[i];
+        if (!copy->running || copy->pid != pid)
+            continue;
+        char reason[80];
+        copy->running = false;
+        snprintf(reason, sizeof(reason), "signal %d (%s) ended it", signum, strsignal(signum));
+        local->services->stopped(local->services->base.host, i, signum ? 128 + signum : status,
+                                 signum ? reason : NULL);
+        return;
+    }
+}
+
+static int launch_copy(struct local *local, struct ipcl_error *error)
+{
+    void *host = local->services->base.host;
+    struct copy *copy = &local->copies[local->launched];
+    char path[LOCAL_PATH_BYTES];
+    if (local_output(local, local->launched, path, sizeof(path)) < 0)
+        return ipcl_error_set(error, "the path %s-%u.log is too long", local->stem, local->launched);
+    struct ipcl_spawn spawn = {
+        .argv = (const char *const *)local->argv,
+        .environment = (const char *const *)local->environment,
+        .work_dir = local->work_dir,
+        .output_path = path,
+        .exited = local_exited,
+    };
+    copy->pid = local->services->spawn(host, &spawn, error);
+    if (copy->pid < 0)
+        return -1;
+    copy->born = local->services->process_born(host, copy->pid);
+    copy->running = true;
+    local->launched++;
+    return 0;
+}
+
+static int launch_next(struct local *local, struct ipcl_error *error);
+
+static void launch_later(void *self)
+{
+    struct local *local = self;
+    struct ipcl_error error;
+    if (!local->stopping && launch_next(local, &error) < 0)
+        local->services->stopped(local->services->base.host, local->launched, 127, error.text);
+}
+
+/* Starts copies until all run, or, where there is a delay between them, one. */
+static int launch_next(struct local *local, struct ipcl_error *error)
+{
+    while (local->launched < local->count) {
+        if (launch_copy(local, error) < 0)
+            return -1;
+        if (local->delay_ms > 0 && local->launched < local->count)
+            return local->services->timer(local->services->base.host, local->delay_ms, launch_later,
+                                          error);
+    }
+    local->services->started(local->services->base.host);
+    return 0;
+}
+
+static int local_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
+{
+    struct local *local = self;
+    char stem[LOCAL_PATH_BYTES];
+    snprintf(stem, sizeof(stem), "%s/%s", launch->log_dir, launch->label);
+    local->stem = strdup(stem);
+    local->work_dir = strdup(launch->work_dir);
+    local->argv = copy_list(launch->argv);
+    local->environment = copy_list(launch->environment);
+    local->count = launch->count;
+    local->copies = calloc(launch->count ? launch->count : 1, sizeof(*local->copies));
+    if (!local->stem || !local->work_dir || !local->argv || !local->environment || !local->copies)
+        return ipcl_error_set(error, "no memory to start %u processes", launch->count);
+    return launch_next(local, error);
+}
+
+static int local_signal(void *self, int signum, struct ipcl_error *error)
+{
+    struct local *local = self;
+    int outcome = 0;
+    for (unsigned i = 0; i < local->count; i++) {
+        if (local->copies[i].running &&
+            local->services->kill(local->services->base.host, local->copies[i].pid, signum, error) < 0)
+            outcome = -1;
+    }
+    return outcome;
+}
+
+static void local_kill(void *self)
+{
+    struct ipcl_error error;
+    local_signal(self, SIGKILL, &error);
+}
+
+static int local_stop(void *self, struct ipcl_error *error)
+{
+    struct local *local = self;
+    struct ipcl_services base = local->services->base;
+    double seconds = base.option_real(base.host, "LocalProcessLauncher", "stop_seconds_until_kill");
+    local->stopping = true;
+    /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the others. */
+    local_signal(local, SIGTERM, error);
+    return local->services->timer(base.host, seconds > 0 ? (unsigned)(seconds * 1000) : 1, local_kill,
+                                  error);
+}
+
+static char *local_to_json(void *self)
+{
+    const struct local *local = self;
+    json_t *copies = json_array();
+    for (unsigned i = 0; i < local->launched; i++) {
+        const struct copy *copy = &local->copies[i];
+        if (copy->running)
+            json_array_append_new(copies, json_pack("{s:i s:I s:I}", "index", (int)i, "pid",
+                                                    (json_int_t)copy->pid, "born", (json_int_t)copy->born));
+    }
+    json_t *whole = json_pack("{s:i s:s s:o}", "count", (int)local->count, "stem",
+                              local->stem ? local->stem : "", "copies", copies);
+    char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+    json_decref(whole);
+    return text;
+}
+
+/* Adopts each copy that still runs. Returns how many. */
+static unsigned adopt_copies(struct local *local, const json_t *copies)
+{
+    unsigned adopted = 0;
+    size_t position;
+    json_t *value;
+    json_array_foreach(copies, position, value)
+    {
+        json_int_t pid, born;
+        struct ipcl_error error;
+        int index;
+        if (json_unpack(value, "{s:i s:I s:I}", "index", &index, "pid", &pid, "born", &born) < 0 ||
+            index < 0 || (unsigned)index >= local->count)
+            continue;
+        if (local->services->adopt(local->services->base.host, pid, born, local_exited, &error) < 0)
+            continue;
+        local->copies[index] = (struct copy){.pid = pid, .born = born, .running = true};
+        adopted++;
+    }
+    return adopted;
+}
+
+static int local_from_json(void *self, const char *json, struct ipcl_error *error)
+{
+    struct local *local = self;
+    const char *stem;
+    int count, outcome = -1;
+    json_t *copies;
+    json_t *whole = json_loads(json, 0, NULL);
+    if (!whole || json_unpack(whole, "{s:i s:s s:o}", "count", &count, "stem", &stem, "copies", &copies) < 0 ||
+        count < 0 || count > 1000000) {
+        ipcl_error_set(error, "the saved state of a local launcher is damaged");
+        goto done;
+    }
+    local->stem = strdup(stem);
+    local->copies = calloc((size_t)count + 1, sizeof(*local->copies));
+    if (!local->stem || !local->copies) {
+        ipcl_error_set(error, "no memory for %d processes", count);
+        goto done;
+    }
+    local->count = local->launched = (unsigned)count;
+    if (adopt_copies(local, copies) == 0)
+        ipcl_error_set(error, "none of its processes runs any more");
+    else
+        outcome = 0;
+done:
+    json_decref(whole);
+    return outcome;
+}
+
+static const struct ipcl_option process_options[] = {
+    {"stop_seconds_until_kill", IPCL_REAL, "5", NULL, NULL,
+     "Seconds between the polite request to end (SIGTERM) and SIGKILL."},
+};
+static const struct ipcl_option set_options[] = {
+    {"delay", IPCL_REAL, "0", NULL, NULL, "Seconds between the start of one engine and the next."},
+};
+static const struct ipcl_option_table tables[] = {
+    {"LocalProcessLauncher", process_options, 1},
+    {"LocalEngineSetLauncher", set_options, 1},
+};
+
+#define LOCAL_CLASS                                                                                \
+    .start = local_start, .signal = local_signal, .stop = local_stop, .output = local_output,      \
+    .to_json = local_to_json, .from_json = local_from_json, .destroy = local_destroy
+
+static const struct ipcl_launcher_class classes[] = {
+    {.name = "LocalControllerLauncher", .aliases = "local", .role = IPCL_ROLE_CONTROLLER,
+     .summary = "the controller, a process on this machine", .create = controller_create, LOCAL_CLASS},
+    {.name = "LocalEngineSetLauncher", .aliases = "local", .role = IPCL_ROLE_ENGINES,
+     .summary = "engines, each a process on this machine", .create = engines_create, LOCAL_CLASS},
+};
+static const struct ipcl_launcher_operations operations = {classes, 2};
+
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "launcher",
+    .name = "local",
+    .version = "1.0",
+    .summary = "processes on this machine",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .tables = tables,
+    .table_count = 2,
+    .operations = &operations,
+};
