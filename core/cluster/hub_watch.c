@@ -1,0 +1,335 @@
+/* A client of the hub that only watches: which engines are registered. Runs on the event loop; owns a DEALER for
+ * queries, a DEALER for control messages and a SUB for the hub's notifications. */
+#include "cluster/hub_watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "base/log.h"
+#include "wire/connection.h"
+#include "wire/session.h"
+#include "wire/socket.h"
+
+#define ASK_MS 500 /* how often the hub is asked anew: a subscription may begin after an engine was announced */
+
+struct engine {
+    UT_hash_handle hh;
+    bool early; /* it was there at the hub's first answer */
+    bool seen;  /* in the list that is being read */
+    char uuid[];
+};
+
+struct hub_watch {
+    struct hub_watch_events events;
+    struct connection connection;
+    struct session *session;
+    void *context;
+    void *query;
+    void *notification;
+    void *control;
+    uv_poll_t query_poll;
+    uv_poll_t notification_poll;
+    uv_timer_t ask;
+    unsigned open_handles;
+    bool answered;
+    struct engine *engines;
+};
+
+static void add_engine(struct hub_watch *watch, const char *uuid)
+{
+    struct engine *engine;
+    HASH_FIND_STR(watch->engines, uuid, engine);
+    if (!engine) {
+        engine = calloc(1, sizeof(*engine) + strlen(uuid) + 1);
+        if (!engine)
+            return;
+        strcpy(engine->uuid, uuid);
+        engine->early = !watch->answered;
+        HASH_ADD_STR(watch->engines, uuid, engine);
+    }
+    engine->seen = true;
+}
+
+static void drop_engine(struct hub_watch *watch, struct engine *engine)
+{
+    HASH_DEL(watch->engines, engine);
+    free(engine);
+}
+
+/* {"engines": {"0": "uuid", ...}} */
+static void take_list(struct hub_watch *watch, const json_t *content)
+{
+    const char *id;
+    json_t *uuid;
+    struct engine *engine, *next;
+    HASH_ITER(hh, watch->engines, engine, next)
+        engine->seen = false;
+    json_object_foreach(json_object_get(content, "engines"), id, uuid)
+    {
+        if (json_is_string(uuid))
+            add_engine(watch, json_string_value(uuid));
+    }
+    HASH_ITER(hh, watch->engines, engine, next)
+    {
+        if (!engine->seen)
+            drop_engine(watch, engine);
+    }
+    watch->answered = true;
+}
+
+/* {"id": 0, "uuid": "..."} */
+static void take_notification(struct hub_watch *watch, const char *type, const json_t *content)
+{
+    const char *uuid = json_string_value(json_object_get(content, "uuid"));
+    struct engine *engine;
+    if (!uuid || !watch->answered)
+        return;
+    if (strcmp(type, "registration_notification") == 0) {
+        add_engine(watch, uuid);
+    } else if (strcmp(type, "unregistration_notification") == 0) {
+        HASH_FIND_STR(watch->engines, uuid, engine);
+        if (engine)
+            drop_engine(watch, engine);
+    }
+}
+
+static void take_message(struct hub_watch *watch, struct message *message)
+{
+    static struct log_limit limit;
+    struct ipcl_error error;
+    enum session_verdict verdict = session_verify(watch->session, message);
+    if (verdict != SESSION_ACCEPTED) {
+        log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
+                    session_verdict_text(verdict));
+        return;
+    }
+    json_t *header = session_unpack(watch->session, message_part(message, MESSAGE_HEADER), &error);
+    json_t *content = session_unpack(watch->session, message_part(message, MESSAGE_CONTENT), &error);
+    const char *type = json_string_value(json_object_get(header, "msg_type"));
+    if (type && content) {
+        if (strcmp(type, "connection_reply") == 0)
+            take_list(watch, content);
+        else
+            take_notification(watch, type, content);
+        if (watch->answered && watch->events.changed)
+            watch->events.changed(watch->events.context, watch);
+    }
+    json_decref(header);
+    json_decref(content);
+}
+
+/* Takes all that has come. ZMQ_FD tells of changes only, so this also follows each sending. */
+static void drain(struct hub_watch *watch, void *socket)
+{
+    struct message message;
+    message_init(&message);
+    while (message_recv(&message, socket, ZMQ_DONTWAIT) == 0)
+        take_message(watch, &message);
+    message_close(&message);
+}
+
+static void send_request(struct hub_watch *watch, void *socket, const char *engine, const char *msg_type)
+{
+    struct session_parts parts = {.msg_type = msg_type};
+    struct ipcl_error error;
+    struct message message;
+    message_init(&message);
+    if ((engine && message_append(&message, engine, strlen(engine)) < 0) ||
+        session_build(watch->session, &message, &parts, NULL, &error) < 0 ||
+        message_send(&message, socket) < 0)
+        log_debug("%s could not be sent", msg_type);
+    message_close(&message);
+}
+
+static void ask_hub(uv_timer_t *timer)
+{
+    struct hub_watch *watch = timer->data;
+    send_request(watch, watch->query, NULL, "connection_request");
+    drain(watch, watch->query);
+    drain(watch, watch->notification);
+}
+
+static void socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct hub_watch *watch = poll->data;
+    (void)status;
+    (void)events;
+    drain(watch, poll == &watch->query_poll ? watch->query : watch->notification);
+}
+
+/* Returns a socket connected to one of the hub's ports, or NULL with `error` set. */
+static void *connect_port(struct hub_watch *watch, int type, int port, struct ipcl_error *error)
+{
+    struct curve curve = {.server = false};
+    struct socket_options options = {.type = type, .linger_ms = 200};
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (*watch->connection.curve_serverkey) {
+        if (curve_generate(&curve, error) < 0)
+            return NULL;
+        memcpy(curve.server_key, watch->connection.curve_serverkey, sizeof(curve.server_key));
+        curve.server = false;
+        options.curve = &curve;
+    }
+    if (connection_url(&watch->connection, port, url, error) < 0)
+        return NULL;
+    void *socket = socket_create(watch->context, &options, error);
+    if (socket && socket_connect(socket, url, error) < 0) {
+        zmq_close(socket);
+        return NULL;
+    }
+    if (socket && type == ZMQ_SUB)
+        zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
+    return socket;
+}
+
+static int open_session(struct hub_watch *watch, struct registry *registry, const char *path,
+                        struct ipcl_error *error)
+{
+    struct connection *connection = &watch->connection;
+    if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
+        return -1;
+    /* A connection file names Python functions: "json", or "msgpack.packb". */
+    const char *name = strncmp(connection->pack, "msgpack", 7) == 0 ? "msgpack" : "json";
+    const struct ipcl_plugin *serial = registry_load(registry, "serial", name, error);
+    if (!serial)
+        return -1;
+    watch->session = session_create(connection->key, strlen(connection->key), connection->signature_scheme,
+                                    serial->operations, NULL, error);
+    return watch->session ? 0 : -1;
+}
+
+static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
+{
+    watch->context = zmq_ctx_new();
+    if (!watch->context)
+        return ipcl_error_set(error, "no memory for a connection to the hub");
+    watch->notification = connect_port(watch, ZMQ_SUB, watch->connection.notification, error);
+    watch->query = watch->notification
+                       ? connect_port(watch, ZMQ_DEALER, watch->connection.registration, error)
+                       : NULL;
+    watch->control =
+        watch->query ? connect_port(watch, ZMQ_DEALER, watch->connection.control, error) : NULL;
+    return watch->control ? 0 : -1;
+}
+
+static void free_watch(struct hub_watch *watch)
+{
+    struct engine *engine, *next;
+    HASH_ITER(hh, watch->engines, engine, next)
+        drop_engine(watch, engine);
+    if (watch->query)
+        zmq_close(watch->query);
+    if (watch->notification)
+        zmq_close(watch->notification);
+    if (watch->control)
+        zmq_close(watch->control);
+    if (watch->context)
+        zmq_ctx_term(watch->context);
+    session_destroy(watch->session);
+    free(watch);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct hub_watch *watch = handle->data;
+    if (--watch->open_handles == 0)
+        free_watch(watch);
+}
+
+static int watch_socket(struct hub_watch *watch, uv_loop_t *loop, uv_poll_t *poll, void *socket)
+{
+    int fd;
+    size_t size = sizeof(fd);
+    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    int code = uv_poll_init(loop, poll, fd);
+    if (code != 0)
+        return code;
+    poll->data = watch;
+    watch->open_handles++;
+    return uv_poll_start(poll, UV_READABLE, socket_ready);
+}
+
+struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, const char *path,
+                                   const struct hub_watch_events *events, struct ipcl_error *error)
+{
+    struct hub_watch *watch = calloc(1, sizeof(*watch));
+    if (!watch) {
+        ipcl_error_set(error, "no memory for a connection to the hub");
+        return NULL;
+    }
+    watch->events = *events;
+    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0) {
+        free_watch(watch);
+        return NULL;
+    }
+    uv_timer_init(loop, &watch->ask);
+    watch->ask.data = watch;
+    watch->open_handles = 1;
+    if (watch_socket(watch, loop, &watch->query_poll, watch->query) != 0 ||
+        watch_socket(watch, loop, &watch->notification_poll, watch->notification) != 0) {
+        ipcl_error_set(error, "the event loop cannot watch the connection to the hub");
+        hub_watch_destroy(watch);
+        return NULL;
+    }
+    uv_timer_start(&watch->ask, ask_hub, 0, ASK_MS);
+    return watch;
+}
+
+void hub_watch_destroy(struct hub_watch *watch)
+{
+    if (!watch)
+        return;
+    uv_close((uv_handle_t *)&watch->ask, handle_closed);
+    if (watch->query_poll.data)
+        uv_close((uv_handle_t *)&watch->query_poll, handle_closed);
+    if (watch->notification_poll.data)
+        uv_close((uv_handle_t *)&watch->notification_poll, handle_closed);
+}
+
+bool hub_watch_answered(const struct hub_watch *watch)
+{
+    return watch && watch->answered;
+}
+
+unsigned hub_watch_count(const struct hub_watch *watch)
+{
+    return watch ? HASH_COUNT(watch->engines) : 0;
+}
+
+unsigned hub_watch_arrived(const struct hub_watch *watch)
+{
+    unsigned count = 0;
+    for (const struct engine *engine = watch ? watch->engines : NULL; engine; engine = engine->hh.next)
+        count += !engine->early;
+    return count;
+}
+
+void hub_watch_shut_engines(struct hub_watch *watch)
+{
+    struct engine *engine, *next;
+    HASH_ITER(hh, watch->engines, engine, next)
+        send_request(watch, watch->control, engine->uuid, "shutdown_request");
+}
+
+int hub_count_engines(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error)
+{
+    struct hub_watch *watch = calloc(1, sizeof(*watch));
+    int count = -1;
+    if (!watch)
+        return ipcl_error_set(error, "no memory for a connection to the hub");
+    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0)
+        goto done;
+    send_request(watch, watch->query, NULL, "connection_request");
+    zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
+    if (zmq_poll(&item, 1, timeout_ms) > 0)
+        drain(watch, watch->query);
+    if (watch->answered)
+        count = (int)hub_watch_count(watch);
+    else
+        ipcl_error_set(error, "no hub answers at the address in %s", path);
+done:
+    free_watch(watch);
+    return count;
+}

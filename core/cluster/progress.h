@@ -1,0 +1,26 @@
+/* How far a cluster's start has come: a bar on a terminal, plain lines elsewhere. */
+#ifndef CLUSTER_PROGRESS_H
+#define CLUSTER_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct progress {
+    FILE *stream;
+    bool terminal;
+    bool quiet;
+    bool bar_open; /* the cursor stands behind a bar */
+    unsigned shown;
+    unsigned total;
+    long long shown_ms;
+};
+
+void progress_init(struct progress *progress, FILE *stream, bool terminal, bool quiet);
+/* A sentence, on a line of its own. */
+void progress_say(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `count` of `total` engines have registered. */
+void progress_engines(struct progress *progress, unsigned count, unsigned total);
+/* Ends the bar's line, so that others can write. */
+void progress_break(struct progress *progress);
+
+#endif
