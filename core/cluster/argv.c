@@ -1,0 +1,108 @@
+/* The command lines of controller and engines: which program, and what it is told. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/cluster.h"
+
+struct words {
+    char **list;
+    size_t count;
+    bool failed;
+};
+
+static void add_word(struct words *words, const char *prefix, const char *text)
+{
+    char **list = realloc(words->list, (words->count + 2) * sizeof(*list));
+    char *word = malloc(strlen(prefix) + strlen(text) + 1);
+    if (list)
+        words->list = list;
+    if (!list || !word) {
+        free(word);
+        words->failed = true;
+        return;
+    }
+    strcpy(word, prefix);
+    strcat(word, text);
+    list[words->count++] = word;
+    list[words->count] = NULL;
+}
+
+static void add_words(struct words *words, const char *const *list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        add_word(words, "", list[i]);
+}
+
+void cluster_free_argv(char **argv)
+{
+    for (size_t i = 0; argv && argv[i]; i++)
+        free(argv[i]);
+    free(argv);
+}
+
+/* A list setting of the launcher's class, or of all launchers of its role where that is empty. */
+static const char *const *launcher_list(const struct cluster *cluster, const struct launcher_choice *choice,
+                                        const char *what)
+{
+    bool engines = choice->class->role == IPCL_ROLE_ENGINES;
+    char name[64];
+    size_t count;
+    snprintf(name, sizeof(name), "%s_%s", engines ? "engine" : "controller", what);
+    const char *const *list = settings_list(cluster->settings, choice->class->name, name, &count);
+    return count > 0 ? list
+                     : settings_list(cluster->settings, engines ? "EngineLauncher" : "ControllerLauncher",
+                                     name, &count);
+}
+
+/* Adds the program that belongs to this one: of the same build tree or folder, or else found on PATH. */
+static int add_program(struct words *words, enum ipcl_role role, struct ipcl_error *error)
+{
+    bool engines = role == IPCL_ROLE_ENGINES;
+    const char *name = engines ? "ipengine" : "ipcontroller";
+    const char *top = path_build_tree();
+    char folder[PATH_BYTES], path[PATH_BYTES];
+    if (path_program_dir(folder, error) < 0)
+        return -1;
+    int outcome = top ? path_format(path, error, "%s/core/%s/%s", top, engines ? "engine" : "controller", name)
+                      : path_format(path, error, "%s/%s", folder, name);
+    if (outcome < 0)
+        return -1;
+    add_word(words, "", access(path, X_OK) == 0 ? path : name);
+    return 0;
+}
+
+static void add_setting(struct words *words, const struct cluster *cluster, const char *class_name,
+                        const char *name, const char *option)
+{
+    const char *value = settings_string(cluster->settings, class_name, name);
+    if (settings_given(cluster->settings, class_name, name) && *value)
+        add_word(words, option, value);
+}
+
+char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
+                    struct ipcl_error *error)
+{
+    struct words words = {.list = NULL};
+    bool engines = choice->class->role == IPCL_ROLE_ENGINES;
+    const char *const *command = launcher_list(cluster, choice, "cmd");
+    if (command && command[0])
+        add_words(&words, command);
+    else if (add_program(&words, choice->class->role, error) < 0)
+        return NULL;
+    add_word(&words, "--profile-dir=", cluster->profile.dir);
+    if (*cluster->cluster_id)
+        add_word(&words, "--cluster-id=", cluster->cluster_id);
+    add_setting(&words, cluster, "BaseParallelApplication", "log_level", "--log-level=");
+    if (!engines) {
+        add_setting(&words, cluster, "IPClusterStart", "controller_ip", "--ip=");
+        add_setting(&words, cluster, "IPClusterStart", "controller_location", "--location=");
+    }
+    add_words(&words, launcher_list(cluster, choice, "args"));
+    if (words.failed) {
+        cluster_free_argv(words.list);
+        ipcl_error_set(error, "no memory for a command line");
+        return NULL;
+    }
+    return words.list;
+}

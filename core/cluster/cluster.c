@@ -1,0 +1,159 @@
+/* What every command of ipcluster begins with: its settings, the profile, and the launchers there are. */
+#define _GNU_SOURCE
+#include "cluster/cluster.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define ENGINES_MAX 1000000
+
+static const struct ipcl_option engine_options[] = {
+    {"n", IPCL_INT, "0", "n", NULL, "The number of engines. Where it is not set: one for each processor."},
+    {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
+     "How engines are started: a launcher's name or alias, such as local, mpi, MPIExecEngineSetLauncher "
+     "(ipcluster plugins lists them)."},
+    {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
+     "Go into the background once all engines have registered, with the log in the profile's log folder."},
+    {"early_shutdown", IPCL_INT, "30", NULL, NULL,
+     "When all engines end within this many seconds of their registration, something is wrong: the cluster is stopped. "
+     "0 turns this off."},
+    {"engine_timeout", IPCL_INT, "60", NULL, NULL,
+     "Seconds to wait for a further engine to register, from when they were started."},
+};
+static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 5};
+
+static const struct ipcl_option start_options[] = {
+    {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher", NULL,
+     "How the controller is started: a launcher's name or alias, such as local, mpi."},
+    {"delay", IPCL_REAL, "0", "delay", NULL,
+     "Seconds between the controller's start and the engines'. They wait for its connection file in any case."},
+    {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
+    {"controller_location", IPCL_STRING, "", "location", NULL,
+     "The controller's host name or address, as engines and clients elsewhere reach it."},
+    {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
+     "Remove the output files of this cluster's earlier controllers and engines."},
+    {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make a profile that is not there (the default one always is)."},
+};
+static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 6};
+
+static const struct ipcl_option controller_launcher_options[] = {
+    {"controller_cmd", IPCL_LIST, "", NULL, NULL,
+     "The command of the controller. Where it is not set: the ipcontroller that belongs to ipcluster."},
+    {"controller_args", IPCL_LIST, "", NULL, NULL, "Further arguments for the controller."},
+};
+static const struct ipcl_option_table controller_launcher_table = {"ControllerLauncher",
+                                                                   controller_launcher_options, 2};
+static const struct ipcl_option engine_launcher_options[] = {
+    {"engine_cmd", IPCL_LIST, "", NULL, NULL,
+     "The command of an engine. Where it is not set: the ipengine that belongs to ipcluster."},
+    {"engine_args", IPCL_LIST, "", NULL, NULL, "Further arguments for each engine."},
+};
+static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher", engine_launcher_options, 2};
+
+static int add_tables(struct cluster *cluster, struct ipcl_error *error)
+{
+    static const struct ipcl_option_table *const tables[] = {
+        &engine_table, &start_table, &controller_launcher_table, &engine_launcher_table};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+        if (settings_add(cluster->settings, tables[i], error) < 0)
+            return -1;
+    }
+    return profile_add_options(cluster->settings, error);
+}
+
+/* Cuts the command line at --: what stands behind it is for the programs that are started. */
+static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_error *error)
+{
+    int own = 1;
+    while (own < argc && strcmp(argv[own], "--") != 0)
+        own++;
+    cluster->extra = argv + (own < argc ? own + 1 : argc);
+    cluster->words = calloc((size_t)argc + 1, sizeof(*cluster->words));
+    if (!cluster->words)
+        return ipcl_error_set(error, "no memory for the command line");
+    cluster->word_count = settings_parse(cluster->settings, own, argv, cluster->words, error);
+    return cluster->word_count < 0 ? -1 : 0;
+}
+
+static int open_profile(struct cluster *cluster, enum cluster_need need, struct ipcl_error *error)
+{
+    struct settings *settings = cluster->settings;
+    bool create = need == NEED_NEW_PROFILE || settings_bool(settings, "IPClusterStart", "auto_create");
+    if (need == NEED_ANY_PROFILE) {
+        const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
+        const char *name = settings_string(settings, "BaseParallelApplication", "profile");
+        const char *ipython_dir = settings_string(settings, "BaseParallelApplication", "ipython_dir");
+        if (profile_find(ipython_dir, name, dir, &cluster->profile, error) < 0) {
+            cluster->profile.dir[0] = '\0';
+            if (settings_given(settings, "BaseParallelApplication", "profile") || *dir)
+                return -1;
+        }
+    } else if (profile_of_settings(settings, create, &cluster->profile, error) < 0) {
+        return -1;
+    }
+    const char *dir = *cluster->profile.dir ? cluster->profile.dir : NULL;
+    cluster->registry = registry_create(dir, error);
+    if (!cluster->registry || launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
+        return -1;
+    if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
+        return -1;
+    return settings_finish(settings, error);
+}
+
+int cluster_open(struct cluster *cluster, const struct settings_program *program, int argc, char **argv,
+                 enum cluster_need need, struct ipcl_error *error)
+{
+    memset(cluster, 0, sizeof(*cluster));
+    cluster->settings = settings_create(program, error);
+    if (!cluster->settings || add_tables(cluster, error) < 0)
+        return -1;
+    cluster->early_registry = registry_create(NULL, error);
+    if (!cluster->early_registry)
+        return -1;
+    cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
+    if (!cluster->launchers || parse(cluster, argc, argv, error) < 0)
+        return -1;
+    if (settings_answer(cluster->settings, stdout))
+        return 1;
+    if (settings_load_environment(cluster->settings, error) < 0 || open_profile(cluster, need, error) < 0)
+        return -1;
+    cluster->cluster_id = settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
+    if (strchr(cluster->cluster_id, '/'))
+        return ipcl_error_set(error, "the cluster id '%s' has a / in it, and becomes part of file names",
+                              cluster->cluster_id);
+    cluster->quiet = !log_enabled(IPCL_LOG_WARN);
+    return 0;
+}
+
+void cluster_close(struct cluster *cluster)
+{
+    registry_destroy(cluster->registry);
+    registry_destroy(cluster->early_registry);
+    settings_destroy(cluster->settings);
+    launchers_destroy(cluster->launchers);
+    free(cluster->words);
+}
+
+const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role)
+{
+    return role == IPCL_ROLE_ENGINES
+               ? settings_string(cluster->settings, "IPClusterEngines", "engine_launcher_class")
+               : settings_string(cluster->settings, "IPClusterStart", "controller_launcher_class");
+}
+
+int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error)
+{
+    int64_t asked = settings_int(cluster->settings, "IPClusterEngines", "n");
+    cpu_set_t allowed;
+    if (settings_given(cluster->settings, "IPClusterEngines", "n")) {
+        if (asked < 0 || asked > ENGINES_MAX)
+            return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d", (long long)asked, ENGINES_MAX);
+        *count = (unsigned)asked;
+    } else {
+        *count = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (unsigned)CPU_COUNT(&allowed) : 1;
+    }
+    return 0;
+}

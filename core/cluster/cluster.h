@@ -1,0 +1,65 @@
+/* What every command of ipcluster begins with: its settings, the profile, and the launchers there are. */
+#ifndef CLUSTER_CLUSTER_H
+#define CLUSTER_CLUSTER_H
+
+#include <stdbool.h>
+
+#include "cluster/launchers.h"
+#include "config/profile.h"
+#include "config/settings.h"
+#include "plugin/registry.h"
+
+/* What the program ends with. 10 to 12 are those of ipyparallel. */
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_WRONG = 1,             /* a mistake in the command line, the settings or the system */
+    EXIT_CONTROLLER_FAILED = 3, /* it ended before it had written its connection files */
+    EXIT_ENGINES_FAILED = 4,    /* some ended, or did not register in time */
+    EXIT_CLUSTER_DIED = 5,      /* the controller, or all added engines, ended by themselves with an error */
+    EXIT_NOT_STOPPED = 6,       /* something could not be ended */
+    EXIT_ALREADY_RUNS = 10,
+    EXIT_NOTHING_TO_STOP = 11,
+    EXIT_NO_CONTROLLER = 12,
+    EXIT_INTERRUPTED = 130 /* before the cluster was up */
+};
+
+struct cluster {
+    struct settings *settings;
+    struct registry *registry;       /* with the profile's plugins */
+    struct registry *early_registry; /* without */
+    struct launchers *launchers;
+    struct profile profile;
+    const char *cluster_id;
+    bool quiet;
+    char **words; /* what stood on the command line beside options; the array is the cluster's */
+    int word_count;
+    char **extra; /* what stood behind --; NULL-terminated */
+};
+
+enum cluster_need {
+    NEED_PROFILE,      /* refuse one that is not there */
+    NEED_NEW_PROFILE,  /* make it where it is missing */
+    NEED_ANY_PROFILE,  /* read its settings where there is one */
+};
+
+/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the version, which was written; -1 with `error`
+ * set. cluster_close() in any case. */
+int cluster_open(struct cluster *cluster, const struct settings_program *program, int argc, char **argv,
+                 enum cluster_need need, struct ipcl_error *error);
+void cluster_close(struct cluster *cluster);
+
+/* The settings of starting, in whichever class they were given. */
+const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);
+/* How many engines to start: what was asked for, or one for each processor. Returns 0 or -1 with `error` set. */
+int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
+
+/* A command line for a role's program, and its own arguments: NULL-terminated, freed with cluster_free_argv(). NULL with `error` set. */
+char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
+                    struct ipcl_error *error);
+void cluster_free_argv(char **argv);
+
+/* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
+#define CLUSTER_CLASSES                                                                            \
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPCluster,Cluster,BaseParallelApplication"
+
+#endif
