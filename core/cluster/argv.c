@@ -99,6 +99,8 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
         add_setting(&words, cluster, "IPClusterStart", "controller_location", "--location=");
     }
     add_words(&words, launcher_list(cluster, choice, "args"));
+    if (choice->class->role == cluster->extra_role)
+        add_words(&words, (const char *const *)cluster->extra);
     if (words.failed) {
         cluster_free_argv(words.list);
         ipcl_error_set(error, "no memory for a command line");

@@ -1,5 +1,4 @@
 /* What every command of ipcluster begins with: its settings, the profile, and the launchers there are. */
-#define _GNU_SOURCE
 #include "cluster/cluster.h"
 
 #include <sched.h>
@@ -81,7 +80,7 @@ static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_err
 static int open_profile(struct cluster *cluster, enum cluster_need need, struct ipcl_error *error)
 {
     struct settings *settings = cluster->settings;
-    bool create = need == NEED_NEW_PROFILE || settings_bool(settings, "IPClusterStart", "auto_create");
+    bool create = settings_bool(settings, "IPClusterStart", "auto_create");
     if (need == NEED_ANY_PROFILE) {
         const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
         const char *name = settings_string(settings, "BaseParallelApplication", "profile");
@@ -103,12 +102,14 @@ static int open_profile(struct cluster *cluster, enum cluster_need need, struct 
     return settings_finish(settings, error);
 }
 
-int cluster_open(struct cluster *cluster, const struct settings_program *program, int argc, char **argv,
-                 enum cluster_need need, struct ipcl_error *error)
+int cluster_open(struct cluster *cluster, const struct settings_program *program,
+                 const struct ipcl_option_table *table, int argc, char **argv, enum cluster_need need,
+                 struct ipcl_error *error)
 {
     memset(cluster, 0, sizeof(*cluster));
     cluster->settings = settings_create(program, error);
-    if (!cluster->settings || add_tables(cluster, error) < 0)
+    if (!cluster->settings || add_tables(cluster, error) < 0 ||
+        (table && settings_add(cluster->settings, table, error) < 0))
         return -1;
     cluster->early_registry = registry_create(NULL, error);
     if (!cluster->early_registry)
@@ -118,6 +119,8 @@ int cluster_open(struct cluster *cluster, const struct settings_program *program
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;
+    if (need == NEED_NO_PROFILE)
+        return settings_finish(cluster->settings, error);
     if (settings_load_environment(cluster->settings, error) < 0 || open_profile(cluster, need, error) < 0)
         return -1;
     cluster->cluster_id = settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");

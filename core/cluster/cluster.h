@@ -33,19 +33,20 @@ struct cluster {
     bool quiet;
     char **words; /* what stood on the command line beside options; the array is the cluster's */
     int word_count;
-    char **extra; /* what stood behind --; NULL-terminated */
+    char **extra; /* what stood behind --, for the program of extra_role; NULL-terminated */
+    enum ipcl_role extra_role;
 };
 
 enum cluster_need {
-    NEED_PROFILE,      /* refuse one that is not there */
-    NEED_NEW_PROFILE,  /* make it where it is missing */
-    NEED_ANY_PROFILE,  /* read its settings where there is one */
+    NEED_PROFILE,     /* refuse one that is not there */
+    NEED_ANY_PROFILE, /* read its settings where there is one */
+    NEED_NO_PROFILE   /* the settings are those of the command line alone */
 };
 
-/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the version, which was written; -1 with `error`
+/* Reads the command line and the profile; `table` has the command's own settings, or is NULL. Returns 0; 1 where the command line asked for help or the version, which was written; -1 with `error`
  * set. cluster_close() in any case. */
-int cluster_open(struct cluster *cluster, const struct settings_program *program, int argc, char **argv,
-                 enum cluster_need need, struct ipcl_error *error);
+int cluster_open(struct cluster *cluster, const struct settings_program *program,
+                 const struct ipcl_option_table *table, int argc, char **argv, enum cluster_need need, struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
 
 /* The settings of starting, in whichever class they were given. */

@@ -1,5 +1,4 @@
 /* Short commands that launchers run (qsub, mpiexec --version): input in, output gathered, on the event loop. */
-#define _GNU_SOURCE
 #include "cluster/command_run.h"
 
 #include <errno.h>

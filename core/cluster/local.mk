@@ -1,0 +1,28 @@
+bin_PROGRAMS += core/cluster/ipcluster
+core_cluster_ipcluster_SOURCES = \
+	core/cluster/argv.c \
+	core/cluster/children.c core/cluster/children.h \
+	core/cluster/cluster.c core/cluster/cluster.h \
+	core/cluster/command_list.c \
+	core/cluster/command_plugins.c \
+	core/cluster/command_profile.c \
+	core/cluster/command_run.c core/cluster/command_run.h \
+	core/cluster/command_start.c \
+	core/cluster/command_stop.c \
+	core/cluster/commands.h \
+	core/cluster/daemon.c core/cluster/daemon.h \
+	core/cluster/hub_watch.c core/cluster/hub_watch.h \
+	core/cluster/launcher_host.c core/cluster/launcher_host.h \
+	core/cluster/launchers.c core/cluster/launchers.h \
+	core/cluster/logs.c core/cluster/logs.h \
+	core/cluster/main.c \
+	core/cluster/processes.c core/cluster/processes.h \
+	core/cluster/progress.c core/cluster/progress.h \
+	core/cluster/state.c core/cluster/state.h \
+	core/cluster/supervisor.c core/cluster/supervisor.h \
+	core/cluster/supervisor_internal.h \
+	core/cluster/supervisor_start.c \
+	core/cluster/supervisor_stop.c
+core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
+core_cluster_ipcluster_LDADD = core/plugin/libplugin.la core/config/libconfig.la core/wire/libwire.la \
+	core/base/libbase.la $(UV_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)

@@ -8,9 +8,9 @@
 #define BAR_WIDTH 40
 #define LINE_MS   200 /* at most one plain line in this time, and always the last */
 
-void progress_init(struct progress *progress, FILE *stream, bool terminal, bool quiet)
+void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool terminal, bool quiet)
 {
-    *progress = (struct progress){.stream = stream, .terminal = terminal, .quiet = quiet};
+    *progress = (struct progress){.stream = stream, .errors = errors, .terminal = terminal, .quiet = quiet};
 }
 
 void progress_break(struct progress *progress)
@@ -32,6 +32,17 @@ void progress_say(struct progress *progress, const char *format, ...)
     va_end(args);
     fputc('\n', progress->stream);
     fflush(progress->stream);
+}
+
+void progress_fail(struct progress *progress, const char *format, ...)
+{
+    va_list args;
+    progress_break(progress);
+    va_start(args, format);
+    vfprintf(progress->errors, format, args);
+    va_end(args);
+    fputc('\n', progress->errors);
+    fflush(progress->errors);
 }
 
 static void draw_bar(struct progress *progress, unsigned count, unsigned total)

@@ -147,28 +147,24 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
     return 0;
 }
 
-static int launch_next(struct local *local, struct ipcl_error *error);
-
-static void launch_later(void *self)
+/* Starts copies until all run, or, where there is a delay between them, one. Those that cannot be started are reported as stopped. */
+static void launch_next(void *self)
 {
     struct local *local = self;
+    void *host = local->services->base.host;
     struct ipcl_error error;
-    if (!local->stopping && launch_next(local, &error) < 0)
-        local->services->stopped(local->services->base.host, local->launched, 127, error.text);
-}
-
-/* Starts copies until all run, or, where there is a delay between them, one. */
-static int launch_next(struct local *local, struct ipcl_error *error)
-{
-    while (local->launched < local->count) {
-        if (launch_copy(local, error) < 0)
-            return -1;
-        if (local->delay_ms > 0 && local->launched < local->count)
-            return local->services->timer(local->services->base.host, local->delay_ms, launch_later,
-                                          error);
+    while (local->launched < local->count && !local->stopping) {
+        if (launch_copy(local, &error) < 0)
+            break;
+        if (local->delay_ms > 0 && local->launched < local->count &&
+            local->services->timer(host, local->delay_ms, launch_next, &error) == 0)
+            return;
     }
-    local->services->started(local->services->base.host);
-    return 0;
+    unsigned missing = local->launched;
+    if (missing == local->count)
+        local->services->started(host);
+    for (; missing < local->count; missing++)
+        local->services->stopped(host, missing, local->stopping ? 0 : 127, local->stopping ? NULL : error.text);
 }
 
 static int local_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
@@ -184,7 +180,10 @@ static int local_start(void *self, const struct ipcl_launch *launch, struct ipcl
     local->copies = calloc(launch->count ? launch->count : 1, sizeof(*local->copies));
     if (!local->stem || !local->work_dir || !local->argv || !local->environment || !local->copies)
         return ipcl_error_set(error, "no memory to start %u processes", launch->count);
-    return launch_next(local, error);
+    if (local->count > 0 && launch_copy(local, error) < 0)
+        return -1;
+    launch_next(local);
+    return 0;
 }
 
 static int local_signal(void *self, int signum, struct ipcl_error *error)
@@ -275,10 +274,15 @@ static int local_from_json(void *self, const char *json, struct ipcl_error *erro
         goto done;
     }
     local->count = local->launched = (unsigned)count;
-    if (adopt_copies(local, copies) == 0)
+    if (adopt_copies(local, copies) == 0) {
         ipcl_error_set(error, "none of its processes runs any more");
-    else
-        outcome = 0;
+        goto done;
+    }
+    for (unsigned i = 0; i < local->count; i++) {
+        if (!local->copies[i].running)
+            local->services->stopped(local->services->base.host, i, 0, NULL);
+    }
+    outcome = 0;
 done:
     json_decref(whole);
     return outcome;

@@ -1,5 +1,4 @@
 /* The launcher "mpiexec": engines as the ranks of one MPI job, or the controller through mpiexec. One child: mpiexec. */
-#define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>

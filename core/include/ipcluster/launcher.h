@@ -68,7 +68,8 @@ struct ipcl_launcher_class {
     const char *summary; /* one line */
     /* Makes a launcher; `services` outlives it. NULL with `error` set on failure. */
     void *(*create)(const struct ipcl_launcher_services *services, struct ipcl_error *error);
-    /* Begins to start; called once. Returns 0 or -1 with `error` set. */
+    /* Begins to start; called once. Returns 0, and reports copies that cannot be started through services.stopped(); -1 with `error`
+     * set where nothing was started. */
     int (*start)(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
     /* Sends a signal to all copies that run. Returns 0 or -1 with `error` set. */
     int (*signal)(void *self, int signum, struct ipcl_error *error);
@@ -78,7 +79,8 @@ struct ipcl_launcher_class {
     int (*output)(void *self, unsigned index, char *path, size_t path_bytes);
     /* What a later supervisor needs to find the jobs again: one JSON object, freed by the caller with free(). */
     char *(*to_json)(void *self);
-    /* On a launcher that was not started: takes over the jobs that `json` names. Returns 0; -1 with `error` set where they are gone. */
+    /* On a launcher that was not started: takes over the jobs that `json` names, and reports the copies that have gone through
+     * services.stopped(). Returns 0; -1 with `error` set where all are gone. */
     int (*from_json)(void *self, const char *json, struct ipcl_error *error);
     /* Forgets everything; what runs goes on running. Takes NULL. */
     void (*destroy)(void *self);

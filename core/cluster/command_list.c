@@ -1,0 +1,169 @@
+/* ipcluster list: the clusters of one profile or of all, from their state files, with engines counted by their hubs. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cluster/commands.h"
+#include "cluster/hub_watch.h"
+#include "cluster/supervisor.h"
+#include "wire/connection.h"
+
+#define HUB_TIMEOUT_MS 1000
+
+static const struct settings_program program = {
+    .name = "ipcluster",
+    .usage = "ipcluster list [options]",
+    .description =
+        "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"
+        "  running   supervised by the ipcluster with this pid (or starting, stopping)\n"
+        "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
+        "  stopped   nothing of it runs; its state file was left, and goes with the next start or stop",
+    .examples = "ipcluster list\n"
+                "ipcluster list --profile=mpi\n"
+                "ipcluster list --json",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct ipcl_option options[] = {
+    {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: a list of clusters."},
+    {"output_format", IPCL_STRING, "text", "o", NULL, "text or json."},
+};
+static const struct ipcl_option_table table = {"IPClusterList", options, 2};
+
+struct listing {
+    struct cluster *cluster;
+    char profile[PATH_BYTES]; /* the one that is being read, as a user names it */
+    json_t *clusters;
+};
+
+static const char *state_word(struct cluster *cluster, const struct state *state)
+{
+    if (state_supervised(state))
+        return state->phase;
+    if (strcmp(state->phase, "") != 0 && !state_is_here(state)) {
+        char host[STATE_TEXT_BYTES] = "";
+        gethostname(host, sizeof(host) - 1);
+        return strcmp(host, state->host) == 0 ? "stopped" : "elsewhere";
+    }
+    return supervisor_finds_jobs(cluster, state) ? "stale" : "stopped";
+}
+
+static int list_one(void *context, struct state *state)
+{
+    struct listing *listing = context;
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    int engines = -1;
+    if (state->pid < 0)
+        return 0;
+    const char *word = state_word(listing->cluster, state);
+    if (strcmp(word, "stopped") != 0 &&
+        connection_path(state->profile_dir, state->cluster_id, CONNECTION_CLIENT, path, &error) == 0 &&
+        path_exists(path))
+        engines = hub_count_engines(listing->cluster->early_registry, path, HUB_TIMEOUT_MS, &error);
+    json_t *entry = json_pack(
+        "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:f}", "profile", listing->profile, "profile_dir",
+        state->profile_dir, "cluster_id", state->cluster_id, "state", word, "engines_only",
+        state->engines_only, "pid", (json_int_t)state->pid, "host", state->host, "engines",
+        engines < 0 ? json_null() : json_integer(engines), "n", (int)state->n, "controller_launcher",
+        state->controller_class, "engine_launcher", state->engine_class, "started", state->started);
+    if (entry)
+        json_array_append_new(listing->clusters, entry);
+    return 0;
+}
+
+static void list_profile(struct listing *listing, const char *name, const char *dir)
+{
+    char pid_dir[PATH_BYTES];
+    struct ipcl_error error;
+    snprintf(listing->profile, sizeof(listing->profile), "%s", name);
+    if (path_format(pid_dir, &error, "%s/pid", dir) == 0)
+        state_each(pid_dir, list_one, listing);
+}
+
+static int is_profile(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "profile_", 8) == 0;
+}
+
+static int list_all(struct listing *listing, struct ipcl_error *error)
+{
+    const char *given = settings_string(listing->cluster->settings, "BaseParallelApplication", "ipython_dir");
+    char parent[PATH_BYTES], dir[PATH_BYTES];
+    struct dirent **entries;
+    if (profile_ipython_dir(given, parent, error) < 0)
+        return -1;
+    int count = scandir(parent, &entries, is_profile, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (path_format(dir, error, "%s/%s", parent, entries[i]->d_name) == 0)
+            list_profile(listing, entries[i]->d_name + 8, dir);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return 0;
+}
+
+static void write_table(const json_t *clusters)
+{
+    size_t position;
+    json_t *entry;
+    if (json_array_size(clusters) == 0) {
+        printf("No clusters. Start one with ipcluster start\n");
+        return;
+    }
+    printf("%-16s %-12s %-9s %8s %8s  %s\n", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
+    json_array_foreach(clusters, position, entry)
+    {
+        const char *profile, *id, *state, *launcher;
+        json_t *engines;
+        json_int_t pid, n;
+        int added;
+        char count[32] = "?";
+        json_unpack(entry, "{s:s s:s s:s s:b s:I s:o s:I s:s}", "profile", &profile, "cluster_id", &id, "state",
+                    &state, "engines_only", &added, "pid", &pid, "engines", &engines, "n", &n,
+                    "engine_launcher", &launcher);
+        if (added)
+            snprintf(count, sizeof(count), "+%lld", (long long)n);
+        else if (json_is_integer(engines))
+            snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
+        printf("%-16s %-12s %-9s %8lld %8s  %s\n", profile, *id ? id : "-", state, (long long)pid, count,
+               launcher);
+    }
+}
+
+int command_list(int argc, char **argv)
+{
+    struct cluster cluster;
+    struct ipcl_error error;
+    struct listing listing = {.cluster = &cluster, .clusters = json_array()};
+    int opened = cluster_open(&cluster, &program, &table, argc, argv, NEED_ANY_PROFILE, &error);
+    if (opened == 0) {
+        bool by_dir = settings_given(cluster.settings, "BaseParallelApplication", "profile_dir");
+        bool by_name = settings_given(cluster.settings, "BaseParallelApplication", "profile");
+        if (by_dir || by_name)
+            list_profile(&listing,
+                         by_dir ? cluster.profile.dir
+                                : settings_string(cluster.settings, "BaseParallelApplication", "profile"),
+                         cluster.profile.dir);
+        else
+            opened = list_all(&listing, &error);
+    }
+    if (opened < 0)
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    if (opened == 0 && (settings_bool(cluster.settings, "IPClusterList", "json") ||
+                        strcasecmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json") == 0)) {
+        json_dumpf(listing.clusters, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (opened == 0) {
+        write_table(listing.clusters);
+    }
+    json_decref(listing.clusters);
+    cluster_close(&cluster);
+    return opened < 0 ? EXIT_WRONG : EXIT_FINE;
+}

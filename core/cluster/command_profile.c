@@ -1,0 +1,121 @@
+/* ipcluster profile: makes profiles with their settings, lists them, and says where one is. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "cluster/commands.h"
+#include "config/nearest.h"
+
+static const struct settings_program program = {
+    .name = "ipcluster",
+    .usage = "ipcluster profile create NAME [settings] | list | locate [NAME]",
+    .description =
+        "A profile is a folder with the settings of a kind of cluster: ipcluster_config.json, ipcontroller_config.json\n"
+        "and ipengine_config.json, each {\"Class\": {\"trait\": value}}. create makes it, and writes the settings that are given\n"
+        "with it into ipcluster_config.json; list shows the profiles there are; locate writes a profile's folder.",
+    .examples = "ipcluster profile create mpi --elauncher=MPIExecEngineSetLauncher\n"
+                "ipcluster start --profile=mpi --n=4\n"
+                "ipcluster profile list\n"
+                "ipcluster profile locate mpi",
+    .classes = CLUSTER_CLASSES,
+};
+
+static int create(struct cluster *cluster, const char *name, struct ipcl_error *error)
+{
+    const struct settings *settings = cluster->settings;
+    const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
+    char path[PATH_BYTES];
+    if (!name && !*dir)
+        return ipcl_error_set(error, "which profile? ipcluster profile create NAME");
+    /* The profile that the settings are for is not one of them. */
+    char *text = settings_to_json(settings, error);
+    if (!text)
+        return -1;
+    int outcome = profile_create(settings_string(settings, "BaseParallelApplication", "ipython_dir"), name, dir,
+                                 &cluster->profile, error);
+    if (outcome == 0)
+        outcome = path_format(path, error, "%s/ipcluster_config.json", cluster->profile.dir);
+    if (outcome == 0 && path_exists(path))
+        outcome = ipcl_error_set(error, "the profile is there already: edit %s, or remove it first", path);
+    if (outcome == 0)
+        outcome = path_write_file(path, text, strlen(text), 0600, error);
+    free(text);
+    if (outcome == 0)
+        printf("Made %s. Its settings are in %s\n", cluster->profile.dir, path);
+    return outcome;
+}
+
+static int is_profile(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "profile_", 8) == 0;
+}
+
+static int list(struct cluster *cluster, const char *name, struct ipcl_error *error)
+{
+    char parent[PATH_BYTES];
+    struct dirent **entries;
+    const char *given = settings_string(cluster->settings, "BaseParallelApplication", "ipython_dir");
+    (void)name;
+    if (profile_ipython_dir(given, parent, error) < 0)
+        return -1;
+    int count = scandir(parent, &entries, is_profile, alphasort);
+    printf("Profiles in %s:\n", parent);
+    for (int i = 0; i < count; i++) {
+        printf("  %s\n", entries[i]->d_name + 8);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return 0;
+}
+
+static int locate(struct cluster *cluster, const char *name, struct ipcl_error *error)
+{
+    const struct settings *settings = cluster->settings;
+    if (profile_find(settings_string(settings, "BaseParallelApplication", "ipython_dir"),
+                     name ? name : settings_string(settings, "BaseParallelApplication", "profile"),
+                     settings_string(settings, "BaseParallelApplication", "profile_dir"), &cluster->profile,
+                     error) < 0)
+        return -1;
+    printf("%s\n", cluster->profile.dir);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct cluster *cluster, const char *name, struct ipcl_error *error);
+} actions[] = {{"create", create}, {"list", list}, {"locate", locate}};
+#define ACTION_COUNT (sizeof(actions) / sizeof(*actions))
+
+static int act(struct cluster *cluster, struct ipcl_error *error)
+{
+    struct nearest nearest;
+    if (cluster->word_count == 0)
+        return ipcl_error_set(error, "what to do with profiles? create NAME, list, or locate [NAME] "
+                                     "(ipcluster profile --help)");
+    if (cluster->word_count > 2)
+        return ipcl_error_set(error, "'%s' is too much: one profile at a time", cluster->words[2]);
+    nearest_begin(&nearest, cluster->words[0]);
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (strcmp(actions[i].name, cluster->words[0]) == 0)
+            return actions[i].run(cluster, cluster->words[1], error);
+        nearest_offer(&nearest, actions[i].name);
+    }
+    return ipcl_error_set(error, "profile has no '%s'; the nearest is %s (ipcluster profile --help)", cluster->words[0],
+                          nearest.best);
+}
+
+int command_profile(int argc, char **argv)
+{
+    struct cluster cluster;
+    struct ipcl_error error;
+    int outcome = cluster_open(&cluster, &program, NULL, argc, argv, NEED_NO_PROFILE, &error);
+    if (outcome == 0)
+        outcome = act(&cluster, &error);
+    if (outcome < 0)
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    cluster_close(&cluster);
+    return outcome < 0 ? EXIT_WRONG : EXIT_FINE;
+}

@@ -1,0 +1,97 @@
+/* ipcluster start and ipcluster engines. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cluster/commands.h"
+#include "cluster/supervisor.h"
+
+#define EXIT_CODES                                                                                 \
+    "Exit codes: 0 the cluster ran and was stopped (with --daemonize: is up); 1 a wrong option or setting; 3 the\n"   \
+    "controller, 4 engines ended or did not register in time (the end of their output is shown); 5 the cluster\n"   \
+    "ended by itself with an error; 6 something could not be ended; 10 it runs already; 12 no controller runs;\n"   \
+    "130 interrupted before it was up."
+
+static const struct settings_program start_program = {
+    .name = "ipcluster",
+    .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
+    .description =
+        "Starts a controller and engines, shows how many engines have registered, and stays until it is\n"
+        "interrupted (Ctrl-C): then it stops the engines and the controller. A second Ctrl-C hurries.\n"
+        "With --daemonize it goes into the background once all engines have registered.\n"
+        "Output of controller and engines is in the profile's log folder.\n\n" EXIT_CODES,
+    .examples =
+        "ipcluster start --n=4                                       four engines on this machine\n"
+        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 ipengine --mpi=mpi4py\n"
+        "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos      MPI initialised by PyTrilinos\n"
+        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the background\n"
+        "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for ipcontroller",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct settings_program engines_program = {
+    .name = "ipcluster",
+    .usage = "ipcluster engines [options] [-- arguments for ipengine]",
+    .description =
+        "Adds engines to a controller that runs: started by ipcluster start, or by hand with ipcontroller.\n"
+        "Stays until it is interrupted (Ctrl-C): then it stops these engines. With --daemonize it goes into the\n"
+        "background; ipcluster stop stops them with the cluster.\n\n" EXIT_CODES,
+    .examples = "ipcluster engines --n=2\n"
+                "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize",
+    .classes = CLUSTER_CLASSES,
+};
+
+/* Returns as daemon_start(): -1 where this is the process that runs the cluster. */
+static int go_to_background(const struct cluster *cluster, struct daemon *daemon, struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    if (path_format(path, error, "%s/ipcluster%s%s-%lld-%d.log", cluster->profile.log,
+                    *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL),
+                    (int)getpid()) < 0)
+        return -2;
+    return daemon_start(daemon, path, error);
+}
+
+static int run(const struct settings_program *program, int argc, char **argv, bool engines_only)
+{
+    struct cluster cluster;
+    struct progress progress;
+    struct daemon daemon = {.report = NULL};
+    struct ipcl_error error;
+    int exit_code = EXIT_WRONG;
+    int opened = cluster_open(&cluster, program, NULL, argc, argv, NEED_PROFILE, &error);
+    if (opened == 0 && cluster.word_count > 0)
+        opened = ipcl_error_set(&error, "'%s' is not an option: options begin with --", cluster.words[0]);
+    if (opened != 0) {
+        if (opened < 0)
+            fprintf(stderr, "ipcluster: %s\n", error.text);
+        cluster_close(&cluster);
+        return opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    }
+    cluster.extra_role = engines_only ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
+    bool terminal = isatty(STDOUT_FILENO);
+    bool background = settings_bool(cluster.settings, "IPClusterEngines", "daemonize");
+    int parent = background ? go_to_background(&cluster, &daemon, &error) : -1;
+    if (parent == -1) {
+        FILE *stream = daemon.report ? daemon.report : stdout;
+        progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal, cluster.quiet);
+        exit_code = supervisor_run(&cluster, &progress, &daemon, engines_only);
+        daemon_report(&daemon, exit_code);
+    } else if (parent >= 0) {
+        exit_code = parent;
+    } else {
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    }
+    cluster_close(&cluster);
+    return exit_code;
+}
+
+int command_start(int argc, char **argv)
+{
+    return run(&start_program, argc, argv, false);
+}
+
+int command_engines(int argc, char **argv)
+{
+    return run(&engines_program, argc, argv, true);
+}

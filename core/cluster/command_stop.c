@@ -1,0 +1,141 @@
+/* ipcluster stop: through the supervisor where it runs, else from the state file that it left. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cluster/commands.h"
+#include "cluster/supervisor.h"
+
+#define STOP_TIMEOUT_MS 90000 /* longer than a supervisor takes, with all its escalation */
+#define LOOK_MS         20
+
+static const struct settings_program program = {
+    .name = "ipcluster",
+    .usage = "ipcluster stop [options] [CLUSTER-ID...]",
+    .description =
+        "Stops a cluster: engines first, then the controller, and waits until all has gone. A cluster whose ipcluster\n"
+        "was killed is stopped from the state file that it left. Sets of engines that were added are stopped too.\n\n"
+        "Exit codes: 0 it is stopped; 1 a wrong option or setting; 6 something could not be ended; 11 there was none.",
+    .examples = "ipcluster stop\n"
+                "ipcluster stop --profile=mpi\n"
+                "ipcluster stop --cluster-id=a\n"
+                "ipcluster stop --all          every cluster of the profile",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct ipcl_option options[] = {
+    {"all_cluster_ids", IPCL_BOOL, "false", "all", "true", "Stop all clusters of the profile, not just one."},
+};
+static const struct ipcl_option_table table = {"IPClusterStop", options, 1};
+
+struct stopping {
+    struct cluster *cluster;
+    struct progress progress;
+    const char *cluster_id; /* NULL for all */
+    bool engines_only;
+    unsigned found;
+    int exit_code;
+};
+
+/* Waits until the process has gone. Returns whether it has. */
+static bool wait_for_end(const struct state *state)
+{
+    long long end = clock_ms() + STOP_TIMEOUT_MS;
+    while (process_runs(state->pid, state->born)) {
+        if (clock_ms() > end)
+            return false;
+        usleep(LOOK_MS * 1000);
+    }
+    return true;
+}
+
+/* Ends a supervisor that runs. What it leaves is ours to clean up. */
+static void stop_supervisor(struct stopping *stopping, const struct state *state)
+{
+    progress_say(&stopping->progress, "Asking process %lld to stop %s", (long long)state->pid,
+                 state->engines_only ? "its engines" : "the cluster");
+    kill((pid_t)state->pid, SIGTERM);
+    if (wait_for_end(state))
+        return;
+    progress_say(&stopping->progress, "It does not: killing it");
+    kill((pid_t)state->pid, SIGKILL);
+    wait_for_end(state);
+}
+
+static int stop_one(void *context, struct state *state)
+{
+    struct stopping *stopping = context;
+    char host[STATE_TEXT_BYTES] = "";
+    if (state->pid < 0 || state->engines_only != stopping->engines_only ||
+        (stopping->cluster_id && strcmp(state->cluster_id, stopping->cluster_id) != 0))
+        return 0;
+    stopping->found++;
+    gethostname(host, sizeof(host) - 1);
+    if (strcmp(host, state->host) != 0) {
+        progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there", state->path, state->host);
+        stopping->exit_code = EXIT_NOT_STOPPED;
+        return 0;
+    }
+    if (state_supervised(state))
+        stop_supervisor(stopping, state);
+    if (!path_exists(state->path))
+        return 0;
+    if (!state_is_here(state)) {
+        state_remove(state);
+        return 0;
+    }
+    /* The files of a cluster are named for its id. */
+    const char *before = stopping->cluster->cluster_id;
+    stopping->cluster->cluster_id = state->cluster_id;
+    int exit_code = supervisor_clean_up(stopping->cluster, &stopping->progress, state);
+    stopping->cluster->cluster_id = before;
+    if (exit_code != EXIT_FINE)
+        stopping->exit_code = exit_code;
+    return 0;
+}
+
+/* Sets of engines that were added go first, then the cluster. */
+static void stop_cluster(struct stopping *stopping, const char *cluster_id)
+{
+    unsigned before = stopping->found;
+    stopping->cluster_id = cluster_id;
+    stopping->engines_only = true;
+    state_each(stopping->cluster->profile.pid, stop_one, stopping);
+    stopping->engines_only = false;
+    state_each(stopping->cluster->profile.pid, stop_one, stopping);
+    if (stopping->found > before)
+        return;
+    if (!cluster_id)
+        progress_fail(&stopping->progress, "No cluster of the profile %s runs", stopping->cluster->profile.dir);
+    else
+        progress_fail(&stopping->progress, "No cluster%s%s runs in the profile %s (ipcluster list shows those there are)",
+                      *cluster_id ? " " : "", cluster_id, stopping->cluster->profile.dir);
+    stopping->exit_code = EXIT_NOTHING_TO_STOP;
+}
+
+int command_stop(int argc, char **argv)
+{
+    struct cluster cluster;
+    struct ipcl_error error;
+    int opened = cluster_open(&cluster, &program, &table, argc, argv, NEED_PROFILE, &error);
+    if (opened != 0) {
+        if (opened < 0)
+            fprintf(stderr, "ipcluster: %s\n", error.text);
+        cluster_close(&cluster);
+        return opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    }
+    struct stopping stopping = {.cluster = &cluster, .exit_code = EXIT_FINE};
+    progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
+    if (settings_bool(cluster.settings, "IPClusterStop", "all_cluster_ids"))
+        stop_cluster(&stopping, NULL);
+    else if (cluster.word_count == 0)
+        stop_cluster(&stopping, cluster.cluster_id);
+    for (int i = 0; i < cluster.word_count; i++)
+        stop_cluster(&stopping, cluster.words[i]);
+    if (stopping.exit_code == EXIT_FINE)
+        progress_say(&stopping.progress, "Stopped");
+    cluster_close(&cluster);
+    return stopping.exit_code;
+}

@@ -1,0 +1,93 @@
+/* The program ipcluster: its table of commands. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cluster/cluster.h"
+#include "cluster/commands.h"
+#include "config/nearest.h"
+
+static const struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"start", "start a cluster: a controller and engines", command_start},
+    {"stop", "stop a cluster, also one whose ipcluster was killed", command_stop},
+    {"engines", "add engines to a controller that runs", command_engines},
+    {"list", "show the clusters there are", command_list},
+    {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},
+    {"profile", "make, list and find profiles", command_profile},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int help(FILE *stream)
+{
+    fputs("usage: ipcluster COMMAND [options]\n\n"
+          "Starts and stops clusters for interactive parallel computing: a controller, and engines that run Python\n"
+          "(and MPI) for a client.\n\ncommands:\n", stream);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("  help       this text, or that of a command: ipcluster help start\n\n"
+          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version the version.\n\n"
+          "examples:\n"
+          "  ipcluster start --n=4                                        4 engines on this machine\n"
+          "  ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher   4 engines as MPI ranks\n"
+          "  ipcluster stop\n", stream);
+    return EXIT_FINE;
+}
+
+static int unknown(const char *name)
+{
+    struct nearest nearest;
+    nearest_begin(&nearest, name);
+    nearest_offer(&nearest, "help");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        nearest_offer(&nearest, commands[i].name);
+    fprintf(stderr, "ipcluster: there is no command '%s'; the nearest is %s (ipcluster help lists them)\n", name,
+            nearest.best);
+    return EXIT_WRONG;
+}
+
+int main(int argc, char **argv)
+{
+    struct ipcl_error error;
+    const char *name = argc > 1 ? argv[1] : "";
+    signal(SIGPIPE, SIG_IGN);
+    if (log_open("ipcluster", NULL, &error) < 0) {
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+        return EXIT_WRONG;
+    }
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_WRONG;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("ipcluster %s\n", PACKAGE_VERSION);
+        return EXIT_FINE;
+    }
+    bool asked = strcmp(name, "help") == 0;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asked && argc == 2))
+        return help(stdout);
+    const struct command *command = find_command(asked ? argv[2] : name);
+    if (!command)
+        return unknown(asked ? argv[2] : name);
+    if (asked) {
+        char option[] = "--help";
+        char *words[] = {argv[2], option, NULL};
+        return command->run(2, words);
+    }
+    return command->run(argc - 1, argv + 1);
+}

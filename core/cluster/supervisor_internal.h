@@ -1,0 +1,80 @@
+/* What the supervisor's files share: its state, and the steps from one phase to the next. */
+#ifndef CLUSTER_SUPERVISOR_INTERNAL_H
+#define CLUSTER_SUPERVISOR_INTERNAL_H
+
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "cluster/children.h"
+#include "cluster/hub_watch.h"
+#include "cluster/launcher_host.h"
+#include "cluster/supervisor.h"
+
+#define SIGNAL_COUNT 5
+
+enum phase {
+    PHASE_CONTROLLER,      /* waiting for the connection files */
+    PHASE_DELAY,           /* waiting for the hub's first answer, or as long as the user wants */
+    PHASE_REGISTRATION,    /* waiting for the engines */
+    PHASE_UP,
+    PHASE_ASKING_ENGINES,  /* to end, over the wire */
+    PHASE_STOPPING_ENGINES,
+    PHASE_STOPPING_CONTROLLER,
+    PHASE_DONE
+};
+
+/* A controller or a set of engines. */
+struct job {
+    struct supervisor *supervisor;
+    struct launcher_choice choice;
+    struct launcher_host *launcher; /* NULL: not started */
+    unsigned count;
+    unsigned running; /* copies that have not ended */
+    bool started;     /* its launcher says that they run: a batch job may wait */
+    int status;       /* the first that was not 0 */
+};
+
+struct supervisor {
+    struct cluster *cluster;
+    struct progress *progress;
+    struct daemon *daemon;
+    struct state state;
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNAL_COUNT];
+    uv_timer_t timer; /* the phase's: polling, or its end */
+    struct children *children;
+    struct job controller;
+    struct job engines;
+    struct hub_watch *hub;
+    char client_file[PATH_BYTES];
+    char engine_file[PATH_BYTES];
+    struct stat old_client_file; /* what was there before the controller was started */
+    struct stat old_engine_file;
+    bool own_controller;
+    bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
+    enum phase phase;
+    long long phase_ms; /* when it began, or last made progress */
+    unsigned interrupts;
+    int exit_code;
+};
+
+/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any case. */
+int supervisor_open(struct supervisor *supervisor, struct cluster *cluster, struct progress *progress,
+                    struct ipcl_error *error);
+void supervisor_close(struct supervisor *supervisor);
+void supervisor_phase(struct supervisor *supervisor, enum phase phase);
+/* Whether a connection file was written since the supervisor began. */
+bool supervisor_file_is_new(const char *path, const struct stat *old);
+/* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
+int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Saves what a later supervisor needs; a failure is logged. */
+void supervisor_save(struct supervisor *supervisor, const char *phase);
+/* Ends everything, in order, and then the loop. Called again it hurries. */
+void supervisor_stop(struct supervisor *supervisor, int exit_code);
+/* The next step of stopping, when a job's copies have all ended. */
+void supervisor_stopped_job(struct supervisor *supervisor);
+/* A copy ended: which is for the start to judge as long as nothing is being stopped. */
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index, int status,
+                          const char *reason);
+
+#endif

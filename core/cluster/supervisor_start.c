@@ -1,0 +1,405 @@
+/* How the supervisor starts a cluster: makes sure that there is none, starts the controller, waits for its connection files,
+ * starts the engines and waits until all have registered; and what it does when something ends by itself. */
+#include "cluster/supervisor_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/logs.h"
+#include "wire/connection.h"
+
+#define LOOK_MS               10    /* how often the connection files are looked for */
+#define CONTROLLER_TIMEOUT_MS 60000 /* for the controller to write them */
+#define HUB_TIMEOUT_MS        10000 /* for the hub's first answer */
+#define PROBE_MS              500   /* for the hub of a connection file that may be old */
+#define TAIL_LINES            20
+
+static void start_engines(struct supervisor *supervisor);
+
+/* How a user names this cluster: "--profile=mpi --cluster-id=a". */
+static void cluster_words(const struct cluster *cluster, char *text, size_t size)
+{
+    const struct settings *settings = cluster->settings;
+    const char *name = settings_string(settings, "BaseParallelApplication", "profile");
+    bool by_dir = *settings_string(settings, "BaseParallelApplication", "profile_dir") != '\0';
+    bool by_default = !by_dir && strcmp(name, "default") == 0;
+    snprintf(text, size, "%s%s%s%s", by_dir ? " --profile-dir=" : by_default ? "" : " --profile=",
+             by_dir ? cluster->profile.dir : by_default ? "" : name, *cluster->cluster_id ? " --cluster-id=" : "",
+             cluster->cluster_id);
+}
+
+static void show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
+{
+    char path[PATH_BYTES];
+    if (!job->launcher || launcher_output(job->launcher, index, path, sizeof(path)) < 0)
+        return;
+    if (!logs_tail(path, TAIL_LINES, supervisor->progress->errors))
+        progress_fail(supervisor->progress, "Its output file %s is empty.", path);
+}
+
+/* Says which copies ended, how, and what they said last. */
+static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index, int status,
+                     const char *reason, const char *when)
+{
+    char what[64];
+    if (job == &supervisor->controller)
+        snprintf(what, sizeof(what), "The controller");
+    else if (index == IPCL_ALL_COPIES)
+        snprintf(what, sizeof(what), "The engines");
+    else
+        snprintf(what, sizeof(what), "Engine process %u", index);
+    progress_fail(supervisor->progress, "%s ended with status %d %s%s%s", what, status, when,
+                  reason ? ": " : "", reason ? reason : "");
+    show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
+}
+
+static void engines_ended(struct supervisor *supervisor)
+{
+    struct job *job = &supervisor->engines;
+    long long early_ms = 1000 * settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
+    bool early = clock_ms() - supervisor->phase_ms < early_ms;
+    char words[PATH_BYTES];
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    if (!supervisor->own_controller) {
+        progress_say(supervisor->progress, "All engines have ended");
+        supervisor_stop(supervisor, job->status ? EXIT_CLUSTER_DIED : EXIT_FINE);
+    } else if (early && job->status != 0) {
+        progress_fail(supervisor->progress, "All engines ended soon after their start");
+        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+    } else {
+        progress_say(supervisor->progress,
+                     "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s", words);
+    }
+}
+
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index, int status,
+                          const char *reason)
+{
+    bool up = supervisor->phase == PHASE_UP;
+    if (job == &supervisor->controller) {
+        if (up && status == 0) {
+            progress_say(supervisor->progress, "The controller has ended");
+            supervisor_stop(supervisor, EXIT_FINE);
+            return;
+        }
+        tell_end(supervisor, job, index, status, reason, up ? "" : "before the cluster was up");
+        supervisor_stop(supervisor, up ? EXIT_CLUSTER_DIED : EXIT_CONTROLLER_FAILED);
+    } else if (!up) {
+        tell_end(supervisor, job, index, status, reason, "before all engines had registered");
+        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+    } else {
+        if (status != 0)
+            tell_end(supervisor, job, index, status, reason, "");
+        supervisor_save(supervisor, "running");
+        if (job->running == 0)
+            engines_ended(supervisor);
+    }
+}
+
+static void cluster_up(struct supervisor *supervisor)
+{
+    char words[PATH_BYTES];
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    supervisor_phase(supervisor, PHASE_UP);
+    uv_timer_stop(&supervisor->timer);
+    supervisor_save(supervisor, "running");
+    if (supervisor->own_controller)
+        progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
+                     supervisor->daemon->report ? "" : "Ctrl-C or ", words);
+    else
+        progress_say(supervisor->progress, "%u more engines are up%s", supervisor->engines.count,
+                     supervisor->daemon->report ? "" : ". Stop them with Ctrl-C");
+    if (supervisor->daemon->report) {
+        daemon_report(supervisor->daemon, EXIT_FINE);
+        progress_init(supervisor->progress, stdout, stderr, false, supervisor->progress->quiet);
+    }
+}
+
+static void registration_late(uv_timer_t *timer)
+{
+    struct supervisor *supervisor = timer->data;
+    int64_t seconds = settings_int(supervisor->cluster->settings, "IPClusterEngines", "engine_timeout");
+    if (!supervisor->engines.started || clock_ms() - supervisor->phase_ms < 1000 * seconds)
+        return;
+    progress_fail(supervisor->progress, "No further engine has registered for %lld seconds; the cluster is given up "
+                  "(IPClusterEngines.engine_timeout)", (long long)seconds);
+    show_tail(supervisor, &supervisor->engines, 0);
+    supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+}
+
+static void hub_changed(void *context, struct hub_watch *hub)
+{
+    struct supervisor *supervisor = context;
+    if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
+        start_engines(supervisor);
+    } else if (supervisor->phase == PHASE_REGISTRATION) {
+        unsigned count = supervisor->own_controller ? hub_watch_count(hub) : hub_watch_arrived(hub);
+        if (count > supervisor->progress->shown)
+            supervisor->phase_ms = clock_ms();
+        progress_engines(supervisor->progress, count, supervisor->engines.count);
+        if (count >= supervisor->engines.count)
+            cluster_up(supervisor);
+    }
+}
+
+static void fail(struct supervisor *supervisor, int exit_code, const char *what, const struct ipcl_error *error)
+{
+    progress_fail(supervisor->progress, "%s%s", what, error->text);
+    supervisor_stop(supervisor, exit_code);
+}
+
+/* Starts one job: its log files are named for the cluster, the time and this process. Returns 0 or -1 with `error` set. */
+static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+{
+    const struct cluster *cluster = supervisor->cluster;
+    enum ipcl_role role = job->choice.class->role;
+    char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
+    if (!getcwd(work_dir, sizeof(work_dir)))
+        return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
+    snprintf(label, sizeof(label), "%s%s%s-%lld-%d", role == IPCL_ROLE_ENGINES ? "ipengine" : "ipcontroller",
+             *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL), (int)getpid());
+    char **argv = cluster_argv(cluster, &job->choice, error);
+    if (!argv || supervisor_make(supervisor, job, error) < 0) {
+        cluster_free_argv(argv);
+        return -1;
+    }
+    struct ipcl_launch launch = {
+        .count = job->count,
+        .argv = (const char *const *)argv,
+        .work_dir = work_dir,
+        .log_dir = cluster->profile.log,
+        .label = label,
+    };
+    job->running = job->count;
+    int outcome = launcher_start(job->launcher, &launch, error);
+    if (outcome < 0)
+        job->running = 0;
+    cluster_free_argv(argv);
+    return outcome;
+}
+
+static void start_engines(struct supervisor *supervisor)
+{
+    struct job *job = &supervisor->engines;
+    struct ipcl_error error;
+    supervisor_phase(supervisor, PHASE_REGISTRATION);
+    if (job->count == 0) {
+        cluster_up(supervisor);
+        return;
+    }
+    progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count, job->count == 1 ? "" : "s",
+                 job->choice.class->name);
+    progress_engines(supervisor->progress, 0, job->count);
+    uv_timer_start(&supervisor->timer, registration_late, 1000, 1000);
+    if (start_job(supervisor, job, &error) < 0)
+        fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
+}
+
+static void delay_over(uv_timer_t *timer)
+{
+    struct supervisor *supervisor = timer->data;
+    struct ipcl_error error;
+    if (supervisor->own_controller) {
+        start_engines(supervisor);
+        return;
+    }
+    ipcl_error_set(&error, "the controller of %s does not answer", supervisor->client_file);
+    fail(supervisor, EXIT_NO_CONTROLLER, "No engines were added: ", &error);
+}
+
+/* The connection files are there. */
+static void watch_hub(struct supervisor *supervisor)
+{
+    struct hub_watch_events events = {hub_changed, supervisor};
+    struct ipcl_error error;
+    supervisor_phase(supervisor, PHASE_DELAY);
+    supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
+                                       supervisor->client_file, &events, &error);
+    if (!supervisor->hub) {
+        fail(supervisor, supervisor->own_controller ? EXIT_CONTROLLER_FAILED : EXIT_NO_CONTROLLER,
+             "The controller cannot be reached: ", &error);
+        return;
+    }
+    double delay = settings_real(supervisor->cluster->settings, "IPClusterStart", "delay");
+    if (supervisor->own_controller && delay <= 0)
+        start_engines(supervisor);
+    else
+        uv_timer_start(&supervisor->timer, delay_over,
+                       supervisor->own_controller ? (uint64_t)(delay * 1000) : HUB_TIMEOUT_MS, 0);
+}
+
+static void look_for_files(uv_timer_t *timer)
+{
+    struct supervisor *supervisor = timer->data;
+    struct connection connection;
+    struct ipcl_error error;
+    if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file) &&
+        supervisor_file_is_new(supervisor->engine_file, &supervisor->old_engine_file) &&
+        connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0) {
+        uv_timer_stop(timer);
+        watch_hub(supervisor);
+        return;
+    }
+    if (supervisor->controller.started && clock_ms() - supervisor->phase_ms > CONTROLLER_TIMEOUT_MS) {
+        uv_timer_stop(timer);
+        progress_fail(supervisor->progress, "The controller has not written %s within %d seconds",
+                      supervisor->client_file, CONTROLLER_TIMEOUT_MS / 1000);
+        show_tail(supervisor, &supervisor->controller, 0);
+        supervisor_stop(supervisor, EXIT_CONTROLLER_FAILED);
+    }
+}
+
+static void start_controller(struct supervisor *supervisor)
+{
+    struct ipcl_error error;
+    supervisor_phase(supervisor, PHASE_CONTROLLER);
+    progress_say(supervisor->progress, "Starting the controller with %s",
+                 supervisor->controller.choice.class->name);
+    if (stat(supervisor->client_file, &supervisor->old_client_file) < 0)
+        supervisor->old_client_file = (struct stat){0};
+    if (stat(supervisor->engine_file, &supervisor->old_engine_file) < 0)
+        supervisor->old_engine_file = (struct stat){0};
+    uv_timer_start(&supervisor->timer, look_for_files, LOOK_MS, LOOK_MS);
+    if (start_job(supervisor, &supervisor->controller, &error) < 0)
+        fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);
+}
+
+/* Looks at one state file: refuses where its cluster has our name and lives, cleans up where its supervisor has gone. */
+static int check_state(void *context, struct state *state)
+{
+    struct supervisor *supervisor = context;
+    struct progress *progress = supervisor->progress;
+    char words[PATH_BYTES], host[STATE_TEXT_BYTES] = "";
+    if (state->pid < 0 || strcmp(state->cluster_id, supervisor->cluster->cluster_id) != 0)
+        return 0;
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    gethostname(host, sizeof(host) - 1);
+    if (strcmp(host, state->host) != 0) {
+        progress_fail(progress, "This cluster runs on %s: stop it there (when it does not, remove %s)", state->host,
+                      state->path);
+        return EXIT_ALREADY_RUNS;
+    }
+    if (state_supervised(state)) {
+        if (state->engines_only)
+            return 0;
+        progress_fail(progress, "This cluster runs already, under process %lld. Stop it with ipcluster stop%s, add "
+                      "engines with ipcluster engines%s, or start another with --cluster-id=NAME",
+                      (long long)state->pid, words, words);
+        return EXIT_ALREADY_RUNS;
+    }
+    if (!state_is_here(state)) {
+        state_remove(state);
+        return 0;
+    }
+    progress_say(progress, "Cleaning up after a cluster whose ipcluster was killed");
+    return supervisor_clean_up(supervisor->cluster, progress, state);
+}
+
+/* A controller that somebody started by hand has no state file, but answers. */
+static int check_controller(struct supervisor *supervisor)
+{
+    struct ipcl_error error;
+    char words[PATH_BYTES];
+    if (!path_exists(supervisor->client_file) ||
+        hub_count_engines(supervisor->cluster->registry, supervisor->client_file, PROBE_MS, &error) < 0)
+        return EXIT_FINE;
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    progress_fail(supervisor->progress, "A controller that was started by hand answers at %s: add engines to it with "
+                  "ipcluster engines%s, or start another cluster with --cluster-id=NAME", supervisor->client_file,
+                  words);
+    return EXIT_ALREADY_RUNS;
+}
+
+/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE to go on. */
+static int claim(struct supervisor *supervisor)
+{
+    const struct cluster *cluster = supervisor->cluster;
+    struct ipcl_error error;
+    int exit_code = EXIT_FINE;
+    int lock = state_lock(cluster->profile.pid, &error);
+    if (lock < 0) {
+        progress_fail(supervisor->progress, "%s", error.text);
+        return EXIT_WRONG;
+    }
+    if (supervisor->own_controller) {
+        exit_code = state_each(cluster->profile.pid, check_state, supervisor);
+        if (exit_code == EXIT_FINE)
+            exit_code = check_controller(supervisor);
+    }
+    if (exit_code == EXIT_FINE) {
+        struct state *state = &supervisor->state;
+        int outcome = state_init(state, cluster->profile.dir, cluster->profile.pid, cluster->cluster_id,
+                                 !supervisor->own_controller, &error);
+        state->n = supervisor->engines.count;
+        snprintf(state->phase, sizeof(state->phase), "starting");
+        if (outcome < 0 || state_write(state, &error) < 0) {
+            progress_fail(supervisor->progress, "%s", error.text);
+            exit_code = EXIT_WRONG;
+        }
+    }
+    close(lock);
+    return exit_code;
+}
+
+/* Finds the launchers and the number of engines. Returns 0 or -1 with `error` set. */
+static int choose(struct supervisor *supervisor, struct ipcl_error *error)
+{
+    struct cluster *cluster = supervisor->cluster;
+    if (cluster_engine_count(cluster, &supervisor->engines.count, error) < 0 ||
+        launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
+                       cluster_launcher_name(cluster, IPCL_ROLE_ENGINES), &supervisor->engines.choice, error) < 0)
+        return -1;
+    supervisor->controller.count = 1;
+    return supervisor->own_controller
+               ? launchers_find(cluster->launchers, IPCL_ROLE_CONTROLLER,
+                                cluster_launcher_name(cluster, IPCL_ROLE_CONTROLLER),
+                                &supervisor->controller.choice, error)
+               : 0;
+}
+
+static void begin(struct supervisor *supervisor)
+{
+    struct cluster *cluster = supervisor->cluster;
+    if (!supervisor->own_controller) {
+        watch_hub(supervisor);
+        return;
+    }
+    if (settings_bool(cluster->settings, "IPClusterStart", "clean_logs"))
+        logs_clean(cluster->profile.log, cluster->cluster_id);
+    start_controller(supervisor);
+}
+
+int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon, bool engines_only)
+{
+    struct supervisor supervisor;
+    struct ipcl_error error;
+    int exit_code = EXIT_WRONG;
+    if (supervisor_open(&supervisor, cluster, progress, &error) < 0)
+        goto failed;
+    supervisor.daemon = daemon;
+    supervisor.own_controller = !engines_only;
+    if (choose(&supervisor, &error) < 0)
+        goto failed;
+    if (engines_only && !path_exists(supervisor.client_file)) {
+        ipcl_error_set(&error, "no controller runs here (there is no %s): start one with ipcluster start",
+                       supervisor.client_file);
+        exit_code = EXIT_NO_CONTROLLER;
+        goto failed;
+    }
+    exit_code = claim(&supervisor);
+    if (exit_code == EXIT_FINE) {
+        begin(&supervisor);
+        uv_run(&supervisor.loop, UV_RUN_DEFAULT);
+        exit_code = supervisor.exit_code;
+    }
+    supervisor_close(&supervisor);
+    return exit_code;
+failed:
+    progress_fail(progress, "ipcluster: %s", error.text);
+    supervisor_close(&supervisor);
+    return exit_code;
+}
