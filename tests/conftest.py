@@ -17,7 +17,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     setattr(item, f"report_{report.when}", report)
     sandbox = getattr(item, "sandbox", None)
-    if report.when == "call" and report.failed and sandbox:
+    if report.failed and report.when != "teardown" and sandbox:
         for process in sandbox.processes:
             status = "running" if process.alive else process.popen.returncode
             report.sections.append((f"{process.name} {process.pid} ({status})", process.output[-8000:]))
