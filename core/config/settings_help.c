@@ -29,6 +29,16 @@ static void write_wrapped(FILE *stream, int indent, const char *text)
     fputs(column ? "\n" : "", stream);
 }
 
+void settings_lines(FILE *stream, const char *before, const char *lines)
+{
+    while (lines && *lines) {
+        lines += strspn(lines, " ");
+        int length = (int)strcspn(lines, "\n");
+        fprintf(stream, "%s%.*s\n", before, length, lines);
+        lines += length + (lines[length] == '\n');
+    }
+}
+
 /* The word for a value in --name=WORD. */
 static const char *value_word(enum ipcl_option_type type)
 {
@@ -137,8 +147,8 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         write_sources(program, stream);
     }
     if (program->examples)
-        fprintf(stream, "\nExamples:\n%s%s", program->examples,
-                program->examples[strlen(program->examples) - 1] == '\n' ? "" : "\n");
+        fputs("\nExamples:\n", stream);
+    settings_lines(stream, "  ", program->examples);
     if (!all)
         fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n", program->name);
 }

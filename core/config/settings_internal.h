@@ -85,6 +85,8 @@ void value_destroy(struct value *value); /* takes NULL */
 #define SETTINGS_VARIABLE_BYTES 256
 void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES]);
 
+/* Writes lines, each behind `before` in place of its own indentation. `lines` may be NULL. */
+void settings_lines(FILE *stream, const char *before, const char *lines);
 /* The manual page, as roff. */
 void settings_man(const struct settings *settings, FILE *stream);
 

@@ -1,6 +1,7 @@
 /* A program's manual page, written as roff from the option tables. */
 #include <config.h>
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/settings_internal.h"
@@ -32,6 +33,11 @@ static void write_item(FILE *stream, const char *term, const char *text)
     fputc('\n', stream);
 }
 
+static const char *page_name(const struct settings_program *program)
+{
+    return program->page ? program->page : program->name;
+}
+
 /* Writes the first sentence without its full stop: what apropos shows. */
 static void write_title(const struct settings_program *program, FILE *stream)
 {
@@ -45,9 +51,10 @@ static void write_title(const struct settings_program *program, FILE *stream)
         if (*at == '\n')
             *at = ' ';
     fputs(".TH ", stream);
-    for (const char *at = program->name; *at; at++)
+    for (const char *at = page_name(program); *at; at++)
         fputc(toupper((unsigned char)*at), stream);
-    fprintf(stream, " 1 \"\" \"ipcluster %s\" \"User Commands\"\n.SH NAME\n%s \\- ", PACKAGE_VERSION, program->name);
+    fprintf(stream, " 1 \"\" \"ipcluster %s\" \"User Commands\"\n.SH NAME\n%s \\- ", PACKAGE_VERSION,
+            page_name(program));
     write_text(stream, summary);
     fputs("\n.SH SYNOPSIS\n", stream);
     write_text(stream, program->usage);
@@ -123,10 +130,40 @@ static void write_files(const struct settings_program *program, FILE *stream)
                "The setting Class.trait, all in capitals. It wins over files, and the command line wins over it.");
     write_item(stream, "IPCLUSTER_PLUGIN_PATH", "Folders of plugins, colon separated, that are looked in first.");
     write_item(stream, "IPYTHONDIR", "Where profiles are; ~/.ipython where it is not set.");
+}
+
+/* Lines of `number  meaning`. */
+static void write_exit_status(const struct settings_program *program, FILE *stream)
+{
+    const char *lines = program->exit_status;
     fputs(".SH EXIT STATUS\n", stream);
-    write_item(stream, "0", "All went well.");
-    write_item(stream, "1", "It failed; a sentence on standard error or in the log says why.");
-    write_item(stream, "2", "The command line is wrong.");
+    if (!lines)
+        lines = "0  All went well.\n1  It failed; a sentence on standard error or in the log says why.";
+    while (*lines) {
+        char number[16], meaning[256];
+        int length = (int)strcspn(lines, "\n"), digits = (int)strspn(lines, "0123456789");
+        int space = (int)strspn(lines + digits, " ");
+        snprintf(number, sizeof(number), "%.*s", digits, lines);
+        snprintf(meaning, sizeof(meaning), "%.*s", length - digits - space, lines + digits + space);
+        write_item(stream, number, meaning);
+        lines += length + (lines[length] == '\n');
+    }
+}
+
+/* Lines as they are. */
+static void write_examples(const struct settings_program *program, FILE *stream)
+{
+    char *text;
+    size_t size;
+    FILE *lines = program->examples ? open_memstream(&text, &size) : NULL;
+    if (!lines)
+        return;
+    settings_lines(lines, "", program->examples);
+    fclose(lines);
+    fputs(".SH EXAMPLES\n.nf\n", stream);
+    write_text(stream, text);
+    fputs(".fi\n", stream);
+    free(text);
 }
 
 static void write_see_also(const struct settings_program *program, FILE *stream)
@@ -135,7 +172,7 @@ static void write_see_also(const struct settings_program *program, FILE *stream)
     const char *before = "";
     fputs(".SH SEE ALSO\n", stream);
     for (size_t i = 0; i < 3; i++) {
-        if (!strcmp(programs[i], program->name))
+        if (!strcmp(programs[i], page_name(program)))
             continue;
         fprintf(stream, "%s.BR %s (1)", before, programs[i]);
         before = " ,\n";
@@ -149,10 +186,7 @@ void settings_man(const struct settings *settings, FILE *stream)
     write_title(program, stream);
     write_options(settings, stream);
     write_files(program, stream);
-    if (program->examples) {
-        fputs(".SH EXAMPLES\n.nf\n", stream);
-        write_text(stream, program->examples);
-        fputs("\n.fi\n", stream);
-    }
+    write_exit_status(program, stream);
+    write_examples(program, stream);
     write_see_also(program, stream);
 }

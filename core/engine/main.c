@@ -58,12 +58,9 @@ static int read_arguments(struct settings *settings, int argc, char **argv, stru
     free(words);
     if (count < 0)
         return -1;
-    enum settings_wish wish = settings_wants(settings);
-    if (wish == SETTINGS_VERSION)
-        printf("ipengine %s\n", PACKAGE_VERSION);
-    else if (wish != SETTINGS_RUN)
-        settings_help(settings, wish == SETTINGS_HELP_ALL, stdout);
-    return wish != SETTINGS_RUN ? 1 : count > 0 ? -1 : 0;
+    if (settings_answer(settings, stdout))
+        return 1;
+    return count ? -1 : 0;
 }
 
 /* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and given. */

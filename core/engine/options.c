@@ -6,8 +6,11 @@ const struct settings_program engine_program = {
     .usage = "ipengine [options]",
     .description =
         "Starts an engine: an interpreter in which a client's code runs. It waits for the connection file that ipcontroller "
-        "writes, registers with that controller and serves until it is told to end. Exit status: 0 ended as asked, 1 wrong "
-        "settings, 3 connection file, 4 MPI, 5 registration failed, 6 controller lost.",
+        "writes, registers with that controller and serves until it is told to end.",
+    .exit_status = "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
+                   "4  MPI could not be initialised.\n5  The controller did not register it.\n"
+                   "6  The controller was lost.\n",
+    .classes = "IPEngine,BaseParallelApplication",
     .examples = "  ipengine                                     an engine of the default profile's controller\n"
                 "  ipengine --file=ipcontroller-engine.json     of the controller that wrote this file\n"
                 "  mpiexec -n 4 ipengine --mpi=mpi4py           four engines that call MPI\n",
