@@ -2,13 +2,13 @@
 
 import os
 import signal
-import sys
 import time
 
 import pytest
 
 from support import PYTHON, wait_until
 
+# Functions below are marked as interactive: an engine looks for others in their module, and has none of this name.
 ipp = pytest.importorskip("ipyparallel")
 
 
@@ -70,13 +70,14 @@ def test_execute(peers):
 def test_load_balanced_map(peers):
     _, rc = peers
     balanced = rc.load_balanced_view()
-    assert balanced.map_sync(lambda x: x * x, range(64)) == [x * x for x in range(64)]
+    assert balanced.map_sync(ipp.interactive(lambda x: x * x), range(64)) == [x * x for x in range(64)]
 
 
 def test_closures_and_keyword_arguments(peers):
     _, rc = peers
     offset = 7
 
+    @ipp.interactive
     def shift(x, by=0):
         return x + by + offset
     assert rc[:].apply_sync(shift, 1, by=10) == [18] * 4
@@ -85,7 +86,7 @@ def test_closures_and_keyword_arguments(peers):
 def test_a_remote_error_is_ipyparallels_remote_error(peers):
     _, rc = peers
     with pytest.raises(ipp.RemoteError) as caught:
-        rc[0].apply_sync(lambda: 1 / 0)
+        rc[0].apply_sync(ipp.interactive(lambda: 1 / 0))
     assert caught.value.ename == "ZeroDivisionError"
 
 
@@ -129,5 +130,5 @@ def test_our_client_drives_both_kinds_of_engine(new_cluster, sandbox):
     client = cluster.client(wait_for=2)
     view = client[:]
     view.push({"x": 4}, block=True)
-    assert view.apply_sync(lambda: sys.version_info[0]) == [3, 3]
     assert view["x"] == [4, 4]
+    assert len(set(view.apply_sync(os.getpid))) == 2
