@@ -45,9 +45,8 @@ static const struct settings_program engines_program = {
 static int go_to_background(const struct cluster *cluster, struct daemon *daemon, struct ipcl_error *error)
 {
     char path[PATH_BYTES];
-    if (path_format(path, error, "%s/ipcluster%s%s-%lld-%d.log", cluster->profile.log,
-                    *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL),
-                    (int)getpid()) < 0)
+    if (path_format(path, error, "%s/ipcluster%s%s-%lld", cluster->profile.log,
+                    *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL)) < 0)
         return -2;
     return daemon_start(daemon, path, error);
 }

@@ -10,6 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/path.h"
+
 #define REPORT_MARK '\0' /* what is said is text; behind this stands the exit code */
 
 static volatile sig_atomic_t child_pid;
@@ -46,35 +49,36 @@ static int wait_for_report(int pipe_end)
     return 1;
 }
 
-static int become_daemon(struct daemon *daemon, int pipe_end, const char *log_path)
+static int become_daemon(struct daemon *daemon, int pipe_end, const char *log_stem)
 {
+    char log_path[PATH_BYTES];
+    snprintf(log_path, sizeof(log_path), "%s-%d.log", log_stem, (int)getpid());
     int null = open("/dev/null", O_RDONLY);
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setsid();
+    if (log < 0)
+        dprintf(pipe_end, "ipcluster: the log file %s cannot be written: %s\n", log_path, strerror(errno));
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(1);
     close(null);
     close(log);
     daemon->report = fdopen(pipe_end, "w");
+    log_redirect(pipe_end); /* warnings, too, reach the user until the cluster is up */
     return -1;
 }
 
-int daemon_start(struct daemon *daemon, const char *log_path, struct ipcl_error *error)
+int daemon_start(struct daemon *daemon, const char *log_stem, struct ipcl_error *error)
 {
     int ends[2];
     fflush(stdout);
     fflush(stderr);
-    if (access(log_path, W_OK) < 0 && errno != ENOENT) {
-        ipcl_error_set(error, "the log file %s cannot be written: %s", log_path, strerror(errno));
-        return -2;
-    }
     if (pipe2(ends, O_CLOEXEC) < 0 || (child_pid = fork()) < 0) {
         ipcl_error_set(error, "cannot go into the background: %s", strerror(errno));
         return -2;
     }
     if (child_pid == 0) {
         close(ends[0]);
-        return become_daemon(daemon, ends[1], log_path);
+        return become_daemon(daemon, ends[1], log_stem);
     }
     close(ends[1]);
     struct sigaction action = {.sa_handler = pass_on};
@@ -89,6 +93,7 @@ void daemon_report(struct daemon *daemon, int exit_code)
 {
     if (!daemon->report)
         return;
+    log_redirect(STDERR_FILENO);
     fputc(REPORT_MARK, daemon->report);
     fputc(exit_code, daemon->report);
     fclose(daemon->report);

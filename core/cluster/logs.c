@@ -42,7 +42,7 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
     return true;
 }
 
-static bool is_old(const char *name, const char *program, const char *cluster_id)
+static bool belongs(const char *name, const char *program, const char *cluster_id)
 {
     char stem[512];
     snprintf(stem, sizeof(stem), "%s%s%s-", program, *cluster_id ? "-" : "", cluster_id);
@@ -55,9 +55,13 @@ void logs_clean(const char *folder, const char *cluster_id)
 {
     DIR *entries = opendir(folder);
     struct dirent *entry;
+    char own[32];
+    snprintf(own, sizeof(own), "-%d.log", (int)getpid());
     while (entries && (entry = readdir(entries))) {
-        if (is_old(entry->d_name, "ipengine", cluster_id) ||
-            is_old(entry->d_name, "ipcontroller", cluster_id))
+        const char *name = entry->d_name;
+        bool old = belongs(name, "ipengine", cluster_id) || belongs(name, "ipcontroller", cluster_id) ||
+                   belongs(name, "ipcluster", cluster_id);
+        if (old && !strstr(name, own))
             unlinkat(dirfd(entries), entry->d_name, 0);
     }
     if (entries)

@@ -7,7 +7,7 @@
 
 /* Writes the last lines of a file, each indented, behind a line that names it. False where it is empty or not there. */
 bool logs_tail(const char *path, unsigned lines, FILE *stream);
-/* Removes what earlier runs of this cluster left: "ipengine[-ID]-NUMBER..." and "ipcontroller[-ID]-NUMBER...". */
+/* Removes what earlier runs of this cluster left: "ipengine[-ID]-TIME-PID...", likewise of ipcontroller and ipcluster. */
 void logs_clean(const char *folder, const char *cluster_id);
 
 #endif

@@ -1,0 +1,452 @@
+"""The program ipcluster: clusters that start, are watched, stopped and cleaned up after, with each launcher."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+
+from support import SLOWNESS, TOP, listening, wait_until
+
+LOCAL = []
+MPI = ["--elauncher=MPIExecEngineSetLauncher"]
+UP = r"The cluster is up"
+
+
+@pytest.fixture
+def box(sandbox):
+    """The sandbox with two short names: .ipcluster() runs a command to its end, .begin() leaves it running."""
+    sandbox.ipcluster = lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
+    sandbox.begin = lambda *words, **more: sandbox.start(sandbox.programs.ipcluster, *words, **more)
+    return sandbox
+
+
+def ports(profile_dir, cluster_id=""):
+    """The ports that a cluster's connection files name."""
+    found = set()
+    for role in ("client", "engine"):
+        stem = f"ipcontroller-{cluster_id}-{role}" if cluster_id else f"ipcontroller-{role}"
+        content = json.loads((profile_dir / "security" / f"{stem}.json").read_text())
+        found.update(value for value in content.values() if isinstance(value, int) and value > 1023)
+    return found
+
+
+def assert_nothing_left(box, profile_dir, known_ports=()):
+    box.wait_for_no_processes()
+    assert not list((profile_dir / "security").iterdir())
+    assert not list((profile_dir / "pid").iterdir())
+    assert not listening(known_ports)
+
+
+def listed(box, *words):
+    return json.loads(box.ipcluster("list", "--json", *words, check=True).out)
+
+
+def engine_pids(box):
+    return [p.pid for p in box.marked() if Path((p.cmdline() or [""])[0]).name == "ipengine"]
+
+
+# Start and stop
+
+@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher):
+    cluster = box.begin("start", "--n=2", *launcher)
+    cluster.wait_for_output(UP, 60)
+    known_ports = ports(box.profile_dir())
+    assert listening(known_ports)
+    assert len(engine_pids(box)) == 2
+    assert cluster.stop(signal.SIGINT, 30) == 0
+    said = cluster.output
+    assert said.index("Stopping 2 engines") < said.index("Stopping the controller")
+    assert "2 of 2 engines have registered" in said
+    assert_nothing_left(box, box.profile_dir(), known_ports)
+
+
+@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+def test_a_daemon_is_up_when_start_returns_and_gone_when_stop_returns(box, launcher):
+    started = box.ipcluster("start", "-n", "2", "--daemonize", *launcher, check=True)
+    assert "The cluster is up" in started.out
+    cluster, = listed(box)
+    assert cluster["state"] == "running" and cluster["engines"] == 2 and cluster["n"] == 2
+    assert list(box.profile_dir().glob("log/ipcluster-*.log"))
+    box.ipcluster("stop", check=True)
+    assert not box.marked()
+    assert_nothing_left(box, box.profile_dir())
+    assert box.ipcluster("stop").status == 11
+
+
+@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+def test_a_killed_supervisor_leaves_a_cluster_that_stop_cleans_up(box, launcher):
+    cluster = box.begin("start", "--n=2", *launcher)
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert len(engine_pids(box)) == 2
+    assert [c["state"] for c in listed(box)] == ["stale"]
+    box.ipcluster("stop", check=True)
+    assert not box.marked()
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_engines_whose_mpiexec_was_killed_too_are_found_by_stop(box):
+    cluster = box.begin("start", "--n=2", *MPI)
+    cluster.wait_for_output(UP, 60)
+    mpiexec, = [p for p in box.marked() if p.name() in ("mpiexec", "orterun", "mpirun", "prterun")]
+    cluster.stop(signal.SIGKILL)
+    mpiexec.kill()
+    box.ipcluster("stop", check=True)
+    assert not box.marked()
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_start_takes_over_what_a_killed_supervisor_left(box):
+    cluster = box.begin("start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    before = set(engine_pids(box))
+    again = box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    assert "Cleaning up" in again.out
+    assert not before & set(engine_pids(box))
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_state_of_processes_that_have_all_gone_is_shown_as_stopped_and_removed(box):
+    cluster = box.begin("start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    for process in box.marked():
+        process.kill()
+    box.wait_for_no_processes()
+    assert [c["state"] for c in listed(box)] == ["stopped"]
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_second_cluster_of_one_name_is_refused_and_another_id_is_not(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    refused = box.ipcluster("start", "--n=1")
+    assert refused.status == 10 and "runs already" in refused.err and "ipcluster stop" in refused.err
+    box.ipcluster("start", "--n=1", "--daemonize", "--cluster-id=b", check=True)
+    assert sorted(c["cluster_id"] for c in listed(box)) == ["", "b"]
+    box.ipcluster("stop", "--cluster-id=b", check=True)
+    assert [c["cluster_id"] for c in listed(box)] == [""]
+    box.ipcluster("stop", "--all", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_controller_started_by_hand_is_not_started_over(new_cluster, box):
+    cluster = new_cluster(0)
+    refused = box.ipcluster("start", "--n=1")
+    assert refused.status == 10 and "started by hand" in refused.err
+    assert cluster.client_file.exists()
+    cluster.controller.stop()
+
+
+def test_a_second_interrupt_hurries_past_an_engine_that_ignores_the_first(box):
+    stubborn = box.dir / "stubborn"
+    stubborn.write_text(f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n"
+                        "while :; do sleep 1; done\n")
+    stubborn.chmod(0o755)
+    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}")
+    cluster.wait_for_output(UP, 60)
+    cluster.send_signal(signal.SIGINT)
+    cluster.wait_for_output("Stopping 1 engine")
+    cluster.send_signal(signal.SIGINT)
+    cluster.wait_for_output("Hurrying")
+    assert cluster.wait(4) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_an_engine_that_ignores_sigterm_is_killed_after_a_while(box):
+    stubborn = box.dir / "stubborn"
+    stubborn.write_text(f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n"
+                        "while :; do sleep 1; done\n")
+    stubborn.chmod(0o755)
+    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}",
+                        "--LocalProcessLauncher.stop_seconds_until_kill=0.5")
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGTERM, 30) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_what_an_engine_started_itself_goes_with_it(box):
+    parent = box.dir / "parent"
+    parent.write_text(f"#!/bin/sh\nsleep 1000 &\nexec {box.programs.ipengine} \"$@\"\n")
+    parent.chmod(0o755)
+    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={parent}")
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGINT, 30) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_no_engines_are_a_cluster_too(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    assert [c["engines"] for c in listed(box)] == [0]
+    box.ipcluster("stop", check=True)
+
+
+def test_a_terminal_sees_a_bar(box):
+    child = pexpect.spawn(str(box.programs.ipcluster), ["start", "--n=2"], env=box.env, cwd=str(box.work),
+                          timeout=60 * SLOWNESS, encoding="utf-8", dimensions=(24, 120))
+    child.expect(r"\[#+\] 2 of 2 engines")
+    child.expect(UP)
+    child.sendintr()
+    child.expect("Stopping the controller")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+# When something dies
+
+def test_an_engine_that_dies_before_registration_is_reported_with_its_last_words(box):
+    broken = box.dir / "broken"
+    broken.write_text("#!/bin/sh\necho 'no such module: frobnicate' >&2\nexit 7\n")
+    broken.chmod(0o755)
+    failed = box.ipcluster("start", "--n=2", f"--EngineLauncher.engine_cmd={broken}")
+    assert failed.status == 4
+    assert "ended with status 7" in failed.err and "no such module: frobnicate" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_mistyped_engine_option_reaches_the_user_also_from_a_daemon(box):
+    failed = box.ipcluster("start", "--n=2", "--daemonize", "--EngineLauncher.engine_args=--IPEngine.frobnicate=1")
+    assert failed.status == 4
+    assert "frobnicate" in failed.out + failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_what_mpiexec_says_reaches_the_user(box):
+    failed = box.ipcluster("start", "--n=2", *MPI, "--MPILauncher.mpi_args=--no-such-option")
+    assert failed.status == 4
+    assert "no-such-option" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by Open MPI")
+def test_mpiexec_refusing_root_is_shown_and_not_circumvented(box):
+    for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
+        box.env.pop(name, None)
+    failed = box.ipcluster("start", "--n=1", *MPI)
+    assert failed.status == 4
+    assert "root" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_controller_that_dies_at_once_is_reported_with_its_last_words(box):
+    failed = box.ipcluster("start", "--n=1", "--", "--ip=not-an-address")
+    assert failed.status == 3
+    assert "The controller ended" in failed.err and "not-an-address" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_controller_killed_later_ends_the_cluster(box):
+    cluster = box.begin("start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    controller, = [p for p in box.marked() if p.name() == "ipcontroller"]
+    controller.kill()
+    assert cluster.wait(40) == 5
+    assert "The controller ended with status 137" in cluster.output
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_engines_that_never_register_are_given_up(box):
+    silent = box.dir / "silent"
+    silent.write_text("#!/bin/sh\necho waiting for nothing\nexec sleep 1000\n")
+    silent.chmod(0o755)
+    failed = box.ipcluster("start", "--n=1", f"--EngineLauncher.engine_cmd={silent}",
+                           "--IPClusterEngines.engine_timeout=1")
+    assert failed.status == 4
+    assert "waiting for nothing" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_program_that_is_not_there_is_an_error_that_names_it(box):
+    failed = box.ipcluster("start", "--n=1", "--EngineLauncher.engine_cmd=/no/such/engine")
+    assert failed.status == 4 and "/no/such/engine" in failed.err
+    failed = box.ipcluster("start", "--n=1", *MPI, "--MPILauncher.mpi_cmd=no-such-mpiexec")
+    assert failed.status == 4 and "no-such-mpiexec" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+# MPI
+
+def test_more_engines_than_cores_just_work_and_that_is_said_once(box):
+    count = psutil.cpu_count() + 2
+    cluster = box.begin("start", f"--n={count}", *MPI)
+    cluster.wait_for_output(UP, 90)
+    assert cluster.output.count("--oversubscribe") == 1
+    assert cluster.stop(signal.SIGINT, 30) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_the_controller_can_be_started_through_mpiexec(box):
+    cluster = box.begin("start", "--n=1", "--controller=mpi")
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGINT, 30) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_the_initialiser_is_chosen_with_mpi(box):
+    cluster = box.begin("start", "--n=1", *MPI, "--mpi=native")
+    cluster.wait_for_output(UP, 60)
+    assert any("--mpi=native" in p.cmdline() for p in box.marked())
+    assert cluster.stop(signal.SIGINT, 30) == 0
+
+
+# Adding engines
+
+@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+def test_engines_are_added_and_taken_away_again(box, launcher):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    more = box.begin("engines", "--n=2", *launcher)
+    more.wait_for_output("2 more engines are up", 60)
+    clusters = listed(box)
+    assert {c["engines"] for c in clusters} == {3} and sorted(c["engines_only"] for c in clusters) == [False, True]
+    assert more.stop(signal.SIGINT, 30) == 0
+    wait_until(lambda: {c["engines"] for c in listed(box)} == {1}, 10, "the hub notices that two engines left")
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_stop_ends_added_engines_with_the_cluster(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    box.ipcluster("engines", "--n=1", "--daemonize", check=True)
+    assert len(engine_pids(box)) == 2
+    box.ipcluster("stop", check=True)
+    assert not box.marked()
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_engines_need_a_controller(box):
+    refused = box.ipcluster("engines", "--n=1")
+    assert refused.status == 12 and "ipcluster start" in refused.err
+
+
+# Profiles and settings
+
+def test_a_profile_names_the_launcher(box):
+    box.ipcluster("profile", "create", "mpi", "--elauncher=MPIExecEngineSetLauncher", check=True)
+    config = json.loads((box.profile_dir("mpi") / "ipcluster_config.json").read_text())
+    assert config["IPClusterEngines"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
+    cluster = box.begin("start", "--profile=mpi", "--n=2")
+    cluster.wait_for_output(UP, 60)
+    assert "with MPIExecEngineSetLauncher" in cluster.output
+    assert [c["profile"] for c in listed(box, "--profile=mpi")] == ["mpi"]
+    assert cluster.stop(signal.SIGINT, 30) == 0
+    assert_nothing_left(box, box.profile_dir("mpi"))
+
+
+@pytest.mark.parametrize("owner", ["IPClusterEngines", "IPClusterStart", "Cluster"])
+def test_settings_are_known_under_the_names_of_both_generations(box, owner):
+    box.ipcluster("profile", "create", "old", check=True)
+    (box.profile_dir("old") / "ipcluster_config.json").write_text(json.dumps({owner: {"n": 1}}))
+    box.ipcluster("start", "--profile=old", "--daemonize", check=True)
+    assert [c["n"] for c in listed(box, "--profile=old")] == [1]
+    box.ipcluster("stop", "--profile=old", check=True)
+
+
+def test_a_missing_profile_is_refused_with_how_to_make_it(box):
+    refused = box.ipcluster("start", "--profile=mpii")
+    assert refused.status == 1 and "ipcluster profile create mpii" in refused.err
+    assert not box.profile_dir("mpii").exists()
+
+
+@pytest.mark.parametrize("content, named", [
+    ({"IPClusterEngines": {"engine_launcher_clas": "local"}}, "engine_launcher_class"),
+    ({"IPClusterEngine": {"n": 4}}, "IPClusterEngines"),
+    ({"IPClusterEngines": {"n": "four"}}, "n"),
+])
+def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, named):
+    box.ipcluster("profile", "create", "typo", check=True)
+    file = box.profile_dir("typo") / "ipcluster_config.json"
+    file.write_text(json.dumps(content))
+    refused = box.ipcluster("start", "--profile=typo", "--n=1")
+    assert refused.status == 1 and str(file) in refused.err and named in refused.err
+
+
+@pytest.mark.parametrize("words, nearest", [
+    (["strat"], "start"),
+    (["profile", "crate", "x"], "create"),
+    (["start", "--elaunchr=mpi"], "--elauncher"),
+    (["start", "--elauncher=MPIEngineSetLaunchr"], "MPIEngineSetLauncher"),
+])
+def test_a_mistyped_word_names_the_nearest(box, words, nearest):
+    refused = box.ipcluster(*words)
+    assert refused.status == 1 and nearest in refused.err
+
+
+def test_profiles_are_listed_and_located(box):
+    box.ipcluster("profile", "create", "one", check=True)
+    assert "one" in box.ipcluster("profile", "list", check=True).out
+    assert box.ipcluster("profile", "locate", "one", check=True).out.strip() == str(box.profile_dir("one"))
+    assert box.ipcluster("profile", "locate", "two").status == 1
+    assert box.ipcluster("profile", "create", "one").status == 1
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "engines", "list", "plugins", "profile"])
+def test_each_command_has_help_that_names_it(box, command):
+    shown = box.ipcluster(command, "--help", check=True)
+    assert f"ipcluster {command}" in shown.out
+    assert box.ipcluster("help", command, check=True).out == shown.out
+    assert "ipcluster" in box.ipcluster(command, "--help-all", check=True).out
+
+
+# Plugins
+
+@pytest.fixture(scope="module")
+def wrap_plugin(installed, tmp_path_factory):
+    """The folder of plugins with the example launcher, built by its own Makefile from the installed headers."""
+    folder = tmp_path_factory.mktemp("wrap")
+    source = folder / "launcher"
+    shutil.copytree(TOP / "docs/examples/launcher", source)
+    prefix = installed.ipcluster.parent.parent
+    found = list(prefix.glob("**/ipcluster.pc"))
+    assert found, "make install puts ipcluster.pc somewhere"
+    env = {**os.environ, "PKG_CONFIG_PATH": str(found[0].parent)}
+    subprocess.run(["make", "-C", source, "install", f"PREFIX={folder}/plugins"], check=True, env=env,
+                   stdout=subprocess.DEVNULL)
+    yield folder / "plugins"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_third_party_launcher_is_found_through_the_search_path(box, wrap_plugin):
+    private = box.dir / "plugins"
+    shutil.copytree(wrap_plugin, private)
+    shown = json.loads(box.ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)},
+                                     check=True).out)
+    assert [item["classes"][0]["name"] for item in shown] == ["WrapEngineSetLauncher"]
+    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
+    cluster = box.begin("start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
+    cluster.wait_for_output(UP, 60)
+    engines = [psutil.Process(pid) for pid in engine_pids(box)]
+    own = os.nice(0)
+    assert [engine.nice() for engine in engines] == [min(own + 7, 19)] * 2
+    cluster.stop(signal.SIGKILL)
+    box.ipcluster("stop", env=env, check=True)
+    assert not box.marked()
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
+    private = box.dir / "plugins"
+    shutil.copytree(wrap_plugin, private)
+    (private / "launchers/nonsense.so").write_text("this is no shared object")
+    shutil.copy(private / "launchers/wrap.so", private / "launchers/open.so")
+    (private / "launchers/open.so").chmod(0o666)
+    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
+    shown = box.ipcluster("plugins", env=env, check=True).out
+    for name in ("local", "mpiexec", "wrap", "json", "nonsense.so", "open.so", "Refused"):
+        assert name in shown
+    one = box.ipcluster("plugins", "mpiexec", env=env, check=True).out
+    for text in ("MPIExecEngineSetLauncher", "MPILauncher.mpi_cmd", "default 'mpi4py'", "BSD-2-Clause"):
+        assert text in one
+    box.ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
+    box.ipcluster("stop", env=env, check=True)
+    assert box.ipcluster("plugins", "no-such-plugin").status == 1
