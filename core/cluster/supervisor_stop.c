@@ -47,8 +47,10 @@ static void remove_sockets(const char *interface)
 /* A controller that ended well has removed these itself; one that was killed has not. */
 static void remove_files(struct supervisor *supervisor)
 {
+    const struct cluster *cluster = supervisor->cluster;
     struct connection connection;
     struct ipcl_error error;
+    char pid_file[PATH_BYTES];
     if (supervisor->own_controller) {
         if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file) &&
             connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0)
@@ -57,6 +59,9 @@ static void remove_files(struct supervisor *supervisor)
             unlink(supervisor->client_file);
         if (supervisor_file_is_new(supervisor->engine_file, &supervisor->old_engine_file))
             unlink(supervisor->engine_file);
+        if (path_format(pid_file, &error, "%s/ipcontroller%s%s.pid", cluster->profile.pid,
+                        *cluster->cluster_id ? "-" : "", cluster->cluster_id) == 0)
+            unlink(pid_file);
     }
     state_remove(&supervisor->state);
 }
