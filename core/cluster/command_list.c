@@ -17,6 +17,7 @@
 
 static const struct settings_program program = {
     .name = "ipcluster",
+    .page = "ipcluster-list",
     .usage = "ipcluster list [options]",
     .description =
         "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"

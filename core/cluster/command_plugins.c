@@ -9,6 +9,7 @@
 
 static const struct settings_program program = {
     .name = "ipcluster",
+    .page = "ipcluster-plugins",
     .usage = "ipcluster plugins [options] [NAME]",
     .description =
         "Shows the plugins on the search path, and those that were refused with the reason. With a NAME: what that plugin\n"

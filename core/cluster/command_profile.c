@@ -10,6 +10,7 @@
 
 static const struct settings_program program = {
     .name = "ipcluster",
+    .page = "ipcluster-profile",
     .usage = "ipcluster profile create NAME [settings] | list | locate [NAME]",
     .description =
         "A profile is a folder with the settings of a kind of cluster: ipcluster_config.json, ipcontroller_config.json\n"

@@ -6,20 +6,27 @@
 #include "cluster/commands.h"
 #include "cluster/supervisor.h"
 
-#define EXIT_CODES                                                                                 \
-    "Exit codes: 0 the cluster ran and was stopped (with --daemonize: is up); 1 a wrong option or setting; 3 the\n"   \
-    "controller, 4 engines ended or did not register in time (the end of their output is shown); 5 the cluster\n"   \
-    "ended by itself with an error; 6 something could not be ended; 10 it runs already; 12 no controller runs;\n"   \
-    "130 interrupted before it was up."
+#define EXIT_STATUS                                                                                \
+    "0    The cluster ran and was stopped, or with --daemonize is up.\n"                           \
+    "1    An option or setting is wrong.\n"                                                        \
+    "3    The controller ended or did not answer in time; the end of its output was shown.\n"      \
+    "4    Engines ended or did not register in time; the end of their output was shown.\n"         \
+    "5    The cluster ended by itself with an error.\n"                                            \
+    "6    Something could not be ended.\n"                                                         \
+    "10   It runs already.\n"                                                                      \
+    "12   No controller runs.\n"                                                                   \
+    "130  Interrupted before it was up.\n"
 
 static const struct settings_program start_program = {
     .name = "ipcluster",
+    .page = "ipcluster-start",
     .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
     .description =
         "Starts a controller and engines, shows how many engines have registered, and stays until it is\n"
         "interrupted (Ctrl-C): then it stops the engines and the controller. A second Ctrl-C hurries.\n"
         "With --daemonize it goes into the background once all engines have registered.\n"
-        "Output of controller and engines is in the profile's log folder.\n\n" EXIT_CODES,
+        "Output of controller and engines is in the profile's log folder.",
+    .exit_status = EXIT_STATUS,
     .examples =
         "ipcluster start --n=4                                       four engines on this machine\n"
         "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 ipengine --mpi=mpi4py\n"
@@ -31,11 +38,13 @@ static const struct settings_program start_program = {
 
 static const struct settings_program engines_program = {
     .name = "ipcluster",
+    .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
     .description =
         "Adds engines to a controller that runs: started by ipcluster start, or by hand with ipcontroller.\n"
         "Stays until it is interrupted (Ctrl-C): then it stops these engines. With --daemonize it goes into the\n"
-        "background; ipcluster stop stops them with the cluster.\n\n" EXIT_CODES,
+        "background; ipcluster stop stops them with the cluster.",
+    .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"
                 "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize",
     .classes = CLUSTER_CLASSES,

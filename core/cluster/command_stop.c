@@ -13,11 +13,13 @@
 
 static const struct settings_program program = {
     .name = "ipcluster",
+    .page = "ipcluster-stop",
     .usage = "ipcluster stop [options] [CLUSTER-ID...]",
     .description =
         "Stops a cluster: engines first, then the controller, and waits until all has gone. A cluster whose ipcluster\n"
-        "was killed is stopped from the state file that it left. Sets of engines that were added are stopped too.\n\n"
-        "Exit codes: 0 it is stopped; 1 a wrong option or setting; 6 something could not be ended; 11 there was none.",
+        "was killed is stopped from the state file that it left. Sets of engines that were added are stopped too.",
+    .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could not be ended.\n"
+                   "11  There was none.\n",
     .examples = "ipcluster stop\n"
                 "ipcluster stop --profile=mpi\n"
                 "ipcluster stop --cluster-id=a\n"

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -33,20 +34,49 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static int help(FILE *stream)
+#define USAGE "ipcluster COMMAND [options]"
+#define EXAMPLES                                                                                   \
+    "  ipcluster start --n=4                                        4 engines on this machine\n" \
+    "  ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher   4 engines as MPI ranks\n"    \
+    "  ipcluster stop\n"
+
+static void describe(FILE *stream)
 {
-    fputs("usage: ipcluster COMMAND [options]\n\n"
-          "Starts and stops clusters for interactive parallel computing: a controller, and engines that run Python\n"
-          "(and MPI) for a client.\n\ncommands:\n", stream);
+    fputs("Starts and stops clusters for interactive parallel computing. A cluster is a controller, and engines that\n"
+          "run Python (and MPI) for a client.\n\nCommands:\n", stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("  help       this text, or that of a command: ipcluster help start\n\n"
-          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version the version.\n\n"
-          "examples:\n"
-          "  ipcluster start --n=4                                        4 engines on this machine\n"
-          "  ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher   4 engines as MPI ranks\n"
-          "  ipcluster stop\n", stream);
+          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version the version.\n", stream);
+}
+
+static int help(FILE *stream)
+{
+    fputs("Usage: " USAGE "\n\n", stream);
+    describe(stream);
+    fputs("\nExamples:\n" EXAMPLES, stream);
     return EXIT_FINE;
+}
+
+/* Writes the manual page of the program as a whole; each command has one of its own. */
+static int manual(void)
+{
+    char *description = NULL, name[] = "ipcluster", option[] = "--help-man", *argv[] = {name, option, NULL}, *words[2];
+    size_t size;
+    struct ipcl_error error;
+    FILE *stream = open_memstream(&description, &size);
+    if (!stream)
+        return EXIT_WRONG;
+    describe(stream);
+    fputs("\nEach command has a manual page: ipcluster-start(1) and so on.\n", stream);
+    fclose(stream);
+    const struct settings_program program = {
+        .name = "ipcluster", .usage = USAGE, .description = description, .examples = EXAMPLES};
+    struct settings *settings = settings_create(&program, &error);
+    bool done = settings && settings_parse(settings, 2, argv, words, &error) == 0 && settings_answer(settings, stdout);
+    settings_destroy(settings);
+    free(description);
+    return done ? EXIT_FINE : EXIT_WRONG;
 }
 
 static int unknown(const char *name)
@@ -78,8 +108,10 @@ int main(int argc, char **argv)
         printf("ipcluster %s\n", PACKAGE_VERSION);
         return EXIT_FINE;
     }
+    if (strcmp(name, "--help-man") == 0)
+        return manual();
     bool asked = strcmp(name, "help") == 0;
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asked && argc == 2))
+    if (strcmp(name, "--help") == 0 || strcmp(name, "--help-all") == 0 || strcmp(name, "-h") == 0 || (asked && argc == 2))
         return help(stdout);
     const struct command *command = find_command(asked ? argv[2] : name);
     if (!command)

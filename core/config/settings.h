@@ -30,7 +30,8 @@ struct settings_program {
     const char *usage;       /* "ipcontroller [options]" */
     const char *description; /* a paragraph */
     const char *examples;    /* lines */
-    const char *exit_status; /* "0  it ended as asked\n3  ...": lines for the manual page; NULL where there are only 0 and 1 */
+    const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual page; NULL where there are
+                              * only 0 and 1 */
     const char *page;        /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;

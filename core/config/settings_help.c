@@ -6,27 +6,43 @@
 
 #define WIDTH 78
 
-/* Writes text in lines of WIDTH columns, each behind `indent` spaces. */
+/* Writes one word, in a new line where the old one is full. */
+static void write_word(FILE *stream, int indent, const char *word, int length, int *column)
+{
+    if (*column && *column + 1 + length > WIDTH) {
+        fputc('\n', stream);
+        *column = 0;
+    }
+    *column += *column ? fprintf(stream, " %.*s", length, word)
+                       : fprintf(stream, "%*s%.*s", indent, "", length, word);
+}
+
+/* Writes text in lines of WIDTH columns, each behind `indent` spaces. As in roff, an empty line ends a paragraph, and a line that is
+ * indented stays as it is. */
 static void write_wrapped(FILE *stream, int indent, const char *text)
 {
     int column = 0;
     while (*text) {
         int length = (int)strcspn(text, " \n");
-        if (column && column + 1 + length > WIDTH) {
-            fputc('\n', stream);
-            column = 0;
+        if (!column && *text == ' ') {
+            length = (int)strcspn(text, "\n");
+            fprintf(stream, "%*s%.*s\n", indent, "", length, text);
+            length += text[length] == '\n';
+        } else if (*text == '\n') {
+            length = 1;
+            if (!column || strchr(" \n", text[1])) {
+                fputc('\n', stream);
+                column = 0;
+            }
+        } else if (*text == ' ') {
+            length = 1;
+        } else {
+            write_word(stream, indent, text, length, &column);
         }
-        column += column ? fprintf(stream, " %.*s", length, text)
-                         : fprintf(stream, "%*s%.*s", indent, "", length, text);
         text += length;
-        for (; *text == ' ' || *text == '\n'; text++) {
-            if (*text != '\n')
-                continue;
-            fputc('\n', stream);
-            column = 0;
-        }
     }
-    fputs(column ? "\n" : "", stream);
+    if (column)
+        fputc('\n', stream);
 }
 
 void settings_lines(FILE *stream, const char *before, const char *lines)
@@ -146,6 +162,9 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         write_settings(settings, stream);
         write_sources(program, stream);
     }
+    if (all && program->exit_status)
+        fputs("\nExit status:\n", stream);
+    settings_lines(stream, "  ", all ? program->exit_status : NULL);
     if (program->examples)
         fputs("\nExamples:\n", stream);
     settings_lines(stream, "  ", program->examples);

@@ -7,10 +7,10 @@
 #include "config/settings_internal.h"
 
 /* Writes text that roff is to take as it is. */
-static void write_text(FILE *stream, const char *text)
+static void write_bytes(FILE *stream, const char *text, size_t length)
 {
     bool line_start = true;
-    for (; *text; text++) {
+    for (const char *end = text + length; text < end; text++) {
         if (line_start && (*text == '.' || *text == '\''))
             fputs("\\&", stream);
         if (*text == '\\')
@@ -21,6 +21,29 @@ static void write_text(FILE *stream, const char *text)
             fputc(*text, stream);
         line_start = *text == '\n';
     }
+}
+
+static void write_text(FILE *stream, const char *text)
+{
+    write_bytes(stream, text, strlen(text));
+}
+
+/* Writes paragraphs. Lines that are indented stay as they are. */
+static void write_paragraphs(FILE *stream, const char *text)
+{
+    bool verbatim = false;
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        if (verbatim != (*text == ' ')) {
+            verbatim = !verbatim;
+            fputs(verbatim ? ".nf\n" : ".fi\n", stream);
+        }
+        fputs(length ? "" : ".PP", stream);
+        write_bytes(stream, text, length);
+        fputc('\n', stream);
+        text += length + (text[length] == '\n');
+    }
+    fputs(verbatim ? ".fi\n" : "", stream);
 }
 
 /* A paragraph under a term. */
@@ -59,8 +82,7 @@ static void write_title(const struct settings_program *program, FILE *stream)
     fputs("\n.SH SYNOPSIS\n", stream);
     write_text(stream, program->usage);
     fputs("\n.SH DESCRIPTION\n", stream);
-    write_text(stream, program->description);
-    fputc('\n', stream);
+    write_paragraphs(stream, program->description);
 }
 
 static bool write_alias(void *context, const char *alias)
