@@ -130,7 +130,7 @@ def session_then_interrupt(sandbox, profile, *start):
         wait_until(lambda: len(connection_files(sandbox, profile)) == 2, 30, "the controller's connection files")
         ports = ports_of(connection_files(sandbox, profile))
         assert listening(ports) == ports
-        cluster.expect("(?i)engines.*(running|registered|ready|started)")
+        cluster.expect("The cluster is up")
         type_the_session(sandbox)
         cluster.child.sendintr()
         cluster.end()
