@@ -102,7 +102,7 @@ def measure(name, build, log, start, package, extra=None):
 
 def ours(build, log, curve):
     return measure("this project, " + ("encrypted" if curve else "not encrypted"), build, log,
-                   lambda sandbox: [sandbox.programs.ipcluster, "start", f"--n={ENGINES}",
+                   lambda sandbox: [sandbox.programs.ipcluster, "start", f"--n={ENGINES}", "--",
                                     f"--IPController.enable_curve={str(curve).lower()}"],
                    "ipcluster", lambda sandbox, file: from_c(sandbox, build, file, log))
 

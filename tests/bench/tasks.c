@@ -9,10 +9,10 @@
 #define TRIPS   3000
 #define SECONDS 4.0
 
-static void need(int good, const struct ipcl_error *error)
+static void need(int good, const char *error)
 {
     if (!good) {
-        fprintf(stderr, "tasks: %s\n", error->text);
+        fprintf(stderr, "tasks: %s\n", error);
         exit(1);
     }
 }
@@ -28,14 +28,14 @@ static double now(void)
 static void submit(struct ipcl_view *view, struct ipcl_future **futures)
 {
     struct ipcl_error error;
-    need(ipcl_view_call(view, "builtins.bool", "[]", futures, &error) == 0, &error);
+    need(ipcl_view_call(view, "builtins.bool", "[]", futures, &error) == 0, error.text);
 }
 
 static void finish(struct ipcl_future *future)
 {
     ipcl_future_wait(future, -1, NULL, NULL);
     const struct ipcl_result *result = ipcl_future_result(future);
-    need(result->status == IPCL_OK, &result->error);
+    need(result->status == IPCL_OK, result->error);
     ipcl_future_release(future);
 }
 
@@ -83,16 +83,16 @@ int main(int argc, char **argv)
     struct ipcl_error error;
     struct ipcl_connect options = {.connection_file = argc > 1 ? argv[1] : NULL};
     struct ipcl_client *client = ipcl_client_connect(&options, NULL, NULL, &error);
-    need(client != NULL, &error);
+    need(client != NULL, error.text);
     struct ipcl_engine first;
-    need(ipcl_client_wait_for_engines(client, 1, 10000, NULL, NULL, &error) == 0, &error);
+    need(ipcl_client_wait_for_engines(client, 1, 10000, NULL, NULL, &error) == 0, error.text);
     ipcl_client_engines(client, &first, 1);
     struct ipcl_view *balanced = ipcl_view_balanced(client, &error);
-    need(balanced != NULL, &error);
+    need(balanced != NULL, error.text);
     struct ipcl_view *all = ipcl_view_direct(client, NULL, 0, &error);
-    need(all != NULL, &error);
+    need(all != NULL, error.text);
     struct ipcl_view *one = ipcl_view_direct(client, &first.id, 1, &error);
-    need(one != NULL, &error);
+    need(one != NULL, error.text);
 
     printf("{");
     measure_trips(balanced, "balanced");
