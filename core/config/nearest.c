@@ -24,11 +24,13 @@ static size_t least(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-/* How many letters must be added, dropped, replaced, or swapped with their neighbour (Damerau's distance of adjacent letters). */
+/* How many letters must be added, dropped, replaced, or swapped with their neighbour (Damerau's
+ * distance of adjacent letters). */
 static size_t distance(const char *from, const char *to)
 {
     size_t rows[3][NEAREST_BYTES];
-    size_t from_length = strnlen(from, NEAREST_BYTES - 1), to_length = strnlen(to, NEAREST_BYTES - 1);
+    size_t from_length = strnlen(from, NEAREST_BYTES - 1),
+           to_length = strnlen(to, NEAREST_BYTES - 1);
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= to_length; j++)
         row[j] = j;

@@ -15,10 +15,13 @@
 
 static const struct ipcl_option options[] = {
     {"profile", IPCL_STRING, "default", "profile", NULL,
-     "The profile's name: its folder is profile_NAME in IPython's folder. `ipcluster profile create NAME` makes one."},
-    {"profile_dir", IPCL_STRING, "", "profile-dir", NULL, "The profile's folder, in place of a name."},
+     "The profile's name: its folder is profile_NAME in IPython's folder. `ipcluster profile "
+     "create NAME` makes one."},
+    {"profile_dir", IPCL_STRING, "", "profile-dir", NULL,
+     "The profile's folder, in place of a name."},
     {"ipython_dir", IPCL_STRING, "", "ipython-dir", NULL,
-     "IPython's folder, where profiles are. Where this is not set it is $IPYTHONDIR, or ~/.ipython."},
+     "IPython's folder, where profiles are. Where this is not set it is $IPYTHONDIR, or "
+     "~/.ipython."},
     {"cluster_id", IPCL_STRING, "", "cluster-id", NULL,
      "Tells clusters of one profile apart: it becomes part of the names of connection files."},
     {"log_level", IPCL_STRING, "20", "log-level", NULL,
@@ -29,7 +32,8 @@ static const struct ipcl_option options[] = {
     {"work_dir", IPCL_STRING, "", "work-dir", NULL,
      "The folder to work in. Where this is not set it is the one that the program was started in."},
 };
-const struct ipcl_option_table profile_options = {BASE_CLASS, options, sizeof(options) / sizeof(options[0])};
+const struct ipcl_option_table profile_options = {BASE_CLASS, options,
+                                                  sizeof(options) / sizeof(options[0])};
 
 static const struct settings_flag flags[] = {
     {"debug", BASE_CLASS, "log_level", "DEBUG", "Log everything: --log-level=DEBUG."},
@@ -54,8 +58,8 @@ int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl
 }
 
 /* Fills `profile` with the paths of a profile, which may not be there. */
-static int set_paths(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
-                     struct ipcl_error *error)
+static int set_paths(const char *ipython_dir, const char *name, const char *dir,
+                     struct profile *profile, struct ipcl_error *error)
 {
     char parent[PATH_BYTES];
     if (!name || !*name)
@@ -65,7 +69,8 @@ static int set_paths(const char *ipython_dir, const char *name, const char *dir,
             return -1;
     } else {
         if (*name == '.' || strchr(name, '/'))
-            return ipcl_error_set(error, "'%s' is not a profile's name: use --profile-dir for a folder", name);
+            return ipcl_error_set(
+                error, "'%s' is not a profile's name: use --profile-dir for a folder", name);
         if (profile_ipython_dir(ipython_dir, parent, error) ||
             path_format(profile->dir, error, "%s/" FOLDER_PREFIX "%s", parent, name))
             return -1;
@@ -92,24 +97,28 @@ static int refuse_missing(const struct profile *profile, struct ipcl_error *erro
     *slash = '\0';
     const char *name = slash + 1;
     if (strncmp(name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)))
-        return ipcl_error_set(error, "there is no profile folder %s; `ipcluster profile create --profile-dir=%s` "
-                              "makes it", profile->dir, profile->dir);
+        return ipcl_error_set(
+            error,
+            "there is no profile folder %s; `ipcluster profile create --profile-dir=%s` "
+            "makes it",
+            profile->dir, profile->dir);
     name += strlen(FOLDER_PREFIX);
     int count = scandir(parent, &entries, is_profile, alphasort);
     for (int i = 0; i < count; i++) {
         if (length < sizeof(names))
-            length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
-                                       entries[i]->d_name + strlen(FOLDER_PREFIX));
+            length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s",
+                                       i ? ", " : "", entries[i]->d_name + strlen(FOLDER_PREFIX));
         free(entries[i]);
     }
     if (count >= 0)
         free(entries);
-    return ipcl_error_set(error, "there is no profile '%s' in %s (there: %s); `ipcluster profile create %s` makes it",
-                          name, parent, *names ? names : "none", name);
+    return ipcl_error_set(
+        error, "there is no profile '%s' in %s (there: %s); `ipcluster profile create %s` makes it",
+        name, parent, *names ? names : "none", name);
 }
 
-int profile_find(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
-                 struct ipcl_error *error)
+int profile_find(const char *ipython_dir, const char *name, const char *dir,
+                 struct profile *profile, struct ipcl_error *error)
 {
     struct stat status;
     if (set_paths(ipython_dir, name, dir, profile, error))
@@ -119,12 +128,13 @@ int profile_find(const char *ipython_dir, const char *name, const char *dir, str
     return 0;
 }
 
-int profile_create(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
-                   struct ipcl_error *error)
+int profile_create(const char *ipython_dir, const char *name, const char *dir,
+                   struct profile *profile, struct ipcl_error *error)
 {
-    if (set_paths(ipython_dir, name, dir, profile, error) || path_make_dir(profile->dir, 0755, error) ||
-        path_make_private_dir(profile->security, error) || path_make_dir(profile->log, 0755, error) ||
-        path_make_dir(profile->pid, 0700, error))
+    if (set_paths(ipython_dir, name, dir, profile, error) ||
+        path_make_dir(profile->dir, 0755, error) ||
+        path_make_private_dir(profile->security, error) ||
+        path_make_dir(profile->log, 0755, error) || path_make_dir(profile->pid, 0700, error))
         return -1;
     return 0;
 }
@@ -142,8 +152,8 @@ int profile_of_settings(const struct settings *settings, bool create, struct pro
     return profile_create(ipython_dir, name, dir, profile, error);
 }
 
-static int open_log(const struct settings *settings, const char *program, const struct profile *profile,
-                    struct ipcl_error *error)
+static int open_log(const struct settings *settings, const char *program,
+                    const struct profile *profile, struct ipcl_error *error)
 {
     char path[PATH_BYTES] = "";
     const char *file = settings_string(settings, BASE_CLASS, "log_file");
@@ -157,13 +167,14 @@ static int open_log(const struct settings *settings, const char *program, const 
     return log_set_level_name(settings_string(settings, BASE_CLASS, "log_level"), error);
 }
 
-int profile_open(struct settings *settings, const char *program, bool create, struct profile *profile,
-                 struct ipcl_error *error)
+int profile_open(struct settings *settings, const char *program, bool create,
+                 struct profile *profile, struct ipcl_error *error)
 {
     char work_dir[PATH_BYTES];
     if (settings_load_environment(settings, error) ||
         profile_of_settings(settings, create, profile, error) ||
-        settings_load(settings, profile->dir, NULL, error) || open_log(settings, program, profile, error))
+        settings_load(settings, profile->dir, NULL, error) ||
+        open_log(settings, program, profile, error))
         return -1;
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");
     if (!*given)
@@ -171,6 +182,7 @@ int profile_open(struct settings *settings, const char *program, bool create, st
     if (path_expand(given, work_dir, error))
         return -1;
     if (chdir(work_dir))
-        return ipcl_error_set(error, "the work folder %s cannot be entered: %s", work_dir, strerror(errno));
+        return ipcl_error_set(error, "the work folder %s cannot be entered: %s", work_dir,
+                              strerror(errno));
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Profile folders: $IPYTHONDIR/profile_NAME with security/, log/ and pid/, where IPython keeps them (default ~/.ipython). */
+/* Profile folders: $IPYTHONDIR/profile_NAME with security/, log/ and pid/, where IPython keeps them
+ * (default ~/.ipython). */
 #ifndef CONFIG_PROFILE_H
 #define CONFIG_PROFILE_H
 
@@ -10,8 +11,9 @@
 #include "base/path.h"
 #include "config/settings.h"
 
-/* The settings that every program has: profile, profile-dir, ipython-dir, cluster-id, log-level, log-to-file, log-file, work-dir (class
- * "BaseParallelApplication"; a program names it in settings_program.classes behind its own). */
+/* The settings that every program has: profile, profile-dir, ipython-dir, cluster-id, log-level,
+ * log-to-file, log-file, work-dir (class "BaseParallelApplication"; a program names it in
+ * settings_program.classes behind its own). */
 extern const struct ipcl_option_table profile_options;
 /* Adds them, with the flags --debug and --quiet. Returns 0 or -1 with `error` set. */
 int profile_add_options(struct settings *settings, struct ipcl_error *error);
@@ -23,21 +25,27 @@ struct profile {
     char pid[PATH_BYTES];      /* dir/pid */
 };
 
-/* IPython's folder: `override` where not NULL or empty, else $IPYTHONDIR, else ~/.ipython. Returns 0 or -1 with `error` set. */
+/* IPython's folder: `override` where not NULL or empty, else $IPYTHONDIR, else ~/.ipython. Returns
+ * 0 or -1 with `error` set. */
 int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl_error *error);
-/* Finds a profile by name (NULL: "default") or by folder. Returns 0, or -1 with `error` set, which lists the profiles there are. Creates nothing. */
-int profile_find(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
-                 struct ipcl_error *error);
-/* Makes the folders that are missing, security/ private to the owner. Returns 0 or -1 with `error` set. */
-int profile_create(const char *ipython_dir, const char *name, const char *dir, struct profile *profile,
-                   struct ipcl_error *error);
-/* The same, with the settings `profile_dir`, `profile` and `ipython_dir` that are known so far; `create` makes what is missing, and "default" is always
- * made. For a program that needs the folder before it can load the files (to find plugins). */
+/* Finds a profile by name (NULL: "default") or by folder. Returns 0, or -1 with `error` set, which
+ * lists the profiles there are. Creates nothing. */
+int profile_find(const char *ipython_dir, const char *name, const char *dir,
+                 struct profile *profile, struct ipcl_error *error);
+/* Makes the folders that are missing, security/ private to the owner. Returns 0 or -1 with `error`
+ * set. */
+int profile_create(const char *ipython_dir, const char *name, const char *dir,
+                   struct profile *profile, struct ipcl_error *error);
+/* The same, with the settings `profile_dir`, `profile` and `ipython_dir` that are known so far;
+ * `create` makes what is missing, and "default" is always made. For a program that needs the folder
+ * before it can load the files (to find plugins). */
 int profile_of_settings(const struct settings *settings, bool create, struct profile *profile,
                         struct ipcl_error *error);
-/* What a program's main does after settings_parse(): finds the profile as profile_of_settings(), loads the files and the environment, opens the log of
- * `program`, and goes to the work folder. Returns 0 or -1 with `error` set. settings_finish() is left to the caller, once all tables are there. */
-int profile_open(struct settings *settings, const char *program, bool create, struct profile *profile,
-                 struct ipcl_error *error);
+/* What a program's main does after settings_parse(): finds the profile as profile_of_settings(),
+ * loads the files and the environment, opens the log of `program`, and goes to the work folder.
+ * Returns 0 or -1 with `error` set. settings_finish() is left to the caller, once all tables are
+ * there. */
+int profile_open(struct settings *settings, const char *program, bool create,
+                 struct profile *profile, struct ipcl_error *error);
 
 #endif

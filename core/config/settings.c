@@ -55,7 +55,8 @@ void settings_destroy(struct settings *settings)
     free(settings);
 }
 
-bool settings_each_word(const char *list, bool (*each)(void *context, const char *word), void *context)
+bool settings_each_word(const char *list, bool (*each)(void *context, const char *word),
+                        void *context)
 {
     char word[KEY_BYTES];
     while (list && *list) {
@@ -68,7 +69,8 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
     return false;
 }
 
-/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in it. */
+/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in it.
+ */
 struct class_place {
     const char *name;
     int place;
@@ -86,10 +88,12 @@ static bool is_class(void *context, const char *word)
 static int class_place(const struct settings *settings, const char *name)
 {
     struct class_place place = {name, 0};
-    return settings_each_word(settings->program->classes, is_class, &place) ? place.place : CLASSES_MAX;
+    return settings_each_word(settings->program->classes, is_class, &place) ? place.place
+                                                                            : CLASSES_MAX;
 }
 
-struct setting *settings_lookup(const struct settings *settings, const char *class_name, const char *name)
+struct setting *settings_lookup(const struct settings *settings, const char *class_name,
+                                const char *name)
 {
     struct setting *inherited = NULL;
     bool in_line = class_place(settings, class_name) < CLASSES_MAX;
@@ -118,21 +122,19 @@ static bool class_known(const struct settings *settings, const char *class_name)
 const char *settings_type_text(enum ipcl_option_type type)
 {
     static const char *const texts[] = {
-        [IPCL_BOOL] = "true or false",
-        [IPCL_INT] = "an integer",
-        [IPCL_REAL] = "a number",
-        [IPCL_STRING] = "text",
-        [IPCL_LIST] = "a list of texts",
+        [IPCL_BOOL] = "true or false", [IPCL_INT] = "an integer",       [IPCL_REAL] = "a number",
+        [IPCL_STRING] = "text",        [IPCL_LIST] = "a list of texts",
     };
     return texts[type];
 }
 
-static int refuse_value(const struct setting *item, const struct given *given, struct ipcl_error *error)
+static int refuse_value(const struct setting *item, const struct given *given,
+                        struct ipcl_error *error)
 {
     char *json = given->text ? NULL : json_dumps(given->json, JSON_COMPACT | JSON_ENCODE_ANY);
     const char *found = given->text ? given->text : json ? json : "something else";
-    ipcl_error_set(error, "%s: %s.%s expects %s, not %.80s", given->origin, given->class_name, given->name,
-                   settings_type_text(item->option->type), *found ? found : "nothing");
+    ipcl_error_set(error, "%s: %s.%s expects %s, not %.80s", given->origin, given->class_name,
+                   given->name, settings_type_text(item->option->type), *found ? found : "nothing");
     free(json);
     return -1;
 }
@@ -140,7 +142,8 @@ static int refuse_value(const struct setting *item, const struct given *given, s
 static int assign(struct settings *settings, struct setting *item, const struct given *given,
                   struct ipcl_error *error)
 {
-    int rank = given->source * (CLASSES_MAX + 1) + CLASSES_MAX - class_place(settings, given->class_name);
+    int rank =
+        given->source * (CLASSES_MAX + 1) + CLASSES_MAX - class_place(settings, given->class_name);
     struct value *value = given->text ? value_from_text(item->option->type, given->text)
                                       : value_from_json(item->option, given->json);
     if (!value)
@@ -154,7 +157,8 @@ static int assign(struct settings *settings, struct setting *item, const struct 
     return 0;
 }
 
-static int refuse_key(const struct settings *settings, const struct given *given, struct ipcl_error *error)
+static int refuse_key(const struct settings *settings, const struct given *given,
+                      struct ipcl_error *error)
 {
     char wanted[KEY_BYTES], key[KEY_BYTES];
     struct nearest nearest;
@@ -164,14 +168,16 @@ static int refuse_key(const struct settings *settings, const struct given *given
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
         /* Where the class is right, only its own traits are near. */
-        bool same = known && settings_lookup(settings, given->class_name, item->option->name) == item;
-        snprintf(key, sizeof(key), "%s.%s", same ? given->class_name : item->class_name, item->option->name);
+        bool same =
+            known && settings_lookup(settings, given->class_name, item->option->name) == item;
+        snprintf(key, sizeof(key), "%s.%s", same ? given->class_name : item->class_name,
+                 item->option->name);
         if (same || !known)
             nearest_offer(&nearest, key);
     }
-    return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)", given->origin, wanted,
-                          *nearest.best ? "; the nearest known one is " : "", nearest.best,
-                          settings->program->name);
+    return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)",
+                          given->origin, wanted, *nearest.best ? "; the nearest known one is " : "",
+                          nearest.best, settings->program->name);
 }
 
 static int keep(struct settings *settings, const struct given *given, struct ipcl_error *error)
@@ -187,7 +193,8 @@ static int keep(struct settings *settings, const struct given *given, struct ipc
         pending->text = strdup(given->text);
     else
         pending->json = json_deep_copy(given->json);
-    if (!pending->class_name || !pending->name || !pending->origin || (!pending->text && !pending->json)) {
+    if (!pending->class_name || !pending->name || !pending->origin ||
+        (!pending->text && !pending->json)) {
         pending_destroy(pending);
         return ipcl_error_set(error, "out of memory");
     }
@@ -249,12 +256,14 @@ int settings_finish(struct settings *settings, struct ipcl_error *error)
 
 void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES])
 {
-    snprintf(name, SETTINGS_VARIABLE_BYTES, "IPCLUSTER_%s_%s", setting->class_name, setting->option->name);
+    snprintf(name, SETTINGS_VARIABLE_BYTES, "IPCLUSTER_%s_%s", setting->class_name,
+             setting->option->name);
     for (char *at = name; *at; at++)
         *at = (char)toupper((unsigned char)*at);
 }
 
-static int read_environment(struct settings *settings, struct setting *item, struct ipcl_error *error)
+static int read_environment(struct settings *settings, struct setting *item,
+                            struct ipcl_error *error)
 {
     char name[SETTINGS_VARIABLE_BYTES], origin[SETTINGS_VARIABLE_BYTES + 32];
     settings_variable(item, name);
@@ -295,7 +304,8 @@ static bool alias_taken(void *context, const char *alias)
     struct alias_search *search = context;
     search->alias = alias;
     for (size_t i = 0; i < search->settings->count; i++)
-        if (settings_each_word(search->settings->items[i].option->aliases, same_word, (void *)alias))
+        if (settings_each_word(search->settings->items[i].option->aliases, same_word,
+                               (void *)alias))
             return true;
     for (size_t i = 0; i < search->settings->flag_count; i++)
         if (!strcmp(search->settings->flags[i]->flag, alias))
@@ -303,17 +313,18 @@ static bool alias_taken(void *context, const char *alias)
     return false;
 }
 
-static int add_option(struct settings *settings, const char *class_name, const struct ipcl_option *option,
-                      struct ipcl_error *error)
+static int add_option(struct settings *settings, const char *class_name,
+                      const struct ipcl_option *option, struct ipcl_error *error)
 {
     struct alias_search search = {.settings = settings};
     for (size_t i = 0; i < settings->count; i++)
         if (!strcmp(settings->items[i].class_name, class_name) &&
             !strcmp(settings->items[i].option->name, option->name))
-            return ipcl_error_set(error, "the setting %s.%s is there twice", class_name, option->name);
+            return ipcl_error_set(error, "the setting %s.%s is there twice", class_name,
+                                  option->name);
     if (settings_each_word(option->aliases, alias_taken, &search))
-        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice", class_name, option->name,
-                              option->aliases);
+        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
+                              class_name, option->name, option->aliases);
     struct setting *items = realloc(settings->items, (settings->count + 1) * sizeof(*items));
     if (!items)
         return ipcl_error_set(error, "out of memory");
@@ -329,10 +340,13 @@ static int add_option(struct settings *settings, const char *class_name, const s
     if (assign(settings, &items[settings->count], &given, error))
         return -1;
     settings->count++;
-    return settings->environment_read ? read_environment(settings, &items[settings->count - 1], error) : 0;
+    return settings->environment_read
+               ? read_environment(settings, &items[settings->count - 1], error)
+               : 0;
 }
 
-int settings_add(struct settings *settings, const struct ipcl_option_table *table, struct ipcl_error *error)
+int settings_add(struct settings *settings, const struct ipcl_option_table *table,
+                 struct ipcl_error *error)
 {
     for (size_t i = 0; i < table->count; i++)
         if (add_option(settings, table->class_name, &table->options[i], error))
@@ -358,8 +372,8 @@ int settings_add_flags(struct settings *settings, const struct settings_flag *fl
 }
 
 /* The value of a setting that must be there and of this type. */
-static const struct value *need(const struct settings *settings, const char *class_name, const char *name,
-                                enum ipcl_option_type type)
+static const struct value *need(const struct settings *settings, const char *class_name,
+                                const char *name, enum ipcl_option_type type)
 {
     const struct setting *item = settings_lookup(settings, class_name, name);
     if (item && item->option->type == type)
@@ -369,7 +383,8 @@ static const struct value *need(const struct settings *settings, const char *cla
     abort();
 }
 
-const char *settings_string(const struct settings *settings, const char *class_name, const char *name)
+const char *settings_string(const struct settings *settings, const char *class_name,
+                            const char *name)
 {
     return need(settings, class_name, name, IPCL_STRING)->text;
 }
@@ -389,8 +404,8 @@ bool settings_bool(const struct settings *settings, const char *class_name, cons
     return need(settings, class_name, name, IPCL_BOOL)->boolean;
 }
 
-const char *const *settings_list(const struct settings *settings, const char *class_name, const char *name,
-                                 size_t *count)
+const char *const *settings_list(const struct settings *settings, const char *class_name,
+                                 const char *name, size_t *count)
 {
     const struct value *value = need(settings, class_name, name, IPCL_LIST);
     if (count)
@@ -416,8 +431,8 @@ bool settings_has(const struct settings *settings, const char *class_name, const
     return item && item->option->type == type;
 }
 
-int settings_set(struct settings *settings, const char *class_name, const char *name, const char *value,
-                 struct ipcl_error *error)
+int settings_set(struct settings *settings, const char *class_name, const char *name,
+                 const char *value, struct ipcl_error *error)
 {
     struct given given = {
         .class_name = class_name,

@@ -1,7 +1,9 @@
-/* Settings: option tables filled from defaults, profile files, the environment and the command line.
+/* Settings: option tables filled from defaults, profile files, the environment and the command
+ * line.
  *
- * Precedence, lowest first: the table's default, site files (/etc/ipcluster/NAME_config.json), the profile's NAME_config.json, the
- * environment (IPCLUSTER_CLASS_TRAIT, upper case), the command line. Files are JSON: {"Class": {"trait": value}}, as traitlets reads. */
+ * Precedence, lowest first: the table's default, site files (/etc/ipcluster/NAME_config.json), the
+ * profile's NAME_config.json, the environment (IPCLUSTER_CLASS_TRAIT, upper case), the command
+ * line. Files are JSON: {"Class": {"trait": value}}, as traitlets reads. */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
@@ -15,7 +17,8 @@
 
 struct settings;
 
-/* A command-line word without a value that sets one setting: {"nodb", "IPController", "db_class", "nodb", "help"}. */
+/* A command-line word without a value that sets one setting: {"nodb", "IPController", "db_class",
+ * "nodb", "help"}. */
 struct settings_flag {
     const char *flag;
     const char *class_name;
@@ -30,60 +33,81 @@ struct settings_program {
     const char *usage;       /* "ipcontroller [options]" */
     const char *description; /* a paragraph */
     const char *examples;    /* lines */
-    const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual page; NULL where there are
-                              * only 0 and 1 */
-    const char *page;        /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
+    const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual
+                              * page; NULL where there are only 0 and 1 */
+    const char *page; /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
-    /* Names of the program's class and of those it inherits from, most specific first, comma separated:
-     * "IPController,BaseParallelApplication". As with traitlets, a trait of one is known under the name of each, and what is given
-     * for a more specific one wins. NULL where every class is only itself. */
+    /* Names of the program's class and of those it inherits from, most specific first, comma
+     * separated: "IPController,BaseParallelApplication". As with traitlets, a trait of one is known
+     * under the name of each, and what is given for a more specific one wins. NULL where every
+     * class is only itself. */
     const char *classes;
 };
 
 struct settings *settings_create(const struct settings_program *program, struct ipcl_error *error);
 void settings_destroy(struct settings *settings);
 
-/* Adds a table (static, not copied). Tables may be added until settings_finish(), also when the files are loaded: what was given
- * for their class so far is applied then. Of two tables of one class both count. Returns 0 or -1 with `error` set where a trait or alias is there twice,
- * or what was given is not of its type. */
-int settings_add(struct settings *settings, const struct ipcl_option_table *table, struct ipcl_error *error);
+/* Adds a table (static, not copied). Tables may be added until settings_finish(), also when the
+ * files are loaded: what was given for their class so far is applied then. Of two tables of one
+ * class both count. Returns 0 or -1 with `error` set where a trait or alias is there twice, or what
+ * was given is not of its type. */
+int settings_add(struct settings *settings, const struct ipcl_option_table *table,
+                 struct ipcl_error *error);
 /* Adds flags (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */
 int settings_add_flags(struct settings *settings, const struct settings_flag *flags, size_t count,
                        struct ipcl_error *error);
 
-/* Takes what the command line says: --alias=value, --alias value, -n 4, --flag, --Class.trait=value; in aliases _ is as good as -. Positional
- * words are left in `words` (pointers into argv, room for argc). Values of classes that no table has yet are kept until
- * settings_finish(). Returns the number of words, or -1 with `error` set: the unknown option and the nearest known one. `--help`, `--help-all`,
- * `--version` and `--help-man` (the manual page as roff; not listed in the help) are noted: see settings_answer(). */
-int settings_parse(struct settings *settings, int argc, char **argv, char **words, struct ipcl_error *error);
-enum settings_wish { SETTINGS_RUN, SETTINGS_HELP, SETTINGS_HELP_ALL, SETTINGS_VERSION, SETTINGS_MAN };
+/* Takes what the command line says: --alias=value, --alias value, -n 4, --flag,
+ * --Class.trait=value; in aliases _ is as good as -. Positional words are left in `words` (pointers
+ * into argv, room for argc). Values of classes that no table has yet are kept until
+ * settings_finish(). Returns the number of words, or -1 with `error` set: the unknown option and
+ * the nearest known one. `--help`, `--help-all`,
+ * `--version` and `--help-man` (the manual page as roff; not listed in the help) are noted: see
+ * settings_answer(). */
+int settings_parse(struct settings *settings, int argc, char **argv, char **words,
+                   struct ipcl_error *error);
+enum settings_wish {
+    SETTINGS_RUN,
+    SETTINGS_HELP,
+    SETTINGS_HELP_ALL,
+    SETTINGS_VERSION,
+    SETTINGS_MAN
+};
 enum settings_wish settings_wants(const struct settings *settings);
 /* Writes --help (aliases and flags) or --help-all (every trait with its type, default and help). */
 void settings_help(const struct settings *settings, bool all, FILE *stream);
-/* Writes what the command line asked for in place of running, if anything. Returns true where the program is done. */
+/* Writes what the command line asked for in place of running, if anything. Returns true where the
+ * program is done. */
 bool settings_answer(const struct settings *settings, FILE *stream);
 
-/* Loads a file as the profile's: it never overrides what the environment or command line has set. A file that is not there is no error. Returns 0, or -1
- * with `error` set: file, key, what was expected, and the nearest known key. Classes that no table has yet are kept until settings_finish(), except
- * those in `also_known` (a NULL-terminated list of class names that other programs own; may be NULL), which are passed over. */
+/* Loads a file as the profile's: it never overrides what the environment or command line has set. A
+ * file that is not there is no error. Returns 0, or -1 with `error` set: file, key, what was
+ * expected, and the nearest known key. Classes that no table has yet are kept until
+ * settings_finish(), except those in `also_known` (a NULL-terminated list of class names that other
+ * programs own; may be NULL), which are passed over. */
 int settings_load_file(struct settings *settings, const char *path, const char *const *also_known,
                        struct ipcl_error *error);
-/* Reads the environment for the tables there are, and for those that are added later. Returns 0 or -1 with `error` set. */
+/* Reads the environment for the tables there are, and for those that are added later. Returns 0 or
+ * -1 with `error` set. */
 int settings_load_environment(struct settings *settings, struct ipcl_error *error);
-/* Loads the site files, then the profile's file, then the environment. Returns 0 or -1 with `error` set. */
+/* Loads the site files, then the profile's file, then the environment. Returns 0 or -1 with `error`
+ * set. */
 int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
                   struct ipcl_error *error);
-/* Checks that nothing of the files or command line was left without a table: to be called when all tables are there. Returns 0 or -1 with `error` set. */
+/* Checks that nothing of the files or command line was left without a table: to be called when all
+ * tables are there. Returns 0 or -1 with `error` set. */
 int settings_finish(struct settings *settings, struct ipcl_error *error);
 
-/* Values. Asking for one that no table has is a programming error: it aborts. Strings live as long as the settings. */
-const char *settings_string(const struct settings *settings, const char *class_name, const char *name);
+/* Values. Asking for one that no table has is a programming error: it aborts. Strings live as long
+ * as the settings. */
+const char *settings_string(const struct settings *settings, const char *class_name,
+                            const char *name);
 int64_t settings_int(const struct settings *settings, const char *class_name, const char *name);
 double settings_real(const struct settings *settings, const char *class_name, const char *name);
 bool settings_bool(const struct settings *settings, const char *class_name, const char *name);
-const char *const *settings_list(const struct settings *settings, const char *class_name, const char *name,
-                                 size_t *count);
+const char *const *settings_list(const struct settings *settings, const char *class_name,
+                                 const char *name, size_t *count);
 /* True where a setting was given anywhere but in its table. */
 bool settings_given(const struct settings *settings, const char *class_name, const char *name);
 bool settings_known(const struct settings *settings, const char *class_name, const char *name);
@@ -91,11 +115,12 @@ bool settings_known(const struct settings *settings, const char *class_name, con
 bool settings_has(const struct settings *settings, const char *class_name, const char *name,
                   enum ipcl_option_type type);
 /* Sets a value as the command line would. Returns 0 or -1 with `error` set. */
-int settings_set(struct settings *settings, const char *class_name, const char *name, const char *value,
-                 struct ipcl_error *error);
+int settings_set(struct settings *settings, const char *class_name, const char *name,
+                 const char *value, struct ipcl_error *error);
 
-/* A profile file of these tables: JSON text with what was given so far, and a "//" member that says where to read of the rest (a default is not
- * written, so that it may change). Returns malloc'ed text, or NULL with `error` set. */
+/* A profile file of these tables: JSON text with what was given so far, and a "//" member that says
+ * where to read of the rest (a default is not written, so that it may change). Returns malloc'ed
+ * text, or NULL with `error` set. */
 char *settings_to_json(const struct settings *settings, struct ipcl_error *error);
 
 #endif

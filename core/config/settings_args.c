@@ -67,7 +67,8 @@ static int give(struct arguments *arguments, const struct word *word, const char
     return settings_give(arguments->settings, &given, arguments->error);
 }
 
-/* The option's value: behind its =, what the option means without one, or the next word. NULL with `error` set where there is none. */
+/* The option's value: behind its =, what the option means without one, or the next word. NULL with
+ * `error` set where there is none. */
 static const char *take_value(struct arguments *arguments, const struct word *word,
                               const struct ipcl_option *option)
 {
@@ -100,8 +101,10 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
         settings_each_word(settings->items[i].option->aliases, offer_alias, &nearest);
     for (size_t i = 0; i < settings->flag_count; i++)
         nearest_offer(&nearest, settings->flags[i]->flag);
-    return ipcl_error_set(arguments->error, "unknown option %.200s: the nearest known one is --%s (%s --help lists them)",
-                          word->typed, nearest.best, settings->program->name);
+    return ipcl_error_set(
+        arguments->error,
+        "unknown option %.200s: the nearest known one is --%s (%s --help lists them)", word->typed,
+        nearest.best, settings->program->name);
 }
 
 /* --Class.trait */
@@ -125,8 +128,9 @@ static bool parse_wish(struct settings *settings, const char *key)
     static const struct {
         const char *key;
         enum settings_wish wish;
-    } wishes[] = {{"help", SETTINGS_HELP},         {"h", SETTINGS_HELP},    {"help-all", SETTINGS_HELP_ALL},
-                  {"version", SETTINGS_VERSION}, {"V", SETTINGS_VERSION}, {"help-man", SETTINGS_MAN}};
+    } wishes[] = {{"help", SETTINGS_HELP},         {"h", SETTINGS_HELP},
+                  {"help-all", SETTINGS_HELP_ALL}, {"version", SETTINGS_VERSION},
+                  {"V", SETTINGS_VERSION},         {"help-man", SETTINGS_MAN}};
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         if (strcmp(key, wishes[i].key))
             continue;
@@ -169,7 +173,8 @@ static int read_word(const char *typed, struct word *word)
     return 0;
 }
 
-int settings_parse(struct settings *settings, int argc, char **argv, char **words, struct ipcl_error *error)
+int settings_parse(struct settings *settings, int argc, char **argv, char **words,
+                   struct ipcl_error *error)
 {
     struct arguments arguments = {settings, argc, argv, 1, error};
     int word_count = 0;

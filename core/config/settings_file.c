@@ -35,8 +35,9 @@ static int load_class(struct settings *settings, const struct file *file, const 
     const char *name;
     json_t *json;
     if (!json_is_object(traits))
-        return ipcl_error_set(error, "%s: %s expects a mapping of its traits: {\"%s\": {\"trait\": value}}",
-                              file->path, class_name, class_name);
+        return ipcl_error_set(
+            error, "%s: %s expects a mapping of its traits: {\"%s\": {\"trait\": value}}",
+            file->path, class_name, class_name);
     json_object_foreach((json_t *)traits, name, json)
     {
         struct given given = {
@@ -64,13 +65,15 @@ static int load(struct settings *settings, const struct file *file, struct ipcl_
     json_t *classes = json_loadb(text, size, JSON_REJECT_DUPLICATES, &reason);
     free(text);
     if (!classes)
-        return ipcl_error_set(error, "%s: line %d is not JSON: %s", file->path, reason.line, reason.text);
+        return ipcl_error_set(error, "%s: line %d is not JSON: %s", file->path, reason.line,
+                              reason.text);
     int status = 0;
     const char *class_name;
     json_t *traits;
     if (!json_is_object(classes))
-        status = ipcl_error_set(error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
-                                file->path);
+        status = ipcl_error_set(
+            error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
+            file->path);
     json_object_foreach(classes, class_name, traits)
     {
         if (!status && !is_remark(class_name) && !is_passed_over(file, class_name))
@@ -122,8 +125,10 @@ static json_t *value_to_json(const struct setting *item)
 
 char *settings_to_json(const struct settings *settings, struct ipcl_error *error)
 {
-    json_t *classes = json_pack("{s:s++}", "//", "Settings: {\"Class\": {\"trait\": value}}. Each is listed with its default by: ",
-                                settings->program->name, " --help-all");
+    json_t *classes =
+        json_pack("{s:s++}", "//",
+                  "Settings: {\"Class\": {\"trait\": value}}. Each is listed with its default by: ",
+                  settings->program->name, " --help-all");
     bool good = classes != NULL;
     for (size_t i = 0; i < settings->count && good; i++) {
         const struct setting *item = &settings->items[i];
@@ -139,6 +144,7 @@ char *settings_to_json(const struct settings *settings, struct ipcl_error *error
     char *text = good ? json_dumps(classes, JSON_INDENT(4)) : NULL;
     json_decref(classes);
     if (!text)
-        ipcl_error_set(error, "the settings cannot be written as JSON: one is not UTF-8, or memory is short");
+        ipcl_error_set(
+            error, "the settings cannot be written as JSON: one is not UTF-8, or memory is short");
     return text;
 }

@@ -17,8 +17,8 @@ static void write_word(FILE *stream, int indent, const char *word, int length, i
                        : fprintf(stream, "%*s%.*s", indent, "", length, word);
 }
 
-/* Writes text in lines of WIDTH columns, each behind `indent` spaces. As in roff, an empty line ends a paragraph, and a line that is
- * indented stays as it is. */
+/* Writes text in lines of WIDTH columns, each behind `indent` spaces. As in roff, an empty line
+ * ends a paragraph, and a line that is indented stays as it is. */
 static void write_wrapped(FILE *stream, int indent, const char *text)
 {
     int column = 0;
@@ -78,7 +78,8 @@ static bool write_alias(void *context, const char *alias)
     const char *word = value_word(list->option->type);
     bool optional = list->option->bare || list->option->type == IPCL_BOOL;
     if (alias[1])
-        fprintf(list->stream, "%s--%s%s=%s%s", list->before, alias, optional ? "[" : "", word, optional ? "]" : "");
+        fprintf(list->stream, "%s--%s%s=%s%s", list->before, alias, optional ? "[" : "", word,
+                optional ? "]" : "");
     else
         fprintf(list->stream, "%s-%s %s", list->before, alias, word);
     list->before = ", ";
@@ -113,14 +114,16 @@ static void write_flags(const struct settings *settings, FILE *stream)
     }
     fputs("  -h, --help\n      This text.\n"
           "  --help-all\n      Every setting, also those without a short name.\n"
-          "  -V, --version\n      The version.\n", stream);
+          "  -V, --version\n      The version.\n",
+          stream);
 }
 
 static void write_settings(const struct settings *settings, FILE *stream)
 {
     const char *class_name = "";
     fputs("\nSettings:\n"
-          "  Each can be given as --Class.trait=value, in the environment, or in a file.\n", stream);
+          "  Each can be given as --Class.trait=value, in the environment, or in a file.\n",
+          stream);
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
         char variable[SETTINGS_VARIABLE_BYTES];
@@ -130,7 +133,8 @@ static void write_settings(const struct settings *settings, FILE *stream)
             fprintf(stream, "\n%s\n", class_name);
         }
         settings_variable(item, variable);
-        fprintf(stream, "  --%s.%s=%s", class_name, item->option->name, value_word(item->option->type));
+        fprintf(stream, "  --%s.%s=%s", class_name, item->option->name,
+                value_word(item->option->type));
         write_default(item->option, stream);
         write_wrapped(stream, 6, item->option->help);
         settings_each_word(item->option->aliases, write_alias, &list);
@@ -141,10 +145,12 @@ static void write_settings(const struct settings *settings, FILE *stream)
 static void write_sources(const struct settings_program *program, FILE *stream)
 {
     fputs("\nWhere settings come from, a later one winning:\n", stream);
-    fprintf(stream, "  /etc/ipcluster/%s_config.json\n"
+    fprintf(stream,
+            "  /etc/ipcluster/%s_config.json\n"
             "  PROFILE/%s_config.json           {\"Class\": {\"trait\": value}}\n"
             "  IPCLUSTER_CLASS_TRAIT in the environment\n"
-            "  the command line\n", program->name, program->name);
+            "  the command line\n",
+            program->name, program->name);
     if (program->classes)
         fprintf(stream, "These class names are one: %s.\n", program->classes);
 }
@@ -169,7 +175,8 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         fputs("\nExamples:\n", stream);
     settings_lines(stream, "  ", program->examples);
     if (!all)
-        fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n", program->name);
+        fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n",
+                program->name);
 }
 
 bool settings_answer(const struct settings *settings, FILE *stream)

@@ -15,8 +15,8 @@ enum source {
     SOURCE_COMMAND_LINE
 };
 
-/* One of a setting's members counts, by its type. Values that were overridden stay until the end, as callers may hold
- * their strings. */
+/* One of a setting's members counts, by its type. Values that were overridden stay until the end,
+ * as callers may hold their strings. */
 struct value {
     struct value *next;
     char *text;
@@ -66,17 +66,21 @@ struct given {
     enum source source;
     const char *origin;
 };
-/* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with `error` set: the trait is unknown, or
- * the value is not of its type. */
+/* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with
+ * `error` set: the trait is unknown, or the value is not of its type. */
 int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error);
 /* NULL where there is none. */
-struct setting *settings_lookup(const struct settings *settings, const char *class_name, const char *name);
+struct setting *settings_lookup(const struct settings *settings, const char *class_name,
+                                const char *name);
 /* "text", "an integer", ... */
 const char *settings_type_text(enum ipcl_option_type type);
-/* Calls `each` for every word of a comma-separated list; stops and returns true where it does. `list` may be NULL. */
-bool settings_each_word(const char *list, bool (*each)(void *context, const char *word), void *context);
+/* Calls `each` for every word of a comma-separated list; stops and returns true where it does.
+ * `list` may be NULL. */
+bool settings_each_word(const char *list, bool (*each)(void *context, const char *word),
+                        void *context);
 
-/* From text, and from a JSON value as files have it. Return a value that is not linked anywhere, or NULL where it is not of the type. */
+/* From text, and from a JSON value as files have it. Return a value that is not linked anywhere, or
+ * NULL where it is not of the type. */
 struct value *value_from_text(enum ipcl_option_type type, const char *text);
 struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
 void value_destroy(struct value *value); /* takes NULL */

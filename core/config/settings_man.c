@@ -66,7 +66,8 @@ static void write_title(const struct settings_program *program, FILE *stream)
 {
     char summary[256];
     const char *end = strstr(program->description, ". ");
-    size_t length = end ? (size_t)(end - program->description) : strcspn(program->description, "\n");
+    size_t length =
+        end ? (size_t)(end - program->description) : strcspn(program->description, "\n");
     if (length && program->description[length - 1] == '.')
         length--;
     snprintf(summary, sizeof(summary), "%.*s", (int)length, program->description);
@@ -76,8 +77,8 @@ static void write_title(const struct settings_program *program, FILE *stream)
     fputs(".TH ", stream);
     for (const char *at = page_name(program); *at; at++)
         fputc(toupper((unsigned char)*at), stream);
-    fprintf(stream, " 1 \"\" \"ipcluster %s\" \"User Commands\"\n.SH NAME\n%s \\- ", PACKAGE_VERSION,
-            page_name(program));
+    fprintf(stream, " 1 \"\" \"ipcluster %s\" \"User Commands\"\n.SH NAME\n%s \\- ",
+            PACKAGE_VERSION, page_name(program));
     write_text(stream, summary);
     fputs("\n.SH SYNOPSIS\n", stream);
     write_text(stream, program->usage);
@@ -144,13 +145,17 @@ static void write_files(const struct settings_program *program, FILE *stream)
     snprintf(path, sizeof(path), "/etc/ipcluster/%s_config.json", program->name);
     write_item(stream, path, "Settings of this machine: JSON, {\"Class\": {\"trait\": value}}.");
     snprintf(path, sizeof(path), "PROFILE/%s_config.json", program->name);
-    write_item(stream, path, "Settings of a profile. A profile NAME is the folder profile_NAME in $IPYTHONDIR.");
-    write_item(stream, "PROFILE/security/", "Connection files and keys, readable by their owner only.");
+    write_item(stream, path,
+               "Settings of a profile. A profile NAME is the folder profile_NAME in $IPYTHONDIR.");
+    write_item(stream, "PROFILE/security/",
+               "Connection files and keys, readable by their owner only.");
     write_item(stream, "PROFILE/log/", "Logs.");
     fputs(".SH ENVIRONMENT\n", stream);
     write_item(stream, "IPCLUSTER_CLASS_TRAIT",
-               "The setting Class.trait, all in capitals. It wins over files, and the command line wins over it.");
-    write_item(stream, "IPCLUSTER_PLUGIN_PATH", "Folders of plugins, colon separated, that are looked in first.");
+               "The setting Class.trait, all in capitals. It wins over files, and the command line "
+               "wins over it.");
+    write_item(stream, "IPCLUSTER_PLUGIN_PATH",
+               "Folders of plugins, colon separated, that are looked in first.");
     write_item(stream, "IPYTHONDIR", "Where profiles are; ~/.ipython where it is not set.");
 }
 
@@ -160,7 +165,8 @@ static void write_exit_status(const struct settings_program *program, FILE *stre
     const char *lines = program->exit_status;
     fputs(".SH EXIT STATUS\n", stream);
     if (!lines)
-        lines = "0  All went well.\n1  It failed; a sentence on standard error or in the log says why.";
+        lines =
+            "0  All went well.\n1  It failed; a sentence on standard error or in the log says why.";
     while (*lines) {
         char number[16], meaning[256];
         int length = (int)strcspn(lines, "\n"), digits = (int)strspn(lines, "0123456789");

@@ -23,8 +23,8 @@ static bool parse_bool(const char *text, bool *boolean)
     static const struct {
         const char *word;
         bool boolean;
-    } words[] = {{"true", true},   {"1", true},  {"yes", true}, {"false", false},
-                 {"0", false},     {"no", false}, {"", false}};
+    } words[] = {{"true", true}, {"1", true},   {"yes", true}, {"false", false},
+                 {"0", false},   {"no", false}, {"", false}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcasecmp(text, words[i].word))
             continue;
@@ -46,8 +46,8 @@ static bool append(struct value *value, const char *text, size_t length)
     return list[value->count] && ++value->count;
 }
 
-/* Copies one word to `word` as a shell would read it: quotes are taken off, and \ takes a letter as it is. Returns where it ends, or
- * NULL where a quote is left open. */
+/* Copies one word to `word` as a shell would read it: quotes are taken off, and \ takes a letter as
+ * it is. Returns where it ends, or NULL where a quote is left open. */
 static const char *read_word(const char *at, char *word)
 {
     char quote = '\0';
@@ -85,7 +85,8 @@ static bool parse_array(struct value *value, const json_t *array)
         return false;
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *text = json_array_get(array, i);
-        if (!json_is_string(text) || !append(value, json_string_value(text), json_string_length(text)))
+        if (!json_is_string(text) ||
+            !append(value, json_string_value(text), json_string_length(text)))
             return false;
     }
     return true;

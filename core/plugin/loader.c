@@ -26,15 +26,16 @@ int loader_start(struct ipcl_error *error)
     return status;
 }
 
-/* Python's extension modules look for libpython's symbols, and Open MPI's components for libmpi's, among the global ones:
- * what brings these libraries in is loaded globally, and everything else is kept to itself. */
+/* Python's extension modules look for libpython's symbols, and Open MPI's components for libmpi's,
+ * among the global ones: what brings these libraries in is loaded globally, and everything else is
+ * kept to itself. */
 static bool is_global(const char *kind)
 {
     return !strcmp(kind, "kernel") || !strcmp(kind, "mpi");
 }
 
-/* Why the dynamic linker does not take a file. libltdl asks several loaders in turn and keeps the last one's reason, which
- * is "file not found" whatever the first said. */
+/* Why the dynamic linker does not take a file. libltdl asks several loaders in turn and keeps the
+ * last one's reason, which is "file not found" whatever the first said. */
 static void set_linker_reason(const char *path, struct ipcl_error *error)
 {
     const char *reason = lt_dlerror();
@@ -63,27 +64,37 @@ static lt_dlhandle open_file(const char *path, const char *kind, struct ipcl_err
     return handle;
 }
 
-/* Returns 0, or -1 with the reason in `error`. The ABI is checked before anything behind it is read. */
+/* Returns 0, or -1 with the reason in `error`. The ABI is checked before anything behind it is
+ * read. */
 static int check_descriptor(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                             struct ipcl_error *error)
 {
     if (!plugin)
-        return ipcl_error_set(error, "it has no descriptor: a plugin exports the constant ipcl_plugin");
+        return ipcl_error_set(error,
+                              "it has no descriptor: a plugin exports the constant ipcl_plugin");
     if (plugin->abi_major != IPCL_ABI_MAJOR || plugin->abi_minor > IPCL_ABI_MINOR)
-        return ipcl_error_set(error, "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
-                              "with the installed headers", plugin->abi_major, plugin->abi_minor,
-                              IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
+        return ipcl_error_set(
+            error,
+            "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
+            "with the installed headers",
+            plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
     if (plugin->size < sizeof(*plugin))
-        return ipcl_error_set(error, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
-                              plugin->size, sizeof(*plugin));
-    if (!plugin->kind || !plugin->name || !plugin->version || !plugin->summary || !plugin->license ||
-        !plugin->author || !plugin->operations || (plugin->table_count && !plugin->tables))
-        return ipcl_error_set(error, "its descriptor is incomplete: kind, name, version, summary, license, author and "
-                              "operations are needed");
+        return ipcl_error_set(
+            error, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
+            plugin->size, sizeof(*plugin));
+    if (!plugin->kind || !plugin->name || !plugin->version || !plugin->summary ||
+        !plugin->license || !plugin->author || !plugin->operations ||
+        (plugin->table_count && !plugin->tables))
+        return ipcl_error_set(
+            error,
+            "its descriptor is incomplete: kind, name, version, summary, license, author and "
+            "operations are needed");
     if (strcmp(plugin->kind, kind))
-        return ipcl_error_set(error, "it is a plugin of kind '%s' in a folder for kind '%s'", plugin->kind, kind);
+        return ipcl_error_set(error, "it is a plugin of kind '%s' in a folder for kind '%s'",
+                              plugin->kind, kind);
     if (strcmp(plugin->name, name))
-        return ipcl_error_set(error, "it calls itself '%s': a plugin's file is named for it", plugin->name);
+        return ipcl_error_set(error, "it calls itself '%s': a plugin's file is named for it",
+                              plugin->name);
     return 0;
 }
 

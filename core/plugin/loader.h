@@ -7,8 +7,9 @@
 /* Starts libltdl. Any number of times, any thread. Returns 0 or -1 with `error` set. */
 int loader_start(struct ipcl_error *error);
 
-/* Loads the plugin at `path`, which must say that it is `name` of `kind`. Returns its descriptor, valid for the process's
- * life, or NULL with one line in `error` that names the file and says why it was refused. Any thread, after loader_start(). */
+/* Loads the plugin at `path`, which must say that it is `name` of `kind`. Returns its descriptor,
+ * valid for the process's life, or NULL with one line in `error` that names the file and says why
+ * it was refused. Any thread, after loader_start(). */
 const struct ipcl_plugin *loader_load(const char *path, const char *kind, const char *name,
                                       struct ipcl_error *error);
 

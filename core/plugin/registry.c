@@ -15,7 +15,7 @@ static const struct {
     const char *kind;
     const char *folder;
 } kinds[] = {
-    {"launcher", "launchers"}, {"mpi", "mpi"},       {"serial", "serial"},
+    {"launcher", "launchers"}, {"mpi", "mpi"},      {"serial", "serial"},
     {"kernel", "kernels"},     {"store", "stores"},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -60,8 +60,8 @@ static int add_environment_places(struct registry *registry, struct ipcl_error *
     return status;
 }
 
-/* The build tree that this code was built in and runs from, or NULL: the running program's, or where Python loaded
- * us as a library, the library's. */
+/* The build tree that this code was built in and runs from, or NULL: the running program's, or
+ * where Python loaded us as a library, the library's. */
 static const char *build_tree(char path[PATH_BYTES])
 {
     const char *program_tree = path_build_tree();
@@ -140,15 +140,17 @@ static void set_not_found(const struct registry *registry, const char *kind, con
     char folders[IPCL_ERROR_BYTES] = "";
     size_t length = 0;
     for (size_t i = 0; i < registry->place_count && length < sizeof(folders); i++)
-        length += (size_t)snprintf(folders + length, sizeof(folders) - length, "%s%s/%s%s", i ? ", " : "",
-                                   registry->places[i].path, kind_folder(kind),
+        length += (size_t)snprintf(folders + length, sizeof(folders) - length, "%s%s/%s%s",
+                                   i ? ", " : "", registry->places[i].path, kind_folder(kind),
                                    registry->places[i].below_kind);
-    ipcl_error_set(error, "there is no %s plugin '%s' (ipcluster plugins lists those there are); looked for %s.so in %s",
+    ipcl_error_set(error,
+                   "there is no %s plugin '%s' (ipcluster plugins lists those there are); looked "
+                   "for %s.so in %s",
                    kind, name, name, folders);
 }
 
-const struct ipcl_plugin *registry_load(struct registry *registry, const char *kind, const char *name,
-                                        struct ipcl_error *error)
+const struct ipcl_plugin *registry_load(struct registry *registry, const char *kind,
+                                        const char *name, struct ipcl_error *error)
 {
     struct ipcl_error refusal, first_refusal = {""};
     const char *folder = kind_folder(kind);
@@ -157,7 +159,8 @@ const struct ipcl_plugin *registry_load(struct registry *registry, const char *k
         return NULL;
     }
     if (!*name || *name == '.' || strchr(name, '/')) {
-        ipcl_error_set(error, "'%s' is not the name of a %s plugin: a name has no folder in it", name, kind);
+        ipcl_error_set(error, "'%s' is not the name of a %s plugin: a name has no folder in it",
+                       name, kind);
         return NULL;
     }
     for (size_t i = 0; i < registry->place_count; i++) {
@@ -205,7 +208,8 @@ struct scan {
 static int note_seen(struct scan *scan, const struct ipcl_plugin *plugin, struct ipcl_error *error)
 {
     for (size_t i = 0; i < scan->seen_count; i++)
-        if (!strcmp(scan->seen[i]->kind, plugin->kind) && !strcmp(scan->seen[i]->name, plugin->name))
+        if (!strcmp(scan->seen[i]->kind, plugin->kind) &&
+            !strcmp(scan->seen[i]->name, plugin->name))
             scan->entry.shadowed = true;
     const struct ipcl_plugin **seen = realloc(scan->seen, (scan->seen_count + 1) * sizeof(*seen));
     if (!seen)
@@ -215,7 +219,8 @@ static int note_seen(struct scan *scan, const struct ipcl_plugin *plugin, struct
     return 0;
 }
 
-static int scan_file(struct scan *scan, const char *folder, const char *file, struct ipcl_error *error)
+static int scan_file(struct scan *scan, const char *folder, const char *file,
+                     struct ipcl_error *error)
 {
     char name[NAME_MAX + 1];
     struct registry_entry *entry = &scan->entry;
@@ -232,7 +237,8 @@ static int scan_file(struct scan *scan, const char *folder, const char *file, st
     return 0;
 }
 
-static int scan_folder(struct scan *scan, const struct place *place, const char *kind, struct ipcl_error *error)
+static int scan_folder(struct scan *scan, const struct place *place, const char *kind,
+                       struct ipcl_error *error)
 {
     char folder[PATH_BYTES];
     struct dirent **files;
@@ -264,7 +270,9 @@ int registry_scan(struct registry *registry, const char *kind,
     struct scan scan = {.found = found, .context = context};
     int status = 0;
     if (kind && !kind_folder(kind))
-        return ipcl_error_set(error, "'%s' is not a kind of plugin: use launcher, mpi, serial, kernel or store", kind);
+        return ipcl_error_set(
+            error, "'%s' is not a kind of plugin: use launcher, mpi, serial, kernel or store",
+            kind);
     for (size_t k = 0; k < KIND_COUNT && !status; k++)
         for (size_t i = 0; i < registry->place_count && !status; i++)
             if (!kind || !strcmp(kind, kinds[k].kind))

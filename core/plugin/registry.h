@@ -1,9 +1,12 @@
-/* The plugin registry: finds plugins on the search path, checks them, and loads them through libltdl.
+/* The plugin registry: finds plugins on the search path, checks them, and loads them through
+ * libltdl.
  *
- * Search path, first hit wins: $IPCLUSTER_PLUGIN_PATH (colon separated), the profile's plugins/, ~/.local/lib/ipcluster, the installed
- * folder; in a build tree its own plugins/ in place of the installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores.
+ * Search path, first hit wins: $IPCLUSTER_PLUGIN_PATH (colon separated), the profile's plugins/,
+ * ~/.local/lib/ipcluster, the installed folder; in a build tree its own plugins/ in place of the
+ * installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores.
  *
- * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never unloaded. */
+ * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never unloaded.
+ */
 #ifndef PLUGIN_REGISTRY_H
 #define PLUGIN_REGISTRY_H
 
@@ -18,10 +21,11 @@ struct registry;
 struct registry *registry_create(const char *profile_dir, struct ipcl_error *error);
 void registry_destroy(struct registry *registry);
 
-/* Loads the plugin `name` of `kind` ("serial", ...). Returns its descriptor, valid for the process's life, or NULL with `error` set: where it was looked
- * for, or which file was refused and why in one line. */
-const struct ipcl_plugin *registry_load(struct registry *registry, const char *kind, const char *name,
-                                        struct ipcl_error *error);
+/* Loads the plugin `name` of `kind` ("serial", ...). Returns its descriptor, valid for the
+ * process's life, or NULL with `error` set: where it was looked for, or which file was refused and
+ * why in one line. */
+const struct ipcl_plugin *registry_load(struct registry *registry, const char *kind,
+                                        const char *name, struct ipcl_error *error);
 
 /* One file on the search path. */
 struct registry_entry {
@@ -31,8 +35,8 @@ struct registry_entry {
     struct ipcl_error refusal;
     bool shadowed; /* an earlier folder has a plugin of this kind and name */
 };
-/* Looks at every file of `kind` (NULL: of all kinds), loads those that may be, and calls `found` for each in the order of the search path. Returns 0, or -1
- * with `error` set. */
+/* Looks at every file of `kind` (NULL: of all kinds), loads those that may be, and calls `found`
+ * for each in the order of the search path. Returns 0, or -1 with `error` set. */
 int registry_scan(struct registry *registry, const char *kind,
                   void (*found)(void *context, const struct registry_entry *entry), void *context,
                   struct ipcl_error *error);

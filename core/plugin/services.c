@@ -15,8 +15,9 @@ static bool has(const struct services_host *host, const char *class_name, const 
 {
     if (settings_has(host->settings, class_name, name, type))
         return true;
-    log_error("plugin %s asks for the setting %s.%s, which none of its option tables has with that type",
-              host->plugin_name, class_name, name);
+    log_error(
+        "plugin %s asks for the setting %s.%s, which none of its option tables has with that type",
+        host->plugin_name, class_name, name);
     return false;
 }
 

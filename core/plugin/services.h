@@ -6,7 +6,8 @@
 
 #include "config/settings.h"
 
-/* What `host` points to in plain services; kinds with more services keep one as the first member of their own. */
+/* What `host` points to in plain services; kinds with more services keep one as the first member of
+ * their own. */
 struct services_host {
     const char *plugin_name; /* for log lines */
     const struct settings *settings;

@@ -186,14 +186,16 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
 {
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!text) {
-        ipcl_error_set(error, "a value cannot be packed as JSON: it holds itself, or memory is short");
+        ipcl_error_set(error,
+                       "a value cannot be packed as JSON: it holds itself, or memory is short");
         return NULL;
     }
     *size = strlen(text);
     return text;
 }
 
-/* Whether brackets outside of text nest deeper than DEPTH_MAX. Jansson's own bound is far higher. */
+/* Whether brackets outside of text nest deeper than DEPTH_MAX. Jansson's own bound is far higher.
+ */
 static bool too_deep(const char *data, size_t size)
 {
     const char *end = data + size;

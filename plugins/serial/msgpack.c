@@ -1,9 +1,10 @@
-/* The MessagePack serializer: msgpack-c packs; reading is done here, as msgpack-c nests to 32 levels only and
- * allocates what a length claims before the bytes are there.
+/* The MessagePack serializer: msgpack-c packs; reading is done here, as msgpack-c nests to 32
+ * levels only and allocates what a length claims before the bytes are there.
  *
- * What MessagePack knows and json_t does not: a bin is text where it is valid UTF-8 and an error otherwise; an integer above
- * int64 becomes a real; NaN and the infinities become null; keys are text without NUL; an extension type is an error.
- * Of a key that is there twice, find takes the first and unpack the last, as Python does. */
+ * What MessagePack knows and json_t does not: a bin is text where it is valid UTF-8 and an error
+ * otherwise; an integer above int64 becomes a real; NaN and the infinities become null; keys are
+ * text without NUL; an extension type is an error. Of a key that is there twice, find takes the
+ * first and unpack the last, as Python does. */
 #include <ipcluster/serial.h>
 
 #include <math.h>
@@ -24,11 +25,20 @@ struct scan {
 
 /* One value without what it contains. */
 struct item {
-    enum { ITEM_NULL, ITEM_BOOL, ITEM_INT, ITEM_REAL, ITEM_TEXT, ITEM_EXTENSION, ITEM_LIST, ITEM_MAPPING } type;
+    enum {
+        ITEM_NULL,
+        ITEM_BOOL,
+        ITEM_INT,
+        ITEM_REAL,
+        ITEM_TEXT,
+        ITEM_EXTENSION,
+        ITEM_LIST,
+        ITEM_MAPPING
+    } type;
     int64_t integer;  /* ITEM_INT, and ITEM_BOOL as 0 or 1 */
     double real;      /* ITEM_REAL */
     const char *data; /* ITEM_TEXT */
-    size_t size;      /* bytes of ITEM_TEXT and ITEM_EXTENSION, entries of ITEM_LIST and ITEM_MAPPING */
+    size_t size; /* bytes of ITEM_TEXT and ITEM_EXTENSION, entries of ITEM_LIST and ITEM_MAPPING */
 };
 
 /* Reads `bytes` bytes (at most 8), big-endian, as all of MessagePack is. */
@@ -55,7 +65,8 @@ static bool take_bytes(struct scan *scan, size_t bytes, size_t extra, struct ite
     return true;
 }
 
-/* Reads the number of entries. Each takes a byte at least, so that a claim beyond the end is refused here. */
+/* Reads the number of entries. Each takes a byte at least, so that a claim beyond the end is
+ * refused here. */
 static bool take_count(struct scan *scan, size_t bytes, struct item *item)
 {
     uint64_t count = item->size;
@@ -185,12 +196,14 @@ static bool skip_value(struct scan *scan, int depth)
     if (depth == DEPTH_MAX)
         return false;
     for (size_t i = 0; i < item.size; i++)
-        if ((item.type == ITEM_MAPPING && !skip_value(scan, depth + 1)) || !skip_value(scan, depth + 1))
+        if ((item.type == ITEM_MAPPING && !skip_value(scan, depth + 1)) ||
+            !skip_value(scan, depth + 1))
             return false;
     return true;
 }
 
-static struct ipcl_member *find_member(struct ipcl_member *members, size_t count, const struct item *key)
+static struct ipcl_member *find_member(struct ipcl_member *members, size_t count,
+                                       const struct item *key)
 {
     if (key->type != ITEM_TEXT)
         return NULL;
@@ -201,7 +214,8 @@ static struct ipcl_member *find_member(struct ipcl_member *members, size_t count
     return NULL;
 }
 
-/* Steps over a value and notes where it is. Text with a NUL is left packed, so that nobody cuts it there. */
+/* Steps over a value and notes where it is. Text with a NUL is left packed, so that nobody cuts it
+ * there. */
 static bool take_member(struct scan *scan, struct ipcl_member *member)
 {
     const unsigned char *start = scan->at;
@@ -245,8 +259,7 @@ static int find(const char *data, size_t size, struct ipcl_member *members, size
             return -1;
         struct ipcl_member *member = find_member(members, count, &key);
         scan.at = start;
-        if (!skip_value(&scan, 1) ||
-            (member ? !take_member(&scan, member) : !skip_value(&scan, 1)))
+        if (!skip_value(&scan, 1) || (member ? !take_member(&scan, member) : !skip_value(&scan, 1)))
             return -1;
         missing -= !!member;
     }
@@ -316,8 +329,10 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     if (pack_value(&packer, value, 0)) {
         msgpack_sbuffer_destroy(&buffer);
-        ipcl_error_set(error, "a value cannot be packed as MessagePack: it nests deeper than %d, or memory is short",
-                       DEPTH_MAX);
+        ipcl_error_set(
+            error,
+            "a value cannot be packed as MessagePack: it nests deeper than %d, or memory is short",
+            DEPTH_MAX);
         return NULL;
     }
     *size = buffer.size;

@@ -20,7 +20,8 @@ static inline size_t utf8_character(const unsigned char *at, const unsigned char
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (*at < rows[i].first || *at > rows[i].last)
             continue;
-        if (end - at < rows[i].length || at[1] < rows[i].second_first || at[1] > rows[i].second_last)
+        if (end - at < rows[i].length || at[1] < rows[i].second_first ||
+            at[1] > rows[i].second_last)
             return 0;
         for (size_t j = 2; j < rows[i].length; j++)
             if ((at[j] & 0xc0) != 0x80)

@@ -1,5 +1,6 @@
-/* The decoders under noise: headers and contents cut, changed and joined at random (always the same random) never read out of
- * bounds or crash, and what they accept makes sense. The sanitizer builds are what gives this its teeth. */
+/* The decoders under noise: headers and contents cut, changed and joined at random (always the same
+ * random) never read out of bounds or crash, and what they accept makes sense. The sanitizer builds
+ * are what gives this its teeth. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,12 @@
 #define BYTES_MAX 1024
 
 static const char *const seeds[] = {
-    "{\"msg_id\": \"a_1\", \"msg_type\": \"apply_request\", \"username\": \"u\", \"session\": \"s\", \"date\": \"2026\", \"version\": \"5.3\"}",
-    "{\"after\": [\"x\", \"y\"], \"follow\": [], \"retries\": 3, \"timeout\": 1.5e3, \"targets\": null, \"nested\": {\"a\": [{\"b\": -1}]}}",
-    "{\"code\": \"print(1)\\n\\u00e9\\ud83d\\ude00\", \"silent\": false, \"user_expressions\": {\"x\": \"y\"}, \"n\": 9223372036854775807}",
+    "{\"msg_id\": \"a_1\", \"msg_type\": \"apply_request\", \"username\": \"u\", \"session\": "
+    "\"s\", \"date\": \"2026\", \"version\": \"5.3\"}",
+    "{\"after\": [\"x\", \"y\"], \"follow\": [], \"retries\": 3, \"timeout\": 1.5e3, \"targets\": "
+    "null, \"nested\": {\"a\": [{\"b\": -1}]}}",
+    "{\"code\": \"print(1)\\n\\u00e9\\ud83d\\ude00\", \"silent\": false, \"user_expressions\": "
+    "{\"x\": \"y\"}, \"n\": 9223372036854775807}",
     "[[[[[[1, 2.0, \"three\", null, true, {}]]]]], -128, 65536, 4294967296]",
 };
 #define SEED_COUNT (sizeof(seeds) / sizeof(seeds[0]))
@@ -36,7 +40,8 @@ struct packed {
 
 static void change(char *data, size_t *size, const struct packed *other)
 {
-    static const char telling[] = "{}[]\",:\\u0e-.\x00\x7f\x80\x81\x91\xa1\xc1\xc4\xc7\xcf\xd9\xdb\xdd\xdf\xff";
+    static const char telling[] =
+        "{}[]\",:\\u0e-.\x00\x7f\x80\x81\x91\xa1\xc1\xc4\xc7\xcf\xd9\xdb\xdd\xdf\xff";
     size_t at = below(*size), count = below(8) + 1;
     switch (below(6)) {
     case 0:
@@ -72,21 +77,24 @@ static void change(char *data, size_t *size, const struct packed *other)
 /* The bytes stand at the end of a block of just their size, so that a read behind them is seen. */
 static void decode(const struct ipcl_serial_operations *serial, const char *data, size_t size)
 {
-    struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}, {.name = "after"}, {.name = "zz"}};
+    struct ipcl_member members[] = {
+        {.name = "msg_id"}, {.name = "msg_type"}, {.name = "after"}, {.name = "zz"}};
     struct ipcl_error error = {""};
     char *block = malloc(size);
     memcpy(block, data, size);
     if (!serial->find(block, size, members, 4))
         for (size_t i = 0; i < 4; i++)
-            cr_assert(members[i].state == IPCL_MEMBER_ABSENT ||
-                      (members[i].data >= block && members[i].data + members[i].size <= block + size));
+            cr_assert(
+                members[i].state == IPCL_MEMBER_ABSENT ||
+                (members[i].data >= block && members[i].data + members[i].size <= block + size));
     json_t *value = serial->unpack(block, size, &error);
     cr_assert(value || *error.text, "refused without a reason");
     /* What was understood as a mapping has its members where find looks for them. */
     if (json_is_object(value)) {
         cr_assert_eq(serial->find(block, size, members, 4), 0);
         for (size_t i = 0; i < 4; i++)
-            cr_assert_eq(members[i].state == IPCL_MEMBER_ABSENT, !json_object_get(value, members[i].name));
+            cr_assert_eq(members[i].state == IPCL_MEMBER_ABSENT,
+                         !json_object_get(value, members[i].name));
     }
     json_decref(value);
     free(block);

@@ -78,7 +78,8 @@ Test(profile, that_is_missing_is_answered_with_those_there_are)
     cr_expect_eq(profile_find(NULL, "mpi", NULL, &profile, &error), 0);
     cr_expect_eq(profile_find(NULL, "slurm", NULL, &profile, &error), -1);
     cr_expect(strstr(error.text, "slurm") && strstr(error.text, "there: mpi") &&
-              strstr(error.text, "ipcluster profile create slurm"), "%s", error.text);
+                  strstr(error.text, "ipcluster profile create slurm"),
+              "%s", error.text);
     cr_expect_eq(profile_find(NULL, NULL, "/nonexistent/x", &profile, &error), -1);
     cr_expect(strstr(error.text, "/nonexistent/x"), "%s", error.text);
 }
@@ -97,8 +98,10 @@ static struct settings *open_with(const char *option, int expected)
     struct settings *settings = settings_create(&program, &error);
     cr_assert(settings != NULL);
     cr_assert_eq(profile_add_options(settings, &error), 0, "%s", error.text);
-    cr_assert_eq(settings_parse(settings, option ? 2 : 1, argv, words, &error), 0, "%s", error.text);
-    cr_expect_eq(profile_open(settings, "ipcontroller", false, &profile, &error), expected, "%s", error.text);
+    cr_assert_eq(settings_parse(settings, option ? 2 : 1, argv, words, &error), 0, "%s",
+                 error.text);
+    cr_expect_eq(profile_open(settings, "ipcontroller", false, &profile, &error), expected, "%s",
+                 error.text);
     return settings;
 }
 
@@ -133,7 +136,8 @@ Test(profile, logs_into_its_log_folder)
 {
     struct settings *settings = open_with("--log-to-file", 0);
     char path[PATH_BYTES];
-    cr_assert_eq(path_format(path, &error, "%s/ipcontroller-%d.log", profile.log, (int)getpid()), 0);
+    cr_assert_eq(path_format(path, &error, "%s/ipcontroller-%d.log", profile.log, (int)getpid()),
+                 0);
     cr_expect(path_exists(path), "%s", path);
     settings_destroy(settings);
 }

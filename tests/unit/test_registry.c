@@ -1,5 +1,6 @@
-/* Plugins: what is sound is loaded, what is not is refused in one line that names the file and the reason, and nothing else is disturbed.
- * The plugins are real ones, built from plugins/variant.c, and copied to a temporary search path. */
+/* Plugins: what is sound is loaded, what is not is refused in one line that names the file and the
+ * reason, and nothing else is disturbed. The plugins are real ones, built from plugins/variant.c,
+ * and copied to a temporary search path. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ static char *read_built(const char *name, size_t *size)
 {
     char path[PATH_BYTES];
     struct ipcl_error error;
-    cr_assert_eq(path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", path_build_tree(), name), 0);
+    cr_assert_eq(
+        path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", path_build_tree(), name), 0);
     char *bytes = path_read_file(path, FILE_BYTES_MAX, size, &error);
     cr_assert(bytes != NULL, "%s", error.text);
     return bytes;
@@ -68,7 +70,8 @@ static struct registry *open_registry(void)
     return registry;
 }
 
-/* NAME is refused in one line with its path and `reason`; a sound plugin beside it is still loaded, and so is the build's own. */
+/* NAME is refused in one line with its path and `reason`; a sound plugin beside it is still loaded,
+ * and so is the build's own. */
 static void expect_refusal(const char *name, const char *reason)
 {
     char path[PATH_BYTES], sound[PATH_BYTES];
@@ -145,14 +148,15 @@ Test(registry, an_incomplete_descriptor_is_refused)
     refuse_built("incomplete", "incomplete");
 }
 
-/* Libtool would write the place of a library of ours into the plugin: so it is built with one that is there, and then that library's name is
- * overwritten with one that is not. */
+/* Libtool would write the place of a library of ours into the plugin: so it is built with one that
+ * is there, and then that library's name is overwritten with one that is not. */
 Test(registry, a_missing_library_is_named)
 {
     static const char present[] = "libjansson.so", missing[] = "libabsent0.so";
     char path[PATH_BYTES];
     size_t size;
-    char *bytes = read_built("needs_library", &size), *at = memmem(bytes, size, present, strlen(present));
+    char *bytes = read_built("needs_library", &size),
+         *at = memmem(bytes, size, present, strlen(present));
     cr_assert(at != NULL);
     memcpy(at, missing, strlen(missing));
     write_plugin("needs_library", bytes, size, path);

@@ -1,4 +1,5 @@
-/* What both serializers promise: packed and unpacked is the same, members are found without unpacking, depth is bounded. */
+/* What both serializers promise: packed and unpacked is the same, members are found without
+ * unpacking, depth is bounded. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
@@ -17,9 +18,11 @@ static char names[][8] = {"json", "msgpack"};
         return cr_make_param_array(char[8], names, 2, NULL);                                       \
     }
 
-static const char header[] = "{\"msg_id\": \"a-1_000\", \"msg_type\": \"apply_request\", \"n\": -70000, \"big\": 9007199254740993,"
-                             " \"real\": 0.1, \"none\": null, \"yes\": true, \"list\": [1, [2, {\"msg_id\": \"inner\"}]],"
-                             " \"text\": \"h\\u00e9 \\\"quoted\\\"\\n\", \"session\": \"s\"}";
+static const char header[] =
+    "{\"msg_id\": \"a-1_000\", \"msg_type\": \"apply_request\", \"n\": -70000, \"big\": "
+    "9007199254740993,"
+    " \"real\": 0.1, \"none\": null, \"yes\": true, \"list\": [1, [2, {\"msg_id\": \"inner\"}]],"
+    " \"text\": \"h\\u00e9 \\\"quoted\\\"\\n\", \"session\": \"s\"}";
 
 BOTH(round_trip)
 ParameterizedTest(char name[8], serial, round_trip)
@@ -52,8 +55,11 @@ ParameterizedTest(char name[8], serial, members_are_found_at_the_top_only)
     size_t size;
     json_t *value = json_loads(header, 0, NULL);
     char *packed = serial->pack(value, &size, &error);
-    struct ipcl_member members[] = {
-        {.name = "session"}, {.name = "absent"}, {.name = "msg_id"}, {.name = "list"}, {.name = "n"}};
+    struct ipcl_member members[] = {{.name = "session"},
+                                    {.name = "absent"},
+                                    {.name = "msg_id"},
+                                    {.name = "list"},
+                                    {.name = "n"}};
     cr_assert_eq(serial->find(packed, size, members, 5), 0);
     cr_assert(member_is(&members[0], "s"));
     cr_assert_eq(members[1].state, IPCL_MEMBER_ABSENT);
@@ -144,7 +150,10 @@ ParameterizedTest(char name[8], serial, a_deep_member_is_refused)
     char *deep = packed_nested(name, 100000, &size);
     char *packed = malloc(size + 16);
     bool json = !strcmp(name, "json");
-    size_t head = (size_t)sprintf(packed, "%s", json ? "{\"a\":" : "\x81\xa1" "a");
+    size_t head = (size_t)sprintf(packed, "%s",
+                                  json ? "{\"a\":"
+                                       : "\x81\xa1"
+                                         "a");
     memcpy(packed + head, deep, size);
     if (json)
         packed[head + size] = '}';

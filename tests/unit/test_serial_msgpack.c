@@ -1,4 +1,5 @@
-/* What only MessagePack has: every code of its specification, and values that JSON has no word for. */
+/* What only MessagePack has: every code of its specification, and values that JSON has no word for.
+ */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,9 +79,16 @@ Test(serial_msgpack, containers_of_every_width)
     cr_expect(is(BYTES("\x92\x01\x02"), "[1, 2]"));
     cr_expect(is(BYTES("\xdc\x00\x02\x01\x02"), "[1, 2]"));
     cr_expect(is(BYTES("\xdd\x00\x00\x00\x02\x01\x02"), "[1, 2]"));
-    cr_expect(is(BYTES("\x81\xa1" "a\x90"), "{\"a\": []}"));
-    cr_expect(is(BYTES("\xde\x00\x01\xa1" "a\x80"), "{\"a\": {}}"));
-    cr_expect(is(BYTES("\xdf\x00\x00\x00\x01\xc4\x01" "a\x80"), "{\"a\": {}}"), "a key that is bytes");
+    cr_expect(is(BYTES("\x81\xa1"
+                       "a\x90"),
+                 "{\"a\": []}"));
+    cr_expect(is(BYTES("\xde\x00\x01\xa1"
+                       "a\x80"),
+                 "{\"a\": {}}"));
+    cr_expect(is(BYTES("\xdf\x00\x00\x00\x01\xc4\x01"
+                       "a\x80"),
+                 "{\"a\": {}}"),
+              "a key that is bytes");
 }
 
 static void expect_error(const char *bytes, size_t size, const char *reason)
@@ -105,16 +113,30 @@ Test(serial_msgpack, what_has_no_meaning_is_an_error)
 Test(serial_msgpack, a_length_beyond_the_end_costs_nothing)
 {
     expect_error(BYTES("\xdd\xff\xff\xff\xff\x01"), "truncated");
-    expect_error(BYTES("\xdf\xff\xff\xff\xff\xa1" "a"), "truncated");
-    expect_error(BYTES("\xdb\xff\xff\xff\xff" "a"), "truncated");
-    expect_error(BYTES("\xc6\xff\xff\xff\xff" "a"), "truncated");
-    expect_error(BYTES("\xc9\xff\xff\xff\xff" "a"), "truncated");
+    expect_error(BYTES("\xdf\xff\xff\xff\xff\xa1"
+                       "a"),
+                 "truncated");
+    expect_error(BYTES("\xdb\xff\xff\xff\xff"
+                       "a"),
+                 "truncated");
+    expect_error(BYTES("\xc6\xff\xff\xff\xff"
+                       "a"),
+                 "truncated");
+    expect_error(BYTES("\xc9\xff\xff\xff\xff"
+                       "a"),
+                 "truncated");
 }
 
 Test(serial_msgpack, extensions_are_stepped_over_by_find)
 {
     struct ipcl_member members[] = {{.name = "a"}, {.name = "e"}};
-    cr_assert_eq(msgpack->find(BYTES("\x84\xa1" "e\xd5\x01xy\x07\x08\xa1" "f\xc7\x03\x01xyz\xa1" "a\xa1" "b"), members, 2), 0);
+    cr_assert_eq(msgpack->find(BYTES("\x84\xa1"
+                                     "e\xd5\x01xy\x07\x08\xa1"
+                                     "f\xc7\x03\x01xyz\xa1"
+                                     "a\xa1"
+                                     "b"),
+                               members, 2),
+                 0);
     cr_expect_eq(members[0].state, IPCL_MEMBER_TEXT);
     cr_expect_eq(members[1].state, IPCL_MEMBER_OTHER);
     cr_expect_eq(members[1].size, 4);
@@ -123,7 +145,10 @@ Test(serial_msgpack, extensions_are_stepped_over_by_find)
 Test(serial_msgpack, text_with_a_nul_is_left_packed)
 {
     struct ipcl_member member = {.name = "a"};
-    cr_assert_eq(msgpack->find(BYTES("\x81\xa1" "a\xa3x\x00y"), &member, 1), 0);
+    cr_assert_eq(msgpack->find(BYTES("\x81\xa1"
+                                     "a\xa3x\x00y"),
+                               &member, 1),
+                 0);
     cr_expect_eq(member.state, IPCL_MEMBER_OTHER);
     cr_expect_eq(member.size, 4);
 }

@@ -19,12 +19,15 @@ static const struct ipcl_option server_options[] = {
     {"level", IPCL_STRING, "20", "log-level", NULL, "A level."},
 };
 static const struct ipcl_option_table server = {"Server", server_options, 7};
-static const struct ipcl_option base_options[] = {{"work_dir", IPCL_STRING, "", "work-dir", NULL, "A folder."}};
+static const struct ipcl_option base_options[] = {
+    {"work_dir", IPCL_STRING, "", "work-dir", NULL, "A folder."}};
 static const struct ipcl_option_table base = {"Base", base_options, 1};
-static const struct ipcl_option late_options[] = {{"nodes", IPCL_INT, "1", NULL, NULL, "Nodes."},
-                                                  {"args", IPCL_LIST, "", NULL, NULL, "Arguments."}};
+static const struct ipcl_option late_options[] = {
+    {"nodes", IPCL_INT, "1", NULL, NULL, "Nodes."},
+    {"args", IPCL_LIST, "", NULL, NULL, "Arguments."}};
 static const struct ipcl_option_table late = {"Late", late_options, 2};
-static const struct settings_flag flags[] = {{"any", "Server", "ip", "0.0.0.0", "Listen everywhere."}};
+static const struct settings_flag flags[] = {
+    {"any", "Server", "ip", "0.0.0.0", "Listen everywhere."}};
 static const struct settings_program program = {
     .name = "server",
     .usage = "server [options]",
@@ -91,7 +94,8 @@ static int load(const char *text)
 
 #define EXPECT_INT(class_name, name, expected)                                                     \
     cr_expect_eq(settings_int(settings, class_name, name), expected)
-#define EXPECT_STRING(name, expected) cr_expect_str_eq(settings_string(settings, "Server", name), expected)
+#define EXPECT_STRING(name, expected)                                                              \
+    cr_expect_str_eq(settings_string(settings, "Server", name), expected)
 
 Test(settings, defaults_come_from_the_table)
 {
@@ -148,7 +152,13 @@ Test(settings, flags_and_booleans)
 
 Test(settings, words_are_left_over)
 {
-    char *argv[] = {(char *)"server", (char *)"start", (char *)"--port=1", (char *)"x", (char *)"--", (char *)"--y", NULL};
+    char *argv[] = {(char *)"server",
+                    (char *)"start",
+                    (char *)"--port=1",
+                    (char *)"x",
+                    (char *)"--",
+                    (char *)"--y",
+                    NULL};
     char *words[6];
     cr_assert_eq(settings_parse(settings, 6, argv, words, &error), 3, "%s", error.text);
     cr_expect_str_eq(words[0], "start");
@@ -185,7 +195,8 @@ Test(settings, an_option_of_any_length_is_survived)
 
 Test(settings, a_file_is_read_as_traitlets_writes_it)
 {
-    cr_assert_eq(load("{\"version\": 1, \"//\": \"a remark\", \"Server\": {\"port\": 5, \"ratio\": 1, \"reuse\": true,"
+    cr_assert_eq(load("{\"version\": 1, \"//\": \"a remark\", \"Server\": {\"port\": 5, \"ratio\": "
+                      "1, \"reuse\": true,"
                       " \"command\": [\"a b\", \"\"], \"level\": 10, \"//port\": \"why\"}}"),
                  0, "%s", error.text);
     size_t count;
@@ -200,8 +211,10 @@ Test(settings, a_file_is_read_as_traitlets_writes_it)
 
 Test(settings, a_wrong_file_is_an_error_that_names_file_key_and_expectation)
 {
-    EXPECT_REFUSED(load("{\"Server\": {\"prot\": 1}}"), "server_config.json", "Server.prot", "Server.port");
-    EXPECT_REFUSED(load("{\"Server\": {\"port\": \"1\"}}"), "server_config.json", "Server.port", "an integer", "\"1\"");
+    EXPECT_REFUSED(load("{\"Server\": {\"prot\": 1}}"), "server_config.json", "Server.prot",
+                   "Server.port");
+    EXPECT_REFUSED(load("{\"Server\": {\"port\": \"1\"}}"), "server_config.json", "Server.port",
+                   "an integer", "\"1\"");
     EXPECT_REFUSED(load("{\"Server\": {\"port\": 1.5}}"), "an integer", "1.5");
     EXPECT_REFUSED(load("{\"Server\": {\"port\": null}}"), "an integer", "null");
     EXPECT_REFUSED(load("{\"Server\": {\"ip\": 5}}"), "Server.ip", "text", "5");
@@ -218,7 +231,8 @@ Test(settings, a_wrong_file_is_an_error_that_names_file_key_and_expectation)
 Test(settings, an_unknown_class_is_refused_when_all_tables_are_there)
 {
     cr_assert_eq(load("{\"Sevrer\": {\"port\": 1}}"), 0, "%s", error.text);
-    EXPECT_REFUSED(settings_finish(settings, &error), "server_config.json", "Sevrer.port", "Server.port");
+    EXPECT_REFUSED(settings_finish(settings, &error), "server_config.json", "Sevrer.port",
+                   "Server.port");
 }
 
 Test(settings, classes_of_other_programs_are_passed_over)
@@ -242,7 +256,9 @@ Test(settings, later_sources_win_whatever_the_order_of_reading)
     cr_assert_eq(parse("--port=4", NULL), 0);
     setenv("IPCLUSTER_SERVER_PORT", "3", 1);
     setenv("IPCLUSTER_SERVER_IP", "from-environment", 1);
-    cr_assert_eq(load("{\"Server\": {\"port\": 2, \"ip\": \"from-file\", \"level\": \"from-file\"}}"), 0, "%s", error.text);
+    cr_assert_eq(
+        load("{\"Server\": {\"port\": 2, \"ip\": \"from-file\", \"level\": \"from-file\"}}"), 0,
+        "%s", error.text);
     EXPECT_INT("Server", "port", 4);
     EXPECT_STRING("ip", "from-environment");
     EXPECT_STRING("level", "from-file");
@@ -264,7 +280,10 @@ Test(settings, strings_stay_when_they_are_overridden)
 
 Test(settings, a_class_inherits_from_the_classes_behind_it)
 {
-    cr_assert_eq(load("{\"Server\": {\"work_dir\": \"/of-server\"}, \"Base\": {\"work_dir\": \"/of-base\"}}"), 0, "%s", error.text);
+    cr_assert_eq(
+        load(
+            "{\"Server\": {\"work_dir\": \"/of-server\"}, \"Base\": {\"work_dir\": \"/of-base\"}}"),
+        0, "%s", error.text);
     cr_expect_str_eq(settings_string(settings, "Base", "work_dir"), "/of-server");
     EXPECT_STRING("work_dir", "/of-server");
     cr_assert_eq(parse("--Base.work_dir=/typed", NULL), 0);
@@ -290,7 +309,8 @@ Test(settings, values_wait_for_tables_that_come_later)
 Test(settings, a_late_value_of_the_wrong_type_is_refused_with_its_file)
 {
     cr_assert_eq(load("{\"Late\": {\"nodes\": \"two\"}}"), 0, "%s", error.text);
-    EXPECT_REFUSED(settings_add(settings, &late, &error), "server_config.json", "Late.nodes", "an integer");
+    EXPECT_REFUSED(settings_add(settings, &late, &error), "server_config.json", "Late.nodes",
+                   "an integer");
 }
 
 Test(settings, nothing_may_be_there_twice)
@@ -336,18 +356,27 @@ static void expect_texts(const char *option, const char *const *expected, size_t
     cr_assert_eq(parse(option, NULL), 0);
     char *text = answer();
     for (size_t i = 0; i < count; i++)
-        cr_expect(strstr(text, expected[i]) != NULL, "%s lacks '%s':\n%s", option, expected[i], text);
+        cr_expect(strstr(text, expected[i]) != NULL, "%s lacks '%s':\n%s", option, expected[i],
+                  text);
     free(text);
 }
 
 Test(settings, help_teaches)
 {
-    static const char *const help[] = {"Usage: server", "--port=NUMBER, -p NUMBER  (default: 0)", "The port.", "--any",
+    static const char *const help[] = {"Usage: server",    "--port=NUMBER, -p NUMBER  (default: 0)",
+                                       "The port.",        "--any",
                                        "server --port=80", "--help-all"};
-    static const char *const all[] = {"--Server.ratio=NUMBER  (default: 0.5)", "IPCLUSTER_SERVER_RATIO", "--Base.work_dir",
+    static const char *const all[] = {"--Server.ratio=NUMBER  (default: 0.5)",
+                                      "IPCLUSTER_SERVER_RATIO", "--Base.work_dir",
                                       "/etc/ipcluster/server_config.json"};
-    static const char *const man[] = {".TH SERVER 1", ".SH NAME\nserver \\- Serves\n", ".SH SYNOPSIS", ".SH OPTIONS",
-                                      "\\-\\-Server.port, \\-\\-port, \\-p", ".SH FILES", ".SH ENVIRONMENT", ".SH EXIT STATUS"};
+    static const char *const man[] = {".TH SERVER 1",
+                                      ".SH NAME\nserver \\- Serves\n",
+                                      ".SH SYNOPSIS",
+                                      ".SH OPTIONS",
+                                      "\\-\\-Server.port, \\-\\-port, \\-p",
+                                      ".SH FILES",
+                                      ".SH ENVIRONMENT",
+                                      ".SH EXIT STATUS"};
     expect_texts("--help", help, 6);
     expect_texts("--help-all", all, 4);
     expect_texts("--help-man", man, 8);
