@@ -1,0 +1,201 @@
+/* Connection: a client of a cluster. */
+#include "extension.h"
+
+struct connection {
+    PyObject_HEAD
+    struct ipcl_client *client; /* NULL once closed */
+};
+
+PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"connection_file", "profile", "profile_dir", "cluster_id", "timeout", NULL};
+    struct ipcl_connect options = {0};
+    struct ipcl_error error;
+    struct waiting waiting;
+    double timeout = 10;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzd", names, &options.connection_file, &options.profile,
+                                     &options.profile_dir, &options.cluster_id, &timeout))
+        return NULL;
+    options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 1;
+    waiting_begin(&waiting);
+    struct ipcl_client *client = ipcl_client_connect(&options, waiting_interrupted, &waiting, &error);
+    waiting_end(&waiting);
+    if (!client) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ConnectionError, error.text);
+        return NULL;
+    }
+    struct connection *self = PyObject_New(struct connection, &connection_type);
+    if (self)
+        self->client = client;
+    else
+        ipcl_client_close(client);
+    return (PyObject *)self;
+}
+
+static struct ipcl_client *open_client(PyObject *self)
+{
+    struct ipcl_client *client = ((struct connection *)self)->client;
+    if (!client)
+        PyErr_SetString(PyExc_ConnectionError, "the client is closed");
+    return client;
+}
+
+static PyObject *connection_close(PyObject *self, PyObject *unused)
+{
+    struct ipcl_client *client = ((struct connection *)self)->client;
+    struct waiting waiting;
+    (void)unused;
+    ((struct connection *)self)->client = NULL;
+    waiting_begin(&waiting);
+    ipcl_client_close(client);
+    waiting_end(&waiting);
+    buffers_collect();
+    Py_RETURN_NONE;
+}
+
+static void connection_dealloc(PyObject *self)
+{
+    Py_XDECREF(connection_close(self, NULL));
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *connection_engines(PyObject *self, PyObject *unused)
+{
+    struct ipcl_client *client = open_client(self);
+    (void)unused;
+    if (!client)
+        return NULL;
+    size_t count = ipcl_client_engines(client, NULL, 0);
+    struct ipcl_engine *engines = PyMem_Calloc(count ? count : 1, sizeof(*engines));
+    if (!engines)
+        return PyErr_NoMemory();
+    size_t now = ipcl_client_engines(client, engines, count);
+    count = now < count ? now : count;
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        PyObject *pair = Py_BuildValue("(is)", engines[i].id, engines[i].uuid);
+        if (!pair)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
+    }
+    PyMem_Free(engines);
+    return list;
+}
+
+static PyObject *connection_wait_for_engines(PyObject *self, PyObject *args)
+{
+    struct ipcl_client *client = open_client(self);
+    PyObject *seconds = Py_None;
+    struct ipcl_error error;
+    struct waiting waiting;
+    Py_ssize_t count;
+    if (!client || !PyArg_ParseTuple(args, "n|O", &count, &seconds))
+        return NULL;
+    int timeout_ms = timeout_from(seconds);
+    if (timeout_ms == -2)
+        return NULL;
+    if (count < 0)
+        count = 0;
+    ipcl_client_hold(client); /* another thread may close it meanwhile */
+    waiting_begin(&waiting);
+    int status = ipcl_client_wait_for_engines(client, (size_t)count, timeout_ms, waiting_interrupted, &waiting, &error);
+    bool closed = ipcl_client_closed(client);
+    ipcl_client_release(client);
+    waiting_end(&waiting);
+    if (!status)
+        Py_RETURN_NONE;
+    if (!PyErr_Occurred())
+        PyErr_SetString(closed ? PyExc_ConnectionError : PyExc_TimeoutError, error.text);
+    return NULL;
+}
+
+/* Text of a str, or NULL for None; false with an exception set for anything else. */
+static bool text_of(PyObject *object, const char **text)
+{
+    *text = object == Py_None ? NULL : PyUnicode_AsUTF8(object);
+    return *text || object == Py_None;
+}
+
+static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    struct ipcl_client *client = open_client(self);
+    struct ipcl_submission request = {0};
+    struct ipcl_error error;
+    if (!client)
+        return NULL;
+    if (count != 6 || !PyList_Check(args[5])) {
+        PyErr_SetString(PyExc_TypeError, "submit(channel, engine_id, msg_type, content, metadata, buffers: list)");
+        return NULL;
+    }
+    request.channel = (enum ipcl_channel)PyLong_AsLong(args[0]);
+    request.engine_id = (int)PyLong_AsLong(args[1]);
+    if (PyErr_Occurred() || !text_of(args[2], &request.msg_type) || !text_of(args[3], &request.content) ||
+        !text_of(args[4], &request.metadata))
+        return NULL;
+    if (!request.msg_type) {
+        PyErr_SetString(PyExc_TypeError, "msg_type must be a str");
+        return NULL;
+    }
+    buffers_collect();
+    struct ipcl_buffer *buffers = buffers_from(args[5], &request.buffer_count);
+    if (!buffers)
+        return NULL;
+    request.buffers = buffers;
+    struct ipcl_future *future = ipcl_submit(client, &request, &error);
+    PyMem_RawFree(buffers);
+    if (future)
+        return future_wrap(future);
+    PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+    return NULL;
+}
+
+static PyObject *connection_get_closed(PyObject *self, void *unused)
+{
+    struct ipcl_client *client = ((struct connection *)self)->client;
+    (void)unused;
+    return PyBool_FromLong(!client || ipcl_client_closed(client));
+}
+
+static PyObject *connection_get_refused(PyObject *self, void *unused)
+{
+    struct ipcl_client *client = open_client(self);
+    (void)unused;
+    return client ? PyLong_FromUnsignedLongLong(ipcl_client_refused(client)) : NULL;
+}
+
+static PyObject *connection_get_file(PyObject *self, void *unused)
+{
+    struct ipcl_client *client = open_client(self);
+    (void)unused;
+    return client ? PyUnicode_DecodeFSDefault(ipcl_client_connection_file(client)) : NULL;
+}
+
+static PyMethodDef connection_methods[] = {
+    {"close", connection_close, METH_NOARGS, "End the connection; what is open resolves with an error."},
+    {"engines", connection_engines, METH_NOARGS, "The registered engines: a list of (id, uuid)."},
+    {"wait_for_engines", connection_wait_for_engines, METH_VARARGS, "wait_for_engines(count, timeout=None)"},
+    {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
+     "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
+    {NULL},
+};
+
+static PyGetSetDef connection_attributes[] = {
+    {"closed", connection_get_closed, NULL, "Whether it was closed, or has lost its controller.", NULL},
+    {"refused", connection_get_refused, NULL, "How many messages were dropped because they did not verify.", NULL},
+    {"connection_file", connection_get_file, NULL, "The file that was read to connect.", NULL},
+    {NULL},
+};
+
+PyTypeObject connection_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "ipcluster._client.Connection",
+    .tp_doc = "A connection to a cluster; made by connect().",
+    .tp_basicsize = sizeof(struct connection),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_dealloc = connection_dealloc,
+    .tp_methods = connection_methods,
+    .tp_getset = connection_attributes,
+};

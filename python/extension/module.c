@@ -1,0 +1,77 @@
+/* The module, and what its types share: waiting and time-outs. */
+#include "extension.h"
+
+void waiting_begin(struct waiting *waiting)
+{
+    waiting->thread = PyEval_SaveThread();
+}
+
+void waiting_end(struct waiting *waiting)
+{
+    PyEval_RestoreThread(waiting->thread);
+}
+
+bool waiting_interrupted(void *context)
+{
+    struct waiting *waiting = context;
+    PyEval_RestoreThread(waiting->thread);
+    bool interrupted = PyErr_CheckSignals() < 0;
+    waiting->thread = PyEval_SaveThread();
+    return interrupted;
+}
+
+int timeout_from(PyObject *seconds)
+{
+    if (seconds == Py_None)
+        return -1;
+    double value = PyFloat_AsDouble(seconds);
+    if (value == -1.0 && PyErr_Occurred())
+        return -2;
+    if (value < 0 || value > INT_MAX / 1000)
+        return -1;
+    return (int)(value * 1000);
+}
+
+static PyMethodDef module_functions[] = {
+    {"connect", (PyCFunction)(void (*)(void))connection_connect, METH_VARARGS | METH_KEYWORDS,
+     "connect(connection_file=None, profile=None, profile_dir=None, cluster_id=None, timeout=10) -> Connection"},
+    {NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "ipcluster._client",
+    .m_doc = "The client library of ipcluster, as Python objects.",
+    .m_size = -1,
+    .m_methods = module_functions,
+};
+
+static int add_type(PyObject *module, const char *name, PyTypeObject *type)
+{
+    return PyType_Ready(type) < 0 ? -1 : PyModule_AddObjectRef(module, name, (PyObject *)type);
+}
+
+static int add_constants(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "DIRECT", IPCL_CHANNEL_DIRECT) ||
+           PyModule_AddIntConstant(module, "TASK", IPCL_CHANNEL_TASK) ||
+           PyModule_AddIntConstant(module, "CONTROL", IPCL_CHANNEL_CONTROL) ||
+           PyModule_AddIntConstant(module, "HUB", IPCL_CHANNEL_HUB) || PyModule_AddIntConstant(module, "OK", IPCL_OK) ||
+           PyModule_AddIntConstant(module, "FAILED", IPCL_FAILED) ||
+           PyModule_AddIntConstant(module, "ABORTED", IPCL_ABORTED);
+}
+
+PyMODINIT_FUNC PyInit__client(void);
+PyMODINIT_FUNC PyInit__client(void)
+{
+    PyObject *module = PyModule_Create(&module_definition);
+    if (!module)
+        return NULL;
+    if (add_type(module, "Connection", &connection_type) || add_type(module, "Future", &future_type) ||
+        add_type(module, "Completions", &completions_type) || PyType_Ready(&frame_type) < 0 || add_constants(module) ||
+        PyModule_AddFunctions(module, future_functions)) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}
