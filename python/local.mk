@@ -1,0 +1,65 @@
+# The Python package: thin Python over the extension _client, which is a face of libipcluster.
+#
+# In a build tree python/ becomes an importable folder: PYTHONPATH=BUILD/python. There ipcluster/ has links to the sources and the
+# extension that libtool built.
+pypackagedir = $(pythondir)/ipcluster
+pypackage_LTLIBRARIES = python/_client.la
+python__client_la_SOURCES = \
+	python/extension/buffers.c \
+	python/extension/completions.c \
+	python/extension/connection.c \
+	python/extension/extension.h \
+	python/extension/future.c \
+	python/extension/module.c
+python__client_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS)
+python__client_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext $(PYTHON_EXT_SUFFIX) \
+	-export-symbols-regex '^PyInit__client$$'
+python__client_la_LIBADD = core/client/libipcluster.la
+
+dist_pypackage_DATA = \
+	python/ipcluster/__init__.py \
+	python/ipcluster/asyncresult.py \
+	python/ipcluster/balanced.py \
+	python/ipcluster/canning.py \
+	python/ipcluster/client.py \
+	python/ipcluster/dependency.py \
+	python/ipcluster/errors.py \
+	python/ipcluster/magics.py \
+	python/ipcluster/maps.py \
+	python/ipcluster/remote.py \
+	python/ipcluster/shown.py \
+	python/ipcluster/view.py
+pyenginedir = $(pypackagedir)/engine
+dist_pyengine_DATA = \
+	python/ipcluster/engine/__init__.py \
+	python/ipcluster/engine/failures.py \
+	python/ipcluster/engine/ipython.py \
+	python/ipcluster/engine/kernel.py \
+	python/ipcluster/engine/messages.py \
+	python/ipcluster/engine/plain.py
+
+# Beside the package: `from IPython.parallel import Client` and `%load_ext parallel_magic` in a stock IPython.
+dist_python_DATA = python/ipcluster.pth python/ipcluster_hook.py python/parallel_magic.py
+
+all-local: python-tree
+python-tree: python/_client.la
+	@$(MKDIR_P) python/ipcluster
+	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then \
+	    for each in $(abs_srcdir)/python/ipcluster/* $(abs_srcdir)/python/*.py $(abs_srcdir)/python/*.pth; do \
+	        case $$each in */__pycache__) continue ;; */python/ipcluster/*) to=python/ipcluster ;; *) to=python ;; esac; \
+	        ln -sfn "$$each" "$$to/$$(basename "$$each")" || exit 1; \
+	    done; \
+	fi
+	@ln -sf ../.libs/_client$(PYTHON_EXT_SUFFIX) python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
+
+# Python needs the shared object alone.
+install-exec-hook: remove-python-la
+remove-python-la:
+	rm -f "$(DESTDIR)$(pypackagedir)/_client.la"
+uninstall-hook:
+	rm -f "$(DESTDIR)$(pypackagedir)/_client$(PYTHON_EXT_SUFFIX)"
+clean-local: clean-python-tree
+clean-python-tree:
+	rm -f python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
+	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then rm -rf python/ipcluster python/*.py python/*.pth; fi
+.PHONY: python-tree remove-python-la clean-python-tree

@@ -104,6 +104,11 @@ const char *ipcl_future_id(const struct ipcl_future *future)
     return future->id;
 }
 
+double ipcl_future_submitted(const struct ipcl_future *future)
+{
+    return future->submitted;
+}
+
 bool ipcl_future_ready(const struct ipcl_future *future)
 {
     return atomic_load(&future->resolved);

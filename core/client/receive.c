@@ -120,7 +120,7 @@ static void find_engine(struct ipcl_client *client, const struct ipcl_future *fu
     if (*uuid && strcmp(uuid, future->engine_uuid))
         *id = engine_id_of(&client->io, uuid);
     json_t *told_id = json_object_get(info, "engine_id");
-    if (*id < 0 && json_is_integer(told_id))
+    if (*id < 0 && json_is_integer(told_id)) /* an engine of ipyparallel's may say -1 of itself */
         *id = (int)json_integer_value(told_id);
 }
 

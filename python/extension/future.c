@@ -161,7 +161,7 @@ static PyObject *get_engine_id(PyObject *self, void *unused)
     return result->engine_id < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(result->engine_id);
 }
 
-/* Attributes that are texts or times of the result, by their offset in it. */
+/* Attributes that are texts of the result, by their offset in it. */
 static PyObject *get_text(PyObject *self, void *offset)
 {
     const struct ipcl_result *result = result_of(self);
@@ -171,14 +171,20 @@ static PyObject *get_text(PyObject *self, void *offset)
     return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
-static PyObject *get_time(PyObject *self, void *offset)
+static PyObject *get_submitted(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyFloat_FromDouble(ipcl_future_submitted(((struct future *)self)->future));
+}
+
+static PyObject *get_received(PyObject *self, void *unused)
 {
     const struct ipcl_result *result = result_of(self);
-    return result ? PyFloat_FromDouble(*(const double *)((const char *)result + (size_t)offset)) : NULL;
+    (void)unused;
+    return result ? PyFloat_FromDouble(result->received) : NULL;
 }
 
 #define TEXT(name, doc) {#name, get_text, NULL, doc, (void *)offsetof(struct ipcl_result, name)}
-#define TIME(name, doc) {#name, get_time, NULL, doc, (void *)offsetof(struct ipcl_result, name)}
 static PyGetSetDef future_attributes[] = {
     {"msg_id", get_msg_id, NULL, "The identifier of the request.", NULL},
     {"status", get_status, NULL, "OK, FAILED or ABORTED.", NULL},
@@ -189,8 +195,8 @@ static PyGetSetDef future_attributes[] = {
     TEXT(metadata, "The reply's metadata, as JSON."),
     TEXT(content, "The reply's content, as JSON."),
     TEXT(error, "One sentence on what failed, or ''."),
-    TIME(submitted, "When the request was submitted, in seconds since the epoch."),
-    TIME(received, "When the reply came, in seconds since the epoch."),
+    {"submitted", get_submitted, NULL, "When the request was submitted, in seconds since the epoch.", NULL},
+    {"received", get_received, NULL, "When the reply came, in seconds since the epoch.", NULL},
     {NULL},
 };
 

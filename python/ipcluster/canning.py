@@ -256,8 +256,17 @@ def _can_class(cls):
     return CannedClass(cls) if cls.__module__ == "__main__" else cls
 
 
+def _can_function(f):
+    """By its code; a function with a closure that its module has under its name goes by that name, as a closure may lead back
+    to the function (numpy's do)."""
+    if f.__closure__ and f.__module__ != "__main__":
+        if getattr(sys.modules.get(f.__module__), f.__qualname__, None) is f:
+            return f
+    return CannedFunction(f)
+
+
 _CANNERS = {
-    FunctionType: CannedFunction,
+    FunctionType: _can_function,
     functools.partial: CannedPartial,
     bytes: CannedBytes,
     memoryview: CannedMemoryView,
@@ -536,7 +545,8 @@ def deserialize(buffers, namespace=None):
 
 
 @functools.lru_cache(CACHE_ENTRIES)
-def _apply_info(argument_count, buffer_count, keywords):
+def apply_info(argument_count, buffer_count, keywords):
+    """The buffer between a request's function and its arguments."""
     info = {"nargs": argument_count, "narg_bufs": buffer_count, "kw_keys": list(keywords)}
     return pickle.dumps(info, PROTOCOL)
 
@@ -548,7 +558,7 @@ def pack_apply(f, args=(), kwargs={}):
         argument_buffers += serialize(value)
     keywords = sorted(kwargs)
     buffers = serialize(f)
-    buffers.append(_apply_info(len(args), len(argument_buffers), tuple(keywords)))
+    buffers.append(apply_info(len(args), len(argument_buffers), tuple(keywords)))
     buffers += argument_buffers
     for key in keywords:
         buffers += serialize(kwargs[key])

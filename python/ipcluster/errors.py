@@ -3,16 +3,14 @@
 import builtins
 
 TimeoutError = builtins.TimeoutError
+# The controller cannot be reached, or the client is closed: the text says which file or address, and what to do.
+ConnectError = builtins.ConnectionError
 
 TRACEBACKS_SHOWN = 4
 
 
 class ClusterError(Exception):
     """The base of all errors of this package."""
-
-
-class ConnectError(ClusterError, OSError):
-    """The controller cannot be reached: the text says which file or address, and what to do."""
 
 
 class KernelError(ClusterError):

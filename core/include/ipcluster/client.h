@@ -134,6 +134,8 @@ struct ipcl_result {
 };
 
 const char *ipcl_future_id(const struct ipcl_future *future); /* the msg_id; valid as long as the future is held */
+/* When it was submitted: seconds since the epoch, this machine's clock. */
+double ipcl_future_submitted(const struct ipcl_future *future);
 bool ipcl_future_ready(const struct ipcl_future *future);
 /* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 when it has resolved, 1 when time ran out,
  * 2 when `interrupted` returned true. */

@@ -1,0 +1,103 @@
+"""The load-balanced view: tasks that the scheduler gives to engines."""
+
+import json
+from collections import deque
+
+from ipcluster import _client
+from ipcluster.asyncresult import AsyncResult
+from ipcluster.canning import PrePickled, pack_apply
+from ipcluster.remote import ParallelFunction, name_of
+from ipcluster.view import View, check_callable
+
+
+class LoadBalancedView(View):
+    """Tasks go to the engine with the least to do, or to one of the targets. after: run when these tasks have finished;
+    follow: run where they ran; timeout: seconds that those may take; retries: how often a task that fails is run again."""
+
+    balanced = True
+    _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries")
+
+    def __init__(self, client, targets=None, **flags):
+        self.follow = None
+        self.after = None
+        self.timeout = 0.0
+        self.retries = 0
+        self._metadata = (None, None)
+        super().__init__(client, targets, **flags)
+
+    def _check_flag(self, name, value):
+        if name in ("after", "follow") and value is not None:
+            self._render(value)
+        elif name == "timeout" and value is not None and (not isinstance(value, (int, float)) or value < 0):
+            raise ValueError(f"a time-out is a number of seconds, not {value!r}")
+        elif name == "retries" and not isinstance(value, int):
+            raise TypeError(f"retries is an int, not {type(value)}")
+
+    def _render(self, dependency):
+        from ipcluster.dependency import render
+
+        try:
+            return render(dependency)
+        except TypeError as error:
+            raise ValueError(f"not a dependency: {error}") from None
+
+    def _metadata_text(self):
+        """The tasks' metadata, made anew only where a flag has changed."""
+        key = (
+            tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
+            id(self.after), id(self.follow), self.timeout, self.retries,
+        )  # fmt: skip
+        simple = self.after is None and self.follow is None and self.targets is None
+        if simple and self._metadata[0] == key:
+            return self._metadata[1]
+        targets = [] if self.targets is None else self.client._resolve_targets(self.targets)
+        uuids = dict(self.client._connection.engines()) if targets else {}
+        text = json.dumps({
+            "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
+            "targets": [uuids[target] for target in targets], "retries": self.retries,
+        })  # fmt: skip
+        self._metadata = (key, text)
+        return text
+
+    def _apply(self, f, args=(), kwargs=None, block=None):
+        check_callable(f)
+        return self._finish(self._submit_task(name_of(f), pack_apply(f, args, kwargs or {})), block)
+
+    def _submit_task(self, fname, buffers):
+        future = self.client._submit(_client.TASK, -1, "apply_request", None, self._metadata_text(), buffers)
+        return AsyncResult(self.client, future, fname)
+
+    def map(self, f, *sequences, block=None, chunksize=1, ordered=True, return_exceptions=False):
+        """map(f, *sequences), `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
+        the order in which results come."""
+        function = ParallelFunction(
+            self, f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
+        )
+        return function.map(*sequences)
+
+    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", return_exceptions=False):
+        """An iterator over map()'s results that takes members from the sequences only as tasks finish: at most
+        `max_outstanding` are open (by default one an engine; 0: no limit)."""
+        if max_outstanding == "auto":
+            max_outstanding = max(len(self), 1)
+        prepared = PrePickled(f)
+        completions = _client.Completions()
+        waiting = deque()
+
+        def take():
+            result = waiting.popleft() if ordered else completions.get()
+            return result.get(return_exceptions=return_exceptions)
+
+        open_count = 0
+        for args in zip(*sequences):
+            result = self.apply_async(prepared, *args)
+            open_count += 1
+            if ordered:
+                waiting.append(result)
+            else:
+                completions.watch(result._children[0], result)
+            if max_outstanding and open_count >= max_outstanding:
+                yield take()
+                open_count -= 1
+        for _ in range(open_count):
+            yield take()

@@ -1,0 +1,353 @@
+"""The client of a cluster: its engines, views on them, and what one asks of the hub."""
+
+import atexit
+import json
+import os
+import tempfile
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable
+
+from ipcluster import _client, errors
+from ipcluster.asyncresult import AsyncResult, value_of
+from ipcluster.balanced import LoadBalancedView
+from ipcluster.shown import get_shell
+from ipcluster.view import DirectView
+
+HISTORY_MAX = 100_000
+ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
+
+_open_clients = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all():
+    for client in list(_open_clients):
+        client.close()
+
+
+def _connection_file(connection_info):
+    """A path for what says where the controller is, and whether it is a temporary file."""
+    if isinstance(connection_info, dict):
+        fd, path = tempfile.mkstemp(suffix=".json")
+        with os.fdopen(fd, "w") as file:
+            json.dump(connection_info, file)
+        return path, True
+    path = os.fspath(connection_info)
+    if "://" in path:
+        raise ValueError(f"{path!r} is an address: give the path of the connection file (ipcontroller-client.json)")
+    return path, False
+
+
+class Client:
+    """A connection to a cluster.
+
+    connection_info: the path of ipcontroller-client.json, or a dict with its members. Without it the file is that of the profile
+    `profile` (by default that of the IPython we run in, or "default"), or of the folder `profile_dir`; `cluster_id` names one of
+    several clusters of a profile. `timeout`: seconds to wait for the file and for the controller's answer.
+    """
+
+    def __init__(
+        self, connection_info=None, *, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
+        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None,
+    ):  # fmt: skip
+        if sshserver or sshkey or password:
+            raise NotImplementedError(
+                "this client makes no SSH tunnels: start the controller with --ip=ADDRESS (connections are encrypted), "
+                "or forward its ports with ssh -L"
+            )
+        self.block = block
+        self.history = deque(maxlen=HISTORY_MAX)
+        self._futures = {}
+        self._prune_at = ENTRIES_MIN
+        self._dispatcher = None
+        self._lock = threading.Lock()
+        self._connection = self._connect(
+            connection_info or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
+        )
+        _open_clients.add(self)
+        self._activate_first()
+
+    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout):
+        path, temporary = _connection_file(connection_info) if connection_info else (None, False)
+        shell = get_shell()
+        if not profile and shell is not None:
+            profile = getattr(shell, "profile", None)
+        if ipython_dir and not profile_dir:
+            profile_dir = os.path.join(ipython_dir, f"profile_{profile or 'default'}")
+        try:
+            return _client.connect(path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 10)
+        finally:
+            if temporary:
+                os.unlink(path)
+
+    def _activate_first(self):
+        """In IPython, the first client's engines are those of the px magics until a view is activated."""
+        shell = get_shell()
+        if shell is not None and hasattr(shell, "magics_manager"):
+            from ipcluster.magics import activate_default
+
+            activate_default(shell, self)
+
+    def __repr__(self):
+        if self._connection.closed:
+            return "<Client: closed>"
+        return f"<Client: {len(self)} engines>"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self, linger=None):
+        """Ends the connection; what is open resolves with an error."""
+        self._connection.close()
+        _open_clients.discard(self)
+
+    @property
+    def closed(self):
+        return self._connection.closed
+
+    # Engines and views
+
+    @property
+    def ids(self):
+        """The ids of the engines that are registered now."""
+        return [engine_id for engine_id, _ in self._connection.engines()]
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __iter__(self):
+        for engine_id in self.ids:
+            yield self.direct_view(engine_id)
+
+    def __getitem__(self, key):
+        if not isinstance(key, (int, slice, tuple, list, range)):
+            raise TypeError(f"engines are chosen by an int, a slice or a list of ints, not {type(key)}")
+        return self.direct_view(key)
+
+    def _resolve_targets(self, targets):
+        """Turns what a user writes into a list of ids, all of which are registered."""
+        ids = self.ids
+        if not ids:
+            raise errors.NoEnginesRegistered()
+        if targets is None or (isinstance(targets, str) and targets.lower() == "all"):
+            return ids
+        if isinstance(targets, slice):
+            return ids[targets]
+        if isinstance(targets, int):
+            if targets < 0 and -targets <= len(ids):
+                targets = ids[targets]
+            targets = [targets]
+        if not isinstance(targets, (list, tuple, range)):
+            raise TypeError(f"targets are an int, a slice, a list of ints or 'all', not {targets!r}")
+        known = set(ids)
+        for target in targets:
+            if target not in known:
+                raise IndexError(f"there is no engine {target!r}: the registered ones are {ids}")
+        return list(targets)
+
+    def direct_view(self, targets="all", **flags):
+        """A view on one engine (an int), on several, or with "all" on those that are registered at each call."""
+        single = isinstance(targets, int)
+        if not (isinstance(targets, str) and targets.lower() == "all"):
+            targets = self._resolve_targets(targets)
+        return DirectView(self, targets[0] if single else targets, **flags)
+
+    def load_balanced_view(self, targets=None, **flags):
+        """A view whose tasks the scheduler gives to engines: to all, or to the targets."""
+        if targets is not None and targets != "all":
+            targets = self._resolve_targets(targets)
+        else:
+            targets = None
+        return LoadBalancedView(self, targets, **flags)
+
+    def activate(self, targets="all", suffix=""):
+        """Makes a blocking view of the targets that of the px magics."""
+        view = self.direct_view(targets)
+        view.block = True
+        view.activate(suffix)
+        return view
+
+    def wait_for_engines(self, n, *, timeout=-1, block=True, interactive=None, widget=None):
+        """Waits until `n` engines are registered; raises TimeoutError after `timeout` seconds."""
+        if not block:
+            raise NotImplementedError("wait_for_engines(block=False) is not offered: call it in a thread")
+        self._connection.wait_for_engines(n, timeout)
+
+    # Requests
+
+    def _submit(self, channel, engine_id, msg_type, content=None, metadata=None, buffers=None):
+        future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
+        if channel == _client.DIRECT or channel == _client.TASK:
+            msg_id = future.msg_id
+            self._futures[msg_id] = future
+            self.history.append(msg_id)
+            if len(self._futures) >= self._prune_at:
+                self._prune()
+        return future
+
+    def _prune(self):
+        """Forgets requests that have been answered and whose results nobody has asked for."""
+        with self._lock:
+            for msg_id, future in list(self._futures.items()):
+                if future.ready():
+                    self._futures.pop(msg_id, None)
+            self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
+
+    def _forget(self, futures):
+        for future in futures:
+            self._futures.pop(future.msg_id, None)
+
+    @property
+    def outstanding(self):
+        """The msg_ids of requests that have not been answered."""
+        return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
+
+    def _ask_hub(self, msg_type, content=None):
+        future = self._submit(_client.HUB, -1, msg_type, None if content is None else json.dumps(content))
+        future.wait()
+        value = value_of(future, msg_type)
+        if isinstance(value, Exception):
+            raise value
+        return value, future
+
+    def _control(self, targets, msg_type, content, block):
+        content = json.dumps(content)
+        targets = self._resolve_targets(targets)
+        children = [self._submit(_client.CONTROL, target, msg_type, content) for target in targets]
+        result = AsyncResult(self, children, fname=msg_type, targets=targets)
+        if self.block if block is None else block:
+            result.get()
+            return None
+        return result
+
+    # Jobs
+
+    def _msg_ids(self, jobs):
+        """The msg_ids of jobs: AsyncResults, msg_ids or indices of the history."""
+        if isinstance(jobs, (str, int, AsyncResult)) or not isinstance(jobs, Iterable):
+            jobs = [jobs]
+        ids = []
+        for job in jobs:
+            if isinstance(job, int):
+                ids.append(self.history[job])
+            elif isinstance(job, str):
+                ids.append(job)
+            elif isinstance(job, AsyncResult):
+                ids += job.msg_ids
+            else:
+                raise TypeError(f"a job is an AsyncResult, a msg_id or an index of the history, not {type(job)}")
+        return ids
+
+    def wait(self, jobs=None, timeout=-1):
+        """Waits for jobs, by default for all that are open; returns whether they have finished."""
+        ids = self.outstanding if jobs is None else self._msg_ids(jobs)
+        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
+        return _client.wait_all(futures, timeout)
+
+    def wait_interactive(self, jobs=None, interval=1.0, timeout=-1.0):
+        ids = self.outstanding if jobs is None else self._msg_ids(jobs)
+        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
+        if futures:
+            AsyncResult(self, futures, fname="tasks").wait_interactive(interval, timeout)
+
+    def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
+        """The AsyncResult of earlier requests: the newest, or those with these msg_ids or indices of the history."""
+        jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
+        single = isinstance(jobs, (str, int))
+        ids = self._msg_ids(jobs)
+        missing = [msg_id for msg_id in ids if msg_id not in self._futures]
+        if missing:
+            raise KeyError(f"the result of {missing[0]} was fetched before: keep its AsyncResult")
+        children = [self._futures[msg_id] for msg_id in ids]
+        result = AsyncResult(self, children[0] if single else children, fname="get_result")
+        if self.block if block is None else block:
+            result.wait()
+        return result
+
+    def abort(self, jobs=None, targets=None, block=None):
+        """Aborts jobs that have not started, by default all that are open, on the targets (by default all engines)."""
+        ids = list(self.outstanding) if jobs is None else self._msg_ids(jobs)
+        return self._control(targets, "abort_request", {"msg_ids": ids}, block)
+
+    def clear(self, targets=None, block=None):
+        """Empties the engines' namespaces."""
+        return self._control(targets, "clear_request", {}, block)
+
+    def interrupt(self, targets=None, block=None):
+        """Interrupts what the engines run, as Ctrl-C does in a terminal."""
+        return self.send_signal("SIGINT", targets, block)
+
+    def send_signal(self, sig, targets=None, block=None):
+        """Sends a signal, by number or name, to the engines' processes."""
+        return self._control(targets, "signal_request", {"sig": sig}, block)
+
+    def shutdown(self, targets="all", restart=False, hub=False, block=None):
+        """Ends engines; with hub=True all of them, and the controller."""
+        if restart:
+            raise NotImplementedError("engines cannot be restarted: shut them down and start others (ipcluster engines)")
+        try:
+            result = self._control("all" if hub else targets, "shutdown_request", {"restart": False}, block or hub)
+        except errors.NoEnginesRegistered:
+            result = None
+        if hub:
+            self._ask_hub("shutdown_request")
+            self.close()
+        return result
+
+    # The hub
+
+    def queue_status(self, targets="all", verbose=False):
+        """How many requests (or with verbose=True which) wait at, run on and were completed by each engine."""
+        content = {"targets": self._resolve_targets(targets), "verbose": verbose}
+        status, _ = self._ask_hub("queue_request", content)
+        status.pop("status", None)
+        status = {int(key) if key.isdigit() else key: value for key, value in status.items()}
+        return status[targets] if isinstance(targets, int) else status
+
+    def purge_results(self, jobs=(), targets=()):
+        """Makes the hub forget jobs, or all that ran on the targets; "all" forgets everything."""
+        ids = jobs if jobs == "all" else self._msg_ids(jobs)
+        engine_ids = self._resolve_targets(targets) if targets else []
+        if not ids and not engine_ids:
+            raise ValueError("name jobs, targets, or 'all'")
+        self._ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
+
+    # Callbacks run in a thread of their own, started with the first
+
+    def _when_done(self, result, function):
+        with self._lock:
+            if self._dispatcher is None:
+                self._dispatcher = _Dispatcher()
+        self._dispatcher.add(result, function)
+
+
+class _Dispatcher:
+    """A thread that calls functions when results are complete."""
+
+    def __init__(self):
+        self.completions = _client.Completions()
+        threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
+
+    def add(self, result, function):
+        child = result._first_open()
+        if child is None:
+            self._call(result, function)
+        else:
+            self.completions.watch(child, (result, function))
+
+    def _call(self, result, function):
+        try:
+            function(result)
+        except Exception:
+            import traceback
+
+            traceback.print_exc()
+
+    def _run(self):
+        while True:
+            self.add(*self.completions.get())

@@ -1,0 +1,89 @@
+"""Tasks that run only where, or only after, something holds: `require`, `depend` and `Dependency`."""
+
+from types import ModuleType
+
+from ipcluster.asyncresult import AsyncResult
+from ipcluster.canning import can, dependent, interactive
+
+
+class depend:
+    """Decorator: on an engine where `df(*args, **kwargs)` returns False, the task is not run but given to another engine."""
+
+    def __init__(self, df, *args, **kwargs):
+        self.df = df
+        self.args = args
+        self.kwargs = kwargs
+
+    def __call__(self, f):
+        return dependent(f, self.df, *self.args, **self.kwargs)
+
+
+@interactive
+def _require(*modules, **mapping):
+    namespace = globals()
+    for name in modules:
+        try:
+            exec("import " + name, namespace)
+        except ImportError:
+            UnmetDependency = type("UnmetDependency", (Exception,), {})
+            raise UnmetDependency(name) from None
+    for name, value in mapping.items():
+        namespace[name] = value.get_object(namespace) if hasattr(value, "get_object") else value
+    return True
+
+
+def require(*objects, **mapping):
+    """Decorator: modules (or their names) that are imported, and functions that are sent along, before the task runs."""
+    names = []
+    for obj in objects:
+        if isinstance(obj, ModuleType):
+            names.append(obj.__name__)
+        elif isinstance(obj, str):
+            names.append(obj)
+        elif hasattr(obj, "__name__"):
+            mapping[obj.__name__] = obj
+        else:
+            raise TypeError(f"require takes modules and functions, and other objects by keyword, not {type(obj)}")
+    return depend(_require, *names, **{name: can(value) for name, value in mapping.items()})
+
+
+def _msg_ids(job):
+    return job.msg_ids if isinstance(job, AsyncResult) else [job]
+
+
+class Dependency(set):
+    """Tasks (msg_ids or AsyncResults) that another waits for: all or any of them, their success or their failure."""
+
+    def __init__(self, dependencies=(), all=True, success=True, failure=False):
+        if isinstance(dependencies, dict):
+            all = dependencies.get("all", True)
+            success = dependencies.get("success", True)
+            failure = dependencies.get("failure", False)
+            dependencies = dependencies.get("dependencies", ())
+        if not (success or failure):
+            raise ValueError("a Dependency is met by success, failure or both: one of them must be True")
+        if isinstance(dependencies, (str, AsyncResult)):
+            dependencies = [dependencies]
+        ids = []
+        for job in dependencies:
+            ids += _msg_ids(job)
+        if not {type(msg_id) for msg_id in ids} <= {str}:
+            raise TypeError("a Dependency has msg_ids and AsyncResults")
+        super().__init__(ids)
+        self.all = all
+        self.success = success
+        self.failure = failure
+
+    def as_dict(self):
+        return {"all": self.all, "success": self.success, "failure": self.failure, "dependencies": list(self)}
+
+
+def render(dependency):
+    """What a task's metadata says of its dependency."""
+    if dependency is None:
+        return []
+    if isinstance(dependency, Dependency):
+        return dependency.as_dict()
+    if isinstance(dependency, dict):
+        return Dependency(dependency).as_dict()
+    return list(Dependency(dependency))

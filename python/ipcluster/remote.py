@@ -1,0 +1,104 @@
+"""Functions that run elsewhere when they are called: RemoteFunction, and ParallelFunction, which deals out its arguments."""
+
+from ipcluster import _client
+from ipcluster.asyncresult import AsyncMapResult
+from ipcluster.canning import apply_info, interactive, serialize
+from ipcluster.maps import DISTRIBUTIONS
+
+
+def name_of(f):
+    return getattr(f, "__name__", None) or getattr(f, "name", None) or str(f)
+
+
+def remote(view, block=None, **flags):
+    """Decorator that makes a RemoteFunction on `view`."""
+    return lambda f: RemoteFunction(view, f, block=block, **flags)
+
+
+def parallel(view, dist="b", block=None, ordered=True, **flags):
+    """Decorator that makes a ParallelFunction on `view`."""
+    return lambda f: ParallelFunction(view, f, dist=dist, block=block, ordered=ordered, **flags)
+
+
+@interactive
+def _map_there(f, *sequences):
+    return list(map(f, *sequences))
+
+
+class RemoteFunction:
+    """A function that runs on a view's engines."""
+
+    def __init__(self, view, f, block=None, **flags):
+        self.view = view
+        self.func = f
+        self.block = block
+        self.flags = flags
+        self.__name__ = name_of(f)
+        self.__doc__ = getattr(f, "__doc__", None)
+        self.__wrapped__ = f
+
+    def __call__(self, *args, **kwargs):
+        block = self.view.block if self.block is None else self.block
+        with self.view.temp_flags(block=block, **self.flags):
+            return self.view.apply(self.func, *args, **kwargs)
+
+
+class ParallelFunction(RemoteFunction):
+    """A function that is called with parts of sequences, one part an engine or a task; by map(), with their members."""
+
+    def __init__(
+        self, view, f, dist="b", block=None, chunksize=None, ordered=True, return_exceptions=False, **flags
+    ):  # fmt: skip
+        super().__init__(view, f, block, **flags)
+        self.chunksize = chunksize
+        self.ordered = ordered
+        self.return_exceptions = return_exceptions
+        self.mapping = DISTRIBUTIONS[dist]()
+
+    def __call__(self, *sequences):
+        sequences = [seq if hasattr(seq, "__len__") else list(seq) for seq in sequences]
+        lengths = [len(seq) for seq in sequences]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"the sequences have different lengths: {lengths}")
+        return self._run(sequences, max(lengths, default=0), serialize(self.func), [])
+
+    def map(self, *sequences):
+        """Calls the function with each member of the sequences (as many as the shortest has)."""
+        if not sequences:
+            raise TypeError("map needs a sequence")
+        sequences = [seq if hasattr(seq, "__len__") else list(seq) for seq in sequences]
+        length = min(len(seq) for seq in sequences)
+        sequences = [seq if len(seq) == length else seq[:length] for seq in sequences]
+        # The function travels as the first argument of one that maps.
+        return self._run(sequences, length, serialize(_map_there), serialize(self.func))
+
+    def _run(self, sequences, length, function, first):
+        """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts
+        have in common, or none."""
+        view = self.view
+        with view.temp_flags(**self.flags):
+            if view.balanced:
+                targets = None
+                count = -(-length // self.chunksize) if self.chunksize else length
+                channel, engines, metadata = _client.TASK, [-1] * count, view._metadata_text()
+            else:
+                targets = engines = view.client._resolve_targets(view.targets)[:length]
+                channel, metadata = _client.DIRECT, None
+        submit = view.client._submit
+        children = [
+            submit(channel, engine, "apply_request", None, metadata,
+                   self._buffers(sequences, index, len(engines), length, function, first))
+            for index, engine in enumerate(engines)
+        ]  # fmt: skip
+        result = AsyncMapResult(
+            view.client, children, self.mapping, name_of(self.func), self.ordered, self.return_exceptions, targets
+        )
+        return view._finish(result, self.block)
+
+    def _buffers(self, sequences, index, count, length, function, first):
+        """A request's buffers; the function's were serialised once for all."""
+        arguments = list(first)
+        for seq in sequences:
+            arguments += serialize(self.mapping.partition(seq, index, count, length))
+        info = apply_info(len(sequences) + bool(first), len(arguments), ())
+        return [*function, info, *arguments]

@@ -1,0 +1,323 @@
+"""Views: what is asked of a set of engines."""
+
+import builtins
+import json
+import sys
+from contextlib import contextmanager
+
+from ipcluster import _client
+from ipcluster.asyncresult import AsyncMapResult, AsyncResult
+from ipcluster.canning import PrePickled, Reference, interactive, pack_apply
+from ipcluster.maps import DISTRIBUTIONS
+from ipcluster.remote import ParallelFunction, name_of, parallel, remote
+
+
+def check_callable(f):
+    if not callable(f) and not isinstance(f, (Reference, PrePickled)):
+        raise TypeError(f"a function is expected, not {type(f)}")
+
+
+# These run on the engines, with the user's namespace as their globals.
+
+
+@interactive
+def _push(**names):
+    namespace = globals()
+    for name, value in names.items():
+        if name.isidentifier():
+            namespace[name] = value
+        else:
+            # "a.b" or "a[0]"
+            namespace["_ipcluster_pushed"] = value
+            try:
+                exec(name + " = _ipcluster_pushed", namespace)
+            finally:
+                del namespace["_ipcluster_pushed"]
+
+
+@interactive
+def _pull(names):
+    if isinstance(names, str):
+        return eval(names, globals())
+    return [eval(name, globals()) for name in names]
+
+
+@interactive
+def _import_there(name, names, level):
+    import sys
+
+    module = __import__(name, fromlist=names, level=level)
+    if names:
+        for each in names:
+            globals()[each] = getattr(module, each)
+    else:
+        globals()[name] = sys.modules[name]
+
+
+class View:
+    """What direct and load-balanced views have in common."""
+
+    balanced = False  # whether the scheduler chooses the engines
+    _flag_names = ("targets", "block", "track")
+
+    def __init__(self, client, targets, **flags):
+        self.client = client
+        self.targets = targets
+        self.block = client.block
+        self.track = False  # memory that is sent is kept until it is: nothing needs tracking
+        self.history = []
+        self.set_flags(**flags)
+
+    def __repr__(self):
+        text = str(self.targets)
+        return f"<{type(self).__name__} {text if len(text) <= 16 else text[:12] + '...]'}>"
+
+    def __len__(self):
+        if isinstance(self.targets, list):
+            return len(self.targets)
+        return 1 if isinstance(self.targets, int) else len(self.client)
+
+    def set_flags(self, **flags):
+        """Sets attributes such as block and targets by keyword."""
+        for name, value in flags.items():
+            if name not in self._flag_names:
+                raise KeyError(f"a {type(self).__name__} has no flag {name!r}, only {', '.join(self._flag_names)}")
+            self._check_flag(name, value)
+            setattr(self, name, value)
+
+    def _check_flag(self, name, value):
+        pass
+
+    @contextmanager
+    def temp_flags(self, **flags):
+        """Context manager: flags that are set inside only."""
+        saved = {name: getattr(self, name) for name in self._flag_names}
+        self.set_flags(**flags)
+        try:
+            yield
+        finally:
+            for name, value in saved.items():
+                setattr(self, name, value)
+
+    def _block(self, block):
+        return self.block if block is None else block
+
+    def _finish(self, result, block):
+        """Every call ends here: with the result, or what will have it."""
+        self.history += result.msg_ids
+        return result.get() if self._block(block) else result
+
+    @property
+    def outstanding(self):
+        """The msg_ids of this view's requests that have not been answered."""
+        return self.client.outstanding.intersection(self.history)
+
+    @property
+    def results(self):
+        """The results that have come and were not fetched, by msg_id."""
+        futures = self.client._futures
+        known = [futures[msg_id] for msg_id in self.history if msg_id in futures]
+        return {future.msg_id: AsyncResult(self.client, future).get() for future in known if future.ready()}
+
+    # Calls
+
+    def apply(self, f, /, *args, **kwargs):
+        """Calls f(*args, **kwargs) there; the result, or an AsyncResult where this view does not block."""
+        return self._apply(f, args, kwargs)
+
+    def apply_async(self, f, /, *args, **kwargs):
+        return self._apply(f, args, kwargs, block=False)
+
+    def apply_sync(self, f, /, *args, **kwargs):
+        return self._apply(f, args, kwargs, block=True)
+
+    def map_async(self, f, *sequences, **options):
+        """map() that returns an AsyncMapResult."""
+        return self._map_with(False, f, sequences, options)
+
+    def map_sync(self, f, *sequences, **options):
+        """map() that returns the list."""
+        return self._map_with(True, f, sequences, options)
+
+    def _map_with(self, block, f, sequences, options):
+        if "block" in options:
+            raise TypeError("map_sync and map_async say themselves whether to block")
+        return self.map(f, *sequences, block=block, **options)
+
+    def imap(self, f, *sequences, **options):
+        """An iterator over map()'s results as they come."""
+        return iter(self.map_async(f, *sequences, **options))
+
+    def remote(self, block=None, **flags):
+        """Decorator: the function runs on this view's engines."""
+        return remote(self, block=self._block(block), **flags)
+
+    def parallel(self, dist="b", block=None, **flags):
+        """Decorator: the function is called with parts of its arguments, one part an engine."""
+        return parallel(self, dist=dist, block=self._block(block), **flags)
+
+    # Jobs
+
+    def _targets_or_own(self, targets):
+        return self.targets if targets is None else targets
+
+    def wait(self, jobs=None, timeout=-1):
+        """Waits for jobs, by default for all of this view's; returns whether they have finished."""
+        return self.client.wait(list(self.outstanding) if jobs is None else jobs, timeout)
+
+    def get_result(self, indices_or_msg_ids=None, block=None, owner=False):
+        """The AsyncResult of earlier requests, by msg_id or by index of this view's history."""
+        jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
+        if isinstance(jobs, int):
+            jobs = self.history[jobs]
+        elif not isinstance(jobs, str):
+            jobs = [self.history[job] if isinstance(job, int) else job for job in jobs]
+        return self.client.get_result(jobs, block=self._block(block))
+
+    def abort(self, jobs=None, targets=None, block=None):
+        jobs = list(self.outstanding) if jobs is None else jobs
+        return self.client.abort(jobs, self._targets_or_own(targets), self._block(block))
+
+    def queue_status(self, targets=None, verbose=False):
+        return self.client.queue_status(self._targets_or_own(targets), verbose)
+
+    def purge_results(self, jobs=(), targets=()):
+        return self.client.purge_results(jobs, self.targets if targets == "all" else targets)
+
+    def shutdown(self, targets=None, restart=False, hub=False, block=None):
+        return self.client.shutdown(self._targets_or_own(targets), restart, hub, self._block(block))
+
+
+class DirectView(View):
+    """One or several engines, each of which does what is asked. `view["x"]` and `view["x"] = 1` are their variables."""
+
+    def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
+        """One request for each target."""
+        ids = self.client._resolve_targets(targets)
+        submit = self.client._submit
+        children = [submit(_client.DIRECT, each, msg_type, content, None, list(buffers)) for each in ids]
+        return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
+
+    def _apply(self, f, args=(), kwargs=None, targets=None, block=None):
+        check_callable(f)
+        buffers = pack_apply(f, args, kwargs or {})
+        targets = self._targets_or_own(targets)
+        return self._finish(self._submit_to(targets, block, name_of(f), "apply_request", None, buffers), block)
+
+    def execute(self, code, silent=True, targets=None, block=None):
+        """Runs source code in the engines' namespace; returns an AsyncResult, which has finished where this blocks."""
+        if not isinstance(code, str):
+            raise TypeError(f"code is text, not {type(code)}")
+        content = json.dumps({"code": code, "silent": bool(silent), "user_expressions": {}, "allow_stdin": False})
+        targets = self._targets_or_own(targets)
+        result = self._submit_to(targets, block, "execute", "execute_request", content)
+        self._finish(result, block)
+        if self._block(block):
+            result.wait_for_output()
+        return result
+
+    def run(self, filename, targets=None, block=None):
+        """Runs the code of a file of this machine."""
+        with open(filename, encoding="utf-8") as file:
+            # The code may end in an indented line.
+            return self.execute(file.read() + "\n", targets=targets, block=block)
+
+    def map(self, f, *sequences, block=None, track=False, return_exceptions=False):
+        """map(f, *sequences) in as many parts as there are engines; a list, or an AsyncMapResult."""
+        function = ParallelFunction(self, f, block=self._block(block), return_exceptions=return_exceptions)
+        return function.map(*sequences)
+
+    # Variables
+
+    def push(self, ns, targets=None, block=None, track=None):
+        """Binds the names of a dict in the engines' namespaces."""
+        if not isinstance(ns, dict):
+            raise TypeError(f"push takes a dict of names and values, not {type(ns)}")
+        return self._apply(_push, (), ns, targets=targets, block=block)
+
+    def pull(self, names, targets=None, block=None):
+        """The value of a name or expression, or a list of values for a list of names, of each engine."""
+        if not isinstance(names, str) and not all(isinstance(name, str) for name in names):
+            raise TypeError(f"names are text, not {names!r}")
+        names = names if isinstance(names, str) else list(names)
+        return self._apply(_pull, (names,), targets=targets, block=block)
+
+    def update(self, ns):
+        return self.push(ns)
+
+    def get(self, key_s):
+        return self.pull(key_s, block=True)
+
+    def __getitem__(self, key):
+        return self.get(key)
+
+    def __setitem__(self, key, value):
+        self.update({key: value})
+
+    def scatter(self, key, seq, dist="b", flatten=False, targets=None, block=None, track=None):
+        """Binds a name to a part of the sequence on each engine."""
+        ids = self.client._resolve_targets(self._targets_or_own(targets))
+        mapping = DISTRIBUTIONS[dist]()
+        children = []
+        for index, each in enumerate(ids):
+            part = mapping.partition(seq, index, len(ids))
+            if flatten and len(part) == 1:
+                part = part[0]
+            children += self.push({key: part}, targets=each, block=False)._children
+        result = AsyncResult(self.client, children, "scatter", ids)
+        if self._block(block):
+            result.get()
+            return None
+        return result
+
+    def gather(self, key, dist="b", targets=None, block=None):
+        """The parts that scatter() made, or that the engines have otherwise, as one sequence."""
+        ids = self.client._resolve_targets(self._targets_or_own(targets))
+        children = []
+        for each in ids:
+            children += self.pull(key, targets=each, block=False)._children
+        result = AsyncMapResult(self.client, children, DISTRIBUTIONS[dist](), "gather", targets=ids)
+        return result.get() if self._block(block) else result
+
+    def clear(self, targets=None, block=None):
+        """Empties the engines' namespaces."""
+        return self.client.clear(self._targets_or_own(targets), self._block(block))
+
+    def activate(self, suffix=""):
+        """Makes this view the one of IPython's px magics; with a suffix, of magics of other names (%px_even)."""
+        from ipcluster.magics import activate
+
+        activate(self, suffix)
+
+    @property
+    def importer(self):
+        return self.sync_imports(True)
+
+    @contextmanager
+    def sync_imports(self, local=True, quiet=False):
+        """Context manager: what is imported inside is imported on the engines too ("as" is not heeded there)."""
+        if not local:
+            raise NotImplementedError("imports on the engines only are written view.execute('import ...')")
+        real_import = builtins.__import__
+        caller = sys._getframe(2)
+        results = []
+        done = set()
+
+        def import_here_and_there(name, globals=None, locals=None, fromlist=(), level=0):
+            module = real_import(name, globals, locals, fromlist, level)
+            names = tuple(fromlist or ())
+            if sys._getframe(1) is caller and level == 0 and (name, names) not in done:
+                done.add((name, names))
+                if not quiet:
+                    print(f"importing {', '.join(names)} from {name} on engine(s)" if names else
+                          f"importing {name} on engine(s)")  # fmt: skip
+                results.append(self.apply_async(_import_there, name, list(names), level))
+            return module
+
+        builtins.__import__ = import_here_and_there
+        try:
+            yield
+        finally:
+            builtins.__import__ = real_import
+        for result in results:
+            result.get()

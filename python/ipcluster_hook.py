@@ -1,0 +1,40 @@
+"""Makes `from IPython.parallel import Client` work: IPython's own module of that name is gone since IPython 4 became several
+packages. Installed with ipcluster.pth, which imports this at the interpreter's start; it costs nothing until somebody imports
+IPython.parallel, and does nothing where IPython has such a module after all."""
+
+import sys
+
+NAME = "IPython.parallel"
+
+
+class _Loader:
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        import ipcluster
+
+        module.__doc__ = "ipcluster, under the name that the parallel part of IPython had."
+        module.__all__ = list(ipcluster.__all__)
+        module.__getattr__ = lambda name: getattr(ipcluster, name)
+        module.__path__ = []
+
+
+class Finder:
+    """The last of the finders: it is asked when no other has found the module."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != NAME:
+            return None
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(name, _Loader(), origin="ipcluster")
+
+
+def install():
+    if not any(finder is Finder for finder in sys.meta_path):
+        sys.meta_path.append(Finder)
+
+
+install()
