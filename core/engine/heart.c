@@ -1,6 +1,7 @@
 /* The heart: echoes the controller's pings, and misses them when they stay away. I/O thread. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/io.h"
 
@@ -15,10 +16,10 @@ static void *connect_heart(struct io *io, int type, int port, struct ipcl_error 
     return io_socket(io, type, type == ZMQ_DEALER, url, error);
 }
 
-int heart_start(struct io *io, long long hub_period_ms, struct ipcl_error *error)
+static int start(struct io *io, struct ipcl_error *error)
 {
     struct heart *heart = &io->heart;
-    heart->period_ms = hub_period_ms + CHECK_SLACK_MS;
+    heart->period_ms = io->hub_period_ms + CHECK_SLACK_MS;
     heart->misses_max = settings_int(io->engine->settings, "IPEngine", "max_heartbeat_misses");
     heart->check_ms = clock_ms() + heart->period_ms;
     heart->pong = connect_heart(io, ZMQ_DEALER, io->engine->connection.hb_pong, error);
@@ -26,6 +27,19 @@ int heart_start(struct io *io, long long hub_period_ms, struct ipcl_error *error
     if (!heart->ping)
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
+    return 0;
+}
+
+long heart_connecting(struct io *io, long long now_ms)
+{
+    struct ipcl_error error;
+    if (!io->subscribed && now_ms < io->connecting_ms)
+        return (long)(io->connecting_ms - now_ms);
+    io->state = IO_SERVING;
+    log_info("registered as engine %lld (uuid %s, process %ld)", (long long)io->engine->id, io->engine->uuid,
+             (long)getpid());
+    if (start(io, &error))
+        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
     return 0;
 }
 

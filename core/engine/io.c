@@ -101,6 +101,8 @@ static long tick(struct io *io)
     long sleep_ms = capture_tick(&io->engine->capture, now_ms);
     if (io->state == IO_REGISTERING)
         sleep_ms = sooner(sleep_ms, registration_tick(io, now_ms));
+    if (io->state == IO_CONNECTING)
+        sleep_ms = sooner(sleep_ms, heart_connecting(io, now_ms));
     if (io->state == IO_SERVING)
         sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
     if (io->state == IO_STOPPING) {
@@ -111,8 +113,9 @@ static long tick(struct io *io)
     return sleep_ms;
 }
 
-enum { AT_JOBS, AT_PUBLICATIONS, AT_STDOUT, AT_STDERR, AT_SIGNALS, AT_REGISTRAR, AT_PING, AT_CONTROL, AT_SHELL, AT_COUNT };
+enum { AT_JOBS, AT_PUBLICATIONS, AT_STDOUT, AT_STDERR, AT_SIGNALS, AT_REGISTRAR, AT_IOPUB, AT_CONTROL, AT_SHELL, AT_PING, AT_COUNT };
 
+/* `count` of the items were polled: sockets come to be one after the other. */
 static void serve(struct io *io, const zmq_pollitem_t *items, int count)
 {
     struct capture *capture = &io->engine->capture;
@@ -127,13 +130,13 @@ static void serve(struct io *io, const zmq_pollitem_t *items, int count)
         read_signals(io);
     if (items[AT_REGISTRAR].revents)
         registration_receive(io, clock_ms());
-    if (count <= AT_PING)
-        return;
-    if (items[AT_PING].revents)
+    if (count > AT_IOPUB && items[AT_IOPUB].revents)
+        registration_subscribed(io);
+    if (count > AT_PING && items[AT_PING].revents)
         heart_beat(io);
-    if (items[AT_CONTROL].revents)
+    if (count > AT_CONTROL && items[AT_CONTROL].revents)
         control_receive(io);
-    if (items[AT_SHELL].revents)
+    if (count > AT_SHELL && items[AT_SHELL].revents)
         shell_receive(io);
 }
 
@@ -141,6 +144,7 @@ static void loop(struct io *io)
 {
     struct engine *engine = io->engine;
     while (io->state != IO_ENDED) {
+        long sleep_ms = tick(io);
         zmq_pollitem_t items[AT_COUNT] = {
             [AT_JOBS] = {.socket = engine->link.io_jobs, .events = ZMQ_POLLIN},
             [AT_PUBLICATIONS] = {.socket = engine->link.io_publications, .events = ZMQ_POLLIN},
@@ -148,12 +152,12 @@ static void loop(struct io *io)
             [AT_STDERR] = {.fd = engine->capture.streams[1].pipe, .events = ZMQ_POLLIN},
             [AT_SIGNALS] = {.fd = engine->signal_fd, .events = ZMQ_POLLIN},
             [AT_REGISTRAR] = {.socket = io->registrar, .events = ZMQ_POLLIN},
-            [AT_PING] = {.socket = io->heart.ping, .events = ZMQ_POLLIN},
+            [AT_IOPUB] = {.socket = io->iopub, .events = ZMQ_POLLIN},
             [AT_CONTROL] = {.socket = io->control, .events = ZMQ_POLLIN},
             [AT_SHELL] = {.socket = io->shell, .events = ZMQ_POLLIN},
+            [AT_PING] = {.socket = io->heart.ping, .events = ZMQ_POLLIN},
         };
-        int count = io->heart.ping ? AT_COUNT : AT_PING;
-        long sleep_ms = tick(io);
+        int count = io->heart.ping ? AT_COUNT : io->iopub ? AT_PING : AT_IOPUB;
         registration_watch(io);
         if (zmq_poll(items, count, sleep_ms) < 0) {
             if (errno == EINTR)

@@ -2,7 +2,7 @@
  *
  *     registrar DEALER  registration and its end        shell   ROUTER  requests, from three relays
  *     ping      SUB     the controller's heartbeats     control ROUTER  requests that do not wait for user code
- *     pong      DEALER  their echo                      iopub   PUB     output and status
+ *     pong      DEALER  their echo                      iopub   XPUB    output and status
  *     link      PAIRs   jobs and publications of the main thread */
 #ifndef ENGINE_IO_H
 #define ENGINE_IO_H
@@ -14,7 +14,13 @@
 #include "wire/session.h"
 #include "wire/socket.h"
 
-enum io_state { IO_REGISTERING, IO_SERVING, IO_STOPPING, IO_ENDED };
+enum io_state {
+    IO_REGISTERING,
+    IO_CONNECTING, /* registered; the heart beats when iopub has a subscriber */
+    IO_SERVING,
+    IO_STOPPING,
+    IO_ENDED
+};
 
 /* Trying to register: the request is repeated with a growing delay. */
 struct registration {
@@ -52,6 +58,9 @@ struct io {
     void *shell;
     void *control;
     void *iopub;
+    bool subscribed;            /* somebody hears what is published */
+    long long connecting_ms;    /* when to do without a subscriber */
+    long long hub_period_ms;
     struct job_list queue;
     struct job *running;        /* what the main thread has */
     long long stop_ms;          /* when stopping: the end of patience */
@@ -82,8 +91,12 @@ void registration_watch(struct io *io);
 long registration_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 
+/* Reads subscriptions to iopub. */
+void registration_subscribed(struct io *io);
+
 /* heart.c */
-int heart_start(struct io *io, long long hub_period_ms, struct ipcl_error *error);
+/* Starts the heart once what is published is heard, or nobody has subscribed for a while. */
+long heart_connecting(struct io *io, long long now_ms);
 void heart_beat(struct io *io);
 long heart_tick(struct io *io, long long now_ms);
 

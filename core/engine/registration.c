@@ -9,6 +9,8 @@
 
 #define FIRST_DELAY_MS 1000
 #define LONGEST_DELAY_MS 15000
+/* A controller that subscribes to engines does so at once. */
+#define SUBSCRIBER_WAIT_MS 500
 #define MONITOR_ADDRESS "inproc://registrar-events"
 
 static void send_request(struct io *io, long long now_ms)
@@ -155,23 +157,22 @@ static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *
     return socket_connect(socket, url, error);
 }
 
-/* Connects everything, the heart last: the hub announces an engine when its heart beats, and it must hear requests by then. */
-static int connect_all(struct io *io, int64_t id, long long hub_period_ms, struct ipcl_error *error)
+/* Connects everything but the heart: the hub announces an engine when its heart beats, and by then it must hear requests and be heard. */
+static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
 {
     struct connection *connection = &io->engine->connection;
     io->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
     io->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
-    io->iopub = io_socket(io, ZMQ_PUB, true, NULL, error);
+    io->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
     if (!io->shell || !io->control || !io->iopub)
         return -1;
     if (connect_to(io, io->shell, connection->mux, error) || connect_to(io, io->shell, connection->task, error) ||
         connect_to(io, io->control, connection->control, error) ||
         connect_to(io, io->iopub, connection->iopub, error))
         return -1;
-    if (connection->broadcast_count &&
-        connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], error))
-        return -1;
-    return heart_start(io, hub_period_ms, error);
+    return connection->broadcast_count
+               ? connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], error)
+               : 0;
 }
 
 static void complete(struct io *io, json_t *content)
@@ -187,16 +188,27 @@ static void complete(struct io *io, json_t *content)
         log_warn("the controller refuses this engine for now: %s: %s", ename, evalue);
         return;
     }
-    if (connect_all(io, id, period_ms, &error)) {
+    if (connect_all(io, id, &error)) {
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
     }
     end_watch(io);
     io->engine->id = id;
-    io->state = IO_SERVING;
+    io->state = IO_CONNECTING;
+    io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
+    io->hub_period_ms = period_ms;
     if (io->engine->requested_id >= 0 && id != io->engine->requested_id)
         log_warn("id %" PRId64 " was not free: this engine is %lld", io->engine->requested_id, (long long)id);
-    log_info("registered as engine %lld (uuid %s, process %ld)", (long long)id, io->engine->uuid, (long)getpid());
+}
+
+void registration_subscribed(struct io *io)
+{
+    char frame[256];
+    int size;
+    /* A subscription is a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
+    while ((size = zmq_recv(io->iopub, frame, sizeof(frame), ZMQ_DONTWAIT)) >= 0)
+        if (size > 0 && frame[0] == 1)
+            io->subscribed = true;
 }
 
 void registration_receive(struct io *io, long long now_ms)
@@ -225,7 +237,7 @@ void registration_leave(struct io *io)
     struct ipcl_error error;
     struct message message;
     end_watch(io);
-    if (io->state != IO_SERVING) {
+    if (io->engine->id < 0) {
         /* A request to register that was never answered must not hold the process. */
         int none = 0;
         if (io->registrar)

@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Wakes a blocking system call of the main thread, so that Python sees the interrupt. Ignored where nobody handles it. */
-#define WAKE_SIGNAL SIGURG
+/* Sent to the main thread to interrupt it: a blocking system call ends, and the handler tells Python. Python looks for interrupts
+ * only where its main thread was told of them, so another thread cannot call PyErr_SetInterrupt() in its place. Where nobody handles
+ * this signal it is ignored. */
+#define INTERRUPT_SIGNAL SIGURG
 
-static void wake(int number)
+static void on_interrupt(int number)
 {
     (void)number;
+    /* What is late, and comes when the request has ended, does nothing. */
+    if (python_kernel && python_kernel->running)
+        PyErr_SetInterrupt();
 }
 
 /* The pending exception as one line. Clears it. */
@@ -92,8 +97,8 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
         python_kernel = NULL;
         return NULL;
     }
-    struct sigaction action = {.sa_handler = wake}; /* without SA_RESTART: the call is to end */
-    sigaction(WAKE_SIGNAL, &action, NULL);
+    struct sigaction action = {.sa_handler = on_interrupt}; /* without SA_RESTART: a blocking call is to end */
+    sigaction(INTERRUPT_SIGNAL, &action, NULL);
     bool ready = python_buffers_start() == 0 && look_up(kernel, error) == 0;
     kernel->state = PyEval_SaveThread();
     if (!ready) {
@@ -246,10 +251,8 @@ static void interrupt(void *self)
 {
     struct python_kernel *kernel = self;
     pthread_mutex_lock(&kernel->interrupting);
-    if (kernel->running) {
-        PyErr_SetInterrupt();
-        pthread_kill(kernel->main_thread, WAKE_SIGNAL);
-    }
+    if (kernel->running)
+        pthread_kill(kernel->main_thread, INTERRUPT_SIGNAL);
     pthread_mutex_unlock(&kernel->interrupting);
 }
 

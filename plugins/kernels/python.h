@@ -25,7 +25,7 @@ struct python_kernel {
     PyObject *describe;
     pthread_t main_thread;
     pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request that it was meant for */
-    bool running;
+    volatile bool running; /* written by the main thread, whose signal handler reads it too */
 };
 
 /* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with `error` set. */

@@ -84,7 +84,7 @@ class EngineShell(InteractiveShell):
         publish("error", self.reply_error)
 
     def format_exception(self, exception, trace):
-        return self.InteractiveTB.structured_traceback(type(exception), exception, trace)
+        return self.InteractiveTB.structured_traceback(type(exception), exception, trace, tb_offset=0)
 
     def run(self, code, silent, store_history, user_expressions):
         """Runs `code`, and returns the content of its reply."""
@@ -115,4 +115,5 @@ def make_shell(module):
     config.InteractiveShell.colors = "Linux"
     config.InteractiveShell.colors_force = True
     config.InteractiveShell.autoindent = False
+    config.IPCompleter.use_jedi = False  # it reads sources; what is wanted here are the live objects' names
     return EngineShell.instance(config=config, user_module=module, user_ns=module.__dict__)

@@ -1,0 +1,557 @@
+"""The engine against a controller's sockets that the test holds: what it runs, prints, answers, and when it ends."""
+
+import signal
+import sys
+import time
+
+import pytest
+
+from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb
+from support import SLOWNESS, wait_until
+
+
+@pytest.fixture
+def peer(sandbox):
+    made = Peer(sandbox.dir)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(sandbox, peer):
+    process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}")
+    peer.register()
+    process.wait_for_output("registered as engine 0")
+    return process
+
+
+# Running code
+
+
+def test_apply_returns_the_result_and_ipyparallels_metadata(engine, peer):
+    reply = peer.apply(lambda x, y=1: x + y, 40, y=2)
+    assert reply.result == 42
+    assert reply.identities == [peer.uuid, CLIENT]
+    metadata = reply.metadata
+    assert metadata["engine"] == peer.uuid.decode()
+    assert metadata["status"] == "ok" and metadata["dependencies_met"] is True
+    assert metadata["is_broadcast"] is False and metadata["original_msg_id"] == ""
+    assert metadata["started"].startswith("20")
+
+
+def test_closures_defaults_and_partials_work(engine, peer):
+    from functools import partial
+
+    factor = 3
+
+    def scaled(x, offset=4):
+        return factor * x + offset
+
+    assert peer.apply(scaled, 2).result == 10
+    assert peer.apply(partial(scaled, 2), offset=1).result == 7
+
+
+def test_numpy_arrays_travel_as_frames_of_their_own(engine, peer):
+    numpy = pytest.importorskip("numpy")
+    array = numpy.arange(100_000, dtype=float)
+    reply = peer.apply(lambda a: a * 2, array)
+    assert len(reply.buffers) == 2 and len(reply.buffers[1]) == array.nbytes
+    assert (reply.result == array * 2).all()
+    # The received array looks into the frame, and stays valid after the request.
+    peer.apply(lambda a: globals().update(kept=a), array)
+    for _ in range(5):
+        peer.apply(lambda a: None, array + 1)
+    assert peer.apply(lambda: (kept.flags.owndata, float(kept.sum()))).result == (False, float(array.sum()))  # noqa: F821
+
+
+def test_apply_and_execute_share_a_namespace(engine, peer):
+    assert peer.execute("a = 6").content["status"] == "ok"
+    assert peer.apply(lambda: a * 7).result == 42  # noqa: F821
+    peer.apply(lambda: globals().update(b=8))
+    reply = peer.execute("c = b + 1", user_expressions={"c": "c", "bad": "1/0"})
+    assert reply.content["user_expressions"]["c"]["data"]["text/plain"] == "9"
+    assert reply.content["user_expressions"]["bad"]["status"] == "error"
+
+
+@pytest.mark.parametrize("shell", ["IPython", "plain"])
+def test_execute_publishes_input_output_and_result_in_order(sandbox, peer, shell):
+    block = sandbox.dir / "block"
+    (block / "IPython").mkdir(parents=True)
+    (block / "IPython/__init__.py").write_text("raise ModuleNotFoundError('blocked', name='IPython')")
+    env = {"PYTHONPATH": f"{block}:{sandbox.env['PYTHONPATH']}"} if shell == "plain" else {}
+    sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env=env)
+    peer.register()
+    msg_id = peer.send("execute_request", {"code": "print('before')\n6 * 7", "silent": False})
+    reply = peer.reply(msg_id, timeout=60)
+    assert reply.content["status"] == "ok" and reply.content["execution_count"] == 1
+    kinds = [(m.type, m.content) for m in peer.outputs(msg_id)]
+    assert [kind for kind, _ in kinds] == [
+        "status", "execute_input", "stream", "execute_result", "status"], kinds
+    assert kinds[1][1] == {"code": "print('before')\n6 * 7", "execution_count": 1}
+    assert kinds[2][1] == {"name": "stdout", "text": "before\n"}
+    assert kinds[3][1]["data"]["text/plain"] == "42"
+    assert peer.execute("__name__, 1").content["execution_count"] == 2
+    failed = peer.execute("def f():\n    return 1 / 0\nf()")
+    assert failed.content["ename"] == "ZeroDivisionError"
+    assert "ZeroDivisionError" in "\n".join(failed.content["traceback"])
+    assert shell == "IPython" or "    return 1 / 0" in failed.content["traceback"]
+    peer.execute("import os")
+    matches = peer.ask("complete_request", {"code": "os.getpi", "cursor_pos": 8}).content["matches"]
+    assert any("getpid" in match for match in matches)
+
+
+def test_display_data_stands_where_it_was_shown(engine, peer):
+    code = "from IPython.display import display\nprint('a')\ndisplay({'text/plain': 'b'}, raw=True)\nprint('c')"
+    for _ in range(5):
+        msg_id = peer.send("execute_request", {"code": code, "silent": False})
+        assert peer.reply(msg_id, timeout=60).content["status"] == "ok"
+        shown = [m.content.get("text") or m.content["data"]["text/plain"] for m in peer.outputs(msg_id)
+                 if m.type in ("stream", "display_data")]
+        assert shown == ["a\n", "b", "c\n"]
+
+
+def test_silent_execution_publishes_and_counts_nothing(engine, peer):
+    msg_id = peer.send("execute_request", {"code": "1 + 1", "silent": True})
+    assert peer.reply(msg_id, timeout=60).content["status"] == "ok"
+    assert {m.type for m in peer.outputs(msg_id)} == {"status"}
+    assert peer.execute("2").content["execution_count"] == 1
+
+
+def test_history_is_not_written_to_disk(engine, peer, sandbox):
+    peer.execute("secret = 1")
+    assert not list(sandbox.home.rglob("history.sqlite"))
+
+
+# Output
+
+
+def print_everywhere():
+    import ctypes
+    import os
+    import subprocess
+    import sys
+
+    print("python")
+    print("python err", file=sys.stderr)
+    os.write(1, b"os.write\n")
+    libc = ctypes.CDLL(None)
+    libc.printf(b"printf\n")
+    libc.printf(b"unfinished")
+    libc.fflush(None)
+    subprocess.run(["echo", "child"])
+
+
+def test_output_of_python_c_and_children_comes_before_idle(engine, peer):
+    msg_id = peer.send_apply(print_everywhere)
+    peer.reply(msg_id)
+    out = peer.stream(msg_id)
+    assert out == "python\nos.write\nprintf\nunfinishedchild\n"
+    assert peer.stream(msg_id, "stderr") == "python err\n"
+
+
+def test_output_streams_while_code_runs(engine, peer):
+    def slow():
+        import time
+
+        for i in range(3):
+            print("step", i)
+            time.sleep(0.5)
+
+    msg_id = peer.send_apply(slow)
+    socket = peer.sockets["iopub"]
+    seen = []
+    deadline = time.monotonic() + 20
+    while not any("step 0" in text for text in seen) and time.monotonic() < deadline:
+        if socket.poll(100):
+            frames = socket.recv_multipart()
+            seen.append(frames[-1].decode())
+    assert any("step 0" in text for text in seen)
+    assert not peer.sockets["mux"].poll(0), "the reply came before the first output"
+    assert peer.reply(msg_id).content["status"] == "ok"
+
+
+def test_output_that_is_not_utf8_is_replaced_and_characters_are_not_split(engine, peer):
+    def write():
+        import os
+
+        os.write(1, b"\xff\xfe ")
+        for byte in "\N{SNOWMAN}".encode():
+            os.write(1, bytes([byte]))
+        os.write(1, b" \xe2\x98")
+
+    msg_id = peer.send_apply(write)
+    peer.reply(msg_id)
+    assert peer.stream(msg_id) == "\ufffd\ufffd \N{SNOWMAN} \ufffd\ufffd"
+
+
+def test_much_output_is_complete_and_in_order(engine, peer):
+    msg_id = peer.send_apply(lambda: [print(i) for i in range(100_000)] and None)
+    peer.reply(msg_id, timeout=60)
+    assert peer.stream(msg_id) == "".join(f"{i}\n" for i in range(100_000))
+
+
+# Errors
+
+
+@pytest.mark.parametrize("code, name", [
+    ("raise SystemExit(3)", "SystemExit"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("f = lambda: f()\nf()", "RecursionError"),
+    ("class Bad(Exception):\n    def __str__(self): raise ValueError\nraise Bad", "Bad"),
+    ("x = = 1", "SyntaxError"),
+])  # fmt: skip
+def test_exceptions_of_every_kind_are_answered(engine, peer, code, name):
+    def run(source):
+        exec(source, globals())
+
+    reply = peer.apply(run, code)
+    assert reply.content["status"] == "error" and reply.content["ename"] == name
+    assert reply.metadata["status"] == "error"
+    assert reply.content["engine_info"]["engine_id"] == 0
+    assert reply.content["engine_info"]["method"] == "apply"
+    reply = peer.execute(code)
+    assert reply.content["status"] == "error" and reply.content["ename"] == name
+    assert peer.apply(lambda: "still here").result == "still here"
+
+
+def test_errors_carry_a_traceback_and_are_published(engine, peer):
+    def inner():
+        raise ValueError("deep")
+
+    msg_id = peer.send_apply(lambda f: f(), inner)
+    reply = peer.reply(msg_id)
+    assert reply.content["evalue"] == "deep"
+    text = "\n".join(reply.content["traceback"])
+    assert "test_engine.py" in text and "inner" in text and "kernel.py" not in text
+    assert "error" in [m.type for m in peer.outputs(msg_id)]
+
+
+def test_results_that_cannot_be_pickled_are_an_error(engine, peer):
+    reply = peer.apply(lambda: (i for i in range(3)))
+    assert reply.content["status"] == "error" and reply.content["ename"] == "TypeError"
+    assert peer.apply(lambda: 1).result == 1
+
+
+def test_an_error_aborts_what_the_client_queued_behind_it(engine, peer):
+    first = peer.send("execute_request", {"code": "import time; time.sleep(0.5); 1/0"})
+    second = peer.send("execute_request", {"code": "reached = True"})
+    third = peer.send_apply(lambda: "applied")
+    assert peer.reply(first, timeout=60).content["ename"] == "ZeroDivisionError"
+    assert peer.reply(second).content["status"] == "aborted"
+    assert peer.reply(third).result == "applied"
+    first = peer.send("execute_request", {"code": "1/0", "stop_on_error": False})
+    second = peer.send("execute_request", {"code": "reached = True"})
+    peer.reply(first)
+    assert peer.reply(second).content["status"] == "ok"
+
+
+# Control
+
+
+def sleep(seconds):
+    import time
+
+    time.sleep(seconds)
+
+
+def test_interrupt_ends_a_sleep_and_leaves_nothing_behind(engine, peer):
+    msg_id = peer.send_apply(sleep, 60)
+    peer.outputs(msg_id, until="busy")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    assert peer.ask("interrupt_request", channel="control").content["status"] == "ok"
+    reply = peer.reply(msg_id)
+    assert reply.content["ename"] == "KeyboardInterrupt"
+    assert time.monotonic() - begun < 5 * SLOWNESS
+    # Nothing runs now: an interrupt does nothing, nor does SIGINT at the process.
+    assert peer.ask("interrupt_request", channel="control").content["status"] == "ok"
+    engine.send_signal(signal.SIGINT)
+    engine.wait_for_output("SIGINT ignored")
+    for i in range(20):
+        assert peer.apply(lambda x: x, i).result == i
+
+
+def test_sigint_interrupts_what_runs(engine, peer):
+    msg_id = peer.send_apply(sleep, 60)
+    peer.outputs(msg_id, until="busy")
+    time.sleep(0.3)
+    engine.send_signal(signal.SIGINT)
+    assert peer.reply(msg_id).content["ename"] == "KeyboardInterrupt"
+    msg_id = peer.send("execute_request", {"code": "while True: pass"})
+    peer.outputs(msg_id, until="busy")
+    time.sleep(2 * SLOWNESS)
+    assert peer.ask("signal_request", {"sig": "SIGINT"}, channel="control").content["status"] == "ok"
+    assert peer.reply(msg_id).content["ename"] == "KeyboardInterrupt"
+
+
+def test_abort_answers_queued_requests_in_order_while_code_runs(engine, peer):
+    running = peer.send_apply(sleep, 1.5)
+    queued = [peer.send_apply(lambda: 1) for _ in range(4)]
+    time.sleep(0.3)
+    peer.send("abort_request", {"msg_ids": [queued[2], queued[0]]}, channel="control")
+    assert peer.reply(queued[0], timeout=1).content["status"] == "aborted"
+    assert peer.reply(queued[2], timeout=1).content["status"] == "aborted"
+    assert peer.reply(channel="control").content["status"] == "ok"
+    assert peer.reply(running).content["status"] == "ok"
+    assert peer.reply(queued[1]).result == 1 and peer.reply(queued[3]).result == 1
+
+
+def test_abort_of_all_and_of_what_has_not_come_yet(engine, peer):
+    running = peer.send_apply(sleep, 1)
+    queued = [peer.send_apply(lambda: 1) for _ in range(3)]
+    time.sleep(0.3)
+    peer.ask("abort_request", {}, channel="control")
+    for msg_id in queued:
+        assert peer.reply(msg_id).content["status"] == "aborted"
+    assert peer.reply(running).content["status"] == "ok"
+    frames, msg_id = peer.frames("apply_request", {}, canning.pack_apply(lambda: 1))
+    peer.ask("abort_request", {"msg_ids": msg_id}, channel="control")
+    peer.sockets["mux"].send_multipart([peer.uuid, CLIENT, *frames])
+    assert peer.reply(msg_id).content["status"] == "aborted"
+
+
+def test_clear_empties_the_namespace(engine, peer):
+    peer.apply(lambda: globals().update(mine=1))
+    assert peer.ask("clear_request", channel="control").content["status"] == "ok"
+    assert peer.apply(lambda: "mine" in globals()).result is False
+    peer.execute("mine = 1")
+    assert peer.ask("clear_request", channel="control").content["status"] == "ok"
+    assert peer.apply(lambda: "mine" in globals()).result is False
+    assert peer.execute("1 + 1").content["status"] == "ok"
+
+
+def hold_the_interpreter(seconds):
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(seconds)  # PyDLL keeps the interpreter's lock
+
+
+def test_shutdown_while_an_extension_holds_the_interpreter(engine, peer):
+    msg_id = peer.send_apply(hold_the_interpreter, 120)
+    peer.outputs(msg_id, until="busy")
+    time.sleep(0.3)
+    reply = peer.ask("shutdown_request", {"restart": False}, channel="control", timeout=2)
+    assert reply.content == {"status": "ok", "restart": False}
+    assert peer.receive("registration").type == "unregistration_request"
+    assert peer.beat(), "the heart beats while user code holds the interpreter"
+    assert engine.wait(15) == 0
+
+
+@pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
+def test_an_idle_engine_ends_at_once_and_says_goodbye(engine, peer, how):
+    if how == "SIGTERM":
+        engine.send_signal(signal.SIGTERM)
+    else:
+        peer.ask("shutdown_request", {}, channel="control")
+    assert peer.receive("registration").type == "unregistration_request"
+    assert engine.wait(4) == 0
+
+
+def test_information_and_unknown_requests_are_answered(engine, peer):
+    for channel in ("mux", "control"):
+        info = peer.ask("kernel_info_request", channel=channel).content
+        assert info["status"] == "ok" and info["language_info"]["name"] == "python"
+        reply = peer.ask("dance_request", channel=channel)
+        assert reply.type == "dance_reply" and reply.content["status"] == "error"
+        assert "dance_request" in reply.content["evalue"]
+    assert peer.ask("signal_request", {"sig": "SIGNONSENSE"}, channel="control").content["status"] == "error"
+    assert peer.ask("shutdown_request").content["status"] == "error", "shutdown is the control socket's"
+
+
+def test_background_threads_run_while_the_engine_waits(engine, peer):
+    def start():
+        import threading
+        import time
+
+        def count():
+            while True:
+                globals()["ticks"] = globals().get("ticks", 0) + 1
+                time.sleep(0.01)
+
+        threading.Thread(target=count, daemon=True).start()
+
+    peer.apply(start)
+    before = peer.apply(lambda: globals().get("ticks", 0)).result
+    time.sleep(0.5)
+    assert peer.apply(lambda: ticks).result > before + 10  # noqa: F821
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("channel", ["mux", "control"])
+def test_bad_messages_are_dropped_and_the_engine_goes_on(engine, peer, channel):
+    def send(frames):
+        peer.sockets[channel].send_multipart([peer.uuid, CLIENT, *frames])
+
+    good, msg_id = peer.frames("kernel_info_request", {})
+    forged, _ = peer.frames("shutdown_request", {}, key=b"another key")
+    unsigned, _ = peer.frames("shutdown_request", {})
+    unsigned[1] = b""
+    malformed = [b"[1", b"{}", b"{}", b"{}"]
+    for bad in (
+        [], [b""], [DELIMITER], [b"a", b"b", b"c"], good[:4], forged, unsigned,
+        [DELIMITER, peer.sign(malformed), *malformed], [b"\x00" * 100_000],
+    ):  # fmt: skip
+        send(bad)
+    wrong = list(good)
+    wrong[5] = b"[1, 2]"
+    wrong[1] = peer.sign(wrong[2:6])
+    send(wrong)
+    assert peer.reply(msg_id, channel).content["ename"] == "BadRequest"
+    send(good)
+    assert peer.reply(msg_id, channel).content["status"] == "ok"
+    send(good)  # a second time
+    assert not peer.sockets[channel].poll(300)
+    engine.wait_for_output(r"(truncated|forged|unsigned|repeated|malformed).* dropped")
+    truncated = canning.pack_apply(lambda: 1)[:1]
+    if channel == "mux":
+        assert peer.ask("apply_request", buffers=truncated).content["status"] == "error"
+        assert peer.ask("apply_request", buffers=[b"no pickle", b"x"]).content["status"] == "error"
+        assert peer.ask("execute_request", {"code": 7}).content["status"] == "error"
+    assert peer.apply(lambda: 1).result == 1
+
+
+# Connecting
+
+
+def run_engine(sandbox, *arguments, timeout=30):
+    return sandbox.run(sandbox.programs.ipengine, *arguments, timeout=timeout)
+
+
+def test_a_missing_connection_file_is_waited_for(sandbox, peer):
+    missing = sandbox.dir / "later.json"
+    process = sandbox.start(sandbox.programs.ipengine, f"--file={missing}")
+    process.wait_for_output("waiting up to 10 seconds")
+    peer.file.rename(missing)
+    peer.register()
+    process.wait_for_output("registered as engine 0")
+
+
+def test_a_connection_file_that_never_comes(sandbox):
+    ended = run_engine(sandbox, f"--file={sandbox.dir}/none.json", "--IPEngine.wait_for_url_file=0.3")
+    assert ended.status == 3 and "none.json did not appear" in ended.err and "ipcontroller" in ended.err
+
+
+@pytest.mark.parametrize("case", ["not JSON", "no key", "wrong type", "readable by others", "a folder"])
+def test_a_wrong_connection_file_says_what_is_wrong(sandbox, peer, case):
+    if case == "not JSON":
+        peer.file.write_text("{oops")
+    elif case == "no key":
+        peer.file.write_text("{}")
+    elif case == "wrong type":
+        peer.write_file(mux="many")
+    elif case == "readable by others":
+        peer.write_file(mode=0o644)
+    else:
+        peer.file.unlink()
+        peer.file.mkdir()
+    ended = run_engine(sandbox, f"--file={peer.file}")
+    assert ended.status == 3, ended
+    assert "engine.json" in ended.err
+
+
+def test_registration_is_repeated_and_given_up_with_a_reason(sandbox, peer):
+    peer.write_file(registration=closed_port())
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2.5")
+    assert ended.status == 5
+    assert "cannot be reached" in ended.err and "start ipcontroller" in ended.err
+    assert "--ip=" in ended.err, "what to do about a loopback address"
+
+
+def test_a_key_of_another_cluster_is_named_as_the_likely_reason(sandbox, peer):
+    peer.write_file(key="another")
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2.5")
+    assert ended.status == 5
+    assert "does not answer" in ended.err and "another cluster" in ended.err
+    assert peer.receive("registration").type == "registration_request"
+    assert peer.receive("registration").type == "registration_request", "asked twice"
+
+
+def test_a_curve_key_of_another_cluster_is_named_as_the_likely_reason(sandbox, peer):
+    import zmq
+
+    public, secret = zmq.curve_keypair()
+    other, _ = zmq.curve_keypair()
+    socket = peer.context.socket(zmq.ROUTER)
+    socket.curve_server = True
+    socket.curve_secretkey = secret
+    socket.curve_publickey = public
+    port = socket.bind_to_random_port("tcp://127.0.0.1")
+    peer.write_file(registration=port, curve_serverkey=other.decode())
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2")
+    socket.close(0)
+    assert ended.status == 5
+    assert "encryption key" in ended.err and "another cluster" in ended.err
+
+
+def test_a_controller_that_refuses_is_quoted(sandbox, peer):
+    process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--timeout=2")
+    request = peer.receive("registration")
+    frames, _ = peer.frames("registration_reply", {"status": "error", "ename": "KeyError", "evalue": "uuid in use"})
+    peer.sockets["registration"].send_multipart([*request.identities, *frames])
+    assert process.wait(15) == 5
+    assert "uuid in use" in process.output
+
+
+def test_a_lost_controller_ends_the_engine(sandbox):
+    peer = Peer(sandbox.dir, period_ms=200)
+    try:
+        process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.max_heartbeat_misses=2")
+        peer.register()
+        assert process.wait(20) == 6
+        assert "heartbeats have stopped" in process.output
+    finally:
+        peer.close()
+
+
+def test_settings_reach_the_engine(sandbox, peer):
+    script = sandbox.dir / "start.py"
+    script.write_text("from_script = 'caf\u00e9'\n")
+    sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.id=7", f"-s={script}",
+                  "--c=from_command = from_script * 2")
+    assert peer.register().content["id"] == 7
+    assert peer.apply(lambda: from_command).result == "caf\u00e9" * 2  # noqa: F821
+    ended = run_engine(sandbox, f"--file={peer.file}", "--c=1/0")
+    assert ended.status == 1 and "ZeroDivisionError: division by zero" in ended.err
+    assert run_engine(sandbox, "--nonsense=1").status == 1
+
+
+def test_an_engine_is_small_before_user_imports(engine, sandbox, peer):
+    if sandbox.sanitizers:
+        pytest.skip("a sanitizer's memory is its own")
+    kilobytes = resident_kb(engine.pid)
+    print(f"resident after registration: {kilobytes} kB", file=sys.stderr)
+    assert kilobytes < 30_000
+
+
+def test_the_interpreter_is_the_configured_one(engine, peer):
+    def look():
+        import subprocess
+        import sys
+
+        version = subprocess.run([sys.executable, "-c", "import sys; print(sys.version_info[:2])"],
+                                 capture_output=True, text=True).stdout.strip()
+        return sys.executable, version, str(sys.version_info[:2]), sys.path[0]
+
+    executable, version, ours, first = peer.apply(look).result
+    assert version == ours and first == ""
+
+
+def test_a_forked_child_does_not_disturb_the_engine(engine, peer):
+    def fork():
+        import multiprocessing
+        import time
+
+        context = multiprocessing.get_context("fork")
+        with context.Pool(2) as pool:
+            squares = pool.map(abs, [-1, -2, -3])
+        child = context.Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join()
+        return squares, child.exitcode
+
+    assert peer.apply(fork).result == ([1, 2, 3], -signal.SIGTERM)
+    wait_until(peer.beat, 5)
+    assert peer.apply(lambda: 1).result == 1
