@@ -31,7 +31,7 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
     if (!name && !*dir)
         return ipcl_error_set(error, "which profile? ipcluster profile create NAME");
     /* The profile that the settings are for is not one of them. */
-    char *text = settings_to_json(settings, error);
+    char *text = settings_to_json(settings, profile_finders, error);
     if (!text)
         return -1;
     int outcome = profile_create(settings_string(settings, "BaseParallelApplication", "ipython_dir"), name, dir,

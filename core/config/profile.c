@@ -35,6 +35,9 @@ static const struct ipcl_option options[] = {
 const struct ipcl_option_table profile_options = {BASE_CLASS, options,
                                                   sizeof(options) / sizeof(options[0])};
 
+const char *const profile_finders[] = {BASE_CLASS ".profile", BASE_CLASS ".profile_dir",
+                                       BASE_CLASS ".ipython_dir", NULL};
+
 static const struct settings_flag flags[] = {
     {"debug", BASE_CLASS, "log_level", "DEBUG", "Log everything: --log-level=DEBUG."},
     {"quiet", BASE_CLASS, "log_level", "ERROR", "Log errors only: --log-level=ERROR."},

@@ -18,6 +18,10 @@ extern const struct ipcl_option_table profile_options;
 /* Adds them, with the flags --debug and --quiet. Returns 0 or -1 with `error` set. */
 int profile_add_options(struct settings *settings, struct ipcl_error *error);
 
+/* Those of them that say which profile, so that they have no place in its file: NULL-terminated
+ * "Class.trait". */
+extern const char *const profile_finders[];
+
 struct profile {
     char dir[PATH_BYTES];      /* absolute */
     char security[PATH_BYTES]; /* dir/security */

@@ -160,10 +160,11 @@ static int assign(struct settings *settings, struct setting *item, const struct 
 static int refuse_key(const struct settings *settings, const struct given *given,
                       struct ipcl_error *error)
 {
-    char wanted[KEY_BYTES], key[KEY_BYTES];
+    char wanted[KEY_BYTES], key[KEY_BYTES], command[SETTINGS_COMMAND_BYTES];
     struct nearest nearest;
     bool known = class_known(settings, given->class_name);
     snprintf(wanted, sizeof(wanted), "%s.%s", given->class_name, given->name);
+    settings_command(settings->program, command);
     nearest_begin(&nearest, wanted);
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
@@ -177,7 +178,7 @@ static int refuse_key(const struct settings *settings, const struct given *given
     }
     return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)",
                           given->origin, wanted, *nearest.best ? "; the nearest known one is " : "",
-                          nearest.best, settings->program->name);
+                          nearest.best, command);
 }
 
 static int keep(struct settings *settings, const struct given *given, struct ipcl_error *error)

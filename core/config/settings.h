@@ -118,9 +118,11 @@ bool settings_has(const struct settings *settings, const char *class_name, const
 int settings_set(struct settings *settings, const char *class_name, const char *name,
                  const char *value, struct ipcl_error *error);
 
-/* A profile file of these tables: JSON text with what was given so far, and a "//" member that says
- * where to read of the rest (a default is not written, so that it may change). Returns malloc'ed
- * text, or NULL with `error` set. */
-char *settings_to_json(const struct settings *settings, struct ipcl_error *error);
+/* A profile file of these tables: JSON text with what was given so far except the settings of
+ * `except` (a NULL-terminated list of "Class.trait"), and a "//" member that says where to read of
+ * the rest (a default is not written, so that it may change). Returns malloc'ed text, or NULL with
+ * `error` set. */
+char *settings_to_json(const struct settings *settings, const char *const *except,
+                       struct ipcl_error *error);
 
 #endif

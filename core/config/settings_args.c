@@ -95,6 +95,8 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
 {
     const struct settings *settings = arguments->settings;
     struct nearest nearest;
+    char command[SETTINGS_COMMAND_BYTES];
+    settings_command(settings->program, command);
     nearest_begin(&nearest, word->key);
     nearest_offer(&nearest, "help");
     for (size_t i = 0; i < settings->count; i++)
@@ -104,7 +106,7 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
     return ipcl_error_set(
         arguments->error,
         "unknown option %.200s: the nearest known one is --%s (%s --help lists them)", word->typed,
-        nearest.best, settings->program->name);
+        nearest.best, command);
 }
 
 /* --Class.trait */

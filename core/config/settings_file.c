@@ -123,28 +123,48 @@ static json_t *value_to_json(const struct setting *item)
     return list;
 }
 
-char *settings_to_json(const struct settings *settings, struct ipcl_error *error)
+static bool is_excepted(const struct setting *item, const char *const *except)
 {
-    json_t *classes =
-        json_pack("{s:s++}", "//",
-                  "Settings: {\"Class\": {\"trait\": value}}. Each is listed with its default by: ",
-                  settings->program->name, " --help-all");
+    size_t length = strlen(item->class_name);
+    for (; *except; except++)
+        if (!strncmp(*except, item->class_name, length) && (*except)[length] == '.' &&
+            !strcmp(*except + length + 1, item->option->name))
+            return true;
+    return false;
+}
+
+/* Adds a setting to its class, which is added where it is not there. Returns 0 or -1. */
+static int add_to_json(json_t *classes, const struct setting *item)
+{
+    json_t *traits = json_object_get(classes, item->class_name);
+    if (!traits) {
+        traits = json_object();
+        if (json_object_set_new(classes, item->class_name, traits))
+            return -1;
+    }
+    return json_object_set_new(traits, item->option->name, value_to_json(item));
+}
+
+char *settings_to_json(const struct settings *settings, const char *const *except,
+                       struct ipcl_error *error)
+{
+    char command[SETTINGS_COMMAND_BYTES];
+    settings_command(settings->program, command);
+    json_t *classes = json_pack("{s:s++}", "//",
+                                "Settings: {\"Class\": {\"trait\": value}}. "
+                                "Each is listed with its default by: ",
+                                command, " --help-all");
     bool good = classes != NULL;
     for (size_t i = 0; i < settings->count && good; i++) {
         const struct setting *item = &settings->items[i];
-        if (!settings_given(settings, item->class_name, item->option->name))
-            continue;
-        json_t *traits = json_object_get(classes, item->class_name);
-        if (!traits) {
-            good = !json_object_set_new(classes, item->class_name, json_object());
-            traits = json_object_get(classes, item->class_name);
-        }
-        good = good && !json_object_set_new(traits, item->option->name, value_to_json(item));
+        if (settings_given(settings, item->class_name, item->option->name) &&
+            !is_excepted(item, except))
+            good = !add_to_json(classes, item);
     }
     char *text = good ? json_dumps(classes, JSON_INDENT(4)) : NULL;
     json_decref(classes);
     if (!text)
-        ipcl_error_set(
-            error, "the settings cannot be written as JSON: one is not UTF-8, or memory is short");
+        ipcl_error_set(error, "the settings cannot be written as JSON: one is not UTF-8, or memory "
+                              "is short");
     return text;
 }

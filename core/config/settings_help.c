@@ -45,6 +45,14 @@ static void write_wrapped(FILE *stream, int indent, const char *text)
         fputc('\n', stream);
 }
 
+void settings_command(const struct settings_program *program, char command[SETTINGS_COMMAND_BYTES])
+{
+    int length = (int)strspn(program->usage, "abcdefghijklmnopqrstuvwxyz ");
+    while (length && program->usage[length - 1] == ' ')
+        length--;
+    snprintf(command, SETTINGS_COMMAND_BYTES, "%.*s", length, program->usage);
+}
+
 void settings_lines(FILE *stream, const char *before, const char *lines)
 {
     while (lines && *lines) {
@@ -158,6 +166,8 @@ static void write_sources(const struct settings_program *program, FILE *stream)
 void settings_help(const struct settings *settings, bool all, FILE *stream)
 {
     const struct settings_program *program = settings->program;
+    char command[SETTINGS_COMMAND_BYTES];
+    settings_command(program, command);
     fprintf(stream, "Usage: %s\n\n", program->usage);
     write_wrapped(stream, 0, program->description);
     fputs("\nOptions:\n", stream);
@@ -176,7 +186,7 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     settings_lines(stream, "  ", program->examples);
     if (!all)
         fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n",
-                program->name);
+                command);
 }
 
 bool settings_answer(const struct settings *settings, FILE *stream)

@@ -89,6 +89,10 @@ void value_destroy(struct value *value); /* takes NULL */
 #define SETTINGS_VARIABLE_BYTES 256
 void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES]);
 
+/* The words that start the program, as its usage has them: "ipcluster start". */
+#define SETTINGS_COMMAND_BYTES 64
+void settings_command(const struct settings_program *program, char command[SETTINGS_COMMAND_BYTES]);
+
 /* Writes lines, each behind `before` in place of its own indentation. `lines` may be NULL. */
 void settings_lines(FILE *stream, const char *before, const char *lines);
 /* The manual page, as roff. */
