@@ -21,11 +21,25 @@ void reply_request_of(struct message *message, struct reply_request *request)
     request->header_size = zmq_msg_size(header);
 }
 
+/* Text as JSON, also where it repeats bytes of others that are not UTF-8, or is cut in the middle of a character. */
+static json_t *text_of(const char *text)
+{
+    char ascii[IPCL_ERROR_BYTES];
+    size_t length = 0;
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    for (; text[length] && length < sizeof(ascii) - 1; length++)
+        ascii[length] = text[length] >= ' ' && text[length] <= '~' ? text[length] : '?';
+    ascii[length] = '\0';
+    return json_string(ascii);
+}
+
 json_t *reply_error_content(const char *ename, const char *evalue)
 {
     /* The engine_info stays empty: ipyparallel's client looks the uuid up among the living, and fails where it is not. */
-    return json_pack("{s:s s:s s:s s:[s] s:{}}", "status", "error", "ename", ename, "evalue", evalue,
-                     "traceback", evalue, "engine_info");
+    return json_pack("{s:s s:s s:o s:[o] s:{}}", "status", "error", "ename", ename, "evalue", text_of(evalue),
+                     "traceback", text_of(evalue), "engine_info");
 }
 
 /* "apply_request" gives "apply_reply"; what is no request is answered like an apply. */
