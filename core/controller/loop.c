@@ -1,8 +1,13 @@
-/* A thread's loop over its sockets. */
+/* A thread's loop over its sockets.
+ *
+ * zmq_poll() asks the kernel about each socket several times a wake-up, which costs more than a small message. So this loop polls the sockets'
+ * own descriptors, once for all. Their meaning is narrow (ZMQ_FD in zmq_getsockopt(3)): one becomes readable when something may have changed, and
+ * any call on its socket may take that signal away. Hence the rule: a socket that was used is read until it has nothing, before the thread sleeps. */
 #include "controller/loop.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +25,7 @@ struct source {
     loop_receive *receive; /* one of these two; neither for a socket that is only kept */
     loop_ready *ready;
     void *self;
+    bool check; /* it may have something to read, whatever its descriptor says */
 };
 
 struct loop {
@@ -28,6 +34,7 @@ struct loop {
     void *stop_receiver; /* source 0 */
     bool stopping;
     struct source sources[SOURCES_MAX];
+    struct pollfd descriptors[SOURCES_MAX];
     size_t count;
     void *kept[SOURCES_MAX];
     size_t kept_count;
@@ -39,7 +46,9 @@ struct loop {
 static void stop(void *self)
 {
     struct loop *loop = self;
-    loop->stopping = true;
+    char byte;
+    if (zmq_recv(loop->stop_receiver, &byte, 1, ZMQ_DONTWAIT) >= 0)
+        loop->stopping = true;
 }
 
 struct loop *loop_create(void *context, const char *name, struct ipcl_error *error)
@@ -80,10 +89,14 @@ static int add(struct loop *loop, struct source source)
 {
     if (!source.socket)
         return -1;
+    int descriptor;
+    size_t size = sizeof(descriptor);
     if (loop->count == SOURCES_MAX)
         abort();
+    bool failed = zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size) != 0;
+    loop->descriptors[loop->count] = (struct pollfd){.fd = failed ? -1 : descriptor, .events = POLLIN};
     loop->sources[loop->count++] = source;
-    return 0;
+    return failed ? -1 : 0;
 }
 
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self)
@@ -119,7 +132,7 @@ static size_t serve(struct loop *loop, const struct source *source, size_t limit
     size_t served = 0;
     if (source->ready) {
         source->ready(source->self);
-        return 0;
+        return 1;
     }
     message_init(&message);
     while (served < limit) {
@@ -144,30 +157,61 @@ void loop_drain(struct loop *loop, void *socket)
             serve(loop, &loop->sources[i], SIZE_MAX);
 }
 
-static long timeout_of(long long due_ms, long long now_ms)
+static int timeout_of(long long due_ms, long long now_ms)
 {
     if (due_ms == LOOP_NEVER)
         return -1;
     if (due_ms <= now_ms)
         return 0;
-    return due_ms - now_ms > INT_MAX ? INT_MAX : (long)(due_ms - now_ms);
+    return due_ms - now_ms > INT_MAX ? INT_MAX : (int)(due_ms - now_ms);
+}
+
+static void check_all(struct loop *loop)
+{
+    for (size_t i = 0; i < loop->count; i++)
+        loop->sources[i].check = true;
+}
+
+/* Serves the sockets that may have something. Returns whether any is to be looked at again. */
+static bool serve_round(struct loop *loop)
+{
+    bool used = false;
+    for (size_t i = 0; i < loop->count && !loop->stopping; i++) {
+        struct source *source = &loop->sources[i];
+        if (!source->check)
+            continue;
+        source->check = false;
+        /* A function that reads all it can find (`ready`) leaves its socket with nothing; what it calls may have used others. */
+        used = serve(loop, source, BATCH) || used;
+    }
+    if (used)
+        for (size_t i = 0; i < loop->count; i++)
+            loop->sources[i].check = loop->sources[i].receive || loop->sources[i].check;
+    return used;
 }
 
 void loop_run(struct loop *loop)
 {
-    zmq_pollitem_t items[SOURCES_MAX] = {{0}};
-    for (size_t i = 0; i < loop->count; i++)
-        items[i] = (zmq_pollitem_t){.socket = loop->sources[i].socket, .events = ZMQ_POLLIN};
-    bool busy = false;
+    long long due = 0;
+    check_all(loop);
     while (!loop->stopping) {
+        bool again = serve_round(loop);
         long long now = clock_ms();
-        long long due = loop->tick ? loop->tick(loop->tick_self, now) : LOOP_NEVER;
-        if (zmq_poll(items, (int)loop->count, busy ? 0 : timeout_of(due, now)) < 0 && errno != EINTR)
+        if (loop->tick) {
+            /* What is done in time is done on the sockets, too. */
+            if (now >= due) {
+                again = true;
+                check_all(loop);
+            }
+            due = loop->tick(loop->tick_self, now);
+        } else {
+            due = LOOP_NEVER;
+        }
+        if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 && errno != EINTR)
             return;
-        busy = false;
-        for (size_t i = 0; i < loop->count && !loop->stopping; i++)
-            if (items[i].revents & ZMQ_POLLIN && serve(loop, &loop->sources[i], BATCH) == BATCH)
-                busy = true;
+        for (size_t i = 0; i < loop->count; i++)
+            if (loop->descriptors[i].revents)
+                loop->sources[i].check = true;
     }
 }
 
