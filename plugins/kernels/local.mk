@@ -7,6 +7,6 @@ plugins_kernels_python_la_SOURCES = \
 	plugins/kernels/python_start.c
 plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EMBED_CFLAGS) \
 	-DPYTHON_PROGRAM='"$(PYTHON)"' -DPYTHON_VERSION='"$(PYTHON_VERSION)"' \
-	-DPYTHON_DIR='"$(pythondir)"' -DSOURCE_DIR='"$(abs_top_srcdir)"'
+	-DPYTHON_DIR='"$(pythondir)"'
 plugins_kernels_python_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_kernels_python_la_LIBADD = $(PYTHON_EMBED_LIBS) $(JANSSON_LIBS)

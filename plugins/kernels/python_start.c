@@ -32,30 +32,32 @@ static void choose_executable(char path[PATH_MAX])
         snprintf(path, PATH_MAX, "%s", PYTHON_PROGRAM);
 }
 
-/* True where the running program lies in a build tree: config.status stands in a folder above it. */
-static bool in_build_tree(void)
+/* Where the running program lies in a build tree, that is, config.status stands in a folder above it: the tree's python/ in `path`. */
+static bool find_build_tree(char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/config.status"));
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof("/config.status"));
     if (length <= 0)
         return false;
     path[length] = '\0';
     for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
         strcpy(slash, "/config.status");
-        if (!access(path, F_OK))
+        if (!access(path, F_OK)) {
+            strcpy(slash, "/python");
             return true;
+        }
         *slash = '\0';
     }
     return false;
 }
 
-/* '' first, as an interactive Python has it; then the package, of the source tree where we run from a build tree. */
+/* '' first, as an interactive Python has it; then the package, of the build tree where we run from one. */
 static int extend_path(void)
 {
-    bool build_tree = in_build_tree();
+    char folder[PATH_MAX];
+    bool build_tree = find_build_tree(folder);
     PyObject *path = PySys_GetObject("path");
     PyObject *here = PyUnicode_FromString("");
-    PyObject *package = PyUnicode_DecodeFSDefault(build_tree ? SOURCE_DIR "/python" : PYTHON_DIR);
+    PyObject *package = PyUnicode_DecodeFSDefault(build_tree ? folder : PYTHON_DIR);
     int status = -1;
     if (path && here && package && PyList_Insert(path, 0, here) == 0) {
         int there = build_tree ? 0 : PySequence_Contains(path, package);
