@@ -255,29 +255,48 @@ int settings_finish(struct settings *settings, struct ipcl_error *error)
     return refuse_key(settings, &given, error);
 }
 
-void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES])
+void settings_variable(const char *class_name, const char *name,
+                       char variable[SETTINGS_VARIABLE_BYTES])
 {
-    snprintf(name, SETTINGS_VARIABLE_BYTES, "IPCLUSTER_%s_%s", setting->class_name,
-             setting->option->name);
-    for (char *at = name; *at; at++)
+    snprintf(variable, SETTINGS_VARIABLE_BYTES, "IPCLUSTER_%s_%s", class_name, name);
+    for (char *at = variable; *at; at++)
         *at = (char)toupper((unsigned char)*at);
 }
 
-static int read_environment(struct settings *settings, struct setting *item,
-                            struct ipcl_error *error)
+/* A setting that is being looked for in the environment. */
+struct environment_search {
+    struct settings *settings;
+    struct setting *item;
+    struct ipcl_error *error;
+};
+
+/* Reads the variable of a setting under one class name. Returns true where it is wrong. */
+static bool read_variable(void *context, const char *class_name)
 {
-    char name[SETTINGS_VARIABLE_BYTES], origin[SETTINGS_VARIABLE_BYTES + 32];
-    settings_variable(item, name);
-    const char *text = getenv(name);
-    snprintf(origin, sizeof(origin), "environment variable %s", name);
+    struct environment_search *search = context;
+    char variable[SETTINGS_VARIABLE_BYTES], origin[SETTINGS_VARIABLE_BYTES + 32];
+    settings_variable(class_name, search->item->option->name, variable);
+    snprintf(origin, sizeof(origin), "environment variable %s", variable);
     struct given given = {
-        .class_name = item->class_name,
-        .name = item->option->name,
-        .text = text,
+        .class_name = class_name,
+        .name = search->item->option->name,
+        .text = getenv(variable),
         .source = SOURCE_ENVIRONMENT,
         .origin = origin,
     };
-    return text ? assign(settings, item, &given, error) : 0;
+    return given.text && assign(search->settings, search->item, &given, search->error);
+}
+
+/* Returns 0 or -1 with `error` set. */
+static int read_environment(struct settings *settings, struct setting *item,
+                            struct ipcl_error *error)
+{
+    struct environment_search search = {settings, item, error};
+    const char *class_name = item->class_name;
+    bool in_line = class_place(settings, class_name) < CLASSES_MAX;
+    bool wrong = in_line ? settings_each_word(settings->program->classes, read_variable, &search)
+                         : read_variable(&search, class_name);
+    return wrong ? -1 : 0;
 }
 
 int settings_load_environment(struct settings *settings, struct ipcl_error *error)

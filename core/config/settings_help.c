@@ -140,7 +140,7 @@ static void write_settings(const struct settings *settings, FILE *stream)
             class_name = item->class_name;
             fprintf(stream, "\n%s\n", class_name);
         }
-        settings_variable(item, variable);
+        settings_variable(class_name, item->option->name, variable);
         fprintf(stream, "  --%s.%s=%s", class_name, item->option->name,
                 value_word(item->option->type));
         write_default(item->option, stream);

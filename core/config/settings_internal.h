@@ -87,7 +87,8 @@ void value_destroy(struct value *value); /* takes NULL */
 
 /* The name of a setting's environment variable. */
 #define SETTINGS_VARIABLE_BYTES 256
-void settings_variable(const struct setting *setting, char name[SETTINGS_VARIABLE_BYTES]);
+void settings_variable(const char *class_name, const char *name,
+                       char variable[SETTINGS_VARIABLE_BYTES]);
 
 /* The words that start the program, as its usage has them: "ipcluster start". */
 #define SETTINGS_COMMAND_BYTES 64

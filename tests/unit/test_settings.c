@@ -270,6 +270,14 @@ Test(settings, a_wrong_environment_names_the_variable)
     EXPECT_REFUSED(load("{}"), "IPCLUSTER_SERVER_PORT", "an integer", "x");
 }
 
+Test(settings, the_environment_knows_inherited_settings_under_each_class)
+{
+    setenv("IPCLUSTER_SERVER_WORK_DIR", "/of-server", 1);
+    setenv("IPCLUSTER_BASE_WORK_DIR", "/of-base", 1);
+    cr_assert_eq(settings_load_environment(settings, &error), 0, "%s", error.text);
+    EXPECT_STRING("work_dir", "/of-server");
+}
+
 Test(settings, strings_stay_when_they_are_overridden)
 {
     const char *before = settings_string(settings, "Server", "ip");
