@@ -252,21 +252,24 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     }
 }
 
-static void note_engine(struct ipcl_client *client, int id, const char *uuid)
+/* Returns false where it was known: the hub tells a new subscriber of engines that came lately, once more. */
+static bool note_engine(struct ipcl_client *client, int id, const char *uuid)
 {
     struct io *io = &client->io;
     struct known_engine *engine;
     HASH_FIND_STR(io->engines, uuid, engine);
-    if (!engine) {
+    bool is_new = !engine;
+    if (is_new) {
         engine = calloc(1, sizeof(*engine));
         if (!engine)
-            return;
+            return false;
         strcpy(engine->uuid, uuid);
         HASH_ADD_STR(io->engines, uuid, engine);
     }
     engine->id = id;
     engine->fail_at_ms = 0;
     client_add_engine(client, id, uuid);
+    return is_new;
 }
 
 static void note_death(struct ipcl_client *client, int id, const char *uuid)
@@ -294,9 +297,9 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
                                .engine_id = (int)id, .engine_uuid = uuid ? uuid : ""};
     bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
     if (named && member_is(&msg_type, "registration_notification")) {
-        note_engine(client, (int)id, uuid);
         event.kind = IPCL_EVENT_ENGINE_ADDED;
-        client_emit(client, &event);
+        if (note_engine(client, (int)id, uuid))
+            client_emit(client, &event);
     } else if (named && member_is(&msg_type, "unregistration_notification")) {
         note_death(client, (int)id, uuid);
         event.kind = IPCL_EVENT_ENGINE_REMOVED;

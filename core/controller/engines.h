@@ -19,6 +19,7 @@ struct engine {
     char uuid[ENGINE_UUID_BYTES];
     bool registered;      /* its heart beats */
     long long expires_ms; /* until then it has to */
+    long long registered_ms;
     /* What the hub knows of its work. */
     struct request *pending[2]; /* by enum report_queue */
     size_t pending_count[2];

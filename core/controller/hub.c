@@ -1,4 +1,4 @@
-/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes (PUB), and hears from the other
+/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes (XPUB), and hears from the other
  * threads which hearts beat and which requests are pending (PULL).
  *
  * An engine is registered when its heart beats. The schedulers hear of it before any client does. */
@@ -9,6 +9,9 @@
 
 #include "base/clock.h"
 #include "controller/reply.h"
+
+/* The longest that a client may take between asking for the engines and its subscription. */
+#define SUBSCRIPTION_LATE_MS 10000
 
 static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine)
 {
@@ -200,12 +203,30 @@ static void on_query(void *self, struct message *message)
     message_close(&query.buffers);
 }
 
+/* A client asks which engines there are and subscribes to this socket, in either order on two connections: what is registered between the
+ * answer and the subscription it would never hear of. So a new subscriber is told of what has come lately; to know it already does no harm. */
+static void on_subscription(void *self, struct message *message)
+{
+    struct hub *hub = self;
+    const char *data = zmq_msg_data(&message->frames[0]);
+    if (zmq_msg_size(&message->frames[0]) == 0 || data[0] != 1)
+        return;
+    long long now_ms = clock_ms();
+    struct engine *engine, *next;
+    HASH_ITER(hh_id, hub->engines.by_id, engine, next)
+    {
+        if (engine->registered && now_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
+            notify(hub, "registration_notification", engine_content(engine));
+    }
+}
+
 static void on_birth(struct hub *hub, const char *uuid)
 {
     struct engine *engine = engines_by_uuid(&hub->engines, uuid);
     if (!engine || engine->registered)
         return;
     engines_confirm(&hub->engines, engine);
+    engine->registered_ms = clock_ms();
     log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid, hub->engines.registered);
     tell_listeners(hub, NOTICE_ADDED, engine);
     notify(hub, "registration_notification", engine_content(engine));
@@ -286,6 +307,7 @@ static void hub_destroy(void *self)
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
 {
     static const char *const listeners[HUB_LISTENERS] = {"heart", "direct", "control", "task"};
+    int verbose = 1;
     hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
     if (loop_add(hub->loop, hub->reports, on_report, hub))
         return -1;
@@ -301,8 +323,12 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     controller->clients.registration = controller->engines.registration;
     if (loop_add(hub->loop, hub->query, on_query, hub))
         return -1;
-    hub->notification = controller_listen(controller, ZMQ_PUB, NULL, &controller->clients.notification, error);
-    return loop_keep(hub->loop, hub->notification);
+    hub->notification = controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
+    if (loop_add(hub->loop, hub->notification, on_subscription, hub))
+        return -1;
+    /* Every client's subscription is passed on, also where another has the same. */
+    zmq_setsockopt(hub->notification, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
+    return 0;
 }
 
 static void *hub_create(struct controller *controller, struct ipcl_error *error)
