@@ -221,6 +221,11 @@ static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
         ipcl_error_set(error, "not JSON: there are no bytes");
         return NULL;
     }
+    /* Jansson passes over a NUL that follows a number. */
+    if (memchr(data, '\0', size)) {
+        ipcl_error_set(error, "not JSON: there is a NUL byte");
+        return NULL;
+    }
     if (too_deep(data, size)) {
         ipcl_error_set(error, "JSON nests deeper than %d", DEPTH_MAX);
         return NULL;

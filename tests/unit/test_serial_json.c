@@ -87,6 +87,15 @@ Test(serial_json, text_must_be_utf8)
     }
 }
 
+Test(serial_json, a_nul_is_never_json)
+{
+    static const char text[] = "{\"a\":1\0}";
+    struct ipcl_member member = {.name = "z"};
+    struct ipcl_error error;
+    cr_assert_null(json->unpack(text, sizeof(text) - 1, &error));
+    cr_assert_eq(json->find(text, sizeof(text) - 1, &member, 1), -1);
+}
+
 Test(serial_json, brackets_in_text_do_not_nest)
 {
     char text[2048] = "{\"a\": \"";
