@@ -1,5 +1,8 @@
 """Fixtures of the session and interop tests: each test has a sandbox, and leaves nothing behind."""
 
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import Cluster, Programs, Sandbox, find_build, install  # noqa: E402
+from support import TOP, Cluster, Programs, Sandbox, find_build, install  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -87,3 +90,17 @@ def new_cluster(sandbox):
 def cluster(new_cluster):
     """A controller and two engines; cluster.client() connects and waits for both."""
     return new_cluster(2)
+
+
+@pytest.fixture(scope="session")
+def pytrilinos(tmp_path_factory):
+    """The folder of the stand-in for the packaging of PyTrilinos, built over Debian's Epetra."""
+    sources = TOP / "tests/session/pytrilinos"
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(sources / "PyTrilinos", folder / "PyTrilinos")
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "ompi-c"], capture_output=True, text=True,
+                           check=True).stdout
+    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-w", "-o", folder / "PyTrilinos/Epetra.so",
+                    sources / "epetra.cpp", "-I/usr/include/trilinos", *shlex.split(flags), "-ltrilinos_epetra"],
+                   check=True)
+    return folder

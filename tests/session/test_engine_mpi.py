@@ -1,15 +1,9 @@
 """Engines that mpiexec starts: each MPI initialiser, ranks and ids, an Allreduce over all of them, and what is said when it cannot be."""
 
-import shlex
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from engine_peer import CLIENT, Peer, canning
 
-HERE = Path(__file__).resolve().parent
 RANKS = 4
 
 
@@ -18,19 +12,6 @@ def peer(sandbox):
     made = Peer(sandbox.dir)
     yield made
     made.close()
-
-
-@pytest.fixture
-def pytrilinos(sandbox):
-    """The folder of the stand-in for PyTrilinos, built."""
-    folder = sandbox.dir / "site"
-    shutil.copytree(HERE / "pytrilinos/PyTrilinos", folder / "PyTrilinos")
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "ompi-c"], capture_output=True, text=True,
-                           check=True).stdout
-    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-w", "-o", folder / "PyTrilinos/Epetra.so",
-                    HERE / "pytrilinos/epetra.cpp", "-I/usr/include/trilinos", *shlex.split(flags),
-                    "-ltrilinos_epetra"], check=True)
-    return folder
 
 
 class Engines:
