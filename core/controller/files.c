@@ -149,6 +149,10 @@ void files_remove(struct files *files)
         unlink(files->engines);
     }
     files->written = false;
+}
+
+void files_unlock(struct files *files)
+{
     if (files->lock < 0)
         return;
     unlink(files->pid);
@@ -156,7 +160,7 @@ void files_remove(struct files *files)
     files->lock = -1;
 }
 
-void files_remove_stale_sockets(const struct controller *controller)
+void files_remove_sockets(const struct controller *controller)
 {
     const char *stem = controller->engines.interface + strlen("ipc://");
     char folder[PATH_BYTES], path[PATH_BYTES];

@@ -29,9 +29,11 @@ int files_lock(struct files *files, struct ipcl_error *error);
 int files_take_keys(struct files *files, struct controller *controller, struct ipcl_error *error);
 /* Writes both connection files, whole or not at all. Returns 0 or -1 with `error` set. */
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error);
-/* Removes what was written, unless it is to be reused, and gives up the lock. */
+/* Removes the connection files, unless they are to be reused. */
 void files_remove(struct files *files);
-/* Removes ipc sockets that a controller of this name left when it was killed. */
-void files_remove_stale_sockets(const struct controller *controller);
+/* Removes ipc sockets of this controller's name: those that one left when it was killed, or that zmq left when it closed them. Under the lock. */
+void files_remove_sockets(const struct controller *controller);
+/* Gives up the lock, when nothing is left that another controller would meet. */
+void files_unlock(struct files *files);
 
 #endif

@@ -101,7 +101,7 @@ static int lock(struct program *program, struct ipcl_error *error)
         files_lock(&program->files, error) ||
         files_take_keys(&program->files, &program->controller, error))
         return -1;
-    files_remove_stale_sockets(&program->controller);
+    files_remove_sockets(&program->controller);
     return 0;
 }
 
@@ -177,6 +177,9 @@ static void stop(struct program *program)
         zmq_close(program->requests);
     if (controller->context)
         zmq_ctx_term(controller->context);
+    if (program->files.lock >= 0)
+        files_remove_sockets(controller);
+    files_unlock(&program->files);
     if (controller->store)
         controller->store->destroy(controller->records);
     free(controller->pool.ports);
