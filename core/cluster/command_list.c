@@ -23,7 +23,8 @@ static const struct settings_program program = {
         "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"
         "  running   supervised by the ipcluster with this pid (or starting, stopping)\n"
         "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
-        "  stopped   nothing of it runs; its state file was left, and goes with the next start or stop",
+        "  stopped   nothing of it runs; its state file was left, and goes with the next start or stop\n"
+        "  elsewhere its ipcluster runs on another machine that shares this folder",
     .examples = "ipcluster list\n"
                 "ipcluster list --profile=mpi\n"
                 "ipcluster list --json",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "cluster/command_run.h"
 #include "cluster/processes.h"
 #include "plugin/services.h"
@@ -90,6 +91,15 @@ static int service_timer(void *context, unsigned delay_ms, void (*fire)(void *se
     return 0;
 }
 
+static void service_log(void *context, enum ipcl_log_level level, const char *text)
+{
+    struct launcher_host *host = context;
+    if (level > IPCL_LOG_WARN)
+        log_write(level, "%s: %s", host->base.plugin_name, text);
+    else if (log_enabled(level))
+        host->options.events.warned(host->options.events.context, text);
+}
+
 static void service_started(void *context)
 {
     struct launcher_host *host = context;
@@ -114,6 +124,7 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->base.settings = options->settings;
     host->options = *options;
     services_init(&host->services.base, &host->base);
+    host->services.base.log = service_log;
     host->services.spawn = service_spawn;
     host->services.adopt = service_adopt;
     host->services.process_born = service_process_born;

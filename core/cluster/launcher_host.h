@@ -15,6 +15,8 @@ struct launcher_host;
 struct launcher_events {
     void (*started)(void *context);
     void (*stopped)(void *context, unsigned index, int status, const char *reason);
+    /* A warning or an error for the user; what a launcher logs beside these goes to the log. */
+    void (*warned)(void *context, const char *text);
     void *context;
 };
 

@@ -62,6 +62,12 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
         supervisor_stopped_job(supervisor);
 }
 
+static void job_warned(void *context, const char *text)
+{
+    struct job *job = context;
+    progress_fail(job->supervisor->progress, "%s: %s", job->choice.class->name, text);
+}
+
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
 {
     struct launcher_host_options options = {
@@ -70,7 +76,7 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .settings = supervisor->cluster->settings,
         .plugin = job->choice.plugin,
         .class = job->choice.class,
-        .events = {.started = job_started, .stopped = job_stopped, .context = job},
+        .events = {.started = job_started, .stopped = job_stopped, .warned = job_warned, .context = job},
     };
     job->launcher = launcher_host_create(&options, error);
     return job->launcher ? 0 : -1;

@@ -121,10 +121,14 @@ static void cluster_up(struct supervisor *supervisor)
     }
 }
 
-static void registration_late(uv_timer_t *timer)
+/* Once a second while engines are awaited. */
+static void registration_tick(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
     int64_t seconds = settings_int(supervisor->cluster->settings, "IPClusterEngines", "engine_timeout");
+    /* A launcher that starts engines one after the other knows more of them now. */
+    if (!supervisor->engines.started)
+        supervisor_save(supervisor, "starting");
     if (!supervisor->engines.started || clock_ms() - supervisor->phase_ms < 1000 * seconds)
         return;
     progress_fail(supervisor->progress, "No further engine has registered for %lld seconds; the cluster is given up "
@@ -196,7 +200,7 @@ static void start_engines(struct supervisor *supervisor)
     progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count, job->count == 1 ? "" : "s",
                  job->choice.class->name);
     progress_engines(supervisor->progress, 0, job->count);
-    uv_timer_start(&supervisor->timer, registration_late, 1000, 1000);
+    uv_timer_start(&supervisor->timer, registration_tick, 1000, 1000);
     if (start_job(supervisor, job, &error) < 0)
         fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
 }
