@@ -42,20 +42,22 @@ void cluster_free_argv(char **argv)
 }
 
 /* A list setting of the launcher's class, or of all launchers of its role where that is empty. */
-static const char *const *launcher_list(const struct cluster *cluster, const struct launcher_choice *choice,
-                                        const char *what)
+static const char *const *launcher_list(const struct cluster *cluster,
+                                        const struct launcher_choice *choice, const char *what)
 {
     bool engines = choice->class->role == IPCL_ROLE_ENGINES;
     char name[64];
     size_t count;
     snprintf(name, sizeof(name), "%s_%s", engines ? "engine" : "controller", what);
     const char *const *list = settings_list(cluster->settings, choice->class->name, name, &count);
-    return count > 0 ? list
-                     : settings_list(cluster->settings, engines ? "EngineLauncher" : "ControllerLauncher",
-                                     name, &count);
+    return count > 0
+               ? list
+               : settings_list(cluster->settings, engines ? "EngineLauncher" : "ControllerLauncher",
+                               name, &count);
 }
 
-/* Adds the program that belongs to this one: of the same build tree or folder, or else found on PATH. */
+/* Adds the program that belongs to this one: of the same build tree or folder, or else found on
+ * PATH. */
 static int add_program(struct words *words, enum ipcl_role role, struct ipcl_error *error)
 {
     bool engines = role == IPCL_ROLE_ENGINES;
@@ -64,7 +66,8 @@ static int add_program(struct words *words, enum ipcl_role role, struct ipcl_err
     char folder[PATH_BYTES], path[PATH_BYTES];
     if (path_program_dir(folder, error) < 0)
         return -1;
-    int outcome = top ? path_format(path, error, "%s/core/%s/%s", top, engines ? "engine" : "controller", name)
+    int outcome = top ? path_format(path, error, "%s/core/%s/%s", top,
+                                    engines ? "engine" : "controller", name)
                       : path_format(path, error, "%s/%s", folder, name);
     if (outcome < 0)
         return -1;

@@ -1,5 +1,6 @@
-/* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each child leads a session of its
- * own; when the leader has gone, what is left of its session is ended before anybody hears of it. */
+/* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each
+ * child leads a session of its own; when the leader has gone, what is left of its session is ended
+ * before anybody hears of it. */
 #include "cluster/children.h"
 
 #include <errno.h>
@@ -14,8 +15,9 @@
 #include "base/log.h"
 #include "cluster/processes.h"
 
-#define POLL_MS        50   /* how often adopted processes and sessions without their leader are looked at */
-#define SOON_MS        2    /* how long exits and signals are gathered before one look at all processes */
+#define POLL_MS 50 /* how often adopted processes and sessions without their leader are looked at  \
+                    */
+#define SOON_MS        2 /* how long exits and signals are gathered before one look at all processes */
 #define LEFT_BEHIND_MS 1000 /* how long they have between SIGTERM and SIGKILL */
 
 extern char **environ;
@@ -155,7 +157,8 @@ static void child_exited(uv_process_t *process, int64_t status, int signum)
     leader_gone(child);
 }
 
-/* The environment with `extra` added or put in place. Freed with free(); its strings are borrowed. */
+/* The environment with `extra` added or put in place. Freed with free(); its strings are borrowed.
+ */
 static char **merged_environment(const char *const *extra)
 {
     size_t count = 0, added = 0;
@@ -224,8 +227,9 @@ int64_t children_spawn(struct children *children, const struct ipcl_spawn *spawn
     child->process.data = child;
     close(output);
     if (code != 0) {
-        ipcl_error_set(error, "cannot start %s%s%s: %s", spawn->argv[0], spawn->work_dir ? " in " : "",
-                       spawn->work_dir ? spawn->work_dir : "", uv_strerror(code));
+        ipcl_error_set(error, "cannot start %s%s%s: %s", spawn->argv[0],
+                       spawn->work_dir ? " in " : "", spawn->work_dir ? spawn->work_dir : "",
+                       uv_strerror(code));
         if (code == UV_ENOMEM)
             free(child);
         else
@@ -243,15 +247,21 @@ int children_adopt(struct children *children, int64_t pid, int64_t born,
                    void (*exited)(void *self, int64_t pid, int status, int signum), void *self,
                    struct ipcl_error *error)
 {
-    /* A leader that was killed may have left engines behind: they are in its session, and younger than it. */
+    /* A leader that was killed may have left engines behind: they are in its session, and younger
+     * than it. */
     bool runs = process_runs(pid, born);
     if (!runs && (born < 0 || process_born(pid) >= 0 || session_count(pid, born) == 0))
         return ipcl_error_set(error, "process %" PRId64 " has gone", pid);
     struct child *child = calloc(1, sizeof(*child));
     if (!child)
         return ipcl_error_set(error, "no memory to look after process %" PRId64, pid);
-    *child = (struct child){.next = children->list, .owner = children, .adopted = true, .pid = pid,
-                            .born = born, .self = self, .exited = exited};
+    *child = (struct child){.next = children->list,
+                            .owner = children,
+                            .adopted = true,
+                            .pid = pid,
+                            .born = born,
+                            .self = self,
+                            .exited = exited};
     children->list = child;
     uv_timer_start(&children->poll, poll_children, SOON_MS, POLL_MS);
     return 0;
@@ -262,7 +272,8 @@ int children_kill(struct children *children, int64_t pid, int signum, struct ipc
     for (struct child *child = children->list; child; child = child->next) {
         if (child->pid != pid)
             continue;
-        /* The leader's group at once; the others of its session with the next look at all processes. */
+        /* The leader's group at once; the others of its session with the next look at all
+         * processes. */
         kill(-(pid_t)pid, signum);
         child->killed = child->killed || signum == SIGKILL;
         child->pending = signum;

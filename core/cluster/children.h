@@ -1,5 +1,6 @@
-/* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each child leads a session of its
- * own; when the leader has gone, what is left of its session is ended before anybody hears of it. */
+/* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each
+ * child leads a session of its own; when the leader has gone, what is left of its session is ended
+ * before anybody hears of it. */
 #ifndef CLUSTER_CHILDREN_H
 #define CLUSTER_CHILDREN_H
 
@@ -12,7 +13,8 @@ struct children;
 
 /* NULL with `error` set on failure. `loop` outlives it. */
 struct children *children_create(uv_loop_t *loop, struct ipcl_error *error);
-/* Forgets all processes, which run on; their callbacks are not called any more. Memory goes when the loop next turns. Takes NULL. */
+/* Forgets all processes, which run on; their callbacks are not called any more. Memory goes when
+ * the loop next turns. Takes NULL. */
 void children_destroy(struct children *children);
 
 /* As struct ipcl_launcher_services says; callbacks get `self`. */

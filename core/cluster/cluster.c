@@ -1,4 +1,5 @@
-/* What every command of ipcluster begins with: its settings, the profile, and the launchers there are. */
+/* What every command of ipcluster begins with: its settings, the profile, and the launchers there
+ * are. */
 #include "cluster/cluster.h"
 
 #include <sched.h>
@@ -10,14 +11,18 @@
 #define ENGINES_MAX 1000000
 
 static const struct ipcl_option engine_options[] = {
-    {"n", IPCL_INT, "0", "n", NULL, "The number of engines. Where it is not set: one for each processor."},
+    {"n", IPCL_INT, "", "n", NULL,
+     "The number of engines. Where it is not set: one for each processor."},
     {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
-     "How engines are started: a launcher's name or alias, such as local, mpi, MPIExecEngineSetLauncher "
+     "How engines are started: a launcher's name or alias, such as local, mpi, "
+     "MPIExecEngineSetLauncher "
      "(ipcluster plugins lists them)."},
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
-     "Go into the background once all engines have registered, with the log in the profile's log folder."},
+     "Go into the background once all engines have registered, with the log in the profile's log "
+     "folder."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
-     "When all engines end within this many seconds of their registration, something is wrong: the cluster is stopped. "
+     "When all engines end within this many seconds of their registration, something is wrong: the "
+     "cluster is stopped. "
      "0 turns this off."},
     {"engine_timeout", IPCL_INT, "60", NULL, NULL,
      "Seconds to wait for a further engine to register, from when they were started."},
@@ -25,22 +30,25 @@ static const struct ipcl_option engine_options[] = {
 static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 5};
 
 static const struct ipcl_option start_options[] = {
-    {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher", NULL,
-     "How the controller is started: a launcher's name or alias, such as local, mpi."},
+    {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher",
+     NULL, "How the controller is started: a launcher's name or alias, such as local, mpi."},
     {"delay", IPCL_REAL, "0", "delay", NULL,
-     "Seconds between the controller's start and the engines'. They wait for its connection file in any case."},
+     "Seconds between the controller's start and the engines'. They wait for its connection file "
+     "in any case."},
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
      "Remove the output files of this cluster's earlier controllers and engines."},
-    {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make a profile that is not there (the default one always is)."},
+    {"auto_create", IPCL_BOOL, "false", NULL, NULL,
+     "Make a profile that is not there (the default one always is)."},
 };
 static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 6};
 
 static const struct ipcl_option controller_launcher_options[] = {
     {"controller_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command of the controller. Where it is not set: the ipcontroller that belongs to ipcluster."},
+     "The command of the controller. Where it is not set: the ipcontroller that belongs to "
+     "ipcluster."},
     {"controller_args", IPCL_LIST, "", NULL, NULL, "Further arguments for the controller."},
 };
 static const struct ipcl_option_table controller_launcher_table = {"ControllerLauncher",
@@ -50,7 +58,8 @@ static const struct ipcl_option engine_launcher_options[] = {
      "The command of an engine. Where it is not set: the ipengine that belongs to ipcluster."},
     {"engine_args", IPCL_LIST, "", NULL, NULL, "Further arguments for each engine."},
 };
-static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher", engine_launcher_options, 2};
+static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher",
+                                                               engine_launcher_options, 2};
 
 static int add_tables(struct cluster *cluster, struct ipcl_error *error)
 {
@@ -84,7 +93,8 @@ static int open_profile(struct cluster *cluster, enum cluster_need need, struct 
     if (need == NEED_ANY_PROFILE) {
         const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
         const char *name = settings_string(settings, "BaseParallelApplication", "profile");
-        const char *ipython_dir = settings_string(settings, "BaseParallelApplication", "ipython_dir");
+        const char *ipython_dir =
+            settings_string(settings, "BaseParallelApplication", "ipython_dir");
         if (profile_find(ipython_dir, name, dir, &cluster->profile, error) < 0) {
             cluster->profile.dir[0] = '\0';
             if (settings_given(settings, "BaseParallelApplication", "profile") || *dir)
@@ -95,7 +105,8 @@ static int open_profile(struct cluster *cluster, enum cluster_need need, struct 
     }
     const char *dir = *cluster->profile.dir ? cluster->profile.dir : NULL;
     cluster->registry = registry_create(dir, error);
-    if (!cluster->registry || launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
+    if (!cluster->registry ||
+        launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
         return -1;
     if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
         return -1;
@@ -103,8 +114,8 @@ static int open_profile(struct cluster *cluster, enum cluster_need need, struct 
 }
 
 int cluster_open(struct cluster *cluster, const struct settings_program *program,
-                 const struct ipcl_option_table *table, int argc, char **argv, enum cluster_need need,
-                 struct ipcl_error *error)
+                 const struct ipcl_option_table *table, int argc, char **argv,
+                 enum cluster_need need, struct ipcl_error *error)
 {
     memset(cluster, 0, sizeof(*cluster));
     cluster->settings = settings_create(program, error);
@@ -121,11 +132,14 @@ int cluster_open(struct cluster *cluster, const struct settings_program *program
         return 1;
     if (need == NEED_NO_PROFILE)
         return settings_finish(cluster->settings, error);
-    if (settings_load_environment(cluster->settings, error) < 0 || open_profile(cluster, need, error) < 0)
+    if (settings_load_environment(cluster->settings, error) < 0 ||
+        open_profile(cluster, need, error) < 0)
         return -1;
-    cluster->cluster_id = settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
+    cluster->cluster_id =
+        settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
     if (strchr(cluster->cluster_id, '/'))
-        return ipcl_error_set(error, "the cluster id '%s' has a / in it, and becomes part of file names",
+        return ipcl_error_set(error,
+                              "the cluster id '%s' has a / in it, and becomes part of file names",
                               cluster->cluster_id);
     cluster->quiet = !log_enabled(IPCL_LOG_WARN);
     return 0;
@@ -153,10 +167,13 @@ int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct 
     cpu_set_t allowed;
     if (settings_given(cluster->settings, "IPClusterEngines", "n")) {
         if (asked < 0 || asked > ENGINES_MAX)
-            return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d", (long long)asked, ENGINES_MAX);
+            return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d",
+                                  (long long)asked, ENGINES_MAX);
         *count = (unsigned)asked;
     } else {
-        *count = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (unsigned)CPU_COUNT(&allowed) : 1;
+        *count = sched_getaffinity(0, sizeof(allowed), &allowed) == 0
+                     ? (unsigned)CPU_COUNT(&allowed)
+                     : 1;
     }
     return 0;
 }

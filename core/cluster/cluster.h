@@ -1,4 +1,5 @@
-/* What every command of ipcluster begins with: its settings, the profile, and the launchers there are. */
+/* What every command of ipcluster begins with: its settings, the profile, and the launchers there
+ * are. */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
 
@@ -15,8 +16,9 @@ enum exit_code {
     EXIT_WRONG = 1,             /* a mistake in the command line, the settings or the system */
     EXIT_CONTROLLER_FAILED = 3, /* it ended before it had written its connection files */
     EXIT_ENGINES_FAILED = 4,    /* some ended, or did not register in time */
-    EXIT_CLUSTER_DIED = 5,      /* the controller, or all added engines, ended by themselves with an error */
-    EXIT_NOT_STOPPED = 6,       /* something could not be ended */
+    EXIT_CLUSTER_DIED =
+        5, /* the controller, or all added engines, ended by themselves with an error */
+    EXIT_NOT_STOPPED = 6, /* something could not be ended */
     EXIT_ALREADY_RUNS = 10,
     EXIT_NOTHING_TO_STOP = 11,
     EXIT_NO_CONTROLLER = 12,
@@ -43,24 +45,29 @@ enum cluster_need {
     NEED_NO_PROFILE   /* the settings are those of the command line alone */
 };
 
-/* Reads the command line and the profile; `table` has the command's own settings, or is NULL. Returns 0; 1 where the command line asked for help or the version, which was written; -1 with `error`
- * set. cluster_close() in any case. */
+/* Reads the command line and the profile; `table` has the command's own settings, or is NULL.
+ * Returns 0; 1 where the command line asked for help or the version, which was written; -1 with
+ * `error` set. cluster_close() in any case. */
 int cluster_open(struct cluster *cluster, const struct settings_program *program,
-                 const struct ipcl_option_table *table, int argc, char **argv, enum cluster_need need, struct ipcl_error *error);
+                 const struct ipcl_option_table *table, int argc, char **argv,
+                 enum cluster_need need, struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
 
 /* The settings of starting, in whichever class they were given. */
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);
-/* How many engines to start: what was asked for, or one for each processor. Returns 0 or -1 with `error` set. */
+/* How many engines to start: what was asked for, or one for each processor. Returns 0 or -1 with
+ * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
 
-/* A command line for a role's program, and its own arguments: NULL-terminated, freed with cluster_free_argv(). NULL with `error` set. */
+/* A command line for a role's program, and its own arguments: NULL-terminated, freed with
+ * cluster_free_argv(). NULL with `error` set. */
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
                     struct ipcl_error *error);
 void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPCluster,Cluster,BaseParallelApplication"
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPCluster,Cluster,"               \
+    "BaseParallelApplication"
 
 #endif

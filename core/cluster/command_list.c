@@ -1,4 +1,5 @@
-/* ipcluster list: the clusters of one profile or of all, from their state files, with engines counted by their hubs. */
+/* ipcluster list: the clusters of one profile or of all, from their state files, with engines
+ * counted by their hubs. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,12 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-list",
     .usage = "ipcluster list [options]",
-    .description =
-        "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"
-        "  running   supervised by the ipcluster with this pid (or starting, stopping)\n"
-        "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
-        "  stopped   nothing of it runs; its state file was left, and goes with the next start or stop\n"
-        "  elsewhere its ipcluster runs on another machine that shares this folder",
+    .description = "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"
+                   "  running   supervised by the ipcluster with this pid (or starting, stopping)\n"
+                   "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
+                   "  stopped   nothing of it runs; its state file was left, and goes with the "
+                   "next start or stop\n"
+                   "  elsewhere its ipcluster runs on another machine that shares this folder",
     .examples = "ipcluster list\n"
                 "ipcluster list --profile=mpi\n"
                 "ipcluster list --json",
@@ -65,15 +66,17 @@ static int list_one(void *context, struct state *state)
         return 0;
     const char *word = state_word(listing->cluster, state);
     if (strcmp(word, "stopped") != 0 &&
-        connection_path(state->profile_dir, state->cluster_id, CONNECTION_CLIENT, path, &error) == 0 &&
+        connection_path(state->profile_dir, state->cluster_id, CONNECTION_CLIENT, path, &error) ==
+            0 &&
         path_exists(path))
         engines = hub_count_engines(listing->cluster->early_registry, path, HUB_TIMEOUT_MS, &error);
-    json_t *entry = json_pack(
-        "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:f}", "profile", listing->profile, "profile_dir",
-        state->profile_dir, "cluster_id", state->cluster_id, "state", word, "engines_only",
-        state->engines_only, "pid", (json_int_t)state->pid, "host", state->host, "engines",
-        engines < 0 ? json_null() : json_integer(engines), "n", (int)state->n, "controller_launcher",
-        state->controller_class, "engine_launcher", state->engine_class, "started", state->started);
+    json_t *entry =
+        json_pack("{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:f}", "profile", listing->profile,
+                  "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
+                  "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host",
+                  state->host, "engines", engines < 0 ? json_null() : json_integer(engines), "n",
+                  (int)state->n, "controller_launcher", state->controller_class, "engine_launcher",
+                  state->engine_class, "started", state->started);
     if (entry)
         json_array_append_new(listing->clusters, entry);
     return 0;
@@ -95,7 +98,8 @@ static int is_profile(const struct dirent *entry)
 
 static int list_all(struct listing *listing, struct ipcl_error *error)
 {
-    const char *given = settings_string(listing->cluster->settings, "BaseParallelApplication", "ipython_dir");
+    const char *given =
+        settings_string(listing->cluster->settings, "BaseParallelApplication", "ipython_dir");
     char parent[PATH_BYTES], dir[PATH_BYTES];
     struct dirent **entries;
     if (profile_ipython_dir(given, parent, error) < 0)
@@ -119,7 +123,8 @@ static void write_table(const json_t *clusters)
         printf("No clusters. Start one with ipcluster start\n");
         return;
     }
-    printf("%-16s %-12s %-9s %8s %8s  %s\n", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
+    printf("%-16s %-12s %-9s %8s %8s  %s\n", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES",
+           "LAUNCHER");
     json_array_foreach(clusters, position, entry)
     {
         const char *profile, *id, *state, *launcher;
@@ -127,15 +132,15 @@ static void write_table(const json_t *clusters)
         json_int_t pid, n;
         int added;
         char count[32] = "?";
-        json_unpack(entry, "{s:s s:s s:s s:b s:I s:o s:I s:s}", "profile", &profile, "cluster_id", &id, "state",
-                    &state, "engines_only", &added, "pid", &pid, "engines", &engines, "n", &n,
-                    "engine_launcher", &launcher);
+        json_unpack(entry, "{s:s s:s s:s s:b s:I s:o s:I s:s}", "profile", &profile, "cluster_id",
+                    &id, "state", &state, "engines_only", &added, "pid", &pid, "engines", &engines,
+                    "n", &n, "engine_launcher", &launcher);
         if (added)
             snprintf(count, sizeof(count), "+%lld", (long long)n);
         else if (json_is_integer(engines))
             snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
-        printf("%-16s %-12s %-9s %8lld %8s  %s\n", profile, *id ? id : "-", state, (long long)pid, count,
-               launcher);
+        printf("%-16s %-12s %-9s %8lld %8s  %s\n", profile, *id ? id : "-", state, (long long)pid,
+               count, launcher);
     }
 }
 
@@ -149,17 +154,20 @@ int command_list(int argc, char **argv)
         bool by_dir = settings_given(cluster.settings, "BaseParallelApplication", "profile_dir");
         bool by_name = settings_given(cluster.settings, "BaseParallelApplication", "profile");
         if (by_dir || by_name)
-            list_profile(&listing,
-                         by_dir ? cluster.profile.dir
-                                : settings_string(cluster.settings, "BaseParallelApplication", "profile"),
-                         cluster.profile.dir);
+            list_profile(
+                &listing,
+                by_dir ? cluster.profile.dir
+                       : settings_string(cluster.settings, "BaseParallelApplication", "profile"),
+                cluster.profile.dir);
         else
             opened = list_all(&listing, &error);
     }
     if (opened < 0)
         fprintf(stderr, "ipcluster: %s\n", error.text);
-    if (opened == 0 && (settings_bool(cluster.settings, "IPClusterList", "json") ||
-                        strcasecmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json") == 0)) {
+    if (opened == 0 &&
+        (settings_bool(cluster.settings, "IPClusterList", "json") ||
+         strcasecmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json") ==
+             0)) {
         json_dumpf(listing.clusters, stdout, JSON_INDENT(2));
         putchar('\n');
     } else if (opened == 0) {

@@ -11,9 +11,9 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-plugins",
     .usage = "ipcluster plugins [options] [NAME]",
-    .description =
-        "Shows the plugins on the search path, and those that were refused with the reason. With a NAME: what that plugin\n"
-        "offers, and its settings with their defaults.",
+    .description = "Shows the plugins on the search path, and those that were refused with the "
+                   "reason. With a NAME: what that plugin\n"
+                   "offers, and its settings with their defaults.",
     .examples = "ipcluster plugins\n"
                 "ipcluster plugins mpiexec\n"
                 "IPCLUSTER_PLUGIN_PATH=~/my/plugins ipcluster plugins --json",
@@ -40,11 +40,11 @@ static json_t *classes_json(const struct ipcl_plugin *plugin)
     const struct ipcl_launcher_operations *operations = plugin->operations;
     for (size_t i = 0; i < operations->class_count; i++) {
         const struct ipcl_launcher_class *class = &operations->classes[i];
-        json_array_append_new(
-            classes, json_pack("{s:s s:s s:s s:s}", "name", class->name, "aliases",
-                               class->aliases ? class->aliases : "", "role",
-                               class->role == IPCL_ROLE_ENGINES ? "engines" : "controller", "summary",
-                               class->summary));
+        json_array_append_new(classes,
+                              json_pack("{s:s s:s s:s s:s}", "name", class->name, "aliases",
+                                        class->aliases ? class->aliases : "", "role",
+                                        class->role == IPCL_ROLE_ENGINES ? "engines" : "controller",
+                                        "summary", class->summary));
     }
     return classes;
 }
@@ -56,9 +56,10 @@ static json_t *options_json(const struct ipcl_plugin *plugin)
         for (size_t i = 0; i < plugin->tables[t].count; i++) {
             const struct ipcl_option *option = &plugin->tables[t].options[i];
             json_array_append_new(
-                list, json_pack("{s:s s:s s:s s:s s:s s:s}", "class", plugin->tables[t].class_name, "name",
-                                option->name, "type", type_names[option->type], "default", option->fallback,
-                                "aliases", option->aliases ? option->aliases : "", "help", option->help));
+                list, json_pack("{s:s s:s s:s s:s s:s s:s}", "class", plugin->tables[t].class_name,
+                                "name", option->name, "type", type_names[option->type], "default",
+                                option->fallback, "aliases", option->aliases ? option->aliases : "",
+                                "help", option->help));
         }
     }
     return list;
@@ -78,13 +79,14 @@ static void gather(void *context, const struct registry_entry *entry)
     const struct ipcl_plugin *plugin = entry->plugin;
     if (gathering->name && !has_stem(entry->path, gathering->name))
         return;
-    json_t *item = plugin ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path, "kind",
-                                      entry->kind, "name", plugin->name, "version", plugin->version, "summary",
-                                      plugin->summary, "license", plugin->license, "author", plugin->author,
-                                      "shadowed", entry->shadowed, "classes", classes_json(plugin), "options",
-                                      options_json(plugin))
-                          : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
-                                      entry->refusal.text);
+    json_t *item =
+        plugin ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path, "kind",
+                           entry->kind, "name", plugin->name, "version", plugin->version, "summary",
+                           plugin->summary, "license", plugin->license, "author", plugin->author,
+                           "shadowed", entry->shadowed, "classes", classes_json(plugin), "options",
+                           options_json(plugin))
+               : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
+                           entry->refusal.text);
     if (item)
         json_array_append_new(gathering->found, item);
 }
@@ -111,7 +113,9 @@ static void write_table(const struct registry *registry, const json_t *found)
         if (!*text(item, "refused"))
             printf("%-9s %-12s %-8s %s%s\n%23s%s\n", text(item, "kind"), text(item, "name"),
                    text(item, "version"), text(item, "summary"),
-                   json_is_true(json_object_get(item, "shadowed")) ? " (hidden by one of its name before it)" : "",
+                   json_is_true(json_object_get(item, "shadowed"))
+                       ? " (hidden by one of its name before it)"
+                       : "",
                    "", text(item, "path"));
     }
     bool first = true;
@@ -134,39 +138,44 @@ static void write_plugin(const json_t *item)
         printf("Refused: %s\n", text(item, "refused"));
         return;
     }
-    printf("%s %s: %s\n  kind     %s\n  file     %s%s\n  licence  %s\n  author   %s\n", text(item, "name"),
-           text(item, "version"), text(item, "summary"), text(item, "kind"), text(item, "path"),
-           json_is_true(json_object_get(item, "shadowed")) ? " (hidden by one of its name before it)" : "",
+    printf("%s %s: %s\n  kind     %s\n  file     %s%s\n  licence  %s\n  author   %s\n",
+           text(item, "name"), text(item, "version"), text(item, "summary"), text(item, "kind"),
+           text(item, "path"),
+           json_is_true(json_object_get(item, "shadowed"))
+               ? " (hidden by one of its name before it)"
+               : "",
            text(item, "license"), text(item, "author"));
     if (json_array_size(json_object_get(item, "classes")) > 0)
         printf("\nLaunchers:\n");
     json_array_foreach(json_object_get(item, "classes"), position, part)
-        printf("  %-26s %s%s%s\n", text(part, "name"), text(part, "summary"), *text(part, "aliases") ? "; short: " : "",
-               text(part, "aliases"));
+        printf("  %-26s %s%s%s\n", text(part, "name"), text(part, "summary"),
+               *text(part, "aliases") ? "; short: " : "", text(part, "aliases"));
     if (json_array_size(json_object_get(item, "options")) > 0)
         printf("\nSettings:\n");
     json_array_foreach(json_object_get(item, "options"), position, part)
     {
         const char *aliases = text(part, "aliases");
-        printf("  %s.%s (%s, default '%s')%s%s\n      %s\n", text(part, "class"), text(part, "name"),
-               text(part, "type"), text(part, "default"), *aliases ? ", also --" : "", aliases, text(part, "help"));
+        printf("  %s.%s (%s, default '%s')%s%s\n      %s\n", text(part, "class"),
+               text(part, "name"), text(part, "type"), text(part, "default"),
+               *aliases ? ", also --" : "", aliases, text(part, "help"));
     }
 }
 
-static int show(const struct cluster *cluster, const char *name, bool as_json, struct ipcl_error *error)
+static int show(const struct cluster *cluster, const char *name, bool as_json,
+                struct ipcl_error *error)
 {
     struct gathering gathering = {.name = name, .found = json_array()};
     int outcome = registry_scan(cluster->registry, NULL, gather, &gathering, error);
     size_t position;
     json_t *item;
     if (outcome == 0 && name && json_array_size(gathering.found) == 0)
-        outcome = ipcl_error_set(error, "there is no plugin '%s' (ipcluster plugins lists those there are)", name);
+        outcome = ipcl_error_set(
+            error, "there is no plugin '%s' (ipcluster plugins lists those there are)", name);
     if (outcome == 0 && as_json) {
         json_dumpf(gathering.found, stdout, JSON_INDENT(2));
         putchar('\n');
     } else if (outcome == 0 && name) {
-        json_array_foreach(gathering.found, position, item)
-            write_plugin(item);
+        json_array_foreach(gathering.found, position, item) write_plugin(item);
     } else if (outcome == 0) {
         write_table(cluster->registry, gathering.found);
     }

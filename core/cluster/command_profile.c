@@ -12,10 +12,12 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-profile",
     .usage = "ipcluster profile create NAME [settings] | list | locate [NAME]",
-    .description =
-        "A profile is a folder with the settings of a kind of cluster: ipcluster_config.json, ipcontroller_config.json\n"
-        "and ipengine_config.json, each {\"Class\": {\"trait\": value}}. create makes it, and writes the settings that are given\n"
-        "with it into ipcluster_config.json; list shows the profiles there are; locate writes a profile's folder.",
+    .description = "A profile is a folder with the settings of a kind of cluster: "
+                   "ipcluster_config.json, ipcontroller_config.json\n"
+                   "and ipengine_config.json, each {\"Class\": {\"trait\": value}}. create makes "
+                   "it, and writes the settings that are given\n"
+                   "with it into ipcluster_config.json; list shows the profiles there are; locate "
+                   "writes a profile's folder.",
     .examples = "ipcluster profile create mpi --elauncher=MPIExecEngineSetLauncher\n"
                 "ipcluster start --profile=mpi --n=4\n"
                 "ipcluster profile list\n"
@@ -34,12 +36,14 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
     char *text = settings_to_json(settings, profile_finders, error);
     if (!text)
         return -1;
-    int outcome = profile_create(settings_string(settings, "BaseParallelApplication", "ipython_dir"), name, dir,
-                                 &cluster->profile, error);
+    int outcome =
+        profile_create(settings_string(settings, "BaseParallelApplication", "ipython_dir"), name,
+                       dir, &cluster->profile, error);
     if (outcome == 0)
         outcome = path_format(path, error, "%s/ipcluster_config.json", cluster->profile.dir);
     if (outcome == 0 && path_exists(path))
-        outcome = ipcl_error_set(error, "the profile is there already: edit %s, or remove it first", path);
+        outcome = ipcl_error_set(error, "the profile is there already: edit %s, or remove it first",
+                                 path);
     if (outcome == 0)
         outcome = path_write_file(path, text, strlen(text), 0600, error);
     free(text);
@@ -57,7 +61,8 @@ static int list(struct cluster *cluster, const char *name, struct ipcl_error *er
 {
     char parent[PATH_BYTES];
     struct dirent **entries;
-    const char *given = settings_string(cluster->settings, "BaseParallelApplication", "ipython_dir");
+    const char *given =
+        settings_string(cluster->settings, "BaseParallelApplication", "ipython_dir");
     (void)name;
     if (profile_ipython_dir(given, parent, error) < 0)
         return -1;
@@ -77,8 +82,8 @@ static int locate(struct cluster *cluster, const char *name, struct ipcl_error *
     const struct settings *settings = cluster->settings;
     if (profile_find(settings_string(settings, "BaseParallelApplication", "ipython_dir"),
                      name ? name : settings_string(settings, "BaseParallelApplication", "profile"),
-                     settings_string(settings, "BaseParallelApplication", "profile_dir"), &cluster->profile,
-                     error) < 0)
+                     settings_string(settings, "BaseParallelApplication", "profile_dir"),
+                     &cluster->profile, error) < 0)
         return -1;
     printf("%s\n", cluster->profile.dir);
     return 0;
@@ -94,8 +99,9 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
 {
     struct nearest nearest;
     if (cluster->word_count == 0)
-        return ipcl_error_set(error, "what to do with profiles? create NAME, list, or locate [NAME] "
-                                     "(ipcluster profile --help)");
+        return ipcl_error_set(error,
+                              "what to do with profiles? create NAME, list, or locate [NAME] "
+                              "(ipcluster profile --help)");
     if (cluster->word_count > 2)
         return ipcl_error_set(error, "'%s' is too much: one profile at a time", cluster->words[2]);
     nearest_begin(&nearest, cluster->words[0]);
@@ -104,8 +110,9 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
             return actions[i].run(cluster, cluster->words[1], error);
         nearest_offer(&nearest, actions[i].name);
     }
-    return ipcl_error_set(error, "profile has no '%s'; the nearest is %s (ipcluster profile --help)", cluster->words[0],
-                          nearest.best);
+    return ipcl_error_set(error,
+                          "profile has no '%s'; the nearest is %s (ipcluster profile --help)",
+                          cluster->words[0], nearest.best);
 }
 
 int command_profile(int argc, char **argv)

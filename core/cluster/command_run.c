@@ -1,4 +1,5 @@
-/* Short commands that launchers run (qsub, mpiexec --version): input in, output gathered, on the event loop. */
+/* Short commands that launchers run (qsub, mpiexec --version): input in, output gathered, on the
+ * event loop. */
 #include "cluster/command_run.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ struct command_run {
     int status;
     unsigned open_handles;
     bool exited;
-    bool ended; /* the output has */
+    bool ended;                                               /* the output has */
     void (*done)(void *self, int status, const char *output); /* NULL: forgotten */
     void *self;
 };
@@ -144,9 +145,9 @@ static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *c
     return code;
 }
 
-int command_run(uv_loop_t *loop, struct command_run **commands, const char *const *argv, const char *input,
-                void (*done)(void *self, int status, const char *output), void *self,
-                struct ipcl_error *error)
+int command_run(uv_loop_t *loop, struct command_run **commands, const char *const *argv,
+                const char *input, void (*done)(void *self, int status, const char *output),
+                void *self, struct ipcl_error *error)
 {
     struct command_run *run = calloc(1, sizeof(*run));
     if (!run || !(run->input_text = strdup(input ? input : ""))) {

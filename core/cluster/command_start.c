@@ -22,17 +22,23 @@ static const struct settings_program start_program = {
     .page = "ipcluster-start",
     .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
     .description =
-        "Starts a controller and engines, shows how many engines have registered, and stays until it is\n"
-        "interrupted (Ctrl-C): then it stops the engines and the controller. A second Ctrl-C hurries.\n"
+        "Starts a controller and engines, shows how many engines have registered, and stays until "
+        "it is\n"
+        "interrupted (Ctrl-C): then it stops the engines and the controller. A second Ctrl-C "
+        "hurries.\n"
         "With --daemonize it goes into the background once all engines have registered.\n"
         "Output of controller and engines is in the profile's log folder.",
     .exit_status = EXIT_STATUS,
     .examples =
         "ipcluster start --n=4                                       four engines on this machine\n"
-        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 ipengine --mpi=mpi4py\n"
-        "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos      MPI initialised by PyTrilinos\n"
-        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the background\n"
-        "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for ipcontroller",
+        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 "
+        "ipengine --mpi=mpi4py\n"
+        "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos      MPI initialised by "
+        "PyTrilinos\n"
+        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the "
+        "background\n"
+        "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for "
+        "ipcontroller",
     .classes = CLUSTER_CLASSES,
 };
 
@@ -40,10 +46,11 @@ static const struct settings_program engines_program = {
     .name = "ipcluster",
     .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
-    .description =
-        "Adds engines to a controller that runs: started by ipcluster start, or by hand with ipcontroller.\n"
-        "Stays until it is interrupted (Ctrl-C): then it stops these engines. With --daemonize it goes into the\n"
-        "background; ipcluster stop stops them with the cluster.",
+    .description = "Adds engines to a controller that runs: started by ipcluster start, or by hand "
+                   "with ipcontroller.\n"
+                   "Stays until it is interrupted (Ctrl-C): then it stops these engines. With "
+                   "--daemonize it goes into the\n"
+                   "background; ipcluster stop stops them with the cluster.",
     .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"
                 "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize",
@@ -51,11 +58,13 @@ static const struct settings_program engines_program = {
 };
 
 /* Returns as daemon_start(): -1 where this is the process that runs the cluster. */
-static int go_to_background(const struct cluster *cluster, struct daemon *daemon, struct ipcl_error *error)
+static int go_to_background(const struct cluster *cluster, struct daemon *daemon,
+                            struct ipcl_error *error)
 {
     char path[PATH_BYTES];
     if (path_format(path, error, "%s/ipcluster%s%s-%lld", cluster->profile.log,
-                    *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL)) < 0)
+                    *cluster->cluster_id ? "-" : "", cluster->cluster_id,
+                    (long long)time(NULL)) < 0)
         return -2;
     return daemon_start(daemon, path, error);
 }
@@ -69,7 +78,8 @@ static int run(const struct settings_program *program, int argc, char **argv, bo
     int exit_code = EXIT_WRONG;
     int opened = cluster_open(&cluster, program, NULL, argc, argv, NEED_PROFILE, &error);
     if (opened == 0 && cluster.word_count > 0)
-        opened = ipcl_error_set(&error, "'%s' is not an option: options begin with --", cluster.words[0]);
+        opened = ipcl_error_set(&error, "'%s' is not an option: options begin with --",
+                                cluster.words[0]);
     if (opened != 0) {
         if (opened < 0)
             fprintf(stderr, "ipcluster: %s\n", error.text);
@@ -82,7 +92,8 @@ static int run(const struct settings_program *program, int argc, char **argv, bo
     int parent = background ? go_to_background(&cluster, &daemon, &error) : -1;
     if (parent == -1) {
         FILE *stream = daemon.report ? daemon.report : stdout;
-        progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal, cluster.quiet);
+        progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal,
+                      cluster.quiet);
         exit_code = supervisor_run(&cluster, &progress, &daemon, engines_only);
         daemon_report(&daemon, exit_code);
     } else if (parent >= 0) {

@@ -15,10 +15,12 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-stop",
     .usage = "ipcluster stop [options] [CLUSTER-ID...]",
-    .description =
-        "Stops a cluster: engines first, then the controller, and waits until all has gone. A cluster whose ipcluster\n"
-        "was killed is stopped from the state file that it left. Sets of engines that were added are stopped too.",
-    .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could not be ended.\n"
+    .description = "Stops a cluster: engines first, then the controller, and waits until all has "
+                   "gone. A cluster whose ipcluster\n"
+                   "was killed is stopped from the state file that it left. Sets of engines that "
+                   "were added are stopped too.",
+    .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
+                   "not be ended.\n"
                    "11  There was none.\n",
     .examples = "ipcluster stop\n"
                 "ipcluster stop --profile=mpi\n"
@@ -28,7 +30,8 @@ static const struct settings_program program = {
 };
 
 static const struct ipcl_option options[] = {
-    {"all_cluster_ids", IPCL_BOOL, "false", "all", "true", "Stop all clusters of the profile, not just one."},
+    {"all_cluster_ids", IPCL_BOOL, "false", "all", "true",
+     "Stop all clusters of the profile, not just one."},
 };
 static const struct ipcl_option_table table = {"IPClusterStop", options, 1};
 
@@ -76,7 +79,8 @@ static int stop_one(void *context, struct state *state)
     stopping->found++;
     gethostname(host, sizeof(host) - 1);
     if (strcmp(host, state->host) != 0) {
-        progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there", state->path, state->host);
+        progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
+                      state->path, state->host);
         stopping->exit_code = EXIT_NOT_STOPPED;
         return 0;
     }
@@ -110,10 +114,13 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
     if (stopping->found > before)
         return;
     if (!cluster_id)
-        progress_fail(&stopping->progress, "No cluster of the profile %s runs", stopping->cluster->profile.dir);
+        progress_fail(&stopping->progress, "No cluster of the profile %s runs",
+                      stopping->cluster->profile.dir);
     else
-        progress_fail(&stopping->progress, "No cluster%s%s runs in the profile %s (ipcluster list shows those there are)",
-                      *cluster_id ? " " : "", cluster_id, stopping->cluster->profile.dir);
+        progress_fail(
+            &stopping->progress,
+            "No cluster%s%s runs in the profile %s (ipcluster list shows those there are)",
+            *cluster_id ? " " : "", cluster_id, stopping->cluster->profile.dir);
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 

@@ -1,4 +1,5 @@
-/* The commands of ipcluster. Each gets its own words, its name first, and returns the program's exit code. */
+/* The commands of ipcluster. Each gets its own words, its name first, and returns the program's
+ * exit code. */
 #ifndef CLUSTER_COMMANDS_H
 #define CLUSTER_COMMANDS_H
 

@@ -1,5 +1,5 @@
-/* Going into the background: the first process waits until the cluster is up or has failed, shows what the second one says
- * meanwhile, and ends with its exit code. */
+/* Going into the background: the first process waits until the cluster is up or has failed, shows
+ * what the second one says meanwhile, and ends with its exit code. */
 #include "cluster/daemon.h"
 
 #include <errno.h>
@@ -45,7 +45,8 @@ static int wait_for_report(int pipe_end)
             return code;
         break;
     }
-    fprintf(stderr, "ipcluster: the process in the background ended without a word; its log may say why\n");
+    fprintf(stderr,
+            "ipcluster: the process in the background ended without a word; its log may say why\n");
     return 1;
 }
 
@@ -57,7 +58,8 @@ static int become_daemon(struct daemon *daemon, int pipe_end, const char *log_st
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setsid();
     if (log < 0)
-        dprintf(pipe_end, "ipcluster: the log file %s cannot be written: %s\n", log_path, strerror(errno));
+        dprintf(pipe_end, "ipcluster: the log file %s cannot be written: %s\n", log_path,
+                strerror(errno));
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(1);
     close(null);

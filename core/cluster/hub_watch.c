@@ -1,5 +1,5 @@
-/* A client of the hub that only watches: which engines are registered. Runs on the event loop; owns a DEALER for
- * queries, a DEALER for control messages and a SUB for the hub's notifications. */
+/* A client of the hub that only watches: which engines are registered. Runs on the event loop; owns
+ * a DEALER for queries, a DEALER for control messages and a SUB for the hub's notifications. */
 #include "cluster/hub_watch.h"
 
 #include <stdlib.h>
@@ -12,7 +12,9 @@
 #include "wire/session.h"
 #include "wire/socket.h"
 
-#define ASK_MS 500 /* how often the hub is asked anew: a subscription may begin after an engine was announced */
+#define ASK_MS                                                                                     \
+    500 /* how often the hub is asked anew: a subscription may begin after an engine was announced \
+         */
 
 struct engine {
     UT_hash_handle hh;
@@ -65,7 +67,7 @@ static void take_list(struct hub_watch *watch, const json_t *content)
     json_t *uuid;
     struct engine *engine, *next;
     HASH_ITER(hh, watch->engines, engine, next)
-        engine->seen = false;
+    engine->seen = false;
     json_object_foreach(json_object_get(content, "engines"), id, uuid)
     {
         if (json_is_string(uuid))
@@ -106,7 +108,8 @@ static void take_message(struct hub_watch *watch, struct message *message)
         return;
     }
     json_t *header = session_unpack(watch->session, message_part(message, MESSAGE_HEADER), &error);
-    json_t *content = session_unpack(watch->session, message_part(message, MESSAGE_CONTENT), &error);
+    json_t *content =
+        session_unpack(watch->session, message_part(message, MESSAGE_CONTENT), &error);
     const char *type = json_string_value(json_object_get(header, "msg_type"));
     if (type && content) {
         if (strcmp(type, "connection_reply") == 0)
@@ -130,7 +133,8 @@ static void drain(struct hub_watch *watch, void *socket)
     message_close(&message);
 }
 
-static void send_request(struct hub_watch *watch, void *socket, const char *engine, const char *msg_type)
+static void send_request(struct hub_watch *watch, void *socket, const char *engine,
+                         const char *msg_type)
 {
     struct session_parts parts = {.msg_type = msg_type};
     struct ipcl_error error;
@@ -195,8 +199,8 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
     const struct ipcl_plugin *serial = registry_load(registry, "serial", name, error);
     if (!serial)
         return -1;
-    watch->session = session_create(connection->key, strlen(connection->key), connection->signature_scheme,
-                                    serial->operations, NULL, error);
+    watch->session = session_create(connection->key, strlen(connection->key),
+                                    connection->signature_scheme, serial->operations, NULL, error);
     return watch->session ? 0 : -1;
 }
 
@@ -218,7 +222,7 @@ static void free_watch(struct hub_watch *watch)
 {
     struct engine *engine, *next;
     HASH_ITER(hh, watch->engines, engine, next)
-        drop_engine(watch, engine);
+    drop_engine(watch, engine);
     if (watch->query)
         zmq_close(watch->query);
     if (watch->notification)
@@ -301,7 +305,8 @@ unsigned hub_watch_count(const struct hub_watch *watch)
 unsigned hub_watch_arrived(const struct hub_watch *watch)
 {
     unsigned count = 0;
-    for (const struct engine *engine = watch ? watch->engines : NULL; engine; engine = engine->hh.next)
+    for (const struct engine *engine = watch ? watch->engines : NULL; engine;
+         engine = engine->hh.next)
         count += !engine->early;
     return count;
 }
@@ -310,10 +315,11 @@ void hub_watch_shut_engines(struct hub_watch *watch)
 {
     struct engine *engine, *next;
     HASH_ITER(hh, watch->engines, engine, next)
-        send_request(watch, watch->control, engine->uuid, "shutdown_request");
+    send_request(watch, watch->control, engine->uuid, "shutdown_request");
 }
 
-int hub_count_engines(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error)
+int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
+                      struct ipcl_error *error)
 {
     struct hub_watch *watch = calloc(1, sizeof(*watch));
     int count = -1;

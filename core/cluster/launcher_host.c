@@ -1,4 +1,5 @@
-/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the event loop. */
+/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
+ * event loop. */
 #include "cluster/launcher_host.h"
 
 #include <stdlib.h>
@@ -25,7 +26,8 @@ struct launcher_host {
     void *self;
 };
 
-static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn, struct ipcl_error *error)
+static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn,
+                             struct ipcl_error *error)
 {
     struct launcher_host *host = context;
     return children_spawn(host->options.children, spawn, host->self, error);
@@ -52,7 +54,8 @@ static int service_kill(void *context, int64_t pid, int signum, struct ipcl_erro
 }
 
 static int service_run(void *context, const char *const *argv, const char *input,
-                       void (*done)(void *self, int status, const char *output), struct ipcl_error *error)
+                       void (*done)(void *self, int status, const char *output),
+                       struct ipcl_error *error)
 {
     struct launcher_host *host = context;
     return command_run(host->options.loop, &host->commands, argv, input, done, host->self, error);
@@ -156,7 +159,8 @@ void launcher_host_destroy(struct launcher_host *host)
     free(host);
 }
 
-int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch, struct ipcl_error *error)
+int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
+                   struct ipcl_error *error)
 {
     return host->options.class->start(host->self, launch, error);
 }

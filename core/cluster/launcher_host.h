@@ -1,4 +1,5 @@
-/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the event loop. */
+/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
+ * event loop. */
 #ifndef CLUSTER_LAUNCHER_HOST_H
 #define CLUSTER_LAUNCHER_HOST_H
 
@@ -32,11 +33,13 @@ struct launcher_host_options {
 /* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */
 struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
                                            struct ipcl_error *error);
-/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes NULL. */
+/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes NULL.
+ */
 void launcher_host_destroy(struct launcher_host *host);
 
 /* The operations of its class, as launcher.h says. */
-int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch, struct ipcl_error *error);
+int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
+                   struct ipcl_error *error);
 int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);

@@ -10,7 +10,8 @@
 
 /* What the host reads for every launcher class, whoever wrote it. */
 static const struct ipcl_option engine_options[] = {
-    {"engine_cmd", IPCL_LIST, "", NULL, NULL, "The command of an engine; EngineLauncher.engine_cmd where empty."},
+    {"engine_cmd", IPCL_LIST, "", NULL, NULL,
+     "The command of an engine; EngineLauncher.engine_cmd where empty."},
     {"engine_args", IPCL_LIST, "", NULL, NULL,
      "Further arguments for each engine; EngineLauncher.engine_args where empty."},
 };
@@ -46,7 +47,8 @@ static bool known_plugin(const struct launchers *launchers, const struct ipcl_pl
     return false;
 }
 
-static void add_class(struct launchers *launchers, struct settings *settings, struct launcher_choice choice)
+static void add_class(struct launchers *launchers, struct settings *settings,
+                      struct launcher_choice choice)
 {
     struct ipcl_error error;
     struct known_class *known = calloc(1, sizeof(*known));
@@ -56,7 +58,8 @@ static void add_class(struct launchers *launchers, struct settings *settings, st
     }
     bool engines = choice.class->role == IPCL_ROLE_ENGINES;
     known->choice = choice;
-    known->table = (struct ipcl_option_table){choice.class->name, engines ? engine_options : controller_options, 2};
+    known->table = (struct ipcl_option_table){choice.class->name,
+                                              engines ? engine_options : controller_options, 2};
     if (settings_add(settings, &known->table, &error) < 0)
         log_warn("launcher %s: %s", choice.class->name, error.text);
     *launchers->last = known;
@@ -136,7 +139,8 @@ static bool has_alias(const char *aliases, const char *name)
 
 static bool has_name(const struct ipcl_launcher_class *class, const char *name)
 {
-    const char *suffix = class->role == IPCL_ROLE_ENGINES ? "EngineSetLauncher" : "ControllerLauncher";
+    const char *suffix =
+        class->role == IPCL_ROLE_ENGINES ? "EngineSetLauncher" : "ControllerLauncher";
     size_t length = strlen(class->name), tail = strlen(suffix), given = strlen(name);
     if (strcasecmp(class->name, name) == 0)
         return true;
@@ -155,12 +159,15 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
         if (known->choice.class->role != role)
             continue;
         nearest_offer(&nearest, known->choice.class->name);
-        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", known->choice.class->name);
+        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+                 known->choice.class->name);
     }
     if (!*names)
-        return ipcl_error_set(error, "no launcher plugin was found: ipcluster plugins says where it looked");
-    return ipcl_error_set(error, "there is no launcher '%s' for %s; the nearest known one is %s (there are: %s)", name,
-                          role == IPCL_ROLE_ENGINES ? "engines" : "a controller", nearest.best, names);
+        return ipcl_error_set(
+            error, "no launcher plugin was found: ipcluster plugins says where it looked");
+    return ipcl_error_set(
+        error, "there is no launcher '%s' for %s; the nearest known one is %s (there are: %s)",
+        name, role == IPCL_ROLE_ENGINES ? "engines" : "a controller", nearest.best, names);
 }
 
 int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,

@@ -15,8 +15,8 @@ struct launcher_choice {
     const struct ipcl_launcher_class *class;
 };
 
-/* Loads all launcher plugins, and adds their settings, and for each class those of the program it starts (engine_cmd,
- * engine_args and so on). NULL with `error` set on failure. */
+/* Loads all launcher plugins, and adds their settings, and for each class those of the program it
+ * starts (engine_cmd, engine_args and so on). NULL with `error` set on failure. */
 struct launchers *launchers_create(struct registry *registry, struct settings *settings,
                                    struct ipcl_error *error);
 /* Adds those of another search path that are new. Returns 0 or -1 with `error` set. */
@@ -24,8 +24,9 @@ int launchers_add(struct launchers *launchers, struct registry *registry, struct
                   struct ipcl_error *error);
 void launchers_destroy(struct launchers *launchers);
 
-/* Finds a class by its name, its name without "EngineSetLauncher" or "ControllerLauncher", or an alias, in any case; a name with dots is
- * taken from behind the last one. Returns 0, or -1 with `error` set: the names that there are, and the nearest. */
+/* Finds a class by its name, its name without "EngineSetLauncher" or "ControllerLauncher", or an
+ * alias, in any case; a name with dots is taken from behind the last one. Returns 0, or -1 with
+ * `error` set: the names that there are, and the nearest. */
 int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,
                    struct launcher_choice *choice, struct ipcl_error *error);
 

@@ -1,4 +1,5 @@
-/* The output files of controllers and engines in a profile's log/: their tails, and old ones removed. */
+/* The output files of controllers and engines in a profile's log/: their tails, and old ones
+ * removed. */
 #include "cluster/logs.h"
 
 #include <ctype.h>
@@ -59,7 +60,8 @@ void logs_clean(const char *folder, const char *cluster_id)
     snprintf(own, sizeof(own), "-%d.log", (int)getpid());
     while (entries && (entry = readdir(entries))) {
         const char *name = entry->d_name;
-        bool old = belongs(name, "ipengine", cluster_id) || belongs(name, "ipcontroller", cluster_id) ||
+        bool old = belongs(name, "ipengine", cluster_id) ||
+                   belongs(name, "ipcontroller", cluster_id) ||
                    belongs(name, "ipcluster", cluster_id);
         if (old && !strstr(name, own))
             unlinkat(dirfd(entries), entry->d_name, 0);

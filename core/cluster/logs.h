@@ -1,13 +1,16 @@
-/* The output files of controllers and engines in a profile's log/: their tails, and old ones removed. */
+/* The output files of controllers and engines in a profile's log/: their tails, and old ones
+ * removed. */
 #ifndef CLUSTER_LOGS_H
 #define CLUSTER_LOGS_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Writes the last lines of a file, each indented, behind a line that names it. False where it is empty or not there. */
+/* Writes the last lines of a file, each indented, behind a line that names it. False where it is
+ * empty or not there. */
 bool logs_tail(const char *path, unsigned lines, FILE *stream);
-/* Removes what earlier runs of this cluster left: "ipengine[-ID]-TIME-PID...", likewise of ipcontroller and ipcluster. */
+/* Removes what earlier runs of this cluster left: "ipengine[-ID]-TIME-PID...", likewise of
+ * ipcontroller and ipcluster. */
 void logs_clean(const char *folder, const char *cluster_id);
 
 #endif

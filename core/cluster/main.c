@@ -36,18 +36,21 @@ static const struct command *find_command(const char *name)
 
 #define USAGE "ipcluster COMMAND [options]"
 #define EXAMPLES                                                                                   \
-    "  ipcluster start --n=4                                        4 engines on this machine\n" \
-    "  ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher   4 engines as MPI ranks\n"    \
+    "  ipcluster start --n=4                                        4 engines on this machine\n"   \
+    "  ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher   4 engines as MPI ranks\n"      \
     "  ipcluster stop\n"
 
 static void describe(FILE *stream)
 {
-    fputs("Starts and stops clusters for interactive parallel computing. A cluster is a controller, and engines that\n"
-          "run Python (and MPI) for a client.\n\nCommands:\n", stream);
+    fputs("Starts and stops clusters for interactive parallel computing. A cluster is a\n"
+          "controller, and engines that run Python (and MPI) for a client.\n\nCommands:\n",
+          stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("  help       this text, or that of a command: ipcluster help start\n\n"
-          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version the version.\n", stream);
+          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version\n"
+          "the version.\n",
+          stream);
 }
 
 static int help(FILE *stream)
@@ -61,7 +64,8 @@ static int help(FILE *stream)
 /* Writes the manual page of the program as a whole; each command has one of its own. */
 static int manual(void)
 {
-    char *description = NULL, name[] = "ipcluster", option[] = "--help-man", *argv[] = {name, option, NULL}, *words[2];
+    char *description = NULL, name[] = "ipcluster", option[] = "--help-man",
+         *argv[] = {name, option, NULL}, *words[2];
     size_t size;
     struct ipcl_error error;
     FILE *stream = open_memstream(&description, &size);
@@ -73,7 +77,8 @@ static int manual(void)
     const struct settings_program program = {
         .name = "ipcluster", .usage = USAGE, .description = description, .examples = EXAMPLES};
     struct settings *settings = settings_create(&program, &error);
-    bool done = settings && settings_parse(settings, 2, argv, words, &error) == 0 && settings_answer(settings, stdout);
+    bool done = settings && settings_parse(settings, 2, argv, words, &error) == 0 &&
+                settings_answer(settings, stdout);
     settings_destroy(settings);
     free(description);
     return done ? EXIT_FINE : EXIT_WRONG;
@@ -86,8 +91,9 @@ static int unknown(const char *name)
     nearest_offer(&nearest, "help");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         nearest_offer(&nearest, commands[i].name);
-    fprintf(stderr, "ipcluster: there is no command '%s'; the nearest is %s (ipcluster help lists them)\n", name,
-            nearest.best);
+    fprintf(stderr,
+            "ipcluster: there is no command '%s'; the nearest is %s (ipcluster help lists them)\n",
+            name, nearest.best);
     return EXIT_WRONG;
 }
 
@@ -111,7 +117,8 @@ int main(int argc, char **argv)
     if (strcmp(name, "--help-man") == 0)
         return manual();
     bool asked = strcmp(name, "help") == 0;
-    if (strcmp(name, "--help") == 0 || strcmp(name, "--help-all") == 0 || strcmp(name, "-h") == 0 || (asked && argc == 2))
+    if (strcmp(name, "--help") == 0 || strcmp(name, "--help-all") == 0 || strcmp(name, "-h") == 0 ||
+        (asked && argc == 2))
         return help(stdout);
     const struct command *command = find_command(asked ? argv[2] : name);
     if (!command)

@@ -1,4 +1,5 @@
-/* Processes of this machine, read from /proc: when one was born, and which session it belongs to. */
+/* Processes of this machine, read from /proc: when one was born, and which session it belongs to.
+ */
 #ifndef CLUSTER_PROCESSES_H
 #define CLUSTER_PROCESSES_H
 
@@ -11,7 +12,8 @@
 struct process {
     int64_t pid;
     int64_t group;
-    int64_t session; /* its leader's pid; the number is not given to a new process as long as the session has members */
+    int64_t session; /* its leader's pid; the number is not given to a new process as long as the
+                        session has members */
     int64_t born;    /* clock ticks since boot: with the pid, a name that is never reused */
     char state;      /* as in proc(5) */
 };
@@ -24,7 +26,8 @@ int64_t process_born(int64_t pid);
 bool process_runs(int64_t pid, int64_t born);
 /* How many processes that were born at `born` or later are in the session that `leader` opened. */
 unsigned session_count(int64_t leader, int64_t born);
-/* Which boot of the machine this is: pids mean nothing in another. "" where the system does not say. */
+/* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
+ * say. */
 void boot_id(char text[BOOT_ID_BYTES]);
 
 #endif

@@ -10,7 +10,8 @@
 
 void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool terminal, bool quiet)
 {
-    *progress = (struct progress){.stream = stream, .errors = errors, .terminal = terminal, .quiet = quiet};
+    *progress =
+        (struct progress){.stream = stream, .errors = errors, .terminal = terminal, .quiet = quiet};
 }
 
 void progress_break(struct progress *progress)

@@ -16,11 +16,14 @@ struct progress {
     long long shown_ms;
 };
 
-void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool terminal, bool quiet);
+void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool terminal,
+                   bool quiet);
 /* A sentence, on a line of its own. */
-void progress_say(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void progress_say(struct progress *progress, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The same, of something that went wrong. */
-void progress_fail(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void progress_fail(struct progress *progress, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* `count` of `total` engines have registered. */
 void progress_engines(struct progress *progress, unsigned count, unsigned total);
 /* Ends the bar's line, so that others can write. */

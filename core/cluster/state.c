@@ -1,5 +1,6 @@
-/* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its launchers find their jobs
- * again. A set of engines that was added has one of its own, ipcluster[-ID].engines-PID.json. */
+/* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its
+ * launchers find their jobs again. A set of engines that was added has one of its own,
+ * ipcluster[-ID].engines-PID.json. */
 #include "cluster/state.h"
 
 #include <dirent.h>
@@ -19,8 +20,8 @@
 #define STATE_VERSION   1
 #define STATE_BYTES_MAX (16 << 20)
 
-int state_init(struct state *state, const char *profile_dir, const char *pid_dir, const char *cluster_id,
-               bool engines_only, struct ipcl_error *error)
+int state_init(struct state *state, const char *profile_dir, const char *pid_dir,
+               const char *cluster_id, bool engines_only, struct ipcl_error *error)
 {
     char suffix[48] = "";
     memset(state, 0, sizeof(*state));
@@ -36,8 +37,8 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
         snprintf(suffix, sizeof(suffix), ".engines-%" PRId64, state->pid);
     if (path_format(state->profile_dir, error, "%s", profile_dir) < 0)
         return -1;
-    return path_format(state->path, error, "%s/ipcluster%s%s%s.json", pid_dir, *cluster_id ? "-" : "",
-                       cluster_id, suffix);
+    return path_format(state->path, error, "%s/ipcluster%s%s%s.json", pid_dir,
+                       *cluster_id ? "-" : "", cluster_id, suffix);
 }
 
 void state_clear(struct state *state)
@@ -58,17 +59,19 @@ static json_t *launcher_json(const char *class_name, const char *text)
 
 int state_write(const struct state *state, struct ipcl_error *error)
 {
-    json_t *whole = json_pack("{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:f s:o s:o}", "version", STATE_VERSION,
-                              "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host",
-                              state->host, "boot", state->boot, "state", state->phase, "engines_only",
-                              state->engines_only, "pid", (json_int_t)state->pid, "born",
-                              (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started,
-                              "controller", launcher_json(state->controller_class, state->controller),
-                              "engines", launcher_json(state->engine_class, state->engines));
+    json_t *whole =
+        json_pack("{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:f s:o s:o}", "version", STATE_VERSION,
+                  "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host",
+                  state->host, "boot", state->boot, "state", state->phase, "engines_only",
+                  state->engines_only, "pid", (json_int_t)state->pid, "born",
+                  (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started,
+                  "controller", launcher_json(state->controller_class, state->controller),
+                  "engines", launcher_json(state->engine_class, state->engines));
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
     json_decref(whole);
     if (!text)
-        return ipcl_error_set(error, "the cluster's state cannot be written as JSON to %s", state->path);
+        return ipcl_error_set(error, "the cluster's state cannot be written as JSON to %s",
+                              state->path);
     int outcome = path_write_file(state->path, text, strlen(text), 0600, error);
     free(text);
     return outcome;
@@ -91,10 +94,11 @@ static int state_parse(const char *text, struct state *state)
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:F s:o s:o}", "version", &version,
-                    "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host, "boot", &boot,
-                    "state", &phase, "engines_only", &engines_only, "pid", &pid, "born", &born, "n", &n,
-                    "started", &state->started, "controller", &controller, "engines", &engines) < 0 ||
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:F s:o s:o}", "version",
+                    &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host,
+                    "boot", &boot, "state", &phase, "engines_only", &engines_only, "pid", &pid,
+                    "born", &born, "n", &n, "started", &state->started, "controller", &controller,
+                    "engines", &engines) < 0 ||
         version != STATE_VERSION) {
         json_decref(whole);
         return -1;
@@ -125,8 +129,10 @@ int state_read(const char *path, struct state *state, struct ipcl_error *error)
         return -1;
     int outcome = state_parse(text, state);
     free(text);
-    return outcome < 0 ? ipcl_error_set(error, "%s is not a cluster's state file, or of another version: "
-                                               "remove it when no cluster runs", path)
+    return outcome < 0 ? ipcl_error_set(error,
+                                        "%s is not a cluster's state file, or of another version: "
+                                        "remove it when no cluster runs",
+                                        path)
                        : 0;
 }
 

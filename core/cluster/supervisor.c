@@ -34,7 +34,8 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
         state->engines = launcher_to_json(supervisor->engines.launcher);
     }
     if (state_write(state, &error) < 0)
-        log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s", error.text);
+        log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s",
+                 error.text);
 }
 
 static void job_started(void *context)
@@ -76,7 +77,10 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .settings = supervisor->cluster->settings,
         .plugin = job->choice.plugin,
         .class = job->choice.class,
-        .events = {.started = job_started, .stopped = job_stopped, .warned = job_warned, .context = job},
+        .events = {.started = job_started,
+                   .stopped = job_stopped,
+                   .warned = job_warned,
+                   .context = job},
     };
     job->launcher = launcher_host_create(&options, error);
     return job->launcher ? 0 : -1;
@@ -108,8 +112,8 @@ static void signal_came(uv_signal_t *handle, int signum)
     supervisor_stop(supervisor, up ? EXIT_FINE : EXIT_INTERRUPTED);
 }
 
-int supervisor_open(struct supervisor *supervisor, struct cluster *cluster, struct progress *progress,
-                    struct ipcl_error *error)
+int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
+                    struct progress *progress, struct ipcl_error *error)
 {
     memset(supervisor, 0, sizeof(*supervisor));
     supervisor->cluster = cluster;
@@ -129,9 +133,11 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster, stru
     if (!supervisor->children)
         return -1;
     const char *dir = cluster->profile.dir;
-    if (connection_path(dir, cluster->cluster_id, CONNECTION_CLIENT, supervisor->client_file, error) < 0)
+    if (connection_path(dir, cluster->cluster_id, CONNECTION_CLIENT, supervisor->client_file,
+                        error) < 0)
         return -1;
-    return connection_path(dir, cluster->cluster_id, CONNECTION_ENGINE, supervisor->engine_file, error);
+    return connection_path(dir, cluster->cluster_id, CONNECTION_ENGINE, supervisor->engine_file,
+                           error);
 }
 
 void supervisor_close(struct supervisor *supervisor)
@@ -162,8 +168,9 @@ bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
         supervisor.adopting = true;
         for (size_t i = 0; i < 2 && !found; i++)
             found = texts[i] &&
-                    launchers_find(cluster->launchers, i == 0 ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER,
-                                   names[i], &jobs[i]->choice, &error) == 0 &&
+                    launchers_find(cluster->launchers,
+                                   i == 0 ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER, names[i],
+                                   &jobs[i]->choice, &error) == 0 &&
                     supervisor_make(&supervisor, jobs[i], &error) == 0 &&
                     launcher_from_json(jobs[i]->launcher, texts[i], &error) == 0;
         supervisor_close(&supervisor);

@@ -1,5 +1,5 @@
-/* The supervisor: starts a controller and engines through their launchers, waits until all have registered, keeps the state
- * file, and stops everything in order. One event loop, one thread. */
+/* The supervisor: starts a controller and engines through their launchers, waits until all have
+ * registered, keeps the state file, and stops everything in order. One event loop, one thread. */
 #ifndef CLUSTER_SUPERVISOR_H
 #define CLUSTER_SUPERVISOR_H
 
@@ -10,11 +10,14 @@
 #include "cluster/progress.h"
 #include "cluster/state.h"
 
-/* Starts a cluster (or, with `engines_only`, engines for a controller that runs) and stays until it has ended. Returns the program's exit code. The
- * daemon is told when the cluster is up. */
-int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon, bool engines_only);
-/* Takes over what the state file of a supervisor that has gone names, and stops it. Returns the exit code. */
-int supervisor_clean_up(struct cluster *cluster, struct progress *progress, const struct state *state);
+/* Starts a cluster (or, with `engines_only`, engines for a controller that runs) and stays until it
+ * has ended. Returns the program's exit code. The daemon is told when the cluster is up. */
+int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon,
+                   bool engines_only);
+/* Takes over what the state file of a supervisor that has gone names, and stops it. Returns the
+ * exit code. */
+int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
+                        const struct state *state);
 /* Whether anything of what the state file names still runs. */
 bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state);
 

@@ -13,11 +13,11 @@
 #define SIGNAL_COUNT 5
 
 enum phase {
-    PHASE_CONTROLLER,      /* waiting for the connection files */
-    PHASE_DELAY,           /* waiting for the hub's first answer, or as long as the user wants */
-    PHASE_REGISTRATION,    /* waiting for the engines */
+    PHASE_CONTROLLER,   /* waiting for the connection files */
+    PHASE_DELAY,        /* waiting for the hub's first answer, or as long as the user wants */
+    PHASE_REGISTRATION, /* waiting for the engines */
     PHASE_UP,
-    PHASE_ASKING_ENGINES,  /* to end, over the wire */
+    PHASE_ASKING_ENGINES, /* to end, over the wire */
     PHASE_STOPPING_ENGINES,
     PHASE_STOPPING_CONTROLLER,
     PHASE_DONE
@@ -58,9 +58,10 @@ struct supervisor {
     int exit_code;
 };
 
-/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any case. */
-int supervisor_open(struct supervisor *supervisor, struct cluster *cluster, struct progress *progress,
-                    struct ipcl_error *error);
+/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any case.
+ */
+int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
+                    struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
 /* Whether a connection file was written since the supervisor began. */
@@ -74,7 +75,7 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code);
 /* The next step of stopping, when a job's copies have all ended. */
 void supervisor_stopped_job(struct supervisor *supervisor);
 /* A copy ended: which is for the start to judge as long as nothing is being stopped. */
-void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index, int status,
-                          const char *reason);
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
+                          int status, const char *reason);
 
 #endif

@@ -1,5 +1,6 @@
-/* How the supervisor starts a cluster: makes sure that there is none, starts the controller, waits for its connection files,
- * starts the engines and waits until all have registered; and what it does when something ends by itself. */
+/* How the supervisor starts a cluster: makes sure that there is none, starts the controller, waits
+ * for its connection files, starts the engines and waits until all have registered; and what it
+ * does when something ends by itself. */
 #include "cluster/supervisor_internal.h"
 
 #include <stdlib.h>
@@ -27,8 +28,13 @@ static void cluster_words(const struct cluster *cluster, char *text, size_t size
     const char *name = settings_string(settings, "BaseParallelApplication", "profile");
     bool by_dir = *settings_string(settings, "BaseParallelApplication", "profile_dir") != '\0';
     bool by_default = !by_dir && strcmp(name, "default") == 0;
-    int length = snprintf(text, size, "%s%s%s%s", by_dir ? " --profile-dir=" : by_default ? "" : " --profile=",
-                          by_dir ? cluster->profile.dir : by_default ? "" : name,
+    int length = snprintf(text, size, "%s%s%s%s",
+                          by_dir       ? " --profile-dir="
+                          : by_default ? ""
+                                       : " --profile=",
+                          by_dir       ? cluster->profile.dir
+                          : by_default ? ""
+                                       : name,
                           *cluster->cluster_id ? " --cluster-id=" : "", cluster->cluster_id);
     if (length < 0 || (size_t)length >= size)
         *text = '\0'; /* half a command is worse than none */
@@ -44,8 +50,8 @@ static void show_tail(struct supervisor *supervisor, const struct job *job, unsi
 }
 
 /* Says which copies ended, how, and what they said last. */
-static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index, int status,
-                     const char *reason, const char *when)
+static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index,
+                     int status, const char *reason, const char *when)
 {
     char what[64];
     if (job == &supervisor->controller)
@@ -62,7 +68,8 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
 static void engines_ended(struct supervisor *supervisor)
 {
     struct job *job = &supervisor->engines;
-    long long early_ms = 1000 * settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
+    long long early_ms =
+        1000 * settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
     bool early = clock_ms() - supervisor->phase_ms < early_ms;
     char words[PATH_BYTES];
     cluster_words(supervisor->cluster, words, sizeof(words));
@@ -73,13 +80,15 @@ static void engines_ended(struct supervisor *supervisor)
         progress_fail(supervisor->progress, "All engines ended soon after their start");
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
     } else {
-        progress_say(supervisor->progress,
-                     "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s", words);
+        progress_say(
+            supervisor->progress,
+            "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s",
+            words);
     }
 }
 
-void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index, int status,
-                          const char *reason)
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
+                          int status, const char *reason)
 {
     bool up = supervisor->phase == PHASE_UP;
     if (job == &supervisor->controller) {
@@ -113,7 +122,8 @@ static void cluster_up(struct supervisor *supervisor)
         progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
                      supervisor->daemon->report ? "" : "Ctrl-C or ", words);
     else
-        progress_say(supervisor->progress, "%u more engines are up%s", supervisor->engines.count,
+        progress_say(supervisor->progress, "%u more engine%s up%s", supervisor->engines.count,
+                     supervisor->engines.count == 1 ? " is" : "s are",
                      supervisor->daemon->report ? "" : ". Stop them with Ctrl-C");
     if (supervisor->daemon->report) {
         daemon_report(supervisor->daemon, EXIT_FINE);
@@ -125,14 +135,17 @@ static void cluster_up(struct supervisor *supervisor)
 static void registration_tick(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
-    int64_t seconds = settings_int(supervisor->cluster->settings, "IPClusterEngines", "engine_timeout");
+    int64_t seconds =
+        settings_int(supervisor->cluster->settings, "IPClusterEngines", "engine_timeout");
     /* A launcher that starts engines one after the other knows more of them now. */
     if (!supervisor->engines.started)
         supervisor_save(supervisor, "starting");
     if (!supervisor->engines.started || clock_ms() - supervisor->phase_ms < 1000 * seconds)
         return;
-    progress_fail(supervisor->progress, "No further engine has registered for %lld seconds; the cluster is given up "
-                  "(IPClusterEngines.engine_timeout)", (long long)seconds);
+    progress_fail(supervisor->progress,
+                  "No further engine has registered for %lld seconds; the cluster is given up "
+                  "(IPClusterEngines.engine_timeout)",
+                  (long long)seconds);
     show_tail(supervisor, &supervisor->engines, 0);
     supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
 }
@@ -152,13 +165,15 @@ static void hub_changed(void *context, struct hub_watch *hub)
     }
 }
 
-static void fail(struct supervisor *supervisor, int exit_code, const char *what, const struct ipcl_error *error)
+static void fail(struct supervisor *supervisor, int exit_code, const char *what,
+                 const struct ipcl_error *error)
 {
     progress_fail(supervisor->progress, "%s%s", what, error->text);
     supervisor_stop(supervisor, exit_code);
 }
 
-/* Starts one job: its log files are named for the cluster, the time and this process. Returns 0 or -1 with `error` set. */
+/* Starts one job: its log files are named for the cluster, the time and this process. Returns 0 or
+ * -1 with `error` set. */
 static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
 {
     const struct cluster *cluster = supervisor->cluster;
@@ -166,8 +181,10 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
     char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
     if (!getcwd(work_dir, sizeof(work_dir)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    snprintf(label, sizeof(label), "%s%s%s-%lld-%d", role == IPCL_ROLE_ENGINES ? "ipengine" : "ipcontroller",
-             *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL), (int)getpid());
+    snprintf(label, sizeof(label), "%s%s%s-%lld-%d",
+             role == IPCL_ROLE_ENGINES ? "ipengine" : "ipcontroller",
+             *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL),
+             (int)getpid());
     char **argv = cluster_argv(cluster, &job->choice, error);
     if (!argv || supervisor_make(supervisor, job, error) < 0) {
         cluster_free_argv(argv);
@@ -197,8 +214,8 @@ static void start_engines(struct supervisor *supervisor)
         cluster_up(supervisor);
         return;
     }
-    progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count, job->count == 1 ? "" : "s",
-                 job->choice.class->name);
+    progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count,
+                 job->count == 1 ? "" : "s", job->choice.class->name);
     progress_engines(supervisor->progress, 0, job->count);
     uv_timer_start(&supervisor->timer, registration_tick, 1000, 1000);
     if (start_job(supervisor, job, &error) < 0)
@@ -250,7 +267,8 @@ static void look_for_files(uv_timer_t *timer)
         watch_hub(supervisor);
         return;
     }
-    if (supervisor->controller.started && clock_ms() - supervisor->phase_ms > CONTROLLER_TIMEOUT_MS) {
+    if (supervisor->controller.started &&
+        clock_ms() - supervisor->phase_ms > CONTROLLER_TIMEOUT_MS) {
         uv_timer_stop(timer);
         progress_fail(supervisor->progress, "The controller has not written %s within %d seconds",
                       supervisor->client_file, CONTROLLER_TIMEOUT_MS / 1000);
@@ -274,7 +292,8 @@ static void start_controller(struct supervisor *supervisor)
         fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);
 }
 
-/* Looks at one state file: refuses where its cluster has our name and lives, cleans up where its supervisor has gone. */
+/* Looks at one state file: refuses where its cluster has our name and lives, cleans up where its
+ * supervisor has gone. */
 static int check_state(void *context, struct state *state)
 {
     struct supervisor *supervisor = context;
@@ -285,16 +304,19 @@ static int check_state(void *context, struct state *state)
     cluster_words(supervisor->cluster, words, sizeof(words));
     gethostname(host, sizeof(host) - 1);
     if (strcmp(host, state->host) != 0) {
-        progress_fail(progress, "This cluster runs on %s: stop it there (when it does not, remove %s)", state->host,
-                      state->path);
+        progress_fail(progress,
+                      "This cluster runs on %s: stop it there (when it does not, remove %s)",
+                      state->host, state->path);
         return EXIT_ALREADY_RUNS;
     }
     if (state_supervised(state)) {
         if (state->engines_only)
             return 0;
-        progress_fail(progress, "This cluster runs already, under process %lld. Stop it with ipcluster stop%s, add "
-                      "engines with ipcluster engines%s, or start another with --cluster-id=NAME",
-                      (long long)state->pid, words, words);
+        progress_fail(
+            progress,
+            "This cluster runs already, under process %lld. Stop it with ipcluster stop%s, add "
+            "engines with ipcluster engines%s, or start another with --cluster-id=NAME",
+            (long long)state->pid, words, words);
         return EXIT_ALREADY_RUNS;
     }
     if (!state_is_here(state)) {
@@ -311,16 +333,19 @@ static int check_controller(struct supervisor *supervisor)
     struct ipcl_error error;
     char words[PATH_BYTES];
     if (!path_exists(supervisor->client_file) ||
-        hub_count_engines(supervisor->cluster->registry, supervisor->client_file, PROBE_MS, &error) < 0)
+        hub_count_engines(supervisor->cluster->registry, supervisor->client_file, PROBE_MS,
+                          &error) < 0)
         return EXIT_FINE;
     cluster_words(supervisor->cluster, words, sizeof(words));
-    progress_fail(supervisor->progress, "A controller that was started by hand answers at %s: add engines to it with "
-                  "ipcluster engines%s, or start another cluster with --cluster-id=NAME", supervisor->client_file,
-                  words);
+    progress_fail(supervisor->progress,
+                  "A controller that was started by hand answers at %s: add engines to it with "
+                  "ipcluster engines%s, or start another cluster with --cluster-id=NAME",
+                  supervisor->client_file, words);
     return EXIT_ALREADY_RUNS;
 }
 
-/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE to go on. */
+/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
+ * to go on. */
 static int claim(struct supervisor *supervisor)
 {
     const struct cluster *cluster = supervisor->cluster;
@@ -338,8 +363,8 @@ static int claim(struct supervisor *supervisor)
     }
     if (exit_code == EXIT_FINE) {
         struct state *state = &supervisor->state;
-        int outcome = state_init(state, cluster->profile.dir, cluster->profile.pid, cluster->cluster_id,
-                                 !supervisor->own_controller, &error);
+        int outcome = state_init(state, cluster->profile.dir, cluster->profile.pid,
+                                 cluster->cluster_id, !supervisor->own_controller, &error);
         state->n = supervisor->engines.count;
         snprintf(state->phase, sizeof(state->phase), "starting");
         if (outcome < 0 || state_write(state, &error) < 0) {
@@ -357,7 +382,8 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
     struct cluster *cluster = supervisor->cluster;
     if (cluster_engine_count(cluster, &supervisor->engines.count, error) < 0 ||
         launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
-                       cluster_launcher_name(cluster, IPCL_ROLE_ENGINES), &supervisor->engines.choice, error) < 0)
+                       cluster_launcher_name(cluster, IPCL_ROLE_ENGINES),
+                       &supervisor->engines.choice, error) < 0)
         return -1;
     supervisor->controller.count = 1;
     return supervisor->own_controller
@@ -379,7 +405,8 @@ static void begin(struct supervisor *supervisor)
     start_controller(supervisor);
 }
 
-int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon, bool engines_only)
+int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon,
+                   bool engines_only)
 {
     struct supervisor supervisor;
     struct ipcl_error error;
@@ -391,7 +418,8 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
     if (choose(&supervisor, &error) < 0)
         goto failed;
     if (engines_only && !path_exists(supervisor.client_file)) {
-        ipcl_error_set(&error, "no controller runs here (there is no %s): start one with ipcluster start",
+        ipcl_error_set(&error,
+                       "no controller runs here (there is no %s): start one with ipcluster start",
                        supervisor.client_file);
         exit_code = EXIT_NO_CONTROLLER;
         goto failed;

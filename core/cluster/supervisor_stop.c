@@ -1,5 +1,5 @@
-/* How the supervisor ends a cluster: engines first, then the controller, each politely and then not; and what is removed
- * afterwards. */
+/* How the supervisor ends a cluster: engines first, then the controller, each politely and then
+ * not; and what is removed afterwards. */
 #include "cluster/supervisor_internal.h"
 
 #include <dirent.h>
@@ -19,7 +19,8 @@
 static void stop_engines(struct supervisor *supervisor);
 static void stop_controller(struct supervisor *supervisor);
 
-/* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files spell the interface. */
+/* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files
+ * spell the interface. */
 static void remove_sockets(const char *interface)
 {
     char folder[PATH_BYTES];
@@ -79,11 +80,13 @@ static void finish(struct supervisor *supervisor)
 
 static void not_stopped(struct supervisor *supervisor, const char *what)
 {
-    progress_fail(supervisor->progress, "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
+    progress_fail(supervisor->progress,
+                  "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
     supervisor->exit_code = EXIT_NOT_STOPPED;
 }
 
-/* The job did not end in its time: kills it, and gives up when that did not help. Returns whether to wait. */
+/* The job did not end in its time: kills it, and gives up when that did not help. Returns whether
+ * to wait. */
 static bool job_late(struct supervisor *supervisor, struct job *job, const char *what)
 {
     struct ipcl_error error;
@@ -92,7 +95,8 @@ static bool job_late(struct supervisor *supervisor, struct job *job, const char 
         not_stopped(supervisor, what);
         return false;
     }
-    progress_say(supervisor->progress, "The %s ha%s not ended: killing", what, *what == 'e' ? "ve" : "s");
+    progress_say(supervisor->progress, "The %s ha%s not ended: killing", what,
+                 *what == 'e' ? "ve" : "s");
     launcher_signal(job->launcher, SIGKILL, &error);
     return true;
 }
@@ -143,8 +147,8 @@ static void asked_long_enough(uv_timer_t *timer)
     stop_engines(timer->data);
 }
 
-/* Ended by the shutdown message, engines finalise MPI and leave by themselves; also those that run user code, as their
- * I/O thread hears it. */
+/* Ended by the shutdown message, engines finalise MPI and leave by themselves; also those that run
+ * user code, as their I/O thread hears it. */
 static void ask_engines(struct supervisor *supervisor)
 {
     if (supervisor->own_controller && supervisor->controller.running > 0 && supervisor->hub &&
@@ -162,7 +166,8 @@ static void hurry(struct supervisor *supervisor)
 {
     struct ipcl_error error;
     bool last = supervisor->interrupts > 2;
-    progress_say(supervisor->progress, last ? "Killing all that is left" : "Hurrying: killing the engines");
+    progress_say(supervisor->progress,
+                 last ? "Killing all that is left" : "Hurrying: killing the engines");
     if (supervisor->phase == PHASE_ASKING_ENGINES)
         stop_engines(supervisor);
     if (supervisor->engines.launcher && supervisor->engines.running > 0)
@@ -201,15 +206,17 @@ void supervisor_stopped_job(struct supervisor *supervisor)
 }
 
 /* Adopts what a launcher of the state names. Whether there is anything left of it. */
-static bool adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role, const char *class_name,
-                  const char *json, unsigned count)
+static bool adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
+                  const char *class_name, const char *json, unsigned count)
 {
     struct ipcl_error error;
     if (!json || !*class_name)
         return false;
-    if (launchers_find(supervisor->cluster->launchers, role, class_name, &job->choice, &error) < 0 ||
+    if (launchers_find(supervisor->cluster->launchers, role, class_name, &job->choice, &error) <
+            0 ||
         supervisor_make(supervisor, job, &error) < 0) {
-        progress_fail(supervisor->progress, "What %s started cannot be stopped: %s", class_name, error.text);
+        progress_fail(supervisor->progress, "What %s started cannot be stopped: %s", class_name,
+                      error.text);
         supervisor->exit_code = EXIT_NOT_STOPPED;
         return false;
     }
@@ -222,7 +229,8 @@ static bool adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role
     return true;
 }
 
-int supervisor_clean_up(struct cluster *cluster, struct progress *progress, const struct state *state)
+int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
+                        const struct state *state)
 {
     struct supervisor supervisor;
     struct ipcl_error error;
@@ -237,7 +245,8 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress, cons
     supervisor.own_controller = !state->engines_only;
     supervisor_phase(&supervisor, PHASE_UP);
     supervisor.adopting = true;
-    adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES, state->engine_class, state->engines, state->n);
+    adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES, state->engine_class, state->engines,
+          state->n);
     if (adopt(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER, state->controller_class,
               state->controller, 1))
         log_debug("the controller still runs");

@@ -178,9 +178,9 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         write_settings(settings, stream);
         write_sources(program, stream);
     }
-    if (all && program->exit_status)
+    if (program->exit_status)
         fputs("\nExit status:\n", stream);
-    settings_lines(stream, "  ", all ? program->exit_status : NULL);
+    settings_lines(stream, "  ", program->exit_status);
     if (program->examples)
         fputs("\nExamples:\n", stream);
     settings_lines(stream, "  ", program->examples);

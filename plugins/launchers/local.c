@@ -1,4 +1,5 @@
-/* The launcher "local": controller and engines as child processes on this machine, one output file each. */
+/* The launcher "local": controller and engines as child processes on this machine, one output file
+ * each. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +69,8 @@ static void local_destroy(void *self)
     free(local);
 }
 
-static struct local *local_create(const struct ipcl_launcher_services *services, enum ipcl_role role,
-                                  struct ipcl_error *error)
+static struct local *local_create(const struct ipcl_launcher_services *services,
+                                  enum ipcl_role role, struct ipcl_error *error)
 {
     struct local *local = calloc(1, sizeof(*local));
     if (!local) {
@@ -81,7 +82,8 @@ static struct local *local_create(const struct ipcl_launcher_services *services,
     return local;
 }
 
-static void *controller_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+static void *controller_create(const struct ipcl_launcher_services *services,
+                               struct ipcl_error *error)
 {
     return local_create(services, IPCL_ROLE_CONTROLLER, error);
 }
@@ -130,7 +132,8 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
     struct copy *copy = &local->copies[local->launched];
     char path[LOCAL_PATH_BYTES];
     if (local_output(local, local->launched, path, sizeof(path)) < 0)
-        return ipcl_error_set(error, "the path %s-%u.log is too long", local->stem, local->launched);
+        return ipcl_error_set(error, "the path %s-%u.log is too long", local->stem,
+                              local->launched);
     struct ipcl_spawn spawn = {
         .argv = (const char *const *)local->argv,
         .environment = (const char *const *)local->environment,
@@ -147,7 +150,8 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
     return 0;
 }
 
-/* Starts copies until all run, or, where there is a delay between them, one. Those that cannot be started are reported as stopped. */
+/* Starts copies until all run, or, where there is a delay between them, one. Those that cannot be
+ * started are reported as stopped. */
 static void launch_next(void *self)
 {
     struct local *local = self;
@@ -164,7 +168,8 @@ static void launch_next(void *self)
     if (missing == local->count)
         local->services->started(host);
     for (; missing < local->count; missing++)
-        local->services->stopped(host, missing, local->stopping ? 0 : 127, local->stopping ? NULL : error.text);
+        local->services->stopped(host, missing, local->stopping ? 0 : 127,
+                                 local->stopping ? NULL : error.text);
 }
 
 static int local_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
@@ -192,7 +197,8 @@ static int local_signal(void *self, int signum, struct ipcl_error *error)
     int outcome = 0;
     for (unsigned i = 0; i < local->count; i++) {
         if (local->copies[i].running &&
-            local->services->kill(local->services->base.host, local->copies[i].pid, signum, error) < 0)
+            local->services->kill(local->services->base.host, local->copies[i].pid, signum, error) <
+                0)
             outcome = -1;
     }
     return outcome;
@@ -210,10 +216,11 @@ static int local_stop(void *self, struct ipcl_error *error)
     struct ipcl_services base = local->services->base;
     double seconds = base.option_real(base.host, "LocalProcessLauncher", "stop_seconds_until_kill");
     local->stopping = true;
-    /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the others. */
+    /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the
+     * others. */
     local_signal(local, SIGTERM, error);
-    return local->services->timer(base.host, seconds > 0 ? (unsigned)(seconds * 1000) : 1, local_kill,
-                                  error);
+    return local->services->timer(base.host, seconds > 0 ? (unsigned)(seconds * 1000) : 1,
+                                  local_kill, error);
 }
 
 static char *local_to_json(void *self)
@@ -223,8 +230,9 @@ static char *local_to_json(void *self)
     for (unsigned i = 0; i < local->launched; i++) {
         const struct copy *copy = &local->copies[i];
         if (copy->running)
-            json_array_append_new(copies, json_pack("{s:i s:I s:I}", "index", (int)i, "pid",
-                                                    (json_int_t)copy->pid, "born", (json_int_t)copy->born));
+            json_array_append_new(copies,
+                                  json_pack("{s:i s:I s:I}", "index", (int)i, "pid",
+                                            (json_int_t)copy->pid, "born", (json_int_t)copy->born));
     }
     json_t *whole = json_pack("{s:i s:s s:o}", "count", (int)local->count, "stem",
                               local->stem ? local->stem : "", "copies", copies);
@@ -262,7 +270,9 @@ static int local_from_json(void *self, const char *json, struct ipcl_error *erro
     int count, outcome = -1;
     json_t *copies;
     json_t *whole = json_loads(json, 0, NULL);
-    if (!whole || json_unpack(whole, "{s:i s:s s:o}", "count", &count, "stem", &stem, "copies", &copies) < 0 ||
+    if (!whole ||
+        json_unpack(whole, "{s:i s:s s:o}", "count", &count, "stem", &stem, "copies", &copies) <
+            0 ||
         count < 0 || count > 1000000) {
         ipcl_error_set(error, "the saved state of a local launcher is damaged");
         goto done;
@@ -305,10 +315,18 @@ static const struct ipcl_option_table tables[] = {
     .to_json = local_to_json, .from_json = local_from_json, .destroy = local_destroy
 
 static const struct ipcl_launcher_class classes[] = {
-    {.name = "LocalControllerLauncher", .aliases = "local", .role = IPCL_ROLE_CONTROLLER,
-     .summary = "the controller, a process on this machine", .create = controller_create, LOCAL_CLASS},
-    {.name = "LocalEngineSetLauncher", .aliases = "local", .role = IPCL_ROLE_ENGINES,
-     .summary = "engines, each a process on this machine", .create = engines_create, LOCAL_CLASS},
+    {.name = "LocalControllerLauncher",
+     .aliases = "local",
+     .role = IPCL_ROLE_CONTROLLER,
+     .summary = "the controller, a process on this machine",
+     .create = controller_create,
+     LOCAL_CLASS},
+    {.name = "LocalEngineSetLauncher",
+     .aliases = "local",
+     .role = IPCL_ROLE_ENGINES,
+     .summary = "engines, each a process on this machine",
+     .create = engines_create,
+     LOCAL_CLASS},
 };
 static const struct ipcl_launcher_operations operations = {classes, 2};
 

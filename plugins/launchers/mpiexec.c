@@ -1,4 +1,5 @@
-/* The launcher "mpiexec": engines as the ranks of one MPI job, or the controller through mpiexec. One child: mpiexec. */
+/* The launcher "mpiexec": engines as the ranks of one MPI job, or the controller through mpiexec.
+ * One child: mpiexec. */
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -126,9 +127,10 @@ static void job_exited(void *self, int64_t pid, int status, int signum)
     char reason[120];
     (void)pid;
     job->running = false;
-    snprintf(reason, sizeof(reason), "mpiexec was ended by signal %d (%s)", signum, strsignal(signum));
-    job->services->stopped(job->services->base.host, IPCL_ALL_COPIES, signum ? 128 + signum : status,
-                           signum ? reason : NULL);
+    snprintf(reason, sizeof(reason), "mpiexec was ended by signal %d (%s)", signum,
+             strsignal(signum));
+    job->services->stopped(job->services->base.host, IPCL_ALL_COPIES,
+                           signum ? 128 + signum : status, signum ? reason : NULL);
 }
 
 /* Runs mpiexec [--oversubscribe] for the job. Returns 0 or -1 with `error` set. */
@@ -177,7 +179,8 @@ static int job_spawn(struct mpi_job *job, bool oversubscribe, struct ipcl_error 
     return 0;
 }
 
-/* How many processor cores this process may use. A core's hardware threads count as one, as Open MPI counts its slots. */
+/* How many processor cores this process may use. A core's hardware threads count as one, as Open
+ * MPI counts its slots. */
 static unsigned cores(void)
 {
     cpu_set_t allowed;
@@ -189,7 +192,8 @@ static unsigned cores(void)
         int first = cpu;
         if (!CPU_ISSET(cpu, &allowed))
             continue;
-        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 cpu);
         FILE *siblings = fopen(path, "r");
         if (siblings) {
             if (fscanf(siblings, "%d", &first) != 1)
@@ -201,12 +205,23 @@ static unsigned cores(void)
     return count ? count : 1;
 }
 
-/* Whether somebody else has said where the ranks go: then their number of slots is theirs to judge. */
+/* Whether somebody else has said where the ranks go: then their number of slots is theirs to judge.
+ */
 static bool placed(const struct mpi_job *job)
 {
-    static const char *const words[] = {"--oversubscribe", "-oversubscribe", "--host", "-host", "-H",
-                                        "--hostfile", "-hostfile", "--machinefile", "-machinefile",
-                                        "--map-by", "-map-by", "--rankfile", "-rf"};
+    static const char *const words[] = {"--oversubscribe",
+                                        "-oversubscribe",
+                                        "--host",
+                                        "-host",
+                                        "-H",
+                                        "--hostfile",
+                                        "-hostfile",
+                                        "--machinefile",
+                                        "-machinefile",
+                                        "--map-by",
+                                        "-map-by",
+                                        "--rankfile",
+                                        "-rf"};
     static const char *const batch_systems[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "PE_HOSTFILE",
                                                 "LSB_MCPU_HOSTS"};
     const char *const *extra = job_list(job, "mpi_args");
@@ -237,8 +252,8 @@ static void job_start_oversubscribed(void *self, int status, const char *output)
     if (open_mpi) {
         char text[160];
         snprintf(text, sizeof(text),
-                 "%u engines will share %u processor core%s: mpiexec is told to --oversubscribe", job->count,
-                 cores(), cores() == 1 ? "" : "s");
+                 "%u engines will share %u processor core%s: mpiexec is told to --oversubscribe",
+                 job->count, cores(), cores() == 1 ? "" : "s");
         job_say(job, IPCL_LOG_WARN, text);
     }
     if (job_spawn(job, open_mpi, &error) < 0)
@@ -267,7 +282,8 @@ static int job_start(void *self, const struct ipcl_launch *launch, struct ipcl_e
     for (size_t i = 0; command && command[i]; i++)
         argv[i] = command[i];
     argv[list_length(command)] = "--version";
-    int outcome = job->services->run(job->services->base.host, argv, NULL, job_start_oversubscribed, error);
+    int outcome =
+        job->services->run(job->services->base.host, argv, NULL, job_start_oversubscribed, error);
     free(argv);
     return outcome;
 }
@@ -275,7 +291,8 @@ static int job_start(void *self, const struct ipcl_launch *launch, struct ipcl_e
 static int job_signal(void *self, int signum, struct ipcl_error *error)
 {
     struct mpi_job *job = self;
-    return job->running ? job->services->kill(job->services->base.host, job->pid, signum, error) : 0;
+    return job->running ? job->services->kill(job->services->base.host, job->pid, signum, error)
+                        : 0;
 }
 
 static void job_kill(void *self)
@@ -292,7 +309,8 @@ static int job_stop(void *self, struct ipcl_error *error)
     job->stopping = true;
     /* A job that cannot be signalled has gone, and is reported as such. */
     job_signal(job, SIGTERM, error);
-    return job->services->timer(base->host, seconds > 0 ? (unsigned)(seconds * 1000) : 1, job_kill, error);
+    return job->services->timer(base->host, seconds > 0 ? (unsigned)(seconds * 1000) : 1, job_kill,
+                                error);
 }
 
 static int job_output(void *self, unsigned index, char *path, size_t path_bytes)
@@ -305,9 +323,9 @@ static int job_output(void *self, unsigned index, char *path, size_t path_bytes)
 static char *job_to_json(void *self)
 {
     const struct mpi_job *job = self;
-    json_t *whole =
-        json_pack("{s:i s:s s:I s:I}", "count", (int)job->count, "output", job->output ? job->output : "",
-                  "pid", (json_int_t)job->pid, "born", (json_int_t)job->born);
+    json_t *whole = json_pack("{s:i s:s s:I s:I}", "count", (int)job->count, "output",
+                              job->output ? job->output : "", "pid", (json_int_t)job->pid, "born",
+                              (json_int_t)job->born);
     char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
     json_decref(whole);
     return text;
@@ -320,8 +338,8 @@ static int job_from_json(void *self, const char *json, struct ipcl_error *error)
     json_int_t pid, born;
     int count, outcome = -1;
     json_t *whole = json_loads(json, 0, NULL);
-    if (!whole || json_unpack(whole, "{s:i s:s s:I s:I}", "count", &count, "output", &output, "pid", &pid,
-                              "born", &born) < 0) {
+    if (!whole || json_unpack(whole, "{s:i s:s s:I s:I}", "count", &count, "output", &output, "pid",
+                              &pid, "born", &born) < 0) {
         ipcl_error_set(error, "the saved state of an mpiexec launcher is damaged");
         goto done;
     }
@@ -347,9 +365,12 @@ static const struct ipcl_option root_options[] = {
      "Seconds between the polite request to end (SIGTERM) and SIGKILL."},
 };
 static const struct ipcl_option engine_options[] = {
-    {"mpi_cmd", IPCL_LIST, "", NULL, NULL, "The command that starts MPI processes; MPILauncher.mpi_cmd where empty."},
-    {"mpi_args", IPCL_LIST, "", NULL, NULL, "Arguments for mpiexec; MPILauncher.mpi_args where empty."},
-    {"mpi", IPCL_STRING, "", NULL, NULL, "What initialises MPI in the engines; MPILauncher.mpi where empty."},
+    {"mpi_cmd", IPCL_LIST, "", NULL, NULL,
+     "The command that starts MPI processes; MPILauncher.mpi_cmd where empty."},
+    {"mpi_args", IPCL_LIST, "", NULL, NULL,
+     "Arguments for mpiexec; MPILauncher.mpi_args where empty."},
+    {"mpi", IPCL_STRING, "", NULL, NULL,
+     "What initialises MPI in the engines; MPILauncher.mpi where empty."},
 };
 /* A controller has the first two. */
 static const struct ipcl_option_table tables[] = {
@@ -365,14 +386,30 @@ static const struct ipcl_option_table tables[] = {
     .to_json = job_to_json, .from_json = job_from_json, .destroy = job_destroy
 
 static const struct ipcl_launcher_class classes[] = {
-    {.name = "MPIEngineSetLauncher", .aliases = "mpi,mpiexec", .role = IPCL_ROLE_ENGINES,
-     .summary = "engines, the ranks of one MPI job", .create = engines_create, JOB_CLASS},
-    {.name = "MPIExecEngineSetLauncher", .aliases = "", .role = IPCL_ROLE_ENGINES,
-     .summary = "the same, by its older name", .create = exec_engines_create, JOB_CLASS},
-    {.name = "MPIControllerLauncher", .aliases = "mpi,mpiexec", .role = IPCL_ROLE_CONTROLLER,
-     .summary = "the controller, through mpiexec -n 1", .create = controller_create, JOB_CLASS},
-    {.name = "MPIExecControllerLauncher", .aliases = "", .role = IPCL_ROLE_CONTROLLER,
-     .summary = "the same, by its older name", .create = exec_controller_create, JOB_CLASS},
+    {.name = "MPIEngineSetLauncher",
+     .aliases = "mpi,mpiexec",
+     .role = IPCL_ROLE_ENGINES,
+     .summary = "engines, the ranks of one MPI job",
+     .create = engines_create,
+     JOB_CLASS},
+    {.name = "MPIExecEngineSetLauncher",
+     .aliases = "",
+     .role = IPCL_ROLE_ENGINES,
+     .summary = "the same, by its older name",
+     .create = exec_engines_create,
+     JOB_CLASS},
+    {.name = "MPIControllerLauncher",
+     .aliases = "mpi,mpiexec",
+     .role = IPCL_ROLE_CONTROLLER,
+     .summary = "the controller, through mpiexec -n 1",
+     .create = controller_create,
+     JOB_CLASS},
+    {.name = "MPIExecControllerLauncher",
+     .aliases = "",
+     .role = IPCL_ROLE_CONTROLLER,
+     .summary = "the same, by its older name",
+     .create = exec_controller_create,
+     JOB_CLASS},
 };
 static const struct ipcl_launcher_operations operations = {classes, 4};
 

@@ -206,6 +206,35 @@ def test_a_terminal_sees_a_bar(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_an_interrupt_before_the_cluster_is_up_stops_what_was_begun(box):
+    silent = box.dir / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 1000\n")
+    silent.chmod(0o755)
+    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={silent}")
+    cluster.wait_for_output("Starting 1 engine")
+    assert cluster.stop(signal.SIGINT, 30) == 130
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_quiet_says_nothing_where_all_is_well(box):
+    started = box.ipcluster("start", "--n=1", "--daemonize", "--quiet", check=True)
+    assert started.out + started.err == ""
+    assert "running" in box.ipcluster("list", check=True).out
+    stopped = box.ipcluster("stop", "--quiet", check=True)
+    assert stopped.out + stopped.err == ""
+
+
+def test_ipc_sockets_of_a_killed_controller_are_removed(box):
+    cluster = box.begin("start", "--n=1", "--", "--transport=ipc")
+    cluster.wait_for_output(UP, 60)
+    assert len(list((box.profile_dir() / "security").iterdir())) > 2
+    cluster.stop(signal.SIGKILL)
+    for process in box.marked():
+        process.kill()
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
 # When something dies
 
 def test_an_engine_that_dies_before_registration_is_reported_with_its_last_words(box):

@@ -1,9 +1,10 @@
-/* An example of a launcher plugin: starts engines through a command of the site's choice, such as `nice -n 10` or
- * `numactl --localalloc`.
+/* An example of a launcher plugin: starts engines through a command of the site's choice, such as
+ * `nice -n 10` or `numactl --localalloc`.
  *
  *     ipcluster start --n=2 --elauncher=wrap --WrapEngineSetLauncher.command="nice -n 5"
  *
- * It stands for what a site needs to write: a table of settings, one launcher class, and the descriptor at the end. */
+ * It stands for what a site needs to write: a table of settings, one launcher class, and the
+ * descriptor at the end. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 #include <ipcluster/launcher.h>
 
-#define CLASS_NAME "WrapEngineSetLauncher"
+#define CLASS_NAME  "WrapEngineSetLauncher"
 #define ENGINES_MAX 4096
 
 struct wrap {
@@ -58,7 +59,8 @@ static int start_engine(struct wrap *wrap, const struct ipcl_launch *launch, uns
     const struct ipcl_launcher_services *services = wrap->services;
     void *host = services->base.host;
     size_t wrapper_words, words = 0;
-    const char *const *wrapper = services->base.option_list(host, CLASS_NAME, "command", &wrapper_words);
+    const char *const *wrapper =
+        services->base.option_list(host, CLASS_NAME, "command", &wrapper_words);
     char path[4200];
     while (launch->argv[words])
         words++;
@@ -111,8 +113,8 @@ static int wrap_signal(void *self, int signum, struct ipcl_error *error)
     struct wrap *wrap = self;
     int outcome = 0;
     for (unsigned i = 0; i < wrap->count; i++) {
-        if (wrap->engines[i].pid &&
-            wrap->services->kill(wrap->services->base.host, wrap->engines[i].pid, signum, error) < 0)
+        if (wrap->engines[i].pid && wrap->services->kill(wrap->services->base.host,
+                                                         wrap->engines[i].pid, signum, error) < 0)
             outcome = -1;
     }
     return outcome;
@@ -131,7 +133,8 @@ static int wrap_stop(void *self, struct ipcl_error *error)
     return wrap->services->timer(wrap->services->base.host, 5000, wrap_kill, error);
 }
 
-/* {"stem":"...","engines":[[pid,born],...]}: what wrap_from_json() reads again. A path with a quote in it is not for this example. */
+/* {"stem":"...","engines":[[pid,born],...]}: what wrap_from_json() reads again. A path with a quote
+ * in it is not for this example. */
 static char *wrap_to_json(void *self)
 {
     struct wrap *wrap = self;
@@ -158,7 +161,8 @@ static int wrap_from_json(void *self, const char *json, struct ipcl_error *error
         long long pid, born;
         if (sscanf(item, "[%lld,%lld]", &pid, &born) != 2)
             break;
-        if (pid && wrap->services->adopt(wrap->services->base.host, pid, born, wrap_exited, error) == 0) {
+        if (pid &&
+            wrap->services->adopt(wrap->services->base.host, pid, born, wrap_exited, error) == 0) {
             wrap->engines[wrap->count].pid = pid;
             wrap->engines[wrap->count].born = born;
             running++;
@@ -182,7 +186,8 @@ static void wrap_destroy(void *self)
 }
 
 static const struct ipcl_option options[] = {
-    {"command", IPCL_LIST, "nice -n 10", "wrap-command", NULL, "The command that engines are started through."},
+    {"command", IPCL_LIST, "nice -n 10", "wrap-command", NULL,
+     "The command that engines are started through."},
 };
 static const struct ipcl_option_table tables[] = {{CLASS_NAME, options, 1}};
 
