@@ -69,7 +69,7 @@ static int add_tables(struct cluster *cluster, struct ipcl_error *error)
         if (settings_add(cluster->settings, tables[i], error) < 0)
             return -1;
     }
-    return profile_add_options(cluster->settings, error);
+    return 0;
 }
 
 /* Cuts the command line at --: what stands behind it is for the programs that are started. */
@@ -86,11 +86,12 @@ static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_err
     return cluster->word_count < 0 ? -1 : 0;
 }
 
-static int open_profile(struct cluster *cluster, enum cluster_need need, struct ipcl_error *error)
+static int open_profile(struct cluster *cluster, const struct cluster_command *command,
+                        struct ipcl_error *error)
 {
     struct settings *settings = cluster->settings;
     bool create = settings_bool(settings, "IPClusterStart", "auto_create");
-    if (need == NEED_ANY_PROFILE) {
+    if (command->need == NEED_ANY_PROFILE) {
         const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
         const char *name = settings_string(settings, "BaseParallelApplication", "profile");
         const char *ipython_dir =
@@ -113,27 +114,34 @@ static int open_profile(struct cluster *cluster, enum cluster_need need, struct 
     return settings_finish(settings, error);
 }
 
-int cluster_open(struct cluster *cluster, const struct settings_program *program,
-                 const struct ipcl_option_table *table, int argc, char **argv,
-                 enum cluster_need need, struct ipcl_error *error)
+/* The settings of starting: ipcluster's own, and the launchers'. */
+static int add_start(struct cluster *cluster, struct ipcl_error *error)
 {
-    memset(cluster, 0, sizeof(*cluster));
-    cluster->settings = settings_create(program, error);
-    if (!cluster->settings || add_tables(cluster, error) < 0 ||
-        (table && settings_add(cluster->settings, table, error) < 0))
-        return -1;
-    cluster->early_registry = registry_create(NULL, error);
-    if (!cluster->early_registry)
+    if (add_tables(cluster, error) < 0)
         return -1;
     cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
-    if (!cluster->launchers || parse(cluster, argc, argv, error) < 0)
+    return cluster->launchers ? 0 : -1;
+}
+
+int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
+                 char **argv, struct ipcl_error *error)
+{
+    memset(cluster, 0, sizeof(*cluster));
+    cluster->settings = settings_create(command->program, error);
+    cluster->early_registry = registry_create(NULL, error);
+    if (!cluster->settings || !cluster->early_registry ||
+        profile_add_options(cluster->settings, error) < 0 ||
+        (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
+        (command->starts && add_start(cluster, error) < 0) || parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;
-    if (need == NEED_NO_PROFILE)
+    if (!command->starts && add_start(cluster, error) < 0)
+        return -1;
+    if (command->need == NEED_NO_PROFILE)
         return settings_finish(cluster->settings, error);
     if (settings_load_environment(cluster->settings, error) < 0 ||
-        open_profile(cluster, need, error) < 0)
+        open_profile(cluster, command, error) < 0)
         return -1;
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");

@@ -39,18 +39,23 @@ struct cluster {
     enum ipcl_role extra_role;
 };
 
-enum cluster_need {
-    NEED_PROFILE,     /* refuse one that is not there */
-    NEED_ANY_PROFILE, /* read its settings where there is one */
-    NEED_NO_PROFILE   /* the settings are those of the command line alone */
+/* What a command is, for cluster_open(). */
+struct cluster_command {
+    const struct settings_program *program;
+    const struct ipcl_option_table *table; /* its own settings; may be NULL */
+    bool starts; /* the settings of starting are among its options; otherwise files alone have them
+                  */
+    enum {
+        NEED_PROFILE,     /* refuse one that is not there */
+        NEED_ANY_PROFILE, /* read its settings where there is one */
+        NEED_NO_PROFILE   /* the settings are those of the command line alone */
+    } need;
 };
 
-/* Reads the command line and the profile; `table` has the command's own settings, or is NULL.
- * Returns 0; 1 where the command line asked for help or the version, which was written; -1 with
- * `error` set. cluster_close() in any case. */
-int cluster_open(struct cluster *cluster, const struct settings_program *program,
-                 const struct ipcl_option_table *table, int argc, char **argv,
-                 enum cluster_need need, struct ipcl_error *error);
+/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the
+ * version, which was written; -1 with `error` set. cluster_close() in any case. */
+int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
+                 char **argv, struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
 
 /* The settings of starting, in whichever class they were given. */

@@ -144,12 +144,15 @@ static void write_table(const json_t *clusters)
     }
 }
 
+static const struct cluster_command command = {
+    .program = &program, .table = &table, .need = NEED_ANY_PROFILE};
+
 int command_list(int argc, char **argv)
 {
     struct cluster cluster;
     struct ipcl_error error;
     struct listing listing = {.cluster = &cluster, .clusters = json_array()};
-    int opened = cluster_open(&cluster, &program, &table, argc, argv, NEED_ANY_PROFILE, &error);
+    int opened = cluster_open(&cluster, &command, argc, argv, &error);
     if (opened == 0) {
         bool by_dir = settings_given(cluster.settings, "BaseParallelApplication", "profile_dir");
         bool by_name = settings_given(cluster.settings, "BaseParallelApplication", "profile");

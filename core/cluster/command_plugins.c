@@ -11,9 +11,9 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-plugins",
     .usage = "ipcluster plugins [options] [NAME]",
-    .description = "Shows the plugins on the search path, and those that were refused with the "
-                   "reason. With a NAME: what that plugin\n"
-                   "offers, and its settings with their defaults.",
+    .description = "Shows the plugins on the search path, and those that were refused with "
+                   "the reason. With a NAME: what that plugin offers, and its settings with "
+                   "their defaults.",
     .examples = "ipcluster plugins\n"
                 "ipcluster plugins mpiexec\n"
                 "IPCLUSTER_PLUGIN_PATH=~/my/plugins ipcluster plugins --json",
@@ -183,11 +183,14 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
     return outcome;
 }
 
+static const struct cluster_command command = {
+    .program = &program, .table = &table, .need = NEED_ANY_PROFILE};
+
 int command_plugins(int argc, char **argv)
 {
     struct cluster cluster;
     struct ipcl_error error;
-    int outcome = cluster_open(&cluster, &program, &table, argc, argv, NEED_ANY_PROFILE, &error);
+    int outcome = cluster_open(&cluster, &command, argc, argv, &error);
     if (outcome == 0 && cluster.word_count > 1)
         outcome = ipcl_error_set(&error, "one plugin's NAME at a time");
     if (outcome == 0)

@@ -13,11 +13,11 @@ static const struct settings_program program = {
     .page = "ipcluster-profile",
     .usage = "ipcluster profile create NAME [settings] | list | locate [NAME]",
     .description = "A profile is a folder with the settings of a kind of cluster: "
-                   "ipcluster_config.json, ipcontroller_config.json\n"
-                   "and ipengine_config.json, each {\"Class\": {\"trait\": value}}. create makes "
-                   "it, and writes the settings that are given\n"
-                   "with it into ipcluster_config.json; list shows the profiles there are; locate "
-                   "writes a profile's folder.",
+                   "ipcluster_config.json, ipcontroller_config.json and "
+                   "ipengine_config.json, each {\"Class\": {\"trait\": value}}. create "
+                   "makes it, and writes the settings that are given with it into "
+                   "ipcluster_config.json; list shows the profiles there are; locate writes "
+                   "a profile's folder.",
     .examples = "ipcluster profile create mpi --elauncher=MPIExecEngineSetLauncher\n"
                 "ipcluster start --profile=mpi --n=4\n"
                 "ipcluster profile list\n"
@@ -25,30 +25,43 @@ static const struct settings_program program = {
     .classes = CLUSTER_CLASSES,
 };
 
+/* Writes one of the profile's files. Returns 0 or -1 with `error` set. */
+static int write_config(const struct profile *profile, const char *program_name, const char *text,
+                        struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    if (path_format(path, error, "%s/%s_config.json", profile->dir, program_name) < 0)
+        return -1;
+    if (path_exists(path))
+        return ipcl_error_set(error, "%s is there already: edit it, or remove it first", path);
+    if (path_write_file(path, text, strlen(text), 0600, error) < 0)
+        return -1;
+    printf("  %s\n", path);
+    return 0;
+}
+
 static int create(struct cluster *cluster, const char *name, struct ipcl_error *error)
 {
     const struct settings *settings = cluster->settings;
     const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
-    char path[PATH_BYTES];
+    const char *parent = settings_string(settings, "BaseParallelApplication", "ipython_dir");
     if (!name && !*dir)
         return ipcl_error_set(error, "which profile? ipcluster profile create NAME");
     /* The profile that the settings are for is not one of them. */
     char *text = settings_to_json(settings, profile_finders, error);
-    if (!text)
+    if (!text || profile_create(parent, name, dir, &cluster->profile, error) < 0) {
+        free(text);
         return -1;
-    int outcome =
-        profile_create(settings_string(settings, "BaseParallelApplication", "ipython_dir"), name,
-                       dir, &cluster->profile, error);
-    if (outcome == 0)
-        outcome = path_format(path, error, "%s/ipcluster_config.json", cluster->profile.dir);
-    if (outcome == 0 && path_exists(path))
-        outcome = ipcl_error_set(error, "the profile is there already: edit %s, or remove it first",
-                                 path);
-    if (outcome == 0)
-        outcome = path_write_file(path, text, strlen(text), 0600, error);
+    }
+    printf("The profile %s, with its settings in\n", cluster->profile.dir);
+    int outcome = write_config(&cluster->profile, "ipcluster", text, error);
     free(text);
     if (outcome == 0)
-        printf("Made %s. Its settings are in %s\n", cluster->profile.dir, path);
+        outcome = write_config(&cluster->profile, "ipcontroller",
+                               "{\"//\": \"ipcontroller --help-all lists its settings\"}\n", error);
+    if (outcome == 0)
+        outcome = write_config(&cluster->profile, "ipengine",
+                               "{\"//\": \"ipengine --help-all lists its settings\"}\n", error);
     return outcome;
 }
 
@@ -115,11 +128,14 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
                           cluster->words[0], nearest.best);
 }
 
+static const struct cluster_command command = {
+    .program = &program, .starts = true, .need = NEED_NO_PROFILE};
+
 int command_profile(int argc, char **argv)
 {
     struct cluster cluster;
     struct ipcl_error error;
-    int outcome = cluster_open(&cluster, &program, NULL, argc, argv, NEED_NO_PROFILE, &error);
+    int outcome = cluster_open(&cluster, &command, argc, argv, &error);
     if (outcome == 0)
         outcome = act(&cluster, &error);
     if (outcome < 0)

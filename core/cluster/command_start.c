@@ -21,13 +21,12 @@ static const struct settings_program start_program = {
     .name = "ipcluster",
     .page = "ipcluster-start",
     .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
-    .description =
-        "Starts a controller and engines, shows how many engines have registered, and stays until "
-        "it is\n"
-        "interrupted (Ctrl-C): then it stops the engines and the controller. A second Ctrl-C "
-        "hurries.\n"
-        "With --daemonize it goes into the background once all engines have registered.\n"
-        "Output of controller and engines is in the profile's log folder.",
+    .description = "Starts a controller and engines, shows how many engines have "
+                   "registered, and stays until it is interrupted (Ctrl-C): then it stops "
+                   "the engines and the controller. A second Ctrl-C hurries. With "
+                   "--daemonize it goes into the background once all engines have "
+                   "registered. Output of controller and engines is in the profile's log "
+                   "folder.",
     .exit_status = EXIT_STATUS,
     .examples =
         "ipcluster start --n=4                                       four engines on this machine\n"
@@ -46,11 +45,10 @@ static const struct settings_program engines_program = {
     .name = "ipcluster",
     .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
-    .description = "Adds engines to a controller that runs: started by ipcluster start, or by hand "
-                   "with ipcontroller.\n"
-                   "Stays until it is interrupted (Ctrl-C): then it stops these engines. With "
-                   "--daemonize it goes into the\n"
-                   "background; ipcluster stop stops them with the cluster.",
+    .description = "Adds engines to a controller that runs: started by ipcluster start, or "
+                   "by hand with ipcontroller. Stays until it is interrupted (Ctrl-C): then "
+                   "it stops these engines. With --daemonize it goes into the background; "
+                   "ipcluster stop stops them with the cluster.",
     .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"
                 "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize",
@@ -71,12 +69,13 @@ static int go_to_background(const struct cluster *cluster, struct daemon *daemon
 
 static int run(const struct settings_program *program, int argc, char **argv, bool engines_only)
 {
+    const struct cluster_command command = {.program = program, .starts = true};
     struct cluster cluster;
     struct progress progress;
     struct daemon daemon = {.report = NULL};
     struct ipcl_error error;
     int exit_code = EXIT_WRONG;
-    int opened = cluster_open(&cluster, program, NULL, argc, argv, NEED_PROFILE, &error);
+    int opened = cluster_open(&cluster, &command, argc, argv, &error);
     if (opened == 0 && cluster.word_count > 0)
         opened = ipcl_error_set(&error, "'%s' is not an option: options begin with --",
                                 cluster.words[0]);

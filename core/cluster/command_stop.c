@@ -15,10 +15,10 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-stop",
     .usage = "ipcluster stop [options] [CLUSTER-ID...]",
-    .description = "Stops a cluster: engines first, then the controller, and waits until all has "
-                   "gone. A cluster whose ipcluster\n"
-                   "was killed is stopped from the state file that it left. Sets of engines that "
-                   "were added are stopped too.",
+    .description = "Stops a cluster: engines first, then the controller, and waits until "
+                   "all has gone. A cluster whose ipcluster was killed is stopped from the "
+                   "state file that it left. Sets of engines that were added are stopped "
+                   "too.",
     .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
                    "not be ended.\n"
                    "11  There was none.\n",
@@ -124,11 +124,14 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
+static const struct cluster_command command = {
+    .program = &program, .table = &table, .need = NEED_PROFILE};
+
 int command_stop(int argc, char **argv)
 {
     struct cluster cluster;
     struct ipcl_error error;
-    int opened = cluster_open(&cluster, &program, &table, argc, argv, NEED_PROFILE, &error);
+    int opened = cluster_open(&cluster, &command, argc, argv, &error);
     if (opened != 0) {
         if (opened < 0)
             fprintf(stderr, "ipcluster: %s\n", error.text);

@@ -367,6 +367,9 @@ def test_a_profile_names_the_launcher(box):
     box.ipcluster("profile", "create", "mpi", "--elauncher=MPIExecEngineSetLauncher", check=True)
     config = json.loads((box.profile_dir("mpi") / "ipcluster_config.json").read_text())
     assert config["IPClusterEngines"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
+    assert not {"Cluster", "BaseParallelApplication"} & set(config)
+    assert {path.name for path in box.profile_dir("mpi").glob("*_config.json")} == {
+        "ipcluster_config.json", "ipcontroller_config.json", "ipengine_config.json"}
     cluster = box.begin("start", "--profile=mpi", "--n=2")
     cluster.wait_for_output(UP, 60)
     assert "with MPIExecEngineSetLauncher" in cluster.output
@@ -382,6 +385,16 @@ def test_settings_are_known_under_the_names_of_both_generations(box, owner):
     box.ipcluster("start", "--profile=old", "--daemonize", check=True)
     assert [c["n"] for c in listed(box, "--profile=old")] == [1]
     box.ipcluster("stop", "--profile=old", check=True)
+
+
+def test_a_profile_folder_of_any_name_can_be_made_and_used(box):
+    folder = box.dir / "elsewhere"
+    box.ipcluster("profile", "create", f"--profile-dir={folder}", "--n=1", check=True)
+    assert str(folder) not in (folder / "ipcluster_config.json").read_text()
+    started = box.ipcluster("start", f"--profile-dir={folder}", "--daemonize", check=True)
+    assert f"ipcluster stop --profile-dir={folder}" in started.out
+    box.ipcluster("stop", f"--profile-dir={folder}", check=True)
+    assert_nothing_left(box, folder)
 
 
 def test_a_missing_profile_is_refused_with_how_to_make_it(box):
@@ -407,6 +420,7 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, 
     (["strat"], "start"),
     (["profile", "crate", "x"], "create"),
     (["start", "--elaunchr=mpi"], "--elauncher"),
+    (["stop", "--n=4"], "ipcluster stop --help"),
     (["start", "--elauncher=MPIEngineSetLaunchr"], "MPIEngineSetLauncher"),
 ])
 def test_a_mistyped_word_names_the_nearest(box, words, nearest):
