@@ -19,8 +19,9 @@ TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][AB0]|[=>])|\x07|\r")
 
 @pytest.fixture
 def box(installed_sandbox):
-    """The sandbox of the installed programs, with the users' program in its working folder."""
+    """The sandbox of the installed programs, with the profile, and the users' program in the working folder."""
     shutil.copy(HERE / "psum.py", installed_sandbox.work)
+    installed_sandbox.run(installed_sandbox.programs.ipcluster, "profile", "create", "mpi", check=True)
     return installed_sandbox
 
 
@@ -127,10 +128,10 @@ def session_then_interrupt(sandbox, profile, *start):
     """`ipcluster start ...` on a terminal; once its engines are there the session; then Ctrl-C."""
     cluster = Terminal(sandbox, sandbox.programs.ipcluster, "start", *start)
     try:
-        wait_until(lambda: len(connection_files(sandbox, profile)) == 2, 30, "the controller's connection files")
+        cluster.expect("The cluster is up")
+        assert len(connection_files(sandbox, profile)) == 2
         ports = ports_of(connection_files(sandbox, profile))
         assert listening(ports) == ports
-        cluster.expect("The cluster is up")
         type_the_session(sandbox)
         cluster.child.sendintr()
         cluster.end()
@@ -144,7 +145,6 @@ def test_start_with_the_mpi_launcher_and_interrupt(box):
 
 
 def test_start_from_a_profile_and_interrupt(box):
-    box.run(box.programs.ipcluster, "profile", "create", "mpi", check=True)
     config = box.profile_dir("mpi") / "ipcluster_config.json"
     config.write_text(json.dumps({"Cluster": {"engine_launcher_class": "MPIExecEngineSetLauncher"}}))
     session_then_interrupt(box, "mpi", "--profile=mpi", "--n=4")
@@ -152,7 +152,6 @@ def test_start_from_a_profile_and_interrupt(box):
 
 def session_by_hand(box, mpi, env):
     """A controller, and engines that a person starts with mpiexec."""
-    box.run(box.programs.ipcluster, "profile", "create", "mpi", check=True)
     controller = box.start(box.programs.ipcontroller, "--profile=mpi")
     # Four ranks on fewer cores: one's own mpiexec must be told that this is meant.
     engines = box.start("mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi",
