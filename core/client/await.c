@@ -3,12 +3,19 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
+/* Output is published before the reply is sent: what has not come so long after the reply was lost, as what is published in
+ * the moment in which a client subscribes can be. */
+#define OUTPUT_WAIT_MS 2000
+
 /* A cluster that never says that a request's output has ended must not make us remember it for ever. */
 #define RESOLVED_MAX 4096
 
 void await_add(struct io *io, struct ipcl_future *future)
 {
     future_io_hold(future);
+    future->output_expected = -1;
     HASH_ADD(hh, io->awaited, number, sizeof(future->number), future);
 }
 
@@ -71,6 +78,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         else
             io->oldest_resolved = future;
         io->newest_resolved = future;
+        future->resolved_ms = clock_ms();
         io->resolved_count++;
     }
     /* Whoever waits for the result also has the hold of the submission, which ends here. */
@@ -89,6 +97,32 @@ void await_output_complete(struct io *io, struct ipcl_future *future)
     future_complete_output(future);
     while (io->oldest_resolved && ipcl_future_output_complete(io->oldest_resolved))
         forget_oldest_resolved(io);
+}
+
+static bool all_has_come(const struct ipcl_future *future)
+{
+    return future->output_expected >= 0 && (long long)future->output_count >= future->output_expected;
+}
+
+void await_output_added(struct io *io, struct ipcl_future *future)
+{
+    future->output_count++;
+    if (all_has_come(future))
+        await_output_complete(io, future);
+}
+
+void await_output_expect(struct io *io, struct ipcl_future *future, long long count)
+{
+    future->output_expected = count;
+    if (all_has_come(future))
+        await_output_complete(io, future);
+}
+
+long long await_output_give_up(struct io *io, long long now_ms)
+{
+    while (io->oldest_resolved && io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS <= now_ms)
+        forget_oldest_resolved(io);
+    return io->oldest_resolved ? io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS : 0;
 }
 
 static void fail(struct io *io, struct ipcl_future *future, const char *text)

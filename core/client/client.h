@@ -127,6 +127,11 @@ struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, s
 /* Resolves it, and forgets it once its output is complete. */
 void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *outcome);
 void await_output_complete(struct io *io, struct ipcl_future *future);
+/* One message of output more has come; so many there will have been. */
+void await_output_added(struct io *io, struct ipcl_future *future);
+void await_output_expect(struct io *io, struct ipcl_future *future, long long count);
+/* Gives up on output that was published before its client was heard of. Returns when to be called next, or 0. */
+long long await_output_give_up(struct io *io, long long now_ms);
 void await_fail_engine(struct io *io, const char *uuid, const char *text);
 void await_fail_all(struct io *io, const char *text);
 

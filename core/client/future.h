@@ -55,6 +55,9 @@ struct ipcl_future {
     uint64_t number; /* its place in the table of what is awaited */
     UT_hash_handle hh;
     struct output *last_output;
+    size_t output_count;
+    long long output_expected; /* as the reply says; -1 while that is not known */
+    long long resolved_ms;
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
 };
 

@@ -47,15 +47,20 @@ static void check_lost(struct ipcl_client *client)
     client_set_state(client, CLIENT_CLOSED, &error);
 }
 
-static long poll_timeout(const struct io *io)
+/* The sooner of two times, of which 0 is never. */
+static long long sooner(long long left, long long right)
 {
-    long long until = io->next_failure_ms;
-    if (io->lost_since_ms && (!until || io->lost_since_ms + LOST_MS < until))
-        until = io->lost_since_ms + LOST_MS;
+    return !left || (right && right < left) ? right : left;
+}
+
+static long poll_timeout(struct io *io)
+{
+    long long now = clock_ms();
+    long long until = sooner(io->next_failure_ms, await_output_give_up(io, now));
+    until = sooner(until, io->lost_since_ms ? io->lost_since_ms + LOST_MS : 0);
     if (!until)
         return -1;
-    long long left = until - clock_ms();
-    return left > 0 ? (long)left : 0;
+    return until > now ? (long)(until - now) : 0;
 }
 
 static void run_once(struct ipcl_client *client)

@@ -190,6 +190,19 @@ static struct ipcl_future *find_parent(struct ipcl_client *client, struct messag
     return await_find(client, parent.data, parent.size);
 }
 
+/* Our engines say in their replies how many messages of output there were; ipyparallel's publish that they are idle. */
+static void note_published(struct ipcl_client *client, struct ipcl_future *future, struct message *message)
+{
+    struct ipcl_member published = {.name = "published"};
+    if (session_find(client->io.session, message_part(message, MESSAGE_METADATA), &published, 1) ||
+        published.state != IPCL_MEMBER_OTHER)
+        return;
+    json_t *count = session_serial(client->io.session)->unpack(published.data, published.size, NULL);
+    if (json_is_integer(count))
+        await_output_expect(&client->io, future, json_integer_value(count));
+    json_decref(count);
+}
+
 static void handle_reply(struct ipcl_client *client, struct message *message)
 {
     if (!receive_verify(client, message))
@@ -197,6 +210,7 @@ static void handle_reply(struct ipcl_client *client, struct message *message)
     struct ipcl_future *future = find_parent(client, message);
     if (!future || ipcl_future_ready(future))
         return; /* too late, or an answer to our connecting that came twice */
+    note_published(client, future, message);
     struct outcome *outcome = make_outcome(client, future, message);
     await_resolve(&client->io, future,
                   outcome ? outcome : outcome_create_failed(future, "ClusterError", "the reply cannot be read: is memory short?"));
@@ -249,6 +263,7 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     if (output) {
         emit_output(client, future, output);
         future_add_output(future, output);
+        await_output_added(&client->io, future);
     }
 }
 

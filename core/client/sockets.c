@@ -64,7 +64,9 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     io->sockets[index] = socket_create(io->context, &options, error);
     if (!io->sockets[index])
         return -1;
-    if (options.type == ZMQ_SUB && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, "", 0))
+    /* Of what engines publish: their output. Status comes under other topics, and replies tell how much output there is. */
+    const char *topic = index == SOCKET_IOPUB ? "engine." : "";
+    if (options.type == ZMQ_SUB && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
         return ipcl_error_set(error, "cannot subscribe: %s", zmq_strerror(errno));
     if (index < SOCKETS_WATCHED && watch(io, index, error))
         return -1;

@@ -66,10 +66,12 @@ static void iopub_destroy(void *self)
     free(iopub);
 }
 
-/* A store records output whether or not a client listens. */
-static int subscribe_to_all(struct iopub *iopub)
+/* A store records output whether or not a client listens. Otherwise engines are sent a subscription to nothing: it tells them that
+ * what they publish will be heard. */
+static int subscribe(struct iopub *iopub)
 {
-    return zmq_send(iopub->engines, "\1", 1, 0) < 0 ? -1 : 0;
+    const char *subscription = iopub->report.recording ? "\1" : "\1connected";
+    return zmq_send(iopub->engines, subscription, strlen(subscription), 0) < 0 ? -1 : 0;
 }
 
 static void *iopub_create(struct controller *controller, struct ipcl_error *error)
@@ -93,7 +95,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     if (loop_keep(iopub->loop, iopub->report.socket))
         goto failed;
-    if (!iopub->report.recording || !subscribe_to_all(iopub))
+    if (!subscribe(iopub))
         return iopub;
     ipcl_error_set(error, "cannot subscribe to the engines' output");
 failed:

@@ -58,7 +58,8 @@ struct io {
     void *shell;
     void *control;
     void *iopub;
-    bool subscribed;            /* somebody hears what is published */
+    bool subscribed;            /* the controller hears what is published */
+    unsigned status_listeners;  /* subscriptions that take in our status */
     long long connecting_ms;    /* when to do without a subscriber */
     long long hub_period_ms;
     struct job_list queue;
@@ -125,7 +126,11 @@ void reply_aborted(struct io *io, struct job *job);
 /* Publishes on iopub, as a child of io->parent. `content` is borrowed. */
 void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
              const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count);
+/* Publishes busy or idle where somebody listens: under a topic of its own ("status.ID"; output is "engine.ID.NAME"), so that
+ * clients which count output instead need not be told twice a task. */
 void publish_status(struct io *io, bool busy);
+/* Takes note of a subscription: a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
+void publish_subscribed(struct io *io, const char *frame, size_t size);
 /* Makes io->parent the job's header. */
 void publish_parent(struct io *io, struct job *job);
 

@@ -30,6 +30,7 @@ struct job {
     struct ipcl_buffer *buffers;
     size_t buffer_count;
     char started[CLOCK_DATE_BYTES];
+    size_t published;       /* messages on iopub as its children, status apart */
     struct ipcl_reply reply; /* filled by the main thread */
 };
 TAILQ_HEAD(job_list, job);

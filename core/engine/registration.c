@@ -205,10 +205,9 @@ void registration_subscribed(struct io *io)
 {
     char frame[256];
     int size;
-    /* A subscription is a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
     while ((size = zmq_recv(io->iopub, frame, sizeof(frame), ZMQ_DONTWAIT)) >= 0)
-        if (size > 0 && frame[0] == 1)
-            io->subscribed = true;
+        if ((size_t)size <= sizeof(frame))
+            publish_subscribed(io, frame, (size_t)size);
 }
 
 void registration_receive(struct io *io, long long now_ms)

@@ -45,10 +45,11 @@ static json_t *make_metadata(struct io *io, struct job *job, const char *status,
     bool met = strcmp(status, "error") ||
                strcmp(json_string_value(json_object_get(content, "ename")) ?: "", "UnmetDependency");
     bool original = members[2].state == IPCL_MEMBER_TEXT;
-    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s}", "started", job->started, "dependencies_met",
+    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", job->started, "dependencies_met",
                                  met, "engine", io->engine->uuid, "is_broadcast", is_true(&members[0]),
                                  "is_coalescing", is_true(&members[1]), "original_msg_id",
-                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status);
+                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status,
+                                 "published", (json_int_t)job->published);
     if (metadata && !strcmp(status, "error"))
         json_object_set_new(metadata, "engine_info",
                             json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
@@ -170,10 +171,8 @@ static void publish_parts(struct io *io, const struct session_parts *parts, cons
 {
     struct ipcl_error error;
     struct message message;
-    char name[256];
-    int length = snprintf(name, sizeof(name), "engine.%" PRId64 ".%s", (int64_t)io->engine->id, topic);
     message_init(&message);
-    if (message_append(&message, name, (size_t)length) ||
+    if (message_append(&message, topic, strlen(topic)) ||
         session_build(io->session, &message, parts, NULL, &error)) {
         log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type, error.text);
         release_buffers(buffers, buffer_count);
@@ -190,6 +189,7 @@ void publish(struct io *io, const char *msg_type, const char *topic, const json_
         release_buffers(buffers, buffer_count);
         return;
     }
+    char name[256];
     json_t *complete = NULL;
     struct session_parts parts = {.msg_type = msg_type, .parent = io->parent, .parent_size = io->parent_size,
                                   .content = content, .packed_metadata = io->packed_metadata,
@@ -200,18 +200,45 @@ void publish(struct io *io, const char *msg_type, const char *topic, const json_
         parts.packed_metadata = NULL;
         parts.metadata = complete;
     }
-    publish_parts(io, &parts, topic, buffers, buffer_count);
+    snprintf(name, sizeof(name), "engine.%" PRId64 ".%s", (int64_t)io->engine->id, topic);
+    publish_parts(io, &parts, name, buffers, buffer_count);
+    if (io->running)
+        io->running->published++;
     json_decref(complete);
+}
+
+static void status_topic(const struct io *io, char topic[64])
+{
+    snprintf(topic, 64, "status.%" PRId64, (int64_t)io->engine->id);
+}
+
+void publish_subscribed(struct io *io, const char *frame, size_t size)
+{
+    char topic[64];
+    status_topic(io, topic);
+    if (!size)
+        return;
+    io->subscribed = io->subscribed || frame[0] == 1;
+    if (size - 1 > strlen(topic) || memcmp(topic, frame + 1, size - 1))
+        return;
+    if (frame[0] == 1)
+        io->status_listeners++;
+    else if (io->status_listeners)
+        io->status_listeners--;
 }
 
 void publish_status(struct io *io, bool busy)
 {
+    char topic[64];
+    if (!io->status_listeners)
+        return;
+    status_topic(io, topic);
     struct session_parts parts = {.msg_type = "status", .parent = io->parent, .parent_size = io->parent_size,
                                   .packed_content = busy ? io->packed_busy : io->packed_idle,
                                   .packed_content_size = busy ? io->packed_busy_size : io->packed_idle_size,
                                   .packed_metadata = io->packed_metadata,
                                   .packed_metadata_size = io->packed_metadata_size};
-    publish_parts(io, &parts, "status", NULL, 0);
+    publish_parts(io, &parts, topic, NULL, 0);
 }
 
 void publish_parent(struct io *io, struct job *job)

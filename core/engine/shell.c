@@ -139,8 +139,8 @@ static void stop_on_error(struct io *io, struct job *failed)
 
 void shell_done(struct io *io, struct job *job)
 {
+    capture_flush(&io->engine->capture); /* counted as this job's */
     io->running = NULL;
-    capture_flush(&io->engine->capture);
     if (job->kind == JOB_QUIT) {
         io->state = IO_ENDED;
         return;
