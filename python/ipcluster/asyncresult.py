@@ -10,6 +10,8 @@ from ipcluster import _client, errors
 from ipcluster.canning import deserialize
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
+OUTPUT_WAIT = 10  # seconds that asking for a finished request's output waits for the rest of it
+OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data"})
 
 
 def _date(value):
@@ -319,6 +321,8 @@ class AsyncResult:
     def __getitem__(self, key):
         """Results by number or slice, metadata by name."""
         if isinstance(key, str):
+            if key in OUTPUT_KEYS and self.ready():
+                self.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
             values = [metadata_of(child)[key] for child in self._children]
             return values[0] if self._single else values
         if isinstance(key, (int, slice)):
