@@ -9,8 +9,11 @@
 # folder). A test of a program's own files names those behind its test in _SOURCES.
 
 UNIT_TESTS = \
+	tests/unit/test_balancer \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
+	tests/unit/test_engines \
+	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_message \
 	tests/unit/test_path \
@@ -52,6 +55,12 @@ endif
 
 tests_unit_libunit_la_SOURCES = tests/unit/unit.c tests/unit/unit.h
 
+tests_unit_test_balancer_SOURCES = tests/unit/test_balancer.c
+tests_unit_test_balancer_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
+tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
+tests_unit_test_engines_LDADD = $(UNIT_LIBS)
+tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c
+tests_unit_test_held_LDADD = $(UNIT_LIBS)
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c
 tests_unit_test_connection_LDADD = $(UNIT_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c

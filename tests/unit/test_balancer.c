@@ -1,0 +1,312 @@
+/* The load balancer: who gets which task, in which order, and what becomes of tasks whose engines go. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/balancer.h"
+
+struct fixture {
+    struct balancer *balancer;
+    struct worker *workers[8];
+    size_t names;
+};
+
+static void add_engines(struct fixture *fixture, int count)
+{
+    char uuid[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(uuid, sizeof(uuid), "engine%d", i);
+        fixture->workers[i] = balancer_add_engine(fixture->balancer, i, uuid);
+        cr_assert(fixture->workers[i]);
+    }
+}
+
+static void setup(struct fixture *fixture, enum balancer_scheme scheme, int high_water, int engines)
+{
+    fixture->balancer = balancer_create(scheme, high_water);
+    fixture->names = 0;
+    add_engines(fixture, engines);
+}
+
+static void release(struct task *task)
+{
+    free(task->data);
+    free(task);
+}
+
+static struct task *submit(struct fixture *fixture, struct worker *const *targets, size_t count)
+{
+    struct task *task = calloc(1, sizeof(*task));
+    char name[32];
+    snprintf(name, sizeof(name), "task%zu", fixture->names++);
+    task->msg_id = task->data = strdup(name);
+    task->msg_id_size = strlen(name);
+    cr_assert_eq(balancer_submit(fixture->balancer, task, targets, count), 0);
+    cr_assert_eq(balancer_task(fixture->balancer, name, strlen(name)), task);
+    return task;
+}
+
+static void finish(struct fixture *fixture, struct task *task)
+{
+    balancer_remove(fixture->balancer, task);
+    release(task);
+}
+
+/* The id of the engine that the next task goes to; -1 where none can run. */
+static int next_engine(struct fixture *fixture)
+{
+    struct task *task = balancer_next(fixture->balancer);
+    return task ? task->worker->id : -1;
+}
+
+Test(balancer, least_load_with_the_longest_unused_first)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 3);
+    struct task *tasks[6];
+    int load[3] = {0};
+    for (int i = 0; i < 6; i++) {
+        tasks[i] = submit(&f, NULL, 0);
+        cr_assert_eq(balancer_next(f.balancer), tasks[i]);
+        load[tasks[i]->worker->id]++;
+        cr_assert_eq(tasks[i]->worker, tasks[i % 3]->worker, "round %d", i);
+    }
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(load[i], 2);
+    struct worker *least = tasks[4]->worker;
+    finish(&f, tasks[4]);
+    struct task *task = submit(&f, NULL, 0);
+    balancer_next(f.balancer);
+    cr_assert_eq(task->worker, least);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, the_high_water_mark_makes_tasks_wait_in_order)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    struct task *tasks[5];
+    for (int i = 0; i < 5; i++)
+        tasks[i] = submit(&f, NULL, 0);
+    cr_assert_eq(balancer_next(f.balancer), tasks[0]);
+    cr_assert_eq(balancer_next(f.balancer), tasks[1]);
+    cr_assert_null(balancer_next(f.balancer));
+    struct worker *freed = tasks[1]->worker;
+    finish(&f, tasks[1]);
+    cr_assert_eq(balancer_next(f.balancer), tasks[2]);
+    cr_assert_eq(tasks[2]->worker, freed);
+    cr_assert_null(balancer_next(f.balancer));
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, tasks_wait_for_engines)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 0);
+    struct task *task = submit(&f, NULL, 0);
+    cr_assert_null(balancer_next(f.balancer));
+    add_engines(&f, 1);
+    cr_assert_eq(balancer_next(f.balancer), task);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, a_bound_task_runs_where_it_may_and_holds_nobody_up)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    struct task *first = submit(&f, &f.workers[0], 1), *second = submit(&f, &f.workers[0], 1);
+    struct task *free_one = submit(&f, NULL, 0);
+    cr_assert_eq(balancer_next(f.balancer), first);
+    cr_assert_eq(balancer_next(f.balancer), free_one);
+    cr_assert_eq(free_one->worker, f.workers[1]);
+    cr_assert_null(balancer_next(f.balancer));
+    finish(&f, free_one);
+    cr_assert_null(balancer_next(f.balancer));
+    finish(&f, first);
+    cr_assert_eq(balancer_next(f.balancer), second);
+    cr_assert_eq(second->worker, f.workers[0]);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, the_older_of_a_free_and_a_bound_task_goes_first)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    struct task *running = submit(&f, NULL, 0);
+    balancer_next(f.balancer);
+    struct task *bound = submit(&f, &f.workers[0], 1), *common = submit(&f, NULL, 0);
+    finish(&f, running);
+    cr_assert_eq(balancer_next(f.balancer), bound);
+    finish(&f, bound);
+    cr_assert_eq(balancer_next(f.balancer), common);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    struct task *bound = submit(&f, &f.workers[0], 1), *either = submit(&f, f.workers, 2);
+    balancer_next(f.balancer);
+    balancer_next(f.balancer);
+    cr_assert_eq(bound->worker, f.workers[0]);
+    cr_assert_eq(either->worker, f.workers[1]);
+    struct task *waiting = submit(&f, &f.workers[0], 1);
+    balancer_remove_engine(f.balancer, f.workers[0]);
+    cr_assert_eq(balancer_engine_count(f.balancer), 1);
+    for (int i = 0; i < 2; i++) {
+        struct task *task = balancer_stranded(f.balancer);
+        cr_assert(task == bound || task == waiting);
+        cr_assert_eq(task->lost, task == bound);
+        cr_assert_eq(balancer_retry(f.balancer, task, false), -1, "no engine is left that it may run on");
+        finish(&f, task);
+    }
+    cr_assert_null(balancer_stranded(f.balancer));
+    balancer_remove_engine(f.balancer, f.workers[1]);
+    cr_assert_eq(balancer_stranded(f.balancer), either);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, a_lost_task_runs_again_elsewhere)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    struct task *task = submit(&f, NULL, 0);
+    balancer_next(f.balancer);
+    struct worker *gone = task->worker, *other = f.workers[gone == f.workers[0]];
+    balancer_remove_engine(f.balancer, gone);
+    cr_assert_eq(balancer_retry(f.balancer, balancer_stranded(f.balancer), false), 0);
+    cr_assert_eq(balancer_next(f.balancer), task);
+    cr_assert_eq(task->worker, other);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, elsewhere_is_not_here_and_may_be_an_engine_yet_to_come)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 1);
+    struct task *task = submit(&f, NULL, 0);
+    balancer_next(f.balancer);
+    cr_assert_not(balancer_has_choice(f.balancer, task));
+    cr_assert_eq(balancer_retry(f.balancer, task, true), 0);
+    cr_assert_null(balancer_next(f.balancer));
+    struct worker *late = balancer_add_engine(f.balancer, 7, "late");
+    cr_assert_eq(balancer_next(f.balancer), task);
+    cr_assert_eq(task->worker, late);
+    balancer_remove_engine(f.balancer, late);
+    cr_assert_eq(balancer_stranded(f.balancer), task);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, an_engine_that_cannot_be_reached_is_passed_over_until_resumed)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LRU, 0, 2);
+    struct task *task = submit(&f, NULL, 0);
+    balancer_next(f.balancer);
+    struct worker *first = task->worker;
+    balancer_put_back(f.balancer, task);
+    cr_assert(balancer_suspended(f.balancer));
+    cr_assert_eq(balancer_next(f.balancer), task);
+    cr_assert_neq(task->worker, first);
+    balancer_put_back(f.balancer, task);
+    cr_assert_null(balancer_next(f.balancer));
+    balancer_resume(f.balancer);
+    cr_assert_not(balancer_suspended(f.balancer));
+    cr_assert_eq(balancer_next(f.balancer), task);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, deadlines_in_their_order_and_only_while_waiting)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 0);
+    struct task *tasks[3];
+    long long deadlines[] = {300, 100, 200};
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "d%d", i);
+        tasks[i] = calloc(1, sizeof(struct task));
+        tasks[i]->deadline_ms = deadlines[i];
+        tasks[i]->msg_id = tasks[i]->data = strdup(name);
+        tasks[i]->msg_id_size = 2;
+        balancer_submit(f.balancer, tasks[i], NULL, 0);
+    }
+    cr_assert_eq(balancer_deadline(f.balancer), 100);
+    cr_assert_null(balancer_late(f.balancer, 99));
+    cr_assert_eq(balancer_late(f.balancer, 100), tasks[1]);
+    finish(&f, tasks[1]);
+    cr_assert_eq(balancer_late(f.balancer, 1000), tasks[2]);
+    add_engines(&f, 1);
+    cr_assert_eq(balancer_next(f.balancer), tasks[0]);
+    cr_assert_eq(balancer_late(f.balancer, 1000), tasks[2]);
+    finish(&f, tasks[2]);
+    cr_assert_eq(balancer_deadline(f.balancer), -1);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, every_scheme_spreads_tasks)
+{
+    static const char *const names[] = {"leastload", "lru", "plainrandom", "twobin", "weighted"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        enum balancer_scheme scheme;
+        struct fixture f;
+        int load[4] = {0};
+        cr_assert_eq(balancer_scheme_of(names[i], &scheme), 0);
+        setup(&f, scheme, 0, 4);
+        for (int k = 0; k < 400; k++) {
+            submit(&f, NULL, 0);
+            load[next_engine(&f)]++;
+        }
+        for (int k = 0; k < 4; k++)
+            cr_assert(load[k] > 40, "%s gave engine %d only %d tasks", names[i], k, load[k]);
+        balancer_destroy(f.balancer, release);
+    }
+    enum balancer_scheme scheme;
+    cr_assert_eq(balancer_scheme_of("pure", &scheme), -1);
+}
+
+/* A long random play, with the books checked by what comes out: every task runs once or is stranded. */
+Test(balancer, a_long_random_play_loses_no_task)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 2, 8);
+    struct task *running[16];
+    size_t run = 0, done = 0, submitted = 0;
+    srand(1);
+    for (int step = 0; step < 20000; step++) {
+        struct worker *targets[3];
+        size_t count = (size_t)rand() % 4;
+        for (size_t i = 0; i < count; i++)
+            targets[i] = f.workers[((size_t)rand() % 2 + 3 * i) % 8];
+        submit(&f, targets, count);
+        submitted++;
+        struct task *task;
+        while ((task = balancer_next(f.balancer)))
+            running[run++] = task;
+        cr_assert(run <= 16);
+        while (run && rand() % 8) {
+            size_t index = (size_t)rand() % run;
+            task = running[index];
+            running[index] = running[--run];
+            if (rand() % 10 == 0 && balancer_has_choice(f.balancer, task)) {
+                cr_assert_eq(balancer_retry(f.balancer, task, true), 0);
+                continue;
+            }
+            finish(&f, task);
+            done++;
+        }
+    }
+    for (;;) {
+        struct task *task;
+        while ((task = balancer_next(f.balancer)))
+            running[run++] = task;
+        if (!run)
+            break;
+        finish(&f, running[--run]);
+        done++;
+    }
+    cr_assert_eq(done, submitted);
+    balancer_destroy(f.balancer, release);
+}

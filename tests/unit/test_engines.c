@@ -1,0 +1,92 @@
+/* The hub's engines and its ledger: ids, uuids, expiry, and requests that end with their reply or their engine. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "controller/engines.h"
+#include "controller/ledger.h"
+
+static struct engine *accept_engine(struct engines *engines, const char *uuid, long long wanted)
+{
+    struct ipcl_error error = {""};
+    struct engine *engine = engines_accept(engines, uuid, wanted, 100, &error);
+    cr_assert(engine, "%s", error.text);
+    return engine;
+}
+
+Test(engines, get_the_id_they_want_or_one_that_nobody_had)
+{
+    struct engines engines = {0};
+    cr_assert_eq(accept_engine(&engines, "a", -1)->id, 0);
+    cr_assert_eq(accept_engine(&engines, "b", 5)->id, 5);
+    cr_assert_eq(accept_engine(&engines, "c", 5)->id, 6);
+    cr_assert_eq(accept_engine(&engines, "d", 3)->id, 3);
+    engines_remove(&engines, engines_by_id(&engines, 6));
+    cr_assert_eq(accept_engine(&engines, "e", -1)->id, 7);
+    cr_assert_eq(accept_engine(&engines, "f", 6)->id, 6);
+    cr_assert_str_eq(engines_by_id(&engines, 5)->uuid, "b");
+    cr_assert_eq(engines_by_uuid(&engines, "d")->id, 3);
+    engines_release(&engines);
+}
+
+Test(engines, nonsense_is_refused_with_a_reason)
+{
+    struct engines engines = {0};
+    char longest[ENGINE_UUID_BYTES + 1];
+    const char *wrong[] = {"", "two words", "tab\t", "\xc3\xa4", longest};
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[ENGINE_UUID_BYTES] = '\0';
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        struct ipcl_error error = {""};
+        cr_assert_null(engines_accept(&engines, wrong[i], -1, 0, &error));
+        cr_assert(*error.text);
+    }
+    long long ids[] = {-2, ENGINE_ID_MAX + 1LL, 1LL << 40};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
+        cr_assert_null(engines_accept(&engines, "fine", ids[i], 0, NULL));
+    accept_engine(&engines, "fine", ENGINE_ID_MAX);
+    cr_assert_null(engines_accept(&engines, "fine", -1, 0, NULL));
+    engines_release(&engines);
+}
+
+Test(engines, only_the_unconfirmed_expire)
+{
+    struct engines engines = {0};
+    struct engine *confirmed = accept_engine(&engines, "a", -1), *late = accept_engine(&engines, "b", -1);
+    engines_confirm(&engines, confirmed);
+    cr_assert_eq(engines.registered, 1);
+    cr_assert_null(engines_expired(&engines, 99));
+    cr_assert_eq(engines_expired(&engines, 100), late);
+    engines_remove(&engines, late);
+    cr_assert_null(engines_expired(&engines, 1000));
+    engines_remove(&engines, confirmed);
+    cr_assert_eq(engines.registered, 0);
+    engines_release(&engines);
+}
+
+Test(ledger, requests_end_with_their_reply_or_their_engine)
+{
+    struct engines engines = {0};
+    struct ledger ledger = {0};
+    struct engine *engine = accept_engine(&engines, "a", -1);
+    ledger_submit(&ledger, "direct", REPORT_DIRECT, engine);
+    ledger_submit(&ledger, "lost", REPORT_DIRECT, engine);
+    ledger_submit(&ledger, "task", REPORT_TASK, NULL);
+    cr_assert_eq(ledger.unassigned_count, 1);
+    ledger_assign(&ledger, "task", engine);
+    ledger_assign(&ledger, "unknown", engine);
+    cr_assert_eq(ledger.unassigned_count, 0);
+    cr_assert_eq(engine->pending_count[REPORT_DIRECT], 2);
+    cr_assert_eq(engine->pending_count[REPORT_TASK], 1);
+    ledger_done(&ledger, "direct");
+    ledger_done(&ledger, "direct");
+    cr_assert_eq(engine->completed, 1);
+    cr_assert_null(ledger_find(&ledger, "direct"));
+    ledger_forget_engine(&ledger, engine);
+    cr_assert_null(ledger_find(&ledger, "lost"));
+    cr_assert_null(ledger_find(&ledger, "task")->engine);
+    cr_assert_eq(ledger.unassigned_count, 1);
+    engines_release(&engines);
+    ledger_submit(&ledger, "task", REPORT_TASK, NULL);
+    cr_assert_eq(ledger.unassigned_count, 1);
+    ledger_release(&ledger);
+}
