@@ -138,6 +138,11 @@ long capture_tick(struct capture *capture, long long now_ms)
     return next_ms;
 }
 
+bool capture_holds(const struct capture *capture)
+{
+    return capture->streams[0].size || capture->streams[1].size;
+}
+
 void capture_flush(struct capture *capture)
 {
     for (int i = 0; i < 2; i++) {

@@ -36,6 +36,8 @@ int capture_start(struct capture *capture, struct ipcl_error *error);
 void capture_read(struct capture *capture, struct capture_stream *stream, long long now_ms);
 /* Publishes what is due, and returns in how many milliseconds more will be: -1 when nothing is held. */
 long capture_tick(struct capture *capture, long long now_ms);
+/* True where something was read and not yet published. */
+bool capture_holds(const struct capture *capture);
 /* Reads and publishes everything that was written before the call, whole or not. */
 void capture_flush(struct capture *capture);
 /* Gives the descriptors back. */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How long user code may take to come to an end, and MPI to be finalised, before the process ends without. */
-#define STOP_GRACE_MS 5000
+/* How long user code may take to come to an end, before the process ends without it. */
+#define STOP_GRACE_MS 2000
 /* What was sent has so long to leave once the process ends. */
 #define LINGER_MS 1000
 
@@ -192,7 +192,7 @@ static int prepare(struct io *io, struct ipcl_error *error)
     json_decref(metadata);
     json_decref(busy);
     json_decref(idle);
-    return io->packed_metadata && io->packed_busy && io->packed_idle ? 0 : -1;
+    return io->packed_metadata && io->packed_busy && io->packed_idle ? reply_prepare(io, error) : -1;
 }
 
 static void publish_output(void *context, const char *name, const char *text, size_t size)
@@ -218,6 +218,8 @@ static void cleanup(struct io *io)
     free(io->packed_metadata);
     free(io->packed_busy);
     free(io->packed_idle);
+    free(io->ok_metadata);
+    free(io->ok_content);
 }
 
 static void block_signals(void)

@@ -74,6 +74,9 @@ struct io {
     size_t packed_metadata_size;
     char *packed_busy, *packed_idle;
     size_t packed_busy_size, packed_idle_size;
+    char *ok_metadata, *ok_content; /* of a plain successful reply; the date in it is written over */
+    size_t ok_metadata_size, ok_content_size;
+    char *ok_date;
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 
@@ -118,9 +121,12 @@ void control_answer(struct io *io, struct job *job);
 /* reply.c: messages that go out */
 /* Verifies and makes a job of a message, or refuses it, counted and logged. NULL where there is none. */
 struct job *reply_accept(struct io *io, struct message *message, void *socket, const char *name);
-/* Sends `content` (borrowed; NULL: {"status": "ok"}) as the answer to a job. Buffers are taken over, also `metadata`. */
-void reply_send(struct io *io, struct job *job, json_t *content, json_t *metadata,
-                struct ipcl_buffer *buffers, size_t buffer_count);
+/* Packs what every successful reply has. Returns 0 or -1 with `error` set. */
+int reply_prepare(struct io *io, struct ipcl_error *error);
+/* Sends `content` (NULL: {"status": "ok"}) as the answer to a job, with `metadata` (may be NULL) added to the reply's own. Both are borrowed; what
+ * the buffers hold is taken over. */
+void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
+                const struct ipcl_buffer *buffers, size_t buffer_count);
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue);
 void reply_aborted(struct io *io, struct job *job);
 /* Publishes on iopub, as a child of io->parent. `content` is borrowed. */

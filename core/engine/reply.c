@@ -35,26 +35,63 @@ static bool is_true(const struct ipcl_member *member)
 }
 
 /* The metadata that ipyparallel's schedulers and clients read. A new reference. */
-static json_t *make_metadata(struct io *io, struct job *job, const char *status, json_t *content)
+static json_t *make_metadata(struct io *io, const char *started, size_t published, const char *status,
+                             const json_t *content, const struct ipcl_member members[3])
+{
+    const char *ename = json_string_value(json_object_get(content, "ename"));
+    bool met = strcmp(status, "error") || !ename || strcmp(ename, "UnmetDependency");
+    bool original = members[2].state == IPCL_MEMBER_TEXT;
+    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", started, "dependencies_met", met,
+                                 "engine", io->engine->uuid, "is_broadcast", is_true(&members[0]),
+                                 "is_coalescing", is_true(&members[1]), "original_msg_id",
+                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status,
+                                 "published", (json_int_t)published);
+    if (metadata && !strcmp(status, "error"))
+        json_object_set_new(metadata, "engine_info",
+                            json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
+                                      (json_int_t)io->engine->id));
+    return metadata;
+}
+
+int reply_prepare(struct io *io, struct ipcl_error *error)
+{
+    const struct ipcl_member none[3] = {0};
+    char date[CLOCK_DATE_BYTES];
+    clock_date(date);
+    json_t *metadata = make_metadata(io, date, 0, "ok", NULL, none);
+    json_t *content = json_pack("{s:s}", "status", "ok");
+    io->ok_metadata = metadata ? io->engine->serial->pack(metadata, &io->ok_metadata_size, error) : NULL;
+    io->ok_content = content ? io->engine->serial->pack(content, &io->ok_content_size, error) : NULL;
+    json_decref(metadata);
+    json_decref(content);
+    if (!io->ok_metadata || !io->ok_content)
+        return -1;
+    io->ok_date = memmem(io->ok_metadata, io->ok_metadata_size, date, strlen(date));
+    return io->ok_date ? 0 : ipcl_error_set(error, "dates cannot be packed");
+}
+
+/* The reply's metadata: for a plain success without output the bytes that were packed once, with another date; otherwise a new reference in `*made`, for the
+ * caller to release. */
+static void set_metadata(struct io *io, struct job *job, const char *status, const json_t *content, const json_t *more,
+                         struct session_parts *parts, json_t **made)
 {
     struct ipcl_member members[] = {
         {.name = "is_broadcast"}, {.name = "is_coalescing"}, {.name = "original_msg_id"}};
     if (session_find(io->session, message_part(&job->message, MESSAGE_METADATA), members, 3))
         for (int i = 0; i < 3; i++)
             members[i].state = IPCL_MEMBER_ABSENT;
-    bool met = strcmp(status, "error") ||
-               strcmp(json_string_value(json_object_get(content, "ename")) ?: "", "UnmetDependency");
-    bool original = members[2].state == IPCL_MEMBER_TEXT;
-    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", job->started, "dependencies_met",
-                                 met, "engine", io->engine->uuid, "is_broadcast", is_true(&members[0]),
-                                 "is_coalescing", is_true(&members[1]), "original_msg_id",
-                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status,
-                                 "published", (json_int_t)job->published);
-    if (metadata && !strcmp(status, "error"))
-        json_object_set_new(metadata, "engine_info",
-                            json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
-                                      (json_int_t)io->engine->id));
-    return metadata;
+    bool original = members[2].state == IPCL_MEMBER_TEXT && members[2].size;
+    *made = NULL;
+    if (!strcmp(status, "ok") && !more && !original && !job->published && !is_true(&members[0]) && !is_true(&members[1])) {
+        memcpy(io->ok_date, job->started, strlen(job->started));
+        parts->packed_metadata = io->ok_metadata;
+        parts->packed_metadata_size = io->ok_metadata_size;
+        return;
+    }
+    *made = make_metadata(io, job->started, job->published, status, content, members);
+    if (*made && more)
+        json_object_update(*made, (json_t *)more);
+    parts->metadata = *made;
 }
 
 static void release_frame(void *data, void *hint)
@@ -118,23 +155,20 @@ static int build_reply(struct io *io, struct job *job, struct message *message, 
     return session_build(io->session, message, parts, NULL, error);
 }
 
-void reply_send(struct io *io, struct job *job, json_t *content, json_t *metadata,
-                struct ipcl_buffer *buffers, size_t buffer_count)
+void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
+                const struct ipcl_buffer *buffers, size_t buffer_count)
 {
     struct ipcl_error error;
     struct message message;
     char type[128];
+    json_t *made;
     const char *status = content ? json_string_value(json_object_get(content, "status")) : "ok";
-    json_t *own = content ? NULL : json_pack("{s:s}", "status", "ok");
-    json_t *complete = make_metadata(io, job, status ? status : "ok", content);
-    if (complete && metadata)
-        json_object_update(complete, metadata);
-    json_decref(metadata);
     reply_type(job->msg_type, type);
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
-    struct session_parts parts = {.msg_type = type, .parent = zmq_msg_data(header),
-                                  .parent_size = zmq_msg_size(header), .metadata = complete,
-                                  .content = content ? content : own};
+    struct session_parts parts = {.msg_type = type, .parent = zmq_msg_data(header), .parent_size = zmq_msg_size(header),
+                                  .content = content, .packed_content = content ? NULL : io->ok_content,
+                                  .packed_content_size = content ? 0 : io->ok_content_size};
+    set_metadata(io, job, status ? status : "ok", content, metadata, &parts, &made);
     message_init(&message);
     if (build_reply(io, job, &message, &parts, &error)) {
         log_error("no reply to %s %s: %s", job->msg_type, job->msg_id, error.text);
@@ -145,8 +179,7 @@ void reply_send(struct io *io, struct job *job, json_t *content, json_t *metadat
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type, zmq_strerror(errno));
     }
     message_close(&message);
-    json_decref(complete);
-    json_decref(own);
+    json_decref(made);
 }
 
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue)

@@ -80,10 +80,14 @@ void shell_receive(struct io *io)
     message_close(&message);
 }
 
+/* How long finalising MPI, which waits for the other ranks, and ending the interpreter may take. */
+#define QUIT_GRACE_MS 5000
+
 static void quit(struct io *io)
 {
     static struct job quit_job = {.kind = JOB_QUIT};
     io->running = &quit_job;
+    io->stop_ms = clock_ms() + QUIT_GRACE_MS;
     link_send(io->engine->link.io_jobs, &quit_job);
 }
 
@@ -99,7 +103,8 @@ void shell_next(struct io *io)
     }
     TAILQ_REMOVE(&io->queue, job, entry);
     io->running = job;
-    capture_flush(&io->engine->capture); /* late output of the one before */
+    if (capture_holds(&io->engine->capture)) /* late output of the one before */
+        capture_flush(&io->engine->capture);
     publish_parent(io, job);
     clock_date(job->started);
     if (job->kind != JOB_CLEAR)
@@ -147,8 +152,7 @@ void shell_done(struct io *io, struct job *job)
     }
     struct ipcl_reply *reply = &job->reply;
     reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
-    reply->metadata = NULL; /* taken over, as are the buffers' contents */
-    reply->buffer_count = 0;
+    reply->buffer_count = 0; /* their contents were taken over */
     if (job->kind != JOB_CLEAR)
         publish_status(io, false);
     stop_on_error(io, job);
