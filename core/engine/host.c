@@ -1,6 +1,7 @@
 /* The kernel's host. Main thread. */
 #include "engine/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,12 +122,10 @@ static int run_script(struct engine *engine, const char *script, struct ipcl_err
     free(text); /* it can be read: the interpreter reads it in the encoding that it declares */
     json_t *name = json_string(path);
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
-    char *code = quoted ? malloc(strlen(quoted) + 64) : NULL;
-    int status = ipcl_error_set(error, "the name of start-up script %s is not UTF-8", path);
-    if (code) {
-        sprintf(code, "exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted);
+    char *code = NULL;
+    int status = ipcl_error_set(error, "the name of start-up script %.900s is not UTF-8", path);
+    if (quoted && asprintf(&code, "exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted) > 0)
         status = engine->kernel->run(engine->kernel_self, code, error);
-    }
     free(code);
     free(quoted);
     json_decref(name);
