@@ -2,6 +2,7 @@
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -27,6 +28,8 @@ enum client_socket {
 };
 /* The first of these are watched: the connection stands when their handshakes have succeeded. */
 #define SOCKETS_WATCHED (SOCKET_IOPUB + 1)
+/* What the I/O thread polls: the sockets' descriptors, and behind them two more. */
+enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_COUNT };
 
 /* A request on its way to the I/O thread, in one allocation. */
 struct submission {
@@ -59,6 +62,8 @@ struct io {
     void *context;
     void *sockets[SOCKET_COUNT];
     void *monitors[SOCKETS_WATCHED];
+    struct pollfd polled[POLLED_COUNT];
+    unsigned used; /* sockets that may have messages: a bit each */
     struct session *session;
     bool json; /* the cluster's serialization is JSON, so that texts need no packing */
     struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
@@ -136,8 +141,8 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text);
 void await_fail_all(struct io *io, const char *text);
 
 /* receive.c, I/O thread: */
-/* Receives and handles what has come on a socket. Returns how many messages it was. */
-size_t receive_all(struct ipcl_client *client, enum client_socket index);
+/* Receives and handles what has come on a socket, up to a number of messages. Returns whether the socket is empty now. */
+bool receive_all(struct ipcl_client *client, enum client_socket index);
 /* Notes the engines of the hub's answer to our connecting. Returns 0 or -1 with `error` set. */
 int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error);
 /* Verifies; counts and tells of a message that is refused. */

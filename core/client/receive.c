@@ -350,18 +350,15 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     return result;
 }
 
-size_t receive_all(struct ipcl_client *client, enum client_socket index)
+bool receive_all(struct ipcl_client *client, enum client_socket index)
 {
     struct message message;
-    size_t count = 0;
+    bool empty = false;
     message_init(&message);
-    for (; count < RECEIVE_MAX; count++) {
-        if (message_recv(&message, client->io.sockets[index], ZMQ_DONTWAIT)) {
-            if (errno == EMSGSIZE || errno == ENOMEM)
-                continue;
-            break;
-        }
-        if (index == SOCKET_IOPUB)
+    for (int count = 0; !empty && count < RECEIVE_MAX; count++) {
+        if (message_recv(&message, client->io.sockets[index], ZMQ_DONTWAIT))
+            empty = errno != EMSGSIZE && errno != ENOMEM;
+        else if (index == SOCKET_IOPUB)
             handle_iopub(client, &message);
         else if (index == SOCKET_NOTIFICATION)
             handle_notification(client, &message);
@@ -369,5 +366,5 @@ size_t receive_all(struct ipcl_client *client, enum client_socket index)
             handle_reply(client, &message);
     }
     message_close(&message);
-    return count;
+    return empty;
 }

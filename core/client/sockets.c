@@ -73,6 +73,15 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     return socket_connect(io->sockets[index], url, error);
 }
 
+static int find_descriptor(void *socket, struct pollfd *polled, struct ipcl_error *error)
+{
+    size_t size = sizeof(polled->fd);
+    polled->events = POLLIN;
+    if (zmq_getsockopt(socket, ZMQ_FD, &polled->fd, &size))
+        return ipcl_error_set(error, "cannot poll a socket: %s", zmq_strerror(errno));
+    return 0;
+}
+
 int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct io *io = &client->io;
@@ -87,9 +96,12 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
         return -1;
     io->json = !strcmp(client->serial->traits_name, "json");
     for (int index = 0; index < SOCKET_COUNT; index++)
-        if (open_one(client, index, encrypted ? &curve : NULL, error))
+        if (open_one(client, index, encrypted ? &curve : NULL, error) ||
+            find_descriptor(io->sockets[index], &io->polled[index], error))
             return -1;
-    return 0;
+    io->polled[POLLED_WAKE] = (struct pollfd){.fd = client->wake_fd, .events = POLLIN};
+    io->used = (1u << SOCKET_COUNT) - 1;
+    return find_descriptor(io->monitors[SOCKET_QUERY], &io->polled[POLLED_MONITOR], error);
 }
 
 void sockets_close(struct ipcl_client *client)
@@ -97,10 +109,10 @@ void sockets_close(struct ipcl_client *client)
     struct io *io = &client->io;
     int none = 0;
     for (int index = 0; index < SOCKETS_WATCHED; index++) {
-        if (io->sockets[index])
-            zmq_socket_monitor(io->sockets[index], NULL, 0);
-        if (io->monitors[index])
-            zmq_close(io->monitors[index]);
+        if (!io->monitors[index])
+            continue;
+        zmq_socket_monitor(io->sockets[index], NULL, 0);
+        zmq_close(io->monitors[index]);
     }
     for (int index = 0; index < SOCKET_COUNT; index++) {
         if (!io->sockets[index])
@@ -146,7 +158,7 @@ void sockets_read_monitors(struct ipcl_client *client)
 {
     struct io *io = &client->io;
     for (int index = 0; index < SOCKETS_WATCHED; index++) {
-        for (int event; (event = read_event(io->monitors[index]));) {
+        for (int event; io->monitors[index] && (event = read_event(io->monitors[index]));) {
             if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
                 io->handshakes |= 1u << index;
                 if (index == SOCKET_QUERY)
@@ -228,6 +240,16 @@ static int read_answer(struct ipcl_client *client, const char *msg_id, struct ip
     return status;
 }
 
+/* From now on only the query socket's connection tells whether the controller is there. */
+static void stop_watching(struct io *io)
+{
+    for (int index = SOCKET_QUERY + 1; index < SOCKETS_WATCHED; index++) {
+        zmq_socket_monitor(io->sockets[index], NULL, 0);
+        zmq_close(io->monitors[index]);
+        io->monitors[index] = NULL;
+    }
+}
+
 int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
 {
     const unsigned all = (1u << SOCKETS_WATCHED) - 1;
@@ -243,6 +265,8 @@ int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
         if (!*msg_id && (io->handshakes & all) == all && send_connection_request(client, msg_id, error))
             return -1;
         int answered = *msg_id ? read_answer(client, msg_id, error) : 0;
+        if (answered > 0)
+            stop_watching(io);
         if (answered)
             return answered < 0 ? -1 : 0;
         wait_a_moment(client);

@@ -229,6 +229,7 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
     for (size_t i = 0; i < submission->buffer_count; i++)
         if (message_append_frame(message, &submission->buffers[i]))
             return -1;
+    io->used |= 1u << sockets[future->channel];
     return message_send(message, io->sockets[sockets[future->channel]]);
 }
 

@@ -27,7 +27,7 @@ _WIRE_CANNING = "ipyparallel.serialize.canning"
 _WIRE_CODE = "ipyparallel.serialize.codeutil"
 _WIRE_DEPENDENCY = "ipyparallel.controller.dependency"
 
-_SCALARS = frozenset({int, float, bool, complex, str, type(None)})
+_SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
 _SEQUENCES = frozenset({list, tuple, set})
 
 
