@@ -125,10 +125,10 @@ long long await_output_give_up(struct io *io, long long now_ms)
     return io->oldest_resolved ? io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS : 0;
 }
 
-static void fail(struct io *io, struct ipcl_future *future, const char *text)
+static void fail(struct io *io, struct ipcl_future *future, const char *ename, const char *text)
 {
     future_complete_output(future);
-    await_resolve(io, future, outcome_create_failed(future, "EngineError", text));
+    await_resolve(io, future, outcome_create_failed(future, ename, text));
 }
 
 void await_fail_engine(struct io *io, const char *uuid, const char *text)
@@ -149,7 +149,7 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text)
     while ((future = failing)) {
         failing = future->next_resolved;
         future->next_resolved = NULL;
-        fail(io, future, text);
+        fail(io, future, "EngineError", text);
     }
 }
 
@@ -159,5 +159,5 @@ void await_fail_all(struct io *io, const char *text)
     while (io->oldest_resolved)
         forget_oldest_resolved(io);
     HASH_ITER(hh, io->awaited, future, next)
-    fail(io, future, text);
+    fail(io, future, "ConnectionError", text);
 }

@@ -94,7 +94,7 @@ static void run_once(struct ipcl_client *client)
 void *io_main(void *argument)
 {
     struct ipcl_client *client = argument;
-    struct ipcl_error error = {"the client was closed"};
+    struct ipcl_error error;
     if (sockets_open(client, &error) || sockets_connect(client, &error)) {
         client_set_state(client, CLIENT_FAILED, &error);
     } else {
@@ -102,12 +102,12 @@ void *io_main(void *argument)
         while (!atomic_load(&client->closing))
             run_once(client);
         submit_flush(client);
+        ipcl_error_set(&error, "the client was closed");
+        client_set_state(client, CLIENT_CLOSED, &error);
         pthread_mutex_lock(&client->lock);
-        if (*client->error.text)
-            error = client->error;
+        error = client->error; /* of the two reasons to close the first */
         pthread_mutex_unlock(&client->lock);
         await_fail_all(&client->io, error.text);
-        client_set_state(client, CLIENT_CLOSED, &error);
     }
     submit_drop(client, error.text);
     sockets_close(client);

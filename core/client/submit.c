@@ -278,7 +278,7 @@ void submit_drop(struct ipcl_client *client, const char *reason)
     for (struct submission *next, *submission = take_all(client); submission; submission = next) {
         next = submission->next;
         future_complete_output(submission->future);
-        future_resolve(submission->future, outcome_create_failed(submission->future, "ClusterError", reason));
+        future_resolve(submission->future, outcome_create_failed(submission->future, "ConnectionError", reason));
         ipcl_future_release(submission->future);
         submission_destroy(submission);
     }

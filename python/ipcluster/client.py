@@ -43,13 +43,14 @@ def _connection_file(connection_info):
 class Client:
     """A connection to a cluster.
 
-    connection_info: the path of ipcontroller-client.json, or a dict with its members. Without it the file is that of the profile
-    `profile` (by default that of the IPython we run in, or "default"), or of the folder `profile_dir`; `cluster_id` names one of
-    several clusters of a profile. `timeout`: seconds to wait for the file and for the controller's answer.
+    connection_info (also by the names connection_file and url_file): the path of ipcontroller-client.json, or a dict with its
+    members. Without it the file is that of the profile `profile` (by default that of the IPython we run in, or "default"), or of
+    the folder `profile_dir`; `cluster_id` names one of several clusters of a profile. `timeout`: seconds to wait for the file and
+    for the controller's answer.
     """
 
     def __init__(
-        self, connection_info=None, *, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
+        self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
         timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None,
     ):  # fmt: skip
         if sshserver or sshkey or password:
@@ -64,7 +65,7 @@ class Client:
         self._dispatcher = None
         self._lock = threading.Lock()
         self._connection = self._connect(
-            connection_info or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
+            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
         )
         _open_clients.add(self)
         self._activate_first()

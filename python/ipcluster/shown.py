@@ -26,11 +26,16 @@ class Printer:
             return
         new = mark != self.last
         before = "\n" if new and self.in_line else ""
-        head = mark + ("\n" if "\n" in text.rstrip("\n") else "") if new and mark else ""
+        head = mark if new else ""
         self.last = mark
         self.in_line = not text.endswith("\n")
         file.write(before + head + text)
         file.flush()
+
+    def interrupt_line(self):
+        """Something else was written and stands in the current line."""
+        self.last = None
+        self.in_line = True
 
     def end(self, file):
         if self.in_line:
@@ -172,6 +177,8 @@ def wait_with_progress(result, interval, timeout):
         seconds = time.monotonic() - start
         sys.stdout.write(f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s")
         sys.stdout.flush()
+        if result._streamer is not None:
+            result._streamer.printer.interrupt_line()
         shown = True
         if limit is not None and seconds >= limit:
             break

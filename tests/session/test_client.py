@@ -1,0 +1,284 @@
+"""The client: connecting and what can be wrong with it, engines that come and go, interrupts, closing, and the C library."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support import PYTHON, TOP, wait_until
+
+
+@pytest.fixture
+def ipcluster(programs):
+    import ipcluster
+
+    return ipcluster
+
+
+def write_info(path, info, mode=0o600):
+    path.write_text(json.dumps(info))
+    path.chmod(mode)
+    return str(path)
+
+
+# Connecting
+
+
+def test_a_missing_file_is_named_with_what_to_do(ipcluster, sandbox):
+    with pytest.raises(ConnectionError, match=r"nothing\.json.*ipcluster start"):
+        ipcluster.Client(str(sandbox.dir / "nothing.json"))
+
+
+def test_a_file_that_is_not_json_is_refused(ipcluster, sandbox):
+    path = sandbox.dir / "broken.json"
+    path.write_text("{broken")
+    path.chmod(0o600)
+    with pytest.raises(ConnectionError, match=r"broken\.json.*JSON"):
+        ipcluster.Client(str(path))
+
+
+def test_a_file_that_others_can_read_is_refused(ipcluster, cluster):
+    path = cluster.client_file
+    path.chmod(0o644)
+    with pytest.raises(ConnectionError, match="chmod 600"):
+        ipcluster.Client(str(path))
+
+
+def test_a_file_of_a_controller_that_has_gone_says_that_nothing_listens(ipcluster, cluster, sandbox):
+    info = json.loads(cluster.client_file.read_text())
+    cluster.controller.popen.kill()
+    cluster.controller.wait()
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match=f"nothing listens.*{info['registration']}"):
+        ipcluster.Client(write_info(sandbox.dir / "stale.json", info))
+    assert time.monotonic() - start < 8
+
+
+def test_another_clusters_curve_key_is_said_to_be_the_reason(ipcluster, new_cluster, sandbox):
+    one, other = new_cluster(0), new_cluster(0, profile="other")
+    info = json.loads(one.client_file.read_text())
+    info["curve_serverkey"] = json.loads(other.client_file.read_text())["curve_serverkey"]
+    with pytest.raises(ConnectionError, match="does not accept the key.*another cluster"):
+        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=5)
+
+
+def test_another_clusters_signature_key_runs_into_the_time_out(ipcluster, new_cluster, sandbox):
+    cluster = new_cluster(0)
+    info = json.loads(cluster.client_file.read_text())
+    info["key"] = "another-key"
+    with pytest.raises(ConnectionError, match=f"{info['registration']} did not answer within 1.0 s.*another cluster"):
+        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=1)
+
+
+def test_connects_by_profile_and_by_a_dict(ipcluster, new_cluster):
+    cluster = new_cluster(1)
+    with ipcluster.Client(profile="default") as client:
+        client.wait_for_engines(1, timeout=20)
+    with ipcluster.Client(json.loads(cluster.client_file.read_text())) as client:
+        assert client.ids == [0]
+    with ipcluster.Client(profile_dir=cluster.profile_dir) as client:
+        assert len(client) == 1
+
+
+# Engines
+
+
+def test_engines_are_announced_as_they_come_and_go(cluster):
+    client = cluster.client()
+    assert client.ids == [0, 1]
+    cluster.start_engine()
+    client.wait_for_engines(3, timeout=30)
+    cluster.engines[0].popen.kill()
+    wait_until(lambda: len(client.ids) == 2, 20, "the engine's death is announced")
+    with pytest.raises(TimeoutError, match="2 of 5 engines"):
+        client.wait_for_engines(5, timeout=0.2)
+
+
+def test_a_dead_engine_fails_what_it_had(ipcluster, cluster):
+    client = cluster.client()
+    pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
+    running = client[0].apply_async(time.sleep, 60)
+    queued = client[0].apply_async(os.getpid)
+    fine = client[1].apply_async(os.getpid)
+    time.sleep(0.3)
+    os.kill(pids[0], signal.SIGKILL)
+    for result in (running, queued):
+        with pytest.raises(ipcluster.EngineError, match="engine 0"):
+            result.get(timeout=20)
+    assert fine.get(timeout=5) == pids[1]
+    wait_until(lambda: client.ids == [1], 20, "the engine is gone")
+    with pytest.raises((IndexError, ValueError)):
+        client[0]
+
+
+def test_no_engines_is_an_error_that_says_so(ipcluster, new_cluster):
+    client = new_cluster(0).client()
+    with pytest.raises(ipcluster.NoEnginesRegistered, match="ipcluster engines"):
+        client[:]
+
+
+# Control
+
+
+def test_an_aborted_request_does_not_run(ipcluster, cluster):
+    client = cluster.client()
+    view = client[0]
+    view["ran"] = 0
+    blocker = view.apply_async(time.sleep, 1)
+    second = view.execute("ran = 1")
+    second.abort()
+    blocker.get()
+    with pytest.raises(ipcluster.TaskAborted):
+        second.get(timeout=10)
+    assert view["ran"] == 0
+
+
+def test_an_interrupt_ends_what_runs(ipcluster, cluster):
+    client = cluster.client()
+    result = client[0].execute("import time; time.sleep(60)")
+    time.sleep(0.5)
+    client.interrupt(0, block=True)
+    with pytest.raises(ipcluster.RemoteError, match="KeyboardInterrupt"):
+        result.get(timeout=20)
+
+
+def test_the_queue_is_told(cluster):
+    client = cluster.client()
+    results = [client[1].apply_async(time.sleep, 0.5) for _ in range(3)]
+    status = wait_until(lambda: (s := client.queue_status())[1]["queue"] > 0 and s, 10, "the hub hears of the queue")
+    assert set(status) == {0, 1, "unassigned"}
+    client.wait([*results])
+    assert wait_until(lambda: client.queue_status(1)["completed"] >= 3, 10, "the hub hears of the end")
+
+
+def test_shutdown_ends_engines_and_controller(cluster):
+    client = cluster.client()
+    client.shutdown(hub=True)
+    assert client.closed
+    assert cluster.controller.wait() == 0
+    for engine in cluster.engines:
+        engine.wait()
+
+
+# The end of a connection
+
+
+def test_closing_resolves_what_is_open(cluster):
+    client = cluster.client()
+    result = client[0].apply_async(time.sleep, 2)
+    client.close()
+    with pytest.raises(Exception, match="closed"):
+        result.get(timeout=5)
+    with pytest.raises(ConnectionError, match="closed"):
+        client[0]
+
+
+def test_closing_wakes_a_thread_that_waits(cluster):
+    client = cluster.client()
+    result = client[0].apply_async(time.sleep, 30)
+    seen = []
+
+    def wait():
+        try:
+            result.get()
+        except Exception as error:
+            seen.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.2)
+    client.close()
+    thread.join(5)
+    assert seen and "closed" in seen[0]
+    client_pids = cluster.engines
+    assert all(engine.alive for engine in client_pids)
+
+
+def test_a_lost_controller_fails_what_it_owes(cluster):
+    client = cluster.client()
+    result = client[0].apply_async(time.sleep, 60)
+    time.sleep(0.2)
+    cluster.controller.popen.kill()
+    with pytest.raises(Exception, match="connection to the controller.*lost"):
+        result.get(timeout=20)
+
+
+def test_a_forked_child_is_told_to_connect_anew(cluster, sandbox):
+    cluster.client()
+    code = """
+import os, sys, ipcluster
+client = ipcluster.Client(sys.argv[1])
+client.wait_for_engines(2, timeout=20)
+pid = os.fork()
+if pid == 0:
+    try:
+        client[0].apply_sync(os.getpid)
+    except Exception as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+print(client[0].apply_sync(len, "ab"))
+"""
+    finished = sandbox.run(PYTHON, "-c", code, cluster.client_file, python=True, check=True)
+    assert "connect anew" in finished.out and finished.out.endswith("2\n")
+
+
+def test_ctrl_c_ends_a_blocked_get(cluster, sandbox):
+    cluster.client()
+    code = """
+import sys, time, ipcluster
+client = ipcluster.Client(sys.argv[1])
+client.wait_for_engines(2, timeout=20)
+result = client[0].apply_async(time.sleep, 60)
+print("waiting", flush=True)
+try:
+    result.get()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(client[1].apply_sync(len, "abc"), flush=True)
+"""
+    process = sandbox.start(PYTHON, "-c", code, cluster.client_file, python=True)
+    process.wait_for_output("waiting")
+    time.sleep(0.3)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait_for_output("interrupted", 5)
+    assert time.monotonic() - start < 3
+    process.wait_for_output("3")
+    assert process.wait() == 0
+
+
+def test_a_program_that_ends_without_closing_ends(cluster, sandbox):
+    cluster.client()
+    code = "import sys, time, ipcluster; c = ipcluster.Client(sys.argv[1]); c.wait_for_engines(2); c[:].apply_async(time.sleep, 5)"
+    start = time.monotonic()
+    sandbox.run(PYTHON, "-c", code, cluster.client_file, python=True, check=True)
+    assert time.monotonic() - start < 30
+
+
+# The C library
+
+
+def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox, installed):
+    prefix = installed.ipcluster.parent.parent
+    build = installed_sandbox.dir / "c_client"
+    shutil.copytree(TOP / "docs/examples/c_client", build)
+    env = {**installed_sandbox.env, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
+    subprocess.run(["make", "-s", "-C", build], env=env, check=True)
+    installed_sandbox.start(installed.ipcontroller)
+    for _ in range(2):
+        installed_sandbox.start(installed.ipengine)
+    file = installed_sandbox.profile_dir() / "security/ipcontroller-client.json"
+    wait_until(file.exists, 20, "the controller writes its file")
+    wait_until(lambda: "2 in all" in installed_sandbox.processes[0].output, 30, "both engines register")
+    finished = installed_sandbox.run(build / "c_client", env={"LD_LIBRARY_PATH": str(prefix / "lib")}, check=True)
+    assert finished.out.splitlines()[0] == "2 engines"
+    assert 'output of engine 1: stream {"name": "stdout", "text": "defined\\n"}' in finished.out
+    assert "double(21): 42 42" in finished.out
+    assert "pulled: [3, 16] [3, 16]" in finished.out
+    assert "squares: 0 1 4 9 16 25 36 49" in finished.out

@@ -1,0 +1,342 @@
+"""Views and results: what a person asks of engines, and what they get."""
+
+import asyncio
+import functools
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from support import wait_until
+
+
+@pytest.fixture
+def client(cluster):
+    return cluster.client()
+
+
+@pytest.fixture
+def view(client):
+    return client[:]
+
+
+@pytest.fixture
+def balanced(client):
+    return client.load_balanced_view()
+
+
+@pytest.fixture
+def ipp(programs):
+    import ipcluster
+
+    return ipcluster
+
+
+# Functions here are marked, as an engine cannot import this file.
+def local(f):
+    f.__module__ = "__main__"
+    return f
+
+
+@local
+def double(x):
+    return 2 * x
+
+
+@local
+def fail(x):
+    raise ValueError(f"no {x}")
+
+
+# Calls
+
+
+def test_engines_are_chosen_as_members_of_a_list(client):
+    assert client[0].targets == 0 and client[-1].targets == 1
+    assert client[:].targets == [0, 1] and client[[1]].targets == [1] and client[::2].targets == [0]
+    assert [view.targets for view in client] == [0, 1]
+    with pytest.raises(IndexError):
+        client[7]
+    with pytest.raises(TypeError):
+        client["x"]
+
+
+def test_a_call_gives_one_result_an_engine(client, view, cluster):
+    assert view.apply_sync(os.getpid) == [engine.pid for engine in cluster.engines] or len(view) == 2
+    assert client[1].apply_sync(double, 4) == 8
+    assert client[0].apply_async(double, x=5).get() == 10
+    view.block = True
+    assert view.apply(double, 1) == [2, 2]
+
+
+def test_functions_travel_with_closures_defaults_and_partials(view):
+    def outer(k):
+        def f(a, b=[1, 2], *, c=3):
+            return a + k + len(b) + c
+
+        return local(f)
+
+    assert view.apply_sync(outer(10), 1) == [16, 16]
+    assert view.apply_sync(functools.partial(outer(10), c=0), 1, b=[]) == [11, 11]
+    assert view.apply_sync(max, [3, 9, 4]) == [9, 9]
+
+
+def test_arrays_and_bytes_travel_whole(view, client):
+    numpy = pytest.importorskip("numpy")
+    array = numpy.random.rand(200, 300)
+    view.push({"a": array, "b": b"x" * 3_000_000, "c": {"k": array[:3]}}, block=True)
+    for got in view["a"]:
+        assert numpy.array_equal(got, array)
+    assert client[0]["len(b)"] == 3_000_000 and client[0]["b"] == b"x" * 3_000_000
+    assert numpy.array_equal(client[1]["c"]["k"], array[:3])
+    assert client[0].apply_sync(numpy.sum, array) == pytest.approx(array.sum())
+    assert client[0].apply_sync(local(lambda x: x.T.copy()), array).shape == (300, 200)
+
+
+def test_names_are_a_dictionary(view, client):
+    view["x"] = 5
+    client[1]["x"] = 6
+    assert view["x"] == [5, 6] and view.get("x * 2") == [10, 12]
+    view.update({"y": "ä", "d": {}})
+    client[0].push({"d['k']": 1}, block=True)
+    assert client[0].pull(["y", "d"], block=True) == ["ä", {"k": 1}]
+    view.clear(block=True)
+    with pytest.raises(Exception, match="NameError"):
+        view["x"]
+
+
+def test_a_reference_is_looked_up_on_the_engine(view, ipp):
+    view.scatter("part", list(range(5)), block=True)
+    assert view.apply_sync(sum, ipp.Reference("part")) == [3, 7]
+
+
+def test_scatter_and_gather(view):
+    numpy = pytest.importorskip("numpy")
+    view.scatter("part", numpy.arange(7), block=True)
+    assert list(view.gather("part", block=True)) == list(range(7))
+    view.scatter("part", list(range(7)), dist="r", block=True)
+    assert view["part"] == [[0, 2, 4, 6], [1, 3, 5]]
+    assert view.gather("part", dist="r", block=True) == list(range(7))
+
+
+def test_map_is_map(view, balanced):
+    for each in (view, balanced):
+        assert each.map_sync(double, range(11)) == list(map(double, range(11)))
+        assert each.map_sync(local(lambda a, b: a * b), [1, 2, 3], [4, 5, 6]) == [4, 10, 18]
+        assert each.map_sync(double, []) == []
+        assert list(each.map_async(double, (x for x in range(5)))) == [0, 2, 4, 6, 8]
+        assert list(each.imap(double, range(6))) == [0, 2, 4, 6, 8, 10]
+    assert balanced.map_sync(double, range(100), chunksize=7) == list(map(double, range(100)))
+
+
+def test_unordered_results_come_as_they_are_ready(balanced):
+    def slow_first(x):
+        import time
+
+        time.sleep(1.0 if x == 0 else 0)
+        return x
+
+    got = list(balanced.map_async(local(slow_first), range(8), ordered=False))
+    assert sorted(got) == list(range(8)) and got[0] != 0
+    assert sorted(balanced.imap(double, range(9), ordered=False)) == [2 * x for x in range(9)]
+
+
+def test_imap_reads_no_further_than_it_must(balanced):
+    taken = []
+
+    def source():
+        for x in range(1000):
+            taken.append(x)
+            yield x
+
+    results = balanced.imap(double, source(), max_outstanding=3)
+    assert [next(results) for _ in range(4)] == [0, 2, 4, 6]
+    assert len(taken) < 12
+
+
+def test_decorators(view, client):
+    @client[0].remote(block=True)
+    @local
+    def one(x):
+        return x + 1
+
+    @view.parallel(block=True)
+    @local
+    def doubled(part):
+        return [2 * x for x in part]
+
+    assert one(3) == 4
+    assert doubled(list(range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_imports_happen_on_both_sides(view, capsys):
+    with view.sync_imports():
+        import colorsys  # noqa: F401
+    assert "importing colorsys on engine(s)" in capsys.readouterr().out
+    assert view["colorsys.__name__"] == ["colorsys"] * 2
+
+
+def test_a_file_runs_on_all_engines(view, tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text("def f():\n    return 'f'\nvalue = f()\nif value:\n    more = 1\n    ")
+    view.run(path, block=True)
+    assert view["value + str(more)"] == ["f1", "f1"]
+
+
+# Load balancing
+
+
+def test_work_spreads_over_the_engines(balanced, cluster):
+    @local
+    def work(_):
+        import os, time
+
+        time.sleep(0.05)
+        return os.getpid()
+
+    assert len(set(balanced.map_sync(work, range(12)))) == 2
+
+
+def test_tasks_keep_to_their_targets(client):
+    one = client.load_balanced_view(targets=[1])
+    assert set(one.map_sync(local(lambda _: __import__("os").getpid()), range(6))) == {client[1].apply_sync(os.getpid)}
+
+
+def test_tasks_say_what_they_depend_on(balanced, client):
+    first = balanced.apply_async(double, 1)
+    with balanced.temp_flags(after=first, follow=first.msg_ids, retries=2, timeout=3, targets=[1]):
+        metadata = json.loads(balanced._metadata_text())
+    assert metadata["after"] == metadata["follow"] == first.msg_ids
+    assert metadata["retries"] == 2 and metadata["timeout"] == 3
+    assert metadata["targets"] == [uuid for engine, uuid in client._connection.engines() if engine == 1]
+
+
+def test_flags_are_checked(balanced, view):
+    with pytest.raises(KeyError, match="no flag"):
+        view.set_flags(retries=1)
+    with pytest.raises(TypeError):
+        balanced.set_flags(retries="x")
+    with pytest.raises(ValueError):
+        balanced.set_flags(timeout=-1)
+
+
+# Results
+
+
+def test_a_remote_error_has_its_traceback_and_engine(client, ipp):
+    with pytest.raises(ipp.RemoteError) as caught:
+        client[1].apply_sync(fail, "luck")
+    error = caught.value
+    assert error.ename == "ValueError" and error.evalue == "no luck" and error.engine_info["engine_id"] == 1
+    assert "raise ValueError" in "\n".join(error.render_traceback()) or "ValueError" in error.traceback
+    assert "engine 1" in str(error)
+
+
+def test_several_errors_are_one_with_all_in_it(view, ipp, capsys):
+    with pytest.raises(ipp.CompositeError) as caught:
+        view.apply_sync(fail, "x")
+    error = caught.value
+    assert len(error.elist) == 2 and "[0:apply]: ValueError: no x" in str(error)
+    error.print_traceback(1)
+    assert "ValueError" in capsys.readouterr().out
+    with pytest.raises(ipp.RemoteError):
+        error.raise_exception(0)
+
+
+def test_errors_can_be_returned(view, balanced, ipp):
+    result = balanced.map_async(local(lambda x: 1 // x), [0, 1], return_exceptions=True)
+    first, second = result.get()
+    assert isinstance(first, ipp.RemoteError) and second == 1
+    values = view.apply_async(fail, 1).get(return_exceptions=True)
+    assert [type(value) for value in values] == [ipp.RemoteError] * 2
+
+
+def test_a_result_tells_what_is_known_of_it(client, view):
+    result = client[0].apply_async(time.sleep, 0.3)
+    assert not result.ready() and result.progress == 0 and not result.wait(0.01)
+    with pytest.raises(TimeoutError):
+        result.get(timeout=0.01)
+    assert result.get(timeout=10) is None and result.ready() and result.successful() and result.progress == 1
+    assert result.engine_id == 0 and result.metadata["status"] == "ok"
+    assert 0.25 < result.serial_time < 5 and result.wall_time >= result.serial_time * 0.9 and result.elapsed == result.wall_time
+    assert result.started <= result.completed and (result.completed - result.submitted).total_seconds() >= 0.25
+    several = view.apply_async(os.getpid)
+    assert several.get_dict() == dict(zip(several["engine_id"], several.get()))
+    assert list(several) == several.r and several[0] == several.r[0] and len(several) == 2
+
+
+def test_output_comes_with_the_result(view, capfd):
+    result = view.execute("import sys\nprint('out')\nprint('err', file=sys.stderr)\n6 * 7", silent=False, block=True)
+    assert result.stdout == ["out\n"] * 2 and result.stderr == ["err\n"] * 2
+    result.display_outputs()
+    captured = capfd.readouterr()
+    assert "[stdout:0] out\n[stdout:1] out\n" in captured.out and "[stderr:1] err\n" in captured.err
+
+
+def test_output_streams_while_code_runs(client, capfd):
+    result = client[0].execute("import time\nfor i in range(3):\n    print('step', i, flush=True)\n    time.sleep(0.3)")
+    wait_until(lambda: "step 0" in (result.stdout or ""), 10, "output comes before the result")
+    assert not result.ready()
+    with result.stream_output():
+        result.get()
+        result.wait_for_output()
+    assert capfd.readouterr().out == "[stdout:0] step 0\nstep 1\nstep 2\n"
+
+
+def test_callbacks_and_await(balanced, view):
+    called = threading.Event()
+    result = balanced.apply_async(time.sleep, 0.2)
+    result.add_done_callback(lambda done: called.set() if done is result else None)
+    assert called.wait(10)
+    late = []
+    result.add_done_callback(late.append)
+    assert late == [result]
+
+    async def both():
+        return await asyncio.gather(self_await(view.apply_async(double, 2)), self_await(balanced.apply_async(double, 3)))
+
+    async def self_await(pending):
+        return await pending
+
+    assert asyncio.run(both()) == [[4, 4], 6]
+
+
+def test_results_can_be_asked_for_later(view, client):
+    pending = view.apply_async(double, 1)
+    again = client.get_result(pending.msg_ids)
+    assert again.get() == [2, 2]
+    assert client.history[-1] == pending.msg_ids[-1]
+    assert client.wait(timeout=5) and not client.outstanding
+
+
+def test_dependencies_choose_the_engine(client, balanced, ipp):
+    client[1].execute("here = True", block=True)
+
+    @local
+    def is_here():
+        return "here" in globals()
+
+    @ipp.depend(is_here)
+    @local
+    def where():
+        import os
+
+        return os.getpid()
+
+    results = [balanced.apply_async(where) for _ in range(4)]
+    assert {result.get(timeout=20) for result in results} == {client[1].apply_sync(os.getpid)}
+
+    @ipp.require("json", double)
+    @local
+    def needs(x):
+        return json.dumps(double(x))  # noqa: F821
+
+    assert balanced.apply_sync(needs, 4) == "8"
+
+
+def test_many_results_leave_nothing_behind(balanced, client):
+    for _ in range(3):
+        assert balanced.map_sync(double, range(2000)) == [2 * x for x in range(2000)]
+    assert len(client._futures) < 600
