@@ -107,7 +107,7 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
     const char *dir = *cluster->profile.dir ? cluster->profile.dir : NULL;
     cluster->registry = registry_create(dir, error);
     if (!cluster->registry ||
-        launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
+        launchers_add(cluster->launchers, cluster->registry, settings, dir, error) < 0)
         return -1;
     if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
         return -1;
@@ -130,9 +130,9 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
     cluster->settings = settings_create(command->program, error);
     cluster->early_registry = registry_create(NULL, error);
     if (!cluster->settings || !cluster->early_registry ||
-        profile_add_options(cluster->settings, error) < 0 ||
         (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
-        (command->starts && add_start(cluster, error) < 0) || parse(cluster, argc, argv, error) < 0)
+        (command->starts && add_start(cluster, error) < 0) ||
+        profile_add_options(cluster->settings, error) < 0 || parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;

@@ -36,6 +36,7 @@ struct launchers {
 struct scan {
     struct launchers *launchers;
     struct settings *settings;
+    const char *dir; /* warn of what is refused below it; NULL: of all */
 };
 
 static bool known_plugin(const struct launchers *launchers, const struct ipcl_plugin *plugin)
@@ -73,7 +74,8 @@ static void take_entry(void *context, const struct registry_entry *entry)
     const struct ipcl_plugin *plugin = entry->plugin;
     struct ipcl_error error;
     if (!plugin) {
-        log_warn("%s", entry->refusal.text);
+        if (!scan->dir || strncmp(entry->path, scan->dir, strlen(scan->dir)) == 0)
+            log_warn("%s", entry->refusal.text);
         return;
     }
     if (entry->shadowed || known_plugin(scan->launchers, plugin))
@@ -91,9 +93,9 @@ static void take_entry(void *context, const struct registry_entry *entry)
 }
 
 int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  struct ipcl_error *error)
+                  const char *dir, struct ipcl_error *error)
 {
-    struct scan scan = {launchers, settings};
+    struct scan scan = {launchers, settings, dir};
     return registry_scan(registry, "launcher", take_entry, &scan, error);
 }
 
@@ -106,7 +108,7 @@ struct launchers *launchers_create(struct registry *registry, struct settings *s
         return NULL;
     }
     launchers->last = &launchers->first;
-    if (launchers_add(launchers, registry, settings, error) < 0) {
+    if (launchers_add(launchers, registry, settings, NULL, error) < 0) {
         launchers_destroy(launchers);
         return NULL;
     }

@@ -19,9 +19,10 @@ struct launcher_choice {
  * starts (engine_cmd, engine_args and so on). NULL with `error` set on failure. */
 struct launchers *launchers_create(struct registry *registry, struct settings *settings,
                                    struct ipcl_error *error);
-/* Adds those of another search path that are new. Returns 0 or -1 with `error` set. */
+/* Adds those of another search path that are new; of those that are refused, only files below `dir`
+ * (NULL: all) are warned of. Returns 0 or -1 with `error` set. */
 int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  struct ipcl_error *error);
+                  const char *dir, struct ipcl_error *error);
 void launchers_destroy(struct launchers *launchers);
 
 /* Finds a class by its name, its name without "EngineSetLauncher" or "ControllerLauncher", or an

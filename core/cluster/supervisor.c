@@ -124,9 +124,14 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
         return ipcl_error_set(error, "the event loop cannot be made");
     uv_timer_init(&supervisor->loop, &supervisor->timer);
     supervisor->timer.data = supervisor;
+    struct sigaction before;
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;
+        /* nohup(1) ignores SIGHUP for us. */
+        if (signal_numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+            before.sa_handler == SIG_IGN)
+            continue;
         uv_signal_start(&supervisor->signals[i], signal_came, signal_numbers[i]);
     }
     supervisor->children = children_create(&supervisor->loop, error);

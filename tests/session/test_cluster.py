@@ -216,6 +216,15 @@ def test_an_interrupt_before_the_cluster_is_up_stops_what_was_begun(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_a_cluster_under_nohup_survives_its_terminal(box):
+    cluster = box.start("/usr/bin/nohup", box.programs.ipcluster, "start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    cluster.send_signal(signal.SIGHUP)
+    assert [c["engines"] for c in listed(box)] == [1]
+    assert cluster.stop(signal.SIGTERM, 30) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
 def test_quiet_says_nothing_where_all_is_well(box):
     started = box.ipcluster("start", "--n=1", "--daemonize", "--quiet", check=True)
     assert started.out + started.err == ""
@@ -493,6 +502,7 @@ def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
     one = box.ipcluster("plugins", "mpiexec", env=env, check=True).out
     for text in ("MPIExecEngineSetLauncher", "MPILauncher.mpi_cmd", "default 'mpi4py'", "BSD-2-Clause"):
         assert text in one
-    box.ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
+    started = box.ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
+    assert len([line for line in started.err.splitlines() if "nonsense.so" in line]) == 1
     box.ipcluster("stop", env=env, check=True)
     assert box.ipcluster("plugins", "no-such-plugin").status == 1
