@@ -7,8 +7,9 @@
 
 #include "base/random.h"
 
-/* One engine that a bound task may go to: it stands in that engine's queue while the task waits, and among its claims while it runs, so
- * that an engine that goes finds every task that names it. */
+/* One engine that a bound task may go to: it stands in that engine's queue while the task waits,
+ * and among its claims while it runs, so that an engine that goes finds every task that names it.
+ */
 struct slot {
     struct task *task;
     struct worker *worker; /* NULL: the engine has gone */
@@ -34,8 +35,9 @@ struct balancer {
 int balancer_scheme_of(const char *name, enum balancer_scheme *scheme)
 {
     static const char *const names[] = {
-        [BALANCER_LEASTLOAD] = "leastload", [BALANCER_LRU] = "lru", [BALANCER_PLAINRANDOM] = "plainrandom",
-        [BALANCER_TWOBIN] = "twobin",       [BALANCER_WEIGHTED] = "weighted",
+        [BALANCER_LEASTLOAD] = "leastload",     [BALANCER_LRU] = "lru",
+        [BALANCER_PLAINRANDOM] = "plainrandom", [BALANCER_TWOBIN] = "twobin",
+        [BALANCER_WEIGHTED] = "weighted",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (!strcmp(name, names[i])) {
@@ -75,7 +77,8 @@ struct balancer *balancer_create(enum balancer_scheme scheme, int high_water)
         return NULL;
     balancer->scheme = scheme;
     balancer->high_water = (size_t)high_water;
-    balancer->takers.before = scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED ? less_loaded : longer_unused;
+    balancer->takers.before =
+        scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED ? less_loaded : longer_unused;
     balancer->deadlines.before = earlier;
     random_bytes(&balancer->random, sizeof(balancer->random));
     balancer->random |= 1;
@@ -87,13 +90,13 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
     if (!balancer)
         return;
     struct task *task, *next_task;
-    HASH_ITER(hh, balancer->tasks, task, next_task) {
+    HASH_ITER (hh, balancer->tasks, task, next_task) {
         HASH_DEL(balancer->tasks, task);
         free(task->slots);
         release(task);
     }
     struct worker *worker, *next_worker;
-    HASH_ITER(hh, balancer->workers, worker, next_worker) {
+    HASH_ITER (hh, balancer->workers, worker, next_worker) {
         HASH_DEL(balancer->workers, worker);
         free(worker);
     }
@@ -102,11 +105,12 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
     free(balancer);
 }
 
-/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Returns 0 or -1 (memory is short: then it takes no tasks
- * until its next change). */
+/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Returns
+ * 0 or -1 (memory is short: then it takes no tasks until its next change). */
 static int settle(struct balancer *balancer, struct worker *worker)
 {
-    bool takes = !worker->suspended && (!balancer->high_water || worker->load < balancer->high_water);
+    bool takes =
+        !worker->suspended && (!balancer->high_water || worker->load < balancer->high_water);
     int status = 0;
     if (!takes)
         heap_remove(&balancer->takers, &worker->item);
@@ -123,7 +127,8 @@ static int settle(struct balancer *balancer, struct worker *worker)
     return status;
 }
 
-/* Puts a bound task's slots in the queues of their engines, or takes them out and keeps them as claims. */
+/* Puts a bound task's slots in the queues of their engines, or takes them out and keeps them as
+ * claims. */
 static void queue_slots(struct balancer *balancer, struct task *task, bool first)
 {
     for (size_t i = 0; i < task->slot_count; i++) {
@@ -251,7 +256,7 @@ static void detach(struct balancer *balancer, struct task *task)
 static void open_to(struct balancer *balancer, struct worker *worker)
 {
     struct task *task, *next;
-    DL_FOREACH_SAFE2(balancer->open, task, next, open_next) {
+    DL_FOREACH_SAFE2 (balancer->open, task, next, open_next) {
         struct worker **targets = malloc((task->slot_count + 1) * sizeof(struct worker *));
         size_t count = 0;
         if (!targets)
@@ -307,7 +312,7 @@ static bool has_engines(const struct task *task)
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
 {
     struct slot *slot, *next_slot;
-    DL_FOREACH_SAFE(worker->claims, slot, next_slot)
+    DL_FOREACH_SAFE (worker->claims, slot, next_slot)
         slot->worker = NULL;
     worker->claims = NULL;
     while (worker->running) {
@@ -315,7 +320,7 @@ void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
         stop_running(balancer, task);
         strand(balancer, task, true);
     }
-    DL_FOREACH_SAFE(worker->bound, slot, next_slot) {
+    DL_FOREACH_SAFE (worker->bound, slot, next_slot) {
         DL_DELETE(worker->bound, slot);
         slot->worker = NULL;
         if (!has_engines(slot->task) && !slot->task->open) {
@@ -393,7 +398,8 @@ static double weight_of(const struct worker *worker)
     return 1.0 / (1e-6 + (double)worker->load);
 }
 
-/* One engine, drawn with the inverse of its load as its weight. The one step here that looks at every engine. */
+/* One engine, drawn with the inverse of its load as its weight. The one step here that looks at
+ * every engine. */
 static struct worker *draw_weighted(struct balancer *balancer)
 {
     double sum = 0;
@@ -459,8 +465,10 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
     enqueue(balancer, task, true);
 }
 
-/* Binds a task that is not waiting to all engines that it may go to but `avoided`. Returns 0 or -1. */
-static int bind_elsewhere(struct balancer *balancer, struct task *task, const struct worker *avoided)
+/* Binds a task that is not waiting to all engines that it may go to but `avoided`. Returns 0 or -1.
+ */
+static int bind_elsewhere(struct balancer *balancer, struct task *task,
+                          const struct worker *avoided)
 {
     bool was_bound = bound(task);
     size_t room = was_bound ? task->slot_count : HASH_COUNT(balancer->workers), count = 0;
@@ -510,13 +518,15 @@ void balancer_remove(struct balancer *balancer, struct task *task)
 
 struct task *balancer_late(const struct balancer *balancer, long long now_ms)
 {
-    struct task *task = balancer->deadlines.count ? (struct task *)balancer->deadlines.items[0] : NULL;
+    struct task *task =
+        balancer->deadlines.count ? (struct task *)balancer->deadlines.items[0] : NULL;
     return task && task->deadline_ms <= now_ms ? task : NULL;
 }
 
 long long balancer_deadline(const struct balancer *balancer)
 {
-    return balancer->deadlines.count ? ((struct task *)balancer->deadlines.items[0])->deadline_ms : -1;
+    return balancer->deadlines.count ? ((struct task *)balancer->deadlines.items[0])->deadline_ms
+                                     : -1;
 }
 
 size_t balancer_engine_count(const struct balancer *balancer)

@@ -1,5 +1,6 @@
-/* The broadcast thread: ipyparallel's client and engine connect to a broadcast port, so there is one (ROUTER) for each side. A request on it is
- * answered with an error that says what to use instead. */
+/* The broadcast thread: ipyparallel's client and engine connect to a broadcast port, so there is
+ * one (ROUTER) for each side. A request on it is answered with an error that says what to use
+ * instead. */
 #include <stdlib.h>
 
 #include "controller/controller.h"
@@ -62,10 +63,12 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
     if (!broadcast->session || !broadcast->loop)
         goto failed;
-    broadcast->clients = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->clients.broadcast[0], error);
+    broadcast->clients =
+        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         goto failed;
-    void *engines = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.broadcast[0], error);
+    void *engines =
+        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.broadcast[0], error);
     if (!loop_add(broadcast->loop, engines, from_engine, broadcast))
         return broadcast;
 failed:
@@ -73,4 +76,5 @@ failed:
     return NULL;
 }
 
-const struct module broadcast_module = {"broadcast", broadcast_create, broadcast_loop, broadcast_destroy};
+const struct module broadcast_module = {"broadcast", broadcast_create, broadcast_loop,
+                                        broadcast_destroy};

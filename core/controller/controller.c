@@ -1,6 +1,7 @@
 /* Making the sockets and sessions of the controller's threads. */
 #include "controller/controller.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,15 +10,35 @@ static int next_port(struct port_pool *pool)
     return pool->next < pool->count ? pool->ports[pool->next++] : 0;
 }
 
-static void *listen_on(struct controller *controller, const struct socket_options *options, int *port,
-                       struct ipcl_error *error)
+/* A client or engine whose host has lost its power says no goodbye: the kernel asks for it, and
+ * what is queued for it goes. (A process that is only stopped answers, as its kernel does that.) */
+static int watch_peers(void *socket, struct ipcl_error *error)
+{
+    static const struct {
+        int option;
+        int value;
+    } settings[] = {
+        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE_IDLE, 60}, /* seconds */
+        {ZMQ_TCP_KEEPALIVE_INTVL, 15},
+        {ZMQ_TCP_KEEPALIVE_CNT, 4},
+    };
+    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+        if (zmq_setsockopt(socket, settings[i].option, &settings[i].value, sizeof(int)))
+            return ipcl_error_set(error, "cannot set up a socket: %s", zmq_strerror(errno));
+    return 0;
+}
+
+static void *listen_on(struct controller *controller, const struct socket_options *options,
+                       int *port, struct ipcl_error *error)
 {
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
     if (!*port)
         *port = next_port(&controller->pool);
-    if (socket_bind_port(socket, controller->engines.interface, port, error)) {
+    if (watch_peers(socket, error) ||
+        socket_bind_port(socket, controller->engines.interface, port, error)) {
         zmq_close(socket);
         return NULL;
     }

@@ -1,5 +1,5 @@
-/* What the controller's threads share: settings and keys that main sets up before they start and that nothing
- * changes afterwards, and the names of the inproc sockets over which they talk. */
+/* What the controller's threads share: settings and keys that main sets up before they start and
+ * that nothing changes afterwards, and the names of the inproc sockets over which they talk. */
 #ifndef CONTROLLER_CONTROLLER_H
 #define CONTROLLER_CONTROLLER_H
 
@@ -37,12 +37,13 @@ struct controller {
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
     void *records;                             /* the store's; the hub's thread alone calls it */
     struct port_pool pool;
-    struct connection clients; /* what the connection files say; modules fill in their ports when they are made */
+    struct connection
+        clients; /* what the connection files say; modules fill in their ports when they are made */
     struct connection engines;
 };
 
-/* One module, one thread. `create` and `destroy` run in main's thread, before the thread starts and after it has ended;
- * `run` is the thread. */
+/* One module, one thread. `create` and `destroy` run in main's thread, before the thread starts and
+ * after it has ended; `run` is the thread. */
 struct module {
     const char *name;
     void *(*create)(struct controller *controller, struct ipcl_error *error);
@@ -57,11 +58,12 @@ extern const struct module task_module;
 extern const struct module broadcast_module;
 extern const struct module iopub_module;
 
-/* A socket that listens for clients or engines. `identity` may be NULL. `*port` is where to listen, or receives it where it is 0.
- * NULL with `error` set on failure. */
+/* A socket that listens for clients or engines. `identity` may be NULL. `*port` is where to listen,
+ * or receives it where it is 0. NULL with `error` set on failure. */
 void *controller_listen(struct controller *controller, int type, const char *identity, int *port,
                         struct ipcl_error *error);
-/* The same for a ROUTER whose peers a message must reach: sending to one that is not connected fails. */
+/* The same for a ROUTER whose peers a message must reach: sending to one that is not connected
+ * fails. */
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
                                   struct ipcl_error *error);
 /* One end of an inproc socket of this name. NULL with `error` set on failure. */

@@ -42,15 +42,17 @@ static int choose_id(struct engines *engines, long long wanted)
     return id;
 }
 
-struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted, long long expires_ms,
-                              struct ipcl_error *error)
+struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
+                              long long expires_ms, struct ipcl_error *error)
 {
     if (!uuid_valid(uuid)) {
-        ipcl_error_set(error, "an engine's uuid has 1 to %d visible ASCII characters", ENGINE_UUID_BYTES - 1);
+        ipcl_error_set(error, "an engine's uuid has 1 to %d visible ASCII characters",
+                       ENGINE_UUID_BYTES - 1);
         return NULL;
     }
     if (wanted < -1 || wanted > ENGINE_ID_MAX) {
-        ipcl_error_set(error, "an engine's id is between 0 and %d, not %lld", ENGINE_ID_MAX, wanted);
+        ipcl_error_set(error, "an engine's id is between 0 and %d, not %lld", ENGINE_ID_MAX,
+                       wanted);
         return NULL;
     }
     struct engine *engine = engines_by_uuid(engines, uuid);

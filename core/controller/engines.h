@@ -1,4 +1,5 @@
-/* The hub's engines: those that are registered and those that have asked to be, by id and by uuid. */
+/* The hub's engines: those that are registered and those that have asked to be, by id and by uuid.
+ */
 #ifndef CONTROLLER_ENGINES_H
 #define CONTROLLER_ENGINES_H
 
@@ -35,10 +36,11 @@ struct engines {
     size_t registered;
 };
 
-/* Enters an engine that asks to be registered, with the id that it wants where that is free (`wanted` -1: none), else with the next one that nobody
- * has had. Returns NULL with `error` set where the uuid is in use or is no uuid, or the id is none. */
-struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted, long long expires_ms,
-                              struct ipcl_error *error);
+/* Enters an engine that asks to be registered, with the id that it wants where that is free
+ * (`wanted` -1: none), else with the next one that nobody has had. Returns NULL with `error` set
+ * where the uuid is in use or is no uuid, or the id is none. */
+struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
+                              long long expires_ms, struct ipcl_error *error);
 void engines_confirm(struct engines *engines, struct engine *engine);
 /* Forgets and frees an engine. */
 void engines_remove(struct engines *engines, struct engine *engine);

@@ -13,32 +13,42 @@
 
 #include "base/log.h"
 
-static int name_file(const struct profile *profile, const char *cluster_id, enum connection_role role,
-                     const char *given, char path[PATH_BYTES], struct ipcl_error *error)
+static int name_file(const struct profile *profile, const char *cluster_id,
+                     enum connection_role role, const char *given, char path[PATH_BYTES],
+                     struct ipcl_error *error)
 {
     if (!*given)
         return connection_path(profile->dir, cluster_id, role, path, error);
     if (strchr(given, '/'))
-        return ipcl_error_set(error, "'%s' is no name of a connection file: it lies in the security folder", given);
+        return ipcl_error_set(
+            error, "'%s' is no name of a connection file: it lies in the security folder", given);
     return path_format(path, error, "%s/%s", profile->security, given);
 }
 
-int files_init(struct files *files, const struct profile *profile, const char *cluster_id, const char *client_file,
-               const char *engine_file, bool reuse, struct ipcl_error *error)
+int files_init(struct files *files, const struct profile *profile, const char *cluster_id,
+               const char *client_file, const char *engine_file, bool reuse,
+               struct ipcl_error *error)
 {
     const char *dash = *cluster_id ? "-" : "";
     *files = (struct files){.lock = -1, .reuse = reuse};
     if (strchr(cluster_id, '/'))
-        return ipcl_error_set(error, "'%s' is no cluster id: it becomes part of file names and has no slash", cluster_id);
-    return path_format(files->pid, error, "%s/ipcontroller%s%s.pid", profile->pid, dash, cluster_id) ||
-                   path_format(files->secret, error, "%s/ipcontroller%s%s-curve.key", profile->security, dash, cluster_id) ||
-                   name_file(profile, cluster_id, CONNECTION_CLIENT, client_file, files->clients, error) ||
-                   name_file(profile, cluster_id, CONNECTION_ENGINE, engine_file, files->engines, error)
+        return ipcl_error_set(
+            error, "'%s' is no cluster id: it becomes part of file names and has no slash",
+            cluster_id);
+    return path_format(files->pid, error, "%s/ipcontroller%s%s.pid", profile->pid, dash,
+                       cluster_id) ||
+                   path_format(files->secret, error, "%s/ipcontroller%s%s-curve.key",
+                               profile->security, dash, cluster_id) ||
+                   name_file(profile, cluster_id, CONNECTION_CLIENT, client_file, files->clients,
+                             error) ||
+                   name_file(profile, cluster_id, CONNECTION_ENGINE, engine_file, files->engines,
+                             error)
                ? -1
                : 0;
 }
 
-/* Opens and locks the pid file. Returns a file descriptor, -1 where another process has it, -2 with `error` set for other failures. */
+/* Opens and locks the pid file. Returns a file descriptor, -1 where another process has it, -2 with
+ * `error` set for other failures. */
 static int open_locked(const char *path, struct ipcl_error *error)
 {
     struct stat ours, there;
@@ -52,7 +62,8 @@ static int open_locked(const char *path, struct ipcl_error *error)
             close(fd);
             return -1;
         }
-        /* A controller that has just ended may have removed the file between our opening and locking it. */
+        /* A controller that has just ended may have removed the file between our opening and
+         * locking it. */
         if (!fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino)
             return fd;
         close(fd);
@@ -67,7 +78,8 @@ int files_lock(struct files *files, struct ipcl_error *error)
         size_t size;
         char *owner = path_read_file(files->pid, sizeof(text), &size, NULL);
         ipcl_error_set(error,
-                       "a controller of this profile and cluster id is running already (process %.20s): stop it, or start this one with "
+                       "a controller of this profile and cluster id is running already (process "
+                       "%.20s): stop it, or start this one with "
                        "another --cluster-id or --profile",
                        owner ? strtok(owner, "\n") : "unknown");
         free(owner);
@@ -81,14 +93,17 @@ int files_lock(struct files *files, struct ipcl_error *error)
     return 0;
 }
 
-static int read_secret(const struct files *files, struct controller *controller, struct ipcl_error *error)
+static int read_secret(const struct files *files, struct controller *controller,
+                       struct ipcl_error *error)
 {
     size_t size;
     char *text = path_read_file(files->secret, 128, &size, error);
     int status = 0;
     if (!text || size != CURVE_KEY_BYTES - 1)
-        status = ipcl_error_set(error, "%s cannot be reused: its secret key %s is missing or damaged; remove both connection files", files->clients,
-                                files->secret);
+        status = ipcl_error_set(error,
+                                "%s cannot be reused: its secret key %s is missing or damaged; "
+                                "remove both connection files",
+                                files->clients, files->secret);
     else
         memcpy(controller->curve.secret_key, text, CURVE_KEY_BYTES);
     free(text);
@@ -97,7 +112,8 @@ static int read_secret(const struct files *files, struct controller *controller,
 }
 
 /* Takes ports and keys from the files that are there. */
-static int take_over(const struct files *files, struct controller *controller, struct ipcl_error *error)
+static int take_over(const struct files *files, struct controller *controller,
+                     struct ipcl_error *error)
 {
     struct connection clients, engines;
     memset(&clients, 0, sizeof(clients));
@@ -106,8 +122,11 @@ static int take_over(const struct files *files, struct controller *controller, s
         connection_read(files->engines, CONNECTION_ENGINE, &engines, error))
         return -1;
     if (strcmp(clients.key, engines.key) || clients.registration != engines.registration ||
-        strcmp(clients.pack, controller->clients.pack) || strcmp(engines.interface, clients.interface))
-        return ipcl_error_set(error, "%s and %s do not belong together, or to these settings: remove them", files->clients, files->engines);
+        strcmp(clients.pack, controller->clients.pack) ||
+        strcmp(engines.interface, clients.interface))
+        return ipcl_error_set(error,
+                              "%s and %s do not belong together, or to these settings: remove them",
+                              files->clients, files->engines);
     controller->clients = clients;
     controller->engines = engines;
     controller->encrypted = *clients.curve_serverkey != '\0';
@@ -132,7 +151,8 @@ int files_write(struct files *files, const struct controller *controller, struct
 {
     files->written = true;
     if (files->reuse && controller->encrypted &&
-        path_write_file(files->secret, controller->curve.secret_key, CURVE_KEY_BYTES - 1, 0600, error))
+        path_write_file(files->secret, controller->curve.secret_key, CURVE_KEY_BYTES - 1, 0600,
+                        error))
         return -1;
     /* Who finds the clients' file finds the engines' too. */
     if (!connection_write(files->engines, CONNECTION_ENGINE, &controller->engines, error) &&
@@ -177,7 +197,8 @@ void files_remove_sockets(const struct controller *controller)
         size_t length = strlen(name);
         if (strncmp(entry->d_name, name, length) || entry->d_name[length] != ':')
             continue;
-        if (!path_format(path, NULL, "%s/%s", folder, entry->d_name) && !lstat(path, &status) && S_ISSOCK(status.st_mode))
+        if (!path_format(path, NULL, "%s/%s", folder, entry->d_name) && !lstat(path, &status) &&
+            S_ISSOCK(status.st_mode))
             unlink(path);
     }
     if (dir)

@@ -1,5 +1,6 @@
-/* The files of a running controller: its pid file, which is also the lock that keeps a second one of the same profile and cluster out; the two
- * connection files; and the CurveZMQ secret that reused connection files need. */
+/* The files of a running controller: its pid file, which is also the lock that keeps a second one
+ * of the same profile and cluster out; the two connection files; and the CurveZMQ secret that
+ * reused connection files need. */
 #ifndef CONTROLLER_FILES_H
 #define CONTROLLER_FILES_H
 
@@ -20,18 +21,21 @@ struct files {
 };
 
 /* Works out the paths. An empty file name means the usual one. Returns 0 or -1 with `error` set. */
-int files_init(struct files *files, const struct profile *profile, const char *cluster_id, const char *client_file,
-               const char *engine_file, bool reuse, struct ipcl_error *error);
-/* Takes the lock and writes the pid file. Returns 0, or -1 with `error` set: another controller runs. */
+int files_init(struct files *files, const struct profile *profile, const char *cluster_id,
+               const char *client_file, const char *engine_file, bool reuse,
+               struct ipcl_error *error);
+/* Takes the lock and writes the pid file. Returns 0, or -1 with `error` set: another controller
+ * runs. */
 int files_lock(struct files *files, struct ipcl_error *error);
-/* Makes this controller's CurveZMQ keys where it encrypts; or, where files are to be reused and are there, takes ports and keys from them. Returns 0
- * or -1 with `error` set. */
+/* Makes this controller's CurveZMQ keys where it encrypts; or, where files are to be reused and are
+ * there, takes ports and keys from them. Returns 0 or -1 with `error` set. */
 int files_take_keys(struct files *files, struct controller *controller, struct ipcl_error *error);
 /* Writes both connection files, whole or not at all. Returns 0 or -1 with `error` set. */
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error);
 /* Removes the connection files, unless they are to be reused. */
 void files_remove(struct files *files);
-/* Removes ipc sockets of this controller's name: those that one left when it was killed, or that zmq left when it closed them. Under the lock. */
+/* Removes ipc sockets of this controller's name: those that one left when it was killed, or that
+ * zmq left when it closed them. Under the lock. */
 void files_remove_sockets(const struct controller *controller);
 /* Gives up the lock, when nothing is left that another controller would meet. */
 void files_unlock(struct files *files);

@@ -1,8 +1,9 @@
-/* The heart thread: pings the engines (XPUB, which also tells when a heart has connected), reads their pongs (ROUTER), and tells the hub which
- * hearts begin to beat and which have stopped.
+/* The heart thread: pings the engines (XPUB, which also tells when a heart has connected), reads
+ * their pongs (ROUTER), and tells the hub which hearts begin to beat and which have stopped.
  *
- * A ping is this controller's age in seconds, which an engine sends back as it is (ipyparallel's heart monitor). A pong therefore proves that
- * its engine was alive when that ping was sent. An engine is dead when no such proof is younger than the allowed misses; and, long before that, when
+ * A ping is this controller's age in seconds, which an engine sends back as it is (ipyparallel's
+ * heart monitor). A pong therefore proves that its engine was alive when that ping was sent. An
+ * engine is dead when no such proof is younger than the allowed misses; and, long before that, when
  * its connection has ended and it proves nothing within a second. */
 #include <errno.h>
 #include <stdio.h>
@@ -18,12 +19,13 @@
 #include "controller/report.h"
 
 #define MONITOR_URL "inproc://heart-monitor"
-/* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100 ms. */
+/* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
+ * ms. */
 #define SUSPICION_MS 1000
-/* While a newly registered or a suspected engine should answer, pings follow each other faster: by this much and a little more for
- * every engine, as each ping goes to all, and for this long. */
-#define QUICK_MS       20
-#define QUICK_FOR_MS   2000
+/* While a newly registered or a suspected engine should answer, pings follow each other faster: by
+ * this much and a little more for every engine, as each ping goes to all, and for this long. */
+#define QUICK_MS     20
+#define QUICK_FOR_MS 2000
 
 struct beat {
     char uuid[ENGINE_UUID_BYTES];
@@ -90,7 +92,7 @@ static void look_around(struct heart *heart, long long now_ms)
 {
     struct beat *beat, *next;
     heart->awaited = 0;
-    HASH_ITER(hh, heart->beats, beat, next) {
+    HASH_ITER (hh, heart->beats, beat, next) {
         if (beat->suspect_ms && beat->alive_ms >= beat->suspect_ms)
             beat->suspect_ms = 0;
         if (beat->born && ((beat->suspect_ms && now_ms - beat->suspect_ms >= SUSPICION_MS) ||
@@ -135,7 +137,8 @@ static void on_pong(void *self, struct message *message)
         refusal_note(&heart->bad_pong, "it is no answer to a ping");
         return;
     }
-    HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]), zmq_msg_size(&message->frames[0]), beat);
+    HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]),
+              zmq_msg_size(&message->frames[0]), beat);
     if (!beat)
         return; /* it has been given up, or has not registered */
     if (sent_ms > beat->alive_ms)
@@ -158,8 +161,9 @@ static void on_subscription(void *self, struct message *message)
         ping_soon(heart, clock_ms());
 }
 
-/* A connection has ended: those who used it are asked at once whether they live. The monitor's events are read before pongs, and a file
- * descriptor that is in use again at worst makes its new user answer one ping more. */
+/* A connection has ended: those who used it are asked at once whether they live. The monitor's
+ * events are read before pongs, and a file descriptor that is in use again at worst makes its new
+ * user answer one ping more. */
 static void on_connection_event(void *self, struct message *message)
 {
     struct heart *heart = self;
@@ -221,7 +225,7 @@ static void heart_destroy(void *self)
         return;
     refusal_summary(&heart->bad_pong);
     refusal_summary(&heart->bad_subscription);
-    HASH_ITER(hh, heart->beats, beat, next) {
+    HASH_ITER (hh, heart->beats, beat, next) {
         HASH_DEL(heart->beats, beat);
         free(beat);
     }
@@ -232,28 +236,34 @@ static void heart_destroy(void *self)
     free(heart);
 }
 
-static int watch_connections(struct heart *heart, struct controller *controller, struct ipcl_error *error)
+static int watch_connections(struct heart *heart, struct controller *controller,
+                             struct ipcl_error *error)
 {
     if (zmq_socket_monitor(heart->pong, MONITOR_URL, ZMQ_EVENT_DISCONNECTED))
-        return ipcl_error_set(error, "cannot watch the engines' connections: %s", zmq_strerror(errno));
-    heart->monitor = controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_URL + strlen("inproc://"), error);
+        return ipcl_error_set(error, "cannot watch the engines' connections: %s",
+                              zmq_strerror(errno));
+    heart->monitor =
+        controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_URL + strlen("inproc://"), error);
     return heart->monitor ? 0 : -1;
 }
 
-static int open_sockets(struct heart *heart, struct controller *controller, struct ipcl_error *error)
+static int open_sockets(struct heart *heart, struct controller *controller,
+                        struct ipcl_error *error)
 {
     int verbose = 1;
     heart->notices = controller_inproc_bind(controller, ZMQ_PULL, "heart", error);
     if (loop_add_ready(heart->loop, heart->notices, read_notices, heart))
         return -1;
-    heart->pong = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.hb_pong, error);
+    heart->pong =
+        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.hb_pong, error);
     if (!heart->pong || watch_connections(heart, controller, error)) {
         loop_keep(heart->loop, heart->pong);
         return -1;
     }
     loop_add(heart->loop, heart->monitor, on_connection_event, heart);
     loop_add(heart->loop, heart->pong, on_pong, heart);
-    heart->ping = controller_listen(controller, ZMQ_XPUB, NULL, &controller->engines.hb_ping, error);
+    heart->ping =
+        controller_listen(controller, ZMQ_XPUB, NULL, &controller->engines.hb_ping, error);
     if (loop_add(heart->loop, heart->ping, on_subscription, heart))
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));

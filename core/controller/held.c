@@ -1,4 +1,5 @@
-/* Messages put aside, compactly: one piece of memory holds the list of frames, the references, and the small frames' bytes. */
+/* Messages put aside, compactly: one piece of memory holds the list of frames, the references, and
+ * the small frames' bytes. */
 #include "controller/held.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 struct held_frame {
     uint32_t size;   /* of a copied frame */
-    uint32_t offset; /* of a copied frame among the bytes; for others, HELD_LARGE and the index of the reference in `size` */
+    uint32_t offset; /* of a copied frame among the bytes; for others, HELD_LARGE and the index of
+                        the reference in `size` */
 };
 #define HELD_LARGE UINT32_MAX
 
@@ -47,7 +49,8 @@ struct held *held_create(struct message *message)
         if (size > HELD_COPIED_BYTES) {
             zmq_msg_init(&held->large[held->large_count]);
             zmq_msg_copy(&held->large[held->large_count], frame);
-            held->frames[i] = (struct held_frame){.size = held->large_count++, .offset = HELD_LARGE};
+            held->frames[i] =
+                (struct held_frame){.size = held->large_count++, .offset = HELD_LARGE};
         } else {
             held->frames[i] = (struct held_frame){.size = (uint32_t)size, .offset = offset};
             memcpy(held->bytes + offset, zmq_msg_data(frame), size);

@@ -1,5 +1,6 @@
-/* A message put aside: small frames in one piece of memory, large ones by reference. A waiting task costs little more than
- * its bytes this way, where a struct message has 64 bytes for every frame. */
+/* A message put aside: small frames in one piece of memory, large ones by reference. A waiting task
+ * costs little more than its bytes this way, where a struct message has 64 bytes for every frame.
+ */
 #ifndef CONTROLLER_HELD_H
 #define CONTROLLER_HELD_H
 
@@ -16,7 +17,8 @@ struct held;
 struct held *held_create(struct message *message);
 /* Takes NULL. */
 void held_destroy(struct held *held);
-/* Makes `message`, which is empty, hold the frames again; `held` stays as it is. Returns 0 or -1 (ENOMEM). */
+/* Makes `message`, which is empty, hold the frames again; `held` stays as it is. Returns 0 or -1
+ * (ENOMEM). */
 int held_restore(struct held *held, struct message *message);
 size_t held_frames(const struct held *held);
 size_t held_delimiter(const struct held *held);

@@ -1,7 +1,8 @@
-/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes (XPUB), and hears from the other
- * threads which hearts beat and which requests are pending (PULL).
+/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes
+ * (XPUB), and hears from the other threads which hearts beat and which requests are pending (PULL).
  *
- * An engine is registered when its heart beats. The schedulers hear of it before any client does. */
+ * An engine is registered when its heart beats. The schedulers hear of it before any client does.
+ */
 #include "controller/hub.h"
 
 #include <stdlib.h>
@@ -40,9 +41,10 @@ static json_t *engine_content(const struct engine *engine)
     return json_pack("{s:i s:s}", "id", engine->id, "uuid", engine->uuid);
 }
 
-static void forget_engine(struct hub *hub, struct engine *engine, const char *why)
+static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
+                          const char *why)
 {
-    log_info("hub: engine %d (%s) %s", engine->id, engine->uuid, why);
+    log_write(level, "hub: engine %d (%s) %s", engine->id, engine->uuid, why);
     tell_listeners(hub, NOTICE_GONE, engine);
     if (engine->registered) {
         hub_record_death(hub, engine);
@@ -89,7 +91,8 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         return 0;
     }
     if (wanted >= 0 && engine->id != wanted)
-        log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid, wanted, engine->id);
+        log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid,
+                 wanted, engine->id);
     tell_listeners(hub, NOTICE_EXPECTED, engine);
     query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
                              hub->controller->heart_period_ms, "connection_info",
@@ -100,12 +103,14 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long id = wanted_id(query->content);
-    struct engine *engine = id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
+    struct engine *engine =
+        id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     if (!engine) {
         query->ename = "KeyError";
-        return ipcl_error_set(error, "there is no engine of this id: an unregistration_request has the engine's id");
+        return ipcl_error_set(
+            error, "there is no engine of this id: an unregistration_request has the engine's id");
     }
-    forget_engine(hub, engine, "leaves");
+    forget_engine(hub, engine, IPCL_LOG_INFO, "leaves");
     return 0; /* ipyparallel's engine expects no reply */
 }
 
@@ -140,9 +145,11 @@ int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error 
     return 0;
 }
 
-static void send_reply(struct hub *hub, struct query *query, const char *msg_type, const json_t *content)
+static void send_reply(struct hub *hub, struct query *query, const char *msg_type,
+                       const json_t *content)
 {
-    zmq_msg_t *client = &query->message->frames[0], *header = message_part(query->message, MESSAGE_HEADER);
+    zmq_msg_t *client = &query->message->frames[0],
+              *header = message_part(query->message, MESSAGE_HEADER);
     struct message reply;
     struct ipcl_error error;
     struct session_parts parts = {
@@ -171,9 +178,11 @@ static int answer(struct hub *hub, struct query *query, struct ipcl_error *error
     hub_answer *function = hub_find_query(type.data, type.size, &query->reply_type);
     if (!function) {
         query->ename = "KeyError";
-        return ipcl_error_set(error, "the hub knows no query '%.*s'", (int)(type.size < 64 ? type.size : 64), type.data);
+        return ipcl_error_set(error, "the hub knows no query '%.*s'",
+                              (int)(type.size < 64 ? type.size : 64), type.data);
     }
-    query->content = session_unpack(hub->session, message_part(query->message, MESSAGE_CONTENT), error);
+    query->content =
+        session_unpack(hub->session, message_part(query->message, MESSAGE_CONTENT), error);
     if (!query->content)
         return -1;
     if (!json_is_object(query->content))
@@ -191,7 +200,8 @@ static void on_query(void *self, struct message *message)
     message_init(&query.buffers);
     if (answer(hub, &query, &error)) {
         hub->bad_query.count++;
-        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s", error.text);
+        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
+                    error.text);
         json_t *content = reply_error_content(query.ename, error.text);
         send_reply(hub, &query, "hub_error", content);
         json_decref(content);
@@ -203,8 +213,9 @@ static void on_query(void *self, struct message *message)
     message_close(&query.buffers);
 }
 
-/* A client asks which engines there are and subscribes to this socket, in either order on two connections: what is registered between the
- * answer and the subscription it would never hear of. So a new subscriber is told of what has come lately; to know it already does no harm. */
+/* A client asks which engines there are and subscribes to this socket, in either order on two
+ * connections: what is registered between the answer and the subscription it would never hear of.
+ * So a new subscriber is told of what has come lately; to know it already does no harm. */
 static void on_subscription(void *self, struct message *message)
 {
     struct hub *hub = self;
@@ -213,8 +224,7 @@ static void on_subscription(void *self, struct message *message)
         return;
     long long now_ms = clock_ms();
     struct engine *engine, *next;
-    HASH_ITER(hh_id, hub->engines.by_id, engine, next)
-    {
+    HASH_ITER (hh_id, hub->engines.by_id, engine, next) {
         if (engine->registered && now_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
             notify(hub, "registration_notification", engine_content(engine));
     }
@@ -227,14 +237,16 @@ static void on_birth(struct hub *hub, const char *uuid)
         return;
     engines_confirm(&hub->engines, engine);
     engine->registered_ms = clock_ms();
-    log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid, hub->engines.registered);
+    log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid,
+             hub->engines.registered);
     tell_listeners(hub, NOTICE_ADDED, engine);
     notify(hub, "registration_notification", engine_content(engine));
 }
 
 static void on_record(struct hub *hub, const struct report_record *record)
 {
-    struct engine *engine = record->engine < 0 ? NULL : engines_by_id(&hub->engines, record->engine);
+    struct engine *engine =
+        record->engine < 0 ? NULL : engines_by_id(&hub->engines, record->engine);
     switch (record->kind) {
     case REPORT_BORN:
         on_birth(hub, record->text);
@@ -242,7 +254,7 @@ static void on_record(struct hub *hub, const struct report_record *record)
     case REPORT_STOPPED:
         engine = engines_by_uuid(&hub->engines, record->text);
         if (engine)
-            forget_engine(hub, engine, "has died");
+            forget_engine(hub, engine, IPCL_LOG_WARN, "has died");
         break;
     case REPORT_SUBMITTED:
         /* A direct request to an engine that has gone meanwhile will not be answered. */
@@ -278,7 +290,7 @@ static long long on_tick(void *self, long long now_ms)
     struct hub *hub = self;
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms)))
-        forget_engine(hub, engine, "registered, but its heart never began to beat");
+        forget_engine(hub, engine, IPCL_LOG_WARN, "registered, but its heart never began to beat");
     /* To the second is exact enough for registrations that stall. */
     bool waiting = hub->engines.registered < HASH_CNT(hh_id, hub->engines.by_id);
     return waiting ? now_ms + 1000 : LOOP_NEVER;
@@ -319,11 +331,13 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     hub->main = controller_inproc_connect(controller, ZMQ_PAIR, "main", error);
     if (loop_keep(hub->loop, hub->main))
         return -1;
-    hub->query = controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
+    hub->query =
+        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
     controller->clients.registration = controller->engines.registration;
     if (loop_add(hub->loop, hub->query, on_query, hub))
         return -1;
-    hub->notification = controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
+    hub->notification =
+        controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
     if (loop_add(hub->loop, hub->notification, on_subscription, hub))
         return -1;
     /* Every client's subscription is passed on, also where another has the same. */

@@ -1,5 +1,5 @@
-/* The hub's state, for the files that make it up: hub.c (sockets and engines), hub_queries.c (what clients ask), hub_records.c (what
- * a store keeps). All of it belongs to the hub's thread. */
+/* The hub's state, for the files that make it up: hub.c (sockets and engines), hub_queries.c (what
+ * clients ask), hub_records.c (what a store keeps). All of it belongs to the hub's thread. */
 #ifndef CONTROLLER_HUB_H
 #define CONTROLLER_HUB_H
 
@@ -33,22 +33,27 @@ struct query {
     struct message *message;
     json_t *content;
     const char *reply_type;
-    json_t *reply; /* the answer's content; NULL for no answer */
+    json_t *reply;          /* the answer's content; NULL for no answer */
     struct message buffers; /* frames for the answer */
-    const char *ename; /* of an error */
+    const char *ename;      /* of an error */
 };
 
-/* Answers a query: fills `reply` and returns 0, or returns -1 with `error` set, which becomes a hub_error. */
+/* Answers a query: fills `reply` and returns 0, or returns -1 with `error` set, which becomes a
+ * hub_error. */
 typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *error);
-/* The function that answers this message type, and the type of its reply; NULL for an unknown one. */
+/* The function that answers this message type, and the type of its reply; NULL for an unknown one.
+ */
 hub_answer *hub_find_query(const char *msg_type, size_t size, const char **reply_type);
 
 /* Registration, in hub.c. */
-hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection, hub_answer_shutdown;
+hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection,
+    hub_answer_shutdown;
 
-/* Keeps what a report says in the store. `frames` is the received message, whose first frame is the report. */
+/* Keeps what a report says in the store. `frames` is the received message, whose first frame is the
+ * report. */
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames);
-/* Records that an engine's direct requests will not be answered. Before the ledger forgets the engine. */
+/* Records that an engine's direct requests will not be answered. Before the ledger forgets the
+ * engine. */
 void hub_record_death(struct hub *hub, const struct engine *engine);
 
 #endif

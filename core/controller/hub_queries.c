@@ -1,4 +1,5 @@
-/* What clients ask the hub about requests: queues, results, history, loads; and what it does not offer (ipyparallel's hub and client). */
+/* What clients ask the hub about requests: queues, results, history, loads; and what it does not
+ * offer (ipyparallel's hub and client). */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -7,22 +8,26 @@
 #include "controller/hub.h"
 #include "controller/reply.h"
 
-static const char no_store[] = "the hub keeps no records of requests: start the controller with --dictdb";
+static const char no_store[] =
+    "the hub keeps no records of requests: start the controller with --dictdb";
 
 /* One engine that a query names: by id, by id as text, or by uuid. */
 static struct engine *named_engine(struct hub *hub, const json_t *target)
 {
     struct engine *engine = NULL;
-    if (json_is_integer(target) && json_integer_value(target) >= 0 && json_integer_value(target) <= ENGINE_ID_MAX)
+    if (json_is_integer(target) && json_integer_value(target) >= 0 &&
+        json_integer_value(target) <= ENGINE_ID_MAX)
         engine = engines_by_id(&hub->engines, (int)json_integer_value(target));
     else if (json_is_string(target))
         engine = engines_by_uuid(&hub->engines, json_string_value(target));
     return engine && engine->registered ? engine : NULL;
 }
 
-/* Calls `add` for each engine that the query's "targets" names: one, a list, or all where there is none. Returns 0, or -1 with `error` set. */
+/* Calls `add` for each engine that the query's "targets" names: one, a list, or all where there is
+ * none. Returns 0, or -1 with `error` set. */
 static int each_target(struct hub *hub, struct query *query,
-                       void (*add)(struct query *query, const struct engine *engine), struct ipcl_error *error)
+                       void (*add)(struct query *query, const struct engine *engine),
+                       struct ipcl_error *error)
 {
     json_t *targets = json_object_get(query->content, "targets"), *target;
     struct engine *engine;
@@ -36,12 +41,12 @@ static int each_target(struct hub *hub, struct query *query,
     }
     json_t *list = json_is_array(targets) ? json_incref(targets) : json_pack("[O]", targets);
     int status = json_array_size(list) ? 0 : ipcl_error_set(error, "the query names no engine");
-    json_array_foreach(list, index, target)
-    {
+    json_array_foreach (list, index, target) {
         engine = named_engine(hub, target);
         if (!engine) {
             char *text = json_dumps(target, JSON_ENCODE_ANY);
-            status = ipcl_error_set(error, "there is no engine %.64s", text ? text : "of this name");
+            status =
+                ipcl_error_set(error, "there is no engine %.64s", text ? text : "of this name");
             free(text);
             break;
         }
@@ -55,7 +60,7 @@ static json_t *ids_of(const struct request *requests)
 {
     const struct request *request;
     json_t *ids = json_array();
-    DL_FOREACH(requests, request)
+    DL_FOREACH (requests, request)
         json_array_append_new(ids, json_string(request->msg_id));
     return ids;
 }
@@ -72,12 +77,13 @@ static void add_queue(struct query *query, const struct engine *engine)
     snprintf(id, sizeof(id), "%d", engine->id);
     /* Which requests are completed, the ledger has forgotten; how many, it knows. */
     if (verbose(query))
-        status = json_pack("{s:o s:o s:[]}", "queue", ids_of(engine->pending[REPORT_DIRECT]), "tasks",
-                           ids_of(engine->pending[REPORT_TASK]), "completed");
+        status = json_pack("{s:o s:o s:[]}", "queue", ids_of(engine->pending[REPORT_DIRECT]),
+                           "tasks", ids_of(engine->pending[REPORT_TASK]), "completed");
     else
-        status = json_pack("{s:I s:I s:I}", "queue", (json_int_t)engine->pending_count[REPORT_DIRECT], "tasks",
-                           (json_int_t)engine->pending_count[REPORT_TASK], "completed",
-                           (json_int_t)engine->completed);
+        status =
+            json_pack("{s:I s:I s:I}", "queue", (json_int_t)engine->pending_count[REPORT_DIRECT],
+                      "tasks", (json_int_t)engine->pending_count[REPORT_TASK], "completed",
+                      (json_int_t)engine->completed);
     json_object_set_new(query->reply, id, status);
 }
 
@@ -110,7 +116,7 @@ static json_t *msg_ids_of(struct query *query, struct ipcl_error *error)
     json_t *ids = json_object_get(query->content, "msg_ids"), *id;
     size_t index;
     bool valid = json_is_array(ids);
-    json_array_foreach(ids, index, id)
+    json_array_foreach (ids, index, id)
         valid = valid && json_is_string(id);
     if (valid)
         return ids;
@@ -121,8 +127,10 @@ static json_t *msg_ids_of(struct query *query, struct ipcl_error *error)
 /* What a client gets of a record (ipyparallel's hub). */
 static json_t *result_of(const struct ipcl_record *record)
 {
-    static const char *const plain[] = {"header", "metadata", "result_metadata", "result_header", "result_content", "received"};
-    static const char *const streams[] = {"execute_input", "execute_result", "error", "stdout", "stderr"};
+    static const char *const plain[] = {"header",        "metadata",       "result_metadata",
+                                        "result_header", "result_content", "received"};
+    static const char *const streams[] = {"execute_input", "execute_result", "error", "stdout",
+                                          "stderr"};
     json_t *result = json_object(), *io = json_object();
     for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
         json_object_set(result, plain[i], json_object_get(record->fields, plain[i]));
@@ -137,7 +145,8 @@ static int add_result(struct query *query, const char *msg_id, const struct ipcl
 {
     json_object_set_new(query->reply, msg_id, result_of(record));
     for (size_t i = 0; i < record->result_buffer_count; i++)
-        if (message_append(&query->buffers, record->result_buffers[i].data, record->result_buffers[i].size))
+        if (message_append(&query->buffers, record->result_buffers[i].data,
+                           record->result_buffers[i].size))
             return -1;
     return 0;
 }
@@ -147,7 +156,8 @@ static int compare_ids(const void *a, const void *b)
     return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
 }
 
-/* The ids in order and each once: the order in which the client takes the frames. malloc'ed, of borrowed text; NULL when memory is short. */
+/* The ids in order and each once: the order in which the client takes the frames. malloc'ed, of
+ * borrowed text; NULL when memory is short. */
 static json_t **sorted_ids(json_t *ids, size_t *count)
 {
     size_t size = json_array_size(ids);
@@ -223,7 +233,7 @@ static int answer_history(struct hub *hub, struct query *query, struct ipcl_erro
 static int drop(struct hub *hub, json_t *match, struct ipcl_error *error)
 {
     const struct ipcl_store_operations *store = hub->controller->store;
-    int64_t dropped = !match ? ipcl_error_set(error, "out of memory")
+    int64_t dropped = !match  ? ipcl_error_set(error, "out of memory")
                       : store ? store->drop(hub->controller->records, match, error)
                               : 0;
     json_decref(match);
@@ -234,13 +244,13 @@ static int drop_of_engines(struct hub *hub, struct query *query, struct ipcl_err
 {
     json_t *engine_ids = json_object_get(query->content, "engine_ids"), *id;
     size_t index;
-    json_array_foreach(engine_ids, index, id)
-    {
+    json_array_foreach (engine_ids, index, id) {
         const struct engine *engine = named_engine(hub, id);
         query->ename = "IndexError";
         if (!engine)
             return ipcl_error_set(error, "engine_ids names an engine that is not registered");
-        if (drop(hub, json_pack("{s:s s:{s:n}}", "engine_uuid", engine->uuid, "completed", "$ne"), error))
+        if (drop(hub, json_pack("{s:s s:{s:n}}", "engine_uuid", engine->uuid, "completed", "$ne"),
+                 error))
             return -1;
     }
     return 0;
@@ -256,8 +266,7 @@ static int answer_purge(struct hub *hub, struct query *query, struct ipcl_error 
     if (ids && !json_is_null(ids)) {
         if (!msg_ids_of(query, error))
             return -1;
-        json_array_foreach(ids, index, id)
-        {
+        json_array_foreach (ids, index, id) {
             query->ename = "IndexError";
             if (ledger_find(&hub->ledger, json_string_value(id)))
                 return ipcl_error_set(error, "request %.64s is pending", json_string_value(id));

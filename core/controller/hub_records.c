@@ -1,4 +1,5 @@
-/* What the hub puts into a store: a record for each request, completed by its reply and by what its engine published. */
+/* What the hub puts into a store: a record for each request, completed by its reply and by what its
+ * engine published. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -11,9 +12,10 @@
 static json_t *empty_fields(const char *msg_id)
 {
     static const char *const keys[] = {
-        "header", "metadata", "content", "submitted", "client_uuid", "engine_uuid", "started", "completed",
-        "resubmitted", "received", "result_header", "result_metadata", "result_content", "queue",
-        "execute_input", "execute_result", "error",
+        "header",         "metadata",        "content",        "submitted",   "client_uuid",
+        "engine_uuid",    "started",         "completed",      "resubmitted", "received",
+        "result_header",  "result_metadata", "result_content", "queue",       "execute_input",
+        "execute_result", "error",
     };
     json_t *fields = json_pack("{s:s s:s s:s}", "msg_id", msg_id, "stdout", "", "stderr", "");
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
@@ -27,7 +29,8 @@ static void release_frame(void *owner)
     free(owner);
 }
 
-/* The message's buffers by reference: a malloc'ed array whose contents a store takes over. NULL with *count 0 where there are none. */
+/* The message's buffers by reference: a malloc'ed array whose contents a store takes over. NULL
+ * with *count 0 where there are none. */
 static struct ipcl_buffer *buffers_of(struct message *message, size_t *count)
 {
     size_t total = message_buffer_count(message);
@@ -39,8 +42,10 @@ static struct ipcl_buffer *buffers_of(struct message *message, size_t *count)
             break;
         zmq_msg_init(frame);
         zmq_msg_copy(frame, message_buffer(message, i));
-        buffers[(*count)++] = (struct ipcl_buffer){
-            .data = zmq_msg_data(frame), .size = zmq_msg_size(frame), .owner = frame, .release = release_frame};
+        buffers[(*count)++] = (struct ipcl_buffer){.data = zmq_msg_data(frame),
+                                                   .size = zmq_msg_size(frame),
+                                                   .owner = frame,
+                                                   .release = release_frame};
     }
     return buffers;
 }
@@ -73,13 +78,16 @@ static void put(struct hub *hub, const char *msg_id, struct ipcl_record *record)
     int status = there ? store->update(hub->controller->records, msg_id, record, &error)
                        : store->add(hub->controller->records, msg_id, record, &error);
     if (status)
-        log_limited(&hub->store_trouble, IPCL_LOG_WARN, "hub: a record cannot be kept: %s", error.text);
+        log_limited(&hub->store_trouble, IPCL_LOG_WARN, "hub: a record cannot be kept: %s",
+                    error.text);
     json_decref(record->fields);
 }
 
-static void record_request(struct hub *hub, const struct report_record *report, struct message *frames)
+static void record_request(struct hub *hub, const struct report_record *report,
+                           struct message *frames)
 {
-    const struct engine *engine = report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
+    const struct engine *engine =
+        report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
     struct ipcl_record record = {.fields = json_object()};
     json_t *header = part_of(hub, frames, MESSAGE_HEADER);
     set_from(record.fields, "submitted", header, "date");
@@ -87,7 +95,8 @@ static void record_request(struct hub *hub, const struct report_record *report, 
     json_object_set_new(record.fields, "header", header);
     json_object_set_new(record.fields, "metadata", part_of(hub, frames, MESSAGE_METADATA));
     json_object_set_new(record.fields, "content", part_of(hub, frames, MESSAGE_CONTENT));
-    json_object_set_new(record.fields, "queue", json_string(report->queue == REPORT_TASK ? "task" : "mux"));
+    json_object_set_new(record.fields, "queue",
+                        json_string(report->queue == REPORT_TASK ? "task" : "mux"));
     if (engine)
         json_object_set_new(record.fields, "engine_uuid", json_string(engine->uuid));
     record.buffers = buffers_of(frames, &record.buffer_count);
@@ -102,10 +111,12 @@ static void set_now(json_t *fields, const char *key)
     json_object_set_new(fields, key, json_string(date));
 }
 
-static void record_reply(struct hub *hub, const struct report_record *report, struct message *frames)
+static void record_reply(struct hub *hub, const struct report_record *report,
+                         struct message *frames)
 {
     struct ipcl_record record = {.fields = json_object()};
-    json_t *header = part_of(hub, frames, MESSAGE_HEADER), *metadata = part_of(hub, frames, MESSAGE_METADATA);
+    json_t *header = part_of(hub, frames, MESSAGE_HEADER),
+           *metadata = part_of(hub, frames, MESSAGE_METADATA);
     set_now(record.fields, "completed");
     set_from(record.fields, "completed", header, "date");
     set_now(record.fields, "received");
@@ -140,10 +151,12 @@ static void add_stream(struct hub *hub, const char *msg_id, const json_t *conten
     json_object_set_new(fields, name, json_sprintf("%s%s", before ? before : "", text));
 }
 
-static void record_output(struct hub *hub, const struct report_record *report, struct message *frames)
+static void record_output(struct hub *hub, const struct report_record *report,
+                          struct message *frames)
 {
     struct ipcl_record record = {.fields = json_object()};
-    json_t *header = part_of(hub, frames, MESSAGE_HEADER), *content = part_of(hub, frames, MESSAGE_CONTENT);
+    json_t *header = part_of(hub, frames, MESSAGE_HEADER),
+           *content = part_of(hub, frames, MESSAGE_CONTENT);
     const char *type = json_string_value(json_object_get(header, "msg_type"));
     if (!type)
         type = "";
@@ -187,15 +200,16 @@ void hub_record_death(struct hub *hub, const struct engine *engine)
     char text[256];
     if (!hub->controller->store)
         return;
-    DL_FOREACH(engine->pending[REPORT_DIRECT], request)
-    {
+    DL_FOREACH (engine->pending[REPORT_DIRECT], request) {
         struct ipcl_record record = {.fields = json_object()};
-        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.80s", engine->id, engine->uuid,
-                 request->msg_id);
+        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.80s", engine->id,
+                 engine->uuid, request->msg_id);
         set_now(record.fields, "completed");
         json_object_set_new(record.fields, "engine_uuid", json_string(engine->uuid));
-        json_object_set_new(record.fields, "result_header", json_pack("{s:s}", "engine", engine->uuid));
-        json_object_set_new(record.fields, "result_content", reply_error_content("EngineError", text));
+        json_object_set_new(record.fields, "result_header",
+                            json_pack("{s:s}", "engine", engine->uuid));
+        json_object_set_new(record.fields, "result_content",
+                            reply_error_content("EngineError", text));
         put(hub, request->msg_id, &record);
     }
 }

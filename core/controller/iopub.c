@@ -1,5 +1,5 @@
-/* The iopub thread: relays what engines publish (XSUB) to the clients that subscribe (XPUB). What engines publish that no client
- * subscribed to never leaves the engines. */
+/* The iopub thread: relays what engines publish (XSUB) to the clients that subscribe (XPUB). What
+ * engines publish that no client subscribed to never leaves the engines. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ static void record(struct iopub *iopub, struct message *message)
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(iopub->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
-        report_add(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT, -1, member.data, member.size, message);
+        report_add(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT, -1, member.data, member.size,
+                   message);
 }
 
 static void from_engine(void *self, struct message *message)
@@ -37,7 +38,8 @@ static void from_engine(void *self, struct message *message)
     message_send(message, iopub->clients);
 }
 
-/* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever else a subscriber sends. */
+/* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever
+ * else a subscriber sends. */
 static void from_client(void *self, struct message *message)
 {
     struct iopub *iopub = self;
@@ -66,8 +68,8 @@ static void iopub_destroy(void *self)
     free(iopub);
 }
 
-/* A store records output whether or not a client listens. Otherwise engines are sent a subscription to nothing: it tells them that
- * what they publish will be heard. */
+/* A store records output whether or not a client listens. Otherwise engines are sent a subscription
+ * to nothing: it tells them that what they publish will be heard. */
 static int subscribe(struct iopub *iopub)
 {
     const char *subscription = iopub->report.recording ? "\1" : "\1connected";
@@ -86,10 +88,12 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->loop = loop_create(controller->context, "iopub", error);
     if (!iopub->session || !iopub->loop)
         goto failed;
-    iopub->clients = controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);
+    iopub->clients =
+        controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);
     if (loop_add(iopub->loop, iopub->clients, from_client, iopub))
         goto failed;
-    iopub->engines = controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
+    iopub->engines =
+        controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
     if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
         goto failed;
     iopub->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);

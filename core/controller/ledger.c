@@ -44,7 +44,8 @@ static void end(struct ledger *ledger, struct request *request)
     free(request);
 }
 
-void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue, struct engine *engine)
+void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
+                   struct engine *engine)
 {
     struct request *request = find(ledger, msg_id);
     if (request)
@@ -99,6 +100,6 @@ const struct request *ledger_find(const struct ledger *ledger, const char *msg_i
 void ledger_release(struct ledger *ledger)
 {
     struct request *request, *next;
-    HASH_ITER(hh, ledger->requests, request, next)
+    HASH_ITER (hh, ledger->requests, request, next)
         end(ledger, request);
 }

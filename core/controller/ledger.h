@@ -1,5 +1,5 @@
-/* The hub's ledger: which requests are pending, and at which engine. An entry ends with its reply or its engine, so the ledger never grows
- * with history. */
+/* The hub's ledger: which requests are pending, and at which engine. An entry ends with its reply
+ * or its engine, so the ledger never grows with history. */
 #ifndef CONTROLLER_LEDGER_H
 #define CONTROLLER_LEDGER_H
 
@@ -23,10 +23,12 @@ struct ledger {
 };
 
 /* `engine` may be NULL. A msg_id that is pending already is entered anew. */
-void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue, struct engine *engine);
+void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
+                   struct engine *engine);
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine);
 void ledger_done(struct ledger *ledger, const char *msg_id);
-/* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler answers, so they wait to be assigned again or done. */
+/* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler
+ * answers, so they wait to be assigned again or done. */
 void ledger_forget_engine(struct ledger *ledger, struct engine *engine);
 const struct request *ledger_find(const struct ledger *ledger, const char *msg_id);
 void ledger_release(struct ledger *ledger);

@@ -1,8 +1,10 @@
 /* A thread's loop over its sockets.
  *
- * zmq_poll() asks the kernel about each socket several times a wake-up, which costs more than a small message. So this loop polls the sockets'
- * own descriptors, once for all. Their meaning is narrow (ZMQ_FD in zmq_getsockopt(3)): one becomes readable when something may have changed, and
- * any call on its socket may take that signal away. Hence the rule: a socket that was used is read until it has nothing, before the thread sleeps. */
+ * zmq_poll() asks the kernel about each socket several times a wake-up, which costs more than a
+ * small message. So this loop polls the sockets' own descriptors, once for all. Their meaning is
+ * narrow (ZMQ_FD in zmq_getsockopt(3)): one becomes readable when something may have changed, and
+ * any call on its socket may take that signal away. Hence the rule: a socket that was used is read
+ * until it has nothing, before the thread sleeps. */
 #include "controller/loop.h"
 
 #include <errno.h>
@@ -65,7 +67,8 @@ struct loop *loop_create(void *context, const char *name, struct ipcl_error *err
     loop->stop_sender = socket_create(context, &options, error);
     loop->stop_receiver = socket_create(context, &options, error);
     if (loop_add_ready(loop, loop->stop_receiver, stop, loop) || !loop->stop_sender ||
-        socket_bind(loop->stop_receiver, url, error) || socket_connect(loop->stop_sender, url, error)) {
+        socket_bind(loop->stop_receiver, url, error) ||
+        socket_connect(loop->stop_sender, url, error)) {
         loop_destroy(loop);
         return NULL;
     }
@@ -94,7 +97,8 @@ static int add(struct loop *loop, struct source source)
     if (loop->count == SOURCES_MAX)
         abort();
     bool failed = zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size) != 0;
-    loop->descriptors[loop->count] = (struct pollfd){.fd = failed ? -1 : descriptor, .events = POLLIN};
+    loop->descriptors[loop->count] =
+        (struct pollfd){.fd = failed ? -1 : descriptor, .events = POLLIN};
     loop->sources[loop->count++] = source;
     return failed ? -1 : 0;
 }
@@ -139,8 +143,8 @@ static size_t serve(struct loop *loop, const struct source *source, size_t limit
         if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
             source->receive(source->self, &message);
         } else if (errno == EMSGSIZE || errno == ENOMEM) {
-            log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s", loop->name,
-                        errno == ENOMEM ? "out of memory" : "it has too many frames");
+            log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s",
+                        loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
         } else {
             break;
         }
@@ -181,7 +185,8 @@ static bool serve_round(struct loop *loop)
         if (!source->check)
             continue;
         source->check = false;
-        /* A function that reads all it can find (`ready`) leaves its socket with nothing; what it calls may have used others. */
+        /* A function that reads all it can find (`ready`) leaves its socket with nothing; what it
+         * calls may have used others. */
         used = serve(loop, source, BATCH) || used;
     }
     if (used)
@@ -207,7 +212,8 @@ void loop_run(struct loop *loop)
         } else {
             due = LOOP_NEVER;
         }
-        if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 && errno != EINTR)
+        if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 &&
+            errno != EINTR)
             return;
         for (size_t i = 0; i < loop->count; i++)
             if (loop->descriptors[i].revents)

@@ -1,5 +1,5 @@
-/* A thread's loop: it waits for the thread's sockets, hands each message to the socket's function, in batches, and
- * ends when main says so. */
+/* A thread's loop: it waits for the thread's sockets, hands each message to the socket's function,
+ * in batches, and ends when main says so. */
 #ifndef CONTROLLER_LOOP_H
 #define CONTROLLER_LOOP_H
 
@@ -13,18 +13,19 @@ struct loop;
 typedef void loop_receive(void *self, struct message *message);
 /* Called when a socket has something to read: reads all of it. */
 typedef void loop_ready(void *self);
-/* Called after each round, and when the time has come that it returned last: does what is due and returns when it is to be called again,
- * on the clock of clock_ms(), or LOOP_NEVER. */
+/* Called after each round, and when the time has come that it returned last: does what is due and
+ * returns when it is to be called again, on the clock of clock_ms(), or LOOP_NEVER. */
 typedef long long loop_tick(void *self, long long now_ms);
 
 #define LOOP_NEVER 0x7fffffffffffffffLL
 
-/* Main's thread. `name` tells the loops apart and stands in the log. NULL with `error` set on failure. */
+/* Main's thread. `name` tells the loops apart and stands in the log. NULL with `error` set on
+ * failure. */
 struct loop *loop_create(void *context, const char *name, struct ipcl_error *error);
 /* Closes the sockets, too. Takes NULL. Main's thread, when the loop does not run. */
 void loop_destroy(struct loop *loop);
-/* Adds a socket and takes it over, also where it is NULL, which fails: so that a socket can be made in the call. Sockets are served in the
- * order in which they were added. Return 0 or -1. */
+/* Adds a socket and takes it over, also where it is NULL, which fails: so that a socket can be made
+ * in the call. Sockets are served in the order in which they were added. Return 0 or -1. */
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
 /* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
@@ -35,7 +36,8 @@ void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 void loop_run(struct loop *loop);
 /* Ends the loop. Main's thread. */
 void loop_stop(struct loop *loop);
-/* Hands everything that has arrived at `socket` to its function. From within one of the loop's functions. */
+/* Hands everything that has arrived at `socket` to its function. From within one of the loop's
+ * functions. */
 void loop_drain(struct loop *loop, void *socket);
 
 #endif

@@ -1,5 +1,6 @@
-/* ipcontroller: reads its settings, starts a thread for each module, writes the connection files, and waits for a signal or a
- * client to end it. Main's thread owns no socket but the one on which the hub asks it to stop. */
+/* ipcontroller: reads its settings, starts a thread for each module, writes the connection files,
+ * and waits for a signal or a client to end it. Main's thread owns no socket but the one on which
+ * the hub asks it to stop. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,10 +18,11 @@
 
 /* The hub first: the others connect to it, and it is the last to be closed. */
 static const struct module *const modules[] = {
-    &hub_module,  &heart_module,      &direct_module, &control_module,
+    &hub_module,  &heart_module,     &direct_module, &control_module,
     &task_module, &broadcast_module, &iopub_module,
 };
-#define MODULES (sizeof(modules) / sizeof(*modules))
+#define IO_THREADS_MAX 4
+#define MODULES        (sizeof(modules) / sizeof(*modules))
 
 struct running {
     void *module;
@@ -40,7 +42,8 @@ struct program {
     int signals;    /* a signalfd */
 };
 
-/* An engine has eight connections; a thousand engines need more descriptors than a process usually may have. */
+/* An engine has eight connections; a thousand engines need more descriptors than a process usually
+ * may have. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -51,7 +54,8 @@ static void raise_descriptor_limit(void)
         log_warn("the limit of open files cannot be raised: %s", strerror(errno));
 }
 
-/* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor on which they arrive. */
+/* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor
+ * on which they arrive. */
 static int take_signals(struct program *program, struct ipcl_error *error)
 {
     sigset_t set;
@@ -61,7 +65,9 @@ static int take_signals(struct program *program, struct ipcl_error *error)
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     program->signals = signalfd(-1, &set, SFD_CLOEXEC);
-    return program->signals < 0 ? ipcl_error_set(error, "cannot receive signals: %s", strerror(errno)) : 0;
+    return program->signals < 0
+               ? ipcl_error_set(error, "cannot receive signals: %s", strerror(errno))
+               : 0;
 }
 
 /* Returns 0, 1 where the command line asked for help, or -1 with `error` set. */
@@ -76,7 +82,9 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
     }
     int count = settings_parse(program->settings, argc, argv, words, error);
     if (count > 0)
-        ipcl_error_set(error, "'%s' is not understood: ipcontroller takes options only (see --help)", words[0]);
+        ipcl_error_set(error,
+                       "'%s' is not understood: ipcontroller takes options only (see --help)",
+                       words[0]);
     free(words);
     if (count)
         return -1;
@@ -87,14 +95,15 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
     program->registry = registry_create(program->profile.dir, error);
     if (!program->registry)
         return -1;
-    return options_apply(program->settings, &program->profile, program->registry, &program->store_host,
-                         &program->controller, error);
+    return options_apply(program->settings, &program->profile, program->registry,
+                         &program->store_host, &program->controller, error);
 }
 
 static int lock(struct program *program, struct ipcl_error *error)
 {
     struct settings *settings = program->settings;
-    if (files_init(&program->files, &program->profile, settings_string(settings, "IPController", "cluster_id"),
+    if (files_init(&program->files, &program->profile,
+                   settings_string(settings, "IPController", "cluster_id"),
                    settings_string(settings, "IPController", "client_json_file"),
                    settings_string(settings, "IPController", "engine_json_file"),
                    settings_bool(settings, "IPController", "reuse_files"), error) ||
@@ -111,12 +120,21 @@ static void *run(void *loop)
     return NULL;
 }
 
+/* ZeroMQ's threads encrypt and decrypt, which takes more time than all else; each connection
+ * belongs to one of them. */
+static int io_threads(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+    return processors < 1 ? 1 : processors > IO_THREADS_MAX ? IO_THREADS_MAX : (int)processors;
+}
+
 static int start(struct program *program, struct ipcl_error *error)
 {
     ipcl_error_set(error, "out of memory");
     program->controller.context = zmq_ctx_new();
     if (!program->controller.context)
         return -1;
+    zmq_ctx_set(program->controller.context, ZMQ_IO_THREADS, io_threads());
     program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
     if (!program->requests)
         return -1;
@@ -143,7 +161,8 @@ static void announce(const struct program *program)
              program->controller.encrypted ? "encrypted" : "not encrypted", engines->registration);
     log_info("connection files: %s and %s", program->files.clients, program->files.engines);
     if (!strncmp(engines->interface, "tcp://127.", strlen("tcp://127.")) && !*engines->ssh)
-        log_warn("listening on loopback only: engines on other hosts cannot connect; use --ip=0.0.0.0 or an address of this host for that");
+        log_warn("listening on loopback only: engines on other hosts cannot connect; use "
+                 "--ip=0.0.0.0 or an address of this host for that");
 }
 
 static void wait_for_end(struct program *program)
@@ -156,7 +175,8 @@ static void wait_for_end(struct program *program)
     while (zmq_poll(items, 2, -1) < 0 && errno == EINTR)
         ;
     if (items[0].revents && read(program->signals, &info, sizeof(info)) == sizeof(info))
-        log_info("stopping: received signal %u (%s)", info.ssi_signo, strsignal((int)info.ssi_signo));
+        log_info("stopping: received signal %u (%s)", info.ssi_signo,
+                 strsignal((int)info.ssi_signo));
     else
         log_info("stopping: a client asked for it");
 }
@@ -196,7 +216,8 @@ int main(int argc, char **argv)
     log_open("ipcontroller", NULL, NULL);
     int status = configure(&program, argc, argv, &error);
     raise_descriptor_limit();
-    if (!status && !take_signals(&program, &error) && !lock(&program, &error) && !start(&program, &error)) {
+    if (!status && !take_signals(&program, &error) && !lock(&program, &error) &&
+        !start(&program, &error)) {
         announce(&program);
         wait_for_end(&program);
     } else if (status <= 0) {

@@ -7,9 +7,10 @@
 #define ENGINE_UUID_BYTES 64 /* with its NUL */
 
 enum notice_kind {
-    NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat */
+    NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat
+                      */
     NOTICE_ADDED,
-    NOTICE_GONE,     /* dead, left, or never began to beat */
+    NOTICE_GONE, /* dead, left, or never began to beat */
 };
 
 struct notice {

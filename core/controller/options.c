@@ -13,53 +13,72 @@
 
 static const struct ipcl_option controller_options[] = {
     {"ip", IPCL_STRING, "127.0.0.1", "ip", NULL,
-     "The address to listen on: an IPv4 address of this host, or 0.0.0.0 or * for all. With the default, engines and clients on other hosts "
+     "The address to listen on: an IPv4 address of this host, or 0.0.0.0 or * for all. With the "
+     "default, engines and clients on other hosts "
      "can connect only through SSH tunnels."},
     {"location", IPCL_STRING, "", "location", NULL,
-     "The name or address under which other hosts reach this one. Where this is not set it is the host's name."},
-    {"regport", IPCL_INT, "0", "port", NULL, "The port for registration and queries. 0: one that is free."},
+     "The name or address under which other hosts reach this one. Where this is not set it is the "
+     "host's name."},
+    {"regport", IPCL_INT, "0", "port", NULL,
+     "The port for registration and queries. 0: one that is free."},
     {"ports", IPCL_LIST, "", "ports", NULL,
-     "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, or this is not set, free ports are taken. "
+     "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, "
+     "or this is not set, free ports are taken. "
      "The controller needs 14."},
     {"transport", IPCL_STRING, "tcp", "transport", NULL,
      "tcp, or ipc for sockets in the profile's security folder, which reach this host only."},
     {"enable_curve", IPCL_BOOL, "true", NULL, NULL,
-     "Encrypt and authenticate TCP connections with CurveZMQ. Not used with ipc unless it is set explicitly."},
+     "Encrypt and authenticate TCP connections with CurveZMQ. Not used with ipc unless it is set "
+     "explicitly."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
-     "The name of the clients' connection file in the security folder. Where this is not set it is ipcontroller[-CLUSTER_ID]-client.json."},
+     "The name of the clients' connection file in the security folder. Where this is not set it is "
+     "ipcontroller[-CLUSTER_ID]-client.json."},
     {"engine_json_file", IPCL_STRING, "", NULL, NULL,
-     "The name of the engines' connection file. Where this is not set it is ipcontroller[-CLUSTER_ID]-engine.json."},
+     "The name of the engines' connection file. Where this is not set it is "
+     "ipcontroller[-CLUSTER_ID]-engine.json."},
     {"reuse_files", IPCL_BOOL, "false", NULL, NULL,
-     "Take ports and keys from the connection files that are there, and leave the files when the controller ends."},
+     "Take ports and keys from the connection files that are there, and leave the files when the "
+     "controller ends."},
     {"ssh_server", IPCL_STRING, "", "ssh", NULL,
-     "[user@]host[:port] through which clients reach the controller; it is written to their connection file."},
+     "[user@]host[:port] through which clients reach the controller; it is written to their "
+     "connection file."},
     {"engine_ssh_server", IPCL_STRING, "", "enginessh", NULL, "The same for engines."},
     {"db_class", IPCL_STRING, "nodb", NULL, NULL,
-     "What the hub remembers of requests that are done: nodb for nothing, dictdb for the newest, in memory (see DictDB)."},
+     "What the hub remembers of requests that are done: nodb for nothing, dictdb for the newest, "
+     "in memory (see DictDB)."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
-     "Seconds in which the heart of an engine that registers has to begin to beat. 0: 30, or 10 heartbeats where that is longer."},
+     "Seconds in which the heart of an engine that registers has to begin to beat. 0: 30, or 10 "
+     "heartbeats where that is longer."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
      "The largest frame to accept, in bytes; who sends a larger one is disconnected. 0: no limit."},
 };
 static const struct ipcl_option heart_options[] = {
     {"period", IPCL_INT, "3000", "ping", NULL, "Milliseconds between heartbeats."},
     {"max_heartmonitor_misses", IPCL_INT, "10", NULL, NULL,
-     "Heartbeats that an engine may miss in a row before it counts as dead. Where its connection ends it counts as dead after a second."},
+     "Heartbeats that an engine may miss in a row before it counts as dead. Where its connection "
+     "ends it counts as dead after a second."},
 };
 static const struct ipcl_option task_options[] = {
     {"hwm", IPCL_INT, "1", "hwm", NULL,
-     "How many tasks an engine may have at a time. With 1, a task waits for the first engine that is free, which is best for tasks of uneven length. "
-     "With 2 or more an engine has its next task at hand, which is best for many tasks of less than a millisecond. 0: no limit."},
+     "How many tasks an engine may have at a time. With 1, a task waits for the first engine that "
+     "is free, which is best for tasks of uneven length. "
+     "With 2 or more an engine has its next task at hand, which is best for many tasks of less "
+     "than a millisecond. 0: no limit."},
     {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL,
      "How an engine is chosen for a task: leastload, lru, plainrandom, twobin or weighted."},
 };
 static const struct ipcl_option session_options[] = {
     {"key", IPCL_STRING, "", NULL, NULL,
      "The key that signs messages. Where this is not set a random one is made."},
-    {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL, "How messages are signed: hmac- and a digest of OpenSSL's."},
-    {"packer", IPCL_STRING, "json", NULL, NULL, "How parts of messages are packed: json or msgpack."},
+    {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
+     "How messages are signed: hmac- and a digest of OpenSSL's."},
+    {"packer", IPCL_STRING, "json", NULL, NULL,
+     "How parts of messages are packed: json or msgpack."},
 };
-#define TABLE(class_name, options) {class_name, options, sizeof(options) / sizeof(*(options))}
+#define TABLE(class_name, options)                                                                 \
+    {                                                                                              \
+        class_name, options, sizeof(options) / sizeof(*(options))                                  \
+    }
 static const struct ipcl_option_table tables[] = {
     TABLE("IPController", controller_options),
     TABLE("HeartMonitor", heart_options),
@@ -69,7 +88,8 @@ static const struct ipcl_option_table tables[] = {
 
 static const struct settings_flag flags[] = {
     {"nodb", "IPController", "db_class", "nodb", "Keep no records of requests (the default)."},
-    {"dictdb", "IPController", "db_class", "dictdb", "Keep records of the newest requests in memory."},
+    {"dictdb", "IPController", "db_class", "dictdb",
+     "Keep records of the newest requests in memory."},
     {"sqlitedb", "IPController", "db_class", "sqlitedb", "Not available: use --dictdb."},
     {"mongodb", "IPController", "db_class", "mongodb", "Not available: use --dictdb."},
     {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
@@ -79,7 +99,8 @@ const struct settings_program options_program = {
     .name = "ipcontroller",
     .usage = "ipcontroller [options]",
     .description =
-        "Starts the controller of a cluster. It writes a connection file for engines and one for clients into the profile's security folder "
+        "Starts the controller of a cluster. It writes a connection file for engines and one for "
+        "clients into the profile's security folder "
         "as soon as it listens, and removes them when it ends. SIGINT and SIGTERM end it.",
     .examples = "  ipcontroller                                on this host only\n"
                 "  ipcontroller --ip=0.0.0.0                   for engines on other hosts\n"
@@ -98,8 +119,8 @@ int options_add(struct settings *settings, struct ipcl_error *error)
 }
 
 /* Reads an integer within limits. Returns 0 or -1 with `error` set. */
-static int read_int(const struct settings *settings, const char *class_name, const char *name, int64_t least,
-                    int64_t most, int *value, struct ipcl_error *error)
+static int read_int(const struct settings *settings, const char *class_name, const char *name,
+                    int64_t least, int64_t most, int *value, struct ipcl_error *error)
 {
     int64_t given = settings_int(settings, class_name, name);
     if (given < least || given > most)
@@ -109,27 +130,38 @@ static int read_int(const struct settings *settings, const char *class_name, con
     return 0;
 }
 
-static int read_limits(const struct settings *settings, struct controller *controller, struct ipcl_error *error)
+static int read_limits(const struct settings *settings, struct controller *controller,
+                       struct ipcl_error *error)
 {
     int timeout_s = 0;
     const char *scheme = settings_string(settings, "TaskScheduler", "scheme_name");
-    if (read_int(settings, "HeartMonitor", "period", 10, 3600000, &controller->heart_period_ms, error) ||
-        read_int(settings, "HeartMonitor", "max_heartmonitor_misses", 1, 100000, &controller->heart_misses, error) ||
+    if (read_int(settings, "HeartMonitor", "period", 10, 3600000, &controller->heart_period_ms,
+                 error) ||
+        read_int(settings, "HeartMonitor", "max_heartmonitor_misses", 1, 100000,
+                 &controller->heart_misses, error) ||
         read_int(settings, "TaskScheduler", "hwm", 0, INT_MAX, &controller->high_water, error) ||
         read_int(settings, "IPController", "registration_timeout", 0, 86400, &timeout_s, error) ||
-        read_int(settings, "IPController", "regport", 0, 65535, &controller->engines.registration, error))
+        read_int(settings, "IPController", "regport", 0, 65535, &controller->engines.registration,
+                 error))
         return -1;
     controller->registration_timeout_ms = timeout_s * 1000;
     if (!timeout_s)
-        controller->registration_timeout_ms = controller->heart_period_ms > 3000 ? 10 * controller->heart_period_ms : 30000;
+        controller->registration_timeout_ms =
+            controller->heart_period_ms > 3000 ? 10 * controller->heart_period_ms : 30000;
     controller->frame_bytes_max = settings_int(settings, "IPController", "frame_bytes_max");
     if (controller->frame_bytes_max < 0)
-        return ipcl_error_set(error, "IPController.frame_bytes_max is a number of bytes, or 0 for no limit");
+        return ipcl_error_set(
+            error, "IPController.frame_bytes_max is a number of bytes, or 0 for no limit");
     if (!strcmp(scheme, "pure"))
-        return ipcl_error_set(error, "the scheme 'pure' is not available: leastload needs no more time, use that");
+        return ipcl_error_set(
+            error, "the scheme 'pure' is not available: leastload needs no more time, use that");
     if (balancer_scheme_of(scheme, &controller->scheme))
-        return ipcl_error_set(error, "the scheme '%s' is not known: use leastload, lru, plainrandom, twobin or weighted", scheme);
-    snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s", scheme);
+        return ipcl_error_set(
+            error,
+            "the scheme '%s' is not known: use leastload, lru, plainrandom, twobin or weighted",
+            scheme);
+    snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",
+             scheme);
     return 0;
 }
 
@@ -155,7 +187,9 @@ static int add_ports(struct port_pool *pool, const char *text, struct ipcl_error
             last = strtol(at, &end, 10);
         }
         if (end == at || (*end && *end != ',') || first < 1 || last > 65535 || first > last)
-            return ipcl_error_set(error, "IPController.ports: '%s' is no port and no range such as 10101-10120", text);
+            return ipcl_error_set(
+                error, "IPController.ports: '%s' is no port and no range such as 10101-10120",
+                text);
         for (long port = first; port <= last; port++)
             if (add_port(pool, port))
                 return ipcl_error_set(error, "out of memory");
@@ -164,7 +198,8 @@ static int add_ports(struct port_pool *pool, const char *text, struct ipcl_error
     return 0;
 }
 
-static int read_ports(const struct settings *settings, struct controller *controller, struct ipcl_error *error)
+static int read_ports(const struct settings *settings, struct controller *controller,
+                      struct ipcl_error *error)
 {
     size_t count;
     const char *const *ports = settings_list(settings, "IPController", "ports", &count);
@@ -175,8 +210,8 @@ static int read_ports(const struct settings *settings, struct controller *contro
 }
 
 /* Copies a text setting. Returns 0, or -1 with `error` set where it is too long. */
-static int read_text(const struct settings *settings, const char *class_name, const char *name, char *text,
-                     size_t bytes, struct ipcl_error *error)
+static int read_text(const struct settings *settings, const char *class_name, const char *name,
+                     char *text, size_t bytes, struct ipcl_error *error)
 {
     const char *given = settings_string(settings, class_name, name);
     if (strlen(given) >= bytes)
@@ -194,11 +229,12 @@ static int read_interface(const struct settings *settings, const struct profile 
     char *interface = controller->engines.interface;
     int length;
     if (!strcmp(transport, "tcp")) {
-        length = snprintf(interface, CONNECTION_TEXT_BYTES, "tcp://%s", strcmp(ip, "*") ? ip : "0.0.0.0");
+        length = snprintf(interface, CONNECTION_TEXT_BYTES, "tcp://%s",
+                          strcmp(ip, "*") ? ip : "0.0.0.0");
         controller->encrypted = settings_bool(settings, "IPController", "enable_curve");
     } else if (!strcmp(transport, "ipc")) {
-        length = snprintf(interface, CONNECTION_TEXT_BYTES, "ipc://%s/ipcontroller%s%s", profile->security,
-                          *cluster_id ? "-" : "", cluster_id);
+        length = snprintf(interface, CONNECTION_TEXT_BYTES, "ipc://%s/ipcontroller%s%s",
+                          profile->security, *cluster_id ? "-" : "", cluster_id);
         controller->encrypted = settings_given(settings, "IPController", "enable_curve") &&
                                 settings_bool(settings, "IPController", "enable_curve");
     } else {
@@ -206,13 +242,15 @@ static int read_interface(const struct settings *settings, const struct profile 
     }
     /* sockaddr_un has room for 107 bytes; a colon and three digits come behind. */
     if (length >= CONNECTION_TEXT_BYTES || (!strcmp(transport, "ipc") && length > 6 + 107 - 4))
-        return ipcl_error_set(error, "%s is too long for an address: use a profile folder with a shorter path", interface);
+        return ipcl_error_set(
+            error, "%s is too long for an address: use a profile folder with a shorter path",
+            interface);
     memcpy(controller->clients.interface, interface, CONNECTION_TEXT_BYTES);
     return 0;
 }
 
-static int read_session(const struct settings *settings, struct registry *registry, struct controller *controller,
-                        struct ipcl_error *error)
+static int read_session(const struct settings *settings, struct registry *registry,
+                        struct controller *controller, struct ipcl_error *error)
 {
     struct connection *file = &controller->clients;
     const char *packer = settings_string(settings, "Session", "packer");
@@ -234,12 +272,16 @@ static int read_session(const struct settings *settings, struct registry *regist
     return 0;
 }
 
-static int read_addresses(const struct settings *settings, struct controller *controller, struct ipcl_error *error)
+static int read_addresses(const struct settings *settings, struct controller *controller,
+                          struct ipcl_error *error)
 {
     struct connection *clients = &controller->clients, *engines = &controller->engines;
-    if (read_text(settings, "IPController", "location", clients->location, sizeof(clients->location), error) ||
-        read_text(settings, "IPController", "ssh_server", clients->ssh, sizeof(clients->ssh), error) ||
-        read_text(settings, "IPController", "engine_ssh_server", engines->ssh, sizeof(engines->ssh), error))
+    if (read_text(settings, "IPController", "location", clients->location,
+                  sizeof(clients->location), error) ||
+        read_text(settings, "IPController", "ssh_server", clients->ssh, sizeof(clients->ssh),
+                  error) ||
+        read_text(settings, "IPController", "engine_ssh_server", engines->ssh, sizeof(engines->ssh),
+                  error))
         return -1;
     if (!*clients->location && gethostname(clients->location, sizeof(clients->location) - 1))
         return ipcl_error_set(error, "this host has no name: set --location");
@@ -258,15 +300,17 @@ static const char *short_class(const char *name)
     return dot ? dot + 1 : name;
 }
 
-static int open_store(struct settings *settings, struct registry *registry, struct services_host *host,
-                      struct controller *controller, struct ipcl_error *error)
+static int open_store(struct settings *settings, struct registry *registry,
+                      struct services_host *host, struct controller *controller,
+                      struct ipcl_error *error)
 {
     const char *name = short_class(settings_string(settings, "IPController", "db_class"));
     struct ipcl_services services;
     if (!strcasecmp(name, "nodb"))
         return settings_finish(settings, error);
     if (!strcasecmp(name, "sqlitedb") || !strcasecmp(name, "mongodb"))
-        return ipcl_error_set(error, "the store '%s' is not available: use --dictdb or --nodb", name);
+        return ipcl_error_set(error, "the store '%s' is not available: use --dictdb or --nodb",
+                              name);
     if (strcasecmp(name, "dictdb"))
         return ipcl_error_set(error, "the store '%s' is not known: use dictdb or nodb", name);
     const struct ipcl_plugin *plugin = registry_load(registry, "store", "memory", error);
@@ -285,11 +329,13 @@ static int open_store(struct settings *settings, struct registry *registry, stru
     return 0;
 }
 
-int options_apply(struct settings *settings, const struct profile *profile, struct registry *registry,
-                  struct services_host *store_host, struct controller *controller, struct ipcl_error *error)
+int options_apply(struct settings *settings, const struct profile *profile,
+                  struct registry *registry, struct services_host *store_host,
+                  struct controller *controller, struct ipcl_error *error)
 {
     return open_store(settings, registry, store_host, controller, error) ||
-                   read_limits(settings, controller, error) || read_ports(settings, controller, error) ||
+                   read_limits(settings, controller, error) ||
+                   read_ports(settings, controller, error) ||
                    read_interface(settings, profile, controller, error) ||
                    read_session(settings, registry, controller, error) ||
                    read_addresses(settings, controller, error)

@@ -1,4 +1,5 @@
-/* The settings of ipcontroller, named as ipyparallel's are, and what they make of the controller. */
+/* The settings of ipcontroller, named as ipyparallel's are, and what they make of the controller.
+ */
 #ifndef CONTROLLER_OPTIONS_H
 #define CONTROLLER_OPTIONS_H
 
@@ -13,9 +14,11 @@ extern const struct settings_program options_program;
 /* Adds the controller's tables. Returns 0 or -1 with `error` set. */
 int options_add(struct settings *settings, struct ipcl_error *error);
 
-/* Fills the controller from settings that have been loaded: where to listen, keys, limits; loads the serializer, and the store that is asked for, whose
- * host is `store_host`. Calls settings_finish(). Returns 0 or -1 with `error` set. */
-int options_apply(struct settings *settings, const struct profile *profile, struct registry *registry,
-                  struct services_host *store_host, struct controller *controller, struct ipcl_error *error);
+/* Fills the controller from settings that have been loaded: where to listen, keys, limits; loads
+ * the serializer, and the store that is asked for, whose host is `store_host`. Calls
+ * settings_finish(). Returns 0 or -1 with `error` set. */
+int options_apply(struct settings *settings, const struct profile *profile,
+                  struct registry *registry, struct services_host *store_host,
+                  struct controller *controller, struct ipcl_error *error);
 
 #endif

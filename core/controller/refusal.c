@@ -4,8 +4,8 @@
 void refusal_note(struct refusal *refusal, const char *reason)
 {
     refusal->count++;
-    log_limited(&refusal->limit, IPCL_LOG_WARN, "%s: a message was dropped: %s (%llu in all)", refusal->socket,
-                reason, refusal->count);
+    log_limited(&refusal->limit, IPCL_LOG_WARN, "%s: a message was dropped: %s (%llu in all)",
+                refusal->socket, reason, refusal->count);
 }
 
 bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,

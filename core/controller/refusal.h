@@ -14,8 +14,8 @@ struct refusal {
     struct log_limit limit;
 };
 
-/* Verifies a message that has `identities` frames before its delimiter. Returns whether it is accepted; otherwise it has been
- * counted and logged. */
+/* Verifies a message that has `identities` frames before its delimiter. Returns whether it is
+ * accepted; otherwise it has been counted and logged. */
 bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,
                     size_t identities);
 /* Counts and logs a message that is refused for another reason. */

@@ -1,8 +1,9 @@
-/* The direct ("mux") and the control thread: each relays requests from clients (ROUTER) to the engine that they name (ROUTER), and the replies
- * back.
+/* The direct ("mux") and the control thread: each relays requests from clients (ROUTER) to the
+ * engine that they name (ROUTER), and the replies back.
  *
- * A client sends [engine, delimiter ...], so its ROUTER hands us [client, engine, delimiter ...]; exchanging the first two
- * frames makes what the engine's ROUTER needs, and the same on the way back. The hub announces engines before clients hear of them. */
+ * A client sends [engine, delimiter ...], so its ROUTER hands us [client, engine, delimiter ...];
+ * exchanging the first two frames makes what the engine's ROUTER needs, and the same on the way
+ * back. The hub announces engines before clients hear of them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,10 @@
 #include "controller/reply.h"
 #include "controller/report.h"
 
-/* An engine may be registered before all of its sockets have connected: its requests are held, and tried again this often, for this long. */
-#define RETRY_MS     20
-#define HELD_MS_MAX  30000
+/* An engine may be registered before all of its sockets have connected: its requests are held, and
+ * tried again this often, for this long. */
+#define RETRY_MS    20
+#define HELD_MS_MAX 30000
 
 struct held_request {
     struct held *held; /* as it goes to the engine: [engine, client, delimiter ...] */
@@ -42,7 +44,7 @@ struct relay {
     void *engines;
     void *notices;
     struct target *targets;
-    size_t waiting;         /* held requests of all targets */
+    size_t waiting; /* held requests of all targets */
     long long next_try_ms;
     bool counted; /* the hub hears of requests and replies */
     struct report report;
@@ -63,17 +65,19 @@ static void refuse(struct relay *relay, struct message *message, const struct ta
     struct reply_request request;
     char text[512];
     reply_request_of(message, &request);
-    int length = request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
+    int length =
+        request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
     if (target)
         snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
     else
         snprintf(text, sizeof(text), "engine '%.*s' %s", length, (const char *)request.engine, why);
-    reply_error(relay->session, relay->clients, &request, target ? target->uuid : NULL, "EngineError", text,
-                NULL);
+    reply_error(relay->session, relay->clients, &request, target ? target->uuid : NULL,
+                "EngineError", text, NULL);
 }
 
 /* Answers a request that was held, and forgets it. */
-static void give_up(struct relay *relay, struct target *target, struct held_request *waiting, const char *why)
+static void give_up(struct relay *relay, struct target *target, struct held_request *waiting,
+                    const char *why)
 {
     struct message message;
     message_init(&message);
@@ -183,8 +187,8 @@ static void count_request(struct relay *relay, const struct target *target, stru
 {
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(relay->session, message_part(message, MESSAGE_HEADER), &member, 1))
-        report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, member.data, member.size,
-                   message);
+        report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, member.data,
+                   member.size, message);
 }
 
 static void count_reply(struct relay *relay, const struct target *target, struct message *message)
@@ -192,7 +196,8 @@ static void count_reply(struct relay *relay, const struct target *target, struct
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(relay->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
-        report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target->id, member.data, member.size, message);
+        report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target->id, member.data, member.size,
+                   message);
 }
 
 static void from_client(void *self, struct message *message)
@@ -246,8 +251,8 @@ static void relay_destroy(void *self)
         return;
     refusal_summary(&relay->bad_request);
     refusal_summary(&relay->bad_reply);
-    HASH_ITER(hh, relay->targets, target, next_target) {
-        DL_FOREACH_SAFE(target->waiting, waiting, next) {
+    HASH_ITER (hh, relay->targets, target, next_target) {
+        DL_FOREACH_SAFE (target->waiting, waiting, next) {
             held_destroy(waiting->held);
             free(waiting);
         }
@@ -270,24 +275,27 @@ struct relay_kind {
     bool counted;
 };
 
-static int open_sockets(struct relay *relay, struct controller *controller, const struct relay_kind *kind,
-                        int *client_port, int *engine_port, struct ipcl_error *error)
+static int open_sockets(struct relay *relay, struct controller *controller,
+                        const struct relay_kind *kind, int *client_port, int *engine_port,
+                        struct ipcl_error *error)
 {
     relay->notices = controller_inproc_bind(controller, ZMQ_PULL, kind->name, error);
     if (loop_add_ready(relay->loop, relay->notices, read_notices, relay))
         return -1;
-    relay->engines = controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
+    relay->engines =
+        controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
     if (loop_add(relay->loop, relay->engines, from_engine, relay))
         return -1;
-    relay->clients = controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
+    relay->clients =
+        controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
     relay->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(relay->loop, relay->report.socket);
 }
 
-static void *relay_create(struct controller *controller, const struct relay_kind *kind, int *client_port,
-                          int *engine_port, struct ipcl_error *error)
+static void *relay_create(struct controller *controller, const struct relay_kind *kind,
+                          int *client_port, int *engine_port, struct ipcl_error *error)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
     if (!relay)
@@ -312,15 +320,18 @@ static void *direct_create(struct controller *controller, struct ipcl_error *err
     static const struct relay_kind kind = {
         "direct", "mux_in", "mux_out", "direct, client side", "direct, engine side", true,
     };
-    return relay_create(controller, &kind, &controller->clients.mux, &controller->engines.mux, error);
+    return relay_create(controller, &kind, &controller->clients.mux, &controller->engines.mux,
+                        error);
 }
 
 static void *control_create(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "control", "control_in", "control_out", "control, client side", "control, engine side", false,
+        "control", "control_in", "control_out", "control, client side", "control, engine side",
+        false,
     };
-    return relay_create(controller, &kind, &controller->clients.control, &controller->engines.control, error);
+    return relay_create(controller, &kind, &controller->clients.control,
+                        &controller->engines.control, error);
 }
 
 const struct module direct_module = {"direct", direct_create, relay_loop, relay_destroy};

@@ -21,7 +21,8 @@ void reply_request_of(struct message *message, struct reply_request *request)
     request->header_size = zmq_msg_size(header);
 }
 
-/* Text as JSON, also where it repeats bytes of others that are not UTF-8, or is cut in the middle of a character. */
+/* Text as JSON, also where it repeats bytes of others that are not UTF-8, or is cut in the middle
+ * of a character. */
 static json_t *text_of(const char *text)
 {
     char ascii[IPCL_ERROR_BYTES];
@@ -37,9 +38,10 @@ static json_t *text_of(const char *text)
 
 json_t *reply_error_content(const char *ename, const char *evalue)
 {
-    /* The engine_info stays empty: ipyparallel's client looks the uuid up among the living, and fails where it is not. */
-    return json_pack("{s:s s:s s:o s:[o] s:{}}", "status", "error", "ename", ename, "evalue", text_of(evalue),
-                     "traceback", text_of(evalue), "engine_info");
+    /* The engine_info stays empty: ipyparallel's client looks the uuid up among the living, and
+     * fails where it is not. */
+    return json_pack("{s:s s:s s:o s:[o] s:{}}", "status", "error", "ename", ename, "evalue",
+                     text_of(evalue), "traceback", text_of(evalue), "engine_info");
 }
 
 /* "apply_request" gives "apply_reply"; what is no request is answered like an apply. */
@@ -51,7 +53,8 @@ static void reply_type(struct session *session, const struct reply_request *requ
     size_t stem = strlen("apply");
     const char *text = "apply";
     if (!session_serial(session)->find(request->header, request->header_size, &member, 1) &&
-        member.state == IPCL_MEMBER_TEXT && member.size > strlen(suffix) && member.size < type_bytes &&
+        member.state == IPCL_MEMBER_TEXT && member.size > strlen(suffix) &&
+        member.size < type_bytes &&
         !memcmp(member.data + member.size - strlen(suffix), suffix, strlen(suffix))) {
         text = member.data;
         stem = member.size - strlen(suffix);
@@ -59,8 +62,8 @@ static void reply_type(struct session *session, const struct reply_request *requ
     snprintf(type, type_bytes, "%.*s_reply", (int)stem, text);
 }
 
-static int build(struct session *session, struct message *message, const struct reply_request *request,
-                 const char *engine_uuid, json_t *content)
+static int build(struct session *session, struct message *message,
+                 const struct reply_request *request, const char *engine_uuid, json_t *content)
 {
     char type[64], date[CLOCK_DATE_BYTES];
     struct ipcl_error error;
@@ -69,8 +72,9 @@ static int build(struct session *session, struct message *message, const struct 
     clock_date(date);
     json_t *metadata = json_pack("{s:s s:b s:s s:s?}", "status", "error", "dependencies_met", 1,
                                  "started", date, "engine", engine_uuid);
-    int failed = !metadata || !content || message_append(message, request->client, request->client_size) ||
-                 (request->engine && message_append(message, request->engine, request->engine_size));
+    int failed =
+        !metadata || !content || message_append(message, request->client, request->client_size) ||
+        (request->engine && message_append(message, request->engine, request->engine_size));
     struct session_parts parts = {
         .msg_type = type,
         .parent = request->header,
@@ -86,7 +90,8 @@ static int build(struct session *session, struct message *message, const struct 
 }
 
 int reply_error(struct session *session, void *socket, const struct reply_request *request,
-                const char *engine_uuid, const char *ename, const char *evalue, struct message *copy)
+                const char *engine_uuid, const char *ename, const char *evalue,
+                struct message *copy)
 {
     struct message message;
     message_init(&message);

@@ -17,15 +17,17 @@ struct reply_request {
     size_t header_size;
 };
 
-/* Fills `request` from a received message: its first frame is the client, a second one before the delimiter the engine. The message keeps the
- * bytes. */
+/* Fills `request` from a received message: its first frame is the client, a second one before the
+ * delimiter the engine. The message keeps the bytes. */
 void reply_request_of(struct message *message, struct reply_request *request);
 
-/* Sends an error reply, of the type that belongs to the request ("apply_request": "apply_reply"), with ipyparallel's content: status, ename, evalue,
- * traceback, engine_info. `engine_uuid`, where not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference. Returns 0, or
- * -1 where it cannot be built, which is logged. */
+/* Sends an error reply, of the type that belongs to the request ("apply_request": "apply_reply"),
+ * with ipyparallel's content: status, ename, evalue, traceback, engine_info. `engine_uuid`, where
+ * not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference.
+ * Returns 0, or -1 where it cannot be built, which is logged. */
 int reply_error(struct session *session, void *socket, const struct reply_request *request,
-                const char *engine_uuid, const char *ename, const char *evalue, struct message *copy);
+                const char *engine_uuid, const char *ename, const char *evalue,
+                struct message *copy);
 
 /* The content of an error: a new reference, or NULL when memory is short. */
 json_t *reply_error_content(const char *ename, const char *evalue);

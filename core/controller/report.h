@@ -1,7 +1,9 @@
-/* What the hub hears from the other threads, over inproc: hearts that begin and stop, and each step of each task.
+/* What the hub hears from the other threads, over inproc: hearts that begin and stop, and each step
+ * of each task.
  *
- * A message's first frame holds one record or more. Where a store keeps records, a message holds one, and the task's frames by reference
- * behind it; otherwise the records of a round travel together, as the hub only counts them. */
+ * A message's first frame holds one record or more. Where a store keeps records, a message holds
+ * one, and the task's frames by reference behind it; otherwise the records of a round travel
+ * together, as the hub only counts them. */
 #ifndef CONTROLLER_REPORT_H
 #define CONTROLLER_REPORT_H
 
@@ -14,7 +16,8 @@
 enum report_kind {
     REPORT_BORN,      /* text: the engine's uuid */
     REPORT_STOPPED,   /* likewise */
-    REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet assigned */
+    REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
+                         assigned */
     REPORT_ASSIGNED,
     REPORT_DONE,
     REPORT_OUTPUT,
@@ -39,15 +42,17 @@ struct report {
     size_t capacity;
 };
 
-/* Adds a record. `frames`, where not NULL, is what a store records: it is only looked at when the thread is recording. `text` has at most REPORT_TEXT_MAX
- * bytes. When memory is short the record is lost. */
+/* Adds a record. `frames`, where not NULL, is what a store records: it is only looked at when the
+ * thread is recording. `text` has at most REPORT_TEXT_MAX bytes. When memory is short the record is
+ * lost. */
 void report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
                 const char *text, size_t text_size, struct message *frames);
 /* Sends what has been added. */
 void report_flush(struct report *report);
 void report_release(struct report *report);
 
-/* Reads the record at `*offset` of a received first frame and steps over it. Returns false at the end. */
+/* Reads the record at `*offset` of a received first frame and steps over it. Returns false at the
+ * end. */
 bool report_next(const void *data, size_t size, size_t *offset, struct report_record *record);
 
 #endif

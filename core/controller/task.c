@@ -1,7 +1,9 @@
-/* The task thread: takes tasks from clients (ROUTER), sends each to the engine that the balancer chooses (ROUTER), and relays the replies.
+/* The task thread: takes tasks from clients (ROUTER), sends each to the engine that the balancer
+ * chooses (ROUTER), and relays the replies.
  *
- * A task is put aside as long as it waits or runs, so that it can run elsewhere when its engine dies, fails or does not meet its
- * dependencies. Of a message only the header's msg_id and the scheduler's own metadata are read. */
+ * A task is put aside as long as it waits or runs, so that it can run elsewhere when its engine
+ * dies, fails or does not meet its dependencies. Of a message only the header's msg_id and the
+ * scheduler's own metadata are read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,8 @@
 #include "controller/report.h"
 #include "controller/task_metadata.h"
 
-/* An engine may be registered before its socket has connected: then it gets no tasks for this long. */
+/* An engine may be registered before its socket has connected: then it gets no tasks for this long.
+ */
 #define RETRY_MS 20
 
 struct scheduler {
@@ -73,8 +76,9 @@ static void refuse_task(struct scheduler *scheduler, struct message *message, co
     reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, NULL);
 }
 
-/* Sends a task to the engine that the balancer chose for it. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns 0, or -1
- * where the engine is not connected, with the message as it was. */
+/* Sends a task to the engine that the balancer chose for it. `message`, where not NULL, is the task
+ * as it came; otherwise it is restored. Returns 0, or -1 where the engine is not connected, with
+ * the message as it was. */
 static int send_task(struct scheduler *scheduler, struct task *task, struct message *message)
 {
     if (!message) {
@@ -83,7 +87,8 @@ static int send_task(struct scheduler *scheduler, struct task *task, struct mess
         if (held_restore(task->data, message))
             return -1;
     }
-    return message_send_to(message, scheduler->engines, task->worker->uuid, strlen(task->worker->uuid));
+    return message_send_to(message, scheduler->engines, task->worker->uuid,
+                           strlen(task->worker->uuid));
 }
 
 /* Runs all that can run now. `fresh`, where not NULL, has just come, and its message is at hand. */
@@ -97,19 +102,21 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
             continue;
         }
         if (task->reported)
-            report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, task->worker->id, task->msg_id,
-                       task->msg_id_size, NULL);
+            report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, task->worker->id,
+                       task->msg_id, task->msg_id_size, NULL);
         else if (!scheduler->report.recording)
-            report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id, task->msg_id,
-                       task->msg_id_size, NULL);
+            report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id,
+                       task->msg_id, task->msg_id_size, NULL);
         task->reported = true;
     }
 }
 
 /* A task that did not run at once, or that a store records, is made known before it is assigned. */
-static void report_submission(struct scheduler *scheduler, struct task *task, struct message *message)
+static void report_submission(struct scheduler *scheduler, struct task *task,
+                              struct message *message)
 {
-    report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, task->msg_id, task->msg_id_size, message);
+    report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, task->msg_id,
+               task->msg_id_size, message);
     task->reported = true;
 }
 
@@ -145,7 +152,9 @@ static struct task *create_task(struct message *message, const struct ipcl_membe
     }
     zmq_msg_t *header = message_part(message, MESSAGE_HEADER);
     size_t size, offset = (size_t)(msg_id->data - (char *)zmq_msg_data(header));
-    task->msg_id = (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) + offset;
+    task->msg_id =
+        (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
+        offset;
     task->msg_id_size = msg_id->size;
     task->retries = metadata->retries;
     if (metadata->timeout > 0)
@@ -154,8 +163,9 @@ static struct task *create_task(struct message *message, const struct ipcl_membe
 }
 
 /* Enters a task. Returns NULL where it was, or why not. */
-static const char *enter(struct scheduler *scheduler, struct message *message, const struct ipcl_member *msg_id,
-                         const struct task_metadata *metadata, const char **ename)
+static const char *enter(struct scheduler *scheduler, struct message *message,
+                         const struct ipcl_member *msg_id, const struct task_metadata *metadata,
+                         const char **ename)
 {
     struct worker **targets = NULL;
     long count = 0;
@@ -194,7 +204,8 @@ static void from_client(void *self, struct message *message)
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
     session_find(scheduler->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
-    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata, &ename, &why)) {
+    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata,
+                           &ename, &why)) {
         refuse_task(scheduler, message, ename, why);
         return;
     }
@@ -219,7 +230,8 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
         parent.state == IPCL_MEMBER_TEXT)
         task = balancer_task(scheduler->balancer, parent.data, parent.size);
     if (!task || task->state != TASK_RUNNING ||
-        task->worker != balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine)))
+        task->worker !=
+            balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine)))
         return NULL;
     return task;
 }
@@ -242,7 +254,8 @@ static void from_engine(void *self, struct message *message)
         return;
     }
     bool met, succeeded;
-    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met, &succeeded);
+    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
+                           &succeeded);
     if (!met) {
         unmet(scheduler, task);
     } else if (!succeeded && task->retries > 0) {
@@ -259,18 +272,20 @@ static void from_engine(void *self, struct message *message)
     dispatch(scheduler, NULL, NULL);
 }
 
-/* What an engine that has gone leaves behind: its tasks run elsewhere where they may, or are answered. */
+/* What an engine that has gone leaves behind: its tasks run elsewhere where they may, or are
+ * answered. */
 static void settle_stranded(struct scheduler *scheduler, const struct notice *gone)
 {
     struct task *task;
     char text[256];
     while ((task = balancer_stranded(scheduler->balancer))) {
-        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", gone->id, gone->uuid,
-                 (int)task->msg_id_size, task->msg_id);
+        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", gone->id,
+                 gone->uuid, (int)task->msg_id_size, task->msg_id);
         if (!task->lost)
             fail_task(scheduler, task, gone->uuid, "ImpossibleDependency",
                       "all engines that the task may run on have died");
-        else if (!task->retries || (task->retries--, balancer_retry(scheduler->balancer, task, false)))
+        else if (!task->retries ||
+                 (task->retries--, balancer_retry(scheduler->balancer, task, false)))
             fail_task(scheduler, task, gone->uuid, "EngineError", text);
     }
 }
@@ -285,7 +300,8 @@ static void read_notices(void *self)
             dispatch(scheduler, NULL, NULL);
             continue;
         }
-        struct worker *worker = balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
+        struct worker *worker =
+            balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
         if (notice.kind != NOTICE_GONE || !worker)
             continue;
         /* What it answered before it went still counts; and it gets nothing new meanwhile. */
@@ -302,7 +318,8 @@ static long long on_tick(void *self, long long now_ms)
     struct scheduler *scheduler = self;
     struct task *late;
     while ((late = balancer_late(scheduler->balancer, now_ms)))
-        fail_task(scheduler, late, NULL, "TaskTimeout", "the task waited longer than its timeout allows");
+        fail_task(scheduler, late, NULL, "TaskTimeout",
+                  "the task waited longer than its timeout allows");
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms) {
         balancer_resume(scheduler->balancer);
         dispatch(scheduler, NULL, NULL);
@@ -337,15 +354,18 @@ static void task_destroy(void *self)
     free(scheduler);
 }
 
-static int open_sockets(struct scheduler *scheduler, struct controller *controller, struct ipcl_error *error)
+static int open_sockets(struct scheduler *scheduler, struct controller *controller,
+                        struct ipcl_error *error)
 {
     scheduler->notices = controller_inproc_bind(controller, ZMQ_PULL, "task", error);
     if (loop_add_ready(scheduler->loop, scheduler->notices, read_notices, scheduler))
         return -1;
-    scheduler->engines = controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
+    scheduler->engines =
+        controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
     if (loop_add(scheduler->loop, scheduler->engines, from_engine, scheduler))
         return -1;
-    scheduler->clients = controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
+    scheduler->clients =
+        controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
     if (loop_add(scheduler->loop, scheduler->clients, from_client, scheduler))
         return -1;
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);

@@ -1,5 +1,5 @@
-/* The task scheduler's metadata: targets, retries, timeout, after, follow; dependencies_met, status (ipyparallel's task scheduler and
- * load-balanced view). */
+/* The task scheduler's metadata: targets, retries, timeout, after, follow; dependencies_met, status
+ * (ipyparallel's task scheduler and load-balanced view). */
 #include "controller/task_metadata.h"
 
 #include <stdlib.h>
@@ -10,16 +10,16 @@
 
 enum { TARGETS, RETRIES, TIMEOUT, AFTER, FOLLOW, MEMBERS };
 
-static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial, json_t *value,
-                struct ipcl_error *error)
+static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial,
+                json_t *value, struct ipcl_error *error)
 {
     packed->bytes = value ? serial->pack(value, &packed->size, error) : NULL;
     json_decref(value);
     return packed->bytes ? 0 : -1;
 }
 
-int task_metadata_prepare(struct task_metadata_reader *reader, const struct ipcl_serial_operations *serial,
-                          struct ipcl_error *error)
+int task_metadata_prepare(struct task_metadata_reader *reader,
+                          const struct ipcl_serial_operations *serial, struct ipcl_error *error)
 {
     reader->serial = serial;
     return pack(&reader->empty_list, serial, json_array(), error) ||
@@ -68,7 +68,7 @@ static int read_targets(const struct task_metadata_reader *reader, const struct 
     size_t index;
     json_t *target;
     bool valid = json_is_array(targets);
-    json_array_foreach(targets, index, target)
+    json_array_foreach (targets, index, target)
         valid = valid && json_is_string(target);
     if (!valid) {
         json_decref(targets);
@@ -118,19 +118,23 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
                        struct task_metadata *metadata, const char **ename, const char **evalue)
 {
     struct ipcl_member members[MEMBERS] = {
-        [TARGETS] = {.name = "targets"}, [RETRIES] = {.name = "retries"}, [TIMEOUT] = {.name = "timeout"},
-        [AFTER] = {.name = "after"},     [FOLLOW] = {.name = "follow"},
+        [TARGETS] = {.name = "targets"}, [RETRIES] = {.name = "retries"},
+        [TIMEOUT] = {.name = "timeout"}, [AFTER] = {.name = "after"},
+        [FOLLOW] = {.name = "follow"},
     };
     *metadata = (struct task_metadata){0};
     *ename = "ValueError";
     *evalue = NULL;
     if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, MEMBERS))
         *evalue = "the task's metadata is no mapping";
-    else if (!is_empty(reader, &members[RETRIES]) && read_retries(reader, &members[RETRIES], metadata))
+    else if (!is_empty(reader, &members[RETRIES]) &&
+             read_retries(reader, &members[RETRIES], metadata))
         *evalue = "the task's metadata is wrong: retries is a number of times, 0 or more";
-    else if (!is_empty(reader, &members[TIMEOUT]) && read_timeout(reader, &members[TIMEOUT], metadata))
+    else if (!is_empty(reader, &members[TIMEOUT]) &&
+             read_timeout(reader, &members[TIMEOUT], metadata))
         *evalue = "the task's metadata is wrong: timeout is a number of seconds, 0 or more";
-    else if (!is_empty(reader, &members[TARGETS]) && read_targets(reader, &members[TARGETS], metadata))
+    else if (!is_empty(reader, &members[TARGETS]) &&
+             read_targets(reader, &members[TARGETS], metadata))
         *evalue = "the task's metadata is wrong: targets is a list of engine uuids";
     if (!*evalue && (depends(reader, &members[AFTER]) || depends(reader, &members[FOLLOW]))) {
         json_decref(metadata->targets);

@@ -1,5 +1,6 @@
-/* What the task scheduler reads of a message's metadata: of a task, which engines it may run on, how often it may be tried again and how
- * long it may wait; of a reply, whether it succeeded. Nothing is unpacked where a member has its common, empty value. */
+/* What the task scheduler reads of a message's metadata: of a task, which engines it may run on,
+ * how often it may be tried again and how long it may wait; of a reply, whether it succeeded.
+ * Nothing is unpacked where a member has its common, empty value. */
 #ifndef CONTROLLER_TASK_METADATA_H
 #define CONTROLLER_TASK_METADATA_H
 
@@ -18,20 +19,22 @@ struct task_metadata_reader {
 };
 
 /* Returns 0 or -1 with `error` set. */
-int task_metadata_prepare(struct task_metadata_reader *reader, const struct ipcl_serial_operations *serial,
-                          struct ipcl_error *error);
+int task_metadata_prepare(struct task_metadata_reader *reader,
+                          const struct ipcl_serial_operations *serial, struct ipcl_error *error);
 void task_metadata_release(struct task_metadata_reader *reader);
 
 struct task_metadata {
     json_t *targets; /* a new reference: a list of uuids that is not empty; NULL for any engine */
     int retries;
-    double timeout;  /* seconds; 0 for none */
+    double timeout; /* seconds; 0 for none */
 };
 
-/* Reads a task's. Returns 0, or -1 with the name of an exception and a sentence of what is wrong. */
+/* Reads a task's. Returns 0, or -1 with the name of an exception and a sentence of what is wrong.
+ */
 int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
                        struct task_metadata *metadata, const char **ename, const char **evalue);
-/* Reads a reply's: both true where the metadata cannot be read, as the client then has to look at the content anyway. */
+/* Reads a reply's: both true where the metadata cannot be read, as the client then has to look at
+ * the content anyway. */
 void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,
                             bool *succeeded);
 

@@ -1,6 +1,8 @@
-/* The store in memory: the newest records, as many as their number and their bytes allow. It is ipyparallel's DictDB.
+/* The store in memory: the newest records, as many as their number and their bytes allow. It is
+ * ipyparallel's DictDB.
  *
- * Where room is needed the oldest finished records go first, and unfinished ones only when there are no others. */
+ * Where room is needed the oldest finished records go first, and unfinished ones only when there
+ * are no others. */
 #include <ipcluster/store.h>
 
 #include <stdlib.h>
@@ -39,8 +41,10 @@ static void release_buffers(struct ipcl_buffer *buffers, size_t count)
     free(buffers);
 }
 
-/* Copies an array of buffers, whose contents it takes over. Returns 0, or -1 with the contents released. */
-static int take_buffers(const struct ipcl_buffer *from, size_t from_count, struct ipcl_buffer **to, size_t *to_count)
+/* Copies an array of buffers, whose contents it takes over. Returns 0, or -1 with the contents
+ * released. */
+static int take_buffers(const struct ipcl_buffer *from, size_t from_count, struct ipcl_buffer **to,
+                        size_t *to_count)
 {
     struct ipcl_buffer *copy = malloc((from_count + 1) * sizeof(*copy));
     if (!copy) {
@@ -113,12 +117,12 @@ static void account(struct store *store, struct entry *entry)
 static int take(struct entry *entry, const struct ipcl_record *record, struct ipcl_error *error)
 {
     int status = record->fields ? json_object_update(entry->record.fields, record->fields) : 0;
-    if (record->buffer_count && take_buffers(record->buffers, record->buffer_count, &entry->record.buffers,
-                                             &entry->record.buffer_count))
+    if (record->buffer_count && take_buffers(record->buffers, record->buffer_count,
+                                             &entry->record.buffers, &entry->record.buffer_count))
         status = -1;
     if (record->result_buffer_count &&
-        take_buffers(record->result_buffers, record->result_buffer_count, &entry->record.result_buffers,
-                     &entry->record.result_buffer_count))
+        take_buffers(record->result_buffers, record->result_buffer_count,
+                     &entry->record.result_buffers, &entry->record.result_buffer_count))
         status = -1;
     return status ? ipcl_error_set(error, "out of memory") : 0;
 }
@@ -133,7 +137,8 @@ static void discard(const struct ipcl_record *record)
             record->result_buffers[i].release(record->result_buffers[i].owner);
 }
 
-static int add(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error)
+static int add(void *self, const char *msg_id, const struct ipcl_record *record,
+               struct ipcl_error *error)
 {
     struct store *store = self;
     if (find_entry(store, msg_id)) {
@@ -158,7 +163,8 @@ static int add(void *self, const char *msg_id, const struct ipcl_record *record,
     return status;
 }
 
-static int update(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error)
+static int update(void *self, const char *msg_id, const struct ipcl_record *record,
+                  struct ipcl_error *error)
 {
     struct store *store = self;
     struct entry *entry = find_entry(store, msg_id);
@@ -178,7 +184,8 @@ static const struct ipcl_record *get(void *self, const char *msg_id)
     return entry ? &entry->record : NULL;
 }
 
-/* Orders two values: -1, 0 or 1; 2 where they have no order. Dates are ISO 8601 text, whose order is that of its characters. */
+/* Orders two values: -1, 0 or 1; 2 where they have no order. Dates are ISO 8601 text, whose order
+ * is that of its characters. */
 static int order(const json_t *a, const json_t *b)
 {
     if (json_is_string(a) && json_is_string(b)) {
@@ -200,18 +207,30 @@ static bool is_in(const json_t *value, const json_t *list)
     return false;
 }
 
-enum operator { IN, NOT_IN, NOT_EQUAL, EQUAL, GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, EXISTS, OPERATORS };
+enum operator{
+    IN,
+    NOT_IN,
+    NOT_EQUAL,
+    EQUAL,
+    GREATER,
+    GREATER_EQUAL,
+    LESS,
+    LESS_EQUAL,
+    EXISTS,
+    OPERATORS
+};
 
 static enum operator operator_of(const char *name)
 {
-    static const char *const names[OPERATORS] = {"$in", "$nin", "$ne", "$eq", "$gt", "$gte", "$lt", "$lte", "$exists"};
+    static const char *const names[OPERATORS] = {"$in",  "$nin", "$ne",  "$eq",    "$gt",
+                                                 "$gte", "$lt",  "$lte", "$exists"};
     int found = 0;
     while (found < OPERATORS && strcmp(names[found], name))
         found++;
     return (enum operator)found;
 }
 
-static bool holds(const json_t *value, enum operator operator, const json_t *operand)
+static bool holds(const json_t *value, enum operator operator, const json_t * operand)
 {
     int difference = order(value, operand);
     switch (operator) {
@@ -245,14 +264,13 @@ static int check_query(const json_t *query, struct ipcl_error *error)
     json_t *test, *operand;
     if (!json_is_object(query))
         return ipcl_error_set(error, "a query is a mapping of keys to values or to operators");
-    json_object_foreach((json_t *)query, key, test)
-    {
-        json_object_foreach(test, name, operand)
-        {
-            enum operator operator = operator_of(name);
-            if (operator == OPERATORS)
-                return ipcl_error_set(error, "the query's operator '%.64s' for '%.64s' is not known", name, key);
-            if ((operator == IN || operator == NOT_IN) && !json_is_array(operand))
+    json_object_foreach ((json_t *)query, key, test) {
+        json_object_foreach (test, name, operand) {
+            enum operator operator= operator_of(name);
+            if (operator== OPERATORS)
+                return ipcl_error_set(
+                    error, "the query's operator '%.64s' for '%.64s' is not known", name, key);
+            if ((operator== IN || operator== NOT_IN) && !json_is_array(operand))
                 return ipcl_error_set(error, "the query's %s for '%.64s' needs a list", name, key);
         }
     }
@@ -263,28 +281,28 @@ static bool matches(const struct entry *entry, const json_t *query)
 {
     const char *key, *name;
     json_t *test, *operand;
-    json_object_foreach((json_t *)query, key, test)
-    {
+    json_object_foreach ((json_t *)query, key, test) {
         const json_t *value = json_object_get(entry->record.fields, key);
         if (!value)
             value = json_null();
         if (!json_is_object(test) && !json_equal(value, test))
             return false;
-        json_object_foreach(test, name, operand)
+        json_object_foreach (test, name, operand)
             if (!holds(value, operator_of(name), operand))
                 return false;
     }
     return true;
 }
 
-static int find(void *self, const json_t *query, bool (*found)(void *context, const struct ipcl_record *record),
-                void *context, struct ipcl_error *error)
+static int find(void *self, const json_t *query,
+                bool (*found)(void *context, const struct ipcl_record *record), void *context,
+                struct ipcl_error *error)
 {
     struct store *store = self;
     struct entry *entry;
     if (check_query(query, error))
         return -1;
-    DL_FOREACH(store->entries, entry)
+    DL_FOREACH (store->entries, entry)
         if (matches(entry, query) && !found(context, &entry->record))
             break;
     return 0;
@@ -297,8 +315,7 @@ static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
     int64_t dropped = 0;
     if (check_query(query, error))
         return -1;
-    DL_FOREACH_SAFE(store->entries, entry, next)
-    {
+    DL_FOREACH_SAFE (store->entries, entry, next) {
         if (matches(entry, query)) {
             forget(store, entry);
             dropped++;
@@ -341,7 +358,8 @@ static const struct ipcl_option options[] = {
     {"size_limit", IPCL_INT, "1073741824", NULL, NULL,
      "How many bytes the records' buffers and output may take in all."},
 };
-static const struct ipcl_option_table tables[] = {{"DictDB", options, sizeof(options) / sizeof(*options)}};
+static const struct ipcl_option_table tables[] = {
+    {"DictDB", options, sizeof(options) / sizeof(*options)}};
 
 static const struct ipcl_store_operations operations = {
     .create = create,

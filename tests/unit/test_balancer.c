@@ -1,4 +1,5 @@
-/* The load balancer: who gets which task, in which order, and what becomes of tasks whose engines go. */
+/* The load balancer: who gets which task, in which order, and what becomes of tasks whose engines
+ * go. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,7 +160,8 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
         struct task *task = balancer_stranded(f.balancer);
         cr_assert(task == bound || task == waiting);
         cr_assert_eq(task->lost, task == bound);
-        cr_assert_eq(balancer_retry(f.balancer, task, false), -1, "no engine is left that it may run on");
+        cr_assert_eq(balancer_retry(f.balancer, task, false), -1,
+                     "no engine is left that it may run on");
         finish(&f, task);
     }
     cr_assert_null(balancer_stranded(f.balancer));
@@ -267,7 +269,8 @@ Test(balancer, every_scheme_spreads_tasks)
     cr_assert_eq(balancer_scheme_of("pure", &scheme), -1);
 }
 
-/* A long random play, with the books checked by what comes out: every task runs once or is stranded. */
+/* A long random play, with the books checked by what comes out: every task runs once or is
+ * stranded. */
 Test(balancer, a_long_random_play_loses_no_task)
 {
     struct fixture f;

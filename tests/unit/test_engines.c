@@ -1,4 +1,5 @@
-/* The hub's engines and its ledger: ids, uuids, expiry, and requests that end with their reply or their engine. */
+/* The hub's engines and its ledger: ids, uuids, expiry, and requests that end with their reply or
+ * their engine. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -51,7 +52,8 @@ Test(engines, nonsense_is_refused_with_a_reason)
 Test(engines, only_the_unconfirmed_expire)
 {
     struct engines engines = {0};
-    struct engine *confirmed = accept_engine(&engines, "a", -1), *late = accept_engine(&engines, "b", -1);
+    struct engine *confirmed = accept_engine(&engines, "a", -1),
+                  *late = accept_engine(&engines, "b", -1);
     engines_confirm(&engines, confirmed);
     cr_assert_eq(engines.registered, 1);
     cr_assert_null(engines_expired(&engines, 99));

@@ -1,4 +1,5 @@
-/* Messages put aside come back as they were: small frames, large ones by reference, empty ones, and the delimiter's place. */
+/* Messages put aside come back as they were: small frames, large ones by reference, empty ones, and
+ * the delimiter's place. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -30,7 +31,8 @@ Test(held, gives_back_what_was_put_aside)
             cr_assert_eq(zmq_msg_size(&restored.frames[i]), zmq_msg_size(&message.frames[i]));
             cr_assert_arr_eq(zmq_msg_data(&restored.frames[i]), zmq_msg_data(&message.frames[i]),
                              zmq_msg_size(&message.frames[i]));
-            cr_assert_arr_eq(held_frame(held, i, &size), zmq_msg_data(&message.frames[i]), zmq_msg_size(&message.frames[i]));
+            cr_assert_arr_eq(held_frame(held, i, &size), zmq_msg_data(&message.frames[i]),
+                             zmq_msg_size(&message.frames[i]));
             cr_assert_eq(size, zmq_msg_size(&message.frames[i]));
         }
         cr_assert_eq(zmq_msg_data(&restored.frames[3]), referred, "a large frame is not copied");
