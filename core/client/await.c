@@ -70,7 +70,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         future_complete_output(future);
     bool complete = ipcl_future_output_complete(future);
     /* The load balancer's choice: should that engine die, its output has ended. */
-    if (outcome && !*future->engine_uuid)
+    if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
     if (!complete) {
         if (io->newest_resolved)

@@ -10,6 +10,8 @@
 
 UNIT_TESTS = \
 	tests/unit/test_balancer \
+	tests/unit/test_client_future \
+	tests/unit/test_client_value \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
 	tests/unit/test_engines \
@@ -61,6 +63,10 @@ tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engi
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c
 tests_unit_test_held_LDADD = $(UNIT_LIBS)
+tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c core/client/future.c
+tests_unit_test_client_future_LDADD = $(UNIT_LIBS)
+tests_unit_test_client_value_SOURCES = tests/unit/test_client_value.c core/client/value.c
+tests_unit_test_client_value_LDADD = $(UNIT_LIBS)
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c
 tests_unit_test_connection_LDADD = $(UNIT_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
