@@ -29,16 +29,26 @@ static int watch_peers(void *socket, struct ipcl_error *error)
     return 0;
 }
 
+/* Binds to the port that is asked for; or to the first of the pool's that is free, or any. */
+static int bind_socket(struct controller *controller, void *socket, int *port,
+                       struct ipcl_error *error)
+{
+    const char *interface = controller->engines.interface;
+    if (*port)
+        return socket_bind_port(socket, interface, port, error);
+    while ((*port = next_port(&controller->pool)))
+        if (!socket_bind_port(socket, interface, port, error))
+            return 0;
+    return socket_bind_port(socket, interface, port, error);
+}
+
 static void *listen_on(struct controller *controller, const struct socket_options *options,
                        int *port, struct ipcl_error *error)
 {
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
-    if (!*port)
-        *port = next_port(&controller->pool);
-    if (watch_peers(socket, error) ||
-        socket_bind_port(socket, controller->engines.interface, port, error)) {
+    if (watch_peers(socket, error) || bind_socket(controller, socket, port, error)) {
         zmq_close(socket);
         return NULL;
     }

@@ -220,7 +220,12 @@ static void on_subscription(void *self, struct message *message)
 {
     struct hub *hub = self;
     const char *data = zmq_msg_data(&message->frames[0]);
-    if (zmq_msg_size(&message->frames[0]) == 0 || data[0] != 1)
+    if (message->count != 1 || zmq_msg_size(&message->frames[0]) == 0 ||
+        (unsigned char)data[0] > 1) {
+        refusal_note(&hub->bad_subscription, "it is no subscription");
+        return;
+    }
+    if (data[0] != 1)
         return;
     long long now_ms = clock_ms();
     struct engine *engine, *next;
@@ -309,6 +314,7 @@ static void hub_destroy(void *self)
     if (hub->notification)
         say_goodbye(hub);
     refusal_summary(&hub->bad_query);
+    refusal_summary(&hub->bad_subscription);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
     loop_destroy(hub->loop);
@@ -351,6 +357,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     if (!hub)
         return NULL;
     hub->controller = controller;
+    hub->bad_subscription.socket = "hub, notifications";
     hub->bad_query.socket = "hub, registration and queries";
     hub->session = controller_session(controller, error);
     hub->loop = loop_create(controller->context, "hub", error);

@@ -25,6 +25,7 @@ struct hub {
     struct engines engines;
     struct ledger ledger;
     struct refusal bad_query;
+    struct refusal bad_subscription;
     struct log_limit store_trouble;
 };
 
