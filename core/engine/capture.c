@@ -50,8 +50,8 @@ int capture_start(struct capture *capture, struct ipcl_error *error)
     return 0;
 }
 
-/* The length of the UTF-8 sequence at `text`; 0 where it is cut short by the end; -1 where it is none
- * (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+/* The length of the UTF-8 sequence at `text`; 0 where it is cut short by the end; -1 where it is
+ * none (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 static int sequence_length(const unsigned char *text, size_t size)
 {
     if (text[0] < 0x80)
@@ -105,7 +105,8 @@ static void publish(struct capture *capture, struct capture_stream *stream, bool
 /* Reads once. Returns false where the pipe was empty. */
 static bool read_some(struct capture_stream *stream)
 {
-    ssize_t count = read(stream->pipe, stream->text + stream->size, CAPTURE_GATHER_BYTES - stream->size);
+    ssize_t count =
+        read(stream->pipe, stream->text + stream->size, CAPTURE_GATHER_BYTES - stream->size);
     if (count <= 0)
         return false;
     if (!stream->size)
@@ -116,7 +117,8 @@ static bool read_some(struct capture_stream *stream)
 
 static bool due(const struct capture_stream *stream, long long now_ms)
 {
-    return stream->size > CAPTURE_GATHER_BYTES / 2 || now_ms - stream->shown_ms >= CAPTURE_GATHER_MS;
+    return stream->size > CAPTURE_GATHER_BYTES / 2 ||
+           now_ms - stream->shown_ms >= CAPTURE_GATHER_MS;
 }
 
 void capture_read(struct capture *capture, struct capture_stream *stream, long long now_ms)

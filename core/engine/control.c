@@ -1,4 +1,5 @@
-/* Requests that are answered at once, while user code runs: abort, clear, interrupt, signal, shutdown, information. I/O thread. */
+/* Requests that are answered at once, while user code runs: abort, clear, interrupt, signal,
+ * shutdown, information. I/O thread. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -38,10 +39,12 @@ static int signal_number(const json_t *value)
     static const struct {
         const char *name;
         int number;
-    } names[] = {{"SIGINT", SIGINT}, {"SIGTERM", SIGTERM}, {"SIGKILL", SIGKILL}, {"SIGHUP", SIGHUP},
-                 {"SIGQUIT", SIGQUIT}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}, {"SIGSTOP", SIGSTOP},
-                 {"SIGCONT", SIGCONT}, {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM}};
-    if (json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= SIGRTMAX)
+    } names[] = {{"SIGINT", SIGINT},   {"SIGTERM", SIGTERM}, {"SIGKILL", SIGKILL},
+                 {"SIGHUP", SIGHUP},   {"SIGQUIT", SIGQUIT}, {"SIGUSR1", SIGUSR1},
+                 {"SIGUSR2", SIGUSR2}, {"SIGSTOP", SIGSTOP}, {"SIGCONT", SIGCONT},
+                 {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM}};
+    if (json_is_integer(value) && json_integer_value(value) > 0 &&
+        json_integer_value(value) <= SIGRTMAX)
         return (int)json_integer_value(value);
     for (size_t i = 0; json_is_string(value) && i < sizeof(names) / sizeof(*names); i++)
         if (!strcmp(names[i].name, json_string_value(value)))
@@ -53,7 +56,8 @@ static void signal_request(struct io *io, struct job *job)
 {
     int number = signal_number(json_object_get(job->content, "sig"));
     if (number < 0) {
-        reply_error(io, job, "ValueError", "sig is not a signal: give its number or a name such as SIGINT");
+        reply_error(io, job, "ValueError",
+                    "sig is not a signal: give its number or a name such as SIGINT");
         job_destroy(job);
         return;
     }
@@ -77,10 +81,11 @@ static void shutdown_request(struct io *io, struct job *job)
 
 static void kernel_info_request(struct io *io, struct job *job)
 {
-    json_t *content = json_pack(
-        "{s:s s:s s:s s:s s:s s:{s:s s:s s:s} s:[]}", "status", "ok", "protocol_version", "5.3", "implementation",
-        "ipcluster", "implementation_version", PACKAGE_VERSION, "banner", "ipengine of ipcluster " PACKAGE_VERSION,
-        "language_info", "name", "python", "mimetype", "text/x-python", "file_extension", ".py", "help_links");
+    json_t *content =
+        json_pack("{s:s s:s s:s s:s s:s s:{s:s s:s s:s} s:[]}", "status", "ok", "protocol_version",
+                  "5.3", "implementation", "ipcluster", "implementation_version", PACKAGE_VERSION,
+                  "banner", "ipengine of ipcluster " PACKAGE_VERSION, "language_info", "name",
+                  "python", "mimetype", "text/x-python", "file_extension", ".py", "help_links");
     reply_send(io, job, content, NULL, NULL, 0);
     json_decref(content);
     job_destroy(job);
@@ -109,17 +114,19 @@ void control_answer(struct io *io, struct job *job)
             continue;
         if (requests[i].control_only && job->socket != io->control)
             break;
-        job->content = session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+        job->content =
+            session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
         if (json_is_object(job->content)) {
             requests[i].serve(io, job);
         } else {
-            reply_error(io, job, "BadRequest", job->content ? "the content is not a mapping" : error.text);
+            reply_error(io, job, "BadRequest",
+                        job->content ? "the content is not a mapping" : error.text);
             job_destroy(job);
         }
         return;
     }
-    snprintf(text, sizeof(text), "this engine does not serve %.100s on its %s socket", job->msg_type,
-             job->socket == io->control ? "control" : "shell");
+    snprintf(text, sizeof(text), "this engine does not serve %.100s on its %s socket",
+             job->msg_type, job->socket == io->control ? "control" : "shell");
     log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s", text);
     reply_error(io, job, "UnknownRequest", text);
     job_destroy(job);

@@ -43,7 +43,9 @@ struct engine {
     int signal_fd;
 };
 
-/* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long as the settings say. */
-int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error);
+/* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long
+ * as the settings say. */
+int engine_read_connection(struct engine *engine, const char *profile_dir,
+                           struct ipcl_error *error);
 
 #endif

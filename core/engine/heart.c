@@ -23,7 +23,8 @@ static int start(struct io *io, struct ipcl_error *error)
     heart->misses_max = settings_int(io->engine->settings, "IPEngine", "max_heartbeat_misses");
     heart->check_ms = clock_ms() + heart->period_ms;
     heart->pong = connect_heart(io, ZMQ_DEALER, io->engine->connection.hb_pong, error);
-    heart->ping = heart->pong ? connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error) : NULL;
+    heart->ping =
+        heart->pong ? connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error) : NULL;
     if (!heart->ping)
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
@@ -36,8 +37,8 @@ long heart_connecting(struct io *io, long long now_ms)
     if (!io->subscribed && now_ms < io->connecting_ms)
         return (long)(io->connecting_ms - now_ms);
     io->state = IO_SERVING;
-    log_info("registered as engine %lld (uuid %s, process %ld)", (long long)io->engine->id, io->engine->uuid,
-             (long)getpid());
+    log_info("registered as engine %lld (uuid %s, process %ld)", (long long)io->engine->id,
+             io->engine->uuid, (long)getpid());
     if (start(io, &error))
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
     return 0;
@@ -51,7 +52,8 @@ void heart_beat(struct io *io)
         int more = zmq_msg_more(&frame) ? ZMQ_SNDMORE : 0;
         io->heart.beaten = true;
         if (zmq_msg_send(&frame, io->heart.pong, more | ZMQ_DONTWAIT) < 0)
-            log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s", zmq_strerror(errno));
+            log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s",
+                        zmq_strerror(errno));
     }
     zmq_msg_close(&frame);
 }
@@ -67,10 +69,12 @@ long heart_tick(struct io *io, long long now_ms)
         heart->check_ms = now_ms + heart->period_ms;
         if (heart->misses)
             log_limited(&io->misses_limit, IPCL_LOG_WARN,
-                        "no heartbeat of the controller in the last %lld ms (%lld in a row; the engine ends after %lld)",
+                        "no heartbeat of the controller in the last %lld ms (%lld in a row; the "
+                        "engine ends after %lld)",
                         heart->period_ms, (long long)heart->misses, (long long)heart->misses_max);
         if (heart->misses >= heart->misses_max)
-            io_stop(io, ENGINE_EXIT_CONTROLLER, "the controller is lost: its heartbeats have stopped; ending");
+            io_stop(io, ENGINE_EXIT_CONTROLLER,
+                    "the controller is lost: its heartbeats have stopped; ending");
     }
     return (long)(heart->check_ms - now_ms);
 }

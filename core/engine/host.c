@@ -124,7 +124,8 @@ static int run_script(struct engine *engine, const char *script, struct ipcl_err
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
     char *code = NULL;
     int status = ipcl_error_set(error, "the name of start-up script %.900s is not UTF-8", path);
-    if (quoted && asprintf(&code, "exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted) > 0)
+    if (quoted &&
+        asprintf(&code, "exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted) > 0)
         status = engine->kernel->run(engine->kernel_self, code, error);
     free(code);
     free(quoted);
@@ -149,13 +150,14 @@ static void clear(struct engine *engine, struct job *job)
 {
     struct ipcl_error error;
     if (engine->kernel->clear(engine->kernel_self, &error))
-        job->reply.content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename", "ClearError", "evalue",
-                                       error.text, "traceback");
+        job->reply.content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename",
+                                       "ClearError", "evalue", error.text, "traceback");
 }
 
 static void run_job(struct engine *engine, struct job *job)
 {
-    struct ipcl_request request = {job->msg_id, job->msg_type, job->content, job->buffers, job->buffer_count, job};
+    struct ipcl_request request = {job->msg_id,  job->msg_type,     job->content,
+                                   job->buffers, job->buffer_count, job};
     switch (job->kind) {
     case JOB_EXECUTE:
         engine->kernel->execute(engine->kernel_self, &request, &job->reply);

@@ -1,4 +1,5 @@
-/* The kernel's host: what the main thread does, and the services that it hands to kernel and MPI plugins. */
+/* The kernel's host: what the main thread does, and the services that it hands to kernel and MPI
+ * plugins. */
 #ifndef ENGINE_HOST_H
 #define ENGINE_HOST_H
 
@@ -9,7 +10,8 @@
 #include "plugin/services.h"
 
 struct host {
-    struct services_host kernel_base; /* first: the kernel's services find the log and settings here */
+    struct services_host
+        kernel_base; /* first: the kernel's services find the log and settings here */
     struct services_host mpi_base;
     struct engine *engine;
     struct ipcl_kernel_services kernel_services;
@@ -21,8 +23,8 @@ struct host {
 /* Makes the interpreter of `plugin`. Main thread. Returns 0 or -1 with `error` set. */
 int host_create_kernel(struct host *host, struct engine *engine, const struct ipcl_plugin *plugin,
                        struct ipcl_error *error);
-/* Initialises MPI through `plugin`; binds mpi_rank and mpi_size in the user's namespace; the rank becomes the requested id. Main
- * thread. Returns 0 or -1 with `error` set. */
+/* Initialises MPI through `plugin`; binds mpi_rank and mpi_size in the user's namespace; the rank
+ * becomes the requested id. Main thread. Returns 0 or -1 with `error` set. */
 int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct ipcl_error *error);
 /* Runs the settings' start-up command and script. Main thread. Returns 0 or -1 with `error` set. */
 int host_run_startup(struct host *host, struct ipcl_error *error);

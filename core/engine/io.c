@@ -12,7 +12,8 @@
 /* What was sent has so long to leave once the process ends. */
 #define LINGER_MS 1000
 
-void *io_socket(struct io *io, int type, bool with_identity, const char *url, struct ipcl_error *error)
+void *io_socket(struct io *io, int type, bool with_identity, const char *url,
+                struct ipcl_error *error)
 {
     struct socket_options options = {
         .type = type,
@@ -44,7 +45,8 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     shell_next(io);
 }
 
-/* The end of patience: what was sent leaves, and the process ends while user code holds the interpreter. */
+/* The end of patience: what was sent leaves, and the process ends while user code holds the
+ * interpreter. */
 static void end_process(struct io *io)
 {
     log_warn("user code or MPI does not come to an end: ending the process without it");
@@ -113,7 +115,19 @@ static long tick(struct io *io)
     return sleep_ms;
 }
 
-enum { AT_JOBS, AT_PUBLICATIONS, AT_STDOUT, AT_STDERR, AT_SIGNALS, AT_REGISTRAR, AT_IOPUB, AT_CONTROL, AT_SHELL, AT_PING, AT_COUNT };
+enum {
+    AT_JOBS,
+    AT_PUBLICATIONS,
+    AT_STDOUT,
+    AT_STDERR,
+    AT_SIGNALS,
+    AT_REGISTRAR,
+    AT_IOPUB,
+    AT_CONTROL,
+    AT_SHELL,
+    AT_PING,
+    AT_COUNT
+};
 
 /* `count` of the items were polled: sockets come to be one after the other. */
 static void serve(struct io *io, const zmq_pollitem_t *items, int count)
@@ -129,7 +143,7 @@ static void serve(struct io *io, const zmq_pollitem_t *items, int count)
     if (items[AT_SIGNALS].revents)
         read_signals(io);
     if (items[AT_REGISTRAR].revents)
-        registration_receive(io, clock_ms());
+        registration_receive(io);
     if (count > AT_IOPUB && items[AT_IOPUB].revents)
         registration_subscribed(io);
     if (count > AT_PING && items[AT_PING].revents)
@@ -174,8 +188,8 @@ static int prepare(struct io *io, struct ipcl_error *error)
 {
     struct engine *engine = io->engine;
     struct connection *connection = &engine->connection;
-    io->session = session_create(connection->key, strlen(connection->key), connection->signature_scheme,
-                                 engine->serial, engine->uuid, error);
+    io->session = session_create(connection->key, strlen(connection->key),
+                                 connection->signature_scheme, engine->serial, engine->uuid, error);
     if (!io->session)
         return -1;
     if (connection->curve_serverkey[0]) {
@@ -192,7 +206,8 @@ static int prepare(struct io *io, struct ipcl_error *error)
     json_decref(metadata);
     json_decref(busy);
     json_decref(idle);
-    return io->packed_metadata && io->packed_busy && io->packed_idle ? reply_prepare(io, error) : -1;
+    return io->packed_metadata && io->packed_busy && io->packed_idle ? reply_prepare(io, error)
+                                                                     : -1;
 }
 
 static void publish_output(void *context, const char *name, const char *text, size_t size)
@@ -205,8 +220,13 @@ static void publish_output(void *context, const char *name, const char *text, si
 
 static void cleanup(struct io *io)
 {
-    void *sockets[] = {io->registration.monitor, io->heart.ping, io->heart.pong, io->registrar,
-                       io->shell, io->control, io->iopub};
+    void *sockets[] = {io->registration.monitor,
+                       io->heart.ping,
+                       io->heart.pong,
+                       io->registrar,
+                       io->shell,
+                       io->control,
+                       io->iopub};
     for (size_t i = 0; i < sizeof(sockets) / sizeof(*sockets); i++)
         if (sockets[i])
             zmq_close(sockets[i]);

@@ -1,8 +1,11 @@
 /* The I/O thread: owns every socket of the engine, and never takes the interpreter's lock.
  *
- *     registrar DEALER  registration and its end        shell   ROUTER  requests, from three relays
- *     ping      SUB     the controller's heartbeats     control ROUTER  requests that do not wait for user code
- *     pong      DEALER  their echo                      iopub   XPUB    output and status
+ *     registrar DEALER  registration and its end
+ *     ping      SUB     the controller's heartbeats
+ *     pong      DEALER  their echo
+ *     shell     ROUTER  requests, from three relays
+ *     control   ROUTER  requests that do not wait for user code
+ *     iopub     XPUB    output and status
  *     link      PAIRs   jobs and publications of the main thread */
 #ifndef ENGINE_IO_H
 #define ENGINE_IO_H
@@ -24,28 +27,29 @@ enum io_state {
 
 /* Trying to register: the request is repeated with a growing delay. */
 struct registration {
-    void *monitor;          /* PAIR: events of the registrar's connection */
+    void *monitor; /* PAIR: events of the registrar's connection */
     char url[CONNECTION_TEXT_BYTES + 16];
     long long deadline_ms;
-    long long repeat_ms;    /* when to send again */
+    long long repeat_ms; /* when to send again */
     long long delay_ms;
-    bool reached;           /* a connection stood at least once */
-    bool handshake_failed;  /* encryption was refused */
-    bool lost;              /* the connection ended since the last request */
-    char refusal[256];      /* what the controller said */
+    bool reached;          /* a connection stood at least once */
+    bool handshake_failed; /* encryption was refused */
+    bool lost;             /* the connection ended since the last request */
+    char refusal[256];     /* what the controller said */
 };
 
 struct heart {
     void *ping;
     void *pong;
-    long long period_ms;    /* of the check */
-    long long check_ms;     /* when to check next */
-    int64_t misses_max;     /* 0: not checked */
+    long long period_ms; /* of the check */
+    long long check_ms;  /* when to check next */
+    int64_t misses_max;  /* 0: not checked */
     int64_t misses;
-    bool beaten;            /* a ping came since the last check */
+    bool beaten; /* a ping came since the last check */
 };
 
-#define IO_ABORTED_MAX 1024 /* how many identifiers of aborted requests that have not come yet are remembered */
+/* How many identifiers of aborted requests that have not come yet are remembered. */
+#define IO_ABORTED_MAX 1024
 
 struct io {
     struct engine *engine;
@@ -58,38 +62,41 @@ struct io {
     void *shell;
     void *control;
     void *iopub;
-    bool subscribed;            /* the controller hears what is published */
-    unsigned status_listeners;  /* subscriptions that take in our status */
-    long long connecting_ms;    /* when to do without a subscriber */
+    bool subscribed;           /* the controller hears what is published */
+    unsigned status_listeners; /* subscriptions that take in our status */
+    long long connecting_ms;   /* when to do without a subscriber */
     long long hub_period_ms;
     struct job_list queue;
-    struct job *running;        /* what the main thread has */
-    long long stop_ms;          /* when stopping: the end of patience */
+    struct job *running; /* what the main thread has */
+    long long stop_ms;   /* when stopping: the end of patience */
     char *aborted[IO_ABORTED_MAX];
     size_t aborted_next;
     /* The request that output belongs to: its packed header. The last one's while none runs. */
     char *parent;
     size_t parent_size;
-    char *packed_metadata;      /* {"engine": uuid}, packed once */
+    char *packed_metadata; /* {"engine": uuid}, packed once */
     size_t packed_metadata_size;
     char *packed_busy, *packed_idle;
     size_t packed_busy_size, packed_idle_size;
-    char *ok_metadata, *ok_content; /* of a plain successful reply; the date in it is written over */
+    /* Of a plain successful reply, packed once; the date in it is written over. */
+    char *ok_metadata, *ok_content;
     size_t ok_metadata_size, ok_content_size;
     char *ok_date;
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 
-/* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the process when user code does not return. */
+/* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the
+ * process when user code does not return. */
 void *io_main(void *engine);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
 /* A socket with the engine's keys. NULL with `error` set. */
-void *io_socket(struct io *io, int type, bool with_identity, const char *url, struct ipcl_error *error);
+void *io_socket(struct io *io, int type, bool with_identity, const char *url,
+                struct ipcl_error *error);
 
 /* registration.c */
 int registration_start(struct io *io, struct ipcl_error *error);
-void registration_receive(struct io *io, long long now_ms);
+void registration_receive(struct io *io);
 void registration_watch(struct io *io);
 /* Repeats or gives up. Returns in how many milliseconds to be called again. */
 long registration_tick(struct io *io, long long now_ms);
@@ -110,21 +117,24 @@ void shell_receive(struct io *io);
 void shell_next(struct io *io);
 /* A job has come back from the main thread. */
 void shell_done(struct io *io, struct job *job);
-/* Answers queued requests with "aborted": those named, or with NULL all; and remembers names that are not there yet. */
+/* Answers queued requests with "aborted": those named, or with NULL all; and remembers names that
+ * are not there yet. */
 void shell_abort(struct io *io, const json_t *msg_ids);
 
 /* control.c */
 void control_receive(struct io *io);
-/* Answers a request that does not wait in the queue, or says that it is not known. Takes over the job. */
+/* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
+ * job. */
 void control_answer(struct io *io, struct job *job);
 
 /* reply.c: messages that go out */
-/* Verifies and makes a job of a message, or refuses it, counted and logged. NULL where there is none. */
+/* Verifies and makes a job of a message, or refuses it, counted and logged. NULL where there is
+ * none. */
 struct job *reply_accept(struct io *io, struct message *message, void *socket, const char *name);
 /* Packs what every successful reply has. Returns 0 or -1 with `error` set. */
 int reply_prepare(struct io *io, struct ipcl_error *error);
-/* Sends `content` (NULL: {"status": "ok"}) as the answer to a job, with `metadata` (may be NULL) added to the reply's own. Both are borrowed; what
- * the buffers hold is taken over. */
+/* Sends `content` (NULL: {"status": "ok"}) as the answer to a job, with `metadata` (may be NULL)
+ * added to the reply's own. Both are borrowed; what the buffers hold is taken over. */
 void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
                 const struct ipcl_buffer *buffers, size_t buffer_count);
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue);
@@ -132,8 +142,8 @@ void reply_aborted(struct io *io, struct job *job);
 /* Publishes on iopub, as a child of io->parent. `content` is borrowed. */
 void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
              const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count);
-/* Publishes busy or idle where somebody listens: under a topic of its own ("status.ID"; output is "engine.ID.NAME"), so that
- * clients which count output instead need not be told twice a task. */
+/* Publishes busy or idle where somebody listens: under a topic of its own ("status.ID"; output is
+ * "engine.ID.NAME"), so that clients which count output instead need not be told twice a task. */
 void publish_status(struct io *io, bool busy);
 /* Takes note of a subscription: a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
 void publish_subscribed(struct io *io, const char *frame, size_t size);

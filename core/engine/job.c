@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct job *job_create(enum job_kind kind, void *socket, struct message *message, const char *msg_id,
-                       size_t msg_id_size, const char *msg_type, size_t msg_type_size)
+struct job *job_create(enum job_kind kind, void *socket, struct message *message,
+                       const char *msg_id, size_t msg_id_size, const char *msg_type,
+                       size_t msg_type_size)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (!job)

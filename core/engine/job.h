@@ -1,4 +1,5 @@
-/* A job: what travels between the engine's I/O thread and its main thread, one at a time, as a pointer. */
+/* A job: what travels between the engine's I/O thread and its main thread, one at a time, as a
+ * pointer. */
 #ifndef ENGINE_JOB_H
 #define ENGINE_JOB_H
 
@@ -18,7 +19,8 @@ enum job_kind {
     JOB_QUIT   /* ends the main thread's loop; comes back when the kernel is destroyed */
 };
 
-/* Owned by the I/O thread, and lent to the main thread between being handed over and coming back. */
+/* Owned by the I/O thread, and lent to the main thread between being handed over and coming back.
+ */
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
@@ -26,18 +28,20 @@ struct job {
     struct message message; /* the request as received, identities included */
     char *msg_id;
     char *msg_type;
-    json_t *content;        /* NULL where the kind does not read it */
+    json_t *content; /* NULL where the kind does not read it */
     struct ipcl_buffer *buffers;
     size_t buffer_count;
     char started[CLOCK_DATE_BYTES];
-    size_t published;       /* messages on iopub as its children, status apart */
+    size_t published;        /* messages on iopub as its children, status apart */
     struct ipcl_reply reply; /* filled by the main thread */
 };
 TAILQ_HEAD(job_list, job);
 
-/* Takes over the frames of a verified message. NULL where memory is short, the message unchanged. */
-struct job *job_create(enum job_kind kind, void *socket, struct message *message, const char *msg_id,
-                       size_t msg_id_size, const char *msg_type, size_t msg_type_size);
+/* Takes over the frames of a verified message. NULL where memory is short, the message unchanged.
+ */
+struct job *job_create(enum job_kind kind, void *socket, struct message *message,
+                       const char *msg_id, size_t msg_id_size, const char *msg_type,
+                       size_t msg_type_size);
 /* Points the job's buffers at the message's. Returns 0 or -1 where memory is short. */
 int job_find_buffers(struct job *job);
 /* Releases everything, also what is left of the reply. Takes NULL. */

@@ -1,4 +1,5 @@
-/* The link between the engine's main thread and its I/O thread: inproc sockets that carry pointers. */
+/* The link between the engine's main thread and its I/O thread: inproc sockets that carry pointers.
+ */
 #ifndef ENGINE_LINK_H
 #define ENGINE_LINK_H
 
@@ -6,7 +7,8 @@
 
 #include "engine/job.h"
 
-/* Something a kernel publishes. Lives on the publishing thread's stack: link_publish() returns when it was taken. */
+/* Something a kernel publishes. Lives on the publishing thread's stack: link_publish() returns when
+ * it was taken. */
 struct publication {
     const char *msg_type;
     json_t *content;
@@ -16,8 +18,8 @@ struct publication {
 };
 
 struct link {
-    void *main_jobs; /* PAIR, main thread */
-    void *io_jobs;   /* PAIR, I/O thread */
+    void *main_jobs;         /* PAIR, main thread */
+    void *io_jobs;           /* PAIR, I/O thread */
     void *main_publications; /* PAIR, whoever holds `publishing` */
     void *io_publications;   /* PAIR, I/O thread */
     pthread_mutex_t publishing;
@@ -33,7 +35,8 @@ void link_close_io(struct link *link);
 void link_send(void *socket, struct job *job);
 /* Waits for a job, over signals that are handled. NULL where the context has ended. */
 struct job *link_receive(void *socket);
-/* Publishes and waits until the I/O thread has read all output written before, so that order is kept. Any thread but I/O. */
+/* Publishes and waits until the I/O thread has read all output written before, so that order is
+ * kept. Any thread but I/O. */
 void link_publish(struct link *link, struct publication *publication);
 
 #endif

@@ -1,4 +1,5 @@
-/* ipengine: sets up settings, interpreter and MPI in the main thread, starts the I/O thread, and serves. */
+/* ipengine: sets up settings, interpreter and MPI in the main thread, starts the I/O thread, and
+ * serves. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,8 @@ struct program {
     struct host host;
 };
 
-static int add_tables(struct settings *settings, const struct ipcl_plugin *plugin, struct ipcl_error *error)
+static int add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
+                      struct ipcl_error *error)
 {
     for (size_t i = 0; i < plugin->table_count; i++)
         if (settings_add(settings, &plugin->tables[i], error))
@@ -36,8 +38,9 @@ static int load_plugins(struct program *program, struct ipcl_error *error)
     program->registry = registry_create(program->profile.dir, error);
     if (!program->registry)
         return -1;
-    program->kernel = registry_load(program->registry, "kernel",
-                                    settings_string(program->settings, "IPEngine", "kernel"), error);
+    program->kernel =
+        registry_load(program->registry, "kernel",
+                      settings_string(program->settings, "IPEngine", "kernel"), error);
     if (!program->kernel || add_tables(program->settings, program->kernel, error))
         return -1;
     if (*mpi) {
@@ -49,7 +52,8 @@ static int load_plugins(struct program *program, struct ipcl_error *error)
 }
 
 /* Reads the command line. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
-static int read_arguments(struct settings *settings, int argc, char **argv, struct ipcl_error *error)
+static int read_arguments(struct settings *settings, int argc, char **argv,
+                          struct ipcl_error *error)
 {
     char **words = calloc((size_t)argc + 1, sizeof(*words));
     int count = words ? settings_parse(settings, argc, argv, words, error) : -1;
@@ -63,7 +67,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv, stru
     return count ? -1 : 0;
 }
 
-/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
+/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and
+ * given. */
 static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
 {
     program->settings = settings_create(&engine_program, error);
@@ -108,9 +113,12 @@ static int start_mpi(struct program *program, struct ipcl_error *error)
     if (!program->mpi)
         return 0;
     if (!mpi_was_launched() && !settings_bool(program->settings, "IPEngine", "mpi_singleton"))
-        return ipcl_error_set(error, "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 ipengine "
-                              "--mpi=%s (or for one engine that is its own MPI world, --IPEngine.mpi_singleton=true)",
-                              program->mpi->name, program->mpi->name);
+        return ipcl_error_set(
+            error,
+            "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 "
+            "ipengine "
+            "--mpi=%s (or for one engine that is its own MPI world, --IPEngine.mpi_singleton=true)",
+            program->mpi->name, program->mpi->name);
     return host_start_mpi(&program->host, program->mpi, error);
 }
 
@@ -121,8 +129,8 @@ static int serve(struct program *program, struct ipcl_error *error)
     pthread_t thread;
     engine->context = zmq_ctx_new();
     engine->signal_fd = signals_open(error);
-    if (!engine->context || engine->signal_fd < 0 || link_open(&engine->link, engine->context, error) ||
-        capture_start(&engine->capture, error))
+    if (!engine->context || engine->signal_fd < 0 ||
+        link_open(&engine->link, engine->context, error) || capture_start(&engine->capture, error))
         return failed(ENGINE_EXIT_FAILED, error);
     if (pthread_create(&thread, NULL, io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");

@@ -1,4 +1,5 @@
-/* Registration: asks the controller for an id until it answers, and says what is likely wrong when it does not. I/O thread. */
+/* Registration: asks the controller for an id until it answers, and says what is likely wrong when
+ * it does not. I/O thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,11 +8,11 @@
 
 #include "engine/io.h"
 
-#define FIRST_DELAY_MS 1000
+#define FIRST_DELAY_MS   1000
 #define LONGEST_DELAY_MS 15000
 /* A controller that subscribes to engines does so at once. */
 #define SUBSCRIBER_WAIT_MS 500
-#define MONITOR_ADDRESS "inproc://registrar-events"
+#define MONITOR_ADDRESS    "inproc://registrar-events"
 
 static void send_request(struct io *io, long long now_ms)
 {
@@ -22,7 +23,8 @@ static void send_request(struct io *io, long long now_ms)
     if (io->engine->requested_id >= 0)
         json_object_set_new(content, "id", json_integer(io->engine->requested_id));
     message_init(&message);
-    struct session_parts parts = {.msg_type = "registration_request", .content = content,
+    struct session_parts parts = {.msg_type = "registration_request",
+                                  .content = content,
                                   .packed_metadata = io->packed_metadata,
                                   .packed_metadata_size = io->packed_metadata_size};
     if (session_build(io->session, &message, &parts, NULL, &error))
@@ -45,15 +47,17 @@ int registration_start(struct io *io, struct ipcl_error *error)
     registration->delay_ms = FIRST_DELAY_MS;
     registration->deadline_ms =
         now_ms + (long long)(settings_real(io->engine->settings, "IPEngine", "timeout") * 1000);
-    if (connection_url(&io->engine->connection, io->engine->connection.registration, registration->url, error))
+    if (connection_url(&io->engine->connection, io->engine->connection.registration,
+                       registration->url, error))
         return -1;
     io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
     if (!io->registrar)
         return -1;
     int slower_ms = 2000;
     zmq_setsockopt(io->registrar, ZMQ_RECONNECT_IVL_MAX, &slower_ms, sizeof(slower_ms));
-    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     struct socket_options options = {.type = ZMQ_PAIR};
     registration->monitor = socket_create(io->engine->context, &options, error);
     if (!registration->monitor || zmq_socket_monitor(io->registrar, MONITOR_ADDRESS, events) ||
@@ -73,7 +77,8 @@ void registration_watch(struct io *io)
         return;
     zmq_msg_t frame;
     zmq_msg_init(&frame);
-    /* An event is its number (16 bits) and a value, and a second frame that names the address (zmq_socket_monitor(3)). */
+    /* An event is its number (16 bits) and a value, and a second frame that names the address
+     * (zmq_socket_monitor(3)). */
     while (zmq_msg_recv(&frame, registration->monitor, ZMQ_DONTWAIT) >= 0) {
         uint16_t event = 0;
         if (zmq_msg_more(&frame) && zmq_msg_size(&frame) >= sizeof(event))
@@ -104,21 +109,30 @@ static void give_up(struct io *io)
     char reason[3 * PATH_BYTES];
     bool loopback = strstr(url, "://127.") || strstr(url, "://localhost");
     if (registration->refusal[0])
-        snprintf(reason, sizeof(reason), "the controller at %s refuses this engine: %s", url, registration->refusal);
+        snprintf(reason, sizeof(reason), "the controller at %s refuses this engine: %s", url,
+                 registration->refusal);
     else if (registration->reached)
         snprintf(reason, sizeof(reason),
-                 "the controller at %s does not answer the registration: the key in %s is probably that of another "
-                 "cluster; use the connection file that this controller wrote", url, file);
+                 "the controller at %s does not answer the registration: the key in %s is probably "
+                 "that of another "
+                 "cluster; use the connection file that this controller wrote",
+                 url, file);
     else if (registration->handshake_failed)
         snprintf(reason, sizeof(reason),
-                 "%s does not accept the encryption key in %s: the connection file is of another cluster, or a "
-                 "controller without encryption listens there; use the connection file that this controller wrote",
+                 "%s does not accept the encryption key in %s: the connection file is of another "
+                 "cluster, or a "
+                 "controller without encryption listens there; use the connection file that this "
+                 "controller wrote",
                  url, file);
     else
         snprintf(reason, sizeof(reason),
-                 "the controller at %s (from %s) cannot be reached: start ipcontroller, or remove the file if it is "
-                 "left from an earlier one%s", url, file,
-                 loopback ? "; this is a loopback address: for engines on other machines start ipcontroller with --ip=ADDRESS" : "");
+                 "the controller at %s (from %s) cannot be reached: start ipcontroller, or remove "
+                 "the file if it is "
+                 "left from an earlier one%s",
+                 url, file,
+                 loopback ? "; this is a loopback address: for engines on other machines start "
+                            "ipcontroller with --ip=ADDRESS"
+                          : "");
     io_stop(io, ENGINE_EXIT_REGISTRATION, reason);
 }
 
@@ -157,7 +171,8 @@ static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *
     return socket_connect(socket, url, error);
 }
 
-/* Connects everything but the heart: the hub announces an engine when its heart beats, and by then it must hear requests and be heard. */
+/* Connects everything but the heart: the hub announces an engine when its heart beats, and by then
+ * it must hear requests and be heard. */
 static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
 {
     struct connection *connection = &io->engine->connection;
@@ -166,12 +181,14 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
     io->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
     if (!io->shell || !io->control || !io->iopub)
         return -1;
-    if (connect_to(io, io->shell, connection->mux, error) || connect_to(io, io->shell, connection->task, error) ||
+    if (connect_to(io, io->shell, connection->mux, error) ||
+        connect_to(io, io->shell, connection->task, error) ||
         connect_to(io, io->control, connection->control, error) ||
         connect_to(io, io->iopub, connection->iopub, error))
         return -1;
     return connection->broadcast_count
-               ? connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], error)
+               ? connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count],
+                            error)
                : 0;
 }
 
@@ -180,11 +197,13 @@ static void complete(struct io *io, json_t *content)
     struct ipcl_error error;
     const char *status = "", *ename = "", *evalue = "";
     json_int_t id = -1, period_ms = 3000;
-    json_unpack(content, "{s?s s?I s?I s?s s?s}", "status", &status, "id", &id, "hb_period", &period_ms, "ename",
-                &ename, "evalue", &evalue);
+    json_unpack(content, "{s?s s?I s?I s?s s?s}", "status", &status, "id", &id, "hb_period",
+                &period_ms, "ename", &ename, "evalue", &evalue);
     if (strcmp(status, "ok") || id < 0 || period_ms <= 0) {
-        /* "In use" answers a repeated request whose first answer was lost; the hub forgets the first in a while. */
-        snprintf(io->registration.refusal, sizeof(io->registration.refusal), "%s: %s", ename, evalue);
+        /* "In use" answers a repeated request whose first answer was lost; the hub forgets the
+         * first in a while. */
+        snprintf(io->registration.refusal, sizeof(io->registration.refusal), "%s: %s", ename,
+                 evalue);
         log_warn("the controller refuses this engine for now: %s: %s", ename, evalue);
         return;
     }
@@ -198,7 +217,8 @@ static void complete(struct io *io, json_t *content)
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
     io->hub_period_ms = period_ms;
     if (io->engine->requested_id >= 0 && id != io->engine->requested_id)
-        log_warn("id %" PRId64 " was not free: this engine is %lld", io->engine->requested_id, (long long)id);
+        log_warn("id %" PRId64 " was not free: this engine is %lld", io->engine->requested_id,
+                 (long long)id);
 }
 
 void registration_subscribed(struct io *io)
@@ -210,20 +230,21 @@ void registration_subscribed(struct io *io)
             publish_subscribed(io, frame, (size_t)size);
 }
 
-void registration_receive(struct io *io, long long now_ms)
+void registration_receive(struct io *io)
 {
-    (void)now_ms;
     struct message message;
     message_init(&message);
     while (message_recv(&message, io->registrar, ZMQ_DONTWAIT) == 0) {
         enum session_verdict verdict = session_verify(io->session, &message);
         if (verdict != SESSION_ACCEPTED) {
-            log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
+            log_limited(&io->bad_limit, IPCL_LOG_WARN,
+                        "%s from the controller's registration dropped",
                         session_verdict_text(verdict));
             continue;
         }
         struct ipcl_error error;
-        json_t *content = session_unpack(io->session, message_part(&message, MESSAGE_CONTENT), &error);
+        json_t *content =
+            session_unpack(io->session, message_part(&message, MESSAGE_CONTENT), &error);
         if (content && io->state == IO_REGISTERING)
             complete(io, content);
         json_decref(content);

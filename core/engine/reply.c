@@ -1,4 +1,5 @@
-/* Messages in and out: a request is verified and made a job, a job is answered, and output is published. I/O thread. */
+/* Messages in and out: a request is verified and made a job, a job is answered, and output is
+ * published. I/O thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ struct job *reply_accept(struct io *io, struct message *message, void *socket, c
     struct job *job = job_create(JOB_EXECUTE, socket, message, members[0].data, members[0].size,
                                  members[1].data, members[1].size);
     if (!job)
-        log_limited(&io->bad_limit, IPCL_LOG_ERROR, "out of memory: a message on the %s socket was dropped", name);
+        log_limited(&io->bad_limit, IPCL_LOG_ERROR,
+                    "out of memory: a message on the %s socket was dropped", name);
     return job;
 }
 
@@ -35,17 +37,18 @@ static bool is_true(const struct ipcl_member *member)
 }
 
 /* The metadata that ipyparallel's schedulers and clients read. A new reference. */
-static json_t *make_metadata(struct io *io, const char *started, size_t published, const char *status,
-                             const json_t *content, const struct ipcl_member members[3])
+static json_t *make_metadata(struct io *io, const char *started, size_t published,
+                             const char *status, const json_t *content,
+                             const struct ipcl_member members[3])
 {
     const char *ename = json_string_value(json_object_get(content, "ename"));
     bool met = strcmp(status, "error") || !ename || strcmp(ename, "UnmetDependency");
     bool original = members[2].state == IPCL_MEMBER_TEXT;
-    json_t *metadata = json_pack("{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", started, "dependencies_met", met,
-                                 "engine", io->engine->uuid, "is_broadcast", is_true(&members[0]),
-                                 "is_coalescing", is_true(&members[1]), "original_msg_id",
-                                 original ? members[2].data : "", original ? members[2].size : 0, "status", status,
-                                 "published", (json_int_t)published);
+    json_t *metadata = json_pack(
+        "{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", started, "dependencies_met", met, "engine",
+        io->engine->uuid, "is_broadcast", is_true(&members[0]), "is_coalescing",
+        is_true(&members[1]), "original_msg_id", original ? members[2].data : "",
+        original ? members[2].size : 0, "status", status, "published", (json_int_t)published);
     if (metadata && !strcmp(status, "error"))
         json_object_set_new(metadata, "engine_info",
                             json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
@@ -60,8 +63,10 @@ int reply_prepare(struct io *io, struct ipcl_error *error)
     clock_date(date);
     json_t *metadata = make_metadata(io, date, 0, "ok", NULL, none);
     json_t *content = json_pack("{s:s}", "status", "ok");
-    io->ok_metadata = metadata ? io->engine->serial->pack(metadata, &io->ok_metadata_size, error) : NULL;
-    io->ok_content = content ? io->engine->serial->pack(content, &io->ok_content_size, error) : NULL;
+    io->ok_metadata =
+        metadata ? io->engine->serial->pack(metadata, &io->ok_metadata_size, error) : NULL;
+    io->ok_content =
+        content ? io->engine->serial->pack(content, &io->ok_content_size, error) : NULL;
     json_decref(metadata);
     json_decref(content);
     if (!io->ok_metadata || !io->ok_content)
@@ -70,10 +75,10 @@ int reply_prepare(struct io *io, struct ipcl_error *error)
     return io->ok_date ? 0 : ipcl_error_set(error, "dates cannot be packed");
 }
 
-/* The reply's metadata: for a plain success without output the bytes that were packed once, with another date; otherwise a new reference in `*made`, for the
- * caller to release. */
-static void set_metadata(struct io *io, struct job *job, const char *status, const json_t *content, const json_t *more,
-                         struct session_parts *parts, json_t **made)
+/* The reply's metadata: for a plain success without output the bytes that were packed once, with
+ * another date; otherwise a new reference in `*made`, for the caller to release. */
+static void set_metadata(struct io *io, struct job *job, const char *status, const json_t *content,
+                         const json_t *more, struct session_parts *parts, json_t **made)
 {
     struct ipcl_member members[] = {
         {.name = "is_broadcast"}, {.name = "is_coalescing"}, {.name = "original_msg_id"}};
@@ -82,7 +87,8 @@ static void set_metadata(struct io *io, struct job *job, const char *status, con
             members[i].state = IPCL_MEMBER_ABSENT;
     bool original = members[2].state == IPCL_MEMBER_TEXT && members[2].size;
     *made = NULL;
-    if (!strcmp(status, "ok") && !more && !original && !job->published && !is_true(&members[0]) && !is_true(&members[1])) {
+    if (!strcmp(status, "ok") && !more && !original && !job->published && !is_true(&members[0]) &&
+        !is_true(&members[1])) {
         memcpy(io->ok_date, job->started, strlen(job->started));
         parts->packed_metadata = io->ok_metadata;
         parts->packed_metadata_size = io->ok_metadata_size;
@@ -110,7 +116,8 @@ static int append_buffer(struct message *message, const struct ipcl_buffer *buff
         struct ipcl_buffer *kept = malloc(sizeof(*kept));
         if (kept) {
             *kept = *buffer;
-            return message_append_owned(message, (void *)buffer->data, buffer->size, release_frame, kept);
+            return message_append_owned(message, (void *)buffer->data, buffer->size, release_frame,
+                                        kept);
         }
     }
     int status = message_append(message, buffer->data, buffer->size);
@@ -144,8 +151,8 @@ static void reply_type(const char *msg_type, char type[128])
         snprintf(type, 128, "error");
 }
 
-static int build_reply(struct io *io, struct job *job, struct message *message, const struct session_parts *parts,
-                       struct ipcl_error *error)
+static int build_reply(struct io *io, struct job *job, struct message *message,
+                       const struct session_parts *parts, struct ipcl_error *error)
 {
     for (size_t i = 0; i < job->message.delimiter; i++) {
         zmq_msg_t *identity = &job->message.frames[i];
@@ -165,8 +172,11 @@ void reply_send(struct io *io, struct job *job, const json_t *content, const jso
     const char *status = content ? json_string_value(json_object_get(content, "status")) : "ok";
     reply_type(job->msg_type, type);
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
-    struct session_parts parts = {.msg_type = type, .parent = zmq_msg_data(header), .parent_size = zmq_msg_size(header),
-                                  .content = content, .packed_content = content ? NULL : io->ok_content,
+    struct session_parts parts = {.msg_type = type,
+                                  .parent = zmq_msg_data(header),
+                                  .parent_size = zmq_msg_size(header),
+                                  .content = content,
+                                  .packed_content = content ? NULL : io->ok_content,
                                   .packed_content_size = content ? 0 : io->ok_content_size};
     set_metadata(io, job, status ? status : "ok", content, metadata, &parts, &made);
     message_init(&message);
@@ -176,7 +186,8 @@ void reply_send(struct io *io, struct job *job, const json_t *content, const jso
     } else if (append_buffers(&message, buffers, buffer_count)) {
         log_error("no reply to %s %s: out of memory", job->msg_type, job->msg_id);
     } else if (message_send(&message, job->socket)) {
-        log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type, zmq_strerror(errno));
+        log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
+                    zmq_strerror(errno));
     }
     message_close(&message);
     json_decref(made);
@@ -184,9 +195,10 @@ void reply_send(struct io *io, struct job *job, const json_t *content, const jso
 
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue)
 {
-    json_t *content = json_pack("{s:s s:s s:s s:[s] s:{s:s s:I}}", "status", "error", "ename", ename, "evalue",
-                                evalue, "traceback", evalue, "engine_info", "engine_uuid", io->engine->uuid,
-                                "engine_id", (json_int_t)io->engine->id);
+    json_t *content =
+        json_pack("{s:s s:s s:s s:[s] s:{s:s s:I}}", "status", "error", "ename", ename, "evalue",
+                  evalue, "traceback", evalue, "engine_info", "engine_uuid", io->engine->uuid,
+                  "engine_id", (json_int_t)io->engine->id);
     reply_send(io, job, content, NULL, NULL, 0);
     json_decref(content);
 }
@@ -207,7 +219,8 @@ static void publish_parts(struct io *io, const struct session_parts *parts, cons
     message_init(&message);
     if (message_append(&message, topic, strlen(topic)) ||
         session_build(io->session, &message, parts, NULL, &error)) {
-        log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type, error.text);
+        log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type,
+                    error.text);
         release_buffers(buffers, buffer_count);
     } else if (!append_buffers(&message, buffers, buffer_count)) {
         message_send(&message, io->iopub);
@@ -224,8 +237,11 @@ void publish(struct io *io, const char *msg_type, const char *topic, const json_
     }
     char name[256];
     json_t *complete = NULL;
-    struct session_parts parts = {.msg_type = msg_type, .parent = io->parent, .parent_size = io->parent_size,
-                                  .content = content, .packed_metadata = io->packed_metadata,
+    struct session_parts parts = {.msg_type = msg_type,
+                                  .parent = io->parent,
+                                  .parent_size = io->parent_size,
+                                  .content = content,
+                                  .packed_metadata = io->packed_metadata,
                                   .packed_metadata_size = io->packed_metadata_size};
     if (json_object_size(metadata)) {
         complete = json_copy((json_t *)metadata);
@@ -266,9 +282,12 @@ void publish_status(struct io *io, bool busy)
     if (!io->status_listeners)
         return;
     status_topic(io, topic);
-    struct session_parts parts = {.msg_type = "status", .parent = io->parent, .parent_size = io->parent_size,
+    struct session_parts parts = {.msg_type = "status",
+                                  .parent = io->parent,
+                                  .parent_size = io->parent_size,
                                   .packed_content = busy ? io->packed_busy : io->packed_idle,
-                                  .packed_content_size = busy ? io->packed_busy_size : io->packed_idle_size,
+                                  .packed_content_size =
+                                      busy ? io->packed_busy_size : io->packed_idle_size,
                                   .packed_metadata = io->packed_metadata,
                                   .packed_metadata_size = io->packed_metadata_size};
     publish_parts(io, &parts, topic, NULL, 0);

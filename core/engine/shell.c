@@ -55,9 +55,11 @@ static void enqueue(struct io *io, struct job *job)
     }
     job->kind = requests[at].kind;
     if (requests[at].reads_content)
-        job->content = session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+        job->content =
+            session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
     if ((requests[at].reads_content && !json_is_object(job->content)) || job_find_buffers(job)) {
-        reply_error(io, job, "BadRequest", job->content ? "the content is not a mapping" : error.text);
+        reply_error(io, job, "BadRequest",
+                    job->content ? "the content is not a mapping" : error.text);
         job_destroy(job);
     } else if (io->state != IO_SERVING || was_aborted(io, job->msg_id)) {
         answer_aborted(io, job);
@@ -118,13 +120,15 @@ static bool same_client(struct job *left, struct job *right)
         return false;
     for (size_t i = 0; i < left->message.delimiter; i++) {
         zmq_msg_t *a = &left->message.frames[i], *b = &right->message.frames[i];
-        if (zmq_msg_size(a) != zmq_msg_size(b) || memcmp(zmq_msg_data(a), zmq_msg_data(b), zmq_msg_size(a)))
+        if (zmq_msg_size(a) != zmq_msg_size(b) ||
+            memcmp(zmq_msg_data(a), zmq_msg_data(b), zmq_msg_size(a)))
             return false;
     }
     return true;
 }
 
-/* stop_on_error: what the same client wanted executed afterwards is aborted. Other clients' requests and applies go on. */
+/* stop_on_error: what the same client wanted executed afterwards is aborted. Other clients'
+ * requests and applies go on. */
 static void stop_on_error(struct io *io, struct job *failed)
 {
     const char *status = json_string_value(json_object_get(failed->reply.content, "status"));
@@ -166,9 +170,8 @@ static bool is_named(const json_t *msg_ids, const char *msg_id)
     json_t *name;
     if (!msg_ids)
         return true;
-    json_array_foreach (msg_ids, i, name)
-        if (json_is_string(name) && !strcmp(json_string_value(name), msg_id))
-            return true;
+    json_array_foreach(msg_ids, i, name) if (json_is_string(name) &&
+                                             !strcmp(json_string_value(name), msg_id)) return true;
     return false;
 }
 
@@ -188,9 +191,10 @@ void shell_abort(struct io *io, const json_t *msg_ids)
     }
     size_t i;
     json_t *name;
-    json_array_foreach (missing, i, name)
-        if (json_is_string(name) && !(io->running && io->running->msg_id &&
-                                      !strcmp(io->running->msg_id, json_string_value(name))))
-            remember_aborted(io, json_string_value(name));
+    json_array_foreach(missing, i,
+                       name) if (json_is_string(name) &&
+                                 !(io->running && io->running->msg_id &&
+                                   !strcmp(io->running->msg_id, json_string_value(name))))
+        remember_aborted(io, json_string_value(name));
     json_decref(missing);
 }

@@ -1,13 +1,15 @@
-/* The Python kernel: embeds libpython, runs requests through ipcluster.engine.kernel, and hands results over without copies. */
+/* The Python kernel: embeds libpython, runs requests through ipcluster.engine.kernel, and hands
+ * results over without copies. */
 #include "python.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Sent to the main thread to interrupt it: a blocking system call ends, and the handler tells Python. Python looks for interrupts
- * only where its main thread was told of them, so another thread cannot call PyErr_SetInterrupt() in its place. Where nobody handles
- * this signal it is ignored. */
+/* Sent to the main thread to interrupt it: a blocking system call ends, and the handler tells
+ * Python. Python looks for interrupts only where its main thread was told of them, so another
+ * thread cannot call PyErr_SetInterrupt() in its place. Where nobody handles this signal it is
+ * ignored. */
 #define INTERRUPT_SIGNAL SIGURG
 
 static void on_interrupt(int number)
@@ -42,8 +44,8 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
         PyObject **function;
     } functions[] = {
         {"apply", &kernel->apply}, {"execute", &kernel->execute}, {"complete", &kernel->complete},
-        {"clear", &kernel->clear}, {"run", &kernel->run}, {"integer", &kernel->integer},
-        {"bind", &kernel->bind}, {"flush", &kernel->flush}, {"describe", &kernel->describe},
+        {"clear", &kernel->clear}, {"run", &kernel->run},         {"integer", &kernel->integer},
+        {"bind", &kernel->bind},   {"flush", &kernel->flush},     {"describe", &kernel->describe},
     };
     struct ipcl_error reason;
     PyObject *module = PyImport_ImportModule("ipcluster.engine.kernel");
@@ -55,8 +57,11 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
         return 0;
     }
     exception_line(&reason);
-    return ipcl_error_set(error, "the Python package ipcluster.engine cannot be imported (%.500s): install it in %s, or say "
-                          "with PYTHONPATH where it is", reason.text, PYTHON_DIR);
+    return ipcl_error_set(
+        error,
+        "the Python package ipcluster.engine cannot be imported (%.500s): install it in %s, or say "
+        "with PYTHONPATH where it is",
+        reason.text, PYTHON_DIR);
 }
 
 static void destroy(void *self)
@@ -97,7 +102,8 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
         python_kernel = NULL;
         return NULL;
     }
-    struct sigaction action = {.sa_handler = on_interrupt}; /* without SA_RESTART: a blocking call is to end */
+    /* Without SA_RESTART: a blocking call is to end. */
+    struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(INTERRUPT_SIGNAL, &action, NULL);
     bool ready = python_buffers_start() == 0 && look_up(kernel, error) == 0;
     kernel->state = PyEval_SaveThread();
@@ -108,7 +114,8 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
     return kernel;
 }
 
-/* What a failed operation is answered with: the Python half's description, or where that fails too, the bare exception. */
+/* What a failed operation is answered with: the Python half's description, or where that fails too,
+ * the bare exception. */
 static json_t *describe_exception(struct python_kernel *kernel, const char *method)
 {
     struct ipcl_error line;
@@ -166,8 +173,8 @@ static void apply(void *self, const struct ipcl_request *request, struct ipcl_re
 }
 
 /* Calls a function that takes the request's content and returns the reply's, both as JSON text. */
-static json_t *call_json(struct python_kernel *kernel, PyObject *function, const struct ipcl_request *request,
-                         const char *method)
+static json_t *call_json(struct python_kernel *kernel, PyObject *function,
+                         const struct ipcl_request *request, const char *method)
 {
     char *text = json_dumps(request->content, JSON_COMPACT);
     PyObject *answer = text ? PyObject_CallFunction(function, "y", text) : PyErr_NoMemory();

@@ -1,4 +1,5 @@
-/* The Python kernel's own parts: the interpreter's start, frames as buffers, and the module that Python code calls. */
+/* The Python kernel's own parts: the interpreter's start, frames as buffers, and the module that
+ * Python code calls. */
 #ifndef KERNELS_PYTHON_H
 #define KERNELS_PYTHON_H
 
@@ -24,20 +25,24 @@ struct python_kernel {
     PyObject *flush;
     PyObject *describe;
     pthread_t main_thread;
-    pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request that it was meant for */
+    pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request
+                                     that it was meant for */
     volatile bool running; /* written by the main thread, whose signal handler reads it too */
 };
 
-/* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with `error` set. */
+/* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with
+ * `error` set. */
 int python_start(struct ipcl_error *error);
 
 /* python_buffers.c. All with the interpreter's lock held, but for releases. */
 /* Makes ready the type of received frames. Returns 0 or -1 with an exception. */
 int python_buffers_start(void);
-/* A request's buffers as a list: small ones copied to bytes, others memoryviews over the frames. NULL with an exception. */
-PyObject *python_buffers_in(const struct ipcl_kernel_services *services, const struct ipcl_request *request);
-/* Lends objects with a buffer to the host without a copy; *count is the list's length. Returns a malloc'ed array, NULL with an
- * exception. */
+/* A request's buffers as a list: small ones copied to bytes, others memoryviews over the frames.
+ * NULL with an exception. */
+PyObject *python_buffers_in(const struct ipcl_kernel_services *services,
+                            const struct ipcl_request *request);
+/* Lends objects with a buffer to the host without a copy; *count is the list's length. Returns a
+ * malloc'ed array, NULL with an exception. */
 struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count);
 /* Releases what the host has given back since. */
 void python_buffers_drain(void);

@@ -8,14 +8,14 @@
 
 /* A received frame, which memoryviews look into. */
 struct frame {
-    PyObject_HEAD
-    struct ipcl_buffer buffer;
+    PyObject_HEAD struct ipcl_buffer buffer;
 };
 
 static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     struct frame *frame = (struct frame *)self;
-    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size, 1, flags);
+    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size,
+                             1, flags);
 }
 
 static void frame_dealloc(PyObject *self)
@@ -28,8 +28,7 @@ static void frame_dealloc(PyObject *self)
 
 static PyBufferProcs frame_buffer = {.bf_getbuffer = frame_get_buffer};
 static PyTypeObject frame_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "_ipcluster_host.Frame",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_ipcluster_host.Frame",
     .tp_doc = "A received frame of a message.",
     .tp_basicsize = sizeof(struct frame),
     .tp_dealloc = frame_dealloc,
@@ -42,8 +41,8 @@ int python_buffers_start(void)
     return PyType_Ready(&frame_type);
 }
 
-static PyObject *view_frame(const struct ipcl_kernel_services *services, const struct ipcl_request *request,
-                            size_t index)
+static PyObject *view_frame(const struct ipcl_kernel_services *services,
+                            const struct ipcl_request *request, size_t index)
 {
     struct frame *frame = PyObject_New(struct frame, &frame_type);
     if (!frame)
@@ -54,7 +53,8 @@ static PyObject *view_frame(const struct ipcl_kernel_services *services, const s
     return view;
 }
 
-PyObject *python_buffers_in(const struct ipcl_kernel_services *services, const struct ipcl_request *request)
+PyObject *python_buffers_in(const struct ipcl_kernel_services *services,
+                            const struct ipcl_request *request)
 {
     PyObject *list = PyList_New((Py_ssize_t)request->buffer_count);
     for (size_t i = 0; list && i < request->buffer_count; i++) {
@@ -70,8 +70,8 @@ PyObject *python_buffers_in(const struct ipcl_kernel_services *services, const s
     return list;
 }
 
-/* A Python buffer that the host has. zmq gives it back from a thread of its own, which cannot hold the interpreter's lock:
- * it is put on a list, and the main thread takes the whole list. */
+/* A Python buffer that the host has. zmq gives it back from a thread of its own, which cannot hold
+ * the interpreter's lock: it is put on a list, and the main thread takes the whole list. */
 struct lent {
     struct lent *next;
     Py_buffer view;
@@ -83,8 +83,8 @@ static void give_back(void *owner)
 {
     struct lent *lent = owner;
     lent->next = atomic_load_explicit(&given_back, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&given_back, &lent->next, lent, memory_order_release,
-                                                  memory_order_relaxed))
+    while (!atomic_compare_exchange_weak_explicit(&given_back, &lent->next, lent,
+                                                  memory_order_release, memory_order_relaxed))
         ;
 }
 

@@ -19,7 +19,8 @@ json_t *python_json(PyObject *text)
     return value;
 }
 
-/* publish(msg_type, content, metadata, buffers): content and metadata are JSON text as bytes, metadata or None. */
+/* publish(msg_type, content, metadata, buffers): content and metadata are JSON text as bytes,
+ * metadata or None. */
 static PyObject *host_publish(PyObject *self, PyObject *args)
 {
     const char *msg_type;
@@ -48,7 +49,8 @@ static PyObject *host_engine(PyObject *self, PyObject *none)
     const struct ipcl_kernel_services *services = python_kernel->services;
     (void)self;
     (void)none;
-    return Py_BuildValue("sL", services->engine_uuid, (long long)services->engine_id(services->base.host));
+    return Py_BuildValue("sL", services->engine_uuid,
+                         (long long)services->engine_id(services->base.host));
 }
 
 static PyObject *host_finished(PyObject *self, PyObject *none)
@@ -71,14 +73,17 @@ static PyObject *host_log(PyObject *self, PyObject *text)
 }
 
 static PyMethodDef methods[] = {
-    {"publish", host_publish, METH_VARARGS, "publish(msg_type, content, metadata, buffers): on iopub."},
+    {"publish", host_publish, METH_VARARGS,
+     "publish(msg_type, content, metadata, buffers): on iopub."},
     {"engine", host_engine, METH_NOARGS, "engine() -> (uuid, id)"},
-    {"finished", host_finished, METH_NOARGS, "User code has come to its end: interrupts do nothing from here on."},
+    {"finished", host_finished, METH_NOARGS,
+     "User code has come to its end: interrupts do nothing from here on."},
     {"log", host_log, METH_O, "log(text): a warning in the engine's log."},
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ipcluster_host", .m_size = -1, .m_methods = methods};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ipcluster_host",
+                                    .m_size = -1, .m_methods = methods};
 
 static PyObject *make_module(void)
 {

@@ -1,4 +1,5 @@
-/* The embedded interpreter's start: which Python it is, and where it finds the ipcluster package. */
+/* The embedded interpreter's start: which Python it is, and where it finds the ipcluster package.
+ */
 #include "python.h"
 
 #include <limits.h>
@@ -16,7 +17,8 @@ static bool environment_fits(const char *folder)
     if (!file)
         return false;
     while (!fits && fgets(line, sizeof(line), file))
-        if (sscanf(line, "version = %31s", version) == 1 || sscanf(line, "version_info = %31s", version) == 1)
+        if (sscanf(line, "version = %31s", version) == 1 ||
+            sscanf(line, "version_info = %31s", version) == 1)
             fits = !strncmp(version, PYTHON_VERSION, strlen(PYTHON_VERSION)) &&
                    (version[strlen(PYTHON_VERSION)] == '.' || !version[strlen(PYTHON_VERSION)]);
     fclose(file);
@@ -32,7 +34,8 @@ static void choose_executable(char path[PATH_MAX])
         snprintf(path, PATH_MAX, "%s", PYTHON_PROGRAM);
 }
 
-/* Where the running program lies in a build tree, that is, config.status stands in a folder above it: the tree's python/ in `path`. */
+/* Where the running program lies in a build tree, that is, config.status stands in a folder above
+ * it: the tree's python/ in `path`. */
 static bool find_build_tree(char path[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof("/config.status"));
@@ -50,7 +53,8 @@ static bool find_build_tree(char path[PATH_MAX])
     return false;
 }
 
-/* '' first, as an interactive Python has it; then the package, of the build tree where we run from one. */
+/* '' first, as an interactive Python has it; then the package, of the build tree where we run from
+ * one. */
 static int extend_path(void)
 {
     char folder[PATH_MAX];
@@ -61,7 +65,10 @@ static int extend_path(void)
     int status = -1;
     if (path && here && package && PyList_Insert(path, 0, here) == 0) {
         int there = build_tree ? 0 : PySequence_Contains(path, package);
-        status = there == 1 ? 0 : there < 0 ? -1 : build_tree ? PyList_Insert(path, 1, package) : PyList_Append(path, package);
+        status = there == 1   ? 0
+                 : there < 0  ? -1
+                 : build_tree ? PyList_Insert(path, 1, package)
+                              : PyList_Append(path, package);
     }
     Py_XDECREF(here);
     Py_XDECREF(package);
@@ -87,8 +94,8 @@ int python_start(struct ipcl_error *error)
         status = Py_InitializeFromConfig(&config);
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status))
-        return ipcl_error_set(error, "Python %s (%s) does not start: %s", PYTHON_VERSION, executable,
-                              status.err_msg ? status.err_msg : "it gives no reason");
+        return ipcl_error_set(error, "Python %s (%s) does not start: %s", PYTHON_VERSION,
+                              executable, status.err_msg ? status.err_msg : "it gives no reason");
     if (extend_path()) {
         PyErr_Clear();
         return ipcl_error_set(error, "Python's search path cannot be set");

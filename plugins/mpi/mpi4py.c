@@ -24,8 +24,11 @@ static void *create(const struct ipcl_mpi_services *services, struct ipcl_error 
         if (strncmp(reason.text, "ModuleNotFoundError", 19))
             ipcl_error_set(error, "mpi4py does not initialise MPI: %.900s", reason.text);
         else
-            ipcl_error_set(error, "--mpi=mpi4py needs the Python package mpi4py: apt-get install python3-mpi4py "
-                           "(%.800s)", reason.text);
+            ipcl_error_set(
+                error,
+                "--mpi=mpi4py needs the Python package mpi4py: apt-get install python3-mpi4py "
+                "(%.800s)",
+                reason.text);
         goto failed;
     }
     if (services->integer(host, "_ipcluster_mpi.COMM_WORLD.Get_rank()", &self->rank, error) ||

@@ -1,4 +1,5 @@
-/* MPI from C: MPI_Init_thread, for engines whose Python calls libraries that use MPI without initialising it. */
+/* MPI from C: MPI_Init_thread, for engines whose Python calls libraries that use MPI without
+ * initialising it. */
 #include <mpi.h>
 #include <stdlib.h>
 
@@ -19,16 +20,19 @@ static void *create(const struct ipcl_mpi_services *services, struct ipcl_error 
         return NULL;
     }
     MPI_Initialized(&initialised);
-    if (!initialised && MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
-        ipcl_error_set(error, "MPI_Init_thread failed: is Open MPI installed (apt-get install openmpi-bin), and was the "
-                       "engine started by its mpiexec?");
+    if (!initialised &&
+        MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
+        ipcl_error_set(error, "MPI_Init_thread failed: is Open MPI installed (apt-get install "
+                              "openmpi-bin), and was the "
+                              "engine started by its mpiexec?");
         free(self);
         return NULL;
     }
     self->ours = !initialised;
     if (!initialised && provided < MPI_THREAD_MULTIPLE)
         services->base.log(services->base.host, IPCL_LOG_WARN,
-                           "this MPI does not allow calls from several threads at once: MPI_THREAD_MULTIPLE was refused");
+                           "this MPI does not allow calls from several threads at once: "
+                           "MPI_THREAD_MULTIPLE was refused");
     MPI_Comm_rank(MPI_COMM_WORLD, &self->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &self->size);
     return self;

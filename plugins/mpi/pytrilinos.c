@@ -20,12 +20,18 @@ static void *create(const struct ipcl_mpi_services *services, struct ipcl_error 
         return NULL;
     }
     self->services = services;
-    if (services->run(host, "from PyTrilinos import Epetra as _ipcluster_epetra\n_ipcluster_comm = _ipcluster_epetra.PyComm()", &reason)) {
+    if (services->run(host,
+                      "from PyTrilinos import Epetra as _ipcluster_epetra\n_ipcluster_comm = "
+                      "_ipcluster_epetra.PyComm()",
+                      &reason)) {
         if (strncmp(reason.text, "ModuleNotFoundError", 19))
             ipcl_error_set(error, "PyTrilinos does not initialise MPI: %.900s", reason.text);
         else
-            ipcl_error_set(error, "--mpi=pytrilinos needs the Python package PyTrilinos, which Debian does not have: build "
-                           "Trilinos with it, or use --mpi=mpi4py (%.700s)", reason.text);
+            ipcl_error_set(error,
+                           "--mpi=pytrilinos needs the Python package PyTrilinos, which Debian "
+                           "does not have: build "
+                           "Trilinos with it, or use --mpi=mpi4py (%.700s)",
+                           reason.text);
         goto failed;
     }
     if (services->integer(host, "_ipcluster_comm.MyPID()", &self->rank, error) ||
