@@ -45,12 +45,10 @@ static struct ipcl_buffer retain(void *base, const struct ipcl_request *request,
 static void host_publish(void *base, const char *msg_type, json_t *content, json_t *metadata,
                          const struct ipcl_buffer *buffers, size_t buffer_count)
 {
-    static pid_t engine_pid; /* a child that user code forks has no I/O thread */
     struct publication publication = {msg_type, content, metadata, buffers, buffer_count};
-    if (!engine_pid)
-        engine_pid = getpid();
-    if (getpid() == engine_pid)
-        link_publish(&of_kernel(base)->engine->link, &publication);
+    struct host *host = of_kernel(base);
+    if (getpid() == host->pid) /* a child that user code forks has no I/O thread */
+        link_publish(&host->engine->link, &publication);
     json_decref(content);
     json_decref(metadata);
 }
@@ -64,6 +62,7 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
                        struct ipcl_error *error)
 {
     host->engine = engine;
+    host->pid = getpid();
     host->kernel_base.plugin_name = plugin->name;
     host->kernel_base.settings = engine->settings;
     services_init(&host->kernel_services.base, &host->kernel_base);
@@ -184,6 +183,9 @@ struct job *host_serve(struct host *host)
         if (!job || job->kind == JOB_QUIT)
             return job;
         run_job(engine, job);
+        if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
+                                      not its own */
+            _exit(0);
         link_send(engine->link.main_jobs, job);
     }
 }

@@ -3,6 +3,8 @@
 #ifndef ENGINE_HOST_H
 #define ENGINE_HOST_H
 
+#include <sys/types.h>
+
 #include <ipcluster/kernel.h>
 #include <ipcluster/mpi.h>
 
@@ -14,6 +16,7 @@ struct host {
         kernel_base; /* first: the kernel's services find the log and settings here */
     struct services_host mpi_base;
     struct engine *engine;
+    pid_t pid; /* the engine's */
     struct ipcl_kernel_services kernel_services;
     struct ipcl_mpi_services mpi_services;
     const struct ipcl_mpi_operations *mpi; /* NULL: none */

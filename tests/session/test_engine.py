@@ -555,3 +555,18 @@ def test_a_forked_child_does_not_disturb_the_engine(engine, peer):
     assert peer.apply(fork).result == ([1, 2, 3], -signal.SIGTERM)
     wait_until(peer.beat, 5)
     assert peer.apply(lambda: 1).result == 1
+
+
+def test_a_forked_child_that_returns_ends_and_the_engine_answers_once(engine, peer):
+    def fork():
+        import os
+
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        return child
+
+    assert peer.apply(fork).result > 0
+    peer.execute("import os\nchild = os.fork()\nif not child: raise SystemExit\n_ = os.waitpid(child, 0)")
+    assert peer.apply(lambda: 1).result == 1
+    assert not peer.sockets["mux"].poll(300)
