@@ -119,6 +119,7 @@ static int start_thread(struct ipcl_client *client, struct ipcl_error *error)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
         return ipcl_error_set(error, "cannot start a thread: %s", strerror(failed));
+    pthread_setname_np(client->thread, "ipcl-client");
     client->thread_started = true;
     return 0;
 }
