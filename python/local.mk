@@ -52,14 +52,16 @@ python-tree: python/_client.la
 	fi
 	@ln -sf ../.libs/_client$(PYTHON_EXT_SUFFIX) python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
 
-# Python needs the shared object alone.
-install-exec-hook: remove-python-la
-remove-python-la:
+# Python needs the shared object alone. It finds libipcluster by the linker's cache, where the library's folder is one of the
+# system's.
+install-data-hook: finish-python
+finish-python:
 	rm -f "$(DESTDIR)$(pypackagedir)/_client.la"
+	@if test -z "$(DESTDIR)" && test -w /etc/ld.so.cache; then PATH="$$PATH:/sbin:/usr/sbin" ldconfig || :; fi
 uninstall-hook:
 	rm -f "$(DESTDIR)$(pypackagedir)/_client$(PYTHON_EXT_SUFFIX)"
 clean-local: clean-python-tree
 clean-python-tree:
 	rm -f python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
 	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then rm -rf python/ipcluster python/*.py python/*.pth; fi
-.PHONY: python-tree remove-python-la clean-python-tree
+.PHONY: python-tree finish-python clean-python-tree

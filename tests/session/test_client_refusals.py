@@ -1,0 +1,123 @@
+"""What a client does with messages that are not the controller's: it drops and counts them, and goes on."""
+
+import hashlib
+import hmac
+import json
+import threading
+import uuid
+
+import pytest
+
+from support import wait_until
+
+zmq = pytest.importorskip("zmq")
+
+KEY = b"the-cluster's-key"
+PORTS = {"registration": "ROUTER", "control": "ROUTER", "mux": "ROUTER", "task": "ROUTER", "broadcast": "ROUTER",
+         "iopub": "PUB", "notification": "PUB"}  # fmt: skip
+
+
+def parts(msg_type, parent=None, content=None, key=KEY):
+    """The frames of a signed message."""
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": "hub", "date": "2026-01-01T00:00:00Z"}
+    packed = [json.dumps(part).encode() for part in (header, parent or {}, {}, content or {})]
+    signature = hmac.new(key, b"".join(packed), hashlib.sha256).hexdigest().encode()
+    return [b"<IDS|MSG>", signature, *packed]
+
+
+class Hub:
+    """Answers a client's connection_request, and what the test makes of the answer to others."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.context = zmq.Context()
+        self.sockets = {name: self.context.socket(getattr(zmq, kind)) for name, kind in PORTS.items()}
+        self.info = {name: sock.bind_to_random_port("tcp://127.0.0.1") for name, sock in self.sockets.items()}
+        self.info.update(interface="tcp://127.0.0.1", location="", ssh="", key=KEY.decode(), pack="json", unpack="json",
+                         signature_scheme="hmac-sha256", task_scheme="leastload")  # fmt: skip
+        self.ending = False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        query = self.sockets["registration"]
+        while not self.ending:
+            if query.poll(50):
+                client, *frames = query.recv_multipart()
+                header = json.loads(frames[2])
+                for reply in self.replies(header):
+                    query.send_multipart([client, *reply])
+        self.context.destroy(linger=0)
+
+    def replies(self, header):
+        if header["msg_type"] == "connection_request":
+            return [parts("connection_reply", header, {"status": "ok", "engines": {"0": "engine-0"}})]
+        return self.answer(header)
+
+    def end(self):
+        self.ending = True
+        self.thread.join()
+
+
+@pytest.fixture
+def connect(programs, sandbox):
+    """connect(answer): a client of a Hub."""
+    import ipcluster
+
+    ends = []
+
+    def make(answer):
+        hub = Hub(answer)
+        ends.append(hub.end)
+        path = sandbox.dir / "client.json"
+        path.write_text(json.dumps(hub.info))
+        path.chmod(0o600)
+        client = ipcluster.Client(str(path), timeout=10)
+        ends.insert(0, client.close)
+        return client
+
+    yield make
+    for end in ends:
+        end()
+
+
+def good(header):
+    return parts("queue_reply", header, {"status": "ok", "0": {"queue": 1}})
+
+
+def cut(frames, count):
+    return frames[:count]
+
+
+BAD = {
+    "forged": lambda header: parts("queue_reply", header, {"status": "ok", "0": "forged"}, key=b"another"),
+    "unsigned": lambda header: [b"<IDS|MSG>", b"", *good(header)[2:]],
+    "truncated": lambda header: cut(good(header), 4),
+    "without a delimiter": lambda header: good(header)[1:],
+    "empty": lambda header: [b""],
+    "a signature of another length": lambda header: [b"<IDS|MSG>", b"ab", *good(header)[2:]],
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_reply_is_dropped_and_counted(connect, kind):
+    client = connect(lambda header: [BAD[kind](header), good(header)])
+    assert client.queue_status(0) == {"queue": 1}
+    assert client._connection.refused == 1
+
+
+def test_a_repeated_reply_is_dropped_and_counted(connect):
+    def twice(header):
+        reply = good(header)
+        return [reply, reply]
+
+    client = connect(twice)
+    assert client.queue_status(0) == {"queue": 1}
+    wait_until(lambda: client._connection.refused == 1, 5, "the repetition is refused")
+    assert client.queue_status(0) == {"queue": 1}
+
+
+def test_a_reply_to_nothing_is_passed_over(connect):
+    client = connect(lambda header: [good({"msg_id": "nobody"}), good({**header, "msg_id": header["msg_id"] + "0"}),
+                                     parts("queue_reply", [1, 2], []), good(header)])
+    assert client.queue_status(0) == {"queue": 1}
