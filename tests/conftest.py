@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import TOP, Cluster, Programs, Sandbox, find_build, install  # noqa: E402
+from support import TOP, Cluster, Programs, Sandbox, find_build, install, sanitizers  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -44,6 +44,8 @@ def programs(build):
 @pytest.fixture(scope="session")
 def installed(build):
     """The programs after `make install` into a prefix inside the build tree."""
+    if sanitizers(build):
+        pytest.skip("what is installed is tested without sanitizers")
     return Programs.of_prefix(install(build))
 
 

@@ -58,7 +58,9 @@ class Programs:
     @classmethod
     def of_build(cls, build):
         core = build / "core"
-        return cls(core / "cluster/ipcluster", core / "controller/ipcontroller", core / "engine/ipengine",
+        # ThreadSanitizer is for the controller and the client library: engines may come from another build tree.
+        engine = Path(os.environ.get("IPCLUSTER_ENGINE_BUILD", build)) / "core/engine/ipengine"
+        return cls(core / "cluster/ipcluster", core / "controller/ipcontroller", engine,
                    [build / "python"], build=build)
 
     @classmethod
@@ -373,7 +375,7 @@ class Cluster:
     def client(self, wait_for=None, **options):
         """An ipcluster.Client in this process, closed when the test ends; waits for that many engines."""
         import ipcluster
-        client = ipcluster.Client(connection_file=str(self.client_file), **options)
+        client = ipcluster.Client(str(self.client_file), **options)
         self.clients.append(client)
         count = len(self.engines) if wait_for is None else wait_for
         wait_until(lambda: len(client.ids) >= count, 30, f"{count} engines register")
