@@ -529,11 +529,6 @@ long long balancer_deadline(const struct balancer *balancer)
                                      : -1;
 }
 
-size_t balancer_engine_count(const struct balancer *balancer)
-{
-    return HASH_COUNT(balancer->workers);
-}
-
 bool balancer_has_choice(const struct balancer *balancer, const struct task *task)
 {
     if (!bound(task))

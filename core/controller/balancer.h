@@ -54,8 +54,9 @@ struct task {
     int retries;              /* left */
     unsigned long long order; /* of submission */
     enum { TASK_NEW, TASK_WAITING, TASK_RUNNING, TASK_STRANDED } state;
-    bool lost;             /* stranded: its engine went while it ran there */
-    bool reported;         /* the owner's */
+    bool lost;     /* stranded: its engine went while it ran there */
+    bool reported; /* the owner's, likewise `sent`: how often it went to an engine */
+    int sent;
     bool open;             /* bound to some engines, and to all that are yet to come */
     struct worker *worker; /* while it runs */
     struct slot *slots;    /* while it is bound, one for each engine it may go to */
@@ -109,7 +110,6 @@ void balancer_remove(struct balancer *balancer, struct task *task);
 struct task *balancer_late(const struct balancer *balancer, long long now_ms);
 /* The next deadline, or -1. */
 long long balancer_deadline(const struct balancer *balancer);
-size_t balancer_engine_count(const struct balancer *balancer);
 /* Whether more than one engine is there for a task: those it is bound to, or all. */
 bool balancer_has_choice(const struct balancer *balancer, const struct task *task);
 

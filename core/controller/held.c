@@ -94,11 +94,6 @@ int held_restore(struct held *held, struct message *message)
     return 0;
 }
 
-size_t held_frames(const struct held *held)
-{
-    return held->count;
-}
-
 size_t held_delimiter(const struct held *held)
 {
     return held->delimiter;

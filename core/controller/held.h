@@ -20,7 +20,6 @@ void held_destroy(struct held *held);
 /* Makes `message`, which is empty, hold the frames again; `held` stays as it is. Returns 0 or -1
  * (ENOMEM). */
 int held_restore(struct held *held, struct message *message);
-size_t held_frames(const struct held *held);
 size_t held_delimiter(const struct held *held);
 /* A frame's bytes; the held message keeps them. */
 const void *held_frame(struct held *held, size_t index, size_t *size);

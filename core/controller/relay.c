@@ -4,7 +4,6 @@
  * A client sends [engine, delimiter ...], so its ROUTER hands us [client, engine, delimiter ...];
  * exchanging the first two frames makes what the engine's ROUTER needs, and the same on the way
  * back. The hub announces engines before clients hear of them. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -217,7 +216,7 @@ static void from_client(void *self, struct message *message)
     if (relay->counted)
         count_request(relay, target, message);
     message_swap_identities(message);
-    if (target->waiting || (message_send(message, relay->engines) && message->count))
+    if (target->waiting || message_send(message, relay->engines))
         hold(relay, target, message);
 }
 

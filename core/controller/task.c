@@ -76,6 +76,29 @@ static void refuse_task(struct scheduler *scheduler, struct message *message, co
     reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, NULL);
 }
 
+/* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
+ * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
+static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
+{
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->session);
+    zmq_msg_t *part = message_part(message, MESSAGE_METADATA);
+    json_t *metadata = session_unpack(scheduler->session, part, NULL);
+    size_t size;
+    json_object_set_new(metadata, "attempt", json_integer(task->sent));
+    char *packed = metadata ? serial->pack(metadata, &size, NULL) : NULL;
+    json_decref(metadata);
+    int status = -1;
+    zmq_msg_close(part);
+    if (packed && !zmq_msg_init_size(part, size)) {
+        memcpy(zmq_msg_data(part), packed, size);
+        status = session_sign(scheduler->session, message, NULL);
+    } else {
+        zmq_msg_init(part);
+    }
+    free(packed);
+    return status;
+}
+
 /* Sends a task to the engine that the balancer chose for it. `message`, where not NULL, is the task
  * as it came; otherwise it is restored. Returns 0, or -1 where the engine is not connected, with
  * the message as it was. */
@@ -84,11 +107,14 @@ static int send_task(struct scheduler *scheduler, struct task *task, struct mess
     if (!message) {
         message = &scheduler->outgoing;
         message_clear(message);
-        if (held_restore(task->data, message))
+        if (held_restore(task->data, message) || (task->sent && renew(scheduler, task, message)))
             return -1;
     }
-    return message_send_to(message, scheduler->engines, task->worker->uuid,
-                           strlen(task->worker->uuid));
+    if (message_send_to(message, scheduler->engines, task->worker->uuid,
+                        strlen(task->worker->uuid)))
+        return -1;
+    task->sent++;
+    return 0;
 }
 
 /* Runs all that can run now. `fresh`, where not NULL, has just come, and its message is at hand. */

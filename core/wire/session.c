@@ -338,11 +338,16 @@ int session_build(struct session *session, struct message *message, const struct
         append_packed(session, message, parts->content, parts->packed_content,
                       parts->packed_content_size, error))
         return -1;
-    if (session->mac) {
-        unsigned char digest[DIGEST_BYTES_MAX];
-        if (sign(session, message_part(message, MESSAGE_HEADER), digest))
-            return ipcl_error_set(error, "OpenSSL cannot sign a message");
-        to_hex(digest, session->digest_bytes, zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)));
-    }
+    return session_sign(session, message, error);
+}
+
+int session_sign(struct session *session, struct message *message, struct ipcl_error *error)
+{
+    unsigned char digest[DIGEST_BYTES_MAX];
+    if (!session->mac)
+        return 0;
+    if (sign(session, message_part(message, MESSAGE_HEADER), digest))
+        return ipcl_error_set(error, "OpenSSL cannot sign a message");
+    to_hex(digest, session->digest_bytes, zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)));
     return 0;
 }

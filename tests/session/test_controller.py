@@ -419,9 +419,14 @@ def test_retries_after_death_and_failure(controller):
     first.take()
     second = Engine(peer).open().beat()
     first.die()
+    signatures = set()
     for status in ("error", "ok"):
-        route, header, _ = second.take()
+        route, header, frames = second.take()
+        at = frames.index(DELIMITER)
+        assert frames[at + 1] == peer.sign(frames[at + 2:at + 6])
+        signatures.add(frames[at + 1])
         second.answer(route, header, status)
+    assert len(signatures) == 2, "an engine accepts each signature once"
     _, _, parent, _, content = peer.receive(task)
     assert parent["msg_id"] == msg_id and content["status"] == "ok"
 
