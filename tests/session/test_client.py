@@ -278,7 +278,7 @@ def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox,
     installed_sandbox.run(PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=30)", check=True)
     finished = installed_sandbox.run(build / "c_client", env={"LD_LIBRARY_PATH": str(prefix / "lib")}, check=True)
     assert finished.out.splitlines()[0] == "2 engines"
-    assert 'output of engine 1: stream {"name": "stdout", "text": "defined\\n"}' in finished.out
+    assert 'output of engine 1: stream {"name":"stdout","text":"defined\\n"}' in finished.out
     assert "double(21): 42 42" in finished.out
     assert "pulled: [3, 16] [3, 16]" in finished.out
     assert "squares: 0 1 4 9 16 25 36 49" in finished.out
