@@ -15,7 +15,7 @@ struct fixture {
 
 static void add_engines(struct fixture *fixture, int count)
 {
-    char uuid[16];
+    char uuid[24];
     for (int i = 0; i < count; i++) {
         snprintf(uuid, sizeof(uuid), "engine%d", i);
         fixture->workers[i] = balancer_add_engine(fixture->balancer, i, uuid);
