@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "controller/controller.h"
-#include "controller/loop.h"
+#include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
 

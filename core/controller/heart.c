@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "controller/controller.h"
-#include "controller/loop.h"
+#include "wire/loop.h"
 #include "controller/notice.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
@@ -74,6 +74,7 @@ static void ping(struct heart *heart, long long now_ms)
     long long age = now_ms - heart->started_ms;
     int length = snprintf(text, sizeof(text), "%lld.%03lld", age / 1000, age % 1000);
     zmq_send(heart->ping, text, (size_t)length, ZMQ_DONTWAIT);
+    loop_sent(heart->ping);
     long long gap = heart->period_ms;
     if (heart->awaited)
         gap = now_ms < heart->quick_until_ms ? QUICK_MS + HASH_COUNT(heart->beats) / 10 : 500;

@@ -6,7 +6,7 @@
 #include "controller/controller.h"
 #include "controller/engines.h"
 #include "controller/ledger.h"
-#include "controller/loop.h"
+#include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
 

@@ -11,7 +11,6 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/hub_records.c \
 	core/controller/iopub.c \
 	core/controller/ledger.c core/controller/ledger.h \
-	core/controller/loop.c core/controller/loop.h \
 	core/controller/main.c \
 	core/controller/notice.c core/controller/notice.h \
 	core/controller/options.c core/controller/options.h \

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "controller/controller.h"
 #include "controller/files.h"
-#include "controller/loop.h"
+#include "wire/loop.h"
 #include "controller/options.h"
 
 /* The hub first: the others connect to it, and it is the last to be closed. */

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "controller/controller.h"
 #include "controller/held.h"
-#include "controller/loop.h"
+#include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
 #include "controller/report.h"

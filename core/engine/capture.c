@@ -27,7 +27,7 @@ static int start_stream(struct capture_stream *stream, const char *name, int tar
     stream->pipe = ends[0];
     fcntl(stream->pipe, F_SETFL, O_NONBLOCK);
     dup2(ends[1], target);
-    close(ends[1]);
+    stream->writer = ends[1];
     return 0;
 }
 
@@ -169,8 +169,10 @@ void capture_stop(struct capture *capture)
         struct capture_stream *stream = &capture->streams[i];
         if (stream->original >= 0 && stream->pipe >= 0)
             dup2(stream->original, stream->target);
-        if (stream->pipe >= 0)
+        if (stream->pipe >= 0) {
             close(stream->pipe);
+            close(stream->writer);
+        }
         stream->pipe = -1;
         free(stream->text);
         stream->text = NULL;

@@ -16,7 +16,9 @@ struct capture_stream {
     int target;       /* 1 or 2 */
     int original;     /* a copy of what `target` was */
     int pipe;         /* the end to read */
-    char *text;       /* read and not yet published, CAPTURE_GATHER_BYTES at most */
+    int writer; /* the other end, open as long as this is: user code that closes its own ends none
+                 */
+    char *text; /* read and not yet published, CAPTURE_GATHER_BYTES at most */
     size_t size;
     long long since_ms; /* when the oldest of it was read */
     long long shown_ms; /* when something was last published */

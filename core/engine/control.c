@@ -132,14 +132,10 @@ void control_answer(struct io *io, struct job *job)
     job_destroy(job);
 }
 
-void control_receive(struct io *io)
+void control_receive(void *self, struct message *message)
 {
-    struct message message;
-    message_init(&message);
-    while (io->state < IO_ENDED && message_recv(&message, io->control, ZMQ_DONTWAIT) == 0) {
-        struct job *job = reply_accept(io, &message, io->control, "control");
-        if (job)
-            control_answer(io, job);
-    }
-    message_close(&message);
+    struct io *io = self;
+    struct job *job = reply_accept(io, message, io->control, "control");
+    if (job)
+        control_answer(io, job);
 }

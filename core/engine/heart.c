@@ -23,12 +23,12 @@ static int start(struct io *io, struct ipcl_error *error)
     heart->misses_max = settings_int(io->engine->settings, "IPEngine", "max_heartbeat_misses");
     heart->check_ms = clock_ms() + heart->period_ms;
     heart->pong = connect_heart(io, ZMQ_DEALER, io->engine->connection.hb_pong, error);
-    heart->ping =
-        heart->pong ? connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error) : NULL;
-    if (!heart->ping)
+    if (loop_keep(io->loop, heart->pong))
         return -1;
-    zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
-    return 0;
+    heart->ping = connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error);
+    if (heart->ping)
+        zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
+    return loop_add(io->loop, heart->ping, heart_beat, io);
 }
 
 long heart_connecting(struct io *io, long long now_ms)
@@ -44,18 +44,13 @@ long heart_connecting(struct io *io, long long now_ms)
     return 0;
 }
 
-void heart_beat(struct io *io)
+void heart_beat(void *self, struct message *message)
 {
-    zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    while (zmq_msg_recv(&frame, io->heart.ping, ZMQ_DONTWAIT) >= 0) {
-        int more = zmq_msg_more(&frame) ? ZMQ_SNDMORE : 0;
-        io->heart.beaten = true;
-        if (zmq_msg_send(&frame, io->heart.pong, more | ZMQ_DONTWAIT) < 0)
-            log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s",
-                        zmq_strerror(errno));
-    }
-    zmq_msg_close(&frame);
+    struct io *io = self;
+    io->heart.beaten = true;
+    if (message_send(message, io->heart.pong))
+        log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s",
+                    zmq_strerror(errno));
 }
 
 long heart_tick(struct io *io, long long now_ms)

@@ -55,8 +55,9 @@ static void end_process(struct io *io)
     _exit(io->engine->exit_code);
 }
 
-static void read_signals(struct io *io)
+static void read_signals(void *self)
 {
+    struct io *io = self;
     unsigned char number;
     while (read(io->engine->signal_fd, &number, 1) == 1) {
         if (number == SIGTERM && io->state == IO_STOPPING)
@@ -72,23 +73,31 @@ static void read_signals(struct io *io)
     }
 }
 
-static void take_publications(struct io *io)
+static void take_publication(void *self, struct message *message)
 {
+    struct io *io = self;
     struct publication *item;
     void *socket = io->engine->link.io_publications;
-    while (zmq_recv(socket, &item, sizeof(item), ZMQ_DONTWAIT) == sizeof(item)) {
-        capture_flush(&io->engine->capture);
-        publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
-                item->buffer_count);
-        zmq_send(socket, "", 1, ZMQ_DONTWAIT);
-    }
+    memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
+    capture_flush(&io->engine->capture);
+    publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
+            item->buffer_count);
+    zmq_send(socket, "", 1, ZMQ_DONTWAIT);
+    loop_sent(socket);
 }
 
-static void take_jobs(struct io *io)
+static void take_job(void *self, struct message *message)
 {
     struct job *job;
-    while (zmq_recv(io->engine->link.io_jobs, &job, sizeof(job), ZMQ_DONTWAIT) == sizeof(job))
-        shell_done(io, job);
+    memcpy(&job, zmq_msg_data(&message->frames[0]), sizeof(job));
+    shell_done(self, job);
+}
+
+static void read_output(void *self)
+{
+    struct capture *capture = &((struct io *)self)->engine->capture;
+    for (int i = 0; i < 2; i++)
+        capture_read(capture, &capture->streams[i], clock_ms());
 }
 
 static long sooner(long left, long right)
@@ -96,10 +105,10 @@ static long sooner(long left, long right)
     return left < 0 ? right : right < 0 ? left : left < right ? left : right;
 }
 
-/* Runs what is due. Returns how long to sleep. */
-static long tick(struct io *io)
+/* Runs what is due. */
+static long long tick(void *self, long long now_ms)
 {
-    long long now_ms = clock_ms();
+    struct io *io = self;
     long sleep_ms = capture_tick(&io->engine->capture, now_ms);
     if (io->state == IO_REGISTERING)
         sleep_ms = sooner(sleep_ms, registration_tick(io, now_ms));
@@ -112,75 +121,24 @@ static long tick(struct io *io)
             end_process(io);
         sleep_ms = sooner(sleep_ms, (long)(io->stop_ms - now_ms));
     }
-    return sleep_ms;
+    return sleep_ms < 0 ? LOOP_NEVER : now_ms + sleep_ms;
 }
 
-enum {
-    AT_JOBS,
-    AT_PUBLICATIONS,
-    AT_STDOUT,
-    AT_STDERR,
-    AT_SIGNALS,
-    AT_REGISTRAR,
-    AT_IOPUB,
-    AT_CONTROL,
-    AT_SHELL,
-    AT_PING,
-    AT_COUNT
-};
-
-/* `count` of the items were polled: sockets come to be one after the other. */
-static void serve(struct io *io, const zmq_pollitem_t *items, int count)
-{
-    struct capture *capture = &io->engine->capture;
-    if (items[AT_PUBLICATIONS].revents)
-        take_publications(io);
-    if (items[AT_JOBS].revents)
-        take_jobs(io);
-    for (int i = 0; i < 2; i++)
-        if (items[AT_STDOUT + i].revents)
-            capture_read(capture, &capture->streams[i], clock_ms());
-    if (items[AT_SIGNALS].revents)
-        read_signals(io);
-    if (items[AT_REGISTRAR].revents)
-        registration_receive(io);
-    if (count > AT_IOPUB && items[AT_IOPUB].revents)
-        registration_subscribed(io);
-    if (count > AT_PING && items[AT_PING].revents)
-        heart_beat(io);
-    if (count > AT_CONTROL && items[AT_CONTROL].revents)
-        control_receive(io);
-    if (count > AT_SHELL && items[AT_SHELL].revents)
-        shell_receive(io);
-}
-
-static void loop(struct io *io)
+/* What is heard from the start; registration adds the sockets to the controller. */
+static int open_loop(struct io *io, struct ipcl_error *error)
 {
     struct engine *engine = io->engine;
-    while (io->state != IO_ENDED) {
-        long sleep_ms = tick(io);
-        zmq_pollitem_t items[AT_COUNT] = {
-            [AT_JOBS] = {.socket = engine->link.io_jobs, .events = ZMQ_POLLIN},
-            [AT_PUBLICATIONS] = {.socket = engine->link.io_publications, .events = ZMQ_POLLIN},
-            [AT_STDOUT] = {.fd = engine->capture.streams[0].pipe, .events = ZMQ_POLLIN},
-            [AT_STDERR] = {.fd = engine->capture.streams[1].pipe, .events = ZMQ_POLLIN},
-            [AT_SIGNALS] = {.fd = engine->signal_fd, .events = ZMQ_POLLIN},
-            [AT_REGISTRAR] = {.socket = io->registrar, .events = ZMQ_POLLIN},
-            [AT_IOPUB] = {.socket = io->iopub, .events = ZMQ_POLLIN},
-            [AT_CONTROL] = {.socket = io->control, .events = ZMQ_POLLIN},
-            [AT_SHELL] = {.socket = io->shell, .events = ZMQ_POLLIN},
-            [AT_PING] = {.socket = io->heart.ping, .events = ZMQ_POLLIN},
-        };
-        int count = io->heart.ping ? AT_COUNT : io->iopub ? AT_PING : AT_IOPUB;
-        registration_watch(io);
-        if (zmq_poll(items, count, sleep_ms) < 0) {
-            if (errno == EINTR)
-                continue;
-            log_error("polling failed: %s", zmq_strerror(errno));
-            _exit(ENGINE_EXIT_FAILED);
-        }
-        serve(io, items, count);
-    }
+    io->loop = loop_create(engine->context, "engine", error);
+    if (!io->loop)
+        return -1;
+    loop_set_tick(io->loop, tick, io);
+    if (loop_add(io->loop, engine->link.io_jobs, take_job, io) ||
+        loop_add(io->loop, engine->link.io_publications, take_publication, io) ||
+        loop_add_fd(io->loop, engine->signal_fd, read_signals, io) ||
+        loop_add_fd(io->loop, engine->capture.streams[0].pipe, read_output, io) ||
+        loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
+        return ipcl_error_set(error, "the engine's own sockets cannot be polled");
+    return 0;
 }
 
 /* Everything that is packed once. */
@@ -220,17 +178,7 @@ static void publish_output(void *context, const char *name, const char *text, si
 
 static void cleanup(struct io *io)
 {
-    void *sockets[] = {io->registration.monitor,
-                       io->heart.ping,
-                       io->heart.pong,
-                       io->registrar,
-                       io->shell,
-                       io->control,
-                       io->iopub};
-    for (size_t i = 0; i < sizeof(sockets) / sizeof(*sockets); i++)
-        if (sockets[i])
-            zmq_close(sockets[i]);
-    link_close_io(&io->engine->link);
+    loop_destroy(io->loop);
     for (size_t i = 0; i < IO_ABORTED_MAX; i++)
         free(io->aborted[i]);
     session_destroy(io->session);
@@ -257,9 +205,13 @@ void *io_main(void *argument)
     TAILQ_INIT(&io.queue);
     io.engine->capture.publish = publish_output;
     io.engine->capture.context = &io;
+    if (open_loop(&io, &error)) {
+        log_error("%s", error.text);
+        _exit(ENGINE_EXIT_FAILED);
+    }
     if (prepare(&io, &error) || registration_start(&io, &error))
         io_stop(&io, ENGINE_EXIT_REGISTRATION, error.text);
-    loop(&io);
+    loop_run(io.loop);
     cleanup(&io);
     return NULL;
 }

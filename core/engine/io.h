@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "wire/loop.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -21,13 +22,11 @@ enum io_state {
     IO_REGISTERING,
     IO_CONNECTING, /* registered; the heart beats when iopub has a subscriber */
     IO_SERVING,
-    IO_STOPPING,
-    IO_ENDED
+    IO_STOPPING
 };
 
 /* Trying to register: the request is repeated with a growing delay. */
 struct registration {
-    void *monitor; /* PAIR: events of the registrar's connection */
     char url[CONNECTION_TEXT_BYTES + 16];
     long long deadline_ms;
     long long repeat_ms; /* when to send again */
@@ -53,6 +52,7 @@ struct heart {
 
 struct io {
     struct engine *engine;
+    struct loop *loop; /* owns the sockets */
     struct session *session;
     struct curve curve;
     enum io_state state;
@@ -96,23 +96,24 @@ void *io_socket(struct io *io, int type, bool with_identity, const char *url,
 
 /* registration.c */
 int registration_start(struct io *io, struct ipcl_error *error);
-void registration_receive(struct io *io);
-void registration_watch(struct io *io);
+void registration_receive(void *io, struct message *message);
+/* Takes note of an event of the connection. */
+void registration_watch(void *io, struct message *message);
 /* Repeats or gives up. Returns in how many milliseconds to be called again. */
 long registration_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 
 /* Reads subscriptions to iopub. */
-void registration_subscribed(struct io *io);
+void registration_subscribed(void *io, struct message *message);
 
 /* heart.c */
 /* Starts the heart once what is published is heard, or nobody has subscribed for a while. */
 long heart_connecting(struct io *io, long long now_ms);
-void heart_beat(struct io *io);
+void heart_beat(void *io, struct message *message);
 long heart_tick(struct io *io, long long now_ms);
 
 /* shell.c: the queue */
-void shell_receive(struct io *io);
+void shell_receive(void *io, struct message *message);
 /* Gives the main thread the next job, if it is free. */
 void shell_next(struct io *io);
 /* A job has come back from the main thread. */
@@ -122,7 +123,7 @@ void shell_done(struct io *io, struct job *job);
 void shell_abort(struct io *io, const json_t *msg_ids);
 
 /* control.c */
-void control_receive(struct io *io);
+void control_receive(void *io, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
  * job. */
 void control_answer(struct io *io, struct job *job);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "wire/loop.h"
 #include "wire/socket.h"
 
 static int open_pair(void *context, const char *name, void **receiving, void **sending,
@@ -40,14 +41,9 @@ void link_close_main(struct link *link)
     pthread_mutex_unlock(&link->publishing);
 }
 
-void link_close_io(struct link *link)
-{
-    close_socket(&link->io_jobs);
-    close_socket(&link->io_publications);
-}
-
 void link_send(void *socket, struct job *job)
 {
+    loop_sent(socket);
     while (zmq_send(socket, &job, sizeof(job), 0) < 0 && errno == EINTR)
         ;
 }

@@ -27,9 +27,8 @@ struct link {
 
 /* Returns 0 or -1 with `error` set. */
 int link_open(struct link *link, void *context, struct ipcl_error *error);
-/* Each thread closes its own ends. */
+/* Closes the main thread's ends; the I/O thread's are its loop's to close. */
 void link_close_main(struct link *link);
-void link_close_io(struct link *link);
 
 /* Hands a job over: `socket` is the caller's end. */
 void link_send(void *socket, struct job *job);

@@ -51,7 +51,7 @@ int registration_start(struct io *io, struct ipcl_error *error)
                        registration->url, error))
         return -1;
     io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
-    if (!io->registrar)
+    if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
     int slower_ms = 2000;
     zmq_setsockopt(io->registrar, ZMQ_RECONNECT_IVL_MAX, &slower_ms, sizeof(slower_ms));
@@ -59,9 +59,10 @@ int registration_start(struct io *io, struct ipcl_error *error)
                  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     struct socket_options options = {.type = ZMQ_PAIR};
-    registration->monitor = socket_create(io->engine->context, &options, error);
-    if (!registration->monitor || zmq_socket_monitor(io->registrar, MONITOR_ADDRESS, events) ||
-        socket_connect(registration->monitor, MONITOR_ADDRESS, error))
+    void *monitor = socket_create(io->engine->context, &options, error);
+    if (loop_add(io->loop, monitor, registration_watch, io) ||
+        zmq_socket_monitor(io->registrar, MONITOR_ADDRESS, events) ||
+        socket_connect(monitor, MONITOR_ADDRESS, error))
         return -1;
     if (socket_connect(io->registrar, registration->url, error))
         return -1;
@@ -70,36 +71,20 @@ int registration_start(struct io *io, struct ipcl_error *error)
     return 0;
 }
 
-void registration_watch(struct io *io)
+/* An event is its number (16 bits) and a value, and a second frame that names the address
+ * (zmq_socket_monitor(3)). */
+void registration_watch(void *self, struct message *message)
 {
-    struct registration *registration = &io->registration;
-    if (!registration->monitor)
-        return;
-    zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    /* An event is its number (16 bits) and a value, and a second frame that names the address
-     * (zmq_socket_monitor(3)). */
-    while (zmq_msg_recv(&frame, registration->monitor, ZMQ_DONTWAIT) >= 0) {
-        uint16_t event = 0;
-        if (zmq_msg_more(&frame) && zmq_msg_size(&frame) >= sizeof(event))
-            memcpy(&event, zmq_msg_data(&frame), sizeof(event));
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            registration->reached = true;
-        else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached)
-            registration->lost = true;
-        else if (event)
-            registration->handshake_failed = true;
-    }
-    zmq_msg_close(&frame);
-}
-
-static void end_watch(struct io *io)
-{
-    if (!io->registration.monitor)
-        return;
-    zmq_socket_monitor(io->registrar, NULL, 0);
-    zmq_close(io->registration.monitor);
-    io->registration.monitor = NULL;
+    struct registration *registration = &((struct io *)self)->registration;
+    uint16_t event = 0;
+    if (zmq_msg_size(&message->frames[0]) >= sizeof(event))
+        memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+        registration->reached = true;
+    else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached)
+        registration->lost = true;
+    else if (event != ZMQ_EVENT_MONITOR_STOPPED)
+        registration->handshake_failed = true;
 }
 
 static void give_up(struct io *io)
@@ -179,7 +164,9 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
     io->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
     io->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
     io->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
-    if (!io->shell || !io->control || !io->iopub)
+    if (loop_add(io->loop, io->shell, shell_receive, io) ||
+        loop_add(io->loop, io->control, control_receive, io) ||
+        loop_add(io->loop, io->iopub, registration_subscribed, io))
         return -1;
     if (connect_to(io, io->shell, connection->mux, error) ||
         connect_to(io, io->shell, connection->task, error) ||
@@ -211,7 +198,7 @@ static void complete(struct io *io, json_t *content)
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
     }
-    end_watch(io);
+    zmq_socket_monitor(io->registrar, NULL, 0); /* its events end */
     io->engine->id = id;
     io->state = IO_CONNECTING;
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
@@ -221,42 +208,32 @@ static void complete(struct io *io, json_t *content)
                  (long long)id);
 }
 
-void registration_subscribed(struct io *io)
+void registration_subscribed(void *self, struct message *message)
 {
-    char frame[256];
-    int size;
-    while ((size = zmq_recv(io->iopub, frame, sizeof(frame), ZMQ_DONTWAIT)) >= 0)
-        if ((size_t)size <= sizeof(frame))
-            publish_subscribed(io, frame, (size_t)size);
+    zmq_msg_t *frame = &message->frames[0];
+    publish_subscribed(self, zmq_msg_data(frame), zmq_msg_size(frame));
 }
 
-void registration_receive(struct io *io)
+void registration_receive(void *self, struct message *message)
 {
-    struct message message;
-    message_init(&message);
-    while (message_recv(&message, io->registrar, ZMQ_DONTWAIT) == 0) {
-        enum session_verdict verdict = session_verify(io->session, &message);
-        if (verdict != SESSION_ACCEPTED) {
-            log_limited(&io->bad_limit, IPCL_LOG_WARN,
-                        "%s from the controller's registration dropped",
-                        session_verdict_text(verdict));
-            continue;
-        }
-        struct ipcl_error error;
-        json_t *content =
-            session_unpack(io->session, message_part(&message, MESSAGE_CONTENT), &error);
-        if (content && io->state == IO_REGISTERING)
-            complete(io, content);
-        json_decref(content);
+    struct io *io = self;
+    struct ipcl_error error;
+    enum session_verdict verdict = session_verify(io->session, message);
+    if (verdict != SESSION_ACCEPTED) {
+        log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
+                    session_verdict_text(verdict));
+        return;
     }
-    message_close(&message);
+    json_t *content = session_unpack(io->session, message_part(message, MESSAGE_CONTENT), &error);
+    if (content && io->state == IO_REGISTERING)
+        complete(io, content);
+    json_decref(content);
 }
 
 void registration_leave(struct io *io)
 {
     struct ipcl_error error;
     struct message message;
-    end_watch(io);
     if (io->engine->id < 0) {
         /* A request to register that was never answered must not hold the process. */
         int none = 0;

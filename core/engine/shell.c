@@ -68,18 +68,13 @@ static void enqueue(struct io *io, struct job *job)
     }
 }
 
-void shell_receive(struct io *io)
+void shell_receive(void *self, struct message *message)
 {
-    struct message message;
-    message_init(&message);
-    /* No more at a time than lets output and control messages be seen in between. */
-    for (int i = 0; i < 100 && message_recv(&message, io->shell, ZMQ_DONTWAIT) == 0; i++) {
-        struct job *job = reply_accept(io, &message, io->shell, "shell");
-        if (job)
-            enqueue(io, job);
-        shell_next(io);
-    }
-    message_close(&message);
+    struct io *io = self;
+    struct job *job = reply_accept(io, message, io->shell, "shell");
+    if (job)
+        enqueue(io, job);
+    shell_next(io);
 }
 
 /* How long finalising MPI, which waits for the other ranks, and ending the interpreter may take. */
@@ -151,7 +146,7 @@ void shell_done(struct io *io, struct job *job)
     capture_flush(&io->engine->capture); /* counted as this job's */
     io->running = NULL;
     if (job->kind == JOB_QUIT) {
-        io->state = IO_ENDED;
+        loop_end(io->loop);
         return;
     }
     struct ipcl_reply *reply = &job->reply;
@@ -170,8 +165,9 @@ static bool is_named(const json_t *msg_ids, const char *msg_id)
     json_t *name;
     if (!msg_ids)
         return true;
-    json_array_foreach(msg_ids, i, name) if (json_is_string(name) &&
-                                             !strcmp(json_string_value(name), msg_id)) return true;
+    json_array_foreach (msg_ids, i, name)
+        if (json_is_string(name) && !strcmp(json_string_value(name), msg_id))
+            return true;
     return false;
 }
 
@@ -191,10 +187,9 @@ void shell_abort(struct io *io, const json_t *msg_ids)
     }
     size_t i;
     json_t *name;
-    json_array_foreach(missing, i,
-                       name) if (json_is_string(name) &&
-                                 !(io->running && io->running->msg_id &&
-                                   !strcmp(io->running->msg_id, json_string_value(name))))
-        remember_aborted(io, json_string_value(name));
+    json_array_foreach (missing, i, name)
+        if (json_is_string(name) && !(io->running && io->running->msg_id &&
+                                      !strcmp(io->running->msg_id, json_string_value(name))))
+            remember_aborted(io, json_string_value(name));
     json_decref(missing);
 }

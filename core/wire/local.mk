@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += core/wire/libwire_bare.la core/wire/libwire.la
 core_wire_libwire_bare_la_SOURCES = \
 	core/wire/connection.c core/wire/connection.h \
+	core/wire/loop.c core/wire/loop.h \
 	core/wire/message.c core/wire/message.h \
 	core/wire/replay.c core/wire/replay.h \
 	core/wire/session.c core/wire/session.h \

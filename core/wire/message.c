@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A frame's bytes may be written in one of our threads and read in another, with libzmq in between. ThreadSanitizer does not see how libzmq orders
- * that, because libzmq is not built with it: so it is told. */
+#include "wire/loop.h"
+
+/* A frame's bytes may be written in one of our threads and read in another, with libzmq in between.
+ * ThreadSanitizer does not see how libzmq orders that, because libzmq is not built with it: so it
+ * is told. */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 #define HAND_OVER(frame) __tsan_release(zmq_msg_data(frame))
@@ -76,7 +79,7 @@ int message_recv(struct message *message, void *socket, int flags)
     message_clear(message);
     bool found = false;
     for (;;) {
-        int no_room = message->count == MESSAGE_FRAMES_MAX ? EMSGSIZE
+        int no_room = message->count == MESSAGE_FRAMES_MAX   ? EMSGSIZE
                       : reserve(message, message->count + 1) ? ENOMEM
                                                              : 0;
         if (no_room) {
@@ -111,6 +114,7 @@ int message_recv(struct message *message, void *socket, int flags)
 
 int message_send(struct message *message, void *socket)
 {
+    loop_sent(socket);
     for (size_t i = 0; i < message->count; i++) {
         int more = i + 1 < message->count ? ZMQ_SNDMORE : 0;
         HAND_OVER(&message->frames[i]);
@@ -124,6 +128,7 @@ int message_send(struct message *message, void *socket)
 
 int message_send_to(struct message *message, void *socket, const void *identity, size_t size)
 {
+    loop_sent(socket);
     if (zmq_send(socket, identity, size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return -1;
     return message_send(message, socket);

@@ -1,7 +1,10 @@
 /* A thread's loop: it waits for the thread's sockets, hands each message to the socket's function,
- * in batches, and ends when main says so. */
-#ifndef CONTROLLER_LOOP_H
-#define CONTROLLER_LOOP_H
+ * in batches, and ends when main says so.
+ *
+ * Functions send on the loop's sockets with message_send() and message_send_to(), which tell the
+ * loop; who uses zmq_send() itself on a socket that the loop reads calls loop_sent(). */
+#ifndef WIRE_LOOP_H
+#define WIRE_LOOP_H
 
 #include <ipcluster/error.h>
 
@@ -28,6 +31,9 @@ void loop_destroy(struct loop *loop);
  * in the call. Sockets are served in the order in which they were added. Return 0 or -1. */
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
+/* A file descriptor, which stays its owner's: `ready` is called while it is readable. Returns 0 or
+ * -1. */
+int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self);
 /* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
 int loop_keep(struct loop *loop, void *socket);
 void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
@@ -36,6 +42,10 @@ void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 void loop_run(struct loop *loop);
 /* Ends the loop. Main's thread. */
 void loop_stop(struct loop *loop);
+/* Ends the loop from within one of its functions. */
+void loop_end(struct loop *loop);
+/* Notes that this thread has sent on `socket`. */
+void loop_sent(void *socket);
 /* Hands everything that has arrived at `socket` to its function. From within one of the loop's
  * functions. */
 void loop_drain(struct loop *loop, void *socket);

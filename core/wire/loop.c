@@ -1,11 +1,11 @@
 /* A thread's loop over its sockets.
  *
- * zmq_poll() asks the kernel about each socket several times a wake-up, which costs more than a
- * small message. So this loop polls the sockets' own descriptors, once for all. Their meaning is
- * narrow (ZMQ_FD in zmq_getsockopt(3)): one becomes readable when something may have changed, and
- * any call on its socket may take that signal away. Hence the rule: a socket that was used is read
- * until it has nothing, before the thread sleeps. */
-#include "controller/loop.h"
+ * zmq_poll() asks the kernel about each socket several times a wake-up: with ten of them that is
+ * some eighty system calls a message. So this loop polls the sockets' own descriptors, once for
+ * all. Their meaning is narrow (ZMQ_FD in zmq_getsockopt(3)): one becomes readable when something
+ * may have changed, and any call on its socket may take that signal away. Hence the rule: a socket
+ * that was read from or sent on is read until it has nothing, before the thread sleeps. */
+#include "wire/loop.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,12 +23,19 @@
 #define SOURCES_MAX 12
 
 struct source {
-    void *socket;
-    loop_receive *receive; /* one of these two; neither for a socket that is only kept */
+    void *socket;          /* NULL: a plain descriptor */
+    loop_receive *receive; /* one of these two */
     loop_ready *ready;
     void *self;
     bool check; /* it may have something to read, whatever its descriptor says */
 };
+
+/* The sockets that this thread has sent on since the loop last looked: few, so a list does. */
+static _Thread_local struct {
+    void *sockets[SOURCES_MAX];
+    size_t count;
+    bool overflow;
+} sent;
 
 struct loop {
     const char *name;
@@ -82,35 +89,50 @@ void loop_destroy(struct loop *loop)
     if (loop->stop_sender)
         zmq_close(loop->stop_sender);
     for (size_t i = 0; i < loop->count; i++)
-        zmq_close(loop->sources[i].socket);
+        if (loop->sources[i].socket)
+            zmq_close(loop->sources[i].socket);
     for (size_t i = 0; i < loop->kept_count; i++)
         zmq_close(loop->kept[i]);
     free(loop);
 }
 
-static int add(struct loop *loop, struct source source)
+static void add(struct loop *loop, struct source source, int descriptor)
 {
-    if (!source.socket)
-        return -1;
-    int descriptor;
-    size_t size = sizeof(descriptor);
     if (loop->count == SOURCES_MAX)
         abort();
-    bool failed = zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size) != 0;
-    loop->descriptors[loop->count] =
-        (struct pollfd){.fd = failed ? -1 : descriptor, .events = POLLIN};
+    loop->descriptors[loop->count] = (struct pollfd){.fd = descriptor, .events = POLLIN};
     loop->sources[loop->count++] = source;
-    return failed ? -1 : 0;
+}
+
+/* What happened to a socket before it was added may have taken its signal: it is checked once. */
+static int add_socket(struct loop *loop, struct source source)
+{
+    int descriptor = -1;
+    size_t size = sizeof(descriptor);
+    if (!source.socket)
+        return -1;
+    int status = zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size);
+    source.check = true;
+    add(loop, source, descriptor);
+    return status;
 }
 
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self)
 {
-    return add(loop, (struct source){.socket = socket, .receive = receive, .self = self});
+    return add_socket(loop, (struct source){.socket = socket, .receive = receive, .self = self});
 }
 
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self)
 {
-    return add(loop, (struct source){.socket = socket, .ready = ready, .self = self});
+    return add_socket(loop, (struct source){.socket = socket, .ready = ready, .self = self});
+}
+
+int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self)
+{
+    if (fd < 0)
+        return -1;
+    add(loop, (struct source){.ready = ready, .self = self}, fd);
+    return 0;
 }
 
 int loop_keep(struct loop *loop, void *socket)
@@ -129,29 +151,63 @@ void loop_set_tick(struct loop *loop, loop_tick *tick, void *self)
     loop->tick_self = self;
 }
 
-/* Returns how many messages were read. */
-static size_t serve(struct loop *loop, const struct source *source, size_t limit)
+void loop_sent(void *socket)
+{
+    for (size_t i = 0; i < sent.count; i++)
+        if (sent.sockets[i] == socket)
+            return;
+    if (sent.count < SOURCES_MAX)
+        sent.sockets[sent.count++] = socket;
+    else
+        sent.overflow = true;
+}
+
+/* Whether the source was sent on, which may have taken the signal of a message to it. */
+static bool was_sent_on(const struct source *source)
+{
+    if (!source->socket || sent.overflow)
+        return source->socket != NULL;
+    for (size_t i = 0; i < sent.count; i++)
+        if (sent.sockets[i] == source->socket)
+            return true;
+    return false;
+}
+
+/* Marks the sources that were sent on. Returns whether any source is to be looked at. */
+static bool collect_sent(struct loop *loop)
+{
+    bool any = false;
+    for (size_t i = 0; i < loop->count; i++) {
+        struct source *source = &loop->sources[i];
+        source->check = source->check || was_sent_on(source);
+        any = any || source->check;
+    }
+    sent.count = 0;
+    sent.overflow = false;
+    return any;
+}
+
+/* Reads at most `limit` messages. Returns whether there may be more. */
+static bool serve(struct loop *loop, const struct source *source, size_t limit)
 {
     struct message message;
-    size_t served = 0;
+    bool more = true;
     if (source->ready) {
         source->ready(source->self);
-        return 1;
+        return false;
     }
     message_init(&message);
-    while (served < limit) {
-        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
+    for (size_t served = 0; more && served < limit && !loop->stopping; served++) {
+        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT))
             source->receive(source->self, &message);
-        } else if (errno == EMSGSIZE || errno == ENOMEM) {
+        else if (errno == EMSGSIZE || errno == ENOMEM)
             log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s",
                         loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
-        } else {
-            break;
-        }
-        served++;
+        else
+            more = false;
     }
     message_close(&message);
-    return served;
+    return more;
 }
 
 void loop_drain(struct loop *loop, void *socket)
@@ -170,58 +226,44 @@ static int timeout_of(long long due_ms, long long now_ms)
     return due_ms - now_ms > INT_MAX ? INT_MAX : (int)(due_ms - now_ms);
 }
 
-static void check_all(struct loop *loop)
-{
-    for (size_t i = 0; i < loop->count; i++)
-        loop->sources[i].check = true;
-}
-
-/* Serves the sockets that may have something. Returns whether any is to be looked at again. */
+/* Serves the sources that may have something. Returns whether any is to be looked at again. */
 static bool serve_round(struct loop *loop)
 {
-    bool used = false;
     for (size_t i = 0; i < loop->count && !loop->stopping; i++) {
         struct source *source = &loop->sources[i];
         if (!source->check)
             continue;
         source->check = false;
-        /* A function that reads all it can find (`ready`) leaves its socket with nothing; what it
-         * calls may have used others. */
-        used = serve(loop, source, BATCH) || used;
+        if (serve(loop, source, BATCH))
+            source->check = true;
     }
-    if (used)
-        for (size_t i = 0; i < loop->count; i++)
-            loop->sources[i].check = loop->sources[i].receive || loop->sources[i].check;
-    return used;
+    return collect_sent(loop);
 }
 
 void loop_run(struct loop *loop)
 {
-    long long due = 0;
-    check_all(loop);
     while (!loop->stopping) {
         bool again = serve_round(loop);
-        long long now = clock_ms();
-        if (loop->tick) {
-            /* What is done in time is done on the sockets, too. */
-            if (now >= due) {
-                again = true;
-                check_all(loop);
-            }
+        long long now = clock_ms(), due = LOOP_NEVER;
+        if (loop->tick && !loop->stopping) {
             due = loop->tick(loop->tick_self, now);
-        } else {
-            due = LOOP_NEVER;
+            again = collect_sent(loop);
         }
         if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 &&
             errno != EINTR)
             return;
-        for (size_t i = 0; i < loop->count; i++)
-            if (loop->descriptors[i].revents)
-                loop->sources[i].check = true;
+        for (size_t k = 0; k < loop->count; k++)
+            if (loop->descriptors[k].revents)
+                loop->sources[k].check = true;
     }
 }
 
 void loop_stop(struct loop *loop)
 {
     zmq_send(loop->stop_sender, "", 0, ZMQ_DONTWAIT);
+}
+
+void loop_end(struct loop *loop)
+{
+    loop->stopping = true;
 }
