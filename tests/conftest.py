@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import TOP, Cluster, Programs, Sandbox, find_build, install, sanitizers  # noqa: E402
 
+# The package of the build tree, for whichever test module imports it first: the sources' own has no extension.
+sys.path.insert(0, str(find_build() / "python"))
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -35,10 +38,7 @@ def build():
 @pytest.fixture(scope="session")
 def programs(build):
     """The programs of the build tree: .ipcluster, .ipcontroller, .ipengine, .python_path."""
-    found = Programs.of_build(build)
-    for folder in reversed(found.python_path):
-        sys.path.insert(0, folder)
-    return found
+    return Programs.of_build(build)
 
 
 @pytest.fixture(scope="session")

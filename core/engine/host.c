@@ -175,18 +175,18 @@ static void run_job(struct engine *engine, struct job *job)
     }
 }
 
-struct job *host_serve(struct host *host)
+void host_serve(struct host *host)
 {
     struct engine *engine = host->engine;
     for (;;) {
-        struct job *job = link_receive(engine->link.main_jobs);
-        if (!job || job->kind == JOB_QUIT)
-            return job;
+        struct job *job = link_take(&engine->link);
+        if (job->kind == JOB_QUIT)
+            return;
         run_job(engine, job);
         if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
                                       not its own */
             _exit(0);
-        link_send(engine->link.main_jobs, job);
+        link_return(&engine->link);
     }
 }
 

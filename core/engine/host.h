@@ -31,8 +31,8 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
 int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct ipcl_error *error);
 /* Runs the settings' start-up command and script. Main thread. Returns 0 or -1 with `error` set. */
 int host_run_startup(struct host *host, struct ipcl_error *error);
-/* Serves jobs until the I/O thread says to quit; returns its JOB_QUIT. Main thread. */
-struct job *host_serve(struct host *host);
+/* Serves jobs until the I/O thread says to quit: then it waits to be given JOB_QUIT back. Main thread. */
+void host_serve(struct host *host);
 /* Ends MPI and the interpreter. Main thread. */
 void host_destroy(struct host *host);
 

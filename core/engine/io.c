@@ -73,24 +73,25 @@ static void read_signals(void *self)
     }
 }
 
-static void take_publication(void *self, struct message *message)
+static void take_publication(void *self)
 {
     struct io *io = self;
-    struct publication *item;
-    void *socket = io->engine->link.io_publications;
-    memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
+    struct link *link = &io->engine->link;
+    struct publication *item = link_publication(link);
+    if (!item)
+        return;
     capture_flush(&io->engine->capture);
     publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
             item->buffer_count);
-    zmq_send(socket, "", 1, ZMQ_DONTWAIT);
-    loop_sent(socket);
+    link_published(link);
 }
 
-static void take_job(void *self, struct message *message)
+static void take_job(void *self)
 {
-    struct job *job;
-    memcpy(&job, zmq_msg_data(&message->frames[0]), sizeof(job));
-    shell_done(self, job);
+    struct io *io = self;
+    struct job *job = link_returned(&io->engine->link);
+    if (job)
+        shell_done(io, job);
 }
 
 static void read_output(void *self)
@@ -132,12 +133,12 @@ static int open_loop(struct io *io, struct ipcl_error *error)
     if (!io->loop)
         return -1;
     loop_set_tick(io->loop, tick, io);
-    if (loop_add(io->loop, engine->link.io_jobs, take_job, io) ||
-        loop_add(io->loop, engine->link.io_publications, take_publication, io) ||
+    if (loop_add_fd(io->loop, engine->link.returned_fd, take_job, io) ||
+        loop_add_fd(io->loop, engine->link.published_fd, take_publication, io) ||
         loop_add_fd(io->loop, engine->signal_fd, read_signals, io) ||
         loop_add_fd(io->loop, engine->capture.streams[0].pipe, read_output, io) ||
         loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
-        return ipcl_error_set(error, "the engine's own sockets cannot be polled");
+        return ipcl_error_set(error, "the engine's own descriptors cannot be polled");
     return 0;
 }
 

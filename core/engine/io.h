@@ -6,7 +6,7 @@
  *     shell     ROUTER  requests, from three relays
  *     control   ROUTER  requests that do not wait for user code
  *     iopub     XPUB    output and status
- *     link      PAIRs   jobs and publications of the main thread */
+ *     link      file descriptors: jobs and publications of the main thread */
 #ifndef ENGINE_IO_H
 #define ENGINE_IO_H
 

@@ -2,73 +2,92 @@
 #include "engine/link.h"
 
 #include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#include "wire/loop.h"
-#include "wire/socket.h"
-
-static int open_pair(void *context, const char *name, void **receiving, void **sending,
-                     struct ipcl_error *error)
+int link_open(struct link *link, struct ipcl_error *error)
 {
-    struct socket_options options = {.type = ZMQ_PAIR};
-    *receiving = socket_create(context, &options, error);
-    *sending = *receiving ? socket_create(context, &options, error) : NULL;
-    if (!*sending || socket_bind(*receiving, name, error) || socket_connect(*sending, name, error))
-        return -1;
+    link->returned_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    link->published_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->returned_fd < 0 || link->published_fd < 0 || sem_init(&link->given, 0, 0) ||
+        sem_init(&link->taken, 0, 0) || pthread_mutex_init(&link->publishing, NULL))
+        return ipcl_error_set(error, "the engine's threads cannot be linked: %s", strerror(errno));
+    atomic_store(&link->open, true);
     return 0;
 }
 
-int link_open(struct link *link, void *context, struct ipcl_error *error)
+void link_close(struct link *link)
 {
-    pthread_mutex_init(&link->publishing, NULL);
-    if (open_pair(context, "inproc://jobs", &link->io_jobs, &link->main_jobs, error))
-        return -1;
-    return open_pair(context, "inproc://publications", &link->io_publications,
-                     &link->main_publications, error);
+    atomic_store(&link->open, false);
+    close(link->returned_fd);
+    close(link->published_fd);
+    sem_destroy(&link->given);
+    sem_destroy(&link->taken);
+    pthread_mutex_destroy(&link->publishing);
 }
 
-static void close_socket(void **socket)
+static void wait_for(sem_t *semaphore)
 {
-    if (*socket)
-        zmq_close(*socket);
-    *socket = NULL;
-}
-
-void link_close_main(struct link *link)
-{
-    close_socket(&link->main_jobs);
-    pthread_mutex_lock(&link->publishing);
-    close_socket(&link->main_publications);
-    pthread_mutex_unlock(&link->publishing);
-}
-
-void link_send(void *socket, struct job *job)
-{
-    loop_sent(socket);
-    while (zmq_send(socket, &job, sizeof(job), 0) < 0 && errno == EINTR)
+    while (sem_wait(semaphore) && errno == EINTR)
         ;
 }
 
-struct job *link_receive(void *socket)
+/* An eventfd that is neither full nor closed takes the write: nothing remains to be done where it
+ * fails. */
+static void announce(int fd)
 {
-    struct job *job;
-    for (;;) {
-        if (zmq_recv(socket, &job, sizeof(job), 0) == sizeof(job))
-            return job;
-        if (errno != EINTR)
-            return NULL;
-    }
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+static bool was_announced(int fd)
+{
+    uint64_t count;
+    return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+void link_give(struct link *link, struct job *job)
+{
+    link->job = job;
+    sem_post(&link->given);
+}
+
+struct job *link_returned(struct link *link)
+{
+    return was_announced(link->returned_fd) ? link->job : NULL;
+}
+
+struct job *link_take(struct link *link)
+{
+    wait_for(&link->given);
+    return link->job;
+}
+
+void link_return(struct link *link)
+{
+    announce(link->returned_fd);
 }
 
 void link_publish(struct link *link, struct publication *publication)
 {
-    char taken;
+    if (!atomic_load(&link->open))
+        return;
     pthread_mutex_lock(&link->publishing);
-    if (link->main_publications) {
-        while (zmq_send(link->main_publications, &publication, sizeof(publication), 0) < 0 &&
-               errno == EINTR)
-            ;
-        while (zmq_recv(link->main_publications, &taken, 1, 0) < 0 && errno == EINTR)
-            ;
-    }
+    link->publication = publication;
+    announce(link->published_fd);
+    wait_for(&link->taken);
     pthread_mutex_unlock(&link->publishing);
+}
+
+struct publication *link_publication(struct link *link)
+{
+    return was_announced(link->published_fd) ? link->publication : NULL;
+}
+
+void link_published(struct link *link)
+{
+    sem_post(&link->taken);
 }

@@ -130,18 +130,18 @@ static int serve(struct program *program, struct ipcl_error *error)
     engine->context = zmq_ctx_new();
     engine->signal_fd = signals_open(error);
     if (!engine->context || engine->signal_fd < 0 ||
-        link_open(&engine->link, engine->context, error) || capture_start(&engine->capture, error))
+        link_open(&engine->link, error) || capture_start(&engine->capture, error))
         return failed(ENGINE_EXIT_FAILED, error);
     if (pthread_create(&thread, NULL, io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");
         return failed(ENGINE_EXIT_FAILED, error);
     }
-    struct job *quit = host_serve(&program->host);
+    host_serve(&program->host);
     host_destroy(&program->host);
     fflush(NULL);
-    link_send(engine->link.main_jobs, quit);
+    link_return(&engine->link);
     pthread_join(thread, NULL);
-    link_close_main(&engine->link);
+    link_close(&engine->link);
     capture_stop(&engine->capture);
     close(engine->signal_fd);
     zmq_ctx_term(engine->context); /* lingers until what was sent has left */

@@ -85,7 +85,7 @@ static void quit(struct io *io)
     static struct job quit_job = {.kind = JOB_QUIT};
     io->running = &quit_job;
     io->stop_ms = clock_ms() + QUIT_GRACE_MS;
-    link_send(io->engine->link.io_jobs, &quit_job);
+    link_give(&io->engine->link, &quit_job);
 }
 
 void shell_next(struct io *io)
@@ -106,7 +106,7 @@ void shell_next(struct io *io)
     clock_date(job->started);
     if (job->kind != JOB_CLEAR)
         publish_status(io, true);
-    link_send(io->engine->link.io_jobs, job);
+    link_give(&io->engine->link, job);
 }
 
 static bool same_client(struct job *left, struct job *right)

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import sys
 import time
 import uuid
 from datetime import datetime, timezone
@@ -12,11 +11,8 @@ from types import FunctionType
 
 import zmq
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
-
-from ipcluster import canning  # noqa: E402
-
-from support import SLOWNESS, wait_until  # noqa: E402
+from ipcluster import canning
+from support import SLOWNESS, wait_until
 
 DELIMITER = b"<IDS|MSG>"
 CLIENT = b"test-client"
