@@ -242,19 +242,21 @@ static bool serve_round(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
-    while (!loop->stopping) {
+    for (;;) {
         bool again = serve_round(loop);
         long long now = clock_ms(), due = LOOP_NEVER;
         if (loop->tick && !loop->stopping) {
             due = loop->tick(loop->tick_self, now);
             again = collect_sent(loop);
         }
+        if (loop->stopping)
+            return;
         if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 &&
             errno != EINTR)
             return;
-        for (size_t k = 0; k < loop->count; k++)
-            if (loop->descriptors[k].revents)
-                loop->sources[k].check = true;
+        for (size_t i = 0; i < loop->count; i++)
+            if (loop->descriptors[i].revents)
+                loop->sources[i].check = true;
     }
 }
 
