@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	tests/unit/test_engines \
 	tests/unit/test_held \
 	tests/unit/test_log \
+	tests/unit/test_loop \
 	tests/unit/test_memory_store \
 	tests/unit/test_message \
 	tests/unit/test_path \
@@ -70,6 +71,8 @@ tests_unit_test_client_value_SOURCES = tests/unit/test_client_value.c
 tests_unit_test_client_value_LDADD = core/client/libclient.la $(UNIT_LIBS)
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c
 tests_unit_test_connection_LDADD = $(UNIT_LIBS)
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_loop_LDADD = $(UNIT_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(UNIT_LIBS)
 tests_unit_test_memory_store_SOURCES = tests/unit/test_memory_store.c
