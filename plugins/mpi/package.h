@@ -1,0 +1,20 @@
+/* An MPI initialiser that is a Python package: what differs between them, as a table. */
+#ifndef MPI_PACKAGE_H
+#define MPI_PACKAGE_H
+
+#include <ipcluster/mpi.h>
+
+/* Python source, run in the user's namespace. The plugin that links package.c defines the one of
+ * this name. */
+extern const struct package {
+    const char *initialise; /* statements that leave nothing behind but what `forget` deletes */
+    const char *rank;       /* expressions */
+    const char *size;
+    const char *forget;
+    const char *missing; /* what to do where the package is not there */
+} package;
+
+/* The operations of such a plugin: the package ends MPI itself when the interpreter ends. */
+extern const struct ipcl_mpi_operations package_operations;
+
+#endif
