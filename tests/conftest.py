@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import TOP, Cluster, Programs, Sandbox, find_build, install, sanitizers  # noqa: E402
+
+# A shell starts what runs in its background with SIGINT ignored, which children inherit, and Ctrl-C is what some tests are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The package of the build tree, for whichever test module imports it first: the sources' own has no extension.
 sys.path.insert(0, str(find_build() / "python"))

@@ -3,6 +3,7 @@
 #include "python.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +80,9 @@ int python_start(struct ipcl_error *error)
 {
     char executable[PATH_MAX];
     PyConfig config;
+    /* Whoever started us in the background of a script had SIGINT ignored, and then Python would
+     * let nothing interrupt it. */
+    signal(SIGINT, SIG_DFL);
     choose_executable(executable);
     PyConfig_InitPythonConfig(&config);
     config.parse_argv = 0;
