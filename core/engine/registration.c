@@ -145,7 +145,7 @@ long registration_tick(struct io *io, long long now_ms)
     if (registration->lost && registration->repeat_ms - now_ms > FIRST_DELAY_MS)
         registration->repeat_ms = now_ms + FIRST_DELAY_MS;
     long sleep_ms = (long)(registration->repeat_ms - now_ms);
-    return sleep_ms < 100 ? sleep_ms : 100; /* the connection's events are looked at meanwhile */
+    return sleep_ms < 100 ? sleep_ms : 100; /* the deadline is not slept over */
 }
 
 static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *error)
