@@ -1,4 +1,5 @@
-/* Measures a running cluster from C, through libipcluster: tasks CONNECTION-FILE prints one JSON object. */
+/* Measures a running cluster from C, through libipcluster: tasks CONNECTION-FILE measures one thing more, and prints a JSON object,
+ * for each line that it reads. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -22,6 +23,14 @@ static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* What this process has computed so far. */
+static double cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -62,11 +71,11 @@ static void finish(struct ipcl_future *future)
 }
 
 /* Keeps a window of requests under way for some seconds: a ring of futures, the oldest awaited first. */
-static double tasks_per_second(struct target *target)
+static void measure_tasks(struct target *target, const char *name)
 {
     static struct ipcl_future *ring[WINDOW];
     size_t sent = 0, received = 0;
-    double start = now();
+    double start = now(), start_cpu = cpu();
     while (now() - start < SECONDS) {
         for (; sent - received < WINDOW; sent++)
             ring[sent % WINDOW] = submit(target);
@@ -74,7 +83,8 @@ static double tasks_per_second(struct target *target)
     }
     while (received < sent)
         finish(ring[received++ % WINDOW]);
-    return (double)sent / (now() - start);
+    printf("{\"%s_tasks\": %.1f, \"%s_client_us\": %.3f, \"%s_sent\": %zu}\n", name, (double)sent / (now() - start), name,
+           (cpu() - start_cpu) / (double)sent * 1e6, name, sent);
 }
 
 static int ascending(const void *a, const void *b)
@@ -92,7 +102,7 @@ static void measure_trips(struct target *target, const char *name)
         trips[i] = now() - start;
     }
     qsort(trips, TRIPS, sizeof(*trips), ascending);
-    printf("\"%s_trip_median_us\": %.1f, \"%s_trip_p99_us\": %.1f, ", name, trips[TRIPS / 2] * 1e6, name,
+    printf("{\"%s_trip_median_us\": %.1f, \"%s_trip_p99_us\": %.1f}\n", name, trips[TRIPS / 2] * 1e6, name,
            trips[TRIPS * 99 / 100] * 1e6);
 }
 
@@ -109,11 +119,15 @@ int main(int argc, char **argv)
     if (direct.count > ENGINES_MAX)
         direct.count = ENGINES_MAX;
 
-    printf("{");
-    measure_trips(&balanced, "balanced");
-    measure_trips(&direct, "direct");
-    printf("\"balanced_tasks\": %.1f, ", tasks_per_second(&balanced));
-    printf("\"direct_tasks\": %.1f}\n", tasks_per_second(&direct));
+    static const struct {
+        void (*measure)(struct target *target, const char *name);
+        bool balanced;
+    } steps[] = {{measure_tasks, true}, {measure_tasks, false}, {measure_trips, true}, {measure_trips, false}};
+    char line[16];
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && fgets(line, sizeof(line), stdin); i++) {
+        steps[i].measure(steps[i].balanced ? &balanced : &direct, steps[i].balanced ? "balanced" : "direct");
+        fflush(stdout);
+    }
     ipcl_client_close(client);
     return 0;
 }

@@ -1,7 +1,8 @@
-"""Measures one cluster from Python: client.py PACKAGE CONNECTION-FILE ENGINES STARTED.
+"""Measures one cluster from Python: python_client.py PACKAGE CONNECTION-FILE ENGINES STARTED.
 
-PACKAGE is "ipcluster" or "ipyparallel": the same code drives both. Waits for the connection file and the engines, and prints
-one JSON object. STARTED is the monotonic time at which the cluster's start command was given.
+PACKAGE is "ipcluster" or "ipyparallel": the same code drives both. Waits for the connection file and the engines; for each line that
+it reads it measures one thing more and prints a JSON object. STARTED is the monotonic time at which the cluster's start command was
+given.
 """
 
 import collections
@@ -23,6 +24,10 @@ def noop():
     pass
 
 
+def answer(results):
+    print(json.dumps(results), flush=True)
+
+
 def connect(package, connection_file, engines, started):
     while not os.path.exists(connection_file):
         time.sleep(0.01)
@@ -33,11 +38,11 @@ def connect(package, connection_file, engines, started):
     return client, time.monotonic() - started
 
 
-def tasks_per_second(submit):
+def tasks(name, submit):
     """A window of requests under way, refilled as results come, for some seconds."""
     waiting = collections.deque()
     sent = 0
-    start = time.monotonic()
+    start, start_cpu = time.monotonic(), time.process_time()
     while time.monotonic() - start < SECONDS:
         while len(waiting) < WINDOW:
             waiting.append(submit(sent))
@@ -46,10 +51,11 @@ def tasks_per_second(submit):
     # Those under way are counted out, or a slow cluster would be credited with work not done.
     while waiting:
         waiting.popleft().get()
-    return sent / (time.monotonic() - start)
+    cpu = time.process_time() - start_cpu
+    return {f"{name}_tasks": sent / (time.monotonic() - start), f"{name}_client_us": cpu / sent * 1e6, f"{name}_sent": sent}
 
 
-def trips(call):
+def trips(name, call):
     times = []
     start = time.monotonic()
     while len(times) < TRIPS and time.monotonic() - start < 2 * SECONDS:
@@ -57,7 +63,7 @@ def trips(call):
         call()
         times.append((time.monotonic() - before) * 1e6)
     times.sort()
-    return {"trip_median_us": times[len(times) // 2], "trip_p99_us": times[len(times) * 99 // 100]}
+    return {f"{name}_trip_median_us": times[len(times) // 2], f"{name}_trip_p99_us": times[len(times) * 99 // 100]}
 
 
 def bandwidth(view):
@@ -79,20 +85,21 @@ def bandwidth(view):
 
 def main(name, connection_file, engines, started):
     package = importlib.import_module(name)
-    client, first_result = connect(package, connection_file, int(engines), float(started))
-    # The memory of the cluster is read now, before users import anything.
-    print(json.dumps({"first_result_s": first_result}), flush=True)
     sys.stdin.readline()
+    client, first_result = connect(package, connection_file, int(engines), float(started))
+    answer({"first_result_s": first_result})  # the memory of the cluster is read now, before users import anything
     balanced = client.load_balanced_view()
     singles = [client[i] for i in client.ids]
-    results = {
-        "balanced_tasks": tasks_per_second(lambda i: balanced.apply_async(noop)),
-        "direct_tasks": tasks_per_second(lambda i: singles[i % len(singles)].apply_async(noop)),
-        **{f"balanced_{key}": value for key, value in trips(lambda: balanced.apply_sync(noop)).items()},
-        **{f"direct_{key}": value for key, value in trips(lambda: singles[0].apply_sync(noop)).items()},
-        **bandwidth(singles[0]),
-    }
-    print(json.dumps(results), flush=True)
+    for measure in (
+        lambda: tasks("balanced", lambda i: balanced.apply_async(noop)),
+        lambda: tasks("direct", lambda i: singles[i % len(singles)].apply_async(noop)),
+        lambda: trips("balanced", lambda: balanced.apply_sync(noop)),
+        lambda: trips("direct", lambda: singles[0].apply_sync(noop)),
+        lambda: bandwidth(singles[0]),
+    ):
+        if not sys.stdin.readline():
+            break
+        answer(measure())
 
 
 main(*sys.argv[1:])

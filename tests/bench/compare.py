@@ -1,0 +1,142 @@
+"""Benchmark group "compare": no-op tasks, round trips and payloads of this project and of ipyparallel, each cluster driven by each
+client: this project's from Python and from C, and ipyparallel's, unmodified.
+
+A client's own CPU time a task is measured apart from its cluster's, as no cluster is faster than its client is.
+"""
+
+import importlib.util
+import json
+import subprocess
+
+from harness import HERE, PYTHON, cluster, ours, ratio, say, theirs
+
+ENGINES = 4
+
+# Rows of the table: key, title, unit, what the floor measures for it.
+ROWS = [
+    ("balanced_tasks", "load-balanced no-op tasks", "1/s", "tasks"),
+    ("balanced_client_us", "  CPU a task, the client", "us", None),
+    ("balanced_controller_us", "  CPU a task, the controller", "us", None),
+    ("balanced_engine_us", "  CPU a task, the engines", "us", None),
+    ("direct_tasks", "direct no-op tasks", "1/s", "tasks"),
+    ("direct_client_us", "  CPU a task, the client", "us", None),
+    ("direct_controller_us", "  CPU a task, the controller", "us", None),
+    ("direct_engine_us", "  CPU a task, the engines", "us", None),
+    ("balanced_trip_median_us", "round trip, load-balanced, median", "us", "trip_median_us"),
+    ("balanced_trip_p99_us", "round trip, load-balanced, p99", "us", "trip_p99_us"),
+    ("direct_trip_median_us", "round trip, direct, median", "us", "trip_median_us"),
+    ("direct_trip_p99_us", "round trip, direct, p99", "us", "trip_p99_us"),
+    ("push_mib_s", "push of 64 MiB", "MiB/s", "push_mib_s"),
+    ("pull_mib_s", "pull of 64 MiB", "MiB/s", "pull_mib_s"),
+    ("first_result_s", "start to first result", "s", None),
+    ("controller_mib", "controller, resident", "MiB", None),
+    ("engine_mib", "engine, resident", "MiB", None),
+]
+CLUSTERS = {
+    "encrypted": ours(ENGINES, "--IPController.enable_curve=true"),
+    "plain": ours(ENGINES, "--IPController.enable_curve=false"),
+    "ipyparallel": theirs(ENGINES),
+}
+CLIENTS = {"Python": "ipcluster", "C": None, "ipyparallel": "ipyparallel"}
+
+
+class _Process:
+    """A client that prints a line of JSON for each line that it reads."""
+
+    def __init__(self, running, command, log):
+        self.running = running
+        self.popen = subprocess.Popen([str(word) for word in command], env=running.sandbox.env, cwd=running.sandbox.work,
+                                      text=True, stdin=subprocess.PIPE, stderr=log, stdout=subprocess.PIPE)  # fmt: skip
+
+    def next(self):
+        """What it measures next, with what the cluster computed meanwhile; {} once it has ended."""
+        before = self.running.cpu_seconds()
+        try:
+            self.popen.stdin.write("go\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            return {}
+        results = json.loads(self.popen.stdout.readline() or "{}")
+        for channel in ("balanced", "direct"):
+            sent = results.pop(f"{channel}_sent", None)
+            if sent:
+                for role, seconds in self.running.cpu_seconds().items():
+                    results[f"{channel}_{role}_us"] = (seconds - before[role]) / sent * 1e6
+        return results
+
+    def rest(self):
+        results = {}
+        while found := self.next():
+            results.update(found)
+        return results
+
+    def end(self):
+        self.popen.kill()
+        self.popen.wait()
+
+
+def _client(running, build, package, log):
+    if package is None:
+        return _Process(running, [build / "tests/bench/tasks", running.connection_file], log)
+    command = [PYTHON, HERE / "python_client.py", package, running.connection_file, ENGINES, running.started]
+    return _Process(running, command, log)
+
+
+def _clients_results(running, build, log):
+    """Each client's in turn. The first finds the cluster starting."""
+    found = {}
+    for name, package in CLIENTS.items():
+        if package and importlib.util.find_spec(package) is None and package == "ipyparallel":
+            continue
+        client = _client(running, build, package, log)
+        try:
+            results = client.next()
+            if not found:
+                resident = running.resident()
+                results.update(controller_mib=resident["controller"], engine_mib=resident["engine"] / ENGINES)
+            else:
+                results.pop("first_result_s", None)
+            results.update(client.rest())
+            found[name] = results
+        finally:
+            client.end()
+    return found
+
+
+def measure(build, log):
+    found = {"floor": json.loads(subprocess.run([build / "tests/bench/floor"], capture_output=True, text=True, check=True).stdout)}
+    for name, command in CLUSTERS.items():
+        if name == "ipyparallel" and importlib.util.find_spec(name) is None:
+            say("ipyparallel is not installed")
+            continue
+        say(f"compare: {name}")
+        with cluster(build, command) as running:
+            found[name] = _clients_results(running, build, log)
+            for client, results in found[name].items():
+                if not results.get("balanced_tasks"):
+                    say(f"{name}, client {client}, failed: {running.process.output[-2000:]}")
+    return found
+
+
+def show(results):
+    print(f"{'':36}{'cluster, client':26}{'':>10}       {'better than':>12} {'better than':>12}")
+    print(f"{'':36}{'':26}{'':>10}       {'floor, times':>12} {'ipyparallel':>12}")
+    line = "{:36}{:26}{:>10} {:6}{:>12} {:>12}"
+    reference = results.get("ipyparallel", {}).get("ipyparallel", {})
+    for key, title, unit, floor_key in ROWS:
+        base = results["floor"].get(floor_key)
+        if base:
+            print(line.format(title, "floor", f"{base:.4g}", unit, "", ""))
+        for name in CLUSTERS:
+            for client, found in results.get(name, {}).items():
+                value = found.get(key)
+                if value:
+                    other = reference.get(key) if found is not reference else None
+                    print(line.format(title, f"{name}, {client}", f"{value:.4g}", unit, ratio(value, base, unit),
+                                      ratio(value, other, unit)))  # fmt: skip
+
+
+def missing(results):
+    """What should have been measured and was not."""
+    return [f"{name}, {client}" for name in ("encrypted", "plain") for client in ("Python", "C")
+            if not results.get(name, {}).get(client, {}).get("balanced_tasks")]  # fmt: skip
