@@ -18,6 +18,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/relay.c \
 	core/controller/reply.c core/controller/reply.h \
 	core/controller/report.c core/controller/report.h \
+	core/controller/targets.c core/controller/targets.h \
 	core/controller/task.c \
 	core/controller/task_metadata.c core/controller/task_metadata.h
 # The load balancer's books know of no sockets: their unit tests link them alone.

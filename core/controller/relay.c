@@ -6,57 +6,26 @@
  * back. The hub announces engines before clients hear of them. */
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-#include <utlist.h>
 
-#include "base/clock.h"
 #include "controller/controller.h"
-#include "controller/held.h"
 #include "wire/loop.h"
 #include "controller/notice.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
 #include "controller/report.h"
-
-/* An engine may be registered before all of its sockets have connected: its requests are held, and
- * tried again this often, for this long. */
-#define RETRY_MS    20
-#define HELD_MS_MAX 30000
-
-struct held_request {
-    struct held *held; /* as it goes to the engine: [engine, client, delimiter ...] */
-    long long since_ms;
-    struct held_request *prev, *next;
-};
-
-struct target {
-    char uuid[ENGINE_UUID_BYTES];
-    int id;
-    struct held_request *waiting; /* oldest first; later requests queue behind them */
-    UT_hash_handle hh;
-};
+#include "controller/targets.h"
 
 struct relay {
     struct loop *loop;
     struct session *session;
     void *clients;
-    void *engines;
     void *notices;
-    struct target *targets;
-    size_t waiting; /* held requests of all targets */
-    long long next_try_ms;
+    struct targets targets;
     bool counted; /* the hub hears of requests and replies */
     struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
 };
-
-static struct target *find_target(const struct relay *relay, zmq_msg_t *uuid)
-{
-    struct target *target;
-    HASH_FIND(hh, relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid), target);
-    return target;
-}
 
 static void refuse(struct relay *relay, struct message *message, const struct target *target,
                    const char *why)
@@ -74,100 +43,18 @@ static void refuse(struct relay *relay, struct message *message, const struct ta
                 "EngineError", text, NULL);
 }
 
-/* Answers a request that was held, and forgets it. */
-static void give_up(struct relay *relay, struct target *target, struct held_request *waiting,
-                    const char *why)
+static void undelivered(void *self, struct message *message, const struct target *target,
+                        const char *why)
 {
-    struct message message;
-    message_init(&message);
-    if (!held_restore(waiting->held, &message)) {
-        message_swap_identities(&message);
-        refuse(relay, &message, target, why);
-    }
-    message_close(&message);
-    DL_DELETE(target->waiting, waiting);
-    relay->waiting--;
-    held_destroy(waiting->held);
-    free(waiting);
-}
-
-static void hold(struct relay *relay, struct target *target, struct message *message)
-{
-    struct held_request *waiting = calloc(1, sizeof(*waiting));
-    if (waiting)
-        waiting->held = held_create(message);
-    if (!waiting || !waiting->held) {
-        free(waiting);
-        message_swap_identities(message);
-        refuse(relay, message, target, "is not connected yet, and the controller is out of memory");
-        return;
-    }
-    waiting->since_ms = clock_ms();
-    DL_APPEND(target->waiting, waiting);
-    if (!relay->waiting++)
-        relay->next_try_ms = waiting->since_ms + RETRY_MS;
-}
-
-/* Sends what an engine's requests wait for, as far as it is connected. */
-static void try_again(struct relay *relay, struct target *target, long long now_ms)
-{
-    struct message message;
-    message_init(&message);
-    while (target->waiting) {
-        struct held_request *waiting = target->waiting;
-        message_clear(&message);
-        if (held_restore(waiting->held, &message))
-            break;
-        if (!message_send(&message, relay->engines)) {
-            DL_DELETE(target->waiting, waiting);
-            relay->waiting--;
-            held_destroy(waiting->held);
-            free(waiting);
-        } else if (now_ms - waiting->since_ms > HELD_MS_MAX) {
-            give_up(relay, target, waiting, "has registered but never connected to this socket");
-        } else {
-            break;
-        }
-    }
-    message_close(&message);
+    message_swap_identities(message);
+    refuse(self, message, target, why);
 }
 
 static long long on_tick(void *self, long long now_ms)
 {
     struct relay *relay = self;
     report_flush(&relay->report);
-    if (!relay->waiting)
-        return LOOP_NEVER;
-    if (now_ms >= relay->next_try_ms) {
-        for (struct target *target = relay->targets; target; target = target->hh.next)
-            try_again(relay, target, now_ms);
-        relay->next_try_ms = now_ms + RETRY_MS;
-    }
-    return relay->waiting ? relay->next_try_ms : LOOP_NEVER;
-}
-
-static void add_target(struct relay *relay, const struct notice *notice)
-{
-    struct target *target = calloc(1, sizeof(*target));
-    if (!target)
-        return;
-    target->id = notice->id;
-    memcpy(target->uuid, notice->uuid, sizeof(target->uuid));
-    HASH_ADD_KEYPTR(hh, relay->targets, target->uuid, strlen(target->uuid), target);
-}
-
-static void remove_target(struct relay *relay, const struct notice *notice)
-{
-    struct target *target;
-    HASH_FIND(hh, relay->targets, notice->uuid, strlen(notice->uuid), target);
-    if (!target)
-        return;
-    /* What it answered before it went still counts. */
-    loop_drain(relay->loop, relay->engines);
-    while (target->waiting)
-        give_up(relay, target, target->waiting, "died before it got this request");
-    HASH_DEL(relay->targets, target);
-    free(target);
+    return targets_tick(&relay->targets, now_ms);
 }
 
 static void read_notices(void *self)
@@ -175,11 +62,20 @@ static void read_notices(void *self)
     struct relay *relay = self;
     struct notice notice;
     while (notice_recv(relay->notices, &notice)) {
-        if (notice.kind == NOTICE_ADDED)
-            add_target(relay, &notice);
-        else if (notice.kind == NOTICE_GONE)
-            remove_target(relay, &notice);
+        struct target *target = targets_find(&relay->targets, notice.uuid, strlen(notice.uuid));
+        if (notice.kind == NOTICE_ADDED) {
+            targets_add(&relay->targets, &notice);
+        } else if (notice.kind == NOTICE_GONE && target) {
+            /* What it answered before it went still counts. */
+            loop_drain(relay->loop, relay->targets.engines);
+            targets_remove(&relay->targets, target);
+        }
     }
+}
+
+static struct target *find_target(struct relay *relay, zmq_msg_t *uuid)
+{
+    return targets_find(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
 }
 
 static void count_request(struct relay *relay, const struct target *target, struct message *message)
@@ -216,8 +112,7 @@ static void from_client(void *self, struct message *message)
     if (relay->counted)
         count_request(relay, target, message);
     message_swap_identities(message);
-    if (target->waiting || message_send(message, relay->engines))
-        hold(relay, target, message);
+    targets_send(&relay->targets, target, message);
 }
 
 static void from_engine(void *self, struct message *message)
@@ -244,20 +139,11 @@ static struct loop *relay_loop(void *self)
 static void relay_destroy(void *self)
 {
     struct relay *relay = self;
-    struct target *target, *next_target;
-    struct held_request *waiting, *next;
     if (!relay)
         return;
     refusal_summary(&relay->bad_request);
     refusal_summary(&relay->bad_reply);
-    HASH_ITER (hh, relay->targets, target, next_target) {
-        DL_FOREACH_SAFE (target->waiting, waiting, next) {
-            held_destroy(waiting->held);
-            free(waiting);
-        }
-        HASH_DEL(relay->targets, target);
-        free(target);
-    }
+    targets_release(&relay->targets);
     loop_destroy(relay->loop);
     session_destroy(relay->session);
     report_release(&relay->report);
@@ -281,9 +167,9 @@ static int open_sockets(struct relay *relay, struct controller *controller,
     relay->notices = controller_inproc_bind(controller, ZMQ_PULL, kind->name, error);
     if (loop_add_ready(relay->loop, relay->notices, read_notices, relay))
         return -1;
-    relay->engines =
+    relay->targets.engines =
         controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
-    if (loop_add(relay->loop, relay->engines, from_engine, relay))
+    if (loop_add(relay->loop, relay->targets.engines, from_engine, relay))
         return -1;
     relay->clients =
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
@@ -300,6 +186,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     if (!relay)
         return NULL;
     relay->counted = kind->counted;
+    relay->targets.undelivered = undelivered;
+    relay->targets.self = relay;
     relay->bad_request.socket = kind->client_side;
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;

@@ -1,0 +1,131 @@
+/* Engines to send to, and requests that wait for their connections. */
+#include "controller/targets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "controller/held.h"
+#include "wire/loop.h"
+
+/* What is held is tried again this often, for this long. */
+#define RETRY_MS    20
+#define HELD_MS_MAX 30000
+
+struct held_request {
+    struct held *held; /* as it goes to the engine: [engine, client, delimiter ...] */
+    long long since_ms;
+    struct held_request *prev, *next;
+};
+
+struct target *targets_find(const struct targets *targets, const void *uuid, size_t size)
+{
+    struct target *target;
+    HASH_FIND(hh, targets->by_uuid, uuid, size, target);
+    return target;
+}
+
+void targets_add(struct targets *targets, const struct notice *notice)
+{
+    struct target *target = calloc(1, sizeof(*target));
+    if (!target)
+        return;
+    target->id = notice->id;
+    memcpy(target->uuid, notice->uuid, sizeof(target->uuid));
+    HASH_ADD_KEYPTR(hh, targets->by_uuid, target->uuid, strlen(target->uuid), target);
+}
+
+static void forget_request(struct targets *targets, struct target *target,
+                           struct held_request *waiting)
+{
+    DL_DELETE(target->waiting, waiting);
+    targets->waiting--;
+    held_destroy(waiting->held);
+    free(waiting);
+}
+
+/* Hands back a request that was held, and forgets it. */
+static void give_up(struct targets *targets, struct target *target, struct held_request *waiting,
+                    const char *why)
+{
+    struct message message;
+    message_init(&message);
+    if (!held_restore(waiting->held, &message))
+        targets->undelivered(targets->self, &message, target, why);
+    message_close(&message);
+    forget_request(targets, target, waiting);
+}
+
+static void hold(struct targets *targets, struct target *target, struct message *message)
+{
+    struct held_request *waiting = calloc(1, sizeof(*waiting));
+    if (waiting)
+        waiting->held = held_create(message);
+    if (!waiting || !waiting->held) {
+        free(waiting);
+        targets->undelivered(targets->self, message, target,
+                             "is not connected yet, and the controller is out of memory");
+        return;
+    }
+    waiting->since_ms = clock_ms();
+    DL_APPEND(target->waiting, waiting);
+    if (!targets->waiting++)
+        targets->next_try_ms = waiting->since_ms + RETRY_MS;
+}
+
+void targets_send(struct targets *targets, struct target *target, struct message *message)
+{
+    if (target->waiting || message_send(message, targets->engines))
+        hold(targets, target, message);
+    message_clear(message);
+}
+
+void targets_remove(struct targets *targets, struct target *target)
+{
+    while (target->waiting)
+        give_up(targets, target, target->waiting, "died before it got this request");
+    HASH_DEL(targets->by_uuid, target);
+    free(target);
+}
+
+/* Sends what an engine's requests wait for, as far as it is connected. */
+static void try_again(struct targets *targets, struct target *target, long long now_ms)
+{
+    struct message message;
+    message_init(&message);
+    while (target->waiting) {
+        struct held_request *waiting = target->waiting;
+        message_clear(&message);
+        if (held_restore(waiting->held, &message))
+            break;
+        if (!message_send(&message, targets->engines))
+            forget_request(targets, target, waiting);
+        else if (now_ms - waiting->since_ms > HELD_MS_MAX)
+            give_up(targets, target, waiting, "has registered but never connected to this socket");
+        else
+            break;
+    }
+    message_close(&message);
+}
+
+long long targets_tick(struct targets *targets, long long now_ms)
+{
+    if (targets->waiting && now_ms >= targets->next_try_ms) {
+        for (struct target *target = targets->by_uuid; target; target = target->hh.next)
+            try_again(targets, target, now_ms);
+        targets->next_try_ms = now_ms + RETRY_MS;
+    }
+    return targets->waiting ? targets->next_try_ms : LOOP_NEVER;
+}
+
+void targets_release(struct targets *targets)
+{
+    struct target *target, *next_target;
+    HASH_ITER (hh, targets->by_uuid, target, next_target) {
+        while (target->waiting)
+            forget_request(targets, target, target->waiting);
+        HASH_DEL(targets->by_uuid, target);
+        free(target);
+    }
+}

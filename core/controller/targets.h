@@ -1,0 +1,46 @@
+/* The engines that a thread sends requests to, by uuid; and the requests that wait because the
+ * engine they are for has registered but not yet connected to this thread's socket. */
+#ifndef CONTROLLER_TARGETS_H
+#define CONTROLLER_TARGETS_H
+
+#include <stddef.h>
+#include <uthash.h>
+
+#include "controller/notice.h"
+#include "wire/message.h"
+
+struct held_request;
+
+struct target {
+    char uuid[ENGINE_UUID_BYTES];
+    int id;
+    struct held_request *waiting; /* oldest first; later requests queue behind them */
+    UT_hash_handle hh;
+};
+
+/* Called with a request that cannot be delivered: [engine, client, delimiter ...]. `why` goes on
+ * where "engine 3 (uuid)" ends. */
+typedef void targets_undelivered(void *self, struct message *message, const struct target *target,
+                                 const char *why);
+
+struct targets {
+    void *engines; /* a mandatory ROUTER */
+    targets_undelivered *undelivered;
+    void *self;
+    struct target *by_uuid;
+    size_t waiting; /* requests of all targets */
+    long long next_try_ms;
+};
+
+struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
+void targets_add(struct targets *targets, const struct notice *notice);
+/* Sends [engine, client, delimiter ...] to the engine, or holds it until the engine has connected,
+ * which it may not do for some time. Takes over the frames. */
+void targets_send(struct targets *targets, struct target *target, struct message *message);
+/* Hands back what waits for an engine that has gone, and forgets it. */
+void targets_remove(struct targets *targets, struct target *target);
+/* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
+long long targets_tick(struct targets *targets, long long now_ms);
+void targets_release(struct targets *targets);
+
+#endif
