@@ -112,10 +112,10 @@ void control_answer(struct io *io, struct job *job)
     for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
         if (strcmp(requests[i].msg_type, job->msg_type))
             continue;
-        if (requests[i].control_only && job->socket != io->control)
+        if (requests[i].control_only && job->socket != job->door->control)
             break;
-        job->content =
-            session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+        job->content = session_unpack(job->door->session,
+                                      message_part(&job->message, MESSAGE_CONTENT), &error);
         if (json_is_object(job->content)) {
             requests[i].serve(io, job);
         } else {
@@ -126,7 +126,7 @@ void control_answer(struct io *io, struct job *job)
         return;
     }
     snprintf(text, sizeof(text), "this engine does not serve %.100s on its %s socket",
-             job->msg_type, job->socket == io->control ? "control" : "shell");
+             job->msg_type, job->socket == job->door->control ? "control" : "shell");
     log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s", text);
     reply_error(io, job, "UnknownRequest", text);
     job_destroy(job);
@@ -134,8 +134,8 @@ void control_answer(struct io *io, struct job *job)
 
 void control_receive(void *self, struct message *message)
 {
-    struct io *io = self;
-    struct job *job = reply_accept(io, message, io->control, "control");
+    struct door *door = self;
+    struct job *job = door_accept(door, message, door->control);
     if (job)
-        control_answer(io, job);
+        control_answer(door->io, job);
 }

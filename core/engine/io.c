@@ -142,31 +142,22 @@ static int open_loop(struct io *io, struct ipcl_error *error)
     return 0;
 }
 
-/* Everything that is packed once. */
+/* What registration needs. */
 static int prepare(struct io *io, struct ipcl_error *error)
 {
     struct engine *engine = io->engine;
     struct connection *connection = &engine->connection;
-    io->session = session_create(connection->key, strlen(connection->key),
-                                 connection->signature_scheme, engine->serial, engine->uuid, error);
-    if (!io->session)
+    struct session *session =
+        session_create(connection->key, strlen(connection->key), connection->signature_scheme,
+                       engine->serial, engine->uuid, error);
+    if (door_open(&io->cluster, io, engine->serial, session, error))
         return -1;
-    if (connection->curve_serverkey[0]) {
-        if (curve_generate(&io->curve, error))
-            return -1;
-        memcpy(io->curve.server_key, connection->curve_serverkey, CURVE_KEY_BYTES);
-    }
-    json_t *metadata = json_pack("{s:s}", "engine", engine->uuid);
-    json_t *busy = json_pack("{s:s}", "execution_state", "busy");
-    json_t *idle = json_pack("{s:s}", "execution_state", "idle");
-    io->packed_metadata = engine->serial->pack(metadata, &io->packed_metadata_size, error);
-    io->packed_busy = engine->serial->pack(busy, &io->packed_busy_size, error);
-    io->packed_idle = engine->serial->pack(idle, &io->packed_idle_size, error);
-    json_decref(metadata);
-    json_decref(busy);
-    json_decref(idle);
-    return io->packed_metadata && io->packed_busy && io->packed_idle ? reply_prepare(io, error)
-                                                                     : -1;
+    if (!connection->curve_serverkey[0])
+        return 0;
+    if (curve_generate(&io->curve, error))
+        return -1;
+    memcpy(io->curve.server_key, connection->curve_serverkey, CURVE_KEY_BYTES);
+    return 0;
 }
 
 static void publish_output(void *context, const char *name, const char *text, size_t size)
@@ -182,13 +173,8 @@ static void cleanup(struct io *io)
     loop_destroy(io->loop);
     for (size_t i = 0; i < IO_ABORTED_MAX; i++)
         free(io->aborted[i]);
-    session_destroy(io->session);
+    door_close(&io->cluster);
     free(io->parent);
-    free(io->packed_metadata);
-    free(io->packed_busy);
-    free(io->packed_idle);
-    free(io->ok_metadata);
-    free(io->ok_content);
 }
 
 static void block_signals(void)

@@ -50,38 +50,47 @@ struct heart {
 /* How many identifiers of aborted requests that have not come yet are remembered. */
 #define IO_ABORTED_MAX 1024
 
+/* A way in for requests, and out for what is answered and published: sockets, and the session that
+ * signs what passes them. */
+struct door {
+    struct io *io;
+    const struct ipcl_serial_operations *serial;
+    struct session *session;
+    void *shell;
+    void *control;
+    void *iopub;
+    unsigned status_listeners; /* subscriptions that take in our status */
+    /* Packed once: what everything published has as metadata, {"engine": uuid}; status contents. */
+    char *metadata, *busy, *idle;
+    size_t metadata_size, busy_size, idle_size;
+    /* Of a plain successful reply; the date in it is written over. */
+    char *ok_metadata, *ok_content;
+    size_t ok_metadata_size, ok_content_size;
+    char *ok_date;
+};
+
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
-    struct session *session;
     struct curve curve;
     enum io_state state;
     struct registration registration;
     struct heart heart;
     void *registrar;
-    void *shell;
-    void *control;
-    void *iopub;
-    bool subscribed;           /* the controller hears what is published */
-    unsigned status_listeners; /* subscriptions that take in our status */
-    long long connecting_ms;   /* when to do without a subscriber */
+    struct door cluster;     /* the schedulers' sockets */
+    bool subscribed;         /* the controller hears what is published */
+    long long connecting_ms; /* when to do without a subscriber */
     long long hub_period_ms;
     struct job_list queue;
     struct job *running; /* what the main thread has */
     long long stop_ms;   /* when stopping: the end of patience */
     char *aborted[IO_ABORTED_MAX];
     size_t aborted_next;
-    /* The request that output belongs to: its packed header. The last one's while none runs. */
+    /* The request that output belongs to: its packed header, and how it came. The last one's while
+     * none runs. */
     char *parent;
     size_t parent_size;
-    char *packed_metadata; /* {"engine": uuid}, packed once */
-    size_t packed_metadata_size;
-    char *packed_busy, *packed_idle;
-    size_t packed_busy_size, packed_idle_size;
-    /* Of a plain successful reply, packed once; the date in it is written over. */
-    char *ok_metadata, *ok_content;
-    size_t ok_metadata_size, ok_content_size;
-    char *ok_date;
+    struct door *parent_door;
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 
@@ -104,7 +113,7 @@ long registration_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 
 /* Reads subscriptions to iopub. */
-void registration_subscribed(void *io, struct message *message);
+void registration_subscribed(void *door, struct message *message);
 
 /* heart.c */
 /* Starts the heart once what is published is heard, or nobody has subscribed for a while. */
@@ -113,7 +122,7 @@ void heart_beat(void *io, struct message *message);
 long heart_tick(struct io *io, long long now_ms);
 
 /* shell.c: the queue */
-void shell_receive(void *io, struct message *message);
+void shell_receive(void *door, struct message *message);
 /* Gives the main thread the next job, if it is free. */
 void shell_next(struct io *io);
 /* A job has come back from the main thread. */
@@ -123,31 +132,47 @@ void shell_done(struct io *io, struct job *job);
 void shell_abort(struct io *io, const json_t *msg_ids);
 
 /* control.c */
-void control_receive(void *io, struct message *message);
+void control_receive(void *door, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
  * job. */
 void control_answer(struct io *io, struct job *job);
 
-/* reply.c: messages that go out */
-/* Verifies and makes a job of a message, or refuses it, counted and logged. NULL where there is
- * none. */
-struct job *reply_accept(struct io *io, struct message *message, void *socket, const char *name);
-/* Packs what every successful reply has. Returns 0 or -1 with `error` set. */
-int reply_prepare(struct io *io, struct ipcl_error *error);
+/* door.c */
+/* Takes over a session (NULL fails), and packs what is packed once. Returns 0 or -1 with `error`
+ * set. */
+int door_open(struct door *door, struct io *io, const struct ipcl_serial_operations *serial,
+              struct session *session, struct ipcl_error *error);
+/* Releases all but the sockets, which are the loop's. */
+void door_close(struct door *door);
+/* Verifies and makes a job of a message that came by one of the door's sockets, or refuses it,
+ * counted and logged. NULL where there is none. */
+struct job *door_accept(struct door *door, struct message *message, void *socket);
+
+/* reply.c: answers */
+/* Packs what every plain successful reply has. Returns 0 or -1 with `error` set. */
+int reply_prepare(struct door *door, struct ipcl_error *error);
 /* Sends `content` (NULL: {"status": "ok"}) as the answer to a job, with `metadata` (may be NULL)
  * added to the reply's own. Both are borrowed; what the buffers hold is taken over. */
 void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
                 const struct ipcl_buffer *buffers, size_t buffer_count);
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue);
 void reply_aborted(struct io *io, struct job *job);
-/* Publishes on iopub, as a child of io->parent. `content` is borrowed. */
+
+/* publish.c */
+/* Releases buffers that were not taken over. */
+void publish_release(const struct ipcl_buffer *buffers, size_t buffer_count);
+/* Appends a message's buffers, whose contents are taken over. Returns 0 or -1. */
+int publish_append(struct message *message, const struct ipcl_buffer *buffers, size_t buffer_count);
+/* Publishes on iopub, as a child of io->parent. `content` is borrowed, the buffers' contents are
+ * taken over. */
 void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
              const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count);
-/* Publishes busy or idle where somebody listens: under a topic of its own ("status.ID"; output is
- * "engine.ID.NAME"), so that clients which count output instead need not be told twice a task. */
-void publish_status(struct io *io, bool busy);
+/* Publishes that the engine is busy or idle with a request, where somebody listens: under a topic
+ * of its own ("status.ID"; output is "engine.ID.NAME"), so that clients which count output instead
+ * need not be told twice a task. */
+void publish_status(struct io *io, struct job *job, bool busy);
 /* Takes note of a subscription: a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
-void publish_subscribed(struct io *io, const char *frame, size_t size);
+void publish_subscribed(struct door *door, const char *frame, size_t size);
 /* Makes io->parent the job's header. */
 void publish_parent(struct io *io, struct job *job);
 

@@ -4,15 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct job *job_create(enum job_kind kind, void *socket, struct message *message,
-                       const char *msg_id, size_t msg_id_size, const char *msg_type,
-                       size_t msg_type_size)
+struct job *job_create(struct door *door, void *socket, struct message *message, const char *msg_id,
+                       size_t msg_id_size, const char *msg_type, size_t msg_type_size)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return NULL;
     message_init(&job->message);
-    job->kind = kind;
+    job->door = door;
     job->socket = socket;
     job->msg_id = strndup(msg_id, msg_id_size);
     job->msg_type = strndup(msg_type, msg_type_size);

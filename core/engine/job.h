@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "wire/message.h"
 
+struct door;
+
 enum job_kind {
     JOB_EXECUTE,
     JOB_APPLY,
@@ -24,7 +26,8 @@ enum job_kind {
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
-    void *socket;           /* where the request came from and its reply goes */
+    struct door *door;      /* how the request came */
+    void *socket;           /* where it came from and its reply goes */
     struct message message; /* the request as received, identities included */
     char *msg_id;
     char *msg_type;
@@ -39,9 +42,8 @@ TAILQ_HEAD(job_list, job);
 
 /* Takes over the frames of a verified message. NULL where memory is short, the message unchanged.
  */
-struct job *job_create(enum job_kind kind, void *socket, struct message *message,
-                       const char *msg_id, size_t msg_id_size, const char *msg_type,
-                       size_t msg_type_size);
+struct job *job_create(struct door *door, void *socket, struct message *message, const char *msg_id,
+                       size_t msg_id_size, const char *msg_type, size_t msg_type_size);
 /* Points the job's buffers at the message's. Returns 0 or -1 where memory is short. */
 int job_find_buffers(struct job *job);
 /* Releases everything, also what is left of the reply. Takes NULL. */

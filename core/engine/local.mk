@@ -3,6 +3,7 @@ core_engine_ipengine_SOURCES = \
 	core/engine/capture.c core/engine/capture.h \
 	core/engine/connect.c \
 	core/engine/control.c \
+	core/engine/door.c \
 	core/engine/engine.h \
 	core/engine/heart.c \
 	core/engine/host.c core/engine/host.h \
@@ -12,6 +13,7 @@ core_engine_ipengine_SOURCES = \
 	core/engine/main.c \
 	core/engine/mpi.c core/engine/mpi.h \
 	core/engine/options.c core/engine/options.h \
+	core/engine/publish.c \
 	core/engine/registration.c \
 	core/engine/reply.c \
 	core/engine/shell.c \

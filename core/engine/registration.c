@@ -25,9 +25,9 @@ static void send_request(struct io *io, long long now_ms)
     message_init(&message);
     struct session_parts parts = {.msg_type = "registration_request",
                                   .content = content,
-                                  .packed_metadata = io->packed_metadata,
-                                  .packed_metadata_size = io->packed_metadata_size};
-    if (session_build(io->session, &message, &parts, NULL, &error))
+                                  .packed_metadata = io->cluster.metadata,
+                                  .packed_metadata_size = io->cluster.metadata_size};
+    if (session_build(io->cluster.session, &message, &parts, NULL, &error))
         log_error("no registration request can be made: %s", error.text);
     else if (message_send(&message, io->registrar))
         log_warn("the registration request was not sent: %s", zmq_strerror(errno));
@@ -161,21 +161,22 @@ static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *
 static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
 {
     struct connection *connection = &io->engine->connection;
-    io->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
-    io->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
-    io->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
-    if (loop_add(io->loop, io->shell, shell_receive, io) ||
-        loop_add(io->loop, io->control, control_receive, io) ||
-        loop_add(io->loop, io->iopub, registration_subscribed, io))
+    struct door *door = &io->cluster;
+    door->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
+    door->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
+    door->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
+    if (loop_add(io->loop, door->shell, shell_receive, door) ||
+        loop_add(io->loop, door->control, control_receive, door) ||
+        loop_add(io->loop, door->iopub, registration_subscribed, door))
         return -1;
-    if (connect_to(io, io->shell, connection->mux, error) ||
-        connect_to(io, io->shell, connection->task, error) ||
-        connect_to(io, io->control, connection->control, error) ||
-        connect_to(io, io->iopub, connection->iopub, error))
+    if (connect_to(io, door->shell, connection->mux, error) ||
+        connect_to(io, door->shell, connection->task, error) ||
+        connect_to(io, door->control, connection->control, error) ||
+        connect_to(io, door->iopub, connection->iopub, error))
         return -1;
     return connection->broadcast_count
-               ? connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count],
-                            error)
+               ? connect_to(io, door->shell,
+                            connection->broadcast[id % connection->broadcast_count], error)
                : 0;
 }
 
@@ -210,21 +211,25 @@ static void complete(struct io *io, json_t *content)
 
 void registration_subscribed(void *self, struct message *message)
 {
+    struct door *door = self;
     zmq_msg_t *frame = &message->frames[0];
-    publish_subscribed(self, zmq_msg_data(frame), zmq_msg_size(frame));
+    if (zmq_msg_size(frame) && *(char *)zmq_msg_data(frame) == 1)
+        door->io->subscribed = true;
+    publish_subscribed(door, zmq_msg_data(frame), zmq_msg_size(frame));
 }
 
 void registration_receive(void *self, struct message *message)
 {
     struct io *io = self;
     struct ipcl_error error;
-    enum session_verdict verdict = session_verify(io->session, message);
+    enum session_verdict verdict = session_verify(io->cluster.session, message);
     if (verdict != SESSION_ACCEPTED) {
         log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
                     session_verdict_text(verdict));
         return;
     }
-    json_t *content = session_unpack(io->session, message_part(message, MESSAGE_CONTENT), &error);
+    json_t *content =
+        session_unpack(io->cluster.session, message_part(message, MESSAGE_CONTENT), &error);
     if (content && io->state == IO_REGISTERING)
         complete(io, content);
     json_decref(content);
@@ -244,7 +249,7 @@ void registration_leave(struct io *io)
     message_init(&message);
     json_t *content = json_pack("{s:I}", "id", (json_int_t)io->engine->id);
     struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
-    if (!session_build(io->session, &message, &parts, NULL, &error))
+    if (!session_build(io->cluster.session, &message, &parts, NULL, &error))
         message_send(&message, io->registrar);
     message_close(&message);
     json_decref(content);

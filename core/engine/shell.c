@@ -55,8 +55,8 @@ static void enqueue(struct io *io, struct job *job)
     }
     job->kind = requests[at].kind;
     if (requests[at].reads_content)
-        job->content =
-            session_unpack(io->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+        job->content = session_unpack(job->door->session,
+                                      message_part(&job->message, MESSAGE_CONTENT), &error);
     if ((requests[at].reads_content && !json_is_object(job->content)) || job_find_buffers(job)) {
         reply_error(io, job, "BadRequest",
                     job->content ? "the content is not a mapping" : error.text);
@@ -70,11 +70,11 @@ static void enqueue(struct io *io, struct job *job)
 
 void shell_receive(void *self, struct message *message)
 {
-    struct io *io = self;
-    struct job *job = reply_accept(io, message, io->shell, "shell");
+    struct door *door = self;
+    struct job *job = door_accept(door, message, door->shell);
     if (job)
-        enqueue(io, job);
-    shell_next(io);
+        enqueue(door->io, job);
+    shell_next(door->io);
 }
 
 /* How long finalising MPI, which waits for the other ranks, and ending the interpreter may take. */
@@ -105,7 +105,7 @@ void shell_next(struct io *io)
     publish_parent(io, job);
     clock_date(job->started);
     if (job->kind != JOB_CLEAR)
-        publish_status(io, true);
+        publish_status(io, job, true);
     link_give(&io->engine->link, job);
 }
 
@@ -153,7 +153,7 @@ void shell_done(struct io *io, struct job *job)
     reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
     reply->buffer_count = 0; /* their contents were taken over */
     if (job->kind != JOB_CLEAR)
-        publish_status(io, false);
+        publish_status(io, job, false);
     stop_on_error(io, job);
     job_destroy(job);
     shell_next(io);

@@ -20,7 +20,7 @@
 
 /* How many messages one socket may have in a round before the others get their turn. */
 #define BATCH       256
-#define SOURCES_MAX 12
+#define SOURCES_MAX 24
 
 struct source {
     void *socket;          /* NULL: a plain descriptor */
