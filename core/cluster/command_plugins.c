@@ -25,7 +25,15 @@ static const struct ipcl_option options[] = {
 };
 static const struct ipcl_option_table table = {"IPClusterPlugins", options, 1};
 
-static const char *const type_names[] = {"true or false", "integer", "number", "text", "list"};
+static const char *const type_names[] = {
+    [IPCL_BOOL] = "true or false",
+    [IPCL_INT] = "integer",
+    [IPCL_REAL] = "number",
+    [IPCL_STRING] = "text",
+    [IPCL_LIST] = "list",
+    [IPCL_RENAMED] = "another name",
+    [IPCL_IGNORED] = "without effect",
+};
 
 struct gathering {
     const char *name; /* NULL for all */
@@ -108,8 +116,7 @@ static void write_table(const struct registry *registry, const json_t *found)
     size_t position;
     json_t *item;
     printf("%-9s %-12s %-8s %s\n", "KIND", "NAME", "VERSION", "SUMMARY");
-    json_array_foreach(found, position, item)
-    {
+    json_array_foreach (found, position, item) {
         if (!*text(item, "refused"))
             printf("%-9s %-12s %-8s %s%s\n%23s%s\n", text(item, "kind"), text(item, "name"),
                    text(item, "version"), text(item, "summary"),
@@ -119,8 +126,7 @@ static void write_table(const struct registry *registry, const json_t *found)
                    "", text(item, "path"));
     }
     bool first = true;
-    json_array_foreach(found, position, item)
-    {
+    json_array_foreach (found, position, item) {
         if (!*text(item, "refused"))
             continue;
         printf("%s  %s\n", first ? "\nRefused:\n" : "", text(item, "refused"));
@@ -147,13 +153,12 @@ static void write_plugin(const json_t *item)
            text(item, "license"), text(item, "author"));
     if (json_array_size(json_object_get(item, "classes")) > 0)
         printf("\nLaunchers:\n");
-    json_array_foreach(json_object_get(item, "classes"), position, part)
+    json_array_foreach (json_object_get(item, "classes"), position, part)
         printf("  %-26s %s%s%s\n", text(part, "name"), text(part, "summary"),
                *text(part, "aliases") ? "; short: " : "", text(part, "aliases"));
     if (json_array_size(json_object_get(item, "options")) > 0)
         printf("\nSettings:\n");
-    json_array_foreach(json_object_get(item, "options"), position, part)
-    {
+    json_array_foreach (json_object_get(item, "options"), position, part) {
         const char *aliases = text(part, "aliases");
         printf("  %s.%s (%s, default '%s')%s%s\n      %s\n", text(part, "class"),
                text(part, "name"), text(part, "type"), text(part, "default"),
@@ -175,7 +180,8 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
         json_dumpf(gathering.found, stdout, JSON_INDENT(2));
         putchar('\n');
     } else if (outcome == 0 && name) {
-        json_array_foreach(gathering.found, position, item) write_plugin(item);
+        json_array_foreach (gathering.found, position, item)
+            write_plugin(item);
     } else if (outcome == 0) {
         write_table(cluster->registry, gathering.found);
     }

@@ -7,5 +7,6 @@ core_config_libconfig_la_SOURCES = \
 	core/config/settings_file.c \
 	core/config/settings_help.c \
 	core/config/settings_man.c \
+	core/config/settings_other.c \
 	core/config/value.c
 core_config_libconfig_la_LIBADD = core/base/libbase.la $(JANSSON_LIBS)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/nearest.h"
 #include "config/settings_internal.h"
 
 #define CLASSES_MAX 15 /* of a program's, for ranking */
@@ -19,14 +18,15 @@ struct settings *settings_create(const struct settings_program *program, struct 
         return NULL;
     }
     settings->program = program;
-    if (settings_add_flags(settings, program->flags, program->flag_count, error)) {
+    if (settings_add_flags(settings, program->flags, program->flag_count, error) ||
+        settings_add_variables(settings, program->variables, program->variable_count, error)) {
         settings_destroy(settings);
         return NULL;
     }
     return settings;
 }
 
-static void pending_destroy(struct pending *pending)
+void pending_destroy(struct pending *pending)
 {
     free(pending->class_name);
     free(pending->name);
@@ -51,7 +51,9 @@ void settings_destroy(struct settings *settings)
         pending_destroy(pending);
     }
     free(settings->items);
+    free(settings->others);
     free(settings->flags);
+    free(settings->variables);
     free(settings);
 }
 
@@ -106,10 +108,10 @@ struct setting *settings_lookup(const struct settings *settings, const char *cla
         if (in_line && !inherited && class_place(settings, item->class_name) < CLASSES_MAX)
             inherited = item;
     }
-    return inherited;
+    return inherited ? inherited : others_renamed(settings, class_name, name);
 }
 
-static bool class_known(const struct settings *settings, const char *class_name)
+bool settings_class_known(const struct settings *settings, const char *class_name)
 {
     if (class_place(settings, class_name) < CLASSES_MAX)
         return true;
@@ -139,19 +141,50 @@ static int refuse_value(const struct setting *item, const struct given *given,
     return -1;
 }
 
+/* What JSON has as null, and Python as None, is not set. */
+static bool is_nothing(const struct setting *item, const struct given *given)
+{
+    if (!given->text)
+        return json_is_null(given->json);
+    return !strcmp(given->text, "None") &&
+           (item->option->type == IPCL_INT || item->option->type == IPCL_REAL);
+}
+
+/* A list that is given word by word, each with the option's name, is one. NULL where memory is
+ * short.
+ */
+static const struct value *join(struct settings *settings, const struct value *first,
+                                const struct value *second)
+{
+    struct value *all = value_from_text(IPCL_LIST, "");
+    if (!all || !value_add(all, first) || !value_add(all, second)) {
+        value_destroy(all);
+        return NULL;
+    }
+    all->next = settings->values;
+    settings->values = all;
+    return all;
+}
+
 static int assign(struct settings *settings, struct setting *item, const struct given *given,
                   struct ipcl_error *error)
 {
+    if (is_nothing(item, given))
+        return 0;
     int rank =
         given->source * (CLASSES_MAX + 1) + CLASSES_MAX - class_place(settings, given->class_name);
-    struct value *value = given->text ? value_from_text(item->option->type, given->text)
-                                      : value_from_json(item->option, given->json);
-    if (!value)
+    struct value *parsed = given->text ? value_from_text(item->option->type, given->text)
+                                       : value_from_json(item->option, given->json);
+    const struct value *value = parsed;
+    if (!parsed)
         return refuse_value(item, given, error);
-    value->next = settings->values;
-    settings->values = value;
+    parsed->next = settings->values;
+    settings->values = parsed;
     if (rank < item->rank)
         return 0;
+    if (item->option->type == IPCL_LIST && rank == item->rank &&
+        given->source == SOURCE_COMMAND_LINE && !(value = join(settings, item->value, value)))
+        return ipcl_error_set(error, "out of memory");
     item->value = value;
     item->rank = rank;
     return 0;
@@ -162,7 +195,7 @@ static int refuse_key(const struct settings *settings, const struct given *given
 {
     char wanted[KEY_BYTES], key[KEY_BYTES], command[SETTINGS_COMMAND_BYTES];
     struct nearest nearest;
-    bool known = class_known(settings, given->class_name);
+    bool known = settings_class_known(settings, given->class_name);
     snprintf(wanted, sizeof(wanted), "%s.%s", given->class_name, given->name);
     settings_command(settings->program, command);
     nearest_begin(&nearest, wanted);
@@ -176,6 +209,7 @@ static int refuse_key(const struct settings *settings, const struct given *given
         if (same || !known)
             nearest_offer(&nearest, key);
     }
+    others_offer(settings, known ? given->class_name : NULL, &nearest);
     return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)",
                           given->origin, wanted, *nearest.best ? "; the nearest known one is " : "",
                           nearest.best, command);
@@ -211,7 +245,8 @@ int settings_give(struct settings *settings, const struct given *given, struct i
     struct setting *item = settings_lookup(settings, given->class_name, given->name);
     if (item)
         return assign(settings, item, given, error);
-    if (class_known(settings, given->class_name))
+    if (settings_class_known(settings, given->class_name) &&
+        !others_ignored(settings, given->class_name, given->name))
         return refuse_key(settings, given, error);
     return keep(settings, given, error);
 }
@@ -249,6 +284,7 @@ static int apply_pending(struct settings *settings, struct ipcl_error *error)
 
 int settings_finish(struct settings *settings, struct ipcl_error *error)
 {
+    others_warn(settings);
     if (!settings->pending)
         return 0;
     struct given given = given_from(settings->pending);
@@ -299,8 +335,31 @@ static int read_environment(struct settings *settings, struct setting *item,
     return wrong ? -1 : 0;
 }
 
+/* Reads the variables that others have made known, of the settings there are. */
+static int read_known_variables(struct settings *settings, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < settings->variable_count; i++) {
+        const struct settings_variable *known = settings->variables[i];
+        struct setting *item = settings_lookup(settings, known->class_name, known->name);
+        char origin[SETTINGS_VARIABLE_BYTES];
+        snprintf(origin, sizeof(origin), "environment variable %s", known->variable);
+        struct given given = {
+            .class_name = known->class_name,
+            .name = known->name,
+            .text = getenv(known->variable),
+            .source = SOURCE_ENVIRONMENT,
+            .origin = origin,
+        };
+        if (item && given.text && *given.text && assign(settings, item, &given, error))
+            return -1;
+    }
+    return 0;
+}
+
 int settings_load_environment(struct settings *settings, struct ipcl_error *error)
 {
+    if (read_known_variables(settings, error))
+        return -1;
     settings->environment_read = true;
     for (size_t i = 0; i < settings->count; i++)
         if (read_environment(settings, &settings->items[i], error))
@@ -330,7 +389,7 @@ static bool alias_taken(void *context, const char *alias)
     for (size_t i = 0; i < search->settings->flag_count; i++)
         if (!strcmp(search->settings->flags[i]->flag, alias))
             return true;
-    return false;
+    return others_alias(search->settings, alias, same_word) != NULL;
 }
 
 static int add_option(struct settings *settings, const char *class_name,
@@ -345,6 +404,8 @@ static int add_option(struct settings *settings, const char *class_name,
     if (settings_each_word(option->aliases, alias_taken, &search))
         return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
                               class_name, option->name, option->aliases);
+    if (option->type == IPCL_RENAMED || option->type == IPCL_IGNORED)
+        return others_add(settings, class_name, option, error);
     struct setting *items = realloc(settings->items, (settings->count + 1) * sizeof(*items));
     if (!items)
         return ipcl_error_set(error, "out of memory");
@@ -379,7 +440,7 @@ int settings_add_flags(struct settings *settings, const struct settings_flag *fl
 {
     for (size_t i = 0; i < count; i++) {
         struct alias_search search = {.settings = settings};
-        if (alias_taken(&search, flags[i].flag))
+        if (flags[i].help && alias_taken(&search, flags[i].flag))
             return ipcl_error_set(error, "the flag --%s is there twice", flags[i].flag);
         const struct settings_flag **grown =
             realloc(settings->flags, (settings->flag_count + 1) * sizeof(*grown));
@@ -387,6 +448,20 @@ int settings_add_flags(struct settings *settings, const struct settings_flag *fl
             return ipcl_error_set(error, "out of memory");
         settings->flags = grown;
         grown[settings->flag_count++] = &flags[i];
+    }
+    return 0;
+}
+
+int settings_add_variables(struct settings *settings, const struct settings_variable *variables,
+                           size_t count, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct settings_variable **grown =
+            realloc(settings->variables, (settings->variable_count + 1) * sizeof(*grown));
+        if (!grown)
+            return ipcl_error_set(error, "out of memory");
+        settings->variables = grown;
+        grown[settings->variable_count++] = &variables[i];
     }
     return 0;
 }

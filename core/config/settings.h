@@ -17,14 +17,22 @@
 
 struct settings;
 
-/* A command-line word without a value that sets one setting: {"nodb", "IPController", "db_class",
- * "nodb", "help"}. */
+/* A command-line word without a value that sets a setting: {"nodb", "IPController", "db_class",
+ * "nodb", "help"}. Further rows with the same flag, whose help is NULL, set further ones. */
 struct settings_flag {
     const char *flag;
     const char *class_name;
     const char *name;
     const char *value;
     const char *help;
+};
+
+/* An environment variable that others have made known, which sets a setting: {"IPP_CLUSTER_ID",
+ * "BaseParallelApplication", "cluster_id"}. Every setting has one of ours beside, which wins. */
+struct settings_variable {
+    const char *variable;
+    const char *class_name;
+    const char *name;
 };
 
 /* What a program says of itself in --help. */
@@ -38,6 +46,8 @@ struct settings_program {
     const char *page; /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
+    const struct settings_variable *variables;
+    size_t variable_count;
     /* Names of the program's class and of those it inherits from, most specific first, comma
      * separated: "IPController,BaseParallelApplication". As with traitlets, a trait of one is known
      * under the name of each, and what is given for a more specific one wins. NULL where every
@@ -57,6 +67,9 @@ int settings_add(struct settings *settings, const struct ipcl_option_table *tabl
 /* Adds flags (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */
 int settings_add_flags(struct settings *settings, const struct settings_flag *flags, size_t count,
                        struct ipcl_error *error);
+/* Adds variables (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */
+int settings_add_variables(struct settings *settings, const struct settings_variable *variables,
+                           size_t count, struct ipcl_error *error);
 
 /* Takes what the command line says: --alias=value, --alias value, -n 4, --flag,
  * --Class.trait=value; in aliases _ is as good as -. Positional words are left in `words` (pointers
@@ -95,8 +108,9 @@ int settings_load_environment(struct settings *settings, struct ipcl_error *erro
  * set. */
 int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
                   struct ipcl_error *error);
-/* Checks that nothing of the files or command line was left without a table: to be called when all
- * tables are there. Returns 0 or -1 with `error` set. */
+/* Checks that nothing of the files or command line was left without a table, and logs a warning for
+ * each setting that was given and has no effect: to be called when all tables are there and the log
+ * is open. Returns 0 or -1 with `error` set. */
 int settings_finish(struct settings *settings, struct ipcl_error *error);
 
 /* Values. Asking for one that no table has is a programming error: it aborts. Strings live as long

@@ -1,8 +1,8 @@
 /* Settings from the command line: aliases, flags and --Class.trait. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "config/nearest.h"
 #include "config/settings_internal.h"
 
 #define KEY_BYTES 256
@@ -44,12 +44,12 @@ static const struct setting *find_alias(const struct settings *settings, const c
     return NULL;
 }
 
-static const struct settings_flag *find_flag(const struct settings *settings, const char *key)
+static bool is_flag(const struct settings *settings, const char *key)
 {
     for (size_t i = 0; i < settings->flag_count; i++)
         if (same_alias(key, settings->flags[i]->flag))
-            return settings->flags[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 static int give(struct arguments *arguments, const struct word *word, const char *class_name,
@@ -67,6 +67,29 @@ static int give(struct arguments *arguments, const struct word *word, const char
     return settings_give(arguments->settings, &given, arguments->error);
 }
 
+/* The settings of all rows of a flag. */
+static int give_flag(struct arguments *arguments, const struct word *word)
+{
+    const struct settings *settings = arguments->settings;
+    if (word->value)
+        return ipcl_error_set(arguments->error, "%s: --%s takes no value", word->typed, word->key);
+    for (size_t i = 0; i < settings->flag_count; i++) {
+        const struct settings_flag *flag = settings->flags[i];
+        if (same_alias(word->key, flag->flag) &&
+            give(arguments, word, flag->class_name, flag->name, flag->value))
+            return -1;
+    }
+    return 0;
+}
+
+/* As traitlets takes it: --Class.trait True. */
+static bool next_is_bool(const struct arguments *arguments)
+{
+    const char *next =
+        arguments->at + 1 < arguments->argc ? arguments->argv[arguments->at + 1] : "";
+    return !strcasecmp(next, "true") || !strcasecmp(next, "false");
+}
+
 /* The option's value: behind its =, what the option means without one, or the next word. NULL with
  * `error` set where there is none. */
 static const char *take_value(struct arguments *arguments, const struct word *word,
@@ -74,6 +97,8 @@ static const char *take_value(struct arguments *arguments, const struct word *wo
 {
     if (word->value)
         return word->value;
+    if (option->type == IPCL_BOOL && next_is_bool(arguments))
+        return arguments->argv[++arguments->at];
     if (option->bare)
         return option->bare;
     if (option->type == IPCL_BOOL)
@@ -83,6 +108,34 @@ static const char *take_value(struct arguments *arguments, const struct word *wo
     ipcl_error_set(arguments->error, "%s needs a value, %s: %s=VALUE", word->typed,
                    settings_type_text(option->type), word->typed);
     return NULL;
+}
+
+/* The value of a setting that has no effect: any, or none. */
+static const char *pass_value(struct arguments *arguments, const struct word *word)
+{
+    if (word->value)
+        return word->value;
+    if (arguments->at + 1 < arguments->argc && *arguments->argv[arguments->at + 1] != '-')
+        return arguments->argv[++arguments->at];
+    return "";
+}
+
+/* The first of the names of a row without a value. */
+static void first_name(const struct ipcl_option *option, char name[KEY_BYTES])
+{
+    snprintf(name, KEY_BYTES, "%.*s", (int)strcspn(option->name, ","), option->name);
+}
+
+static int give_other(struct arguments *arguments, const struct word *word,
+                      const struct other_row *other)
+{
+    char name[KEY_BYTES];
+    first_name(other->option, name);
+    if (other->option->type == IPCL_IGNORED)
+        return give(arguments, word, other->class_name, name, pass_value(arguments, word));
+    const struct setting *item = settings_lookup(arguments->settings, other->class_name, name);
+    const char *value = item ? take_value(arguments, word, item->option) : NULL;
+    return value ? give(arguments, word, other->class_name, name, value) : -1;
 }
 
 static bool offer_alias(void *context, const char *alias)
@@ -103,6 +156,8 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
         settings_each_word(settings->items[i].option->aliases, offer_alias, &nearest);
     for (size_t i = 0; i < settings->flag_count; i++)
         nearest_offer(&nearest, settings->flags[i]->flag);
+    for (size_t i = 0; i < settings->other_count; i++)
+        settings_each_word(settings->others[i].option->aliases, offer_alias, &nearest);
     return ipcl_error_set(
         arguments->error,
         "unknown option %.200s: the nearest known one is --%s (%s --help lists them)", word->typed,
@@ -115,7 +170,10 @@ static int parse_trait(struct arguments *arguments, struct word *word)
     char *dot = strrchr(word->key, '.');
     *dot = '\0';
     const struct setting *item = settings_lookup(arguments->settings, word->key, dot + 1);
-    const char *value = item ? take_value(arguments, word, item->option) : word->value;
+    bool ignored = !item && others_ignored(arguments->settings, word->key, dot + 1);
+    const char *value = item      ? take_value(arguments, word, item->option)
+                        : ignored ? pass_value(arguments, word)
+                                  : word->value;
     if (value)
         return give(arguments, word, word->key, dot + 1, value);
     if (item)
@@ -144,12 +202,12 @@ static bool parse_wish(struct settings *settings, const char *key)
 
 static int parse_option(struct arguments *arguments, struct word *word)
 {
-    const struct settings_flag *flag = find_flag(arguments->settings, word->key);
     const struct setting *item = find_alias(arguments->settings, word->key);
-    if (flag && word->value)
-        return ipcl_error_set(arguments->error, "%s: --%s takes no value", word->typed, flag->flag);
-    if (flag)
-        return give(arguments, word, flag->class_name, flag->name, flag->value);
+    const struct other_row *other = others_alias(arguments->settings, word->key, is_alias);
+    if (is_flag(arguments->settings, word->key))
+        return give_flag(arguments, word);
+    if (other)
+        return give_other(arguments, word, other);
     if (item) {
         const char *value = take_value(arguments, word, item->option);
         return value ? give(arguments, word, item->class_name, item->option->name, value) : -1;

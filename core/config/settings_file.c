@@ -38,8 +38,7 @@ static int load_class(struct settings *settings, const struct file *file, const 
         return ipcl_error_set(
             error, "%s: %s expects a mapping of its traits: {\"%s\": {\"trait\": value}}",
             file->path, class_name, class_name);
-    json_object_foreach((json_t *)traits, name, json)
-    {
+    json_object_foreach ((json_t *)traits, name, json) {
         struct given given = {
             .class_name = class_name,
             .name = name,
@@ -74,8 +73,7 @@ static int load(struct settings *settings, const struct file *file, struct ipcl_
         status = ipcl_error_set(
             error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
             file->path);
-    json_object_foreach(classes, class_name, traits)
-    {
+    json_object_foreach (classes, class_name, traits) {
         if (!status && !is_remark(class_name) && !is_passed_over(file, class_name))
             status = load_class(settings, file, class_name, traits, error);
     }
@@ -115,6 +113,8 @@ static json_t *value_to_json(const struct setting *item)
     case IPCL_STRING:
         return json_string(value->text);
     case IPCL_LIST:
+    case IPCL_RENAMED:
+    case IPCL_IGNORED:
         break;
     }
     json_t *list = json_array();

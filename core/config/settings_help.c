@@ -117,6 +117,8 @@ static void write_aliases(const struct settings *settings, FILE *stream)
 static void write_flags(const struct settings *settings, FILE *stream)
 {
     for (size_t i = 0; i < settings->flag_count; i++) {
+        if (!settings->flags[i]->help)
+            continue;
         fprintf(stream, "  --%s\n", settings->flags[i]->flag);
         write_wrapped(stream, 6, settings->flags[i]->help);
     }
@@ -150,6 +152,46 @@ static void write_settings(const struct settings *settings, FILE *stream)
     }
 }
 
+/* For settings_each_word(): writes the names of a row without a value. */
+struct name_list {
+    FILE *stream;
+    const char *class_name;
+    const char *before;
+};
+
+static bool write_name(void *context, const char *name)
+{
+    struct name_list *list = context;
+    fprintf(list->stream, "%s%s.%s", list->before, list->class_name, name);
+    list->before = ", ";
+    return false;
+}
+
+void settings_write_names(const struct other_row *other, const char *before, FILE *stream)
+{
+    struct name_list list = {stream, other->class_name, before};
+    settings_each_word(other->option->name, write_name, &list);
+}
+
+/* The rows without a value of one type, under a title. */
+static void write_others(const struct settings *settings, enum ipcl_option_type type,
+                         const char *title, FILE *stream)
+{
+    for (size_t i = 0; i < settings->other_count; i++) {
+        const struct other_row *other = &settings->others[i];
+        if (other->option->type != type)
+            continue;
+        fputs(title, stream);
+        title = "";
+        settings_write_names(other, "  ", stream);
+        if (type == IPCL_RENAMED)
+            fprintf(stream, " is %s\n", other->option->fallback);
+        else
+            fputc('\n', stream);
+        write_wrapped(stream, 6, type == IPCL_RENAMED ? "" : other->option->help);
+    }
+}
+
 static void write_sources(const struct settings_program *program, FILE *stream)
 {
     fputs("\nWhere settings come from, a later one winning:\n", stream);
@@ -176,6 +218,9 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     write_flags(settings, stream);
     if (all) {
         write_settings(settings, stream);
+        write_others(settings, IPCL_RENAMED, "\nOther names that ipyparallel has:\n", stream);
+        write_others(settings, IPCL_IGNORED, "\nAccepted with a warning, and without effect:\n",
+                     stream);
         write_sources(program, stream);
     }
     if (program->exit_status)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "config/nearest.h"
 #include "config/settings.h"
 
 /* Where a value came from; a later source overrides an earlier one. */
@@ -34,7 +35,13 @@ struct setting {
     int rank; /* of the value: its source, and within one the class it was given under */
 };
 
-/* A value of a class that no table has yet: given as text or, where that is NULL, as JSON. */
+/* A row of a table that holds no value: IPCL_RENAMED or IPCL_IGNORED. */
+struct other_row {
+    const char *class_name;
+    const struct ipcl_option *option;
+};
+
+/* A value that no table has yet: given as text or, where that is NULL, as JSON. */
 struct pending {
     struct pending *next;
     char *class_name;
@@ -49,8 +56,12 @@ struct settings {
     const struct settings_program *program;
     struct setting *items;
     size_t count;
+    struct other_row *others;
+    size_t other_count;
     const struct settings_flag **flags;
     size_t flag_count;
+    const struct settings_variable **variables;
+    size_t variable_count;
     struct value *values;
     struct pending *pending;
     bool environment_read;
@@ -72,6 +83,26 @@ int settings_give(struct settings *settings, const struct given *given, struct i
 /* NULL where there is none. */
 struct setting *settings_lookup(const struct settings *settings, const char *class_name,
                                 const char *name);
+/* Whether a class is the program's, or has a row with a value. */
+bool settings_class_known(const struct settings *settings, const char *class_name);
+
+/* Adds a row without a value. Returns 0 or -1 with `error` set. */
+int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
+               struct ipcl_error *error);
+/* The setting that a name is another name of, or NULL. */
+struct setting *others_renamed(const struct settings *settings, const char *class_name,
+                               const char *name);
+/* The row that a name without effect is in, or NULL. */
+const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
+                                         const char *name);
+/* The row that has an alias, with its class in *class_name; NULL where none has. */
+const struct other_row *others_alias(const struct settings *settings, const char *alias,
+                                     bool (*same)(void *alias, const char *word));
+/* Offers the names of these rows as nearest to what was mistyped. */
+void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
+/* Logs which of the values that no table took have no effect, and forgets them. */
+void others_warn(struct settings *settings);
+
 /* "text", "an integer", ... */
 const char *settings_type_text(enum ipcl_option_type type);
 /* Calls `each` for every word of a comma-separated list; stops and returns true where it does.
@@ -83,7 +114,10 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
  * NULL where it is not of the type. */
 struct value *value_from_text(enum ipcl_option_type type, const char *text);
 struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
+/* Puts the words of a list behind those of another. Returns false where memory is short. */
+bool value_add(struct value *value, const struct value *more);
 void value_destroy(struct value *value); /* takes NULL */
+void pending_destroy(struct pending *pending);
 
 /* The name of a setting's environment variable. */
 #define SETTINGS_VARIABLE_BYTES 256
@@ -96,6 +130,8 @@ void settings_command(const struct settings_program *program, char command[SETTI
 
 /* Writes lines, each behind `before` in place of its own indentation. `lines` may be NULL. */
 void settings_lines(FILE *stream, const char *before, const char *lines);
+/* Writes the names of a row without a value, each with its class, behind `before`. */
+void settings_write_names(const struct other_row *other, const char *before, FILE *stream);
 /* The manual page, as roff. */
 void settings_man(const struct settings *settings, FILE *stream);
 

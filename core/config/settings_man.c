@@ -123,6 +123,8 @@ static void write_options(const struct settings *settings, FILE *stream)
     fputs(".SH OPTIONS\nA value is given as \\-\\-name=value or \\-\\-name value.\n", stream);
     for (size_t i = 0; i < settings->flag_count; i++) {
         char term[128];
+        if (!settings->flags[i]->help)
+            continue;
         snprintf(term, sizeof(term), "--%s", settings->flags[i]->flag);
         write_item(stream, term, settings->flags[i]->help);
     }
@@ -135,6 +137,25 @@ static void write_options(const struct settings *settings, FILE *stream)
             fprintf(stream, ".SS %s\n", class_name);
         }
         write_setting(&settings->items[i], stream);
+    }
+}
+
+/* The rows without a value of one type, under a title. */
+static void write_others(const struct settings *settings, enum ipcl_option_type type,
+                         const char *title, FILE *stream)
+{
+    for (size_t i = 0; i < settings->other_count; i++) {
+        const struct other_row *other = &settings->others[i];
+        if (other->option->type != type)
+            continue;
+        fputs(title, stream);
+        title = "";
+        fputs(".TP\n", stream);
+        settings_write_names(other, "", stream);
+        fputc('\n', stream);
+        write_text(stream, type == IPCL_RENAMED ? "The same as " : other->option->help);
+        write_text(stream, type == IPCL_RENAMED ? other->option->fallback : "");
+        fputs(".\n", stream);
     }
 }
 
@@ -213,6 +234,9 @@ void settings_man(const struct settings *settings, FILE *stream)
     const struct settings_program *program = settings->program;
     write_title(program, stream);
     write_options(settings, stream);
+    write_others(settings, IPCL_RENAMED, ".SS Other names that ipyparallel has\n", stream);
+    write_others(settings, IPCL_IGNORED, ".SS Accepted with a warning, and without effect\n",
+                 stream);
     write_files(program, stream);
     write_exit_status(program, stream);
     write_examples(program, stream);

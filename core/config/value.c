@@ -79,27 +79,89 @@ static bool split_words(struct value *value, const char *text)
     return good;
 }
 
+/* Numbers are kept as text: a port is a word too. */
+static bool append_json(struct value *value, const json_t *json)
+{
+    char number[32];
+    if (json_is_string(json))
+        return append(value, json_string_value(json), json_string_length(json));
+    if (!json_is_integer(json))
+        return false;
+    int length =
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+    return append(value, number, (size_t)length);
+}
+
 static bool parse_array(struct value *value, const json_t *array)
 {
     if (!json_is_array(array))
         return false;
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *text = json_array_get(array, i);
-        if (!json_is_string(text) ||
-            !append(value, json_string_value(text), json_string_length(text)))
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (!append_json(value, json_array_get(array, i)))
             return false;
-    }
     return true;
+}
+
+/* Copies a text in quotes, as Python writes it, to `word`. Returns where it ends, or NULL. */
+static const char *read_quoted(const char *at, char *word)
+{
+    char quote = *at++;
+    for (; *at && *at != quote; at++) {
+        if (*at == '\\' && at[1])
+            at++;
+        *word++ = *at;
+    }
+    *word = '\0';
+    return *at ? at + 1 : NULL;
+}
+
+/* ['--ip=*', 'b'] or (1, 2), as Python writes them. */
+static bool parse_python_list(struct value *value, const char *text)
+{
+    char close = *text++ == '[' ? ']' : ')';
+    char *word = malloc(strlen(text) + 1);
+    bool good = word != NULL;
+    while (good) {
+        text += strspn(text, " \t\n,");
+        if (*text == close)
+            break;
+        if (strchr("ub", *text) && (text[1] == '\'' || text[1] == '"'))
+            text++;
+        if (*text == '\'' || *text == '"') {
+            text = read_quoted(text, word);
+        } else {
+            size_t length = strcspn(text, " \t\n,])");
+            memcpy(word, text, length);
+            word[length] = '\0';
+            text += length;
+            good = length > 0;
+        }
+        good = good && text && append(value, word, strlen(word));
+    }
+    free(word);
+    return good && !text[1];
 }
 
 static bool parse_list(struct value *value, const char *text)
 {
-    if (*text != '[')
+    if (*text != '[' && *text != '(')
         return split_words(value, text);
     json_t *array = json_loads(text, 0, NULL);
-    bool good = parse_array(value, array);
+    bool good = array ? parse_array(value, array) : parse_python_list(value, text);
     json_decref(array);
     return good;
+}
+
+/* Quotes around the whole of a text are not part of it, as with traitlets; a shell takes them off,
+ * others that start programs do not. */
+static char *unquote(const char *text)
+{
+    size_t length = strlen(text), bytes = length > 2 && *text == 'b' ? 1 : 0;
+    char quote = text[bytes];
+    if (length >= bytes + 2 && (quote == '\'' || quote == '"') && text[length - 1] == quote &&
+        strchr(text + bytes + 1, quote) == text + length - 1)
+        return strndup(text + bytes + 1, length - bytes - 2);
+    return strdup(text);
 }
 
 static struct value *create(void)
@@ -132,10 +194,14 @@ struct value *value_from_text(enum ipcl_option_type type, const char *text)
         good = isfinite(value->real);
         break;
     case IPCL_STRING:
-        good = (value->text = strdup(text)) != NULL;
+        good = (value->text = unquote(text)) != NULL;
         break;
     case IPCL_LIST:
         good = parse_list(value, text);
+        break;
+    case IPCL_RENAMED:
+    case IPCL_IGNORED:
+        good = false;
         break;
     }
     if (good && !*end && !errno)
@@ -185,11 +251,23 @@ struct value *value_from_json(const struct ipcl_option *option, const json_t *js
         good = parse_string(value, option, json);
         break;
     case IPCL_LIST:
-        good = parse_array(value, json);
+        good = json_is_string(json) ? split_words(value, json_string_value(json))
+                                    : parse_array(value, json);
+        break;
+    case IPCL_RENAMED:
+    case IPCL_IGNORED:
         break;
     }
     if (good)
         return value;
     value_destroy(value);
     return NULL;
+}
+
+bool value_add(struct value *value, const struct value *more)
+{
+    for (size_t i = 0; i < more->count; i++)
+        if (!append(value, more->list[i], strlen(more->list[i])))
+            return false;
+    return true;
 }

@@ -110,7 +110,7 @@ tests_unit_plugins_other_major_la_SOURCES = tests/unit/plugins/variant.c
 tests_unit_plugins_other_major_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"other_major"' -DVARIANT_MAJOR=2
 tests_unit_plugins_other_major_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
 tests_unit_plugins_newer_minor_la_SOURCES = tests/unit/plugins/variant.c
-tests_unit_plugins_newer_minor_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"newer_minor"' -DVARIANT_MINOR=1
+tests_unit_plugins_newer_minor_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"newer_minor"' -DVARIANT_MINOR=IPCL_ABI_MINOR+1
 tests_unit_plugins_newer_minor_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
 tests_unit_plugins_other_kind_la_SOURCES = tests/unit/plugins/variant.c
 tests_unit_plugins_other_kind_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"other_kind"' -DVARIANT_KIND='"store"'

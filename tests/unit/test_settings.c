@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "config/settings.h"
 #include "unit.h"
 
@@ -216,11 +217,10 @@ Test(settings, a_wrong_file_is_an_error_that_names_file_key_and_expectation)
     EXPECT_REFUSED(load("{\"Server\": {\"port\": \"1\"}}"), "server_config.json", "Server.port",
                    "an integer", "\"1\"");
     EXPECT_REFUSED(load("{\"Server\": {\"port\": 1.5}}"), "an integer", "1.5");
-    EXPECT_REFUSED(load("{\"Server\": {\"port\": null}}"), "an integer", "null");
     EXPECT_REFUSED(load("{\"Server\": {\"ip\": 5}}"), "Server.ip", "text", "5");
     EXPECT_REFUSED(load("{\"Server\": {\"reuse\": 1}}"), "true or false");
-    EXPECT_REFUSED(load("{\"Server\": {\"command\": \"run\"}}"), "a list of texts");
-    EXPECT_REFUSED(load("{\"Server\": {\"command\": [1]}}"), "a list of texts");
+    EXPECT_REFUSED(load("{\"Server\": {\"command\": 1}}"), "a list of texts");
+    EXPECT_REFUSED(load("{\"Server\": {\"command\": [1.5]}}"), "a list of texts");
     EXPECT_REFUSED(load("{\"Server\": []}"), "mapping of its traits");
     EXPECT_REFUSED(load("[]"), "mapping of classes");
     EXPECT_REFUSED(load("{\"Server\":\n {\"port\": 1,}}"), "server_config.json", "line 2");
@@ -399,4 +399,176 @@ Test(settings, nothing_is_answered_that_was_not_asked)
 {
     cr_assert_eq(parse("--port=1", NULL), 0);
     cr_expect_not(settings_answer(settings, stdout));
+}
+
+/* Names of ipyparallel's that hold no value here. */
+static const struct ipcl_option other_options[] = {
+    {"threads,nanny", IPCL_IGNORED, "", "threads", NULL, "threads are always used"},
+    {"folder", IPCL_RENAMED, "Base.work_dir", "folder", NULL, NULL},
+};
+static const struct ipcl_option_table others = {"Server", other_options, 2};
+static const struct ipcl_option all_ignored[] = {
+    {"*", IPCL_IGNORED, "", NULL, NULL, "there is no such kernel"}};
+static const struct ipcl_option_table kernel_class = {"Kernel", all_ignored, 1};
+static const struct ipcl_option_table late_ignored = {"Late", all_ignored, 1};
+static const struct ipcl_option all_renamed[] = {{"*", IPCL_RENAMED, "Server.*", NULL, NULL, NULL}};
+static const struct ipcl_option_table factory_class = {"Factory", all_renamed, 1};
+
+static void add_others(void)
+{
+    cr_assert_eq(settings_add(settings, &others, &error), 0, "%s", error.text);
+    cr_assert_eq(settings_add(settings, &kernel_class, &error), 0, "%s", error.text);
+    cr_assert_eq(settings_add(settings, &late_ignored, &error), 0, "%s", error.text);
+    cr_assert_eq(settings_add(settings, &factory_class, &error), 0, "%s", error.text);
+}
+
+/* Calls settings_finish() and returns what was logged, to be freed. */
+static char *finish_logging(int *status)
+{
+    char path[PATH_BYTES];
+    size_t size;
+    cr_assert_eq(path_format(path, &error, "%s/log", folder), 0);
+    cr_assert_eq(log_open("server", path, &error), 0, "%s", error.text);
+    *status = settings_finish(settings, &error);
+    log_open("server", NULL, NULL);
+    char *text = path_read_file(path, 65536, &size, &error);
+    cr_assert_not_null(text, "%s", error.text);
+    return text;
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text++)
+        count++;
+    return count;
+}
+
+Test(settings, a_setting_without_effect_is_accepted_with_one_warning_that_says_why)
+{
+    int status;
+    add_others();
+    cr_assert_eq(parse("--Server.threads=1", "--threads", "--Kernel.anything=x", NULL), 0, "%s",
+                 error.text);
+    cr_assert_eq(load("{\"Server\": {\"nanny\": false}, \"Kernel\": {\"links\": [1]}}"), 0, "%s",
+                 error.text);
+    char *log = finish_logging(&status);
+    cr_assert_eq(status, 0, "%s", error.text);
+    cr_assert_eq(count_of(log, "Server.threads has no effect: threads are always used"), 1, "%s",
+                 log);
+    cr_assert_eq(count_of(log, "server_config.json: Server.nanny has no effect"), 1, "%s", log);
+    cr_assert_eq(count_of(log, "Kernel.anything has no effect: there is no such kernel"), 1, "%s",
+                 log);
+    cr_assert_eq(count_of(log, "Kernel.links has no effect"), 1, "%s", log);
+    free(log);
+}
+
+Test(settings, a_setting_without_effect_takes_the_word_behind_it_as_its_value)
+{
+    add_others();
+    cr_assert_eq(parse("--threads", "2", "--Kernel.name", "--port", "80", NULL), 0, "%s",
+                 error.text);
+    cr_assert_eq(settings_int(settings, "Server", "port"), 80);
+}
+
+Test(settings, a_setting_that_no_table_has_stays_an_error)
+{
+    add_others();
+    cr_assert_eq(parse("--Server.thread=1", NULL), -1);
+    cr_assert(strstr(error.text, "the nearest known one is Server.threads"), "%s", error.text);
+}
+
+Test(settings, a_table_that_comes_later_has_its_settings_back)
+{
+    int status;
+    add_others();
+    cr_assert_eq(parse("--Late.nodes=3", NULL), 0, "%s", error.text);
+    cr_assert_eq(settings_add(settings, &late, &error), 0, "%s", error.text);
+    char *log = finish_logging(&status);
+    cr_assert_eq(status, 0, "%s", error.text);
+    cr_assert_str_empty(log);
+    cr_assert_eq(settings_int(settings, "Late", "nodes"), 3);
+    free(log);
+}
+
+Test(settings, another_name_sets_the_setting_but_does_not_win_over_its_own)
+{
+    add_others();
+    cr_assert_eq(parse("--folder", "/a", "--Factory.port=9", NULL), 0, "%s", error.text);
+    cr_assert_str_eq(settings_string(settings, "Base", "work_dir"), "/a");
+    cr_assert_eq(settings_int(settings, "Server", "port"), 9);
+    cr_assert_eq(parse("--port=10", "--Factory.port=11", NULL), 0, "%s", error.text);
+    cr_assert_eq(settings_int(settings, "Server", "port"), 10);
+}
+
+Test(settings, a_flag_of_several_rows_sets_all_of_them)
+{
+    static const struct settings_flag several[] = {
+        {"fresh", "Server", "reuse", "false", "Begin anew."},
+        {"fresh", "Server", "port", "7", NULL},
+    };
+    cr_assert_eq(settings_add_flags(settings, several, 2, &error), 0, "%s", error.text);
+    cr_assert_eq(parse("--reuse", "--fresh", NULL), 0, "%s", error.text);
+    cr_assert_eq(settings_bool(settings, "Server", "reuse"), false);
+    cr_assert_eq(settings_int(settings, "Server", "port"), 7);
+}
+
+Test(settings, a_variable_that_others_made_known_is_read_behind_ours)
+{
+    static const struct settings_variable variables[] = {{"OTHERS_FOLDER", "Base", "work_dir"},
+                                                         {"OTHERS_IP", "Server", "ip"}};
+    cr_assert_eq(settings_add_variables(settings, variables, 2, &error), 0, "%s", error.text);
+    setenv("OTHERS_FOLDER", "/theirs", 1);
+    setenv("OTHERS_IP", "1.2.3.4", 1);
+    setenv("IPCLUSTER_SERVER_IP", "5.6.7.8", 1);
+    cr_assert_eq(settings_load_environment(settings, &error), 0, "%s", error.text);
+    unsetenv("OTHERS_FOLDER");
+    unsetenv("OTHERS_IP");
+    unsetenv("IPCLUSTER_SERVER_IP");
+    cr_assert_str_eq(settings_string(settings, "Base", "work_dir"), "/theirs");
+    cr_assert_str_eq(settings_string(settings, "Server", "ip"), "5.6.7.8");
+}
+
+Test(settings, values_are_read_as_traitlets_spells_them)
+{
+    size_t count;
+    cr_assert_eq(parse("--ip='*'", "--Server.reuse", "True", "--port=None",
+                       "--command=['--a=b', u'c d']", "--command=e", NULL),
+                 0, "%s", error.text);
+    cr_assert_str_eq(settings_string(settings, "Server", "ip"), "*");
+    cr_assert(settings_bool(settings, "Server", "reuse"));
+    cr_assert_eq(settings_int(settings, "Server", "port"), 0);
+    const char *const *list = settings_list(settings, "Server", "command", &count);
+    cr_assert_eq(count, 3);
+    cr_assert_str_eq(list[0], "--a=b");
+    cr_assert_str_eq(list[1], "c d");
+    cr_assert_str_eq(list[2], "e");
+    cr_assert_eq(load("{\"Server\": {\"port\": null}}"), 0, "%s", error.text);
+}
+
+Test(settings, a_list_in_a_file_may_hold_numbers_or_be_one_text)
+{
+    size_t count;
+    cr_assert_eq(load("{\"Server\": {\"command\": [\"a\", 7]}}"), 0, "%s", error.text);
+    const char *const *list = settings_list(settings, "Server", "command", &count);
+    cr_assert_eq(count, 2);
+    cr_assert_str_eq(list[1], "7");
+    cr_assert_eq(load("{\"Server\": {\"command\": \"10-20\"}}"), 0, "%s", error.text);
+    list = settings_list(settings, "Server", "command", &count);
+    cr_assert_eq(count, 1);
+    cr_assert_str_eq(list[0], "10-20");
+}
+
+Test(settings, help_names_what_has_no_effect_and_why)
+{
+    char *text;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    add_others();
+    settings_help(settings, true, stream);
+    fclose(stream);
+    cr_assert(strstr(text, "Server.threads, Server.nanny\n      threads are always used"), "%s",
+              text);
+    cr_assert(strstr(text, "Factory.* is Server.*"), "%s", text);
+    free(text);
 }

@@ -14,7 +14,11 @@ enum ipcl_option_type {
     IPCL_INT,    /* a 64-bit integer */
     IPCL_REAL,   /* a double */
     IPCL_STRING, /* text */
-    IPCL_LIST    /* a list of texts: a JSON array, or words split as a shell would on the command line */
+    IPCL_LIST,   /* a list of texts: a JSON array, or words split as a shell would on the command line */
+    /* Rows that hold no value, for those who come from elsewhere. Their `name` may be several, with commas
+     * between, or "*" for every trait of a class that has no row with a value. */
+    IPCL_RENAMED, /* another name of the setting `fallback`, "Class.trait" or "Class.*" for the same trait there */
+    IPCL_IGNORED  /* accepted with a warning, and without effect: `help` says why, to stand behind a colon */
 };
 
 /* One setting, `Class.name`, as traitlets spells it. Strings are static and owned by the table. */

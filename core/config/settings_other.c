@@ -1,0 +1,127 @@
+/* Settings that hold no value: other names of those that do, and names that are accepted without
+ * effect. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/settings_internal.h"
+
+#define NAME_BYTES 128
+
+int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
+               struct ipcl_error *error)
+{
+    struct other_row *others =
+        realloc(settings->others, (settings->other_count + 1) * sizeof(*others));
+    if (!others)
+        return ipcl_error_set(error, "out of memory");
+    settings->others = others;
+    others[settings->other_count++] = (struct other_row){class_name, option};
+    return 0;
+}
+
+static bool same_word(void *context, const char *word)
+{
+    return !strcmp(context, word);
+}
+
+/* The row of a type that has a name; one that names it before one that means all. */
+static const struct other_row *find(const struct settings *settings, enum ipcl_option_type type,
+                                    const char *class_name, const char *name)
+{
+    const struct other_row *all = NULL;
+    for (size_t i = 0; i < settings->other_count; i++) {
+        const struct other_row *other = &settings->others[i];
+        if (other->option->type != type || strcmp(other->class_name, class_name))
+            continue;
+        if (settings_each_word(other->option->name, same_word, (void *)name))
+            return other;
+        if (!strcmp(other->option->name, "*"))
+            all = other;
+    }
+    return all && !settings_class_known(settings, class_name) ? all : NULL;
+}
+
+struct setting *others_renamed(const struct settings *settings, const char *class_name,
+                               const char *name)
+{
+    char target[NAME_BYTES];
+    const struct other_row *other = find(settings, IPCL_RENAMED, class_name, name);
+    if (!other)
+        return NULL;
+    snprintf(target, sizeof(target), "%s", other->option->fallback);
+    char *dot = strchr(target, '.');
+    *dot = '\0';
+    return settings_lookup(settings, target, strcmp(dot + 1, "*") ? dot + 1 : name);
+}
+
+const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
+                                         const char *name)
+{
+    const struct other_row *other = find(settings, IPCL_IGNORED, class_name, name);
+    return other ? other->option : NULL;
+}
+
+const struct other_row *others_alias(const struct settings *settings, const char *alias,
+                                     bool (*same)(void *alias, const char *word))
+{
+    for (size_t i = 0; i < settings->other_count; i++)
+        if (settings_each_word(settings->others[i].option->aliases, same, (void *)alias))
+            return &settings->others[i];
+    return NULL;
+}
+
+struct offering {
+    const char *class_name;
+    struct nearest *nearest;
+};
+
+static bool offer(void *context, const char *word)
+{
+    struct offering *offering = context;
+    char name[2 * NAME_BYTES];
+    snprintf(name, sizeof(name), "%s.%s", offering->class_name, word);
+    if (strcmp(word, "*"))
+        nearest_offer(offering->nearest, name);
+    return false;
+}
+
+void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest)
+{
+    for (size_t i = 0; i < settings->other_count; i++) {
+        const struct other_row *other = &settings->others[i];
+        struct offering offering = {other->class_name, nearest};
+        if (!class_name || !strcmp(class_name, other->class_name))
+            settings_each_word(other->option->name, offer, &offering);
+    }
+}
+
+/* Whether an earlier value of the list is of the same setting. */
+static bool said_before(const struct pending *first, const struct pending *pending)
+{
+    for (; first != pending; first = first->next)
+        if (!strcmp(first->class_name, pending->class_name) && !strcmp(first->name, pending->name))
+            return true;
+    return false;
+}
+
+void others_warn(struct settings *settings)
+{
+    for (struct pending *pending = settings->pending; pending; pending = pending->next) {
+        const struct ipcl_option *option =
+            others_ignored(settings, pending->class_name, pending->name);
+        if (option && !said_before(settings->pending, pending))
+            log_warn("%s: %s.%s has no effect: %s", pending->origin, pending->class_name,
+                     pending->name, option->help);
+    }
+    struct pending **at = &settings->pending;
+    while (*at) {
+        struct pending *pending = *at;
+        if (!others_ignored(settings, pending->class_name, pending->name)) {
+            at = &pending->next;
+            continue;
+        }
+        *at = pending->next;
+        pending_destroy(pending);
+    }
+}
