@@ -131,6 +131,17 @@ static void fail(struct io *io, struct ipcl_future *future, const char *ename, c
     await_resolve(io, future, outcome_create_failed(future, ename, text));
 }
 
+/* Those linked by next_resolved. */
+static void fail_list(struct io *io, struct ipcl_future *failing, const char *ename, const char *text)
+{
+    struct ipcl_future *future;
+    while ((future = failing)) {
+        failing = future->next_resolved;
+        future->next_resolved = NULL;
+        fail(io, future, ename, text);
+    }
+}
+
 void await_fail_engine(struct io *io, const char *uuid, const char *text)
 {
     struct ipcl_future *future, *next, *failing = NULL;
@@ -146,11 +157,29 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text)
             failing = future;
         }
     }
-    while ((future = failing)) {
-        failing = future->next_resolved;
-        future->next_resolved = NULL;
-        fail(io, future, "EngineError", text);
+    fail_list(io, failing, "EngineError", text);
+}
+
+bool await_any_before(const struct io *io, uint64_t number)
+{
+    for (struct ipcl_future *future = io->awaited; future; future = future->hh.next)
+        if (future->number < number && !ipcl_future_ready(future))
+            return true;
+    return false;
+}
+
+void await_fail_unknown(struct io *io, uint64_t number, const char *text)
+{
+    struct ipcl_future *future, *next, *failing = NULL;
+    HASH_ITER(hh, io->awaited, future, next)
+    {
+        if (future->number < number && !future->known && !ipcl_future_ready(future)) {
+            future->next_resolved = failing;
+            failing = future;
+        }
+        future->known = false;
     }
+    fail_list(io, failing, "ConnectionError", text);
 }
 
 void await_fail_all(struct io *io, const char *text)

@@ -57,6 +57,21 @@ struct packed_text {
     size_t size;
 };
 
+/* How long after the news of an engine's death or of a request's being unknown its last replies may still be on their way: they come
+ * through another thread of the controller's and another connection. */
+#define LAST_REPLIES_MS 250
+
+/* What is asked of a controller that was out of reach. I/O thread. */
+struct restart {
+    char hub_session[SESSION_ID_LENGTH + 1];
+    char asked_engines[MESSAGE_ID_LENGTH + 1]; /* a query that is not answered yet; "" for none */
+    char asked_pending[MESSAGE_ID_LENGTH + 1];
+    bool final;         /* engines have had their time to come back */
+    uint64_t number;    /* requests of lower numbers are in doubt */
+    long long due_ms;   /* when to ask; 0: not */
+    long long judge_ms; /* when what was not named as pending fails; 0: not */
+};
+
 /* The I/O thread's own. */
 struct io {
     void *context;
@@ -71,6 +86,7 @@ struct io {
     size_t resolved_count;
     struct known_engine *engines; /* a hash by uuid */
     long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */
+    struct restart restart;
     long long lost_since_ms;      /* since when the controller has been out of reach; 0: it is not */
     struct packed_text content_cache, metadata_cache;
     struct log_limit refusal_limit;
@@ -139,14 +155,32 @@ void await_output_expect(struct io *io, struct ipcl_future *future, long long co
 long long await_output_give_up(struct io *io, long long now_ms);
 void await_fail_engine(struct io *io, const char *uuid, const char *text);
 void await_fail_all(struct io *io, const char *text);
+/* Whether a request of a lower number awaits its reply. */
+bool await_any_before(const struct io *io, uint64_t number);
+/* Fails those of lower numbers that are not `known`, and forgets which are. */
+void await_fail_unknown(struct io *io, uint64_t number, const char *text);
 
 /* receive.c, I/O thread: */
 /* Receives and handles what has come on a socket, up to a number of messages. Returns whether the socket is empty now. */
 bool receive_all(struct ipcl_client *client, enum client_socket index);
 /* Notes the engines of the hub's answer to our connecting. Returns 0 or -1 with `error` set. */
 int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error);
+/* Handles what has come on all sockets. */
+void receive_everything(struct ipcl_client *client);
+/* Notes the engines of a connection_reply as the hub's now; where `complete`, others are gone. */
+void receive_engines(struct ipcl_client *client, struct message *message, bool complete);
 /* Verifies; counts and tells of a message that is refused. */
 bool receive_verify(struct ipcl_client *client, struct message *message);
+
+/* restart.c, I/O thread: */
+/* Takes note of which controller has answered. */
+void restart_note_hub(struct ipcl_client *client, struct message *message);
+/* The connection is back. */
+void restart_begin(struct ipcl_client *client);
+/* Returns whether a message of the hub's answers a query of ours. */
+bool restart_receive(struct ipcl_client *client, struct message *message);
+/* Does what is due: at restart.due_ms or restart.judge_ms. */
+void restart_tick(struct ipcl_client *client);
 
 /* sockets.c, I/O thread: */
 int sockets_open(struct ipcl_client *client, struct ipcl_error *error);

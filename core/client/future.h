@@ -56,6 +56,7 @@ struct ipcl_future {
     UT_hash_handle hh;
     struct output *last_output;
     size_t output_count;
+    bool known; /* the controller that has come back has it pending */
     long long output_expected; /* as the reply says; -1 while that is not known */
     long long resolved_ms;
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */

@@ -8,6 +8,8 @@
 
 /* How long a controller may be out of reach before what it owes us fails, and how long after it has said that it goes. */
 #define LOST_MS 5000
+/* The same of a controller that another may replace, as its connection file says. */
+#define AWAY_MS 60000
 
 static void fail_dead_engines(struct ipcl_client *client)
 {
@@ -16,9 +18,7 @@ static void fail_dead_engines(struct ipcl_client *client)
     long long now = clock_ms();
     if (!io->next_failure_ms || now < io->next_failure_ms)
         return;
-    for (int index = 0; index < SOCKET_COUNT; index++)
-        while (!receive_all(client, index))
-            ;
+    receive_everything(client);
     io->next_failure_ms = 0;
     HASH_ITER(hh, io->engines, engine, next)
     {
@@ -36,11 +36,16 @@ static void fail_dead_engines(struct ipcl_client *client)
     }
 }
 
+static long long patience_ms(const struct ipcl_client *client)
+{
+    return client->connection.reuse ? AWAY_MS : LOST_MS;
+}
+
 /* Gives up on a controller that does not come back. */
 static void check_lost(struct ipcl_client *client)
 {
     struct ipcl_error error;
-    if (!client->io.lost_since_ms || clock_ms() - client->io.lost_since_ms < LOST_MS)
+    if (!client->io.lost_since_ms || clock_ms() - client->io.lost_since_ms < patience_ms(client))
         return;
     ipcl_error_set(&error, "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
                    client->path);
@@ -54,11 +59,13 @@ static long long sooner(long long left, long long right)
     return !left || (right && right < left) ? right : left;
 }
 
-static int poll_timeout(struct io *io)
+static int poll_timeout(struct ipcl_client *client)
 {
+    struct io *io = &client->io;
     long long now = clock_ms();
     long long until = sooner(io->next_failure_ms, await_output_give_up(io, now));
-    until = sooner(until, io->lost_since_ms ? io->lost_since_ms + LOST_MS : 0);
+    until = sooner(until, io->lost_since_ms ? io->lost_since_ms + patience_ms(client) : 0);
+    until = sooner(until, sooner(io->restart.due_ms, io->restart.judge_ms));
     if (!until)
         return -1;
     return until > now ? (int)(until - now) : 0;
@@ -72,7 +79,7 @@ static void run_once(struct ipcl_client *client)
     struct io *io = &client->io;
     struct pollfd polled[POLLED_COUNT];
     memcpy(polled, io->polled, sizeof(polled));
-    if (poll(polled, POLLED_COUNT, io->used ? 0 : poll_timeout(io)) < 0)
+    if (poll(polled, POLLED_COUNT, io->used ? 0 : poll_timeout(client)) < 0)
         return;
     for (int index = 0; index < SOCKET_COUNT; index++)
         if (polled[index].revents)
@@ -88,6 +95,7 @@ static void run_once(struct ipcl_client *client)
     if (polled[POLLED_MONITOR].revents)
         sockets_read_monitors(client);
     fail_dead_engines(client);
+    restart_tick(client);
     check_lost(client);
 }
 

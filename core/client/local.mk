@@ -6,6 +6,7 @@ core_client_libclient_la_SOURCES = \
 	core/client/future.c core/client/future.h \
 	core/client/io.c \
 	core/client/receive.c \
+	core/client/restart.c \
 	core/client/sockets.c \
 	core/client/submit.c \
 	core/client/value.c core/client/value.h \

@@ -9,9 +9,6 @@
 
 /* How many messages to take from a socket before the others have their turn. */
 #define RECEIVE_MAX 256
-/* How long after an engine's death its last replies may still be on their way: they come through another thread of the controller's
- * and another connection than the news of its death. */
-#define LAST_REPLIES_MS 250
 
 bool receive_verify(struct ipcl_client *client, struct message *message)
 {
@@ -205,7 +202,7 @@ static void note_published(struct ipcl_client *client, struct ipcl_future *futur
 
 static void handle_reply(struct ipcl_client *client, struct message *message)
 {
-    if (!receive_verify(client, message))
+    if (!receive_verify(client, message) || restart_receive(client, message))
         return;
     struct ipcl_future *future = find_parent(client, message);
     if (!future || ipcl_future_ready(future))
@@ -335,6 +332,7 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     int result = 0;
     if (!content)
         return -1;
+    restart_note_hub(client, message);
     if (!status || strcmp(status, "ok")) {
         const char *evalue = json_string_value(json_object_get(content, "evalue"));
         result = ipcl_error_set(error, "the controller of %s refused this client: %s", client->path,
@@ -348,6 +346,49 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     }
     json_decref(content);
     return result;
+}
+
+/* Those that the hub does not have any more. */
+static void forget_others(struct ipcl_client *client, const json_t *engines)
+{
+    struct known_engine *engine, *next;
+    char id[16];
+    HASH_ITER(hh, client->io.engines, engine, next)
+    {
+        snprintf(id, sizeof(id), "%d", engine->id);
+        const char *uuid = json_string_value(json_object_get(engines, id));
+        if (engine->fail_at_ms || (uuid && !strcmp(uuid, engine->uuid)))
+            continue;
+        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED, .msg_type = "", .parent_id = "", .content = "",
+                                   .metadata = "{}", .engine_id = engine->id, .engine_uuid = engine->uuid};
+        note_death(client, engine->id, engine->uuid);
+        client_emit(client, &event);
+    }
+}
+
+void receive_engines(struct ipcl_client *client, struct message *message, bool complete)
+{
+    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
+    json_t *engines = json_object_get(content, "engines"), *value;
+    const char *id;
+    json_object_foreach(engines, id, value)
+    {
+        const char *uuid = json_string_value(value);
+        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_ADDED, .msg_type = "", .parent_id = "", .content = "",
+                                   .metadata = "{}", .engine_id = atoi(id), .engine_uuid = uuid};
+        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && note_engine(client, atoi(id), uuid))
+            client_emit(client, &event);
+    }
+    if (complete && json_is_object(engines))
+        forget_others(client, engines);
+    json_decref(content);
+}
+
+void receive_everything(struct ipcl_client *client)
+{
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        while (!receive_all(client, index))
+            ;
 }
 
 bool receive_all(struct ipcl_client *client, enum client_socket index)

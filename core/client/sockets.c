@@ -58,6 +58,11 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     struct io *io = &client->io;
     char url[CONNECTION_TEXT_BYTES + 16];
     struct socket_options options = {.type = socket_table[index].type, .curve = curve, .linger_ms = LINGER_MS};
+    /* Under this identity replies find us also when the connection was lost, or the controller replaced. */
+    if (options.type == ZMQ_DEALER) {
+        options.identity = client->session_id;
+        options.identity_size = SESSION_ID_LENGTH;
+    }
     int port = *(const int *)((const char *)&client->connection + socket_table[index].port);
     if (connection_url(&client->connection, port, url, error))
         return -1;
@@ -161,6 +166,8 @@ void sockets_read_monitors(struct ipcl_client *client)
         for (int event; io->monitors[index] && (event = read_event(io->monitors[index]));) {
             if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
                 io->handshakes |= 1u << index;
+                if (index == SOCKET_QUERY && io->lost_since_ms)
+                    restart_begin(client);
                 if (index == SOCKET_QUERY)
                     io->lost_since_ms = 0;
             } else if (event == ZMQ_EVENT_CONNECTED) {

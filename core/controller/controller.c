@@ -10,25 +10,6 @@ static int next_port(struct port_pool *pool)
     return pool->next < pool->count ? pool->ports[pool->next++] : 0;
 }
 
-/* A client or engine whose host has lost its power says no goodbye: the kernel asks for it, and
- * what is queued for it goes. (A process that is only stopped answers, as its kernel does that.) */
-static int watch_peers(void *socket, struct ipcl_error *error)
-{
-    static const struct {
-        int option;
-        int value;
-    } settings[] = {
-        {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_TCP_KEEPALIVE_IDLE, 60}, /* seconds */
-        {ZMQ_TCP_KEEPALIVE_INTVL, 15},
-        {ZMQ_TCP_KEEPALIVE_CNT, 4},
-    };
-    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
-        if (zmq_setsockopt(socket, settings[i].option, &settings[i].value, sizeof(int)))
-            return ipcl_error_set(error, "cannot set up a socket: %s", zmq_strerror(errno));
-    return 0;
-}
-
 /* Binds to the port that is asked for; or to the first of the pool's that is free, or any. */
 static int bind_socket(struct controller *controller, void *socket, int *port,
                        struct ipcl_error *error)
@@ -48,7 +29,7 @@ static void *listen_on(struct controller *controller, const struct socket_option
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
-    if (watch_peers(socket, error) || bind_socket(controller, socket, port, error)) {
+    if (socket_set_up_listening(socket, error) || bind_socket(controller, socket, port, error)) {
         zmq_close(socket);
         return NULL;
     }

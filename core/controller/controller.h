@@ -11,6 +11,7 @@
 #include <ipcluster/serial.h>
 #include <ipcluster/store.h>
 
+#include "base/path.h"
 #include "controller/balancer.h"
 #include "wire/connection.h"
 #include "wire/session.h"
@@ -36,11 +37,20 @@ struct controller {
     enum balancer_scheme scheme;
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
     void *records;                             /* the store's; the hub's thread alone calls it */
+    bool reuse;                                /* another controller may take this one's place */
+    bool restarted; /* this one has taken another's place, so that requests of that one's are about
+                     */
+    bool restore_engines;
+    char engine_table[PATH_BYTES]; /* "": none is kept */
     struct port_pool pool;
     struct connection
         clients; /* what the connection files say; modules fill in their ports when they are made */
     struct connection engines;
 };
+
+/* How long the engines and clients of a controller that another has replaced may take to be back at
+ * this one. */
+#define CONTROLLER_RETURN_MS 10000
 
 /* One module, one thread. `create` and `destroy` run in main's thread, before the thread starts and
  * after it has ended; `run` is the thread. */

@@ -19,6 +19,7 @@ struct engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
     bool registered;      /* its heart beats */
+    bool restored;        /* an earlier controller had it */
     long long expires_ms; /* until then it has to */
     long long registered_ms;
     /* What the hub knows of its work. */

@@ -37,6 +37,8 @@ int files_init(struct files *files, const struct profile *profile, const char *c
             cluster_id);
     return path_format(files->pid, error, "%s/ipcontroller%s%s.pid", profile->pid, dash,
                        cluster_id) ||
+                   path_format(files->table, error, "%s/ipcontroller%s%s-engines.json",
+                               profile->security, dash, cluster_id) ||
                    path_format(files->secret, error, "%s/ipcontroller%s%s-curve.key",
                                profile->security, dash, cluster_id) ||
                    name_file(profile, cluster_id, CONNECTION_CLIENT, client_file, files->clients,
@@ -130,12 +132,17 @@ static int take_over(const struct files *files, struct controller *controller,
     controller->clients = clients;
     controller->engines = engines;
     controller->encrypted = *clients.curve_serverkey != '\0';
+    controller->restarted = true;
+    controller->clients.reuse = true;
     return controller->encrypted ? read_secret(files, controller, error) : 0;
 }
 
 int files_take_keys(struct files *files, struct controller *controller, struct ipcl_error *error)
 {
     controller->curve.server = true;
+    controller->reuse = controller->clients.reuse = files->reuse;
+    if (files->reuse)
+        memcpy(controller->engine_table, files->table, sizeof(files->table));
     if (files->reuse && path_exists(files->clients) && path_exists(files->engines))
         return take_over(files, controller, error);
     if (!controller->encrypted)

@@ -15,6 +15,7 @@ struct files {
     char clients[PATH_BYTES];
     char engines[PATH_BYTES];
     char secret[PATH_BYTES];
+    char table[PATH_BYTES];
     int lock; /* -1: not ours */
     bool reuse;
     bool written;

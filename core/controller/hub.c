@@ -13,6 +13,10 @@
 
 /* The longest that a client may take between asking for the engines and its subscription. */
 #define SUBSCRIPTION_LATE_MS 10000
+/* Clients that subscribe within this time are told together: a notification goes to all of them. */
+#define SUBSCRIPTION_WAIT_MS 100
+/* How exact the end of a registration's time is. */
+#define EXPIRY_CHECK_MS 1000
 
 static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine)
 {
@@ -48,10 +52,11 @@ static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_
     tell_listeners(hub, NOTICE_GONE, engine);
     if (engine->registered) {
         hub_record_death(hub, engine);
-        ledger_forget_engine(&hub->ledger, engine);
         notify(hub, "unregistration_notification", engine_content(engine));
     }
+    ledger_forget_engine(&hub->ledger, engine);
     engines_remove(&hub->engines, engine);
+    engine_table_changed(&hub->table, clock_ms());
 }
 
 /* The connection information that a registration reply carries, as ipyparallel's hub sends it. */
@@ -75,16 +80,47 @@ static long long wanted_id(const json_t *content)
     return json_is_integer(id) && json_integer_value(id) >= 0 ? json_integer_value(id) : -2;
 }
 
+static void expect_engine(struct hub *hub, const struct engine *engine)
+{
+    tell_listeners(hub, NOTICE_EXPECTED, engine);
+    if (!hub->expiry_ms)
+        hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
+}
+
+/* The requests that an engine has from the controller before: it answers them some time, or dies.
+ */
+static void note_pending(struct hub *hub, const json_t *content, struct engine *engine)
+{
+    const json_t *pending = json_object_get(content, "pending"), *msg_id;
+    size_t index;
+    json_array_foreach (pending, index, msg_id)
+        if (json_is_string(msg_id) && !ledger_find(&hub->ledger, json_string_value(msg_id)))
+            ledger_submit(&hub->ledger, json_string_value(msg_id), REPORT_DIRECT, engine);
+}
+
+/* The engine that asks to be registered; NULL with `error` set where it is refused. */
+static struct engine *accept_engine(struct hub *hub, const json_t *content, long long wanted,
+                                    struct ipcl_error *error)
+{
+    const json_t *uuid = json_object_get(content, "uuid");
+    if (!json_is_string(uuid) || strlen(json_string_value(uuid)) != json_string_length(uuid)) {
+        ipcl_error_set(error, "a registration_request has the engine's uuid");
+        return NULL;
+    }
+    struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
+    if (engine && engine->id == wanted)
+        return engine; /* it asks once more, or comes back: its connection had ended */
+    engine = engines_accept(&hub->engines, json_string_value(uuid), wanted,
+                            clock_ms() + hub->controller->registration_timeout_ms, error);
+    if (engine)
+        expect_engine(hub, engine);
+    return engine;
+}
+
 int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    const json_t *uuid = json_object_get(query->content, "uuid");
-    struct engine *engine = NULL;
     long long wanted = wanted_id(query->content);
-    if (!json_is_string(uuid) || strlen(json_string_value(uuid)) != json_string_length(uuid))
-        ipcl_error_set(error, "a registration_request has the engine's uuid");
-    else
-        engine = engines_accept(&hub->engines, json_string_value(uuid), wanted,
-                                clock_ms() + hub->controller->registration_timeout_ms, error);
+    struct engine *engine = accept_engine(hub, query->content, wanted, error);
     if (!engine) {
         log_warn("hub: a registration was refused: %s", error->text);
         query->reply = reply_error_content("KeyError", error->text);
@@ -93,7 +129,8 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     if (wanted >= 0 && engine->id != wanted)
         log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid,
                  wanted, engine->id);
-    tell_listeners(hub, NOTICE_EXPECTED, engine);
+    if (hub->controller->restarted)
+        note_pending(hub, query->content, engine);
     query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
                              hub->controller->heart_period_ms, "connection_info",
                              engine_ports(&hub->controller->engines));
@@ -141,6 +178,7 @@ int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error 
     (void)error;
     log_info("hub: a client asked for shutdown");
     query->reply = json_pack("{s:s}", "status", "ok");
+    hub->asked_to_stop = true;
     zmq_send(hub->main, "shutdown", 8, ZMQ_DONTWAIT);
     return 0;
 }
@@ -225,14 +263,16 @@ static void on_subscription(void *self, struct message *message)
         refusal_note(&hub->bad_subscription, "it is no subscription");
         return;
     }
-    if (data[0] != 1)
-        return;
-    long long now_ms = clock_ms();
-    struct engine *engine, *next;
-    HASH_ITER (hh_id, hub->engines.by_id, engine, next) {
-        if (engine->registered && now_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
+    if (data[0] == 1 && !hub->subscribed_ms)
+        hub->subscribed_ms = clock_ms();
+}
+
+static void tell_late_engines(struct hub *hub)
+{
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+        if (engine->registered && hub->subscribed_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
             notify(hub, "registration_notification", engine_content(engine));
-    }
+    hub->subscribed_ms = 0;
 }
 
 static void on_birth(struct hub *hub, const char *uuid)
@@ -246,6 +286,7 @@ static void on_birth(struct hub *hub, const char *uuid)
              hub->engines.registered);
     tell_listeners(hub, NOTICE_ADDED, engine);
     notify(hub, "registration_notification", engine_content(engine));
+    engine_table_changed(&hub->table, engine->registered_ms);
 }
 
 static void on_record(struct hub *hub, const struct report_record *record)
@@ -290,15 +331,35 @@ static void on_report(void *self, struct message *message)
     }
 }
 
+/* Gives up on those whose heart does not begin to beat. */
+static void check_expiry(struct hub *hub, long long now_ms)
+{
+    struct engine *engine;
+    while ((engine = engines_expired(&hub->engines, now_ms))) {
+        if (engine->restored)
+            forget_engine(hub, engine, IPCL_LOG_WARN,
+                          "of the controller before does not come back");
+        else
+            forget_engine(hub, engine, IPCL_LOG_WARN,
+                          "registered, but its heart never began to beat");
+    }
+    bool waiting = hub->engines.registered < HASH_CNT(hh_id, hub->engines.by_id);
+    hub->expiry_ms = waiting ? now_ms + EXPIRY_CHECK_MS : 0;
+}
+
 static long long on_tick(void *self, long long now_ms)
 {
     struct hub *hub = self;
-    struct engine *engine;
-    while ((engine = engines_expired(&hub->engines, now_ms)))
-        forget_engine(hub, engine, IPCL_LOG_WARN, "registered, but its heart never began to beat");
-    /* To the second is exact enough for registrations that stall. */
-    bool waiting = hub->engines.registered < HASH_CNT(hh_id, hub->engines.by_id);
-    return waiting ? now_ms + 1000 : LOOP_NEVER;
+    if (hub->expiry_ms && now_ms >= hub->expiry_ms)
+        check_expiry(hub, now_ms);
+    if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
+        tell_late_engines(hub);
+    long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
+    if (hub->expiry_ms && hub->expiry_ms < due)
+        due = hub->expiry_ms;
+    if (hub->subscribed_ms && hub->subscribed_ms + SUBSCRIPTION_WAIT_MS < due)
+        due = hub->subscribed_ms + SUBSCRIPTION_WAIT_MS;
+    return due;
 }
 
 static struct loop *hub_loop(void *self)
@@ -311,8 +372,10 @@ static void hub_destroy(void *self)
     struct hub *hub = self;
     if (!hub)
         return;
-    if (hub->notification)
+    /* To a controller that another may replace its clients stay connected. */
+    if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
+    engine_table_finish(&hub->table, &hub->engines);
     refusal_summary(&hub->bad_query);
     refusal_summary(&hub->bad_subscription);
     ledger_release(&hub->ledger);
@@ -351,12 +414,29 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     return 0;
 }
 
+/* Takes over the engines of the controller before. What is wrong with its table does not keep this
+ * one from starting: engines register again. */
+static void restore_engines(struct hub *hub)
+{
+    struct ipcl_error error;
+    long long expires_ms = clock_ms() + hub->controller->registration_timeout_ms;
+    int count = engine_table_load(&hub->table, &hub->engines, expires_ms, &error);
+    if (count < 0)
+        log_warn("hub: not all engines can be restored from %s: %s", hub->table.path, error.text);
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+        expect_engine(hub, engine);
+    if (hub->engines.by_id)
+        log_info("hub: %u engines of the controller before are expected back",
+                 HASH_CNT(hh_id, hub->engines.by_id));
+}
+
 static void *hub_create(struct controller *controller, struct ipcl_error *error)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
     if (!hub)
         return NULL;
     hub->controller = controller;
+    hub->table.path = controller->engine_table;
     hub->bad_subscription.socket = "hub, notifications";
     hub->bad_query.socket = "hub, registration and queries";
     hub->session = controller_session(controller, error);
@@ -365,6 +445,8 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
         hub_destroy(hub);
         return NULL;
     }
+    if (controller->restore_engines)
+        restore_engines(hub);
     loop_set_tick(hub->loop, on_tick, hub);
     return hub;
 }

@@ -4,6 +4,7 @@
 #define CONTROLLER_HUB_H
 
 #include "controller/controller.h"
+#include "controller/engine_table.h"
 #include "controller/engines.h"
 #include "controller/ledger.h"
 #include "wire/loop.h"
@@ -23,6 +24,11 @@ struct hub {
     void *main;                     /* PAIR: a message here asks main to stop the controller */
     bool goodbye_said;
     struct engines engines;
+    struct engine_table table;
+    long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */
+    long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
+                                0: none has */
+    bool asked_to_stop;
     struct ledger ledger;
     struct refusal bad_query;
     struct refusal bad_subscription;

@@ -2,6 +2,8 @@ bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/broadcast.c \
 	core/controller/controller.c core/controller/controller.h \
+	core/controller/early.c core/controller/early.h \
+	core/controller/engine_table.c core/controller/engine_table.h \
 	core/controller/engines.c core/controller/engines.h \
 	core/controller/files.c core/controller/files.h \
 	core/controller/heart.c \

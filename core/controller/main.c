@@ -106,7 +106,9 @@ static int lock(struct program *program, struct ipcl_error *error)
                    settings_string(settings, "IPController", "cluster_id"),
                    settings_string(settings, "IPController", "client_json_file"),
                    settings_string(settings, "IPController", "engine_json_file"),
-                   settings_bool(settings, "IPController", "reuse_files"), error) ||
+                   settings_bool(settings, "IPController", "reuse_files") ||
+                       program->controller.restore_engines,
+                   error) ||
         files_lock(&program->files, error) ||
         files_take_keys(&program->files, &program->controller, error))
         return -1;

@@ -38,7 +38,11 @@ static const struct ipcl_option controller_options[] = {
      "ipcontroller[-CLUSTER_ID]-engine.json."},
     {"reuse_files", IPCL_BOOL, "false", NULL, NULL,
      "Take ports and keys from the connection files that are there, and leave the files when the "
-     "controller ends."},
+     "controller ends: the engines and clients of the controller before connect to this one."},
+    {"restore_engines", IPCL_BOOL, "false", NULL, NULL,
+     "Take over the engines of the controller before, as far as their hearts still beat, also "
+     "those that do not register again by themselves, as ipyparallel's do not. Implies "
+     "reuse_files."},
     {"ssh_server", IPCL_STRING, "", "ssh", NULL,
      "[user@]host[:port] through which clients reach the controller; it is written to their "
      "connection file."},
@@ -93,6 +97,8 @@ static const struct settings_flag flags[] = {
     {"sqlitedb", "IPController", "db_class", "sqlitedb", "Not available: use --dictdb."},
     {"mongodb", "IPController", "db_class", "mongodb", "Not available: use --dictdb."},
     {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
+    {"restore", "IPController", "restore_engines", "true",
+     "Use the connection files and take over the engines that the controller before had."},
 };
 
 const struct settings_program options_program = {
@@ -144,6 +150,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
         read_int(settings, "IPController", "regport", 0, 65535, &controller->engines.registration,
                  error))
         return -1;
+    controller->restore_engines = settings_bool(settings, "IPController", "restore_engines");
     controller->registration_timeout_ms = timeout_s * 1000;
     if (!timeout_s)
         controller->registration_timeout_ms =

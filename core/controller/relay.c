@@ -3,11 +3,17 @@
  *
  * A client sends [engine, delimiter ...], so its ROUTER hands us [client, engine, delimiter ...];
  * exchanging the first two frames makes what the engine's ROUTER needs, and the same on the way
- * back. The hub announces engines before clients hear of them. */
+ * back. The hub announces engines before clients hear of them.
+ *
+ * Where this controller has taken another's place, engines and clients of that one come back one by
+ * one, and with them replies to its requests: for a while requests wait for engines that are not
+ * known yet, and replies pass from whoever has the cluster's key. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "controller/controller.h"
+#include "controller/early.h"
 #include "wire/loop.h"
 #include "controller/notice.h"
 #include "controller/refusal.h"
@@ -21,6 +27,7 @@ struct relay {
     void *clients;
     void *notices;
     struct targets targets;
+    struct early early;
     bool counted; /* the hub hears of requests and replies */
     struct report report;
     struct refusal bad_request;
@@ -35,7 +42,7 @@ static void refuse(struct relay *relay, struct message *message, const struct ta
     reply_request_of(message, &request);
     int length =
         request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
-    if (target)
+    if (target && target->id >= 0)
         snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
     else
         snprintf(text, sizeof(text), "engine '%.*s' %s", length, (const char *)request.engine, why);
@@ -53,8 +60,10 @@ static void undelivered(void *self, struct message *message, const struct target
 static long long on_tick(void *self, long long now_ms)
 {
     struct relay *relay = self;
+    long long early_ms = early_tick(&relay->early, now_ms);
+    long long targets_ms = targets_tick(&relay->targets, now_ms);
     report_flush(&relay->report);
-    return targets_tick(&relay->targets, now_ms);
+    return early_ms < targets_ms ? early_ms : targets_ms;
 }
 
 static void read_notices(void *self)
@@ -78,8 +87,9 @@ static struct target *find_target(struct relay *relay, zmq_msg_t *uuid)
     return targets_find(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
 }
 
-static void count_request(struct relay *relay, const struct target *target, struct message *message)
+static void count_request(void *self, struct message *message, const struct target *target)
 {
+    struct relay *relay = self;
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(relay->session, message_part(message, MESSAGE_HEADER), &member, 1))
         report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, member.data,
@@ -91,8 +101,8 @@ static void count_reply(struct relay *relay, const struct target *target, struct
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(relay->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
-        report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target->id, member.data, member.size,
-                   message);
+        report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
+                   member.data, member.size, message);
 }
 
 static void from_client(void *self, struct message *message)
@@ -105,12 +115,15 @@ static void from_client(void *self, struct message *message)
         read_notices(relay);
         target = find_target(relay, &message->frames[1]);
     }
+    if (!target)
+        target = targets_await(&relay->targets, zmq_msg_data(&message->frames[1]),
+                               zmq_msg_size(&message->frames[1]));
     if (!target) {
         refuse(relay, message, NULL, "is not registered: it may have died");
         return;
     }
-    if (relay->counted)
-        count_request(relay, target, message);
+    if (relay->counted && target->id >= 0)
+        count_request(relay, message, target);
     message_swap_identities(message);
     targets_send(&relay->targets, target, message);
 }
@@ -121,14 +134,14 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&relay->bad_reply, relay->session, message, 2))
         return;
     struct target *target = find_target(relay, &message->frames[0]);
-    if (!target) {
+    if (!target && !early_is_open(&relay->early, clock_ms())) {
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
         return;
     }
     if (relay->counted)
         count_reply(relay, target, message);
     message_swap_identities(message);
-    message_send(message, relay->clients);
+    early_send(&relay->early, message);
 }
 
 static struct loop *relay_loop(void *self)
@@ -144,6 +157,7 @@ static void relay_destroy(void *self)
     refusal_summary(&relay->bad_request);
     refusal_summary(&relay->bad_reply);
     targets_release(&relay->targets);
+    early_release(&relay->early);
     loop_destroy(relay->loop);
     session_destroy(relay->session);
     report_release(&relay->report);
@@ -175,6 +189,8 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
+    early_prepare(&relay->early, controller, relay->clients);
+    relay->targets.return_until_ms = relay->early.until_ms;
     relay->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(relay->loop, relay->report.socket);
 }
@@ -187,6 +203,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
         return NULL;
     relay->counted = kind->counted;
     relay->targets.undelivered = undelivered;
+    relay->targets.returned = kind->counted ? count_request : NULL;
     relay->targets.self = relay;
     relay->bad_request.socket = kind->client_side;
     relay->bad_reply.socket = kind->engine_side;

@@ -26,14 +26,46 @@ struct target *targets_find(const struct targets *targets, const void *uuid, siz
     return target;
 }
 
+static struct target *create(struct targets *targets, int id, const void *uuid, size_t size)
+{
+    struct target *target = size < ENGINE_UUID_BYTES ? calloc(1, sizeof(*target)) : NULL;
+    if (!target)
+        return NULL;
+    target->id = id;
+    memcpy(target->uuid, uuid, size);
+    HASH_ADD_KEYPTR(hh, targets->by_uuid, target->uuid, size, target);
+    return target;
+}
+
+struct target *targets_await(struct targets *targets, const void *uuid, size_t size)
+{
+    if (!targets->return_until_ms || clock_ms() >= targets->return_until_ms)
+        return NULL;
+    return create(targets, -1, uuid, size);
+}
+
+static void has_returned(struct targets *targets, struct target *target, int id)
+{
+    struct held_request *waiting;
+    struct message message;
+    target->id = id;
+    message_init(&message);
+    DL_FOREACH (target->waiting, waiting) {
+        message_clear(&message);
+        if (targets->returned && !held_restore(waiting->held, &message))
+            targets->returned(targets->self, &message, target);
+    }
+    message_close(&message);
+}
+
 void targets_add(struct targets *targets, const struct notice *notice)
 {
-    struct target *target = calloc(1, sizeof(*target));
-    if (!target)
-        return;
-    target->id = notice->id;
-    memcpy(target->uuid, notice->uuid, sizeof(target->uuid));
-    HASH_ADD_KEYPTR(hh, targets->by_uuid, target->uuid, strlen(target->uuid), target);
+    size_t size = strlen(notice->uuid);
+    struct target *target = targets_find(targets, notice->uuid, size);
+    if (target)
+        has_returned(targets, target, notice->id);
+    else
+        create(targets, notice->id, notice->uuid, size);
 }
 
 static void forget_request(struct targets *targets, struct target *target,
@@ -76,23 +108,33 @@ static void hold(struct targets *targets, struct target *target, struct message 
 
 void targets_send(struct targets *targets, struct target *target, struct message *message)
 {
-    if (target->waiting || message_send(message, targets->engines))
+    if (target->id < 0 || target->waiting || message_send(message, targets->engines))
         hold(targets, target, message);
     message_clear(message);
 }
 
-void targets_remove(struct targets *targets, struct target *target)
+static void forget(struct targets *targets, struct target *target, const char *why)
 {
     while (target->waiting)
-        give_up(targets, target, target->waiting, "died before it got this request");
+        give_up(targets, target, target->waiting, why);
     HASH_DEL(targets->by_uuid, target);
     free(target);
+}
+
+void targets_remove(struct targets *targets, struct target *target)
+{
+    forget(targets, target, "died before it got this request");
 }
 
 /* Sends what an engine's requests wait for, as far as it is connected. */
 static void try_again(struct targets *targets, struct target *target, long long now_ms)
 {
     struct message message;
+    if (target->id < 0) {
+        if (now_ms >= targets->return_until_ms)
+            forget(targets, target, "is not registered: it may have died");
+        return;
+    }
     message_init(&message);
     while (target->waiting) {
         struct held_request *waiting = target->waiting;
@@ -111,8 +153,9 @@ static void try_again(struct targets *targets, struct target *target, long long 
 
 long long targets_tick(struct targets *targets, long long now_ms)
 {
+    struct target *target, *next;
     if (targets->waiting && now_ms >= targets->next_try_ms) {
-        for (struct target *target = targets->by_uuid; target; target = target->hh.next)
+        HASH_ITER (hh, targets->by_uuid, target, next)
             try_again(targets, target, now_ms);
         targets->next_try_ms = now_ms + RETRY_MS;
     }

@@ -1,5 +1,6 @@
 /* The engines that a thread sends requests to, by uuid; and the requests that wait because the
- * engine they are for has registered but not yet connected to this thread's socket. */
+ * engine they are for has registered but not yet connected to this thread's socket; or because it
+ * is not registered, but may be one of the controller's before, which come back one by one. */
 #ifndef CONTROLLER_TARGETS_H
 #define CONTROLLER_TARGETS_H
 
@@ -13,7 +14,7 @@ struct held_request;
 
 struct target {
     char uuid[ENGINE_UUID_BYTES];
-    int id;
+    int id;                       /* -1: it is not registered, but may come back */
     struct held_request *waiting; /* oldest first; later requests queue behind them */
     UT_hash_handle hh;
 };
@@ -23,16 +24,24 @@ struct target {
 typedef void targets_undelivered(void *self, struct message *message, const struct target *target,
                                  const char *why);
 
+/* Called with a request that has waited for an engine that has now come back. */
+typedef void targets_returned(void *self, struct message *message, const struct target *target);
+
 struct targets {
     void *engines; /* a mandatory ROUTER */
     targets_undelivered *undelivered;
+    targets_returned *returned; /* may be NULL */
     void *self;
+    long long
+        return_until_ms; /* how long engines may come back; 0: there was no controller before */
     struct target *by_uuid;
     size_t waiting; /* requests of all targets */
     long long next_try_ms;
 };
 
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
+/* An engine that is not known but may come back; NULL where none may any more. */
+struct target *targets_await(struct targets *targets, const void *uuid, size_t size);
 void targets_add(struct targets *targets, const struct notice *notice);
 /* Sends [engine, client, delimiter ...] to the engine, or holds it until the engine has connected,
  * which it may not do for some time. Takes over the frames. */

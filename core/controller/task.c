@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "controller/controller.h"
+#include "controller/early.h"
 #include "controller/held.h"
 #include "wire/loop.h"
 #include "controller/refusal.h"
@@ -29,6 +30,8 @@ struct scheduler {
     struct balancer *balancer;
     struct task_metadata_reader reader;
     long long next_try_ms;
+    bool restarted; /* engines may have tasks of an earlier controller */
+    struct early early;
     struct message outgoing;
     struct report report;
     struct refusal bad_task;
@@ -262,6 +265,19 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
     return task;
 }
 
+/* A task that this controller did not give out: one of the controller whose place it has taken. Its
+ * client, which connects under its old identity, still waits for the reply. */
+static void pass_early(struct scheduler *scheduler, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (!session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) &&
+        parent.state == IPCL_MEMBER_TEXT)
+        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size,
+                   message);
+    message_swap_identities(message);
+    early_send(&scheduler->early, message);
+}
+
 static void unmet(struct scheduler *scheduler, struct task *task)
 {
     if (balancer_retry(scheduler->balancer, task, true))
@@ -275,6 +291,10 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&scheduler->bad_reply, scheduler->session, message, 2))
         return;
     struct task *task = task_of_reply(scheduler, message);
+    if (!task && scheduler->restarted) {
+        pass_early(scheduler, message);
+        return;
+    }
     if (!task) {
         refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
         return;
@@ -291,7 +311,7 @@ static void from_engine(void *self, struct message *message)
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);
         message_swap_identities(message);
-        message_send(message, scheduler->clients);
+        early_send(&scheduler->early, message);
         balancer_remove(scheduler->balancer, task);
         free_task(task);
     }
@@ -352,8 +372,9 @@ static long long on_tick(void *self, long long now_ms)
     }
     report_flush(&scheduler->report);
     long long due = balancer_deadline(scheduler->balancer);
-    if (due < 0)
-        due = LOOP_NEVER;
+    long long early_ms = early_tick(&scheduler->early, now_ms);
+    if (due < 0 || early_ms < due)
+        due = early_ms;
     if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)
         due = scheduler->next_try_ms;
     return due;
@@ -371,6 +392,7 @@ static void task_destroy(void *self)
         return;
     refusal_summary(&scheduler->bad_task);
     refusal_summary(&scheduler->bad_reply);
+    early_release(&scheduler->early);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
     task_metadata_release(&scheduler->reader);
@@ -394,6 +416,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
     if (loop_add(scheduler->loop, scheduler->clients, from_client, scheduler))
         return -1;
+    early_prepare(&scheduler->early, controller, scheduler->clients);
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
 }
@@ -407,6 +430,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->bad_task.socket = "task, client side";
     scheduler->bad_reply.socket = "task, engine side";
     scheduler->report.recording = controller->store != NULL;
+    scheduler->restarted = controller->restarted;
     scheduler->balancer = balancer_create(controller->scheme, controller->high_water);
     scheduler->session = controller_session(controller, error);
     scheduler->loop = loop_create(controller->context, "task", error);

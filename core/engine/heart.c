@@ -16,10 +16,15 @@ static void *connect_heart(struct io *io, int type, int port, struct ipcl_error 
     return io_socket(io, type, type == ZMQ_DEALER, url, error);
 }
 
+void heart_set_period(struct io *io)
+{
+    io->heart.period_ms = io->hub_period_ms + CHECK_SLACK_MS;
+}
+
 static int start(struct io *io, struct ipcl_error *error)
 {
     struct heart *heart = &io->heart;
-    heart->period_ms = io->hub_period_ms + CHECK_SLACK_MS;
+    heart_set_period(io);
     heart->misses_max = settings_int(io->engine->settings, "IPEngine", "max_heartbeat_misses");
     heart->check_ms = clock_ms() + heart->period_ms;
     heart->pong = connect_heart(io, ZMQ_DEALER, io->engine->connection.hb_pong, error);
@@ -47,7 +52,13 @@ long heart_connecting(struct io *io, long long now_ms)
 void heart_beat(void *self, struct message *message)
 {
     struct io *io = self;
-    io->heart.beaten = true;
+    struct heart *heart = &io->heart;
+    long long now_ms = clock_ms(), silent_ms = now_ms - heart->ping_ms;
+    heart->beaten = true;
+    /* This process or the controller's was stopped: it may have given us up meanwhile. */
+    if (heart->ping_ms && silent_ms > 2 * heart->period_ms)
+        registration_again(io);
+    heart->ping_ms = now_ms;
     if (message_send(message, io->heart.pong))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s",
                     zmq_strerror(errno));

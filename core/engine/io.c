@@ -23,7 +23,8 @@ void *io_socket(struct io *io, int type, bool with_identity, const char *url,
         .linger_ms = LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);
-    if (socket && url && socket_connect(socket, url, error)) {
+    if (socket &&
+        (socket_set_up_returning(socket, error) || (url && socket_connect(socket, url, error)))) {
         zmq_close(socket);
         return NULL;
     }
@@ -115,8 +116,10 @@ static long long tick(void *self, long long now_ms)
         sleep_ms = sooner(sleep_ms, registration_tick(io, now_ms));
     if (io->state == IO_CONNECTING)
         sleep_ms = sooner(sleep_ms, heart_connecting(io, now_ms));
-    if (io->state == IO_SERVING)
+    if (io->state == IO_SERVING) {
         sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
+        sleep_ms = sooner(sleep_ms, registration_again_tick(io, now_ms));
+    }
     if (io->state == IO_STOPPING) {
         if (now_ms >= io->stop_ms)
             end_process(io);

@@ -34,6 +34,7 @@ struct registration {
     bool reached;          /* a connection stood at least once */
     bool handshake_failed; /* encryption was refused */
     bool lost;             /* the connection ended since the last request */
+    bool again;            /* registered, but asking once more: the controller was away */
     char refusal[256];     /* what the controller said */
 };
 
@@ -44,7 +45,8 @@ struct heart {
     long long check_ms;  /* when to check next */
     int64_t misses_max;  /* 0: not checked */
     int64_t misses;
-    bool beaten; /* a ping came since the last check */
+    bool beaten;       /* a ping came since the last check */
+    long long ping_ms; /* when the last one came */
 };
 
 /* How many identifiers of aborted requests that have not come yet are remembered. */
@@ -110,6 +112,11 @@ void registration_receive(void *io, struct message *message);
 void registration_watch(void *io, struct message *message);
 /* Repeats or gives up. Returns in how many milliseconds to be called again. */
 long registration_tick(struct io *io, long long now_ms);
+/* Registers once more under the id that the engine has, as the controller may have given it up, or
+ * another have taken its place. Where it knows the engine nothing changes. */
+void registration_again(struct io *io);
+/* Repeats that. Returns in how many milliseconds to be called again, or -1. */
+long registration_again_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 
 /* Reads subscriptions to iopub. */
@@ -120,6 +127,8 @@ void registration_subscribed(void *door, struct message *message);
 long heart_connecting(struct io *io, long long now_ms);
 void heart_beat(void *io, struct message *message);
 long heart_tick(struct io *io, long long now_ms);
+/* The controller's period is io->hub_period_ms. */
+void heart_set_period(struct io *io);
 
 /* shell.c: the queue */
 void shell_receive(void *door, struct message *message);

@@ -40,8 +40,10 @@ static const struct ipcl_option options[] = {
      "Code to run in the user's namespace before registering."},
     {"startup_script", IPCL_STRING, "", "s", NULL,
      "A file to run in the user's namespace before registering."},
-    {"max_heartbeat_misses", IPCL_INT, "10", NULL, NULL,
-     "End when so many of the controller's heartbeats in a row have not come; 0: never."},
+    {"max_heartbeat_misses", IPCL_INT, "50", NULL, NULL,
+     "End when so many of the controller's heartbeats in a row have not come; 0: never. Until then "
+     "the engine waits for the controller, or for another that is started with --reuse in its "
+     "place."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
 };
 

@@ -1,5 +1,5 @@
 /* Registration: asks the controller for an id until it answers, and says what is likely wrong when
- * it does not. I/O thread. */
+ * it does not; and asks for the same id again when the controller was away. I/O thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,14 +14,30 @@
 #define SUBSCRIBER_WAIT_MS 500
 #define MONITOR_ADDRESS    "inproc://registrar-events"
 
+/* What waits here and what runs: a controller that has taken the place of another knows of it only
+ * from us. */
+static json_t *pending_requests(struct io *io)
+{
+    json_t *pending = json_array();
+    struct job *job;
+    if (io->running && io->running->msg_id)
+        json_array_append_new(pending, json_string(io->running->msg_id));
+    TAILQ_FOREACH(job, &io->queue, entry)
+    json_array_append_new(pending, json_string(job->msg_id));
+    return pending;
+}
+
 static void send_request(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
     struct ipcl_error error;
     struct message message;
+    int64_t id = io->engine->id, wanted = id >= 0 ? id : io->engine->requested_id;
     json_t *content = json_pack("{s:s}", "uuid", io->engine->uuid);
-    if (io->engine->requested_id >= 0)
-        json_object_set_new(content, "id", json_integer(io->engine->requested_id));
+    if (wanted >= 0)
+        json_object_set_new(content, "id", json_integer(wanted));
+    if (id >= 0)
+        json_object_set_new(content, "pending", pending_requests(io));
     message_init(&message);
     struct session_parts parts = {.msg_type = "registration_request",
                                   .content = content,
@@ -53,8 +69,6 @@ int registration_start(struct io *io, struct ipcl_error *error)
     io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
     if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
-    int slower_ms = 2000;
-    zmq_setsockopt(io->registrar, ZMQ_RECONNECT_IVL_MAX, &slower_ms, sizeof(slower_ms));
     int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
@@ -71,15 +85,38 @@ int registration_start(struct io *io, struct ipcl_error *error)
     return 0;
 }
 
+/* The connection of an engine that is registered. */
+static void watch_controller(struct io *io, uint16_t event)
+{
+    struct registration *registration = &io->registration;
+    if (event == ZMQ_EVENT_DISCONNECTED && !registration->lost) {
+        registration->lost = true;
+        registration->again = false;
+        log_warn("the connection to the controller has ended: waiting for it to come back");
+    } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && registration->lost) {
+        log_info("the controller is back: registering again as engine %lld",
+                 (long long)io->engine->id);
+        registration_again(io);
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ||
+               event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        log_limited(&io->misses_limit, IPCL_LOG_WARN,
+                    "what listens at the controller's address has another key: it was not started "
+                    "with --reuse");
+    }
+}
+
 /* An event is its number (16 bits) and a value, and a second frame that names the address
  * (zmq_socket_monitor(3)). */
 void registration_watch(void *self, struct message *message)
 {
-    struct registration *registration = &((struct io *)self)->registration;
+    struct io *io = self;
+    struct registration *registration = &io->registration;
     uint16_t event = 0;
     if (zmq_msg_size(&message->frames[0]) >= sizeof(event))
         memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
-    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+    if (io->engine->id >= 0)
+        watch_controller(io, event);
+    else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
         registration->reached = true;
     else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached)
         registration->lost = true;
@@ -199,7 +236,6 @@ static void complete(struct io *io, json_t *content)
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
     }
-    zmq_socket_monitor(io->registrar, NULL, 0); /* its events end */
     io->engine->id = id;
     io->state = IO_CONNECTING;
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
@@ -207,6 +243,59 @@ static void complete(struct io *io, json_t *content)
     if (io->engine->requested_id >= 0 && id != io->engine->requested_id)
         log_warn("id %" PRId64 " was not free: this engine is %lld", io->engine->requested_id,
                  (long long)id);
+}
+
+void registration_again(struct io *io)
+{
+    if (io->state == IO_STOPPING)
+        return;
+    io->registration.again = true;
+    io->registration.delay_ms = FIRST_DELAY_MS;
+    send_request(io, clock_ms());
+}
+
+long registration_again_tick(struct io *io, long long now_ms)
+{
+    struct registration *registration = &io->registration;
+    if (!registration->again)
+        return -1;
+    if (now_ms >= registration->repeat_ms)
+        send_request(io, now_ms);
+    return (long)(registration->repeat_ms - now_ms);
+}
+
+/* An engine's broadcasts come through the one of several sockets that its id names. */
+static void move_to(struct io *io, int64_t id)
+{
+    struct connection *connection = &io->engine->connection;
+    struct ipcl_error error;
+    log_warn("engine %lld was registered again, but its id is taken: it is engine %lld from now on",
+             (long long)io->engine->id, (long long)id);
+    io->engine->id = id;
+    if (connection->broadcast_count > 1 &&
+        connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], &error))
+        log_error("%s", error.text);
+}
+
+static void complete_again(struct io *io, const json_t *content)
+{
+    const char *status = "", *evalue = "";
+    json_int_t id = -1, period_ms = io->hub_period_ms;
+    json_unpack((json_t *)content, "{s?s s?I s?I s?s}", "status", &status, "id", &id, "hb_period",
+                &period_ms, "evalue", &evalue);
+    io->registration.again = false;
+    if (strcmp(status, "ok") || id < 0) {
+        /* ipyparallel's controller says so where it has not given the engine up. */
+        log_info("the controller answers: %s", evalue);
+        return;
+    }
+    if (id != io->engine->id)
+        move_to(io, id);
+    if (period_ms > 0 && period_ms != io->hub_period_ms) {
+        io->hub_period_ms = period_ms;
+        heart_set_period(io);
+    }
+    log_info("registered again as engine %lld", (long long)id);
 }
 
 void registration_subscribed(void *self, struct message *message)
@@ -232,6 +321,8 @@ void registration_receive(void *self, struct message *message)
         session_unpack(io->cluster.session, message_part(message, MESSAGE_CONTENT), &error);
     if (content && io->state == IO_REGISTERING)
         complete(io, content);
+    else if (content && io->registration.again)
+        complete_again(io, content);
     json_decref(content);
 }
 

@@ -88,6 +88,8 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
             return NULL;
         }
     }
+    if (role == CONNECTION_CLIENT && connection->reuse)
+        json_object_set_new(object, "reuse", json_true());
     if (object && json_object_set_new(object, "broadcast", broadcast_to_json(connection, role))) {
         json_decref(object);
         return NULL;
@@ -186,6 +188,7 @@ int connection_read(const char *path, enum connection_role role, struct connecti
                               object ? "it is another value" : where.text, object ? 1 : where.line);
     }
     int status = read_broadcast(path, object, connection, error);
+    connection->reuse = json_is_true(json_object_get(object, "reuse"));
     for (size_t i = 0; !status && i < FIELD_COUNT; i++)
         if (fields[i].roles & 1 << role)
             status = read_field(path, object, &fields[i], connection, error);

@@ -26,6 +26,7 @@ struct connection {
     char unpack[64];
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
+    bool reuse; /* client: another controller may take this one's place, under the same keys and ports */
     int registration;
     int control;
     int mux;

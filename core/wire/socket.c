@@ -59,6 +59,41 @@ void *socket_create(void *context, const struct socket_options *options, struct 
     return socket;
 }
 
+struct socket_setting {
+    int option;
+    int value;
+};
+
+static int set_all(void *socket, const struct socket_setting *settings, size_t count,
+                   struct ipcl_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (set_int(socket, settings[i].option, settings[i].value))
+            return ipcl_error_set(error, "cannot set up a socket: %s", zmq_strerror(errno));
+    return 0;
+}
+
+/* A peer whose host has lost its power says no goodbye: the kernel asks for it. (A process that is
+ * only stopped answers, as its kernel does that.) */
+#define ASK_FOR_PEERS                                                                              \
+    {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 60 /* seconds */},                            \
+        {ZMQ_TCP_KEEPALIVE_INTVL, 15}, {ZMQ_TCP_KEEPALIVE_CNT, 4}
+
+int socket_set_up_listening(void *socket, struct ipcl_error *error)
+{
+    /* A thousand engines connect in the same moment: what the backlog has no room for is tried
+     * again after a second, and then after three. */
+    static const struct socket_setting settings[] = {ASK_FOR_PEERS, {ZMQ_BACKLOG, 4096}};
+    return set_all(socket, settings, sizeof(settings) / sizeof(*settings), error);
+}
+
+int socket_set_up_returning(void *socket, struct ipcl_error *error)
+{
+    /* A thousand engines whose controller is away do not knock at its door ten times a second. */
+    static const struct socket_setting settings[] = {ASK_FOR_PEERS, {ZMQ_RECONNECT_IVL_MAX, 2000}};
+    return set_all(socket, settings, sizeof(settings) / sizeof(*settings), error);
+}
+
 int socket_bind(void *socket, const char *url, struct ipcl_error *error)
 {
     if (!zmq_bind(socket, url))

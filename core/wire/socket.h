@@ -32,6 +32,12 @@ struct socket_options {
 };
 /* NULL with `error` set on failure. The socket belongs to the calling thread until it is handed over. */
 void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error);
+/* For a socket that many connect to, before it is bound: notices peers whose host is gone, and has room for a thousand at once.
+ * Returns 0 or -1 with `error` set. */
+int socket_set_up_listening(void *socket, struct ipcl_error *error);
+/* For a socket that stays when the other side goes away, before it is connected: notices that, and tries to connect again less and
+ * less often, up to every two to four seconds. Returns 0 or -1 with `error` set. */
+int socket_set_up_returning(void *socket, struct ipcl_error *error);
 /* Return 0, or -1 with `error` set, which names the address. */
 int socket_bind(void *socket, const char *url, struct ipcl_error *error);
 int socket_connect(void *socket, const char *url, struct ipcl_error *error);

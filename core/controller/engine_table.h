@@ -1,0 +1,25 @@
+/* The file in which the hub keeps its engines, so that a controller that takes its place knows
+ * them: ids and uuids, as ipyparallel's hub keeps them. */
+#ifndef CONTROLLER_ENGINE_TABLE_H
+#define CONTROLLER_ENGINE_TABLE_H
+
+#include "controller/engines.h"
+
+struct engine_table {
+    const char *path; /* "": nothing is kept */
+    long long due_ms; /* when to write; 0: the file is as it should be */
+};
+
+/* An engine has come or gone: the file is written soon, once for all that change meanwhile. */
+void engine_table_changed(struct engine_table *table, long long now_ms);
+/* Writes where it is time to. Returns when to be called again, or LOOP_NEVER. */
+long long engine_table_tick(struct engine_table *table, const struct engines *engines,
+                            long long now_ms);
+/* Writes now what has changed. */
+void engine_table_finish(struct engine_table *table, const struct engines *engines);
+/* Enters the file's engines as such that have asked to be registered. Returns how many, 0 where
+ * there is no file, or -1 with `error` set, which names what is wrong with it. */
+int engine_table_load(const struct engine_table *table, struct engines *engines,
+                      long long expires_ms, struct ipcl_error *error);
+
+#endif
