@@ -100,6 +100,8 @@ int engine_table_load(const struct engine_table *table, struct engines *engines,
         count = enter(root, engines, expires_ms, error);
     else
         ipcl_error_set(error, "%s", root ? "it has no engines" : where.text);
+    if (count < 0)
+        engines_release(engines);
     json_decref(root);
     return count;
 }

@@ -17,8 +17,9 @@ long long engine_table_tick(struct engine_table *table, const struct engines *en
                             long long now_ms);
 /* Writes now what has changed. */
 void engine_table_finish(struct engine_table *table, const struct engines *engines);
-/* Enters the file's engines as such that have asked to be registered. Returns how many, 0 where
- * there is no file, or -1 with `error` set, which names what is wrong with it. */
+/* Enters the file's engines, into an empty list, as such that have asked to be registered. Returns
+ * how many, 0 where there is no file, or -1 with `error` set, which says what is wrong with it:
+ * then the list stays empty. */
 int engine_table_load(const struct engine_table *table, struct engines *engines,
                       long long expires_ms, struct ipcl_error *error);
 

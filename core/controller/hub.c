@@ -422,7 +422,7 @@ static void restore_engines(struct hub *hub)
     long long expires_ms = clock_ms() + hub->controller->registration_timeout_ms;
     int count = engine_table_load(&hub->table, &hub->engines, expires_ms, &error);
     if (count < 0)
-        log_warn("hub: not all engines can be restored from %s: %s", hub->table.path, error.text);
+        log_warn("hub: engines cannot be restored from %s: %s", hub->table.path, error.text);
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         expect_engine(hub, engine);
     if (hub->engines.by_id)

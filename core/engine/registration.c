@@ -20,10 +20,11 @@ static json_t *pending_requests(struct io *io)
 {
     json_t *pending = json_array();
     struct job *job;
-    if (io->running && io->running->msg_id)
+    if (io->running && io->running->door == &io->cluster)
         json_array_append_new(pending, json_string(io->running->msg_id));
     TAILQ_FOREACH(job, &io->queue, entry)
-    json_array_append_new(pending, json_string(job->msg_id));
+    if (job->door == &io->cluster)
+        json_array_append_new(pending, json_string(job->msg_id));
     return pending;
 }
 
@@ -273,7 +274,8 @@ static void move_to(struct io *io, int64_t id)
              (long long)io->engine->id, (long long)id);
     io->engine->id = id;
     if (connection->broadcast_count > 1 &&
-        connect_to(io, io->shell, connection->broadcast[id % connection->broadcast_count], &error))
+        connect_to(io, io->cluster.shell, connection->broadcast[id % connection->broadcast_count],
+                   &error))
         log_error("%s", error.text);
 }
 

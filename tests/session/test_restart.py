@@ -1,0 +1,164 @@
+"""A controller that is killed or stopped and started again with --reuse: its engines and clients go on."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from support import wait_until
+
+
+def restart(cluster, *arguments, signum=signal.SIGKILL):
+    """Ends the controller and starts another in its place."""
+    cluster.controller.stop(signum)
+    return cluster.start_controller("--reuse", *arguments)
+
+
+@pytest.fixture
+def reused(new_cluster):
+    """A controller that may be replaced, and two engines with a heart that beats fast."""
+    return new_cluster(2, controller=["--reuse"])
+
+
+def typed(function):
+    """As if it had been typed: the engine does not have the test's modules."""
+    function.__module__ = "__main__"
+    return function
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_engines_come_back_under_their_ids_with_their_namespaces_and_the_client_goes_on(reused, signum):
+    client = reused.client()
+    client[:].execute("kept = __import__('os').getpid()").get(timeout=20)
+    before = {i: client[i]["kept"] for i in client.ids}
+    assert len(set(before.values())) == 2
+    restart(reused, signum=signum)
+    # The client has not been connected anew; what it asks waits for the engines.
+    assert {i: client[i]["kept"] for i in before} == before
+    assert sorted(client.ids) == [0, 1]
+    assert reused.client().ids == [0, 1]
+    balanced = client.load_balanced_view()
+    assert set(balanced.map_sync(typed(lambda x: kept), range(20))) <= set(before.values())
+    for engine in reused.engines:
+        engine.wait_for_output(r"registered again as engine \d")
+    reused.controller.wait_for_output("2 in all")
+
+
+def test_what_ran_while_the_controller_was_away_is_answered(reused):
+    client = reused.client()
+    flag = reused.sandbox.dir / "go"
+
+    @typed
+    def wait(path, answer):
+        import os
+        import time
+        while not os.path.exists(path):
+            time.sleep(0.02)
+        return answer
+
+    direct = client[0].apply_async(wait, str(flag), "direct")
+    queued = client[0].apply_async(typed(lambda: "queued"))
+    balanced = client.load_balanced_view(targets=[1]).apply_async(wait, str(flag), "balanced")
+    time.sleep(1)
+    reused.controller.stop(signal.SIGKILL)
+    flag.write_text("")  # they end while there is no controller
+    time.sleep(1)
+    reused.start_controller("--reuse")
+    assert direct.get(timeout=30) == "direct"
+    assert queued.get(timeout=30) == "queued"
+    assert balanced.get(timeout=30) == "balanced"
+
+
+def test_what_still_runs_when_the_controller_is_back_is_answered_in_its_time(reused):
+    client = reused.client()
+    direct = client[0].apply_async(time.sleep, 20)
+    balanced = client.load_balanced_view(targets=[1]).apply_async(time.sleep, 20)
+    time.sleep(1)
+    restart(reused).wait_for_output("2 in all")
+    # What engines say that they have is the hub's to tell others.
+    assert [client.queue_status()[i]["queue"] for i in (0, 1)] == [1, 1]
+    assert direct.get(timeout=40) is None
+    assert balanced.get(timeout=40) is None
+    assert [client.queue_status()[i]["queue"] for i in (0, 1)] == [0, 0]
+
+
+def test_what_the_old_controller_had_not_given_out_fails_and_does_not_hang(reused):
+    client = reused.client()
+    view = client.load_balanced_view()
+    tasks = [view.apply_async(time.sleep, 2) for _ in range(6)]
+    time.sleep(1)
+    restart(reused)
+    assert [task.get(timeout=30) for task in tasks[:2]] == [None, None]
+    for task in tasks[2:]:
+        with pytest.raises(Exception, match="knows nothing of this request any more: submit it again"):
+            task.get(timeout=40)
+    assert view.apply_sync(typed(lambda: 1)) == 1
+
+
+def test_an_engine_that_died_meanwhile_is_gone_and_what_it_had_fails(reused):
+    client = reused.client()
+    lost = client[0].apply_async(time.sleep, 60)
+    time.sleep(1)
+    reused.controller.stop(signal.SIGKILL)
+    victim = client[0]
+    by_id = {int(engine.wait_for_output(r"registered as engine (\d)").group(1)): engine for engine in reused.engines}
+    by_id[0].popen.kill()
+    reused.start_controller("--reuse")
+    with pytest.raises(Exception):
+        lost.get(timeout=60)
+    wait_until(lambda: client.ids == [1], 30, "the client has only the living")
+    assert client[1].apply_sync(typed(lambda: 5)) == 5
+    with pytest.raises(Exception):
+        victim.apply_sync(typed(lambda: 5))
+
+
+def test_a_stopped_engine_that_was_given_up_registers_again(new_cluster):
+    cluster = new_cluster(1, controller=["--HeartMonitor.period=100", "--HeartMonitor.max_heartmonitor_misses=3"])
+    client = cluster.client()
+    client[0]["kept"] = 7
+    cluster.engines[0].send_signal(signal.SIGSTOP)
+    cluster.controller.wait_for_output("has died", 30)
+    wait_until(lambda: client.ids == [], 20, "the client knows")
+    time.sleep(2)
+    cluster.engines[0].send_signal(signal.SIGCONT)
+    wait_until(lambda: client.ids == [0], 30, "it is back")
+    assert client[0]["kept"] == 7
+
+
+def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
+    client = reused.client()
+    table = reused.profile_dir / "security/ipcontroller-engines.json"
+    wait_until(lambda: table.exists() and len(json.loads(table.read_text())["engines"]) == 2, 10, "the table is written")
+    assert table.stat().st_mode & 0o777 == 0o600
+    for engine in reused.engines:
+        engine.send_signal(signal.SIGSTOP)
+    reused.controller.stop(signal.SIGKILL)
+    reused.start_controller("--restore")
+    reused.start_engine()
+    wait_until(lambda: client.ids == [0, 1, 2] and reused.client(wait_for=0).ids == [2], 30, "the new one has id 2")
+    for engine in reused.engines:
+        engine.send_signal(signal.SIGCONT)
+    wait_until(lambda: reused.client(wait_for=0).ids == [0, 1, 2], 30, "the old ones are back")
+
+
+def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):
+    reused.client()
+    reused.controller.stop(signal.SIGTERM)
+    for engine in reused.engines:
+        engine.popen.kill()
+    reused.start_controller("--restore", "--IPController.registration_timeout=1")
+    reused.controller.wait_for_output("engine 0 .* of the controller before does not come back")
+    reused.controller.wait_for_output("engine 1 .* of the controller before does not come back")
+    assert reused.client(wait_for=0).ids == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"engines": []}', '{"engines": {"x": "y"}}', '{"engines": {"0": 5}}',
+                                  '{"engines": {"0": "a", "1": "a"}}', '{"engines": {"-1": "a"}}'])
+def test_a_broken_table_of_engines_is_named_and_keeps_nobody_from_starting(reused, text):
+    reused.client()
+    reused.controller.stop(signal.SIGTERM)
+    (reused.profile_dir / "security/ipcontroller-engines.json").write_text(text)
+    reused.start_controller("--restore")
+    reused.controller.wait_for_output("engines cannot be restored from .*ipcontroller-engines.json")
+    assert reused.client().ids == [0, 1], "they register again by themselves"
