@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "config/profile.h"
+#include "wire/serializer.h"
 
 #define TIMEOUT_MS 10000
 #define SLICE_MS   100
@@ -95,18 +96,14 @@ static int find_file(struct ipcl_client *client, const struct ipcl_connect *opti
     return 0;
 }
 
-/* The serializer that the cluster speaks: "msgpack.packb" is the plugin msgpack. */
 static int load_serializer(struct ipcl_client *client, struct ipcl_error *error)
 {
-    char name[sizeof(client->connection.pack)];
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(client->connection.pack, "."), client->connection.pack);
     struct registry *registry = registry_create(NULL, error);
-    const struct ipcl_plugin *plugin = registry ? registry_load(registry, "serial", name, error) : NULL;
-    registry_destroy(registry); /* a loaded plugin stays */
-    if (!plugin)
+    if (!registry)
         return -1;
-    client->serial = plugin->operations;
-    return 0;
+    client->serial = serializer_load(registry, client->connection.pack, client->connection.unpack, error);
+    registry_destroy(registry); /* a loaded plugin stays */
+    return client->serial ? 0 : -1;
 }
 
 /* The thread inherits its mask, and the threads that zmq starts in it do: no signal is ever handled there. */

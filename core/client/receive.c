@@ -31,15 +31,15 @@ struct texts {
     char *owned[4]; /* to free */
 };
 
-/* A part as JSON text. Returns 0, or -1 where it is not well-formed. */
-static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part)
+/* A part as JSON text. Returns 0, or -1 with `error` set where it is not well-formed. */
+static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part, struct ipcl_error *error)
 {
     if (client->io.json) {
         texts->start[index] = zmq_msg_data(part);
         texts->size[index] = zmq_msg_size(part);
         return 0;
     }
-    json_t *value = session_unpack(client->io.session, part, NULL);
+    json_t *value = session_unpack(client->io.session, part, error);
     texts->owned[index] = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(value);
     texts->start[index] = texts->owned[index];
@@ -136,8 +136,9 @@ static void describe(char *sentence, size_t size, int status, const json_t *cont
         snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error", evalue ? evalue : "(no more was said)");
 }
 
+/* NULL with `error` set. */
 static struct outcome *make_outcome(struct ipcl_client *client, const struct ipcl_future *future,
-                                    struct message *message)
+                                    struct message *message, struct ipcl_error *error)
 {
     struct ipcl_member status = {.name = "status"}, msg_type = {.name = "msg_type"};
     zmq_msg_t *content_part = message_part(message, MESSAGE_CONTENT);
@@ -152,9 +153,10 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     find_engine(client, future, message, content, uuid, &engine_id);
     describe(sentence, sizeof(sentence), kind, content, engine_id);
     json_decref(content);
-    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER)) &&
-        !add_text(client, &texts, 1, message_part(message, MESSAGE_METADATA)) &&
-        !add_text(client, &texts, 2, content_part)) {
+    ipcl_error_set(error, "memory is short");
+    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER), error) &&
+        !add_text(client, &texts, 1, message_part(message, MESSAGE_METADATA), error) &&
+        !add_text(client, &texts, 2, content_part, error)) {
         size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size + strlen(uuid) + strlen(sentence) + 6;
         outcome = parcel_create(sizeof(*outcome), message, bytes, offsetof(struct outcome, parcel), &at);
     }
@@ -208,9 +210,14 @@ static void handle_reply(struct ipcl_client *client, struct message *message)
     if (!future || ipcl_future_ready(future))
         return; /* too late, or an answer to our connecting that came twice */
     note_published(client, future, message);
-    struct outcome *outcome = make_outcome(client, future, message);
-    await_resolve(&client->io, future,
-                  outcome ? outcome : outcome_create_failed(future, "ClusterError", "the reply cannot be read: is memory short?"));
+    struct ipcl_error error;
+    struct outcome *outcome = make_outcome(client, future, message, &error);
+    if (!outcome) {
+        char text[IPCL_ERROR_BYTES + 32];
+        snprintf(text, sizeof(text), "the reply cannot be read: %s", error.text);
+        outcome = outcome_create_failed(future, "ClusterError", text);
+    }
+    await_resolve(&client->io, future, outcome);
 }
 
 static struct output *make_output(struct ipcl_client *client, struct message *message, const struct ipcl_member *msg_type)
@@ -218,8 +225,9 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
     struct texts texts = {0};
     struct output *output = NULL;
     char *at;
-    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA)) &&
-        !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT)))
+    struct ipcl_error error = {"memory is short"};
+    if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA), &error) &&
+        !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT), &error))
         output = parcel_create(sizeof(*output), message, texts.size[0] + texts.size[1] + msg_type->size + 3,
                                offsetof(struct output, parcel), &at);
     if (output) {
@@ -228,6 +236,8 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
         output->public.msg_type = put_text(&at, msg_type->data, msg_type->size);
         output->public.buffers = output->parcel.buffers;
         output->public.buffer_count = output->parcel.buffer_count;
+    } else {
+        log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "output of an engine was dropped: %s", error.text);
     }
     texts_free(&texts);
     return output;

@@ -14,7 +14,7 @@ static int check_mapping(const char *what, const char *text, struct ipcl_error *
     json_error_t where;
     if (!strcmp(text, "{}") || (*checked && !strcmp(text, checked)))
         return 0;
-    json_t *value = json_loads(text, 0, &where);
+    json_t *value = json_loads(text, JSON_ALLOW_NUL, &where);
     bool mapping = json_is_object(value);
     json_decref(value);
     if (!mapping)
@@ -177,7 +177,7 @@ static int pack_text(const struct ipcl_client *client, struct packed_text *cache
 {
     if (cache->text && !strcmp(cache->text, text))
         return 0;
-    json_t *value = json_loads(text, 0, NULL);
+    json_t *value = json_loads(text, JSON_ALLOW_NUL, NULL);
     free(cache->text);
     free(cache->packed);
     cache->text = strdup(text);
@@ -266,7 +266,7 @@ void submit_flush(struct ipcl_client *client)
         if (engine_is_gone(io, future))
             await_resolve(io, future, outcome_create_failed(future, "EngineError", "the engine died before the request was sent"));
         else if (send_submission(client, submission, &message))
-            await_resolve(io, future, outcome_create_failed(future, "ClusterError", "the request could not be sent: is memory short?"));
+            await_resolve(io, future, outcome_create_failed(future, "ClusterError", "the request could not be sent: its content or metadata nest too deep, or memory is short"));
         message_clear(&message);
         submission_destroy(submission);
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "wire/serializer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */
 
@@ -77,7 +78,10 @@ static const struct ipcl_option session_options[] = {
     {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
      "How messages are signed: hmac- and a digest of OpenSSL's."},
     {"packer", IPCL_STRING, "json", NULL, NULL,
-     "How parts of messages are packed: json or msgpack."},
+     "How parts of messages are packed: json or msgpack, also as Python spells it "
+     "(msgpack.packb)."},
+    {"unpacker", IPCL_STRING, "", NULL, NULL,
+     "How they are unpacked. It follows packer; another serializer's name is an error."},
 };
 #define TABLE(class_name, options)                                                                 \
     {                                                                                              \
@@ -260,14 +264,10 @@ static int read_session(const struct settings *settings, struct registry *regist
                         struct controller *controller, struct ipcl_error *error)
 {
     struct connection *file = &controller->clients;
-    const char *packer = settings_string(settings, "Session", "packer");
-    /* ipyparallel spells it as a Python function. */
-    if (!strncmp(packer, "msgpack.", strlen("msgpack.")))
-        packer = "msgpack";
-    const struct ipcl_plugin *plugin = registry_load(registry, "serial", packer, error);
-    if (!plugin)
+    controller->serial = serializer_load(registry, settings_string(settings, "Session", "packer"),
+                                         settings_string(settings, "Session", "unpacker"), error);
+    if (!controller->serial)
         return -1;
-    controller->serial = plugin->operations;
     snprintf(file->pack, sizeof(file->pack), "%s", controller->serial->traits_name);
     snprintf(file->unpack, sizeof(file->unpack), "%s", controller->serial->unpack_name);
     if (read_text(settings, "Session", "key", file->key, sizeof(file->key), error) ||

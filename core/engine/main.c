@@ -12,6 +12,7 @@
 #include "engine/options.h"
 #include "engine/signals.h"
 #include "plugin/registry.h"
+#include "wire/serializer.h"
 
 struct program {
     struct settings *settings;
@@ -92,13 +93,9 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
-    const char *pack = engine->connection.pack;
-    const char *name = !strncmp(pack, "msgpack", 7) ? "msgpack" : pack;
-    const struct ipcl_plugin *plugin = registry_load(program->registry, "serial", name, error);
-    if (!plugin)
-        return -1;
-    engine->serial = plugin->operations;
-    return 0;
+    engine->serial = serializer_load(program->registry, engine->connection.pack,
+                                     engine->connection.unpack, error);
+    return engine->serial ? 0 : -1;
 }
 
 /* Prints the reason, returns the exit status. */

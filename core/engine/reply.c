@@ -98,10 +98,12 @@ static int build_reply(struct job *job, struct message *message, const struct se
     return session_build(job->door->session, message, parts, NULL, error);
 }
 
-void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
-                const struct ipcl_buffer *buffers, size_t buffer_count)
+/* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be made.
+ */
+static int send_reply(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
+                      const struct ipcl_buffer *buffers, size_t buffer_count,
+                      struct ipcl_error *error)
 {
-    struct ipcl_error error;
     struct message message;
     char type[128];
     json_t *made;
@@ -116,25 +118,42 @@ void reply_send(struct io *io, struct job *job, const json_t *content, const jso
                                   .packed_content_size = content ? 0 : job->door->ok_content_size};
     set_metadata(io, job, status ? status : "ok", content, metadata, &parts, &made);
     message_init(&message);
-    if (build_reply(job, &message, &parts, &error)) {
-        log_error("no reply to %s %s: %s", job->msg_type, job->msg_id, error.text);
+    int failed = build_reply(job, &message, &parts, error);
+    if (failed)
         publish_release(buffers, buffer_count);
-    } else if (publish_append(&message, buffers, buffer_count)) {
-        log_error("no reply to %s %s: out of memory", job->msg_type, job->msg_id);
-    } else if (message_send(&message, job->socket)) {
+    else if (publish_append(&message, buffers, buffer_count))
+        failed = ipcl_error_set(error, "out of memory");
+    else if (message_send(&message, job->socket))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
                     zmq_strerror(errno));
-    }
     message_close(&message);
     json_decref(made);
+    return failed;
+}
+
+/* NULL where memory is short. */
+static json_t *error_content(const struct io *io, const char *ename, const char *evalue)
+{
+    return json_pack("{s:s s:s s:s s:[s] s:{s:s s:I}}", "status", "error", "ename", ename, "evalue",
+                     evalue, "traceback", evalue, "engine_info", "engine_uuid", io->engine->uuid,
+                     "engine_id", (json_int_t)io->engine->id);
+}
+
+void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
+                const struct ipcl_buffer *buffers, size_t buffer_count)
+{
+    struct ipcl_error error, another;
+    if (!send_reply(io, job, content, metadata, buffers, buffer_count, &error))
+        return;
+    json_t *instead = error_content(io, "ValueError", error.text);
+    if (!instead || send_reply(io, job, instead, NULL, NULL, 0, &another))
+        log_error("no reply to %s %s: %s", job->msg_type, job->msg_id, error.text);
+    json_decref(instead);
 }
 
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue)
 {
-    json_t *content =
-        json_pack("{s:s s:s s:s s:[s] s:{s:s s:I}}", "status", "error", "ename", ename, "evalue",
-                  evalue, "traceback", evalue, "engine_info", "engine_uuid", io->engine->uuid,
-                  "engine_id", (json_int_t)io->engine->id);
+    json_t *content = error_content(io, ename, evalue);
     reply_send(io, job, content, NULL, NULL, 0);
     json_decref(content);
 }

@@ -5,6 +5,7 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/loop.c core/wire/loop.h \
 	core/wire/message.c core/wire/message.h \
 	core/wire/replay.c core/wire/replay.h \
+	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \
 	core/wire/socket.c core/wire/socket.h
 core_wire_libwire_bare_la_CFLAGS = $(AM_CFLAGS) $(ZMQ_CFLAGS) $(CRYPTO_CFLAGS)

@@ -1,14 +1,20 @@
 /* The JSON serializer: jansson packs and unpacks; members are found by a scan that builds nothing.
  *
- * Of a key that is there twice, find takes the first and unpack the last, as Python does. */
+ * Bytes that are not UTF-8 are read as U+FFFD. NaN and infinities, lone surrogates, and numbers
+ * that json_t cannot hold are errors, which name the member. Of a key that is there twice, find
+ * takes the first and unpack the last, as Python does. */
 #include <ipcluster/serial.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
 #define DEPTH_MAX 256
+/* What an error says of where it is: this many names of at most so many bytes. */
+#define PLACE_DEPTH_MAX 8
+#define PLACE_NAME_MAX  48
 
 /* What is left to read. */
 struct scan {
@@ -138,10 +144,9 @@ static bool take_member(struct scan *scan, struct ipcl_member *member)
     skip_space(scan);
     const char *start = scan->at;
     if (start < scan->end && *start == '"') {
-        if (!take_text(scan, &inside, &escaped) ||
-            !utf8_valid(inside.at, (size_t)(inside.end - inside.at)))
+        if (!take_text(scan, &inside, &escaped))
             return false;
-        if (!escaped) {
+        if (!escaped && utf8_valid(inside.at, (size_t)(inside.end - inside.at))) {
             member->state = IPCL_MEMBER_TEXT;
             member->data = inside.at;
             member->size = (size_t)(inside.end - inside.at);
@@ -214,6 +219,67 @@ static bool too_deep(const char *data, size_t size)
     return false;
 }
 
+/* The names that lead to a byte. */
+struct place {
+    struct scan names[PLACE_DEPTH_MAX];
+    size_t depth;
+};
+
+/* Follows brackets and names up to a byte; what stands there need not be JSON. */
+static void find_place(const char *data, size_t position, struct place *place)
+{
+    struct scan scan = {data, data + position}, text, colon;
+    bool escaped;
+    place->depth = 0;
+    while (scan.at < scan.end) {
+        char byte = *scan.at;
+        if (byte == '"') {
+            if (!take_text(&scan, &text, &escaped))
+                return;
+            colon = scan;
+            if (place->depth && place->depth <= PLACE_DEPTH_MAX && take(&colon, ':'))
+                place->names[place->depth - 1] = text;
+            continue;
+        }
+        if ((byte == '{' || byte == '[') && place->depth++ < PLACE_DEPTH_MAX)
+            place->names[place->depth - 1] = (struct scan){0};
+        else if ((byte == '}' || byte == ']') && place->depth)
+            place->depth--;
+        scan.at++;
+    }
+}
+
+/* "in member a.b: ", or nothing. */
+static void describe_place(const char *data, size_t position, char *text, size_t room)
+{
+    struct place place;
+    size_t used = 0;
+    find_place(data, position, &place);
+    *text = '\0';
+    for (size_t i = 0; i < place.depth && i < PLACE_DEPTH_MAX && used + PLACE_NAME_MAX + 16 < room;
+         i++) {
+        const struct scan *name = &place.names[i];
+        size_t size = (size_t)(name->end - name->at);
+        if (name->at && size <= PLACE_NAME_MAX && utf8_valid(name->at, size))
+            used += (size_t)snprintf(text + used, room - used, "%s%.*s", used ? "." : "in member ",
+                                     (int)size, name->at);
+    }
+    if (used)
+        snprintf(text + used, room - used, ": ");
+}
+
+static json_t *fail(const char *data, size_t size, const json_error_t *reason,
+                    struct ipcl_error *error)
+{
+    char place[PLACE_DEPTH_MAX * (PLACE_NAME_MAX + 1) + 32];
+    size_t position = reason->position > 0 ? (size_t)reason->position : 0;
+    describe_place(data, position < size ? position : size, place, sizeof(place));
+    bool readable = utf8_valid(reason->text, strlen(reason->text));
+    ipcl_error_set(error, "not JSON: %s%s at byte %zu", place,
+                   readable ? reason->text : "bytes that have no meaning", position);
+    return NULL;
+}
+
 static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
 {
     json_error_t reason;
@@ -231,8 +297,17 @@ static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
         return NULL;
     }
     json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &reason);
+    if (value || utf8_valid(data, size))
+        return value ? value : fail(data, size, &reason, error);
+    char *repaired = utf8_repair(data, size, &size);
+    if (!repaired) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    value = json_loadb(repaired, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &reason);
     if (!value)
-        ipcl_error_set(error, "not JSON: %s at byte %d", reason.text, reason.position);
+        fail(repaired, size, &reason, error);
+    free(repaired);
     return value;
 }
 

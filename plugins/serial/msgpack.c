@@ -1,21 +1,26 @@
 /* The MessagePack serializer: msgpack-c packs; reading is done here, as msgpack-c nests to 32
  * levels only and allocates what a length claims before the bytes are there.
  *
- * What MessagePack knows and json_t does not: a bin is text where it is valid UTF-8 and an error
- * otherwise; an integer above int64 becomes a real; NaN and the infinities become null; keys are
- * text without NUL; an extension type is an error. Of a key that is there twice, find takes the
- * first and unpack the last, as Python does. */
+ * What MessagePack knows and json_t does not becomes what Jupyter's JSON makes of it: a bin its
+ * base64 text; NaN and the infinities "nan", "inf" and "-inf"; bytes in text that are not UTF-8
+ * U+FFFD. Errors, which name the member, are an integer above int64, a key that is no text or has a
+ * NUL, and an extension type. Of a key that is there twice, find takes the first and unpack the
+ * last, as Python does. */
 #include <ipcluster/serial.h>
 
 #include <math.h>
 #include <msgpack/pack.h>
 #include <msgpack/sbuffer.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
 #define DEPTH_MAX 256
+/* What an error says of where it is: this many names of at most so many bytes. */
+#define PLACE_DEPTH_MAX 8
+#define PLACE_NAME_MAX  48
 
 /* What is left to read. */
 struct scan {
@@ -29,16 +34,18 @@ struct item {
         ITEM_NULL,
         ITEM_BOOL,
         ITEM_INT,
+        ITEM_TOO_BIG, /* an integer above int64 */
         ITEM_REAL,
         ITEM_TEXT,
+        ITEM_BYTES,
         ITEM_EXTENSION,
         ITEM_LIST,
         ITEM_MAPPING
     } type;
     int64_t integer;  /* ITEM_INT, and ITEM_BOOL as 0 or 1 */
     double real;      /* ITEM_REAL */
-    const char *data; /* ITEM_TEXT */
-    size_t size; /* bytes of ITEM_TEXT and ITEM_EXTENSION, entries of ITEM_LIST and ITEM_MAPPING */
+    const char *data; /* ITEM_TEXT and ITEM_BYTES */
+    size_t size; /* their bytes, an ITEM_EXTENSION's, or entries of ITEM_LIST and ITEM_MAPPING */
 };
 
 /* Reads `bytes` bytes (at most 8), big-endian, as all of MessagePack is. */
@@ -84,8 +91,7 @@ static bool take_integer(struct scan *scan, unsigned char code, struct item *ite
         return false;
     bool has_sign = code >= 0xd0;
     if (!has_sign && number > INT64_MAX) {
-        item->type = ITEM_REAL;
-        item->real = (double)number;
+        item->type = ITEM_TOO_BIG;
         return true;
     }
     unsigned unused_bits = (unsigned)(64 - 8 * bytes);
@@ -147,7 +153,7 @@ static bool take_item(struct scan *scan, struct item *item)
     case 0xc4: /* bin */
     case 0xc5:
     case 0xc6:
-        item->type = ITEM_TEXT;
+        item->type = ITEM_BYTES;
         return take_bytes(scan, (size_t)1 << (code - 0xc4), 0, item);
     case 0xc7: /* ext */
     case 0xc8:
@@ -215,22 +221,19 @@ static struct ipcl_member *find_member(struct ipcl_member *members, size_t count
 }
 
 /* Steps over a value and notes where it is. Text with a NUL is left packed, so that nobody cuts it
- * there. */
+ * there, and so is text that is to be repaired. */
 static bool take_member(struct scan *scan, struct ipcl_member *member)
 {
     const unsigned char *start = scan->at;
     struct item item;
     if (!take_item(scan, &item))
         return false;
-    if (item.type == ITEM_TEXT) {
-        if (!utf8_valid(item.data, item.size))
-            return false;
-        if (!memchr(item.data, 0, item.size)) {
-            member->state = IPCL_MEMBER_TEXT;
-            member->data = item.data;
-            member->size = item.size;
-            return true;
-        }
+    if (item.type == ITEM_TEXT && utf8_valid(item.data, item.size) &&
+        !memchr(item.data, 0, item.size)) {
+        member->state = IPCL_MEMBER_TEXT;
+        member->data = item.data;
+        member->size = item.size;
+        return true;
     }
     scan->at = start;
     if (!skip_value(scan, 1))
@@ -280,8 +283,7 @@ static int pack_mapping(msgpack_packer *packer, const json_t *value, int depth)
     if (msgpack_pack_map(packer, json_object_size(value)))
         return -1;
     /* json_object_foreach() asks for a json_t that is not const, though it only reads. */
-    json_object_foreach((json_t *)value, key, member)
-    {
+    json_object_foreach ((json_t *)value, key, member) {
         if (pack_text(packer, key, strlen(key)) || pack_value(packer, member, depth))
             return -1;
     }
@@ -339,19 +341,44 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
     return msgpack_sbuffer_release(&buffer);
 }
 
-static json_t *fail(struct ipcl_error *error, const char *reason)
+/* Where a value stands: the names of members that lead to it, the innermost first. */
+struct place {
+    const struct place *outer;
+    const char *name; /* NULL in a list */
+    size_t size;
+    int depth;
+};
+
+/* Writes "a.b" and returns its length. */
+static size_t write_place(const struct place *place, char *text, size_t room)
 {
-    ipcl_error_set(error, "not MessagePack that this program reads: %s", reason);
+    if (!place || place->depth > PLACE_DEPTH_MAX)
+        return place ? write_place(place->outer, text, room) : 0;
+    size_t used = write_place(place->outer, text, room);
+    if (place->name && place->size <= PLACE_NAME_MAX && utf8_valid(place->name, place->size))
+        used += (size_t)snprintf(text + used, room - used, "%s%.*s", used ? "." : "",
+                                 (int)place->size, place->name);
+    return used;
+}
+
+static json_t *fail(struct ipcl_error *error, const struct place *place, const char *reason)
+{
+    char text[PLACE_DEPTH_MAX * (PLACE_NAME_MAX + 1) + 1];
+    bool named = write_place(place, text, sizeof(text)) > 0;
+    ipcl_error_set(error, "not MessagePack that this program reads: %s%s%s%s",
+                   named ? "in member " : "", named ? text : "", named ? ": " : "", reason);
     return NULL;
 }
 
-static json_t *unpack_value(struct scan *scan, int depth, struct ipcl_error *error);
+static json_t *unpack_value(struct scan *scan, const struct place *place, struct ipcl_error *error);
 
-static json_t *unpack_list(struct scan *scan, size_t count, int depth, struct ipcl_error *error)
+static json_t *unpack_list(struct scan *scan, size_t count, const struct place *place,
+                           struct ipcl_error *error)
 {
+    struct place inside = {.outer = place, .depth = place->depth + 1};
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_t *value = unpack_value(scan, depth, error);
+        json_t *value = unpack_value(scan, &inside, error);
         if (!value || json_array_append_new(list, value)) {
             json_decref(list);
             return NULL;
@@ -360,27 +387,66 @@ static json_t *unpack_list(struct scan *scan, size_t count, int depth, struct ip
     return list;
 }
 
+static json_t *unpack_text(const struct item *item)
+{
+    if (utf8_valid(item->data, item->size))
+        return json_stringn_nocheck(item->data, item->size);
+    size_t size;
+    char *repaired = utf8_repair(item->data, item->size, &size);
+    json_t *value = repaired ? json_stringn_nocheck(repaired, size) : NULL;
+    free(repaired);
+    return value;
+}
+
+static json_t *unpack_bytes(const struct item *item)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = item->size < SIZE_MAX / 2 ? malloc(item->size / 3 * 4 + 5) : NULL, *to = text;
+    const unsigned char *at = (const unsigned char *)item->data, *end = at + item->size;
+    for (; text && at < end; at += 3) {
+        size_t left = (size_t)(end - at);
+        unsigned group =
+            (unsigned)at[0] << 16 | (left > 1 ? (unsigned)at[1] << 8 : 0) | (left > 2 ? at[2] : 0);
+        *to++ = digits[group >> 18];
+        *to++ = digits[group >> 12 & 63];
+        *to++ = left > 1 ? digits[group >> 6 & 63] : '=';
+        *to++ = left > 2 ? digits[group & 63] : '=';
+    }
+    json_t *value = text ? json_stringn_nocheck(text, (size_t)(to - text)) : NULL;
+    free(text);
+    return value;
+}
+
+static json_t *unpack_real(double real)
+{
+    if (isfinite(real))
+        return json_real(real);
+    return json_string(isnan(real) ? "nan" : real > 0 ? "inf" : "-inf");
+}
+
 /* Adds one key and its value. Returns 0 or -1 with `error` set. */
-static int unpack_member(struct scan *scan, json_t *mapping, int depth, struct ipcl_error *error)
+static int unpack_member(struct scan *scan, json_t *mapping, const struct place *place,
+                         struct ipcl_error *error)
 {
     struct item item;
-    if (!take_item(scan, &item) || item.type != ITEM_TEXT || memchr(item.data, 0, item.size) ||
-        !utf8_valid(item.data, item.size)) {
-        fail(error, "a key is not text");
+    if (!take_item(scan, &item) || item.type != ITEM_TEXT || memchr(item.data, 0, item.size)) {
+        fail(error, place, "a key is not text");
         return -1;
     }
-    char *key = strndup(item.data, item.size);
-    json_t *value = key ? unpack_value(scan, depth, error) : NULL;
-    int status = value ? json_object_set_new_nocheck(mapping, key, value) : -1;
-    free(key);
+    struct place inside = {place, item.data, item.size, place->depth + 1};
+    json_t *text = unpack_text(&item);
+    json_t *value = text ? unpack_value(scan, &inside, error) : NULL;
+    int status = value ? json_object_set_new_nocheck(mapping, json_string_value(text), value) : -1;
+    json_decref(text);
     return status;
 }
 
-static json_t *unpack_mapping(struct scan *scan, size_t count, int depth, struct ipcl_error *error)
+static json_t *unpack_mapping(struct scan *scan, size_t count, const struct place *place,
+                              struct ipcl_error *error)
 {
     json_t *mapping = json_object();
     for (size_t i = 0; i < count; i++) {
-        if (unpack_member(scan, mapping, depth, error)) {
+        if (unpack_member(scan, mapping, place, error)) {
             json_decref(mapping);
             return NULL;
         }
@@ -388,13 +454,13 @@ static json_t *unpack_mapping(struct scan *scan, size_t count, int depth, struct
     return mapping;
 }
 
-static json_t *unpack_value(struct scan *scan, int depth, struct ipcl_error *error)
+static json_t *unpack_value(struct scan *scan, const struct place *place, struct ipcl_error *error)
 {
     struct item item;
     if (!take_item(scan, &item))
-        return fail(error, "it is truncated, or a byte has no meaning");
-    if ((item.type == ITEM_LIST || item.type == ITEM_MAPPING) && depth == DEPTH_MAX)
-        return fail(error, "it nests deeper than 256");
+        return fail(error, place, "it is truncated, or a byte has no meaning");
+    if ((item.type == ITEM_LIST || item.type == ITEM_MAPPING) && place->depth == DEPTH_MAX)
+        return fail(error, place, "it nests deeper than 256");
     switch (item.type) {
     case ITEM_NULL:
         return json_null();
@@ -402,30 +468,34 @@ static json_t *unpack_value(struct scan *scan, int depth, struct ipcl_error *err
         return json_boolean(item.integer);
     case ITEM_INT:
         return json_integer(item.integer);
+    case ITEM_TOO_BIG:
+        return fail(error, place, "too big integer, beyond 64 bits with a sign");
     case ITEM_REAL:
-        return isfinite(item.real) ? json_real(item.real) : json_null();
+        return unpack_real(item.real);
     case ITEM_TEXT:
-        return utf8_valid(item.data, item.size) ? json_stringn_nocheck(item.data, item.size)
-                                                : fail(error, "bytes are not UTF-8 text");
+        return unpack_text(&item);
+    case ITEM_BYTES:
+        return unpack_bytes(&item);
     case ITEM_LIST:
-        return unpack_list(scan, item.size, depth + 1, error);
+        return unpack_list(scan, item.size, place, error);
     case ITEM_MAPPING:
-        return unpack_mapping(scan, item.size, depth + 1, error);
+        return unpack_mapping(scan, item.size, place, error);
     default:
-        return fail(error, "it has an extension type");
+        return fail(error, place, "it has an extension type");
     }
 }
 
 static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
 {
     struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size};
+    struct place top = {0};
     ipcl_error_set(error, "out of memory"); /* where nothing below says more */
     if (!size)
-        return fail(error, "there are no bytes");
-    json_t *value = unpack_value(&scan, 0, error);
+        return fail(error, &top, "there are no bytes");
+    json_t *value = unpack_value(&scan, &top, error);
     if (value && scan.at != scan.end) {
         json_decref(value);
-        return fail(error, "bytes follow the value");
+        return fail(error, &top, "bytes follow the value");
     }
     return value;
 }

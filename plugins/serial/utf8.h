@@ -1,9 +1,12 @@
-/* Whether bytes are text: UTF-8 as RFC 3629 defines it. */
+/* Whether bytes are text, UTF-8 as RFC 3629 defines it, and text made of those that are not. */
 #ifndef SERIAL_UTF8_H
 #define SERIAL_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* The bytes of the character that starts at `at`, or 0 where none does. RFC 3629, section 4. */
 static inline size_t utf8_character(const unsigned char *at, const unsigned char *end)
@@ -29,6 +32,23 @@ static inline size_t utf8_character(const unsigned char *at, const unsigned char
         return rows[i].length;
     }
     return 0;
+}
+
+/* A malloc'ed copy in which each byte that is not part of valid UTF-8 is U+FFFD, as ipyparallel's
+ * JSON reads such bytes; *repaired is its size. NULL where memory is short. */
+static inline char *utf8_repair(const char *data, size_t size, size_t *repaired)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    const unsigned char *at = (const unsigned char *)data, *end = at + size;
+    char *copy = size < SIZE_MAX / 3 ? malloc(3 * size + 1) : NULL;
+    *repaired = 0;
+    while (copy && at < end) {
+        size_t length = utf8_character(at, end);
+        memcpy(copy + *repaired, length ? (const char *)at : replacement, length ? length : 3);
+        *repaired += length ? length : 3;
+        at += length ? length : 1;
+    }
+    return copy;
 }
 
 static inline bool utf8_valid(const char *data, size_t size)

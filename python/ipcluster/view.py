@@ -208,6 +208,7 @@ class DirectView(View):
         """Runs source code in the engines' namespace; returns an AsyncResult, which has finished where this blocks."""
         if not isinstance(code, str):
             raise TypeError(f"code is text, not {type(code)}")
+        code.encode()  # raises where there is a lone surrogate, which no message can hold
         content = json.dumps({"code": code, "silent": bool(silent), "user_expressions": {}, "allow_stdin": False})
         targets = self._targets_or_own(targets)
         result = self._submit_to(targets, block, "execute", "execute_request", content)

@@ -12,8 +12,9 @@ import psutil  # noqa: E402
 
 from support import PYTHON, Programs, Sandbox  # noqa: E402
 
-CONTROLLER_WORDS = ("ipcontroller", "ipyparallel.controller")
-ENGINE_WORDS = ("ipengine", "ipyparallel.engine")
+# A word of the command line that tells whose process it is: the program's name, or the module that Python runs.
+ROLES = {"ipcontroller": "controller", "ipyparallel.controller": "controller", "ipengine": "engine", "ipyparallel.engine": "engine",
+         "ipyparallel.engine.nanny": "engine"}
 
 
 def say(text):
@@ -43,13 +44,14 @@ class Cluster:
         """(process, "controller" or "engine") of the processes that run now."""
         for process in self.sandbox.marked():
             try:
-                words = " ".join(process.cmdline())
+                words = process.cmdline()
             except psutil.Error:
                 continue
-            if any(word in words for word in ENGINE_WORDS):
-                yield process, "engine"
-            elif any(word in words for word in CONTROLLER_WORDS):
-                yield process, "controller"
+            for word in words:
+                role = ROLES.get(Path(word).name)
+                if role:
+                    yield process, role
+                    break
 
     def _sum(self, value):
         sums = {"controller": 0.0, "engine": 0.0}

@@ -18,6 +18,8 @@ static const char *const seeds[] = {
     "{\"code\": \"print(1)\\n\\u00e9\\ud83d\\ude00\", \"silent\": false, \"user_expressions\": "
     "{\"x\": \"y\"}, \"n\": 9223372036854775807}",
     "[[[[[[1, 2.0, \"three\", null, true, {}]]]]], -128, 65536, 4294967296]",
+    "{\"metadata\": {\"scale\": [1e308, -9223372036854775808], \"ab\": \"\\u0000\"}, \"msg_id\": "
+    "\"\\ufffd\"}",
 };
 #define SEED_COUNT (sizeof(seeds) / sizeof(seeds[0]))
 
@@ -106,7 +108,7 @@ static void shower(const char *name)
     struct packed packed[SEED_COUNT];
     struct ipcl_error error;
     for (size_t i = 0; i < SEED_COUNT; i++) {
-        json_t *value = json_loads(seeds[i], 0, NULL);
+        json_t *value = json_loads(seeds[i], JSON_ALLOW_NUL, NULL);
         packed[i].data = serial->pack(value, &packed[i].size, &error);
         cr_assert(packed[i].data != NULL, "%s", error.text);
         json_decref(value);
@@ -140,7 +142,7 @@ static void cut_everywhere(const char *name)
     struct ipcl_error error;
     for (size_t i = 0; i < SEED_COUNT; i++) {
         size_t size;
-        json_t *value = json_loads(seeds[i], 0, NULL);
+        json_t *value = json_loads(seeds[i], JSON_ALLOW_NUL, NULL);
         char *data = serial->pack(value, &size, &error);
         for (size_t kept = 1; kept < size; kept++) {
             cr_assert_null(serial->unpack(data, kept, &error));

@@ -172,3 +172,51 @@ ParameterizedTest(char name[8], serial, nothing_may_follow_the_value)
     cr_assert_null(serial->unpack("", 0, &error));
     cr_assert_null(serial->unpack(NULL, 0, &error));
 }
+
+/* What a person needs to find the value that cannot be read. */
+BOTH(what_cannot_be_read_is_named)
+ParameterizedTest(char name[8], serial, what_cannot_be_read_is_named)
+{
+    static const char json[] = "{\"a\": 1, \"list\": [{\"x\": {}, \"big\": 9223372036854775808}]}";
+    static const char msgpack[] = "\x82\xa1"
+                                  "a\x01\xa4list\x91\x82\xa1x\x80\xa3"
+                                  "big\xcf\x80\x00\x00\x00\x00\x00\x00\x00";
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    bool is_json = !strcmp(name, "json");
+    cr_assert_null(serial->unpack(is_json ? json : msgpack,
+                                  is_json ? sizeof(json) - 1 : sizeof(msgpack) - 1, &error));
+    cr_expect(strstr(error.text, "in member list.big: too big integer"), "%s", error.text);
+}
+
+BOTH(bytes_that_are_not_utf8_are_replaced)
+ParameterizedTest(char name[8], serial, bytes_that_are_not_utf8_are_replaced)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    bool json = !strcmp(name, "json");
+    json_t *value = serial->unpack(json ? "[\"a\xff\xc3\xa9\xe2\x82\"]"
+                                        : "\x91\xa6"
+                                          "a\xff\xc3\xa9\xe2\x82",
+                                   json ? 10 : 8, &error);
+    cr_assert(value != NULL, "%s", error.text);
+    cr_expect_str_eq(json_string_value(json_array_get(value, 0)),
+                     "a\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd");
+    json_decref(value);
+}
+
+BOTH(text_with_a_nul_is_kept_whole)
+ParameterizedTest(char name[8], serial, text_with_a_nul_is_kept_whole)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    size_t size;
+    json_t *text = json_pack("[s#]", "a\0b", 3);
+    char *packed = serial->pack(text, &size, &error);
+    json_t *value = packed ? serial->unpack(packed, size, &error) : NULL;
+    cr_assert(value != NULL, "%s", error.text);
+    cr_expect(json_equal(value, text));
+    json_decref(value);
+    json_decref(text);
+    free(packed);
+}

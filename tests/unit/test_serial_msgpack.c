@@ -46,29 +46,26 @@ Test(serial_msgpack, integers_of_every_width)
     cr_expect(is(BYTES("\xd3\xff\xff\xff\xff\xff\xff\xff\xfe"), "-2"));
 }
 
-Test(serial_msgpack, an_integer_beyond_64_bits_with_sign_becomes_a_real)
-{
-    cr_expect(is(BYTES("\xcf\x80\x00\x00\x00\x00\x00\x00\x00"), "9223372036854775808.0"));
-}
-
 Test(serial_msgpack, reals_and_what_json_has_no_word_for)
 {
     cr_expect(is(BYTES("\xca\x3f\x00\x00\x00"), "0.5"));
     cr_expect(is(BYTES("\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"), "0.5"));
-    cr_expect(is(BYTES("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), "null"), "NaN");
-    cr_expect(is(BYTES("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00"), "null"), "minus infinity");
-    cr_expect(is(BYTES("\xca\x7f\x80\x00\x00"), "null"), "infinity");
+    cr_expect(is(BYTES("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), "\"nan\""), "NaN");
+    cr_expect(is(BYTES("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00"), "\"-inf\""), "minus infinity");
+    cr_expect(is(BYTES("\xca\x7f\x80\x00\x00"), "\"inf\""), "infinity");
 }
 
-Test(serial_msgpack, text_and_bytes_that_are_text)
+Test(serial_msgpack, text_and_bytes_as_base64)
 {
     cr_expect(is(BYTES("\xa2hi"), "\"hi\""));
     cr_expect(is(BYTES("\xd9\x02hi"), "\"hi\""));
     cr_expect(is(BYTES("\xda\x00\x02hi"), "\"hi\""));
     cr_expect(is(BYTES("\xdb\x00\x00\x00\x02hi"), "\"hi\""));
-    cr_expect(is(BYTES("\xc4\x02hi"), "\"hi\""));
-    cr_expect(is(BYTES("\xc5\x00\x02hi"), "\"hi\""));
-    cr_expect(is(BYTES("\xc6\x00\x00\x00\x02hi"), "\"hi\""));
+    cr_expect(is(BYTES("\xc4\x00"), "\"\""));
+    cr_expect(is(BYTES("\xc4\x01\xff"), "\"/w==\""));
+    cr_expect(is(BYTES("\xc5\x00\x02hi"), "\"aGk=\""));
+    cr_expect(is(BYTES("\xc6\x00\x00\x00\x03\x00\xff\xfb"), "\"AP/7\""));
+    cr_expect(is(BYTES("\xc4\x04\x00\xff\xfb\x10"), "\"AP/7EA==\""));
     cr_expect(is(BYTES("\xc0"), "null"));
     cr_expect(is(BYTES("\xc2"), "false"));
     cr_expect(is(BYTES("\xc3"), "true"));
@@ -85,10 +82,9 @@ Test(serial_msgpack, containers_of_every_width)
     cr_expect(is(BYTES("\xde\x00\x01\xa1"
                        "a\x80"),
                  "{\"a\": {}}"));
-    cr_expect(is(BYTES("\xdf\x00\x00\x00\x01\xc4\x01"
+    cr_expect(is(BYTES("\xdf\x00\x00\x00\x01\xa1"
                        "a\x80"),
-                 "{\"a\": {}}"),
-              "a key that is bytes");
+                 "{\"a\": {}}"));
 }
 
 static void expect_error(const char *bytes, size_t size, const char *reason)
@@ -101,9 +97,8 @@ static void expect_error(const char *bytes, size_t size, const char *reason)
 
 Test(serial_msgpack, what_has_no_meaning_is_an_error)
 {
-    expect_error(BYTES("\xc4\x01\xff"), "UTF-8");
-    expect_error(BYTES("\xa1\xff"), "UTF-8");
     expect_error(BYTES("\x81\x01\x02"), "key");
+    expect_error(BYTES("\x81\xc4\x01\x61\x02"), "key");
     expect_error(BYTES("\x81\xa1\x00\x02"), "key");
     expect_error(BYTES("\xd4\x01\x00"), "extension");
     expect_error(BYTES("\xc7\x01\x05\x00"), "extension");

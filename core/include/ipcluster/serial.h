@@ -17,7 +17,7 @@ struct ipcl_member {
     enum {
         IPCL_MEMBER_ABSENT,
         IPCL_MEMBER_TEXT,  /* bytes are the text itself: no quotes, and no escapes stood in it */
-        IPCL_MEMBER_OTHER, /* bytes are the packed value: a number, a mapping, text with escapes */
+        IPCL_MEMBER_OTHER, /* bytes are the packed value: a number, a mapping, text with escapes or that is not UTF-8 */
     } state;           /* out */
     const char *data;  /* out: points into the packed bytes */
     size_t size;       /* out: bytes */
