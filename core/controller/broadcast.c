@@ -1,37 +1,342 @@
-/* The broadcast thread: ipyparallel's client and engine connect to a broadcast port, so there is
- * one (ROUTER) for each side. A request on it is answered with an error that says what to use
- * instead. */
+/* The broadcast thread: one request from a client (ROUTER) goes to each of the engines that its
+ * metadata name (ROUTER), and each engine's reply goes back; or, where the client wants them
+ * coalesced, one reply once all engines have answered or died.
+ *
+ * A plain broadcast leaves nothing here: its parts are relayed like direct requests, and clients
+ * hear of an engine's death from the hub. Of a coalesced one there is a book (gather.h), as the
+ * reply has to wait for all. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "controller/broadcast_request.h"
 #include "controller/controller.h"
-#include "wire/loop.h"
+#include "controller/gather.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
+#include "controller/report.h"
+#include "controller/targets.h"
+#include "wire/loop.h"
 
 struct broadcast {
     struct loop *loop;
     struct session *session;
     void *clients;
+    void *notices;
+    struct targets targets;
+    struct gather gather;
+    struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
 };
 
+static struct target *find_target(const struct broadcast *broadcast, const char *uuid)
+{
+    return targets_find(&broadcast->targets, uuid, strlen(uuid));
+}
+
+/* The content of the coalesced reply where parts failed. */
+static json_t *error_content(const struct broadcast *broadcast, const struct gathering *gathering)
+{
+    json_t *content = gathering_error(gathering);
+    json_t *info = json_object_get(content, "engine_info");
+    const char *uuid = json_string_value(json_object_get(info, "engine_uuid"));
+    /* ipyparallel's client looks the uuid up among the living, and fails where it is not. */
+    if (uuid && !find_target(broadcast, uuid))
+        json_object_clear(info);
+    return content;
+}
+
+static json_t *coalesced_metadata(const struct gathering *gathering, const char *status)
+{
+    return json_pack("{s:s s:b s:b s:b s:s% s:s s:o}", "started", gathering->started,
+                     "dependencies_met", 1, "is_broadcast", 1, "is_coalescing", 1,
+                     "original_msg_id", gathering->msg_id, (size_t)gathering->hh.keylen, "status",
+                     status, "broadcast_targets", gathering_targets(gathering));
+}
+
+/* The one reply: ipyparallel's client takes one object for each engine off the buffers, or the
+ * error that the content is. */
+static int build_coalesced(struct broadcast *broadcast, const struct gathering *gathering,
+                           struct message *reply)
+{
+    static const char *const status[] = {
+        [PART_OK] = "ok", [PART_FAILED] = "error", [PART_ABORTED] = "aborted"};
+    enum part_state state = gathering_state(gathering);
+    const struct part *part;
+    char type[64];
+    reply_type(broadcast->session, &gathering->request, type, sizeof(type));
+    json_t *metadata = coalesced_metadata(gathering, status[state]);
+    json_t *content = state == PART_FAILED    ? error_content(broadcast, gathering)
+                      : state == PART_ABORTED ? json_pack("{s:s}", "status", "aborted")
+                                              : NULL;
+    struct session_parts parts = {
+        .msg_type = type,
+        .parent = gathering->request.header,
+        .parent_size = gathering->request.header_size,
+        .metadata = metadata,
+        .content = content,
+    };
+    if (state == PART_OK) {
+        parts.packed_content = zmq_msg_data((zmq_msg_t *)&gathering->content);
+        parts.packed_content_size = zmq_msg_size(&gathering->content);
+    }
+    int failed = !metadata ||
+                 message_append(reply, gathering->request.client, gathering->request.client_size) ||
+                 session_build(broadcast->session, reply, &parts, NULL, NULL);
+    for (part = gathering->parts; part && !failed && state == PART_OK; part = part->next)
+        for (size_t i = 0; i < part->buffer_count && !failed; i++)
+            failed = message_append_frame(reply, &part->buffers[i]);
+    json_decref(metadata);
+    json_decref(content);
+    return failed ? -1 : 0;
+}
+
+/* Answers a coalesced broadcast once nothing of it is open, and forgets it. */
+static void finish(struct broadcast *broadcast, struct gathering *gathering)
+{
+    struct message reply;
+    if (gathering->open)
+        return;
+    message_init(&reply);
+    if (build_coalesced(broadcast, gathering, &reply))
+        reply_error(broadcast->session, broadcast->clients, &gathering->request, NULL,
+                    "MemoryError", "the controller is out of memory", NULL);
+    else
+        message_send(&reply, broadcast->clients);
+    message_close(&reply);
+    gather_close(&broadcast->gather, gathering);
+}
+
+/* Ends a part without its engine. */
+static void fail_part(struct broadcast *broadcast, struct part *part, const char *text)
+{
+    struct gathering *gathering = part->gathering;
+    gather_fail(&broadcast->gather, part, reply_error_content("EngineError", text));
+    finish(broadcast, gathering);
+}
+
+static void undelivered(void *self, struct message *message, const struct target *target,
+                        const char *why)
+{
+    struct broadcast *broadcast = self;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    struct reply_request request;
+    char text[256];
+    snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
+    session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    struct part *part = gather_find(&broadcast->gather, msg_id.data, msg_id.size);
+    if (part) {
+        fail_part(broadcast, part, text);
+        return;
+    }
+    message_swap_identities(message);
+    reply_request_of(message, &request);
+    request.engine = NULL;
+    reply_error(broadcast->session, broadcast->clients, &request, target->uuid, "EngineError", text,
+                NULL);
+}
+
+static void read_notices(void *self);
+
+/* Answers a part of a plain broadcast whose engine is not there. */
+static void refuse_part(struct broadcast *broadcast, struct broadcast_request *request,
+                        const char *uuid, const char *text)
+{
+    struct reply_request reply;
+    reply_request_of(request->message, &reply);
+    reply.header = broadcast_request_header(request, uuid, &reply.header_size);
+    if (reply.header)
+        reply_error(broadcast->session, broadcast->clients, &reply, uuid, "EngineError", text,
+                    NULL);
+}
+
+/* Sends one engine's request. Returns NULL, or why it cannot be. */
+static const char *send_part(struct broadcast *broadcast, struct broadcast_request *request,
+                             struct target *target, const char *id)
+{
+    struct message part;
+    const char *why = NULL;
+    if (!target)
+        return "is not registered: it may have died";
+    message_init(&part);
+    if (broadcast_request_part(request, target->uuid, &part)) {
+        why = "did not get this request: the controller is out of memory";
+    } else {
+        report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id, strlen(id),
+                   &part);
+        targets_send(&broadcast->targets, target, &part);
+    }
+    message_close(&part);
+    return why;
+}
+
+/* Sends the request to all its engines, of which each is a part of `gathering` where that is not
+ * NULL. */
+static void fan_out(struct broadcast *broadcast, struct broadcast_request *request,
+                    struct gathering *gathering)
+{
+    char id[REPORT_TEXT_MAX + 1], text[256];
+    for (size_t i = 0; i < request->count; i++) {
+        const struct broadcast_target *named = &request->targets[i];
+        struct target *target = find_target(broadcast, named->uuid);
+        struct part *part = NULL;
+        broadcast_request_id(request, named->uuid, id);
+        if (gathering)
+            part = gather_add(&broadcast->gather, gathering, id, named->uuid,
+                              target ? target->id : named->id);
+        const char *why = gathering && !part ? "did not get this request: the controller is out of "
+                                               "memory"
+                                             : send_part(broadcast, request, target, id);
+        if (!why)
+            continue;
+        snprintf(text, sizeof(text), "engine %lld (%s) %s",
+                 target ? (long long)target->id : (long long)named->id, named->uuid, why);
+        if (part)
+            fail_part(broadcast, part, text);
+        else
+            refuse_part(broadcast, request, named->uuid, text);
+    }
+}
+
+static void fan_out_coalesced(struct broadcast *broadcast, struct broadcast_request *request,
+                              const struct reply_request *reply)
+{
+    struct gathering *gathering =
+        gather_open(&broadcast->gather, request->msg_id, request->msg_id_size, reply);
+    if (!gathering) {
+        reply_error(broadcast->session, broadcast->clients, reply, NULL, "ValueError",
+                    "a broadcast of this msg_id is pending already, or memory is short", NULL);
+        return;
+    }
+    fan_out(broadcast, request, gathering);
+    gather_added(gathering);
+    finish(broadcast, gathering);
+}
+
 static void from_client(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
-    struct reply_request request;
+    struct broadcast_request request;
+    struct reply_request reply;
     if (!refusal_verify(&broadcast->bad_request, broadcast->session, message, 1))
         return;
-    reply_request_of(message, &request);
-    reply_error(broadcast->session, broadcast->clients, &request, NULL, "NotImplementedError",
-                "this controller does not broadcast: use a direct view, which does the same", NULL);
+    reply_request_of(message, &reply);
+    const char *wrong = broadcast_request_read(&request, broadcast->session, message);
+    /* Of an engine that has just come the client may have heard before we have. */
+    if (!wrong)
+        read_notices(broadcast);
+    if (wrong)
+        reply_error(broadcast->session, broadcast->clients, &reply, NULL, "ValueError", wrong,
+                    NULL);
+    else if (request.coalescing)
+        fan_out_coalesced(broadcast, &request, &reply);
+    else
+        fan_out(broadcast, &request, NULL);
+    broadcast_request_release(&request);
+}
+
+/* An engine's answer to its part of a coalesced broadcast. */
+static void answer_part(struct broadcast *broadcast, struct part *part, struct message *message)
+{
+    struct ipcl_member status = {.name = "status"};
+    struct gathering *gathering = part->gathering;
+    zmq_msg_t *content = message_part(message, MESSAGE_CONTENT);
+    enum part_state state = PART_FAILED;
+    json_t *error = NULL;
+    if (!session_find(broadcast->session, content, &status, 1) &&
+        status.state == IPCL_MEMBER_TEXT) {
+        if (status.size == 2 && !memcmp(status.data, "ok", 2))
+            state = PART_OK;
+        else if (status.size == 7 && !memcmp(status.data, "aborted", 7))
+            state = PART_ABORTED;
+    }
+    if (state == PART_FAILED)
+        error = session_unpack(broadcast->session, content, NULL);
+    gather_answer(&broadcast->gather, part, state, error, message);
+    finish(broadcast, gathering);
+}
+
+/* Whether it is a part of a coalesced broadcast, by what the engine copied from its request. */
+static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
+{
+    struct ipcl_member member = {.name = "is_coalescing"};
+    if (session_find(broadcast->session, message_part(message, MESSAGE_METADATA), &member, 1) ||
+        member.state != IPCL_MEMBER_OTHER)
+        return false;
+    json_t *value = session_serial(broadcast->session)->unpack(member.data, member.size, NULL);
+    bool coalescing = json_is_true(value);
+    json_decref(value);
+    return coalescing;
 }
 
 static void from_engine(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
-    (void)message;
-    refusal_note(&broadcast->bad_reply, "nothing was broadcast");
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (!refusal_verify(&broadcast->bad_reply, broadcast->session, message, 2))
+        return;
+    struct target *target = targets_find(&broadcast->targets, zmq_msg_data(&message->frames[0]),
+                                         zmq_msg_size(&message->frames[0]));
+    if (!target) {
+        refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
+        return;
+    }
+    if (session_find(broadcast->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT) {
+        refusal_note(&broadcast->bad_reply, "it answers nothing");
+        return;
+    }
+    struct part *part = gather_find(&broadcast->gather, parent.data, parent.size);
+    if (part ? strcmp(part->uuid, target->uuid) != 0 : is_coalescing(broadcast, message)) {
+        refusal_note(&broadcast->bad_reply, "it answers no request that its sender has");
+        return;
+    }
+    report_add(&broadcast->report, REPORT_DONE, REPORT_DIRECT, target->id, parent.data, parent.size,
+               message);
+    if (part) {
+        answer_part(broadcast, part, message);
+        return;
+    }
+    message_swap_identities(message);
+    message_send(message, broadcast->clients);
+}
+
+/* What an engine that has gone has not answered. */
+static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone)
+{
+    struct part *part, *next;
+    char text[256];
+    HASH_ITER (hh, broadcast->gather.open_parts, part, next) {
+        if (strcmp(part->uuid, gone->uuid))
+            continue;
+        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.100s", gone->id,
+                 gone->uuid, part->msg_id);
+        fail_part(broadcast, part, text);
+    }
+}
+
+static void read_notices(void *self)
+{
+    struct broadcast *broadcast = self;
+    struct notice notice;
+    while (notice_recv(broadcast->notices, &notice)) {
+        struct target *target = find_target(broadcast, notice.uuid);
+        if (notice.kind == NOTICE_ADDED) {
+            targets_add(&broadcast->targets, &notice);
+        } else if (notice.kind == NOTICE_GONE && target) {
+            /* What it answered before it went still counts. */
+            loop_drain(broadcast->loop, broadcast->targets.engines);
+            targets_remove(&broadcast->targets, target);
+            fail_parts_of(broadcast, &notice);
+        }
+    }
+}
+
+static long long on_tick(void *self, long long now_ms)
+{
+    struct broadcast *broadcast = self;
+    report_flush(&broadcast->report);
+    return targets_tick(&broadcast->targets, now_ms);
 }
 
 static struct loop *broadcast_loop(void *self)
@@ -46,9 +351,31 @@ static void broadcast_destroy(void *self)
         return;
     refusal_summary(&broadcast->bad_request);
     refusal_summary(&broadcast->bad_reply);
+    targets_release(&broadcast->targets);
+    gather_release(&broadcast->gather);
     loop_destroy(broadcast->loop);
     session_destroy(broadcast->session);
+    report_release(&broadcast->report);
     free(broadcast);
+}
+
+static int open_sockets(struct broadcast *broadcast, struct controller *controller,
+                        struct ipcl_error *error)
+{
+    controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
+    broadcast->notices = controller_inproc_bind(controller, ZMQ_PULL, "broadcast", error);
+    if (loop_add_ready(broadcast->loop, broadcast->notices, read_notices, broadcast))
+        return -1;
+    broadcast->targets.engines = controller_listen_mandatory(
+        controller, "broadcast_out", &controller->engines.broadcast[0], error);
+    if (loop_add(broadcast->loop, broadcast->targets.engines, from_engine, broadcast))
+        return -1;
+    broadcast->clients = controller_listen(controller, ZMQ_ROUTER, "broadcast_in",
+                                           &controller->clients.broadcast[0], error);
+    if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
+        return -1;
+    broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    return loop_keep(broadcast->loop, broadcast->report.socket);
 }
 
 static void *broadcast_create(struct controller *controller, struct ipcl_error *error)
@@ -58,22 +385,17 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
         return NULL;
     broadcast->bad_request.socket = "broadcast, client side";
     broadcast->bad_reply.socket = "broadcast, engine side";
+    broadcast->targets.undelivered = undelivered;
+    broadcast->targets.self = broadcast;
+    broadcast->report.recording = controller->store != NULL;
     broadcast->session = controller_session(controller, error);
     broadcast->loop = loop_create(controller->context, "broadcast", error);
-    controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
-    if (!broadcast->session || !broadcast->loop)
-        goto failed;
-    broadcast->clients =
-        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->clients.broadcast[0], error);
-    if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
-        goto failed;
-    void *engines =
-        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.broadcast[0], error);
-    if (!loop_add(broadcast->loop, engines, from_engine, broadcast))
-        return broadcast;
-failed:
-    broadcast_destroy(broadcast);
-    return NULL;
+    if (!broadcast->session || !broadcast->loop || open_sockets(broadcast, controller, error)) {
+        broadcast_destroy(broadcast);
+        return NULL;
+    }
+    loop_set_tick(broadcast->loop, on_tick, broadcast);
+    return broadcast;
 }
 
 const struct module broadcast_module = {"broadcast", broadcast_create, broadcast_loop,

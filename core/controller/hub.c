@@ -387,7 +387,8 @@ static void hub_destroy(void *self)
 
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
 {
-    static const char *const listeners[HUB_LISTENERS] = {"heart", "direct", "control", "task"};
+    static const char *const listeners[HUB_LISTENERS] = {"heart", "direct", "control", "task",
+                                                         "broadcast"};
     int verbose = 1;
     hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
     if (loop_add(hub->loop, hub->reports, on_report, hub))

@@ -11,7 +11,14 @@
 #include "controller/refusal.h"
 #include "controller/report.h"
 
-enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_LISTENERS };
+enum hub_listener {
+    HUB_HEART,
+    HUB_DIRECT,
+    HUB_CONTROL,
+    HUB_TASK,
+    HUB_BROADCAST,
+    HUB_LISTENERS
+};
 
 struct hub {
     struct controller *controller;

@@ -1,11 +1,13 @@
 bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/broadcast.c \
+	core/controller/broadcast_request.c core/controller/broadcast_request.h \
 	core/controller/controller.c core/controller/controller.h \
 	core/controller/early.c core/controller/early.h \
 	core/controller/engine_table.c core/controller/engine_table.h \
 	core/controller/engines.c core/controller/engines.h \
 	core/controller/files.c core/controller/files.h \
+	core/controller/gather.c core/controller/gather.h \
 	core/controller/heart.c \
 	core/controller/held.c core/controller/held.h \
 	core/controller/hub.c core/controller/hub.h \

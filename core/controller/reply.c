@@ -45,8 +45,8 @@ json_t *reply_error_content(const char *ename, const char *evalue)
 }
 
 /* "apply_request" gives "apply_reply"; what is no request is answered like an apply. */
-static void reply_type(struct session *session, const struct reply_request *request, char *type,
-                       size_t type_bytes)
+void reply_type(struct session *session, const struct reply_request *request, char *type,
+                size_t type_bytes)
 {
     static const char suffix[] = "_request";
     struct ipcl_member member = {.name = "msg_type"};

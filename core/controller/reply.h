@@ -21,6 +21,10 @@ struct reply_request {
  * delimiter the engine. The message keeps the bytes. */
 void reply_request_of(struct message *message, struct reply_request *request);
 
+/* Writes the type of the reply that belongs to the request: "apply_reply" for "apply_request". */
+void reply_type(struct session *session, const struct reply_request *request, char *type,
+                size_t type_bytes);
+
 /* Sends an error reply, of the type that belongs to the request ("apply_request": "apply_reply"),
  * with ipyparallel's content: status, ename, evalue, traceback, engine_info. `engine_uuid`, where
  * not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference.

@@ -470,13 +470,6 @@ def test_a_task_that_is_pending_is_not_taken_twice(controller):
     assert "pending" in peer.receive(task)[4]["evalue"]
 
 
-def test_broadcast_says_what_to_use(controller):
-    peer = controller()
-    socket = peer.connect(zmq.DEALER, peer.client["broadcast"])
-    submit(peer, socket, {"targets": []})
-    assert "direct view" in peer.receive(socket)[4]["evalue"]
-
-
 def test_a_vanished_client_leaves_nothing_behind(controller):
     peer = controller()
     engine = Engine(peer).open().beat()

@@ -10,11 +10,13 @@
 
 UNIT_TESTS = \
 	tests/unit/test_balancer \
+	tests/unit/test_broadcast_request \
 	tests/unit/test_client_future \
 	tests/unit/test_client_value \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
 	tests/unit/test_engines \
+	tests/unit/test_gather \
 	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_loop \
@@ -61,6 +63,10 @@ tests_unit_libunit_la_SOURCES = tests/unit/unit.c tests/unit/unit.h
 
 tests_unit_test_balancer_SOURCES = tests/unit/test_balancer.c
 tests_unit_test_balancer_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
+tests_unit_test_broadcast_request_SOURCES = tests/unit/test_broadcast_request.c core/controller/broadcast_request.c
+tests_unit_test_broadcast_request_LDADD = $(UNIT_LIBS)
+tests_unit_test_gather_SOURCES = tests/unit/test_gather.c core/controller/gather.c core/controller/reply.c
+tests_unit_test_gather_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c
