@@ -36,7 +36,8 @@ struct controller {
     int high_water; /* tasks at an engine at a time; 0: no limit */
     enum balancer_scheme scheme;
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
-    void *records;                             /* the store's; the hub's thread alone calls it */
+    void *records;                             /* the store's; the records thread alone calls it */
+    size_t backlog_bytes;                      /* how much may wait for the store */
     bool reuse;                                /* another controller may take this one's place */
     bool restarted; /* this one has taken another's place, so that requests of that one's are about
                      */
@@ -61,6 +62,7 @@ struct module {
     void (*destroy)(void *self);
 };
 extern const struct module hub_module;
+extern const struct module records_module; /* where there is a store */
 extern const struct module heart_module;
 extern const struct module direct_module;
 extern const struct module control_module;

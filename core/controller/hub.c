@@ -200,8 +200,6 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
     ipcl_error_set(&error, "out of memory");
     int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
                  session_build(hub->session, &reply, &parts, NULL, &error);
-    for (size_t i = 0; !failed && i < query->buffers.count; i++)
-        failed = message_append_frame(&reply, &query->buffers.frames[i]);
     if (failed)
         log_error("hub: a query cannot be answered: %s", error.text);
     else
@@ -213,7 +211,7 @@ static int answer(struct hub *hub, struct query *query, struct ipcl_error *error
 {
     struct ipcl_member type = {.name = "msg_type"};
     session_find(hub->session, message_part(query->message, MESSAGE_HEADER), &type, 1);
-    hub_answer *function = hub_find_query(type.data, type.size, &query->reply_type);
+    hub_answer *function = hub_find_query(type.data, type.size, query);
     if (!function) {
         query->ename = "KeyError";
         return ipcl_error_set(error, "the hub knows no query '%.*s'",
@@ -225,30 +223,30 @@ static int answer(struct hub *hub, struct query *query, struct ipcl_error *error
         return -1;
     if (!json_is_object(query->content))
         return ipcl_error_set(error, "the content of a query is a mapping");
-    return function(hub, query, error);
+    int status = function(hub, query, error);
+    return status || !query->then ? status : hub_ask_records(hub, query, error);
 }
 
 static void on_query(void *self, struct message *message)
 {
     struct hub *hub = self;
-    struct query query = {.message = message, .ename = "ValueError"};
+    struct query query = {.message = message, .ename = "ValueError", .error_type = "hub_error"};
     struct ipcl_error error;
     if (!refusal_verify(&hub->bad_query, hub->session, message, 1))
         return;
-    message_init(&query.buffers);
     if (answer(hub, &query, &error)) {
         hub->bad_query.count++;
         log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
                     error.text);
         json_t *content = reply_error_content(query.ename, error.text);
-        send_reply(hub, &query, "hub_error", content);
+        send_reply(hub, &query, query.error_type, content);
         json_decref(content);
-    } else if (query.reply) {
+    } else if (query.reply && !query.then) {
         send_reply(hub, &query, query.reply_type, query.reply);
     }
     json_decref(query.reply);
     json_decref(query.content);
-    message_close(&query.buffers);
+    json_decref(query.context);
 }
 
 /* A client asks which engines there are and subscribes to this socket, in either order on two
@@ -318,17 +316,17 @@ static void on_record(struct hub *hub, const struct report_record *record)
     }
 }
 
-static void on_report(void *self, struct message *message)
+void hub_on_report(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct report_record record;
     size_t offset = 0;
     zmq_msg_t *first = &message->frames[0];
-    while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record)) {
+    while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record))
         on_record(hub, &record);
-        if (hub->controller->store)
-            hub_record(hub, &record, message);
-    }
+    /* What is to be recorded comes one by one. */
+    if (offset && hub->records)
+        hub_record(hub, &record, message);
 }
 
 /* Gives up on those whose heart does not begin to beat. */
@@ -375,6 +373,8 @@ static void hub_destroy(void *self)
     /* To a controller that another may replace its clients stay connected. */
     if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
+    if (hub->records)
+        hub_finish_records(hub);
     engine_table_finish(&hub->table, &hub->engines);
     refusal_summary(&hub->bad_query);
     refusal_summary(&hub->bad_subscription);
@@ -391,7 +391,7 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
                                                          "broadcast"};
     int verbose = 1;
     hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
-    if (loop_add(hub->loop, hub->reports, on_report, hub))
+    if (loop_add(hub->loop, hub->reports, hub_on_report, hub))
         return -1;
     for (size_t i = 0; i < HUB_LISTENERS; i++) {
         hub->listeners[i] = controller_inproc_connect(controller, ZMQ_PUSH, listeners[i], error);
@@ -412,7 +412,7 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
         return -1;
     /* Every client's subscription is passed on, also where another has the same. */
     zmq_setsockopt(hub->notification, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
-    return 0;
+    return controller->store ? hub_open_records(hub, error) : 0;
 }
 
 /* Takes over the engines of the controller before. What is wrong with its table does not keep this

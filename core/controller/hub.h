@@ -1,5 +1,6 @@
 /* The hub's state, for the files that make it up: hub.c (sockets and engines), hub_queries.c (what
- * clients ask), hub_records.c (what a store keeps). All of it belongs to the hub's thread. */
+ * clients ask), hub_records.c (the way to the records thread). All of it belongs to the hub's
+ * thread. */
 #ifndef CONTROLLER_HUB_H
 #define CONTROLLER_HUB_H
 
@@ -8,6 +9,7 @@
 #include "controller/engines.h"
 #include "controller/ledger.h"
 #include "wire/loop.h"
+#include "controller/records.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
 
@@ -39,6 +41,11 @@ struct hub {
     struct ledger ledger;
     struct refusal bad_query;
     struct refusal bad_subscription;
+    /* Where records are kept: */
+    void *records;        /* PUSH to the records thread; NULL where nothing is recorded */
+    void *tasks;          /* DEALER: a client of the task scheduler */
+    size_t backlog_bytes; /* what the records thread has not dealt with */
+    unsigned long long dropped;
     struct log_limit store_trouble;
 };
 
@@ -48,26 +55,36 @@ struct query {
     json_t *content;
     const char *reply_type;
     json_t *reply;          /* the answer's content; NULL for no answer */
-    struct message buffers; /* frames for the answer */
     const char *ename;      /* of an error */
+    const char *error_type; /* the message type of an error */
+    records_answer *then;   /* the records thread answers, and is told `context` */
+    json_t *context;
 };
 
-/* Answers a query: fills `reply` and returns 0, or returns -1 with `error` set, which becomes a
- * hub_error. */
+/* Answers a query: fills `reply`, or `then` and `context`, and returns 0, or returns -1 with
+ * `error` set. */
 typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *error);
-/* The function that answers this message type, and the type of its reply; NULL for an unknown one.
- */
-hub_answer *hub_find_query(const char *msg_type, size_t size, const char **reply_type);
+/* The function that answers this message type; NULL for an unknown one. Fills the query's
+ * reply_type and error_type. */
+hub_answer *hub_find_query(const char *msg_type, size_t size, struct query *query);
 
 /* Registration, in hub.c. */
 hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection,
     hub_answer_shutdown;
+/* Takes in a message of reports. */
+loop_receive hub_on_report;
 
-/* Keeps what a report says in the store. `frames` is the received message, whose first frame is the
- * report. */
+/* Hands a report to the records thread, where there is one. `frames` is the received message, whose
+ * first frame is the report; it is left empty. */
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames);
 /* Records that an engine's direct requests will not be answered. Before the ledger forgets the
  * engine. */
 void hub_record_death(struct hub *hub, const struct engine *engine);
+/* Hands a query to the records thread. Returns 0, or -1 with `error` set. */
+int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);
+/* Hands on the reports that came last: the threads have ended. */
+void hub_finish_records(struct hub *hub);
+/* Opens the sockets for all that. Returns 0, or -1 with `error` set. */
+int hub_open_records(struct hub *hub, struct ipcl_error *error);
 
 #endif

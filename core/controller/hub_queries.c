@@ -1,15 +1,13 @@
-/* What clients ask the hub about requests: queues, results, history, loads; and what it does not
- * offer (ipyparallel's hub and client). */
+/* What clients ask the hub (ipyparallel's hub and client): it answers what it knows itself, and
+ * hands on what is asked of records. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "base/clock.h"
 #include "controller/hub.h"
-#include "controller/reply.h"
 
 static const char no_store[] =
-    "the hub keeps no records of requests: start the controller with --dictdb";
+    "the hub keeps no records of requests: start the controller with --dictdb or --sqlitedb";
 
 /* One engine that a query names: by id, by id as text, or by uuid. */
 static struct engine *named_engine(struct hub *hub, const json_t *target)
@@ -75,7 +73,6 @@ static void add_queue(struct query *query, const struct engine *engine)
     char id[16];
     json_t *status;
     snprintf(id, sizeof(id), "%d", engine->id);
-    /* Which requests are completed, the ledger has forgotten; how many, it knows. */
     if (verbose(query))
         status = json_pack("{s:o s:o s:[]}", "queue", ids_of(engine->pending[REPORT_DIRECT]),
                            "tasks", ids_of(engine->pending[REPORT_TASK]), "completed");
@@ -87,12 +84,26 @@ static void add_queue(struct query *query, const struct engine *engine)
     json_object_set_new(query->reply, id, status);
 }
 
+static void add_uuid(struct query *query, const struct engine *engine)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "%d", engine->id);
+    json_object_set_new(json_object_get(query->context, "engines"), id, json_string(engine->uuid));
+}
+
+/* Which requests are completed, the ledger has forgotten; how many, it knows. */
 static int answer_queue(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     json_t *unassigned = verbose(query) ? ids_of(hub->ledger.unassigned)
                                         : json_integer((json_int_t)hub->ledger.unassigned_count);
     query->reply = json_pack("{s:s s:o}", "status", "ok", "unassigned", unassigned);
-    return each_target(hub, query, add_queue, error);
+    if (each_target(hub, query, add_queue, error))
+        return -1;
+    if (!verbose(query) || !hub->records)
+        return 0;
+    query->then = records_answer_queue;
+    query->context = json_pack("{s:O s:{}}", "reply", query->reply, "engines");
+    return each_target(hub, query, add_uuid, error);
 }
 
 static void add_load(struct query *query, const struct engine *engine)
@@ -124,191 +135,152 @@ static json_t *msg_ids_of(struct query *query, struct ipcl_error *error)
     return NULL;
 }
 
-/* What a client gets of a record (ipyparallel's hub). */
-static json_t *result_of(const struct ipcl_record *record)
+/* Those of the query's msg_ids that are pending: a new list. */
+static json_t *pending_of(struct hub *hub, json_t *ids)
 {
-    static const char *const plain[] = {"header",        "metadata",       "result_metadata",
-                                        "result_header", "result_content", "received"};
-    static const char *const streams[] = {"execute_input", "execute_result", "error", "stdout",
-                                          "stderr"};
-    json_t *result = json_object(), *io = json_object();
-    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
-        json_object_set(result, plain[i], json_object_get(record->fields, plain[i]));
-    for (size_t i = 0; i < sizeof(streams) / sizeof(*streams); i++)
-        json_object_set(io, streams[i], json_object_get(record->fields, streams[i]));
-    json_object_set_new(result, "io", io);
-    return result;
+    json_t *pending = json_array(), *id;
+    size_t index;
+    json_array_foreach (ids, index, id)
+        if (ledger_find(&hub->ledger, json_string_value(id)))
+            json_array_append(pending, id);
+    return pending;
 }
 
-/* Adds a record's result and its frames to the answer. Returns 0 or -1 (memory is short). */
-static int add_result(struct query *query, const char *msg_id, const struct ipcl_record *record)
+static int refuse_without_store(struct query *query, struct ipcl_error *error)
 {
-    json_object_set_new(query->reply, msg_id, result_of(record));
-    for (size_t i = 0; i < record->result_buffer_count; i++)
-        if (message_append(&query->buffers, record->result_buffers[i].data,
-                           record->result_buffers[i].size))
-            return -1;
-    return 0;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
-}
-
-/* The ids in order and each once: the order in which the client takes the frames. malloc'ed, of
- * borrowed text; NULL when memory is short. */
-static json_t **sorted_ids(json_t *ids, size_t *count)
-{
-    size_t size = json_array_size(ids);
-    json_t **sorted = malloc((size + 1) * sizeof(json_t *));
-    *count = 0;
-    if (!sorted)
-        return NULL;
-    for (size_t i = 0; i < size; i++)
-        sorted[i] = json_array_get(ids, i);
-    qsort(sorted, size, sizeof(json_t *), compare_ids);
-    for (size_t i = 0; i < size; i++)
-        if (!*count || compare_ids(&sorted[*count - 1], &sorted[i]))
-            sorted[(*count)++] = sorted[i];
-    return sorted;
-}
-
-static int add_status(struct hub *hub, struct query *query, const char *msg_id, bool status_only,
-                      struct ipcl_error *error)
-{
-    const struct ipcl_store_operations *store = hub->controller->store;
-    const struct ipcl_record *record = store ? store->get(hub->controller->records, msg_id) : NULL;
-    json_t *completed = record ? json_object_get(record->fields, "completed") : NULL;
-    bool done = completed && !json_is_null(completed);
-    if (!done && (record || ledger_find(&hub->ledger, msg_id)))
-        return json_array_append_new(json_object_get(query->reply, "pending"), json_string(msg_id));
-    if (!record) {
-        query->ename = "KeyError";
-        return store ? ipcl_error_set(error, "the hub has no record of request %.64s", msg_id)
-                     : ipcl_error_set(error, "%s", no_store);
-    }
-    json_array_append_new(json_object_get(query->reply, "completed"), json_string(msg_id));
-    if (!status_only && add_result(query, msg_id, record))
-        return ipcl_error_set(error, "out of memory");
-    return 0;
+    query->ename = "NoData"; /* ipyparallel's, a KeyError */
+    return ipcl_error_set(error, "%s", no_store);
 }
 
 static int answer_result(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     json_t *ids = msg_ids_of(query, error);
-    size_t count;
-    json_t **sorted = ids ? sorted_ids(ids, &count) : NULL;
-    int status = 0;
-    if (!sorted)
+    if (!ids)
         return -1;
-    bool status_only = json_is_true(json_object_get(query->content, "status_only"));
-    query->reply = json_pack("{s:s s:[] s:[]}", "status", "ok", "pending", "completed");
-    for (size_t i = 0; i < count && !status; i++)
-        status = add_status(hub, query, json_string_value(sorted[i]), status_only, error);
-    free(sorted);
-    return status;
-}
-
-static bool add_to_history(void *context, const struct ipcl_record *record)
-{
-    json_array_append(context, json_object_get(record->fields, "msg_id"));
-    return true;
+    json_t *pending = pending_of(hub, ids);
+    if (hub->records) {
+        query->then = records_answer_result;
+        query->context = json_pack("{s:o}", "pending", pending);
+        return 0;
+    }
+    bool all = json_array_size(pending) == json_array_size(ids);
+    query->reply = json_pack("{s:s s:o s:[]}", "status", "ok", "pending", pending, "completed");
+    return all ? 0 : refuse_without_store(query, error);
 }
 
 static int answer_history(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    const struct ipcl_store_operations *store = hub->controller->store;
-    query->ename = "KeyError";
-    if (!store)
-        return ipcl_error_set(error, "%s", no_store);
-    json_t *history = json_array(), *all = json_object();
-    int status = store->find(hub->controller->records, all, add_to_history, history, error);
-    json_decref(all);
-    query->reply = json_pack("{s:s s:o}", "status", "ok", "history", history);
-    return status;
+    query->then = records_answer_history;
+    return hub->records ? 0 : refuse_without_store(query, error);
 }
 
-/* Drops the records that match. Takes over `match`. */
-static int drop(struct hub *hub, json_t *match, struct ipcl_error *error)
+static int answer_db(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    const struct ipcl_store_operations *store = hub->controller->store;
-    int64_t dropped = !match  ? ipcl_error_set(error, "out of memory")
-                      : store ? store->drop(hub->controller->records, match, error)
-                              : 0;
-    json_decref(match);
-    return dropped < 0 ? -1 : 0;
+    query->then = records_answer_db;
+    return hub->records ? 0 : refuse_without_store(query, error);
 }
 
-static int drop_of_engines(struct hub *hub, struct query *query, struct ipcl_error *error)
+static int answer_resubmit(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    query->then = records_answer_resubmit;
+    if (!msg_ids_of(query, error))
+        return -1;
+    return hub->records ? 0 : refuse_without_store(query, error);
+}
+
+/* The uuids of the engines that a purge names: a new list, or NULL with `error` set. */
+static json_t *purged_engines(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     json_t *engine_ids = json_object_get(query->content, "engine_ids"), *id;
+    json_t *uuids = json_array();
     size_t index;
     json_array_foreach (engine_ids, index, id) {
         const struct engine *engine = named_engine(hub, id);
-        query->ename = "IndexError";
-        if (!engine)
-            return ipcl_error_set(error, "engine_ids names an engine that is not registered");
-        if (drop(hub, json_pack("{s:s s:{s:n}}", "engine_uuid", engine->uuid, "completed", "$ne"),
-                 error))
-            return -1;
+        if (!engine) {
+            json_decref(uuids);
+            query->ename = "IndexError";
+            ipcl_error_set(error, "engine_ids names an engine that is not registered");
+            return NULL;
+        }
+        json_array_append_new(uuids, json_string(engine->uuid));
     }
-    return 0;
+    return uuids;
 }
 
 static int answer_purge(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    json_t *ids = json_object_get(query->content, "msg_ids"), *id;
-    size_t index;
-    query->reply = json_pack("{s:s}", "status", "ok");
-    if (json_is_string(ids) && !strcmp(json_string_value(ids), "all"))
-        return drop(hub, json_pack("{s:{s:n}}", "completed", "$ne"), error);
-    if (ids && !json_is_null(ids)) {
+    json_t *ids = json_object_get(query->content, "msg_ids"), *uuids;
+    bool all = json_is_string(ids) && !strcmp(json_string_value(ids), "all");
+    if (!all && ids && !json_is_null(ids)) {
         if (!msg_ids_of(query, error))
             return -1;
-        json_array_foreach (ids, index, id) {
+        json_t *pending = pending_of(hub, ids);
+        const char *first = json_string_value(json_array_get(pending, 0));
+        if (first) {
             query->ename = "IndexError";
-            if (ledger_find(&hub->ledger, json_string_value(id)))
-                return ipcl_error_set(error, "request %.64s is pending", json_string_value(id));
+            ipcl_error_set(error, "request %.64s is pending", first);
         }
-        if (json_array_size(ids) && drop(hub, json_pack("{s:{s:O}}", "msg_id", "$in", ids), error))
+        json_decref(pending);
+        if (first)
             return -1;
     }
-    return drop_of_engines(hub, query, error);
+    if (!(uuids = purged_engines(hub, query, error)))
+        return -1;
+    query->context = json_pack("{s:o}", "engines", uuids);
+    query->reply = json_pack("{s:s}", "status", "ok");
+    if (hub->records)
+        query->then = records_answer_purge;
+    return 0;
 }
 
-static int answer_not_offered(struct hub *hub, struct query *query, struct ipcl_error *error)
+/* There is no Dask scheduler to stop: ipyparallel's hub finds that in order. */
+static int answer_stop_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    (void)hub;
+    (void)error;
+    query->reply = json_pack("{s:s}", "status", "ok");
+    return 0;
+}
+
+static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     (void)hub;
     query->ename = "NotImplementedError";
-    return ipcl_error_set(error, "this controller does not offer %s", query->reply_type);
+    return ipcl_error_set(error,
+                          "this controller does not start a Dask scheduler: start one beside "
+                          "it, and its workers with apply()");
 }
 
+/* What goes wrong with a query is told by a hub_error, or by a reply of its own type: as
+ * ipyparallel's hub does for each. */
 static const struct {
     const char *msg_type;
-    const char *reply_type; /* for those not offered: what they are */
+    const char *reply_type;
+    bool own_errors;
     hub_answer *answer;
 } queries[] = {
-    {"connection_request", "connection_reply", hub_answer_connection},
-    {"registration_request", "registration_reply", hub_answer_registration},
-    {"unregistration_request", NULL, hub_answer_unregistration},
-    {"shutdown_request", "shutdown_reply", hub_answer_shutdown},
-    {"queue_request", "queue_reply", answer_queue},
-    {"load_request", "load_reply", answer_load},
-    {"result_request", "result_reply", answer_result},
-    {"history_request", "history_reply", answer_history},
-    {"purge_request", "purge_reply", answer_purge},
-    {"db_request", "queries of its records: ask for results by msg_id", answer_not_offered},
-    {"resubmit_request", "resubmission: submit the tasks again", answer_not_offered},
-    {"become_dask_request", "a Dask scheduler", answer_not_offered},
-    {"stop_distributed_request", "a Dask scheduler", answer_not_offered},
+    {"connection_request", "connection_reply", false, hub_answer_connection},
+    {"registration_request", "registration_reply", false, hub_answer_registration},
+    {"unregistration_request", NULL, false, hub_answer_unregistration},
+    {"shutdown_request", "shutdown_reply", false, hub_answer_shutdown},
+    {"queue_request", "queue_reply", false, answer_queue},
+    {"load_request", "load_reply", false, answer_load},
+    {"result_request", "result_reply", true, answer_result},
+    {"history_request", "history_reply", true, answer_history},
+    {"purge_request", "purge_reply", true, answer_purge},
+    {"db_request", "db_reply", true, answer_db},
+    {"resubmit_request", "resubmit_reply", true, answer_resubmit},
+    {"become_dask_request", "become_dask_reply", false, answer_become_dask},
+    {"stop_distributed_request", "stop_distributed_reply", false, answer_stop_dask},
 };
 
-hub_answer *hub_find_query(const char *msg_type, size_t size, const char **reply_type)
+hub_answer *hub_find_query(const char *msg_type, size_t size, struct query *query)
 {
     for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
         if (strlen(queries[i].msg_type) == size && !memcmp(queries[i].msg_type, msg_type, size)) {
-            *reply_type = queries[i].reply_type;
+            query->reply_type = queries[i].reply_type;
+            if (queries[i].own_errors)
+                query->error_type = queries[i].reply_type;
             return queries[i].answer;
         }
     }

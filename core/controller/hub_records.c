@@ -1,215 +1,197 @@
-/* What the hub puts into a store: a record for each request, completed by its reply and by what its
- * engine published. */
+/* The hub's end of the records thread: hands on what happens to requests and what clients ask of
+ * their records, sends the answers, and submits tasks again.
+ *
+ * What the records thread has not dealt with yet is the backlog. Where it passes its limit, reports
+ * are dropped, and of replies all but what tells whose they are: no message ever waits for a store.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "base/clock.h"
+#include "base/log.h"
 #include "controller/hub.h"
-#include "controller/reply.h"
+#include "controller/records.h"
 
-/* The keys of a record (ipyparallel's task record), empty. */
-static json_t *empty_fields(const char *msg_id)
+/* What an item weighs beside its frames' bytes. */
+#define ITEM_BYTES 1024
+
+static bool is_full(const struct hub *hub, size_t limits)
 {
-    static const char *const keys[] = {
-        "header",         "metadata",        "content",        "submitted",   "client_uuid",
-        "engine_uuid",    "started",         "completed",      "resubmitted", "received",
-        "result_header",  "result_metadata", "result_content", "queue",       "execute_input",
-        "execute_result", "error",
-    };
-    json_t *fields = json_pack("{s:s s:s s:s}", "msg_id", msg_id, "stdout", "", "stderr", "");
-    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
-        json_object_set_new(fields, keys[i], json_null());
-    return fields;
+    return hub->backlog_bytes >= limits * hub->controller->backlog_bytes;
 }
 
-static void release_frame(void *owner)
+static void count_dropped(struct hub *hub)
 {
-    zmq_msg_close(owner);
-    free(owner);
+    hub->dropped++;
+    log_limited(&hub->store_trouble, IPCL_LOG_WARN,
+                "hub: the store falls behind by %zu bytes: reports of requests are not recorded "
+                "(%llu in all)",
+                hub->backlog_bytes, hub->dropped);
 }
 
-/* The message's buffers by reference: a malloc'ed array whose contents a store takes over. NULL
- * with *count 0 where there are none. */
-static struct ipcl_buffer *buffers_of(struct message *message, size_t *count)
+/* Sends an item with the frames behind the first of `message`, whose place it takes. */
+static void send_item(struct hub *hub, struct records_item *item, struct message *message)
 {
-    size_t total = message_buffer_count(message);
-    struct ipcl_buffer *buffers = total ? calloc(total, sizeof(*buffers)) : NULL;
-    *count = 0;
-    for (size_t i = 0; buffers && i < total; i++) {
-        zmq_msg_t *frame = malloc(sizeof(*frame));
-        if (!frame)
-            break;
-        zmq_msg_init(frame);
-        zmq_msg_copy(frame, message_buffer(message, i));
-        buffers[(*count)++] = (struct ipcl_buffer){.data = zmq_msg_data(frame),
-                                                   .size = zmq_msg_size(frame),
-                                                   .owner = frame,
-                                                   .release = release_frame};
-    }
-    return buffers;
-}
-
-static json_t *part_of(struct hub *hub, struct message *frames, enum message_part part)
-{
-    json_t *value = session_unpack(hub->session, message_part(frames, part), NULL);
-    return value ? value : json_object();
-}
-
-static void set_from(json_t *fields, const char *key, const json_t *mapping, const char *member)
-{
-    json_t *value = json_object_get(mapping, member);
-    if (value)
-        json_object_set(fields, key, value);
-}
-
-/* Adds a record, or changes the one that is there, and takes over `record`'s fields. */
-static void put(struct hub *hub, const char *msg_id, struct ipcl_record *record)
-{
-    const struct ipcl_store_operations *store = hub->controller->store;
-    struct ipcl_error error;
-    bool there = store->get(hub->controller->records, msg_id) != NULL;
-    if (!there) {
-        json_t *fields = empty_fields(msg_id);
-        json_object_update(fields, record->fields);
-        json_decref(record->fields);
-        record->fields = fields;
-    }
-    int status = there ? store->update(hub->controller->records, msg_id, record, &error)
-                       : store->add(hub->controller->records, msg_id, record, &error);
-    if (status)
-        log_limited(&hub->store_trouble, IPCL_LOG_WARN, "hub: a record cannot be kept: %s",
-                    error.text);
-    json_decref(record->fields);
-}
-
-static void record_request(struct hub *hub, const struct report_record *report,
-                           struct message *frames)
-{
-    const struct engine *engine =
-        report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
-    struct ipcl_record record = {.fields = json_object()};
-    json_t *header = part_of(hub, frames, MESSAGE_HEADER);
-    set_from(record.fields, "submitted", header, "date");
-    set_from(record.fields, "client_uuid", header, "session");
-    json_object_set_new(record.fields, "header", header);
-    json_object_set_new(record.fields, "metadata", part_of(hub, frames, MESSAGE_METADATA));
-    json_object_set_new(record.fields, "content", part_of(hub, frames, MESSAGE_CONTENT));
-    json_object_set_new(record.fields, "queue",
-                        json_string(report->queue == REPORT_TASK ? "task" : "mux"));
-    if (engine)
-        json_object_set_new(record.fields, "engine_uuid", json_string(engine->uuid));
-    record.buffers = buffers_of(frames, &record.buffer_count);
-    put(hub, report->text, &record);
-    free(record.buffers);
-}
-
-static void set_now(json_t *fields, const char *key)
-{
-    char date[CLOCK_DATE_BYTES];
-    clock_date(date);
-    json_object_set_new(fields, key, json_string(date));
-}
-
-static void record_reply(struct hub *hub, const struct report_record *report,
-                         struct message *frames)
-{
-    struct ipcl_record record = {.fields = json_object()};
-    json_t *header = part_of(hub, frames, MESSAGE_HEADER),
-           *metadata = part_of(hub, frames, MESSAGE_METADATA);
-    set_now(record.fields, "completed");
-    set_from(record.fields, "completed", header, "date");
-    set_now(record.fields, "received");
-    set_from(record.fields, "started", metadata, "started");
-    set_from(record.fields, "engine_uuid", metadata, "engine");
-    json_object_set_new(record.fields, "result_header", header);
-    json_object_set_new(record.fields, "result_metadata", metadata);
-    json_object_set_new(record.fields, "result_content", part_of(hub, frames, MESSAGE_CONTENT));
-    record.result_buffers = buffers_of(frames, &record.result_buffer_count);
-    put(hub, report->text, &record);
-    free(record.result_buffers);
-}
-
-static void record_engine(struct hub *hub, const struct report_record *report)
-{
-    const struct engine *engine = engines_by_id(&hub->engines, report->engine);
-    struct ipcl_record record = {.fields = json_object()};
-    if (engine)
-        json_object_set_new(record.fields, "engine_uuid", json_string(engine->uuid));
-    put(hub, report->text, &record);
-}
-
-/* Adds text to what a stream has so far. */
-static void add_stream(struct hub *hub, const char *msg_id, const json_t *content, json_t *fields)
-{
-    const struct ipcl_record *known = hub->controller->store->get(hub->controller->records, msg_id);
-    const char *name = json_string_value(json_object_get(content, "name"));
-    const char *text = json_string_value(json_object_get(content, "text"));
-    if (!name || !text || (strcmp(name, "stdout") && strcmp(name, "stderr")))
+    zmq_msg_t *first = &message->frames[0];
+    item->bytes = ITEM_BYTES;
+    for (size_t i = 1; i < message->count; i++)
+        item->bytes += zmq_msg_size(&message->frames[i]);
+    zmq_msg_close(first);
+    if (zmq_msg_init_size(first, sizeof(*item))) {
+        zmq_msg_init(first);
+        count_dropped(hub);
         return;
-    const char *before = known ? json_string_value(json_object_get(known->fields, name)) : NULL;
-    json_object_set_new(fields, name, json_sprintf("%s%s", before ? before : "", text));
+    }
+    memcpy(zmq_msg_data(first), item, sizeof(*item));
+    if (!message_send(message, hub->records))
+        hub->backlog_bytes += item->bytes;
 }
 
-static void record_output(struct hub *hub, const struct report_record *report,
-                          struct message *frames)
+static void cut_behind(struct message *message, enum message_part last)
 {
-    struct ipcl_record record = {.fields = json_object()};
-    json_t *header = part_of(hub, frames, MESSAGE_HEADER),
-           *content = part_of(hub, frames, MESSAGE_CONTENT);
-    const char *type = json_string_value(json_object_get(header, "msg_type"));
-    if (!type)
-        type = "";
-    if (!strcmp(type, "stream"))
-        add_stream(hub, report->text, content, record.fields);
-    else if (!strcmp(type, "error") || !strcmp(type, "execute_result"))
-        json_object_set(record.fields, type, content);
-    else if (!strcmp(type, "execute_input"))
-        set_from(record.fields, "execute_input", content, "code");
-    json_decref(header);
-    json_decref(content);
-    if (json_object_size(record.fields))
-        put(hub, report->text, &record);
-    else
-        json_decref(record.fields);
+    size_t keep = message->delimiter + 1 + last + 1;
+    while (message->count > keep)
+        zmq_msg_close(&message->frames[--message->count]);
+}
+
+/* Records that nobody will answer a request. */
+static void record_death(struct hub *hub, const char *msg_id, int id, const char *uuid)
+{
+    struct records_item item = {.report = {.kind = REPORT_DONE, .engine = id}};
+    struct message message;
+    if (is_full(hub, 2)) {
+        count_dropped(hub);
+        return;
+    }
+    snprintf(item.report.text, sizeof(item.report.text), "%s", msg_id);
+    snprintf(item.engine, sizeof(item.engine), "%s", uuid);
+    message_init(&message);
+    if (!message_append(&message, "", 0))
+        send_item(hub, &item, &message);
+    message_close(&message);
 }
 
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames)
 {
-    switch (report->kind) {
-    case REPORT_SUBMITTED:
-        record_request(hub, report, frames);
-        break;
-    case REPORT_ASSIGNED:
-        record_engine(hub, report);
-        break;
-    case REPORT_DONE:
-        record_reply(hub, report, frames);
-        break;
-    case REPORT_OUTPUT:
-        record_output(hub, report, frames);
-        break;
-    default:
-        break;
+    struct records_item item = {.report = *report};
+    const struct engine *engine =
+        report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
+    if (report->kind == REPORT_BORN || report->kind == REPORT_STOPPED)
+        return;
+    if (engine)
+        memcpy(item.engine, engine->uuid, sizeof(item.engine));
+    if (is_full(hub, 1)) {
+        count_dropped(hub);
+        if (report->kind != REPORT_DONE || is_full(hub, 2))
+            return;
+        cut_behind(frames, MESSAGE_PARENT);
     }
+    send_item(hub, &item, frames);
+    /* Its engine had gone when it came: nobody else will tell that it is not answered. */
+    if (report->kind == REPORT_SUBMITTED && report->queue == REPORT_DIRECT && !engine)
+        record_death(hub, report->text, report->engine, "");
 }
 
 void hub_record_death(struct hub *hub, const struct engine *engine)
 {
     const struct request *request;
-    char text[256];
-    if (!hub->controller->store)
+    if (!hub->records)
         return;
-    DL_FOREACH (engine->pending[REPORT_DIRECT], request) {
-        struct ipcl_record record = {.fields = json_object()};
-        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.80s", engine->id,
-                 engine->uuid, request->msg_id);
-        set_now(record.fields, "completed");
-        json_object_set_new(record.fields, "engine_uuid", json_string(engine->uuid));
-        json_object_set_new(record.fields, "result_header",
-                            json_pack("{s:s}", "engine", engine->uuid));
-        json_object_set_new(record.fields, "result_content",
-                            reply_error_content("EngineError", text));
-        put(hub, request->msg_id, &record);
+    DL_FOREACH (engine->pending[REPORT_DIRECT], request)
+        record_death(hub, request->msg_id, engine->id, engine->uuid);
+}
+
+int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    struct records_item item = {.answer = query->then, .reply_type = query->reply_type};
+    struct message message;
+    char *context = json_dumps(query->context ? query->context : json_null(), JSON_ENCODE_ANY);
+    if (is_full(hub, 2)) {
+        free(context);
+        query->ename = "RuntimeError";
+        return ipcl_error_set(error, "the store falls behind: ask again later");
     }
+    message_init(&message);
+    int failed = !context || message_append(&message, "", 0) ||
+                 message_append(&message, context, strlen(context));
+    for (size_t i = 0; !failed && i < query->message->count; i++)
+        failed = message_append_frame(&message, &query->message->frames[i]);
+    if (!failed)
+        send_item(hub, &item, &message);
+    message_close(&message);
+    free(context);
+    return failed ? ipcl_error_set(error, "out of memory") : 0;
+}
+
+static void submit_task(struct hub *hub, const struct records_note *note, struct message *message)
+{
+    ledger_submit(&hub->ledger, note->msg_id, REPORT_TASK, NULL);
+    message_send_from(message, 1, hub->tasks);
+}
+
+static void on_note(void *self, struct message *message)
+{
+    struct hub *hub = self;
+    struct records_note note;
+    memcpy(&note, zmq_msg_data(&message->frames[0]), sizeof(note));
+    switch (note.kind) {
+    case RECORDS_SETTLED:
+        hub->backlog_bytes -= note.bytes;
+        break;
+    case RECORDS_REPLY:
+        message_send_from(message, 1, hub->query);
+        break;
+    case RECORDS_TASK:
+        submit_task(hub, &note, message);
+        break;
+    }
+}
+
+/* The reply to a task that was submitted again. The task scheduler reports it as any other, except
+ * where it refuses the task: then only this tells that it is done. */
+static void on_task_reply(void *self, struct message *message)
+{
+    struct hub *hub = self;
+    struct ipcl_member member = {.name = "msg_id"};
+    struct report_record report = {.kind = REPORT_DONE, .queue = REPORT_TASK, .engine = -1};
+    struct message copy;
+    if (session_find(hub->session, message_part(message, MESSAGE_PARENT), &member, 1) ||
+        member.state != IPCL_MEMBER_TEXT || member.size > REPORT_TEXT_MAX)
+        return;
+    memcpy(report.text, member.data, member.size);
+    if (!ledger_find(&hub->ledger, report.text))
+        return;
+    ledger_done(&hub->ledger, report.text);
+    message_init(&copy);
+    int failed = message_append(&copy, "", 0);
+    for (size_t i = message->delimiter; !failed && i < message->count; i++)
+        failed = message_append_frame(&copy, &message->frames[i]);
+    copy.delimiter = 1;
+    if (!failed)
+        hub_record(hub, &report, &copy);
+    message_close(&copy);
+}
+
+void hub_finish_records(struct hub *hub)
+{
+    struct message message;
+    message_init(&message);
+    while (!message_recv(&message, hub->reports, ZMQ_DONTWAIT))
+        hub_on_report(hub, &message);
+    message_close(&message);
+    if (hub->dropped)
+        log_warn("hub: %llu reports of requests were not recorded", hub->dropped);
+}
+
+int hub_open_records(struct hub *hub, struct ipcl_error *error)
+{
+    struct controller *controller = hub->controller;
+    hub->records = controller_inproc_connect(controller, ZMQ_PUSH, "records", error);
+    if (loop_keep(hub->loop, hub->records))
+        return -1;
+    if (loop_add(hub->loop, controller_inproc_bind(controller, ZMQ_PULL, "notes", error), on_note,
+                 hub))
+        return -1;
+    hub->tasks = controller_inproc_connect(controller, ZMQ_DEALER, "tasks", error);
+    return loop_add(hub->loop, hub->tasks, on_task_reply, hub);
 }

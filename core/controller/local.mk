@@ -18,11 +18,15 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/main.c \
 	core/controller/notice.c core/controller/notice.h \
 	core/controller/options.c core/controller/options.h \
+	core/controller/records.c core/controller/records.h \
+	core/controller/records_queries.c \
+	core/controller/records_resubmit.c \
 	core/controller/refusal.c core/controller/refusal.h \
 	core/controller/relay.c \
 	core/controller/reply.c core/controller/reply.h \
 	core/controller/report.c core/controller/report.h \
 	core/controller/targets.c core/controller/targets.h \
+	core/controller/store.c core/controller/store.h \
 	core/controller/task.c \
 	core/controller/task_metadata.c core/controller/task_metadata.h
 # The load balancer's books know of no sockets: their unit tests link them alone.

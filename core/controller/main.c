@@ -15,11 +15,13 @@
 #include "controller/files.h"
 #include "wire/loop.h"
 #include "controller/options.h"
+#include "controller/store.h"
 
-/* The hub first: the others connect to it, and it is the last to be closed. */
+/* They are closed in the opposite order. The hub hands on what the others reported last, and the
+ * records thread records that. */
 static const struct module *const modules[] = {
-    &hub_module,  &heart_module,     &direct_module, &control_module,
-    &task_module, &broadcast_module, &iopub_module,
+    &records_module, &hub_module,  &heart_module,     &direct_module,
+    &control_module, &task_module, &broadcast_module, &iopub_module,
 };
 #define IO_THREADS_MAX 4
 #define MODULES        (sizeof(modules) / sizeof(*modules))
@@ -63,6 +65,7 @@ static int take_signals(struct program *program, struct ipcl_error *error)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a store whose file may not grow says so itself */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     program->signals = signalfd(-1, &set, SFD_CLOEXEC);
     return program->signals < 0
@@ -130,23 +133,34 @@ static int io_threads(void)
     return processors < 1 ? 1 : processors > IO_THREADS_MAX ? IO_THREADS_MAX : (int)processors;
 }
 
+static bool is_wanted(const struct program *program, const struct module *module)
+{
+    return module != &records_module || program->controller.store;
+}
+
 static int start(struct program *program, struct ipcl_error *error)
 {
     ipcl_error_set(error, "out of memory");
     program->controller.context = zmq_ctx_new();
-    if (!program->controller.context)
+    if (!program->controller.context ||
+        store_open(program->settings, &program->profile, &program->store_host, &program->controller,
+                   error))
         return -1;
     zmq_ctx_set(program->controller.context, ZMQ_IO_THREADS, io_threads());
     program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
     if (!program->requests)
         return -1;
     for (size_t i = 0; i < MODULES; i++) {
+        if (!is_wanted(program, modules[i]))
+            continue;
         program->running[i].module = modules[i]->create(&program->controller, error);
         if (!program->running[i].module)
             return -1;
     }
     for (size_t i = 0; i < MODULES; i++) {
         struct running *running = &program->running[i];
+        if (!running->module)
+            continue;
         int failed = pthread_create(&running->thread, NULL, run, modules[i]->loop(running->module));
         if (failed)
             return ipcl_error_set(error, "cannot start a thread: %s", strerror(failed));
@@ -202,8 +216,7 @@ static void stop(struct program *program)
     if (program->files.lock >= 0)
         files_remove_sockets(controller);
     files_unlock(&program->files);
-    if (controller->store)
-        controller->store->destroy(controller->records);
+    store_close(controller);
     free(controller->pool.ports);
     registry_destroy(program->registry);
     settings_destroy(program->settings);

@@ -4,10 +4,10 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/random.h"
+#include "controller/store.h"
 #include "wire/serializer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */
@@ -49,8 +49,14 @@ static const struct ipcl_option controller_options[] = {
      "connection file."},
     {"engine_ssh_server", IPCL_STRING, "", "enginessh", NULL, "The same for engines."},
     {"db_class", IPCL_STRING, "nodb", NULL, NULL,
-     "What the hub remembers of requests that are done: nodb for nothing, dictdb for the newest, "
-     "in memory (see DictDB)."},
+     "Where records of requests and their results are kept: nodb for nowhere, dictdb for the "
+     "newest "
+     "in memory (see DictDB in `ipcluster plugins memory`), sqlitedb for a file that outlives the "
+     "controller (see SQLiteDB in `ipcluster plugins sqlite`), or the name of a plugin."},
+    {"records_backlog", IPCL_INT, "268435456", NULL, NULL,
+     "How many bytes of requests and results may wait for a store that is slow. Beyond that they "
+     "are "
+     "not recorded, which is counted and logged; tasks never wait."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
      "Seconds in which the heart of an engine that registers has to begin to beat. 0: 30, or 10 "
      "heartbeats where that is longer."},
@@ -98,8 +104,10 @@ static const struct settings_flag flags[] = {
     {"nodb", "IPController", "db_class", "nodb", "Keep no records of requests (the default)."},
     {"dictdb", "IPController", "db_class", "dictdb",
      "Keep records of the newest requests in memory."},
-    {"sqlitedb", "IPController", "db_class", "sqlitedb", "Not available: use --dictdb."},
-    {"mongodb", "IPController", "db_class", "mongodb", "Not available: use --dictdb."},
+    {"sqlitedb", "IPController", "db_class", "sqlitedb",
+     "Keep records in an SQLite file in the profile's folder, also from one controller to the "
+     "next."},
+    {"mongodb", "IPController", "db_class", "mongodb", "Out of scope: use --sqlitedb."},
     {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
     {"restore", "IPController", "restore_engines", "true",
      "Use the connection files and take over the engines that the controller before had."},
@@ -154,6 +162,11 @@ static int read_limits(const struct settings *settings, struct controller *contr
         read_int(settings, "IPController", "regport", 0, 65535, &controller->engines.registration,
                  error))
         return -1;
+    int64_t backlog = settings_int(settings, "IPController", "records_backlog");
+    if (backlog < 1)
+        return ipcl_error_set(error,
+                              "IPController.records_backlog is a number of bytes, 1 or more");
+    controller->backlog_bytes = (size_t)backlog;
     controller->restore_engines = settings_bool(settings, "IPController", "restore_engines");
     controller->registration_timeout_ms = timeout_s * 1000;
     if (!timeout_s)
@@ -300,47 +313,11 @@ static int read_addresses(const struct settings *settings, struct controller *co
     return 0;
 }
 
-/* "dictdb", "DictDB" and "ipyparallel.controller.dictdb.DictDB" are one. */
-static const char *short_class(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot ? dot + 1 : name;
-}
-
-static int open_store(struct settings *settings, struct registry *registry,
-                      struct services_host *host, struct controller *controller,
-                      struct ipcl_error *error)
-{
-    const char *name = short_class(settings_string(settings, "IPController", "db_class"));
-    struct ipcl_services services;
-    if (!strcasecmp(name, "nodb"))
-        return settings_finish(settings, error);
-    if (!strcasecmp(name, "sqlitedb") || !strcasecmp(name, "mongodb"))
-        return ipcl_error_set(error, "the store '%s' is not available: use --dictdb or --nodb",
-                              name);
-    if (strcasecmp(name, "dictdb"))
-        return ipcl_error_set(error, "the store '%s' is not known: use dictdb or nodb", name);
-    const struct ipcl_plugin *plugin = registry_load(registry, "store", "memory", error);
-    for (size_t i = 0; plugin && i < plugin->table_count; i++)
-        if (settings_add(settings, &plugin->tables[i], error))
-            return -1;
-    if (!plugin || settings_finish(settings, error))
-        return -1;
-    const struct ipcl_store_operations *store = plugin->operations;
-    *host = (struct services_host){.plugin_name = plugin->name, .settings = settings};
-    services_init(&services, host);
-    controller->records = store->create(&services, error);
-    if (!controller->records)
-        return -1;
-    controller->store = store;
-    return 0;
-}
-
 int options_apply(struct settings *settings, const struct profile *profile,
                   struct registry *registry, struct services_host *store_host,
                   struct controller *controller, struct ipcl_error *error)
 {
-    return open_store(settings, registry, store_host, controller, error) ||
+    return store_choose(settings, registry, store_host, controller, error) ||
                    read_limits(settings, controller, error) ||
                    read_ports(settings, controller, error) ||
                    read_interface(settings, profile, controller, error) ||

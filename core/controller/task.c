@@ -414,6 +414,11 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         return -1;
     scheduler->clients =
         controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
+    /* The hub is a client, too: it submits tasks again. */
+    if (scheduler->clients && socket_bind(scheduler->clients, "inproc://tasks", error)) {
+        zmq_close(scheduler->clients);
+        return -1;
+    }
     if (loop_add(scheduler->loop, scheduler->clients, from_client, scheduler))
         return -1;
     early_prepare(&scheduler->early, controller, scheduler->clients);

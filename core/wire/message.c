@@ -114,12 +114,17 @@ int message_recv(struct message *message, void *socket, int flags)
 
 int message_send(struct message *message, void *socket)
 {
+    return message_send_from(message, 0, socket);
+}
+
+int message_send_from(struct message *message, size_t first, void *socket)
+{
     loop_sent(socket);
-    for (size_t i = 0; i < message->count; i++) {
+    for (size_t i = first; i < message->count; i++) {
         int more = i + 1 < message->count ? ZMQ_SNDMORE : 0;
         HAND_OVER(&message->frames[i]);
         /* Only the first frame can be refused; zmq takes or drops the rest with it. */
-        if (zmq_msg_send(&message->frames[i], socket, more | ZMQ_DONTWAIT) < 0 && i == 0)
+        if (zmq_msg_send(&message->frames[i], socket, more | ZMQ_DONTWAIT) < 0 && i == first)
             return -1;
     }
     message_clear(message);

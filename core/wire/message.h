@@ -41,10 +41,12 @@ void message_close(struct message *message);
 /* Receives a whole message in place of what `message` held, and finds its delimiter. `flags` as for zmq_msg_recv, and applies to the
  * first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too many frames: all were received and dropped), ENOMEM, ETERM. */
 int message_recv(struct message *message, void *socket, int flags);
-/* Sends the frames from `first` on, and leaves the message empty. Returns 0, or -1 with errno, the message unchanged: EHOSTUNREACH where a
+/* Sends all frames, and leaves the message empty. Returns 0, or -1 with errno, the message unchanged: EHOSTUNREACH where a
  * mandatory ROUTER has no such peer, EAGAIN. */
 int message_send(struct message *message, void *socket);
-/* The same, with one identity before all frames. */
+/* The same from frame `first` on; those before it are released. */
+int message_send_from(struct message *message, size_t first, void *socket);
+/* The same as message_send(), with one identity before all frames. */
 int message_send_to(struct message *message, void *socket, const void *identity, size_t size);
 /* Empties `to` and makes it hold the same frames, by reference. Returns 0 or -1 (ENOMEM). */
 int message_copy(struct message *to, struct message *from);

@@ -10,12 +10,26 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/* What a record's fields take, roughly, beside its streams and buffers. */
-#define FIELDS_BYTES 4096
+#include "query.h"
+
+/* What a record takes beside its fields' own bytes, its streams and its buffers, roughly. */
+#define RECORD_BYTES 4096
+
+enum stream { OUT, ERR, STREAMS };
+static const char *const stream_names[STREAMS] = {"stdout", "stderr"};
+
+/* Text that grows at its end. */
+struct text {
+    char *bytes;
+    size_t size;
+    size_t capacity;
+};
 
 struct entry {
-    struct ipcl_record record;
+    struct ipcl_record record; /* its fields without the streams */
+    struct text streams[STREAMS];
     size_t bytes;
+    size_t number; /* counts up */
     bool finished;
     struct entry *prev, *next;                   /* of all, in the order in which they came */
     struct entry *finished_prev, *finished_next; /* of the finished, likewise */
@@ -29,33 +43,32 @@ struct store {
     struct entry *finished;
     size_t count;
     size_t bytes;
+    size_t number;
     size_t count_max;
     size_t bytes_max;
+    double cull_fraction;
 };
 
-static void release_buffers(struct ipcl_buffer *buffers, size_t count)
+static void release_contents(const struct ipcl_buffer *buffers, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (buffers[i].release)
             buffers[i].release(buffers[i].owner);
-    free(buffers);
 }
 
-/* Copies an array of buffers, whose contents it takes over. Returns 0, or -1 with the contents
- * released. */
+/* Puts a copy of an array of buffers, whose contents it takes over, in place of another. Returns 0,
+ * or -1 with the contents released. */
 static int take_buffers(const struct ipcl_buffer *from, size_t from_count, struct ipcl_buffer **to,
                         size_t *to_count)
 {
-    struct ipcl_buffer *copy = malloc((from_count + 1) * sizeof(*copy));
+    struct ipcl_buffer *copy = malloc(from_count * sizeof(*copy));
     if (!copy) {
-        for (size_t i = 0; i < from_count; i++)
-            if (from[i].release)
-                from[i].release(from[i].owner);
+        release_contents(from, from_count);
         return -1;
     }
-    if (from_count)
-        memcpy(copy, from, from_count * sizeof(*copy));
-    release_buffers(*to, *to_count);
+    memcpy(copy, from, from_count * sizeof(*copy));
+    release_contents(*to, *to_count);
+    free(*to);
     *to = copy;
     *to_count = from_count;
     return 0;
@@ -76,16 +89,33 @@ static void forget(struct store *store, struct entry *entry)
         DL_DELETE2(store->finished, entry, finished_prev, finished_next);
     store->count--;
     store->bytes -= entry->bytes;
-    release_buffers(entry->record.buffers, entry->record.buffer_count);
-    release_buffers(entry->record.result_buffers, entry->record.result_buffer_count);
+    release_contents(entry->record.buffers, entry->record.buffer_count);
+    release_contents(entry->record.result_buffers, entry->record.result_buffer_count);
+    free(entry->record.buffers);
+    free(entry->record.result_buffers);
+    for (int i = 0; i < STREAMS; i++)
+        free(entry->streams[i].bytes);
     json_decref(entry->record.fields);
     free(entry);
 }
 
+/* Where a limit is passed, goes below it by the fraction that ipyparallel's does. The newest record
+ * stays, however large. */
 static void make_room(struct store *store)
 {
-    while (store->count > store->count_max || (store->bytes > store->bytes_max && store->count > 1))
-        forget(store, store->finished ? store->finished : store->entries);
+    size_t count = store->count_max, bytes = store->bytes_max;
+    size_t culled = (size_t)(store->cull_fraction * (double)count);
+    if (store->count > count && culled)
+        count = count + 1 - culled;
+    if (store->bytes > bytes)
+        bytes -= (size_t)(store->cull_fraction * (double)bytes);
+    while (store->count > 1 && (store->count > count || store->bytes > bytes)) {
+        struct entry *newest = store->entries->prev;
+        struct entry *oldest = store->finished ? store->finished : store->entries;
+        if (oldest == newest)
+            oldest = store->entries;
+        forget(store, oldest);
+    }
 }
 
 static size_t sum(const struct ipcl_buffer *buffers, size_t count)
@@ -96,232 +126,206 @@ static size_t sum(const struct ipcl_buffer *buffers, size_t count)
     return bytes;
 }
 
-/* Enters what an entry weighs and whether it is finished, after a change. */
-static void account(struct store *store, struct entry *entry)
+/* Enters that an entry has grown, or shrunk, and whether it is finished. */
+static void account(struct store *store, struct entry *entry, size_t before, size_t after)
 {
-    const struct ipcl_record *record = &entry->record;
-    const json_t *completed = json_object_get(record->fields, "completed");
-    store->bytes -= entry->bytes;
-    entry->bytes = FIELDS_BYTES + sum(record->buffers, record->buffer_count) +
-                   sum(record->result_buffers, record->result_buffer_count) +
-                   json_string_length(json_object_get(record->fields, "stdout")) +
-                   json_string_length(json_object_get(record->fields, "stderr"));
-    store->bytes += entry->bytes;
+    entry->bytes += after - before;
+    store->bytes += after - before;
+    const json_t *completed = json_object_get(entry->record.fields, "completed");
     if (!entry->finished && completed && !json_is_null(completed)) {
         entry->finished = true;
         DL_APPEND2(store->finished, entry, finished_prev, finished_next);
     }
 }
 
-/* Puts what a record has into an entry. */
-static int take(struct entry *entry, const struct ipcl_record *record, struct ipcl_error *error)
+/* Adds to a stream, as far as there is room for it. */
+static int append(struct text *text, const json_t *more)
 {
-    int status = record->fields ? json_object_update(entry->record.fields, record->fields) : 0;
-    if (record->buffer_count && take_buffers(record->buffers, record->buffer_count,
-                                             &entry->record.buffers, &entry->record.buffer_count))
-        status = -1;
-    if (record->result_buffer_count &&
-        take_buffers(record->result_buffers, record->result_buffer_count,
-                     &entry->record.result_buffers, &entry->record.result_buffer_count))
-        status = -1;
-    return status ? ipcl_error_set(error, "out of memory") : 0;
-}
-
-static void discard(const struct ipcl_record *record)
-{
-    for (size_t i = 0; i < record->buffer_count; i++)
-        if (record->buffers[i].release)
-            record->buffers[i].release(record->buffers[i].owner);
-    for (size_t i = 0; i < record->result_buffer_count; i++)
-        if (record->result_buffers[i].release)
-            record->result_buffers[i].release(record->result_buffers[i].owner);
-}
-
-static int add(void *self, const char *msg_id, const struct ipcl_record *record,
-               struct ipcl_error *error)
-{
-    struct store *store = self;
-    if (find_entry(store, msg_id)) {
-        discard(record);
-        return ipcl_error_set(error, "there is a record of %s already", msg_id);
+    size_t size = json_string_length(more);
+    if (!size || text->size + size > IPCL_STORE_STREAM_BYTES)
+        return 0;
+    if (text->size + size > text->capacity) {
+        size_t capacity = 2 * (text->size + size);
+        char *grown = realloc(text->bytes, capacity);
+        if (!grown)
+            return -1;
+        text->bytes = grown;
+        text->capacity = capacity;
     }
-    struct entry *entry = calloc(1, sizeof(*entry) + strlen(msg_id) + 1);
-    if (entry)
-        entry->record.fields = json_object();
-    if (!entry || !entry->record.fields) {
-        free(entry);
-        discard(record);
-        return ipcl_error_set(error, "out of memory");
-    }
-    memcpy(entry->msg_id, msg_id, strlen(msg_id) + 1);
-    HASH_ADD_KEYPTR(hh, store->by_id, entry->msg_id, strlen(entry->msg_id), entry);
-    DL_APPEND(store->entries, entry);
-    store->count++;
-    int status = take(entry, record, error);
-    account(store, entry);
-    make_room(store);
-    return status;
-}
-
-static int update(void *self, const char *msg_id, const struct ipcl_record *record,
-                  struct ipcl_error *error)
-{
-    struct store *store = self;
-    struct entry *entry = find_entry(store, msg_id);
-    if (!entry) {
-        discard(record);
-        return ipcl_error_set(error, "there is no record of %s", msg_id);
-    }
-    int status = take(entry, record, error);
-    account(store, entry);
-    make_room(store);
-    return status;
-}
-
-static const struct ipcl_record *get(void *self, const char *msg_id)
-{
-    struct entry *entry = find_entry(self, msg_id);
-    return entry ? &entry->record : NULL;
-}
-
-/* Orders two values: -1, 0 or 1; 2 where they have no order. Dates are ISO 8601 text, whose order
- * is that of its characters. */
-static int order(const json_t *a, const json_t *b)
-{
-    if (json_is_string(a) && json_is_string(b)) {
-        int difference = strcmp(json_string_value(a), json_string_value(b));
-        return (difference > 0) - (difference < 0);
-    }
-    if (json_is_number(a) && json_is_number(b)) {
-        double x = json_number_value(a), y = json_number_value(b);
-        return (x > y) - (x < y);
-    }
-    return 2;
-}
-
-static bool is_in(const json_t *value, const json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (json_equal(value, json_array_get(list, i)))
-            return true;
-    return false;
-}
-
-enum operator{
-    IN,
-    NOT_IN,
-    NOT_EQUAL,
-    EQUAL,
-    GREATER,
-    GREATER_EQUAL,
-    LESS,
-    LESS_EQUAL,
-    EXISTS,
-    OPERATORS
-};
-
-static enum operator operator_of(const char *name)
-{
-    static const char *const names[OPERATORS] = {"$in",  "$nin", "$ne",  "$eq",    "$gt",
-                                                 "$gte", "$lt",  "$lte", "$exists"};
-    int found = 0;
-    while (found < OPERATORS && strcmp(names[found], name))
-        found++;
-    return (enum operator)found;
-}
-
-static bool holds(const json_t *value, enum operator operator, const json_t * operand)
-{
-    int difference = order(value, operand);
-    switch (operator) {
-    case IN:
-        return is_in(value, operand);
-    case NOT_IN:
-        return !is_in(value, operand);
-    case NOT_EQUAL:
-        return !json_equal(value, operand);
-    case EQUAL:
-        return json_equal(value, operand);
-    case GREATER:
-        return difference == 1;
-    case GREATER_EQUAL:
-        return difference == 0 || difference == 1;
-    case LESS:
-        return difference == -1;
-    case LESS_EQUAL:
-        return difference == 0 || difference == -1;
-    case EXISTS:
-        return json_is_null(value) != json_is_true(operand);
-    default:
-        return false;
-    }
-}
-
-/* Whether a query can be answered at all. Returns 0 or -1 with `error` set. */
-static int check_query(const json_t *query, struct ipcl_error *error)
-{
-    const char *key, *name;
-    json_t *test, *operand;
-    if (!json_is_object(query))
-        return ipcl_error_set(error, "a query is a mapping of keys to values or to operators");
-    json_object_foreach ((json_t *)query, key, test) {
-        json_object_foreach (test, name, operand) {
-            enum operator operator= operator_of(name);
-            if (operator== OPERATORS)
-                return ipcl_error_set(
-                    error, "the query's operator '%.64s' for '%.64s' is not known", name, key);
-            if ((operator== IN || operator== NOT_IN) && !json_is_array(operand))
-                return ipcl_error_set(error, "the query's %s for '%.64s' needs a list", name, key);
-        }
-    }
+    memcpy(text->bytes + text->size, json_string_value(more), size);
+    text->size += size;
     return 0;
 }
 
-static bool matches(const struct entry *entry, const json_t *query)
+/* What an entry holds in buffers and streams. */
+static size_t weight(const struct entry *entry)
 {
-    const char *key, *name;
-    json_t *test, *operand;
-    json_object_foreach ((json_t *)query, key, test) {
-        const json_t *value = json_object_get(entry->record.fields, key);
-        if (!value)
-            value = json_null();
-        if (!json_is_object(test) && !json_equal(value, test))
-            return false;
-        json_object_foreach (test, name, operand)
-            if (!holds(value, operator_of(name), operand))
-                return false;
-    }
-    return true;
+    return sum(entry->record.buffers, entry->record.buffer_count) +
+           sum(entry->record.result_buffers, entry->record.result_buffer_count) +
+           entry->streams[OUT].capacity + entry->streams[ERR].capacity;
 }
 
-static int find(void *self, const json_t *query,
+/* Puts what a record has into an entry. Takes over the buffers' contents. */
+static int take(struct entry *entry, const struct ipcl_record *record)
+{
+    const char *key;
+    json_t *value;
+    int failed = 0;
+    json_object_foreach (record->fields, key, value) {
+        if (!strcmp(key, stream_names[OUT]))
+            failed |= append(&entry->streams[OUT], value);
+        else if (!strcmp(key, stream_names[ERR]))
+            failed |= append(&entry->streams[ERR], value);
+        else
+            failed |= json_object_set(entry->record.fields, key, value);
+    }
+    if (record->buffer_count)
+        failed |= take_buffers(record->buffers, record->buffer_count, &entry->record.buffers,
+                               &entry->record.buffer_count);
+    if (record->result_buffer_count)
+        failed |= take_buffers(record->result_buffers, record->result_buffer_count,
+                               &entry->record.result_buffers, &entry->record.result_buffer_count);
+    return failed ? -1 : 0;
+}
+
+static struct entry *new_entry(struct store *store, const char *msg_id)
+{
+    struct entry *entry = calloc(1, sizeof(*entry) + strlen(msg_id) + 1);
+    if (entry)
+        entry->record.fields = json_pack("{s:s}", "msg_id", msg_id);
+    if (!entry || !entry->record.fields) {
+        free(entry);
+        return NULL;
+    }
+    memcpy(entry->msg_id, msg_id, strlen(msg_id) + 1);
+    entry->number = store->number++;
+    HASH_ADD_KEYPTR(hh, store->by_id, entry->msg_id, strlen(entry->msg_id), entry);
+    DL_APPEND(store->entries, entry);
+    store->count++;
+    account(store, entry, 0, RECORD_BYTES);
+    return entry;
+}
+
+static int put(void *self, const char *msg_id, const struct ipcl_record *record,
+               struct ipcl_error *error)
+{
+    struct store *store = self;
+    struct entry *entry = find_entry(store, msg_id);
+    if (!entry && !(entry = new_entry(store, msg_id))) {
+        release_contents(record->buffers, record->buffer_count);
+        release_contents(record->result_buffers, record->result_buffer_count);
+        return ipcl_error_set(error, "out of memory");
+    }
+    size_t before = weight(entry);
+    int status = take(entry, record);
+    account(store, entry, before, weight(entry) + record->field_bytes);
+    make_room(store);
+    return status ? ipcl_error_set(error, "out of memory") : 0;
+}
+
+static int by_submission(const void *a, const void *b)
+{
+    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+    const char *first = json_string_value(json_object_get(x->record.fields, "submitted"));
+    const char *second = json_string_value(json_object_get(y->record.fields, "submitted"));
+    int difference = first && second ? strcmp(first, second) : (first != NULL) - (second != NULL);
+    return difference ? difference : (x->number > y->number) - (x->number < y->number);
+}
+
+/* Makes the streams members of the fields. They are taken away again: they may grow. */
+static void show_streams(struct entry *entry)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        const struct text *text = &entry->streams[i];
+        json_object_set_new(entry->record.fields, stream_names[i],
+                            json_stringn(text->size ? text->bytes : "", text->size));
+    }
+}
+
+static void hide_streams(struct entry *entry)
+{
+    for (int i = 0; i < STREAMS; i++)
+        json_object_del(entry->record.fields, stream_names[i]);
+}
+
+static bool matches(struct entry *entry, const json_t *query, bool with_streams)
+{
+    if (with_streams)
+        show_streams(entry);
+    bool match = query_matches(query, entry->record.fields);
+    if (with_streams)
+        hide_streams(entry);
+    return match;
+}
+
+/* The entries that match: a malloc'ed array; NULL with `error` set. */
+static struct entry **select_entries(struct store *store, const json_t *query, size_t *count,
+                                     struct ipcl_error *error)
+{
+    struct entry *entry, **selected;
+    *count = 0;
+    if (query_check(query, error))
+        return NULL;
+    selected = malloc((store->count + 1) * sizeof(struct entry *));
+    if (!selected) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    bool with_streams = query_mentions(query, "stdout") || query_mentions(query, "stderr");
+    const char *one = json_string_value(json_object_get(query, "msg_id"));
+    if (one) {
+        entry = find_entry(store, one);
+        if (entry && matches(entry, query, with_streams))
+            selected[(*count)++] = entry;
+        return selected;
+    }
+    DL_FOREACH (store->entries, entry)
+        if (matches(entry, query, with_streams))
+            selected[(*count)++] = entry;
+    return selected;
+}
+
+static bool wants(const json_t *keys, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *key = json_string_value(json_array_get(keys, i));
+        if (key && !strcmp(key, name))
+            return true;
+    }
+    return false;
+}
+
+static int find(void *self, const json_t *query, const json_t *keys,
                 bool (*found)(void *context, const struct ipcl_record *record), void *context,
                 struct ipcl_error *error)
 {
-    struct store *store = self;
-    struct entry *entry;
-    if (check_query(query, error))
+    size_t count;
+    struct entry **selected = select_entries(self, query, &count, error);
+    bool with_streams = !keys || wants(keys, "stdout") || wants(keys, "stderr"), more = true;
+    if (!selected)
         return -1;
-    DL_FOREACH (store->entries, entry)
-        if (matches(entry, query) && !found(context, &entry->record))
-            break;
+    qsort(selected, count, sizeof(*selected), by_submission);
+    for (size_t i = 0; i < count && more; i++) {
+        if (with_streams)
+            show_streams(selected[i]);
+        more = found(context, &selected[i]->record);
+        if (with_streams)
+            hide_streams(selected[i]);
+    }
+    free(selected);
     return 0;
 }
 
 static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
 {
-    struct store *store = self;
-    struct entry *entry, *next;
-    int64_t dropped = 0;
-    if (check_query(query, error))
+    size_t count;
+    struct entry **selected = select_entries(self, query, &count, error);
+    if (!selected)
         return -1;
-    DL_FOREACH_SAFE (store->entries, entry, next) {
-        if (matches(entry, query)) {
-            forget(store, entry);
-            dropped++;
-        }
-    }
-    return dropped;
+    for (size_t i = 0; i < count; i++)
+        forget(self, selected[i]);
+    free(selected);
+    return (int64_t)count;
 }
 
 static void destroy(void *self)
@@ -334,20 +338,27 @@ static void destroy(void *self)
     free(store);
 }
 
-static void *create(const struct ipcl_services *services, struct ipcl_error *error)
+static void *create(const struct ipcl_services *services, const char *folder,
+                    const char *cluster_id, struct ipcl_error *error)
 {
     int64_t count = services->option_int(services->host, "DictDB", "record_limit");
     int64_t bytes = services->option_int(services->host, "DictDB", "size_limit");
+    double fraction = services->option_real(services->host, "DictDB", "cull_fraction");
     struct store *store = NULL;
+    (void)folder;
+    (void)cluster_id;
     if (count < 1)
         ipcl_error_set(error, "DictDB.record_limit is 1 or more");
     else if (bytes < 1)
         ipcl_error_set(error, "DictDB.size_limit is a number of bytes, 1 or more");
+    else if (!(fraction >= 0 && fraction <= 1))
+        ipcl_error_set(error, "DictDB.cull_fraction is a number from 0 to 1");
     else if (!(store = calloc(1, sizeof(*store))))
         ipcl_error_set(error, "out of memory");
     if (store) {
         store->count_max = (size_t)count;
         store->bytes_max = (size_t)bytes;
+        store->cull_fraction = fraction;
     }
     return store;
 }
@@ -356,16 +367,16 @@ static const struct ipcl_option options[] = {
     {"record_limit", IPCL_INT, "1024", NULL, NULL,
      "How many records to keep. Beyond that the oldest finished ones are forgotten."},
     {"size_limit", IPCL_INT, "1073741824", NULL, NULL,
-     "How many bytes the records' buffers and output may take in all."},
+     "How many bytes the records may take in all: requests, results and output."},
+    {"cull_fraction", IPCL_REAL, "0.1", NULL, NULL,
+     "Where a limit is passed, by which fraction of it to go below it."},
 };
 static const struct ipcl_option_table tables[] = {
     {"DictDB", options, sizeof(options) / sizeof(*options)}};
 
 static const struct ipcl_store_operations operations = {
     .create = create,
-    .add = add,
-    .update = update,
-    .get = get,
+    .put = put,
     .find = find,
     .drop = drop,
     .destroy = destroy,

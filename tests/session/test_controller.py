@@ -259,8 +259,10 @@ def test_reused_files(controller):
 @pytest.mark.parametrize("argument, expected", [
     ("--scheme=pure", "not available"),
     ("--scheme=best", "not known"),
-    ("--sqlitedb", "not available"),
-    ("--mongodb", "not available"),
+    ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
+    ("--mongodb", "out of this controller's scope"),
+    ("--IPController.db_class=ipyparallel.controller.mongodb.MongoDB", "out of this controller's scope"),
+    ("--IPController.records_backlog=0", "number of bytes"),
     ("--transport=udp", "use tcp or ipc"),
     ("--ping=0", "HeartMonitor.period"),
     ("--hwm=-1", "TaskScheduler.hwm"),
@@ -517,7 +519,8 @@ def test_records_with_dictdb(controller):
     wait_until(lambda: peer.ask(query, "history_request")[1]["history"] == sent[1:], 10, "the newest two are kept")
     kind, reply = peer.ask(query, "result_request", {"msg_ids": [sent[2]]})
     assert reply["completed"] == [sent[2]] and reply[sent[2]]["result_content"] == {"status": "ok"}
-    assert peer.ask(query, "result_request", {"msg_ids": [sent[0]]})[0] == "hub_error"
+    kind, reply = peer.ask(query, "result_request", {"msg_ids": [sent[0]]})
+    assert kind == "result_reply" and reply["status"] == "error" and reply["ename"] == "KeyError"
     assert peer.ask(query, "purge_request", {"msg_ids": [sent[1]]}) == ("purge_reply", {"status": "ok"})
     assert peer.ask(query, "purge_request", {"msg_ids": "all"}) == ("purge_reply", {"status": "ok"})
     assert peer.ask(query, "history_request")[1]["history"] == []
@@ -529,14 +532,21 @@ def test_records_with_dictdb(controller):
     ("result_request", {"msg_ids": ["unknown"]}), ("unregistration_request", {}), ("unregistration_request", {"id": 99}),
     ("unregistration_request", {"id": "0"}), ("purge_request", {"msg_ids": 5}), ("purge_request", {"engine_ids": [9]}),
     ("connection_request", []), ("connection_request", "text"), ("history_request", {}), ("db_request", {}),
-    ("resubmit_request", {"msg_ids": []}), ("become_dask_request", {}),
+    ("db_request", {"query": {"msg_id": {"$near": 1}}}), ("db_request", {"query": [], "keys": 5}),
+    ("db_request", {"query": {}, "keys": ["no_key"]}), ("db_request", {"query": {"$or": 5}}),
+    ("resubmit_request", {"msg_ids": ["unknown"]}), ("resubmit_request", {}), ("become_dask_request", {}),
 ])
 def test_nonsense_queries_are_answered(controller, msg_type, content):
-    peer = controller()
-    query = peer.connect(zmq.DEALER, peer.client["registration"])
-    kind, reply = peer.ask(query, msg_type, content)
-    assert kind == "hub_error" and reply["status"] == "error" and reply["evalue"]
-    assert peer.engines() == {}
+    for arguments in [], ["--dictdb"]:
+        peer = controller(*arguments, cluster_id="".join(arguments))
+        query = peer.connect(zmq.DEALER, peer.client["registration"])
+        kind, reply = peer.ask(query, msg_type, content)
+        if arguments and (msg_type, content) in (("history_request", {}), ("db_request", {})):
+            assert kind == msg_type.replace("request", "reply") and reply["status"] == "ok"
+            continue
+        assert kind in ("hub_error", msg_type.replace("request", "reply"))
+        assert reply["status"] == "error" and reply["evalue"]
+        assert peer.engines() == {}
 
 
 def test_a_client_can_shut_it_down(controller):

@@ -20,7 +20,7 @@ UNIT_TESTS = \
 	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_loop \
-	tests/unit/test_memory_store \
+	tests/unit/test_stores \
 	tests/unit/test_message \
 	tests/unit/test_path \
 	tests/unit/test_profile \
@@ -81,8 +81,8 @@ tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
 tests_unit_test_loop_LDADD = $(UNIT_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(UNIT_LIBS)
-tests_unit_test_memory_store_SOURCES = tests/unit/test_memory_store.c
-tests_unit_test_memory_store_LDADD = $(UNIT_LIBS)
+tests_unit_test_stores_SOURCES = tests/unit/test_stores.c
+tests_unit_test_stores_LDADD = $(UNIT_LIBS)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c
 tests_unit_test_message_LDADD = $(UNIT_LIBS)
 tests_unit_test_path_SOURCES = tests/unit/test_path.c

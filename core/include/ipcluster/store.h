@@ -1,4 +1,7 @@
-/* Record stores (kind "store"): what the hub remembers of tasks. Called in one thread of the controller. */
+/* Record stores (kind "store"): what the hub remembers of tasks.
+ *
+ * A store is created before the controller's threads start and destroyed after they have ended; everything between is
+ * called in one thread, the records' own. It may be slow: no message waits for it. */
 #ifndef IPCLUSTER_STORE_H
 #define IPCLUSTER_STORE_H
 
@@ -10,32 +13,51 @@
 extern "C" {
 #endif
 
-/* A task's record: an object with the keys of ipyparallel's task records (msg_id, header, metadata, content, submitted,
- * client_uuid, engine_uuid, started, completed, resubmitted, received, result_header, result_metadata, result_content,
- * queue, execute_input, execute_result, error, stdout, stderr), dates as ISO 8601 text, and beside it the frames. */
+/* How much of a record's stdout, and of its stderr, a store keeps at least; more may be dropped. */
+#define IPCL_STORE_STREAM_BYTES (16u << 20)
+/* What was put is committed within this time. */
+#define IPCL_STORE_COMMIT_MS 100
+
+/* A task's record: an object with the keys of ipyparallel's task records, and beside it the frames.
+ *
+ *     text or null       msg_id client_uuid engine_uuid queue resubmitted
+ *     dates or null      submitted started completed received, in UTC: 2026-11-22T07:14:45.123456Z, so that their order
+ *                        is that of their characters
+ *     anything           header metadata content result_header result_metadata result_content execute_input
+ *                        execute_result error
+ *     text               stdout stderr */
 struct ipcl_record {
-    json_t *fields;              /* a mapping; on update: only what changes */
-    struct ipcl_buffer *buffers; /* of the request; NULL with count 0 where there are none or none change */
+    json_t *fields;              /* a mapping; a key that is not there is null */
+    size_t field_bytes;          /* put: what the fields take, roughly */
+    struct ipcl_buffer *buffers; /* of the request; NULL with count 0 where there are none */
     size_t buffer_count;
     struct ipcl_buffer *result_buffers;
     size_t result_buffer_count;
 };
 
 struct ipcl_store_operations {
-    void *(*create)(const struct ipcl_services *services, struct ipcl_error *error);
-    /* Add or change a record. They take a reference to `fields` and take over the buffers' contents (not the arrays).
-     * Return 0, or -1 with `error` set; changing what is not there is an error. */
-    int (*add)(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error);
-    int (*update)(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error);
-    /* Looks one record up. Returns a record that lives until the next call, or NULL where there is none. */
-    const struct ipcl_record *(*get)(void *self, const char *msg_id);
-    /* Calls `found` for every record that matches `query`, oldest submission first; a query is ipyparallel's: a mapping of
-     * keys to values or to mappings of operators ($in, $nin, $ne, $gt, $gte, $lt, $lte, $exists). Stops where `found`
-     * returns false. Returns 0, or -1 with `error` set where the query is malformed. */
-    int (*find)(void *self, const json_t *query, bool (*found)(void *context, const struct ipcl_record *record),
-                void *context, struct ipcl_error *error);
+    /* `folder` is the profile's, an absolute path, and `cluster_id` tells the clusters of a profile apart ("" for most):
+     * where a store keeps its files unless its settings say otherwise. Both are borrowed for the call. */
+    void *(*create)(const struct ipcl_services *services, const char *folder, const char *cluster_id,
+                    struct ipcl_error *error);
+    /* Adds a record, or changes the one that is there: texts of stdout and stderr are added to what the record has, all
+     * other fields and buffers that are given replace it. Takes a reference to `fields` where it keeps them, and takes over
+     * the buffers' contents (not the arrays), also when it fails. Returns 0, or -1 with `error` set. */
+    int (*put)(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error);
+    /* Calls `found` for every record that matches `query`, oldest submission first. A query is ipyparallel's: a mapping of
+     * keys to values or to mappings of operators ($eq $ne $gt $gte $lt $lte $in $nin $all $mod $exists), or of $and and
+     * $or to lists of queries. `keys` lists the fields that are wanted (msg_id is always there; there may be more), among
+     * them "buffers" and "result_buffers"; NULL means all fields and no buffers. The record lives until `found` returns; a
+     * store gives the buffers' contents back as they were put, or others. Stops where `found` returns false. Returns 0, or
+     * -1 with `error` set. */
+    int (*find)(void *self, const json_t *query, const json_t *keys,
+                bool (*found)(void *context, const struct ipcl_record *record), void *context, struct ipcl_error *error);
     /* Forgets every record that matches. Returns their number, or -1 with `error` set. */
     int64_t (*drop)(void *self, const json_t *query, struct ipcl_error *error);
+    /* Makes safe what has changed: what was committed outlives the controller, where the store does that at all. Returns 0,
+     * or -1 with `error` set where changes since the last commit are lost. NULL for a store that has nothing to do. */
+    int (*commit)(void *self, struct ipcl_error *error);
+    /* What was not committed may be lost. */
     void (*destroy)(void *self);
 };
 

@@ -1,0 +1,65 @@
+/* Choosing and opening the store of records. */
+#include "controller/store.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The names that ipyparallel has for stores, and our plugins. */
+static const struct {
+    const char *name;
+    const char *plugin; /* NULL: none */
+} known[] = {
+    {"nodb", NULL},
+    {"dictdb", "memory"},
+    {"sqlitedb", "sqlite"},
+};
+
+/* "dictdb", "DictDB" and "ipyparallel.controller.dictdb.DictDB" are one. */
+static const char *short_class(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+int store_choose(struct settings *settings, struct registry *registry, struct services_host *host,
+                 struct controller *controller, struct ipcl_error *error)
+{
+    const char *name = short_class(settings_string(settings, "IPController", "db_class"));
+    const char *wanted = name; /* a site's own plugin */
+    if (!strcasecmp(name, "mongodb"))
+        return ipcl_error_set(error, "records in MongoDB are out of this controller's scope: use "
+                                     "--sqlitedb, whose records outlive the controller as well");
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+        if (!strcasecmp(name, known[i].name))
+            wanted = known[i].plugin;
+    if (!wanted)
+        return settings_finish(settings, error);
+    const struct ipcl_plugin *plugin = registry_load(registry, "store", wanted, error);
+    for (size_t i = 0; plugin && i < plugin->table_count; i++)
+        if (settings_add(settings, &plugin->tables[i], error))
+            return -1;
+    if (!plugin || settings_finish(settings, error))
+        return -1;
+    *host = (struct services_host){.plugin_name = plugin->name, .settings = settings};
+    controller->store = plugin->operations;
+    return 0;
+}
+
+int store_open(const struct settings *settings, const struct profile *profile,
+               struct services_host *host, struct controller *controller, struct ipcl_error *error)
+{
+    struct ipcl_services services;
+    if (!controller->store)
+        return 0;
+    services_init(&services, host);
+    controller->records = controller->store->create(
+        &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
+    return controller->records ? 0 : -1;
+}
+
+void store_close(struct controller *controller)
+{
+    if (controller->store)
+        controller->store->destroy(controller->records);
+    controller->records = NULL;
+}

@@ -1,0 +1,381 @@
+/* The stores: each keeps the same promises, and both answer every query alike. */
+#include <criterion/criterion.h>
+#include <ipcluster/store.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/registry.h"
+#include "unit.h"
+
+struct kind {
+    const char *plugin;
+    const char *class_name;
+};
+static const struct kind kinds[] = {
+    {"memory", "DictDB"},
+};
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+
+/* One open store, and its settings. */
+struct open_store {
+    const struct kind *kind;
+    const struct ipcl_store_operations *store;
+    void *self;
+    int64_t record_limit, size_limit;
+    double cull_fraction;
+    char folder[PATH_BYTES];
+};
+
+static int released;
+
+static int64_t option_int(void *host, const char *class_name, const char *name)
+{
+    const struct open_store *open = host;
+    cr_assert_str_eq(class_name, open->kind->class_name);
+    return strcmp(name, "record_limit") ? open->size_limit : open->record_limit;
+}
+
+static double option_real(void *host, const char *class_name, const char *name)
+{
+    cr_assert_str_eq(class_name, "DictDB");
+    cr_assert_str_eq(name, "cull_fraction");
+    return ((const struct open_store *)host)->cull_fraction;
+}
+
+static const char *option_string(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    cr_assert_str_eq(class_name, "SQLiteDB");
+    return strcmp(name, "table") ? "" : "ipython-tasks";
+}
+
+static void log_line(void *host, enum ipcl_log_level level, const char *text)
+{
+    (void)host, (void)level, (void)text;
+}
+
+static void reopen(struct open_store *open)
+{
+    struct ipcl_error error;
+    struct ipcl_services services = {.host = open,
+                                     .log = log_line,
+                                     .option_int = option_int,
+                                     .option_real = option_real,
+                                     .option_string = option_string};
+    open->self = open->store->create(&services, open->folder, "", &error);
+    cr_assert(open->self, "%s: %s", open->kind->plugin, error.text);
+}
+
+static struct open_store open_kind(const struct kind *kind, int64_t records, int64_t bytes,
+                                   double fraction)
+{
+    struct open_store open = {
+        .kind = kind, .record_limit = records, .size_limit = bytes, .cull_fraction = fraction};
+    struct ipcl_error error;
+    struct registry *registry = registry_create(NULL, &error);
+    cr_assert(registry, "%s", error.text);
+    const struct ipcl_plugin *plugin = registry_load(registry, "store", kind->plugin, &error);
+    cr_assert(plugin, "%s", error.text);
+    registry_destroy(registry);
+    open.store = plugin->operations;
+    unit_make_folder(open.folder);
+    reopen(&open);
+    return open;
+}
+
+static void commit(struct open_store *open)
+{
+    struct ipcl_error error;
+    if (open->store->commit)
+        cr_assert_eq(open->store->commit(open->self, &error), 0, "%s", error.text);
+}
+
+static void close_store(struct open_store *open)
+{
+    open->store->destroy(open->self);
+    unit_remove_folder(open->folder);
+}
+
+static void count_release(void *owner)
+{
+    released++;
+    free(owner);
+}
+
+static struct ipcl_buffer buffer_of(const char *byte, size_t size)
+{
+    char *data = malloc(size + 1);
+    memset(data, *byte, size);
+    return (struct ipcl_buffer){
+        .data = data, .size = size, .owner = data, .release = count_release};
+}
+
+/* Puts fields, given as JSON, and a buffer of so many bytes (-1: none). */
+static void put(struct open_store *open, const char *msg_id, const char *fields, int bytes)
+{
+    struct ipcl_error error;
+    struct ipcl_buffer buffer = buffer_of(msg_id, bytes < 0 ? 0 : (size_t)bytes);
+    struct ipcl_record record = {.fields = json_loads(fields, 0, NULL), .buffers = &buffer};
+    cr_assert(record.fields, "%s", fields);
+    record.buffer_count = bytes >= 0;
+    if (bytes < 0)
+        free(buffer.owner);
+    cr_assert_eq(open->store->put(open->self, msg_id, &record, &error), 0, "%s", error.text);
+    json_decref(record.fields);
+}
+
+static bool collect_id(void *context, const struct ipcl_record *record)
+{
+    strcat(context, json_string_value(json_object_get(record->fields, "msg_id")));
+    return true;
+}
+
+static const char *found(struct open_store *open, const char *query)
+{
+    static char text[256];
+    struct ipcl_error error = {""};
+    json_t *parsed = json_loads(query, 0, NULL), *keys = json_pack("[s]", "msg_id");
+    *text = '\0';
+    cr_assert(parsed, "%s", query);
+    int status = open->store->find(open->self, parsed, keys, collect_id, text, &error);
+    cr_assert(!status || *error.text);
+    json_decref(parsed);
+    json_decref(keys);
+    return status ? "refused" : text;
+}
+
+static int64_t drop(struct open_store *open, const char *query)
+{
+    json_t *parsed = json_loads(query, 0, NULL);
+    int64_t dropped = open->store->drop(open->self, parsed, NULL);
+    json_decref(parsed);
+    return dropped;
+}
+
+Test(stores, answer_queries)
+{
+    static const struct {
+        const char *query, *found;
+    } cases[] = {
+        {"{}", "abcd"},
+        {"{\"msg_id\": \"b\"}", "b"},
+        {"{\"msg_id\": \"B\"}", ""},
+        {"{\"msg_id\": null}", ""},
+        {"{\"msg_id\": {\"$eq\": \"b\"}}", "b"},
+        {"{\"msg_id\": {\"$ne\": null}}", "abcd"},
+        {"{\"msg_id\": {\"$ne\": \"a\"}}", "bcd"},
+        {"{\"msg_id\": {\"$ne\": 5}}", "abcd"},
+        {"{\"msg_id\": {}}", "abcd"},
+        {"{\"msg_id\": {\"$in\": [\"a\", \"c\", \"x\", 5, null]}}", "ac"},
+        {"{\"msg_id\": {\"$in\": []}}", ""},
+        {"{\"msg_id\": {\"$nin\": [\"a\", 7]}}", "bcd"},
+        {"{\"msg_id\": {\"$nin\": []}}", "abcd"},
+        {"{\"msg_id\": {\"$all\": [[\"a\", \"b\"], [\"b\", \"c\"], \"abc\"]}}", "b"},
+        {"{\"msg_id\": {\"$mod\": [2, 0]}}", ""},
+        {"{\"msg_id\": 5}", ""},
+        {"{\"completed\": null}", "bd"},
+        {"{\"completed\": {\"$ne\": null}}", "ac"},
+        {"{\"completed\": {\"$ne\": \"2026-01-01\"}}", "bcd"},
+        {"{\"completed\": {\"$in\": [null]}}", "bd"},
+        {"{\"completed\": {\"$in\": [null, \"2026-01-03\"]}}", "bcd"},
+        {"{\"completed\": {\"$nin\": [null, \"2026-01-03\"]}}", "a"},
+        {"{\"completed\": {\"$exists\": true}}", "ac"},
+        {"{\"completed\": {\"$exists\": 1}}", "ac"},
+        {"{\"completed\": {\"$exists\": false}}", "bd"},
+        {"{\"completed\": {\"$exists\": null}}", "bd"},
+        {"{\"completed\": {\"$gt\": \"2026-01-01\"}}", "c"},
+        {"{\"completed\": {\"$gt\": null}}", ""},
+        {"{\"completed\": {\"$lt\": 5}}", ""},
+        {"{\"completed\": {\"$gte\": \"2026-01-01\", \"$lt\": \"2026-01-03\"}}", "a"},
+        {"{\"completed\": {\"$lte\": \"2026-01-03\"}, \"msg_id\": {\"$ne\": \"a\"}}", "c"},
+        {"{\"absent\": {\"$lte\": 5}}", ""},
+        {"{\"absent\": null, \"msg_id\": \"a\"}", "a"},
+        {"{\"content\": {\"$exists\": true}}", "ac"},
+        {"{\"content\": {\"$eq\": {\"n\": 1}}}", "a"},
+        {"{\"content\": {\"n\": 1}}", "a"},
+        {"{\"content\": {\"$ne\": {\"n\": 1}}}", "bcd"},
+        {"{\"execute_input\": {\"$mod\": [4, 3]}}", "c"},
+        {"{\"execute_input\": {\"$mod\": [-4, -1]}}", "c"},
+        {"{\"execute_input\": 7}", "c"},
+        {"{\"execute_input\": 7.0}", "c"},
+        {"{\"execute_input\": {\"$gt\": 6.5, \"$lt\": 8}}", "c"},
+        {"{\"stdout\": \"out\"}", "d"},
+        {"{\"stdout\": {\"$ne\": \"\"}}", "d"},
+        {"{\"stdout\": {\"$exists\": true}}", "abcd"},
+        {"{\"queue\": \"mux\", \"$or\": [{\"msg_id\": \"a\"}, {\"completed\": null}]}", "ab"},
+        {"{\"$and\": [{\"queue\": \"mux\"}, {\"completed\": null}]}", "b"},
+        {"{\"$or\": [{\"absent\": 5}, {\"content\": {\"n\": 1}}, {\"msg_id\": \"d\"}]}", "ad"},
+        {"{\"$and\": [{\"$or\": [{\"msg_id\": \"c\"}]}]}", "c"},
+        {"{\"a\": {\"$near\": 1}}", "refused"},
+        {"{\"msg_id\": {\"$in\": 1}}", "refused"},
+        {"{\"msg_id\": {\"$eq\": 1, \"x\": 2}}", "refused"},
+        {"{\"msg_id\": {\"$mod\": [0, 1]}}", "refused"},
+        {"{\"$or\": []}", "refused"},
+        {"{\"$or\": [5]}", "refused"},
+        {"{\"$not\": {}}", "refused"},
+        {"[]", "refused"},
+    };
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        put(&open, "a",
+            "{\"completed\": \"2026-01-01\", \"content\": {\"n\": 1}, \"queue\": \"mux\"}", 1);
+        put(&open, "b", "{\"queue\": \"mux\"}", 1);
+        put(&open, "c",
+            "{\"completed\": \"2026-01-03\", \"content\": {}, \"execute_input\": 7, \"queue\": "
+            "\"task\"}",
+            1);
+        put(&open, "d", "{\"stdout\": \"out\", \"content\": null}", 1);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+            cr_expect_str_eq(found(&open, cases[i].query), cases[i].found, "%s: %s",
+                             kinds[k].plugin, cases[i].query);
+        close_store(&open);
+    }
+}
+
+Test(stores, give_the_oldest_submission_first)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        put(&open, "c", "{\"submitted\": \"2026-03\"}", -1);
+        put(&open, "a", "{\"submitted\": \"2026-01\"}", -1);
+        put(&open, "x", "{}", -1);
+        put(&open, "d", "{\"submitted\": \"2026-03\"}", -1);
+        put(&open, "b", "{\"submitted\": \"2026-02\"}", -1);
+        cr_expect_str_eq(found(&open, "{}"), "xabcd");
+        put(&open, "x", "{\"submitted\": \"2026-04\"}", -1);
+        cr_expect_str_eq(found(&open, "{}"), "abcdx");
+        close_store(&open);
+    }
+}
+
+/* A record as text: its fields and the first byte and size of each buffer. */
+static bool describe(void *context, const struct ipcl_record *record)
+{
+    static const char *const keys[] = {"header",    "content", "completed", "engine_uuid",
+                                       "submitted", "error",   "stdout",    "stderr"};
+    char *text = context;
+    json_t *fields = json_pack("{s:O}", "msg_id", json_object_get(record->fields, "msg_id"));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+        json_t *value = json_object_get(record->fields, keys[i]);
+        if (value && !json_is_null(value) && (!json_is_string(value) || json_string_length(value)))
+            json_object_set(fields, keys[i], value);
+    }
+    char *dump = json_dumps(fields, JSON_SORT_KEYS | JSON_COMPACT);
+    strcat(text, dump);
+    free(dump);
+    json_decref(fields);
+    for (size_t i = 0; i < record->buffer_count + record->result_buffer_count; i++) {
+        const struct ipcl_buffer *buffer = i < record->buffer_count
+                                               ? &record->buffers[i]
+                                               : &record->result_buffers[i - record->buffer_count];
+        sprintf(text + strlen(text), " %s%zu%c", i < record->buffer_count ? "" : "r", buffer->size,
+                buffer->size ? *(const char *)buffer->data : '-');
+    }
+    strcat(text, "\n");
+    return true;
+}
+
+static const char *described(struct open_store *open, const char *query, const char *keys)
+{
+    static char text[65536];
+    json_t *parsed = json_loads(query, 0, NULL), *wanted = keys ? json_loads(keys, 0, NULL) : NULL;
+    *text = '\0';
+    cr_assert_eq(open->store->find(open->self, parsed, wanted, describe, text, NULL), 0);
+    json_decref(parsed);
+    json_decref(wanted);
+    return text;
+}
+
+Test(stores, change_what_is_new_and_add_to_output)
+{
+    static const char all[] = "[\"header\", \"content\", \"completed\", \"stdout\", \"stderr\", "
+                              "\"buffers\", \"result_buffers\"]";
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        put(&open, "a", "{\"stdout\": \"one \", \"header\": {\"x\": [1, \"\\u00e4\"]}}", 10);
+        put(&open, "a", "{\"stdout\": \"two\", \"content\": 5, \"completed\": \"now\"}", -1);
+        put(&open, "a", "{\"stderr\": \"oops\", \"content\": null}", -1);
+        cr_expect_str_eq(described(&open, "{}", all),
+                         "{\"completed\":\"now\",\"header\":{\"x\":[1,\"\u00e4\"]},\"msg_id\":"
+                         "\"a\",\"stderr\":\"oops\",\"stdout\":\"one two\"} 10a\n");
+        put(&open, "a", "{\"header\": null}", 0);
+        struct ipcl_buffer results[] = {buffer_of("x", 3), buffer_of("y", 100000)};
+        struct ipcl_record record = {
+            .fields = json_object(), .result_buffers = results, .result_buffer_count = 2};
+        cr_assert_eq(open.store->put(open.self, "a", &record, NULL), 0);
+        json_decref(record.fields);
+        cr_expect_str_eq(described(&open, "{\"msg_id\": \"a\"}", all),
+                         "{\"completed\":\"now\",\"msg_id\":\"a\",\"stderr\":\"oops\",\"stdout\":"
+                         "\"one two\"} 0- r3x r100000y\n");
+        cr_expect(strstr(described(&open, "{}", NULL), "\"stdout\":\"one two\""));
+        close_store(&open);
+    }
+}
+
+Test(stores, release_each_buffer_once)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        released = 0;
+        put(&open, "a", "{}", 10);
+        put(&open, "a", "{}", 20);
+        put(&open, "b", "{\"completed\": \"now\"}", 10);
+        put(&open, "c", "{}", 10);
+        cr_expect_eq(drop(&open, "{\"completed\": {\"$ne\": null}}"), 1);
+        cr_expect_eq(drop(&open, "{\"msg_id\": {\"$in\": [\"a\", \"b\"]}}"), 1);
+        cr_expect_eq(drop(&open, "[]"), -1);
+        cr_expect_str_eq(found(&open, "{}"), "c");
+        close_store(&open);
+        cr_expect_eq(released, 4);
+    }
+}
+
+Test(stores, the_oldest_finished_make_room)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 3, 1 << 30, 0);
+        put(&open, "a", "{}", 1);
+        put(&open, "b", "{\"completed\": \"2026\"}", 1);
+        put(&open, "c", "{\"completed\": \"2027\"}", 1);
+        put(&open, "d", "{}", 1);
+        commit(&open);
+        cr_expect_str_eq(found(&open, "{}"), "acd", "%s", kinds[k].plugin);
+        put(&open, "e", "{}", 1);
+        commit(&open);
+        cr_expect_str_eq(found(&open, "{}"), "ade");
+        put(&open, "f", "{}", 1);
+        commit(&open);
+        cr_expect_str_eq(found(&open, "{}"), "def");
+        close_store(&open);
+    }
+}
+
+Test(stores, bytes_are_bounded_and_the_newest_stays)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(&kinds[k], 1000, 1000000, 0);
+        put(&open, "a", "{\"completed\": \"2026\"}", 400000);
+        put(&open, "b", "{\"completed\": \"2027\"}", 400000);
+        put(&open, "c", "{\"completed\": \"2028\"}", 400000);
+        commit(&open);
+        cr_expect_str_eq(found(&open, "{}"), "bc", "%s", kinds[k].plugin);
+        put(&open, "d", "{\"completed\": \"2029\"}", 4000000);
+        commit(&open);
+        cr_expect_str_eq(found(&open, "{}"), "d");
+        close_store(&open);
+    }
+}
+
+Test(memory_store, goes_below_its_limits_as_ipyparallels)
+{
+    struct open_store open = open_kind(&kinds[0], 20, 1 << 30, 0.2);
+    char id[16];
+    for (int i = 0; i < 21; i++) {
+        snprintf(id, sizeof(id), "%c", 'a' + i);
+        put(&open, id, "{\"completed\": \"now\"}", 1);
+        if (i == 19)
+            cr_expect_eq(strlen(found(&open, "{}")), 20);
+    }
+    cr_expect_eq(strlen(found(&open, "{}")), 17);
+    close_store(&open);
+}
