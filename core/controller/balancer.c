@@ -1,68 +1,22 @@
-/* The load balancer's books. */
-#include "controller/balancer.h"
-
+/* The load balancer's books: engines, and where each task stands. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "base/random.h"
+#include "controller/balancer_internal.h"
 
-/* One engine that a bound task may go to: it stands in that engine's queue while the task waits,
- * and among its claims while it runs, so that an engine that goes finds every task that names it.
- */
-struct slot {
-    struct task *task;
-    struct worker *worker; /* NULL: the engine has gone */
-    struct slot *prev, *next;
-};
-
-struct balancer {
-    enum balancer_scheme scheme;
-    size_t high_water; /* 0: no limit */
-    struct worker *workers;
-    struct heap takers; /* engines that take tasks */
-    struct worker *ready;
-    size_t suspended;
-    struct task *tasks;
-    struct task *common; /* the queue of tasks that may run anywhere */
-    struct task *open;
-    struct task *stranded;
-    struct heap deadlines;
-    unsigned long long clock;
-    uint64_t random;
-};
-
-int balancer_scheme_of(const char *name, enum balancer_scheme *scheme)
+static struct task *task_of(struct table_item *item)
 {
-    static const char *const names[] = {
-        [BALANCER_LEASTLOAD] = "leastload",     [BALANCER_LRU] = "lru",
-        [BALANCER_PLAINRANDOM] = "plainrandom", [BALANCER_TWOBIN] = "twobin",
-        [BALANCER_WEIGHTED] = "weighted",
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (!strcmp(name, names[i])) {
-            *scheme = (enum balancer_scheme)i;
-            return 0;
-        }
-    }
-    return -1;
+    return (struct task *)((char *)item - offsetof(struct task, item));
 }
 
-static const struct worker *worker_of(const struct heap_item *item)
+static const void *key_of(const struct table_item *item, size_t *size)
 {
-    return (const struct worker *)item;
-}
-
-static bool less_loaded(const struct heap_item *a, const struct heap_item *b)
-{
-    if (worker_of(a)->load != worker_of(b)->load)
-        return worker_of(a)->load < worker_of(b)->load;
-    return worker_of(a)->used < worker_of(b)->used;
-}
-
-static bool longer_unused(const struct heap_item *a, const struct heap_item *b)
-{
-    return worker_of(a)->used < worker_of(b)->used;
+    const struct task *task =
+        (const struct task *)((const char *)item - offsetof(struct task, item));
+    *size = task->msg_id_size;
+    return task->msg_id;
 }
 
 static bool earlier(const struct heap_item *a, const struct heap_item *b)
@@ -70,52 +24,70 @@ static bool earlier(const struct heap_item *a, const struct heap_item *b)
     return ((const struct task *)a)->deadline_ms < ((const struct task *)b)->deadline_ms;
 }
 
-struct balancer *balancer_create(enum balancer_scheme scheme, int high_water)
+struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, size_t finished_max)
 {
     struct balancer *balancer = calloc(1, sizeof(*balancer));
     if (!balancer)
         return NULL;
     balancer->scheme = scheme;
-    balancer->high_water = (size_t)high_water;
-    balancer->takers.before =
-        scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED ? less_loaded : longer_unused;
+    balancer->high_water = scheme == BALANCER_PURE ? 0 : (size_t)high_water;
+    balancer->takers.before = scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED
+                                  ? choice_less_loaded
+                                  : choice_longer_unused;
     balancer->deadlines.before = earlier;
     random_bytes(&balancer->random, sizeof(balancer->random));
     balancer->random |= 1;
+    balancer->finished = finished_create(finished_max);
+    if (table_init(&balancer->tasks, key_of) || !balancer->finished) {
+        balancer_destroy(balancer, NULL);
+        return NULL;
+    }
     return balancer;
+}
+
+static void free_worker(struct worker *worker)
+{
+    if (worker->gone && !worker->load)
+        free(worker);
 }
 
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task))
 {
     if (!balancer)
         return;
-    struct task *task, *next_task;
-    HASH_ITER (hh, balancer->tasks, task, next_task) {
-        HASH_DEL(balancer->tasks, task);
-        free(task->slots);
+    struct table_item *item;
+    size_t from = 0;
+    while (balancer->tasks.count && (item = table_take(&balancer->tasks, &from))) {
+        struct task *task = task_of(item);
+        balancer_detach(balancer, task);
+        binding_drop_all(balancer, task);
+        needs_destroy(task);
+        needs_forget(task);
         release(task);
     }
     struct worker *worker, *next_worker;
     HASH_ITER (hh, balancer->workers, worker, next_worker) {
+        HASH_DELETE(hh_serial, balancer->by_serial, worker);
         HASH_DEL(balancer->workers, worker);
         free(worker);
     }
     heap_release(&balancer->takers);
     heap_release(&balancer->deadlines);
+    table_release(&balancer->tasks);
+    finished_destroy(balancer->finished);
     free(balancer);
 }
 
-/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Returns
- * 0 or -1 (memory is short: then it takes no tasks until its next change). */
-static int settle(struct balancer *balancer, struct worker *worker)
+/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Where
+ * memory is short it takes no tasks until its next change. */
+void balancer_settle(struct balancer *balancer, struct worker *worker)
 {
     bool takes =
         !worker->suspended && (!balancer->high_water || worker->load < balancer->high_water);
-    int status = 0;
     if (!takes)
         heap_remove(&balancer->takers, &worker->item);
     else if (worker->item.index == HEAP_OUTSIDE)
-        status = heap_push(&balancer->takers, &worker->item);
+        heap_push(&balancer->takers, &worker->item);
     else
         heap_update(&balancer->takers, &worker->item);
     bool ready = worker->item.index != HEAP_OUTSIDE && worker->bound;
@@ -124,94 +96,75 @@ static int settle(struct balancer *balancer, struct worker *worker)
     else if (!ready && worker->ready)
         DL_DELETE2(balancer->ready, worker, ready_prev, ready_next);
     worker->ready = ready;
-    return status;
 }
 
-/* Puts a bound task's slots in the queues of their engines, or takes them out and keeps them as
- * claims. */
-static void queue_slots(struct balancer *balancer, struct task *task, bool first)
+/* The queue of a task that may run anywhere. */
+static struct task **queue_of(struct balancer *balancer, const struct task *task)
 {
-    for (size_t i = 0; i < task->slot_count; i++) {
-        struct slot *slot = &task->slots[i];
-        if (!slot->worker)
-            continue;
-        DL_DELETE(slot->worker->claims, slot);
-        if (first)
-            DL_PREPEND(slot->worker->bound, slot);
-        else
-            DL_APPEND(slot->worker->bound, slot);
-        settle(balancer, slot->worker);
-    }
+    return task->released ? &balancer->released : &balancer->common;
 }
 
-static void claim_slots(struct balancer *balancer, struct task *task)
+/* Without memory for its deadline a task waits for ever, which is better than not at all. */
+static void watch(struct balancer *balancer, struct task *task)
 {
-    for (size_t i = 0; i < task->slot_count; i++) {
-        struct slot *slot = &task->slots[i];
-        if (!slot->worker)
-            continue;
-        DL_DELETE(slot->worker->bound, slot);
-        DL_APPEND(slot->worker->claims, slot);
-        settle(balancer, slot->worker);
-    }
-}
-
-/* Makes the claims of a task that is neither waiting nor has slots. Returns 0 or -1. */
-static int make_slots(struct task *task, struct worker *const *targets, size_t count)
-{
-    task->slots = count ? calloc(count, sizeof(*task->slots)) : NULL;
-    if (count && !task->slots)
-        return -1;
-    task->slot_count = count;
-    for (size_t i = 0; i < count; i++) {
-        task->slots[i] = (struct slot){.task = task, .worker = targets[i]};
-        DL_APPEND(targets[i]->claims, &task->slots[i]);
-    }
-    return 0;
-}
-
-/* Drops the slots of a task that does not wait. */
-static void drop_slots(struct task *task)
-{
-    for (size_t i = 0; i < task->slot_count; i++)
-        if (task->slots[i].worker)
-            DL_DELETE(task->slots[i].worker->claims, &task->slots[i]);
-    free(task->slots);
-    task->slots = NULL;
-    task->slot_count = 0;
-}
-
-static bool bound(const struct task *task)
-{
-    return task->slot_count || task->open;
-}
-
-static void enqueue(struct balancer *balancer, struct task *task, bool first)
-{
-    task->state = TASK_WAITING;
-    task->worker = NULL;
-    task->lost = false;
-    if (bound(task))
-        queue_slots(balancer, task, first);
-    else if (first)
-        DL_PREPEND(balancer->common, task);
-    else
-        DL_APPEND(balancer->common, task);
-    if (task->open)
-        DL_APPEND2(balancer->open, task, open_prev, open_next);
-    /* Without memory for its deadline a task waits for ever, which is better than not at all. */
     if (task->deadline_ms)
         heap_push(&balancer->deadlines, &task->deadline_item);
 }
 
+static void enqueue(struct balancer *balancer, struct task *task, bool first)
+{
+    struct task **queue = queue_of(balancer, task);
+    task->state = TASK_WAITING;
+    task->worker = NULL;
+    if (task->bound)
+        binding_queue(balancer, task, first);
+    else if (first)
+        DL_PREPEND(*queue, task);
+    else
+        DL_APPEND(*queue, task);
+    watch(balancer, task);
+}
+
+static void block(struct balancer *balancer, struct task *task)
+{
+    task->state = TASK_BLOCKED;
+    task->worker = NULL;
+    watch(balancer, task);
+}
+
+static void strand(struct balancer *balancer, struct task *task, enum task_fate fate)
+{
+    task->state = TASK_STRANDED;
+    task->fate = (unsigned char)fate;
+    DL_APPEND(balancer->stranded, task);
+}
+
+int balancer_place(struct balancer *balancer, struct task *task, bool first)
+{
+    enum task_fate fate = FATE_ALONE;
+    enum needs_state state = task->needs ? needs_check(task, &fate) : NEEDS_MET;
+    if (state == NEEDS_MET && task->needs)
+        needs_allow(balancer, task);
+    bool nowhere = state == NEEDS_MET && task->bound && !binding_leads_somewhere(task);
+    if (nowhere)
+        fate = FATE_ALONE;
+    if (state == NEEDS_NEVER || (nowhere && !(needs_more_engines(task) && binding_hopes(task)))) {
+        strand(balancer, task, fate);
+        return -1;
+    }
+    if (state == NEEDS_OPEN || nowhere)
+        block(balancer, task);
+    else
+        enqueue(balancer, task, first);
+    return 0;
+}
+
 static void stop_waiting(struct balancer *balancer, struct task *task)
 {
-    if (bound(task))
-        claim_slots(balancer, task);
+    if (task->bound)
+        binding_claim(balancer, task);
     else
-        DL_DELETE(balancer->common, task);
-    if (task->open)
-        DL_DELETE2(balancer->open, task, open_prev, open_next);
+        DL_DELETE(*queue_of(balancer, task), task);
     heap_remove(&balancer->deadlines, &task->deadline_item);
 }
 
@@ -223,54 +176,48 @@ static void start(struct balancer *balancer, struct task *task, struct worker *w
     DL_APPEND(worker->running, task);
     worker->load++;
     worker->used = ++balancer->clock;
-    settle(balancer, worker);
+    balancer_settle(balancer, worker);
 }
 
 static void stop_running(struct balancer *balancer, struct task *task)
 {
     DL_DELETE(task->worker->running, task);
     task->worker->load--;
-    settle(balancer, task->worker);
+    balancer_settle(balancer, task->worker);
     task->worker = NULL;
 }
 
-static void strand(struct balancer *balancer, struct task *task, bool lost)
+static void leave_stranded(struct balancer *balancer, struct task *task)
 {
-    task->state = TASK_STRANDED;
-    task->lost = lost;
-    DL_APPEND(balancer->stranded, task);
+    DL_DELETE(balancer->stranded, task);
+    if (task->worker) {
+        task->worker->load--;
+        free_worker(task->worker);
+        task->worker = NULL;
+    }
 }
 
-/* Takes a task out of whatever it is in. */
-static void detach(struct balancer *balancer, struct task *task)
+void balancer_detach(struct balancer *balancer, struct task *task)
 {
-    if (task->state == TASK_WAITING)
+    if (task->state == TASK_BLOCKED)
+        heap_remove(&balancer->deadlines, &task->deadline_item);
+    else if (task->state == TASK_WAITING)
         stop_waiting(balancer, task);
     else if (task->state == TASK_RUNNING)
         stop_running(balancer, task);
     else if (task->state == TASK_STRANDED)
-        DL_DELETE(balancer->stranded, task);
+        leave_stranded(balancer, task);
+    task->state = TASK_NEW;
 }
 
-/* A task that waits for any engine but some may go to the new one. */
+/* A task that waits for any engine but some may go to the new one. Where memory is short it waits
+ * for another. */
 static void open_to(struct balancer *balancer, struct worker *worker)
 {
-    struct task *task, *next;
-    DL_FOREACH_SAFE2 (balancer->open, task, next, open_next) {
-        struct worker **targets = malloc((task->slot_count + 1) * sizeof(struct worker *));
-        size_t count = 0;
-        if (!targets)
-            return;
-        for (size_t i = 0; i < task->slot_count; i++)
-            if (task->slots[i].worker)
-                targets[count++] = task->slots[i].worker;
-        targets[count++] = worker;
-        claim_slots(balancer, task);
-        drop_slots(task);
-        if (!make_slots(task, targets, count))
-            queue_slots(balancer, task, true);
-        free(targets);
-    }
+    struct slot *slot;
+    DL_FOREACH (balancer->coming, slot)
+        if (!binding_add(balancer, slot->task, worker, true) && slot->task->state == TASK_WAITING)
+            binding_queue(balancer, slot->task, true);
 }
 
 struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid)
@@ -282,14 +229,16 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
         return NULL;
     }
     worker->id = id;
+    worker->serial = ++balancer->serials;
     memcpy(worker->uuid, uuid, length);
     worker->item.index = HEAP_OUTSIDE;
-    HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
-    if (settle(balancer, worker)) {
-        HASH_DEL(balancer->workers, worker);
+    balancer_settle(balancer, worker);
+    if (worker->item.index == HEAP_OUTSIDE) {
         free(worker);
         return NULL;
     }
+    HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
+    HASH_ADD(hh_serial, balancer->by_serial, serial, sizeof(worker->serial), worker);
     open_to(balancer, worker);
     return worker;
 }
@@ -301,39 +250,46 @@ struct worker *balancer_engine(const struct balancer *balancer, const char *uuid
     return worker;
 }
 
-static bool has_engines(const struct task *task)
+struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32_t serial)
 {
-    for (size_t i = 0; i < task->slot_count; i++)
-        if (task->slots[i].worker)
-            return true;
-    return false;
+    struct worker *worker;
+    HASH_FIND(hh_serial, balancer->by_serial, &serial, sizeof(serial), worker);
+    return worker;
+}
+
+/* A task has one place less to go to. */
+static void lose_place(struct balancer *balancer, struct slot *slot)
+{
+    struct task *task = slot->task;
+    binding_drop(balancer, slot);
+    bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
+    bool blocked = task->state == TASK_BLOCKED && !binding_hopes(task);
+    if (!waits && !blocked)
+        return;
+    balancer_detach(balancer, task);
+    if (blocked)
+        strand(balancer, task, FATE_ALONE);
+    else
+        balancer_place(balancer, task, false);
 }
 
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
 {
-    struct slot *slot, *next_slot;
-    DL_FOREACH_SAFE (worker->claims, slot, next_slot)
-        slot->worker = NULL;
-    worker->claims = NULL;
-    while (worker->running) {
-        struct task *task = worker->running;
-        stop_running(balancer, task);
-        strand(balancer, task, true);
-    }
-    DL_FOREACH_SAFE (worker->bound, slot, next_slot) {
-        DL_DELETE(worker->bound, slot);
-        slot->worker = NULL;
-        if (!has_engines(slot->task) && !slot->task->open) {
-            stop_waiting(balancer, slot->task);
-            strand(balancer, slot->task, false);
-        }
-    }
     if (worker->suspended)
         balancer->suspended--;
     worker->suspended = true; /* settles it out of the heap and the list */
-    settle(balancer, worker);
+    worker->gone = true;
+    balancer_settle(balancer, worker);
+    HASH_DELETE(hh_serial, balancer->by_serial, worker);
     HASH_DEL(balancer->workers, worker);
-    free(worker);
+    while (worker->running) {
+        struct task *task = worker->running;
+        DL_DELETE(worker->running, task);
+        strand(balancer, task, FATE_LOST);
+    }
+    while (worker->claims || worker->bound)
+        lose_place(balancer, worker->claims ? worker->claims : worker->bound);
+    free_worker(worker);
 }
 
 void balancer_suspend(struct balancer *balancer, struct worker *worker)
@@ -341,7 +297,7 @@ void balancer_suspend(struct balancer *balancer, struct worker *worker)
     if (!worker->suspended)
         balancer->suspended++;
     worker->suspended = true;
-    settle(balancer, worker);
+    balancer_settle(balancer, worker);
 }
 
 void balancer_resume(struct balancer *balancer)
@@ -350,7 +306,7 @@ void balancer_resume(struct balancer *balancer)
         return;
     for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next) {
         worker->suspended = false;
-        settle(balancer, worker);
+        balancer_settle(balancer, worker);
     }
     balancer->suspended = 0;
 }
@@ -362,98 +318,65 @@ bool balancer_suspended(const struct balancer *balancer)
 
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size)
 {
-    struct task *task;
-    HASH_FIND(hh, balancer->tasks, msg_id, size, task);
-    return task;
+    uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
+    struct table_item *item = table_find(&balancer->tasks, hash, msg_id, size);
+    return item ? task_of(item) : NULL;
 }
 
-int balancer_submit(struct balancer *balancer, struct task *task, struct worker *const *targets,
-                    size_t target_count)
+/* Takes a task out of all that it is entered in. */
+static void forget(struct balancer *balancer, struct task *task)
 {
+    balancer_detach(balancer, task);
+    binding_drop_all(balancer, task);
+    needs_destroy(task);
+    table_remove(&balancer->tasks, &task->item);
+}
+
+enum submission balancer_submit(struct balancer *balancer, struct task *task,
+                                struct worker *const *targets, size_t target_count,
+                                const struct dependency *after, const struct dependency *follow,
+                                const char **unknown)
+{
+    enum submission status = SUBMISSION_DONE;
     task->deadline_item.index = HEAP_OUTSIDE;
-    if (make_slots(task, targets, target_count))
-        return -1;
     task->order = ++balancer->clock;
-    HASH_ADD_KEYPTR(hh, balancer->tasks, task->msg_id, task->msg_id_size, task);
-    enqueue(balancer, task, false);
-    return 0;
+    task->item.hash = table_hash(&balancer->tasks, task->msg_id, task->msg_id_size);
+    table_add(&balancer->tasks, &task->item);
+    bool follows = follow && follow->count;
+    for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
+        if (binding_add(balancer, task, targets[i], !follows))
+            status = SUBMISSION_NO_MEMORY;
+    task->targeted = target_count > 0;
+    if (status == SUBMISSION_DONE && (follows || (after && after->count)))
+        status = needs_create(balancer, task, after, follow, unknown);
+    if (status == SUBMISSION_DONE)
+        balancer_place(balancer, task, false);
+    else
+        forget(balancer, task);
+    return status;
 }
 
-static uint64_t draw(struct balancer *balancer)
+void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t size)
 {
-    /* Marsaglia's xorshift64: any even spread will do here. */
-    balancer->random ^= balancer->random << 13;
-    balancer->random ^= balancer->random >> 7;
-    balancer->random ^= balancer->random << 17;
-    return balancer->random;
+    finished_add(balancer->finished, table_hash(&balancer->tasks, msg_id, size),
+                 (struct outcome){.success = false});
 }
 
-static struct worker *taker(const struct balancer *balancer, size_t index)
+static bool before(const struct task *task, const struct task *other)
 {
-    return (struct worker *)balancer->takers.items[index];
-}
-
-static double weight_of(const struct worker *worker)
-{
-    return 1.0 / (1e-6 + (double)worker->load);
-}
-
-/* One engine, drawn with the inverse of its load as its weight. The one step here that looks at
- * every engine. */
-static struct worker *draw_weighted(struct balancer *balancer)
-{
-    double sum = 0;
-    for (size_t i = 0; i < balancer->takers.count; i++)
-        sum += weight_of(taker(balancer, i));
-    double left = sum * ((double)(draw(balancer) >> 11) / (double)(1ULL << 53));
-    size_t index = 0;
-    while (index + 1 < balancer->takers.count && (left -= weight_of(taker(balancer, index))) > 0)
-        index++;
-    return taker(balancer, index);
-}
-
-static struct worker *choose(struct balancer *balancer)
-{
-    struct worker *one, *other;
-    switch (balancer->scheme) {
-    case BALANCER_PLAINRANDOM:
-        return taker(balancer, draw(balancer) % balancer->takers.count);
-    case BALANCER_TWOBIN:
-        one = taker(balancer, draw(balancer) % balancer->takers.count);
-        other = taker(balancer, draw(balancer) % balancer->takers.count);
-        return longer_unused(&one->item, &other->item) ? one : other;
-    case BALANCER_WEIGHTED:
-        one = draw_weighted(balancer);
-        other = draw_weighted(balancer);
-        return less_loaded(&one->item, &other->item) ? one : other;
-    default:
-        return taker(balancer, 0);
-    }
-}
-
-/* Of the engines that a bound task may go to, the best that takes tasks now. */
-static struct worker *choose_bound(const struct balancer *balancer, const struct task *task)
-{
-    struct worker *best = NULL;
-    for (size_t i = 0; i < task->slot_count; i++) {
-        struct worker *worker = task->slots[i].worker;
-        if (worker && worker->item.index != HEAP_OUTSIDE &&
-            (!best || balancer->takers.before(&worker->item, &best->item)))
-            best = worker;
-    }
-    return best;
+    return task && (!other || task->order < other->order);
 }
 
 struct task *balancer_next(struct balancer *balancer)
 {
-    struct task *common = balancer->takers.count ? balancer->common : NULL;
     struct task *task = balancer->ready ? balancer->ready->bound->task : NULL;
-    if (common && (!task || common->order < task->order)) {
-        start(balancer, common, choose(balancer));
-        return common;
-    }
+    bool any = balancer->takers.count;
+    if (any && before(balancer->common, task))
+        task = balancer->common;
+    if (any && before(balancer->released, task))
+        task = balancer->released;
     if (task)
-        start(balancer, task, choose_bound(balancer, task));
+        start(balancer, task, task->bound ? binding_choose(balancer, task) : choice_make(balancer));
     return task;
 }
 
@@ -465,43 +388,31 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
     enqueue(balancer, task, true);
 }
 
-/* Binds a task that is not waiting to all engines that it may go to but `avoided`. Returns 0 or -1.
- */
-static int bind_elsewhere(struct balancer *balancer, struct task *task,
-                          const struct worker *avoided)
+/* Binds a task that is in nothing to all engines that it may go to but `avoided`. Returns 0 or -1
+ * (memory is short). */
+static int avoid(struct balancer *balancer, struct task *task, const struct worker *avoided)
 {
-    bool was_bound = bound(task);
-    size_t room = was_bound ? task->slot_count : HASH_COUNT(balancer->workers), count = 0;
-    struct worker **targets = calloc(room + 1, sizeof(struct worker *));
-    if (!targets)
-        return -1;
-    if (was_bound) {
-        for (size_t i = 0; i < task->slot_count; i++)
-            if (task->slots[i].worker && task->slots[i].worker != avoided)
-                targets[count++] = task->slots[i].worker;
-    } else {
-        for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
-            if (worker != avoided)
-                targets[count++] = worker;
-        task->open = true;
+    if (task->bound) {
+        struct slot *slot = binding_find(task, avoided);
+        if (slot)
+            binding_refuse(balancer, slot);
+        return 0;
     }
-    drop_slots(task);
-    int status = make_slots(task, targets, count);
-    free(targets);
-    return status || (!count && !task->open) ? -1 : 0;
+    for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
+        if (worker != avoided && binding_add(balancer, task, worker, true))
+            return -1;
+    return binding_add_coming(balancer, task);
 }
 
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere)
 {
     const struct worker *avoided = task->worker;
-    detach(balancer, task);
-    if ((elsewhere && bind_elsewhere(balancer, task, avoided)) ||
-        (task->slot_count && !task->open && !has_engines(task))) {
-        strand(balancer, task, false);
+    balancer_detach(balancer, task);
+    if (elsewhere && avoid(balancer, task, avoided)) {
+        strand(balancer, task, FATE_ALONE);
         return -1;
     }
-    enqueue(balancer, task, true);
-    return 0;
+    return balancer_place(balancer, task, true);
 }
 
 struct task *balancer_stranded(const struct balancer *balancer)
@@ -509,11 +420,13 @@ struct task *balancer_stranded(const struct balancer *balancer)
     return balancer->stranded;
 }
 
-void balancer_remove(struct balancer *balancer, struct task *task)
+void balancer_finish(struct balancer *balancer, struct task *task, bool success)
 {
-    detach(balancer, task);
-    drop_slots(task);
-    HASH_DEL(balancer->tasks, task);
+    struct outcome outcome = {.success = success,
+                              .ran_at = task->worker ? task->worker->serial : 0};
+    forget(balancer, task);
+    finished_add(balancer->finished, task->item.hash, outcome);
+    needs_tell(balancer, task, outcome);
 }
 
 struct task *balancer_late(const struct balancer *balancer, long long now_ms)
@@ -527,14 +440,4 @@ long long balancer_deadline(const struct balancer *balancer)
 {
     return balancer->deadlines.count ? ((struct task *)balancer->deadlines.items[0])->deadline_ms
                                      : -1;
-}
-
-bool balancer_has_choice(const struct balancer *balancer, const struct task *task)
-{
-    if (!bound(task))
-        return HASH_COUNT(balancer->workers) > 1;
-    size_t count = 0;
-    for (size_t i = 0; i < task->slot_count; i++)
-        count += task->slots[i].worker != NULL;
-    return count > 1;
 }

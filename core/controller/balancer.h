@@ -1,9 +1,10 @@
-/* The load balancer's books: which engines there are, how busy they are, which tasks wait and which
- * run where. It knows of no sockets.
+/* The load balancer's books: which engines there are, how busy they are, which tasks wait for what
+ * and which run where. It knows of no sockets.
  *
  * A task that may run anywhere waits in one queue; one that is bound to some engines waits in a
- * queue of each of these. Each step costs O(log engines) at most, and O(engines named) for a task
- * that names some. */
+ * queue of each of these; one that depends on others waits for these first. Each step costs
+ * O(log engines) at most, and O(engines named) or O(tasks named) for a task that names some:
+ * nothing depends on how many tasks wait or have finished. */
 #ifndef CONTROLLER_BALANCER_H
 #define CONTROLLER_BALANCER_H
 
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "base/table.h"
 #include "controller/heap.h"
 #include "controller/notice.h"
 
@@ -22,54 +24,89 @@ enum balancer_scheme {
     BALANCER_PLAINRANDOM, /* any */
     BALANCER_TWOBIN,      /* of two at random, the one that got its last task first */
     BALANCER_WEIGHTED, /* of two at random, drawn by the inverse of their loads, the less loaded */
+    BALANCER_PURE,     /* each in turn, however busy it is */
 };
 /* The scheme of this name. Returns 0 or -1. */
 int balancer_scheme_of(const char *name, enum balancer_scheme *scheme);
 
 struct task;
-struct slot;
+struct slot;  /* binding.c */
+struct edge;  /* dependency.c */
+struct needs; /* dependency.c */
 
 struct worker {
     struct heap_item item; /* among those that take tasks */
     int id;
     char uuid[ENGINE_UUID_BYTES];
+    uint32_t serial;         /* no other engine ever had it; ids are used again */
     size_t load;             /* tasks that it has */
     unsigned long long used; /* when it got its last task: a counter */
+    unsigned long long mark; /* the owner's */
     bool suspended;          /* it takes no tasks until balancer_resume() */
+    bool gone;               /* stranded tasks still name it */
     struct task *running;
     struct slot *bound;  /* its own queue */
-    struct slot *claims; /* of tasks that are bound to it and run, here or elsewhere */
+    struct slot *claims; /* of other tasks that are bound to it */
     struct worker *ready_prev,
         *ready_next; /* among those that take tasks and have a queue of their own */
     bool ready;
     UT_hash_handle hh;
+    UT_hash_handle hh_serial;
+};
+
+enum task_state {
+    TASK_NEW,
+    TASK_BLOCKED, /* it waits for other tasks */
+    TASK_WAITING, /* it waits for an engine */
+    TASK_RUNNING,
+    TASK_STRANDED,
+};
+
+/* Why a task is stranded. */
+enum task_fate {
+    FATE_LOST,       /* its engine, `task->worker`, went while it ran there */
+    FATE_ALONE,      /* none is left of the engines that it may run on */
+    FATE_IMPOSSIBLE, /* tasks that it depends on have ended otherwise than it needs */
+    FATE_APART,      /* it follows tasks, all of them, that ran at different engines, or at none */
 };
 
 struct task {
     struct heap_item deadline_item; /* while it waits, among those with a time-out */
     long long deadline_ms;          /* when to give up waiting; 0 for never */
+    struct table_item item;         /* among all, by msg_id */
     const char *msg_id;             /* kept by the owner of the task; likewise `data` */
-    size_t msg_id_size;
     void *data;
-    int retries;              /* left */
+    struct task *prev, *next; /* in a queue, an engine's running, or the stranded */
+    struct worker *worker;    /* while it runs, or is lost */
     unsigned long long order; /* of submission */
-    enum { TASK_NEW, TASK_WAITING, TASK_RUNNING, TASK_STRANDED } state;
-    bool lost;     /* stranded: its engine went while it ran there */
-    bool reported; /* the owner's, likewise `sent`: how often it went to an engine */
-    int sent;
-    bool open;             /* bound to some engines, and to all that are yet to come */
-    struct worker *worker; /* while it runs */
-    struct slot *slots;    /* while it is bound, one for each engine it may go to */
-    size_t slot_count;
-    struct task *prev, *next; /* in the common queue, an engine's running, or the stranded */
-    struct task *open_prev, *open_next; /* among the open */
-    UT_hash_handle hh;
+    struct slot *slots;       /* while it is bound: where it may go */
+    struct needs *needs;      /* what it depends on; NULL for nothing */
+    struct edge *dependents;  /* who depends on it */
+    int retries;              /* left */
+    int sent; /* the owner's: how often it went to an engine; likewise `timeout` and `reported` */
+    float timeout;             /* seconds */
+    unsigned char msg_id_size; /* 1 to 255 */
+    unsigned char state;       /* enum task_state */
+    unsigned char fate;        /* enum task_fate */
+    bool bound : 1;            /* to the engines of its slots */
+    bool targeted : 1;         /* the engines are those that it names, whatever it follows */
+    bool released : 1;         /* it waited for other tasks, and is in the queue of these */
+    bool reported : 1;
+};
+
+/* The tasks that a task depends on. */
+struct dependency {
+    const char *const *ids;
+    size_t count;
+    bool all;     /* of them; otherwise any */
+    bool success; /* at least one of these: which end is meant */
+    bool failure;
 };
 
 struct balancer;
 
 /* NULL when memory is short. */
-struct balancer *balancer_create(enum balancer_scheme scheme, int high_water);
+struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, size_t finished_max);
 /* Calls `release` for each task that is left. */
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task));
 
@@ -86,10 +123,18 @@ bool balancer_suspended(const struct balancer *balancer);
 
 /* A task of this msg_id that waits or runs; NULL where there is none. */
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size);
-/* Enters a task, zeroed but for deadline_ms, msg_id, data and retries. `targets` are the engines it
- * may go to; none means any. Returns 0 or -1 (memory is short). The msg_id is not there yet. */
-int balancer_submit(struct balancer *balancer, struct task *task, struct worker *const *targets,
-                    size_t target_count);
+
+enum submission { SUBMISSION_DONE, SUBMISSION_NO_MEMORY, SUBMISSION_UNKNOWN, SUBMISSION_ITSELF };
+/* Enters a task, zeroed but for deadline_ms, msg_id, its size, data, retries and timeout, whose
+ * msg_id is not there yet. `targets` are the engines it may go to; none means any. `after` says
+ * when it may run, `follow` when and where: where those ran. Where it is not done, the task is not
+ * entered: it depends on itself, or on one of which nothing is known, which `*unknown` names. */
+enum submission balancer_submit(struct balancer *balancer, struct task *task,
+                                struct worker *const *targets, size_t target_count,
+                                const struct dependency *after, const struct dependency *follow,
+                                const char **unknown);
+/* Remembers that a task failed that was never entered, for those that depend on it. */
+void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t size);
 /* The next task that can run now, which then counts as running at `task->worker`; NULL where none
  * can. */
 struct task *balancer_next(struct balancer *balancer);
@@ -100,11 +145,13 @@ void balancer_put_back(struct balancer *balancer, struct task *task);
  * that had it. Where the task was bound and no such engine is left, returns -1: it is stranded
  * then; a task that was free waits for an engine to come. */
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere);
-/* A task that is stranded: it ran at an engine that has gone (`task->lost`), or waited for engines
- * that have; NULL where there is none. The caller retries or removes it. */
+/* A task that is stranded, as `task->fate` says; NULL where there is none. The caller retries or
+ * finishes it. */
 struct task *balancer_stranded(const struct balancer *balancer);
-/* Forgets a task, in whatever state; the caller frees it. */
-void balancer_remove(struct balancer *balancer, struct task *task);
+/* Ends a task, in whatever state, which the caller frees. Its success or failure and where it ran
+ * are remembered. Of those that depend on it, some can run now, and others never can, and are
+ * stranded. */
+void balancer_finish(struct balancer *balancer, struct task *task, bool success);
 
 /* A waiting task whose deadline has passed, or NULL. */
 struct task *balancer_late(const struct balancer *balancer, long long now_ms);
@@ -112,5 +159,7 @@ struct task *balancer_late(const struct balancer *balancer, long long now_ms);
 long long balancer_deadline(const struct balancer *balancer);
 /* Whether more than one engine is there for a task: those it is bound to, or all. */
 bool balancer_has_choice(const struct balancer *balancer, const struct task *task);
+/* Whether a task may go to engines that are yet to come. */
+bool balancer_is_open(const struct task *task);
 
 #endif

@@ -35,6 +35,7 @@ struct controller {
     int registration_timeout_ms;
     int high_water; /* tasks at an engine at a time; 0: no limit */
     enum balancer_scheme scheme;
+    size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
     void *records;                             /* the store's; the records thread alone calls it */
     size_t backlog_bytes;                      /* how much may wait for the store */

@@ -32,7 +32,11 @@ core_controller_ipcontroller_SOURCES = \
 # The load balancer's books know of no sockets: their unit tests link them alone.
 noinst_LTLIBRARIES += core/controller/libbalancer.la
 core_controller_libbalancer_la_SOURCES = \
-	core/controller/balancer.c core/controller/balancer.h \
+	core/controller/balancer.c core/controller/balancer.h core/controller/balancer_internal.h \
+	core/controller/binding.c \
+	core/controller/choice.c \
+	core/controller/dependency.c \
+	core/controller/finished.c core/controller/finished.h \
 	core/controller/heap.c core/controller/heap.h
 core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "controller/finished.h"
 #include "controller/store.h"
 #include "wire/serializer.h"
 
@@ -76,7 +77,15 @@ static const struct ipcl_option task_options[] = {
      "With 2 or more an engine has its next task at hand, which is best for many tasks of less "
      "than a millisecond. 0: no limit."},
     {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL,
-     "How an engine is chosen for a task: leastload, lru, plainrandom, twobin or weighted."},
+     "How an engine is chosen for a task. leastload: the one with the fewest tasks; lru: the one "
+     "that got its last task first; plainrandom: any; twobin: of two at random, the one that got "
+     "its last task first; weighted: of two at random, drawn by the inverse of their loads, the "
+     "less loaded. pure: each in turn, however busy it is (hwm has no meaning then), and a task "
+     "that asks for after, follow, targets, retries or timeout is refused."},
+    {"finished_max", IPCL_INT, "1000000", NULL, NULL,
+     "How many finished tasks are remembered, the newest, for tasks that depend on them; a task "
+     "that depends on an older one is refused. Each needs 20 bytes of memory, taken as they "
+     "come."},
 };
 static const struct ipcl_option session_options[] = {
     {"key", IPCL_STRING, "", NULL, NULL,
@@ -151,17 +160,20 @@ static int read_int(const struct settings *settings, const char *class_name, con
 static int read_limits(const struct settings *settings, struct controller *controller,
                        struct ipcl_error *error)
 {
-    int timeout_s = 0;
+    int timeout_s = 0, finished_max = 0;
     const char *scheme = settings_string(settings, "TaskScheduler", "scheme_name");
     if (read_int(settings, "HeartMonitor", "period", 10, 3600000, &controller->heart_period_ms,
                  error) ||
         read_int(settings, "HeartMonitor", "max_heartmonitor_misses", 1, 100000,
                  &controller->heart_misses, error) ||
         read_int(settings, "TaskScheduler", "hwm", 0, INT_MAX, &controller->high_water, error) ||
+        read_int(settings, "TaskScheduler", "finished_max", 0, FINISHED_MAX, &finished_max,
+                 error) ||
         read_int(settings, "IPController", "registration_timeout", 0, 86400, &timeout_s, error) ||
         read_int(settings, "IPController", "regport", 0, 65535, &controller->engines.registration,
                  error))
         return -1;
+    controller->finished_max = (size_t)finished_max;
     int64_t backlog = settings_int(settings, "IPController", "records_backlog");
     if (backlog < 1)
         return ipcl_error_set(error,
@@ -176,14 +188,11 @@ static int read_limits(const struct settings *settings, struct controller *contr
     if (controller->frame_bytes_max < 0)
         return ipcl_error_set(
             error, "IPController.frame_bytes_max is a number of bytes, or 0 for no limit");
-    if (!strcmp(scheme, "pure"))
-        return ipcl_error_set(
-            error, "the scheme 'pure' is not available: leastload needs no more time, use that");
     if (balancer_scheme_of(scheme, &controller->scheme))
-        return ipcl_error_set(
-            error,
-            "the scheme '%s' is not known: use leastload, lru, plainrandom, twobin or weighted",
-            scheme);
+        return ipcl_error_set(error,
+                              "the scheme '%s' is not known: use leastload, lru, plainrandom, "
+                              "twobin, weighted or pure",
+                              scheme);
     snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",
              scheme);
     return 0;

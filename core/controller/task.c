@@ -2,8 +2,8 @@
  * chooses (ROUTER), and relays the replies.
  *
  * A task is put aside as long as it waits or runs, so that it can run elsewhere when its engine
- * dies, fails or does not meet its dependencies. Of a message only the header's msg_id and the
- * scheduler's own metadata are read. */
+ * dies, fails or does not meet its dependencies, and when the tasks have ended that it depends on.
+ * Of a message only the header's msg_id and the scheduler's own metadata are read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +20,8 @@
 /* An engine may be registered before its socket has connected: then it gets no tasks for this long.
  */
 #define RETRY_MS 20
+/* The most that is sent, or answered in an engine's place, before the sockets get their turn. */
+#define BATCH 256
 
 struct scheduler {
     struct loop *loop;
@@ -29,7 +31,10 @@ struct scheduler {
     void *notices;
     struct balancer *balancer;
     struct task_metadata_reader reader;
+    bool pure;
+    bool more; /* there may be more to send than a round's batch */
     long long next_try_ms;
+    unsigned long long mark;
     bool restarted; /* engines may have tasks of an earlier controller */
     struct early early;
     struct message outgoing;
@@ -53,30 +58,39 @@ static void request_of_task(struct task *task, struct reply_request *request)
     request->header = held_frame(task->data, header, &request->header_size);
 }
 
-/* Answers a task with an error, and forgets it. */
-static void fail_task(struct scheduler *scheduler, struct task *task, const char *engine_uuid,
-                      const char *ename, const char *evalue)
+/* Answers a task with an error, and ends it. */
+static void fail_task(struct scheduler *scheduler, struct task *task, const char *ename,
+                      const char *evalue)
 {
     struct reply_request request;
     struct message copy;
     message_init(&copy);
     request_of_task(task, &request);
-    reply_error(scheduler->session, scheduler->clients, &request, engine_uuid, ename, evalue,
+    reply_error(scheduler->session, scheduler->clients, &request,
+                task->worker ? task->worker->uuid : NULL, ename, evalue,
                 scheduler->report.recording ? &copy : NULL);
-    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker ? task->worker->id : -1,
-               task->msg_id, task->msg_id_size, &copy);
-    balancer_remove(scheduler->balancer, task);
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
+               task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
+               &copy);
+    balancer_finish(scheduler->balancer, task, false);
     free_task(task);
     message_close(&copy);
 }
 
-/* Answers a task that was never entered. */
+/* Answers a task that is not entered. `copy`, where not NULL, receives the reply. */
 static void refuse_task(struct scheduler *scheduler, struct message *message, const char *ename,
-                        const char *evalue)
+                        const char *evalue, struct message *copy)
 {
     struct reply_request request;
     reply_request_of(message, &request);
-    reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, NULL);
+    reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, copy);
+}
+
+/* The time that a task may wait begins when it is put in the queue, each time. */
+static void start_clock(struct task *task)
+{
+    if (task->timeout > 0)
+        task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }
 
 /* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
@@ -124,7 +138,8 @@ static int send_task(struct scheduler *scheduler, struct task *task, struct mess
 static void dispatch(struct scheduler *scheduler, struct task *fresh, struct message *message)
 {
     struct task *task;
-    while ((task = balancer_next(scheduler->balancer))) {
+    size_t count = 0;
+    while (count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
         if (send_task(scheduler, task, task == fresh ? message : NULL)) {
             scheduler->next_try_ms = clock_ms() + RETRY_MS;
             balancer_put_back(scheduler->balancer, task);
@@ -138,6 +153,7 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
                        task->msg_id, task->msg_id_size, NULL);
         task->reported = true;
     }
+    scheduler->more = count > BATCH;
 }
 
 /* A task that did not run at once, or that a store records, is made known before it is assigned. */
@@ -159,14 +175,14 @@ static long find_targets(struct scheduler *scheduler, const struct task_metadata
     *targets = malloc((named + 1) * sizeof(struct worker *));
     if (!*targets)
         return -1;
+    scheduler->mark++;
     for (size_t i = 0; i < named; i++) {
         const char *uuid = json_string_value(json_array_get(metadata->targets, i));
         struct worker *worker = balancer_engine(scheduler->balancer, uuid, strlen(uuid));
-        bool twice = false;
-        for (size_t k = 0; k < count; k++)
-            twice = twice || (*targets)[k] == worker;
-        if (worker && !twice)
-            (*targets)[count++] = worker;
+        if (!worker || worker->mark == scheduler->mark)
+            continue;
+        worker->mark = scheduler->mark;
+        (*targets)[count++] = worker;
     }
     return (long)count;
 }
@@ -184,20 +200,41 @@ static struct task *create_task(struct message *message, const struct ipcl_membe
     task->msg_id =
         (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
         offset;
-    task->msg_id_size = msg_id->size;
+    task->msg_id_size = (unsigned char)msg_id->size;
     task->retries = metadata->retries;
-    if (metadata->timeout > 0)
-        task->deadline_ms = clock_ms() + (long long)(metadata->timeout * 1000) + 1;
+    task->timeout = (float)metadata->timeout;
+    start_clock(task);
     return task;
 }
 
-/* Enters a task. Returns NULL where it was, or why not. */
-static const char *enter(struct scheduler *scheduler, struct message *message,
-                         const struct ipcl_member *msg_id, const struct task_metadata *metadata,
-                         const char **ename)
+/* Why a task was not entered. */
+static void explain(enum submission status, const char *unknown, const char **ename,
+                    struct ipcl_error *why)
+{
+    if (status == SUBMISSION_NO_MEMORY) {
+        ipcl_error_set(why, "the controller is out of memory");
+        return;
+    }
+    *ename = "InvalidDependency";
+    if (status == SUBMISSION_ITSELF)
+        ipcl_error_set(why, "the task depends on itself");
+    else
+        ipcl_error_set(why,
+                       "the task depends on %.255s, of which nothing is known: it was never a "
+                       "task here, or so many have finished since then that it is forgotten "
+                       "(TaskScheduler.finished_max says how many are remembered)",
+                       unknown);
+}
+
+/* Enters a task. Returns 0, or -1 with why it is not. */
+static int enter(struct scheduler *scheduler, struct message *message,
+                 const struct ipcl_member *msg_id, const struct task_metadata *metadata,
+                 const char **ename, struct ipcl_error *why)
 {
     struct worker **targets = NULL;
+    const char *unknown = NULL;
     long count = 0;
+    enum submission status = SUBMISSION_NO_MEMORY;
     *ename = "RuntimeError";
     if (metadata->targets) {
         read_notices(scheduler);
@@ -206,47 +243,83 @@ static const char *enter(struct scheduler *scheduler, struct message *message,
     if (metadata->targets && count == 0) {
         free(targets);
         *ename = "ImpossibleDependency";
-        return "none of the engines that the task names is registered";
+        return ipcl_error_set(why, "none of the engines that the task names is registered");
     }
     struct task *task = count < 0 ? NULL : create_task(message, msg_id, metadata);
-    if (!task || balancer_submit(scheduler->balancer, task, targets, (size_t)count)) {
-        free(targets);
+    if (task)
+        status = balancer_submit(scheduler->balancer, task, targets, (size_t)count,
+                                 &metadata->after, &metadata->follow, &unknown);
+    free(targets);
+    if (status != SUBMISSION_DONE) {
+        explain(status, unknown, ename, why);
         if (task)
             free_task(task);
-        return "the controller is out of memory";
+        return -1;
     }
-    free(targets);
     if (scheduler->report.recording)
         report_submission(scheduler, task, message);
     dispatch(scheduler, task, message);
     if (!task->reported)
         report_submission(scheduler, task, message);
-    return NULL;
+    return 0;
+}
+
+/* A task whose msg_id is good and not pending. Returns 0, or -1 with why it is not entered. */
+static int accept(struct scheduler *scheduler, struct message *message,
+                  const struct ipcl_member *msg_id, const char **ename, struct ipcl_error *why)
+{
+    struct task_metadata metadata;
+    const char *sentence;
+    int status = -1;
+    *ename = "ValueError";
+    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata,
+                           ename, &sentence))
+        ipcl_error_set(why, "%s", sentence);
+    else if (scheduler->pure && !task_metadata_is_plain(&metadata))
+        ipcl_error_set(why, "this cluster's task scheme is 'pure', which knows no after, follow, "
+                            "targets, retries and timeout: start it with another scheme, such as "
+                            "leastload, to use these");
+    else
+        status = enter(scheduler, message, msg_id, &metadata, ename, why);
+    task_metadata_clear(&metadata);
+    return status;
+}
+
+/* Answers a task that is not entered and that others may name: those that depend on it learn that
+ * it failed, and a store records it. */
+static void fail_at_once(struct scheduler *scheduler, struct message *message,
+                         const struct ipcl_member *msg_id, const char *ename, const char *evalue)
+{
+    struct message copy;
+    bool recording = scheduler->report.recording;
+    message_init(&copy);
+    refuse_task(scheduler, message, ename, evalue, recording ? &copy : NULL);
+    balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
+    if (recording) {
+        report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,
+                   msg_id->size, message);
+        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, msg_id->data, msg_id->size,
+                   &copy);
+    }
+    message_close(&copy);
 }
 
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
-    struct task_metadata metadata;
-    const char *ename = "ValueError", *why = NULL;
+    struct ipcl_error why;
+    const char *ename;
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
     session_find(scheduler->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
-    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata,
-                           &ename, &why)) {
-        refuse_task(scheduler, message, ename, why);
-        return;
-    }
     if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
-        why = "a task's msg_id has 1 to 255 bytes";
+        refuse_task(scheduler, message, "ValueError", "a task's msg_id has 1 to 255 bytes", NULL);
     else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
-        why = "a task of this msg_id is pending already";
-    else
-        why = enter(scheduler, message, &msg_id, &metadata, &ename);
-    json_decref(metadata.targets);
-    if (why)
-        refuse_task(scheduler, message, ename, why);
+        refuse_task(scheduler, message, "ValueError", "a task of this msg_id is pending already",
+                    NULL);
+    else if (accept(scheduler, message, &msg_id, &ename, &why))
+        fail_at_once(scheduler, message, &msg_id, ename, why.text);
 }
 
 /* The task that a reply belongs to, where it is this engine's; NULL where it is none. */
@@ -280,9 +353,20 @@ static void pass_early(struct scheduler *scheduler, struct message *message)
 
 static void unmet(struct scheduler *scheduler, struct task *task)
 {
+    start_clock(task);
     if (balancer_retry(scheduler->balancer, task, true))
-        fail_task(scheduler, task, NULL, "ImpossibleDependency",
+        fail_task(scheduler, task, "ImpossibleDependency",
                   "no engine that the task may run on meets its dependencies");
+}
+
+/* A task that has failed runs again at another engine, or where there is none at this one. With a
+ * time-out it waits that long for one to come, as ipyparallel's scheduler lets it. */
+static void retry(struct scheduler *scheduler, struct task *task)
+{
+    bool waits = task->timeout > 0 && balancer_is_open(task);
+    start_clock(task);
+    balancer_retry(scheduler->balancer, task,
+                   waits || balancer_has_choice(scheduler->balancer, task));
 }
 
 static void from_engine(void *self, struct message *message)
@@ -302,38 +386,58 @@ static void from_engine(void *self, struct message *message)
     bool met, succeeded;
     task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
                            &succeeded);
-    if (!met) {
+    if (!met && !scheduler->pure) {
         unmet(scheduler, task);
     } else if (!succeeded && task->retries > 0) {
         task->retries--;
-        balancer_retry(scheduler->balancer, task, balancer_has_choice(scheduler->balancer, task));
+        retry(scheduler, task);
     } else {
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);
         message_swap_identities(message);
         early_send(&scheduler->early, message);
-        balancer_remove(scheduler->balancer, task);
+        balancer_finish(scheduler->balancer, task, succeeded);
         free_task(task);
     }
     dispatch(scheduler, NULL, NULL);
 }
 
-/* What an engine that has gone leaves behind: its tasks run elsewhere where they may, or are
- * answered. */
-static void settle_stranded(struct scheduler *scheduler, const struct notice *gone)
+/* Answers a task that can run nowhere; or lets it run elsewhere, where its engine went and it may
+ * be tried again. */
+static void settle_task(struct scheduler *scheduler, struct task *task)
+{
+    static const char *const texts[] = {
+        [FATE_ALONE] = "none is left of the engines that the task may run on",
+        [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
+        [FATE_APART] = "the tasks that this one follows did not all run at one engine",
+    };
+    char text[2 * REPORT_TEXT_MAX];
+    if (task->fate != FATE_LOST) {
+        fail_task(scheduler, task, "ImpossibleDependency", texts[task->fate]);
+        return;
+    }
+    snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", task->worker->id,
+             task->worker->uuid, (int)task->msg_id_size, task->msg_id);
+    if (task->retries > 0) {
+        task->retries--;
+        start_clock(task);
+        if (!balancer_retry(scheduler->balancer, task, false))
+            return;
+    }
+    fail_task(scheduler, task, "EngineError", text);
+}
+
+/* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
+ * more. */
+static bool settle(struct scheduler *scheduler, long long now_ms)
 {
     struct task *task;
-    char text[256];
-    while ((task = balancer_stranded(scheduler->balancer))) {
-        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", gone->id,
-                 gone->uuid, (int)task->msg_id_size, task->msg_id);
-        if (!task->lost)
-            fail_task(scheduler, task, gone->uuid, "ImpossibleDependency",
-                      "all engines that the task may run on have died");
-        else if (!task->retries ||
-                 (task->retries--, balancer_retry(scheduler->balancer, task, false)))
-            fail_task(scheduler, task, gone->uuid, "EngineError", text);
-    }
+    size_t count = 0;
+    while (count++ < BATCH && (task = balancer_late(scheduler->balancer, now_ms)))
+        fail_task(scheduler, task, "TaskTimeout", "the task waited longer than its timeout allows");
+    while (count++ < BATCH && (task = balancer_stranded(scheduler->balancer)))
+        settle_task(scheduler, task);
+    return count > BATCH;
 }
 
 static void read_notices(void *self)
@@ -354,7 +458,6 @@ static void read_notices(void *self)
         balancer_suspend(scheduler->balancer, worker);
         loop_drain(scheduler->loop, scheduler->engines);
         balancer_remove_engine(scheduler->balancer, worker);
-        settle_stranded(scheduler, &notice);
         dispatch(scheduler, NULL, NULL);
     }
 }
@@ -362,15 +465,13 @@ static void read_notices(void *self)
 static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
-    struct task *late;
-    while ((late = balancer_late(scheduler->balancer, now_ms)))
-        fail_task(scheduler, late, NULL, "TaskTimeout",
-                  "the task waited longer than its timeout allows");
-    if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms) {
+    bool more = settle(scheduler, now_ms);
+    if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
-        dispatch(scheduler, NULL, NULL);
-    }
+    dispatch(scheduler, NULL, NULL);
     report_flush(&scheduler->report);
+    if (more || scheduler->more)
+        return now_ms;
     long long due = balancer_deadline(scheduler->balancer);
     long long early_ms = early_tick(&scheduler->early, now_ms);
     if (due < 0 || early_ms < due)
@@ -436,9 +537,13 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->bad_reply.socket = "task, engine side";
     scheduler->report.recording = controller->store != NULL;
     scheduler->restarted = controller->restarted;
-    scheduler->balancer = balancer_create(controller->scheme, controller->high_water);
+    scheduler->pure = controller->scheme == BALANCER_PURE;
+    scheduler->balancer =
+        balancer_create(controller->scheme, controller->high_water, controller->finished_max);
     scheduler->session = controller_session(controller, error);
     scheduler->loop = loop_create(controller->context, "task", error);
+    if (!scheduler->balancer)
+        ipcl_error_set(error, "out of memory: TaskScheduler.finished_max may be too large");
     if (!scheduler->balancer || !scheduler->session || !scheduler->loop ||
         task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
         open_sockets(scheduler, controller, error)) {

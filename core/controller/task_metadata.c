@@ -26,6 +26,7 @@ int task_metadata_prepare(struct task_metadata_reader *reader,
                    pack(&reader->empty_mapping, serial, json_object(), error) ||
                    pack(&reader->null, serial, json_null(), error) ||
                    pack(&reader->zero, serial, json_integer(0), error) ||
+                   pack(&reader->real_zero, serial, json_real(0), error) ||
                    pack(&reader->no, serial, json_false(), error)
                ? -1
                : 0;
@@ -37,6 +38,7 @@ void task_metadata_release(struct task_metadata_reader *reader)
     free(reader->empty_mapping.bytes);
     free(reader->null.bytes);
     free(reader->zero.bytes);
+    free(reader->real_zero.bytes);
     free(reader->no.bytes);
 }
 
@@ -50,8 +52,8 @@ static bool equals(const struct ipcl_member *member, const struct packed_value *
 static bool is_empty(const struct task_metadata_reader *reader, const struct ipcl_member *member)
 {
     return member->state == IPCL_MEMBER_ABSENT || equals(member, &reader->empty_list) ||
-           equals(member, &reader->zero) || equals(member, &reader->null) ||
-           equals(member, &reader->empty_mapping);
+           equals(member, &reader->zero) || equals(member, &reader->real_zero) ||
+           equals(member, &reader->null) || equals(member, &reader->empty_mapping);
 }
 
 static json_t *unpack(const struct task_metadata_reader *reader, const struct ipcl_member *member)
@@ -102,16 +104,58 @@ static int read_timeout(const struct task_metadata_reader *reader, const struct 
     return 0;
 }
 
-/* A dependency is a list of msg_ids, or a mapping with one as "dependencies". */
-static bool depends(const struct task_metadata_reader *reader, const struct ipcl_member *member)
+/* A truth of a mapping, as Python takes one. Returns 0 or -1 (it is none). */
+static int read_truth(const json_t *mapping, const char *name, bool *truth)
 {
-    if (is_empty(reader, member))
-        return false;
-    json_t *value = unpack(reader, member);
-    json_t *list = json_is_object(value) ? json_object_get(value, "dependencies") : value;
-    bool empty = list && json_is_array(list) && !json_array_size(list);
-    json_decref(value);
-    return !empty;
+    const json_t *value = json_object_get(mapping, name);
+    if (json_is_boolean(value))
+        *truth = json_is_true(value);
+    else if (json_is_integer(value))
+        *truth = json_integer_value(value) != 0;
+    else
+        return value ? -1 : 0;
+    return 0;
+}
+
+/* The msg_ids of a list, or one msg_id. Returns 0 or -1. */
+static int read_ids(json_t *value, struct dependency *dependency)
+{
+    size_t count = json_is_string(value) ? 1 : json_array_size(value);
+    const char **ids = malloc((count + 1) * sizeof(*ids));
+    dependency->ids = ids;
+    if (!ids || !(json_is_string(value) || json_is_array(value)))
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *id = json_is_string(value) ? value : json_array_get(value, i);
+        ids[i] = json_string_value(id);
+        if (!ids[i] || strlen(ids[i]) != json_string_length(id))
+            return -1;
+    }
+    dependency->count = count;
+    return 0;
+}
+
+/* A dependency is a list of msg_ids, or a mapping with one as "dependencies", and with truths
+ * (ipyparallel's Dependency). Returns NULL or what is wrong. */
+static const char *read_dependency(const struct task_metadata_reader *reader,
+                                   const struct ipcl_member *member, struct dependency *dependency,
+                                   json_t **kept)
+{
+    json_t *value = *kept = unpack(reader, member);
+    *dependency = (struct dependency){.all = true, .success = true};
+    if (json_is_object(value)) {
+        if (read_truth(value, "all", &dependency->all) ||
+            read_truth(value, "success", &dependency->success) ||
+            read_truth(value, "failure", &dependency->failure))
+            return "a dependency is malformed: all, success and failure are true or false";
+        if (!dependency->success && !dependency->failure)
+            return "a dependency is malformed: it is met by success, failure or both";
+        value = json_object_get(value, "dependencies");
+        if (!value)
+            return NULL;
+    }
+    return read_ids(value, dependency) ? "a dependency is malformed: it has a list of msg_ids"
+                                       : NULL;
 }
 
 int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
@@ -136,13 +180,30 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
     else if (!is_empty(reader, &members[TARGETS]) &&
              read_targets(reader, &members[TARGETS], metadata))
         *evalue = "the task's metadata is wrong: targets is a list of engine uuids";
-    if (!*evalue && (depends(reader, &members[AFTER]) || depends(reader, &members[FOLLOW]))) {
-        json_decref(metadata->targets);
-        metadata->targets = NULL;
-        *ename = "InvalidDependency";
-        *evalue = "this controller does not schedule by dependencies: leave out after and follow";
-    }
+    if (*evalue)
+        return -1;
+    *ename = "InvalidDependency";
+    if (!is_empty(reader, &members[AFTER]))
+        *evalue = read_dependency(reader, &members[AFTER], &metadata->after, &metadata->kept[0]);
+    if (!*evalue && !is_empty(reader, &members[FOLLOW]))
+        *evalue = read_dependency(reader, &members[FOLLOW], &metadata->follow, &metadata->kept[1]);
     return *evalue ? -1 : 0;
+}
+
+void task_metadata_clear(struct task_metadata *metadata)
+{
+    json_decref(metadata->targets);
+    free((void *)metadata->after.ids);
+    free((void *)metadata->follow.ids);
+    json_decref(metadata->kept[0]);
+    json_decref(metadata->kept[1]);
+    *metadata = (struct task_metadata){0};
+}
+
+bool task_metadata_is_plain(const struct task_metadata *metadata)
+{
+    return !metadata->targets && !metadata->after.count && !metadata->follow.count &&
+           !metadata->retries && !(metadata->timeout > 0);
 }
 
 void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,

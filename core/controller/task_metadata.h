@@ -1,5 +1,6 @@
 /* What the task scheduler reads of a message's metadata: of a task, which engines it may run on,
- * how often it may be tried again and how long it may wait; of a reply, whether it succeeded.
+ * which tasks it depends on, how often it may be tried again and how long it may wait; of a reply,
+ * whether it succeeded.
  * Nothing is unpacked where a member has its common, empty value. */
 #ifndef CONTROLLER_TASK_METADATA_H
 #define CONTROLLER_TASK_METADATA_H
@@ -9,13 +10,15 @@
 
 #include <ipcluster/serial.h>
 
+#include "controller/balancer.h"
+
 /* Values as the serializer packs them, to compare with. One a thread. */
 struct task_metadata_reader {
     const struct ipcl_serial_operations *serial;
     struct packed_value {
         char *bytes;
         size_t size;
-    } empty_list, empty_mapping, null, zero, no;
+    } empty_list, empty_mapping, null, zero, real_zero, no;
 };
 
 /* Returns 0 or -1 with `error` set. */
@@ -24,15 +27,20 @@ int task_metadata_prepare(struct task_metadata_reader *reader,
 void task_metadata_release(struct task_metadata_reader *reader);
 
 struct task_metadata {
-    json_t *targets; /* a new reference: a list of uuids that is not empty; NULL for any engine */
+    json_t *targets;                 /* a list of uuids that is not empty; NULL for any engine */
+    struct dependency after, follow; /* of no tasks for none */
     int retries;
-    double timeout; /* seconds; 0 for none */
+    double timeout;  /* seconds; 0 for none */
+    json_t *kept[2]; /* the dependencies' texts */
 };
 
-/* Reads a task's. Returns 0, or -1 with the name of an exception and a sentence of what is wrong.
- */
+/* Reads a task's, which task_metadata_clear() releases in any case. Returns 0, or -1 with the name
+ * of an exception and a sentence of what is wrong. */
 int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
                        struct task_metadata *metadata, const char **ename, const char **evalue);
+void task_metadata_clear(struct task_metadata *metadata);
+/* Whether it asks for anything at all. */
+bool task_metadata_is_plain(const struct task_metadata *metadata);
 /* Reads a reply's: both true where the metadata cannot be read, as the client then has to look at
  * the content anyway. */
 void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,

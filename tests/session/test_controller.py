@@ -257,7 +257,7 @@ def test_reused_files(controller):
 
 
 @pytest.mark.parametrize("argument, expected", [
-    ("--scheme=pure", "not available"),
+    ("--scheme=none", "not known"), ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
     ("--scheme=best", "not known"),
     ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
     ("--mongodb", "out of this controller's scope"),

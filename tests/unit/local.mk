@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	tests/unit/test_client_value \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
+	tests/unit/test_dependency \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
 	tests/unit/test_held \
@@ -30,7 +31,8 @@ UNIT_TESTS = \
 	tests/unit/test_serial_json \
 	tests/unit/test_serial_msgpack \
 	tests/unit/test_session \
-	tests/unit/test_settings
+	tests/unit/test_settings \
+	tests/unit/test_table
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
@@ -67,6 +69,10 @@ tests_unit_test_broadcast_request_SOURCES = tests/unit/test_broadcast_request.c 
 tests_unit_test_broadcast_request_LDADD = $(UNIT_LIBS)
 tests_unit_test_gather_SOURCES = tests/unit/test_gather.c core/controller/gather.c core/controller/reply.c
 tests_unit_test_gather_LDADD = $(UNIT_LIBS)
+tests_unit_test_dependency_SOURCES = tests/unit/test_dependency.c
+tests_unit_test_dependency_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
+tests_unit_test_table_SOURCES = tests/unit/test_table.c
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c

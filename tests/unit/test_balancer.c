@@ -25,7 +25,7 @@ static void add_engines(struct fixture *fixture, int count)
 
 static void setup(struct fixture *fixture, enum balancer_scheme scheme, int high_water, int engines)
 {
-    fixture->balancer = balancer_create(scheme, high_water);
+    fixture->balancer = balancer_create(scheme, high_water, 1000);
     fixture->names = 0;
     add_engines(fixture, engines);
 }
@@ -42,15 +42,16 @@ static struct task *submit(struct fixture *fixture, struct worker *const *target
     char name[32];
     snprintf(name, sizeof(name), "task%zu", fixture->names++);
     task->msg_id = task->data = strdup(name);
-    task->msg_id_size = strlen(name);
-    cr_assert_eq(balancer_submit(fixture->balancer, task, targets, count), 0);
+    task->msg_id_size = (unsigned char)strlen(name);
+    cr_assert_eq(balancer_submit(fixture->balancer, task, targets, count, NULL, NULL, NULL),
+                 SUBMISSION_DONE);
     cr_assert_eq(balancer_task(fixture->balancer, name, strlen(name)), task);
     return task;
 }
 
 static void finish(struct fixture *fixture, struct task *task)
 {
-    balancer_remove(fixture->balancer, task);
+    balancer_finish(fixture->balancer, task, true);
     release(task);
 }
 
@@ -158,7 +159,7 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
     for (int i = 0; i < 2; i++) {
         struct task *task = balancer_stranded(f.balancer);
         cr_assert(task == bound || task == waiting);
-        cr_assert_eq(task->lost, task == bound);
+        cr_assert_eq(task->fate, task == bound ? FATE_LOST : FATE_ALONE);
         cr_assert_eq(balancer_retry(f.balancer, task, false), -1,
                      "no engine is left that it may run on");
         finish(&f, task);
@@ -232,7 +233,7 @@ Test(balancer, deadlines_in_their_order_and_only_while_waiting)
         tasks[i]->deadline_ms = deadlines[i];
         tasks[i]->msg_id = tasks[i]->data = strdup(name);
         tasks[i]->msg_id_size = 2;
-        balancer_submit(f.balancer, tasks[i], NULL, 0);
+        balancer_submit(f.balancer, tasks[i], NULL, 0, NULL, NULL, NULL);
     }
     cr_assert_eq(balancer_deadline(f.balancer), 100);
     cr_assert_null(balancer_late(f.balancer, 99));
@@ -249,7 +250,8 @@ Test(balancer, deadlines_in_their_order_and_only_while_waiting)
 
 Test(balancer, every_scheme_spreads_tasks)
 {
-    static const char *const names[] = {"leastload", "lru", "plainrandom", "twobin", "weighted"};
+    static const char *const names[] = {"leastload", "lru",      "plainrandom",
+                                        "twobin",    "weighted", "pure"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         enum balancer_scheme scheme;
         struct fixture f;
@@ -265,7 +267,24 @@ Test(balancer, every_scheme_spreads_tasks)
         balancer_destroy(f.balancer, release);
     }
     enum balancer_scheme scheme;
-    cr_assert_eq(balancer_scheme_of("pure", &scheme), -1);
+    cr_assert_eq(balancer_scheme_of("none", &scheme), -1);
+}
+
+Test(balancer, pure_gives_each_engine_a_task_in_turn_however_busy_it_is)
+{
+    struct fixture f;
+    setup(&f, BALANCER_PURE, 1, 3);
+    int order[3];
+    for (int i = 0; i < 30; i++) {
+        struct task *task = submit(&f, NULL, 0);
+        int engine = next_engine(&f);
+        if (i < 3)
+            order[i] = engine;
+        cr_assert_eq(engine, order[i % 3]);
+        if (i % 3 == 0)
+            finish(&f, task);
+    }
+    balancer_destroy(f.balancer, release);
 }
 
 /* A long random play, with the books checked by what comes out: every task runs once or is

@@ -1,0 +1,92 @@
+/* What the files of the load balancer share: its books, and how they change a task's place in them.
+ */
+#ifndef CONTROLLER_BALANCER_INTERNAL_H
+#define CONTROLLER_BALANCER_INTERNAL_H
+
+#include "controller/balancer.h"
+#include "controller/finished.h"
+
+struct balancer {
+    enum balancer_scheme scheme;
+    size_t high_water; /* 0: no limit */
+    struct worker *workers;
+    struct worker *by_serial;
+    uint32_t serials;
+    struct heap takers; /* engines that take tasks */
+    struct worker *ready;
+    size_t suspended;
+    struct table tasks;
+    struct finished *finished;
+    struct task *common;   /* the queue of tasks that may run anywhere */
+    struct task *released; /* the same, of those that waited for other tasks first */
+    struct slot *coming;   /* of tasks that may go to engines that are yet to come */
+    struct task *stranded;
+    struct heap deadlines;
+    unsigned long long clock;
+    uint64_t random;
+};
+
+/* One place that a bound task may go to. It stands in that engine's queue while the task
+ * waits, and among its claims otherwise, so that an engine that goes finds every task that names
+ * it. */
+struct slot {
+    struct task *task;
+    struct worker *worker; /* NULL: any that is yet to come */
+    struct slot *prev, *next;
+    struct slot *sibling; /* of the same task */
+    bool queued;
+    bool allowed; /* not held back by what the task follows */
+    bool refused; /* the task was there, and shall not go there again */
+};
+/* Return 0 or -1 (memory is short). */
+int binding_add(struct balancer *balancer, struct task *task, struct worker *worker, bool allowed);
+int binding_add_coming(struct balancer *balancer, struct task *task);
+struct slot *binding_find(const struct task *task, const struct worker *worker);
+void binding_drop(struct balancer *balancer, struct slot *slot);
+void binding_drop_all(struct balancer *balancer, struct task *task);
+/* The slot's engine is none for this task any more. */
+void binding_refuse(struct balancer *balancer, struct slot *slot);
+/* Puts the slots in the queues of their engines, or takes them out of these. */
+void binding_queue(struct balancer *balancer, struct task *task, bool first);
+void binding_claim(struct balancer *balancer, struct task *task);
+/* Whether there is a place that the task may go to now or later. */
+bool binding_leads_somewhere(const struct task *task);
+/* Whether there is an engine that a task may go to once what it follows allows it. */
+bool binding_hopes(const struct task *task);
+/* Of the engines that a bound task may go to, the best that takes tasks now; NULL where none does.
+ */
+struct worker *binding_choose(const struct balancer *balancer, const struct task *task);
+
+/* choice.c: an engine for a task that may go anywhere, where some take tasks. */
+struct worker *choice_make(struct balancer *balancer);
+bool choice_less_loaded(const struct heap_item *a, const struct heap_item *b);
+bool choice_longer_unused(const struct heap_item *a, const struct heap_item *b);
+
+/* dependency.c */
+/* Gives a task that is in the table its needs. */
+enum submission needs_create(struct balancer *balancer, struct task *task,
+                             const struct dependency *after, const struct dependency *follow,
+                             const char **unknown);
+void needs_destroy(struct task *task);
+/* Those that depend on a task do so no longer: they go, too. */
+void needs_forget(struct task *task);
+enum needs_state { NEEDS_MET, NEEDS_OPEN, NEEDS_NEVER };
+/* `*fate` is set where they never can be met. */
+enum needs_state needs_check(const struct task *task, enum task_fate *fate);
+/* Lets a task whose needs are met go where the tasks ran that it follows. */
+void needs_allow(struct balancer *balancer, struct task *task);
+/* Whether a task may yet be given an engine by one that it follows and that has not finished. */
+bool needs_more_engines(const struct task *task);
+/* Tells those that depend on a task how it ended. */
+void needs_tell(struct balancer *balancer, struct task *task, struct outcome outcome);
+
+/* balancer.c */
+void balancer_settle(struct balancer *balancer, struct worker *worker);
+/* Puts a task that is in nothing where it belongs: it waits for an engine or for other tasks, or is
+ * stranded. Returns 0, or -1 where it is stranded. */
+int balancer_place(struct balancer *balancer, struct task *task, bool first);
+/* Takes a task out of whatever it is in. */
+void balancer_detach(struct balancer *balancer, struct task *task);
+struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32_t serial);
+
+#endif
