@@ -271,16 +271,19 @@ static int accept(struct scheduler *scheduler, struct message *message,
     struct task_metadata metadata;
     const char *sentence;
     int status = -1;
-    *ename = "ValueError";
-    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), &metadata,
-                           ename, &sentence))
-        ipcl_error_set(why, "%s", sentence);
-    else if (scheduler->pure && !task_metadata_is_plain(&metadata))
-        ipcl_error_set(why, "this cluster's task scheme is 'pure', which knows no after, follow, "
-                            "targets, retries and timeout: start it with another scheme, such as "
-                            "leastload, to use these");
-    else
+    bool valid = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
+                                     &metadata, ename, &sentence);
+    if (valid && scheduler->pure && !task_metadata_is_plain(&metadata)) {
+        valid = false;
+        *ename = "ValueError";
+        sentence = "this cluster's task scheme is 'pure', which knows no after, follow, targets, "
+                   "retries and timeout: start it with another scheme, such as leastload, to use "
+                   "these";
+    }
+    if (valid)
         status = enter(scheduler, message, msg_id, &metadata, ename, why);
+    else
+        ipcl_error_set(why, "%s", sentence);
     task_metadata_clear(&metadata);
     return status;
 }

@@ -1,0 +1,274 @@
+"""The task scheduler: tasks that depend on others, functional dependencies, time-outs, schemes, and what is remembered of tasks that
+have finished; with engines that are sockets of the test's own."""
+
+import json
+import signal
+import time
+
+import pytest
+import zmq
+
+from support import wait_until
+from test_controller import Engine, controller, submit  # noqa: F401  (a fixture)
+
+
+class Scheduler:
+    """A controller's task scheduler, with engines and a client."""
+
+    def __init__(self, peer, engines=2):
+        self.peer = peer
+        self.client = peer.connect(zmq.DEALER, peer.client["task"])
+        self.engines = [Engine(peer).open().beat() for _ in range(engines)]
+        self.answers = {}
+
+    def submit(self, **metadata):
+        return submit(self.peer, self.client, metadata)
+
+    def take(self, *msg_ids, timeout=10):
+        """The engine that one of the tasks has come to, and the task: [engine, route, header]."""
+        def come():
+            for engine in self.engines:
+                if engine.shell and engine.shell.poll(0):
+                    return engine
+        engine = wait_until(come, timeout, "an engine gets a task")
+        route, header, _ = engine.take()
+        assert not msg_ids or json.loads(header)["msg_id"] in msg_ids
+        return engine, route, header
+
+    def run(self, *msg_ids, status="ok", **metadata):
+        """Lets an engine answer its next task, and returns the engine."""
+        engine, route, header = self.take(*msg_ids)
+        engine.answer(route, header, status, **metadata)
+        return engine
+
+    def result(self, msg_id, timeout=10):
+        """A task's status, or the name of its error where the controller answers it."""
+        while msg_id not in self.answers:
+            _, _, parent, _, content = self.peer.receive(self.client, timeout)
+            assert parent["msg_id"] not in self.answers, "each task is answered once"
+            self.answers[parent["msg_id"]] = content
+        content = self.answers[msg_id]
+        return content.get("ename") or content["status"]
+
+    def text(self, msg_id):
+        self.result(msg_id)
+        return self.answers[msg_id]["evalue"]
+
+    def idle(self):
+        """No engine has anything to do."""
+        time.sleep(0.2)
+        return not any(engine.shell.poll(0) for engine in self.engines)
+
+
+@pytest.fixture
+def scheduler(controller):  # noqa: F811
+    return lambda *arguments, engines=2: Scheduler(controller(*arguments), engines)
+
+
+def needs(*msg_ids, **more):
+    return {"dependencies": list(msg_ids), "all": True, "success": True, "failure": False, **more}
+
+
+def test_a_task_runs_after_those_that_it_names(scheduler):
+    s = scheduler()
+    first, second = s.submit(), s.submit()
+    third = s.submit(after=[first, second])
+    held = [s.take(first, second) for _ in range(2)]
+    held[0][0].answer(*held[0][1:])
+    assert s.idle()
+    held[1][0].answer(*held[1][1:])
+    s.run(third)
+    assert [s.result(task) for task in (first, second, third)] == ["ok"] * 3
+
+
+def test_any_will_do_where_any_is_asked_for(scheduler):
+    s = scheduler()
+    first, second = s.submit(), s.submit()
+    third = s.submit(after=needs(first, second, all=False))
+    held = [s.take() for _ in range(2)]
+    held[1][0].answer(*held[1][1:])
+    engine, route, header = s.take(third)
+    assert engine is held[1][0]
+
+
+def test_a_chain_fails_with_its_first_link_and_those_who_wait_for_failure_run(scheduler):
+    s = scheduler(engines=1)
+    first = s.submit()
+    chain = [first]
+    for _ in range(20):
+        chain.append(s.submit(after=chain[-1:]))
+    cleanup = s.submit(after=needs(chain[-1], success=False, failure=True))
+    either = s.submit(after=needs(chain[3], failure=True))
+    s.run(first, status="error")
+    assert [s.result(task) for task in chain[1:]] == ["ImpossibleDependency"] * 20
+    s.run(cleanup, either)
+    s.run(cleanup, either)
+    assert s.result(cleanup) == s.result(either) == "ok"
+    late = s.submit(after=[first])
+    assert s.result(late) == "ImpossibleDependency"
+
+
+def test_a_task_follows_those_that_it_names(scheduler):
+    s = scheduler()
+    first = s.submit(targets=[s.engines[1].uuid])
+    assert s.run(first) is s.engines[1]
+    for _ in range(3):
+        assert s.run(s.submit(follow=[first])) is s.engines[1]
+    other = s.submit(targets=[s.engines[0].uuid])
+    waiting = s.submit(follow=[first, other])
+    s.run(other)
+    assert s.result(waiting) == "ImpossibleDependency" and "follows" in s.text(waiting)
+    either = s.submit(follow=needs(first, other, all=False), targets=[s.engines[0].uuid])
+    assert s.run(either) is s.engines[0]
+    apart = s.submit(follow=[first], targets=[s.engines[0].uuid])
+    assert s.result(apart) == "ImpossibleDependency"
+
+
+def test_an_unmet_functional_dependency_keeps_to_targets_and_to_what_is_followed(scheduler):
+    s = scheduler(engines=3)
+    one, two = s.submit(targets=[s.engines[0].uuid]), s.submit(targets=[s.engines[1].uuid])
+    s.run(one, two), s.run(one, two)
+    task = s.submit(follow=needs(one, two, all=False))
+    tried = {s.run(task, status="error", dependencies_met=False) for _ in range(2)}
+    assert tried == set(s.engines[:2])
+    assert s.result(task) == "ImpossibleDependency"
+    task = s.submit(targets=[engine.uuid for engine in s.engines[1:]])
+    tried = [s.run(task, status="error", dependencies_met=False), s.run(task)]
+    assert set(tried) == set(s.engines[1:]) and s.result(task) == "ok"
+
+
+@pytest.mark.parametrize("dependency, reason", [
+    (["nobody"], "nobody"), ({"dependencies": ["nobody"]}, "nobody"), ("nobody", "nobody"), (7, "malformed"), ([7], "malformed"),
+    (["a\0b"], "malformed"), ({"dependencies": 7}, "malformed"),
+    ({"dependencies": ["x"], "success": False, "failure": False}, "malformed"), ({"dependencies": ["x"], "all": "x"}, "malformed"),
+])
+@pytest.mark.parametrize("kind", ["after", "follow"])
+def test_invalid_dependencies_are_refused(scheduler, kind, dependency, reason):
+    s = scheduler(engines=0)
+    task = s.submit(**{kind: dependency})
+    assert s.result(task) == "InvalidDependency" and reason in s.text(task)
+    # What was refused has failed, for who depends on it.
+    assert s.result(s.submit(after=[task])) == "ImpossibleDependency"
+
+
+def test_a_task_cannot_depend_on_itself(scheduler):
+    s = scheduler(engines=0)
+    submit(s.peer, s.client, {"after": ["my_own"]}, msg_id="my_own")
+    assert s.result("my_own") == "InvalidDependency" and "itself" in s.text("my_own")
+
+
+@pytest.mark.parametrize("dependency", [[], {}, None, {"dependencies": []}, 0])
+def test_no_dependency_has_many_spellings(scheduler, dependency):
+    s = scheduler(engines=1)
+    task = s.submit(after=dependency, follow=dependency, timeout=None)
+    s.run(task)
+    assert s.result(task) == "ok"
+
+
+def test_a_time_out_counts_while_a_task_waits_for_others_and_reaches_those_behind_it(scheduler):
+    s = scheduler(engines=1)
+    first = s.submit()
+    held = s.take(first)
+    late = s.submit(after=[first], timeout=0.2)
+    behind = s.submit(follow=[late])
+    assert s.result(late) == "TaskTimeout"
+    assert s.result(behind) == "ImpossibleDependency"
+    patient = s.submit(after=[first], timeout=60)
+    held[0].answer(*held[1:])
+    s.run(patient)
+    assert s.result(patient) == "ok"
+
+
+def test_a_dead_engine_ends_what_depends_on_its_tasks(scheduler):
+    s = scheduler(engines=2)
+    first = s.submit()
+    engine, *_ = s.take(first)
+    after, follow = s.submit(after=[first]), s.submit(follow=needs(first, failure=True))
+    cleanup = s.submit(after=needs(first, success=False, failure=True))
+    s.engines.remove(engine)
+    engine.die()
+    assert s.result(first) == "EngineError"
+    assert s.result(after) == s.result(follow) == "ImpossibleDependency"
+    s.run(cleanup)
+    # A task that ran there cannot be followed any more; that it ran is known.
+    assert s.result(s.submit(follow=needs(first, failure=True))) == "ImpossibleDependency"
+
+
+def test_a_task_that_is_tried_again_has_not_failed_yet(scheduler):
+    s = scheduler(engines=2)
+    first = s.submit(retries=2)
+    then = s.submit(after=[first])
+    engine, *_ = s.take(first)
+    s.engines.remove(engine)
+    engine.die()
+    s.run(first, status="error")
+    s.run(first)
+    s.run(then)
+    assert s.result(first) == s.result(then) == "ok"
+
+
+def test_retries_use_up_the_engines_before_they_come_back_to_one(scheduler):
+    s = scheduler(engines=2)
+    task = s.submit(retries=3)
+    tried = [s.run(task, status="error") for _ in range(4)]
+    assert set(tried[:2]) == set(s.engines)
+    assert s.result(task) == "error"
+    # With a time-out it waits for another engine instead.
+    task = s.submit(retries=3, timeout=0.3)
+    s.run(task, status="error"), s.run(task, status="error")
+    assert s.result(task) == "TaskTimeout"
+
+
+def test_finished_tasks_are_remembered_up_to_the_configured_number(scheduler):
+    s = scheduler("--TaskScheduler.finished_max=10", engines=1)
+    tasks = [s.submit() for _ in range(15)]
+    for task in tasks:
+        s.run(task)
+        assert s.result(task) == "ok"
+    forgotten = s.submit(after=tasks[4:5])
+    assert s.result(forgotten) == "InvalidDependency" and "TaskScheduler.finished_max" in s.text(forgotten)
+    remembered = s.submit(after=tasks[-8:])
+    s.run(remembered)
+    assert s.result(remembered) == "ok"
+
+
+@pytest.mark.parametrize("hwm", [0, 1, 3])
+def test_the_high_water_mark_is_how_many_tasks_an_engine_has(scheduler, hwm):
+    s = scheduler(f"--hwm={hwm}", engines=1)
+    for _ in range(5):
+        s.submit()
+    for _ in range(hwm or 5):
+        s.take()
+    assert s.idle()
+
+
+@pytest.mark.parametrize("scheme", ["leastload", "lru", "plainrandom", "twobin", "weighted"])
+def test_every_scheme_knows_dependencies(scheduler, scheme):
+    s = scheduler(f"--scheme={scheme}")
+    assert s.peer.client["task_scheme"] == scheme
+    first = s.submit(targets=[s.engines[0].uuid])
+    then = s.submit(follow=[first])
+    assert s.run(first) is s.engines[0] and s.run(then) is s.engines[0]
+
+
+def test_pure_gives_engines_tasks_in_turn_and_refuses_what_it_does_not_know(scheduler):
+    s = scheduler("--scheme=pure", engines=2)
+    assert s.peer.client["task_scheme"] == "pure"
+    tasks = [s.submit(after=[], follow=[], timeout=0.0, targets=[], retries=0) for _ in range(6)]
+    taken = [s.take(*tasks) for _ in range(6)]
+    assert [engine for engine, *_ in taken].count(s.engines[0]) == 3, "however busy they are"
+    for metadata in ({"after": tasks[:1]}, {"follow": tasks[:1]}, {"retries": 1}, {"timeout": 5}, {"targets": [s.engines[0].uuid]}):
+        refused = s.submit(**metadata)
+        assert s.result(refused) == "ValueError" and "'pure'" in s.text(refused)
+    engine, route, header = taken[0]
+    engine.answer(route, header, "error", dependencies_met=False)
+    assert s.result(json.loads(header)["msg_id"]) == "error", "no functional dependencies either"
+
+
+def test_the_controller_ends_while_tasks_wait_for_tasks(scheduler):
+    s = scheduler(engines=1)
+    first = s.submit()
+    for _ in range(100):
+        first = s.submit(after=[first], follow=[first], timeout=100)
+    s.take()
+    assert s.peer.process.stop(signal.SIGTERM) == 0
