@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/accepted.h"
 
 #define BASE_CLASS    "BaseParallelApplication"
 #define FOLDER_PREFIX "profile_"
@@ -29,6 +30,11 @@ static const struct ipcl_option options[] = {
     {"log_to_file", IPCL_BOOL, "false", "log-to-file", "true",
      "Log to PROGRAM-PID.log in the profile's log folder in place of standard error."},
     {"log_file", IPCL_STRING, "", "log-file", NULL, "Log to this file; implies log_to_file."},
+    {"extra_config_file", IPCL_STRING, "", "config", NULL,
+     "A further file of settings, which is read behind the profile's: JSON."},
+    {"show_config", IPCL_BOOL, "false", NULL, "true",
+     "Write the settings that were given, as JSON, and do nothing else."},
+    {"show_config_json", IPCL_RENAMED, BASE_CLASS ".show_config", NULL, NULL, NULL},
     {"work_dir", IPCL_STRING, "", "work-dir", NULL,
      "The folder to work in. Where this is not set it is the one that the program was started in."},
 };
@@ -38,16 +44,42 @@ const struct ipcl_option_table profile_options = {BASE_CLASS, options,
 const char *const profile_finders[] = {BASE_CLASS ".profile", BASE_CLASS ".profile_dir",
                                        BASE_CLASS ".ipython_dir", NULL};
 
+static const struct ipcl_option process_options[] = {
+    {"clean_logs", IPCL_BOOL, "false", "clean-logs", "true",
+     "Remove the log files of earlier processes of this program from the profile's log folder."},
+};
+static const struct ipcl_option_table process_table = {BASE_CLASS, process_options, 1};
+
+/* Made known by ipyparallel, whose launchers set them. */
+static const struct settings_variable variables[] = {
+    {"IPP_CLUSTER_ID", BASE_CLASS, "cluster_id"},
+    {"IPP_PROFILE_DIR", BASE_CLASS, "profile_dir"},
+};
+
 static const struct settings_flag flags[] = {
     {"debug", BASE_CLASS, "log_level", "DEBUG", "Log everything: --log-level=DEBUG."},
     {"quiet", BASE_CLASS, "log_level", "ERROR", "Log errors only: --log-level=ERROR."},
+    {"show-config", BASE_CLASS, "show_config", "true",
+     "Write the settings that were given, as JSON, and do nothing else."},
+    {"show-config-json", BASE_CLASS, "show_config", "true", "The same."},
+};
+static const struct settings_flag process_flags[] = {
+    {"init", BASE_CLASS, "auto_create", "true", "Make the profile where it is not there."},
 };
 
 int profile_add_options(struct settings *settings, struct ipcl_error *error)
 {
-    if (settings_add(settings, &profile_options, error))
+    if (settings_add(settings, &profile_options, error) || accepted_add(settings, error) ||
+        settings_add_variables(settings, variables, sizeof(variables) / sizeof(*variables), error))
         return -1;
     return settings_add_flags(settings, flags, sizeof(flags) / sizeof(flags[0]), error);
+}
+
+int profile_add_process_options(struct settings *settings, struct ipcl_error *error)
+{
+    if (settings_add(settings, &process_table, error))
+        return -1;
+    return settings_add_flags(settings, process_flags, 1, error);
 }
 
 int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl_error *error)
@@ -155,11 +187,39 @@ int profile_of_settings(const struct settings *settings, bool create, struct pro
     return profile_create(ipython_dir, name, dir, profile, error);
 }
 
+/* Whether a file of the log folder is PROGRAM-PID.log of an earlier process. */
+static bool is_log_of(const char *name, const char *program)
+{
+    size_t length = strlen(program);
+    if (strncmp(name, program, length) || name[length] != '-')
+        return false;
+    name += length + 1;
+    size_t digits = strspn(name, "0123456789");
+    return digits && !strcmp(name + digits, ".log");
+}
+
+/* What another process has removed in the meantime is removed. */
+static void clean_logs(const struct profile *profile, const char *program)
+{
+    char path[PATH_BYTES];
+    DIR *dir = opendir(profile->log);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (is_log_of(entry->d_name, program) &&
+            !path_format(path, NULL, "%s/%s", profile->log, entry->d_name))
+            unlink(path);
+    if (dir)
+        closedir(dir);
+}
+
 static int open_log(const struct settings *settings, const char *program,
                     const struct profile *profile, struct ipcl_error *error)
 {
     char path[PATH_BYTES] = "";
     const char *file = settings_string(settings, BASE_CLASS, "log_file");
+    if (settings_has(settings, BASE_CLASS, "clean_logs", IPCL_BOOL) &&
+        strcmp(program, "ipcluster") && settings_bool(settings, BASE_CLASS, "clean_logs"))
+        clean_logs(profile, program);
     if (*file && path_expand(file, path, error))
         return -1;
     if (!*file && settings_bool(settings, BASE_CLASS, "log_to_file") &&
@@ -170,13 +230,44 @@ static int open_log(const struct settings *settings, const char *program,
     return log_set_level_name(settings_string(settings, BASE_CLASS, "log_level"), error);
 }
 
+/* A further file of settings, named by one. */
+static int load_extra(struct settings *settings, struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    const char *file = settings_string(settings, BASE_CLASS, "extra_config_file");
+    if (!*file)
+        return 0;
+    if (path_expand(file, path, error))
+        return -1;
+    const char *suffix = strrchr(path, '.');
+    if (suffix && !strcmp(suffix, ".py"))
+        return ipcl_error_set(
+            error, "%.900s is Python, and settings are JSON: ipcluster profile convert %.900s",
+            path, path);
+    if (!path_exists(path))
+        return ipcl_error_set(error, "the file of settings %s is not there", path);
+    return settings_load_file(settings, path, NULL, error);
+}
+
+bool profile_shows_settings(const struct settings *settings, FILE *stream)
+{
+    struct ipcl_error error;
+    const char *const all[] = {BASE_CLASS ".show_config", NULL};
+    if (!settings_bool(settings, BASE_CLASS, "show_config"))
+        return false;
+    char *text = settings_to_json(settings, all, &error);
+    fprintf(stream, "%s\n", text ? text : error.text);
+    free(text);
+    return true;
+}
+
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error)
 {
     char work_dir[PATH_BYTES];
     if (settings_load_environment(settings, error) ||
         profile_of_settings(settings, create, profile, error) ||
-        settings_load(settings, profile->dir, NULL, error) ||
+        settings_load(settings, profile->dir, NULL, error) || load_extra(settings, error) ||
         open_log(settings, program, profile, error))
         return -1;
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");

@@ -12,11 +12,18 @@
 #include "config/settings.h"
 
 /* The settings that every program has: profile, profile-dir, ipython-dir, cluster-id, log-level,
- * log-to-file, log-file, work-dir (class "BaseParallelApplication"; a program names it in
+ * log-to-file, log-file, config, work-dir (class "BaseParallelApplication"; a program names it in
  * settings_program.classes behind its own). */
 extern const struct ipcl_option_table profile_options;
-/* Adds them, with the flags --debug and --quiet. Returns 0 or -1 with `error` set. */
+/* Adds them, with their flags (--debug, --quiet), and what ipyparallel's programs take that has no
+ * effect here. Returns 0 or -1 with `error` set. */
 int profile_add_options(struct settings *settings, struct ipcl_error *error);
+/* Adds what controller and engine have in common: --clean-logs, and --init for their own setting
+ * `auto_create`, which must be there. Returns 0 or -1 with `error` set. */
+int profile_add_process_options(struct settings *settings, struct ipcl_error *error);
+/* Writes the settings that were given where --show-config asks for them. Returns true where it
+ * does: the program is done. */
+bool profile_shows_settings(const struct settings *settings, FILE *stream);
 
 /* Those of them that say which profile, so that they have no place in its file: NULL-terminated
  * "Class.trait". */

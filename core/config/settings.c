@@ -111,6 +111,12 @@ struct setting *settings_lookup(const struct settings *settings, const char *cla
     return inherited ? inherited : others_renamed(settings, class_name, name);
 }
 
+bool settings_same_class(const struct settings *settings, const char *one, const char *other)
+{
+    return !strcmp(one, other) ||
+           (class_place(settings, one) < CLASSES_MAX && class_place(settings, other) < CLASSES_MAX);
+}
+
 bool settings_class_known(const struct settings *settings, const char *class_name)
 {
     if (class_place(settings, class_name) < CLASSES_MAX)

@@ -161,7 +161,7 @@ char *settings_to_json(const struct settings *settings, const char *const *excep
             !is_excepted(item, except))
             good = !add_to_json(classes, item);
     }
-    char *text = good ? json_dumps(classes, JSON_INDENT(4)) : NULL;
+    char *text = good ? json_dumps(classes, JSON_INDENT(4) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(classes);
     if (!text)
         ipcl_error_set(error, "the settings cannot be written as JSON: one is not UTF-8, or memory "

@@ -83,6 +83,8 @@ int settings_give(struct settings *settings, const struct given *given, struct i
 /* NULL where there is none. */
 struct setting *settings_lookup(const struct settings *settings, const char *class_name,
                                 const char *name);
+/* Whether two classes have the same settings: those of the program's line of inheritance have. */
+bool settings_same_class(const struct settings *settings, const char *one, const char *other);
 /* Whether a class is the program's, or has a row with a value. */
 bool settings_class_known(const struct settings *settings, const char *class_name);
 

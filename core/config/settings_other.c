@@ -32,7 +32,8 @@ static const struct other_row *find(const struct settings *settings, enum ipcl_o
     const struct other_row *all = NULL;
     for (size_t i = 0; i < settings->other_count; i++) {
         const struct other_row *other = &settings->others[i];
-        if (other->option->type != type || strcmp(other->class_name, class_name))
+        if (other->option->type != type ||
+            !settings_same_class(settings, other->class_name, class_name))
             continue;
         if (settings_each_word(other->option->name, same_word, (void *)name))
             return other;
@@ -91,7 +92,7 @@ void others_offer(const struct settings *settings, const char *class_name, struc
     for (size_t i = 0; i < settings->other_count; i++) {
         const struct other_row *other = &settings->others[i];
         struct offering offering = {other->class_name, nearest};
-        if (!class_name || !strcmp(class_name, other->class_name))
+        if (!class_name || settings_same_class(settings, class_name, other->class_name))
             settings_each_word(other->option->name, offer, &offering);
     }
 }
@@ -111,8 +112,8 @@ void others_warn(struct settings *settings)
         const struct ipcl_option *option =
             others_ignored(settings, pending->class_name, pending->name);
         if (option && !said_before(settings->pending, pending))
-            log_warn("%s: %s.%s has no effect: %s", pending->origin, pending->class_name,
-                     pending->name, option->help);
+            log_warn("%s.%s has no effect: %s (given by %s)", pending->class_name, pending->name,
+                     option->help, pending->origin);
     }
     struct pending **at = &settings->pending;
     while (*at) {

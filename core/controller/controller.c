@@ -14,9 +14,16 @@ static int next_port(struct port_pool *pool)
 static int bind_socket(struct controller *controller, void *socket, int *port,
                        struct ipcl_error *error)
 {
-    const char *interface = controller->engines.interface;
+    const struct connection *clients = &controller->clients;
+    bool for_clients = (const char *)port >= (const char *)clients &&
+                       (const char *)port < (const char *)(clients + 1);
+    struct port_pool *own = for_clients ? &controller->client_pool : &controller->engine_pool;
+    const char *interface = for_clients ? clients->interface : controller->engines.interface;
     if (*port)
         return socket_bind_port(socket, interface, port, error);
+    while ((*port = next_port(own)))
+        if (!socket_bind_port(socket, interface, port, error))
+            return 0;
     while ((*port = next_port(&controller->pool)))
         if (!socket_bind_port(socket, interface, port, error))
             return 0;
@@ -62,6 +69,26 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .frame_bytes_max = controller->frame_bytes_max,
     };
     return listen_on(controller, &options, port, error);
+}
+
+static bool is_any(const char *interface)
+{
+    return !strcmp(interface, "tcp://0.0.0.0");
+}
+
+int controller_listen_for_both(struct controller *controller, void *socket, int port,
+                               struct ipcl_error *error)
+{
+    const char *clients = controller->clients.interface, *engines = controller->engines.interface;
+    if (!strcmp(clients, engines) || is_any(engines))
+        return 0;
+    /* All addresses and one of them cannot be bound both. */
+    if (is_any(clients)) {
+        char url[CONNECTION_TEXT_BYTES + 16];
+        snprintf(url, sizeof(url), "%s:%d", engines, port);
+        zmq_unbind(socket, url);
+    }
+    return socket_bind_port(socket, clients, &port, error);
 }
 
 static void *inproc(struct controller *controller, int type, const char *name, bool bind,

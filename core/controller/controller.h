@@ -43,7 +43,8 @@ struct controller {
     bool restarted; /* this one has taken another's place, so that requests of that one's are about
                      */
     bool restore_engines;
-    char engine_table[PATH_BYTES]; /* "": none is kept */
+    char engine_table[PATH_BYTES];             /* "": none is kept */
+    struct port_pool engine_pool, client_pool; /* for one side, before the common one */
     struct port_pool pool;
     struct connection
         clients; /* what the connection files say; modules fill in their ports when they are made */
@@ -71,14 +72,19 @@ extern const struct module task_module;
 extern const struct module broadcast_module;
 extern const struct module iopub_module;
 
-/* A socket that listens for clients or engines. `identity` may be NULL. `*port` is where to listen,
- * or receives it where it is 0. NULL with `error` set on failure. */
+/* A socket that listens for clients or engines, according to whose connection `port` belongs to.
+ * `identity` may be NULL. `*port` is where to listen, or receives it where it is 0. NULL with
+ * `error` set on failure. */
 void *controller_listen(struct controller *controller, int type, const char *identity, int *port,
                         struct ipcl_error *error);
 /* The same for a ROUTER whose peers a message must reach: sending to one that is not connected
  * fails. */
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
                                   struct ipcl_error *error);
+/* Listens on the clients' interface too, where it is another than the engines': for the socket that
+ * both register at. Returns 0 or -1 with `error` set. */
+int controller_listen_for_both(struct controller *controller, void *socket, int port,
+                               struct ipcl_error *error);
 /* One end of an inproc socket of this name. NULL with `error` set on failure. */
 void *controller_inproc_bind(struct controller *controller, int type, const char *name,
                              struct ipcl_error *error);

@@ -124,8 +124,7 @@ static int take_over(const struct files *files, struct controller *controller,
         connection_read(files->engines, CONNECTION_ENGINE, &engines, error))
         return -1;
     if (strcmp(clients.key, engines.key) || clients.registration != engines.registration ||
-        strcmp(clients.pack, controller->clients.pack) ||
-        strcmp(engines.interface, clients.interface))
+        strcmp(clients.pack, controller->clients.pack))
         return ipcl_error_set(error,
                               "%s and %s do not belong together, or to these settings: remove them",
                               files->clients, files->engines);
@@ -147,7 +146,7 @@ int files_take_keys(struct files *files, struct controller *controller, struct i
         return take_over(files, controller, error);
     if (!controller->encrypted)
         return 0;
-    if (curve_generate(&controller->curve, error))
+    if (!*controller->curve.public_key && curve_generate(&controller->curve, error))
         return -1;
     memcpy(controller->clients.curve_serverkey, controller->curve.public_key, CURVE_KEY_BYTES);
     memcpy(controller->engines.curve_serverkey, controller->curve.public_key, CURVE_KEY_BYTES);

@@ -404,7 +404,8 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     hub->query =
         controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
     controller->clients.registration = controller->engines.registration;
-    if (loop_add(hub->loop, hub->query, on_query, hub))
+    if (loop_add(hub->loop, hub->query, on_query, hub) ||
+        controller_listen_for_both(controller, hub->query, controller->clients.registration, error))
         return -1;
     hub->notification =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "controller/addresses.h"
 #include "controller/controller.h"
 #include "controller/files.h"
 #include "wire/loop.h"
@@ -79,7 +80,8 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
     char **words = calloc((size_t)argc + 1, sizeof(*words));
     program->settings = settings_create(&options_program, error);
     if (!words || !program->settings || options_add(program->settings, error) ||
-        profile_add_options(program->settings, error)) {
+        profile_add_options(program->settings, error) ||
+        profile_add_process_options(program->settings, error)) {
         free(words);
         return -1;
     }
@@ -93,13 +95,16 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
         return -1;
     if (settings_answer(program->settings, stdout))
         return 1;
-    if (profile_open(program->settings, "ipcontroller", true, &program->profile, error))
+    bool create = settings_bool(program->settings, "IPController", "auto_create");
+    if (profile_open(program->settings, "ipcontroller", create, &program->profile, error))
         return -1;
     program->registry = registry_create(program->profile.dir, error);
     if (!program->registry)
         return -1;
-    return options_apply(program->settings, &program->profile, program->registry,
-                         &program->store_host, &program->controller, error);
+    if (options_apply(program->settings, &program->profile, program->registry, &program->store_host,
+                      &program->controller, error))
+        return -1;
+    return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
 
 static int lock(struct program *program, struct ipcl_error *error)
@@ -217,7 +222,7 @@ static void stop(struct program *program)
         files_remove_sockets(controller);
     files_unlock(&program->files);
     store_close(controller);
-    free(controller->pool.ports);
+    addresses_free(controller);
     registry_destroy(program->registry);
     settings_destroy(program->settings);
     if (program->signals >= 0)

@@ -6,12 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/random.h"
+#include "controller/addresses.h"
 #include "controller/finished.h"
 #include "controller/store.h"
 #include "wire/serializer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */
+#define RANDOM_KEY "random"
 
 static const struct ipcl_option controller_options[] = {
     {"ip", IPCL_STRING, "127.0.0.1", "ip", NULL,
@@ -23,15 +26,33 @@ static const struct ipcl_option controller_options[] = {
      "host's name."},
     {"regport", IPCL_INT, "0", "port", NULL,
      "The port for registration and queries. 0: one that is free."},
+    {"engine_ip", IPCL_STRING, "", NULL, NULL,
+     "The address to listen on for engines, where it is another than that for clients."},
+    {"client_ip", IPCL_STRING, "", NULL, NULL, "The same for clients."},
     {"ports", IPCL_LIST, "", "ports", NULL,
      "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, "
      "or this is not set, free ports are taken. "
      "The controller needs 14."},
+    {"engine_ports", IPCL_LIST, "", NULL, NULL,
+     "Ports for engines to connect to, taken before those of `ports`."},
+    {"client_ports", IPCL_LIST, "", NULL, NULL, "The same for clients."},
+    {"hb", IPCL_LIST, "", NULL, NULL, "Two ports for heartbeats, as engine_ports."},
+    {"mux", IPCL_LIST, "", NULL, NULL,
+     "Two ports, one for clients and one for engines, as client_ports and engine_ports."},
+    {"task", IPCL_LIST, "", NULL, NULL, "The same."},
+    {"control", IPCL_LIST, "", NULL, NULL, "The same."},
+    {"iopub", IPCL_LIST, "", NULL, NULL, "The same."},
+    {"notifier_port", IPCL_INT, "0", NULL, NULL, "A port for clients, as client_ports."},
     {"transport", IPCL_STRING, "tcp", "transport", NULL,
      "tcp, or ipc for sockets in the profile's security folder, which reach this host only."},
+    {"engine_transport", IPCL_STRING, "", NULL, NULL, "The same as transport."},
+    {"client_transport", IPCL_STRING, "", NULL, NULL, "The same as transport."},
     {"enable_curve", IPCL_BOOL, "true", NULL, NULL,
      "Encrypt and authenticate TCP connections with CurveZMQ. Not used with ipc unless it is set "
      "explicitly."},
+    {"curve_publickey", IPCL_STRING, "", NULL, NULL,
+     "The controller's public key for CurveZMQ. Where keys are not set, new ones are made."},
+    {"curve_secretkey", IPCL_STRING, "", NULL, NULL, "The secret key that belongs to it."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
      "The name of the clients' connection file in the security folder. Where this is not set it is "
      "ipcontroller[-CLUSTER_ID]-client.json."},
@@ -61,6 +82,7 @@ static const struct ipcl_option controller_options[] = {
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
      "Seconds in which the heart of an engine that registers has to begin to beat. 0: 30, or 10 "
      "heartbeats where that is longer."},
+    {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile where it is not there."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
      "The largest frame to accept, in bytes; who sends a larger one is disconnected. 0: no limit."},
 };
@@ -88,8 +110,10 @@ static const struct ipcl_option task_options[] = {
      "come."},
 };
 static const struct ipcl_option session_options[] = {
-    {"key", IPCL_STRING, "", NULL, NULL,
-     "The key that signs messages. Where this is not set a random one is made."},
+    {"key", IPCL_STRING, RANDOM_KEY, NULL, NULL,
+     "The key that signs messages; " RANDOM_KEY " for a new one that nobody knows. Where it is "
+     "empty, messages are not signed."},
+    {"keyfile", IPCL_STRING, "", "keyfile", NULL, "A file that holds the key."},
     {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
      "How messages are signed: hmac- and a digest of OpenSSL's."},
     {"packer", IPCL_STRING, "json", NULL, NULL,
@@ -98,15 +122,40 @@ static const struct ipcl_option session_options[] = {
     {"unpacker", IPCL_STRING, "", NULL, NULL,
      "How they are unpacked. It follows packer; another serializer's name is an error."},
 };
+/* What is for ipyparallel's controller alone. */
+static const struct ipcl_option accepted_options[] = {
+    {"use_threads", IPCL_IGNORED, "", NULL, NULL, "the schedulers are threads of one process"},
+    {"monitor_ip,monitor_transport,mon_port", IPCL_IGNORED, "", NULL, NULL,
+     "what is monitored does not leave the process"},
+    {"import_statements", IPCL_IGNORED, "", NULL, NULL, "the controller runs no Python"},
+    {"url", IPCL_IGNORED, "", NULL, NULL, "ip, transport and regport say where to listen"},
+    {"broadcast_scheduler_depth", IPCL_IGNORED, "", NULL, NULL, "one thread serves all broadcasts"},
+};
+static const struct ipcl_option accepted_heart_options[] = {
+    {"debug", IPCL_IGNORED, "", NULL, NULL, "--log-level=DEBUG logs what can be logged"},
+};
+static const struct ipcl_option no_store_options[] = {
+    {"*", IPCL_IGNORED, "", NULL, NULL, "IPController.db_class does not choose this store"},
+};
+static const struct ipcl_option no_mongo_options[] = {
+    {"*", IPCL_IGNORED, "", NULL, NULL, "there is no store in MongoDB"},
+};
 #define TABLE(class_name, options)                                                                 \
     {                                                                                              \
         class_name, options, sizeof(options) / sizeof(*(options))                                  \
     }
 static const struct ipcl_option_table tables[] = {
-    TABLE("IPController", controller_options),
-    TABLE("HeartMonitor", heart_options),
-    TABLE("TaskScheduler", task_options),
-    TABLE("Session", session_options),
+    TABLE("IPController", controller_options), TABLE("HeartMonitor", heart_options),
+    TABLE("TaskScheduler", task_options),      TABLE("Session", session_options),
+    TABLE("IPController", accepted_options),   TABLE("HeartMonitor", accepted_heart_options),
+    TABLE("DictDB", no_store_options),         TABLE("SQLiteDB", no_store_options),
+    TABLE("MongoDB", no_mongo_options),
+};
+static const struct settings_variable variables[] = {
+    {"IPP_SESSION_KEY", "Session", "key"},
+    {"IPP_ENABLE_CURVE", "IPController", "enable_curve"},
+    {"IPP_CURVE_PUBLICKEY", "IPController", "curve_publickey"},
+    {"IPP_CURVE_SECRETKEY", "IPController", "curve_secretkey"},
 };
 
 static const struct settings_flag flags[] = {
@@ -120,6 +169,12 @@ static const struct settings_flag flags[] = {
     {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
     {"restore", "IPController", "restore_engines", "true",
      "Use the connection files and take over the engines that the controller before had."},
+    {"usethreads", "IPController", "use_threads", "true",
+     "Accepted, and without effect: there are always threads."},
+    {"secure", "Session", "key", RANDOM_KEY, "Sign messages with a new key (the default)."},
+    {"secure", "Session", "keyfile", "", NULL},
+    {"no-secure", "Session", "key", "", "Do not sign messages."},
+    {"no-secure", "Session", "keyfile", "", NULL},
 };
 
 const struct settings_program options_program = {
@@ -134,7 +189,10 @@ const struct settings_program options_program = {
                 "  ipcontroller --profile=mpi --cluster-id=b   a second cluster of a profile\n",
     .flags = flags,
     .flag_count = sizeof(flags) / sizeof(*flags),
-    .classes = "IPController,BaseParallelApplication",
+    .variables = variables,
+    .variable_count = sizeof(variables) / sizeof(*variables),
+    .classes = "IPController,IPControllerApp,HubFactory,RegistrationFactory,"
+               "BaseParallelApplication,BaseIPythonApplication,Application",
 };
 
 int options_add(struct settings *settings, struct ipcl_error *error)
@@ -198,50 +256,6 @@ static int read_limits(const struct settings *settings, struct controller *contr
     return 0;
 }
 
-static int add_port(struct port_pool *pool, long port)
-{
-    int *grown = realloc(pool->ports, (pool->count + 1) * sizeof(*grown));
-    if (!grown)
-        return -1;
-    pool->ports = grown;
-    pool->ports[pool->count++] = (int)port;
-    return 0;
-}
-
-/* "10101" or "10101-10120", or several with commas between. */
-static int add_ports(struct port_pool *pool, const char *text, struct ipcl_error *error)
-{
-    const char *at = text;
-    while (*at) {
-        char *end;
-        long first = strtol(at, &end, 10), last = first;
-        if (end != at && *end == '-') {
-            at = end + 1;
-            last = strtol(at, &end, 10);
-        }
-        if (end == at || (*end && *end != ',') || first < 1 || last > 65535 || first > last)
-            return ipcl_error_set(
-                error, "IPController.ports: '%s' is no port and no range such as 10101-10120",
-                text);
-        for (long port = first; port <= last; port++)
-            if (add_port(pool, port))
-                return ipcl_error_set(error, "out of memory");
-        at = *end ? end + 1 : end;
-    }
-    return 0;
-}
-
-static int read_ports(const struct settings *settings, struct controller *controller,
-                      struct ipcl_error *error)
-{
-    size_t count;
-    const char *const *ports = settings_list(settings, "IPController", "ports", &count);
-    for (size_t i = 0; i < count; i++)
-        if (add_ports(&controller->pool, ports[i], error))
-            return -1;
-    return 0;
-}
-
 /* Copies a text setting. Returns 0, or -1 with `error` set where it is too long. */
 static int read_text(const struct settings *settings, const char *class_name, const char *name,
                      char *text, size_t bytes, struct ipcl_error *error)
@@ -253,32 +267,64 @@ static int read_text(const struct settings *settings, const char *class_name, co
     return 0;
 }
 
-static int read_interface(const struct settings *settings, const struct profile *profile,
-                          struct controller *controller, struct ipcl_error *error)
+static int read_keyfile(const char *file, char *key, size_t bytes, struct ipcl_error *error)
 {
-    const char *transport = settings_string(settings, "IPController", "transport");
-    const char *ip = settings_string(settings, "IPController", "ip");
-    const char *cluster_id = settings_string(settings, "IPController", "cluster_id");
-    char *interface = controller->engines.interface;
-    int length;
-    if (!strcmp(transport, "tcp")) {
-        length = snprintf(interface, CONNECTION_TEXT_BYTES, "tcp://%s",
-                          strcmp(ip, "*") ? ip : "0.0.0.0");
-        controller->encrypted = settings_bool(settings, "IPController", "enable_curve");
-    } else if (!strcmp(transport, "ipc")) {
-        length = snprintf(interface, CONNECTION_TEXT_BYTES, "ipc://%s/ipcontroller%s%s",
-                          profile->security, *cluster_id ? "-" : "", cluster_id);
-        controller->encrypted = settings_given(settings, "IPController", "enable_curve") &&
-                                settings_bool(settings, "IPController", "enable_curve");
-    } else {
-        return ipcl_error_set(error, "the transport '%s' is not known: use tcp or ipc", transport);
+    char path[PATH_BYTES];
+    size_t size;
+    if (path_expand(file, path, error))
+        return -1;
+    char *text = path_read_file(path, bytes - 1, &size, error);
+    if (!text)
+        return -1;
+    size_t first = strspn(text, " \t\r\n");
+    while (size > first && strchr(" \t\r\n", text[size - 1]))
+        size--;
+    int status =
+        size > first && strlen(text) >= size
+            ? 0
+            : ipcl_error_set(error, "%s holds no key: it should be one line of text", path);
+    if (!status) {
+        memcpy(key, text + first, size - first);
+        key[size - first] = '\0';
     }
-    /* sockaddr_un has room for 107 bytes; a colon and three digits come behind. */
-    if (length >= CONNECTION_TEXT_BYTES || (!strcmp(transport, "ipc") && length > 6 + 107 - 4))
+    free(text);
+    return status;
+}
+
+static int read_key(const struct settings *settings, struct controller *controller,
+                    struct ipcl_error *error)
+{
+    struct connection *file = &controller->clients;
+    const char *keyfile = settings_string(settings, "Session", "keyfile");
+    if (*keyfile)
+        return read_keyfile(keyfile, file->key, sizeof(file->key), error);
+    if (read_text(settings, "Session", "key", file->key, sizeof(file->key), error))
+        return -1;
+    if (!strcmp(file->key, RANDOM_KEY))
+        random_hex(file->key, KEY_DIGITS);
+    if (!*file->key)
+        log_warn("messages are not signed%s",
+                 controller->encrypted ? "" : ", nor encrypted: who can connect can run code");
+    return 0;
+}
+
+static int read_curve(const struct settings *settings, struct controller *controller,
+                      struct ipcl_error *error)
+{
+    const char *public = settings_string(settings, "IPController", "curve_publickey");
+    const char *secret = settings_string(settings, "IPController", "curve_secretkey");
+    struct curve *curve = &controller->curve;
+    if (!*public && !*secret)
+        return 0;
+    if (strlen(secret) != CURVE_KEY_BYTES - 1 || zmq_curve_public(curve->public_key, secret))
+        return ipcl_error_set(error,
+                              "IPController.curve_secretkey is no key: it has %d characters, as "
+                              "zmq_curve_keypair() makes them",
+                              CURVE_KEY_BYTES - 1);
+    memcpy(curve->secret_key, secret, CURVE_KEY_BYTES);
+    if (*public && strcmp(public, curve->public_key))
         return ipcl_error_set(
-            error, "%s is too long for an address: use a profile folder with a shorter path",
-            interface);
-    memcpy(controller->clients.interface, interface, CONNECTION_TEXT_BYTES);
+            error, "IPController.curve_publickey does not belong to IPController.curve_secretkey");
     return 0;
 }
 
@@ -292,13 +338,11 @@ static int read_session(const struct settings *settings, struct registry *regist
         return -1;
     snprintf(file->pack, sizeof(file->pack), "%s", controller->serial->traits_name);
     snprintf(file->unpack, sizeof(file->unpack), "%s", controller->serial->unpack_name);
-    if (read_text(settings, "Session", "key", file->key, sizeof(file->key), error) ||
-        read_text(settings, "Session", "signature_scheme", file->signature_scheme,
+    if (read_text(settings, "Session", "signature_scheme", file->signature_scheme,
                   sizeof(file->signature_scheme), error))
         return -1;
-    if (!*file->key)
-        random_hex(file->key, KEY_DIGITS);
-    return 0;
+    return read_key(settings, controller, error) || read_curve(settings, controller, error) ? -1
+                                                                                            : 0;
 }
 
 static int read_addresses(const struct settings *settings, struct controller *controller,
@@ -328,8 +372,7 @@ int options_apply(struct settings *settings, const struct profile *profile,
 {
     return store_choose(settings, registry, store_host, controller, error) ||
                    read_limits(settings, controller, error) ||
-                   read_ports(settings, controller, error) ||
-                   read_interface(settings, profile, controller, error) ||
+                   addresses_read(settings, profile, controller, error) ||
                    read_session(settings, registry, controller, error) ||
                    read_addresses(settings, controller, error)
                ? -1

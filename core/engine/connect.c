@@ -11,8 +11,11 @@
 static int find_file(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
     const char *url_file = settings_string(engine->settings, "IPEngine", "url_file");
+    const char *name = settings_string(engine->settings, "IPEngine", "url_file_name");
     if (*url_file)
         return path_expand(url_file, engine->connection_file, error);
+    if (*name)
+        return path_format(engine->connection_file, error, "%s/security/%s", profile_dir, name);
     return connection_path(
         profile_dir, settings_string(engine->settings, "BaseParallelApplication", "cluster_id"),
         CONNECTION_ENGINE, engine->connection_file, error);
@@ -38,18 +41,49 @@ static int wait_for_file(struct engine *engine, struct ipcl_error *error)
         engine->connection_file, seconds);
 }
 
+/* A launcher that has no folder in common with the engine gives the file's text. */
+static int read_info(struct engine *engine, const char *info, struct ipcl_error *error)
+{
+    strcpy(engine->connection_file, "$IPP_CONNECTION_INFO");
+    log_info("reading %s", engine->connection_file);
+    return connection_parse(engine->connection_file, info, strlen(info), CONNECTION_ENGINE,
+                            &engine->connection, error);
+}
+
+/* Where a setting is given, it is in place of what the file says, or, with `if_none`, of what it
+ * does not say. */
+static int set_text(struct engine *engine, const char *class_name, const char *name, bool if_none,
+                    char *text, size_t bytes, struct ipcl_error *error)
+{
+    const char *given = settings_string(engine->settings, class_name, name);
+    if (!*given || (if_none && *text))
+        return 0;
+    if (strlen(given) >= bytes)
+        return ipcl_error_set(error, "%s.%s is longer than %zu bytes", class_name, name, bytes - 1);
+    strcpy(text, given);
+    return 0;
+}
+
 int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
-    if (find_file(engine, profile_dir, error) || wait_for_file(engine, error))
+    struct connection *connection = &engine->connection;
+    const char *info = settings_string(engine->settings, "IPEngine", "connection_info");
+    if (*info && !settings_given(engine->settings, "IPEngine", "url_file")) {
+        if (read_info(engine, info, error))
+            return -1;
+    } else {
+        if (find_file(engine, profile_dir, error) || wait_for_file(engine, error))
+            return -1;
+        log_info("reading %s", engine->connection_file);
+        if (connection_read(engine->connection_file, CONNECTION_ENGINE, connection, error))
+            return -1;
+    }
+    if (set_text(engine, "IPEngine", "location", false, connection->location,
+                 sizeof(connection->location), error) ||
+        set_text(engine, "IPEngine", "curve_serverkey", true, connection->curve_serverkey,
+                 sizeof(connection->curve_serverkey), error) ||
+        set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
         return -1;
-    log_info("reading %s", engine->connection_file);
-    if (connection_read(engine->connection_file, CONNECTION_ENGINE, &engine->connection, error))
-        return -1;
-    const char *location = settings_string(engine->settings, "IPEngine", "location");
-    if (strlen(location) >= sizeof(engine->connection.location))
-        return ipcl_error_set(error, "IPEngine.location is too long");
-    if (*location)
-        strcpy(engine->connection.location, location);
     if (engine->connection.ssh[0])
         return ipcl_error_set(
             error,

@@ -103,9 +103,14 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
     log_info("MPI is initialised by %s: rank %d of %d", plugin->name, rank, size);
     if (size > 1 && engine->requested_id < 0)
         engine->requested_id = rank;
-    if (engine->kernel->bind_integer(engine->kernel_self, "mpi_rank", rank, error))
+    if (engine->kernel->bind_integer(engine->kernel_self, "mpi_rank", rank, error) ||
+        engine->kernel->bind_integer(engine->kernel_self, "mpi_size", size, error))
         return -1;
-    return engine->kernel->bind_integer(engine->kernel_self, "mpi_size", size, error);
+    struct ipcl_error reason;
+    const char *code = settings_string(engine->settings, "IPEngine", "init_mpi");
+    if (*code && engine->kernel->run(engine->kernel_self, code, &reason))
+        return ipcl_error_set(error, "the code of IPEngine.init_mpi failed: %.900s", reason.text);
+    return 0;
 }
 
 /* Runs a script in the user's namespace, under its own name for tracebacks. */

@@ -36,6 +36,8 @@ static int add_tables(struct settings *settings, const struct ipcl_plugin *plugi
 static int load_plugins(struct program *program, struct ipcl_error *error)
 {
     const char *mpi = settings_string(program->settings, "IPEngine", "mpi");
+    if (!*mpi && settings_bool(program->settings, "IPEngine", "use_mpi"))
+        mpi = "mpi4py";
     program->registry = registry_create(program->profile.dir, error);
     if (!program->registry)
         return -1;
@@ -73,15 +75,16 @@ static int read_arguments(struct settings *settings, int argc, char **argv,
 static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
 {
     program->settings = settings_create(&engine_program, error);
-    if (!program->settings || settings_add(program->settings, &engine_options, error) ||
-        profile_add_options(program->settings, error))
+    if (!program->settings || engine_add_options(program->settings, error))
         return -1;
     int status = read_arguments(program->settings, argc, argv, error);
     if (status)
         return status;
-    if (profile_open(program->settings, "ipengine", false, &program->profile, error))
+    bool create = settings_bool(program->settings, "IPEngine", "auto_create");
+    if (profile_open(program->settings, "ipengine", create, &program->profile, error) ||
+        load_plugins(program, error))
         return -1;
-    return load_plugins(program, error);
+    return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
 
 static int read_connection(struct program *program, struct ipcl_error *error)
@@ -109,7 +112,8 @@ static int start_mpi(struct program *program, struct ipcl_error *error)
 {
     if (!program->mpi)
         return 0;
-    if (!mpi_was_launched() && !settings_bool(program->settings, "IPEngine", "mpi_singleton"))
+    if (!mpi_was_launched() && !settings_bool(program->settings, "IPEngine", "mpi_singleton") &&
+        !settings_bool(program->settings, "IPEngine", "use_mpi"))
         return ipcl_error_set(
             error,
             "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 "
@@ -126,8 +130,8 @@ static int serve(struct program *program, struct ipcl_error *error)
     pthread_t thread;
     engine->context = zmq_ctx_new();
     engine->signal_fd = signals_open(error);
-    if (!engine->context || engine->signal_fd < 0 ||
-        link_open(&engine->link, error) || capture_start(&engine->capture, error))
+    if (!engine->context || engine->signal_fd < 0 || link_open(&engine->link, error) ||
+        capture_start(&engine->capture, error))
         return failed(ENGINE_EXIT_FAILED, error);
     if (pthread_create(&thread, NULL, io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");

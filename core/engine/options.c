@@ -1,6 +1,20 @@
 /* The engine's settings: ipyparallel's names where it has them. */
 #include "engine/options.h"
 
+#include "config/accepted.h"
+#include "config/profile.h"
+
+static const struct settings_flag flags[] = {
+    {"secure", "Session", "keyfile", "", "Accepted, and without effect: as the controller says."},
+    {"no-secure", "Session", "keyfile", "",
+     "Accepted, and without effect: as the controller says."},
+};
+static const struct settings_variable variables[] = {
+    {"IPP_SESSION_KEY", "Session", "key"},
+    {"IPP_CURVE_SERVERKEY", "IPEngine", "curve_serverkey"},
+    {"IPP_CONNECTION_INFO", "IPEngine", "connection_info"},
+};
+
 const struct settings_program engine_program = {
     .name = "ipengine",
     .usage = "ipengine [options]",
@@ -11,7 +25,12 @@ const struct settings_program engine_program = {
         "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
         "4  MPI could not be initialised.\n5  The controller did not register it.\n"
         "6  The controller was lost.\n",
-    .classes = "IPEngine,BaseParallelApplication",
+    .flags = flags,
+    .flag_count = sizeof(flags) / sizeof(*flags),
+    .variables = variables,
+    .variable_count = sizeof(variables) / sizeof(*variables),
+    .classes = "IPEngine,IPEngineApp,EngineFactory,RegistrationFactory,BaseParallelApplication,"
+               "BaseIPythonApplication,Application",
     .examples =
         "  ipengine                                     an engine of the default profile's "
         "controller\n"
@@ -22,6 +41,14 @@ const struct settings_program engine_program = {
 static const struct ipcl_option options[] = {
     {"url_file", IPCL_STRING, "", "file", NULL,
      "The connection file; default: ipcontroller-engine.json in the profile's security folder."},
+    {"url_file_name", IPCL_STRING, "", NULL, NULL,
+     "The connection file's name in the profile's security folder."},
+    {"connection_info", IPCL_STRING, "", NULL, NULL,
+     "What the connection file would say, in place of a file. It holds the key: give it in the "
+     "environment, as IPP_CONNECTION_INFO."},
+    {"curve_serverkey", IPCL_STRING, "", NULL, NULL,
+     "The controller's public key for CurveZMQ, where the connection file has none."},
+    {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
     {"wait_for_url_file", IPCL_REAL, "10", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
     {"timeout", IPCL_REAL, "30", "timeout", NULL,
@@ -34,6 +61,11 @@ static const struct ipcl_option options[] = {
     {"mpi", IPCL_STRING, "", "mpi", "mpi4py",
      "Initialise MPI before registering: mpi4py, pytrilinos, native, or the name of a plugin of "
      "kind mpi."},
+    {"use_mpi", IPCL_BOOL, "false", NULL, NULL,
+     "Initialise MPI by mpi4py where `mpi` names nothing else, also in an engine that mpiexec did "
+     "not start."},
+    {"init_mpi", IPCL_STRING, "", NULL, NULL,
+     "Code to run in the user's namespace once MPI is initialised."},
     {"mpi_singleton", IPCL_BOOL, "false", NULL, NULL,
      "Let an engine that mpiexec did not start initialise MPI, with itself as the only rank."},
     {"startup_command", IPCL_STRING, "", "c", NULL,
@@ -49,3 +81,43 @@ static const struct ipcl_option options[] = {
 
 const struct ipcl_option_table engine_options = {"IPEngine", options,
                                                  sizeof(options) / sizeof(*options)};
+
+/* What is for ipyparallel's engine alone. */
+static const struct ipcl_option accepted[] = {
+    {"enable_nanny", IPCL_IGNORED, "", NULL, NULL,
+     "a thread of the engine does what a nanny process would do"},
+    {"out_stream_factory,display_hook_factory", IPCL_IGNORED, "", NULL, NULL,
+     "output is captured at the file descriptors"},
+    {"curve_publickey,curve_secretkey", IPCL_IGNORED, "", NULL, NULL,
+     "an engine makes its own keys, anew each time"},
+    {"mpi_registration_delay", IPCL_IGNORED, "", NULL, NULL,
+     "the controller registers as many engines at a time as there are"},
+    {"registration_url,url", IPCL_IGNORED, "", "url", NULL,
+     "the connection file says where the controller is"},
+    {"ip,transport,regport", IPCL_IGNORED, "", NULL, NULL,
+     "the connection file says where the controller is"},
+    {"paramiko", IPCL_IGNORED, "", NULL, NULL, "tunnels are those of OpenSSH"},
+};
+static const struct ipcl_option session[] = {
+    {"key", IPCL_STRING, "", NULL, NULL,
+     "The key that signs messages, where the connection file has none."},
+    {"keyfile", IPCL_IGNORED, "", "keyfile", NULL, "the connection file says which key"},
+    {"packer,unpacker,signature_scheme", IPCL_IGNORED, "", NULL, NULL,
+     "the connection file says how messages are packed and signed"},
+};
+
+int engine_add_options(struct settings *settings, struct ipcl_error *error)
+{
+    static const struct ipcl_option_table tables[] = {
+        {"IPEngine", accepted, sizeof(accepted) / sizeof(*accepted)},
+        {"Session", session, sizeof(session) / sizeof(*session)},
+    };
+    return settings_add(settings, &engine_options, error) ||
+                   settings_add(settings, &tables[0], error) ||
+                   settings_add(settings, &tables[1], error) ||
+                   profile_add_options(settings, error) ||
+                   profile_add_process_options(settings, error) ||
+                   accepted_add_python(settings, error)
+               ? -1
+               : 0;
+}

@@ -169,30 +169,38 @@ static int check_private(const char *path, struct ipcl_error *error)
     return 0;
 }
 
+int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
+                     struct connection *connection, struct ipcl_error *error)
+{
+    json_error_t where;
+    memset(connection, 0, sizeof(*connection));
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)", name,
+                              object ? "it is another value" : where.text, object ? 1 : where.line);
+    }
+    int status = read_broadcast(name, object, connection, error);
+    connection->reuse = json_is_true(json_object_get(object, "reuse"));
+    for (size_t i = 0; !status && i < FIELD_COUNT; i++)
+        if (fields[i].roles & 1 << role)
+            status = read_field(name, object, &fields[i], connection, error);
+    json_decref(object);
+    return status;
+}
+
 int connection_read(const char *path, enum connection_role role, struct connection *connection,
                     struct ipcl_error *error)
 {
     size_t size;
-    json_error_t where;
     memset(connection, 0, sizeof(*connection));
     if (check_private(path, error))
         return -1;
     char *text = path_read_file(path, FILE_BYTES_MAX, &size, error);
     if (!text)
         return -1;
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    int status = connection_parse(path, text, size, role, connection, error);
     free(text);
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)", path,
-                              object ? "it is another value" : where.text, object ? 1 : where.line);
-    }
-    int status = read_broadcast(path, object, connection, error);
-    connection->reuse = json_is_true(json_object_get(object, "reuse"));
-    for (size_t i = 0; !status && i < FIELD_COUNT; i++)
-        if (fields[i].roles & 1 << role)
-            status = read_field(path, object, &fields[i], connection, error);
-    json_decref(object);
     return status;
 }
 

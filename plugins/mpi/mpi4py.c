@@ -2,10 +2,11 @@
 #include "package.h"
 
 const struct package package = {
-    .initialise = "from mpi4py import MPI as _ipcluster_mpi",
-    .rank = "_ipcluster_mpi.COMM_WORLD.Get_rank()",
-    .size = "_ipcluster_mpi.COMM_WORLD.Get_size()",
-    .forget = "del _ipcluster_mpi",
+    /* The name stays: users of ipyparallel's engines find it there. */
+    .initialise = "from mpi4py import MPI",
+    .rank = "MPI.COMM_WORLD.Get_rank()",
+    .size = "MPI.COMM_WORLD.Get_size()",
+    .forget = "pass",
     .missing = "--mpi=mpi4py needs the Python package mpi4py: apt-get install python3-mpi4py",
 };
 

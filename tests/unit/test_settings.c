@@ -456,7 +456,7 @@ Test(settings, a_setting_without_effect_is_accepted_with_one_warning_that_says_w
     cr_assert_eq(status, 0, "%s", error.text);
     cr_assert_eq(count_of(log, "Server.threads has no effect: threads are always used"), 1, "%s",
                  log);
-    cr_assert_eq(count_of(log, "server_config.json: Server.nanny has no effect"), 1, "%s", log);
+    cr_assert_eq(count_of(log, "Server.nanny has no effect"), 1, "%s", log);
     cr_assert_eq(count_of(log, "Kernel.anything has no effect: there is no such kernel"), 1, "%s",
                  log);
     cr_assert_eq(count_of(log, "Kernel.links has no effect"), 1, "%s", log);

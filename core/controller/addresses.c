@@ -1,0 +1,150 @@
+/* Where the controller listens: interfaces, and pools of ports. */
+#include "controller/addresses.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int add_port(struct port_pool *pool, long port)
+{
+    int *grown = realloc(pool->ports, (pool->count + 1) * sizeof(*grown));
+    if (!grown)
+        return -1;
+    pool->ports = grown;
+    pool->ports[pool->count++] = (int)port;
+    return 0;
+}
+
+/* "10101" or "10101-10120", or several with commas between. */
+static int add_ports(struct port_pool *pool, const char *name, const char *text,
+                     struct ipcl_error *error)
+{
+    const char *at = text;
+    while (*at) {
+        char *end;
+        long first = strtol(at, &end, 10), last = first;
+        if (end != at && *end == '-') {
+            at = end + 1;
+            last = strtol(at, &end, 10);
+        }
+        if (end == at || (*end && *end != ',') || first < 1 || last > 65535 || first > last)
+            return ipcl_error_set(
+                error, "IPController.%s: '%s' is no port and no range such as 10101-10120", name,
+                text);
+        for (long port = first; port <= last; port++)
+            if (add_port(pool, port))
+                return ipcl_error_set(error, "out of memory");
+        at = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+/* A list of ports and ranges, all for one pool. */
+static int read_pool(const struct settings *settings, const char *name, struct port_pool *pool,
+                     struct ipcl_error *error)
+{
+    size_t count;
+    const char *const *ports = settings_list(settings, "IPController", name, &count);
+    for (size_t i = 0; i < count; i++)
+        if (add_ports(pool, name, ports[i], error))
+            return -1;
+    return 0;
+}
+
+/* What ipyparallel had before it had pools: a pair of ports, for clients and for engines. */
+static int read_pair(const struct settings *settings, const char *name,
+                     struct controller *controller, struct ipcl_error *error)
+{
+    size_t count;
+    const char *const *ports = settings_list(settings, "IPController", name, &count);
+    if (!count)
+        return 0;
+    if (count != 2)
+        return ipcl_error_set(
+            error, "IPController.%s has two ports, for clients and for engines; better is %s", name,
+            "IPController.ports, for all");
+    return add_ports(&controller->client_pool, name, ports[0], error) ||
+                   add_ports(&controller->engine_pool, name, ports[1], error)
+               ? -1
+               : 0;
+}
+
+static int read_pools(const struct settings *settings, struct controller *controller,
+                      struct ipcl_error *error)
+{
+    static const char *const pairs[] = {"mux", "task", "control", "iopub"};
+    int64_t notifier = settings_int(settings, "IPController", "notifier_port");
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+        if (read_pair(settings, pairs[i], controller, error))
+            return -1;
+    if (notifier && (notifier < 0 || notifier > 65535))
+        return ipcl_error_set(error, "IPController.notifier_port is a port, not %lld",
+                              (long long)notifier);
+    if (notifier && add_port(&controller->client_pool, (long)notifier))
+        return ipcl_error_set(error, "out of memory");
+    return read_pool(settings, "hb", &controller->engine_pool, error) ||
+                   read_pool(settings, "engine_ports", &controller->engine_pool, error) ||
+                   read_pool(settings, "client_ports", &controller->client_pool, error) ||
+                   read_pool(settings, "ports", &controller->pool, error)
+               ? -1
+               : 0;
+}
+
+/* A setting of one side, or where that is not given the common one. */
+static const char *of_side(const struct settings *settings, const char *own, const char *common)
+{
+    const char *given = settings_string(settings, "IPController", own);
+    return *given ? given : settings_string(settings, "IPController", common);
+}
+
+static int set_interface(char interface[CONNECTION_TEXT_BYTES], const char *transport,
+                         const char *ip, const struct settings *settings,
+                         const struct profile *profile, struct ipcl_error *error)
+{
+    const char *cluster_id = settings_string(settings, "IPController", "cluster_id");
+    bool ipc = !strcmp(transport, "ipc");
+    int length;
+    if (ipc)
+        length = snprintf(interface, CONNECTION_TEXT_BYTES, "ipc://%s/ipcontroller%s%s",
+                          profile->security, *cluster_id ? "-" : "", cluster_id);
+    else if (!strcmp(transport, "tcp"))
+        length = snprintf(interface, CONNECTION_TEXT_BYTES, "tcp://%s",
+                          strcmp(ip, "*") ? ip : "0.0.0.0");
+    else
+        return ipcl_error_set(error, "the transport '%s' is not known: use tcp or ipc", transport);
+    /* sockaddr_un has room for 107 bytes; a colon and three digits come behind. */
+    if (length >= CONNECTION_TEXT_BYTES || (ipc && length > 6 + 107 - 4))
+        return ipcl_error_set(
+            error, "%s is too long for an address: use a profile folder with a shorter path",
+            interface);
+    return 0;
+}
+
+int addresses_read(const struct settings *settings, const struct profile *profile,
+                   struct controller *controller, struct ipcl_error *error)
+{
+    const char *for_clients = of_side(settings, "client_transport", "transport");
+    const char *for_engines = of_side(settings, "engine_transport", "transport");
+    if (strcmp(for_clients, for_engines))
+        return ipcl_error_set(
+            error,
+            "clients and engines have one transport, not %s and %s: both register "
+            "at the same socket",
+            for_clients, for_engines);
+    if (set_interface(controller->clients.interface, for_clients,
+                      of_side(settings, "client_ip", "ip"), settings, profile, error) ||
+        set_interface(controller->engines.interface, for_engines,
+                      of_side(settings, "engine_ip", "ip"), settings, profile, error))
+        return -1;
+    /* What lies in a private folder needs no encryption, unless it is asked for. */
+    controller->encrypted =
+        settings_bool(settings, "IPController", "enable_curve") &&
+        (!strcmp(for_engines, "tcp") || settings_given(settings, "IPController", "enable_curve"));
+    return read_pools(settings, controller, error);
+}
+
+void addresses_free(struct controller *controller)
+{
+    free(controller->pool.ports);
+    free(controller->engine_pool.ports);
+    free(controller->client_pool.ports);
+}

@@ -1,0 +1,15 @@
+/* Where the controller listens: interfaces, and pools of ports. */
+#ifndef CONTROLLER_ADDRESSES_H
+#define CONTROLLER_ADDRESSES_H
+
+#include "config/profile.h"
+#include "config/settings.h"
+#include "controller/controller.h"
+
+/* Fills the controller's interfaces, its pools, and whether it encrypts. Returns 0 or -1 with
+ * `error` set. */
+int addresses_read(const struct settings *settings, const struct profile *profile,
+                   struct controller *controller, struct ipcl_error *error);
+void addresses_free(struct controller *controller);
+
+#endif
