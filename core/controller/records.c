@@ -80,9 +80,10 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
 static void commit(struct records *records)
 {
     struct ipcl_error error;
-    if (records->store->commit && records->changes &&
-        records->store->commit(records->controller->records, &error))
-        count_lost(records, records->changes, error.text);
+    int64_t lost =
+        records->store->commit ? records->store->commit(records->controller->records, &error) : 0;
+    if (lost)
+        count_lost(records, (unsigned long long)lost, error.text);
     records->changes = 0;
 }
 

@@ -1,8 +1,11 @@
 /* The stores: each keeps the same promises, and both answer every query alike. */
 #include <criterion/criterion.h>
 #include <ipcluster/store.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "plugin/registry.h"
 #include "unit.h"
@@ -13,6 +16,7 @@ struct kind {
 };
 static const struct kind kinds[] = {
     {"memory", "DictDB"},
+    {"sqlite", "SQLiteDB"},
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
@@ -115,7 +119,8 @@ static void put(struct open_store *open, const char *msg_id, const char *fields,
 {
     struct ipcl_error error;
     struct ipcl_buffer buffer = buffer_of(msg_id, bytes < 0 ? 0 : (size_t)bytes);
-    struct ipcl_record record = {.fields = json_loads(fields, 0, NULL), .buffers = &buffer};
+    struct ipcl_record record = {.fields = json_loads(fields, JSON_ALLOW_NUL, NULL),
+                                 .buffers = &buffer};
     cr_assert(record.fields, "%s", fields);
     record.buffer_count = bytes >= 0;
     if (bytes < 0)
@@ -377,5 +382,169 @@ Test(memory_store, goes_below_its_limits_as_ipyparallels)
             cr_expect_eq(strlen(found(&open, "{}")), 20);
     }
     cr_expect_eq(strlen(found(&open, "{}")), 17);
+    close_store(&open);
+}
+
+static const char *pick(const char *const *of, size_t count)
+{
+    return of[(size_t)rand() % count];
+}
+
+/* Puts the same random change into both stores. */
+static void change_both(struct open_store *both)
+{
+    static const char *const changes[] = {
+        "{\"submitted\": \"2026-01\", \"content\": {\"a\": [1, 2.5, null, \"x\"]}}",
+        "{\"submitted\": \"2026-02\", \"engine_uuid\": \"e1\", \"queue\": \"mux\"}",
+        "{\"completed\": \"2026-03\", \"engine_uuid\": \"e2\", \"stdout\": \"a line\\n\"}",
+        "{\"completed\": null, \"content\": 5, \"stderr\": \"\\u00e4\\u0000b\"}",
+        "{\"error\": {\"ename\": \"E\"}, \"engine_uuid\": null}",
+        "{\"header\": {\"msg_type\": \"apply_request\"}, \"stdout\": \"more\"}",
+        "{}",
+    };
+    static const char *const drops[] = {
+        "{\"msg_id\": \"m3\"}",
+        "{\"completed\": {\"$ne\": null}, \"engine_uuid\": \"e2\"}",
+        "{\"msg_id\": {\"$in\": [\"m1\", \"m7\", \"none\"]}}",
+    };
+    char msg_id[8];
+    const char *change = pick(changes, sizeof(changes) / sizeof(*changes));
+    int bytes = rand() % 3 ? -1 : rand() % 5000;
+    snprintf(msg_id, sizeof(msg_id), "m%d", rand() % 12);
+    if (rand() % 25 == 0) {
+        const char *match = pick(drops, sizeof(drops) / sizeof(*drops));
+        cr_assert_eq(drop(&both[0], match), drop(&both[1], match));
+        return;
+    }
+    put(&both[0], msg_id, change, bytes);
+    put(&both[1], msg_id, change, bytes);
+}
+
+/* A random test of a random key, as JSON. */
+static void random_test(char *text, size_t size)
+{
+    static const char *const keys[] = {"msg_id",  "submitted", "completed", "engine_uuid", "queue",
+                                       "content", "error",     "stdout",    "header",      "nokey"};
+    static const char *const values[] = {"null",        "5",      "\"m5\"", "\"2026-01\"",
+                                         "\"2026-02\"", "\"e1\"", "\"\"",   "{\"ename\": \"E\"}",
+                                         "true"};
+    static const char *const operators[] = {"$eq", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"};
+    static const char *const lists[] = {"$in", "$nin", "$all"};
+    const char *key = pick(keys, 10), *value = pick(values, 9), *other = pick(values, 9);
+    switch (rand() % 3) {
+    case 0:
+        snprintf(text, size, "\"%s\": {\"$eq\": %s}", key, value);
+        break;
+    case 1:
+        snprintf(text, size, "\"%s\": {\"%s\": %s}", key, pick(operators, 7), value);
+        break;
+    default:
+        snprintf(text, size, "\"%s\": {\"%s\": [%s, %s]}", key, pick(lists, 3), value, other);
+    }
+}
+
+Test(stores, find_the_same_whatever_is_asked)
+{
+    static const char keys[] = "[\"header\", \"content\", \"completed\", \"submitted\", \"error\", "
+                               "\"engine_uuid\", \"stdout\", \"stderr\", \"buffers\"]";
+    struct open_store both[] = {open_kind(&kinds[0], 1000, 1 << 30, 0),
+                                open_kind(&kinds[1], 1000, 1 << 30, 0)};
+    char one[256], two[256], query[1024];
+    char *first = malloc(65536);
+    srand(1);
+    for (int i = 0; i < 2000; i++) {
+        change_both(both);
+        if (i % 100 == 0)
+            commit(&both[1]);
+        random_test(one, sizeof(one));
+        random_test(two, sizeof(two));
+        switch (rand() % 4) {
+        case 0:
+            snprintf(query, sizeof(query), "{%s}", one);
+            break;
+        case 1:
+            snprintf(query, sizeof(query), "{%s, %s}", one, two);
+            break;
+        case 2:
+            snprintf(query, sizeof(query), "{\"$or\": [{%s}, {%s}]}", one, two);
+            break;
+        default:
+            snprintf(query, sizeof(query), "{%s, \"$and\": [{%s}]}", one, two);
+        }
+        strcpy(first, described(&both[0], query, keys));
+        cr_assert_str_eq(described(&both[1], query, keys), first, "%s", query);
+    }
+    free(first);
+    close_store(&both[0]);
+    close_store(&both[1]);
+}
+
+Test(sqlite_store, keeps_what_was_committed)
+{
+    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
+    put(&open, "a", "{\"submitted\": \"2026-01\", \"stdout\": \"text\"}", 5);
+    put(&open, "b", "{\"submitted\": \"2026-02\", \"completed\": \"2026\"}", -1);
+    commit(&open);
+    put(&open, "c", "{}", 5);
+    open.store->destroy(open.self);
+    reopen(&open);
+    cr_expect_str_eq(
+        described(&open, "{}", "[\"submitted\", \"completed\", \"stdout\", \"buffers\"]"),
+        "{\"msg_id\":\"a\",\"stdout\":\"text\",\"submitted\":\"2026-01\"} 5a\n"
+        "{\"completed\":\"2026\",\"msg_id\":\"b\",\"submitted\":\"2026-02\"}\n");
+    open.record_limit = 2;
+    open.store->destroy(open.self);
+    reopen(&open);
+    put(&open, "d", "{\"submitted\": \"2026-03\"}", 5);
+    commit(&open);
+    cr_expect_str_eq(found(&open, "{}"), "ad");
+    close_store(&open);
+}
+
+Test(sqlite_store, belongs_to_one_at_a_time)
+{
+    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
+    struct ipcl_error error = {""};
+    struct ipcl_services services = {.host = &open,
+                                     .log = log_line,
+                                     .option_int = option_int,
+                                     .option_real = option_real,
+                                     .option_string = option_string};
+    pid_t child = fork();
+    if (!child) {
+        bool refused =
+            !open.store->create(&services, open.folder, "", &error) && strstr(error.text, "in use");
+        _exit(refused ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    /* Another cluster of the profile has another file. */
+    void *other = open.store->create(&services, open.folder, "other", &error);
+    cr_assert(other, "%s", error.text);
+    open.store->destroy(other);
+    close_store(&open);
+}
+
+Test(sqlite_store, leaves_other_tables_of_its_name_alone)
+{
+    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
+    char path[PATH_BYTES];
+    sqlite3 *db;
+    open.store->destroy(open.self);
+    cr_assert_eq(path_format(path, NULL, "%s/tasks.db", open.folder), 0);
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              "DROP TABLE \"ipython-tasks\"; "
+                              "CREATE TABLE \"ipython-tasks\" (msg_id text, header text)",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_close(db);
+    reopen(&open);
+    put(&open, "a", "{}", 5);
+    commit(&open);
+    open.store->destroy(open.self);
+    reopen(&open);
+    cr_expect_str_eq(found(&open, "{}"), "a");
     close_store(&open);
 }

@@ -55,8 +55,9 @@ struct ipcl_store_operations {
     /* Forgets every record that matches. Returns their number, or -1 with `error` set. */
     int64_t (*drop)(void *self, const json_t *query, struct ipcl_error *error);
     /* Makes safe what has changed: what was committed outlives the controller, where the store does that at all. Returns 0,
-     * or -1 with `error` set where changes since the last commit are lost. NULL for a store that has nothing to do. */
-    int (*commit)(void *self, struct ipcl_error *error);
+     * or, with `error` set, how many records that were put or dropped since the last commit are not as they should be. NULL
+     * for a store that has nothing to do. */
+    int64_t (*commit)(void *self, struct ipcl_error *error);
     /* What was not committed may be lost. */
     void (*destroy)(void *self);
 };

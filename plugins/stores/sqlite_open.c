@@ -1,0 +1,153 @@
+/* Opening the SQLite store's file: it is made, taken for this controller alone, and its tables and
+ * statements are made ready. */
+#include "sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long opening waits for another program that looks into the file. */
+#define OPEN_WAIT_MS 5000
+/* The write-ahead log is cut to this, where one huge transaction made it larger. */
+#define LOG_BYTES "67108864"
+
+/* "@" is the table, see sqlite_sql.c. */
+static const char *const statement_texts[STATEMENTS] = {
+    [BEGIN] = "BEGIN",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [ADD_BUFFER] = "INSERT INTO @-buffers VALUES (?, ?, ?)",
+    [WEIGH_BUFFERS] = "SELECT sum(length(data)) FROM @-buffers WHERE record = ? AND result = ?",
+    [DROP_RESULT_OR_NOT] = "DELETE FROM @-buffers WHERE record = ? AND result = ?",
+    [GET_BUFFERS] = "SELECT data FROM @-buffers WHERE record = ? AND result = ? ORDER BY rowid",
+    [ADD_OUTPUT] = "INSERT INTO @-output VALUES (?, ?, ?)",
+    [GET_OUTPUT] = "SELECT stream, data FROM @-output WHERE record = ? ORDER BY rowid",
+    [LIGHTEN] = "UPDATE @ SET bytes = bytes - ?2 WHERE id = ?1",
+    [WEIGH] = "SELECT bytes FROM @ WHERE id = ?",
+    [DROP] = "DELETE FROM @ WHERE id = ?",
+    [DROP_BUFFERS] = "DELETE FROM @-buffers WHERE record = ?",
+    [DROP_OUTPUT] = "DELETE FROM @-output WHERE record = ?",
+    [OLDEST_FINISHED] = "SELECT id, bytes FROM @ WHERE completed IS NOT NULL AND id < ?1 "
+                        "ORDER BY completed LIMIT ?2",
+    [OLDEST] = "SELECT id, bytes FROM @ WHERE id < ?1 ORDER BY id LIMIT ?2",
+    [SAVE_TOTALS] = "UPDATE @-totals SET records = ?1, bytes = ?2",
+};
+
+/* The file: in the profile's folder unless the settings say otherwise. */
+static int name_file(struct store *store, const struct ipcl_services *services, const char *folder,
+                     const char *cluster_id, struct ipcl_error *error)
+{
+    const char *file = services->option_string(services->host, "SQLiteDB", "filename");
+    const char *location = services->option_string(services->host, "SQLiteDB", "location");
+    char name[NAME_MAX + 1];
+    int length =
+        *file ? snprintf(name, sizeof(name), "%s", file)
+              : snprintf(name, sizeof(name), "tasks%s%s.db", *cluster_id ? "-" : "", cluster_id);
+    if (length >= (int)sizeof(name))
+        return ipcl_error_set(error, "SQLiteDB.filename is too long");
+    length = *name == '/' ? snprintf(store->path, sizeof(store->path), "%s", name)
+                          : snprintf(store->path, sizeof(store->path), "%s/%s",
+                                     *location ? location : folder, name);
+    return length < (int)sizeof(store->path)
+               ? 0
+               : ipcl_error_set(error, "SQLiteDB.location is too long");
+}
+
+/* Opens the file, readable by its owner only, and takes it for ourselves. */
+static int open_file(struct store *store, struct ipcl_error *error)
+{
+    static const char setup[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; "
+                                "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
+                                "PRAGMA journal_size_limit = " LOG_BYTES "; "
+                                "BEGIN EXCLUSIVE; COMMIT";
+    int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ipcl_error_set(error, "%s cannot be written: %s (see SQLiteDB.location)",
+                              store->path, strerror(errno));
+    close(fd);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) ||
+        sqlite3_busy_timeout(store->db, OPEN_WAIT_MS) ||
+        sqlite3_exec(store->db, setup, NULL, NULL, NULL)) {
+        int code = sqlite3_errcode(store->db);
+        sqlite_fail(store, error, "cannot be opened");
+        if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+            ipcl_error_set(
+                error,
+                "%s is in use by another program, as a controller that keeps its records "
+                "there: end that, or set SQLiteDB.filename",
+                store->path);
+        return -1;
+    }
+    return 0;
+}
+
+/* The first of the table's name, name_1, name_2 ... that is free or ours: another program's, as
+ * ipyparallel's, may be in the same file. */
+static int open_tables(struct store *store, const struct ipcl_services *services,
+                       struct ipcl_error *error)
+{
+    const char *given = services->option_string(services->host, "SQLiteDB", "table");
+    char own[64];
+    int ours = 0;
+    if (!*given) {
+        snprintf(own, sizeof(own), "tasks_%lld_%d", (long long)time(NULL), (int)getpid());
+        given = own;
+    }
+    for (int i = 0; i < 1000 && !ours; i++) {
+        char ending[16] = "";
+        if (i)
+            snprintf(ending, sizeof(ending), "_%d", i);
+        if (snprintf(store->table, sizeof(store->table), "%s%s", given, ending) >=
+            (int)sizeof(store->table))
+            return ipcl_error_set(error, "SQLiteDB.table is too long");
+        ours = sql_create(store->db, store->table);
+        if (ours < 0)
+            return sqlite_fail(store, error, "no table can be made");
+    }
+    return ours ? 0 : ipcl_error_set(error, "%s: set SQLiteDB.table to another name", store->path);
+}
+
+static int prepare(struct store *store, struct ipcl_error *error)
+{
+    for (int i = 0; i < STATEMENTS; i++) {
+        store->statements[i] = sql_prepare(store->db, store->table, statement_texts[i]);
+        if (!store->statements[i])
+            return sqlite_fail(store, error, "cannot be used");
+    }
+    sqlite3_stmt *totals =
+        sql_prepare(store->db, store->table,
+                    "SELECT records, bytes, (SELECT coalesce(max(id), 0) FROM @) FROM @-totals");
+    if (totals && sqlite3_step(totals) == SQLITE_ROW) {
+        store->committed.records = sqlite3_column_int64(totals, 0);
+        store->committed.bytes = sqlite3_column_int64(totals, 1);
+        store->committed.last_id = sqlite3_column_int64(totals, 2);
+        store->totals = store->committed;
+        sqlite3_finalize(totals);
+        return 0;
+    }
+    sqlite3_finalize(totals);
+    return sqlite_fail(store, error, "cannot be read");
+}
+
+int sqlite_open(struct store *store, const struct ipcl_services *services, const char *folder,
+                const char *cluster_id, struct ipcl_error *error)
+{
+    return name_file(store, services, folder, cluster_id, error) || open_file(store, error) ||
+                   open_tables(store, services, error) || prepare(store, error)
+               ? -1
+               : 0;
+}
+
+void sqlite_close(struct store *store)
+{
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(store->statements[i]);
+    for (size_t i = 0; i < store->upsert_count; i++)
+        sqlite3_finalize(store->upserts[i].statement);
+    sqlite3_close(store->db);
+}
