@@ -20,6 +20,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/__init__.py \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
+	python/ipcluster/broadcast.py \
 	python/ipcluster/canning.py \
 	python/ipcluster/client.py \
 	python/ipcluster/dependency.py \

@@ -1,6 +1,7 @@
 /* What the I/O thread awaits: futures by their number until they resolve, and then until their output has ended. */
 #include "client/client.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -32,19 +33,107 @@ static int read_number(const char *digits, uint64_t *number)
     return 0;
 }
 
+void await_add_broadcast(struct io *io, struct broadcast *broadcast)
+{
+    broadcast->open = broadcast->count;
+    HASH_ADD(hh, io->broadcasts, number, sizeof(broadcast->number), broadcast);
+    for (size_t i = 0; i < broadcast->count; i++) {
+        struct ipcl_future *part = broadcast->parts[i];
+        await_add(io, part);
+        part->broadcast = broadcast;
+        future_io_hold(part); /* so that parts can be found by uuid as long as one is awaited */
+    }
+}
+
+/* The number in a msg_id of ours, also where more stands behind it. Returns 0 or -1. */
+static int number_of(const struct ipcl_client *client, const char *msg_id, size_t size, uint64_t *number)
+{
+    return size >= MESSAGE_ID_LENGTH && !memcmp(msg_id, client->session_id, SESSION_ID_LENGTH) &&
+                   msg_id[SESSION_ID_LENGTH] == '_'
+               ? read_number(msg_id + SESSION_ID_LENGTH + 1, number)
+               : -1;
+}
+
+static struct broadcast *find_broadcast(const struct io *io, uint64_t number)
+{
+    struct broadcast *broadcast;
+    HASH_FIND(hh, io->broadcasts, &number, sizeof(number), broadcast);
+    return broadcast;
+}
+
+struct broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id, size_t size)
+{
+    uint64_t number;
+    return size == MESSAGE_ID_LENGTH && !number_of(client, msg_id, size, &number)
+               ? find_broadcast(&client->io, number)
+               : NULL;
+}
+
+static int compare_uuid(const char *uuid, size_t size, const struct ipcl_future *part)
+{
+    int order = strncmp(uuid, part->engine_uuid, size);
+    return order ? order : -(part->engine_uuid[size] != '\0');
+}
+
+/* The number of the part for this engine; that of the broadcast, which no future has, where there is none. */
+static uint64_t part_number(const struct broadcast *broadcast, const char *uuid, size_t size)
+{
+    size_t low = 0, high = broadcast->count;
+    while (low < high && size < ENGINE_UUID_BYTES) {
+        size_t middle = (low + high) / 2;
+        int order = compare_uuid(uuid, size, broadcast->parts[middle]);
+        if (!order)
+            return broadcast->parts[middle]->number;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return broadcast->number;
+}
+
 struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, size_t size)
 {
     uint64_t number;
     struct ipcl_future *future = NULL;
-    if (size == MESSAGE_ID_LENGTH && !memcmp(msg_id, client->session_id, SESSION_ID_LENGTH) &&
-        msg_id[SESSION_ID_LENGTH] == '_' && !read_number(msg_id + SESSION_ID_LENGTH + 1, &number))
-        HASH_FIND(hh, client->io.awaited, &number, sizeof(number), future);
+    if (number_of(client, msg_id, size, &number))
+        return NULL;
+    /* A broadcast's parts have its identifier, an underscore and their engine's uuid. */
+    if (size > MESSAGE_ID_LENGTH) {
+        const struct broadcast *broadcast = find_broadcast(&client->io, number);
+        if (!broadcast || msg_id[MESSAGE_ID_LENGTH] != '_')
+            return NULL;
+        number = part_number(broadcast, msg_id + MESSAGE_ID_LENGTH + 1, size - MESSAGE_ID_LENGTH - 1);
+    }
+    HASH_FIND(hh, client->io.awaited, &number, sizeof(number), future);
     return future;
+}
+
+static void forget_part(struct io *io, struct broadcast *broadcast)
+{
+    if (--broadcast->open)
+        return;
+    HASH_DEL(io->broadcasts, broadcast);
+    for (size_t i = 0; i < broadcast->count; i++)
+        future_io_release(broadcast->parts[i]);
+    free(broadcast);
+}
+
+void await_each_part(struct io *io, struct broadcast *broadcast, void (*each)(void *context, struct ipcl_future *part),
+                     void *context)
+{
+    broadcast->open++; /* it lasts, also where these are the last parts */
+    for (size_t i = 0; i < broadcast->count; i++)
+        if (!ipcl_future_ready(broadcast->parts[i]))
+            each(context, broadcast->parts[i]);
+    forget_part(io, broadcast);
 }
 
 static void forget(struct io *io, struct ipcl_future *future)
 {
     HASH_DEL(io->awaited, future);
+    if (future->broadcast)
+        forget_part(io, future->broadcast);
     future_io_release(future);
 }
 

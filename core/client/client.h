@@ -24,6 +24,7 @@ enum client_socket {
     SOCKET_DIRECT,
     SOCKET_TASK,
     SOCKET_CONTROL,
+    SOCKET_BROADCAST,
     SOCKET_COUNT
 };
 /* The first of these are watched: the connection stands when their handshakes have succeeded. */
@@ -31,10 +32,20 @@ enum client_socket {
 /* What the I/O thread polls: the sockets' descriptors, and behind them two more. */
 enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_COUNT };
 
+/* A request to several engines, each of which answers for itself. The I/O thread's once it is submitted. */
+struct broadcast {
+    uint64_t number;   /* the request's; those of its parts follow */
+    UT_hash_handle hh; /* in io->broadcasts */
+    size_t open;       /* parts that are awaited */
+    size_t count;
+    struct ipcl_future *parts[]; /* ordered by their engines' uuids */
+};
+
 /* A request on its way to the I/O thread, in one allocation. */
 struct submission {
     struct submission *next;
-    struct ipcl_future *future; /* a hold */
+    struct ipcl_future *future;  /* a hold */
+    struct broadcast *broadcast; /* in the future's place, with a hold on each part; otherwise NULL */
     const char *msg_type;       /* texts are behind the buffers */
     const char *content;        /* JSON; "" for {} */
     const char *metadata;
@@ -82,6 +93,7 @@ struct io {
     struct session *session;
     bool json; /* the cluster's serialization is JSON, so that texts need no packing */
     struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
+    struct broadcast *broadcasts; /* a hash by number: with parts that are awaited */
     struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
     size_t resolved_count;
     struct known_engine *engines; /* a hash by uuid */
@@ -136,6 +148,14 @@ void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error);
 
 /* submit.c: */
+/* Addresses a future's request to an engine, where its channel has one. Returns 0 or -1 with `error` set. */
+int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error);
+/* Hands a request to the I/O thread, which takes over the future's or the broadcast's holds. The buffers are taken over in any case.
+ * Returns 0 or -1 with `error` set. */
+int submit_push(struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_future *future,
+                struct broadcast *broadcast, struct ipcl_error *error);
+/* Releases what a request that is not sent would have. */
+void submit_release_buffers(const struct ipcl_submission *request, size_t first);
 /* Sends everything that was submitted. I/O thread. */
 void submit_flush(struct ipcl_client *client);
 /* Frees what was submitted, failing its futures. Any thread, once the client is closing. */
@@ -143,6 +163,13 @@ void submit_drop(struct ipcl_client *client, const char *reason);
 
 /* await.c, I/O thread: the requests that have not been answered, or whose output is to come */
 void await_add(struct io *io, struct ipcl_future *future);
+/* All parts of a broadcast, which is taken over. */
+void await_add_broadcast(struct io *io, struct broadcast *broadcast);
+/* Calls `each` for the parts that have not resolved. */
+void await_each_part(struct io *io, struct broadcast *broadcast, void (*each)(void *context, struct ipcl_future *part),
+                     void *context);
+/* The broadcast with this msg_id, or NULL. */
+struct broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id, size_t size);
 /* NULL where `msg_id`, of `size` bytes, is not one of ours that is awaited. */
 struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, size_t size);
 /* Resolves it, and forgets it once its output is complete. */

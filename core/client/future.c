@@ -96,12 +96,13 @@ void future_io_release(struct ipcl_future *future)
     }
     pthread_cond_destroy(&future->changed);
     pthread_mutex_destroy(&future->lock);
+    free(future->other_id);
     free(future);
 }
 
 const char *ipcl_future_id(const struct ipcl_future *future)
 {
-    return future->id;
+    return future->other_id ? future->other_id : future->id;
 }
 
 double ipcl_future_submitted(const struct ipcl_future *future)

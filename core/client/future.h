@@ -47,12 +47,14 @@ struct ipcl_future {
     _Atomic(struct output *) first_output;
     struct outcome *outcome; /* freed with the last hold */
     char id[MESSAGE_ID_LENGTH + 1];
+    char *other_id; /* in its place, of a broadcast's part; otherwise NULL */
     enum ipcl_channel channel;
     char engine_uuid[ENGINE_UUID_BYTES]; /* where it was sent; "" for the load balancer and the hub */
     int engine_id;
     double submitted;
     /* The I/O thread's alone: */
     uint64_t number; /* its place in the table of what is awaited */
+    struct broadcast *broadcast; /* that it is a part of, or NULL */
     UT_hash_handle hh;
     struct output *last_output;
     size_t output_count;

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += core/client/libclient.la
 core_client_libclient_la_SOURCES = \
 	core/client/await.c \
+	core/client/broadcast.c \
 	core/client/client.c core/client/client.h \
 	core/client/future.c core/client/future.h \
 	core/client/io.c \

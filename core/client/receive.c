@@ -202,14 +202,8 @@ static void note_published(struct ipcl_client *client, struct ipcl_future *futur
     json_decref(count);
 }
 
-static void handle_reply(struct ipcl_client *client, struct message *message)
+static void resolve(struct ipcl_client *client, struct ipcl_future *future, struct message *message)
 {
-    if (!receive_verify(client, message) || restart_receive(client, message))
-        return;
-    struct ipcl_future *future = find_parent(client, message);
-    if (!future || ipcl_future_ready(future))
-        return; /* too late, or an answer to our connecting that came twice */
-    note_published(client, future, message);
     struct ipcl_error error;
     struct outcome *outcome = make_outcome(client, future, message, &error);
     if (!outcome) {
@@ -218,6 +212,45 @@ static void handle_reply(struct ipcl_client *client, struct message *message)
         outcome = outcome_create_failed(future, "ClusterError", text);
     }
     await_resolve(&client->io, future, outcome);
+}
+
+struct refusal_of_all {
+    struct ipcl_client *client;
+    struct message *message;
+};
+
+static void resolve_part(void *context, struct ipcl_future *part)
+{
+    const struct refusal_of_all *refusal = context;
+    resolve(refusal->client, part, refusal->message);
+}
+
+/* A broadcast that the controller did not take: the reply is each part's. */
+static void handle_refusal(struct ipcl_client *client, struct message *message)
+{
+    struct refusal_of_all refusal = {client, message};
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (session_find(client->io.session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return;
+    struct broadcast *broadcast = await_find_broadcast(client, parent.data, parent.size);
+    if (broadcast)
+        await_each_part(&client->io, broadcast, resolve_part, &refusal);
+}
+
+static void handle_reply(struct ipcl_client *client, struct message *message)
+{
+    if (!receive_verify(client, message) || restart_receive(client, message))
+        return;
+    struct ipcl_future *future = find_parent(client, message);
+    if (!future) {
+        handle_refusal(client, message);
+        return;
+    }
+    if (ipcl_future_ready(future))
+        return; /* too late */
+    note_published(client, future, message);
+    resolve(client, future, message);
 }
 
 static struct output *make_output(struct ipcl_client *client, struct message *message, const struct ipcl_member *msg_type)
@@ -246,7 +279,7 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
 static void emit_output(struct ipcl_client *client, const struct ipcl_future *future, const struct output *output)
 {
     const struct ipcl_output *public = &output->public;
-    struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT, .msg_type = public->msg_type, .parent_id = future->id,
+    struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT, .msg_type = public->msg_type, .parent_id = ipcl_future_id(future),
                                .content = public->content, .metadata = public->metadata,
                                .buffers = public->buffers, .buffer_count = public->buffer_count,
                                .engine_id = future->engine_id, .engine_uuid = future->engine_uuid};

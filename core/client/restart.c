@@ -61,17 +61,14 @@ void restart_begin(struct ipcl_client *client)
     restart->final = false;
 }
 
-/* Marks the requests that a list names. A broadcast's are named for each engine: by its identifier
- * and more. */
+/* Marks the requests that a list names. */
 static void mark(struct ipcl_client *client, const json_t *list)
 {
     const json_t *msg_id;
     size_t index;
     json_array_foreach (list, index, msg_id) {
         const char *text = json_string_value(msg_id);
-        struct ipcl_future *future = text && strlen(text) >= MESSAGE_ID_LENGTH
-                                         ? await_find(client, text, MESSAGE_ID_LENGTH)
-                                         : NULL;
+        struct ipcl_future *future = text ? await_find(client, text, strlen(text)) : NULL;
         if (future)
             future->known = true;
     }

@@ -26,6 +26,7 @@ static const struct {
     [SOCKET_DIRECT] = {ZMQ_DEALER, offsetof(struct connection, mux)},
     [SOCKET_TASK] = {ZMQ_DEALER, offsetof(struct connection, task)},
     [SOCKET_CONTROL] = {ZMQ_DEALER, offsetof(struct connection, control)},
+    [SOCKET_BROADCAST] = {ZMQ_DEALER, offsetof(struct connection, broadcast)},
 };
 
 static int make_curve(const struct ipcl_client *client, struct curve *curve, struct ipcl_error *error)
@@ -64,6 +65,8 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
         options.identity_size = SESSION_ID_LENGTH;
     }
     int port = *(const int *)((const char *)&client->connection + socket_table[index].port);
+    if (!port)
+        return 0; /* a controller of ipyparallel's that is too old to broadcast */
     if (connection_url(&client->connection, port, url, error))
         return -1;
     io->sockets[index] = socket_create(io->context, &options, error);
@@ -81,8 +84,8 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
 static int find_descriptor(void *socket, struct pollfd *polled, struct ipcl_error *error)
 {
     size_t size = sizeof(polled->fd);
-    polled->events = POLLIN;
-    if (zmq_getsockopt(socket, ZMQ_FD, &polled->fd, &size))
+    *polled = (struct pollfd){.fd = -1, .events = POLLIN};
+    if (socket && zmq_getsockopt(socket, ZMQ_FD, &polled->fd, &size))
         return ipcl_error_set(error, "cannot poll a socket: %s", zmq_strerror(errno));
     return 0;
 }

@@ -25,7 +25,7 @@ static int check_mapping(const char *what, const char *text, struct ipcl_error *
     return 0;
 }
 
-static void release_buffers(const struct ipcl_submission *request, size_t first)
+void submit_release_buffers(const struct ipcl_submission *request, size_t first)
 {
     for (size_t i = first; i < request->buffer_count; i++)
         if (request->buffers[i].release)
@@ -102,7 +102,7 @@ static struct submission *submission_create(const struct ipcl_submission *reques
     }
     return submission;
 failed:
-    release_buffers(request, made);
+    submit_release_buffers(request, made);
     if (submission)
         submission_destroy(submission);
     return NULL;
@@ -126,8 +126,7 @@ static void push(struct ipcl_client *client, struct submission *submission)
         wake(client);
 }
 
-/* Addresses the request. Returns 0 or -1 with `error` set. */
-static int address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)
+int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)
 {
     if (client_check_process(client, error))
         return -1;
@@ -137,38 +136,48 @@ static int address(struct ipcl_client *client, struct ipcl_future *future, int e
         pthread_mutex_unlock(&client->lock);
         return -1;
     }
-    if (future->channel != IPCL_CHANNEL_DIRECT && future->channel != IPCL_CHANNEL_CONTROL)
+    if (future->channel == IPCL_CHANNEL_TASK || future->channel == IPCL_CHANNEL_HUB)
         return 0;
     future->engine_id = engine_id;
     return client_find_engine(client, engine_id, future->engine_uuid, error);
 }
 
+int submit_push(struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_future *future,
+                struct broadcast *broadcast, struct ipcl_error *error)
+{
+    struct submission *submission = submission_create(request, error);
+    if (!submission)
+        return -1;
+    submission->future = future;
+    submission->broadcast = broadcast;
+    push(client, submission);
+    /* The client may have been closed meanwhile, and the I/O thread have looked for the last time. */
+    if (atomic_load(&client->closing))
+        submit_drop(client, "the client was closed");
+    return 0;
+}
+
 struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *request,
                                 struct ipcl_error *error)
 {
-    struct ipcl_future *future = future_create(request->channel);
-    if (!future) {
+    struct ipcl_future *future = NULL;
+    if (request->channel == IPCL_CHANNEL_BROADCAST)
+        return ipcl_broadcast(client, request, &request->engine_id, 1, &future, error) ? NULL : future;
+    future = future_create(request->channel);
+    if (!future)
         ipcl_error_set(error, "out of memory");
-        release_buffers(request, 0);
-        return NULL;
-    }
-    if (address(client, future, request->engine_id, error)) {
-        release_buffers(request, 0);
-        ipcl_future_release(future);
-        return NULL;
-    }
-    struct submission *submission = submission_create(request, error);
-    if (!submission) {
+    if (!future || submit_address(client, future, request->engine_id, error)) {
+        submit_release_buffers(request, 0);
         ipcl_future_release(future);
         return NULL;
     }
     future->number = atomic_fetch_add(&client->next_number, 1);
     session_message_id(client->session_id, future->number, future->id);
-    submission->future = ipcl_future_hold(future);
-    push(client, submission);
-    /* The client may have been closed meanwhile, and the I/O thread have looked for the last time. */
-    if (atomic_load(&client->closing))
-        submit_drop(client, "the client was closed");
+    if (submit_push(client, request, ipcl_future_hold(future), NULL, error)) {
+        ipcl_future_release(future);
+        ipcl_future_release(future);
+        return NULL;
+    }
     return future;
 }
 
@@ -208,7 +217,9 @@ static int find_packed(struct ipcl_client *client, struct packed_text *cache, co
     return 0;
 }
 
-static int send_submission(struct ipcl_client *client, struct submission *submission, struct message *message)
+/* The request's own identifier, and the socket that it goes to. */
+static enum client_socket prepare(const struct ipcl_client *client, const struct submission *submission,
+                                  char id[MESSAGE_ID_LENGTH + 1])
 {
     static const enum client_socket sockets[] = {
         [IPCL_CHANNEL_DIRECT] = SOCKET_DIRECT,
@@ -216,21 +227,30 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
         [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,
         [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
     };
+    const struct broadcast *broadcast = submission->broadcast;
+    session_message_id(client->session_id, broadcast ? broadcast->number : submission->future->number, id);
+    return broadcast ? SOCKET_BROADCAST : sockets[submission->future->channel];
+}
+
+static int send_submission(struct ipcl_client *client, struct submission *submission, struct message *message)
+{
     struct io *io = &client->io;
-    struct ipcl_future *future = submission->future;
-    struct session_parts parts = {.msg_type = submission->msg_type, .msg_id = future->id};
-    bool to_engine = *future->engine_uuid;
-    if (find_packed(client, &io->content_cache, submission->content, &parts.packed_content, &parts.packed_content_size) ||
+    char id[MESSAGE_ID_LENGTH + 1];
+    enum client_socket socket = prepare(client, submission, id);
+    struct session_parts parts = {.msg_type = submission->msg_type, .msg_id = id};
+    const char *engine = submission->broadcast ? "" : submission->future->engine_uuid;
+    if (!io->sockets[socket] ||
+        find_packed(client, &io->content_cache, submission->content, &parts.packed_content, &parts.packed_content_size) ||
         find_packed(client, &io->metadata_cache, submission->metadata, &parts.packed_metadata,
                     &parts.packed_metadata_size) ||
-        (to_engine && message_append(message, future->engine_uuid, strlen(future->engine_uuid))) ||
+        (*engine && message_append(message, engine, strlen(engine))) ||
         session_build(io->session, message, &parts, NULL, NULL))
         return -1;
     for (size_t i = 0; i < submission->buffer_count; i++)
         if (message_append_frame(message, &submission->buffers[i]))
             return -1;
-    io->used |= 1u << sockets[future->channel];
-    return message_send(message, io->sockets[sockets[future->channel]]);
+    io->used |= 1u << socket;
+    return message_send(message, io->sockets[socket]);
 }
 
 /* The engine may have died between ipcl_submit() and now. */
@@ -254,32 +274,68 @@ static struct submission *take_all(struct ipcl_client *client)
     return oldest;
 }
 
-void submit_flush(struct ipcl_client *client)
+static void fail_if_gone(void *client, struct ipcl_future *future)
+{
+    struct io *io = &((struct ipcl_client *)client)->io;
+    if (engine_is_gone(io, future))
+        await_resolve(io, future, outcome_create_failed(future, "EngineError", "the engine died before the request was sent"));
+}
+
+static void fail_unsent(void *client, struct ipcl_future *future)
+{
+    await_resolve(&((struct ipcl_client *)client)->io, future,
+                  outcome_create_failed(future, "ClusterError",
+                                        "the request could not be sent: its content or metadata nest too deep, or memory is short"));
+}
+
+/* To an engine that has gone nothing is sent; a broadcast goes out for the others. */
+static void flush_one(struct ipcl_client *client, struct submission *submission, struct message *message)
 {
     struct io *io = &client->io;
+    struct ipcl_future *future = submission->future;
+    if (submission->broadcast) {
+        await_add_broadcast(io, submission->broadcast);
+        await_each_part(io, submission->broadcast,
+                        send_submission(client, submission, message) ? fail_unsent : fail_if_gone, client);
+        return;
+    }
+    await_add(io, future);
+    if (engine_is_gone(io, future))
+        fail_if_gone(client, future);
+    else if (send_submission(client, submission, message))
+        fail_unsent(client, future);
+}
+
+void submit_flush(struct ipcl_client *client)
+{
     struct message message;
     message_init(&message);
     for (struct submission *next, *submission = take_all(client); submission; submission = next) {
-        struct ipcl_future *future = submission->future;
         next = submission->next;
-        await_add(io, future);
-        if (engine_is_gone(io, future))
-            await_resolve(io, future, outcome_create_failed(future, "EngineError", "the engine died before the request was sent"));
-        else if (send_submission(client, submission, &message))
-            await_resolve(io, future, outcome_create_failed(future, "ClusterError", "the request could not be sent: its content or metadata nest too deep, or memory is short"));
+        flush_one(client, submission, &message);
         message_clear(&message);
         submission_destroy(submission);
     }
     message_close(&message);
 }
 
+static void drop(struct ipcl_future *future, const char *reason)
+{
+    future_complete_output(future);
+    future_resolve(future, outcome_create_failed(future, "ConnectionError", reason));
+    ipcl_future_release(future);
+}
+
 void submit_drop(struct ipcl_client *client, const char *reason)
 {
     for (struct submission *next, *submission = take_all(client); submission; submission = next) {
+        struct broadcast *broadcast = submission->broadcast;
         next = submission->next;
-        future_complete_output(submission->future);
-        future_resolve(submission->future, outcome_create_failed(submission->future, "ConnectionError", reason));
-        ipcl_future_release(submission->future);
+        if (!broadcast)
+            drop(submission->future, reason);
+        for (size_t i = 0; broadcast && i < broadcast->count; i++)
+            drop(broadcast->parts[i], reason);
+        free(broadcast);
         submission_destroy(submission);
     }
 }

@@ -40,7 +40,7 @@ void ipcl_view_destroy(struct ipcl_view *view)
     free(view);
 }
 
-static struct ipcl_view *view_of_all(struct ipcl_client *client, struct ipcl_error *error)
+static struct ipcl_view *view_of_all(struct ipcl_client *client, enum ipcl_channel channel, struct ipcl_error *error)
 {
     size_t count = ipcl_client_engines(client, NULL, 0);
     struct ipcl_engine *engines = calloc(count ? count : 1, sizeof(*engines));
@@ -48,7 +48,7 @@ static struct ipcl_view *view_of_all(struct ipcl_client *client, struct ipcl_err
     if (engines) {
         size_t now = ipcl_client_engines(client, engines, count);
         count = now < count ? now : count;
-        view = view_create(client, IPCL_CHANNEL_DIRECT, count, error);
+        view = view_create(client, channel, count, error);
     } else {
         ipcl_error_set(error, "out of memory");
     }
@@ -64,18 +64,29 @@ static struct ipcl_view *view_of_all(struct ipcl_client *client, struct ipcl_err
     return view;
 }
 
-struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count, struct ipcl_error *error)
+static struct ipcl_view *view_of_engines(struct ipcl_client *client, enum ipcl_channel channel, const int *ids,
+                                         size_t count, struct ipcl_error *error)
 {
     char uuid[ENGINE_UUID_BYTES];
     if (!ids)
-        return view_of_all(client, error);
+        return view_of_all(client, channel, error);
     for (size_t i = 0; i < count; i++)
         if (client_find_engine(client, ids[i], uuid, error))
             return NULL;
-    struct ipcl_view *view = view_create(client, IPCL_CHANNEL_DIRECT, count, error);
+    struct ipcl_view *view = view_create(client, channel, count, error);
     if (view && count)
         memcpy(view->ids, ids, count * sizeof(*ids));
     return view;
+}
+
+struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count, struct ipcl_error *error)
+{
+    return view_of_engines(client, IPCL_CHANNEL_DIRECT, ids, count, error);
+}
+
+struct ipcl_view *ipcl_view_broadcast(struct ipcl_client *client, const int *ids, size_t count, struct ipcl_error *error)
+{
+    return view_of_engines(client, IPCL_CHANNEL_BROADCAST, ids, count, error);
 }
 
 struct ipcl_view *ipcl_view_balanced(struct ipcl_client *client, struct ipcl_error *error)
@@ -106,23 +117,35 @@ static void shared_release(void *owner)
 
 #define REQUEST_BUFFERS_MAX 4
 
-/* Submits one request for each engine. Buffers outlive the call, but for the last where `shared` is set: it is that one's. */
+/* The request with buffers of its own: they outlive the call, but for the last where `shared` is set, which gets one hold more. */
+static struct ipcl_submission with_buffers(const struct ipcl_submission *request, struct shared *shared,
+                                           struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX])
+{
+    struct ipcl_submission one = *request;
+    if (request->buffer_count)
+        memcpy(buffers, request->buffers, request->buffer_count * sizeof(*buffers));
+    if (shared) {
+        atomic_fetch_add(&shared->holds, 1);
+        buffers[request->buffer_count - 1] =
+            (struct ipcl_buffer){shared->buffer.data, shared->buffer.size, shared, shared_release};
+    }
+    one.buffers = buffers;
+    return one;
+}
+
+/* Submits one request for each engine, or one for all of them. */
 static int submit_to_all(struct ipcl_view *view, struct ipcl_submission *request, struct shared *shared,
                          struct ipcl_future **futures, struct ipcl_error *error)
 {
     struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX];
+    if (view->channel == IPCL_CHANNEL_BROADCAST) {
+        struct ipcl_submission one = with_buffers(request, shared, buffers);
+        return ipcl_broadcast(view->client, &one, view->ids, view->count, futures, error);
+    }
     for (size_t i = 0; i < view->count; i++) {
-        if (request->buffer_count)
-            memcpy(buffers, request->buffers, request->buffer_count * sizeof(*buffers));
-        if (shared) {
-            atomic_fetch_add(&shared->holds, 1);
-            buffers[request->buffer_count - 1] = (struct ipcl_buffer){shared->buffer.data, shared->buffer.size, shared,
-                                                                      shared_release};
-        }
-        struct ipcl_submission one = *request;
+        struct ipcl_submission one = with_buffers(request, shared, buffers);
         one.channel = view->channel;
         one.engine_id = view->ids[i];
-        one.buffers = buffers;
         futures[i] = ipcl_submit(view->client, &one, error);
         if (!futures[i]) {
             while (i > 0)

@@ -152,6 +152,67 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
     return NULL;
 }
 
+/* Futures as a list; takes over their holds. */
+static PyObject *list_of(struct ipcl_future **futures, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *future = list ? future_wrap(futures[i]) : NULL;
+        if (future)
+            PyList_SET_ITEM(list, i, future);
+        else if (list)
+            Py_CLEAR(list);
+        else
+            ipcl_future_release(futures[i]);
+    }
+    return list;
+}
+
+/* The engines' ids as a malloc'ed array; NULL with an exception set. */
+static int *ids_from(PyObject *list)
+{
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    int *ids = PyMem_Calloc((size_t)count + 1, sizeof(*ids));
+    if (!ids)
+        return (int *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++)
+        ids[i] = (int)PyLong_AsLong(PyList_GET_ITEM(list, i));
+    if (PyErr_Occurred()) {
+        PyMem_Free(ids);
+        return NULL;
+    }
+    return ids;
+}
+
+static PyObject *connection_broadcast(PyObject *self, PyObject *args)
+{
+    struct ipcl_client *client = open_client(self);
+    struct ipcl_submission request = {0};
+    struct ipcl_error error;
+    PyObject *engines, *sequence, *list = NULL;
+    if (!client || !PyArg_ParseTuple(args, "O!szzO!", &PyList_Type, &engines, &request.msg_type, &request.content,
+                                     &request.metadata, &PyList_Type, &sequence))
+        return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(engines);
+    int *ids = ids_from(engines);
+    struct ipcl_future **futures = PyMem_Calloc((size_t)count + 1, sizeof(struct ipcl_future *));
+    buffers_collect();
+    struct ipcl_buffer *buffers = ids && futures ? buffers_from(sequence, &request.buffer_count) : NULL;
+    if (buffers) {
+        request.buffers = buffers;
+        if (!ipcl_broadcast(client, &request, ids, (size_t)count, futures, &error))
+            list = list_of(futures, count);
+        else
+            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+        PyMem_RawFree(buffers);
+    } else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    PyMem_Free(ids);
+    PyMem_Free(futures);
+    return list;
+}
+
 static PyObject *connection_get_closed(PyObject *self, void *unused)
 {
     struct ipcl_client *client = ((struct connection *)self)->client;
@@ -179,6 +240,8 @@ static PyMethodDef connection_methods[] = {
     {"wait_for_engines", connection_wait_for_engines, METH_VARARGS, "wait_for_engines(count, timeout=None)"},
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
+    {"broadcast", connection_broadcast, METH_VARARGS,
+     "broadcast(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
     {NULL},
 };
 

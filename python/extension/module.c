@@ -55,6 +55,7 @@ static int add_constants(PyObject *module)
 {
     return PyModule_AddIntConstant(module, "DIRECT", IPCL_CHANNEL_DIRECT) ||
            PyModule_AddIntConstant(module, "TASK", IPCL_CHANNEL_TASK) ||
+           PyModule_AddIntConstant(module, "BROADCAST", IPCL_CHANNEL_BROADCAST) ||
            PyModule_AddIntConstant(module, "CONTROL", IPCL_CHANNEL_CONTROL) ||
            PyModule_AddIntConstant(module, "HUB", IPCL_CHANNEL_HUB) || PyModule_AddIntConstant(module, "OK", IPCL_OK) ||
            PyModule_AddIntConstant(module, "FAILED", IPCL_FAILED) ||

@@ -8,6 +8,7 @@ import importlib
 _HOMES = {
     "Client": "client",
     "DirectView": "view",
+    "BroadcastView": "broadcast",
     "LoadBalancedView": "balanced",
     "AsyncResult": "asyncresult",
     "AsyncMapResult": "asyncresult",

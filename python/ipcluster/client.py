@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from ipcluster import _client, errors
 from ipcluster.asyncresult import AsyncResult, value_of
 from ipcluster.balanced import LoadBalancedView
+from ipcluster.broadcast import BroadcastView
 from ipcluster.shown import get_shell
 from ipcluster.view import DirectView
 
@@ -158,6 +159,12 @@ class Client:
             targets = self._resolve_targets(targets)
         return DirectView(self, targets[0] if single else targets, **flags)
 
+    def broadcast_view(self, targets="all", is_coalescing=False, **flags):
+        """A view on several engines, or with "all" on those that are registered at each call, that sends what they all get once."""
+        if not (isinstance(targets, str) and targets.lower() == "all"):
+            targets = self._resolve_targets(targets)
+        return BroadcastView(self, targets, is_coalescing=is_coalescing, **flags)
+
     def load_balanced_view(self, targets=None, **flags):
         """A view whose tasks the scheduler gives to engines: to all, or to the targets."""
         if targets is not None and targets != "all":
@@ -183,13 +190,22 @@ class Client:
 
     def _submit(self, channel, engine_id, msg_type, content=None, metadata=None, buffers=None):
         future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
-        if channel == _client.DIRECT or channel == _client.TASK:
-            msg_id = future.msg_id
-            self._futures[msg_id] = future
-            self.history.append(msg_id)
-            if len(self._futures) >= self._prune_at:
-                self._prune()
+        if channel in (_client.DIRECT, _client.TASK, _client.BROADCAST):
+            self._note(future)
         return future
+
+    def _note(self, future):
+        msg_id = future.msg_id
+        self._futures[msg_id] = future
+        self.history.append(msg_id)
+        if len(self._futures) >= self._prune_at:
+            self._prune()
+
+    def _broadcast(self, engine_ids, msg_type, content, buffers):
+        futures = self._connection.broadcast(engine_ids, msg_type, content, None, buffers)
+        for future in futures:
+            self._note(future)
+        return futures
 
     def _prune(self):
         """Forgets requests that have been answered and whose results nobody has asked for."""

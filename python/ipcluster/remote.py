@@ -83,7 +83,7 @@ class ParallelFunction(RemoteFunction):
                 channel, engines, metadata = _client.TASK, [-1] * count, view._metadata_text()
             else:
                 targets = engines = view.client._resolve_targets(view.targets)[:length]
-                channel, metadata = _client.DIRECT, None
+                channel, metadata = view._channel, None
         submit = view.client._submit
         children = [
             submit(channel, engine, "apply_request", None, metadata,

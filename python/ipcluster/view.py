@@ -191,11 +191,13 @@ class View:
 class DirectView(View):
     """One or several engines, each of which does what is asked. `view["x"]` and `view["x"] = 1` are their variables."""
 
+    _channel = _client.DIRECT
+
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         """One request for each target."""
         ids = self.client._resolve_targets(targets)
         submit = self.client._submit
-        children = [submit(_client.DIRECT, each, msg_type, content, None, list(buffers)) for each in ids]
+        children = [submit(self._channel, each, msg_type, content, None, list(buffers)) for each in ids]
         return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
 
     def _apply(self, f, args=(), kwargs=None, targets=None, block=None):
@@ -274,9 +276,7 @@ class DirectView(View):
     def gather(self, key, dist="b", targets=None, block=None):
         """The parts that scatter() made, or that the engines have otherwise, as one sequence."""
         ids = self.client._resolve_targets(self._targets_or_own(targets))
-        children = []
-        for each in ids:
-            children += self.pull(key, targets=each, block=False)._children
+        children = self.pull(key, targets=ids, block=False)._children
         result = AsyncMapResult(self.client, children, DISTRIBUTIONS[dist](), "gather", targets=ids)
         return result.get() if self._block(block) else result
 

@@ -281,3 +281,186 @@ def test_a_client_that_vanishes_leaves_nothing_pending(listeners):
     for engine in engines:
         engine.answer_with(engine.take(), b"heard")
     assert again.receive()[3] == [b"heard"] * 2
+
+
+# Whole clusters: our client's broadcast view. It takes its replies one by one, whatever is_coalescing says.
+
+# Functions here are marked, as an engine cannot import this file.
+def local(f):
+    f.__module__ = "__main__"
+    return f
+
+
+@local
+def fail_where(x):
+    if here == x:  # noqa: F821  (a name on the engines)
+        raise ValueError(f"no {x}")
+    return here  # noqa: F821
+
+
+@pytest.fixture
+def four(new_cluster):
+    """Four engines and a client; `here` is each engine's id on it."""
+    cluster = new_cluster(4)
+    client = cluster.client()
+    for view in client:
+        view.push({"here": view.targets}, block=True)
+    return cluster, client
+
+
+@pytest.mark.parametrize("coalescing", [False, True])
+def test_a_broadcast_view_does_what_a_direct_view_does(four, coalescing):
+    _, client = four
+    view = client.broadcast_view(is_coalescing=coalescing, block=True)
+    assert view["here"] == [0, 1, 2, 3]
+    view.push({"a": 5, "b": b"x" * 5000})
+    assert view.pull(["a", "len(b)"]) == [[5, 5000]] * 4
+    assert client.broadcast_view([2, 0]).apply_sync(local(lambda x, y=1: here + x + y), 10) == [13, 11]  # noqa: F821
+    done = view.execute("print('on', here); here + 1", silent=False)
+    assert done.stdout == [f"on {i}\n" for i in range(4)]
+    view.scatter("part", range(10), block=False)
+    assert view.gather("part") == list(range(10)) and view["part"][3] == range(8, 10)
+    assert view.map(local(lambda x: x * x), range(10)) == [x * x for x in range(10)]
+    assert client.outstanding == set()
+
+
+def test_msg_ids_and_metadata_are_each_engines_own(four):
+    _, client = four
+    result = client.broadcast_view([3, 1]).apply_async(os.getpid)
+    pids = result.get()
+    assert result.engine_id == [3, 1] and len(set(pids)) == 2
+    assert [msg_id.rpartition("_")[2] for msg_id in result.msg_ids] == result.engine_uuid
+    assert result.get_dict() == {3: pids[0], 1: pids[1]}
+    assert list(client.history)[-2:] == result.msg_ids
+
+
+def test_an_engine_that_fails_costs_nobody_elses_result(four):
+    _, client = four
+    import ipcluster
+    result = client.broadcast_view(is_coalescing=True).apply_async(fail_where, 2)
+    with pytest.raises(ipcluster.CompositeError) as caught:
+        result.get(timeout=20)
+    assert [entry[0] for entry in caught.value.elist] == ["ValueError"]
+    values = result.get(return_exceptions=True)
+    assert values[:2] == [0, 1] and values[3] == 3 and values[2].engine_info["engine_id"] == 2
+
+
+def test_targets_that_cannot_be(four):
+    _, client = four
+    with pytest.raises(IndexError, match="no engine 9"):
+        client.broadcast_view([0, 9])
+    with pytest.raises(ValueError, match="named twice"):
+        client.broadcast_view([1, 1]).apply_sync(os.getpid)
+    with pytest.raises(ValueError, match="no engine"):
+        client.broadcast_view([]).apply_sync(os.getpid)
+
+
+def test_an_engine_is_killed_and_one_is_added_while_a_broadcast_is_out(four, sandbox):
+    cluster, client = four
+    view = client.broadcast_view()
+    pids = view.apply_sync(os.getpid)
+    gate = str(sandbox.dir / "gate")
+
+    @local
+    def wait_for(path):
+        import os
+        import time
+        while not os.path.exists(path):
+            time.sleep(0.02)
+        return os.getpid()
+    result = view.apply_async(wait_for, gate)
+    time.sleep(0.5)
+    os.kill(pids[1], signal.SIGKILL)
+    cluster.start_engine()
+    wait_until(lambda: client.ids == [0, 2, 3, 4], 30, "one has died and one has come")
+    wait_until(lambda: result.progress == 1, 20, "the dead engine's part has failed")
+    open(gate, "w").close()
+    values = result.get(timeout=30, return_exceptions=True)
+    assert [values[0], *values[2:]] == [pids[0], *pids[2:]]
+    assert values[1].ename == "EngineError" and "engine 1" in str(values[1])
+    # The view has the engines that are there now.
+    assert len(view.apply_sync(os.getpid)) == 4
+    assert client.outstanding == set()
+
+
+def test_two_clients_broadcast_to_the_same_engines(four):
+    cluster, client = four
+    other = cluster.client()
+    results = [each.broadcast_view().apply_async(local(lambda x: (here, x)), i)  # noqa: F821
+               for i in range(50) for each in (client, other)]
+    for i, result in enumerate(results):
+        assert result.get(timeout=30) == [(engine, i // 2) for engine in range(4)]
+
+
+def test_parts_are_aborted_by_their_ids(four):
+    _, client = four
+    view = client.broadcast_view()
+    running = view.apply_async(time.sleep, 1)
+    waiting = view.apply_async(os.getpid)
+    waiting.abort()
+    import ipcluster
+    with pytest.raises(ipcluster.TaskAborted):
+        waiting.get(timeout=20)
+    running.get(timeout=20)
+
+
+def test_broadcasts_survive_the_controller_if_they_are_reused(new_cluster):
+    cluster = new_cluster(2, controller=["--reuse"])
+    client = cluster.client()
+    view = client.broadcast_view()
+    running = view.apply_async(time.sleep, 3)
+    time.sleep(0.5)
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--reuse")
+    assert running.get(timeout=60) == [None, None]
+    assert len(view.apply_sync(os.getpid)) == 2
+
+
+# These run on engines, with names of theirs.
+
+@local
+def on_an_array():
+    return here, array + here, array[:3]  # noqa: F821
+
+
+@local
+def divide_by_two_less():
+    return 1 // (here - 2)  # noqa: F821
+
+
+@local
+def whereabouts():
+    return here  # noqa: F821
+
+
+# An unmodified ipyparallel client has what its own controller gives it, and the client's order besides.
+
+def test_ipyparallels_coalescing_view_with_large_arrays(four):
+    ipp = pytest.importorskip("ipyparallel")
+    numpy = pytest.importorskip("numpy")
+    cluster, client = four
+    rc = ipp.Client(str(cluster.client_file))
+    try:
+        wait_until(lambda: len(rc.ids) == 4, 30, "it sees four engines")
+        view = rc.broadcast_view([3, 0, 2, 1], is_coalescing=True)
+        array = numpy.arange(300000.0)
+        view.push({"array": array}, block=True)
+        result = view.apply_async(on_an_array)
+        values = result.get(timeout=60)
+        assert [value[0] for value in values] == [3, 0, 2, 1] == result.engine_id
+        for here, whole, few in values:
+            assert numpy.array_equal(whole, array + here) and numpy.array_equal(few, array[:3])
+        with pytest.raises(ipp.RemoteError) as caught:
+            view.apply_sync(divide_by_two_less)
+        assert caught.value.ename == "ZeroDivisionError" and caught.value.engine_info["engine_id"] == 2
+        pids = view.apply_sync(os.getpid)
+        running = view.apply_async(time.sleep, 2)
+        time.sleep(0.5)
+        os.kill(pids[1], signal.SIGKILL)
+        with pytest.raises(ipp.RemoteError) as caught:
+            running.get(timeout=30)
+        assert caught.value.ename == "EngineError"
+        wait_until(lambda: len(rc.ids) == 3, 20, "it has heard of the death")
+        assert rc.broadcast_view(is_coalescing=True).apply_sync(whereabouts) == [1, 2, 3]
+    finally:
+        rc.close()

@@ -95,7 +95,8 @@ enum ipcl_channel {
     IPCL_CHANNEL_DIRECT,  /* one engine, `engine_id` */
     IPCL_CHANNEL_TASK,    /* the load balancer chooses */
     IPCL_CHANNEL_CONTROL, /* one engine, ahead of its queue */
-    IPCL_CHANNEL_HUB      /* the hub */
+    IPCL_CHANNEL_HUB,     /* the hub */
+    IPCL_CHANNEL_BROADCAST /* several engines at once: ipcl_broadcast() */
 };
 
 /* Buffers up to this size are copied and released during ipcl_submit(). */
@@ -116,6 +117,13 @@ struct ipcl_submission {
  * not a JSON mapping, or the client is closed. */
 struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *submission,
                                 struct ipcl_error *error);
+
+/* Sends one request to `count` engines, each named once: its payload leaves this process once, and the controller hands it to each
+ * engine without a copy. `channel` and `engine_id` of the submission are not looked at. Fills `futures`, one for each engine in the
+ * order of `engine_ids`, which the caller releases. Returns 0, or -1 with `error` set and no future left behind. The buffers are
+ * taken over in any case. */
+int ipcl_broadcast(struct ipcl_client *client, const struct ipcl_submission *submission, const int *engine_ids, size_t count,
+                   struct ipcl_future **futures, struct ipcl_error *error);
 
 /* What a future resolved to. Valid as long as the future is held. */
 struct ipcl_result {
@@ -172,9 +180,13 @@ struct ipcl_view;
 /* A view on `count` engines, or on all that are registered now where `ids` is NULL. NULL with `error` set where one is not there. */
 struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count,
                                    struct ipcl_error *error);
+/* The same engines, by way of the broadcast scheduler: one request for all of them, where a direct view sends one to each. For
+ * many engines, or large payloads. Each engine is named once. */
+struct ipcl_view *ipcl_view_broadcast(struct ipcl_client *client, const int *ids, size_t count,
+                                      struct ipcl_error *error);
 struct ipcl_view *ipcl_view_balanced(struct ipcl_client *client, struct ipcl_error *error);
 void ipcl_view_destroy(struct ipcl_view *view); /* takes NULL; before its client is closed */
-size_t ipcl_view_count(const struct ipcl_view *view); /* engines of a direct view; 1 for a balanced one */
+size_t ipcl_view_count(const struct ipcl_view *view); /* engines of a direct or broadcast view; 1 for a balanced one */
 
 /* Each starts one request per engine of the view (one in all for a balanced view) and fills `futures`, which has room for
  * ipcl_view_count() pointers; the caller releases them. Return 0, or -1 with `error` set and no future left behind. */
