@@ -23,6 +23,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/broadcast.py \
 	python/ipcluster/canning.py \
 	python/ipcluster/client.py \
+	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
 	python/ipcluster/errors.py \
 	python/ipcluster/magics.py \
@@ -33,8 +34,15 @@ dist_pypackage_DATA = \
 pyenginedir = $(pypackagedir)/engine
 dist_pyengine_DATA = \
 	python/ipcluster/engine/__init__.py \
+	python/ipcluster/engine/about.py \
+	python/ipcluster/engine/adopt.py \
+	python/ipcluster/engine/answers.py \
+	python/ipcluster/engine/comms.py \
+	python/ipcluster/engine/datapub.py \
 	python/ipcluster/engine/failures.py \
+	python/ipcluster/engine/frontends.py \
 	python/ipcluster/engine/ipython.py \
+	python/ipcluster/engine/jupyter.py \
 	python/ipcluster/engine/kernel.py \
 	python/ipcluster/engine/messages.py \
 	python/ipcluster/engine/plain.py

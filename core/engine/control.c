@@ -8,14 +8,29 @@
 
 #include "engine/io.h"
 
+/* Answers, and is done with the job. `content` is taken over; NULL: {"status": "ok"}. */
+static void answer(struct io *io, struct job *job, json_t *content)
+{
+    reply_send(io, job, content, NULL, NULL, 0);
+    publish_status(io, job, false);
+    json_decref(content);
+    job_destroy(job);
+}
+
+static void refuse(struct io *io, struct job *job, const char *ename, const char *evalue)
+{
+    reply_error(io, job, ename, evalue);
+    publish_status(io, job, false);
+    job_destroy(job);
+}
+
 static void abort_request(struct io *io, struct job *job)
 {
     json_t *named = json_object_get(job->content, "msg_ids");
     json_t *msg_ids = json_is_string(named) ? json_pack("[O]", named) : json_incref(named);
     shell_abort(io, json_array_size(msg_ids) ? msg_ids : NULL);
     json_decref(msg_ids);
-    reply_send(io, job, NULL, NULL, NULL, 0);
-    job_destroy(job);
+    answer(io, job, NULL);
 }
 
 /* The namespace belongs to the main thread: this is the next that it does. */
@@ -30,8 +45,7 @@ static void interrupt_request(struct io *io, struct job *job)
 {
     if (io->running)
         io->engine->kernel->interrupt(io->engine->kernel_self);
-    reply_send(io, job, NULL, NULL, NULL, 0);
-    job_destroy(job);
+    answer(io, job, NULL);
 }
 
 static int signal_number(const json_t *value)
@@ -56,39 +70,51 @@ static void signal_request(struct io *io, struct job *job)
 {
     int number = signal_number(json_object_get(job->content, "sig"));
     if (number < 0) {
-        reply_error(io, job, "ValueError",
-                    "sig is not a signal: give its number or a name such as SIGINT");
-        job_destroy(job);
+        refuse(io, job, "ValueError",
+               "sig is not a signal: give its number or a name such as SIGINT");
         return;
     }
     log_info("a client sends signal %d (%s)", number, strsignal(number));
-    reply_send(io, job, NULL, NULL, NULL, 0);
-    job_destroy(job);
+    answer(io, job, NULL);
     if (number != SIGINT && number != SIGTERM)
         usleep(50 * 1000); /* the reply leaves before what may be the end */
     kill(getpid(), number);
 }
 
+/* The reply is also published, for the other clients of this engine. */
 static void shutdown_request(struct io *io, struct job *job)
 {
     bool restart = json_is_true(json_object_get(job->content, "restart"));
     json_t *content = json_pack("{s:s s:b}", "status", "ok", "restart", restart);
-    reply_send(io, job, content, NULL, NULL, 0);
-    json_decref(content);
-    job_destroy(job);
+    publish(io, "shutdown_reply", "shutdown", content, NULL, NULL, 0);
+    answer(io, job, content);
     io_stop(io, ENGINE_EXIT_STOPPED, "a client asked this engine to shut down");
 }
 
 static void kernel_info_request(struct io *io, struct job *job)
 {
-    json_t *content =
-        json_pack("{s:s s:s s:s s:s s:s s:{s:s s:s s:s} s:[]}", "status", "ok", "protocol_version",
-                  "5.3", "implementation", "ipcluster", "implementation_version", PACKAGE_VERSION,
-                  "banner", "ipengine of ipcluster " PACKAGE_VERSION, "language_info", "name",
-                  "python", "mimetype", "text/x-python", "file_extension", ".py", "help_links");
-    reply_send(io, job, content, NULL, NULL, 0);
-    json_decref(content);
-    job_destroy(job);
+    json_t *content = json_copy(io->engine->kernel_info);
+    json_object_set_new(content, "status", json_string("ok"));
+    answer(io, job, content);
+}
+
+static void connect_request(struct io *io, struct job *job)
+{
+    bool bound = job->door == &io->frontends.door;
+    json_t *content = bound ? frontends_ports(&io->frontends) : json_object();
+    json_object_set_new(content, "status", json_string("ok"));
+    answer(io, job, content);
+}
+
+static void usage_request(struct io *io, struct job *job)
+{
+    answer(io, job, usage_content(&io->usage));
+}
+
+static void debug_request(struct io *io, struct job *job)
+{
+    refuse(io, job, "NotImplementedError",
+           "an engine has no debugger: kernel_info_reply says so, too");
 }
 
 static const struct {
@@ -98,10 +124,13 @@ static const struct {
 } requests[] = {
     {"abort_request", abort_request, true},
     {"clear_request", clear_request, true},
-    {"interrupt_request", interrupt_request, true},
-    {"signal_request", signal_request, true},
-    {"shutdown_request", shutdown_request, true},
+    {"connect_request", connect_request, false},
+    {"debug_request", debug_request, true},
+    {"interrupt_request", interrupt_request, false},
     {"kernel_info_request", kernel_info_request, false},
+    {"shutdown_request", shutdown_request, false},
+    {"signal_request", signal_request, true},
+    {"usage_request", usage_request, true},
 };
 
 void control_answer(struct io *io, struct job *job)
@@ -116,20 +145,19 @@ void control_answer(struct io *io, struct job *job)
             break;
         job->content = session_unpack(job->door->session,
                                       message_part(&job->message, MESSAGE_CONTENT), &error);
-        if (json_is_object(job->content)) {
+        publish_status(io, job, true);
+        if (json_is_object(job->content))
             requests[i].serve(io, job);
-        } else {
-            reply_error(io, job, "BadRequest",
-                        job->content ? "the content is not a mapping" : error.text);
-            job_destroy(job);
-        }
+        else
+            refuse(io, job, "BadRequest",
+                   job->content ? "the content is not a mapping" : error.text);
         return;
     }
     snprintf(text, sizeof(text), "this engine does not serve %.100s on its %s socket",
              job->msg_type, job->socket == job->door->control ? "control" : "shell");
     log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s", text);
-    reply_error(io, job, "UnknownRequest", text);
-    job_destroy(job);
+    publish_status(io, job, true);
+    refuse(io, job, "UnknownRequest", text);
 }
 
 void control_receive(void *self, struct message *message)

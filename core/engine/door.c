@@ -1,4 +1,5 @@
 /* A door: requests that come in by one are verified and become jobs. I/O thread. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,33 @@ struct job *door_accept(struct door *door, struct message *message, void *socket
         return NULL;
     struct job *job = job_create(door, socket, message, members[0].data, members[0].size,
                                  members[1].data, members[1].size);
-    if (!job)
+    if (job)
+        job->serial = door->serial;
+    else
         log_limited(limit, IPCL_LOG_ERROR, "out of memory: a message on the %s socket was dropped",
                     name);
     return job;
+}
+
+void door_status_topic(const struct door *door, char topic[DOOR_TOPIC_BYTES])
+{
+    snprintf(topic, DOOR_TOPIC_BYTES, "status.%" PRId64, (int64_t)door->io->engine->id);
+}
+
+void door_subscribed(void *self, struct message *message)
+{
+    struct door *door = self;
+    char topic[DOOR_TOPIC_BYTES];
+    const char *frame = zmq_msg_data(&message->frames[0]);
+    size_t size = zmq_msg_size(&message->frames[0]);
+    if (!size)
+        return;
+    door->subscribed = door->subscribed || frame[0] == 1;
+    door_status_topic(door, topic);
+    if (size - 1 > strlen(topic) || memcmp(topic, frame + 1, size - 1))
+        return;
+    if (frame[0] == 1)
+        door->status_listeners++;
+    else if (door->status_listeners)
+        door->status_listeners--;
 }

@@ -33,6 +33,10 @@ struct engine {
     const struct ipcl_serial_operations *serial;
     const struct ipcl_kernel_operations *kernel;
     void *kernel_self;
+    const struct ipcl_serial_operations *frontend_serial; /* JSON */
+    json_t *frontend_wishes;       /* what start-up code has asked for; NULL: nothing */
+    char security_dir[PATH_BYTES]; /* the profile's */
+    json_t *kernel_info;           /* what the kernel says of itself */
     char uuid[RANDOM_UUID_BYTES];
     int64_t requested_id; /* -1: any */
     _Atomic int64_t id;   /* -1 until registered */

@@ -39,7 +39,7 @@ static int start(struct io *io, struct ipcl_error *error)
 long heart_connecting(struct io *io, long long now_ms)
 {
     struct ipcl_error error;
-    if (!io->subscribed && now_ms < io->connecting_ms)
+    if (!io->cluster.subscribed && now_ms < io->connecting_ms)
         return (long)(io->connecting_ms - now_ms);
     io->state = IO_SERVING;
     log_info("registered as engine %lld (uuid %s, process %ld)", (long long)io->engine->id,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/io.h"
 
 /* The host that a services struct belongs to. */
 static struct host *of_kernel(void *base)
@@ -42,15 +43,108 @@ static struct ipcl_buffer retain(void *base, const struct ipcl_request *request,
     return buffer;
 }
 
+/* Has the I/O thread run an errand. Returns false where there is none to do it: the engine has not
+ * registered yet, or this is a child that user code has forked. */
+static bool send_errand(struct host *host, struct errand *errand)
+{
+    return getpid() == host->pid && link_send(&host->engine->link, errand);
+}
+
+/* Something a kernel publishes. */
+struct publication {
+    struct errand errand;
+    const char *msg_type;
+    json_t *content;
+    json_t *metadata;
+    const struct ipcl_buffer *buffers;
+    size_t buffer_count;
+};
+
+static void run_publication(struct io *io, struct errand *errand)
+{
+    struct publication *item = (struct publication *)errand;
+    publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
+            item->buffer_count);
+}
+
 static void host_publish(void *base, const char *msg_type, json_t *content, json_t *metadata,
                          const struct ipcl_buffer *buffers, size_t buffer_count)
 {
-    struct publication publication = {msg_type, content, metadata, buffers, buffer_count};
-    struct host *host = of_kernel(base);
-    if (getpid() == host->pid) /* a child that user code forks has no I/O thread */
-        link_publish(&host->engine->link, &publication);
+    struct publication publication = {{run_publication}, msg_type, content,
+                                      metadata,          buffers,  buffer_count};
+    if (!send_errand(of_kernel(base), &publication.errand))
+        publish_release(buffers, buffer_count);
     json_decref(content);
     json_decref(metadata);
+}
+
+struct question {
+    struct errand errand;
+    const char *prompt;
+    bool secret;
+    int status;
+    struct ipcl_error *error;
+};
+
+static void run_question(struct io *io, struct errand *errand)
+{
+    struct question *question = (struct question *)errand;
+    question->status = frontends_ask(io, question->prompt, question->secret, question->error);
+}
+
+static int ask(void *base, const char *prompt, bool secret, struct ipcl_error *error)
+{
+    struct question question = {{run_question}, prompt, secret, -1, error};
+    ipcl_error_set(error, "questions can be asked while a request runs");
+    send_errand(of_kernel(base), &question.errand);
+    return question.status;
+}
+
+static int answer(void *base, char **text, struct ipcl_error *error)
+{
+    if (!link_wait_answer(&of_kernel(base)->engine->link, text))
+        return 1;
+    return *text ? 0 : ipcl_error_set(error, "the engine ends");
+}
+
+struct listening {
+    struct errand errand;
+    const json_t *wishes;
+    int status;
+    struct ipcl_error *error;
+};
+
+static void run_listening(struct io *io, struct errand *errand)
+{
+    struct listening *listening = (struct listening *)errand;
+    listening->status = frontends_open(io, listening->wishes, listening->error);
+}
+
+static int host_listen(void *base, const json_t *wishes, char *path, size_t size,
+                       struct ipcl_error *error)
+{
+    struct host *host = of_kernel(base);
+    struct listening listening = {{run_listening}, wishes, 0, error};
+    char file[PATH_BYTES];
+    if (frontends_path(host->engine, wishes, file, error))
+        return -1;
+    if ((size_t)snprintf(path, size, "%s", file) >= size)
+        return ipcl_error_set(error, "the connection file's path is too long");
+    if (getpid() == host->pid && !send_errand(host, &listening.errand) &&
+        !host->engine->frontend_wishes)
+        host->engine->frontend_wishes = json_deep_copy(wishes);
+    return listening.status;
+}
+
+static json_t *part(void *base, const char *name)
+{
+    struct job *job = of_kernel(base)->job;
+    struct ipcl_error error;
+    if (!job)
+        return NULL;
+    enum message_part wanted = strcmp(name, "header") ? MESSAGE_METADATA : MESSAGE_HEADER;
+    zmq_msg_t *frame = message_part(&job->message, wanted);
+    return job->serial->unpack(zmq_msg_data(frame), zmq_msg_size(frame), &error);
 }
 
 static int64_t engine_id(void *base)
@@ -68,11 +162,17 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
     services_init(&host->kernel_services.base, &host->kernel_base);
     host->kernel_services.retain = retain;
     host->kernel_services.publish = host_publish;
+    host->kernel_services.part = part;
+    host->kernel_services.ask = ask;
+    host->kernel_services.answer = answer;
+    host->kernel_services.listen = host_listen;
     host->kernel_services.engine_uuid = engine->uuid;
     host->kernel_services.engine_id = engine_id;
     engine->kernel = plugin->operations;
     engine->kernel_self = engine->kernel->create(&host->kernel_services, error);
-    return engine->kernel_self ? 0 : -1;
+    if (engine->kernel_self)
+        engine->kernel_info = engine->kernel->describe(engine->kernel_self, error);
+    return engine->kernel_info ? 0 : -1;
 }
 
 static int mpi_run(void *base, const char *code, struct ipcl_error *error)
@@ -163,14 +263,12 @@ static void run_job(struct engine *engine, struct job *job)
     struct ipcl_request request = {job->msg_id,  job->msg_type,     job->content,
                                    job->buffers, job->buffer_count, job};
     switch (job->kind) {
-    case JOB_EXECUTE:
-        engine->kernel->execute(engine->kernel_self, &request, &job->reply);
-        break;
     case JOB_APPLY:
         engine->kernel->apply(engine->kernel_self, &request, &job->reply);
         break;
-    case JOB_COMPLETE:
-        engine->kernel->complete(engine->kernel_self, &request, &job->reply);
+    case JOB_EXECUTE:
+    case JOB_ANSWER:
+        engine->kernel->answer(engine->kernel_self, &request, &job->reply);
         break;
     case JOB_CLEAR:
         clear(engine, job);
@@ -187,7 +285,9 @@ void host_serve(struct host *host)
         struct job *job = link_take(&engine->link);
         if (job->kind == JOB_QUIT)
             return;
+        host->job = job;
         run_job(engine, job);
+        host->job = NULL;
         if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
                                       not its own */
             _exit(0);
@@ -203,6 +303,11 @@ void host_destroy(struct host *host)
     host->mpi = NULL;
     if (engine && engine->kernel_self)
         engine->kernel->destroy(engine->kernel_self);
-    if (engine)
+    if (engine) {
+        json_decref(engine->kernel_info);
+        json_decref(engine->frontend_wishes);
+        engine->frontend_wishes = NULL;
+        engine->kernel_info = NULL;
         engine->kernel_self = NULL;
+    }
 }

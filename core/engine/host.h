@@ -16,7 +16,8 @@ struct host {
         kernel_base; /* first: the kernel's services find the log and settings here */
     struct services_host mpi_base;
     struct engine *engine;
-    pid_t pid; /* the engine's */
+    pid_t pid;       /* the engine's */
+    struct job *job; /* the one that runs */
     struct ipcl_kernel_services kernel_services;
     struct ipcl_mpi_services mpi_services;
     const struct ipcl_mpi_operations *mpi; /* NULL: none */
@@ -31,7 +32,8 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
 int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct ipcl_error *error);
 /* Runs the settings' start-up command and script. Main thread. Returns 0 or -1 with `error` set. */
 int host_run_startup(struct host *host, struct ipcl_error *error);
-/* Serves jobs until the I/O thread says to quit: then it waits to be given JOB_QUIT back. Main thread. */
+/* Serves jobs until the I/O thread says to quit: then it waits to be given JOB_QUIT back. Main
+ * thread. */
 void host_serve(struct host *host);
 /* Ends MPI and the interpreter. Main thread. */
 void host_destroy(struct host *host);

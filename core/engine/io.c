@@ -9,8 +9,6 @@
 
 /* How long user code may take to come to an end, before the process ends without it. */
 #define STOP_GRACE_MS 2000
-/* What was sent has so long to leave once the process ends. */
-#define LINGER_MS 1000
 
 void *io_socket(struct io *io, int type, bool with_identity, const char *url,
                 struct ipcl_error *error)
@@ -20,7 +18,7 @@ void *io_socket(struct io *io, int type, bool with_identity, const char *url,
         .curve = io->engine->connection.curve_serverkey[0] ? &io->curve : NULL,
         .identity = with_identity ? io->engine->uuid : NULL,
         .identity_size = with_identity ? strlen(io->engine->uuid) : 0,
-        .linger_ms = LINGER_MS,
+        .linger_ms = IO_LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);
     if (socket &&
@@ -41,6 +39,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     io->state = IO_STOPPING;
     io->stop_ms = clock_ms() + STOP_GRACE_MS;
     shell_abort(io, NULL);
+    frontends_cancel(io);
     if (io->running)
         io->engine->kernel->interrupt(io->engine->kernel_self);
     shell_next(io);
@@ -52,6 +51,7 @@ static void end_process(struct io *io)
 {
     log_warn("user code or MPI does not come to an end: ending the process without it");
     capture_flush(&io->engine->capture);
+    frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
     _exit(io->engine->exit_code);
 }
@@ -74,17 +74,16 @@ static void read_signals(void *self)
     }
 }
 
-static void take_publication(void *self)
+/* What was printed before another thread asked for something is published before that is done. */
+static void take_errand(void *self)
 {
     struct io *io = self;
-    struct link *link = &io->engine->link;
-    struct publication *item = link_publication(link);
-    if (!item)
+    struct errand *errand = link_errand(&io->engine->link);
+    if (!errand)
         return;
     capture_flush(&io->engine->capture);
-    publish(io, item->msg_type, item->msg_type, item->content, item->metadata, item->buffers,
-            item->buffer_count);
-    link_published(link);
+    errand->run(io, errand);
+    link_errand_done(&io->engine->link);
 }
 
 static void take_job(void *self)
@@ -137,7 +136,7 @@ static int open_loop(struct io *io, struct ipcl_error *error)
         return -1;
     loop_set_tick(io->loop, tick, io);
     if (loop_add_fd(io->loop, engine->link.returned_fd, take_job, io) ||
-        loop_add_fd(io->loop, engine->link.published_fd, take_publication, io) ||
+        loop_add_fd(io->loop, engine->link.errand_fd, take_errand, io) ||
         loop_add_fd(io->loop, engine->signal_fd, read_signals, io) ||
         loop_add_fd(io->loop, engine->capture.streams[0].pipe, read_output, io) ||
         loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
@@ -177,6 +176,7 @@ static void cleanup(struct io *io)
     for (size_t i = 0; i < IO_ABORTED_MAX; i++)
         free(io->aborted[i]);
     door_close(&io->cluster);
+    frontends_close(&io->frontends);
     free(io->parent);
 }
 
@@ -201,6 +201,8 @@ void *io_main(void *argument)
     }
     if (prepare(&io, &error) || registration_start(&io, &error))
         io_stop(&io, ENGINE_EXIT_REGISTRATION, error.text);
+    else if (io.engine->frontend_wishes && frontends_open(&io, io.engine->frontend_wishes, &error))
+        log_error("frontends cannot attach: %s", error.text);
     loop_run(io.loop);
     cleanup(&io);
     return NULL;

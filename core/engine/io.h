@@ -6,14 +6,19 @@
  *     shell     ROUTER  requests, from three relays
  *     control   ROUTER  requests that do not wait for user code
  *     iopub     XPUB    output and status
- *     link      file descriptors: jobs and publications of the main thread */
+ *     link      file descriptors: jobs of the main thread, and what it and others ask for
+ *
+ * and when frontends are let in, five more: see frontends.c. */
 #ifndef ENGINE_IO_H
 #define ENGINE_IO_H
 
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "engine/door.h"
 #include "engine/engine.h"
+#include "engine/frontends.h"
+#include "engine/usage.h"
 #include "wire/loop.h"
 #include "wire/session.h"
 #include "wire/socket.h"
@@ -49,27 +54,11 @@ struct heart {
     long long ping_ms; /* when the last one came */
 };
 
+/* What was sent has so long to leave once the process ends. */
+#define IO_LINGER_MS 1000
+
 /* How many identifiers of aborted requests that have not come yet are remembered. */
 #define IO_ABORTED_MAX 1024
-
-/* A way in for requests, and out for what is answered and published: sockets, and the session that
- * signs what passes them. */
-struct door {
-    struct io *io;
-    const struct ipcl_serial_operations *serial;
-    struct session *session;
-    void *shell;
-    void *control;
-    void *iopub;
-    unsigned status_listeners; /* subscriptions that take in our status */
-    /* Packed once: what everything published has as metadata, {"engine": uuid}; status contents. */
-    char *metadata, *busy, *idle;
-    size_t metadata_size, busy_size, idle_size;
-    /* Of a plain successful reply; the date in it is written over. */
-    char *ok_metadata, *ok_content;
-    size_t ok_metadata_size, ok_content_size;
-    char *ok_date;
-};
 
 struct io {
     struct engine *engine;
@@ -80,9 +69,9 @@ struct io {
     struct heart heart;
     void *registrar;
     struct door cluster;     /* the schedulers' sockets */
-    bool subscribed;         /* the controller hears what is published */
     long long connecting_ms; /* when to do without a subscriber */
     long long hub_period_ms;
+    struct frontends frontends;
     struct job_list queue;
     struct job *running; /* what the main thread has */
     long long stop_ms;   /* when stopping: the end of patience */
@@ -93,6 +82,8 @@ struct io {
     char *parent;
     size_t parent_size;
     struct door *parent_door;
+    const struct ipcl_serial_operations *parent_serial;
+    struct usage usage;
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 
@@ -119,9 +110,6 @@ void registration_again(struct io *io);
 long registration_again_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 
-/* Reads subscriptions to iopub. */
-void registration_subscribed(void *door, struct message *message);
-
 /* heart.c */
 /* Starts the heart once what is published is heard, or nobody has subscribed for a while. */
 long heart_connecting(struct io *io, long long now_ms);
@@ -146,20 +134,11 @@ void control_receive(void *door, struct message *message);
  * job. */
 void control_answer(struct io *io, struct job *job);
 
-/* door.c */
-/* Takes over a session (NULL fails), and packs what is packed once. Returns 0 or -1 with `error`
- * set. */
-int door_open(struct door *door, struct io *io, const struct ipcl_serial_operations *serial,
-              struct session *session, struct ipcl_error *error);
-/* Releases all but the sockets, which are the loop's. */
-void door_close(struct door *door);
-/* Verifies and makes a job of a message that came by one of the door's sockets, or refuses it,
- * counted and logged. NULL where there is none. */
-struct job *door_accept(struct door *door, struct message *message, void *socket);
-
 /* reply.c: answers */
 /* Packs what every plain successful reply has. Returns 0 or -1 with `error` set. */
 int reply_prepare(struct door *door, struct ipcl_error *error);
+/* Whether the job's request has a reply: a comm's messages have none. */
+bool reply_wanted(const struct job *job);
 /* Sends `content` (NULL: {"status": "ok"}) as the answer to a job, with `metadata` (may be NULL)
  * added to the reply's own. Both are borrowed; what the buffers hold is taken over. */
 void reply_send(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
@@ -172,7 +151,8 @@ void reply_aborted(struct io *io, struct job *job);
 void publish_release(const struct ipcl_buffer *buffers, size_t buffer_count);
 /* Appends a message's buffers, whose contents are taken over. Returns 0 or -1. */
 int publish_append(struct message *message, const struct ipcl_buffer *buffers, size_t buffer_count);
-/* Publishes on iopub, as a child of io->parent. `content` is borrowed, the buffers' contents are
+/* Publishes on iopub, as a child of io->parent: to frontends, and where a scheduler brought that
+ * request, to the cluster. `content` is borrowed, the buffers' contents are
  * taken over. */
 void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
              const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count);
@@ -180,8 +160,6 @@ void publish(struct io *io, const char *msg_type, const char *topic, const json_
  * of its own ("status.ID"; output is "engine.ID.NAME"), so that clients which count output instead
  * need not be told twice a task. */
 void publish_status(struct io *io, struct job *job, bool busy);
-/* Takes note of a subscription: a byte, 1 or 0, and a topic (RFC 29 of ZeroMQ). */
-void publish_subscribed(struct door *door, const char *frame, size_t size);
 /* Makes io->parent the job's header. */
 void publish_parent(struct io *io, struct job *job);
 

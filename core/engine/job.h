@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include <ipcluster/kernel.h>
+#include <ipcluster/serial.h>
 
 #include "base/clock.h"
 #include "wire/message.h"
@@ -14,11 +15,11 @@
 struct door;
 
 enum job_kind {
-    JOB_EXECUTE,
     JOB_APPLY,
-    JOB_COMPLETE,
-    JOB_CLEAR, /* empties the namespace */
-    JOB_QUIT   /* ends the main thread's loop; comes back when the kernel is destroyed */
+    JOB_EXECUTE,
+    JOB_ANSWER, /* whatever else the kernel answers */
+    JOB_CLEAR,  /* empties the namespace */
+    JOB_QUIT    /* ends the main thread's loop; comes back when the kernel is destroyed */
 };
 
 /* Owned by the I/O thread, and lent to the main thread between being handed over and coming back.
@@ -26,8 +27,9 @@ enum job_kind {
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
-    struct door *door;      /* how the request came */
-    void *socket;           /* where it came from and its reply goes */
+    struct door *door; /* how the request came */
+    void *socket;      /* where it came from and its reply goes */
+    const struct ipcl_serial_operations *serial;
     struct message message; /* the request as received, identities included */
     char *msg_id;
     char *msg_type;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -10,9 +11,10 @@
 int link_open(struct link *link, struct ipcl_error *error)
 {
     link->returned_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    link->published_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (link->returned_fd < 0 || link->published_fd < 0 || sem_init(&link->given, 0, 0) ||
-        sem_init(&link->taken, 0, 0) || pthread_mutex_init(&link->publishing, NULL))
+    link->errand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->returned_fd < 0 || link->errand_fd < 0 || sem_init(&link->given, 0, 0) ||
+        sem_init(&link->done, 0, 0) || sem_init(&link->answered, 0, 0) ||
+        pthread_mutex_init(&link->sending, NULL))
         return ipcl_error_set(error, "the engine's threads cannot be linked: %s", strerror(errno));
     atomic_store(&link->open, true);
     return 0;
@@ -22,10 +24,12 @@ void link_close(struct link *link)
 {
     atomic_store(&link->open, false);
     close(link->returned_fd);
-    close(link->published_fd);
+    close(link->errand_fd);
     sem_destroy(&link->given);
-    sem_destroy(&link->taken);
-    pthread_mutex_destroy(&link->publishing);
+    sem_destroy(&link->done);
+    link_forget_answer(link);
+    sem_destroy(&link->answered);
+    pthread_mutex_destroy(&link->sending);
 }
 
 static void wait_for(sem_t *semaphore)
@@ -71,23 +75,45 @@ void link_return(struct link *link)
     announce(link->returned_fd);
 }
 
-void link_publish(struct link *link, struct publication *publication)
+bool link_send(struct link *link, struct errand *errand)
 {
     if (!atomic_load(&link->open))
-        return;
-    pthread_mutex_lock(&link->publishing);
-    link->publication = publication;
-    announce(link->published_fd);
-    wait_for(&link->taken);
-    pthread_mutex_unlock(&link->publishing);
+        return false;
+    pthread_mutex_lock(&link->sending);
+    link->errand = errand;
+    announce(link->errand_fd);
+    wait_for(&link->done);
+    pthread_mutex_unlock(&link->sending);
+    return true;
 }
 
-struct publication *link_publication(struct link *link)
+struct errand *link_errand(struct link *link)
 {
-    return was_announced(link->published_fd) ? link->publication : NULL;
+    return was_announced(link->errand_fd) ? link->errand : NULL;
 }
 
-void link_published(struct link *link)
+void link_errand_done(struct link *link)
 {
-    sem_post(&link->taken);
+    sem_post(&link->done);
+}
+
+void link_answer(struct link *link, char *text)
+{
+    free(atomic_exchange(&link->answer, text));
+    sem_post(&link->answered);
+}
+
+void link_forget_answer(struct link *link)
+{
+    while (!sem_trywait(&link->answered))
+        ;
+    free(atomic_exchange(&link->answer, NULL));
+}
+
+bool link_wait_answer(struct link *link, char **text)
+{
+    if (sem_wait(&link->answered))
+        return false;
+    *text = atomic_exchange(&link->answer, NULL);
+    return true;
 }

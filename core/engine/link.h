@@ -11,14 +11,12 @@
 
 #include "engine/job.h"
 
-/* Something a kernel publishes. Lives on the publishing thread's stack: link_publish() returns when
- * it was taken. */
-struct publication {
-    const char *msg_type;
-    json_t *content;
-    json_t *metadata;
-    const struct ipcl_buffer *buffers;
-    size_t buffer_count;
+struct io;
+
+/* Something that the I/O thread is to do for another, which waits. The first member of a struct on
+ * the waiting thread's stack. */
+struct errand {
+    void (*run)(struct io *io, struct errand *errand); /* I/O thread */
 };
 
 /* The semaphores and descriptors also order the memory of what they announce. */
@@ -26,11 +24,13 @@ struct link {
     atomic_bool open;
     struct job *job; /* handed over: one at a time is with the main thread */
     sem_t given;
-    int returned_fd;                 /* eventfd: the job has come back */
-    struct publication *publication; /* of whoever holds `publishing` */
-    sem_t taken;
-    int published_fd; /* eventfd: there is a publication */
-    pthread_mutex_t publishing;
+    int returned_fd;       /* eventfd: the job has come back */
+    struct errand *errand; /* of whoever holds `sending` */
+    sem_t done;
+    int errand_fd; /* eventfd: there is an errand */
+    pthread_mutex_t sending;
+    sem_t answered;         /* a question was, or will not be: `answer` tells */
+    _Atomic(char *) answer; /* malloc'ed; NULL: there will be none */
 };
 
 /* Returns 0 or -1 with `error` set. */
@@ -47,12 +47,18 @@ struct job *link_take(struct link *link);
 /* Hands the job back. Main thread. */
 void link_return(struct link *link);
 
-/* Publishes and waits until the I/O thread has read all output written before, so that order is
- * kept; does nothing while the link is not open. Any thread but I/O. */
-void link_publish(struct link *link, struct publication *publication);
-/* The publication that published_fd announces, or NULL; and lets its publisher go on. I/O thread.
- */
-struct publication *link_publication(struct link *link);
-void link_published(struct link *link);
+/* Has the I/O thread run an errand, and waits until that is done. Returns false while the link is
+ * not open. Any thread but I/O. */
+bool link_send(struct link *link, struct errand *errand);
+/* The errand that errand_fd announces, or NULL; and lets its sender go on. I/O thread. */
+struct errand *link_errand(struct link *link);
+void link_errand_done(struct link *link);
+
+/* Answers a question, with malloc'ed text or NULL. I/O thread. */
+void link_answer(struct link *link, char *text);
+/* Forgets an answer that nobody waited for. I/O thread, before a question is asked. */
+void link_forget_answer(struct link *link);
+/* Waits for an answer. Returns false where a signal came first. Main thread. */
+bool link_wait_answer(struct link *link, char **text);
 
 #endif

@@ -3,8 +3,9 @@ core_engine_ipengine_SOURCES = \
 	core/engine/capture.c core/engine/capture.h \
 	core/engine/connect.c \
 	core/engine/control.c \
-	core/engine/door.c \
+	core/engine/door.c core/engine/door.h \
 	core/engine/engine.h \
+	core/engine/frontends.c core/engine/frontends.h \
 	core/engine/heart.c \
 	core/engine/host.c core/engine/host.h \
 	core/engine/io.c core/engine/io.h \
@@ -17,7 +18,8 @@ core_engine_ipengine_SOURCES = \
 	core/engine/registration.c \
 	core/engine/reply.c \
 	core/engine/shell.c \
-	core/engine/signals.c core/engine/signals.h
+	core/engine/signals.c core/engine/signals.h \
+	core/engine/usage.c core/engine/usage.h
 core_engine_ipengine_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 core_engine_ipengine_LDADD = core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
 	core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)

@@ -92,13 +92,15 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     struct engine *engine = &program->engine;
     random_uuid(engine->uuid);
     engine->settings = program->settings;
+    strcpy(engine->security_dir, program->profile.security);
     engine->id = -1;
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
+    engine->frontend_serial = serializer_load(program->registry, "json", "json", error);
     engine->serial = serializer_load(program->registry, engine->connection.pack,
                                      engine->connection.unpack, error);
-    return engine->serial ? 0 : -1;
+    return engine->serial && engine->frontend_serial ? 0 : -1;
 }
 
 /* Prints the reason, returns the exit status. */

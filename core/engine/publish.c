@@ -48,103 +48,105 @@ void publish_release(const struct ipcl_buffer *buffers, size_t count)
             buffers[i].release(buffers[i].owner);
 }
 
-/* The packed header of the request that output belongs to, as the door's readers unpack it: where
- * they speak otherwise than who asked, packed anew, in `*made`, for the caller to free. */
-static void set_parent(const struct door *door, struct session_parts *parts, char **made)
+/* Sets a parent's packed header, as the door's readers unpack it: where they speak otherwise than
+ * who made it, packed anew, in `*made`, for the caller to free. */
+static void set_header(const struct door *door, const struct ipcl_serial_operations *serial,
+                       char *header, size_t size, struct session_parts *parts, char **made)
 {
-    const struct io *io = door->io;
     struct ipcl_error error;
     *made = NULL;
-    parts->parent = io->parent;
-    parts->parent_size = io->parent_size;
-    if (!io->parent || io->parent_door->serial == door->serial)
+    parts->parent = header;
+    parts->parent_size = size;
+    if (!header || serial == door->serial)
         return;
-    json_t *header = io->parent_door->serial->unpack(io->parent, io->parent_size, &error);
-    *made = header ? door->serial->pack(header, &parts->parent_size, &error) : NULL;
+    json_t *unpacked = serial->unpack(header, size, &error);
+    *made = unpacked ? door->serial->pack(unpacked, &parts->parent_size, &error) : NULL;
     parts->parent = *made;
-    json_decref(header);
+    json_decref(unpacked);
 }
 
+/* Publishes at a door, with buffers that `frames` holds, which stay. */
 static void send_parts(struct door *door, const struct session_parts *parts, const char *topic,
-                       const struct ipcl_buffer *buffers, size_t buffer_count)
+                       struct message *frames)
 {
     struct io *io = door->io;
     struct ipcl_error error;
     struct message message;
     message_init(&message);
     if (message_append(&message, topic, strlen(topic)) ||
-        session_build(door->session, &message, parts, NULL, &error)) {
+        session_build(door->session, &message, parts, NULL, &error) ||
+        message_append_copies(&message, frames))
         log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type,
                     error.text);
-        publish_release(buffers, buffer_count);
-    } else if (!publish_append(&message, buffers, buffer_count)) {
+    else
         message_send(&message, door->iopub);
-    }
     message_close(&message);
+}
+
+static void publish_at(struct door *door, const char *msg_type, const char *topic,
+                       const json_t *content, const json_t *metadata, struct message *frames)
+{
+    struct io *io = door->io;
+    char *parent;
+    struct session_parts parts = {.msg_type = msg_type,
+                                  .content = content,
+                                  .metadata = metadata,
+                                  .packed_metadata = metadata ? NULL : door->metadata,
+                                  .packed_metadata_size = metadata ? 0 : door->metadata_size};
+    set_header(door, io->parent_serial, io->parent, io->parent_size, &parts, &parent);
+    send_parts(door, &parts, topic, frames);
+    free(parent);
 }
 
 void publish(struct io *io, const char *msg_type, const char *topic, const json_t *content,
              const json_t *metadata, const struct ipcl_buffer *buffers, size_t buffer_count)
 {
-    struct door *door = &io->cluster;
-    if (!door->iopub) {
-        publish_release(buffers, buffer_count);
-        return;
-    }
-    char name[256], *parent;
-    json_t *complete = NULL;
-    struct session_parts parts = {.msg_type = msg_type,
-                                  .content = content,
-                                  .packed_metadata = door->metadata,
-                                  .packed_metadata_size = door->metadata_size};
-    if (json_object_size(metadata)) {
-        complete = json_copy((json_t *)metadata);
+    char name[256];
+    struct message frames;
+    json_t *complete = json_object_size(metadata) ? json_copy((json_t *)metadata) : NULL;
+    if (complete)
         json_object_set_new(complete, "engine", json_string(io->engine->uuid));
-        parts.packed_metadata = NULL;
-        parts.metadata = complete;
-    }
     snprintf(name, sizeof(name), "engine.%" PRId64 ".%s", (int64_t)io->engine->id, topic);
-    set_parent(door, &parts, &parent);
-    send_parts(door, &parts, name, buffers, buffer_count);
-    if (io->running)
-        io->running->published++;
-    free(parent);
+    message_init(&frames);
+    if (publish_append(&frames, buffers, buffer_count)) {
+        log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: out of memory",
+                    msg_type);
+    } else {
+        if (io->cluster.iopub && io->parent_door != &io->frontends.door)
+            publish_at(&io->cluster, msg_type, name, content, complete, &frames);
+        if (io->frontends.door.iopub)
+            publish_at(&io->frontends.door, msg_type, name, content, complete, &frames);
+        if (io->running)
+            io->running->published++;
+    }
+    message_close(&frames);
     json_decref(complete);
 }
 
-static void status_topic(const struct io *io, char topic[64])
+static void publish_status_at(struct door *door, struct job *job, bool busy)
 {
-    snprintf(topic, 64, "status.%" PRId64, (int64_t)io->engine->id);
-}
-
-void publish_subscribed(struct door *door, const char *frame, size_t size)
-{
-    char topic[64];
-    status_topic(door->io, topic);
-    if (!size || size - 1 > strlen(topic) || memcmp(topic, frame + 1, size - 1))
-        return;
-    if (frame[0] == 1)
-        door->status_listeners++;
-    else if (door->status_listeners)
-        door->status_listeners--;
-}
-
-void publish_status(struct io *io, struct job *job, bool busy)
-{
-    char topic[64];
-    struct door *door = job->door;
+    char topic[DOOR_TOPIC_BYTES], *parent;
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
-    if (!door->status_listeners)
+    struct message none;
+    if (!door->iopub || !door->status_listeners)
         return;
-    status_topic(io, topic);
+    door_status_topic(door, topic);
     struct session_parts parts = {.msg_type = "status",
-                                  .parent = zmq_msg_data(header),
-                                  .parent_size = zmq_msg_size(header),
                                   .packed_content = busy ? door->busy : door->idle,
                                   .packed_content_size = busy ? door->busy_size : door->idle_size,
                                   .packed_metadata = door->metadata,
                                   .packed_metadata_size = door->metadata_size};
-    send_parts(door, &parts, topic, NULL, 0);
+    message_init(&none);
+    set_header(door, job->serial, zmq_msg_data(header), zmq_msg_size(header), &parts, &parent);
+    send_parts(door, &parts, topic, &none);
+    free(parent);
+}
+
+void publish_status(struct io *io, struct job *job, bool busy)
+{
+    if (job->door == &io->cluster)
+        publish_status_at(&io->cluster, job, busy);
+    publish_status_at(&io->frontends.door, job, busy);
 }
 
 void publish_parent(struct io *io, struct job *job)
@@ -158,4 +160,5 @@ void publish_parent(struct io *io, struct job *job)
     io->parent = parent;
     io->parent_size = size;
     io->parent_door = job->door;
+    io->parent_serial = job->serial;
 }

@@ -205,7 +205,7 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
     door->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
     if (loop_add(io->loop, door->shell, shell_receive, door) ||
         loop_add(io->loop, door->control, control_receive, door) ||
-        loop_add(io->loop, door->iopub, registration_subscribed, door))
+        loop_add(io->loop, door->iopub, door_subscribed, door))
         return -1;
     if (connect_to(io, door->shell, connection->mux, error) ||
         connect_to(io, door->shell, connection->task, error) ||
@@ -298,15 +298,6 @@ static void complete_again(struct io *io, const json_t *content)
         heart_set_period(io);
     }
     log_info("registered again as engine %lld", (long long)id);
-}
-
-void registration_subscribed(void *self, struct message *message)
-{
-    struct door *door = self;
-    zmq_msg_t *frame = &message->frames[0];
-    if (zmq_msg_size(frame) && *(char *)zmq_msg_data(frame) == 1)
-        door->io->subscribed = true;
-    publish_subscribed(door, zmq_msg_data(frame), zmq_msg_size(frame));
 }
 
 void registration_receive(void *self, struct message *message)

@@ -14,19 +14,47 @@ static bool is_true(const struct ipcl_member *member)
             (member->size == 1 && member->data[0] == (char)0xc3));
 }
 
+/* What a reply's metadata takes over from its request's. */
+enum { IS_BROADCAST, IS_COALESCING, ORIGINAL_MSG_ID, LABEL, MEMBERS };
+
+static void find_members(struct job *job, struct ipcl_member members[MEMBERS])
+{
+    members[IS_BROADCAST] = (struct ipcl_member){.name = "is_broadcast"};
+    members[IS_COALESCING] = (struct ipcl_member){.name = "is_coalescing"};
+    members[ORIGINAL_MSG_ID] = (struct ipcl_member){.name = "original_msg_id"};
+    members[LABEL] = (struct ipcl_member){.name = "label"};
+    if (session_find(job->door->session, message_part(&job->message, MESSAGE_METADATA), members,
+                     MEMBERS))
+        for (int i = 0; i < MEMBERS; i++)
+            members[i].state = IPCL_MEMBER_ABSENT;
+}
+
+/* A new reference: what the client calls its task by, which it reads from the reply (ipyparallel
+ * 9). */
+static json_t *label_of(struct job *job)
+{
+    struct ipcl_error error;
+    json_t *metadata =
+        session_unpack(job->door->session, message_part(&job->message, MESSAGE_METADATA), &error);
+    json_t *label = json_incref(json_object_get(metadata, "label"));
+    json_decref(metadata);
+    return label;
+}
+
 /* The metadata that ipyparallel's schedulers and clients read. A new reference. */
 static json_t *make_metadata(struct io *io, const char *started, size_t published,
                              const char *status, const json_t *content,
-                             const struct ipcl_member members[3])
+                             const struct ipcl_member members[MEMBERS])
 {
     const char *ename = json_string_value(json_object_get(content, "ename"));
     bool met = strcmp(status, "error") || !ename || strcmp(ename, "UnmetDependency");
-    bool original = members[2].state == IPCL_MEMBER_TEXT;
+    const struct ipcl_member *original = &members[ORIGINAL_MSG_ID];
+    bool is_text = original->state == IPCL_MEMBER_TEXT;
     json_t *metadata = json_pack(
         "{s:s s:b s:s s:b s:b s:s% s:s s:I}", "started", started, "dependencies_met", met, "engine",
-        io->engine->uuid, "is_broadcast", is_true(&members[0]), "is_coalescing",
-        is_true(&members[1]), "original_msg_id", original ? members[2].data : "",
-        original ? members[2].size : 0, "status", status, "published", (json_int_t)published);
+        io->engine->uuid, "is_broadcast", is_true(&members[IS_BROADCAST]), "is_coalescing",
+        is_true(&members[IS_COALESCING]), "original_msg_id", is_text ? original->data : "",
+        is_text ? original->size : 0, "status", status, "published", (json_int_t)published);
     if (metadata && !strcmp(status, "error"))
         json_object_set_new(metadata, "engine_info",
                             json_pack("{s:s s:I}", "engine_uuid", io->engine->uuid, "engine_id",
@@ -36,7 +64,7 @@ static json_t *make_metadata(struct io *io, const char *started, size_t publishe
 
 int reply_prepare(struct door *door, struct ipcl_error *error)
 {
-    const struct ipcl_member none[3] = {0};
+    const struct ipcl_member none[MEMBERS] = {0};
     char date[CLOCK_DATE_BYTES];
     clock_date(date);
     json_t *metadata = make_metadata(door->io, date, 0, "ok", NULL, none);
@@ -57,31 +85,43 @@ int reply_prepare(struct door *door, struct ipcl_error *error)
 static void set_metadata(struct io *io, struct job *job, const char *status, const json_t *content,
                          const json_t *more, struct session_parts *parts, json_t **made)
 {
-    struct ipcl_member members[] = {
-        {.name = "is_broadcast"}, {.name = "is_coalescing"}, {.name = "original_msg_id"}};
-    if (session_find(job->door->session, message_part(&job->message, MESSAGE_METADATA), members, 3))
-        for (int i = 0; i < 3; i++)
-            members[i].state = IPCL_MEMBER_ABSENT;
-    bool original = members[2].state == IPCL_MEMBER_TEXT && members[2].size;
+    struct ipcl_member members[MEMBERS];
+    find_members(job, members);
+    bool original =
+        members[ORIGINAL_MSG_ID].state == IPCL_MEMBER_TEXT && members[ORIGINAL_MSG_ID].size;
+    bool label = members[LABEL].state != IPCL_MEMBER_ABSENT;
     *made = NULL;
-    if (!strcmp(status, "ok") && !more && !original && !job->published && !is_true(&members[0]) &&
-        !is_true(&members[1])) {
+    if (!strcmp(status, "ok") && !more && !original && !label && !job->published &&
+        !is_true(&members[IS_BROADCAST]) && !is_true(&members[IS_COALESCING])) {
         memcpy(job->door->ok_date, job->started, strlen(job->started));
         parts->packed_metadata = job->door->ok_metadata;
         parts->packed_metadata_size = job->door->ok_metadata_size;
         return;
     }
     *made = make_metadata(io, job->started, job->published, status, content, members);
+    if (*made && label)
+        json_object_set_new(*made, "label", label_of(job));
     if (*made && more)
         json_object_update(*made, (json_t *)more);
     parts->metadata = *made;
+}
+
+static bool is_request(const char *msg_type)
+{
+    size_t length = strlen(msg_type);
+    return length > 8 && !strcmp(msg_type + length - 8, "_request");
+}
+
+bool reply_wanted(const struct job *job)
+{
+    return is_request(job->msg_type);
 }
 
 /* "apply_request" is answered by "apply_reply". */
 static void reply_type(const char *msg_type, char type[128])
 {
     size_t length = strlen(msg_type);
-    if (length > 8 && length < 100 && !strcmp(msg_type + length - 8, "_request"))
+    if (length < 100 && is_request(msg_type))
         snprintf(type, 128, "%.*s_reply", (int)(length - 8), msg_type);
     else
         snprintf(type, 128, "error");

@@ -4,15 +4,18 @@
 
 #include "engine/io.h"
 
-static const struct {
-    const char *msg_type;
-    enum job_kind kind;
-    bool reads_content;
-} requests[] = {
-    {"apply_request", JOB_APPLY, false},
-    {"execute_request", JOB_EXECUTE, true},
-    {"complete_request", JOB_COMPLETE, true},
-};
+/* Finds out what kind of job a request is. Returns false where the kernel does not answer it. */
+static bool find_kind(struct io *io, struct job *job)
+{
+    const char *const *type = io->engine->kernel->requests;
+    job->kind = JOB_APPLY;
+    if (!strcmp(job->msg_type, "apply_request"))
+        return true;
+    while (*type && strcmp(*type, job->msg_type))
+        type++;
+    job->kind = strcmp(job->msg_type, "execute_request") ? JOB_ANSWER : JOB_EXECUTE;
+    return *type;
+}
 
 /* The identifier was named by an abort before its request came. */
 static bool was_aborted(struct io *io, const char *msg_id)
@@ -38,30 +41,29 @@ static void remember_aborted(struct io *io, const char *msg_id)
 static void answer_aborted(struct io *io, struct job *job)
 {
     log_info("%s %s aborted", job->msg_type, job->msg_id);
-    reply_aborted(io, job);
+    publish_status(io, job, true);
+    if (reply_wanted(job))
+        reply_aborted(io, job);
+    publish_status(io, job, false);
     job_destroy(job);
 }
 
 static void enqueue(struct io *io, struct job *job)
 {
-    size_t at = 0, count = sizeof(requests) / sizeof(*requests);
-    while (at < count && strcmp(requests[at].msg_type, job->msg_type))
-        at++;
     struct ipcl_error error = {"out of memory"};
     clock_date(job->started);
-    if (at == count) {
+    if (!find_kind(io, job)) {
         control_answer(io, job);
         return;
     }
-    job->kind = requests[at].kind;
-    if (requests[at].reads_content)
+    if (job->kind != JOB_APPLY)
         job->content = session_unpack(job->door->session,
                                       message_part(&job->message, MESSAGE_CONTENT), &error);
-    if ((requests[at].reads_content && !json_is_object(job->content)) || job_find_buffers(job)) {
+    if ((job->kind != JOB_APPLY && !json_is_object(job->content)) || job_find_buffers(job)) {
         reply_error(io, job, "BadRequest",
                     job->content ? "the content is not a mapping" : error.text);
         job_destroy(job);
-    } else if (io->state != IO_SERVING || was_aborted(io, job->msg_id)) {
+    } else if (io->state == IO_STOPPING || was_aborted(io, job->msg_id)) {
         answer_aborted(io, job);
     } else {
         TAILQ_INSERT_TAIL(&io->queue, job, entry);
@@ -104,7 +106,7 @@ void shell_next(struct io *io)
         capture_flush(&io->engine->capture);
     publish_parent(io, job);
     clock_date(job->started);
-    if (job->kind != JOB_CLEAR)
+    if (job->kind != JOB_CLEAR) /* which control_answer() has done */
         publish_status(io, job, true);
     link_give(&io->engine->link, job);
 }
@@ -150,10 +152,11 @@ void shell_done(struct io *io, struct job *job)
         return;
     }
     struct ipcl_reply *reply = &job->reply;
-    reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
-    reply->buffer_count = 0; /* their contents were taken over */
-    if (job->kind != JOB_CLEAR)
-        publish_status(io, job, false);
+    if (reply_wanted(job)) {
+        reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
+        reply->buffer_count = 0; /* their contents were taken over */
+    }
+    publish_status(io, job, false);
     stop_on_error(io, job);
     job_destroy(job);
     shell_next(io);

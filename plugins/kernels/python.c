@@ -43,9 +43,9 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
         const char *name;
         PyObject **function;
     } functions[] = {
-        {"apply", &kernel->apply}, {"execute", &kernel->execute}, {"complete", &kernel->complete},
-        {"clear", &kernel->clear}, {"run", &kernel->run},         {"integer", &kernel->integer},
-        {"bind", &kernel->bind},   {"flush", &kernel->flush},     {"describe", &kernel->describe},
+        {"apply", &kernel->apply}, {"answer", &kernel->answer},     {"clear", &kernel->clear},
+        {"run", &kernel->run},     {"integer", &kernel->integer},   {"bind", &kernel->bind},
+        {"flush", &kernel->flush}, {"describe", &kernel->describe}, {"info", &kernel->info},
     };
     struct ipcl_error reason;
     PyObject *module = PyImport_ImportModule("ipcluster.engine.kernel");
@@ -72,14 +72,14 @@ static void destroy(void *self)
     PyEval_RestoreThread(kernel->state);
     python_buffers_drain();
     Py_CLEAR(kernel->apply);
-    Py_CLEAR(kernel->execute);
-    Py_CLEAR(kernel->complete);
+    Py_CLEAR(kernel->answer);
     Py_CLEAR(kernel->clear);
     Py_CLEAR(kernel->run);
     Py_CLEAR(kernel->integer);
     Py_CLEAR(kernel->bind);
     Py_CLEAR(kernel->flush);
     Py_CLEAR(kernel->describe);
+    Py_CLEAR(kernel->info);
     Py_FinalizeEx();
     pthread_mutex_destroy(&kernel->interrupting);
     python_kernel = NULL;
@@ -172,36 +172,31 @@ static void apply(void *self, const struct ipcl_request *request, struct ipcl_re
     kernel->state = PyEval_SaveThread();
 }
 
-/* Calls a function that takes the request's content and returns the reply's, both as JSON text. */
-static json_t *call_json(struct python_kernel *kernel, PyObject *function,
-                         const struct ipcl_request *request, const char *method)
+/* The content of the reply to a request, which ipcluster.engine.kernel makes of its content and
+ * buffers: JSON text both. NULL where there is none, or with an exception. */
+static json_t *call_answer(struct python_kernel *kernel, const struct ipcl_request *request)
 {
     char *text = json_dumps(request->content, JSON_COMPACT);
-    PyObject *answer = text ? PyObject_CallFunction(function, "y", text) : PyErr_NoMemory();
-    free(text);
-    json_t *content = answer ? python_json(answer) : NULL;
+    PyObject *buffers = text ? python_buffers_in(kernel->services, request) : PyErr_NoMemory();
+    PyObject *answer =
+        buffers ? PyObject_CallFunction(kernel->answer, "syO", request->msg_type, text, buffers)
+                : NULL;
+    json_t *content = answer && answer != Py_None ? python_json(answer) : NULL;
     Py_XDECREF(answer);
-    return content ? content : describe_exception(kernel, method);
+    Py_XDECREF(buffers);
+    free(text);
+    return content;
 }
 
-static void execute(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
+static void answer(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
 {
     struct python_kernel *kernel = self;
     PyEval_RestoreThread(kernel->state);
     python_buffers_drain();
     python_running_begin(kernel);
-    reply->content = call_json(kernel, kernel->execute, request, "execute");
-    python_running_end(kernel);
-    flush(kernel);
-    kernel->state = PyEval_SaveThread();
-}
-
-static void complete(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)
-{
-    struct python_kernel *kernel = self;
-    PyEval_RestoreThread(kernel->state);
-    python_running_begin(kernel);
-    reply->content = call_json(kernel, kernel->complete, request, "complete");
+    reply->content = call_answer(kernel, request);
+    if (PyErr_Occurred())
+        reply->content = describe_exception(kernel, request->msg_type);
     python_running_end(kernel);
     flush(kernel);
     kernel->state = PyEval_SaveThread();
@@ -254,6 +249,18 @@ static int bind_integer(void *self, const char *name, int64_t value, struct ipcl
     return finish(kernel, PyObject_CallFunction(kernel->bind, "sL", name, (long long)value), error);
 }
 
+static json_t *describe(void *self, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    PyObject *text = PyObject_CallNoArgs(kernel->info);
+    json_t *info = text ? python_json(text) : NULL;
+    if (text && !info)
+        Py_CLEAR(text);
+    finish(kernel, text, error);
+    return info;
+}
+
 static void interrupt(void *self)
 {
     struct python_kernel *kernel = self;
@@ -263,11 +270,17 @@ static void interrupt(void *self)
     pthread_mutex_unlock(&kernel->interrupting);
 }
 
+static const char *const requests[] = {
+    "execute_request",     "complete_request",  "inspect_request", "history_request", "comm_open",
+    "is_complete_request", "comm_info_request", "comm_msg",        "comm_close",      NULL,
+};
+
 static const struct ipcl_kernel_operations operations = {
+    .requests = requests,
     .create = create,
-    .execute = execute,
     .apply = apply,
-    .complete = complete,
+    .answer = answer,
+    .describe = describe,
     .clear = clear,
     .run = run,
     .integer = integer,

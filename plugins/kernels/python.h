@@ -16,14 +16,14 @@ struct python_kernel {
     PyThreadState *state; /* the main thread's, while it does not hold the interpreter's lock */
     /* Functions of ipcluster.engine.kernel, looked up once. */
     PyObject *apply;
-    PyObject *execute;
-    PyObject *complete;
+    PyObject *answer;
     PyObject *clear;
     PyObject *run;
     PyObject *integer;
     PyObject *bind;
     PyObject *flush;
     PyObject *describe;
+    PyObject *info;
     pthread_t main_thread;
     pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request
                                      that it was meant for */

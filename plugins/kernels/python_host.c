@@ -72,13 +72,89 @@ static PyObject *host_log(PyObject *self, PyObject *text)
     Py_RETURN_NONE;
 }
 
+/* part(name): the running request's "header" or "metadata" as JSON text; None where none runs. */
+static PyObject *host_part(PyObject *self, PyObject *name)
+{
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    const char *wanted = PyUnicode_AsUTF8(name);
+    (void)self;
+    if (!wanted)
+        return NULL;
+    json_t *part = services->part(services->base.host, wanted);
+    char *text = part ? json_dumps(part, JSON_COMPACT) : NULL;
+    PyObject *result = Py_BuildValue("z", text);
+    json_decref(part);
+    free(text);
+    return result;
+}
+
+/* ask(prompt, secret): a line from the client of the running request. */
+static PyObject *host_ask(PyObject *self, PyObject *args)
+{
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    struct ipcl_error error;
+    const char *prompt;
+    char *text = NULL;
+    int secret, status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "sp", &prompt, &secret))
+        return NULL;
+    if (!pthread_equal(pthread_self(), python_kernel->main_thread)) {
+        PyErr_SetString(PyExc_RuntimeError, "questions can be asked in the main thread only");
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS status = services->ask(services->base.host, prompt, secret, &error);
+    if (!status)
+        status = services->answer(services->base.host, &text, &error);
+    Py_END_ALLOW_THREADS while (status == 1)
+    {
+        if (PyErr_CheckSignals())
+            return NULL;
+        Py_BEGIN_ALLOW_THREADS status = services->answer(services->base.host, &text, &error);
+        Py_END_ALLOW_THREADS
+    }
+    if (status) {
+        PyErr_SetString(PyExc_RuntimeError, error.text);
+        return NULL;
+    }
+    PyObject *line = PyUnicode_FromString(text);
+    free(text);
+    return line;
+}
+
+/* listen(wishes): JSON text. Returns the connection file's path. */
+static PyObject *host_listen(PyObject *self, PyObject *wishes)
+{
+    const struct ipcl_kernel_services *services = python_kernel->services;
+    struct ipcl_error error;
+    char path[4096];
+    int status;
+    (void)self;
+    PyObject *bytes = PyUnicode_AsUTF8String(wishes);
+    json_t *asked = bytes ? python_json(bytes) : NULL;
+    Py_XDECREF(bytes);
+    if (!asked)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS status =
+        services->listen(services->base.host, asked, path, sizeof(path), &error);
+    Py_END_ALLOW_THREADS json_decref(asked);
+    if (status) {
+        PyErr_SetString(PyExc_RuntimeError, error.text);
+        return NULL;
+    }
+    return PyUnicode_DecodeFSDefault(path);
+}
+
 static PyMethodDef methods[] = {
     {"publish", host_publish, METH_VARARGS,
      "publish(msg_type, content, metadata, buffers): on iopub."},
     {"engine", host_engine, METH_NOARGS, "engine() -> (uuid, id)"},
     {"finished", host_finished, METH_NOARGS,
      "User code has come to its end: interrupts do nothing from here on."},
+    {"ask", host_ask, METH_VARARGS, "ask(prompt, secret): a line from the request's client."},
+    {"listen", host_listen, METH_O, "listen(wishes): for frontends; returns their file's path."},
     {"log", host_log, METH_O, "log(text): a warning in the engine's log."},
+    {"part", host_part, METH_O, "part(name): of the request that runs, as JSON text."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -19,6 +19,7 @@ _HOMES = {
     "require": "dependency",
     "dependent": "canning",
     "Dependency": "dependency",
+    "bind_kernel": "engine.frontends",
     "error": "errors",
     "errors": "errors",
 }

@@ -6,23 +6,8 @@ import time
 
 import pytest
 
-from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb
+from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb, without
 from support import SLOWNESS, wait_until
-
-
-@pytest.fixture
-def peer(sandbox):
-    made = Peer(sandbox.dir)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(sandbox, peer):
-    process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}")
-    peer.register()
-    process.wait_for_output("registered as engine 0")
-    return process
 
 
 # Running code
@@ -75,10 +60,7 @@ def test_apply_and_execute_share_a_namespace(engine, peer):
 
 @pytest.mark.parametrize("shell", ["IPython", "plain"])
 def test_execute_publishes_input_output_and_result_in_order(sandbox, peer, shell):
-    block = sandbox.dir / "block"
-    (block / "IPython").mkdir(parents=True)
-    (block / "IPython/__init__.py").write_text("raise ModuleNotFoundError('blocked', name='IPython')")
-    env = {"PYTHONPATH": f"{block}:{sandbox.env['PYTHONPATH']}"} if shell == "plain" else {}
+    env = without(sandbox, "IPython") if shell == "plain" else {}
     sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env=env)
     peer.register()
     msg_id = peer.send("execute_request", {"code": "print('before')\n6 * 7", "silent": False})
@@ -355,7 +337,7 @@ def test_information_and_unknown_requests_are_answered(engine, peer):
         assert reply.type == "dance_reply" and reply.content["status"] == "error"
         assert "dance_request" in reply.content["evalue"]
     assert peer.ask("signal_request", {"sig": "SIGNONSENSE"}, channel="control").content["status"] == "error"
-    assert peer.ask("shutdown_request").content["status"] == "error", "shutdown is the control socket's"
+    assert peer.ask("abort_request").content["status"] == "error", "aborting is the control socket's"
 
 
 def test_background_threads_run_while_the_engine_waits(engine, peer):

@@ -40,6 +40,20 @@ struct ipcl_kernel_services {
      * One thread at a time: a kernel with threads serialises its calls. What was printed before is published before. */
     void (*publish)(void *host, const char *msg_type, json_t *content, json_t *metadata,
                     const struct ipcl_buffer *buffers, size_t buffer_count);
+    /* A part of the request that runs: "header" or "metadata", unpacked: a new reference. NULL where none runs. Kernel's
+     * thread. */
+    json_t *(*part)(void *host, const char *name);
+    /* Asks the client that sent the running request for a line, as Jupyter's input_request does. Returns 0, or -1 with
+     * `error` set: it takes no questions. Kernel's thread. */
+    int (*ask)(void *host, const char *prompt, bool secret, struct ipcl_error *error);
+    /* Waits for what was asked for. Returns 0 with `*text` set, for the caller to free; 1 where a signal came, which the kernel
+     * looks at before it calls again or gives up; -1 with `error` set: there will be no answer. Kernel's thread. */
+    int (*answer)(void *host, char **text, struct ipcl_error *error);
+    /* Listens for Jupyter frontends, whose requests are then run like others. `wishes` may have "ip", "connection_file",
+     * "runtime_folder" (where a link to that file is made) and ports. Returns 0 with the connection file's path written to
+     * `path` of `size` bytes, or -1 with `error` set. Kernel's thread; may be called before the engine has registered: it
+     * listens once it serves. */
+    int (*listen)(void *host, const json_t *wishes, char *path, size_t size, struct ipcl_error *error);
     /* This engine's uuid; valid until destroy. */
     const char *engine_uuid;
     /* This engine's id, -1 until it has registered. Any thread. */
@@ -48,14 +62,18 @@ struct ipcl_kernel_services {
 
 /* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. */
 struct ipcl_kernel_operations {
+    /* The types of messages that answer() answers: NULL-terminated. One that does not end in "_request" gets no reply. */
+    const char *const *requests;
     /* Makes the interpreter. Main thread. NULL with `error` set on failure. Standard output and error are written to file
      * descriptors 1 and 2, which the host reads: a kernel captures nothing itself. */
     void *(*create)(const struct ipcl_kernel_services *services, struct ipcl_error *error);
     /* Main thread, each: fill `reply`; they do not fail but answer with an error. After each the kernel has flushed
      * its output to the file descriptors. */
-    void (*execute)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
     void (*apply)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
-    void (*complete)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
+    void (*answer)(void *self, const struct ipcl_request *request, struct ipcl_reply *reply);
+    /* What a kernel_info_request is answered with, beside "status": a new reference, or NULL with `error` set. Main
+     * thread. */
+    json_t *(*describe)(void *self, struct ipcl_error *error);
     /* Empties the user's namespace. Main thread. Returns 0 or -1 with `error` set. */
     int (*clear)(void *self, struct ipcl_error *error);
     /* Runs a statement outside of any request: in the user's namespace. Main thread. Returns 0, or -1 with the exception's

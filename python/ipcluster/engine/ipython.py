@@ -1,17 +1,22 @@
 """IPython's shell in an engine: what it shows is published, and nothing is written to disk."""
 
+import json
 import sys
 
 import _ipcluster_host as host
+from IPython.core import page, payloadpage
+from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.tokenutil import line_at_cursor
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.utils.tokenutil import token_at_cursor
 from traitlets import Type
 from traitlets.config import Config
 
-from ipcluster.canning import serialize
-from ipcluster.engine import failures
+from ipcluster.engine import failures, frontends
+from ipcluster.engine.datapub import DataPublisher
 from ipcluster.engine.kernel import flush
 from ipcluster.engine.messages import pack
 
@@ -52,21 +57,44 @@ class EngineDisplayPublisher(DisplayPublisher):
         publish("clear_output", {"wait": bool(wait)})
 
 
-class DataPublisher:
-    """get_ipython().data_pub, through which ipyparallel's publish_data sends."""
-
-    def publish_data(self, data):
-        publish("data_message", {}, buffers=serialize(data))
-
-
 class EngineShell(InteractiveShell):
     displayhook_class = Type(EngineDisplayHook)
     display_pub_class = Type(EngineDisplayPublisher)
 
+    StdinNotImplementedError = StdinNotImplementedError
+
     def __init__(self, **settings):
         self.reply_error = None
+        self._parent_header = {}
         super().__init__(**settings)
         self.data_pub = DataPublisher()
+
+    @property
+    def kernel(self):
+        """For code that was written for ipykernel; needs it to be installed."""
+        from ipcluster.engine.jupyter import kernel
+
+        return kernel()
+
+    @property
+    def parent_header(self):
+        """The header of the request that runs; of the last one that was asked for where none does."""
+        text = host.part("header")
+        if text is not None:
+            self._parent_header = json.loads(text)
+        return self._parent_header
+
+    def get_parent(self):
+        return {"header": self.parent_header}
+
+    def init_hooks(self):
+        """A pager's text goes to the client with the reply."""
+        super().init_hooks()
+        self.set_hook("show_in_pager", page.as_hook(payloadpage.page), 99)
+
+    def init_magics(self):
+        super().init_magics()
+        self.register_magics(EngineMagics)
 
     def init_io(self):
         """The engine captures output at the file descriptors."""
@@ -76,6 +104,7 @@ class EngineShell(InteractiveShell):
 
     def ask_exit(self):
         print("an engine ends when its client shuts it down", file=sys.stderr)
+        self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": True})
 
     def _showtraceback(self, etype, evalue, stb):
         host.finished()
@@ -103,9 +132,61 @@ class EngineShell(InteractiveShell):
         return reply
 
     def completions(self, code, cursor):
-        line, offset = line_at_cursor(code, cursor)
-        text, matches = self.complete("", line, cursor - offset)
-        return cursor - len(text), cursor, matches
+        """With their types, as ipykernel sends them."""
+        with provisionalcompleter():
+            found = list(rectify_completions(code, self.Completer.completions(code, cursor)))
+        names = ("start", "end", "text", "type", "signature")
+        return {
+            "matches": [completion.text for completion in found],
+            "cursor_start": found[0].start if found else cursor,
+            "cursor_end": found[0].end if found else cursor,
+            "metadata": {
+                "_jupyter_types_experimental": [
+                    {name: getattr(completion, name) for name in names} for completion in found
+                ]
+            },
+        }
+
+    def inspect(self, code, cursor, detail_level, omit_sections):
+        """What is known of the object at the cursor, by MIME type; None where there is no such object."""
+        more = {"omit_sections": set(omit_sections)} if omit_sections else {}
+        try:
+            data = self.object_inspect_mime(token_at_cursor(code, cursor), detail_level=detail_level, **more)
+        except KeyError:
+            return None
+        if not self.enable_html_pager:
+            data.pop("text/html", None)
+        return data
+
+    def history(self, raw, output):
+        """(session, line, input) or (session, line, (input, output)) of each, oldest first."""
+        kept = self.history_manager
+        inputs = kept.input_hist_raw if raw else kept.input_hist_parsed
+        entries = []
+        for line, text in enumerate(inputs[1:], 1):
+            value = (text, repr(kept.output_hist[line]) if line in kept.output_hist else None)
+            entries.append((0, line, value if output else text))
+        return entries
+
+    def check_complete(self, code):
+        status, indent = self.input_transformer_manager.check_complete(code)
+        return status, " " * (indent or 0)
+
+
+@magics_class
+class EngineMagics(Magics):
+    @line_magic
+    def connect_info(self, line):
+        """How Jupyter frontends connect to this engine, once bind_kernel() has been called."""
+        path = frontends.connection_file()
+        with open(path) as file:
+            print(file.read())
+        print(f"To connect from this machine:\n    jupyter console --existing {path}")
+
+    @line_magic
+    def qtconsole(self, line):
+        """Opens a Qt console that is connected to this engine."""
+        frontends.start_qtconsole(line.split())
 
 
 def make_shell(module):

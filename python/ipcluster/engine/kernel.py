@@ -30,10 +30,10 @@ def apply(buffers):
         return serialize(f(*args, **kwargs))
     except BaseException as exception:
         host.finished()
-        return _fail(exception, "apply")
+        return fail(exception, "apply")
 
 
-def _fail(exception, method):
+def fail(exception, method):
     """Describes an exception of user code and publishes it."""
     content = describe(exception, method)
     host.publish("error", content, None, [])
@@ -44,7 +44,7 @@ def describe(exception, method):
     """An error reply's content, as JSON bytes."""
     from ipcluster.engine import failures
 
-    return failures.describe(exception, method, _shell)
+    return failures.describe(exception, method.removesuffix("_request"), _shell)
 
 
 def flush():
@@ -78,40 +78,38 @@ def get_ipython():
 builtins.get_ipython = get_ipython
 
 
-def execute(request):
-    """Runs an execute_request's content (JSON bytes or text). Returns the reply's content as JSON bytes."""
-    import json
+class _Watch:
+    """The first of Python's finders: sees to it that what looks for ipyparallel's engine or ipykernel's kernel finds ours."""
 
-    from ipcluster.engine.messages import pack
+    names = frozenset(
+        ("ipyparallel", "ipyparallel.datapub", "ipyparallel.engine", "ipyparallel.engine.datapub", "ipyparallel.error")
+        + ("ipykernel.connect", "ipykernel.kernelbase", "ipykernel.zmqshell", "comm")
+    )
 
-    asked = json.loads(request)
-    code = asked.get("code", "")
-    silent = bool(asked.get("silent", False))
-    store_history = bool(asked.get("store_history", not silent)) and not silent
-    try:
-        current = shell()
-        if not silent:
-            count = current.execution_count
-            host.publish("execute_input", pack({"code": code, "execution_count": count}), None, [])
-        reply = current.run(code, silent, store_history, asked.get("user_expressions") or {})
-    except BaseException as exception:
-        host.finished()
-        return _fail(exception, "execute")
-    return pack(reply)
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name not in cls.names:
+            return None
+        from ipcluster.engine import adopt
+
+        return adopt.find_spec(name, path, target, cls)
 
 
-def complete(request):
-    """Completes a complete_request's content (JSON text). Returns the reply's content as JSON bytes."""
-    import json
+sys.meta_path.insert(0, _Watch)
 
-    from ipcluster.engine.messages import pack
 
-    asked = json.loads(request)
-    code = asked.get("code", "")
-    cursor = asked.get("cursor_pos")
-    cursor = len(code) if cursor is None else cursor
-    start, end, matches = shell().completions(code, cursor)
-    return pack({"status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end, "metadata": {}})
+def answer(msg_type, content, buffers):
+    """Answers any other request. Returns the reply's content as JSON bytes, or None where it has no reply."""
+    from ipcluster.engine import answers
+
+    return answers.answer(msg_type, content, buffers)
+
+
+def info():
+    """What a kernel_info_request is answered with, as JSON bytes."""
+    from ipcluster.engine import about
+
+    return about.info()
 
 
 def clear():

@@ -1,0 +1,47 @@
+/* A way in for requests, and out for what is answered and published: sockets, and the session that
+ * signs what passes them. */
+#ifndef ENGINE_DOOR_H
+#define ENGINE_DOOR_H
+
+#include <ipcluster/serial.h>
+
+#include "engine/job.h"
+#include "wire/session.h"
+
+struct io;
+
+struct door {
+    struct io *io;
+    const struct ipcl_serial_operations *serial;
+    struct session *session;
+    void *shell;
+    void *control;
+    void *iopub;               /* NULL while closed */
+    bool subscribed;           /* somebody hears what is published */
+    unsigned status_listeners; /* subscriptions that take in our status */
+    /* Packed once: what everything published has as metadata, {"engine": uuid}; status contents. */
+    char *metadata, *busy, *idle;
+    size_t metadata_size, busy_size, idle_size;
+    /* Of a plain successful reply; the date in it is written over. */
+    char *ok_metadata, *ok_content;
+    size_t ok_metadata_size, ok_content_size;
+    char *ok_date;
+};
+
+/* Takes over a session (NULL fails), and packs what is packed once. Returns 0 or -1 with `error`
+ * set. */
+int door_open(struct door *door, struct io *io, const struct ipcl_serial_operations *serial,
+              struct session *session, struct ipcl_error *error);
+/* Releases all but the sockets, which are the loop's. */
+void door_close(struct door *door);
+/* Verifies and makes a job of a message that came by one of the door's sockets, or refuses it,
+ * counted and logged. NULL where there is none. */
+struct job *door_accept(struct door *door, struct message *message, void *socket);
+/* The topic of status messages. */
+#define DOOR_TOPIC_BYTES 64
+void door_status_topic(const struct door *door, char topic[DOOR_TOPIC_BYTES]);
+/* What a door's iopub socket receives: a subscription, that is a byte, 1 or 0, and a topic (RFC 29
+ * of ZeroMQ). */
+void door_subscribed(void *door, struct message *message);
+
+#endif

@@ -1,0 +1,251 @@
+/* Jupyter frontends at an engine. I/O thread, which owns the sockets:
+ *
+ *     shell     ROUTER  requests
+ *     iopub     XPUB    output and status
+ *     stdin     ROUTER  questions of user code, and their answers
+ *     control   ROUTER  requests that do not wait for user code
+ *     heartbeat ROUTER  echoes
+ *
+ * (the Jupyter messaging document). As with every Jupyter kernel they are signed and not encrypted,
+ * so they have a key of their own, and listen on loopback unless told otherwise. */
+#include "engine/frontends.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "engine/io.h"
+
+#define KEY_DIGITS 32
+
+/* As connection files name them. */
+static const char *const port_names[FRONTEND_PORTS] = {
+    "shell_port", "iopub_port", "stdin_port", "control_port", "hb_port",
+};
+
+static int check_wishes(const json_t *wishes, struct ipcl_error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)wishes, name, value) {
+        int at = 0;
+        while (at < FRONTEND_PORTS && strcmp(name, port_names[at]))
+            at++;
+        bool text = !strcmp(name, "ip") || !strcmp(name, "connection_file") ||
+                    !strcmp(name, "runtime_folder");
+        if (at == FRONTEND_PORTS && !text)
+            return ipcl_error_set(error,
+                                  "bind_kernel() does not know '%.100s': it takes ip, "
+                                  "connection_file, shell_port, iopub_port, stdin_port, "
+                                  "control_port and hb_port",
+                                  name);
+        json_int_t port = text ? 0 : json_integer_value(value);
+        if (text ? !json_is_string(value) : !json_is_integer(value) || port < 0 || port > 65535)
+            return ipcl_error_set(error, "bind_kernel(): %.100s is %s", name,
+                                  text ? "not a text" : "not a port (0 to 65535)");
+    }
+    return 0;
+}
+
+static const char *wish(const json_t *wishes, const char *name)
+{
+    const char *text = json_string_value(json_object_get(wishes, name));
+    return text ? text : "";
+}
+
+int frontends_path(const struct engine *engine, const json_t *wishes, char path[PATH_BYTES],
+                   struct ipcl_error *error)
+{
+    const char *file = wish(wishes, "connection_file");
+    if (check_wishes(wishes, error))
+        return -1;
+    if (strchr(file, '/'))
+        return path_expand(file, path, error);
+    if (*file)
+        return path_format(path, error, "%s/%s", engine->security_dir, file);
+    return path_format(path, error, "%s/kernel-%ld.json", engine->security_dir, (long)getpid());
+}
+
+json_t *frontends_ports(const struct frontends *frontends)
+{
+    json_t *ports = json_object();
+    for (int i = 0; i < FRONTEND_PORTS; i++)
+        json_object_set_new(ports, port_names[i], json_integer(frontends->ports[i]));
+    return ports;
+}
+
+static int write_file(struct frontends *frontends, const char *ip, const char *key,
+                      struct ipcl_error *error)
+{
+    json_t *content = frontends_ports(frontends);
+    json_t *more = json_pack("{s:s s:s s:s s:s s:s}", "ip", ip, "key", key, "transport", "tcp",
+                             "signature_scheme", "hmac-sha256", "kernel_name", "ipcluster");
+    json_object_update(content, more);
+    char *text = json_dumps(content, JSON_INDENT(2));
+    int status = text ? path_write_file(frontends->file, text, strlen(text), 0600, error)
+                      : ipcl_error_set(error, "out of memory");
+    json_decref(more);
+    json_decref(content);
+    free(text);
+    return status;
+}
+
+/* Jupyter's programs look for kernels in a folder of their own. Without the link they need the
+ * file's whole path. */
+static void make_link(struct frontends *frontends, const char *folder)
+{
+    struct ipcl_error error;
+    char path[PATH_BYTES], file[PATH_BYTES];
+    strcpy(file, frontends->file);
+    if (!*folder || path_format(path, &error, "%s/%s", folder, basename(file)) ||
+        !strcmp(path, frontends->file))
+        return;
+    if (path_make_dir(folder, 0700, &error)) {
+        log_warn("frontends need the whole path of %s: %s", frontends->file, error.text);
+        return;
+    }
+    unlink(path); /* of a process that had our number */
+    if (symlink(frontends->file, path))
+        log_warn("frontends need the whole path of %s: %s: %s", frontends->file, path,
+                 strerror(errno));
+    else
+        strcpy(frontends->link, path);
+}
+
+static void echo(void *self, struct message *message)
+{
+    struct frontends *frontends = self;
+    message_send(message, frontends->heartbeat);
+}
+
+static void take_answer(void *self, struct message *message)
+{
+    struct io *io = self;
+    struct session *session = io->frontends.door.session;
+    struct ipcl_error error;
+    enum session_verdict verdict = session_verify(session, message);
+    if (verdict != SESSION_ACCEPTED) {
+        log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s on the stdin socket dropped",
+                    session_verdict_text(verdict));
+        return;
+    }
+    json_t *content = session_unpack(session, message_part(message, MESSAGE_CONTENT), &error);
+    const char *text = json_string_value(json_object_get(content, "value"));
+    if (io->frontends.asked && text) {
+        io->frontends.asked = false;
+        link_answer(&io->engine->link, strdup(text));
+    }
+    json_decref(content);
+}
+
+/* A socket without encryption, that listens. NULL with `error` set. */
+static void *listen_at(struct io *io, int type, const char *interface, int *port,
+                       struct ipcl_error *error)
+{
+    struct socket_options options = {.type = type, .linger_ms = IO_LINGER_MS};
+    void *socket = socket_create(io->engine->context, &options, error);
+    if (socket && socket_bind_port(socket, interface, port, error)) {
+        zmq_close(socket);
+        return NULL;
+    }
+    return socket;
+}
+
+static int open_sockets(struct io *io, const char *interface, struct ipcl_error *error)
+{
+    struct frontends *frontends = &io->frontends;
+    struct door *door = &frontends->door;
+    int *ports = frontends->ports;
+    door->shell = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_SHELL], error);
+    if (loop_add(io->loop, door->shell, shell_receive, door))
+        return -1;
+    door->control = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_CONTROL], error);
+    if (loop_add(io->loop, door->control, control_receive, door))
+        return -1;
+    frontends->questions = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_STDIN], error);
+    if (loop_add(io->loop, frontends->questions, take_answer, io))
+        return -1;
+    frontends->heartbeat = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_HEARTBEAT], error);
+    if (loop_add(io->loop, frontends->heartbeat, echo, frontends))
+        return -1;
+    door->iopub = listen_at(io, ZMQ_XPUB, interface, &ports[FRONTEND_IOPUB], error);
+    return loop_add(io->loop, door->iopub, door_subscribed, door);
+}
+
+int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error)
+{
+    struct frontends *frontends = &io->frontends;
+    const struct ipcl_serial_operations *serial = io->engine->frontend_serial;
+    char key[KEY_DIGITS + 1], path[PATH_BYTES], interface[CONNECTION_TEXT_BYTES];
+    const char *ip = *wish(wishes, "ip") ? wish(wishes, "ip") : "127.0.0.1";
+    if (frontends_path(io->engine, wishes, path, error))
+        return -1;
+    if (frontends->door.session)
+        return ipcl_error_set(error, "this engine listens for frontends already, or failed to");
+    random_hex(key, KEY_DIGITS);
+    snprintf(interface, sizeof(interface), "tcp://%.200s", ip);
+    for (int i = 0; i < FRONTEND_PORTS; i++)
+        frontends->ports[i] = (int)json_integer_value(json_object_get(wishes, port_names[i]));
+    struct session *session = session_create(key, KEY_DIGITS, "hmac-sha256", serial, NULL, error);
+    if (door_open(&frontends->door, io, serial, session, error) ||
+        open_sockets(io, interface, error))
+        return -1;
+    strcpy(frontends->file, path);
+    if (write_file(frontends, ip, key, error)) {
+        frontends->file[0] = '\0';
+        return -1;
+    }
+    make_link(frontends, wish(wishes, "runtime_folder"));
+    log_info("frontends can attach: jupyter console --existing %s", path);
+    return 0;
+}
+
+void frontends_close(struct frontends *frontends)
+{
+    if (frontends->link[0])
+        unlink(frontends->link);
+    if (frontends->file[0])
+        unlink(frontends->file);
+    frontends->link[0] = frontends->file[0] = '\0';
+    door_close(&frontends->door);
+}
+
+int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_error *error)
+{
+    struct frontends *frontends = &io->frontends;
+    struct job *job = io->running;
+    struct message message;
+    if (!job || job->door != &frontends->door || job->message.delimiter != 1)
+        return ipcl_error_set(error, "this client takes no questions");
+    zmq_msg_t *identity = &job->message.frames[0];
+    zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
+    json_t *content = json_pack("{s:s s:b}", "prompt", prompt, "password", secret);
+    struct session_parts parts = {.msg_type = "input_request",
+                                  .parent = zmq_msg_data(header),
+                                  .parent_size = zmq_msg_size(header),
+                                  .content = content};
+    link_forget_answer(&io->engine->link);
+    message_init(&message);
+    int status = message_append(&message, zmq_msg_data(identity), zmq_msg_size(identity));
+    if (status)
+        ipcl_error_set(error, "out of memory");
+    else
+        status = session_build(frontends->door.session, &message, &parts, NULL, error);
+    if (!status && message_send(&message, frontends->questions))
+        status = ipcl_error_set(error, "the question was not sent: %s", zmq_strerror(errno));
+    frontends->asked = !status;
+    message_close(&message);
+    json_decref(content);
+    return status;
+}
+
+void frontends_cancel(struct io *io)
+{
+    if (!io->frontends.asked)
+        return;
+    io->frontends.asked = false;
+    link_answer(&io->engine->link, NULL);
+}

@@ -1,0 +1,52 @@
+"""Jupyter frontends at an engine: bind_kernel() lets consoles and notebooks attach to it while it serves its cluster."""
+
+import json
+import os
+import subprocess
+
+try:
+    import _ipcluster_host as host
+except ImportError:  # this is no engine
+    host = None
+
+_file = None
+
+
+def _runtime_folder():
+    """Where `jupyter console --existing` looks for kernels."""
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        return jupyter_runtime_dir()
+    except ImportError:
+        data = os.environ.get("JUPYTER_DATA_DIR") or os.path.join(
+            os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "jupyter"
+        )
+        return os.environ.get("JUPYTER_RUNTIME_DIR") or os.path.join(data, "runtime")
+
+
+def bind_kernel(*, ip="127.0.0.1", connection_file="", **ports):
+    """Listens for Jupyter frontends at `ip`, and returns the path of the connection file that they need: `connection_file`, or
+    kernel-PID.json in the profile's security folder. It is also linked to from Jupyter's runtime folder, so that
+    `jupyter console --existing` finds it. Ports may be given as shell_port, iopub_port, stdin_port, control_port and hb_port.
+    Another call changes nothing."""
+    global _file
+    if host is None:
+        raise RuntimeError("bind_kernel() is for engines: call it in one, as with view.execute()")
+    if _file is None:
+        _file = host.listen(
+            json.dumps({"ip": ip, "connection_file": connection_file, "runtime_folder": _runtime_folder(), **ports})
+        )
+    return _file
+
+
+def connection_file():
+    if _file is None:
+        raise RuntimeError("this engine does not listen for frontends: call ipcluster.bind_kernel() in it first")
+    return _file
+
+
+def start_qtconsole(arguments):
+    """Starts a Qt console of its own process, attached to this engine."""
+    command = ["jupyter", "qtconsole", "--existing", bind_kernel(), *arguments]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
