@@ -23,7 +23,9 @@
  * ms. */
 #define SUSPICION_MS 1000
 /* While a newly registered or a suspected engine should answer, pings follow each other faster: by
- * this much and a little more for every engine, as each ping goes to all, and for this long. */
+ * this much and half a millisecond more for every engine, as each ping goes to all, and for this
+ * long. So that a thousand engines that arrive together cost two thousand pings a second at most.
+ */
 #define QUICK_MS     20
 #define QUICK_FOR_MS 2000
 
@@ -60,10 +62,15 @@ static void tell_hub(struct heart *heart, enum report_kind kind, const struct be
     report_flush(&heart->report);
 }
 
+static long long quick_gap(const struct heart *heart)
+{
+    return QUICK_MS + HASH_COUNT(heart->beats) / 2;
+}
+
 static void ping_soon(struct heart *heart, long long now_ms)
 {
     heart->quick_until_ms = now_ms + QUICK_FOR_MS;
-    long long gap = QUICK_MS + HASH_COUNT(heart->beats) / 10;
+    long long gap = quick_gap(heart);
     if (heart->next_ping_ms > now_ms + gap)
         heart->next_ping_ms = now_ms + gap;
 }
@@ -77,7 +84,7 @@ static void ping(struct heart *heart, long long now_ms)
     loop_sent(heart->ping);
     long long gap = heart->period_ms;
     if (heart->awaited)
-        gap = now_ms < heart->quick_until_ms ? QUICK_MS + HASH_COUNT(heart->beats) / 10 : 500;
+        gap = now_ms < heart->quick_until_ms ? quick_gap(heart) : 500;
     heart->next_ping_ms = now_ms + (gap < heart->period_ms ? gap : heart->period_ms);
 }
 

@@ -17,6 +17,9 @@
 #define SUBSCRIPTION_WAIT_MS 100
 /* How exact the end of a registration's time is. */
 #define EXPIRY_CHECK_MS 1000
+/* Each engine that waits for its heart to begin to beat makes the others wait: a thousand that
+ * arrive together share the processors of this host and theirs. */
+#define WAITING_MS 50
 
 static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine)
 {
@@ -98,6 +101,12 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
             ledger_submit(&hub->ledger, json_string_value(msg_id), REPORT_DIRECT, engine);
 }
 
+static long long expires_ms(const struct hub *hub)
+{
+    size_t waiting = HASH_CNT(hh_id, hub->engines.by_id) - hub->engines.registered;
+    return clock_ms() + hub->controller->registration_timeout_ms + WAITING_MS * (long long)waiting;
+}
+
 /* The engine that asks to be registered; NULL with `error` set where it is refused. */
 static struct engine *accept_engine(struct hub *hub, const json_t *content, long long wanted,
                                     struct ipcl_error *error)
@@ -110,8 +119,7 @@ static struct engine *accept_engine(struct hub *hub, const json_t *content, long
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
     if (engine && engine->id == wanted)
         return engine; /* it asks once more, or comes back: its connection had ended */
-    engine = engines_accept(&hub->engines, json_string_value(uuid), wanted,
-                            clock_ms() + hub->controller->registration_timeout_ms, error);
+    engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
     if (engine)
         expect_engine(hub, engine);
     return engine;
@@ -421,8 +429,7 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
 static void restore_engines(struct hub *hub)
 {
     struct ipcl_error error;
-    long long expires_ms = clock_ms() + hub->controller->registration_timeout_ms;
-    int count = engine_table_load(&hub->table, &hub->engines, expires_ms, &error);
+    int count = engine_table_load(&hub->table, &hub->engines, expires_ms(hub), &error);
     if (count < 0)
         log_warn("hub: engines cannot be restored from %s: %s", hub->table.path, error.text);
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)

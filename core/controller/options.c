@@ -80,7 +80,8 @@ static const struct ipcl_option controller_options[] = {
      "are "
      "not recorded, which is counted and logged; tasks never wait."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
-     "Seconds in which the heart of an engine that registers has to begin to beat. 0: 30, or 10 "
+     "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "
+     "of a second more for each other engine that registers at the same time. 0: 30, or 10 "
      "heartbeats where that is longer."},
     {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile where it is not there."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,

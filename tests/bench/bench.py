@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import say
 
-GROUPS = ["compare"]
+GROUPS = ["compare", "crowd"]
 
 
 def main():

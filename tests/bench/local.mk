@@ -1,8 +1,11 @@
 # make bench: built only when asked for.
-EXTRA_PROGRAMS = tests/bench/engines tests/bench/floor tests/bench/tasks
+EXTRA_PROGRAMS = tests/bench/crowd tests/bench/engines tests/bench/floor tests/bench/tasks
 tests_bench_engines_SOURCES = tests/bench/engines.c plugins/serial/json.c plugins/serial/utf8.h
 tests_bench_engines_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_engines_LDADD = core/wire/libwire.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+tests_bench_crowd_SOURCES = tests/bench/crowd.c
+tests_bench_crowd_CFLAGS = $(AM_CFLAGS) -O2
+tests_bench_crowd_LDADD = core/client/libipcluster.la
 tests_bench_floor_SOURCES = tests/bench/floor.c
 tests_bench_floor_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_floor_LDADD = $(ZMQ_LIBS)
@@ -18,7 +21,7 @@ bench: all $(EXTRA_PROGRAMS)
 # What is tested from a tarball, too.
 EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/conftest.py tests/support.py tests/tally.py tests/lsan.supp tests/tsan.supp \
-	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/compare.py \
+	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/compare.py tests/bench/crowd.py \
 	tests/bench/python_client.py
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
