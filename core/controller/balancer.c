@@ -429,6 +429,18 @@ void balancer_finish(struct balancer *balancer, struct task *task, bool success)
     needs_tell(balancer, task, outcome);
 }
 
+bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
+                             const struct worker *worker, bool success)
+{
+    uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
+    struct outcome known;
+    if (balancer_task(balancer, msg_id, size) || finished_find(balancer->finished, hash, &known))
+        return false;
+    finished_add(balancer->finished, hash,
+                 (struct outcome){.success = success, .ran_at = worker ? worker->serial : 0});
+    return true;
+}
+
 struct task *balancer_late(const struct balancer *balancer, long long now_ms)
 {
     struct task *task =

@@ -152,6 +152,10 @@ struct task *balancer_stranded(const struct balancer *balancer);
  * are remembered. Of those that depend on it, some can run now, and others never can, and are
  * stranded. */
 void balancer_finish(struct balancer *balancer, struct task *task, bool success);
+/* Remembers the end of a task that another scheduler gave out, at `worker` (NULL where that is not
+ * here). Returns whether it did: not where this one has had a task of that msg_id. */
+bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
+                             const struct worker *worker, bool success);
 
 /* A waiting task whose deadline has passed, or NULL. */
 struct task *balancer_late(const struct balancer *balancer, long long now_ms);

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "controller/broadcast_request.h"
 #include "controller/controller.h"
+#include "controller/early.h"
 #include "controller/gather.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
@@ -23,6 +25,7 @@ struct broadcast {
     void *clients;
     void *notices;
     struct targets targets;
+    struct early early;
     struct gather gather;
     struct report report;
     struct refusal bad_request;
@@ -115,6 +118,16 @@ static void fail_part(struct broadcast *broadcast, struct part *part, const char
     finish(broadcast, gathering);
 }
 
+/* An engine has come back for which this request has waited. */
+static void returned(void *self, struct message *message, const struct target *target)
+{
+    struct broadcast *broadcast = self;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    if (!session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1))
+        report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, msg_id.data,
+                   msg_id.size, message);
+}
+
 static void undelivered(void *self, struct message *message, const struct target *target,
                         const char *why)
 {
@@ -122,7 +135,10 @@ static void undelivered(void *self, struct message *message, const struct target
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
     char text[256];
-    snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
+    if (target->id >= 0)
+        snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
+    else
+        snprintf(text, sizeof(text), "engine '%s' %s", target->uuid, why);
     session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
     struct part *part = gather_find(&broadcast->gather, msg_id.data, msg_id.size);
     if (part) {
@@ -162,8 +178,9 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
     if (broadcast_request_part(request, target->uuid, &part)) {
         why = "did not get this request: the controller is out of memory";
     } else {
-        report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id, strlen(id),
-                   &part);
+        if (target->id >= 0)
+            report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
+                       strlen(id), &part);
         targets_send(&broadcast->targets, target, &part);
     }
     message_close(&part);
@@ -180,10 +197,12 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
         const struct broadcast_target *named = &request->targets[i];
         struct target *target = find_target(broadcast, named->uuid);
         struct part *part = NULL;
+        if (!target)
+            target = targets_await(&broadcast->targets, named->uuid, strlen(named->uuid));
         broadcast_request_id(request, named->uuid, id);
         if (gathering)
             part = gather_add(&broadcast->gather, gathering, id, named->uuid,
-                              target ? target->id : named->id);
+                              target && target->id >= 0 ? target->id : named->id);
         const char *why = gathering && !part ? "did not get this request: the controller is out of "
                                                "memory"
                                              : send_part(broadcast, request, target, id);
@@ -277,7 +296,7 @@ static void from_engine(void *self, struct message *message)
         return;
     struct target *target = targets_find(&broadcast->targets, zmq_msg_data(&message->frames[0]),
                                          zmq_msg_size(&message->frames[0]));
-    if (!target) {
+    if (!target && !early_is_open(&broadcast->early, clock_ms())) {
         refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
         return;
     }
@@ -287,18 +306,23 @@ static void from_engine(void *self, struct message *message)
         return;
     }
     struct part *part = gather_find(&broadcast->gather, parent.data, parent.size);
-    if (part ? strcmp(part->uuid, target->uuid) != 0 : is_coalescing(broadcast, message)) {
+    if (part && (!target || strcmp(part->uuid, target->uuid))) {
         refusal_note(&broadcast->bad_reply, "it answers no request that its sender has");
         return;
     }
-    report_add(&broadcast->report, REPORT_DONE, REPORT_DIRECT, target->id, parent.data, parent.size,
-               message);
+    /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
+    report_add(&broadcast->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
+               parent.data, parent.size, message);
+    if (!part && is_coalescing(broadcast, message)) {
+        refusal_note(&broadcast->bad_reply, "its broadcast is not known");
+        return;
+    }
     if (part) {
         answer_part(broadcast, part, message);
         return;
     }
     message_swap_identities(message);
-    message_send(message, broadcast->clients);
+    early_send(&broadcast->early, message);
 }
 
 /* What an engine that has gone has not answered. */
@@ -335,8 +359,10 @@ static void read_notices(void *self)
 static long long on_tick(void *self, long long now_ms)
 {
     struct broadcast *broadcast = self;
+    long long early_ms = early_tick(&broadcast->early, now_ms);
+    long long targets_ms = targets_tick(&broadcast->targets, now_ms);
     report_flush(&broadcast->report);
-    return targets_tick(&broadcast->targets, now_ms);
+    return early_ms < targets_ms ? early_ms : targets_ms;
 }
 
 static struct loop *broadcast_loop(void *self)
@@ -352,6 +378,7 @@ static void broadcast_destroy(void *self)
     refusal_summary(&broadcast->bad_request);
     refusal_summary(&broadcast->bad_reply);
     targets_release(&broadcast->targets);
+    early_release(&broadcast->early);
     gather_release(&broadcast->gather);
     loop_destroy(broadcast->loop);
     session_destroy(broadcast->session);
@@ -374,6 +401,8 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                                            &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
+    early_prepare(&broadcast->early, controller, broadcast->clients);
+    broadcast->targets.return_until_ms = broadcast->early.until_ms;
     broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(broadcast->loop, broadcast->report.socket);
 }
@@ -386,6 +415,7 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->bad_request.socket = "broadcast, client side";
     broadcast->bad_reply.socket = "broadcast, engine side";
     broadcast->targets.undelivered = undelivered;
+    broadcast->targets.returned = returned;
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->session = controller_session(controller, error);

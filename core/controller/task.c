@@ -341,17 +341,29 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
     return task;
 }
 
-/* A task that this controller did not give out: one of the controller whose place it has taken. Its
- * client, which connects under its old identity, still waits for the reply. */
-static void pass_early(struct scheduler *scheduler, struct message *message)
+/* A reply to a task that this controller did not give out. Where it has taken the place of another,
+ * the task may be one of that one's: its client, which connects under its old identity, still waits
+ * for the reply. Returns whether it is. */
+static bool pass_early(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
-    if (!session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) &&
-        parent.state == IPCL_MEMBER_TEXT)
-        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size,
-                   message);
+    zmq_msg_t *engine = &message->frames[0];
+    bool met, succeeded;
+    if (!scheduler->restarted ||
+        session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return false;
+    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
+                           &succeeded);
+    if (!balancer_finish_foreign(
+            scheduler->balancer, parent.data, parent.size,
+            balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine)),
+            succeeded))
+        return false;
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
     message_swap_identities(message);
     early_send(&scheduler->early, message);
+    return true;
 }
 
 static void unmet(struct scheduler *scheduler, struct task *task)
@@ -378,12 +390,9 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&scheduler->bad_reply, scheduler->session, message, 2))
         return;
     struct task *task = task_of_reply(scheduler, message);
-    if (!task && scheduler->restarted) {
-        pass_early(scheduler, message);
-        return;
-    }
     if (!task) {
-        refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
+        if (!pass_early(scheduler, message))
+            refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
         return;
     }
     bool met, succeeded;
