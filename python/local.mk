@@ -23,12 +23,15 @@ dist_pypackage_DATA = \
 	python/ipcluster/broadcast.py \
 	python/ipcluster/canning.py \
 	python/ipcluster/client.py \
+	python/ipcluster/cluster.py \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
 	python/ipcluster/errors.py \
+	python/ipcluster/executor.py \
+	python/ipcluster/joblib.py \
 	python/ipcluster/magics.py \
 	python/ipcluster/maps.py \
-	python/ipcluster/remote.py \
+	python/ipcluster/remotefunction.py \
 	python/ipcluster/shown.py \
 	python/ipcluster/view.py
 pyenginedir = $(pypackagedir)/engine

@@ -123,6 +123,7 @@ struct ipcl_client {
     _Atomic(struct submission *) submissions;
     int wake_fd;
     atomic_bool closing;
+    _Atomic long long next_fetch_ms; /* when the hub is to be asked again; 0: nothing waits for that */
     pthread_t thread;
     bool thread_started;
     /* Under the lock, which is not on a message's way except to look up an engine's uuid: */
@@ -130,6 +131,7 @@ struct ipcl_client {
     pthread_cond_t changed; /* state or engines */
     enum client_state state;
     struct ipcl_error error; /* why connecting failed, or why the client was closed */
+    struct fetch *fetches;       /* results that the hub did not have yet */
     struct ipcl_engine *engines; /* ordered by id */
     size_t engine_count, engine_capacity;
     void (*event)(void *context, const struct ipcl_event *event);
@@ -147,6 +149,11 @@ void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
 /* Fails in a process that was forked. */
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error);
 
+/* fetch.c, I/O thread: */
+/* Asks the hub again for results that it did not have. */
+void fetch_tick(struct ipcl_client *client);
+void fetch_fail_all(struct ipcl_client *client, const char *text);
+
 /* submit.c: */
 /* Addresses a future's request to an engine, where its channel has one. Returns 0 or -1 with `error` set. */
 int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error);
@@ -156,6 +163,8 @@ int submit_push(struct ipcl_client *client, const struct ipcl_submission *reques
                 struct broadcast *broadcast, struct ipcl_error *error);
 /* Releases what a request that is not sent would have. */
 void submit_release_buffers(const struct ipcl_submission *request, size_t first);
+/* Makes the I/O thread look at what there is to do. Any thread. */
+void client_wake(struct ipcl_client *client);
 /* Sends everything that was submitted. I/O thread. */
 void submit_flush(struct ipcl_client *client);
 /* Frees what was submitted, failing its futures. Any thread, once the client is closing. */
@@ -196,6 +205,8 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
 void receive_everything(struct ipcl_client *client);
 /* Notes the engines of a connection_reply as the hub's now; where `complete`, others are gone. */
 void receive_engines(struct ipcl_client *client, struct message *message, bool complete);
+/* One sentence on what failed: "" where nothing did. Any thread. */
+void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id);
 /* Verifies; counts and tells of a message that is refused. */
 bool receive_verify(struct ipcl_client *client, struct message *message);
 

@@ -53,6 +53,7 @@ void outcome_destroy(struct outcome *outcome)
     if (!outcome || outcome == &outcome_no_memory)
         return;
     parcel_release(&outcome->parcel);
+    ipcl_future_release(outcome->source);
     free(outcome);
 }
 
@@ -271,4 +272,39 @@ struct outcome *outcome_create_failed(const struct ipcl_future *future, const ch
     }
     free(packed);
     return outcome;
+}
+
+struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source, const char *const texts[6])
+{
+    size_t sizes[6], size = 0;
+    for (size_t i = 0; i < 6; i++)
+        size += sizes[i] = strlen(texts[i]) + 1;
+    struct outcome *outcome = calloc(1, sizeof(*outcome) + size);
+    if (!outcome)
+        return NULL;
+    outcome->result = *result;
+    const char **members[] = {&outcome->result.header, &outcome->result.metadata, &outcome->result.content,
+                              &outcome->result.msg_type, &outcome->result.engine_uuid, &outcome->result.error};
+    char *at = (char *)(outcome + 1);
+    for (size_t i = 0; i < 6; at += sizes[i++])
+        *members[i] = memcpy(at, texts[i], sizes[i]);
+    outcome->source = ipcl_future_hold(source);
+    outcome->result.buffers = ipcl_future_result(source)->buffers;
+    outcome->result.buffer_count = ipcl_future_result(source)->buffer_count;
+    return outcome;
+}
+
+struct output *output_create(const char *msg_type, const json_t *content)
+{
+    char *text = json_dumps(content, JSON_COMPACT);
+    size_t text_size = text ? strlen(text) + 1 : 0, type_size = strlen(msg_type) + 1;
+    struct output *output = text ? calloc(1, sizeof(*output) + text_size + type_size) : NULL;
+    if (output) {
+        char *texts = (char *)(output + 1);
+        output->public.content = memcpy(texts, text, text_size);
+        output->public.msg_type = memcpy(texts + text_size, msg_type, type_size);
+        output->public.metadata = "{}";
+    }
+    free(text);
+    return output;
 }

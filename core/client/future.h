@@ -2,6 +2,7 @@
 #ifndef CLIENT_FUTURE_H
 #define CLIENT_FUTURE_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct parcel {
 struct outcome {
     struct ipcl_result result; /* its texts and buffers are behind the struct */
     struct parcel parcel;
+    struct ipcl_future *source; /* a hold on whose result the buffers are, or NULL */
 };
 
 struct output {
@@ -47,7 +49,7 @@ struct ipcl_future {
     _Atomic(struct output *) first_output;
     struct outcome *outcome; /* freed with the last hold */
     char id[MESSAGE_ID_LENGTH + 1];
-    char *other_id; /* in its place, of a broadcast's part; otherwise NULL */
+    char *other_id; /* in its place: of a broadcast's part, or of the request whose result this fetches; otherwise NULL */
     enum ipcl_channel channel;
     char engine_uuid[ENGINE_UUID_BYTES]; /* where it was sent; "" for the load balancer and the hub */
     int engine_id;
@@ -79,7 +81,12 @@ void future_complete_output(struct ipcl_future *future);
 
 /* An outcome without a message: what failed here. NULL where memory is short. */
 struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename, const char *text);
+/* An outcome of texts, which are copied, and the buffers of `source`'s result. NULL where memory is short. `texts`: header, metadata,
+ * content, msg_type, engine_uuid, error. */
+struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source, const char *const texts[6]);
 void outcome_destroy(struct outcome *outcome); /* takes NULL */
-void output_destroy(struct output *output);    /* takes NULL */
+/* Output without buffers. NULL where memory is short. */
+struct output *output_create(const char *msg_type, const json_t *content);
+void output_destroy(struct output *output); /* takes NULL */
 
 #endif

@@ -66,6 +66,7 @@ static int poll_timeout(struct ipcl_client *client)
     long long until = sooner(io->next_failure_ms, await_output_give_up(io, now));
     until = sooner(until, io->lost_since_ms ? io->lost_since_ms + patience_ms(client) : 0);
     until = sooner(until, sooner(io->restart.due_ms, io->restart.judge_ms));
+    until = sooner(until, atomic_load(&client->next_fetch_ms));
     if (!until)
         return -1;
     return until > now ? (int)(until - now) : 0;
@@ -96,6 +97,7 @@ static void run_once(struct ipcl_client *client)
         sockets_read_monitors(client);
     fail_dead_engines(client);
     restart_tick(client);
+    fetch_tick(client);
     check_lost(client);
 }
 
@@ -117,6 +119,7 @@ void *io_main(void *argument)
         pthread_mutex_unlock(&client->lock);
         await_fail_all(&client->io, error.text);
     }
+    fetch_fail_all(client, error.text);
     submit_drop(client, error.text);
     sockets_close(client);
     return NULL;

@@ -4,6 +4,7 @@ core_client_libclient_la_SOURCES = \
 	core/client/await.c \
 	core/client/broadcast.c \
 	core/client/client.c core/client/client.h \
+	core/client/fetch.c \
 	core/client/future.c core/client/future.h \
 	core/client/io.c \
 	core/client/receive.c \

@@ -121,8 +121,7 @@ static void find_engine(struct ipcl_client *client, const struct ipcl_future *fu
         *id = (int)json_integer_value(told_id);
 }
 
-/* One sentence on what failed. */
-static void describe(char *sentence, size_t size, int status, const json_t *content, int engine_id)
+void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id)
 {
     char where[32] = "";
     const char *ename = json_string_value(json_object_get(content, "ename"));
@@ -151,7 +150,7 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1);
     json_t *content = kind == IPCL_FAILED ? session_unpack(client->io.session, content_part, NULL) : NULL;
     find_engine(client, future, message, content, uuid, &engine_id);
-    describe(sentence, sizeof(sentence), kind, content, engine_id);
+    receive_describe(sentence, sizeof(sentence), kind, content, engine_id);
     json_decref(content);
     ipcl_error_set(error, "memory is short");
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER), error) &&

@@ -108,7 +108,7 @@ failed:
     return NULL;
 }
 
-static void wake(struct ipcl_client *client)
+void client_wake(struct ipcl_client *client)
 {
     uint64_t one = 1;
     /* It fails only where the counter is full, and then the thread is awake. */
@@ -123,7 +123,7 @@ static void push(struct ipcl_client *client, struct submission *submission)
         submission->next = head;
     while (!atomic_compare_exchange_weak(&client->submissions, &head, submission));
     if (!head)
-        wake(client);
+        client_wake(client);
 }
 
 int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)

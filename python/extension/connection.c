@@ -213,6 +213,20 @@ static PyObject *connection_broadcast(PyObject *self, PyObject *args)
     return list;
 }
 
+static PyObject *connection_fetch(PyObject *self, PyObject *args)
+{
+    struct ipcl_client *client = open_client(self);
+    struct ipcl_error error;
+    const char *msg_id;
+    if (!client || !PyArg_ParseTuple(args, "s", &msg_id))
+        return NULL;
+    struct ipcl_future *future = ipcl_fetch(client, msg_id, &error);
+    if (future)
+        return future_wrap(future);
+    PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+    return NULL;
+}
+
 static PyObject *connection_get_closed(PyObject *self, void *unused)
 {
     struct ipcl_client *client = ((struct connection *)self)->client;
@@ -242,6 +256,7 @@ static PyMethodDef connection_methods[] = {
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
     {"broadcast", connection_broadcast, METH_VARARGS,
      "broadcast(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
+    {"fetch", connection_fetch, METH_VARARGS, "fetch(msg_id) -> Future: the result that the hub has, or will have, of a request"},
     {NULL},
 };
 

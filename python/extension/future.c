@@ -173,8 +173,11 @@ static PyObject *get_text(PyObject *self, void *offset)
 
 static PyObject *get_submitted(PyObject *self, void *unused)
 {
+    const struct ipcl_future *future = ((struct future *)self)->future;
+    const struct ipcl_result *result = ipcl_future_result(future);
     (void)unused;
-    return PyFloat_FromDouble(ipcl_future_submitted(((struct future *)self)->future));
+    /* Of a result that was fetched the hub knows. */
+    return PyFloat_FromDouble(result && result->submitted ? result->submitted : ipcl_future_submitted(future));
 }
 
 static PyObject *get_received(PyObject *self, void *unused)

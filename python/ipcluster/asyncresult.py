@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future
 from datetime import datetime, timezone
 
 from ipcluster import _client, errors
 from ipcluster.canning import deserialize
+
+_futures_lock = threading.Lock()
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
 OUTPUT_WAIT = 10  # seconds that asking for a finished request's output waits for the rest of it
 OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data"})
 
 
-def _date(value):
+def read_date(value):
+    """A datetime with its time zone, of seconds since the epoch or of a message's text; None for nothing."""
     if isinstance(value, (int, float)):
         return datetime.fromtimestamp(value, timezone.utc)
     if not value:
@@ -67,15 +72,15 @@ def _add_output(metadata, msg_type, content, buffers):
 def metadata_of(future):
     """The metadata of one request, as far as they are known."""
     metadata = Metadata(dict.fromkeys(METADATA_KEYS))
-    metadata.update(msg_id=future.msg_id, submitted=_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[])
+    metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[])
     for msg_type, content, _, buffers in future.outputs():
         _add_output(metadata, msg_type, content, buffers)
     if future.ready():
         reply = json.loads(future.metadata)
         status = ("ok", "error", "aborted")[future.status]
         metadata.update(
-            received=_date(future.received), started=_date(reply.get("started")),
-            completed=_date(json.loads(future.header).get("date")), engine_uuid=future.engine_uuid or None,
+            received=read_date(future.received), started=read_date(reply.get("started")),
+            completed=read_date(json.loads(future.header).get("date")), engine_uuid=future.engine_uuid or None,
             engine_id=future.engine_id, follow=reply.get("follow", []), after=reply.get("after", []), status=status,
         )  # fmt: skip
     return metadata
@@ -145,21 +150,56 @@ def value_of(future, fname):
     return error
 
 
-class AsyncResult:
-    """The results of one call: of one engine's, or of several in the order of the targets."""
+class AsyncResult(Future):
+    """The results of one call: of one engine's, or of several in the order of the targets.
+
+    It is a concurrent.futures.Future for those who wait for such. What these look at is made when they first do.
+    """
 
     _unset = object()
 
-    def __init__(self, client, children, fname="unknown", targets=None, return_exceptions=False):
+    def __init__(self, client, children, fname="unknown", targets=None, return_exceptions=False, owner=True):
         self._client = client
+        self.owner = owner  # once the result was got, the client forgets it
         self._single = not isinstance(children, list)
         self._children = [children] if self._single else children
         self._fname = fname
         self._targets = targets
         self._return_exceptions = return_exceptions
         self._values = None
+        self._known = {}  # values that were looked at before all had come, by msg_id
         self._outcome = self._unset
         self._streamer = None
+
+    # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
+
+    def __getattr__(self, name):
+        if name in ("_condition", "_waiters"):
+            with _futures_lock:
+                if "_condition" not in self.__dict__:
+                    self.__dict__.update(_condition=threading.Condition(), _waiters=[])
+                    self._client._when_done(self, AsyncResult._tell_waiters)
+            return self.__dict__[name]
+        if name not in METADATA_KEYS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self[name]
+
+    @property
+    def _state(self):
+        return "FINISHED" if self.ready() else "RUNNING"
+
+    def _tell_waiters(self):
+        with self._condition:
+            for waiter in self._waiters:
+                if self.exception() is None:
+                    waiter.add_result(self)
+                else:
+                    waiter.add_exception(self)
+
+    def _is_a_promise_elsewhere(self, *_):
+        raise RuntimeError("the engines set what this resolves to")
+
+    set_result = set_exception = set_running_or_notify_cancel = _is_a_promise_elsewhere
 
     # Waiting
 
@@ -188,8 +228,54 @@ class AsyncResult:
     def cancel(self):
         return False
 
-    def wait(self, timeout=-1):
-        """Waits until all results are there; returns whether they are. A negative time-out or None is none."""
+    def split(self):
+        """An AsyncResult for each request; join() is its inverse."""
+        if len(self) == 1:
+            return (self,)
+        targets = [None] * len(self) if self._targets is None else self._targets
+        flat = not isinstance(self, AsyncMapResult)
+        return tuple(
+            AsyncResult(self._client, child if flat else [child], self._fname, [target], self._return_exceptions)
+            for child, target in zip(self._children, targets)
+        )
+
+    @classmethod
+    def join(cls, *results):
+        """One AsyncResult of the requests of several."""
+        if not results:
+            raise ValueError("join() needs results")
+        if len(results) == 1:
+            return results[0]
+        first = results[0]
+        children = [child for result in results for child in result._children]
+        targets = [target for result in results for target in (result._targets or [None] * len(result))]
+        return AsyncResult(first._client, children, first._fname, targets, first._return_exceptions)
+
+    def _wait_for_some(self, timeout, return_when):
+        """As concurrent.futures.wait(): the AsyncResults that have finished, and those that have not, of split()."""
+        if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
+            raise ValueError(f"return_when is ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION, not {return_when!r}")
+        parts = self.split()
+        completions = _client.Completions()
+        for part in parts:
+            completions.watch(part._children[0], part)
+        deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        done = set()
+        while len(done) < len(parts):
+            try:
+                part = completions.get(None if deadline is None else max(deadline - time.monotonic(), 0))
+            except TimeoutError:
+                break
+            done.add(part)
+            if return_when == FIRST_COMPLETED or (return_when == FIRST_EXCEPTION and part.exception() is not None):
+                break
+        return done, set(parts) - done
+
+    def wait(self, timeout=-1, return_when=None):
+        """Waits until all results are there; returns whether they are. A negative time-out or None is none. With `return_when`, as for
+        concurrent.futures.wait(), returns two sets of AsyncResults: those that have finished, and the others."""
+        if return_when is not None:
+            return self._wait_for_some(timeout, return_when)
         if self._values is not None:
             return True
         if self._streamer is None:
@@ -236,9 +322,18 @@ class AsyncResult:
 
     def _resolve(self):
         if self._values is None:
-            self._values = [value_of(child, self._fname) for child in self._children]
-            self._client._forget(self._children)
+            self._values = [self._value(child) for child in self._children]
+            self._known.clear()
+            if self.owner:
+                self._client._forget(self._children)
         return self._values
+
+    def _value(self, child):
+        """A child's value, which is the same object each time; exceptions are returned."""
+        msg_id = child.msg_id
+        if msg_id not in self._known:
+            self._known[msg_id] = value_of(child, self._fname)
+        return self._known[msg_id]
 
     def _reconstruct(self, values):
         return values[0] if self._single else values
@@ -257,8 +352,14 @@ class AsyncResult:
                 self._outcome = None, error
         return self._outcome
 
-    def get(self, timeout=None, return_exceptions=None):
-        """The result; raises TimeoutError where it is not there in time, and the remote error where there was one."""
+    def get(self, timeout=None, return_exceptions=None, return_when=None):
+        """The result; raises TimeoutError where it is not there in time, and the remote error where there was one: the first that comes, with
+        return_when=FIRST_EXCEPTION."""
+        if return_when == FIRST_EXCEPTION and not self.ready():
+            done, others = self._wait_for_some(timeout, return_when)
+            failed = [part for part in done if part.exception() is not None]
+            if failed and others:
+                return failed[0].get(return_exceptions=return_exceptions)
         if not self.wait(timeout):
             raise TimeoutError(f"{self._fname}: the result is not ready")
         result, error = self._settle()
@@ -302,9 +403,9 @@ class AsyncResult:
     def __iter__(self):
         if self._single:
             raise TypeError("a single result is not iterable: use get()")
-        for child in self._children:
+        for index, child in enumerate(self._children):
             child.wait()
-            yield self._checked(value_of(child, self._fname))
+            yield self._checked(self._value(child) if self._values is None else self._values[index])
 
     def _checked(self, value):
         if isinstance(value, errors.KernelError) and not self._return_exceptions:
@@ -330,11 +431,6 @@ class AsyncResult:
                 raise TimeoutError(f"{self._fname}: the result is not ready")
             return self.get()[key]
         raise TypeError(f"an index, a slice or the name of a metadata member, not {key!r}")
-
-    def __getattr__(self, name):
-        if name not in METADATA_KEYS:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return self[name]
 
     def __dir__(self):
         return [*super().__dir__(), *METADATA_KEYS]
@@ -393,11 +489,11 @@ class AsyncResult:
         self._ready_or_raise()
         display_outputs(self, groupby, result_only)
 
-    def wait_interactive(self, interval=0.1, timeout=-1, widget=None):
+    def wait_interactive(self, interval=0.1, timeout=-1, widget=None, return_when=ALL_COMPLETED):
         """Waits, showing how many requests have been answered."""
         from ipcluster.shown import wait_with_progress
 
-        wait_with_progress(self, interval, timeout)
+        wait_with_progress(self, interval, timeout, return_when)
 
     def abort(self):
         """Aborts what has not started to run."""
@@ -407,12 +503,12 @@ class AsyncResult:
 
     # As a future
 
-    def add_done_callback(self, function):
-        """Calls `function(self)` in a thread of the client's once everything is there; at once where it is."""
+    def add_done_callback(self, fn):
+        """Calls `fn(self)` in a thread of the client's once everything is there; at once where it is."""
         if self.ready():
-            function(self)
+            fn(self)
         else:
-            self._client._when_done(self, function)
+            self._client._when_done(self, fn)
 
     def _first_open(self):
         """A child that has not resolved, the last one first; None where all have."""
@@ -434,6 +530,10 @@ class AsyncResult:
         return self.get()
 
 
+class AsyncHubResult(AsyncResult):
+    """Results that are fetched from the hub: of other clients' requests, and of our own that were forgotten here."""
+
+
 class AsyncMapResult(AsyncResult):
     """The results of a map: one list, made of the parts that were sent out. It can be iterated while parts are still coming:
     in order, or with ordered=False as they come."""
@@ -452,7 +552,7 @@ class AsyncMapResult(AsyncResult):
         return self._mapping.join(values)
 
     def _members(self, child):
-        value = self._checked(value_of(child, self._fname))
+        value = self._checked(self._value(child))
         return value if isinstance(value, list) else [value]
 
     def __iter__(self):

@@ -6,7 +6,7 @@ from collections import deque
 from ipcluster import _client
 from ipcluster.asyncresult import AsyncResult
 from ipcluster.canning import PrePickled, pack_apply
-from ipcluster.remote import ParallelFunction, name_of
+from ipcluster.remotefunction import ParallelFunction, name_of
 from ipcluster.view import View, check_callable
 
 
@@ -15,7 +15,7 @@ class LoadBalancedView(View):
     follow: run where they ran; timeout: seconds that those may take; retries: how often a task that fails is run again."""
 
     balanced = True
-    _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries")
+    _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries", "label")
 
     def __init__(self, client, targets=None, **flags):
         self.follow = None
@@ -45,7 +45,7 @@ class LoadBalancedView(View):
         """The tasks' metadata, made anew only where a flag has changed."""
         key = (
             tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
-            id(self.after), id(self.follow), self.timeout, self.retries,
+            id(self.after), id(self.follow), self.timeout, self.retries, self.label,
         )  # fmt: skip
         simple = self.after is None and self.follow is None and self.targets is None
         if simple and self._metadata[0] == key:
@@ -55,6 +55,7 @@ class LoadBalancedView(View):
         text = json.dumps({
             "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
             "targets": [uuids[target] for target in targets], "retries": self.retries,
+            **({} if self.label is None else {"label": self.label}),
         })  # fmt: skip
         self._metadata = (key, text)
         return text
@@ -67,13 +68,20 @@ class LoadBalancedView(View):
         future = self.client._submit(_client.TASK, -1, "apply_request", None, self._metadata_text(), buffers)
         return AsyncResult(self.client, future, fname)
 
-    def map(self, f, *sequences, block=None, chunksize=1, ordered=True, return_exceptions=False):
+    def register_joblib_backend(self, name="ipyparallel", make_default=False):
+        """Makes this view a backend of joblib: joblib.parallel_backend(name)."""
+        from ipcluster.executor import register_joblib_backend
+
+        register_joblib_backend(name, make_default, view=self)
+
+    def map(self, f, *sequences, block=None, chunksize=1, ordered=True, return_exceptions=False, label=None):
         """map(f, *sequences), `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
         the order in which results come."""
         function = ParallelFunction(
             self, f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
         )
-        return function.map(*sequences)
+        with self._labelled(label):
+            return function.map(*sequences)
 
     def imap(self, f, *sequences, ordered=True, max_outstanding="auto", return_exceptions=False):
         """An iterator over map()'s results that takes members from the sequences only as tasks finish: at most

@@ -42,6 +42,13 @@ def interactive(f):
     return f
 
 
+def by_code(f):
+    """Decorator: the function is sent as its code also where other functions are left to dill or cloudpickle, which would give it
+    globals of its own."""
+    f._travels_by_code = True
+    return f
+
+
 # Canned objects. Their attributes are ipyparallel's: they are what travels.
 
 
@@ -119,6 +126,8 @@ class CannedFunction(CannedObject):
         return not (self.defaults or self.kwdefaults or self.annotations or self.closure)
 
     def get_object(self, g=None):
+        if self.module == _WIRE_CANNING and self.__name__ in _SWITCHES:
+            return _SWITCHES[self.__name__]
         g = _function_globals(self.module, g)
         defaults = tuple(uncan(value, g) for value in self.defaults) if self.defaults else None
         closure = tuple(uncan(cell, g) for cell in self.closure) if self.closure else None
@@ -197,13 +206,13 @@ class CannedArray(CannedObject):
             except ValueError:  # dates and others have no buffer interface
                 self.pickled = True
         if self.pickled:
-            self.buffers = [pickle.dumps(array, PROTOCOL)]
+            self.buffers = [_dumps(array)]
 
     def get_object(self, g=None):
         from numpy import frombuffer
 
         if self.pickled:
-            return pickle.loads(self.buffers[0])
+            return _loads(self.buffers[0])
         return frombuffer(self.buffers[0], dtype=self.dtype).reshape(self.shape)
 
 
@@ -287,7 +296,7 @@ def can(obj):
     if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
         _CANNERS[kind] = CannedArray
         return CannedArray(obj)
-    return obj
+    return CannedFunction(obj) if kind is FunctionType and hasattr(obj, "_travels_by_code") else obj
 
 
 def can_dict(mapping):
@@ -324,7 +333,7 @@ class _WireName:
 
     def __init__(self, module, name):
         self.module = module
-        self.name = name
+        self.name = self.__name__ = name
 
     def __call__(self, *args):
         raise TypeError(f"{self.name} is only a name here")
@@ -350,24 +359,29 @@ _CODE_NAMES += ["exceptiontable"] if sys.version_info >= (3, 11) else []
 _CODE_ATTRIBUTES = ["co_" + name for name in _CODE_NAMES + ["freevars", "cellvars"]]
 
 
+def _reduce(obj):
+    """How objects that ipyparallel has under other names are pickled."""
+    kind = type(obj)
+    if kind is type:
+        module = _WIRE_CLASSES.get(obj)
+        return NotImplemented if module is None else (getattr, (module, obj.__name__))
+    if kind is CodeType:
+        return _code_constructor, tuple([getattr(obj, name) for name in _CODE_ATTRIBUTES])
+    if kind is _WireModule:
+        return importlib.import_module, (obj.name,)
+    if kind is _WireName:
+        return getattr, (obj.module, obj.name)
+    return NotImplemented
+
+
 class _WirePickler(pickle.Pickler):
     def reducer_override(self, obj):
-        kind = type(obj)
-        if kind is type:
-            module = _WIRE_CLASSES.get(obj)
-            return NotImplemented if module is None else (getattr, (module, obj.__name__))
-        if kind is CodeType:
-            return _code_constructor, tuple([getattr(obj, name) for name in _CODE_ATTRIBUTES])
-        if kind is _WireModule:
-            return importlib.import_module, (obj.name,)
-        if kind is _WireName:
-            return getattr, (obj.module, obj.name)
-        return NotImplemented
+        return _reduce(obj)
 
 
 def _dumps(obj):
     file = io.BytesIO()
-    _WirePickler(file, PROTOCOL).dump(obj)
+    _pickler(file, PROTOCOL).dump(obj)
     return file.getvalue()
 
 
@@ -394,7 +408,9 @@ def _import_module(name):
     return importlib.import_module(name)
 
 
-class _WireUnpickler(pickle.Unpickler):
+class _WireNames:
+    """An Unpickler's part that reads ipyparallel's names as ours."""
+
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
             return _import_module
@@ -402,13 +418,76 @@ class _WireUnpickler(pickle.Unpickler):
         return super().find_class(module, name) if ours is None else ours
 
 
+class _WireUnpickler(_WireNames, pickle.Unpickler):
+    pass
+
+
 _mentions_wire = re.compile(re.escape(_WIRE_PACKAGE)).search
 
 
 def _loads(data):
     if _mentions_wire(data) is None:
-        return pickle.loads(data)
-    return _WireUnpickler(io.BytesIO(data)).load()
+        return _plain_loads(data)
+    return _unpickler(io.BytesIO(data)).load()
+
+
+# Which pickle is used. Those other than Python's take functions by value, in their own way.
+
+_pickler, _unpickler, _plain_loads = _WirePickler, _WireUnpickler, pickle.loads
+
+
+def _use(pickler, unpickler, loads):
+    global _pickler, _unpickler, _plain_loads
+    _pickler, _unpickler, _plain_loads = pickler, unpickler, loads
+    if pickler is _WirePickler:
+        _CANNERS[FunctionType] = _can_function
+    else:
+        _CANNERS.pop(FunctionType, None)
+    _canned_cache.clear()
+
+
+def _subclasses(pickler, unpickler):
+    """Those of another package, with ipyparallel's names as ours."""
+
+    class Pickler(pickler):
+        def reducer_override(self, obj):
+            reduced = _reduce(obj)
+            if reduced is NotImplemented and hasattr(pickler, "reducer_override"):
+                return super().reducer_override(obj)
+            return reduced
+
+    class Unpickler(_WireNames, unpickler):
+        pass
+
+    return Pickler, Unpickler
+
+
+def use_dill():
+    """Sends functions and objects with dill from here on, which knows closures, methods and lambdas."""
+    import dill
+
+    _use(*_subclasses(dill.Pickler, dill.Unpickler), dill.loads)
+
+
+def use_cloudpickle():
+    """Sends functions and objects with cloudpickle from here on, which knows closures, methods and lambdas."""
+    import cloudpickle
+
+    _use(*_subclasses(cloudpickle.CloudPickler, pickle.Unpickler), pickle.loads)
+
+
+def use_pickle():
+    """Sends functions and objects with Python's pickle again."""
+    _use(_WirePickler, _WireUnpickler, pickle.loads)
+
+
+_SWITCHES = {"use_dill": use_dill, "use_cloudpickle": use_cloudpickle, "use_pickle": use_pickle}
+_OUR_NAMES.update({(_WIRE_CANNING, name): function for name, function in _SWITCHES.items()})
+
+
+def switch_there(name):
+    """use_dill and its like, as a function that is the engine's own: ours, or ipyparallel's."""
+    return _WireName(_canning_module, name)
 
 
 # Buffers
@@ -468,7 +547,7 @@ def serialize(obj):
         return [pickle.dumps(obj, PROTOCOL)]
     if kind is PrePickled:
         return list(obj.buffers)
-    if kind is FunctionType:
+    if kind is FunctionType and _pickler is _WirePickler:
         cached = _serialize_function(obj)
         if cached is not None:
             return cached

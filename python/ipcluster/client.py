@@ -5,12 +5,15 @@ import json
 import os
 import tempfile
 import threading
+import time
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, errors
-from ipcluster.asyncresult import AsyncResult, value_of
+from ipcluster.asyncresult import AsyncHubResult, AsyncResult, metadata_of, read_date, value_of
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
 from ipcluster.shown import get_shell
@@ -18,6 +21,9 @@ from ipcluster.view import DirectView
 
 HISTORY_MAX = 100_000
 ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
+UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
+
+_NO_DASK = "engines do not become Dask workers here: start dask's own on them (view.execute), or use client.executor()"
 
 _open_clients = weakref.WeakSet()
 
@@ -41,18 +47,36 @@ def _connection_file(connection_info):
     return path, False
 
 
+class _ByRequest(Mapping):
+    """What is known of requests, by msg_id."""
+
+    def __init__(self, futures, look, wanted):
+        self._futures = {msg_id: future for msg_id, future in list(futures.items()) if wanted(future)}
+        self._look = look
+
+    def __getitem__(self, msg_id):
+        return self._look(self._futures[msg_id])
+
+    def __iter__(self):
+        return iter(self._futures)
+
+    def __len__(self):
+        return len(self._futures)
+
+
 class Client:
     """A connection to a cluster.
 
     connection_info (also by the names connection_file and url_file): the path of ipcontroller-client.json, or a dict with its
     members. Without it the file is that of the profile `profile` (by default that of the IPython we run in, or "default"), or of
     the folder `profile_dir`; `cluster_id` names one of several clusters of a profile. `timeout`: seconds to wait for the file and
-    for the controller's answer.
+    for the controller's answer. `cluster`: the Cluster that this is a client of, if it was started so. `context` is accepted for
+    code that was written for ipyparallel, and not used.
     """
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
-        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None,
+        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None, cluster=None, context=None,
     ):  # fmt: skip
         if sshserver or sshkey or password:
             raise NotImplementedError(
@@ -60,6 +84,9 @@ class Client:
                 "or forward its ports with ssh -L"
             )
         self.block = block
+        self.debug = debug
+        self.cluster = cluster
+        self.profile = profile
         self.history = deque(maxlen=HISTORY_MAX)
         self._futures = {}
         self._prune_at = ENTRIES_MIN
@@ -180,11 +207,31 @@ class Client:
         view.activate(suffix)
         return view
 
-    def wait_for_engines(self, n, *, timeout=-1, block=True, interactive=None, widget=None):
-        """Waits until `n` engines are registered; raises TimeoutError after `timeout` seconds."""
-        if not block:
-            raise NotImplementedError("wait_for_engines(block=False) is not offered: call it in a thread")
-        self._connection.wait_for_engines(n, timeout)
+    def executor(self, targets=None):
+        """A concurrent.futures.Executor whose calls the scheduler gives to engines: to all, or to the targets."""
+        return self.load_balanced_view(targets).executor
+
+    def become_dask(self, *args, **kwargs):
+        raise NotImplementedError(_NO_DASK)
+
+    become_distributed = stop_dask = stop_distributed = become_dask
+
+    def wait_for_engines(self, n=None, *, timeout=-1, block=True, interactive=None, widget=None):
+        """Waits until `n` engines are registered (by default as many as this client's Cluster was started with); raises TimeoutError
+        after `timeout` seconds. With block=False returns a Future."""
+        if n is None:
+            if self.cluster is None or not self.cluster.n:
+                raise TypeError("wait_for_engines(n) needs the number of engines, as this client was not made by a Cluster")
+            n = self.cluster.n
+        if block:
+            self._connection.wait_for_engines(n, timeout)
+            return None
+        future = Future()
+        if len(self) >= n:
+            future.set_result(None)
+        else:
+            _resolve_in_thread(future, self._connection.wait_for_engines, n, timeout)
+        return future
 
     # Requests
 
@@ -208,12 +255,22 @@ class Client:
         return futures
 
     def _prune(self):
-        """Forgets requests that have been answered and whose results nobody has asked for."""
+        """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
         with self._lock:
-            for msg_id, future in list(self._futures.items()):
-                if future.ready():
-                    self._futures.pop(msg_id, None)
+            answered = [msg_id for msg_id, future in list(self._futures.items()) if future.ready()]
+            for msg_id in answered[:-UNFETCHED_MAX]:
+                self._futures.pop(msg_id, None)
             self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
+
+    @property
+    def results(self):
+        """The results that have come and were not fetched, by msg_id; errors as exceptions."""
+        return _ByRequest(self._futures, lambda future: value_of(future, "result"), lambda future: future.ready())
+
+    @property
+    def metadata(self):
+        """The metadata of requests whose results were not fetched, by msg_id."""
+        return _ByRequest(self._futures, metadata_of, lambda future: True)
 
     def _forget(self, futures):
         for future in futures:
@@ -225,7 +282,8 @@ class Client:
         return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
 
     def _ask_hub(self, msg_type, content=None):
-        future = self._submit(_client.HUB, -1, msg_type, None if content is None else json.dumps(content))
+        text = None if content is None else json.dumps(content, default=_text_of_date)
+        future = self._submit(_client.HUB, -1, msg_type, text)
         future.wait()
         value = value_of(future, msg_type)
         if isinstance(value, Exception):
@@ -261,10 +319,17 @@ class Client:
         return ids
 
     def wait(self, jobs=None, timeout=-1):
-        """Waits for jobs, by default for all that are open; returns whether they have finished."""
-        ids = self.outstanding if jobs is None else self._msg_ids(jobs)
-        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
-        return _client.wait_all(futures, timeout)
+        """Waits for jobs, by default for all that are open; returns whether they have finished. Other Futures may be among them."""
+        jobs = self.outstanding if jobs is None else jobs
+        jobs = [jobs] if isinstance(jobs, (str, int, Future)) else list(jobs)
+        strange = [job for job in jobs if isinstance(job, Future) and not isinstance(job, AsyncResult)]
+        start = time.monotonic()
+        ids = self._msg_ids([job for job in jobs if job not in strange])
+        finished = _client.wait_all([self._futures[msg_id] for msg_id in ids if msg_id in self._futures], timeout)
+        if strange:
+            left = None if timeout is None or timeout < 0 else max(timeout - time.monotonic() + start, 0)
+            finished = not wait_for_futures(strange, left).not_done and finished
+        return finished
 
     def wait_interactive(self, jobs=None, interval=1.0, timeout=-1.0):
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
@@ -273,18 +338,54 @@ class Client:
             AsyncResult(self, futures, fname="tasks").wait_interactive(interval, timeout)
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
-        """The AsyncResult of earlier requests: the newest, or those with these msg_ids or indices of the history."""
+        """The AsyncResult of earlier requests: the newest, or those with these msg_ids or indices of the history. What is not here (any more),
+        also of other clients, is fetched from the hub, which must keep records (ipcontroller --dictdb). With owner=False the client
+        still remembers the results after they were got."""
         jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
-        single = isinstance(jobs, (str, int))
-        ids = self._msg_ids(jobs)
-        missing = [msg_id for msg_id in ids if msg_id not in self._futures]
-        if missing:
-            raise KeyError(f"the result of {missing[0]} was fetched before: keep its AsyncResult")
-        children = [self._futures[msg_id] for msg_id in ids]
-        result = AsyncResult(self, children[0] if single else children, fname="get_result")
+        single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs._single)
+        kind = AsyncResult
+        children = []
+        for job in [jobs] if isinstance(jobs, (str, int, AsyncResult)) else jobs:
+            if isinstance(job, AsyncResult):
+                children += job._children
+                continue
+            (msg_id,) = self._msg_ids(job)
+            future = self._futures.get(msg_id)
+            if future is None:
+                kind = AsyncHubResult
+                future = self._connection.fetch(msg_id)
+                if not owner:
+                    self._futures[msg_id] = future
+            children.append(future)
+        result = kind(self, children[0] if single else children, fname="get_result", owner=owner)
         if self.block if block is None else block:
             result.wait()
         return result
+
+    def resubmit(self, indices_or_msg_ids=None, metadata=None, block=None):
+        """Has the hub send load-balanced tasks once more; an AsyncHubResult of the new ones."""
+        ids = self._msg_ids(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
+        reply, _ = self._ask_hub("resubmit_request", {"msg_ids": ids})
+        return self.get_result([reply["resubmitted"][msg_id] for msg_id in ids], block)
+
+    def result_status(self, msg_ids, status_only=True):
+        """Which requests are "pending" and "completed", as lists of msg_ids; with status_only=False also the results, by msg_id."""
+        ids = self._msg_ids(msg_ids)
+        known = {msg_id: self._futures[msg_id].ready() for msg_id in ids if msg_id in self._futures}
+        status = {"completed": [msg_id for msg_id, ready in known.items() if ready],
+                  "pending": [msg_id for msg_id, ready in known.items() if not ready]}  # fmt: skip
+        others = [msg_id for msg_id in ids if msg_id not in known]
+        if others:
+            reply, _ = self._ask_hub("result_request", {"msg_ids": others, "status_only": True})
+            for key in status:
+                status[key] += reply[key]
+        if not status_only:
+            results = self.get_result(status["completed"], block=False).get(return_exceptions=True)
+            if len(ids) == 1 and results and isinstance(results[0], Exception):
+                raise results[0]
+            errors.collect(results, "result_status")
+            status.update(zip(list(status["completed"]), results))
+        return status
 
     def abort(self, jobs=None, targets=None, block=None):
         """Aborts jobs that have not started, by default all that are open, on the targets (by default all engines)."""
@@ -320,19 +421,77 @@ class Client:
 
     def queue_status(self, targets="all", verbose=False):
         """How many requests (or with verbose=True which) wait at, run on and were completed by each engine."""
-        content = {"targets": self._resolve_targets(targets), "verbose": verbose}
+        content = {"targets": None if targets == "all" else self._resolve_targets(targets), "verbose": verbose}
         status, _ = self._ask_hub("queue_request", content)
         status.pop("status", None)
         status = {int(key) if key.isdigit() else key: value for key, value in status.items()}
         return status[targets] if isinstance(targets, int) else status
 
-    def purge_results(self, jobs=(), targets=()):
-        """Makes the hub forget jobs, or all that ran on the targets; "all" forgets everything."""
+    def _to_purge(self, jobs, targets):
+        """What a user names, as msg_ids or "all", and ids of engines."""
         ids = jobs if jobs == "all" else self._msg_ids(jobs)
-        engine_ids = self._resolve_targets(targets) if targets else []
-        if not ids and not engine_ids:
+        named = isinstance(targets, int) or bool(targets)
+        if not named and not ids:
             raise ValueError("name jobs, targets, or 'all'")
+        return ids, self._resolve_targets(targets) if named else []
+
+    def purge_hub_results(self, jobs=(), targets=()):
+        """Makes the hub forget jobs, or all that ran on the targets; "all" forgets everything."""
+        ids, engine_ids = self._to_purge(jobs, targets)
         self._ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
+
+    def purge_local_results(self, jobs=(), targets=()):
+        """Forgets, here, results that nobody has fetched: of jobs, of the targets, or "all". Raises RuntimeError where one is open."""
+        ids, engine_ids = self._to_purge(jobs, targets)
+        futures = dict(self._futures)
+        chosen = set(futures) if ids == "all" else set(ids).intersection(futures)
+        chosen.update(msg_id for msg_id, future in futures.items() if future.ready() and future.engine_id in engine_ids)
+        still_open = chosen & self.outstanding
+        if still_open:
+            raise RuntimeError(f"not answered yet, and so not forgotten: {sorted(still_open)}")
+        for msg_id in chosen:
+            self._futures.pop(msg_id, None)
+
+    def purge_results(self, jobs=(), targets=()):
+        """purge_local_results() and purge_hub_results()."""
+        self.purge_local_results(jobs, targets)
+        self.purge_hub_results(jobs, targets)
+
+    def purge_everything(self):
+        """Forgets all results here and in the hub, and the history."""
+        self.purge_results("all")
+        self.history.clear()
+
+    def hub_history(self):
+        """The msg_ids of all clients' requests that the hub has records of, in the order of their submission."""
+        return self._ask_hub("history_request", {})[0]["history"]
+
+    def db_query(self, query, keys=None):
+        """The hub's records of requests that match a query in MongoDB's manner, such as {"completed": {"$ne": None}}: dicts, with these
+        keys (and msg_id), or all keys but the buffers."""
+        keys = [keys] if isinstance(keys, str) else keys
+        reply, future = self._ask_hub("db_request", {"query": query, "keys": keys})
+        buffers = future.buffers()
+        for index, record in enumerate(reply["records"]):
+            for key in ("submitted", "started", "completed", "received"):
+                if key in record:
+                    record[key] = read_date(record[key])
+            for key in ("header", "result_header"):
+                if record.get(key) and "date" in record[key]:
+                    record[key]["date"] = read_date(record[key]["date"])
+            for key, counts in (("buffers", "buffer_lens"), ("result_buffers", "result_buffer_lens")):
+                if reply.get(counts):
+                    count = reply[counts][index]
+                    record[key], buffers = buffers[:count], buffers[count:]
+        return reply["records"]
+
+    def spin(self):
+        """Results come by themselves: there is nothing to do."""
+
+    def spin_thread(self, interval=1):
+        """Results come by themselves: there is nothing to do."""
+
+    stop_spin_thread = spin
 
     # Callbacks run in a thread of their own, started with the first
 
@@ -341,6 +500,23 @@ class Client:
             if self._dispatcher is None:
                 self._dispatcher = _Dispatcher()
         self._dispatcher.add(result, function)
+
+
+def _text_of_date(value):
+    """For JSON: a datetime, of this machine's time zone where it has none."""
+    if hasattr(value, "astimezone"):
+        return (value if value.tzinfo else value.astimezone()).isoformat()
+    raise TypeError(f"{value!r} cannot be sent to the hub")
+
+
+def _resolve_in_thread(future, function, *args):
+    def run():
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 class _Dispatcher:

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from ipcluster.asyncresult import AsyncResult
-from ipcluster.canning import can, dependent, interactive
+from ipcluster.canning import by_code, can, dependent, interactive
 
 
 class depend:
@@ -18,6 +18,7 @@ class depend:
         return dependent(f, self.df, *self.args, **self.kwargs)
 
 
+@by_code
 @interactive
 def _require(*modules, **mapping):
     namespace = globals()

@@ -6,11 +6,12 @@ TimeoutError = builtins.TimeoutError
 # The controller cannot be reached, or the client is closed: the text says which file or address, and what to do.
 ConnectError = builtins.ConnectionError
 
-TRACEBACKS_SHOWN = 4
-
 
 class ClusterError(Exception):
     """The base of all errors of this package."""
+
+
+IPythonError = ClusterError  # ipyparallel's name
 
 
 class KernelError(ClusterError):
@@ -86,12 +87,25 @@ class RemoteError(KernelError):
         print("\n".join(self.render_traceback()))
 
 
+class AlreadyDisplayedError(RemoteError):
+    """A remote error whose traceback was shown with the output: only its name is shown again."""
+
+    def __init__(self, original):
+        super().__init__(original.ename, original.evalue, original.traceback, original.engine_info)
+        self.original_error = original
+
+    def render_traceback(self):
+        return [f"{self.ename}: {self.evalue} (shown above)"]
+
+
 class EngineError(RemoteError):
     """The engine died, or is not there; the task did not finish."""
 
 
 class CompositeError(RemoteError):
-    """Errors of several engines. `elist` has (ename, evalue, traceback, engine_info) of each."""
+    """Errors of several engines. `elist` has (ename, evalue, traceback, engine_info) of each; `tb_limit` of them are shown."""
+
+    tb_limit = 4
 
     def __init__(self, message, elist):
         super().__init__("CompositeError", message, "")
@@ -105,12 +119,12 @@ class CompositeError(RemoteError):
         return f"[{engine_info.get('engine_id', '?')}:{engine_info.get('method', '?')}]"
 
     def _more(self):
-        hidden = len(self.elist) - TRACEBACKS_SHOWN
+        hidden = len(self.elist) - self.tb_limit
         return [f".... {hidden} more exceptions ..."] if hidden > 0 else []
 
     def __str__(self):
         lines = [str(self.msg)]
-        for ename, evalue, _, engine_info in self.elist[:TRACEBACKS_SHOWN]:
+        for ename, evalue, _, engine_info in self.elist[: self.tb_limit]:
             lines.append(f"{self._head(engine_info)}: {ename}: {evalue}")
         return "\n".join(lines + self._more())
 
@@ -132,7 +146,7 @@ class CompositeError(RemoteError):
         if excid is not None:
             return self._render_one(self._entry(excid))
         lines = []
-        for entry in self.elist[:TRACEBACKS_SHOWN]:
+        for entry in self.elist[: self.tb_limit]:
             lines += self._render_one(entry) + [""]
         return lines + self._more()
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED
 from contextlib import contextmanager
 
 from ipcluster.asyncresult import metadata_of
@@ -169,11 +170,18 @@ def display_outputs(result, groupby, result_only):
         _show_group(entries, groupby, result_only)
 
 
-def wait_with_progress(result, interval, timeout):
+def _finished(result, interval, return_when):
+    if return_when == ALL_COMPLETED:
+        return result.wait(interval)
+    done, others = result.wait(interval, return_when)
+    return not others or (bool(done) if return_when == FIRST_COMPLETED else any(part.exception() for part in done))
+
+
+def wait_with_progress(result, interval, timeout, return_when=ALL_COMPLETED):
     start = time.monotonic()
     limit = None if timeout is None or timeout < 0 else timeout
     shown = False
-    while not result.wait(interval):
+    while not _finished(result, interval, return_when):
         seconds = time.monotonic() - start
         sys.stdout.write(f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s")
         sys.stdout.flush()

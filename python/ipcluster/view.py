@@ -3,13 +3,13 @@
 import builtins
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from ipcluster import _client
+from ipcluster import _client, canning
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
-from ipcluster.canning import PrePickled, Reference, interactive, pack_apply
+from ipcluster.canning import PrePickled, Reference, by_code, interactive, pack_apply
 from ipcluster.maps import DISTRIBUTIONS
-from ipcluster.remote import ParallelFunction, name_of, parallel, remote
+from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
 
 def check_callable(f):
@@ -20,6 +20,7 @@ def check_callable(f):
 # These run on the engines, with the user's namespace as their globals.
 
 
+@by_code
 @interactive
 def _push(**names):
     namespace = globals()
@@ -35,6 +36,7 @@ def _push(**names):
                 del namespace["_ipcluster_pushed"]
 
 
+@by_code
 @interactive
 def _pull(names):
     if isinstance(names, str):
@@ -42,6 +44,7 @@ def _pull(names):
     return [eval(name, globals()) for name in names]
 
 
+@by_code
 @interactive
 def _import_there(name, names, level):
     import sys
@@ -58,10 +61,11 @@ class View:
     """What direct and load-balanced views have in common."""
 
     balanced = False  # whether the scheduler chooses the engines
-    _flag_names = ("targets", "block", "track")
+    _flag_names = ("targets", "block", "track", "label")
 
     def __init__(self, client, targets, **flags):
         self.client = client
+        self.label = None  # goes with each request, into its metadata and the hub's records
         self.targets = targets
         self.block = client.block
         self.track = False  # memory that is sent is kept until it is: nothing needs tracking
@@ -87,6 +91,14 @@ class View:
 
     def _check_flag(self, name, value):
         pass
+
+    def _metadata_text(self):
+        """The metadata of this view's requests, as JSON."""
+        return None if self.label is None else json.dumps({"label": self.label})
+
+    def _labelled(self, label):
+        """Context manager: another label for a call."""
+        return nullcontext() if label is None else self.temp_flags(label=label)
 
     @contextmanager
     def temp_flags(self, **flags):
@@ -158,6 +170,33 @@ class View:
 
     # Jobs
 
+    def spin(self):
+        """Results come by themselves: there is nothing to do."""
+
+    @property
+    def executor(self):
+        """This view as a concurrent.futures.Executor."""
+        from ipcluster.executor import ViewExecutor
+
+        return ViewExecutor(self)
+
+    def _switch_pickle(self, name):
+        getattr(canning, name)()
+        return self.apply(canning.switch_there(name))
+
+    def use_dill(self):
+        """Functions and objects travel with dill from here on, which knows closures, methods and lambdas: those of this client, and of this
+        view's engines."""
+        return self._switch_pickle("use_dill")
+
+    def use_cloudpickle(self):
+        """The same with cloudpickle."""
+        return self._switch_pickle("use_cloudpickle")
+
+    def use_pickle(self):
+        """Ends use_dill() or use_cloudpickle()."""
+        return self._switch_pickle("use_pickle")
+
     def _targets_or_own(self, targets):
         return self.targets if targets is None else targets
 
@@ -172,7 +211,7 @@ class View:
             jobs = self.history[jobs]
         elif not isinstance(jobs, str):
             jobs = [self.history[job] if isinstance(job, int) else job for job in jobs]
-        return self.client.get_result(jobs, block=self._block(block))
+        return self.client.get_result(jobs, self._block(block), owner)
 
     def abort(self, jobs=None, targets=None, block=None):
         jobs = list(self.outstanding) if jobs is None else jobs
@@ -196,8 +235,8 @@ class DirectView(View):
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         """One request for each target."""
         ids = self.client._resolve_targets(targets)
-        submit = self.client._submit
-        children = [submit(self._channel, each, msg_type, content, None, list(buffers)) for each in ids]
+        submit, metadata = self.client._submit, self._metadata_text()
+        children = [submit(self._channel, each, msg_type, content, metadata, list(buffers)) for each in ids]
         return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
 
     def _apply(self, f, args=(), kwargs=None, targets=None, block=None):
@@ -206,29 +245,31 @@ class DirectView(View):
         targets = self._targets_or_own(targets)
         return self._finish(self._submit_to(targets, block, name_of(f), "apply_request", None, buffers), block)
 
-    def execute(self, code, silent=True, targets=None, block=None):
+    def execute(self, code, silent=True, targets=None, block=None, label=None):
         """Runs source code in the engines' namespace; returns an AsyncResult, which has finished where this blocks."""
         if not isinstance(code, str):
             raise TypeError(f"code is text, not {type(code)}")
         code.encode()  # raises where there is a lone surrogate, which no message can hold
         content = json.dumps({"code": code, "silent": bool(silent), "user_expressions": {}, "allow_stdin": False})
         targets = self._targets_or_own(targets)
-        result = self._submit_to(targets, block, "execute", "execute_request", content)
+        with self._labelled(label):
+            result = self._submit_to(targets, block, "execute", "execute_request", content)
         self._finish(result, block)
         if self._block(block):
             result.wait_for_output()
         return result
 
-    def run(self, filename, targets=None, block=None):
+    def run(self, filename, targets=None, block=None, label=None):
         """Runs the code of a file of this machine."""
         with open(filename, encoding="utf-8") as file:
             # The code may end in an indented line.
-            return self.execute(file.read() + "\n", targets=targets, block=block)
+            return self.execute(file.read() + "\n", targets=targets, block=block, label=label)
 
-    def map(self, f, *sequences, block=None, track=False, return_exceptions=False):
+    def map(self, f, *sequences, block=None, track=False, return_exceptions=False, label=None):
         """map(f, *sequences) in as many parts as there are engines; a list, or an AsyncMapResult."""
         function = ParallelFunction(self, f, block=self._block(block), return_exceptions=return_exceptions)
-        return function.map(*sequences)
+        with self._labelled(label):
+            return function.map(*sequences)
 
     # Variables
 

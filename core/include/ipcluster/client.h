@@ -125,6 +125,11 @@ struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_su
 int ipcl_broadcast(struct ipcl_client *client, const struct ipcl_submission *submission, const int *engine_ids, size_t count,
                    struct ipcl_future **futures, struct ipcl_error *error);
 
+/* Fetches the result of a request that this or another client sent, from the hub, which is asked until there is one. Returns a future with
+ * that request's id, which the caller releases: its result and output are what the hub has recorded, or an error where it keeps no
+ * records or does not know the request. NULL with `error` set where the client is closed. Needs a controller that keeps records. */
+struct ipcl_future *ipcl_fetch(struct ipcl_client *client, const char *msg_id, struct ipcl_error *error);
+
 /* What a future resolved to. Valid as long as the future is held. */
 struct ipcl_result {
     enum { IPCL_OK, IPCL_FAILED, IPCL_ABORTED } status;

@@ -2,7 +2,7 @@
 
 from ipcluster import _client
 from ipcluster.asyncresult import AsyncMapResult
-from ipcluster.canning import apply_info, interactive, serialize
+from ipcluster.canning import apply_info, by_code, interactive, serialize
 from ipcluster.maps import DISTRIBUTIONS
 
 
@@ -20,6 +20,7 @@ def parallel(view, dist="b", block=None, ordered=True, **flags):
     return lambda f: ParallelFunction(view, f, dist=dist, block=block, ordered=ordered, **flags)
 
 
+@by_code
 @interactive
 def _map_there(f, *sequences):
     return list(map(f, *sequences))
@@ -83,7 +84,7 @@ class ParallelFunction(RemoteFunction):
                 channel, engines, metadata = _client.TASK, [-1] * count, view._metadata_text()
             else:
                 targets = engines = view.client._resolve_targets(view.targets)[:length]
-                channel, metadata = view._channel, None
+                channel, metadata = view._channel, view._metadata_text()
         submit = view.client._submit
         children = [
             submit(channel, engine, "apply_request", None, metadata,

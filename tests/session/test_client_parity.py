@@ -1,0 +1,235 @@
+"""What users of ipyparallel's client expect of ours: results of others, what the hub knows, executors, joblib, dill, clusters."""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+import time
+
+import pytest
+
+from support import PYTHON, wait_until
+
+
+def local(f):
+    """Makes a function one that was typed: engines look for others in their module."""
+    f.__module__ = "__main__"
+    return f
+
+
+@pytest.fixture
+def ipcluster(programs):
+    import ipcluster
+
+    return ipcluster
+
+
+@pytest.fixture
+def clients(new_cluster):
+    """Two clients of one cluster, whose hub keeps records."""
+    cluster = new_cluster(2, controller=["--dictdb"])
+    return cluster.client(), cluster.client()
+
+
+# Results from the hub
+
+
+def test_another_clients_results_are_fetched(ipcluster, clients):
+    one, other = clients
+    sleeping = one[0].apply_async(local(lambda: __import__("time").sleep(1) or b"x" * 5000))
+    printed = one[1].execute("print('hello'); 6 * 7", silent=False, block=True)
+    failed = one.load_balanced_view().apply_async(local(lambda: 1 / 0))
+    fetched = other.get_result([sleeping.msg_ids[0], printed.msg_ids[0]])
+    assert isinstance(fetched, ipcluster.AsyncHubResult) and not fetched.ready()
+    values = fetched.get(timeout=30)
+    assert values[0] == b"x" * 5000 and values[1].execute_result["data"]["text/plain"] == "42"
+    assert fetched.stdout[1] == "hello\n" and fetched.engine_id == [0, 1]
+    assert abs((fetched.submitted[0] - sleeping.submitted).total_seconds()) < 1
+    with pytest.raises(ipcluster.RemoteError, match="ZeroDivisionError"):
+        other.get_result(failed.msg_ids[0]).get(timeout=30)
+    with pytest.raises(ipcluster.RemoteError, match="no record|KeyError"):
+        other.get_result("nobody_1").get(timeout=30)
+
+
+def test_what_was_fetched_is_remembered_if_asked_for(ipcluster, clients):
+    one, other = clients
+    first = one[0].apply_async(abs, -5)
+    first.get(timeout=20)
+    (msg_id,) = first.msg_ids
+    assert other.get_result(msg_id, owner=False).get(timeout=30) == 5
+    again = other.get_result(msg_id)
+    assert not isinstance(again, ipcluster.AsyncHubResult) and again.get() == 5
+    assert isinstance(other.get_result(msg_id), ipcluster.AsyncHubResult)
+    assert other.get_result(again).get() == 5
+
+
+def test_closing_ends_what_is_being_fetched(clients):
+    one, other = clients
+    running = one[0].apply_async(time.sleep, 30)
+    wait_until(lambda: other.queue_status(0)["queue"] == 1, 20, "the hub hears of it")
+    fetched = other.get_result(running.msg_ids[0])
+    assert not fetched.wait(0.3)
+    other.close()
+    with pytest.raises(Exception, match="closed"):
+        fetched.get(timeout=10)
+
+
+def test_the_status_of_results(clients):
+    one, other = clients
+    done = one[0].apply_async(abs, -1)
+    done.wait()
+    running = one[0].apply_async(time.sleep, 3)
+    wait_until(lambda: one.queue_status(0)["queue"] == 1, 20, "the hub hears of it")
+    for client in clients:
+        ids = [done.msg_ids[0], running.msg_ids[0]]
+        status = wait_until(lambda c=client, i=ids: (s := c.result_status(i))["completed"] and s, 20, "the hub hears of the end")
+        assert status == {"completed": [ids[0]], "pending": [ids[1]]}
+    assert other.result_status([done], status_only=False)[done.msg_ids[0]] == 1
+
+
+def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients):
+    one, _ = clients
+    running = one[0].apply_async(time.sleep, 1)
+    result = one[1].apply_async(abs, -7)
+    result.wait()
+    (msg_id,) = result.msg_ids
+    assert one.results[msg_id] == 7 and one.metadata[msg_id].engine_id == 1
+    with pytest.raises(RuntimeError, match=running.msg_ids[0]):
+        one.purge_local_results("all")
+    one.purge_local_results(targets=1)
+    assert msg_id not in one.results
+    running.wait()
+    one.purge_local_results("all")
+    assert not one.results and not one.metadata
+    with pytest.raises(ValueError):
+        one.purge_results()
+
+
+def test_the_hub_without_records_says_so(ipcluster, cluster):
+    client = cluster.client()
+    with pytest.raises(ipcluster.RemoteError, match="dictdb"):
+        client.get_result("nobody_1").get(timeout=20)
+    with pytest.raises(ipcluster.RemoteError, match="dictdb"):
+        client.hub_history()
+
+
+# As futures
+
+
+def test_results_are_futures(cluster):
+    client = cluster.client()
+    results = [client[0].apply_async(time.sleep, 0.3), client[1].apply_async(abs, -1)]
+    assert next(concurrent.futures.as_completed(results, timeout=20)) is results[1]
+    done, others = concurrent.futures.wait(results, timeout=20)
+    assert done == set(results) and not others
+    failing = client[0].apply_async(local(lambda: 1 / 0))
+    slow = client[1].apply_async(time.sleep, 1)
+    done, others = concurrent.futures.wait([failing, slow], 20, concurrent.futures.FIRST_EXCEPTION)
+    assert done == {failing} and others == {slow}
+
+    async def both():
+        return await asyncio.gather(*[asyncio.wrap_future(client[i].apply_async(abs, -i)) for i in client.ids])
+
+    assert asyncio.run(both()) == [0, 1]
+    plain = concurrent.futures.Future()
+    threading.Timer(0.1, plain.set_result, [1]).start()
+    assert client.wait([plain, slow], timeout=20) and slow.ready()
+
+
+def test_waiting_for_some(ipcluster, cluster):
+    view = cluster.client()[:]
+    view.scatter("seconds", [0, 1.5], flatten=True, block=True)
+    result = view.execute("import time; time.sleep(seconds)")
+    done, others = result.wait(20, return_when=ipcluster.FIRST_COMPLETED)
+    assert [part.engine_id for part in done] == [0] and len(others) == 1
+    assert type(result).join(*done, *others).get(timeout=20)
+    failing = view.execute("assert seconds; time.sleep(seconds)")
+    with pytest.raises(ipcluster.RemoteError, match="AssertionError"):
+        failing.get(timeout=20, return_when=ipcluster.FIRST_EXCEPTION)
+
+
+def test_views_are_executors(cluster):
+    client = cluster.client()
+    with client.executor() as executor:
+        assert [future.result() for future in [executor.submit(pow, 2, n) for n in range(5)]] == [1, 2, 4, 8, 16]
+        assert list(executor.map(abs, range(-3, 0))) == [3, 2, 1]
+    assert client[1].executor.submit(os.getpid).result() == cluster.engines[1].pid or len(client) == 2
+
+
+# Other ways to send functions
+
+BY_VALUE = """
+import sys, ipcluster
+client = ipcluster.Client(sys.argv[1])
+client.wait_for_engines(2, timeout=20)
+view = client[:]
+getattr(view, "use_" + sys.argv[2])().get(timeout=20)
+
+def scaled(by):
+    return lambda x: by * x
+
+class Scale:
+    def __init__(self, by): self.by = by
+    def times(self, x): return self.by * x
+
+assert view.apply_sync(scaled(3), 2) == [6, 6]
+assert view.apply_sync(Scale(2).times, 2) == [4, 4]
+assert client.load_balanced_view().map_sync(scaled(2), range(5)) == [0, 2, 4, 6, 8]
+assert view.apply_sync(lambda by: (lambda y: by * y), 3)[0](5) == 15
+view.push({"f": scaled(2)}, block=True)
+assert view.apply_sync(ipcluster.Reference("f"), 4) == [8, 8]
+view.scatter("part", range(4), block=True)
+assert list(view.gather("part", block=True)) == [0, 1, 2, 3]
+
+@ipcluster.require("json")
+def needs(x):
+    import json
+    return json.dumps(x)
+
+assert client.load_balanced_view().apply_sync(needs, 4) == "4"
+view.use_pickle().get(timeout=20)
+assert view.apply_sync(abs, -1) == [1, 1]
+print("all went well")
+"""
+
+
+@pytest.mark.parametrize("package", ["dill", "cloudpickle"])
+def test_functions_by_value(cluster, sandbox, package):
+    pytest.importorskip(package)
+    finished = sandbox.run(PYTHON, "-c", BY_VALUE, cluster.client_file, package, python=True)
+    assert finished.out == "all went well\n", finished
+
+
+def test_joblib_runs_on_engines(ipcluster, cluster):
+    joblib = pytest.importorskip("joblib")
+    balanced = cluster.client().load_balanced_view()
+    balanced.register_joblib_backend("engines")
+    with joblib.parallel_backend("engines"):
+        pids = joblib.Parallel(n_jobs=2, batch_size=1)(joblib.delayed(os.getpid)() for _ in range(6))
+    assert set(pids) <= {engine.pid for engine in cluster.engines}
+
+
+# Clusters
+
+
+def test_a_cluster_from_python(ipcluster, sandbox, monkeypatch):
+    for name, value in sandbox.env.items():
+        if name not in ("PYTHONPATH",):
+            monkeypatch.setenv(name, value)
+    with ipcluster.Cluster(n=2) as client:
+        assert len(client) == 2 and client.cluster.running
+        assert len(set(client[:].apply_sync(os.getpid))) == 2
+        client.wait_for_engines()
+        again = ipcluster.Cluster.from_file(cluster_id=client.cluster.cluster_id).connect_client_sync()
+        assert again.wait_for_engines(2, block=False).result(timeout=20) is None
+        again.close()
+    sandbox.wait_for_no_processes()
+    with pytest.raises(FileNotFoundError, match="no cluster runs"):
+        ipcluster.Cluster.from_file()
+    with pytest.raises(RuntimeError, match="ipcluster start failed"):
+        ipcluster.Cluster(n=1, options=["--nothing-of-this-name"]).start_cluster_sync()
+
+
+def test_what_is_not_offered_says_what_to_do(cluster):
+    with pytest.raises(NotImplementedError, match="executor"):
+        cluster.client().become_dask()
