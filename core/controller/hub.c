@@ -96,9 +96,13 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
 {
     const json_t *pending = json_object_get(content, "pending"), *msg_id;
     size_t index;
-    json_array_foreach (pending, index, msg_id)
-        if (json_is_string(msg_id) && !ledger_find(&hub->ledger, json_string_value(msg_id)))
-            ledger_submit(&hub->ledger, json_string_value(msg_id), REPORT_DIRECT, engine);
+    json_array_foreach (pending, index, msg_id) {
+        const char *id = json_string_value(msg_id);
+        if (!id || ledger_find(&hub->ledger, id))
+            continue;
+        ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
+        hub_record_return(hub, id, engine);
+    }
 }
 
 static long long expires_ms(const struct hub *hub)

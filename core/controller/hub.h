@@ -13,14 +13,7 @@
 #include "controller/refusal.h"
 #include "controller/report.h"
 
-enum hub_listener {
-    HUB_HEART,
-    HUB_DIRECT,
-    HUB_CONTROL,
-    HUB_TASK,
-    HUB_BROADCAST,
-    HUB_LISTENERS
-};
+enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
 
 struct hub {
     struct controller *controller;
@@ -80,6 +73,8 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
 /* Records that an engine's direct requests will not be answered. Before the ledger forgets the
  * engine. */
 void hub_record_death(struct hub *hub, const struct engine *engine);
+/* Records that an engine which comes back to a restarted controller has a request of before. */
+void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine);
 /* Hands a query to the records thread. Returns 0, or -1 with `error` set. */
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);
 /* Hands on the reports that came last: the threads have ended. */

@@ -135,14 +135,14 @@ static json_t *msg_ids_of(struct query *query, struct ipcl_error *error)
     return NULL;
 }
 
-/* Those of the query's msg_ids that are pending: a new list. */
+/* Those of the query's msg_ids that are pending: a new mapping, for quick finding. */
 static json_t *pending_of(struct hub *hub, json_t *ids)
 {
-    json_t *pending = json_array(), *id;
+    json_t *pending = json_object(), *id;
     size_t index;
     json_array_foreach (ids, index, id)
         if (ledger_find(&hub->ledger, json_string_value(id)))
-            json_array_append(pending, id);
+            json_object_set_new(pending, json_string_value(id), json_true());
     return pending;
 }
 
@@ -154,7 +154,8 @@ static int refuse_without_store(struct query *query, struct ipcl_error *error)
 
 static int answer_result(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    json_t *ids = msg_ids_of(query, error);
+    json_t *ids = msg_ids_of(query, error), *id;
+    size_t index;
     if (!ids)
         return -1;
     json_t *pending = pending_of(hub, ids);
@@ -163,8 +164,11 @@ static int answer_result(struct hub *hub, struct query *query, struct ipcl_error
         query->context = json_pack("{s:o}", "pending", pending);
         return 0;
     }
-    bool all = json_array_size(pending) == json_array_size(ids);
-    query->reply = json_pack("{s:s s:o s:[]}", "status", "ok", "pending", pending, "completed");
+    bool all = true;
+    json_array_foreach (ids, index, id)
+        all = all && json_object_get(pending, json_string_value(id));
+    json_decref(pending);
+    query->reply = json_pack("{s:s s:O s:[]}", "status", "ok", "pending", ids, "completed");
     return all ? 0 : refuse_without_store(query, error);
 }
 
@@ -215,7 +219,7 @@ static int answer_purge(struct hub *hub, struct query *query, struct ipcl_error 
         if (!msg_ids_of(query, error))
             return -1;
         json_t *pending = pending_of(hub, ids);
-        const char *first = json_string_value(json_array_get(pending, 0));
+        const char *first = json_object_iter_key(json_object_iter(pending));
         if (first) {
             query->ename = "IndexError";
             ipcl_error_set(error, "request %.64s is pending", first);

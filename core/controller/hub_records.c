@@ -101,6 +101,19 @@ void hub_record_death(struct hub *hub, const struct engine *engine)
         record_death(hub, request->msg_id, engine->id, engine->uuid);
 }
 
+void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine)
+{
+    struct report_record report = {.kind = REPORT_ASSIGNED, .engine = engine->id};
+    struct message message;
+    if (!hub->records || strlen(msg_id) > REPORT_TEXT_MAX)
+        return;
+    memcpy(report.text, msg_id, strlen(msg_id) + 1);
+    message_init(&message);
+    if (!message_append(&message, "", 0))
+        hub_record(hub, &report, &message);
+    message_close(&message);
+}
+
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     struct records_item item = {.answer = query->then, .reply_type = query->reply_type};

@@ -272,34 +272,59 @@ static void keep(struct records *records, const struct records_item *item, struc
 
 static bool collect_id(void *context, const struct ipcl_record *record)
 {
-    json_t *id = json_object_get(record->fields, "msg_id");
-    return !json_array_append(context, id);
+    const char *id = json_string_value(json_object_get(record->fields, "msg_id"));
+    return !json_object_set_new(context, id, json_true());
 }
 
-/* What was unfinished when an earlier controller ended reports an error: nothing tells whether it
- * will ever be answered. Where an engine that outlived that controller does answer, its result
- * takes the error's place. */
+/* What is left of the requests that an earlier controller left unfinished reports an error. Where
+ * an engine that outlived that controller answers after all, its result takes the error's place. */
+static void give_up(struct records *records)
+{
+    const char *id;
+    json_t *value;
+    json_object_foreach (records->unfinished, id, value) {
+        struct ipcl_record record = {.fields = json_object()};
+        set_error(record.fields, "", "the controller ended before this request was answered");
+        records_put(records, id, &record);
+    }
+    if (json_object_size(records->unfinished))
+        log_info("records: %zu requests that were unfinished when an earlier controller ended are "
+                 "recorded as failed",
+                 json_object_size(records->unfinished));
+    records->give_up_ms = 0;
+}
+
+/* Finds what an earlier controller left unfinished. Where this one takes that one's place, engines
+ * may come back with some of it. */
 static void begin(struct records *records)
 {
     struct ipcl_error error;
     json_t *query = json_pack("{s:n}", "completed"), *keys = json_pack("[s]", "msg_id");
-    json_t *ids = json_array(), *id;
-    size_t index;
     records->begun = true;
-    if (records->store->find(records->controller->records, query, keys, collect_id, ids, &error))
+    records->unfinished = json_object();
+    if (records->store->find(records->controller->records, query, keys, collect_id,
+                             records->unfinished, &error))
         count_lost(records, 1, error.text);
-    json_array_foreach (ids, index, id) {
-        struct ipcl_record record = {.fields = json_object()};
-        set_error(record.fields, "", "the controller ended before this request was answered");
-        records_put(records, json_string_value(id), &record);
-    }
-    if (json_array_size(ids))
-        log_info("records: %zu requests were unfinished when the last controller ended: they are "
-                 "recorded as failed",
-                 json_array_size(ids));
-    json_decref(ids);
     json_decref(keys);
     json_decref(query);
+    if (records->controller->restarted && json_object_size(records->unfinished))
+        records->give_up_ms = clock_ms() + records->controller->registration_timeout_ms;
+    else
+        give_up(records);
+}
+
+/* An engine has come back with a request, and will answer it: where it was given up, it is not. */
+static void take_back(struct records *records, const char *msg_id)
+{
+    static const char *const keys[] = {"completed", "received", "result_header", "result_metadata",
+                                       "result_content"};
+    if (!json_object_get(records->unfinished, msg_id))
+        return;
+    struct ipcl_record record = {.fields = json_object()};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        json_object_set_new(record.fields, keys[i], json_null());
+    records_put(records, msg_id, &record);
+    json_object_del(records->unfinished, msg_id);
 }
 
 static void send_note(struct records *records, const struct records_note *note)
@@ -371,10 +396,15 @@ static void on_item(void *self, struct message *message)
     if (!records->begun)
         begin(records);
     memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
-    if (item.answer)
+    if (item.answer) {
         answer(records, &item, message);
-    else
+    } else {
+        if (item.report.kind == REPORT_ASSIGNED)
+            take_back(records, item.report.text);
+        if (item.report.kind == REPORT_DONE)
+            json_object_del(records->unfinished, item.report.text);
         keep(records, &item, message);
+    }
     records->settled.bytes += item.bytes;
     if (++records->settled.count >= SETTLED_MAX)
         settle(records);
@@ -385,10 +415,13 @@ static long long on_tick(void *self, long long now_ms)
     struct records *records = self;
     if (!records->begun)
         begin(records);
+    if (records->give_up_ms && now_ms >= records->give_up_ms)
+        give_up(records);
     if (records->changes && now_ms >= records->commit_ms)
         commit(records);
     settle(records);
-    return records->changes ? records->commit_ms : LOOP_NEVER;
+    long long due = records->changes ? records->commit_ms : LOOP_NEVER;
+    return records->give_up_ms && records->give_up_ms < due ? records->give_up_ms : due;
 }
 
 static struct loop *records_loop(void *self)
@@ -420,6 +453,7 @@ static void records_destroy(void *self)
         return;
     if (records->begun)
         finish(records);
+    json_decref(records->unfinished);
     loop_destroy(records->loop);
     session_destroy(records->session);
     free(records);

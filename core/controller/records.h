@@ -67,6 +67,9 @@ struct records {
     void *notes; /* PUSH */
     struct records_note settled;
     bool begun;
+    json_t *unfinished;         /* a mapping with the msg_ids that were unfinished when an earlier
+                                   controller ended */
+    long long give_up_ms;       /* until then an engine may return with one; 0: that time is over */
     unsigned long long changes; /* since the last commit */
     long long commit_ms;        /* when it is due */
     unsigned long long lost;

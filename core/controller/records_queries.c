@@ -173,12 +173,13 @@ static int add_status(struct records *records, struct records_query *query, json
                       struct collection *collection, struct ipcl_error *error)
 {
     const char *msg_id = json_string_value(id);
+    bool expected = records->give_up_ms && json_object_get(records->unfinished, msg_id) != NULL;
+    if (expected || json_object_get(json_object_get(query->context, "pending"), msg_id))
+        return json_array_append(json_object_get(query->reply, "pending"), id);
     if (find_result(records, query, id, collection, error))
         return -1;
     if (json_object_get(collection->list, msg_id))
         return 0;
-    if (is_listed(json_object_get(query->context, "pending"), msg_id))
-        return json_array_append(json_object_get(query->reply, "pending"), id);
     query->ename = "KeyError";
     return ipcl_error_set(error,
                           "there is no record of request %.80s, or none of its result: it is not "
