@@ -42,7 +42,7 @@ void early_send(struct early *early, struct message *message)
     if (!message_send(message, early->clients) || !early_is_open(early, now_ms))
         return;
     struct early_reply *reply = calloc(1, sizeof(*reply));
-    if (!reply || !(reply->held = held_create(message))) {
+    if (!reply || !(reply->held = held_create(message, NULL))) {
         free(reply);
         return;
     }

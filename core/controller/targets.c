@@ -93,7 +93,7 @@ static void hold(struct targets *targets, struct target *target, struct message 
 {
     struct held_request *waiting = calloc(1, sizeof(*waiting));
     if (waiting)
-        waiting->held = held_create(message);
+        waiting->held = held_create(message, NULL);
     if (!waiting || !waiting->held) {
         free(waiting);
         targets->undelivered(targets->self, message, target,

@@ -30,6 +30,7 @@ struct scheduler {
     void *engines;
     void *notices;
     struct balancer *balancer;
+    struct held_pool *pool;
     struct task_metadata_reader reader;
     bool pure;
     bool more; /* there may be more to send than a round's batch */
@@ -187,11 +188,12 @@ static long find_targets(struct scheduler *scheduler, const struct task_metadata
     return (long)count;
 }
 
-static struct task *create_task(struct message *message, const struct ipcl_member *msg_id,
+static struct task *create_task(struct scheduler *scheduler, struct message *message,
+                                const struct ipcl_member *msg_id,
                                 const struct task_metadata *metadata)
 {
     struct task *task = calloc(1, sizeof(*task));
-    if (!task || !(task->data = held_create(message))) {
+    if (!task || !(task->data = held_create(message, scheduler->pool))) {
         free(task);
         return NULL;
     }
@@ -245,7 +247,7 @@ static int enter(struct scheduler *scheduler, struct message *message,
         *ename = "ImpossibleDependency";
         return ipcl_error_set(why, "none of the engines that the task names is registered");
     }
-    struct task *task = count < 0 ? NULL : create_task(message, msg_id, metadata);
+    struct task *task = count < 0 ? NULL : create_task(scheduler, message, msg_id, metadata);
     if (task)
         status = balancer_submit(scheduler->balancer, task, targets, (size_t)count,
                                  &metadata->after, &metadata->follow, &unknown);
@@ -508,6 +510,7 @@ static void task_destroy(void *self)
     early_release(&scheduler->early);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
+    held_pool_destroy(scheduler->pool);
     task_metadata_release(&scheduler->reader);
     session_destroy(scheduler->session);
     report_release(&scheduler->report);
@@ -552,11 +555,12 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->pure = controller->scheme == BALANCER_PURE;
     scheduler->balancer =
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);
+    scheduler->pool = held_pool_create();
     scheduler->session = controller_session(controller, error);
     scheduler->loop = loop_create(controller->context, "task", error);
-    if (!scheduler->balancer)
+    if (!scheduler->balancer || !scheduler->pool)
         ipcl_error_set(error, "out of memory: TaskScheduler.finished_max may be too large");
-    if (!scheduler->balancer || !scheduler->session || !scheduler->loop ||
+    if (!scheduler->balancer || !scheduler->pool || !scheduler->session || !scheduler->loop ||
         task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
         open_sockets(scheduler, controller, error)) {
         task_destroy(scheduler);

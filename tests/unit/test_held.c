@@ -1,5 +1,5 @@
-/* Messages put aside come back as they were: small frames, large ones by reference, empty ones, and
- * the delimiter's place. */
+/* Messages put aside come back as they were: small frames, large ones by reference, shared ones,
+ * empty ones, and the delimiter's place. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ Test(held, gives_back_what_was_put_aside)
     message_append(&message, large, HELD_COPIED_BYTES);
     for (int i = 0; i < 40; i++)
         message_append(&message, &i, sizeof(i));
-    struct held *held = held_create(&message);
+    struct held *held = held_create(&message, NULL);
     cr_assert(held);
     const void *referred = zmq_msg_data(&message.frames[3]);
     for (int round = 0; round < 2; round++) {
@@ -41,6 +41,74 @@ Test(held, gives_back_what_was_put_aside)
     cr_assert_eq(held_delimiter(held), 1);
     held_destroy(held);
     held_destroy(NULL);
+    message_close(&message);
+    message_close(&restored);
+}
+
+/* A task of a map: its own header, a function that all have, and an argument that few have. */
+static void make_task(struct message *message, int number, const char *function, size_t size)
+{
+    char header[200], argument[100];
+    memset(header, 'h', sizeof(header));
+    memset(argument, 'a', sizeof(argument));
+    memcpy(header, &number, sizeof(number));
+    memcpy(argument, &(int){number / 3}, sizeof(int));
+    message_append(message, "client", 6);
+    message_append_delimiter(message);
+    message_append(message, "signature", 9);
+    message_append(message, header, sizeof(header));
+    message_append(message, "{}", 2);
+    message_append(message, "{}", 2);
+    message_append(message, "{}", 2);
+    message_append(message, function, size);
+    message_append(message, argument, sizeof(argument));
+}
+
+static const void *function_of(struct held *held)
+{
+    size_t size;
+    return held_frame(held, 7, &size);
+}
+
+Test(held, what_messages_have_in_common_is_kept_once)
+{
+    enum { COUNT = 1000 };
+    static struct held *all[COUNT];
+    static char functions[2][3000];
+    static const size_t sizes[2] = {300, sizeof(functions[1])};
+    struct held_pool *pool = held_pool_create();
+    struct message message, restored;
+    size_t elsewhere[2] = {0};
+    memset(functions, 'f', sizeof(functions));
+    functions[1][2] = 'g';
+    message_init(&message);
+    message_init(&restored);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            make_task(&message, i, functions[i % 2], sizes[i % 2]);
+            all[i] = held_create(&message, pool);
+            message_clear(&message);
+        }
+        for (int i = 0; i < COUNT; i++) {
+            make_task(&message, i, functions[i % 2], sizes[i % 2]);
+            cr_assert_eq(held_restore(all[i], &restored), 0);
+            for (size_t k = 0; k < message.count; k++) {
+                cr_assert_eq(zmq_msg_size(&restored.frames[k]), zmq_msg_size(&message.frames[k]));
+                cr_assert_arr_eq(zmq_msg_data(&restored.frames[k]),
+                                 zmq_msg_data(&message.frames[k]),
+                                 zmq_msg_size(&message.frames[k]));
+            }
+            elsewhere[i % 2] += function_of(all[i]) != function_of(all[COUNT - 2 + i % 2]);
+            message_clear(&message);
+            message_clear(&restored);
+        }
+        /* They end in another order than they came. */
+        for (int i = 0; i < COUNT; i++)
+            held_destroy(all[i * 7 % COUNT]);
+    }
+    cr_assert(elsewhere[0] < COUNT / 10 && elsewhere[1] < COUNT / 10,
+              "%zu and %zu of %d are kept again", elsewhere[0], elsewhere[1], COUNT);
+    held_pool_destroy(pool);
     message_close(&message);
     message_close(&restored);
 }
