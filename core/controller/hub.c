@@ -454,7 +454,8 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->bad_query.socket = "hub, registration and queries";
     hub->session = controller_session(controller, error);
     hub->loop = loop_create(controller->context, "hub", error);
-    if (!hub->session || !hub->loop || open_sockets(hub, controller, error)) {
+    if (ledger_init(&hub->ledger) || !hub->session || !hub->loop ||
+        open_sockets(hub, controller, error)) {
         hub_destroy(hub);
         return NULL;
     }

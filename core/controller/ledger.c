@@ -5,11 +5,24 @@
 #include <string.h>
 #include <utlist.h>
 
+static const void *key_of(const struct table_item *item, size_t *size)
+{
+    const struct request *request = (const struct request *)item;
+    *size = strlen(request->msg_id);
+    return request->msg_id;
+}
+
+int ledger_init(struct ledger *ledger)
+{
+    *ledger = (struct ledger){0};
+    return table_init(&ledger->requests, key_of);
+}
+
 static struct request *find(const struct ledger *ledger, const char *msg_id)
 {
-    struct request *request;
-    HASH_FIND(hh, ledger->requests, msg_id, strlen(msg_id), request);
-    return request;
+    size_t size = strlen(msg_id);
+    uint64_t hash = table_hash(&ledger->requests, msg_id, size);
+    return (struct request *)table_find(&ledger->requests, hash, msg_id, size);
 }
 
 static void enter(struct ledger *ledger, struct request *request, struct engine *engine)
@@ -39,8 +52,7 @@ static void leave(struct ledger *ledger, struct request *request)
 static void end(struct ledger *ledger, struct request *request)
 {
     leave(ledger, request);
-    HASH_DEL(ledger->requests, request);
-    free(request->msg_id);
+    table_remove(&ledger->requests, &request->item);
     free(request);
 }
 
@@ -50,15 +62,14 @@ void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue 
     struct request *request = find(ledger, msg_id);
     if (request)
         end(ledger, request);
-    request = calloc(1, sizeof(*request));
-    if (request)
-        request->msg_id = strdup(msg_id);
-    if (!request || !request->msg_id) {
-        free(request);
+    size_t size = strlen(msg_id);
+    request = malloc(sizeof(*request) + size + 1);
+    if (!request)
         return;
-    }
-    request->queue = queue;
-    HASH_ADD_KEYPTR(hh, ledger->requests, request->msg_id, strlen(request->msg_id), request);
+    *request = (struct request){.queue = (unsigned char)queue};
+    memcpy(request->msg_id, msg_id, size + 1);
+    request->item.hash = table_hash(&ledger->requests, msg_id, size);
+    table_add(&ledger->requests, &request->item);
     enter(ledger, request, engine);
 }
 
@@ -99,7 +110,9 @@ const struct request *ledger_find(const struct ledger *ledger, const char *msg_i
 
 void ledger_release(struct ledger *ledger)
 {
-    struct request *request, *next;
-    HASH_ITER (hh, ledger->requests, request, next)
-        end(ledger, request);
+    struct table_item *item;
+    size_t from = 0;
+    while (ledger->requests.count && (item = table_take(&ledger->requests, &from)))
+        free(item);
+    table_release(&ledger->requests);
 }

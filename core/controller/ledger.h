@@ -3,24 +3,26 @@
 #ifndef CONTROLLER_LEDGER_H
 #define CONTROLLER_LEDGER_H
 
-#include <uthash.h>
-
+#include "base/table.h"
 #include "controller/engines.h"
 #include "controller/report.h"
 
 struct request {
-    char *msg_id;
-    enum report_queue queue;
+    struct table_item item;
     struct engine *engine; /* NULL: a task that is not yet assigned */
     struct request *prev, *next;
-    UT_hash_handle hh;
+    unsigned char queue; /* enum report_queue */
+    char msg_id[];
 };
 
 struct ledger {
-    struct request *requests;
+    struct table requests;
     struct request *unassigned;
     size_t unassigned_count;
 };
+
+/* Returns 0 or -1 (memory is short). */
+int ledger_init(struct ledger *ledger);
 
 /* `engine` may be NULL. A msg_id that is pending already is entered anew. */
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,

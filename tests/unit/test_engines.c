@@ -68,7 +68,8 @@ Test(engines, only_the_unconfirmed_expire)
 Test(ledger, requests_end_with_their_reply_or_their_engine)
 {
     struct engines engines = {0};
-    struct ledger ledger = {0};
+    struct ledger ledger;
+    cr_assert_eq(ledger_init(&ledger), 0);
     struct engine *engine = accept_engine(&engines, "a", -1);
     ledger_submit(&ledger, "direct", REPORT_DIRECT, engine);
     ledger_submit(&ledger, "lost", REPORT_DIRECT, engine);
