@@ -316,6 +316,11 @@ bool balancer_suspended(const struct balancer *balancer)
     return balancer->suspended != 0;
 }
 
+size_t balancer_count(const struct balancer *balancer)
+{
+    return balancer->tasks.count;
+}
+
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size)
 {
     uint64_t hash = table_hash(&balancer->tasks, msg_id, size);

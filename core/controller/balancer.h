@@ -121,6 +121,8 @@ void balancer_suspend(struct balancer *balancer, struct worker *worker);
 void balancer_resume(struct balancer *balancer);
 bool balancer_suspended(const struct balancer *balancer);
 
+/* How many tasks are here. */
+size_t balancer_count(const struct balancer *balancer);
 /* A task of this msg_id that waits or runs; NULL where there is none. */
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size);
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import say
 
-GROUPS = ["compare", "crowd"]
+GROUPS = ["compare", "crowd", "waiting"]
 
 
 def main():
