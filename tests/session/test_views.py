@@ -213,6 +213,28 @@ def test_tasks_say_what_they_depend_on(balanced, client):
     assert metadata["targets"] == [uuid for engine, uuid in client._connection.engines() if engine == 1]
 
 
+def test_tasks_run_after_others_and_where_they_ran(balanced, client, ipp):
+    held = [client[i].apply_async(time.sleep, 0.5) for i in client.ids]
+    first = balanced.apply_async(os.getpid)
+    with balanced.temp_flags(follow=first):
+        followers = [balanced.apply_async(os.getpid) for _ in range(5)]
+    assert {result.get(timeout=20) for result in followers} == {first.get()}
+    broken = balanced.apply_async(fail, "luck")
+    with balanced.temp_flags(after=broken):
+        never = balanced.apply_async(double, 1)
+    with balanced.temp_flags(after=ipp.Dependency([first, broken], failure=True)):
+        both = balanced.apply_async(double, 2)
+    with balanced.temp_flags(after=ipp.Dependency([never, broken], success=False, failure=True), targets=[1]):
+        cleanup = balanced.apply_async(double, 3)
+    assert both.get(timeout=20) == 4 and cleanup.get(timeout=20) == 6 and cleanup.engine_id == 1
+    assert both.started >= first.completed and both.started >= broken.completed
+    with pytest.raises(ipp.RemoteError, match="ImpossibleDependency"):
+        never.get(timeout=20)
+    with balanced.temp_flags(after="nobody"), pytest.raises(ipp.RemoteError, match="InvalidDependency.*nobody"):
+        balanced.apply_sync(double, 1)
+    client.wait(held, timeout=20)
+
+
 def test_flags_are_checked(balanced, view):
     with pytest.raises(KeyError, match="no flag"):
         view.set_flags(retries=1)
