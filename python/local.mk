@@ -48,7 +48,8 @@ dist_pyengine_DATA = \
 	python/ipcluster/engine/jupyter.py \
 	python/ipcluster/engine/kernel.py \
 	python/ipcluster/engine/messages.py \
-	python/ipcluster/engine/plain.py
+	python/ipcluster/engine/plain.py \
+	python/ipcluster/engine/startup.py
 
 # Beside the package: `from IPython.parallel import Client` and `%load_ext parallel_magic` in a stock IPython.
 dist_python_DATA = python/ipcluster.pth python/ipcluster_hook.py python/parallel_magic.py

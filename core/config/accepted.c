@@ -38,13 +38,17 @@ static const struct ipcl_option_table common[] = {
 static const struct ipcl_option kernel[] = {
     {"*", IPCL_IGNORED, "", NULL, NULL, "this engine is not made of IPython's kernel"}};
 static const struct ipcl_option shell[] = {
-    {"*", IPCL_IGNORED, "", NULL, NULL, "this engine does not pass it to IPython's shell"}};
+    {"*", IPCL_PASSED, "", NULL, NULL, "IPython's shell in the engine is configured with it"}};
+static const struct ipcl_option shell_app[] = {
+    {"*", IPCL_PASSED, "", NULL, NULL,
+     "exec_lines, exec_files, extensions and exec_PYTHONSTARTUP say what an engine runs at its "
+     "start; the others have no effect"}};
 static const struct ipcl_option_table python[] = {
     {"IPythonParallelKernel", kernel, 1},
     {"IPythonKernel", kernel, 1},
     {"Kernel", kernel, 1},
-    {"IPKernelApp", kernel, 1},
-    {"InteractiveShellApp", kernel, 1},
+    {"IPKernelApp", shell_app, 1},
+    {"InteractiveShellApp", shell_app, 1},
     {"ConnectionFileMixin", kernel, 1},
     {"InteractiveShell", shell, 1},
     {"ZMQInteractiveShell", shell, 1},

@@ -252,7 +252,7 @@ int settings_give(struct settings *settings, const struct given *given, struct i
     if (item)
         return assign(settings, item, given, error);
     if (settings_class_known(settings, given->class_name) &&
-        !others_ignored(settings, given->class_name, given->name))
+        !others_accepted(settings, given->class_name, given->name))
         return refuse_key(settings, given, error);
     return keep(settings, given, error);
 }
@@ -291,10 +291,12 @@ static int apply_pending(struct settings *settings, struct ipcl_error *error)
 int settings_finish(struct settings *settings, struct ipcl_error *error)
 {
     others_warn(settings);
-    if (!settings->pending)
-        return 0;
-    struct given given = given_from(settings->pending);
-    return refuse_key(settings, &given, error);
+    for (const struct pending *pending = settings->pending; pending; pending = pending->next) {
+        struct given given = given_from(pending);
+        if (!others_accepted(settings, pending->class_name, pending->name))
+            return refuse_key(settings, &given, error);
+    }
+    return 0;
 }
 
 void settings_variable(const char *class_name, const char *name,
@@ -410,7 +412,7 @@ static int add_option(struct settings *settings, const char *class_name,
     if (settings_each_word(option->aliases, alias_taken, &search))
         return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
                               class_name, option->name, option->aliases);
-    if (option->type == IPCL_RENAMED || option->type == IPCL_IGNORED)
+    if (option->type == IPCL_RENAMED || option->type == IPCL_PASSED || option->type == IPCL_IGNORED)
         return others_add(settings, class_name, option, error);
     struct setting *items = realloc(settings->items, (settings->count + 1) * sizeof(*items));
     if (!items)

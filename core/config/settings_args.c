@@ -170,7 +170,7 @@ static int parse_trait(struct arguments *arguments, struct word *word)
     char *dot = strrchr(word->key, '.');
     *dot = '\0';
     const struct setting *item = settings_lookup(arguments->settings, word->key, dot + 1);
-    bool ignored = !item && others_ignored(arguments->settings, word->key, dot + 1);
+    bool ignored = !item && others_accepted(arguments->settings, word->key, dot + 1);
     const char *value = item      ? take_value(arguments, word, item->option)
                         : ignored ? pass_value(arguments, word)
                                   : word->value;

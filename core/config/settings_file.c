@@ -114,6 +114,7 @@ static json_t *value_to_json(const struct setting *item)
         return json_string(value->text);
     case IPCL_LIST:
     case IPCL_RENAMED:
+    case IPCL_PASSED:
     case IPCL_IGNORED:
         break;
     }

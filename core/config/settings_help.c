@@ -219,6 +219,7 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     if (all) {
         write_settings(settings, stream);
         write_others(settings, IPCL_RENAMED, "\nOther names that ipyparallel has:\n", stream);
+        write_others(settings, IPCL_PASSED, "\nHanded on as they are:\n", stream);
         write_others(settings, IPCL_IGNORED, "\nAccepted with a warning, and without effect:\n",
                      stream);
         write_sources(program, stream);

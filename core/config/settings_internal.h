@@ -35,7 +35,7 @@ struct setting {
     int rank; /* of the value: its source, and within one the class it was given under */
 };
 
-/* A row of a table that holds no value: IPCL_RENAMED or IPCL_IGNORED. */
+/* A row of a table that holds no value: IPCL_RENAMED, IPCL_PASSED or IPCL_IGNORED. */
 struct other_row {
     const char *class_name;
     const struct ipcl_option *option;
@@ -97,6 +97,8 @@ struct setting *others_renamed(const struct settings *settings, const char *clas
 /* The row that a name without effect is in, or NULL. */
 const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
                                          const char *name);
+/* True where a row accepts the setting without holding its value: IPCL_PASSED or IPCL_IGNORED. */
+bool others_accepted(const struct settings *settings, const char *class_name, const char *name);
 /* The row that has an alias, with its class in *class_name; NULL where none has. */
 const struct other_row *others_alias(const struct settings *settings, const char *alias,
                                      bool (*same)(void *alias, const char *word));

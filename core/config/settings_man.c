@@ -235,6 +235,7 @@ void settings_man(const struct settings *settings, FILE *stream)
     write_title(program, stream);
     write_options(settings, stream);
     write_others(settings, IPCL_RENAMED, ".SS Other names that ipyparallel has\n", stream);
+    write_others(settings, IPCL_PASSED, ".SS Handed on as they are\n", stream);
     write_others(settings, IPCL_IGNORED, ".SS Accepted with a warning, and without effect\n",
                  stream);
     write_files(program, stream);

@@ -63,6 +63,47 @@ const struct ipcl_option *others_ignored(const struct settings *settings, const 
     return other ? other->option : NULL;
 }
 
+bool others_accepted(const struct settings *settings, const char *class_name, const char *name)
+{
+    return others_ignored(settings, class_name, name) ||
+           find(settings, IPCL_PASSED, class_name, name);
+}
+
+/* Whether `pending` is the one of its setting that counts: the last of those of the highest source.
+ */
+static bool counts(const struct settings *settings, const struct pending *pending)
+{
+    bool behind = false;
+    for (const struct pending *other = settings->pending; other; other = other->next) {
+        if (!strcmp(other->class_name, pending->class_name) &&
+            !strcmp(other->name, pending->name) &&
+            (other->source > pending->source || (behind && other->source == pending->source)))
+            return false;
+        behind = behind || other == pending;
+    }
+    return true;
+}
+
+char *settings_passed(const struct settings *settings)
+{
+    json_t *classes = json_object();
+    for (const struct pending *pending = settings->pending; pending; pending = pending->next) {
+        if (!counts(settings, pending))
+            continue;
+        json_t *traits = json_object_get(classes, pending->class_name);
+        if (!traits) {
+            traits = json_object();
+            json_object_set_new(classes, pending->class_name, traits);
+        }
+        json_object_set_new(traits, pending->name,
+                            pending->text ? json_string(pending->text)
+                                          : json_incref(pending->json));
+    }
+    char *text = json_dumps(classes, JSON_COMPACT);
+    json_decref(classes);
+    return text;
+}
+
 const struct other_row *others_alias(const struct settings *settings, const char *alias,
                                      bool (*same)(void *alias, const char *word))
 {

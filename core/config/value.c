@@ -200,6 +200,7 @@ struct value *value_from_text(enum ipcl_option_type type, const char *text)
         good = parse_list(value, text);
         break;
     case IPCL_RENAMED:
+    case IPCL_PASSED:
     case IPCL_IGNORED:
         good = false;
         break;
@@ -255,6 +256,7 @@ struct value *value_from_json(const struct ipcl_option *option, const json_t *js
                                     : parse_array(value, json);
         break;
     case IPCL_RENAMED:
+    case IPCL_PASSED:
     case IPCL_IGNORED:
         break;
     }

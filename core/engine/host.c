@@ -213,40 +213,20 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
     return 0;
 }
 
-/* Runs a script in the user's namespace, under its own name for tracebacks. */
-static int run_script(struct engine *engine, const char *script, struct ipcl_error *error)
-{
-    char path[PATH_BYTES];
-    size_t size;
-    if (path_expand(script, path, error))
-        return -1;
-    char *text = path_read_file(path, 64 << 20, &size, error);
-    if (!text)
-        return -1;
-    free(text); /* it can be read: the interpreter reads it in the encoding that it declares */
-    json_t *name = json_string(path);
-    char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
-    char *code = NULL;
-    int status = ipcl_error_set(error, "the name of start-up script %.900s is not UTF-8", path);
-    if (quoted &&
-        asprintf(&code, "exec(compile(open(%s, 'rb').read(), %s, 'exec'))", quoted, quoted) > 0)
-        status = engine->kernel->run(engine->kernel_self, code, error);
-    free(code);
-    free(quoted);
-    json_decref(name);
-    return status;
-}
-
-int host_run_startup(struct host *host, struct ipcl_error *error)
+int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_error *error)
 {
     struct engine *engine = host->engine;
     struct ipcl_error reason;
+    char path[PATH_BYTES];
     const char *script = settings_string(engine->settings, "IPEngine", "startup_script");
     const char *command = settings_string(engine->settings, "IPEngine", "startup_command");
-    if (*script && run_script(engine, script, &reason))
-        return ipcl_error_set(error, "the start-up script %s failed: %.800s", script, reason.text);
+    if (engine->kernel->start(engine->kernel_self, profile_dir, error))
+        return -1;
     if (*command && engine->kernel->run(engine->kernel_self, command, &reason))
         return ipcl_error_set(error, "the start-up command failed: %.900s", reason.text);
+    if (*script && (path_expand(script, path, &reason) ||
+                    engine->kernel->run_file(engine->kernel_self, path, &reason)))
+        return ipcl_error_set(error, "the start-up script %s failed: %.800s", script, reason.text);
     return 0;
 }
 

@@ -30,8 +30,9 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
 /* Initialises MPI through `plugin`; binds mpi_rank and mpi_size in the user's namespace; the rank
  * becomes the requested id. Main thread. Returns 0 or -1 with `error` set. */
 int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct ipcl_error *error);
-/* Runs the settings' start-up command and script. Main thread. Returns 0 or -1 with `error` set. */
-int host_run_startup(struct host *host, struct ipcl_error *error);
+/* Runs what the profile has for the start, then the settings' start-up command and script. Main
+ * thread. Returns 0 or -1 with `error` set. */
+int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_error *error);
 /* Serves jobs until the I/O thread says to quit: then it waits to be given JOB_QUIT back. Main
  * thread. */
 void host_serve(struct host *host);

@@ -165,7 +165,7 @@ static int run(struct program *program, int argc, char **argv)
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (start_mpi(program, &error))
         return failed(ENGINE_EXIT_MPI, &error);
-    if (host_run_startup(&program->host, &error))
+    if (host_run_startup(&program->host, program->profile.dir, &error))
         return failed(ENGINE_EXIT_SETTINGS, &error);
     return serve(program, &error);
 }

@@ -63,6 +63,12 @@ static const char *const *service_list(void *host, const char *class_name, const
     return NULL;
 }
 
+static char *service_passed(void *host)
+{
+    const struct services_host *services = host;
+    return settings_passed(services->settings);
+}
+
 void services_init(struct ipcl_services *services, struct services_host *host)
 {
     *services = (struct ipcl_services){
@@ -73,5 +79,6 @@ void services_init(struct ipcl_services *services, struct services_host *host)
         .option_real = service_real,
         .option_bool = service_bool,
         .option_list = service_list,
+        .options_passed = service_passed,
     };
 }

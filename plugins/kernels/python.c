@@ -46,6 +46,7 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
         {"apply", &kernel->apply}, {"answer", &kernel->answer},     {"clear", &kernel->clear},
         {"run", &kernel->run},     {"integer", &kernel->integer},   {"bind", &kernel->bind},
         {"flush", &kernel->flush}, {"describe", &kernel->describe}, {"info", &kernel->info},
+        {"start", &kernel->start}, {"run_file", &kernel->run_file},
     };
     struct ipcl_error reason;
     PyObject *module = PyImport_ImportModule("ipcluster.engine.kernel");
@@ -80,6 +81,8 @@ static void destroy(void *self)
     Py_CLEAR(kernel->flush);
     Py_CLEAR(kernel->describe);
     Py_CLEAR(kernel->info);
+    Py_CLEAR(kernel->start);
+    Py_CLEAR(kernel->run_file);
     Py_FinalizeEx();
     pthread_mutex_destroy(&kernel->interrupting);
     python_kernel = NULL;
@@ -229,6 +232,30 @@ static int run(void *self, const char *code, struct ipcl_error *error)
     return finish(kernel, PyObject_CallFunction(kernel->run, "s", code), error);
 }
 
+static int start(void *self, const char *profile_dir, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    const struct ipcl_kernel_services *services = kernel->services;
+    char *passed = services->base.options_passed(services->base.host);
+    PyEval_RestoreThread(kernel->state);
+    PyObject *folder = PyUnicode_DecodeFSDefault(profile_dir);
+    PyObject *result = folder && passed ? PyObject_CallFunction(kernel->start, "Os", folder, passed)
+                                        : PyErr_NoMemory();
+    Py_XDECREF(folder);
+    free(passed);
+    return finish(kernel, result, error);
+}
+
+static int run_file(void *self, const char *path, struct ipcl_error *error)
+{
+    struct python_kernel *kernel = self;
+    PyEval_RestoreThread(kernel->state);
+    PyObject *name = PyUnicode_DecodeFSDefault(path);
+    PyObject *result = name ? PyObject_CallFunctionObjArgs(kernel->run_file, name, NULL) : NULL;
+    Py_XDECREF(name);
+    return finish(kernel, result, error);
+}
+
 static int integer(void *self, const char *expression, int64_t *value, struct ipcl_error *error)
 {
     struct python_kernel *kernel = self;
@@ -282,6 +309,8 @@ static const struct ipcl_kernel_operations operations = {
     .answer = answer,
     .describe = describe,
     .clear = clear,
+    .start = start,
+    .run_file = run_file,
     .run = run,
     .integer = integer,
     .bind_integer = bind_integer,

@@ -24,6 +24,8 @@ struct python_kernel {
     PyObject *flush;
     PyObject *describe;
     PyObject *info;
+    PyObject *start;
+    PyObject *run_file;
     pthread_t main_thread;
     pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request
                                      that it was meant for */

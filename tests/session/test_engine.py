@@ -489,11 +489,11 @@ def test_a_lost_controller_ends_the_engine(sandbox):
 
 def test_settings_reach_the_engine(sandbox, peer):
     script = sandbox.dir / "start.py"
-    script.write_text("from_script = 'caf\u00e9'\n")
+    script.write_text("from_script = from_command + '\u00e9'\n")
     sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.id=7", f"-s={script}",
-                  "--c=from_command = from_script * 2")
+                  "--c=from_command = 'caf'")
     assert peer.register().content["id"] == 7
-    assert peer.apply(lambda: from_command).result == "caf\u00e9" * 2  # noqa: F821
+    assert peer.apply(lambda: from_script).result == "caf\u00e9"  # noqa: F821
     ended = run_engine(sandbox, f"--file={peer.file}", "--c=1/0")
     assert ended.status == 1 and "ZeroDivisionError: division by zero" in ended.err
     assert run_engine(sandbox, "--nonsense=1").status == 1

@@ -76,6 +76,11 @@ struct ipcl_kernel_operations {
     json_t *(*describe)(void *self, struct ipcl_error *error);
     /* Empties the user's namespace. Main thread. Returns 0 or -1 with `error` set. */
     int (*clear)(void *self, struct ipcl_error *error);
+    /* Runs what a profile's folder and the options passed on say is run at the start of every kernel, once. What fails there
+     * is shown on standard error and does not end the start. Main thread. Returns 0 or -1 with `error` set. */
+    int (*start)(void *self, const char *profile_dir, struct ipcl_error *error);
+    /* Runs a file as start() runs those. Main thread. Returns 0, or -1 with the exception's last line in `error`. */
+    int (*run_file)(void *self, const char *path, struct ipcl_error *error);
     /* Runs a statement outside of any request: in the user's namespace. Main thread. Returns 0, or -1 with the exception's
      * last line in `error`. */
     int (*run)(void *self, const char *code, struct ipcl_error *error);

@@ -18,6 +18,7 @@ enum ipcl_option_type {
     /* Rows that hold no value, for those who come from elsewhere. Their `name` may be several, with commas
      * between, or "*" for every trait of a class that has no row with a value. */
     IPCL_RENAMED, /* another name of the setting `fallback`, "Class.trait" or "Class.*" for the same trait there */
+    IPCL_PASSED,  /* accepted, to be read with the services' options_passed(); `help` says what for, to stand behind a colon */
     IPCL_IGNORED  /* accepted with a warning, and without effect: `help` says why, to stand behind a colon */
 };
 

@@ -68,6 +68,9 @@ struct ipcl_services {
     /* A NULL-terminated array; *count, where not NULL, receives its length. */
     const char *const *(*option_list)(void *host, const char *class_name, const char *name,
                                       size_t *count);
+    /* What was given of rows of type IPCL_PASSED: {"Class": {"trait": value}}, values as JSON, or the text of a command
+     * line or an environment variable. JSON text, for the caller to free; NULL where memory is short. */
+    char *(*options_passed)(void *host);
 };
 
 /* A piece of memory that travels as one frame. Where a struct hands one to the host, `release(owner)` is

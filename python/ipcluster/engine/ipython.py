@@ -15,7 +15,7 @@ from IPython.utils.tokenutil import token_at_cursor
 from traitlets import Type
 from traitlets.config import Config
 
-from ipcluster.engine import failures, frontends
+from ipcluster.engine import failures, frontends, startup
 from ipcluster.engine.datapub import DataPublisher
 from ipcluster.engine.kernel import flush
 from ipcluster.engine.messages import pack
@@ -191,10 +191,13 @@ class EngineMagics(Magics):
 
 def make_shell(module):
     config = Config()
-    config.HistoryManager.enabled = False
-    config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "Linux"
     config.InteractiveShell.colors_force = True
     config.InteractiveShell.autoindent = False
     config.IPCompleter.use_jedi = False  # it reads sources; what is wanted here are the live objects' names
-    return EngineShell.instance(config=config, user_module=module, user_ns=module.__dict__)
+    config.merge(startup.config())
+    config.HistoryManager.enabled = False
+    config.HistoryManager.hist_file = ":memory:"
+    return EngineShell.instance(
+        config=config, profile_dir=startup.profile_dir(), user_module=module, user_ns=module.__dict__
+    )

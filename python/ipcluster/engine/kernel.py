@@ -122,9 +122,30 @@ def clear():
     namespace.update(_bound)
 
 
+def start(profile_dir, passed):
+    """Runs what a profile has for the start of every shell. `passed` is what was set for IPython's classes, as JSON text."""
+    from ipcluster.engine import startup
+
+    startup.start(profile_dir, passed)
+
+
+def run_file(path):
+    from ipcluster.engine import startup
+
+    startup.run_file(path)
+
+
 def run(code):
-    """Runs statements outside of any request."""
-    exec(compile(code, "<engine start-up>", "exec"), namespace)
+    """Runs statements outside of any request; what is not Python is IPython's to understand, where that is installed."""
+    try:
+        compiled = compile(code, "<engine start-up>", "exec")
+    except SyntaxError:
+        run_cell = getattr(shell(), "run_cell", None)
+        if run_cell is None:
+            raise
+        run_cell(code, store_history=False, silent=True).raise_error()
+    else:
+        exec(compiled, namespace)
 
 
 def integer(expression):
