@@ -220,6 +220,15 @@ static void open_to(struct balancer *balancer, struct worker *worker)
             binding_queue(balancer, slot->task, true);
 }
 
+/* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
+static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
+{
+    uint32_t serial = (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
+    while (!serial || balancer_engine_of_serial(balancer, serial))
+        serial = (serial + 1) & INT32_MAX;
+    return serial;
+}
+
 struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid)
 {
     size_t length = strlen(uuid);
@@ -229,7 +238,7 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
         return NULL;
     }
     worker->id = id;
-    worker->serial = ++balancer->serials;
+    worker->serial = serial_of(balancer, uuid);
     memcpy(worker->uuid, uuid, length);
     worker->item.index = HEAP_OUTSIDE;
     balancer_settle(balancer, worker);

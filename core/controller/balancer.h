@@ -38,7 +38,8 @@ struct worker {
     struct heap_item item; /* among those that take tasks */
     int id;
     char uuid[ENGINE_UUID_BYTES];
-    uint32_t serial;         /* no other engine ever had it; ids are used again */
+    uint32_t serial;         /* what is remembered of where tasks ran: it goes by the uuid, so that
+                                an engine that was given up and comes back has it again */
     size_t load;             /* tasks that it has */
     unsigned long long used; /* when it got its last task: a counter */
     unsigned long long mark; /* the owner's */

@@ -11,7 +11,6 @@ struct balancer {
     size_t high_water; /* 0: no limit */
     struct worker *workers;
     struct worker *by_serial;
-    uint32_t serials;
     struct heap takers; /* engines that take tasks */
     struct worker *ready;
     size_t suspended;

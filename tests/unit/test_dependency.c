@@ -179,6 +179,11 @@ Test(dependency, following_to_an_engine_that_has_gone_is_impossible)
     balancer_add_engine(f.balancer, 0, "zero again");
     struct task *late = submit(&f, "late", NULL, NULL, &on_a);
     cr_assert_eq(balancer_stranded(f.balancer), late);
+    end(&f, late, false);
+    /* One that was given up too early comes back as what it was. */
+    struct worker *back = balancer_add_engine(f.balancer, 5, "zero");
+    submit(&f, "back", NULL, NULL, &on_a);
+    run(&f, "back", back);
     balancer_destroy(f.balancer, release);
 }
 
