@@ -78,7 +78,9 @@ struct restart {
     char asked_engines[MESSAGE_ID_LENGTH + 1]; /* a query that is not answered yet; "" for none */
     char asked_pending[MESSAGE_ID_LENGTH + 1];
     bool final;         /* engines have had their time to come back */
+    bool widened;       /* `number` is that of when they had had it */
     uint64_t number;    /* requests of lower numbers are in doubt */
+    uint64_t next_number;
     long long due_ms;   /* when to ask; 0: not */
     long long judge_ms; /* when what was not named as pending fails; 0: not */
 };

@@ -58,7 +58,7 @@ void restart_begin(struct ipcl_client *client)
     restart->asked_pending[0] = '\0';
     restart->due_ms = clock_ms() + RETURN_MS;
     send_query(client, "connection_request", NULL, restart->asked_engines);
-    restart->final = false;
+    restart->final = restart->widened = false;
 }
 
 /* Marks the requests that a list names. */
@@ -128,10 +128,16 @@ static void ask(struct ipcl_client *client, long long now_ms)
     restart->due_ms = 0;
     if (client->io.lost_since_ms)
         return;
-    if (!restart->final)
+    if (!restart->final) {
         send_query(client, "connection_request", NULL, restart->asked_engines);
-    restart->final = true;
-    if (!await_any_before(&client->io, restart->number))
+        restart->final = true;
+    } else if (!restart->widened) {
+        /* What was asked while engines came back is in doubt, too. */
+        restart->number = restart->next_number;
+        restart->widened = true;
+    }
+    restart->next_number = atomic_load(&client->next_number);
+    if (restart->widened && !await_any_before(&client->io, restart->number))
         return;
     send_query(client, "queue_request", "{\"verbose\": true}", restart->asked_pending);
     restart->due_ms = now_ms + ASK_AGAIN_MS;

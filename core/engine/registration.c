@@ -251,6 +251,7 @@ void registration_again(struct io *io)
     if (io->state == IO_STOPPING)
         return;
     io->registration.again = true;
+    io->heart.ping_ms = clock_ms(); /* that its heartbeats were away is no news any more */
     io->registration.delay_ms = FIRST_DELAY_MS;
     send_request(io, clock_ms());
 }

@@ -26,7 +26,7 @@ struct connection {
     char unpack[64];
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
-    bool reuse; /* client: another controller may take this one's place, under the same keys and ports */
+    bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
     int registration;
     int control;
     int mux;
