@@ -49,7 +49,7 @@ static const struct ipcl_option options[] = {
     {"curve_serverkey", IPCL_STRING, "", NULL, NULL,
      "The controller's public key for CurveZMQ, where the connection file has none."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
-    {"wait_for_url_file", IPCL_REAL, "10", NULL, NULL,
+    {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
     {"timeout", IPCL_REAL, "30", "timeout", NULL,
      "How many seconds to try to register before giving up."},
