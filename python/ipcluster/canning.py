@@ -100,7 +100,7 @@ def _function_globals(module, g):
     """The globals of a function that was defined in `module`: that module's, or the engine's namespace."""
     if module.startswith("__"):
         return {} if g is None else g
-    if module in ("ipyparallel.util", "ipyparallel.client.remotefunction"):
+    if module in ("ipyparallel.util", "ipyparallel.client.remotefunction", "ipyparallel.client.view"):
         # The functions behind a stock client's push, pull and map: they need no more than this.
         shell = SimpleNamespace(user_global_ns=g, user_ns=g)
         return {"__builtins__": builtins, "__name__": module, "get_ipython": lambda: shell}
