@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import say
 
-GROUPS = ["compare", "crowd", "waiting"]
+GROUPS = ["compare", "crowd", "fanout", "waiting"]
 
 
 def main():
