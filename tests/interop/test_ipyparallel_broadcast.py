@@ -1,0 +1,85 @@
+"""An unmodified ipyparallel client broadcasts to our engines, plain and coalescing; its own tests do the rest."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from support import wait_until
+
+ipp = pytest.importorskip("ipyparallel")
+numpy = pytest.importorskip("numpy")
+
+
+def local(f):
+    """Marks a function as typed by a user: an engine cannot import this file."""
+    f.__module__ = "__main__"
+    return f
+
+
+# These run on engines, with names of theirs.
+
+
+@local
+def on_an_array():
+    return here, array + here, array[:3]  # noqa: F821
+
+
+@local
+def divide_by_two_less():
+    return 1 // (here - 2)  # noqa: F821
+
+
+@local
+def whereabouts():
+    return here  # noqa: F821
+
+
+@pytest.fixture
+def four(new_cluster):
+    """Four engines and ipyparallel's client; `here` is each engine's id on it."""
+    cluster = new_cluster(4)
+    client = ipp.Client(str(cluster.client_file))
+    try:
+        wait_until(lambda: len(client.ids) == 4, 30, "it sees four engines")
+        for view in client:
+            view.push({"here": view.targets}, block=True)
+        yield client
+    finally:
+        client.close()
+
+
+def test_a_coalescing_view_has_the_clients_order_also_with_large_arrays(four):
+    view = four.broadcast_view([3, 0, 2, 1], is_coalescing=True)
+    array = numpy.arange(300000.0)
+    view.push({"array": array}, block=True)
+    result = view.apply_async(on_an_array)
+    values = result.get(timeout=60)
+    assert [value[0] for value in values] == [3, 0, 2, 1] == result.engine_id
+    for here, whole, few in values:
+        assert numpy.array_equal(whole, array + here) and numpy.array_equal(few, array[:3])
+
+
+@pytest.mark.parametrize("coalescing", [False, True])
+def test_what_engines_raise_is_raised(four, coalescing):
+    view = four.broadcast_view(is_coalescing=coalescing)
+    with pytest.raises(ipp.RemoteError) as caught:
+        view.apply_sync(divide_by_two_less)
+    error = caught.value
+    entries = [(error.ename, error.engine_info)] if coalescing else [(entry[0], entry[3]) for entry in error.elist]
+    assert [(ename, info["engine_id"]) for ename, info in entries] == [("ZeroDivisionError", 2)]
+
+
+@pytest.mark.parametrize("coalescing", [False, True])
+def test_an_engine_that_is_killed_fails_its_part_and_the_others_go_on(four, coalescing):
+    view = four.broadcast_view(is_coalescing=coalescing)
+    pids = view.apply_sync(os.getpid)
+    running = view.apply_async(time.sleep, 2)
+    time.sleep(0.5)
+    os.kill(pids[1], signal.SIGKILL)
+    with pytest.raises(ipp.RemoteError) as caught:
+        running.get(timeout=30)
+    assert "EngineError" in (caught.value.ename or str(caught.value))
+    wait_until(lambda: four.ids == [0, 2, 3], 20, "it has heard of the death")
+    assert four.broadcast_view(is_coalescing=coalescing).apply_sync(whereabouts) == [0, 2, 3]
