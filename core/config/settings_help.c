@@ -68,7 +68,8 @@ static const char *value_word(enum ipcl_option_type type)
 {
     static const char *const words[] = {
         [IPCL_BOOL] = "true|false", [IPCL_INT] = "NUMBER", [IPCL_REAL] = "NUMBER",
-        [IPCL_STRING] = "TEXT",     [IPCL_LIST] = "WORDS",
+        [IPCL_STRING] = "TEXT",     [IPCL_LIST] = "WORDS", [IPCL_RENAMED] = "VALUE",
+        [IPCL_IGNORED] = "VALUE",
     };
     return words[type];
 }
@@ -185,9 +186,10 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         title = "";
         settings_write_names(other, "  ", stream);
         if (type == IPCL_RENAMED)
-            fprintf(stream, " is %s\n", other->option->fallback);
-        else
-            fputc('\n', stream);
+            fprintf(stream, " is %s", other->option->fallback);
+        struct alias_list list = {stream, other->option, ", "};
+        settings_each_word(other->option->aliases, write_alias, &list);
+        fputc('\n', stream);
         write_wrapped(stream, 6, type == IPCL_RENAMED ? "" : other->option->help);
     }
 }

@@ -152,6 +152,7 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         title = "";
         fputs(".TP\n", stream);
         settings_write_names(other, "", stream);
+        settings_each_word(other->option->aliases, write_alias, stream);
         fputc('\n', stream);
         write_text(stream, type == IPCL_RENAMED ? "The same as " : other->option->help);
         write_text(stream, type == IPCL_RENAMED ? other->option->fallback : "");

@@ -1,0 +1,120 @@
+"""An unmodified ipyparallel.Cluster starts our programs in place of its own, and every setting of its programs is known to ours."""
+
+import json
+import subprocess
+
+import pytest
+
+from support import PYTHON
+
+pytest.importorskip("ipyparallel")
+
+# What the guide tells users to write; the rest is what a user of Cluster does.
+SESSION = """
+import logging, os, signal, sys, time
+import ipyparallel as ipp
+from traitlets.config import Config
+
+kind, controller, engine = sys.argv[1:]
+c = Config()
+c.ControllerLauncher.controller_cmd = [controller]
+c.EngineLauncher.engine_cmd = [engine]
+c.MPILauncher.mpi_args = ["--oversubscribe"]
+cluster = ipp.Cluster(config=c, engine_launcher_class=kind, n=2, log_level=logging.WARNING)
+
+def programs(view):
+    return {os.path.realpath(f"/proc/{pid}/exe") for pid in view.apply_sync(os.getpid)}
+
+with cluster as rc:
+    assert programs(rc[:]) == {os.path.realpath(engine)}
+    assert os.path.realpath(f"/proc/{cluster.controller.pid}/exe") == os.path.realpath(controller)
+    if kind == "mpi":
+        rc[:].execute("ranks = (mpi_rank, mpi_size, MPI.COMM_WORLD.Get_rank())", block=True)
+        assert rc[:]["ranks"] == [(0, 2, 0), (1, 2, 1)]
+
+    again = ipp.Cluster.from_file(cluster.cluster_file)
+    other = again.connect_client_sync()
+    assert other.ids == [0, 1]
+    other.close()
+
+    if kind == "local":  # mpiexec ends all its ranks when it is interrupted, whoever's they are
+        running = rc[:].apply_async(time.sleep, 600)
+        while any(not status["tasks"] and not status["queue"] for engine_id, status in rc.queue_status().items()
+                  if engine_id != "unassigned"):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        cluster.signal_engines_sync(signal.SIGINT)
+        try:
+            running.get(timeout=60)
+        except ipp.error.CompositeError as error:
+            assert "KeyboardInterrupt" in str(error), error
+        else:
+            raise AssertionError("not interrupted")
+
+    more = cluster.start_engines_sync(n=1)
+    rc.wait_for_engines(3, timeout=60)
+    cluster.stop_engines_sync(more)
+    while len(rc.ids) != 2:
+        time.sleep(0.05)
+    before = set(rc[:].apply_sync(os.getpid))
+    cluster.restart_engines_sync()
+    now = before
+    while len(now) != 2 or now & before:
+        rc.wait_for_engines(2, timeout=60)
+        try:
+            now = set(rc[:].apply_sync(os.getpid))
+        except ipp.error.RemoteError:  # the old ones were still known
+            pass
+    assert programs(rc[:]) == {os.path.realpath(engine)}
+
+security = os.path.join(cluster.profile_dir, "security")
+assert not os.listdir(security), os.listdir(security)
+print("the session is done")
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "mpi"])
+def test_ipyparallels_cluster_starts_our_programs(sandbox, kind):
+    programs = sandbox.programs
+    done = sandbox.run(PYTHON, "-c", SESSION, kind, programs.ipcontroller, programs.ipengine, timeout=100)
+    assert done.status == 0 and "the session is done" in done.out, done
+
+
+WALK = """
+import json, sys
+from ipyparallel.controller.app import IPController
+from ipyparallel.engine.app import IPEngine
+
+found = {}
+for app in (IPController(), IPEngine()):
+    classes = {one.__name__: sorted(one.class_traits(config=True)) for one in app._classes_inc_parents()
+               if hasattr(one, "class_traits")}
+    found[app.name] = {"classes": classes, "aliases": [str(alias) for alias in app.aliases],
+                       "flags": [str(flag) for flag in app.flags]}
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    """{program: classes with their traits, aliases, flags} of the ipyparallel that is installed."""
+    return json.loads(subprocess.run([PYTHON, "-c", WALK], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("name", ["ipcontroller", "ipengine"])
+def test_every_setting_of_ipyparallels_program_is_known(sandbox, theirs, name):
+    config = sandbox.work / "all.json"
+    # null leaves a setting as it is; a name that is not known is an error all the same.
+    config.write_text(json.dumps({class_name: dict.fromkeys(traits)
+                                  for class_name, traits in theirs[name]["classes"].items()}))
+    sandbox.run(getattr(sandbox.programs, name), "--init", f"--config={config}", "--show-config", check=True)
+
+
+@pytest.mark.parametrize("name", ["ipcontroller", "ipengine"])
+def test_every_alias_and_flag_of_ipyparallels_program_is_known(sandbox, theirs, name):
+    help_text = sandbox.run(getattr(sandbox.programs, name), "--help-all", check=True).out
+    for alias in theirs[name]["aliases"]:
+        typed = f"-{alias} " if len(alias) == 1 else f"--{alias}"
+        assert typed in help_text, alias
+    for flag in theirs[name]["flags"]:
+        assert f"--{flag}\n" in help_text or f"--{flag}[=" in help_text, flag

@@ -1,0 +1,228 @@
+"""Every option that ipyparallel's launchers and documentation give to ipcontroller and ipengine, once each."""
+
+import json
+import os
+import socket
+
+import pytest
+import zmq
+
+from support import listening, wait_until
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def settings_of(sandbox, program, *arguments, env=None):
+    """What --show-config says of a command line: {"Class.trait": value}; and what was logged."""
+    folder = sandbox.profile_dir()
+    folder.mkdir(exist_ok=True)
+    done = sandbox.run(program, f"--profile-dir={folder}", *arguments, "--show-config", env=env, check=True)
+    shown = json.loads(done.out)
+    return {f"{name}.{trait}": value for name, traits in shown.items() if name != "//"
+            for trait, value in traits.items()}, done.err
+
+
+# The option, and what it sets (None: nothing, with a warning).
+CONTROLLER = [
+    (["--ip=*"], {"IPController.ip": "*"}),
+    (["--ip='*'"], {"IPController.ip": "*"}),
+    (["--ip", "127.0.0.1"], {"IPController.ip": "127.0.0.1"}),
+    (["--location=host"], {"IPController.location": "host"}),
+    (["--transport=tcp"], {"IPController.transport": "tcp"}),
+    (["--port=0"], {"IPController.regport": 0}),
+    (["--ports=10101-10120"], {"IPController.ports": ["10101-10120"]}),
+    (["--ssh=user@gate"], {"IPController.ssh_server": "user@gate"}),
+    (["--enginessh=gate:22"], {"IPController.engine_ssh_server": "gate:22"}),
+    (["--ping=250"], {"HeartMonitor.period": 250}),
+    (["--hwm=4"], {"TaskScheduler.hwm": 4}),
+    (["--scheme=lru"], {"TaskScheduler.scheme_name": "lru"}),
+    (["--TaskScheduler.hwm=0"], {"TaskScheduler.hwm": 0}),
+    (["--log-level=10"], {"BaseParallelApplication.log_level": "10"}),
+    (["--log-level=DEBUG"], {"BaseParallelApplication.log_level": "DEBUG"}),
+    (["--Application.log_level=30"], {"BaseParallelApplication.log_level": "30"}),
+    (["--debug"], {"BaseParallelApplication.log_level": "DEBUG"}),
+    (["--quiet"], {"BaseParallelApplication.log_level": "ERROR"}),
+    (["--log-to-file"], {"BaseParallelApplication.log_to_file": True}),
+    (["--log-to-file=True"], {"BaseParallelApplication.log_to_file": True}),
+    (["--BaseParallelApplication.log_to_file", "True"], {"BaseParallelApplication.log_to_file": True}),
+    (["--clean-logs=True"], {"BaseParallelApplication.clean_logs": True}),
+    (["--cluster-id=b"], {"BaseParallelApplication.cluster_id": "b"}),
+    (["--cluster-id", ""], {"BaseParallelApplication.cluster_id": ""}),
+    (["--work-dir=/tmp"], {"BaseParallelApplication.work_dir": "/tmp"}),
+    (["--init"], {"IPController.auto_create": True}),
+    (["--nodb"], {"IPController.db_class": "nodb"}),
+    (["--dictdb"], {"IPController.db_class": "dictdb"}),
+    (["--reuse"], {"IPController.reuse_files": True}),
+    (["--restore"], {"IPController.restore_engines": True}),
+    (["--secure"], {"Session.key": "random"}),
+    (["--no-secure"], {"Session.key": ""}),
+    (["--Session.key=b'secret'"], {"Session.key": "secret"}),
+    (["--Session.packer=msgpack.packb", "--Session.unpacker=msgpack.unpackb"],
+     {"Session.packer": "msgpack.packb", "Session.unpacker": "msgpack.unpackb"}),
+    (["--Session.signature_scheme=hmac-sha512"], {"Session.signature_scheme": "hmac-sha512"}),
+    (["--HubFactory.ip=0.0.0.0"], {"IPController.ip": "0.0.0.0"}),
+    (["--IPControllerApp.reuse_files=False"], {"IPController.reuse_files": False}),
+    (["--IPController.registration_timeout=60"], {"IPController.registration_timeout": 60}),
+    (["--HeartMonitor.max_heartmonitor_misses=20"], {"HeartMonitor.max_heartmonitor_misses": 20}),
+    (["--usethreads"], None),
+    (["--log-url=tcp://127.0.0.1:20202"], None),
+    (["--ident=me"], None),
+    (["--user=me"], None),
+    (["--Session.debug=True"], None),
+    (["--DictDB.record_limit=10"], None),
+    (["--IPController.mon_port=10000"], None),
+]
+ENGINE = [
+    (["--file=/x/ipcontroller-engine.json"], {"IPEngine.url_file": "/x/ipcontroller-engine.json"}),
+    (["-c", "a = 1"], {"IPEngine.startup_command": "a = 1"}),
+    (["-s", "start.py"], {"IPEngine.startup_script": "start.py"}),
+    (["--location=10.0.0.1"], {"IPEngine.location": "10.0.0.1"}),
+    (["--timeout=5"], {"IPEngine.timeout": 5.0}),
+    (["--EngineFactory.timeout=6.5"], {"IPEngine.timeout": 6.5}),
+    (["--IPEngineApp.wait_for_url_file=1"], {"IPEngine.wait_for_url_file": 1.0}),
+    (["--IPEngine.max_heartbeat_misses=50"], {"IPEngine.max_heartbeat_misses": 50}),
+    (["--IPEngine.id=3"], {"IPEngine.id": 3}),
+    (["--IPEngine.id=None"], {}),
+    (["--log-level=20"], {"BaseParallelApplication.log_level": "20"}),
+    (["--cluster-id", "x", "--debug"], {"BaseParallelApplication.cluster_id": "x"}),
+    (["--url=tcp://127.0.0.1:10000"], None),
+    (["--IPEngine.enable_nanny=False"], None),
+    (["--IPythonKernel.help_links=[]"], None),
+    (["--HistoryManager.hist_file=:memory:"], None),
+    (["--no-secure"], None),
+]
+
+
+@pytest.mark.parametrize("arguments, sets", CONTROLLER, ids=lambda value: " ".join(value or []))
+def test_the_controller_takes(sandbox, arguments, sets):
+    check(sandbox, sandbox.programs.ipcontroller, arguments, sets)
+
+
+@pytest.mark.parametrize("arguments, sets", ENGINE, ids=lambda value: " ".join(value or []))
+def test_the_engine_takes(sandbox, arguments, sets):
+    check(sandbox, sandbox.programs.ipengine, arguments, sets)
+
+
+def check(sandbox, program, arguments, sets):
+    shown, log = settings_of(sandbox, program, *arguments)
+    if sets is None:
+        assert log.count(" has no effect: ") == 1, log
+    else:
+        assert "no effect" not in log
+        assert {key: shown.get(key) for key in sets} == sets
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--Session.packer=pickle"], "pickle"),
+    (["--mongodb"], "MongoDB"),
+    (["--IPController.use_thread=1"], "the nearest known one is IPController.use_threads"),
+    (["--usethread"], "the nearest known one is --usethreads"),
+    (["--config=ipcontroller_config.py"], "ipcluster profile convert"),
+    (["--IPController.curve_secretkey=short"], "curve_secretkey"),
+    (["--IPController.client_transport=ipc"], "one transport"),
+])
+def test_the_controller_refuses_with_a_reason(sandbox, arguments, said):
+    done = sandbox.run(sandbox.programs.ipcontroller, *arguments)
+    assert done.status == 1 and said in done.err, done
+
+
+def test_profile_and_cluster_id_come_from_the_environment_as_launchers_of_ipyparallel_8_set_it(sandbox):
+    folder = sandbox.work / "elsewhere"
+    env = {"IPP_PROFILE_DIR": str(folder), "IPP_CLUSTER_ID": "b", "IPP_SESSION_KEY": "a-key"}
+    controller = sandbox.start(sandbox.programs.ipcontroller, env=env)
+    file = folder / "security/ipcontroller-b-client.json"
+    wait_until(file.exists, 20, "the controller writes its file")
+    assert json.loads(file.read_text())["key"] == "a-key"
+    assert controller.stop() == 0
+
+
+def test_an_engine_takes_its_connection_from_the_environment(sandbox, new_cluster):
+    cluster = new_cluster(0)
+    info = cluster.engine_file.read_text()
+    engine = sandbox.start(sandbox.programs.ipengine, f"--ipython-dir={sandbox.work}",
+         env={"IPP_CONNECTION_INFO": info, "IPP_CLUSTER_ID": "not-there"})
+    client = cluster.client(wait_for=1)
+    assert client[0].apply_sync(os.getpid) == engine.pid
+
+
+def test_clients_and_engines_can_have_addresses_and_ports_of_their_own(new_cluster):
+    for_clients, for_engines, mux_client, mux_engine = free_ports(4)
+    cluster = new_cluster(1, controller=[
+        "--IPController.client_ip=127.0.0.2", "--IPController.engine_ip=127.0.0.1",
+        f"--IPController.mux=({mux_client}, {mux_engine})",
+        f"--IPController.client_ports={for_clients}", f"--IPController.engine_ports={for_engines}"])
+    client_file = json.loads(cluster.client_file.read_text())
+    engine_file = json.loads(cluster.engine_file.read_text())
+    assert client_file["interface"] == "tcp://127.0.0.2" and engine_file["interface"] == "tcp://127.0.0.1"
+    assert {mux_client, for_clients} <= set(map(str_or_int, client_file.values()))
+    assert listening([mux_client, mux_engine, for_clients, for_engines]) == {
+        mux_client, mux_engine, for_clients, for_engines}
+    assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
+
+
+def str_or_int(value):
+    return value if isinstance(value, (int, str)) else None
+
+
+def test_a_key_can_be_given_by_a_file(sandbox, new_cluster):
+    keyfile = sandbox.work / "key"
+    keyfile.write_text("a secret\n")
+    cluster = new_cluster(1, controller=[f"--keyfile={keyfile}"])
+    assert json.loads(cluster.client_file.read_text())["key"] == "a secret"
+    assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
+
+
+def test_without_security_messages_are_not_signed_and_the_log_says_so(new_cluster):
+    cluster = new_cluster(1, controller=["--no-secure"])
+    assert json.loads(cluster.client_file.read_text())["key"] == ""
+    assert "messages are not signed" in cluster.controller.output
+    assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
+
+
+def test_curve_keys_can_be_given(new_cluster):
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    cluster = new_cluster(1, env={"IPP_CURVE_PUBLICKEY": public, "IPP_CURVE_SECRETKEY": secret,
+                                  "IPP_ENABLE_CURVE": "1"})
+    assert json.loads(cluster.client_file.read_text())["curve_serverkey"] == public
+    assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
+
+
+def test_old_logs_are_cleaned(sandbox, new_cluster):
+    log = sandbox.profile_dir() / "log"
+    log.mkdir(parents=True)
+    for name in ("ipcontroller-1.log", "ipcontroller-b-1.log", "ipengine-1.log"):
+        (log / name).touch()
+    new_cluster(0, controller=["--clean-logs", "--log-to-file"])
+    left = {path.name for path in log.iterdir()}
+    assert "ipcontroller-1.log" not in left and {"ipcontroller-b-1.log", "ipengine-1.log"} < left
+
+
+def test_a_further_file_of_settings_wins_over_the_profiles(sandbox):
+    sandbox.profile_dir().mkdir()
+    (sandbox.profile_dir() / "ipcontroller_config.json").write_text('{"TaskScheduler": {"hwm": 2}}')
+    more = sandbox.work / "more.json"
+    more.write_text('{"TaskScheduler": {"hwm": 3}}')
+    assert settings_of(sandbox, sandbox.programs.ipcontroller, f"--config={more}")[0]["TaskScheduler.hwm"] == 3
+
+
+def test_mpi_is_initialised_as_by_ipyparallels_engine(sandbox, new_cluster):
+    cluster = new_cluster(0)
+    sandbox.start(sandbox.programs.ipengine, "--IPEngine.use_mpi=True",
+                  "--IPEngine.init_mpi=doubled = 2 * mpi_size")
+    client = cluster.client(wait_for=1)
+    client[0].execute("name = MPI.COMM_WORLD.Get_name()", block=True)
+    assert client[0]["doubled"] == 2 and client[0]["name"]
+
+
+def test_help_names_what_has_no_effect(sandbox):
+    for program in (sandbox.programs.ipcontroller, sandbox.programs.ipengine):
+        for option in ("--help-all", "--help-man"):
+            assert "Accepted with a warning, and without effect" in sandbox.run(program, option, check=True).out
