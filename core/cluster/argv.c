@@ -56,22 +56,29 @@ static const char *const *launcher_list(const struct cluster *cluster,
                                name, &count);
 }
 
-/* Adds the program that belongs to this one: of the same build tree or folder, or else found on
- * PATH. */
-static int add_program(struct words *words, enum ipcl_role role, struct ipcl_error *error)
+int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error)
 {
     bool engines = role == IPCL_ROLE_ENGINES;
     const char *name = engines ? "ipengine" : "ipcontroller";
     const char *top = path_build_tree();
-    char folder[PATH_BYTES], path[PATH_BYTES];
+    char folder[PATH_BYTES];
     if (path_program_dir(folder, error) < 0)
         return -1;
     int outcome = top ? path_format(path, error, "%s/core/%s/%s", top,
                                     engines ? "engine" : "controller", name)
                       : path_format(path, error, "%s/%s", folder, name);
-    if (outcome < 0)
+    if (outcome == 0 && access(path, X_OK) != 0)
+        outcome = path_format(path, error, "%s", name);
+    return outcome;
+}
+
+/* Adds the program that belongs to this one. */
+static int add_program(struct words *words, enum ipcl_role role, struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    if (cluster_program(role, path, error) < 0)
         return -1;
-    add_word(words, "", access(path, X_OK) == 0 ? path : name);
+    add_word(words, "", path);
     return 0;
 }
 
@@ -98,8 +105,8 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
         add_word(&words, "--cluster-id=", cluster->cluster_id);
     add_setting(&words, cluster, "BaseParallelApplication", "log_level", "--log-level=");
     if (!engines) {
-        add_setting(&words, cluster, "IPClusterStart", "controller_ip", "--ip=");
-        add_setting(&words, cluster, "IPClusterStart", "controller_location", "--location=");
+        add_setting(&words, cluster, "Cluster", "controller_ip", "--ip=");
+        add_setting(&words, cluster, "Cluster", "controller_location", "--location=");
     }
     add_words(&words, launcher_list(cluster, choice, "args"));
     if (choice->class->role == cluster->extra_role)

@@ -7,29 +7,21 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cluster/accepted.h"
+#include "cluster/commands.h"
 
 #define ENGINES_MAX 1000000
 
-static const struct ipcl_option engine_options[] = {
+/* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
+static const struct ipcl_option cluster_options[] = {
     {"n", IPCL_INT, "", "n", NULL,
      "The number of engines. Where it is not set: one for each processor."},
     {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
      "How engines are started: a launcher's name or alias, such as local, mpi, "
      "MPIExecEngineSetLauncher "
      "(ipcluster plugins lists them)."},
-    {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
-     "Go into the background once all engines have registered, with the log in the profile's log "
-     "folder."},
-    {"early_shutdown", IPCL_INT, "30", NULL, NULL,
-     "When all engines end within this many seconds of their registration, something is wrong: the "
-     "cluster is stopped. "
-     "0 turns this off."},
     {"engine_timeout", IPCL_INT, "60", NULL, NULL,
      "Seconds to wait for a further engine to register, from when they were started."},
-};
-static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 5};
-
-static const struct ipcl_option start_options[] = {
     {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher",
      NULL, "How the controller is started: a launcher's name or alias, such as local, mpi."},
     {"delay", IPCL_REAL, "0", "delay", NULL,
@@ -38,12 +30,27 @@ static const struct ipcl_option start_options[] = {
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
+};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 7};
+
+static const struct ipcl_option engine_options[] = {
+    {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
+     "Go into the background once all engines have registered, with the log in the profile's log "
+     "folder."},
+    {"early_shutdown", IPCL_INT, "30", NULL, NULL,
+     "When all engines end within this many seconds of their registration, something is wrong: the "
+     "cluster is stopped. "
+     "0 turns this off."},
+};
+static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 2};
+
+static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
      "Remove the output files of this cluster's earlier controllers and engines."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL,
      "Make a profile that is not there (the default one always is)."},
 };
-static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 6};
+static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 2};
 
 static const struct ipcl_option controller_launcher_options[] = {
     {"controller_cmd", IPCL_LIST, "", NULL, NULL,
@@ -64,7 +71,8 @@ static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher",
 static int add_tables(struct cluster *cluster, struct ipcl_error *error)
 {
     static const struct ipcl_option_table *const tables[] = {
-        &engine_table, &start_table, &controller_launcher_table, &engine_launcher_table};
+        &cluster_table, &engine_table, &start_table, &controller_launcher_table,
+        &engine_launcher_table};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
         if (settings_add(cluster->settings, tables[i], error) < 0)
             return -1;
@@ -117,10 +125,22 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
 /* The settings of starting: ipcluster's own, and the launchers'. */
 static int add_start(struct cluster *cluster, struct ipcl_error *error)
 {
-    if (add_tables(cluster, error) < 0)
+    if (add_tables(cluster, error) < 0 || cluster_accepted_add(cluster->settings, error) < 0)
         return -1;
     cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
     return cluster->launchers ? 0 : -1;
+}
+
+/* What only files have for this command: the settings of the others. */
+static int add_others(struct cluster *cluster, const struct cluster_command *command,
+                      struct ipcl_error *error)
+{
+    static const struct ipcl_option_table *const tables[] = {
+        &command_stop_table, &command_list_table, &command_profile_table};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+        if (tables[i] != command->table && settings_add(cluster->settings, tables[i], error) < 0)
+            return -1;
+    return command->starts ? 0 : add_start(cluster, error);
 }
 
 int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
@@ -136,13 +156,17 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;
-    if (!command->starts && add_start(cluster, error) < 0)
+    if (add_others(cluster, command, error) < 0)
         return -1;
+    if (settings_wants(cluster->settings) == SETTINGS_CARRY)
+        return settings_carry(cluster->settings, stdin, stdout, error) < 0 ? -1 : 1;
     if (command->need == NEED_NO_PROFILE)
         return settings_finish(cluster->settings, error);
     if (settings_load_environment(cluster->settings, error) < 0 ||
         open_profile(cluster, command, error) < 0)
         return -1;
+    if (profile_shows_settings(cluster->settings, stdout))
+        return 1;
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
     if (strchr(cluster->cluster_id, '/'))
@@ -165,15 +189,15 @@ void cluster_close(struct cluster *cluster)
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role)
 {
     return role == IPCL_ROLE_ENGINES
-               ? settings_string(cluster->settings, "IPClusterEngines", "engine_launcher_class")
-               : settings_string(cluster->settings, "IPClusterStart", "controller_launcher_class");
+               ? settings_string(cluster->settings, "Cluster", "engine_launcher_class")
+               : settings_string(cluster->settings, "Cluster", "controller_launcher_class");
 }
 
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error)
 {
-    int64_t asked = settings_int(cluster->settings, "IPClusterEngines", "n");
+    int64_t asked = settings_int(cluster->settings, "Cluster", "n");
     cpu_set_t allowed;
-    if (settings_given(cluster->settings, "IPClusterEngines", "n")) {
+    if (settings_given(cluster->settings, "Cluster", "n")) {
         if (asked < 0 || asked > ENGINES_MAX)
             return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d",
                                   (long long)asked, ENGINES_MAX);

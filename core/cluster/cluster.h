@@ -19,6 +19,7 @@ enum exit_code {
     EXIT_CLUSTER_DIED =
         5, /* the controller, or all added engines, ended by themselves with an error */
     EXIT_NOT_STOPPED = 6, /* something could not be ended */
+    EXIT_NOT_ALL = 7,     /* of a profile's settings some could not be carried over */
     EXIT_ALREADY_RUNS = 10,
     EXIT_NOTHING_TO_STOP = 11,
     EXIT_NO_CONTROLLER = 12,
@@ -64,6 +65,9 @@ const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role 
  * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
 
+/* The program of a role that belongs to this one: of the same build tree or folder, or else its
+ * name alone, to be found on PATH. Returns 0 or -1 with `error` set. */
+int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);
 /* A command line for a role's program, and its own arguments: NULL-terminated, freed with
  * cluster_free_argv(). NULL with `error` set. */
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
@@ -72,7 +76,8 @@ void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPCluster,Cluster,"               \
-    "BaseParallelApplication"
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterClean,"                  \
+    "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                     \
+    "BaseIPythonApplication,Application"
 
 #endif

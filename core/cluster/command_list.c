@@ -36,7 +36,7 @@ static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: a list of clusters."},
     {"output_format", IPCL_STRING, "text", "o", NULL, "text or json."},
 };
-static const struct ipcl_option_table table = {"IPClusterList", options, 2};
+const struct ipcl_option_table command_list_table = {"IPClusterList", options, 2};
 
 struct listing {
     struct cluster *cluster;
@@ -125,8 +125,7 @@ static void write_table(const json_t *clusters)
     }
     printf("%-16s %-12s %-9s %8s %8s  %s\n", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES",
            "LAUNCHER");
-    json_array_foreach(clusters, position, entry)
-    {
+    json_array_foreach (clusters, position, entry) {
         const char *profile, *id, *state, *launcher;
         json_t *engines;
         json_int_t pid, n;
@@ -145,7 +144,7 @@ static void write_table(const json_t *clusters)
 }
 
 static const struct cluster_command command = {
-    .program = &program, .table = &table, .need = NEED_ANY_PROFILE};
+    .program = &program, .table = &command_list_table, .need = NEED_ANY_PROFILE};
 
 int command_list(int argc, char **argv)
 {

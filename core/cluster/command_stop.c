@@ -32,8 +32,10 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"all_cluster_ids", IPCL_BOOL, "false", "all", "true",
      "Stop all clusters of the profile, not just one."},
+    {"signal", IPCL_IGNORED, "", "signal", NULL,
+     "processes are asked to end, and are killed where they do not"},
 };
-static const struct ipcl_option_table table = {"IPClusterStop", options, 1};
+const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 2};
 
 struct stopping {
     struct cluster *cluster;
@@ -125,7 +127,7 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
 }
 
 static const struct cluster_command command = {
-    .program = &program, .table = &table, .need = NEED_PROFILE};
+    .program = &program, .table = &command_stop_table, .need = NEED_PROFILE};
 
 int command_stop(int argc, char **argv)
 {

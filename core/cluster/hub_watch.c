@@ -66,15 +66,13 @@ static void take_list(struct hub_watch *watch, const json_t *content)
     const char *id;
     json_t *uuid;
     struct engine *engine, *next;
-    HASH_ITER(hh, watch->engines, engine, next)
-    engine->seen = false;
-    json_object_foreach(json_object_get(content, "engines"), id, uuid)
-    {
+    HASH_ITER (hh, watch->engines, engine, next)
+        engine->seen = false;
+    json_object_foreach (json_object_get(content, "engines"), id, uuid) {
         if (json_is_string(uuid))
             add_engine(watch, json_string_value(uuid));
     }
-    HASH_ITER(hh, watch->engines, engine, next)
-    {
+    HASH_ITER (hh, watch->engines, engine, next) {
         if (!engine->seen)
             drop_engine(watch, engine);
     }
@@ -221,8 +219,8 @@ static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
 static void free_watch(struct hub_watch *watch)
 {
     struct engine *engine, *next;
-    HASH_ITER(hh, watch->engines, engine, next)
-    drop_engine(watch, engine);
+    HASH_ITER (hh, watch->engines, engine, next)
+        drop_engine(watch, engine);
     if (watch->query)
         zmq_close(watch->query);
     if (watch->notification)
@@ -314,8 +312,8 @@ unsigned hub_watch_arrived(const struct hub_watch *watch)
 void hub_watch_shut_engines(struct hub_watch *watch)
 {
     struct engine *engine, *next;
-    HASH_ITER(hh, watch->engines, engine, next)
-    send_request(watch, watch->control, engine->uuid, "shutdown_request");
+    HASH_ITER (hh, watch->engines, engine, next)
+        send_request(watch, watch->control, engine->uuid, "shutdown_request");
 }
 
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,

@@ -1,6 +1,8 @@
 bin_PROGRAMS += core/cluster/ipcluster
 core_cluster_ipcluster_SOURCES = \
+	core/cluster/accepted.c core/cluster/accepted.h \
 	core/cluster/argv.c \
+	core/cluster/ask.c core/cluster/ask.h \
 	core/cluster/children.c core/cluster/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \
 	core/cluster/command_list.c \
@@ -10,6 +12,8 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/command_start.c \
 	core/cluster/command_stop.c \
 	core/cluster/commands.h \
+	core/cluster/convert.c core/cluster/convert.h \
+	core/cluster/convert_script.c \
 	core/cluster/daemon.c core/cluster/daemon.h \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \

@@ -84,9 +84,27 @@ static int manual(void)
     return done ? EXIT_FINE : EXIT_WRONG;
 }
 
+/* Commands of ipyparallel's that are not here, and why. */
+static const struct {
+    const char *name;
+    const char *reason;
+} absent[] = {
+    {"clean",
+     "there is nothing to clean by hand: stop removes what a cluster left, also one that was "
+     "killed, and start its old output"},
+    {"nbextension", "it is an extension of ipyparallel's for Jupyter's notebook: "
+                    "python3 -m ipyparallel.cluster nbextension"},
+};
+
 static int unknown(const char *name)
 {
     struct nearest nearest;
+    for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++) {
+        if (strcmp(absent[i].name, name) != 0)
+            continue;
+        fprintf(stderr, "ipcluster: there is no command '%s': %s\n", name, absent[i].reason);
+        return EXIT_WRONG;
+    }
     nearest_begin(&nearest, name);
     nearest_offer(&nearest, "help");
     for (size_t i = 0; i < COMMAND_COUNT; i++)

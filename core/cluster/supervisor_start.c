@@ -135,8 +135,7 @@ static void cluster_up(struct supervisor *supervisor)
 static void registration_tick(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
-    int64_t seconds =
-        settings_int(supervisor->cluster->settings, "IPClusterEngines", "engine_timeout");
+    int64_t seconds = settings_int(supervisor->cluster->settings, "Cluster", "engine_timeout");
     /* A launcher that starts engines one after the other knows more of them now. */
     if (!supervisor->engines.started)
         supervisor_save(supervisor, "starting");
@@ -247,7 +246,7 @@ static void watch_hub(struct supervisor *supervisor)
              "The controller cannot be reached: ", &error);
         return;
     }
-    double delay = settings_real(supervisor->cluster->settings, "IPClusterStart", "delay");
+    double delay = settings_real(supervisor->cluster->settings, "Cluster", "delay");
     if (supervisor->own_controller && delay <= 0)
         start_engines(supervisor);
     else

@@ -85,7 +85,8 @@ enum settings_wish {
     SETTINGS_HELP,
     SETTINGS_HELP_ALL,
     SETTINGS_VERSION,
-    SETTINGS_MAN
+    SETTINGS_MAN,
+    SETTINGS_CARRY /* --carry-settings, which is not listed: the caller does settings_carry() */
 };
 enum settings_wish settings_wants(const struct settings *settings);
 /* Writes --help (aliases and flags) or --help-all (every trait with its type, default and help). */
@@ -134,10 +135,16 @@ char *settings_passed(const struct settings *settings);
 int settings_set(struct settings *settings, const char *class_name, const char *name,
                  const char *value, struct ipcl_error *error);
 
+/* Reads settings that were written for other programs, {"Class": {"trait": value}}, and writes
+ * which of them these tables take: {"settings": as a profile file has them, "without_effect":
+ * [["Class.trait", "reason"]], "refused": the same}. All tables that there are should be there.
+ * Returns 0 or -1 with `error` set. */
+int settings_carry(struct settings *settings, FILE *input, FILE *output, struct ipcl_error *error);
+
 /* A profile file of these tables: JSON text with what was given so far except the settings of
- * `except` (a NULL-terminated list of "Class.trait"), and a "//" member that says where to read of
- * the rest (a default is not written, so that it may change). Returns malloc'ed text, or NULL with
- * `error` set. */
+ * `except` (a NULL-terminated list of "Class.trait"), and an "about" member that says where to read
+ * of the rest (a default is not written, so that it may change). Returns malloc'ed text, or NULL
+ * with `error` set. */
 char *settings_to_json(const struct settings *settings, const char *const *except,
                        struct ipcl_error *error);
 

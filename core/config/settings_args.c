@@ -188,9 +188,10 @@ static bool parse_wish(struct settings *settings, const char *key)
     static const struct {
         const char *key;
         enum settings_wish wish;
-    } wishes[] = {{"help", SETTINGS_HELP},         {"h", SETTINGS_HELP},
-                  {"help-all", SETTINGS_HELP_ALL}, {"version", SETTINGS_VERSION},
-                  {"V", SETTINGS_VERSION},         {"help-man", SETTINGS_MAN}};
+    } wishes[] = {{"help", SETTINGS_HELP},           {"h", SETTINGS_HELP},
+                  {"help-all", SETTINGS_HELP_ALL},   {"version", SETTINGS_VERSION},
+                  {"V", SETTINGS_VERSION},           {"help-man", SETTINGS_MAN},
+                  {"carry-settings", SETTINGS_CARRY}};
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         if (strcmp(key, wishes[i].key))
             continue;

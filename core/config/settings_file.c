@@ -1,4 +1,5 @@
 /* Settings from and to JSON files: {"Class": {"trait": value}}, as traitlets reads. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,10 +16,16 @@ struct file {
     const char *const *also_known;
 };
 
-/* A member that is a comment (ours), or the format's version (IPython's). */
 static bool is_remark(const char *key)
 {
-    return !strncmp(key, "//", 2) || !strcmp(key, "version");
+    return !strncmp(key, "//", 2);
+}
+
+/* A member of the file that is no class: a remark, or what traitlets takes for none either, as it
+ * begins with a small letter: the format's version, and our own notes. */
+static bool is_no_class(const char *key, const json_t *value)
+{
+    return is_remark(key) || (islower((unsigned char)*key) && !json_is_object(value));
 }
 
 static bool is_passed_over(const struct file *file, const char *class_name)
@@ -74,7 +81,7 @@ static int load(struct settings *settings, const struct file *file, struct ipcl_
             error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
             file->path);
     json_object_foreach (classes, class_name, traits) {
-        if (!status && !is_remark(class_name) && !is_passed_over(file, class_name))
+        if (!status && !is_no_class(class_name, traits) && !is_passed_over(file, class_name))
             status = load_class(settings, file, class_name, traits, error);
     }
     json_decref(classes);
@@ -103,6 +110,8 @@ int settings_load(struct settings *settings, const char *profile_dir, const char
 static json_t *value_to_json(const struct setting *item)
 {
     const struct value *value = item->value;
+    if (value->json)
+        return json_incref(value->json);
     switch (item->option->type) {
     case IPCL_BOOL:
         return json_boolean(value->boolean);
@@ -111,6 +120,9 @@ static json_t *value_to_json(const struct setting *item)
     case IPCL_REAL:
         return json_real(value->real);
     case IPCL_STRING:
+        if (value_takes_number(item->option) && *value->text &&
+            strspn(value->text, "0123456789") == strlen(value->text))
+            return json_integer(strtoll(value->text, NULL, 10));
         return json_string(value->text);
     case IPCL_LIST:
     case IPCL_RENAMED:
@@ -151,7 +163,7 @@ char *settings_to_json(const struct settings *settings, const char *const *excep
 {
     char command[SETTINGS_COMMAND_BYTES];
     settings_command(settings->program, command);
-    json_t *classes = json_pack("{s:s++}", "//",
+    json_t *classes = json_pack("{s:s++}", "about",
                                 "Settings: {\"Class\": {\"trait\": value}}. "
                                 "Each is listed with its default by: ",
                                 command, " --help-all");

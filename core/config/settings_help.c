@@ -174,6 +174,12 @@ void settings_write_names(const struct other_row *other, const char *before, FIL
     settings_each_word(other->option->name, write_name, &list);
 }
 
+bool settings_same_reason(const struct settings *settings, size_t i)
+{
+    return i + 1 < settings->other_count &&
+           settings->others[i + 1].option->help == settings->others[i].option->help;
+}
+
 /* The rows without a value of one type, under a title. */
 static void write_others(const struct settings *settings, enum ipcl_option_type type,
                          const char *title, FILE *stream)
@@ -190,7 +196,8 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         struct alias_list list = {stream, other->option, ", "};
         settings_each_word(other->option->aliases, write_alias, &list);
         fputc('\n', stream);
-        write_wrapped(stream, 6, type == IPCL_RENAMED ? "" : other->option->help);
+        if (type == IPCL_IGNORED && !settings_same_reason(settings, i))
+            write_wrapped(stream, 6, other->option->help);
     }
 }
 
@@ -251,6 +258,7 @@ bool settings_answer(const struct settings *settings, FILE *stream)
         settings_man(settings, stream);
         return true;
     case SETTINGS_RUN:
+    case SETTINGS_CARRY:
         break;
     }
     return false;

@@ -24,7 +24,8 @@ struct value {
     int64_t integer;
     double real;
     bool boolean;
-    char **list; /* NULL-terminated */
+    char **list;  /* NULL-terminated */
+    json_t *json; /* a list as a file had it, with numbers or as one text; otherwise NULL */
     size_t count;
 };
 
@@ -118,6 +119,8 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
  * NULL where it is not of the type. */
 struct value *value_from_text(enum ipcl_option_type type, const char *text);
 struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
+/* Whether text of a setting may be a number in a file. */
+bool value_takes_number(const struct ipcl_option *option);
 /* Puts the words of a list behind those of another. Returns false where memory is short. */
 bool value_add(struct value *value, const struct value *more);
 void value_destroy(struct value *value); /* takes NULL */
@@ -136,6 +139,8 @@ void settings_command(const struct settings_program *program, char command[SETTI
 void settings_lines(FILE *stream, const char *before, const char *lines);
 /* Writes the names of a row without a value, each with its class, behind `before`. */
 void settings_write_names(const struct other_row *other, const char *before, FILE *stream);
+/* Whether the row without a value behind the i-th has the same reason, so that it is said once. */
+bool settings_same_reason(const struct settings *settings, size_t i);
 /* The manual page, as roff. */
 void settings_man(const struct settings *settings, FILE *stream);
 

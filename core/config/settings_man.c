@@ -144,16 +144,20 @@ static void write_options(const struct settings *settings, FILE *stream)
 static void write_others(const struct settings *settings, enum ipcl_option_type type,
                          const char *title, FILE *stream)
 {
+    bool reasoned = true; /* the row before was the last of those with its reason */
     for (size_t i = 0; i < settings->other_count; i++) {
         const struct other_row *other = &settings->others[i];
         if (other->option->type != type)
             continue;
         fputs(title, stream);
         title = "";
-        fputs(".TP\n", stream);
+        fputs(reasoned ? ".TP\n" : ".TQ\n", stream);
         settings_write_names(other, "", stream);
         settings_each_word(other->option->aliases, write_alias, stream);
         fputc('\n', stream);
+        reasoned = type == IPCL_RENAMED || !settings_same_reason(settings, i);
+        if (!reasoned)
+            continue;
         write_text(stream, type == IPCL_RENAMED ? "The same as " : other->option->help);
         write_text(stream, type == IPCL_RENAMED ? other->option->fallback : "");
         fputs(".\n", stream);

@@ -15,6 +15,7 @@ void value_destroy(struct value *value)
         free(value->list[i]);
     free(value->list);
     free(value->text);
+    json_decref(value->json);
     free(value);
 }
 
@@ -212,7 +213,7 @@ struct value *value_from_text(enum ipcl_option_type type, const char *text)
 }
 
 /* Text whose default is a number may be one in a file: traitlets' log_level is "INFO" or 20. */
-static bool takes_number(const struct ipcl_option *option)
+bool value_takes_number(const struct ipcl_option *option)
 {
     return *option->fallback && strspn(option->fallback, "0123456789") == strlen(option->fallback);
 }
@@ -220,7 +221,7 @@ static bool takes_number(const struct ipcl_option *option)
 static bool parse_string(struct value *value, const struct ipcl_option *option, const json_t *json)
 {
     char number[32];
-    if (json_is_integer(json) && takes_number(option)) {
+    if (json_is_integer(json) && value_takes_number(option)) {
         snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(json));
         value->text = strdup(number);
     } else if (json_is_string(json)) {
@@ -254,6 +255,7 @@ struct value *value_from_json(const struct ipcl_option *option, const json_t *js
     case IPCL_LIST:
         good = json_is_string(json) ? split_words(value, json_string_value(json))
                                     : parse_array(value, json);
+        value->json = json_deep_copy(json);
         break;
     case IPCL_RENAMED:
     case IPCL_PASSED:

@@ -14,6 +14,7 @@
 #include "controller/addresses.h"
 #include "controller/controller.h"
 #include "controller/files.h"
+#include "plugin/carry.h"
 #include "wire/loop.h"
 #include "controller/options.h"
 #include "controller/store.h"
@@ -95,6 +96,9 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
         return -1;
     if (settings_answer(program->settings, stdout))
         return 1;
+    int carried = carry_answer(program->settings, (const char *const[]){"store", NULL}, error);
+    if (carried)
+        return carried;
     bool create = settings_bool(program->settings, "IPController", "auto_create");
     if (profile_open(program->settings, "ipcontroller", create, &program->profile, error))
         return -1;

@@ -11,6 +11,7 @@
 #include "engine/mpi.h"
 #include "engine/options.h"
 #include "engine/signals.h"
+#include "plugin/carry.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
 
@@ -67,7 +68,7 @@ static int read_arguments(struct settings *settings, int argc, char **argv,
         return -1;
     if (settings_answer(settings, stdout))
         return 1;
-    return count ? -1 : 0;
+    return count ? -1 : carry_answer(settings, (const char *const[]){"kernel", "mpi", NULL}, error);
 }
 
 /* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += core/plugin/libplugin.la
 core_plugin_libplugin_la_SOURCES = \
+	core/plugin/carry.c core/plugin/carry.h \
 	core/plugin/loader.c core/plugin/loader.h \
 	core/plugin/registry.c core/plugin/registry.h \
 	core/plugin/services.c core/plugin/services.h

@@ -118,3 +118,34 @@ def test_every_alias_and_flag_of_ipyparallels_program_is_known(sandbox, theirs, 
         assert typed in help_text, alias
     for flag in theirs[name]["flags"]:
         assert f"--{flag}\n" in help_text or f"--{flag}[=" in help_text, flag
+
+
+def test_the_files_of_a_new_profile_of_ipythons_are_converted(sandbox):
+    """They are all comments; IPython writes them with `ipython profile create --parallel`."""
+    sandbox.run(PYTHON, "-m", "IPython", "profile", "create", "new", "--parallel", check=True)
+    done = sandbox.run(sandbox.programs.ipcluster, "profile", "convert", f"--python={PYTHON}", "new")
+    assert done.status == 0 and done.out.count(": 0 settings carried over") == 3, done
+
+
+def test_our_files_of_settings_are_read_by_ipyparallel(sandbox):
+    """Also those that `profile create` and `profile convert` write, with what they say of themselves."""
+    folder = sandbox.profile_dir("both")
+    sandbox.run(sandbox.programs.ipcluster, "profile", "create", "both", "--n=3", "--elauncher=mpi", check=True)
+    old = folder / "ipcontroller_config.py"
+    old.write_text("c.HubFactory.ip = '*'\nc.IPController.ports = [10101, 10102]\nc.Nobody.knows = 1\n")
+    convert = sandbox.run(sandbox.programs.ipcluster, "profile", "convert", "--force", f"--python={PYTHON}", str(old))
+    assert convert.status == 7
+    old.unlink()
+    show = sandbox.run(PYTHON, "-c", """
+import ipyparallel as ipp
+from ipyparallel.controller.app import IPController
+from traitlets.config import Config
+cluster = ipp.Cluster(profile="both", config=Config())
+print(cluster.n, cluster.engine_launcher_class.__name__)
+app = IPController(profile="both")
+app.init_profile_dir()
+app.init_config_files()
+app.load_config_file(suppress_errors=False)
+print(app.ip, app.ports[0], len(app.ports))
+""", check=True)
+    assert show.out.split() == ["3", "MPIEngineSetLauncher", "*", "10101", "2"]

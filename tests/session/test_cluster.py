@@ -375,7 +375,7 @@ def test_engines_need_a_controller(box):
 def test_a_profile_names_the_launcher(box):
     box.ipcluster("profile", "create", "mpi", "--elauncher=MPIExecEngineSetLauncher", check=True)
     config = json.loads((box.profile_dir("mpi") / "ipcluster_config.json").read_text())
-    assert config["IPClusterEngines"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
+    assert config["Cluster"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
     assert not {"Cluster", "BaseParallelApplication"} & set(config)
     assert {path.name for path in box.profile_dir("mpi").glob("*_config.json")} == {
         "ipcluster_config.json", "ipcontroller_config.json", "ipengine_config.json"}

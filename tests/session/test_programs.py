@@ -26,7 +26,7 @@ def settings_of(sandbox, program, *arguments, env=None):
     folder.mkdir(exist_ok=True)
     done = sandbox.run(program, f"--profile-dir={folder}", *arguments, "--show-config", env=env, check=True)
     shown = json.loads(done.out)
-    return {f"{name}.{trait}": value for name, traits in shown.items() if name != "//"
+    return {f"{name}.{trait}": value for name, traits in shown.items() if name != "about"
             for trait, value in traits.items()}, done.err
 
 
@@ -45,9 +45,9 @@ CONTROLLER = [
     (["--hwm=4"], {"TaskScheduler.hwm": 4}),
     (["--scheme=lru"], {"TaskScheduler.scheme_name": "lru"}),
     (["--TaskScheduler.hwm=0"], {"TaskScheduler.hwm": 0}),
-    (["--log-level=10"], {"BaseParallelApplication.log_level": "10"}),
+    (["--log-level=10"], {"BaseParallelApplication.log_level": 10}),
     (["--log-level=DEBUG"], {"BaseParallelApplication.log_level": "DEBUG"}),
-    (["--Application.log_level=30"], {"BaseParallelApplication.log_level": "30"}),
+    (["--Application.log_level=30"], {"BaseParallelApplication.log_level": 30}),
     (["--debug"], {"BaseParallelApplication.log_level": "DEBUG"}),
     (["--quiet"], {"BaseParallelApplication.log_level": "ERROR"}),
     (["--log-to-file"], {"BaseParallelApplication.log_to_file": True}),
@@ -91,7 +91,7 @@ ENGINE = [
     (["--IPEngine.max_heartbeat_misses=50"], {"IPEngine.max_heartbeat_misses": 50}),
     (["--IPEngine.id=3"], {"IPEngine.id": 3}),
     (["--IPEngine.id=None"], {}),
-    (["--log-level=20"], {"BaseParallelApplication.log_level": "20"}),
+    (["--log-level=20"], {"BaseParallelApplication.log_level": 20}),
     (["--cluster-id", "x", "--debug"], {"BaseParallelApplication.cluster_id": "x"}),
     (["--url=tcp://127.0.0.1:10000"], None),
     (["--IPEngine.enable_nanny=False"], None),

@@ -1,0 +1,82 @@
+/* Settings of ipyparallel's ipcluster that have another name here, or no effect. */
+#include "cluster/accepted.h"
+
+#define COUNT(rows) (sizeof(rows) / sizeof(*(rows)))
+
+static const struct ipcl_option cluster[] = {
+    {"controller_args", IPCL_RENAMED, "ControllerLauncher.controller_args", NULL, NULL, NULL},
+    {"engine_launcher", IPCL_RENAMED, "Cluster.engine_launcher_class", NULL, NULL, NULL},
+    {"controller_launcher", IPCL_RENAMED, "Cluster.controller_launcher_class", NULL, NULL, NULL},
+    {"load_profile", IPCL_IGNORED, "", NULL, NULL, "a profile's settings are always read"},
+    {"send_engines_connection_env", IPCL_IGNORED, "", NULL, NULL,
+     "engines read the connection file"},
+    {"reset", IPCL_IGNORED, "", NULL, NULL, "ipcluster profile makes profiles"},
+};
+static const struct ipcl_option controller_launcher[] = {
+    {"connection_info_timeout", IPCL_IGNORED, "", NULL, NULL,
+     "the controller's files are waited for as long as it runs"},
+};
+static const char process_reason[] =
+    "processes are watched without polling, and their output is kept";
+static const struct ipcl_option process[] = {
+    {"output_limit,stop_timeout,poll_seconds", IPCL_IGNORED, "", NULL, NULL, process_reason},
+};
+static const struct ipcl_option local[] = {
+    {"output_limit,stop_timeout,poll_seconds", IPCL_IGNORED, "", NULL, NULL, process_reason},
+    {"stop_seconds_until_kill", IPCL_RENAMED, "LocalProcessLauncher.stop_seconds_until_kill", NULL,
+     NULL, NULL},
+};
+static const struct ipcl_option one_engine[] = {
+    {"*", IPCL_RENAMED, "LocalEngineSetLauncher.*", NULL, NULL, NULL}};
+/* These count where no plugin has a launcher of the class. */
+static const struct ipcl_option no_launcher[] = {
+    {"*", IPCL_IGNORED, "", NULL, NULL, "no plugin has a launcher of this class"}};
+
+static const struct ipcl_option_table tables[] = {
+    {"Cluster", cluster, COUNT(cluster)},
+    {"ControllerLauncher", controller_launcher, 1},
+    {"BaseLauncher", process, 1},
+    {"LocalProcessLauncher", process, 1},
+    {"MPILauncher", process, 1},
+    {"MPIEngineSetLauncher", process, 1},
+    {"MPIExecEngineSetLauncher", process, 1},
+    {"MPIControllerLauncher", process, 1},
+    {"MPIExecControllerLauncher", process, 1},
+    {"LocalControllerLauncher", local, 2},
+    {"LocalEngineSetLauncher", local, 2},
+    {"LocalEngineLauncher", one_engine, 1},
+    {"SSHLauncher", no_launcher, 1},
+    {"SSHControllerLauncher", no_launcher, 1},
+    {"SSHEngineLauncher", no_launcher, 1},
+    {"SSHEngineSetLauncher", no_launcher, 1},
+    {"SSHProxyEngineSetLauncher", no_launcher, 1},
+    {"BatchSystemLauncher", no_launcher, 1},
+    {"BatchControllerLauncher", no_launcher, 1},
+    {"BatchEngineSetLauncher", no_launcher, 1},
+    {"PBSLauncher", no_launcher, 1},
+    {"PBSControllerLauncher", no_launcher, 1},
+    {"PBSEngineSetLauncher", no_launcher, 1},
+    {"SlurmLauncher", no_launcher, 1},
+    {"SlurmControllerLauncher", no_launcher, 1},
+    {"SlurmEngineSetLauncher", no_launcher, 1},
+    {"SGELauncher", no_launcher, 1},
+    {"SGEControllerLauncher", no_launcher, 1},
+    {"SGEEngineSetLauncher", no_launcher, 1},
+    {"LSFLauncher", no_launcher, 1},
+    {"LSFControllerLauncher", no_launcher, 1},
+    {"LSFEngineSetLauncher", no_launcher, 1},
+    {"HTCondorLauncher", no_launcher, 1},
+    {"HTCondorControllerLauncher", no_launcher, 1},
+    {"HTCondorEngineSetLauncher", no_launcher, 1},
+    {"WindowsHPCLauncher", no_launcher, 1},
+    {"WindowsHPCControllerLauncher", no_launcher, 1},
+    {"WindowsHPCEngineSetLauncher", no_launcher, 1},
+};
+
+int cluster_accepted_add(struct settings *settings, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < COUNT(tables); i++)
+        if (settings_add(settings, &tables[i], error) < 0)
+            return -1;
+    return 0;
+}

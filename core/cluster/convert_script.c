@@ -1,0 +1,50 @@
+/* The Python that runs a configuration file as traitlets does, and writes what it has set. */
+#include "cluster/convert.h"
+
+/* Prints {"settings": {class: {trait: value}}, "lost": [[name, reason]]}. Exits with 3 where
+ * traitlets is not there; an error of the file is Python's own, on standard error, and exits
+ * with 1. */
+const char convert_script[] =
+    "import json, os, sys\n"
+    "answer = os.fdopen(os.dup(1), 'w')\n"
+    "os.dup2(2, 1)\n" /* what the file prints is for the user */
+    "try:\n"
+    "    from traitlets.config.loader import LazyConfigValue, PyFileConfigLoader\n"
+    "except ImportError:\n"
+    "    sys.exit(3)\n"
+    "try:\n"
+    "    from IPython.core.application import ProfileAwareConfigLoader as PyFileConfigLoader\n"
+    "except ImportError:\n"
+    "    pass\n"
+    "\n"
+    "def plain(value):\n"
+    "    if value is None or isinstance(value, (bool, int, float, str)):\n"
+    "        return value\n"
+    "    if isinstance(value, bytes):\n"
+    "        return value.decode('ascii')\n"
+    "    if isinstance(value, (list, tuple, set, frozenset)):\n"
+    "        return [plain(item) for item in value]\n"
+    "    if isinstance(value, dict):\n"
+    "        return {str(key): plain(item) for key, item in value.items()}\n"
+    "    if isinstance(value, os.PathLike):\n"
+    "        return os.fspath(value)\n"
+    "    if isinstance(value, type):\n"
+    "        return value.__module__ + '.' + value.__qualname__\n"
+    "    raise TypeError('%s has no place in JSON' % (repr(value)[:80]))\n"
+    "\n"
+    "folder, name = os.path.split(os.path.abspath(sys.argv[1]))\n"
+    "config = PyFileConfigLoader(name, folder).load_config()\n"
+    "settings, lost = {}, []\n"
+    "for class_name, traits in config.items():\n"
+    "    if not isinstance(traits, dict):\n"
+    "        lost.append([class_name, 'it is no setting of a class'])\n"
+    "        continue\n"
+    "    for trait, value in traits.items():\n"
+    "        try:\n"
+    "            if isinstance(value, LazyConfigValue):\n" /* c.X.y.append(...) */
+    "                value = value.get_value({} if 'update' in value.to_dict() else [])\n"
+    "            settings.setdefault(class_name, {})[trait] = plain(value)\n"
+    "        except Exception as error:\n"
+    "            lost.append([class_name + '.' + trait, str(error)])\n"
+    "json.dump({'settings': settings, 'lost': lost}, answer)\n"
+    "answer.close()\n";
