@@ -80,6 +80,8 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
     }
     if (set_text(engine, "IPEngine", "location", false, connection->location,
                  sizeof(connection->location), error) ||
+        set_text(engine, "IPEngine", "sshserver", false, connection->ssh, sizeof(connection->ssh),
+                 error) ||
         set_text(engine, "IPEngine", "curve_serverkey", true, connection->curve_serverkey,
                  sizeof(connection->curve_serverkey), error) ||
         set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))

@@ -48,6 +48,10 @@ static const struct ipcl_option options[] = {
      "environment, as IPP_CONNECTION_INFO."},
     {"curve_serverkey", IPCL_STRING, "", NULL, NULL,
      "The controller's public key for CurveZMQ, where the connection file has none."},
+    {"sshserver", IPCL_STRING, "", "ssh", NULL,
+     "[user@]host[:port] through which OpenSSH tunnels to the controller, in place of what the "
+     "connection file says."},
+    {"sshkey", IPCL_STRING, "", "sshkey", NULL, "The private key file for that."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
     {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},

@@ -96,7 +96,6 @@ ENGINE = [
     (["--url=tcp://127.0.0.1:10000"], None),
     (["--IPEngine.enable_nanny=False"], None),
     (["--IPythonKernel.help_links=[]"], None),
-    (["--HistoryManager.hist_file=:memory:"], None),
     (["--no-secure"], None),
 ]
 
