@@ -376,7 +376,7 @@ def test_a_profile_names_the_launcher(box):
     box.ipcluster("profile", "create", "mpi", "--elauncher=MPIExecEngineSetLauncher", check=True)
     config = json.loads((box.profile_dir("mpi") / "ipcluster_config.json").read_text())
     assert config["Cluster"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
-    assert not {"Cluster", "BaseParallelApplication"} & set(config)
+    assert not {"IPClusterEngines", "BaseParallelApplication"} & set(config)
     assert {path.name for path in box.profile_dir("mpi").glob("*_config.json")} == {
         "ipcluster_config.json", "ipcontroller_config.json", "ipengine_config.json"}
     cluster = box.begin("start", "--profile=mpi", "--n=2")
@@ -414,7 +414,7 @@ def test_a_missing_profile_is_refused_with_how_to_make_it(box):
 
 @pytest.mark.parametrize("content, named", [
     ({"IPClusterEngines": {"engine_launcher_clas": "local"}}, "engine_launcher_class"),
-    ({"IPClusterEngine": {"n": 4}}, "IPClusterEngines"),
+    ({"IPClusterEngine": {"n": 4}}, "Cluster.n"),
     ({"IPClusterEngines": {"n": "four"}}, "n"),
 ])
 def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, named):
