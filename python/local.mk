@@ -33,6 +33,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/maps.py \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/shown.py \
+	python/ipcluster/there.py \
 	python/ipcluster/view.py
 pyenginedir = $(pypackagedir)/engine
 dist_pyengine_DATA = \

@@ -6,7 +6,8 @@
 
 #define COPIED_BYTES 4096 /* a smaller frame is cheaper copied than kept */
 
-/* A received frame, which memoryviews look into. */
+/* A received frame, which memoryviews look into. It can be written to, as in ipyparallel's engines:
+ * nobody else reads it any more. */
 struct frame {
     PyObject_HEAD struct ipcl_buffer buffer;
 };
@@ -15,7 +16,7 @@ static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     struct frame *frame = (struct frame *)self;
     return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size,
-                             1, flags);
+                             0, flags);
 }
 
 static void frame_dealloc(PyObject *self)

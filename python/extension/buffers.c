@@ -79,7 +79,8 @@ struct ipcl_buffer *buffers_from(PyObject *sequence, size_t *count)
     return buffers;
 }
 
-/* A received frame, which a memoryview shows; it keeps the future that has the frame. */
+/* A received frame, which a memoryview shows; it keeps the future that has the frame. It can be written to, as ipyparallel's can: nobody
+ * else reads it any more. */
 struct frame {
     PyObject_HEAD
     PyObject *owner;
@@ -89,7 +90,7 @@ struct frame {
 static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     struct frame *frame = (struct frame *)self;
-    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size, 1, flags);
+    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size, 0, flags);
 }
 
 static void frame_dealloc(PyObject *self)

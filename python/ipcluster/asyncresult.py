@@ -86,6 +86,11 @@ def metadata_of(future):
     return metadata
 
 
+_REPRS = {"_repr_html_": "text/html", "_repr_svg_": "image/svg+xml", "_repr_png_": "image/png", "_repr_jpeg_": "image/jpeg",
+          "_repr_latex_": "text/latex", "_repr_json_": "application/json", "_repr_javascript_": "application/javascript",
+          "_repr_markdown_": "text/markdown"}  # fmt: skip
+
+
 class ExecuteReply:
     """What executing code on one engine gave."""
 
@@ -103,13 +108,28 @@ class ExecuteReply:
         return self.metadata["execute_result"]
 
     def __getattr__(self, name):
-        if name.startswith("__"):
+        """The metadata's members; and _repr_html_() and its like, where the result has such a form."""
+        if name in _REPRS:
+            return lambda: self._data().get(_REPRS[name])
+        if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.metadata, name)
 
-    def _text(self):
+    def __getitem__(self, key):
+        return self.metadata[key]
+
+    def __eq__(self, other):
+        return isinstance(other, ExecuteReply) and self._future.msg_id == other._future.msg_id
+
+    def __hash__(self):
+        return hash(self._future.msg_id)
+
+    def _data(self):
         result = self.execute_result
-        return result["data"].get("text/plain", "") if result else ""
+        return result["data"] if result else {}
+
+    def _text(self):
+        return self._data().get("text/plain", "")
 
     def __repr__(self):
         text = self._text()

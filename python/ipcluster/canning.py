@@ -213,7 +213,9 @@ class CannedArray(CannedObject):
 
         if self.pickled:
             return _loads(self.buffers[0])
-        return frombuffer(self.buffers[0], dtype=self.dtype).reshape(self.shape)
+        data = self.buffers[0]
+        # Arrays can be written to. Bytes are small here; larger buffers are memory of a message's own.
+        return frombuffer(bytearray(data) if type(data) is bytes else data, dtype=self.dtype).reshape(self.shape)
 
 
 class CannedBytes(CannedObject):
@@ -388,6 +390,7 @@ def _dumps(obj):
 _OUR_NAMES = {(_WIRE_CODE, "code_ctor"): CodeType}
 _OUR_NAMES.update({(module.name, cls.__name__): cls for cls, module in _WIRE_CLASSES.items()})
 _OUR_NAMES[_WIRE_CANNING, "CannedBuffer"] = CannedMemoryView
+_OUR_NAMES[_WIRE_CANNING, "_uncan_dependent_hook"] = _check_dependency
 
 
 class _OurModule:
@@ -408,13 +411,30 @@ def _import_module(name):
     return importlib.import_module(name)
 
 
+def _globals_of(module):
+    """What dill names as the globals of a function that it sends: none where ipyparallel is not there."""
+    try:
+        return importlib.import_module(module).__dict__
+    except ModuleNotFoundError:
+        return {"__name__": module, "__builtins__": builtins}
+
+
+_STAND_IN_MODULES = frozenset({"ipyparallel.util", "ipyparallel.client.remotefunction", _WIRE_DEPENDENCY})
+
+
 class _WireNames:
     """An Unpickler's part that reads ipyparallel's names as ours."""
 
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
             return _import_module
+        if name == "__dict__" and module.startswith("ipyparallel."):
+            return _globals_of(module)
         ours = _OUR_NAMES.get((module, name))
+        if ours is None and module in _STAND_IN_MODULES:
+            from ipcluster.there import STAND_INS
+
+            ours = STAND_INS.get((module, name))
         return super().find_class(module, name) if ours is None else ours
 
 

@@ -2,8 +2,9 @@
 
 from types import ModuleType
 
+from ipcluster import there
 from ipcluster.asyncresult import AsyncResult
-from ipcluster.canning import by_code, can, dependent, interactive
+from ipcluster.canning import can, dependent
 
 
 class depend:
@@ -18,21 +19,6 @@ class depend:
         return dependent(f, self.df, *self.args, **self.kwargs)
 
 
-@by_code
-@interactive
-def _require(*modules, **mapping):
-    namespace = globals()
-    for name in modules:
-        try:
-            exec("import " + name, namespace)
-        except ImportError:
-            UnmetDependency = type("UnmetDependency", (Exception,), {})
-            raise UnmetDependency(name) from None
-    for name, value in mapping.items():
-        namespace[name] = value.get_object(namespace) if hasattr(value, "get_object") else value
-    return True
-
-
 def require(*objects, **mapping):
     """Decorator: modules (or their names) that are imported, and functions that are sent along, before the task runs."""
     names = []
@@ -45,7 +31,7 @@ def require(*objects, **mapping):
             mapping[obj.__name__] = obj
         else:
             raise TypeError(f"require takes modules and functions, and other objects by keyword, not {type(obj)}")
-    return depend(_require, *names, **{name: can(value) for name, value in mapping.items()})
+    return depend(there.require_names, *names, **{name: can(value) for name, value in mapping.items()})
 
 
 def _msg_ids(job):

@@ -27,6 +27,10 @@ def _execution_arguments(f):
         argument("--verbose", action="store_const", const=True, dest="verbose", help="say where code runs"),
         argument("--no-verbose", action="store_const", const=False, dest="verbose", help="do not say where code runs"),
         argument(
+            "--signal-on-interrupt", dest="signal_on_interrupt", type=str, default=None,
+            help="what Ctrl-C sends to the engines while the result is waited for: SIGINT, 2, ... (0: nothing, the default)",
+        ),
+        argument(
             "--progress-after", dest="progress_after", type=float, default=None,
             help="show progress after this many seconds (0: at once, -1: never)",
         ),  # fmt: skip
@@ -62,6 +66,7 @@ class ParallelMagics(Magics):
         self.verbose = True
         self.stream = True
         self.progress_after = PROGRESS_AFTER
+        self.signal_on_interrupt = None
         self.last_result = None
         self._saved_run_nodes = None
         self.magics = {
@@ -107,7 +112,14 @@ class ParallelMagics(Magics):
             words = [*words[:4], "...", *words[-4:]]
         print(f"{'Parallel' if block else 'Async parallel'} execution on engines: [{','.join(words)}]", flush=True)
 
-    def _execute(self, code, block=None, groupby="type", save_name=None, stream=None, progress_after=None, targets=None):
+    def _signal_from(self, text, otherwise):
+        if text is None:
+            return otherwise
+        return (int(text) or None) if text.isdigit() else text
+
+    def _execute(
+        self, code, block=None, groupby="type", save_name=None, stream=None, progress_after=None, targets=None, signal=None
+    ):  # fmt: skip
         view = self._need_view()
         block = self.block if block is None else block
         stream = self.stream if stream is None else stream
@@ -121,7 +133,15 @@ class ParallelMagics(Magics):
             self.shell.user_ns[save_name] = result
         if not block:
             return result
-        self._show(result, groupby, stream, self.progress_after if progress_after is None else progress_after)
+        try:
+            self._show(result, groupby, stream, self.progress_after if progress_after is None else progress_after)
+        except KeyboardInterrupt:
+            signal = self._signal_from(signal, self.signal_on_interrupt)
+            if signal is None:
+                raise
+            print(f"sending {signal} to the engines", flush=True)
+            view.client.send_signal(signal, targets=targets, block=True)
+            self._show(result, groupby, False, -1)
         return None
 
     def _show(self, result, groupby, stream, progress_after):
@@ -174,8 +194,9 @@ class ParallelMagics(Magics):
         try:
             # The engines work while the cell runs here.
             result = self._execute(
-                cell, block and not args.local, args.groupby, args.save_name, args.stream, args.progress_after, targets
-            )
+                cell, block and not args.local, args.groupby, args.save_name, args.stream, args.progress_after, targets,
+                args.signal_on_interrupt,
+            )  # fmt: skip
         finally:
             self.verbose = verbose
         if args.local:
@@ -211,6 +232,7 @@ class ParallelMagics(Magics):
             self.stream = args.stream
         if args.progress_after is not None:
             self.progress_after = args.progress_after
+        self.signal_on_interrupt = self._signal_from(args.signal_on_interrupt, self.signal_on_interrupt)
 
     def pxrun(self, line=""):
         """Runs a file of this machine on the engines: %pxrun psum.py"""

@@ -1,8 +1,8 @@
 """Functions that run elsewhere when they are called: RemoteFunction, and ParallelFunction, which deals out its arguments."""
 
-from ipcluster import _client
+from ipcluster import _client, there
 from ipcluster.asyncresult import AsyncMapResult
-from ipcluster.canning import apply_info, by_code, interactive, serialize
+from ipcluster.canning import apply_info, serialize
 from ipcluster.maps import DISTRIBUTIONS
 
 
@@ -18,12 +18,6 @@ def remote(view, block=None, **flags):
 def parallel(view, dist="b", block=None, ordered=True, **flags):
     """Decorator that makes a ParallelFunction on `view`."""
     return lambda f: ParallelFunction(view, f, dist=dist, block=block, ordered=ordered, **flags)
-
-
-@by_code
-@interactive
-def _map_there(f, *sequences):
-    return list(map(f, *sequences))
 
 
 class RemoteFunction:
@@ -71,7 +65,7 @@ class ParallelFunction(RemoteFunction):
         length = min(len(seq) for seq in sequences)
         sequences = [seq if len(seq) == length else seq[:length] for seq in sequences]
         # The function travels as the first argument of one that maps.
-        return self._run(sequences, length, serialize(_map_there), serialize(self.func))
+        return self._run(sequences, length, serialize(there.map_members), serialize(self.func))
 
     def _run(self, sequences, length, function, first):
         """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts

@@ -5,9 +5,9 @@ import json
 import sys
 from contextlib import contextmanager, nullcontext
 
-from ipcluster import _client, canning
+from ipcluster import _client, canning, there
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
-from ipcluster.canning import PrePickled, Reference, by_code, interactive, pack_apply
+from ipcluster.canning import PrePickled, Reference, pack_apply
 from ipcluster.maps import DISTRIBUTIONS
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
@@ -15,46 +15,6 @@ from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 def check_callable(f):
     if not callable(f) and not isinstance(f, (Reference, PrePickled)):
         raise TypeError(f"a function is expected, not {type(f)}")
-
-
-# These run on the engines, with the user's namespace as their globals.
-
-
-@by_code
-@interactive
-def _push(**names):
-    namespace = globals()
-    for name, value in names.items():
-        if name.isidentifier():
-            namespace[name] = value
-        else:
-            # "a.b" or "a[0]"
-            namespace["_ipcluster_pushed"] = value
-            try:
-                exec(name + " = _ipcluster_pushed", namespace)
-            finally:
-                del namespace["_ipcluster_pushed"]
-
-
-@by_code
-@interactive
-def _pull(names):
-    if isinstance(names, str):
-        return eval(names, globals())
-    return [eval(name, globals()) for name in names]
-
-
-@by_code
-@interactive
-def _import_there(name, names, level):
-    import sys
-
-    module = __import__(name, fromlist=names, level=level)
-    if names:
-        for each in names:
-            globals()[each] = getattr(module, each)
-    else:
-        globals()[name] = sys.modules[name]
 
 
 class View:
@@ -277,14 +237,14 @@ class DirectView(View):
         """Binds the names of a dict in the engines' namespaces."""
         if not isinstance(ns, dict):
             raise TypeError(f"push takes a dict of names and values, not {type(ns)}")
-        return self._apply(_push, (), ns, targets=targets, block=block)
+        return self._apply(there.push, (), ns, targets=targets, block=block)
 
     def pull(self, names, targets=None, block=None):
         """The value of a name or expression, or a list of values for a list of names, of each engine."""
         if not isinstance(names, str) and not all(isinstance(name, str) for name in names):
             raise TypeError(f"names are text, not {names!r}")
         names = names if isinstance(names, str) else list(names)
-        return self._apply(_pull, (names,), targets=targets, block=block)
+        return self._apply(there.pull, (names,), targets=targets, block=block)
 
     def update(self, ns):
         return self.push(ns)
@@ -353,7 +313,7 @@ class DirectView(View):
                 if not quiet:
                     print(f"importing {', '.join(names)} from {name} on engine(s)" if names else
                           f"importing {name} on engine(s)")  # fmt: skip
-                results.append(self.apply_async(_import_there, name, list(names), level))
+                results.append(self.apply_async(there.import_names, name, list(names), level))
             return module
 
         builtins.__import__ = import_here_and_there

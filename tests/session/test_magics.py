@@ -119,3 +119,24 @@ def test_the_old_name_is_found_and_nothing_else_changes(sandbox, programs):
             "from IPython.parallel import Client, RemoteError\nimport ipcluster\n"
             "assert Client is ipcluster.Client and RemoteError is ipcluster.RemoteError\n")
     sandbox.run(PYTHON, "-c", code, python=True, check=True)
+
+
+def test_an_interrupt_can_be_sent_on_to_the_engines(type_cells):
+    _, _, _, shown, after = type_cells(
+        "px 1",
+        "%pxconfig --signal-on-interrupt SIGINT --no-stream",
+        """
+        import os, signal, threading, time
+        signal.signal(signal.SIGUSR1, signal.default_int_handler)
+        def interrupt():
+            while c.queue_status(0)["queue"] == 0:
+                time.sleep(0.05)
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        threading.Thread(target=interrupt).start()
+        """,
+        "px import time; time.sleep(60)",
+        "px 6 * 7",
+    )
+    assert "sending SIGINT to the engines" in shown and shown.count("KeyboardInterrupt") >= 2
+    assert after.count(": 42\n") == 2

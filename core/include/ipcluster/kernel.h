@@ -17,7 +17,7 @@ struct ipcl_request {
     const char *msg_id;
     const char *msg_type;
     json_t *content;                   /* unpacked; NULL for apply_request, whose content is empty */
-    const struct ipcl_buffer *buffers; /* read-only memory of the message's frames */
+    const struct ipcl_buffer *buffers; /* the message's frames, whose memory the kernel may write to: it is nobody else's */
     size_t buffer_count;
     void *handle; /* the host's, for services.retain */
 };
