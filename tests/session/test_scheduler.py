@@ -2,6 +2,7 @@
 have finished; with engines that are sockets of the test's own."""
 
 import json
+import random
 import signal
 import time
 
@@ -272,3 +273,44 @@ def test_the_controller_ends_while_tasks_wait_for_tasks(scheduler):
         first = s.submit(after=[first], follow=[first], timeout=100)
     s.take()
     assert s.peer.process.stop(signal.SIGTERM) == 0
+
+
+def test_each_of_many_tasks_is_answered_once_while_engines_come_and_go(scheduler):
+    s = scheduler(engines=4)
+    draw = random.Random(11)
+    after, tasks = {}, []
+    for _ in range(300):
+        names = draw.sample(tasks[-20:], min(len(tasks), draw.choice([0, 0, 1, 2])))
+        kind = draw.choice(["after", "after", "follow"])
+        rule = needs(*names, all=draw.random() < 0.7, failure=draw.random() < 0.5)
+        tasks.append(s.submit(retries=draw.choice([0, 0, 2]), **{kind: rule}))
+        after[tasks[-1]] = rule
+    died = 0
+
+    def step():
+        nonlocal died
+        for engine in list(s.engines):
+            if not engine.shell.poll(0):
+                continue
+            route, header, _ = engine.take()
+            if died < 8 and draw.random() < 0.05:
+                died += 1
+                s.engines.remove(engine)
+                engine.die()
+                s.engines.append(Engine(s.peer).open().beat())
+            else:
+                engine.answer(route, header, draw.choice(["ok", "ok", "ok", "error"]))
+        while s.client.poll(0):
+            _, _, parent, _, content = s.peer.receive(s.client)
+            assert parent["msg_id"] not in s.answers, "each task is answered once"
+            s.answers[parent["msg_id"]] = content
+        return len(s.answers) == len(tasks)
+    wait_until(step, 60, "all tasks are answered", interval=0.001)
+    good = {task for task, content in s.answers.items() if content["status"] == "ok"}
+    assert len(good) > 100 and died > 2
+    for task in good:
+        rule = after[task]
+        met = [each in good or rule["failure"] for each in rule["dependencies"]]
+        assert (all if rule["all"] else any)(met) or not met
+    time.sleep(0.3)
+    assert not s.client.poll(0)
