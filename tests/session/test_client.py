@@ -281,4 +281,5 @@ def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox,
     assert 'output of engine 1: stream {"name":"stdout","text":"defined\\n"}' in finished.out
     assert "double(21): 42 42" in finished.out
     assert "pulled: [3, 16] [3, 16]" in finished.out
+    assert "has come: 1048576 1048576" in finished.out
     assert "squares: 0 1 4 9 16 25 36 49" in finished.out

@@ -1,5 +1,5 @@
-/* A C program that uses a running cluster: it runs code on all engines, calls functions there and through the load balancer, and moves
- * data both ways.
+/* A C program that uses a running cluster: it runs code on all engines, calls functions there and through the load balancer, moves
+ * data both ways, and sends large data to all engines at once.
  *
  *     c_client [CONNECTION_FILE]
  *
@@ -83,6 +83,25 @@ static void use_all_engines(struct ipcl_client *client)
     ipcl_view_destroy(view);
 }
 
+/* A megabyte leaves this process once, for all engines. */
+static void use_broadcast(struct ipcl_client *client)
+{
+    static char megabyte[1 << 20];
+    static struct ipcl_future *futures[ENGINES_MAX];
+    struct ipcl_buffer bytes = {.data = megabyte, .size = sizeof(megabyte)};
+    struct ipcl_error error;
+    struct ipcl_view *view = ipcl_view_broadcast(client, NULL, 0, &error);
+    if (!view || ipcl_view_count(view) > ENGINES_MAX)
+        fail("a broadcast view", &error);
+    if (ipcl_view_push_bytes(view, "table", bytes, futures, &error))
+        fail("broadcast", &error);
+    print_values("broadcast", view, futures);
+    if (ipcl_view_pull(view, "len(table)", futures, &error))
+        fail("pull", &error);
+    print_values("has come", view, futures);
+    ipcl_view_destroy(view);
+}
+
 static void use_load_balancer(struct ipcl_client *client)
 {
     struct ipcl_future *tasks[TASKS];
@@ -115,6 +134,7 @@ int main(int argc, char **argv)
         fail("connecting", &error);
     printf("%zu engines\n", ipcl_client_engines(client, NULL, 0));
     use_all_engines(client);
+    use_broadcast(client);
     use_load_balancer(client);
     ipcl_client_close(client);
     return 0;
