@@ -57,7 +57,7 @@ static int signal_number(const json_t *value)
                  {"SIGHUP", SIGHUP},   {"SIGQUIT", SIGQUIT}, {"SIGUSR1", SIGUSR1},
                  {"SIGUSR2", SIGUSR2}, {"SIGSTOP", SIGSTOP}, {"SIGCONT", SIGCONT},
                  {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM}};
-    if (json_is_integer(value) && json_integer_value(value) > 0 &&
+    if (json_is_integer(value) && json_integer_value(value) >= 0 && /* 0: whether it can be sent */
         json_integer_value(value) <= SIGRTMAX)
         return (int)json_integer_value(value);
     for (size_t i = 0; json_is_string(value) && i < sizeof(names) / sizeof(*names); i++)
@@ -76,7 +76,7 @@ static void signal_request(struct io *io, struct job *job)
     }
     log_info("a client sends signal %d (%s)", number, strsignal(number));
     answer(io, job, NULL);
-    if (number != SIGINT && number != SIGTERM)
+    if (number && number != SIGINT && number != SIGTERM)
         usleep(50 * 1000); /* the reply leaves before what may be the end */
     kill(getpid(), number);
 }
