@@ -18,6 +18,18 @@ def _adopt_datapub(module):
     module.publish_data = publish_data
 
 
+def _adopt_canning(module):
+    """Functions that ipyparallel's client sends, such as that of @require, restore what came with them, which is ours here."""
+    from ipcluster.canning import CannedObject
+
+    restore = module.uncan
+
+    def uncan(obj, g=None):
+        return obj.get_object(g) if isinstance(obj, CannedObject) else restore(obj, g)
+
+    module.uncan = uncan
+
+
 def _adopt_comm(module):
     from ipcluster.engine import comms
 
@@ -61,6 +73,7 @@ def _adopt_connect(module):
 ADOPTED = {
     "ipyparallel": _adopt_ipyparallel,
     "ipyparallel.engine.datapub": _adopt_datapub,
+    "ipyparallel.serialize.canning": _adopt_canning,
     "ipykernel.connect": _adopt_connect,
     "ipykernel.kernelbase": _adopt_kernelbase,
     "ipykernel.zmqshell": _adopt_zmqshell,
@@ -74,6 +87,8 @@ _ALIASES = {
     "ipyparallel.engine": "ipcluster.engine",
     "ipyparallel.engine.datapub": "ipcluster.engine.datapub",
     "ipyparallel.error": "ipcluster.errors",
+    "ipyparallel.serialize": "ipcluster.canning",
+    "ipyparallel.serialize.canning": "ipcluster.canning",
 }
 
 

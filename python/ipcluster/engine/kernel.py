@@ -83,6 +83,7 @@ class _Watch:
 
     names = frozenset(
         ("ipyparallel", "ipyparallel.datapub", "ipyparallel.engine", "ipyparallel.engine.datapub", "ipyparallel.error")
+        + ("ipyparallel.serialize", "ipyparallel.serialize.canning")
         + ("ipykernel.connect", "ipykernel.kernelbase", "ipykernel.zmqshell", "comm")
     )
 
