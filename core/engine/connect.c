@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/tunnel.h"
 
 #define LOOK_AGAIN_MS 100
 
@@ -64,6 +65,15 @@ static int set_text(struct engine *engine, const char *class_name, const char *n
     return 0;
 }
 
+static int open_tunnel(struct engine *engine, struct ipcl_error *error)
+{
+    char key_file[PATH_BYTES] = "";
+    const char *given = settings_string(engine->settings, "IPEngine", "sshkey");
+    if (*given && path_expand(given, key_file, error))
+        return -1;
+    return tunnel_open(&engine->connection, key_file, error);
+}
+
 int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
     struct connection *connection = &engine->connection;
@@ -86,12 +96,8 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
                  sizeof(connection->curve_serverkey), error) ||
         set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
         return -1;
-    if (engine->connection.ssh[0])
-        return ipcl_error_set(
-            error,
-            "%.600s says to tunnel through ssh to %.200s, which this engine cannot do: start "
-            "ipcontroller with an --ip that engines reach",
-            engine->connection_file, engine->connection.ssh);
+    if (connection->ssh[0] && open_tunnel(engine, error))
+        return -1;
     if (!engine->connection.key[0] && !engine->connection.curve_serverkey[0])
         log_warn("%s has no key: messages are neither signed nor encrypted",
                  engine->connection_file);
