@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import wait_until
+from support import PYTHON, Cluster, wait_until
 
 ipp = pytest.importorskip("ipyparallel")
 numpy = pytest.importorskip("numpy")
@@ -83,3 +83,24 @@ def test_an_engine_that_is_killed_fails_its_part_and_the_others_go_on(four, coal
     assert "EngineError" in (caught.value.ename or str(caught.value))
     wait_until(lambda: four.ids == [0, 2, 3], 20, "it has heard of the death")
     assert four.broadcast_view(is_coalescing=coalescing).apply_sync(whereabouts) == [0, 2, 3]
+
+
+def test_our_client_under_their_controller_loses_the_dead_engines_part_alone(sandbox):
+    cluster = Cluster(sandbox)
+    cluster.profile_dir.mkdir(mode=0o700)
+    sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--profile-dir={cluster.profile_dir}",
+                  "--HeartMonitor.period=300", "--HeartMonitor.max_heartmonitor_misses=5")  # fmt: skip
+    wait_until(cluster.client_file.exists, 60, "ipyparallel's controller writes its files")
+    try:
+        for _ in range(3):
+            cluster.start_engine()
+        client = cluster.client()
+        view = client.broadcast_view(is_coalescing=True)
+        pids = view.apply_sync(os.getpid)
+        running = view.apply_async(time.sleep, 3)
+        time.sleep(0.5)
+        os.kill(pids[1], signal.SIGKILL)
+        values = running.get(timeout=60, return_exceptions=True)
+        assert [values[0], values[2]] == [None, None] and values[1].ename == "EngineError"
+    finally:
+        cluster.close()

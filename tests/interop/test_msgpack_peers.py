@@ -39,7 +39,8 @@ def test_both_clients_use_both_engines(cluster):
     client = cluster.client(wait_for=2)
     with ipp.Client(str(cluster.client_file)) as rc:
         wait_until(lambda: len(rc.ids) == 2, 30, "both engines register")
-        for view in (client[:], rc[:]):
+        broadcast = [client.broadcast_view(), rc.broadcast_view(), rc.broadcast_view(is_coalescing=True)]
+        for view in (client[:], rc[:], *broadcast):
             assert len(set(view.apply_sync(os.getpid))) == 2
             view.push({"a": [1, {"b": b"\0\xff" * 5000}]}, block=True)
             assert view["a"] == [[1, {"b": b"\0\xff" * 5000}]] * 2
