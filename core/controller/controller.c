@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What a client sends faster than it is taken waits in the client: its connection is not read while
+ * so many of its messages wait here. */
+#define REQUESTS_MAX 1000
+
 static int next_port(struct port_pool *pool)
 {
     return pool->next < pool->count ? pool->ports[pool->next++] : 0;
@@ -52,6 +56,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
+        .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : 0,
         .linger_ms = 500,
     };
     return listen_on(controller, &options, port, error);

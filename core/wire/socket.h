@@ -27,6 +27,7 @@ struct socket_options {
     const void *identity;      /* ZMQ_ROUTING_ID; NULL for a random one */
     size_t identity_size;
     bool mandatory;            /* a ROUTER that says when it has no such peer */
+    int receive_max;           /* messages of one peer that may wait here to be read; more wait at the peer; 0: no limit */
     int64_t frame_bytes_max;   /* the largest frame to accept; a peer that sends more is disconnected; 0: no limit */
     int linger_ms;             /* how long closing waits for what was sent; 0: not at all */
 };
