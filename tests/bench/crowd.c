@@ -15,6 +15,7 @@
 #define ENGINES_MAX 4096
 
 static atomic_ulong added, removed;
+static _Atomic double removed_at; /* when the client heard of the last; CLOCK_MONOTONIC */
 
 static void need(int good, const char *error)
 {
@@ -36,8 +37,10 @@ static void count_event(void *context, const struct ipcl_event *event)
     (void)context;
     if (event->kind == IPCL_EVENT_ENGINE_ADDED)
         atomic_fetch_add(&added, 1);
-    else if (event->kind == IPCL_EVENT_ENGINE_REMOVED)
+    else if (event->kind == IPCL_EVENT_ENGINE_REMOVED) {
+        atomic_store(&removed_at, now());
         atomic_fetch_add(&removed, 1);
+    }
 }
 
 /* A call that does nothing: bool(), pickled, and the description of its arguments, of which there are none. */
@@ -75,7 +78,8 @@ static void wait_for(struct ipcl_client *client, unsigned long count, double sec
     double start = now();
     while (ipcl_client_engines(client, NULL, 0) != count && now() - start < seconds)
         nanosleep(&moment, NULL);
-    printf("{\"engines\": %zu, \"added\": %lu, \"removed\": %lu}\n", ipcl_client_engines(client, NULL, 0), added, removed);
+    printf("{\"engines\": %zu, \"added\": %lu, \"removed\": %lu, \"removed_at\": %.3f}\n", ipcl_client_engines(client, NULL, 0),
+           atomic_load(&added), atomic_load(&removed), atomic_load(&removed_at));
 }
 
 static void ask(struct ipcl_client *client)
