@@ -331,3 +331,20 @@ Test(balancer, a_long_random_play_loses_no_task)
     cr_assert_eq(done, submitted);
     balancer_destroy(f.balancer, release);
 }
+
+/* After a restart engines answer tasks of the controller before. */
+Test(balancer, a_task_of_another_scheduler_ends_once)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    cr_assert(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0], true));
+    cr_assert_not(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0], true));
+    cr_assert(balancer_finish_foreign(f.balancer, "other", 5, NULL, false));
+    struct task *task = submit(&f, NULL, 0);
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    cr_assert_eq(balancer_next(f.balancer), task);
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    finish(&f, task);
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    balancer_destroy(f.balancer, release);
+}
