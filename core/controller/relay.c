@@ -87,13 +87,22 @@ static struct target *find_target(struct relay *relay, zmq_msg_t *uuid)
     return targets_find(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
 }
 
+/* Others, as those of comms, are not answered: they would be pending for ever. */
+static bool is_request(const struct ipcl_member *type)
+{
+    static const char suffix[] = "_request";
+    size_t size = strlen(suffix);
+    return type->size > size && !memcmp(type->data + type->size - size, suffix, size);
+}
+
 static void count_request(void *self, struct message *message, const struct target *target)
 {
     struct relay *relay = self;
-    struct ipcl_member member = {.name = "msg_id"};
-    if (!session_find(relay->session, message_part(message, MESSAGE_HEADER), &member, 1))
-        report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, member.data,
-                   member.size, message);
+    struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
+    if (!session_find(relay->session, message_part(message, MESSAGE_HEADER), members, 2) &&
+        is_request(&members[1]))
+        report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, members[0].data,
+                   members[0].size, message);
 }
 
 static void count_reply(struct relay *relay, const struct target *target, struct message *message)
