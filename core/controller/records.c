@@ -149,8 +149,10 @@ static void record_request(struct records *records, const struct records_item *i
 {
     struct ipcl_record record = {.fields = json_object()};
     set_header(records, message, MESSAGE_HEADER, &record);
-    json_object_set_new(record.fields, "metadata",
-                        part_of(records, message, MESSAGE_METADATA, &record));
+    json_t *metadata = part_of(records, message, MESSAGE_METADATA, &record);
+    if (json_object_get(metadata, "label"))
+        json_object_set(record.fields, "label", json_object_get(metadata, "label"));
+    json_object_set_new(record.fields, "metadata", metadata);
     json_object_set_new(record.fields, "content",
                         part_of(records, message, MESSAGE_CONTENT, &record));
     set_text(record.fields, "queue", queue_name(item->report.queue));

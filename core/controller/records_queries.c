@@ -263,6 +263,7 @@ static const char *const all_keys[] = {
     "client_uuid",   "engine_uuid",    "started",         "completed",      "resubmitted",
     "received",      "result_header",  "result_metadata", "result_content", "queue",
     "execute_input", "execute_result", "error",           "stdout",         "stderr",
+    "label",
 };
 
 static bool is_date_key(const char *key)

@@ -75,6 +75,10 @@ static int open_file(struct store *store, struct ipcl_error *error)
         sqlite3_exec(store->db, setup, NULL, NULL, NULL)) {
         int code = sqlite3_errcode(store->db);
         sqlite_fail(store, error, "cannot be opened");
+        if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+            ipcl_error_set(
+                error, "%s is damaged, or no SQLite file: move it away, or set SQLiteDB.filename",
+                store->path);
         if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
             ipcl_error_set(
                 error,

@@ -15,7 +15,7 @@ const char *const sql_columns[SQL_COLUMNS] = {
     "msg_id",        "submitted",      "started",       "completed",       "received",
     "client_uuid",   "engine_uuid",    "resubmitted",   "queue",           "header",
     "metadata",      "content",        "result_header", "result_metadata", "result_content",
-    "execute_input", "execute_result", "error",
+    "execute_input", "execute_result", "error",         "label",
 };
 
 int sql_column(const char *name)
@@ -87,7 +87,7 @@ static const char create_records[] =
     "TEXT, started TEXT, completed TEXT, received TEXT, client_uuid TEXT, engine_uuid TEXT, "
     "resubmitted TEXT, queue TEXT, header TEXT, metadata TEXT, content TEXT, result_header TEXT, "
     "result_metadata TEXT, result_content TEXT, execute_input TEXT, execute_result TEXT, error "
-    "TEXT, bytes INTEGER NOT NULL, output INTEGER NOT NULL)";
+    "TEXT, label TEXT, bytes INTEGER NOT NULL, output INTEGER NOT NULL)";
 
 /* Whether the table there is has the columns that we would give it. */
 static bool has_our_shape(sqlite3 *db, const char *table)

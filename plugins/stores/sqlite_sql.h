@@ -12,7 +12,7 @@ enum {
     SQL_SUBMITTED,
     SQL_COMPLETED = 3,
     SQL_TEXTS = 9, /* so many columns are text, dates among them; those behind are JSON */
-    SQL_COLUMNS = 18,
+    SQL_COLUMNS = 19,
 };
 extern const char *const sql_columns[SQL_COLUMNS];
 /* The column of this name, or -1. */

@@ -112,18 +112,19 @@ def test_a_result_is_found_with_its_buffers_and_what_it_printed(records):
 
 
 def test_a_record_has_ipyparallels_keys_and_only_what_is_asked_for(records):
-    msg_id = records.submit(content={"code": 5}, buffers=[b"in"], date="2026-02-03T04:05:06+01:00")
+    msg_id = records.submit(content={"code": 5}, metadata={"label": "mine"}, buffers=[b"in"], date="2026-02-03T04:05:06+01:00")
     records.answer(buffers=[b"out", b""])
     records.wait_for(msg_id)
     record, = records.found({})
     assert set(record) == {
         "msg_id", "header", "metadata", "content", "submitted", "client_uuid", "engine_uuid", "started", "completed",
         "resubmitted", "received", "result_header", "result_metadata", "result_content", "queue", "execute_input",
-        "execute_result", "error", "stdout", "stderr"}
+        "execute_result", "error", "stdout", "stderr", "label"}
     assert record["submitted"] == "2026-02-03T03:05:06.000000Z" and record["started"] == "2026-02-03T03:05:06.700000Z"
     assert record["client_uuid"] == "the-client" and record["engine_uuid"] == records.engine.uuid
     assert record["queue"] == "task" and record["content"] == {"code": 5} and record["stdout"] == ""
     assert records.found({}, ["queue"]) == [{"msg_id": msg_id, "queue": "task"}]
+    assert records.ids({"label": "mine"}) == [msg_id] and records.ids({"label": None}) == []
     answer = records.ask("db", query={}, keys=["result_buffers", "buffers"])
     assert answer["records"] == [{"msg_id": msg_id}]
     assert answer["buffer_lens"] == [1] and answer["result_buffer_lens"] == [2]
