@@ -110,7 +110,7 @@ class ExecuteReply:
     def __getattr__(self, name):
         """The metadata's members; and _repr_html_() and its like, where the result has such a form."""
         if name in _REPRS:
-            return lambda: self._data().get(_REPRS[name])
+            return lambda: self._shown_as(_REPRS[name])
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.metadata, name)
@@ -123,6 +123,12 @@ class ExecuteReply:
 
     def __hash__(self):
         return hash(self._future.msg_id)
+
+    def _shown_as(self, kind):
+        """The data of this kind, with its metadata where it has some."""
+        data = self._data().get(kind)
+        metadata = (self.execute_result or {}).get("metadata", {}).get(kind)
+        return data if metadata is None else (data, metadata)
 
     def _data(self):
         result = self.execute_result

@@ -118,15 +118,15 @@ def _show_result(value):
         display(value)
 
 
-def _show_streams(printer, entries, name):
+def _show_streams(printer, entries, name, single):
     for engine, metadata, _ in entries:
-        printer.write(metadata[name], f"[{name}:{engine}] ", _file(name))
+        printer.write(metadata[name], "" if single else f"[{name}:{engine}] ", _file(name))
     printer.end(_file(name))
 
 
-def _show_displayed(entries):
+def _show_displayed(entries, single):
     for engine, metadata, _ in entries:
-        if metadata["outputs"]:
+        if metadata["outputs"] and not single:
             print(f"[output:{engine}]")
         for content in metadata["outputs"]:
             _publish(content, engine)
@@ -140,15 +140,15 @@ def _show_displayed_in_order(entries):
                 _publish(metadata["outputs"][index], engine)
 
 
-def _show_group(entries, groupby, result_only):
+def _show_group(entries, groupby, result_only, single):
     printer = Printer()
     if not result_only:
-        _show_streams(printer, entries, "stdout")
-        _show_streams(printer, entries, "stderr")
-        if groupby == "order":
+        _show_streams(printer, entries, "stdout", single)
+        _show_streams(printer, entries, "stderr", single)
+        if groupby == "order" and not single:
             _show_displayed_in_order(entries)
         else:
-            _show_displayed(entries)
+            _show_displayed(entries, single)
     for _, metadata, value in entries:
         if metadata["execute_result"] is not None:
             _show_result(value)
@@ -163,11 +163,9 @@ def display_outputs(result, groupby, result_only):
     for child, value in zip(result._children, values):
         metadata = metadata_of(child)
         entries.append((metadata["engine_id"], metadata, value))
-    if groupby == "engine":
-        for entry in entries:
-            _show_group([entry], groupby, result_only)
-    else:
-        _show_group(entries, groupby, result_only)
+    groups = [[entry] for entry in entries] if groupby == "engine" else [entries]
+    for group in groups:
+        _show_group(group, groupby, result_only, result._single)
 
 
 def _finished(result, interval, return_when):
