@@ -216,7 +216,7 @@ static void open_to(struct balancer *balancer, struct worker *worker)
 {
     struct slot *slot;
     DL_FOREACH (balancer->coming, slot)
-        if (!binding_add(balancer, slot->task, worker, true) && slot->task->state == TASK_WAITING)
+        if (!binding_add(slot->task, worker, true) && slot->task->state == TASK_WAITING)
             binding_queue(balancer, slot->task, true);
 }
 
@@ -358,7 +358,7 @@ enum submission balancer_submit(struct balancer *balancer, struct task *task,
     table_add(&balancer->tasks, &task->item);
     bool follows = follow && follow->count;
     for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
-        if (binding_add(balancer, task, targets[i], !follows))
+        if (binding_add(task, targets[i], !follows))
             status = SUBMISSION_NO_MEMORY;
     task->targeted = target_count > 0;
     if (status == SUBMISSION_DONE && (follows || (after && after->count)))
@@ -413,7 +413,7 @@ static int avoid(struct balancer *balancer, struct task *task, const struct work
         return 0;
     }
     for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
-        if (worker != avoided && binding_add(balancer, task, worker, true))
+        if (worker != avoided && binding_add(task, worker, true))
             return -1;
     return binding_add_coming(balancer, task);
 }

@@ -38,7 +38,7 @@ struct slot {
     bool refused; /* the task was there, and shall not go there again */
 };
 /* Return 0 or -1 (memory is short). */
-int binding_add(struct balancer *balancer, struct task *task, struct worker *worker, bool allowed);
+int binding_add(struct task *task, struct worker *worker, bool allowed);
 int binding_add_coming(struct balancer *balancer, struct task *task);
 struct slot *binding_find(const struct task *task, const struct worker *worker);
 void binding_drop(struct balancer *balancer, struct slot *slot);

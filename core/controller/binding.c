@@ -20,9 +20,8 @@ static int add(struct task *task, struct worker *worker, bool allowed, struct sl
     return 0;
 }
 
-int binding_add(struct balancer *balancer, struct task *task, struct worker *worker, bool allowed)
+int binding_add(struct task *task, struct worker *worker, bool allowed)
 {
-    (void)balancer;
     return add(task, worker, allowed, &worker->claims);
 }
 

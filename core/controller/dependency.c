@@ -57,14 +57,14 @@ bool needs_more_engines(const struct task *task)
 }
 
 /* Without memory for it the task cannot go there, as if the engine had gone. */
-static void allow(struct balancer *balancer, struct task *task, uint32_t serial)
+static void allow(const struct balancer *balancer, struct task *task, uint32_t serial)
 {
     struct worker *worker = serial ? balancer_engine_of_serial(balancer, serial) : NULL;
     struct slot *slot = worker ? binding_find(task, worker) : NULL;
     if (slot)
         slot->allowed = !slot->refused;
     else if (worker && !task->targeted)
-        binding_add(balancer, task, worker, true);
+        binding_add(task, worker, true);
 }
 
 void needs_allow(struct balancer *balancer, struct task *task)
