@@ -53,7 +53,7 @@ static const struct ipcl_option options[] = {
      "connection file says."},
     {"sshkey", IPCL_STRING, "", "sshkey", NULL, "The private key file for that."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
-    {"wait_for_url_file", IPCL_REAL, "10", NULL, NULL,
+    {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
     {"timeout", IPCL_REAL, "30", "timeout", NULL,
      "How many seconds to try to register before giving up."},
