@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""Other versions of ipyparallel: fetches Debian's python3-ipyparallel of newer suites, without installing it.
+
+peers.py [SUITE]... prints where each is. They come from the Debian mirror that this machine's apt uses, by an apt whose state is a
+folder of its own, and stay unpacked in the build tree.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from support import find_build  # noqa: E402
+
+PACKAGE = "python3-ipyparallel"
+# Debian 13 has ipyparallel 8, unstable the newest.
+SUITES = ("trixie", "sid")
+TIMEOUT = 180
+
+
+class Unavailable(Exception):
+    """Why a suite's package cannot be had here."""
+
+
+def fetch(suite):
+    """The folder to put on PYTHONPATH for the ipyparallel of a Debian suite. Raises Unavailable with a reason."""
+    cache = find_build() / "peers"
+    cache.mkdir(exist_ok=True)
+    with open(cache / f"{suite}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        unpacked = cache / suite
+        if not unpacked.exists():
+            with tempfile.TemporaryDirectory(dir=cache) as work:
+                _download(suite, Path(work))
+                # All at once, so that a fetch that was interrupted leaves nothing that looks whole.
+                os.rename(Path(work) / "unpacked", unpacked)
+        return unpacked / "usr/lib/python3/dist-packages"
+
+
+def _download(suite, work):
+    for tool in ("apt-get", "dpkg"):
+        if not shutil.which(tool):
+            raise Unavailable(f"this machine has no {tool}")
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True)
+    (work / "status").touch()
+    (work / "peer.sources").write_text(f"Types: deb\nURIs: {_mirror()}\nSuites: {suite}\nComponents: main\n")
+    settings = {"Dir::State": work / "state", "Dir::State::status": work / "status", "Dir::Cache": work / "cache",
+                "Dir::Etc::SourceList": work / "peer.sources", "Dir::Etc::SourceParts": "-", "Acquire::Languages": "none",
+                "Acquire::Retries": 1, "APT::Sandbox::User": "", "Dir::Etc::Preferences": "-", "Dir::Etc::PreferencesParts": "-"}
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    _run(["apt-get", *options, "update", "--error-on=any"], work, f"apt-get update for {suite}")
+    _run(["apt-get", *options, "download", PACKAGE], work, f"download of {PACKAGE} from {suite}")
+    _run(["dpkg", "-x", *work.glob(f"{PACKAGE}_*.deb"), work / "unpacked"], work, f"unpacking {PACKAGE} from {suite}")
+
+
+def _mirror():
+    """Where this machine's own Debian suite comes from."""
+    codename = _os_release().get("VERSION_CODENAME", "")
+    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
+                            capture_output=True, text=True).stdout
+    for line in listed.splitlines():
+        release, _, uri = line.partition(" ")
+        if codename and release == codename:
+            return uri
+    raise Unavailable("apt's sources name no Debian mirror")
+
+
+def _os_release():
+    pairs = (line.partition("=") for line in Path("/etc/os-release").read_text().splitlines())
+    return {name: value.strip('"') for name, _, value in pairs}
+
+
+def _run(argv, work, what):
+    try:
+        done = subprocess.run([str(word) for word in argv], cwd=work, capture_output=True, text=True, timeout=TIMEOUT,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"})
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{what}: not done in {TIMEOUT} s") from None
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise Unavailable(f"{what}: {last[0]}")
+
+
+def main(suites):
+    status = 0
+    for suite in suites or SUITES:
+        try:
+            print(suite, fetch(suite))
+        except Unavailable as reason:
+            print(f"{suite}: {reason}")
+            status = 1
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
