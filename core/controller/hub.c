@@ -26,6 +26,8 @@ static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct 
     for (size_t i = 0; i < HUB_LISTENERS; i++)
         if (i == HUB_HEART ? kind != NOTICE_ADDED : kind != NOTICE_EXPECTED)
             notice_send(hub->listeners[i], kind, engine->id, engine->uuid);
+    if (kind != NOTICE_EXPECTED)
+        hub_record_engine(hub, engine, kind == NOTICE_ADDED);
 }
 
 /* Publishes to all clients. Takes over `content`. */

@@ -101,6 +101,19 @@ void hub_record_death(struct hub *hub, const struct engine *engine)
         record_death(hub, request->msg_id, engine->id, engine->uuid);
 }
 
+void hub_record_engine(struct hub *hub, const struct engine *engine, bool there)
+{
+    struct records_item item = {.report = {.kind = there ? REPORT_BORN : REPORT_STOPPED}};
+    struct message message;
+    if (!hub->records)
+        return;
+    memcpy(item.engine, engine->uuid, sizeof(item.engine));
+    message_init(&message);
+    if (!message_append(&message, "", 0))
+        send_item(hub, &item, &message);
+    message_close(&message);
+}
+
 void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine)
 {
     struct report_record report = {.kind = REPORT_ASSIGNED, .engine = engine->id};

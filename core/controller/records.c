@@ -267,7 +267,11 @@ static void keep(struct records *records, const struct records_item *item, struc
     case REPORT_OUTPUT:
         record_output(records, item, message);
         break;
-    default:
+    case REPORT_BORN:
+        json_object_set_new(records->engines, item->engine, json_true());
+        break;
+    case REPORT_STOPPED:
+        json_object_del(records->engines, item->engine);
         break;
     }
 }
@@ -304,6 +308,7 @@ static void begin(struct records *records)
     json_t *query = json_pack("{s:n}", "completed"), *keys = json_pack("[s]", "msg_id");
     records->begun = true;
     records->unfinished = json_object();
+    records->engines = json_object();
     if (records->store->find(records->controller->records, query, keys, collect_id,
                              records->unfinished, &error))
         count_lost(records, 1, error.text);
@@ -456,6 +461,7 @@ static void records_destroy(void *self)
     if (records->begun)
         finish(records);
     json_decref(records->unfinished);
+    json_decref(records->engines);
     loop_destroy(records->loop);
     session_destroy(records->session);
     free(records);

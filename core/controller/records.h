@@ -66,6 +66,7 @@ struct records {
     void *items; /* PULL */
     void *notes; /* PUSH */
     struct records_note settled;
+    json_t *engines; /* a mapping with the uuids of those that are registered */
     bool begun;
     json_t *unfinished;         /* a mapping with the msg_ids that were unfinished when an earlier
                                    controller ended */

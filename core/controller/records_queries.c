@@ -41,6 +41,7 @@ static int add_buffers(struct records_query *query, const struct ipcl_buffer *bu
 
 /* What is collected from the records that a query finds. */
 struct collection {
+    const struct records *records;
     struct records_query *query;
     json_t *list;
     json_t *keys;
@@ -106,10 +107,24 @@ static json_t *sorted_ids(json_t *ids)
     return list;
 }
 
-/* What a client gets of a record. Its client looks for the msg_id in the header. */
-static json_t *result_of(const struct ipcl_record *record)
+/* The content of a reply. Where it is an error of an engine that has gone, it does not say of
+ * which: ipyparallel's client looks the engine up among the living, and fails where it is not. */
+static json_t *content_of(const struct records *records, const struct ipcl_record *record)
 {
-    static const char *const plain[] = {"metadata", "result_header", "result_content", "received"};
+    json_t *content = field_of(record, "result_content"), *copy;
+    json_t *info = json_object_get(content, "engine_info");
+    const char *uuid = json_string_value(json_object_get(info, "engine_uuid"));
+    if (!uuid || json_object_get(records->engines, uuid) || !(copy = json_copy(content)))
+        return content;
+    json_object_set_new(copy, "engine_info", json_object());
+    json_decref(content);
+    return copy;
+}
+
+/* What a client gets of a record. ipyparallel's looks for the msg_id in the header. */
+static json_t *result_of(const struct records *records, const struct ipcl_record *record)
+{
+    static const char *const plain[] = {"metadata", "result_header", "received"};
     static const char *const streams[] = {"execute_input", "execute_result", "error", "stdout",
                                           "stderr"};
     json_t *result = json_object(), *io = json_object();
@@ -126,6 +141,7 @@ static json_t *result_of(const struct ipcl_record *record)
             : json_pack("{s:O}", "msg_id", json_object_get(record->fields, "msg_id")));
     json_object_set_new(result, "result_metadata",
                         json_is_object(metadata) ? json_incref(metadata) : json_object());
+    json_object_set_new(result, "result_content", content_of(records, record));
     json_object_set_new(result, "io", io);
     return result;
 }
@@ -144,7 +160,8 @@ static bool add_result(void *context, const struct ipcl_record *record)
     json_object_set(collection->list, json_string_value(id), id);
     if (status_only)
         return true;
-    json_object_set_new(query->reply, json_string_value(id), result_of(record));
+    json_object_set_new(query->reply, json_string_value(id),
+                        result_of(collection->records, record));
     collection->failed =
         add_buffers(query, record->result_buffers, record->result_buffer_count) != 0;
     return !collection->failed;
@@ -191,7 +208,7 @@ int records_answer_result(struct records *records, struct records_query *query,
                           struct ipcl_error *error)
 {
     json_t *ids = sorted_ids(json_object_get(query->content, "msg_ids")), *id;
-    struct collection collection = {.query = query, .list = json_object()};
+    struct collection collection = {.records = records, .query = query, .list = json_object()};
     size_t index;
     int status = ids ? 0 : ipcl_error_set(error, "out of memory");
     query->reply = json_pack("{s:s s:[] s:[]}", "status", "ok", "pending", "completed");

@@ -1,0 +1,101 @@
+"""ipyparallel's own client asks our hub for records: results of other clients, queries, resubmission, purges, and all that once more
+after the controller was killed."""
+
+import signal
+import time
+
+import pytest
+
+from support import SLOWNESS, wait_until
+
+ipp = pytest.importorskip("ipyparallel")
+
+
+@pytest.fixture
+def connect():
+    """connect(cluster, n): an ipyparallel client that sees n engines; closed at the end."""
+    clients = []
+
+    def make(cluster, count):
+        client = ipp.Client(str(cluster.client_file))
+        clients.append(client)
+        wait_until(lambda: len(client.ids) == count, 30, f"ipyparallel's client sees {count} engines")
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def typed(function):
+    """As if it had been typed: the engine does not have the test's modules."""
+    function.__module__ = "__main__"
+    return function
+
+
+@typed
+def square(x):
+    print("squaring", x)
+    return x * x
+
+
+@typed
+def fail():
+    raise ValueError("on purpose")
+
+
+def test_every_record_is_found_by_other_clients_also_after_the_controller_was_killed(new_cluster, connect):
+    cluster = new_cluster(2, controller=["--sqlitedb", "--reuse"])
+    rc = connect(cluster, 2)
+    balanced = rc.load_balanced_view()
+    done = [balanced.apply_async(square, x) for x in range(5)]
+    assert [result.get(timeout=20) for result in done] == [0, 1, 4, 9, 16]
+    failed = rc[0].apply_async(fail)
+    with pytest.raises(ipp.RemoteError, match="on purpose"):
+        failed.get(timeout=20)
+    executed = rc[1].execute("6 * 7", silent=False)
+    executed.wait(20)
+    ids = [result.msg_ids[0] for result in (*done, failed, executed)]
+    hang = typed(lambda: __import__("time").sleep(600))
+    unfinished = rc[1].apply_async(hang).msg_ids[0]
+
+    def check(other):
+        """What another client finds."""
+        assert other.hub_history()[:len(ids)] == ids
+        assert other.get_result(ids[:5], owner=False).get(timeout=20) == [0, 1, 4, 9, 16]
+        with pytest.raises(ipp.RemoteError, match="on purpose"):
+            other.get_result(ids[5], owner=False).get(timeout=20)
+        assert other.get_result(ids[6], owner=False).get(timeout=20).execute_result["data"]["text/plain"] == "42"
+        records = other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["submitted", "stdout", "queue", "result_buffers"])
+        assert [record["msg_id"] for record in records] == ids[:5]
+        assert [record["stdout"] for record in records] == [f"squaring {x}\n" for x in range(5)]
+        assert all(record["queue"] == "task" and record["result_buffers"] for record in records)
+        middle = records[2]["submitted"]
+        assert [r["msg_id"] for r in other.db_query({"submitted": {"$lt": middle}})] == ids[:2]
+        assert ids[2] in [r["msg_id"] for r in other.db_query({"submitted": {"$gte": middle}}, keys="submitted")]
+        assert [r["msg_id"] for r in other.db_query({"submitted": middle})] == [ids[2]]
+
+    other = connect(cluster, 2)
+    wait_until(lambda: all(m in other.result_status(ids)["completed"] for m in ids), 20, "all is recorded")
+    wait_until(lambda: len([r for r in other.db_query({"msg_id": {"$in": ids[:5]}}) if r["stdout"]]) == 5, 20, "output, too")
+    check(other)
+    assert other.result_status([unfinished])["pending"] == [unfinished]
+    time.sleep(0.5 * SLOWNESS)  # what was recorded is committed within a tenth of a second
+    cluster.controller.stop(signal.SIGKILL)
+    for engine in cluster.engines:
+        engine.stop(signal.SIGKILL)
+    cluster.start_controller("--sqlitedb", "--reuse", "--IPController.registration_timeout=1")
+    cluster.start_engine()
+    after = connect(cluster, 1)
+    check(after)
+    with pytest.raises(ipp.RemoteError, match="the controller ended before"):
+        after.get_result(unfinished, owner=False).get(timeout=60)
+    again = after.resubmit(ids[:2])
+    assert again.get(timeout=20) == [0, 1]
+    assert not set(again.msg_ids) & set(ids)
+    after.purge_hub_results(ids[0])
+    assert after.hub_history()[0] == ids[1]
+    after.purge_hub_results("all")
+    assert after.hub_history() == []
+    with pytest.raises(ipp.RemoteError, match="no record"):
+        connect(cluster, 1).get_result(ids[1], owner=False).get(timeout=20)
