@@ -20,7 +20,7 @@ from support import find_build  # noqa: E402
 PACKAGE = "python3-ipyparallel"
 # Debian 13 has ipyparallel 8, unstable the newest.
 SUITES = ("trixie", "sid")
-TIMEOUT = 180
+TIMEOUT = 120
 
 
 class Unavailable(Exception):

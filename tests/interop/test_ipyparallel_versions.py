@@ -12,6 +12,8 @@ from support import PYTHON, wait_until
 
 EXERCISE = Path(__file__).with_name("exercise.py")
 pytest.importorskip("ipyparallel")
+# Long enough for a slow mirror, which is a reason to skip and not to fail.
+pytestmark = pytest.mark.timeout(3 * peers.TIMEOUT)
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +33,7 @@ def version():
 def exercise(sandbox):
     """exercise(cluster, engines, clients): runs the clients at the same time, and waits until all of them were answered rightly.
     A client is the path of an ipyparallel, or "ipcluster" for ours."""
-    def run(file, engines, *clients, rounds=3):
+    def run(file, engines, *clients, rounds=2):
         start = sandbox.dir / "start"
         started = [start_client(sandbox, client, file, engines, rounds, start) for client in clients]
         for process in started:
