@@ -129,7 +129,8 @@ bool settings_known(const struct settings *settings, const char *class_name, con
 /* True where there is such a setting and it has this type. */
 bool settings_has(const struct settings *settings, const char *class_name, const char *name,
                   enum ipcl_option_type type);
-/* The values of IPCL_PASSED rows, as plugin.h says. Malloc'ed JSON text, or NULL where memory is short. */
+/* The values of IPCL_PASSED rows, as plugin.h says. Malloc'ed JSON text, or NULL where memory is
+ * short. */
 char *settings_passed(const struct settings *settings);
 /* Sets a value as the command line would. Returns 0 or -1 with `error` set. */
 int settings_set(struct settings *settings, const char *class_name, const char *name,

@@ -47,6 +47,8 @@ static void carry_pending(struct carrying *carrying)
     char unknown[NAME_BYTES];
     snprintf(unknown, sizeof(unknown), "%s has no such setting", settings->program->name);
     for (struct pending *pending = settings->pending; pending; pending = pending->next) {
+        if (others_passed(settings, pending->class_name, pending->name))
+            continue;
         const struct ipcl_option *option =
             others_ignored(settings, pending->class_name, pending->name);
         note(option ? carrying->without_effect : carrying->refused, pending->class_name,

@@ -174,6 +174,8 @@ char *settings_to_json(const struct settings *settings, const char *const *excep
             !is_excepted(item, except))
             good = !add_to_json(classes, item);
     }
+    if (good)
+        others_add_passed(settings, classes);
     char *text = good ? json_dumps(classes, JSON_INDENT(4) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(classes);
     if (!text)

@@ -98,6 +98,10 @@ struct setting *others_renamed(const struct settings *settings, const char *clas
 /* The row that a name without effect is in, or NULL. */
 const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
                                          const char *name);
+/* Whether the setting is handed on as it is. */
+bool others_passed(const struct settings *settings, const char *class_name, const char *name);
+/* Adds what is handed on to a mapping of classes. */
+void others_add_passed(const struct settings *settings, json_t *classes);
 /* True where a row accepts the setting without holding its value: IPCL_PASSED or IPCL_IGNORED. */
 bool others_accepted(const struct settings *settings, const char *class_name, const char *name);
 /* The row that has an alias, with its class in *class_name; NULL where none has. */

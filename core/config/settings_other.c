@@ -63,10 +63,14 @@ const struct ipcl_option *others_ignored(const struct settings *settings, const 
     return other ? other->option : NULL;
 }
 
+bool others_passed(const struct settings *settings, const char *class_name, const char *name)
+{
+    return find(settings, IPCL_PASSED, class_name, name) != NULL;
+}
+
 bool others_accepted(const struct settings *settings, const char *class_name, const char *name)
 {
-    return others_ignored(settings, class_name, name) ||
-           find(settings, IPCL_PASSED, class_name, name);
+    return others_ignored(settings, class_name, name) || others_passed(settings, class_name, name);
 }
 
 /* Whether `pending` is the one of its setting that counts: the last of those of the highest source.
@@ -84,11 +88,11 @@ static bool counts(const struct settings *settings, const struct pending *pendin
     return true;
 }
 
-char *settings_passed(const struct settings *settings)
+void others_add_passed(const struct settings *settings, json_t *classes)
 {
-    json_t *classes = json_object();
     for (const struct pending *pending = settings->pending; pending; pending = pending->next) {
-        if (!counts(settings, pending))
+        if (!others_passed(settings, pending->class_name, pending->name) ||
+            !counts(settings, pending))
             continue;
         json_t *traits = json_object_get(classes, pending->class_name);
         if (!traits) {
@@ -99,6 +103,12 @@ char *settings_passed(const struct settings *settings)
                             pending->text ? json_string(pending->text)
                                           : json_incref(pending->json));
     }
+}
+
+char *settings_passed(const struct settings *settings)
+{
+    json_t *classes = json_object();
+    others_add_passed(settings, classes);
     char *text = json_dumps(classes, JSON_COMPACT);
     json_decref(classes);
     return text;
@@ -152,7 +162,7 @@ void others_warn(struct settings *settings)
     for (struct pending *pending = settings->pending; pending; pending = pending->next) {
         const struct ipcl_option *option =
             others_ignored(settings, pending->class_name, pending->name);
-        if (option && !said_before(settings->pending, pending))
+        if (option && !json_is_null(pending->json) && !said_before(settings->pending, pending))
             log_warn("%s.%s has no effect: %s (given by %s)", pending->class_name, pending->name,
                      option->help, pending->origin);
     }

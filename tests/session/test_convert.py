@@ -38,6 +38,8 @@ c = get_config()
 c.IPEngine.startup_command = 'import os'
 c.EngineFactory.timeout = 10
 c.IPEngine.enable_nanny = False
+c.InteractiveShellApp.exec_lines = ['a = 1']
+c.InteractiveShell.colors = 'NoColor'
 """
 
 
@@ -86,7 +88,8 @@ def test_all_three_files_of_a_profile(sandbox, profile):
         "Session": {"key": "secret"},
     }, set())
     assert converted(profile, "ipengine") == (
-        {"IPEngine": {"startup_command": "import os", "timeout": 10.0}}, set())
+        {"IPEngine": {"startup_command": "import os", "timeout": 10.0},
+         "InteractiveShellApp": {"exec_lines": ["a = 1"]}, "InteractiveShell": {"colors": "NoColor"}}, set())
     assert (profile / "ipcontroller_config.json").stat().st_mode & 0o777 == 0o600
 
 
