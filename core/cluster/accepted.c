@@ -26,8 +26,14 @@ static const struct ipcl_option local[] = {
     {"stop_seconds_until_kill", IPCL_RENAMED, "LocalProcessLauncher.stop_seconds_until_kill", NULL,
      NULL, NULL},
 };
+static const struct ipcl_option mpi[] = {
+    {"stop_seconds_until_kill", IPCL_RENAMED, "MPILauncher.stop_seconds_until_kill", NULL, NULL,
+     NULL},
+};
 static const struct ipcl_option one_engine[] = {
     {"*", IPCL_RENAMED, "LocalEngineSetLauncher.*", NULL, NULL, NULL}};
+static const struct ipcl_option old_mpi[] = {
+    {"*", IPCL_RENAMED, "MPILauncher.*", NULL, NULL, NULL}};
 /* These count where no plugin has a launcher of the class. */
 static const struct ipcl_option no_launcher[] = {
     {"*", IPCL_IGNORED, "", NULL, NULL, "no plugin has a launcher of this class"}};
@@ -35,6 +41,13 @@ static const struct ipcl_option no_launcher[] = {
 static const struct ipcl_option_table tables[] = {
     {"Cluster", cluster, COUNT(cluster)},
     {"ControllerLauncher", controller_launcher, 1},
+    {"LocalControllerLauncher", controller_launcher, 1},
+    {"MPIControllerLauncher", controller_launcher, 1},
+    {"MPIExecControllerLauncher", controller_launcher, 1},
+    {"ControllerLauncher", process, 1},
+    {"EngineLauncher", process, 1},
+    {"LocalEngineLauncher", process, 1},
+    {"MPIExecLauncher", process, 1},
     {"BaseLauncher", process, 1},
     {"LocalProcessLauncher", process, 1},
     {"MPILauncher", process, 1},
@@ -42,6 +55,11 @@ static const struct ipcl_option_table tables[] = {
     {"MPIExecEngineSetLauncher", process, 1},
     {"MPIControllerLauncher", process, 1},
     {"MPIExecControllerLauncher", process, 1},
+    {"MPIEngineSetLauncher", mpi, 1},
+    {"MPIExecEngineSetLauncher", mpi, 1},
+    {"MPIControllerLauncher", mpi, 1},
+    {"MPIExecControllerLauncher", mpi, 1},
+    {"MPIExecLauncher", old_mpi, 1},
     {"LocalControllerLauncher", local, 2},
     {"LocalEngineSetLauncher", local, 2},
     {"LocalEngineLauncher", one_engine, 1},

@@ -52,6 +52,9 @@ static const struct ipcl_option start_options[] = {
 };
 static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 2};
 
+static const struct settings_flag init_flag = {"init", "IPClusterStart", "auto_create", "true",
+                                               "Make the profile where it is not there."};
+
 static const struct ipcl_option controller_launcher_options[] = {
     {"controller_cmd", IPCL_LIST, "", NULL, NULL,
      "The command of the controller. Where it is not set: the ipcontroller that belongs to "
@@ -126,6 +129,8 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
 static int add_start(struct cluster *cluster, struct ipcl_error *error)
 {
     if (add_tables(cluster, error) < 0 || cluster_accepted_add(cluster->settings, error) < 0)
+        return -1;
+    if (settings_add_flags(cluster->settings, &init_flag, 1, error) < 0)
         return -1;
     cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
     return cluster->launchers ? 0 : -1;

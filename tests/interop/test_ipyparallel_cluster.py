@@ -84,9 +84,10 @@ WALK = """
 import json, sys
 from ipyparallel.controller.app import IPController
 from ipyparallel.engine.app import IPEngine
+from ipyparallel.cluster.app import IPClusterStart
 
 found = {}
-for app in (IPController(), IPEngine()):
+for app in (IPController(), IPEngine(), IPClusterStart()):
     classes = {one.__name__: sorted(one.class_traits(config=True)) for one in app._classes_inc_parents()
                if hasattr(one, "class_traits")}
     found[app.name] = {"classes": classes, "aliases": [str(alias) for alias in app.aliases],
@@ -101,18 +102,21 @@ def theirs():
     return json.loads(subprocess.run([PYTHON, "-c", WALK], capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.parametrize("name", ["ipcontroller", "ipengine"])
+PROGRAMS = {"ipcontroller": [], "ipengine": [], "ipcluster": ["start"]}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_every_setting_of_ipyparallels_program_is_known(sandbox, theirs, name):
     config = sandbox.work / "all.json"
     # null leaves a setting as it is; a name that is not known is an error all the same.
     config.write_text(json.dumps({class_name: dict.fromkeys(traits)
                                   for class_name, traits in theirs[name]["classes"].items()}))
-    sandbox.run(getattr(sandbox.programs, name), "--init", f"--config={config}", "--show-config", check=True)
+    sandbox.run(getattr(sandbox.programs, name), *PROGRAMS[name], "--init", f"--config={config}", "--show-config", check=True)
 
 
-@pytest.mark.parametrize("name", ["ipcontroller", "ipengine"])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_every_alias_and_flag_of_ipyparallels_program_is_known(sandbox, theirs, name):
-    help_text = sandbox.run(getattr(sandbox.programs, name), "--help-all", check=True).out
+    help_text = sandbox.run(getattr(sandbox.programs, name), *PROGRAMS[name], "--help-all", check=True).out
     for alias in theirs[name]["aliases"]:
         typed = f"-{alias} " if len(alias) == 1 else f"--{alias}"
         assert typed in help_text, alias
