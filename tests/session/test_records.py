@@ -88,6 +88,7 @@ def records(request, controller):  # noqa: F811
 def test_a_result_is_found_with_its_buffers_and_what_it_printed(records):
     published = records.peer.connect(zmq.PUB, records.peer.engine["iopub"])
     msg_id = records.submit(metadata={"x": 1})
+    wait_until(lambda: records.ask("queue")["0"]["tasks"] == 1, 20, "the task is assigned")
     assert records.ask("result", msg_ids=[msg_id]) == {"status": "ok", "pending": [msg_id], "completed": [], "buffers": []}
     route, header, _ = records.engine.take()
 
