@@ -255,6 +255,7 @@ def test_the_package_comm_is_served_too(sandbox, peer):
     pytest.importorskip("comm")
     sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env=without(sandbox, "ipykernel"))
     peer.register()
+    assert peer.execute("assert not hasattr(get_ipython(), 'kernel')").content["status"] == "ok"
     msg_id = run(peer, """
 import comm
 channel = comm.create_comm(target_name="widget", data={"x": 1})

@@ -1,5 +1,6 @@
 /* Settings: where a value comes from, what is refused, and what the refusal says. */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -470,6 +471,29 @@ Test(settings, a_setting_without_effect_takes_the_word_behind_it_as_its_value)
     cr_assert_eq(parse("--threads", "2", "--Kernel.name", "--port", "80", NULL), 0, "%s",
                  error.text);
     cr_assert_eq(settings_int(settings, "Server", "port"), 80);
+}
+
+Test(settings, what_is_to_be_handed_on_is_kept_as_it_was_given_and_the_command_line_wins)
+{
+    static const struct ipcl_option all_passed[] = {
+        {"*", IPCL_PASSED, "", NULL, NULL, "the shell is configured with it"}};
+    static const struct ipcl_option_table shell = {"Shell", all_passed, 1};
+    int status;
+    cr_assert_eq(settings_add(settings, &shell, &error), 0, "%s", error.text);
+    cr_assert_eq(parse("--Shell.colors=a", "--Shell.colors=b", NULL), 0, "%s", error.text);
+    cr_assert_eq(load("{\"Shell\": {\"colors\": \"c\", \"lines\": [1, true]}}"), 0, "%s",
+                 error.text);
+    char *log = finish_logging(&status);
+    cr_assert_eq(status, 0, "%s", error.text);
+    cr_assert_str_empty(log);
+    char *passed = settings_passed(settings);
+    json_t *read = json_loads(passed, 0, NULL);
+    json_t *expected = json_pack("{s:{s:s s:[ib]}}", "Shell", "colors", "b", "lines", 1, 1);
+    cr_assert(json_equal(read, expected), "%s", passed);
+    json_decref(expected);
+    json_decref(read);
+    free(passed);
+    free(log);
 }
 
 Test(settings, a_setting_that_no_table_has_stays_an_error)

@@ -39,13 +39,12 @@ def _adopt_comm(module):
 def _adopt_singleton(cls, ours):
     """`cls.instance()` is ours; a call with arguments makes another, as ever."""
     make = cls.instance.__func__
-    initialized = cls.initialized.__func__
 
     def instance(cls, *args, **kwargs):
         return make(cls, *args, **kwargs) if args or kwargs else ours()
 
     cls.instance = classmethod(instance)
-    cls.initialized = classmethod(lambda cls: initialized(cls) or True)
+    cls.initialized = classmethod(lambda cls: True)
 
 
 def _adopt_kernelbase(module):

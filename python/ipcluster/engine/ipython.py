@@ -72,8 +72,10 @@ class EngineShell(InteractiveShell):
     @property
     def kernel(self):
         """For code that was written for ipykernel; needs it to be installed."""
-        from ipcluster.engine.jupyter import kernel
-
+        try:
+            from ipcluster.engine.jupyter import kernel
+        except ImportError as error:
+            raise AttributeError(f"an engine's shell has a kernel where ipykernel is installed: {error}") from None
         return kernel()
 
     @property
