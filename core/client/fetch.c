@@ -1,5 +1,6 @@
-/* Fetching results from the hub: of other clients' requests, and of our own that were forgotten here. The hub answers with what it
- * has; where that is nothing yet it is asked again. Any thread; due questions are asked by the I/O thread. */
+/* Fetching results from the hub: of other clients' requests, and of our own that were forgotten
+ * here. The hub answers with what it has; where that is nothing yet it is asked again. Any thread;
+ * due questions are asked by the I/O thread. */
 #include "client/client.h"
 
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static void fail(struct fetch *fetch, const char *ename, const char *text)
     finish(fetch, outcome_create_failed(fetch->future, ename, text));
 }
 
-/* A time as messages have it, "2026-11-22T10:49:09.123456Z", in seconds since the epoch; `otherwise` where there is none. */
+/* A time as messages have it, "2026-11-22T10:49:09.123456Z", in seconds since the epoch;
+ * `otherwise` where there is none. */
 static double wall_time_of(const json_t *date, double otherwise)
 {
     struct tm parts = {0};
@@ -55,35 +57,44 @@ static int engine_id_of(struct ipcl_client *client, const char *uuid)
     return id;
 }
 
-/* Makes the hub's record of a finished request an outcome. Its buffers are those of the hub's answer. NULL where memory is short. */
-static struct outcome *make_outcome(struct fetch *fetch, struct ipcl_future *answer, const json_t *record)
+/* Makes the hub's record of a finished request an outcome. Its buffers are those of the hub's
+ * answer. NULL where memory is short. */
+static struct outcome *make_outcome(struct fetch *fetch, struct ipcl_future *answer,
+                                    const json_t *record)
 {
-    const json_t *header = json_object_get(record, "result_header"), *metadata = json_object_get(record, "result_metadata");
+    const json_t *header = json_object_get(record, "result_header"),
+                 *metadata = json_object_get(record, "result_metadata");
     const json_t *packed = json_object_get(record, "result_content");
     /* ipyparallel's hub may have kept the content as text. */
-    json_t *content = json_is_string(packed) ? json_loads(json_string_value(packed), 0, NULL) : json_incref((json_t *)packed);
+    json_t *content = json_is_string(packed) ? json_loads(json_string_value(packed), 0, NULL)
+                                             : json_incref((json_t *)packed);
     const json_t *info = json_object_get(content, "engine_info");
     const char *status = json_string_value(json_object_get(content, "status"));
     const char *msg_type = json_string_value(json_object_get(header, "msg_type"));
     const char *uuid = json_string_value(json_object_get(metadata, "engine"));
     char sentence[IPCL_ERROR_BYTES];
-    char *texts[] = {json_dumps(header, JSON_COMPACT), json_dumps(metadata, JSON_COMPACT), json_dumps(content, JSON_COMPACT)};
+    char *texts[] = {json_dumps(header, JSON_COMPACT), json_dumps(metadata, JSON_COMPACT),
+                     json_dumps(content, JSON_COMPACT)};
     uuid = uuid ? uuid : json_string_value(json_object_get(info, "engine_uuid"));
-    struct ipcl_result result = {.status = !status                      ? IPCL_FAILED
-                                           : !strcmp(status, "ok")      ? IPCL_OK
-                                           : !strcmp(status, "aborted") ? IPCL_ABORTED
-                                                                        : IPCL_FAILED,
-                                 .engine_id = uuid ? engine_id_of(fetch->client, uuid) : -1,
-                                 .submitted = wall_time_of(json_object_get(json_object_get(record, "header"), "date"), clock_wall()),
-                                 .received = wall_time_of(json_object_get(record, "received"), clock_wall())};
+    struct ipcl_result result = {
+        .status = !status                      ? IPCL_FAILED
+                  : !strcmp(status, "ok")      ? IPCL_OK
+                  : !strcmp(status, "aborted") ? IPCL_ABORTED
+                                               : IPCL_FAILED,
+        .engine_id = uuid ? engine_id_of(fetch->client, uuid) : -1,
+        .submitted =
+            wall_time_of(json_object_get(json_object_get(record, "header"), "date"), clock_wall()),
+        .received = wall_time_of(json_object_get(record, "received"), clock_wall())};
     const json_t *told_id = json_object_get(info, "engine_id");
     if (result.engine_id < 0 && json_is_integer(told_id))
         result.engine_id = (int)json_integer_value(told_id);
     receive_describe(sentence, sizeof(sentence), result.status, content, result.engine_id);
     json_decref(content);
-    struct outcome *outcome = outcome_create(&result, answer, (const char *[]){
-        texts[0] ? texts[0] : "{}", texts[1] ? texts[1] : "{}", texts[2] ? texts[2] : "{}", msg_type ? msg_type : "error",
-        uuid ? uuid : "", sentence});
+    struct outcome *outcome =
+        outcome_create(&result, answer,
+                       (const char *[]){texts[0] ? texts[0] : "{}", texts[1] ? texts[1] : "{}",
+                                        texts[2] ? texts[2] : "{}", msg_type ? msg_type : "error",
+                                        uuid ? uuid : "", sentence});
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         free(texts[i]);
     return outcome;
@@ -100,7 +111,8 @@ static void add_output(struct fetch *fetch, const char *msg_type, json_t *conten
 
 static void add_outputs(struct fetch *fetch, const json_t *kept)
 {
-    static const char *const streams[] = {"stdout", "stderr"}, *const contents[] = {"execute_result", "error"};
+    static const char *const streams[] = {"stdout", "stderr"}, *const contents[] = {
+                                                                   "execute_result", "error"};
     const char *text = json_string_value(json_object_get(kept, "execute_input"));
     if (text)
         add_output(fetch, "execute_input", json_pack("{s:s}", "code", text));
@@ -148,7 +160,8 @@ static void answered(void *context, struct ipcl_future *answer)
     if (result->status != IPCL_OK || !content) {
         const char *ename = json_string_value(json_object_get(content, "ename"));
         const char *evalue = json_string_value(json_object_get(content, "evalue"));
-        fail(fetch, ename ? ename : "ClusterError", evalue ? evalue : "the hub's answer cannot be read");
+        fail(fetch, ename ? ename : "ClusterError",
+             evalue ? evalue : "the hub's answer cannot be read");
     } else if (record) {
         add_outputs(fetch, json_object_get(record, "io"));
         finish(fetch, make_outcome(fetch, answer, record));
@@ -162,9 +175,13 @@ static void answered(void *context, struct ipcl_future *answer)
 
 static bool ask(struct fetch *fetch, struct ipcl_error *error)
 {
-    json_t *content = json_pack("{s:[s] s:b}", "msg_ids", ipcl_future_id(fetch->future), "status_only", 0);
+    json_t *content =
+        json_pack("{s:[s] s:b}", "msg_ids", ipcl_future_id(fetch->future), "status_only", 0);
     char *text = content ? json_dumps(content, JSON_COMPACT) : NULL;
-    struct ipcl_submission request = {.channel = IPCL_CHANNEL_HUB, .engine_id = -1, .msg_type = "result_request", .content = text};
+    struct ipcl_submission request = {.channel = IPCL_CHANNEL_HUB,
+                                      .engine_id = -1,
+                                      .msg_type = "result_request",
+                                      .content = text};
     ipcl_error_set(error, "the msg_id is not text, or memory is short");
     struct ipcl_future *answer = text ? ipcl_submit(fetch->client, &request, error) : NULL;
     json_decref(content);
@@ -175,7 +192,8 @@ static bool ask(struct fetch *fetch, struct ipcl_error *error)
     return answer;
 }
 
-struct ipcl_future *ipcl_fetch(struct ipcl_client *client, const char *msg_id, struct ipcl_error *error)
+struct ipcl_future *ipcl_fetch(struct ipcl_client *client, const char *msg_id,
+                               struct ipcl_error *error)
 {
     struct ipcl_future *future = future_create(IPCL_CHANNEL_HUB);
     struct fetch *fetch = calloc(1, sizeof(*fetch));
@@ -185,7 +203,8 @@ struct ipcl_future *ipcl_fetch(struct ipcl_client *client, const char *msg_id, s
         ipcl_future_release(future);
         return NULL;
     }
-    *fetch = (struct fetch){.client = client, .future = ipcl_future_hold(future), .wait_ms = WAIT_FIRST_MS};
+    *fetch = (struct fetch){
+        .client = client, .future = ipcl_future_hold(future), .wait_ms = WAIT_FIRST_MS};
     if (ask(fetch, error))
         return future;
     free(fetch);

@@ -8,14 +8,19 @@ Thread: any; the caches are dictionaries that are only added to or emptied.
 """
 
 import builtins
-import copy
 import functools
 import importlib
 import io
 import pickle
 import re
 import sys
-from types import CellType, CodeType, FunctionType, SimpleNamespace
+from types import CodeType, FunctionType
+
+from ipcluster.canned import (
+    CANNERS, SCALARS, SWITCHES, WIRE_CANNING, CannedArray, CannedBytes, CannedCell, CannedClass, CannedFunction, CannedMemoryView,
+    CannedObject, CannedPartial, Reference, by_code, can, can_dict, can_function, check_dependency_of, dependent, interactive, uncan,
+    uncan_dict,
+)  # fmt: skip  # noqa: F401 (all of it is ipyparallel.serialize's to those who import that in an engine)
 
 PROTOCOL = pickle.DEFAULT_PROTOCOL
 BUFFER_BYTES = 1024  # larger buffers travel as frames of their own (jupyter_client.session.MAX_BYTES)
@@ -23,301 +28,10 @@ ITEMS_MAX = 64  # longer containers are pickled without looking inside (jupyter_
 CACHE_ENTRIES = 256
 
 _WIRE_PACKAGE = b"ipyparallel"
-_WIRE_CANNING = "ipyparallel.serialize.canning"
 _WIRE_CODE = "ipyparallel.serialize.codeutil"
 _WIRE_DEPENDENCY = "ipyparallel.controller.dependency"
 
-_SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
 _SEQUENCES = frozenset({list, tuple, set})
-
-
-def interactive(f):
-    """Decorator: the function's globals are the engine's namespace, as if it had been typed there."""
-    if isinstance(f, FunctionType):
-        main = sys.modules["__main__"]
-        defaults, kwdefaults = f.__defaults__, f.__kwdefaults__
-        f = FunctionType(f.__code__, main.__dict__, f.__name__, defaults)
-        f.__kwdefaults__ = kwdefaults
-    f.__module__ = "__main__"
-    return f
-
-
-def by_code(f):
-    """Decorator: the function is sent as its code also where other functions are left to dill or cloudpickle, which would give it
-    globals of its own."""
-    f._travels_by_code = True
-    return f
-
-
-# Canned objects. Their attributes are ipyparallel's: they are what travels.
-
-
-class CannedObject:
-    """An object some of whose attributes are canned, with a hook to run on it when it is restored."""
-
-    def __init__(self, obj, keys=(), hook=None):
-        self.keys = list(keys)
-        self.obj = copy.copy(obj)
-        self.hook = can(hook)
-        for key in keys:
-            setattr(self.obj, key, can(getattr(obj, key)))
-        self.buffers = []
-
-    def get_object(self, g=None):
-        for key in self.keys:
-            setattr(self.obj, key, uncan(getattr(self.obj, key), g))
-        if self.hook:
-            self.hook = uncan(self.hook, g)
-            self.hook(self.obj, g)
-        return self.obj
-
-
-class Reference(CannedObject):
-    """A name or expression that is evaluated on the engine."""
-
-    def __init__(self, name):
-        if not isinstance(name, str):
-            raise TypeError(f"a Reference takes the name as a string, not {name!r}")
-        self.name = name
-        self.buffers = []
-
-    def __repr__(self):
-        return f"<Reference: {self.name!r}>"
-
-    def get_object(self, g=None):
-        return eval(self.name, {} if g is None else g)
-
-
-class CannedCell(CannedObject):
-    def __init__(self, cell):
-        self.cell_contents = can(cell.cell_contents)
-
-    def get_object(self, g=None):
-        return CellType(uncan(self.cell_contents, g))
-
-
-def _function_globals(module, g):
-    """The globals of a function that was defined in `module`: that module's, or the engine's namespace."""
-    if module.startswith("__"):
-        return {} if g is None else g
-    if module in ("ipyparallel.util", "ipyparallel.client.remotefunction", "ipyparallel.client.view"):
-        # The functions behind a stock client's push, pull and map: they need no more than this.
-        shell = SimpleNamespace(user_global_ns=g, user_ns=g)
-        return {"__builtins__": builtins, "__name__": module, "get_ipython": lambda: shell}
-    if module == _WIRE_CANNING:
-        return globals()
-    found = sys.modules.get(module)
-    return (importlib.import_module(module) if found is None else found).__dict__
-
-
-class CannedFunction(CannedObject):
-    def __init__(self, f):
-        self.code = f.__code__
-        self.defaults = [can(value) for value in f.__defaults__] if f.__defaults__ else None
-        self.kwdefaults = can_dict(f.__kwdefaults__) if f.__kwdefaults__ else None
-        self.annotations = can_dict(f.__annotations__) if f.__annotations__ else None
-        self.closure = tuple(can(cell) for cell in f.__closure__) if f.__closure__ else None
-        self.module = f.__module__ or "__main__"
-        self.__name__ = f.__name__
-        self.buffers = []
-
-    def is_constant(self):
-        """True where it always restores to the same function, so that it can be kept."""
-        return not (self.defaults or self.kwdefaults or self.annotations or self.closure)
-
-    def get_object(self, g=None):
-        if self.module == _WIRE_CANNING and self.__name__ in _SWITCHES:
-            return _SWITCHES[self.__name__]
-        g = _function_globals(self.module, g)
-        defaults = tuple(uncan(value, g) for value in self.defaults) if self.defaults else None
-        closure = tuple(uncan(cell, g) for cell in self.closure) if self.closure else None
-        f = FunctionType(self.code, g, self.__name__, defaults, closure)
-        if self.kwdefaults:
-            f.__kwdefaults__ = uncan_dict(self.kwdefaults, g)
-        if self.annotations:
-            f.__annotations__ = uncan_dict(self.annotations, g)
-        return f
-
-
-class CannedPartial(CannedObject):
-    def __init__(self, f):
-        self.func = can(f.func)
-        self.args = [can(value) for value in f.args]
-        self.keywords = {key: can(value) for key, value in f.keywords.items()}
-        self.buffers = []
-        self.arg_buffer_counts = [self._take(value) for value in self.args]
-        self.keyword_buffer_counts = {
-            key: self._take(self.keywords[key])
-            for key in sorted(self.keywords)
-            if isinstance(self.keywords[key], CannedObject)
-        }
-
-    def _take(self, canned):
-        """Makes an argument's buffers our own, so that large ones become frames. Returns how many."""
-        if not isinstance(canned, CannedObject):
-            return 0
-        taken = getattr(canned, "buffers", [])
-        self.buffers.extend(taken)
-        canned.buffers = []
-        return len(taken)
-
-    def _give(self, canned, count):
-        if count:
-            canned.buffers, self.buffers = self.buffers[:count], self.buffers[count:]
-
-    def get_object(self, g=None):
-        for canned, count in zip(self.args, self.arg_buffer_counts):
-            self._give(canned, count)
-        for key in sorted(self.keyword_buffer_counts):
-            self._give(self.keywords[key], self.keyword_buffer_counts[key])
-        args = [uncan(value, g) for value in self.args]
-        keywords = {key: uncan(value, g) for key, value in self.keywords.items()}
-        return functools.partial(uncan(self.func, g), *args, **keywords)
-
-
-class CannedClass(CannedObject):
-    def __init__(self, cls):
-        self.name = cls.__name__
-        self.old_style = False
-        self._canned_dict = {
-            key: can(value)
-            for key, value in cls.__dict__.items()
-            if key not in ("__weakref__", "__dict__")
-        }
-        self.parents = [can(parent) for parent in cls.mro()[1:]]
-        self.buffers = []
-
-    def get_object(self, g=None):
-        parents = tuple(uncan(parent, g) for parent in self.parents)
-        return type(self.name, parents, uncan_dict(self._canned_dict, g))
-
-
-class CannedArray(CannedObject):
-    def __init__(self, array):
-        from numpy import ascontiguousarray
-
-        dtype = array.dtype
-        self.shape = array.shape
-        self.dtype = dtype.descr if dtype.fields else dtype.str
-        self.pickled = sum(array.shape) == 0 or dtype.hasobject
-        if not self.pickled:
-            try:
-                self.buffers = [memoryview(ascontiguousarray(array))]
-            except ValueError:  # dates and others have no buffer interface
-                self.pickled = True
-        if self.pickled:
-            self.buffers = [_dumps(array)]
-
-    def get_object(self, g=None):
-        from numpy import frombuffer
-
-        if self.pickled:
-            return _loads(self.buffers[0])
-        data = self.buffers[0]
-        # Arrays can be written to. Bytes are small here; larger buffers are memory of a message's own.
-        return frombuffer(bytearray(data) if type(data) is bytes else data, dtype=self.dtype).reshape(self.shape)
-
-
-class CannedBytes(CannedObject):
-    def __init__(self, obj):
-        self.buffers = [obj]
-
-    def get_object(self, g=None):
-        data = self.buffers[0]
-        return data if isinstance(data, bytes) else bytes(data)
-
-
-class CannedMemoryView(CannedBytes):
-    def get_object(self, g=None):
-        return memoryview(self.buffers[0])
-
-
-CannedBuffer = CannedMemoryView
-
-
-class dependent:
-    """A function that runs only on an engine where `df` does not return False; see `depend`."""
-
-    def __init__(self, f, df, *dargs, **dkwargs):
-        self.f = f
-        self.__name__ = getattr(f, "__name__", "f")
-        self.df = df
-        self.dargs = dargs
-        self.dkwargs = dkwargs
-
-    def check_dependency(self):
-        if self.df(*self.dargs, **self.dkwargs) is False:
-            from ipcluster.errors import UnmetDependency
-
-            raise UnmetDependency()
-
-    def __call__(self, *args, **kwargs):
-        return self.f(*args, **kwargs)
-
-
-@interactive
-def _check_dependency(dep, g=None):
-    dep.check_dependency()
-
-
-# Canning
-
-
-def _can_class(cls):
-    return CannedClass(cls) if cls.__module__ == "__main__" else cls
-
-
-def _can_function(f):
-    """By its code; a function with a closure that its module has under its name goes by that name, as a closure may lead back
-    to the function (numpy's do)."""
-    if f.__closure__ and f.__module__ != "__main__":
-        if getattr(sys.modules.get(f.__module__), f.__qualname__, None) is f:
-            return f
-    return CannedFunction(f)
-
-
-_CANNERS = {
-    FunctionType: _can_function,
-    functools.partial: CannedPartial,
-    bytes: CannedBytes,
-    memoryview: CannedMemoryView,
-    CellType: CannedCell,
-    type: _can_class,
-    dependent: lambda obj: CannedObject(obj, ("f", "df"), _check_dependency),
-}
-
-
-def can(obj):
-    """What `obj` travels as: a canned object, or itself where pickle can have it."""
-    kind = type(obj)
-    if kind in _SCALARS:
-        return obj
-    canner = _CANNERS.get(kind)
-    if canner is not None:
-        return canner(obj)
-    if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
-        _CANNERS[kind] = CannedArray
-        return CannedArray(obj)
-    return CannedFunction(obj) if kind is FunctionType and hasattr(obj, "_travels_by_code") else obj
-
-
-def can_dict(mapping):
-    return {key: can(value) for key, value in mapping.items()} if type(mapping) is dict else mapping
-
-
-def uncan(obj, g=None):
-    """The inverse of can(); references and functions are looked up in, and bound to, the namespace `g`."""
-    if isinstance(obj, CannedObject):
-        return obj.get_object(g)
-    if isinstance(obj, dict):
-        return uncan_dict(obj, g)
-    return obj
-
-
-def uncan_dict(mapping, g=None):
-    if type(mapping) is not dict:
-        return mapping
-    return {key: uncan(value, g) for key, value in mapping.items()}
 
 
 # Pickling under ipyparallel's names
@@ -341,7 +55,7 @@ class _WireName:
         raise TypeError(f"{self.name} is only a name here")
 
 
-_canning_module = _WireModule(_WIRE_CANNING)
+_canning_module = _WireModule(WIRE_CANNING)
 _code_constructor = _WireName(_WireModule(_WIRE_CODE), "code_ctor")
 _WIRE_CLASSES = {
     cls: _canning_module
@@ -381,7 +95,7 @@ class _WirePickler(pickle.Pickler):
         return _reduce(obj)
 
 
-def _dumps(obj):
+def dumps(obj):
     file = io.BytesIO()
     _pickler(file, PROTOCOL).dump(obj)
     return file.getvalue()
@@ -389,8 +103,8 @@ def _dumps(obj):
 
 _OUR_NAMES = {(_WIRE_CODE, "code_ctor"): CodeType}
 _OUR_NAMES.update({(module.name, cls.__name__): cls for cls, module in _WIRE_CLASSES.items()})
-_OUR_NAMES[_WIRE_CANNING, "CannedBuffer"] = CannedMemoryView
-_OUR_NAMES[_WIRE_CANNING, "_uncan_dependent_hook"] = _check_dependency
+_OUR_NAMES[WIRE_CANNING, "CannedBuffer"] = CannedMemoryView
+_OUR_NAMES[WIRE_CANNING, "_uncan_dependent_hook"] = check_dependency_of
 
 
 class _OurModule:
@@ -406,7 +120,7 @@ class _OurModule:
 
 
 def _import_module(name):
-    if name in (_WIRE_CANNING, _WIRE_CODE, _WIRE_DEPENDENCY):
+    if name in (WIRE_CANNING, _WIRE_CODE, _WIRE_DEPENDENCY):
         return _OurModule(name)
     return importlib.import_module(name)
 
@@ -445,7 +159,7 @@ class _WireUnpickler(_WireNames, pickle.Unpickler):
 _mentions_wire = re.compile(re.escape(_WIRE_PACKAGE)).search
 
 
-def _loads(data):
+def loads(data):
     if _mentions_wire(data) is None:
         return _plain_loads(data)
     return _unpickler(io.BytesIO(data)).load()
@@ -460,9 +174,9 @@ def _use(pickler, unpickler, loads):
     global _pickler, _unpickler, _plain_loads
     _pickler, _unpickler, _plain_loads = pickler, unpickler, loads
     if pickler is _WirePickler:
-        _CANNERS[FunctionType] = _can_function
+        CANNERS[FunctionType] = can_function
     else:
-        _CANNERS.pop(FunctionType, None)
+        CANNERS.pop(FunctionType, None)
     _canned_cache.clear()
 
 
@@ -501,8 +215,8 @@ def use_pickle():
     _use(_WirePickler, _WireUnpickler, pickle.loads)
 
 
-_SWITCHES = {"use_dill": use_dill, "use_cloudpickle": use_cloudpickle, "use_pickle": use_pickle}
-_OUR_NAMES.update({(_WIRE_CANNING, name): function for name, function in _SWITCHES.items()})
+SWITCHES.update(use_dill=use_dill, use_cloudpickle=use_cloudpickle, use_pickle=use_pickle)
+_OUR_NAMES.update({(WIRE_CANNING, name): function for name, function in SWITCHES.items()})
 
 
 def switch_there(name):
@@ -553,7 +267,7 @@ def _serialize_function(f):
     key = (f.__code__, f.__module__, f.__name__)
     data = _function_cache.get(key)
     if data is None:
-        data = _dumps(CannedFunction(f))
+        data = dumps(CannedFunction(f))
         if len(_function_cache) >= CACHE_ENTRIES:
             _function_cache.clear()
         _function_cache[key] = data
@@ -563,7 +277,7 @@ def _serialize_function(f):
 def serialize(obj):
     """Returns the buffers that `obj` travels as: a pickle, and its large buffers without a copy."""
     kind = type(obj)
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return [pickle.dumps(obj, PROTOCOL)]
     if kind is PrePickled:
         return list(obj.buffers)
@@ -575,7 +289,7 @@ def serialize(obj):
         return [pickle.dumps(obj, PROTOCOL)]
     if kind in _SEQUENCES or kind is dict:
         values = obj.values() if kind is dict else obj
-        if _SCALARS.issuperset(map(type, values)):
+        if SCALARS.issuperset(map(type, values)):
             return [pickle.dumps(obj, PROTOCOL)]
     large = []
     if kind in _SEQUENCES and len(obj) < ITEMS_MAX:
@@ -585,7 +299,7 @@ def serialize(obj):
         # Equal members of a set can be canned to distinct objects that are read back in another order.
         canned = canned if kind is list else kind(canned)
         if kind is set and large:
-            return [_dumps(obj)]
+            return [dumps(obj)]
     elif kind is dict and len(obj) < ITEMS_MAX and all(type(key) is str for key in obj):
         canned = {}
         for key in sorted(obj):
@@ -594,7 +308,7 @@ def serialize(obj):
     else:
         canned = can(obj)
         _take_large_buffers(canned, large)
-    return [_dumps(canned), *large]
+    return [dumps(canned), *large]
 
 
 _canned_cache = {}
@@ -603,10 +317,10 @@ _canned_cache = {}
 def _load_canned(data):
     """Unpickles; a constant function that comes again is not unpickled again."""
     if type(data) is not bytes:
-        return _loads(data)
+        return loads(data)
     canned = _canned_cache.get(data)
     if canned is None:
-        canned = _loads(data)
+        canned = loads(data)
         if type(canned) is CannedFunction and canned.is_constant():
             if len(_canned_cache) >= CACHE_ENTRIES:
                 _canned_cache.clear()
@@ -618,7 +332,7 @@ def _deserialize(rest, g):
     """Takes one object's buffers off the front of the list `rest` and returns the object."""
     canned = _load_canned(rest.pop(0))
     kind = type(canned)
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return canned
     if kind in _SEQUENCES and len(canned) < ITEMS_MAX:
         if not any(isinstance(value, (CannedObject, dict)) for value in canned):

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from ipcluster import there
 from ipcluster.asyncresult import AsyncResult
-from ipcluster.canning import can, dependent
+from ipcluster.canned import can, dependent
 
 
 class depend:

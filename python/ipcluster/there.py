@@ -1,7 +1,7 @@
 """Functions that run on the engines, with the user's namespace as their globals: what views send, and what stands for ipyparallel's own
 where an engine has none."""
 
-from ipcluster.canning import by_code, interactive
+from ipcluster.canned import by_code, interactive
 
 
 @by_code

@@ -7,7 +7,8 @@ from contextlib import contextmanager, nullcontext
 
 from ipcluster import _client, canning, there
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
-from ipcluster.canning import PrePickled, Reference, pack_apply
+from ipcluster.canned import Reference
+from ipcluster.canning import PrePickled, pack_apply
 from ipcluster.maps import DISTRIBUTIONS
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 

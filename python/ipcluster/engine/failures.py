@@ -8,7 +8,7 @@ import _ipcluster_host as host
 from ipcluster.engine.messages import pack
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
-_CANNING = os.path.join(os.path.dirname(_OURS), "canning.py")
+_CANNING = tuple(os.path.join(os.path.dirname(_OURS), name) for name in ("canned.py", "canning.py"))
 TRACEBACK_LINES = 400
 
 
@@ -25,7 +25,7 @@ def user_traceback(exception):
     trace = exception.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if not (name.startswith(_OURS) or name == _CANNING):
+        if not (name.startswith(_OURS) or name in _CANNING):
             return trace
         trace = trace.tb_next
     return exception.__traceback__

@@ -1,0 +1,308 @@
+"""Canned objects: what functions, references, classes and arrays travel as, with the attributes that ipyparallel's have.
+
+Thread: any.
+"""
+
+import builtins
+import copy
+import functools
+import importlib
+import sys
+from types import CellType, FunctionType, SimpleNamespace
+
+WIRE_CANNING = "ipyparallel.serialize.canning"
+SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
+SWITCHES = {}  # functions of ipyparallel's that change how an engine pickles: ours, by name
+
+
+def interactive(f):
+    """Decorator: the function's globals are the engine's namespace, as if it had been typed there."""
+    if isinstance(f, FunctionType):
+        main = sys.modules["__main__"]
+        defaults, kwdefaults = f.__defaults__, f.__kwdefaults__
+        f = FunctionType(f.__code__, main.__dict__, f.__name__, defaults)
+        f.__kwdefaults__ = kwdefaults
+    f.__module__ = "__main__"
+    return f
+
+
+def by_code(f):
+    """Decorator: the function is sent as its code also where other functions are left to dill or cloudpickle, which would give it
+    globals of its own."""
+    f._travels_by_code = True
+    return f
+
+
+# Canned objects. Their attributes are ipyparallel's: they are what travels.
+
+
+class CannedObject:
+    """An object some of whose attributes are canned, with a hook to run on it when it is restored."""
+
+    def __init__(self, obj, keys=(), hook=None):
+        self.keys = list(keys)
+        self.obj = copy.copy(obj)
+        self.hook = can(hook)
+        for key in keys:
+            setattr(self.obj, key, can(getattr(obj, key)))
+        self.buffers = []
+
+    def get_object(self, g=None):
+        for key in self.keys:
+            setattr(self.obj, key, uncan(getattr(self.obj, key), g))
+        if self.hook:
+            self.hook = uncan(self.hook, g)
+            self.hook(self.obj, g)
+        return self.obj
+
+
+class Reference(CannedObject):
+    """A name or expression that is evaluated on the engine."""
+
+    def __init__(self, name):
+        if not isinstance(name, str):
+            raise TypeError(f"a Reference takes the name as a string, not {name!r}")
+        self.name = name
+        self.buffers = []
+
+    def __repr__(self):
+        return f"<Reference: {self.name!r}>"
+
+    def get_object(self, g=None):
+        return eval(self.name, {} if g is None else g)
+
+
+class CannedCell(CannedObject):
+    def __init__(self, cell):
+        self.cell_contents = can(cell.cell_contents)
+
+    def get_object(self, g=None):
+        return CellType(uncan(self.cell_contents, g))
+
+
+def _function_globals(module, g):
+    """The globals of a function that was defined in `module`: that module's, or the engine's namespace."""
+    if module.startswith("__"):
+        return {} if g is None else g
+    if module in ("ipyparallel.util", "ipyparallel.client.remotefunction", "ipyparallel.client.view"):
+        # The functions behind a stock client's push, pull and map: they need no more than this.
+        shell = SimpleNamespace(user_global_ns=g, user_ns=g)
+        return {"__builtins__": builtins, "__name__": module, "get_ipython": lambda: shell}
+    if module == WIRE_CANNING:
+        return globals()
+    found = sys.modules.get(module)
+    return (importlib.import_module(module) if found is None else found).__dict__
+
+
+class CannedFunction(CannedObject):
+    def __init__(self, f):
+        self.code = f.__code__
+        self.defaults = [can(value) for value in f.__defaults__] if f.__defaults__ else None
+        self.kwdefaults = can_dict(f.__kwdefaults__) if f.__kwdefaults__ else None
+        self.annotations = can_dict(f.__annotations__) if f.__annotations__ else None
+        self.closure = tuple(can(cell) for cell in f.__closure__) if f.__closure__ else None
+        self.module = f.__module__ or "__main__"
+        self.__name__ = f.__name__
+        self.buffers = []
+
+    def is_constant(self):
+        """True where it always restores to the same function, so that it can be kept."""
+        return not (self.defaults or self.kwdefaults or self.annotations or self.closure)
+
+    def get_object(self, g=None):
+        if self.module == WIRE_CANNING and self.__name__ in SWITCHES:
+            return SWITCHES[self.__name__]
+        g = _function_globals(self.module, g)
+        defaults = tuple(uncan(value, g) for value in self.defaults) if self.defaults else None
+        closure = tuple(uncan(cell, g) for cell in self.closure) if self.closure else None
+        f = FunctionType(self.code, g, self.__name__, defaults, closure)
+        if self.kwdefaults:
+            f.__kwdefaults__ = uncan_dict(self.kwdefaults, g)
+        if self.annotations:
+            f.__annotations__ = uncan_dict(self.annotations, g)
+        return f
+
+
+class CannedPartial(CannedObject):
+    def __init__(self, f):
+        self.func = can(f.func)
+        self.args = [can(value) for value in f.args]
+        self.keywords = {key: can(value) for key, value in f.keywords.items()}
+        self.buffers = []
+        self.arg_buffer_counts = [self._take(value) for value in self.args]
+        self.keyword_buffer_counts = {
+            key: self._take(self.keywords[key])
+            for key in sorted(self.keywords)
+            if isinstance(self.keywords[key], CannedObject)
+        }
+
+    def _take(self, canned):
+        """Makes an argument's buffers our own, so that large ones become frames. Returns how many."""
+        if not isinstance(canned, CannedObject):
+            return 0
+        taken = getattr(canned, "buffers", [])
+        self.buffers.extend(taken)
+        canned.buffers = []
+        return len(taken)
+
+    def _give(self, canned, count):
+        if count:
+            canned.buffers, self.buffers = self.buffers[:count], self.buffers[count:]
+
+    def get_object(self, g=None):
+        for canned, count in zip(self.args, self.arg_buffer_counts):
+            self._give(canned, count)
+        for key in sorted(self.keyword_buffer_counts):
+            self._give(self.keywords[key], self.keyword_buffer_counts[key])
+        args = [uncan(value, g) for value in self.args]
+        keywords = {key: uncan(value, g) for key, value in self.keywords.items()}
+        return functools.partial(uncan(self.func, g), *args, **keywords)
+
+
+class CannedClass(CannedObject):
+    def __init__(self, cls):
+        self.name = cls.__name__
+        self.old_style = False
+        self._canned_dict = {
+            key: can(value)
+            for key, value in cls.__dict__.items()
+            if key not in ("__weakref__", "__dict__")
+        }
+        self.parents = [can(parent) for parent in cls.mro()[1:]]
+        self.buffers = []
+
+    def get_object(self, g=None):
+        parents = tuple(uncan(parent, g) for parent in self.parents)
+        return type(self.name, parents, uncan_dict(self._canned_dict, g))
+
+
+class CannedArray(CannedObject):
+    def __init__(self, array):
+        from numpy import ascontiguousarray
+
+        dtype = array.dtype
+        self.shape = array.shape
+        self.dtype = dtype.descr if dtype.fields else dtype.str
+        self.pickled = sum(array.shape) == 0 or dtype.hasobject
+        if not self.pickled:
+            try:
+                self.buffers = [memoryview(ascontiguousarray(array))]
+            except ValueError:  # dates and others have no buffer interface
+                self.pickled = True
+        if self.pickled:
+            from ipcluster.canning import dumps
+
+            self.buffers = [dumps(array)]
+
+    def get_object(self, g=None):
+        from numpy import frombuffer
+
+        if self.pickled:
+            from ipcluster.canning import loads
+
+            return loads(self.buffers[0])
+        data = self.buffers[0]
+        # Arrays can be written to. Bytes are small here; larger buffers are memory of a message's own.
+        return frombuffer(bytearray(data) if type(data) is bytes else data, dtype=self.dtype).reshape(self.shape)
+
+
+class CannedBytes(CannedObject):
+    def __init__(self, obj):
+        self.buffers = [obj]
+
+    def get_object(self, g=None):
+        data = self.buffers[0]
+        return data if isinstance(data, bytes) else bytes(data)
+
+
+class CannedMemoryView(CannedBytes):
+    def get_object(self, g=None):
+        return memoryview(self.buffers[0])
+
+
+CannedBuffer = CannedMemoryView
+
+
+class dependent:
+    """A function that runs only on an engine where `df` does not return False; see `depend`."""
+
+    def __init__(self, f, df, *dargs, **dkwargs):
+        self.f = f
+        self.__name__ = getattr(f, "__name__", "f")
+        self.df = df
+        self.dargs = dargs
+        self.dkwargs = dkwargs
+
+    def check_dependency(self):
+        if self.df(*self.dargs, **self.dkwargs) is False:
+            from ipcluster.errors import UnmetDependency
+
+            raise UnmetDependency()
+
+    def __call__(self, *args, **kwargs):
+        return self.f(*args, **kwargs)
+
+
+@interactive
+def check_dependency_of(dep, g=None):
+    dep.check_dependency()
+
+
+# Canning
+
+
+def _can_class(cls):
+    return CannedClass(cls) if cls.__module__ == "__main__" else cls
+
+
+def can_function(f):
+    """By its code; a function with a closure that its module has under its name goes by that name, as a closure may lead back
+    to the function (numpy's do)."""
+    if f.__closure__ and f.__module__ != "__main__":
+        if getattr(sys.modules.get(f.__module__), f.__qualname__, None) is f:
+            return f
+    return CannedFunction(f)
+
+
+CANNERS = {
+    FunctionType: can_function,
+    functools.partial: CannedPartial,
+    bytes: CannedBytes,
+    memoryview: CannedMemoryView,
+    CellType: CannedCell,
+    type: _can_class,
+    dependent: lambda obj: CannedObject(obj, ("f", "df"), check_dependency_of),
+}
+
+
+def can(obj):
+    """What `obj` travels as: a canned object, or itself where pickle can have it."""
+    kind = type(obj)
+    if kind in SCALARS:
+        return obj
+    canner = CANNERS.get(kind)
+    if canner is not None:
+        return canner(obj)
+    if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
+        CANNERS[kind] = CannedArray
+        return CannedArray(obj)
+    return CannedFunction(obj) if kind is FunctionType and hasattr(obj, "_travels_by_code") else obj
+
+
+def can_dict(mapping):
+    return {key: can(value) for key, value in mapping.items()} if type(mapping) is dict else mapping
+
+
+def uncan(obj, g=None):
+    """The inverse of can(); references and functions are looked up in, and bound to, the namespace `g`."""
+    if isinstance(obj, CannedObject):
+        return obj.get_object(g)
+    if isinstance(obj, dict):
+        return uncan_dict(obj, g)
+    return obj
+
+
+def uncan_dict(mapping, g=None):
+    if type(mapping) is not dict:
+        return mapping
+    return {key: uncan(value, g) for key, value in mapping.items()}
