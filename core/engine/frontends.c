@@ -154,53 +154,71 @@ static void *listen_at(struct io *io, int type, const char *interface, int *port
     return socket;
 }
 
-static int open_sockets(struct io *io, const char *interface, struct ipcl_error *error)
+static void close_all(void *const sockets[FRONTEND_PORTS])
+{
+    for (int i = 0; i < FRONTEND_PORTS; i++)
+        if (sockets[i])
+            zmq_close(sockets[i]);
+}
+
+static int bind_all(struct io *io, const char *interface, void *sockets[FRONTEND_PORTS],
+                    struct ipcl_error *error)
+{
+    for (int i = 0; i < FRONTEND_PORTS; i++) {
+        int type = i == FRONTEND_IOPUB ? ZMQ_XPUB : ZMQ_ROUTER;
+        sockets[i] = listen_at(io, type, interface, &io->frontends.ports[i], error);
+        if (!sockets[i])
+            return -1;
+    }
+    return 0;
+}
+
+/* Hands the sockets to the loop. */
+static int serve(struct io *io, void *const sockets[FRONTEND_PORTS])
 {
     struct frontends *frontends = &io->frontends;
     struct door *door = &frontends->door;
-    int *ports = frontends->ports;
-    door->shell = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_SHELL], error);
-    if (loop_add(io->loop, door->shell, shell_receive, door))
-        return -1;
-    door->control = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_CONTROL], error);
-    if (loop_add(io->loop, door->control, control_receive, door))
-        return -1;
-    frontends->questions = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_STDIN], error);
-    if (loop_add(io->loop, frontends->questions, take_answer, io))
-        return -1;
-    frontends->heartbeat = listen_at(io, ZMQ_ROUTER, interface, &ports[FRONTEND_HEARTBEAT], error);
-    if (loop_add(io->loop, frontends->heartbeat, echo, frontends))
-        return -1;
-    door->iopub = listen_at(io, ZMQ_XPUB, interface, &ports[FRONTEND_IOPUB], error);
-    return loop_add(io->loop, door->iopub, door_subscribed, door);
+    door->shell = sockets[FRONTEND_SHELL];
+    door->control = sockets[FRONTEND_CONTROL];
+    door->iopub = sockets[FRONTEND_IOPUB];
+    frontends->questions = sockets[FRONTEND_STDIN];
+    frontends->heartbeat = sockets[FRONTEND_HEARTBEAT];
+    return loop_add(io->loop, door->shell, shell_receive, door) ||
+                   loop_add(io->loop, door->control, control_receive, door) ||
+                   loop_add(io->loop, frontends->questions, take_answer, io) ||
+                   loop_add(io->loop, frontends->heartbeat, echo, frontends) ||
+                   loop_add(io->loop, door->iopub, door_subscribed, door)
+               ? -1
+               : 0;
 }
 
 int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error)
 {
     struct frontends *frontends = &io->frontends;
     const struct ipcl_serial_operations *serial = io->engine->frontend_serial;
+    void *sockets[FRONTEND_PORTS] = {NULL};
     char key[KEY_DIGITS + 1], path[PATH_BYTES], interface[CONNECTION_TEXT_BYTES];
     const char *ip = *wish(wishes, "ip") ? wish(wishes, "ip") : "127.0.0.1";
     if (frontends_path(io->engine, wishes, path, error))
         return -1;
-    if (frontends->door.session)
-        return ipcl_error_set(error, "this engine listens for frontends already, or failed to");
+    if (frontends->file[0])
+        return ipcl_error_set(error, "this engine listens for frontends already");
     random_hex(key, KEY_DIGITS);
     snprintf(interface, sizeof(interface), "tcp://%.200s", ip);
     for (int i = 0; i < FRONTEND_PORTS; i++)
         frontends->ports[i] = (int)json_integer_value(json_object_get(wishes, port_names[i]));
+    strcpy(frontends->file, path);
     struct session *session = session_create(key, KEY_DIGITS, "hmac-sha256", serial, NULL, error);
     if (door_open(&frontends->door, io, serial, session, error) ||
-        open_sockets(io, interface, error))
-        return -1;
-    strcpy(frontends->file, path);
-    if (write_file(frontends, ip, key, error)) {
+        bind_all(io, interface, sockets, error) || write_file(frontends, ip, key, error)) {
         frontends->file[0] = '\0';
+        door_close(&frontends->door);
+        close_all(sockets);
         return -1;
     }
     make_link(frontends, wish(wishes, "runtime_folder"));
     log_info("frontends can attach: jupyter console --existing %s", path);
-    return 0;
+    return serve(io, sockets);
 }
 
 void frontends_close(struct frontends *frontends)

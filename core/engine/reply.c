@@ -138,7 +138,8 @@ static int build_reply(struct job *job, struct message *message, const struct se
     return session_build(job->door->session, message, parts, NULL, error);
 }
 
-/* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be made.
+/* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be
+ * made.
  */
 static int send_reply(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
                       const struct ipcl_buffer *buffers, size_t buffer_count,

@@ -180,6 +180,10 @@ def test_wrong_wishes_and_strangers_are_refused(engine, peer, frontend):
                          ("bind_kernel(ip=5)", "not a text")):  # fmt: skip
         reply = peer.execute(f"from ipcluster import bind_kernel; {call}")
         assert reply.content["ename"] == "RuntimeError" and reason in reply.content["evalue"]
+    # What failed can be tried again.
+    busy = peer.ports["mux"]
+    reply = peer.execute(f"bind_kernel(iopub_port={busy})")
+    assert str(busy) in reply.content["evalue"]
     path = bind(peer)
     stranger = jupyter_client.BlockingKernelClient(connection_file=str(path))
     stranger.load_connection_file()
