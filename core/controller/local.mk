@@ -29,7 +29,8 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/targets.c core/controller/targets.h \
 	core/controller/store.c core/controller/store.h \
 	core/controller/task.c \
-	core/controller/task_metadata.c core/controller/task_metadata.h
+	core/controller/task_metadata.c core/controller/task_metadata.h \
+	core/controller/trim.c core/controller/trim.h
 # The load balancer's books know of no sockets: their unit tests link them alone.
 noinst_LTLIBRARIES += core/controller/libbalancer.la
 core_controller_libbalancer_la_SOURCES = \

@@ -4,7 +4,6 @@
  * A task is put aside as long as it waits or runs, so that it can run elsewhere when its engine
  * dies, fails or does not meet its dependencies, and when the tasks have ended that it depends on.
  * Of a message only the header's msg_id and the scheduler's own metadata are read. */
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,14 +16,11 @@
 #include "controller/reply.h"
 #include "controller/report.h"
 #include "controller/task_metadata.h"
+#include "controller/trim.h"
 
 /* An engine may be registered before its socket has connected: then it gets no tasks for this long.
  */
 #define RETRY_MS 20
-/* When so many tasks were here and none is left for a while, their memory, and what the hub had
- * noted of them, is given back to the system. */
-#define MANY_TASKS 100000
-#define TRIM_MS    1000
 /* The most that is sent, or answered in an engine's place, before the sockets get their turn. */
 #define BATCH 256
 
@@ -41,9 +37,8 @@ struct scheduler {
     bool more; /* there may be more to send than a round's batch */
     long long next_try_ms;
     unsigned long long mark;
-    size_t most;       /* tasks at a time, since their memory was given back */
-    long long trim_ms; /* when to give it back; 0: not now */
-    bool restarted;    /* engines may have tasks of an earlier controller */
+    struct trim trim;
+    bool restarted; /* engines may have tasks of an earlier controller */
     struct early early;
     struct message outgoing;
     struct report report;
@@ -483,27 +478,6 @@ static void read_notices(void *self)
     }
 }
 
-/* Returns when to be called again, or LOOP_NEVER. The C library by itself keeps what lies between
- * two pieces that are in use, which after a burst is nearly all. */
-static long long give_back_memory(struct scheduler *scheduler, long long now_ms)
-{
-    size_t count = balancer_count(scheduler->balancer);
-    if (count > scheduler->most)
-        scheduler->most = count;
-    if (count || scheduler->most < MANY_TASKS) {
-        scheduler->trim_ms = 0;
-        return LOOP_NEVER;
-    }
-    if (!scheduler->trim_ms)
-        scheduler->trim_ms = now_ms + TRIM_MS;
-    if (now_ms < scheduler->trim_ms)
-        return scheduler->trim_ms;
-    malloc_trim(0);
-    scheduler->most = 0;
-    scheduler->trim_ms = 0;
-    return LOOP_NEVER;
-}
-
 static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
@@ -516,7 +490,7 @@ static long long on_tick(void *self, long long now_ms)
         return now_ms;
     long long due = balancer_deadline(scheduler->balancer);
     long long early_ms = early_tick(&scheduler->early, now_ms);
-    long long trim_ms = give_back_memory(scheduler, now_ms);
+    long long trim_ms = trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms);
     if (due < 0 || early_ms < due)
         due = early_ms;
     if (trim_ms < due)
