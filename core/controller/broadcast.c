@@ -25,6 +25,7 @@ struct broadcast {
     void *clients;
     void *notices;
     struct targets targets;
+    const struct target *gone; /* whose requests are being handed back as it has died */
     struct early early;
     struct gather gather;
     struct report report;
@@ -145,6 +146,10 @@ static void undelivered(void *self, struct message *message, const struct target
         fail_part(broadcast, part, text);
         return;
     }
+    /* Clients fail the plain parts of an engine that has died when the hub tells them, and
+     * ipyparallel's cannot bear a second answer. */
+    if (target == broadcast->gone)
+        return;
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
@@ -350,7 +355,9 @@ static void read_notices(void *self)
         } else if (notice.kind == NOTICE_GONE && target) {
             /* What it answered before it went still counts. */
             loop_drain(broadcast->loop, broadcast->targets.engines);
+            broadcast->gone = target;
             targets_remove(&broadcast->targets, target);
+            broadcast->gone = NULL;
             fail_parts_of(broadcast, &notice);
         }
     }

@@ -245,6 +245,23 @@ def test_an_engine_that_has_not_connected_yet_gets_it_when_it_has(controller, co
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
+def test_an_engine_that_dies_before_it_has_connected(listeners, coalescing):
+    peer, (other,) = listeners(1)
+    engine = Listener(peer).beat()
+    client = Broadcaster(peer)
+    sent = client.send([engine, other], coalescing)
+    other.answer_with(other.take(), b"fine")
+    if not coalescing:
+        assert client.receive()[0] == f"{sent}_{other.uuid}"
+    engine.die()
+    wait_until(lambda: engine.uuid not in peer.engines().values(), 20, "its death is noticed")
+    if coalescing:
+        assert client.receive()[2]["ename"] == "EngineError"
+    # Of plain parts the hub's notification tells: an answer would be the second.
+    assert client.hears_nothing_more()
+
+
+@pytest.mark.parametrize("coalescing", [False, True])
 def test_the_hub_knows_what_is_pending_where_and_what_came_of_it(listeners, coalescing):
     peer, engines = listeners(2, "--dictdb")
     client = Broadcaster(peer)
