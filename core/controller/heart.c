@@ -3,8 +3,9 @@
  *
  * A ping is this controller's age in seconds, which an engine sends back as it is (ipyparallel's
  * heart monitor). A pong therefore proves that its engine was alive when that ping was sent. An
- * engine is dead when no such proof is younger than the allowed misses; and, long before that, when
- * its connection has ended and it proves nothing within a second. */
+ * engine is dead when no pong of its has come for as long as it may miss pings, however old the
+ * ping was, as a thousand engines may keep host and network busy; and, long before that, when its
+ * connection has ended and it does not prove within a second that it lives. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +24,16 @@
  * ms. */
 #define SUSPICION_MS 1000
 /* While a newly registered or a suspected engine should answer, pings follow each other faster: by
- * this much and half a millisecond more for every engine, as each ping goes to all, and for this
- * long. So that a thousand engines that arrive together cost two thousand pings a second at most.
- */
+ * this much and a millisecond more for every engine, as each ping goes to all, and for this long.
+ * So engines that arrive together, however many, cost a thousand pings a second at most. */
 #define QUICK_MS     20
 #define QUICK_FOR_MS 2000
 
 struct beat {
     char uuid[ENGINE_UUID_BYTES];
     bool born;
-    long long alive_ms;   /* the youngest proof of life */
+    long long heard_ms;   /* when its last pong came */
+    long long alive_ms;   /* the youngest proof of life: when the ping of a pong was sent */
     long long suspect_ms; /* since when its connection has ended; 0 for not */
     int connection;       /* the file descriptor that its pongs come from; -1 where unknown */
     UT_hash_handle hh;
@@ -64,7 +65,7 @@ static void tell_hub(struct heart *heart, enum report_kind kind, const struct be
 
 static long long quick_gap(const struct heart *heart)
 {
-    return QUICK_MS + HASH_COUNT(heart->beats) / 2;
+    return QUICK_MS + HASH_COUNT(heart->beats);
 }
 
 static void ping_soon(struct heart *heart, long long now_ms)
@@ -104,7 +105,7 @@ static void look_around(struct heart *heart, long long now_ms)
         if (beat->suspect_ms && beat->alive_ms >= beat->suspect_ms)
             beat->suspect_ms = 0;
         if (beat->born && ((beat->suspect_ms && now_ms - beat->suspect_ms >= SUSPICION_MS) ||
-                           now_ms - beat->alive_ms > heart->dead_after_ms))
+                           now_ms - beat->heard_ms > heart->dead_after_ms))
             stopped(heart, beat);
         else if (!beat->born || beat->suspect_ms)
             heart->awaited++;
@@ -115,6 +116,7 @@ static long long on_tick(void *self, long long now_ms)
 {
     struct heart *heart = self;
     if (now_ms >= heart->next_ping_ms) {
+        loop_drain(heart->loop, heart->pong); /* what has come counts */
         look_around(heart, now_ms);
         ping(heart, now_ms);
     }
@@ -140,7 +142,8 @@ static void on_pong(void *self, struct message *message)
 {
     struct heart *heart = self;
     struct beat *beat = NULL;
-    long long sent_ms = message->count == 2 ? sent_at(heart, &message->frames[1], clock_ms()) : -1;
+    long long now_ms = clock_ms();
+    long long sent_ms = message->count == 2 ? sent_at(heart, &message->frames[1], now_ms) : -1;
     if (sent_ms < 0) {
         refusal_note(&heart->bad_pong, "it is no answer to a ping");
         return;
@@ -149,6 +152,7 @@ static void on_pong(void *self, struct message *message)
               zmq_msg_size(&message->frames[0]), beat);
     if (!beat)
         return; /* it has been given up, or has not registered */
+    beat->heard_ms = now_ms;
     if (sent_ms > beat->alive_ms)
         beat->alive_ms = sent_ms;
     beat->connection = zmq_msg_get(&message->frames[1], ZMQ_SRCFD);
@@ -197,7 +201,7 @@ static void expect(struct heart *heart, const struct notice *notice)
     if (!beat)
         return;
     memcpy(beat->uuid, notice->uuid, sizeof(beat->uuid));
-    beat->alive_ms = clock_ms();
+    beat->heard_ms = beat->alive_ms = clock_ms();
     beat->connection = -1;
     HASH_ADD_KEYPTR(hh, heart->beats, beat->uuid, strlen(beat->uuid), beat);
     heart->awaited++;
