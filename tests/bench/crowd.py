@@ -14,7 +14,7 @@ ENGINES = 1000
 PROCESSES = 5
 EACH = ENGINES // PROCESSES
 PATIENCE = 120  # seconds for what takes a few
-HEART = ["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=10"]
+HEART = ["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30"]
 
 ROUNDS = 10  # of churn, of which each is a line of the table
 ROUND_TASKS = 200_000
