@@ -409,7 +409,7 @@ static int add_option(struct settings *settings, const char *class_name,
             !strcmp(settings->items[i].option->name, option->name))
             return ipcl_error_set(error, "the setting %s.%s is there twice", class_name,
                                   option->name);
-    if (settings_each_word(option->aliases, alias_taken, &search))
+    if (!settings->command_line_read && settings_each_word(option->aliases, alias_taken, &search))
         return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
                               class_name, option->name, option->aliases);
     if (option->type == IPCL_RENAMED || option->type == IPCL_PASSED || option->type == IPCL_IGNORED)

@@ -253,6 +253,7 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
             return -1;
         }
     }
+    settings->command_line_read = true;
     return word_count;
 }
 

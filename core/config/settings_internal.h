@@ -65,6 +65,7 @@ struct settings {
     size_t variable_count;
     struct value *values;
     struct pending *pending;
+    bool command_line_read; /* tables that come later have no use for their aliases */
     bool environment_read;
     enum settings_wish wish;
 };

@@ -404,7 +404,7 @@ def run_engine(sandbox, *arguments, timeout=30):
 def test_a_missing_connection_file_is_waited_for(sandbox, peer):
     missing = sandbox.dir / "later.json"
     process = sandbox.start(sandbox.programs.ipengine, f"--file={missing}")
-    process.wait_for_output("waiting up to 10 seconds")
+    process.wait_for_output("waiting up to 30 seconds")
     peer.file.rename(missing)
     peer.register()
     process.wait_for_output("registered as engine 0")
