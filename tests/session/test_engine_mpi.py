@@ -78,14 +78,9 @@ def allreduce_native():
 ALLREDUCE = {"mpi4py": allreduce_mpi4py, "pytrilinos": allreduce_pytrilinos, "native": allreduce_native}
 
 
-def no_leak_check(sandbox):
-    """What Open MPI's components keep cannot be told from our own: they are unloaded when the leaks are looked for."""
-    return {"ASAN_OPTIONS": sandbox.env.get("ASAN_OPTIONS", "").replace("detect_leaks=1", "detect_leaks=0")}
-
-
 @pytest.mark.parametrize("name", ALLREDUCE)
 def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
-    env = no_leak_check(sandbox)
+    env = sandbox.no_leak_check()
     if name == "pytrilinos":
         folder = request.getfixturevalue("pytrilinos")
         env["PYTHONPATH"] = f"{folder}:{sandbox.env['PYTHONPATH']}"
@@ -102,7 +97,7 @@ def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
 
 def test_the_bare_option_means_mpi4py(sandbox, peer):
     sandbox.start("mpiexec", "-n", 1, sandbox.programs.ipengine, "--mpi", f"--file={peer.file}",
-                  env=no_leak_check(sandbox)).wait_for_output("initialised by mpi4py: rank 0 of 1")
+                  env=sandbox.no_leak_check()).wait_for_output("initialised by mpi4py: rank 0 of 1")
 
 
 def test_without_mpiexec_it_says_how_to_start(sandbox, peer):
@@ -110,7 +105,7 @@ def test_without_mpiexec_it_says_how_to_start(sandbox, peer):
     assert ended.status == 4
     assert "mpiexec -n 4 ipengine --mpi=mpi4py" in ended.err
     engine = sandbox.start(sandbox.programs.ipengine, "--mpi=mpi4py", "--IPEngine.mpi_singleton=true",
-                           f"--file={peer.file}", env=no_leak_check(sandbox))
+                           f"--file={peer.file}", env=sandbox.no_leak_check())
     engine.wait_for_output("initialised by mpi4py: rank 0 of 1")
 
 

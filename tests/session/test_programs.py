@@ -215,7 +215,7 @@ def test_a_further_file_of_settings_wins_over_the_profiles(sandbox):
 def test_mpi_is_initialised_as_by_ipyparallels_engine(sandbox, new_cluster):
     cluster = new_cluster(0)
     sandbox.start(sandbox.programs.ipengine, "--IPEngine.use_mpi=True",
-                  "--IPEngine.init_mpi=doubled = 2 * mpi_size")
+                  "--IPEngine.init_mpi=doubled = 2 * mpi_size", env=sandbox.no_leak_check())
     client = cluster.client(wait_for=1)
     client[0].execute("name = MPI.COMM_WORLD.Get_name()", block=True)
     assert client[0]["doubled"] == 2 and client[0]["name"]
