@@ -301,14 +301,6 @@ void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
     free_worker(worker);
 }
 
-void balancer_suspend(struct balancer *balancer, struct worker *worker)
-{
-    if (!worker->suspended)
-        balancer->suspended++;
-    worker->suspended = true;
-    balancer_settle(balancer, worker);
-}
-
 void balancer_resume(struct balancer *balancer)
 {
     if (!balancer->suspended)
@@ -397,8 +389,10 @@ struct task *balancer_next(struct balancer *balancer)
 void balancer_put_back(struct balancer *balancer, struct task *task)
 {
     struct worker *worker = task->worker;
+    if (!worker->suspended)
+        balancer->suspended++;
+    worker->suspended = true;
     stop_running(balancer, task);
-    balancer_suspend(balancer, worker);
     enqueue(balancer, task, true);
 }
 

@@ -117,8 +117,7 @@ struct worker *balancer_engine(const struct balancer *balancer, const char *uuid
 /* Forgets an engine. Tasks that it was running, and those that waited for no other, become
  * stranded. */
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker);
-/* An engine that cannot be reached yet gets no tasks until all are resumed. */
-void balancer_suspend(struct balancer *balancer, struct worker *worker);
+/* Engines that could not be reached (balancer_put_back()) get no tasks until all are resumed. */
 void balancer_resume(struct balancer *balancer);
 bool balancer_suspended(const struct balancer *balancer);
 

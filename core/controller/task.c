@@ -34,7 +34,8 @@ struct scheduler {
     struct held_pool *pool;
     struct task_metadata_reader reader;
     bool pure;
-    bool more; /* there may be more to send than a round's batch */
+    bool more;     /* there may be more to send than a round's batch */
+    bool draining; /* engines' answers are read to their end: nothing is sent meanwhile */
     long long next_try_ms;
     unsigned long long mark;
     struct trim trim;
@@ -119,22 +120,32 @@ static int renew(struct scheduler *scheduler, const struct task *task, struct me
     return status;
 }
 
-/* Sends a task to the engine that the balancer chose for it. `message`, where not NULL, is the task
- * as it came; otherwise it is restored. Returns 0, or -1 where the engine is not connected, with
- * the message as it was. */
-static int send_task(struct scheduler *scheduler, struct task *task, struct message *message)
+/* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
+ * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
+ * whether it was sent; where the engine is not connected the task waits again, and `message` is as
+ * it was. */
+static bool send_task(struct scheduler *scheduler, struct task *task, struct message *message)
 {
+    bool restored = true;
     if (!message) {
         message = &scheduler->outgoing;
         message_clear(message);
-        if (held_restore(task->data, message) || (task->sent && renew(scheduler, task, message)))
-            return -1;
+        restored = !held_restore(task->data, message);
+        if (restored && task->sent && renew(scheduler, task, message)) {
+            fail_task(scheduler, task, "ValueError",
+                      "the task cannot run once more: its metadata cannot be packed anew, as with "
+                      "a number beyond 64 bits");
+            return false;
+        }
     }
-    if (message_send_to(message, scheduler->engines, task->worker->uuid,
-                        strlen(task->worker->uuid)))
-        return -1;
+    if (!restored || message_send_to(message, scheduler->engines, task->worker->uuid,
+                                     strlen(task->worker->uuid))) {
+        scheduler->next_try_ms = clock_ms() + RETRY_MS;
+        balancer_put_back(scheduler->balancer, task);
+        return false;
+    }
     task->sent++;
-    return 0;
+    return true;
 }
 
 /* Runs all that can run now. `fresh`, where not NULL, has just come, and its message is at hand. */
@@ -142,12 +153,10 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
 {
     struct task *task;
     size_t count = 0;
-    while (count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
-        if (send_task(scheduler, task, task == fresh ? message : NULL)) {
-            scheduler->next_try_ms = clock_ms() + RETRY_MS;
-            balancer_put_back(scheduler->balancer, task);
+    while (!scheduler->draining && count++ < BATCH &&
+           (task = balancer_next(scheduler->balancer))) {
+        if (!send_task(scheduler, task, task == fresh ? message : NULL))
             continue;
-        }
         if (task->reported)
             report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, task->worker->id,
                        task->msg_id, task->msg_id_size, NULL);
@@ -470,9 +479,11 @@ static void read_notices(void *self)
             balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
         if (notice.kind != NOTICE_GONE || !worker)
             continue;
-        /* What it answered before it went still counts; and it gets nothing new meanwhile. */
-        balancer_suspend(scheduler->balancer, worker);
+        /* What it answered before it went still counts. Engines get nothing new meanwhile, as
+         * with what busy ones answer then this would not end. */
+        scheduler->draining = true;
         loop_drain(scheduler->loop, scheduler->engines);
+        scheduler->draining = false;
         balancer_remove_engine(scheduler->balancer, worker);
         dispatch(scheduler, NULL, NULL);
     }

@@ -72,12 +72,10 @@ static int read_targets(const struct task_metadata_reader *reader, const struct 
     bool valid = json_is_array(targets);
     json_array_foreach (targets, index, target)
         valid = valid && json_is_string(target);
-    if (!valid) {
-        json_decref(targets);
-        return -1;
-    }
-    metadata->targets = targets;
-    return 0;
+    if (valid && json_array_size(targets))
+        metadata->targets = json_incref(targets);
+    json_decref(targets);
+    return valid ? 0 : -1;
 }
 
 static int read_retries(const struct task_metadata_reader *reader, const struct ipcl_member *member,

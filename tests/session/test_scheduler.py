@@ -208,6 +208,16 @@ def test_a_task_that_is_tried_again_has_not_failed_yet(scheduler):
     assert s.result(first) == s.result(then) == "ok"
 
 
+def test_a_task_that_cannot_be_sent_once_more_fails_and_holds_up_no_other(scheduler):
+    s = scheduler(engines=2)
+    task = s.submit(retries=2, odd=10**30)  # JSON that no program here can pack anew
+    s.run(task, status="error")
+    assert s.result(task) == "ValueError" and "metadata" in s.text(task)
+    other = s.submit()
+    s.run(other)
+    assert s.result(other) == "ok"
+
+
 def test_retries_use_up_the_engines_before_they_come_back_to_one(scheduler):
     s = scheduler(engines=2)
     task = s.submit(retries=3)
