@@ -1,6 +1,7 @@
 /* Random identifiers and keys, from getrandom(2). */
 #include "base/random.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -10,6 +11,8 @@ void random_bytes(void *bytes, size_t size)
     unsigned char *at = bytes;
     while (size) {
         ssize_t got = getrandom(at, size, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got < 0) {
             perror("getrandom");
             abort();

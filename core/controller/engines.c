@@ -29,12 +29,13 @@ struct engine *engines_by_uuid(const struct engines *engines, const char *uuid)
     return engine;
 }
 
+/* There is a free one. */
 static int choose_id(struct engines *engines, long long wanted)
 {
     int id = (int)wanted;
     if (wanted < 0 || engines_by_id(engines, id)) {
-        while (engines_by_id(engines, engines->next_id))
-            engines->next_id++;
+        while (engines->next_id > ENGINE_ID_MAX || engines_by_id(engines, engines->next_id))
+            engines->next_id = engines->next_id < ENGINE_ID_MAX ? engines->next_id + 1 : 0;
         id = engines->next_id;
     }
     if (id >= engines->next_id)
@@ -58,6 +59,10 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
     struct engine *engine = engines_by_uuid(engines, uuid);
     if (engine) {
         ipcl_error_set(error, "uuid '%s' is in use by engine %d", uuid, engine->id);
+        return NULL;
+    }
+    if (HASH_CNT(hh_id, engines->by_id) > ENGINE_ID_MAX) {
+        ipcl_error_set(error, "there are as many engines as ids");
         return NULL;
     }
     engine = calloc(1, sizeof(*engine));

@@ -38,7 +38,8 @@ struct engines {
 };
 
 /* Enters an engine that asks to be registered, with the id that it wants where that is free
- * (`wanted` -1: none), else with the next one that nobody has had. Returns NULL with `error` set
+ * (`wanted` -1: none), else with the next one that nobody has had, or when these are used up
+ * that nobody has. Returns NULL with `error` set
  * where the uuid is in use or is no uuid, or the id is none. */
 struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
                               long long expires_ms, struct ipcl_error *error);

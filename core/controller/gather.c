@@ -176,9 +176,9 @@ json_t *gathering_error(const struct gathering *gathering)
     }
     if (failed > TRACEBACKS_MAX)
         json_array_append_new(lines, json_sprintf("... and %zu more", failed - TRACEBACKS_MAX));
-    json_t *content = first ? json_copy(first->error) : NULL;
+    json_t *content = first && json_is_object(first->error) ? json_copy(first->error) : NULL;
     if (!content)
-        content = json_object();
+        content = reply_error_content("RuntimeError", "the engine's error cannot be read");
     json_object_set_new(content, "status", json_string("error"));
     json_object_set_new(content, "traceback", lines);
     if (failed > 1)

@@ -38,7 +38,8 @@ static void notify(struct hub *hub, const char *msg_type, json_t *content)
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     message_init(&message);
     if (!content || session_build(hub->session, &message, &parts, NULL, &error))
-        log_error("hub: clients cannot be notified: %s", content ? error.text : "out of memory");
+        log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: clients cannot be notified: %s",
+                    content ? error.text : "out of memory");
     else
         message_send(&message, hub->notification);
     message_close(&message);
@@ -136,7 +137,9 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     long long wanted = wanted_id(query->content);
     struct engine *engine = accept_engine(hub, query->content, wanted, error);
     if (!engine) {
-        log_warn("hub: a registration was refused: %s", error->text);
+        hub->bad_query.count++;
+        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a registration was refused: %s",
+                    error->text);
         query->reply = reply_error_content("KeyError", error->text);
         return 0;
     }
@@ -215,7 +218,8 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
     int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
                  session_build(hub->session, &reply, &parts, NULL, &error);
     if (failed)
-        log_error("hub: a query cannot be answered: %s", error.text);
+        log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: a query cannot be answered: %s",
+                    error.text);
     else
         message_send(&reply, hub->query);
     message_close(&reply);

@@ -34,6 +34,7 @@ struct hub {
     struct ledger ledger;
     struct refusal bad_query;
     struct refusal bad_subscription;
+    struct log_limit trouble;
     /* Where records are kept: */
     void *records;        /* PUSH to the records thread; NULL where nothing is recorded */
     void *tasks;          /* DEALER: a client of the task scheduler */

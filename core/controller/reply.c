@@ -65,13 +65,15 @@ void reply_type(struct session *session, const struct reply_request *request, ch
 static int build(struct session *session, struct message *message,
                  const struct reply_request *request, const char *engine_uuid, json_t *content)
 {
+    static _Thread_local struct log_limit trouble;
     char type[64], date[CLOCK_DATE_BYTES];
     struct ipcl_error error;
     ipcl_error_set(&error, "out of memory");
     reply_type(session, request, type, sizeof(type));
     clock_date(date);
-    json_t *metadata = json_pack("{s:s s:b s:s s:s?}", "status", "error", "dependencies_met", 1,
-                                 "started", date, "engine", engine_uuid);
+    json_t *metadata =
+        json_pack("{s:s s:b s:s s:o?}", "status", "error", "dependencies_met", 1, "started", date,
+                  "engine", engine_uuid ? text_of(engine_uuid) : NULL);
     int failed =
         !metadata || !content || message_append(message, request->client, request->client_size) ||
         (request->engine && message_append(message, request->engine, request->engine_size));
@@ -85,7 +87,7 @@ static int build(struct session *session, struct message *message,
     failed = failed || session_build(session, message, &parts, NULL, &error);
     json_decref(metadata);
     if (failed)
-        log_error("an error reply cannot be built: %s", error.text);
+        log_limited(&trouble, IPCL_LOG_ERROR, "an error reply cannot be built: %s", error.text);
     return failed ? -1 : 0;
 }
 

@@ -110,6 +110,13 @@ int connection_write(const char *path, enum connection_role role, const struct c
     return status;
 }
 
+static bool read_port(const json_t *value, int *port)
+{
+    json_int_t number = json_integer_value(value);
+    *port = number < 1 || number > 65535 ? 0 : (int)number;
+    return *port != 0;
+}
+
 static int read_field(const char *path, const json_t *object, const struct field *field,
                       struct connection *connection, struct ipcl_error *error)
 {
@@ -130,10 +137,8 @@ static int read_field(const char *path, const json_t *object, const struct field
         strcpy(text_at(connection, field), text);
         return 0;
     }
-    json_int_t port = json_integer_value(value);
-    if (port < 1 || port > 65535)
+    if (!read_port(value, port_at(connection, field)))
         return ipcl_error_set(error, "the connection file %s: '%s' should be a port, from 1 to 65535", path, field->key);
-    *port_at(connection, field) = (int)port;
     return 0;
 }
 
@@ -147,7 +152,8 @@ static int read_broadcast(const char *path, const json_t *object, struct connect
                               CONNECTION_LEAVES_MAX);
     for (size_t i = 0; i < count; i++) {
         const json_t *port = json_is_array(value) ? json_array_get(value, i) : value;
-        connection->broadcast[i] = (int)json_integer_value(port);
+        if (!read_port(port, &connection->broadcast[i]))
+            return ipcl_error_set(error, "the connection file %s: 'broadcast' should be ports, from 1 to 65535", path);
     }
     connection->broadcast_count = (int)count;
     return 0;

@@ -15,6 +15,8 @@
 #define DIGEST_BYTES_MAX 64
 #define SIGNED_PARTS     4
 #define PROTOCOL_VERSION "5.3" /* the Jupyter messaging document */
+/* A session has a handful of message types; but who answers requests takes the types from these. */
+#define TEMPLATES_MAX 64
 
 /* A header of one message type, packed once: identifier and date have fixed lengths, so a new header is a copy with these two
  * written over, whatever the serializer. */
@@ -34,6 +36,7 @@ struct session {
     size_t digest_bytes;
     struct replay *replay;
     struct header_template *templates;
+    size_t template_count;
     char *empty; /* {} as the serializer packs it */
     size_t empty_size;
     unsigned long long next_id;
@@ -95,10 +98,8 @@ failed:
     return NULL;
 }
 
-void session_destroy(struct session *session)
+static void forget_templates(struct session *session)
 {
-    if (!session)
-        return;
     while (session->templates) {
         struct header_template *template = session->templates;
         session->templates = template->next;
@@ -106,6 +107,14 @@ void session_destroy(struct session *session)
         free(template->packed);
         free(template);
     }
+    session->template_count = 0;
+}
+
+void session_destroy(struct session *session)
+{
+    if (!session)
+        return;
+    forget_templates(session);
     EVP_MAC_CTX_free(session->mac);
     replay_destroy(session->replay);
     free(session->empty);
@@ -270,8 +279,11 @@ static struct header_template *make_template(struct session *session, const char
     json_decref(header);
     template->id_offset = offset_of(template->packed, template->size, msg_id, MESSAGE_ID_LENGTH);
     template->date_offset = offset_of(template->packed, template->size, date, strlen(date));
+    if (session->template_count == TEMPLATES_MAX)
+        forget_templates(session);
     template->next = session->templates;
     session->templates = template;
+    session->template_count++;
     return template;
 failed:
     json_decref(header);

@@ -28,6 +28,7 @@ UNIT_TESTS = \
 	tests/unit/test_profile \
 	tests/unit/test_registry \
 	tests/unit/test_replay \
+	tests/unit/test_reply \
 	tests/unit/test_serial \
 	tests/unit/test_serial_json \
 	tests/unit/test_serial_msgpack \
@@ -98,6 +99,8 @@ tests_unit_test_path_SOURCES = tests/unit/test_path.c
 tests_unit_test_path_LDADD = $(UNIT_LIBS)
 tests_unit_test_replay_SOURCES = tests/unit/test_replay.c
 tests_unit_test_replay_LDADD = $(UNIT_LIBS)
+tests_unit_test_reply_SOURCES = tests/unit/test_reply.c core/controller/reply.c
+tests_unit_test_reply_LDADD = $(UNIT_LIBS)
 tests_unit_test_serial_SOURCES = tests/unit/test_serial.c
 tests_unit_test_serial_LDADD = $(UNIT_LIBS)
 tests_unit_test_session_SOURCES = tests/unit/test_session.c

@@ -97,6 +97,10 @@ Test(connection, says_which_key_is_missing_or_wrong)
     wrong.mux = 70000;
     connection_write(path, CONNECTION_CLIENT, &wrong, &error);
     assert_refused("'mux' should be a port");
+    wrong = sample;
+    wrong.broadcast[0] = 0;
+    connection_write(path, CONNECTION_CLIENT, &wrong, &error);
+    assert_refused("'broadcast' should be ports");
 }
 
 Test(connection, to_all_interfaces_goes_through_loopback_at_home)

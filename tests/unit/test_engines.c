@@ -29,6 +29,16 @@ Test(engines, get_the_id_they_want_or_one_that_nobody_had)
     engines_release(&engines);
 }
 
+Test(engines, get_ids_that_are_free_again_when_all_have_been_given)
+{
+    struct engines engines = {0};
+    accept_engine(&engines, "a", 0);
+    accept_engine(&engines, "b", ENGINE_ID_MAX);
+    cr_assert_eq(accept_engine(&engines, "c", -1)->id, 1);
+    cr_assert_eq(accept_engine(&engines, "d", 0)->id, 2);
+    engines_release(&engines);
+}
+
 Test(engines, nonsense_is_refused_with_a_reason)
 {
     struct engines engines = {0};

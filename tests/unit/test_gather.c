@@ -126,6 +126,19 @@ Test(gather, an_error_is_that_of_the_first_engine_and_names_the_number)
     gather_release(&gather);
 }
 
+Test(gather, an_error_that_cannot_be_read_is_an_error)
+{
+    struct gather gather = {0};
+    struct gathering *gathering = open_three(&gather);
+    json_t *errors[] = {json_integer(7), NULL, json_array()};
+    for (size_t i = 0; i < 3; i++)
+        gather_fail(&gather, part_of(&gather, (const char *[]){"M_a", "M_b", "M_c"}[i]), errors[i]);
+    json_t *content = gathering_error(gathering);
+    cr_assert_str_eq(json_string_value(json_object_get(content, "ename")), "RuntimeError");
+    json_decref(content);
+    gather_release(&gather);
+}
+
 Test(gather, is_aborted_where_parts_are_and_none_failed)
 {
     struct gather gather = {0};

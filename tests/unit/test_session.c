@@ -1,5 +1,6 @@
 /* Sessions: what one builds another verifies once, and nothing else is accepted. */
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "unit.h"
@@ -66,6 +67,26 @@ Test(session, gives_each_message_its_own_id)
     build(sender, second);
     cr_assert_str_neq(first, second);
     cr_assert_eq(session_verify(receiver, &message), SESSION_ACCEPTED);
+}
+
+Test(session, remembers_no_more_than_some_message_types)
+{
+    struct ipcl_error error;
+    char type[32];
+    size_t before = 0;
+    for (int i = 0; i < 3000; i++) {
+        struct session_parts parts = {.msg_type = type};
+        snprintf(type, sizeof(type), "type_%d_reply", i);
+        message_clear(&message);
+        cr_assert_eq(session_build(sender, &message, &parts, NULL, &error), 0, "%s", error.text);
+        if (i == 1000)
+            before = mallinfo2().uordblks;
+    }
+    cr_assert_lt(mallinfo2().uordblks, before + 100000);
+    struct ipcl_member member = {.name = "msg_type"};
+    cr_assert_eq(session_verify(receiver, &message), SESSION_ACCEPTED);
+    session_find(receiver, message_part(&message, MESSAGE_HEADER), &member, 1);
+    cr_assert_arr_eq(member.data, type, member.size);
 }
 
 Test(session, refuses_a_signature_that_it_has_seen)
