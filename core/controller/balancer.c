@@ -34,6 +34,8 @@ struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, si
     balancer->takers.before = scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED
                                   ? choice_less_loaded
                                   : choice_longer_unused;
+    if (scheme == BALANCER_WEIGHTED)
+        balancer->takers.weight = choice_weight;
     balancer->deadlines.before = earlier;
     random_bytes(&balancer->random, sizeof(balancer->random));
     balancer->random |= 1;

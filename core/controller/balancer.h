@@ -3,8 +3,9 @@
  *
  * A task that may run anywhere waits in one queue; one that is bound to some engines waits in a
  * queue of each of these; one that depends on others waits for these first. Each step costs
- * O(log engines) at most, and O(engines named) or O(tasks named) for a task that names some:
- * nothing depends on how many tasks wait or have finished. */
+ * O(log engines) at most, and O(engines named) or O(tasks named) for a task that names some, and
+ * O(engines) where one is to run elsewhere: nothing depends on how many tasks wait or have
+ * finished. */
 #ifndef CONTROLLER_BALANCER_H
 #define CONTROLLER_BALANCER_H
 

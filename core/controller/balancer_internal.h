@@ -60,6 +60,8 @@ struct worker *binding_choose(const struct balancer *balancer, const struct task
 struct worker *choice_make(struct balancer *balancer);
 bool choice_less_loaded(const struct heap_item *a, const struct heap_item *b);
 bool choice_longer_unused(const struct heap_item *a, const struct heap_item *b);
+/* The inverse of its load. */
+double choice_weight(const struct heap_item *item);
 
 /* dependency.c */
 /* Gives a task that is in the table its needs. */

@@ -50,23 +50,15 @@ static struct worker *taker(const struct balancer *balancer, size_t index)
     return (struct worker *)balancer->takers.items[index];
 }
 
-static double weight_of(const struct worker *worker)
+double choice_weight(const struct heap_item *item)
 {
-    return 1.0 / (1e-6 + (double)worker->load);
+    return 1.0 / (1e-6 + (double)worker_of(item)->load);
 }
 
-/* One engine, drawn with the inverse of its load as its weight. The one step here that looks at
- * every engine. */
 static struct worker *draw_weighted(struct balancer *balancer)
 {
-    double sum = 0;
-    for (size_t i = 0; i < balancer->takers.count; i++)
-        sum += weight_of(taker(balancer, i));
-    double left = sum * ((double)(draw(balancer) >> 11) / (double)(1ULL << 53));
-    size_t index = 0;
-    while (index + 1 < balancer->takers.count && (left -= weight_of(taker(balancer, index))) > 0)
-        index++;
-    return taker(balancer, index);
+    double part = (double)(draw(balancer) >> 11) / (double)(1ULL << 53);
+    return (struct worker *)heap_draw(&balancer->takers, part);
 }
 
 struct worker *choice_make(struct balancer *balancer)

@@ -17,6 +17,8 @@ struct heap {
     size_t count;
     size_t capacity;
     bool (*before)(const struct heap_item *a, const struct heap_item *b);
+    double (*weight)(const struct heap_item *item); /* above 0; NULL: nothing is drawn */
+    double *sums; /* of the weights of each item and those below it */
 };
 
 /* Returns 0 or -1 (memory is short). */
@@ -25,6 +27,9 @@ int heap_push(struct heap *heap, struct heap_item *item);
 void heap_remove(struct heap *heap, struct heap_item *item);
 /* Finds an item's place again after its key has changed. */
 void heap_update(struct heap *heap, struct heap_item *item);
+/* An item of a heap that is not empty, drawn by weight: `part`, from 0 to below 1, is how much of
+ * all weight lies before it. */
+struct heap_item *heap_draw(const struct heap *heap, double part);
 void heap_release(struct heap *heap);
 
 #endif

@@ -19,6 +19,7 @@ UNIT_TESTS = \
 	tests/unit/test_dependency \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
+	tests/unit/test_heap \
 	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_loop \
@@ -77,6 +78,8 @@ tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
+tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
+tests_unit_test_heap_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c
 tests_unit_test_held_LDADD = $(UNIT_LIBS)
 tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c
