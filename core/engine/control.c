@@ -43,8 +43,7 @@ static void clear_request(struct io *io, struct job *job)
 
 static void interrupt_request(struct io *io, struct job *job)
 {
-    if (io->running)
-        io->engine->kernel->interrupt(io->engine->kernel_self);
+    io_interrupt(io);
     answer(io, job, NULL);
 }
 
@@ -75,8 +74,12 @@ static void signal_request(struct io *io, struct job *job)
         return;
     }
     log_info("a client sends signal %d (%s)", number, strsignal(number));
+    if (number == SIGINT) {
+        interrupt_request(io, job);
+        return;
+    }
     answer(io, job, NULL);
-    if (number && number != SIGINT && number != SIGTERM)
+    if (number && number != SIGTERM)
         usleep(50 * 1000); /* the reply leaves before what may be the end */
     kill(getpid(), number);
 }

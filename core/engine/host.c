@@ -240,8 +240,8 @@ static void clear(struct engine *engine, struct job *job)
 
 static void run_job(struct engine *engine, struct job *job)
 {
-    struct ipcl_request request = {job->msg_id,  job->msg_type,     job->content,
-                                   job->buffers, job->buffer_count, job};
+    struct ipcl_request request = {job->msg_id,       job->msg_type, job->content, job->buffers,
+                                   job->buffer_count, job,           job->number};
     switch (job->kind) {
     case JOB_APPLY:
         engine->kernel->apply(engine->kernel_self, &request, &job->reply);

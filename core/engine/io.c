@@ -40,9 +40,14 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     io->stop_ms = clock_ms() + STOP_GRACE_MS;
     shell_abort(io, NULL);
     frontends_cancel(io);
-    if (io->running)
-        io->engine->kernel->interrupt(io->engine->kernel_self);
+    io_interrupt(io);
     shell_next(io);
+}
+
+void io_interrupt(struct io *io)
+{
+    if (io->running && io->running->kind != JOB_QUIT) /* with which the kernel goes */
+        io->engine->kernel->interrupt(io->engine->kernel_self, io->running->number);
 }
 
 /* The end of patience: what was sent leaves, and the process ends while user code holds the
@@ -66,7 +71,7 @@ static void read_signals(void *self)
         else if (number == SIGTERM)
             io_stop(io, ENGINE_EXIT_STOPPED, "SIGTERM: stopping");
         else if (io->running)
-            io->engine->kernel->interrupt(io->engine->kernel_self);
+            io_interrupt(io);
         else if (io->state == IO_REGISTERING)
             io_stop(io, ENGINE_EXIT_STOPPED, "interrupted before registration: stopping");
         else

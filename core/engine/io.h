@@ -74,6 +74,7 @@ struct io {
     struct frontends frontends;
     struct job_list queue;
     struct job *running; /* what the main thread has */
+    uint64_t jobs;       /* given to it so far */
     long long stop_ms;   /* when stopping: the end of patience */
     char *aborted[IO_ABORTED_MAX];
     size_t aborted_next;
@@ -92,6 +93,8 @@ struct io {
 void *io_main(void *engine);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
+/* Interrupts what the main thread runs. */
+void io_interrupt(struct io *io);
 /* A socket with the engine's keys. NULL with `error` set. */
 void *io_socket(struct io *io, int type, bool with_identity, const char *url,
                 struct ipcl_error *error);

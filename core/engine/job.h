@@ -27,6 +27,7 @@ enum job_kind {
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
+    uint64_t number;   /* from 1 on, once the main thread has it */
     struct door *door; /* how the request came */
     void *socket;      /* where it came from and its reply goes */
     const struct ipcl_serial_operations *serial;

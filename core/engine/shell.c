@@ -102,6 +102,7 @@ void shell_next(struct io *io)
     }
     TAILQ_REMOVE(&io->queue, job, entry);
     io->running = job;
+    job->number = ++io->jobs;
     if (capture_holds(&io->engine->capture)) /* late output of the one before */
         capture_flush(&io->engine->capture);
     publish_parent(io, job);

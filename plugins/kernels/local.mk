@@ -4,6 +4,7 @@ plugins_kernels_python_la_SOURCES = \
 	plugins/kernels/python.c plugins/kernels/python.h \
 	plugins/kernels/python_buffers.c \
 	plugins/kernels/python_host.c \
+	plugins/kernels/python_interrupt.c \
 	plugins/kernels/python_start.c
 plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EMBED_CFLAGS) \
 	-DPYTHON_PROGRAM='"$(PYTHON)"' -DPYTHON_VERSION='"$(PYTHON_VERSION)"' \

@@ -2,23 +2,8 @@
  * results over without copies. */
 #include "python.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Sent to the main thread to interrupt it: a blocking system call ends, and the handler tells
- * Python. Python looks for interrupts only where its main thread was told of them, so another
- * thread cannot call PyErr_SetInterrupt() in its place. Where nobody handles this signal it is
- * ignored. */
-#define INTERRUPT_SIGNAL SIGURG
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    /* What is late, and comes when the request has ended, does nothing. */
-    if (python_kernel && python_kernel->running)
-        PyErr_SetInterrupt();
-}
 
 /* The pending exception as one line. Clears it. */
 static void exception_line(struct ipcl_error *error)
@@ -83,6 +68,7 @@ static void destroy(void *self)
     Py_CLEAR(kernel->info);
     Py_CLEAR(kernel->start);
     Py_CLEAR(kernel->run_file);
+    python_interrupts_stop(kernel);
     Py_FinalizeEx();
     pthread_mutex_destroy(&kernel->interrupting);
     python_kernel = NULL;
@@ -105,10 +91,11 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
         python_kernel = NULL;
         return NULL;
     }
-    /* Without SA_RESTART: a blocking call is to end. */
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(INTERRUPT_SIGNAL, &action, NULL);
-    bool ready = python_buffers_start() == 0 && look_up(kernel, error) == 0;
+    bool ready = look_up(kernel, error) == 0;
+    if (ready && (python_buffers_start() || python_interrupts_start(kernel))) {
+        exception_line(error);
+        ready = false;
+    }
     kernel->state = PyEval_SaveThread();
     if (!ready) {
         destroy(kernel);
@@ -159,7 +146,7 @@ static void apply(void *self, const struct ipcl_request *request, struct ipcl_re
     struct python_kernel *kernel = self;
     PyEval_RestoreThread(kernel->state);
     python_buffers_drain();
-    python_running_begin(kernel);
+    python_running_begin(kernel, request->number);
     PyObject *buffers = python_buffers_in(kernel->services, request);
     PyObject *result = buffers ? PyObject_CallFunctionObjArgs(kernel->apply, buffers, NULL) : NULL;
     Py_XDECREF(buffers);
@@ -196,7 +183,7 @@ static void answer(void *self, const struct ipcl_request *request, struct ipcl_r
     struct python_kernel *kernel = self;
     PyEval_RestoreThread(kernel->state);
     python_buffers_drain();
-    python_running_begin(kernel);
+    python_running_begin(kernel, request->number);
     reply->content = call_answer(kernel, request);
     if (PyErr_Occurred())
         reply->content = describe_exception(kernel, request->msg_type);
@@ -288,15 +275,6 @@ static json_t *describe(void *self, struct ipcl_error *error)
     return info;
 }
 
-static void interrupt(void *self)
-{
-    struct python_kernel *kernel = self;
-    pthread_mutex_lock(&kernel->interrupting);
-    if (kernel->running)
-        pthread_kill(kernel->main_thread, INTERRUPT_SIGNAL);
-    pthread_mutex_unlock(&kernel->interrupting);
-}
-
 static const char *const requests[] = {
     "execute_request",     "complete_request",  "inspect_request", "history_request", "comm_open",
     "is_complete_request", "comm_info_request", "comm_msg",        "comm_close",      NULL,
@@ -314,7 +292,7 @@ static const struct ipcl_kernel_operations operations = {
     .run = run,
     .integer = integer,
     .bind_integer = bind_integer,
-    .interrupt = interrupt,
+    .interrupt = python_interrupt,
     .destroy = destroy,
 };
 

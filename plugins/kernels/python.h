@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include <ipcluster/kernel.h>
 
@@ -27,9 +28,14 @@ struct python_kernel {
     PyObject *start;
     PyObject *run_file;
     pthread_t main_thread;
-    pthread_mutex_t interrupting; /* guards `running`, so that no interrupt comes after the request
-                                     that it was meant for */
-    volatile bool running; /* written by the main thread, whose signal handler reads it too */
+    pthread_mutex_t interrupting; /* guards the next six */
+    timer_t interrupts; /* sends the main thread a signal until it has seen an interrupt */
+    bool timed;         /* the timer exists */
+    uint64_t request;   /* the newest that has begun */
+    uint64_t early;     /* a request that was interrupted before it had begun */
+    bool running;       /* user code: interrupts reach nothing else */
+    bool interrupted;   /* and Python has not seen it yet */
+    bool held;          /* the main thread's own: it is not to see it now */
 };
 
 /* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with
@@ -54,8 +60,16 @@ extern struct python_kernel *python_kernel; /* the process's one */
 int python_host_register(void);
 /* JSON text to a json_t. NULL with an exception. */
 json_t *python_json(PyObject *text);
-/* User code begins and ends: interrupts reach it in between only. With the lock held. */
-void python_running_begin(struct python_kernel *kernel);
+
+/* python_interrupt.c. Main thread, with the interpreter's lock held, but for python_interrupt(). */
+/* Returns 0 or -1 with an exception. */
+int python_interrupts_start(struct python_kernel *kernel);
+void python_interrupts_stop(struct python_kernel *kernel);
+/* The kernel's `interrupt`: any thread. */
+void python_interrupt(void *self, uint64_t number);
+void python_interrupts_hold(struct python_kernel *kernel, bool on);
+/* User code begins and ends: interrupts reach it in between only. */
+void python_running_begin(struct python_kernel *kernel, uint64_t number);
 void python_running_end(struct python_kernel *kernel);
 
 #endif

@@ -61,6 +61,13 @@ static PyObject *host_finished(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
+static PyObject *host_hold_interrupts(PyObject *self, PyObject *hold)
+{
+    (void)self;
+    python_interrupts_hold(python_kernel, hold == Py_True);
+    Py_RETURN_NONE;
+}
+
 static PyObject *host_log(PyObject *self, PyObject *text)
 {
     const struct ipcl_kernel_services *services = python_kernel->services;
@@ -151,6 +158,8 @@ static PyMethodDef methods[] = {
     {"engine", host_engine, METH_NOARGS, "engine() -> (uuid, id)"},
     {"finished", host_finished, METH_NOARGS,
      "User code has come to its end: interrupts do nothing from here on."},
+    {"hold_interrupts", host_hold_interrupts, METH_O,
+     "hold_interrupts(on): while on, they come later. Main thread."},
     {"ask", host_ask, METH_VARARGS, "ask(prompt, secret): a line from the request's client."},
     {"listen", host_listen, METH_O, "listen(wishes): for frontends; returns their file's path."},
     {"log", host_log, METH_O, "log(text): a warning in the engine's log."},
@@ -169,29 +178,4 @@ static PyObject *make_module(void)
 int python_host_register(void)
 {
     return PyImport_AppendInittab("_ipcluster_host", make_module);
-}
-
-/* An interrupt that was asked for and not yet raised goes nowhere. */
-static void forget_interrupts(void)
-{
-    while (PyErr_CheckSignals())
-        PyErr_Clear();
-}
-
-void python_running_begin(struct python_kernel *kernel)
-{
-    forget_interrupts();
-    pthread_mutex_lock(&kernel->interrupting);
-    kernel->running = true;
-    pthread_mutex_unlock(&kernel->interrupting);
-}
-
-void python_running_end(struct python_kernel *kernel)
-{
-    pthread_mutex_lock(&kernel->interrupting);
-    bool was_running = kernel->running;
-    kernel->running = false;
-    pthread_mutex_unlock(&kernel->interrupting);
-    if (was_running)
-        forget_interrupts();
 }

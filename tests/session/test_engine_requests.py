@@ -2,7 +2,9 @@
 finds of IPython's and ipykernel's."""
 
 import base64
+import os
 import re
+import signal
 import time
 
 import pytest
@@ -305,6 +307,24 @@ threading.Thread(target=later).start()
 
 
 # Interrupts
+
+
+def test_an_interrupt_while_the_shell_is_made_comes_when_it_is_there(engine, peer):
+    msg_id = peer.send("execute_request", {"code": "import time; time.sleep(60)", "silent": False})
+    peer.outputs(msg_id, until="busy")
+    peer.ask("interrupt_request", {}, channel="control")
+    assert peer.reply(msg_id, timeout=40).content["ename"] == "KeyboardInterrupt"
+    run(peer, "get_ipython().run_line_magic('who', '')")
+
+
+def test_no_interrupt_is_lost_between_two_signals_and_a_blocking_call(engine, peer):
+    run(peer, "import subprocess")
+    for _ in range(20):
+        msg_id = peer.send("execute_request", {"code": "subprocess.run(['sleep', '60'])", "silent": False})
+        peer.outputs(msg_id, until="busy")
+        time.sleep(0.1)
+        os.kill(engine.pid, signal.SIGINT)
+        assert peer.reply(msg_id, timeout=40).content["ename"] == "KeyboardInterrupt"
 
 
 def test_a_c_functions_sleep_and_a_child_are_interrupted(engine, peer):

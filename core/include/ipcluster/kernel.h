@@ -20,6 +20,7 @@ struct ipcl_request {
     const struct ipcl_buffer *buffers; /* the message's frames, whose memory the kernel may write to: it is nobody else's */
     size_t buffer_count;
     void *handle; /* the host's, for services.retain */
+    uint64_t number; /* of this engine's requests, from 1 on: what interrupt() names */
 };
 
 /* What a kernel answers. The host packs, signs and sends it. */
@@ -88,8 +89,9 @@ struct ipcl_kernel_operations {
     int (*integer)(void *self, const char *expression, int64_t *value, struct ipcl_error *error);
     /* Binds a name in the user's namespace to an integer. Main thread. Returns 0 or -1 with `error` set. */
     int (*bind_integer)(void *self, const char *name, int64_t value, struct ipcl_error *error);
-    /* Interrupts what runs now, as Ctrl-C would; does nothing when nothing runs. Any thread, at any time. */
-    void (*interrupt)(void *self);
+    /* Interrupts a request, as Ctrl-C would: at once where it runs, when it begins where it was handed over and has not begun;
+     * does nothing where it has ended. Any thread, at any time between create and destroy. */
+    void (*interrupt)(void *self, uint64_t number);
     /* Main thread. Takes NULL. */
     void (*destroy)(void *self);
 };

@@ -56,17 +56,28 @@ def flush():
             pass
 
 
+class _Uninterrupted:
+    """In its context interrupts wait: one in the middle of an import would leave half a module for ever."""
+
+    def __enter__(self):
+        host.hold_interrupts(True)
+
+    def __exit__(self, *exception):
+        host.hold_interrupts(False)
+
+
 def shell():
     """IPython's shell, made when it is first needed; a plain one where IPython is not installed."""
     global _shell
     if _shell is None:
-        try:
-            from ipcluster.engine.ipython import make_shell
-        except ImportError as error:
-            if not (error.name or "").startswith(("IPython", "traitlets")):
-                host.log(f"IPython cannot be used, plain Python is: {error}")
-            from ipcluster.engine.plain import make_shell
-        _shell = make_shell(__main__)
+        with _Uninterrupted():
+            try:
+                from ipcluster.engine.ipython import make_shell
+            except ImportError as error:
+                if not (error.name or "").startswith(("IPython", "traitlets")):
+                    host.log(f"IPython cannot be used, plain Python is: {error}")
+                from ipcluster.engine.plain import make_shell
+            _shell = make_shell(__main__)
     return _shell
 
 
@@ -101,7 +112,8 @@ sys.meta_path.insert(0, _Watch)
 
 def answer(msg_type, content, buffers):
     """Answers any other request. Returns the reply's content as JSON bytes, or None where it has no reply."""
-    from ipcluster.engine import answers
+    with _Uninterrupted():
+        from ipcluster.engine import answers
 
     return answers.answer(msg_type, content, buffers)
 
