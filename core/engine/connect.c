@@ -71,6 +71,7 @@ static int open_tunnel(struct engine *engine, struct ipcl_error *error)
     const char *given = settings_string(engine->settings, "IPEngine", "sshkey");
     if (*given && path_expand(given, key_file, error))
         return -1;
+    engine->tunnelled = true;
     return tunnel_open(&engine->connection, key_file, error);
 }
 

@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <ipcluster/kernel.h>
@@ -45,6 +46,8 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
+    int watcher;    /* the pipe to it; -1: there is none */
+    bool tunnelled; /* the controller is reached through SSH */
 };
 
 /* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long

@@ -11,6 +11,7 @@
 #include "engine/mpi.h"
 #include "engine/options.h"
 #include "engine/signals.h"
+#include "engine/watcher.h"
 #include "plugin/carry.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
@@ -94,7 +95,7 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     random_uuid(engine->uuid);
     engine->settings = program->settings;
     strcpy(engine->security_dir, program->profile.security);
-    engine->id = -1;
+    engine->id = engine->watcher = -1;
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
@@ -162,6 +163,7 @@ static int run(struct program *program, int argc, char **argv)
         return 0;
     if (read_connection(program, &error))
         return failed(ENGINE_EXIT_CONNECTION, &error);
+    watcher_start(&program->engine, argc, argv);
     if (host_create_kernel(&program->host, &program->engine, program->kernel, &error))
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (start_mpi(program, &error))

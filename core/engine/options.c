@@ -80,6 +80,9 @@ static const struct ipcl_option options[] = {
      "End when so many of the controller's heartbeats in a row have not come; 0: never. Until then "
      "the engine waits for the controller, or for another that is started with --reuse in its "
      "place."},
+    {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
+     "Under a controller that would learn of this engine's sudden death by missed heartbeats only, "
+     "as ipyparallel's does: start a small process that tells it at once."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
 };
 
@@ -88,8 +91,6 @@ const struct ipcl_option_table engine_options = {"IPEngine", options,
 
 /* What is for ipyparallel's engine alone. */
 static const struct ipcl_option accepted[] = {
-    {"enable_nanny", IPCL_IGNORED, "", NULL, NULL,
-     "a thread of the engine does what a nanny process would do"},
     {"out_stream_factory,display_hook_factory", IPCL_IGNORED, "", NULL, NULL,
      "output is captured at the file descriptors"},
     {"curve_publickey,curve_secretkey", IPCL_IGNORED, "", NULL, NULL,

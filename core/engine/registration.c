@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/io.h"
+#include "engine/watcher.h"
 
 #define FIRST_DELAY_MS   1000
 #define LONGEST_DELAY_MS 15000
@@ -238,6 +239,7 @@ static void complete(struct io *io, json_t *content)
         return;
     }
     io->engine->id = id;
+    watcher_tell(io->engine, id);
     io->state = IO_CONNECTING;
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
     io->hub_period_ms = period_ms;
@@ -274,6 +276,7 @@ static void move_to(struct io *io, int64_t id)
     log_warn("engine %lld was registered again, but its id is taken: it is engine %lld from now on",
              (long long)io->engine->id, (long long)id);
     io->engine->id = id;
+    watcher_tell(io->engine, id);
     if (connection->broadcast_count > 1 &&
         connect_to(io, io->cluster.shell, connection->broadcast[id % connection->broadcast_count],
                    &error))
@@ -320,6 +323,16 @@ void registration_receive(void *self, struct message *message)
     json_decref(content);
 }
 
+int registration_build_end(struct session *session, int64_t id, struct message *message,
+                           struct ipcl_error *error)
+{
+    json_t *content = json_pack("{s:I}", "id", (json_int_t)id);
+    struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
+    int status = session_build(session, message, &parts, NULL, error);
+    json_decref(content);
+    return status;
+}
+
 void registration_leave(struct io *io)
 {
     struct ipcl_error error;
@@ -332,10 +345,8 @@ void registration_leave(struct io *io)
         return;
     }
     message_init(&message);
-    json_t *content = json_pack("{s:I}", "id", (json_int_t)io->engine->id);
-    struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
-    if (!session_build(io->cluster.session, &message, &parts, NULL, &error))
+    watcher_tell(io->engine, -1);
+    if (!registration_build_end(io->cluster.session, io->engine->id, &message, &error))
         message_send(&message, io->registrar);
     message_close(&message);
-    json_decref(content);
 }

@@ -88,7 +88,7 @@ def test_all_three_files_of_a_profile(sandbox, profile):
         "Session": {"key": "secret"},
     }, set())
     assert converted(profile, "ipengine") == (
-        {"IPEngine": {"startup_command": "import os", "timeout": 10.0},
+        {"IPEngine": {"startup_command": "import os", "timeout": 10.0, "enable_nanny": False},
          "InteractiveShellApp": {"exec_lines": ["a = 1"]}, "InteractiveShell": {"colors": "NoColor"}}, set())
     assert (profile / "ipcontroller_config.json").stat().st_mode & 0o777 == 0o600
 

@@ -94,7 +94,7 @@ ENGINE = [
     (["--log-level=20"], {"BaseParallelApplication.log_level": 20}),
     (["--cluster-id", "x", "--debug"], {"BaseParallelApplication.cluster_id": "x"}),
     (["--url=tcp://127.0.0.1:10000"], None),
-    (["--IPEngine.enable_nanny=False"], None),
+    (["--IPEngine.enable_nanny=False"], {"IPEngine.enable_nanny": False}),
     (["--IPythonKernel.help_links=[]"], None),
     (["--no-secure"], None),
 ]
