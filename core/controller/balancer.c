@@ -212,16 +212,6 @@ void balancer_detach(struct balancer *balancer, struct task *task)
     task->state = TASK_NEW;
 }
 
-/* A task that waits for any engine but some may go to the new one. Where memory is short it waits
- * for another. */
-static void open_to(struct balancer *balancer, struct worker *worker)
-{
-    struct slot *slot;
-    DL_FOREACH (balancer->coming, slot)
-        if (!binding_add(slot->task, worker, true) && slot->task->state == TASK_WAITING)
-            binding_queue(balancer, slot->task, true);
-}
-
 /* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
 static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
 {
@@ -250,7 +240,7 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
     }
     HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
     HASH_ADD(hh_serial, balancer->by_serial, serial, sizeof(worker->serial), worker);
-    open_to(balancer, worker);
+    binding_open_to(balancer, worker);
     return worker;
 }
 
@@ -269,10 +259,8 @@ struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32
 }
 
 /* A task has one place less to go to. */
-static void lose_place(struct balancer *balancer, struct slot *slot)
+static void lose_place(struct balancer *balancer, struct task *task)
 {
-    struct task *task = slot->task;
-    binding_drop(balancer, slot);
     bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
     bool blocked = task->state == TASK_BLOCKED && !binding_hopes(task);
     if (!waits && !blocked)
@@ -294,12 +282,13 @@ void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
     HASH_DELETE(hh_serial, balancer->by_serial, worker);
     HASH_DEL(balancer->workers, worker);
     while (worker->running) {
-        struct task *task = worker->running;
-        DL_DELETE(worker->running, task);
-        strand(balancer, task, FATE_LOST);
+        struct task *lost = worker->running;
+        DL_DELETE(worker->running, lost);
+        strand(balancer, lost, FATE_LOST);
     }
-    while (worker->claims || worker->bound)
-        lose_place(balancer, worker->claims ? worker->claims : worker->bound);
+    struct task *task;
+    while ((task = binding_lose(balancer, worker)))
+        lose_place(balancer, task);
     free_worker(worker);
 }
 
@@ -377,7 +366,7 @@ static bool before(const struct task *task, const struct task *other)
 
 struct task *balancer_next(struct balancer *balancer)
 {
-    struct task *task = balancer->ready ? balancer->ready->bound->task : NULL;
+    struct task *task = balancer->ready ? binding_first(balancer->ready) : NULL;
     bool any = balancer->takers.count;
     if (any && before(balancer->common, task))
         task = balancer->common;
@@ -398,27 +387,11 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
     enqueue(balancer, task, true);
 }
 
-/* Binds a task that is in nothing to all engines that it may go to but `avoided`. Returns 0 or -1
- * (memory is short). */
-static int avoid(struct balancer *balancer, struct task *task, const struct worker *avoided)
-{
-    if (task->bound) {
-        struct slot *slot = binding_find(task, avoided);
-        if (slot)
-            binding_refuse(balancer, slot);
-        return 0;
-    }
-    for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
-        if (worker != avoided && binding_add(task, worker, true))
-            return -1;
-    return binding_add_coming(balancer, task);
-}
-
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere)
 {
     const struct worker *avoided = task->worker;
     balancer_detach(balancer, task);
-    if (elsewhere && avoid(balancer, task, avoided)) {
+    if (elsewhere && binding_avoid(balancer, task, avoided)) {
         strand(balancer, task, FATE_ALONE);
         return -1;
     }

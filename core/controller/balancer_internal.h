@@ -25,29 +25,27 @@ struct balancer {
     uint64_t random;
 };
 
-/* One place that a bound task may go to. It stands in that engine's queue while the task
- * waits, and among its claims otherwise, so that an engine that goes finds every task that names
- * it. */
-struct slot {
-    struct task *task;
-    struct worker *worker; /* NULL: any that is yet to come */
-    struct slot *prev, *next;
-    struct slot *sibling; /* of the same task */
-    bool queued;
-    bool allowed; /* not held back by what the task follows */
-    bool refused; /* the task was there, and shall not go there again */
-};
-/* Return 0 or -1 (memory is short). */
+/* binding.c: the places that a task may go to. */
+/* Binds a task that is in nothing to an engine that it names; where it also follows others, it is
+ * not `allowed` there yet. Returns 0 or -1 (memory is short). */
 int binding_add(struct task *task, struct worker *worker, bool allowed);
-int binding_add_coming(struct balancer *balancer, struct task *task);
-struct slot *binding_find(const struct task *task, const struct worker *worker);
-void binding_drop(struct balancer *balancer, struct slot *slot);
+/* Lets a task go to an engine where one ran that it follows, if nothing else is against it. Without
+ * memory for it the task cannot go there, as if the engine had gone. */
+void binding_allow(struct task *task, struct worker *worker);
+/* Binds a task that is in nothing to all engines that it may go to but `avoided`, and to those that
+ * are yet to come. Returns 0 or -1 (memory is short). */
+int binding_avoid(struct balancer *balancer, struct task *task, const struct worker *avoided);
+/* Lets the tasks go to a new engine that may go to any but some. Where memory is short they wait
+ * for another. */
+void binding_open_to(struct balancer *balancer, struct worker *worker);
+/* Unbinds a task from an engine that goes, and returns it; NULL where none is left. */
+struct task *binding_lose(struct balancer *balancer, struct worker *worker);
 void binding_drop_all(struct balancer *balancer, struct task *task);
-/* The slot's engine is none for this task any more. */
-void binding_refuse(struct balancer *balancer, struct slot *slot);
-/* Puts the slots in the queues of their engines, or takes them out of these. */
+/* Puts a task in the queues of the engines that it may go to, or takes it out of these. */
 void binding_queue(struct balancer *balancer, struct task *task, bool first);
 void binding_claim(struct balancer *balancer, struct task *task);
+/* The first task of an engine's own queue, which is not empty. */
+struct task *binding_first(const struct worker *worker);
 /* Whether there is a place that the task may go to now or later. */
 bool binding_leads_somewhere(const struct task *task);
 /* Whether there is an engine that a task may go to once what it follows allows it. */

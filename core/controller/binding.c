@@ -5,6 +5,18 @@
 
 #include "controller/balancer_internal.h"
 
+/* One place that a bound task may go to. It stands in that engine's queue while the task waits, and
+ * among its claims otherwise, so that an engine that goes finds every task that names it. */
+struct slot {
+    struct task *task;
+    struct worker *worker; /* NULL: any that is yet to come */
+    struct slot *prev, *next;
+    struct slot *sibling; /* of the same task */
+    bool queued;
+    bool allowed; /* not held back by what the task follows */
+    bool refused; /* the task was there, and shall not go there again */
+};
+
 static int add(struct task *task, struct worker *worker, bool allowed, struct slot **head)
 {
     struct slot *slot = calloc(1, sizeof(*slot));
@@ -25,17 +37,22 @@ int binding_add(struct task *task, struct worker *worker, bool allowed)
     return add(task, worker, allowed, &worker->claims);
 }
 
-int binding_add_coming(struct balancer *balancer, struct task *task)
-{
-    return add(task, NULL, true, &balancer->coming);
-}
-
-struct slot *binding_find(const struct task *task, const struct worker *worker)
+/* `worker` NULL: those that are yet to come. */
+static struct slot *find(const struct task *task, const struct worker *worker)
 {
     struct slot *slot = task->slots;
     while (slot && slot->worker != worker)
         slot = slot->sibling;
     return slot;
+}
+
+void binding_allow(struct task *task, struct worker *worker)
+{
+    struct slot *slot = find(task, worker);
+    if (slot)
+        slot->allowed = !slot->refused;
+    else if (!task->targeted)
+        binding_add(task, worker, true);
 }
 
 static void claim(struct balancer *balancer, struct slot *slot)
@@ -48,7 +65,31 @@ static void claim(struct balancer *balancer, struct slot *slot)
     balancer_settle(balancer, slot->worker);
 }
 
-void binding_drop(struct balancer *balancer, struct slot *slot)
+int binding_avoid(struct balancer *balancer, struct task *task, const struct worker *avoided)
+{
+    if (task->bound) {
+        struct slot *slot = find(task, avoided);
+        if (slot) {
+            slot->allowed = false;
+            slot->refused = true;
+        }
+        return 0;
+    }
+    for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
+        if (worker != avoided && binding_add(task, worker, true))
+            return -1;
+    return add(task, NULL, true, &balancer->coming);
+}
+
+void binding_open_to(struct balancer *balancer, struct worker *worker)
+{
+    struct slot *slot;
+    DL_FOREACH (balancer->coming, slot)
+        if (!binding_add(slot->task, worker, true) && slot->task->state == TASK_WAITING)
+            binding_queue(balancer, slot->task, true);
+}
+
+static void drop(struct balancer *balancer, struct slot *slot)
 {
     struct slot **link = &slot->task->slots;
     while (*link != slot)
@@ -62,17 +103,24 @@ void binding_drop(struct balancer *balancer, struct slot *slot)
     free(slot);
 }
 
+struct task *binding_lose(struct balancer *balancer, struct worker *worker)
+{
+    struct slot *slot = worker->claims ? worker->claims : worker->bound;
+    struct task *task = slot ? slot->task : NULL;
+    if (slot)
+        drop(balancer, slot);
+    return task;
+}
+
 void binding_drop_all(struct balancer *balancer, struct task *task)
 {
     while (task->slots)
-        binding_drop(balancer, task->slots);
+        drop(balancer, task->slots);
 }
 
-void binding_refuse(struct balancer *balancer, struct slot *slot)
+struct task *binding_first(const struct worker *worker)
 {
-    claim(balancer, slot);
-    slot->allowed = false;
-    slot->refused = true;
+    return worker->bound->task;
 }
 
 void binding_queue(struct balancer *balancer, struct task *task, bool first)
@@ -136,5 +184,5 @@ bool balancer_has_choice(const struct balancer *balancer, const struct task *tas
 
 bool balancer_is_open(const struct task *task)
 {
-    return !task->bound || binding_find(task, NULL);
+    return !task->bound || find(task, NULL);
 }

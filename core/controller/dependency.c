@@ -56,15 +56,11 @@ bool needs_more_engines(const struct task *task)
     return task->needs && !task->needs->follow.all && task->needs->follow.left;
 }
 
-/* Without memory for it the task cannot go there, as if the engine had gone. */
 static void allow(const struct balancer *balancer, struct task *task, uint32_t serial)
 {
     struct worker *worker = serial ? balancer_engine_of_serial(balancer, serial) : NULL;
-    struct slot *slot = worker ? binding_find(task, worker) : NULL;
-    if (slot)
-        slot->allowed = !slot->refused;
-    else if (worker && !task->targeted)
-        binding_add(task, worker, true);
+    if (worker)
+        binding_allow(task, worker);
 }
 
 void needs_allow(struct balancer *balancer, struct task *task)

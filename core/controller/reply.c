@@ -30,7 +30,7 @@ static json_t *text_of(const char *text)
     json_t *string = json_string(text);
     if (string)
         return string;
-    for (; text[length] && length < sizeof(ascii) - 1; length++)
+    for (; length < sizeof(ascii) - 1 && text[length]; length++)
         ascii[length] = text[length] >= ' ' && text[length] <= '~' ? text[length] : '?';
     ascii[length] = '\0';
     return json_string(ascii);
