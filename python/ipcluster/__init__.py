@@ -41,7 +41,7 @@ _HOMES = {
 }
 _ERRORS = (
     "AlreadyDisplayedError", "ClusterError", "ConnectError", "IPythonError", "KernelError", "NoEnginesRegistered",
-    "TaskAborted", "TaskTimeout", "UnmetDependency", "ImpossibleDependency", "DependencyTimeout", "InvalidDependency", "RemoteError", "EngineError", "CompositeError",
+    "TaskAborted", "TaskRejectError", "TaskTimeout", "UnmetDependency", "ImpossibleDependency", "DependencyTimeout", "InvalidDependency", "RemoteError", "EngineError", "CompositeError",
     "TimeoutError",
 )  # fmt: skip
 _HOMES.update(dict.fromkeys(_ERRORS, "errors"))

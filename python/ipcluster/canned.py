@@ -226,7 +226,7 @@ CannedBuffer = CannedMemoryView
 class dependent:
     """A function that runs only on an engine where `df` does not return False; see `depend`."""
 
-    def __init__(self, f, df, *dargs, **dkwargs):
+    def __init__(self, f, df, /, *dargs, **dkwargs):
         self.f = f
         self.__name__ = getattr(f, "__name__", "f")
         self.df = df

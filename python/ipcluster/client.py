@@ -76,9 +76,9 @@ class Client:
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
-        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None, cluster=None, context=None,
+        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
     ):  # fmt: skip
-        if sshserver or sshkey or password:
+        if sshserver or sshkey or password or paramiko:
             raise NotImplementedError(
                 "this client makes no SSH tunnels: start the controller with --ip=ADDRESS (connections are encrypted), "
                 "or forward its ports with ssh -L"

@@ -10,7 +10,7 @@ from ipcluster.canned import can, dependent
 class depend:
     """Decorator: on an engine where `df(*args, **kwargs)` returns False, the task is not run but given to another engine."""
 
-    def __init__(self, df, *args, **kwargs):
+    def __init__(self, df, /, *args, **kwargs):
         self.df = df
         self.args = args
         self.kwargs = kwargs
@@ -60,6 +60,19 @@ class Dependency(set):
         self.all = all
         self.success = success
         self.failure = failure
+
+    def check(self, completed, failed=None):
+        """Whether it is met, where tasks `completed` have succeeded and `failed` have failed (sets of msg_ids)."""
+        return self._holds(self.success and completed, self.failure and failed, self.all)
+
+    def unreachable(self, completed, failed=None):
+        """Whether it cannot be met any more."""
+        return bool(self) and self._holds(not self.success and completed, not self.failure and failed, not self.all)
+
+    def _holds(self, completed, failed, every):
+        """Whether these tasks include every one of ours, or any."""
+        ended = set(completed or ()) | set(failed or ())
+        return not self or (self <= ended if every else not self.isdisjoint(ended))
 
     def as_dict(self):
         return {"all": self.all, "success": self.success, "failure": self.failure, "dependencies": list(self)}

@@ -35,6 +35,9 @@ class UnmetDependency(KernelError):
     """Raised on an engine: this task should run on another."""
 
 
+TaskRejectError = UnmetDependency  # an older name of ipyparallel's
+
+
 class ImpossibleDependency(UnmetDependency):
     pass
 

@@ -79,6 +79,8 @@ class ParallelMagics(Magics):
             },
             "cell": {"px" + suffix: self.cell_px},
         }
+        if not suffix:
+            self.magics["line"]["result"] = self.pxresult  # an older name of ipyparallel's
         super().__init__(shell=shell)
 
     def use(self, view):
