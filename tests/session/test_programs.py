@@ -7,7 +7,7 @@ import socket
 import pytest
 import zmq
 
-from support import PYTHON, listening, wait_until
+from support import listening, wait_until
 
 
 def free_ports(count):
@@ -225,63 +225,3 @@ def test_help_names_what_has_no_effect(sandbox):
     for program in (sandbox.programs.ipcontroller, sandbox.programs.ipengine):
         for option in ("--help-all", "--help-man"):
             assert "Accepted with a warning, and without effect" in sandbox.run(program, option, check=True).out
-
-
-# Stands in for ssh: forwards what -L says, from this machine to this machine.
-SSH = """#!{python}
-import socket, sys, threading
-open({log!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
-if sys.argv[-1] == "nobody@gate":
-    sys.exit("Permission denied")
-
-def pump(source, sink):
-    while data := source.recv(65536):
-        sink.sendall(data)
-    sink.shutdown(socket.SHUT_WR)
-
-def serve(listener, host, port):
-    while True:
-        here = listener.accept()[0]
-        there = socket.create_connection((host, port))
-        for pair in ((here, there), (there, here)):
-            threading.Thread(target=pump, args=pair, daemon=True).start()
-
-for option, value in zip(sys.argv, sys.argv[1:]):
-    if option == "-L":
-        address, port, host, remote = value.split(":")
-        listener = socket.create_server((address, int(port)))
-        threading.Thread(target=serve, args=(listener, host, int(remote)), daemon=True).start()
-threading.Event().wait()
-"""
-
-
-@pytest.fixture
-def ssh(sandbox):
-    """A folder for PATH with an ssh of ours, and the file in which it notes its arguments."""
-    folder, log = sandbox.work / "bin", sandbox.work / "ssh.log"
-    folder.mkdir()
-    (folder / "ssh").write_text(SSH.format(python=PYTHON, log=str(log)))
-    (folder / "ssh").chmod(0o755)
-    return {"PATH": f"{folder}:{sandbox.env['PATH']}"}, log
-
-
-@pytest.mark.parametrize("given_to", ["controller", "engine"])
-def test_an_engine_tunnels_through_ssh(new_cluster, ssh, given_to):
-    env, log = ssh
-    cluster = new_cluster(0, controller=["--enginessh=user@gate:2222"] if given_to == "controller" else [])
-    options = ["--sshkey=~/key"] + (["--ssh=user@gate:2222"] if given_to == "engine" else [])
-    engine = cluster.start_engine(*options, env=env)
-    assert cluster.client(wait_for=1)[0].apply_sync(os.getpid) == engine.pid
-    said = log.read_text()
-    assert "-p 2222" in said and said.rstrip().endswith("-- user@gate") and "-i /" in said
-    ports = json.loads(cluster.engine_file.read_text())
-    assert f":127.0.0.1:{ports['mux']} " in said
-    assert engine.stop() == 0
-
-
-def test_an_ssh_that_fails_is_an_error_of_the_engine(new_cluster, ssh):
-    env, _ = ssh
-    cluster = new_cluster(0)
-    engine = cluster.start_engine("--ssh=nobody@gate", env=env)
-    assert engine.wait() == 3
-    assert "ssh to nobody@gate ended with 1" in engine.output and "Permission denied" in engine.output
