@@ -53,20 +53,6 @@ def installed(build):
     return Programs.of_prefix(install(build))
 
 
-@pytest.fixture(scope="session")
-def pytrilinos(tmp_path_factory):
-    """The folder of the stand-in for PyTrilinos, built."""
-    source = Path(__file__).resolve().parent / "session/pytrilinos"
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(source / "PyTrilinos", folder / "PyTrilinos")
-    found = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "ompi-c"], capture_output=True, text=True,
-                           check=True)
-    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-w", "-o", folder / "PyTrilinos/Epetra.so",
-                    source / "epetra.cpp", "-I/usr/include/trilinos", *shlex.split(found.stdout),
-                    "-ltrilinos_epetra"], check=True)
-    return folder
-
-
 @pytest.fixture
 def sandbox(request, programs, monkeypatch):
     """A home, an IPYTHONDIR and an environment of its own; .start() and .run() programs in it. Ends what it started."""

@@ -1,4 +1,4 @@
-"""What interop tests share: ipyparallel's controller with engines of ours."""
+"""What interop tests share: ipyparallel's client, and its controller with engines of ours."""
 
 import pytest
 
@@ -33,3 +33,20 @@ def new_their_cluster(sandbox):
     yield make
     for cluster in clusters:
         cluster.close()
+
+
+@pytest.fixture
+def connect():
+    """connect(cluster, n): an ipyparallel client that sees n engines; closed at the end."""
+    ipp = pytest.importorskip("ipyparallel")
+    clients = []
+
+    def make(cluster, count):
+        client = ipp.Client(str(cluster.client_file))
+        clients.append(client)
+        wait_until(lambda: len(client.ids) == count, 30, f"ipyparallel's client sees {count} engines")
+        return client
+
+    yield make
+    for client in clients:
+        client.close()

@@ -15,22 +15,6 @@ ipp = pytest.importorskip("ipyparallel")
 TASKS = 5000  # of each of two clients
 
 
-@pytest.fixture
-def connect():
-    """connect(cluster, n): an ipyparallel client that sees n engines; closed at the end."""
-    clients = []
-
-    def make(cluster, count):
-        client = ipp.Client(str(cluster.client_file))
-        clients.append(client)
-        wait_until(lambda: len(client.ids) == count, 30, f"ipyparallel's client sees {count} engines")
-        return client
-
-    yield make
-    for client in clients:
-        client.close()
-
-
 @ipp.interactive
 def later(x, seconds=0.002):
     import time

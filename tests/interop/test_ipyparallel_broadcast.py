@@ -37,17 +37,12 @@ def whereabouts():
 
 
 @pytest.fixture
-def four(new_cluster):
+def four(new_cluster, connect):
     """Four engines and ipyparallel's client; `here` is each engine's id on it."""
-    cluster = new_cluster(4)
-    client = ipp.Client(str(cluster.client_file))
-    try:
-        wait_until(lambda: len(client.ids) == 4, 30, "it sees four engines")
-        for view in client:
-            view.push({"here": view.targets}, block=True)
-        yield client
-    finally:
-        client.close()
+    client = connect(new_cluster(4), 4)
+    for view in client:
+        view.push({"here": view.targets}, block=True)
+    return client
 
 
 def test_a_coalescing_view_has_the_clients_order_also_with_large_arrays(four):

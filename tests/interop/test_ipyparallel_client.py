@@ -12,22 +12,6 @@ from support import wait_until
 ipp = pytest.importorskip("ipyparallel")
 
 
-@pytest.fixture
-def connect(sandbox):
-    """connect(cluster, n): an ipyparallel client that sees n engines; closed at the end."""
-    clients = []
-
-    def make(cluster, count):
-        client = ipp.Client(str(cluster.client_file))
-        clients.append(client)
-        wait_until(lambda: len(client.ids) == count, 30, f"ipyparallel's client sees {count} engines")
-        return client
-
-    yield make
-    for client in clients:
-        client.close()
-
-
 @pytest.fixture(params=["curve", "plain"])
 def peers(request, new_cluster, connect):
     """Four of our engines and ipyparallel's client, with encryption and without."""

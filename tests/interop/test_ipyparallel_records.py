@@ -11,22 +11,6 @@ from support import SLOWNESS, wait_until
 ipp = pytest.importorskip("ipyparallel")
 
 
-@pytest.fixture
-def connect():
-    """connect(cluster, n): an ipyparallel client that sees n engines; closed at the end."""
-    clients = []
-
-    def make(cluster, count):
-        client = ipp.Client(str(cluster.client_file))
-        clients.append(client)
-        wait_until(lambda: len(client.ids) == count, 30, f"ipyparallel's client sees {count} engines")
-        return client
-
-    yield make
-    for client in clients:
-        client.close()
-
-
 def typed(function):
     """As if it had been typed: the engine does not have the test's modules."""
     function.__module__ = "__main__"

@@ -1,13 +1,15 @@
-"""Fixtures for tests that are an engine's controller themselves."""
+"""Fixtures for tests that are an engine's controller themselves, or the controller's clients and engines."""
 
+import controller_peer
+import engine_peer
 import pytest
 
-from engine_peer import Peer
+from support import wait_until
 
 
 @pytest.fixture
 def peer(sandbox):
-    made = Peer(sandbox.dir)
+    made = engine_peer.Peer(sandbox.dir)
     yield made
     made.close()
 
@@ -18,3 +20,28 @@ def engine(sandbox, peer):
     peer.register()
     process.wait_for_output("registered as engine 0")
     return process
+
+
+@pytest.fixture
+def controller(sandbox):
+    """controller(*arguments): starts one and returns a Peer for it, with the Process as .process."""
+    peers = []
+
+    def start(*arguments, profile="default", cluster_id=""):
+        words = [f"--profile={profile}"] + ([f"--cluster-id={cluster_id}"] if cluster_id else [])
+        process = sandbox.start(sandbox.programs.ipcontroller, *words, *arguments)
+        security = sandbox.profile_dir(profile) / "security"
+        stem = f"ipcontroller-{cluster_id}" if cluster_id else "ipcontroller"
+
+        def ready():
+            assert process.alive, process.output
+            return (security / f"{stem}-client.json").exists() and (security / f"{stem}-engine.json").exists()
+        wait_until(ready, 20, "the connection files are there")
+        peer = controller_peer.Peer(sandbox.profile_dir(profile), cluster_id)
+        peer.process = process
+        peers.append(peer)
+        return peer
+
+    yield start
+    for peer in peers:
+        peer.close()

@@ -10,8 +10,8 @@ import time
 import pytest
 import zmq
 
+from controller_peer import DELIMITER, Engine
 from support import wait_until
-from test_controller import DELIMITER, Engine, controller, pack  # noqa: F401  (a fixture)
 
 
 class Listener(Engine):
@@ -64,7 +64,7 @@ class Broadcaster:
 
 
 @pytest.fixture
-def listeners(controller):  # noqa: F811
+def listeners(controller):
     """listeners(n, *arguments): a controller and n engines that take broadcasts."""
     def start(count, *arguments):
         peer = controller(*arguments)
@@ -233,7 +233,7 @@ def test_a_broadcast_that_is_out_is_not_taken_twice(listeners):
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
-def test_an_engine_that_has_not_connected_yet_gets_it_when_it_has(controller, coalescing):  # noqa: F811
+def test_an_engine_that_has_not_connected_yet_gets_it_when_it_has(controller, coalescing):
     peer = controller()
     engine = Listener(peer).beat()
     client = Broadcaster(peer)

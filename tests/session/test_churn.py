@@ -6,9 +6,9 @@ import time
 import zmq
 
 from churn import Churn, outcomes, restart, wait_for_all
+from controller_peer import Peer
 from ipcluster import canning
 from support import SLOWNESS
-from test_controller import Peer
 
 TASKS = 5000 if SLOWNESS == 1 else 1000  # of each of two clients
 

@@ -3,10 +3,10 @@
 import json
 from types import SimpleNamespace
 
+import controller_peer
 import pytest
-import test_controller
 import zmq
-from test_controller import DELIMITER, Engine, controller  # noqa: F401  (a fixture)
+from controller_peer import DELIMITER, Engine
 
 DEEP = b"[" * 300 + b"]" * 300
 ODD_JSON = (
@@ -28,9 +28,9 @@ def packed(request, monkeypatch):
     """Makes the raw peers speak a serializer; returns its name and odd values that it can carry."""
     if request.param == "msgpack":
         msgpack = pytest.importorskip("msgpack")
-        monkeypatch.setattr(test_controller, "pack", msgpack.packb)
+        monkeypatch.setattr(controller_peer, "pack", msgpack.packb)
         loads = lambda data: json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)  # noqa: E731
-        monkeypatch.setattr(test_controller, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
+        monkeypatch.setattr(controller_peer, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
         return request.param, odd_msgpack()
     return request.param, ODD_JSON
 
@@ -52,7 +52,7 @@ def received(socket):
 
 @pytest.mark.parametrize("channel", ["mux", "task"])
 @pytest.mark.parametrize("records", ["--nodb", "--dictdb"])
-def test_odd_parts_pass_untouched(controller, packed, channel, records):  # noqa: F811
+def test_odd_parts_pass_untouched(controller, packed, channel, records):
     packer, odd = packed
     peer = controller(f"--Session.packer={packer}", records)
     engine = Engine(peer).open().beat()

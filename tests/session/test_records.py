@@ -11,8 +11,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import zmq
 
+from controller_peer import DELIMITER, Engine, Peer, pack, submit
 from support import SLOWNESS, TOP, wait_until
-from test_controller import DELIMITER, Engine, Peer, controller, pack, submit  # noqa: F401  (a fixture)
 
 STORES = ["dictdb", "sqlitedb"]
 
@@ -81,7 +81,7 @@ class Records:
 
 
 @pytest.fixture(params=STORES)
-def records(request, controller):  # noqa: F811
+def records(request, controller):
     return Records(controller(f"--{request.param}"))
 
 
@@ -212,7 +212,7 @@ def test_an_engine_that_dies_completes_its_requests_with_an_error(records):
 
 # --- stores that outlive the controller --------------------------------------------------------------------------------------------
 
-def test_records_outlive_a_controller_that_is_killed(controller, sandbox):  # noqa: F811
+def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
     before = Records(controller("--sqlitedb"))
     done = before.submit(content={"n": 1}, buffers=[b"in"])
     before.answer(buffers=[b"result"])
@@ -272,7 +272,7 @@ def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_clust
     peer.close()
 
 
-def test_a_second_controller_does_not_take_the_file_of_the_first(controller, sandbox):  # noqa: F811
+def test_a_second_controller_does_not_take_the_file_of_the_first(controller, sandbox):
     controller("--sqlitedb", "--SQLiteDB.filename=shared.db")
     finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=b", "--sqlitedb", "--SQLiteDB.filename=shared.db")
     assert finished.status == 1 and "shared.db is in use" in finished.err
@@ -283,7 +283,7 @@ def test_a_second_controller_does_not_take_the_file_of_the_first(controller, san
     assert finished.status == 1 and "/nowhere/tasks-d.db cannot be written" in finished.err
 
 
-def test_limits_hold_for_the_file(controller):  # noqa: F811
+def test_limits_hold_for_the_file(controller):
     records = Records(controller("--sqlitedb", "--SQLiteDB.record_limit=3"))
     ids = [records.run() for _ in range(6)]
     wait_until(lambda: records.ask("history")["history"] == ids[3:], 20, "the newest three are kept")
@@ -292,7 +292,7 @@ def test_limits_hold_for_the_file(controller):  # noqa: F811
 # --- stores that are slow or full --------------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def stuck(sandbox, controller, build):  # noqa: F811
+def stuck(sandbox, controller, build):
     """stuck(*arguments): a controller whose store waits for the file `.go`."""
     folder = sandbox.dir / "plugins/stores"
     folder.mkdir(parents=True, mode=0o700)

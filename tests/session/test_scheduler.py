@@ -9,8 +9,8 @@ import time
 import pytest
 import zmq
 
+from controller_peer import Engine, submit
 from support import wait_until
-from test_controller import Engine, controller, submit  # noqa: F401  (a fixture)
 
 
 class Scheduler:
@@ -62,7 +62,7 @@ class Scheduler:
 
 
 @pytest.fixture
-def scheduler(controller):  # noqa: F811
+def scheduler(controller):
     return lambda *arguments, engines=2: Scheduler(controller(*arguments), engines)
 
 

@@ -1,0 +1,150 @@
+"""The controller's peers as sockets in the test's own process, so that a test sees and sends each frame itself: clients and engines."""
+
+import hashlib
+import hmac
+import json
+import uuid
+
+import zmq
+
+from support import wait_until
+
+DELIMITER = b"<IDS|MSG>"
+
+
+def pack(value):
+    return json.dumps(value).encode()
+
+
+class Peer:
+    """What speaks to the controller over raw sockets, with the key and the encryption of its connection files."""
+
+    def __init__(self, profile_dir, cluster_id=""):
+        stem = f"ipcontroller-{cluster_id}" if cluster_id else "ipcontroller"
+        self.client_file = profile_dir / "security" / f"{stem}-client.json"
+        self.engine_file = profile_dir / "security" / f"{stem}-engine.json"
+        self.client = json.loads(self.client_file.read_text())
+        self.engine = json.loads(self.engine_file.read_text())
+        self.key = self.client["key"].encode()
+        self.context = zmq.Context()
+        self.count = 0
+
+    def url(self, port):
+        return f"{self.client['interface']}:{port}"
+
+    def connect(self, kind, port, identity=None):
+        socket = self.context.socket(kind)
+        socket.linger = 0
+        if identity:
+            socket.setsockopt(zmq.ROUTING_ID, identity)
+        if self.client.get("curve_serverkey"):
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+            socket.curve_serverkey = self.client["curve_serverkey"].encode()
+        if kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect(self.url(port))
+        return socket
+
+    def sign(self, parts):
+        return hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+
+    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=()):
+        """The frames of a message, from the delimiter on, and its msg_id."""
+        self.count += 1
+        msg_id = msg_id or f"{uuid.uuid4()}_{self.count}"
+        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": "test",
+                  "date": "2026-01-01T00:00:00.000000Z", "version": "5.3"}
+        parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
+        return [DELIMITER, self.sign(parts), *parts, *buffers], msg_id
+
+    def receive(self, socket, timeout=10):
+        """The next message: its identities, and its header, parent header, metadata and content."""
+        assert socket.poll(timeout * 1000), "nothing was answered"
+        frames = socket.recv_multipart()
+        at = frames.index(DELIMITER)
+        parts = frames[at + 2:at + 6]
+        assert frames[at + 1] == self.sign(parts), "the controller's signature"
+        return frames[:at], *[json.loads(part) for part in parts]
+
+    def ask(self, socket, msg_type, content=None):
+        frames, msg_id = self.message(msg_type, content)
+        socket.send_multipart(frames)
+        _, header, parent, _, answer = self.receive(socket)
+        assert parent["msg_id"] == msg_id
+        return header["msg_type"], answer
+
+    def engines(self):
+        query = self.connect(zmq.DEALER, self.client["registration"])
+        try:
+            return self.ask(query, "connection_request")[1]["engines"]
+        finally:
+            query.close()
+
+    def close(self):
+        self.context.destroy(linger=0)
+
+
+class Engine:
+    """An engine that is sockets only: its heart beats when it is told to."""
+
+    def __init__(self, peer, wanted=None, name=None):
+        self.peer = peer
+        self.uuid = name or str(uuid.uuid4())
+        ident = self.uuid.encode()
+        self.registration = peer.connect(zmq.DEALER, peer.engine["registration"], ident)
+        self.ping = peer.connect(zmq.SUB, peer.engine["hb_ping"])
+        self.pong = peer.connect(zmq.DEALER, peer.engine["hb_pong"], ident)
+        content = {"uuid": self.uuid}
+        if wanted is not None:
+            content["id"] = wanted
+        frames, _ = peer.message("registration_request", content)
+        self.registration.send_multipart(frames)
+        self.reply = peer.receive(self.registration)[4]
+        self.id = self.reply.get("id")
+        self.shell = self.control = None
+
+    def open(self):
+        """Connects to the schedulers, as engines do when they have registered."""
+        self.shell = self.peer.context.socket(zmq.ROUTER)
+        self.control = self.peer.context.socket(zmq.ROUTER)
+        for socket, ports in ((self.shell, ("mux", "task")), (self.control, ("control",))):
+            socket.linger = 0
+            socket.setsockopt(zmq.ROUTING_ID, self.uuid.encode())
+            if self.peer.client.get("curve_serverkey"):
+                socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+                socket.curve_serverkey = self.peer.client["curve_serverkey"].encode()
+            for port in ports:
+                socket.connect(self.peer.url(self.peer.engine[port]))
+        return self
+
+    def beat(self):
+        """Answers pings until the hub lists this engine."""
+        def registered():
+            if self.ping.poll(50):
+                self.pong.send(self.ping.recv())
+            return self.uuid in self.peer.engines().values()
+        wait_until(registered, 20, "the engine is registered")
+        return self
+
+    def take(self):
+        """The next request: the identities that go back in front of the reply, header bytes, and frames."""
+        assert self.shell.poll(10000), "the engine got no request"
+        frames = self.shell.recv_multipart()
+        at = frames.index(DELIMITER)
+        return frames[:at], frames[at + 2], frames
+
+    def answer(self, route, header, status="ok", **metadata):
+        md = {"status": status, "engine": self.uuid, "dependencies_met": True, **metadata}
+        frames, _ = self.peer.message("apply_reply", {"status": status}, md, parent=header)
+        self.shell.send_multipart([*route, *frames])
+
+    def die(self):
+        for socket in (self.registration, self.ping, self.pong, self.shell, self.control):
+            if socket:
+                socket.close()
+
+
+def submit(peer, task, metadata=None, **more):
+    frames, msg_id = peer.message("apply_request", metadata=metadata, **more)
+    task.send_multipart(frames)
+    return msg_id
