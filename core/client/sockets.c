@@ -115,7 +115,7 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
 void sockets_close(struct ipcl_client *client)
 {
     struct io *io = &client->io;
-    int none = 0;
+    int briefly = SOCKET_LINGER_MS_MIN;
     for (int index = 0; index < SOCKETS_WATCHED; index++) {
         if (!io->monitors[index])
             continue;
@@ -126,7 +126,7 @@ void sockets_close(struct ipcl_client *client)
         if (!io->sockets[index])
             continue;
         if (io->lost_since_ms || !io->handshakes)
-            zmq_setsockopt(io->sockets[index], ZMQ_LINGER, &none, sizeof(none));
+            zmq_setsockopt(io->sockets[index], ZMQ_LINGER, &briefly, sizeof(briefly));
         zmq_close(io->sockets[index]);
     }
     if (io->context)

@@ -8,6 +8,8 @@
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */
 #define REQUESTS_MAX 1000
+/* How long what was sent may still leave when the controller ends. */
+#define LINGER_MS 500
 
 static int next_port(struct port_pool *pool)
 {
@@ -57,7 +59,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
         .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : 0,
-        .linger_ms = 500,
+        .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);
 }
@@ -72,6 +74,7 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .identity_size = strlen(identity),
         .mandatory = true,
         .frame_bytes_max = controller->frame_bytes_max,
+        .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);
 }

@@ -339,9 +339,9 @@ void registration_leave(struct io *io)
     struct message message;
     if (io->engine->id < 0) {
         /* A request to register that was never answered must not hold the process. */
-        int none = 0;
+        int briefly = SOCKET_LINGER_MS_MIN;
         if (io->registrar)
-            zmq_setsockopt(io->registrar, ZMQ_LINGER, &none, sizeof(none));
+            zmq_setsockopt(io->registrar, ZMQ_LINGER, &briefly, sizeof(briefly));
         return;
     }
     message_init(&message);

@@ -21,6 +21,10 @@ struct curve {
 /* Makes a key pair. Returns 0, or -1 with `error` set where libzmq was built without CurveZMQ. */
 int curve_generate(struct curve *curve, struct ipcl_error *error);
 
+/* libzmq 4.3 aborts the process where a connection ends while its socket is being closed, half a message was written to it, and the
+ * time to linger is over (its issue 3442): so there is time for both ends of a cluster that ends at once. */
+#define SOCKET_LINGER_MS_MIN 100
+
 struct socket_options {
     int type;                  /* ZMQ_ROUTER, ... */
     const struct curve *curve; /* NULL for none; not used by inproc */
@@ -29,7 +33,7 @@ struct socket_options {
     bool mandatory;            /* a ROUTER that says when it has no such peer */
     int receive_max;           /* messages of one peer that may wait here to be read; more wait at the peer; 0: no limit */
     int64_t frame_bytes_max;   /* the largest frame to accept; a peer that sends more is disconnected; 0: no limit */
-    int linger_ms;             /* how long closing waits for what was sent; 0: not at all */
+    int linger_ms;             /* how long closing waits for what was sent; 0, not at all, is for inproc: see SOCKET_LINGER_MS_MIN */
 };
 /* NULL with `error` set on failure. The socket belongs to the calling thread until it is handed over. */
 void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error);

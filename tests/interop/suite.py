@@ -59,7 +59,7 @@ class Result:
 
     def take(self, event):
         self.seconds += event["seconds"]
-        if event["expected"] is not None and event["outcome"] == "skipped":
+        if event["expected"] is not None and event["outcome"] != "failed":  # some of these pass now and then
             self.outcome, self.text = "skipped", f"they expect it to fail: {event['expected']}"
         elif event["outcome"] == "failed":
             self.outcome = "failed"

@@ -7,6 +7,7 @@ import uuid
 
 import zmq
 
+from engine_peer import LINGER_MS
 from support import wait_until
 
 DELIMITER = b"<IDS|MSG>"
@@ -34,7 +35,7 @@ class Peer:
 
     def connect(self, kind, port, identity=None):
         socket = self.context.socket(kind)
-        socket.linger = 0
+        socket.linger = LINGER_MS
         if identity:
             socket.setsockopt(zmq.ROUTING_ID, identity)
         if self.client.get("curve_serverkey"):
@@ -81,7 +82,7 @@ class Peer:
             query.close()
 
     def close(self):
-        self.context.destroy(linger=0)
+        self.context.destroy()
 
 
 class Engine:
@@ -108,7 +109,7 @@ class Engine:
         self.shell = self.peer.context.socket(zmq.ROUTER)
         self.control = self.peer.context.socket(zmq.ROUTER)
         for socket, ports in ((self.shell, ("mux", "task")), (self.control, ("control",))):
-            socket.linger = 0
+            socket.linger = LINGER_MS
             socket.setsockopt(zmq.ROUTING_ID, self.uuid.encode())
             if self.peer.client.get("curve_serverkey"):
                 socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from engine_peer import LINGER_MS
 from support import wait_until
 
 zmq = pytest.importorskip("zmq")
@@ -47,7 +48,7 @@ class Hub:
                 header = json.loads(frames[2])
                 for reply in self.replies(header):
                     query.send_multipart([client, *reply])
-        self.context.destroy(linger=0)
+        self.context.destroy(linger=LINGER_MS)
 
     def replies(self, header):
         if header["msg_type"] == "connection_request":

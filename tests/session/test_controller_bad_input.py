@@ -7,6 +7,7 @@ import pytest
 import zmq
 
 from controller_peer import DELIMITER, Engine, submit
+from engine_peer import LINGER_MS
 
 
 def spoiled(peer, prefix=()):
@@ -105,7 +106,7 @@ def test_a_reply_to_another_engines_task_is_dropped(controller):
 def test_strangers_without_the_server_key_are_not_heard(controller):
     peer = controller()
     stranger = peer.context.socket(zmq.DEALER)
-    stranger.linger = 0
+    stranger.linger = LINGER_MS
     stranger.connect(peer.url(peer.client["registration"]))
     stranger.send_multipart(peer.message("connection_request")[0])
     assert not stranger.poll(500)
