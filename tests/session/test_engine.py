@@ -172,6 +172,25 @@ def test_much_output_is_complete_and_in_order(engine, peer):
     assert peer.stream(msg_id) == "".join(f"{i}\n" for i in range(100_000))
 
 
+def test_a_line_is_published_whole_also_where_python_does_not_buffer(sandbox, peer):
+    """Container images set $PYTHONUNBUFFERED, with which print() writes a line and its end one after the other."""
+    sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env={"PYTHONUNBUFFERED": "1"})
+    peer.register()
+
+    def work():
+        import time
+
+        for i in range(50):
+            print("line", i)
+            time.sleep(0.025)
+
+    msg_id = peer.send_apply(work)
+    peer.reply(msg_id)
+    texts = [message.content["text"] for message in peer.outputs(msg_id) if message.type == "stream"]
+    assert "".join(texts) == "".join(f"line {i}\n" for i in range(50))
+    assert all(text.endswith("\n") for text in texts)
+
+
 # Errors
 
 

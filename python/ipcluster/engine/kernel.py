@@ -20,7 +20,8 @@ _initial_names = frozenset(namespace)
 sys.argv = [""]
 for _stream in (sys.stdout, sys.stderr):
     if _stream is not None:
-        _stream.reconfigure(line_buffering=True)
+        # A line is one write, also where $PYTHONUNBUFFERED is set: so output is not published in parts of lines.
+        _stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def apply(buffers):
