@@ -29,6 +29,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/dependency.py \
 	python/ipcluster/errors.py \
 	python/ipcluster/executor.py \
+	python/ipcluster/history.py \
 	python/ipcluster/joblib.py \
 	python/ipcluster/magics.py \
 	python/ipcluster/maps.py \

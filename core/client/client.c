@@ -19,10 +19,9 @@
 
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error)
 {
-    if (client->pid == getpid())
+    if (client->forks == forks_so_far())
         return 0;
-    return ipcl_error_set(error, "this client was connected by process %ld, before a fork: connect anew in this one",
-                          (long)client->pid);
+    return ipcl_error_set(error, "this client was connected before a fork, by the parent of this process: connect anew in this one");
 }
 
 struct ipcl_client *ipcl_client_hold(struct ipcl_client *client)
@@ -61,7 +60,7 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options, str
         return NULL;
     }
     atomic_init(&client->holds, 1);
-    client->pid = getpid();
+    client->forks = forks_so_far();
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->changed, NULL);
@@ -172,15 +171,16 @@ void ipcl_client_close(struct ipcl_client *client)
     uint64_t one = 1;
     if (!client)
         return;
-    if (client->pid == getpid() && client->thread_started) {
+    if (client->forks != forks_so_far())
+        return; /* its thread is the parent's */
+    if (client->thread_started) {
         atomic_store(&client->closing, true);
         if (write(client->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
             log_error("a client's thread cannot be woken: %s", strerror(errno));
         pthread_join(client->thread, NULL);
         client->thread_started = false;
     }
-    if (client->pid == getpid())
-        ipcl_client_release(client);
+    ipcl_client_release(client);
 }
 
 bool ipcl_client_closed(const struct ipcl_client *client)

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include "base/log.h"
 #include "base/path.h"
@@ -113,7 +112,7 @@ struct io {
 
 struct ipcl_client {
     atomic_int holds;
-    pid_t pid; /* of the process that connected: another is a child that was forked */
+    unsigned forks; /* forks_so_far() when it connected: in a child it is another */
     char path[PATH_BYTES];
     struct connection connection;
     char session_id[SESSION_ID_LENGTH + 1];

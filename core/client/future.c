@@ -27,6 +27,25 @@ static struct outcome outcome_no_memory = {
 /* Stands at the head of a resolved future's callbacks: nobody may add one any more. */
 static struct callback callbacks_over;
 
+static unsigned forks;
+
+static void count_fork(void)
+{
+    forks++; /* the child has one thread */
+}
+
+static void count_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+
+unsigned forks_so_far(void)
+{
+    static pthread_once_t counting = PTHREAD_ONCE_INIT;
+    pthread_once(&counting, count_forks);
+    return forks;
+}
+
 struct ipcl_future *future_create(enum ipcl_channel channel)
 {
     struct ipcl_future *future = calloc(1, sizeof(*future));
@@ -39,6 +58,7 @@ struct ipcl_future *future_create(enum ipcl_channel channel)
     future->channel = channel;
     future->engine_id = -1;
     future->submitted = clock_wall();
+    future->forks = forks_so_far();
     return future;
 }
 
@@ -225,6 +245,8 @@ static int wait_for(struct ipcl_future *future, const struct condition *conditio
     long long deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
     while (!condition->holds(future, condition->context)) {
         long long now = clock_ms(), until = now + SLICE_MS;
+        if (future->forks != forks)
+            return 3;
         if (deadline >= 0 && now >= deadline)
             return 1;
         sleep_until_changed(future, condition, deadline >= 0 && deadline < until ? deadline : until);

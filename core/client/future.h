@@ -54,6 +54,7 @@ struct ipcl_future {
     char engine_uuid[ENGINE_UUID_BYTES]; /* where it was sent; "" for the load balancer and the hub */
     int engine_id;
     double submitted;
+    unsigned forks; /* forks_so_far() when it was made */
     /* The I/O thread's alone: */
     uint64_t number; /* its place in the table of what is awaited */
     struct broadcast *broadcast; /* that it is a part of, or NULL */
@@ -65,6 +66,10 @@ struct ipcl_future {
     long long resolved_ms;
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
 };
+
+/* How many forks lead from the process that first asked to this one: a number that tells a child from its parent, and costs no system
+ * call. Any thread. */
+unsigned forks_so_far(void);
 
 /* NULL where memory is short. The caller has the one hold. */
 struct ipcl_future *future_create(enum ipcl_channel channel);

@@ -125,6 +125,10 @@ static PyObject *completions_watch(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO", &object, &result))
         return NULL;
     struct ipcl_future *future = future_of(object);
+    if (future && ipcl_future_wait(future, 0, NULL, NULL) == 3) {
+        future_set_forked();
+        return NULL;
+    }
     struct entry *entry = future ? malloc(sizeof(*entry)) : NULL;
     if (!entry)
         return future ? PyErr_NoMemory() : NULL;

@@ -42,6 +42,13 @@ static struct ipcl_client *open_client(PyObject *self)
     return client;
 }
 
+/* A hold, for what runs Python code, or without the interpreter's lock: another thread may close the client meanwhile. */
+static struct ipcl_client *hold_client(PyObject *self)
+{
+    struct ipcl_client *client = open_client(self);
+    return client ? ipcl_client_hold(client) : NULL;
+}
+
 static PyObject *connection_close(PyObject *self, PyObject *unused)
 {
     struct ipcl_client *client = ((struct connection *)self)->client;
@@ -87,19 +94,18 @@ static PyObject *connection_engines(PyObject *self, PyObject *unused)
 
 static PyObject *connection_wait_for_engines(PyObject *self, PyObject *args)
 {
-    struct ipcl_client *client = open_client(self);
     PyObject *seconds = Py_None;
     struct ipcl_error error;
     struct waiting waiting;
     Py_ssize_t count;
-    if (!client || !PyArg_ParseTuple(args, "n|O", &count, &seconds))
+    if (!PyArg_ParseTuple(args, "n|O", &count, &seconds))
         return NULL;
     int timeout_ms = timeout_from(seconds);
-    if (timeout_ms == -2)
+    struct ipcl_client *client = timeout_ms == -2 ? NULL : hold_client(self);
+    if (!client)
         return NULL;
     if (count < 0)
         count = 0;
-    ipcl_client_hold(client); /* another thread may close it meanwhile */
     waiting_begin(&waiting);
     int status = ipcl_client_wait_for_engines(client, (size_t)count, timeout_ms, waiting_interrupted, &waiting, &error);
     bool closed = ipcl_client_closed(client);
@@ -121,11 +127,8 @@ static bool text_of(PyObject *object, const char **text)
 
 static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    struct ipcl_client *client = open_client(self);
     struct ipcl_submission request = {0};
     struct ipcl_error error;
-    if (!client)
-        return NULL;
     if (count != 6 || !PyList_Check(args[5])) {
         PyErr_SetString(PyExc_TypeError, "submit(channel, engine_id, msg_type, content, metadata, buffers: list)");
         return NULL;
@@ -140,16 +143,18 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
         return NULL;
     }
     buffers_collect();
-    struct ipcl_buffer *buffers = buffers_from(args[5], &request.buffer_count);
-    if (!buffers)
-        return NULL;
-    request.buffers = buffers;
-    struct ipcl_future *future = ipcl_submit(client, &request, &error);
-    PyMem_RawFree(buffers);
-    if (future)
-        return future_wrap(future);
-    PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
-    return NULL;
+    struct ipcl_client *client = hold_client(self);
+    struct ipcl_buffer *buffers = client ? buffers_from(args[5], &request.buffer_count) : NULL;
+    struct ipcl_future *future = NULL;
+    if (buffers) {
+        request.buffers = buffers;
+        future = ipcl_submit(client, &request, &error);
+        if (!future)
+            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+        PyMem_RawFree(buffers);
+    }
+    ipcl_client_release(client);
+    return future ? future_wrap(future) : NULL;
 }
 
 /* Futures as a list; takes over their holds. */
@@ -169,15 +174,18 @@ static PyObject *list_of(struct ipcl_future **futures, Py_ssize_t count)
 }
 
 /* The engines' ids as a malloc'ed array; NULL with an exception set. */
-static int *ids_from(PyObject *list)
+static int *ids_from(PyObject *list, size_t *count)
 {
-    Py_ssize_t count = PyList_GET_SIZE(list);
-    int *ids = PyMem_Calloc((size_t)count + 1, sizeof(*ids));
-    if (!ids)
-        return (int *)PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++)
-        ids[i] = (int)PyLong_AsLong(PyList_GET_ITEM(list, i));
-    if (PyErr_Occurred()) {
+    PyObject *objects = PyList_AsTuple(list); /* an object's __index__() may change the list */
+    Py_ssize_t size = objects ? PyTuple_GET_SIZE(objects) : 0;
+    int *ids = objects ? PyMem_Calloc((size_t)size + 1, sizeof(*ids)) : NULL;
+    if (objects && !ids)
+        PyErr_NoMemory();
+    for (Py_ssize_t i = 0; ids && !PyErr_Occurred() && i < size; i++)
+        ids[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(objects, i));
+    Py_XDECREF(objects);
+    *count = (size_t)size;
+    if (ids && PyErr_Occurred()) {
         PyMem_Free(ids);
         return NULL;
     }
@@ -186,28 +194,31 @@ static int *ids_from(PyObject *list)
 
 static PyObject *connection_broadcast(PyObject *self, PyObject *args)
 {
-    struct ipcl_client *client = open_client(self);
     struct ipcl_submission request = {0};
     struct ipcl_error error;
     PyObject *engines, *sequence, *list = NULL;
-    if (!client || !PyArg_ParseTuple(args, "O!szzO!", &PyList_Type, &engines, &request.msg_type, &request.content,
-                                     &request.metadata, &PyList_Type, &sequence))
+    size_t count;
+    if (!PyArg_ParseTuple(args, "O!szzO!", &PyList_Type, &engines, &request.msg_type, &request.content, &request.metadata,
+                          &PyList_Type, &sequence))
         return NULL;
-    Py_ssize_t count = PyList_GET_SIZE(engines);
-    int *ids = ids_from(engines);
-    struct ipcl_future **futures = PyMem_Calloc((size_t)count + 1, sizeof(struct ipcl_future *));
+    struct ipcl_client *client = hold_client(self);
+    if (!client)
+        return NULL;
+    int *ids = ids_from(engines, &count);
+    struct ipcl_future **futures = ids ? PyMem_Calloc(count + 1, sizeof(struct ipcl_future *)) : NULL;
     buffers_collect();
     struct ipcl_buffer *buffers = ids && futures ? buffers_from(sequence, &request.buffer_count) : NULL;
     if (buffers) {
         request.buffers = buffers;
-        if (!ipcl_broadcast(client, &request, ids, (size_t)count, futures, &error))
-            list = list_of(futures, count);
+        if (!ipcl_broadcast(client, &request, ids, count, futures, &error))
+            list = list_of(futures, (Py_ssize_t)count);
         else
             PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
         PyMem_RawFree(buffers);
     } else if (!PyErr_Occurred()) {
         PyErr_NoMemory();
     }
+    ipcl_client_release(client);
     PyMem_Free(ids);
     PyMem_Free(futures);
     return list;

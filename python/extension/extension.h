@@ -34,6 +34,8 @@ PyObject *future_wrap(struct ipcl_future *future);
 /* NULL with an exception set where `object` is no future. */
 struct ipcl_future *future_of(PyObject *object);
 extern PyMethodDef future_functions[]; /* of the module */
+/* Sets the exception of who waits for a future of the parent's in a child that was forked. */
+void future_set_forked(void);
 
 PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keywords);
 

@@ -53,12 +53,21 @@ static PyObject *future_ready(PyObject *self, PyObject *unused)
     return PyBool_FromLong(ipcl_future_ready(((struct future *)self)->future));
 }
 
+void future_set_forked(void)
+{
+    PyErr_SetString(PyExc_ConnectionError, "this was submitted before a fork, by the parent of this process, and resolves there only");
+}
+
 /* What a wait returned, as a bool; NULL where it was interrupted, with the exception set that did. */
 static PyObject *from_wait(int status)
 {
     buffers_collect();
     if (status == 2 && PyErr_Occurred())
         return NULL;
+    if (status == 3) {
+        future_set_forked();
+        return NULL;
+    }
     return PyBool_FromLong(status == 0);
 }
 

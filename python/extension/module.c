@@ -1,6 +1,8 @@
 /* The module, and what its types share: waiting and time-outs. */
 #include "extension.h"
 
+#include <math.h>
+
 void waiting_begin(struct waiting *waiting)
 {
     waiting->thread = PyEval_SaveThread();
@@ -27,6 +29,10 @@ int timeout_from(PyObject *seconds)
     double value = PyFloat_AsDouble(seconds);
     if (value == -1.0 && PyErr_Occurred())
         return -2;
+    if (isnan(value)) {
+        PyErr_SetString(PyExc_ValueError, "a time-out is a number of seconds, or None");
+        return -2;
+    }
     if (value < 0 || value > INT_MAX / 1000)
         return -1;
     return (int)(value * 1000);

@@ -44,19 +44,17 @@ METADATA_KEYS = (
 )  # fmt: skip
 
 
-def _rewritten(text, more):
-    """Text behind which `more` is printed on a terminal: a carriage return begins the line again."""
-    text += more
+def _as_shown(text):
+    """What a terminal shows of a text: a carriage return begins the line again."""
     if "\r" not in text:
         return text
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
-def _add_output(metadata, msg_type, content, buffers):
+def _add_output(metadata, streams, msg_type, content, buffers):
     content = json.loads(content)
     if msg_type == "stream":
-        name = content["name"]
-        metadata[name] = _rewritten(metadata.get(name) or "", content["text"])
+        streams.setdefault(content["name"], []).append(content["text"])
     elif msg_type == "display_data":
         metadata["outputs"].append(content)
     elif msg_type == "execute_result":
@@ -73,8 +71,10 @@ def metadata_of(future):
     """The metadata of one request, as far as they are known."""
     metadata = Metadata(dict.fromkeys(METADATA_KEYS))
     metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[])
+    streams = {}  # texts as they came: a line may be in several
     for msg_type, content, _, buffers in future.outputs():
-        _add_output(metadata, msg_type, content, buffers)
+        _add_output(metadata, streams, msg_type, content, buffers)
+    metadata.update((name, _as_shown("".join(texts))) for name, texts in streams.items())
     if future.ready():
         reply = json.loads(future.metadata)
         status = ("ok", "error", "aborted")[future.status]
@@ -335,7 +335,7 @@ class AsyncResult(Future):
                 left = None if deadline is None else max(deadline - time.monotonic(), 0)
                 if not child.wait_output(seen, left):
                     return False
-                seen = len(child.outputs())
+                seen += len(child.outputs(seen))
         return True
 
     def wait_for_send(self, timeout=-1):
@@ -349,17 +349,17 @@ class AsyncResult(Future):
     def _resolve(self):
         if self._values is None:
             self._values = [self._value(child) for child in self._children]
-            self._known.clear()
+            self._known = {}
             if self.owner:
                 self._client._forget(self._children)
         return self._values
 
     def _value(self, child):
         """A child's value, which is the same object each time; exceptions are returned."""
-        msg_id = child.msg_id
-        if msg_id not in self._known:
-            self._known[msg_id] = value_of(child, self._fname)
-        return self._known[msg_id]
+        known, msg_id = self._known, child.msg_id  # another thread may get the result meanwhile
+        if msg_id not in known:
+            known[msg_id] = value_of(child, self._fname)
+        return known[msg_id]
 
     def _reconstruct(self, values):
         return values[0] if self._single else values
@@ -551,7 +551,13 @@ class AsyncResult(Future):
             if not done.done():
                 done.set_result(None)
 
-        self.add_done_callback(lambda _: loop.call_soon_threadsafe(finish))
+        def tell(_):
+            try:
+                loop.call_soon_threadsafe(finish)
+            except RuntimeError:  # the loop was closed: nobody waits any more
+                pass
+
+        self.add_done_callback(tell)
         yield from done
         return self.get()
 

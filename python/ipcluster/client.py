@@ -7,7 +7,6 @@ import tempfile
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
@@ -16,12 +15,13 @@ from ipcluster import _client, errors
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult, metadata_of, read_date, value_of
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
+from ipcluster.history import History
 from ipcluster.shown import get_shell
 from ipcluster.view import DirectView
 
-HISTORY_MAX = 100_000
 ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
 UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
+IDLE_SECONDS = 1  # after which the thread of callbacks ends
 
 _NO_DASK = "engines do not become Dask workers here: start dask's own on them (view.execute), or use client.executor()"
 
@@ -87,10 +87,10 @@ class Client:
         self.debug = debug
         self.cluster = cluster
         self.profile = profile
-        self.history = deque(maxlen=HISTORY_MAX)
+        self.history = History()
         self._futures = {}
         self._prune_at = ENTRIES_MIN
-        self._dispatcher = None
+        self._dispatcher = _Dispatcher()
         self._lock = threading.Lock()
         self._connection = self._connect(
             connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
@@ -244,7 +244,7 @@ class Client:
     def _note(self, future):
         msg_id = future.msg_id
         self._futures[msg_id] = future
-        self.history.append(msg_id)
+        self.history.note([msg_id])
         if len(self._futures) >= self._prune_at:
             self._prune()
 
@@ -493,12 +493,7 @@ class Client:
 
     stop_spin_thread = spin
 
-    # Callbacks run in a thread of their own, started with the first
-
     def _when_done(self, result, function):
-        with self._lock:
-            if self._dispatcher is None:
-                self._dispatcher = _Dispatcher()
         self._dispatcher.add(result, function)
 
 
@@ -520,27 +515,40 @@ def _resolve_in_thread(future, function, *args):
 
 
 class _Dispatcher:
-    """A thread that calls functions when results are complete."""
+    """Calls functions when results are complete, in a thread of its own, which ends when it has had nothing to do for a while."""
 
     def __init__(self):
         self.completions = _client.Completions()
-        threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
+        self.lock = threading.Lock()
+        self.running = False
 
     def add(self, result, function):
         child = result._first_open()
         if child is None:
             self._call(result, function)
-        else:
+            return
+        with self.lock:
             self.completions.watch(child, (result, function))
+            if not self.running:
+                threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
+                self.running = True
 
     def _call(self, result, function):
         try:
             function(result)
-        except Exception:
+        except BaseException:  # not of the others' making, whose functions are called all the same
             import traceback
 
             traceback.print_exc()
 
     def _run(self):
         while True:
-            self.add(*self.completions.get())
+            try:
+                watched = self.completions.get(IDLE_SECONDS)
+            except TimeoutError:
+                with self.lock:
+                    if len(self.completions):
+                        continue
+                    self.running = False
+                    return
+            self.add(*watched)

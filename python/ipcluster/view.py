@@ -9,6 +9,7 @@ from ipcluster import _client, canning, there
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
 from ipcluster.canned import Reference
 from ipcluster.canning import PrePickled, pack_apply
+from ipcluster.history import History
 from ipcluster.maps import DISTRIBUTIONS
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
@@ -30,7 +31,7 @@ class View:
         self.targets = targets
         self.block = client.block
         self.track = False  # memory that is sent is kept until it is: nothing needs tracking
-        self.history = []
+        self.history = History()
         self.set_flags(**flags)
 
     def __repr__(self):
@@ -77,7 +78,7 @@ class View:
 
     def _finish(self, result, block):
         """Every call ends here: with the result, or what will have it."""
-        self.history += result.msg_ids
+        self.history.note(result.msg_ids)
         return result.get() if self._block(block) else result
 
     @property

@@ -151,7 +151,7 @@ const char *ipcl_future_id(const struct ipcl_future *future); /* the msg_id; val
 double ipcl_future_submitted(const struct ipcl_future *future);
 bool ipcl_future_ready(const struct ipcl_future *future);
 /* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 when it has resolved, 1 when time ran out,
- * 2 when `interrupted` returned true. */
+ * 2 when `interrupted` returned true, 3 in a child that was forked since, in which nothing resolves any more. */
 int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context),
                      void *context);
 /* The result, or NULL while the future has not resolved. */

@@ -1,0 +1,186 @@
+"""The client in programs of all kinds: with threads, forks and event loops, and that run for long."""
+
+import itertools
+import sys
+import threading
+import time
+
+import pytest
+
+from support import PYTHON, wait_until
+
+
+@pytest.fixture
+def run_program(cluster, sandbox):
+    """Runs Python code as a program of its own, in which `client` is connected."""
+    cluster.client().close()
+    head = "import os, sys, time, ipcluster\nclient = ipcluster.Client(sys.argv[1])\nclient.wait_for_engines(2, timeout=60)\n"
+    return lambda code: sandbox.run(PYTHON, "-c", head + code, cluster.client_file, python=True, check=True)
+
+
+# Forks
+
+
+def test_a_forked_child_does_not_wait_for_what_resolves_in_its_parent(run_program):
+    finished = run_program("""
+results = [client[0].apply_async(time.sleep, 1), client.load_balanced_view().map_async(time.sleep, [1, 1], ordered=False)]
+pid = os.fork()
+if pid == 0:
+    for wait in (results[0].get, lambda: list(results[1])):
+        try:
+            wait()
+        except ConnectionError as error:
+            print("child:", error, flush=True)
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print("parent:", [result.get() for result in results])
+""")
+    assert finished.out.count("child: this was submitted before a fork") == 2
+    assert "parent: [None, [None, None]]" in finished.out
+
+
+def test_a_child_of_multiprocessing_connects_anew(run_program):
+    finished = run_program("""
+import multiprocessing
+def work(n):
+    with ipcluster.Client(sys.argv[1]) as own:
+        own.wait_for_engines(2, timeout=60)
+        return own[:].apply_sync(abs, n)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(pool.map(work, [-1, -2, -3]), client[0].apply_sync(abs, -4))
+""")
+    assert finished.out == "[[1, 1], [2, 2], [3, 3]] 4\n"
+
+
+# Threads
+
+
+def test_threads_share_a_client_and_its_results(cluster):
+    client = cluster.client()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    failures = []
+
+    def get(result, barrier):
+        barrier.wait()
+        try:
+            assert result.get(timeout=60) == [1, 1]
+        except BaseException as error:
+            failures.append(error)
+
+    try:
+        for _ in range(100):
+            result = client[:].apply_async(abs, -1)
+            result.wait(60)
+            barrier = threading.Barrier(6)
+            threads = [threading.Thread(target=get, args=(result, barrier)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not failures
+
+
+def test_a_connection_that_is_closed_in_the_middle_of_a_call_is_no_crash(run_program):
+    finished = run_program("""
+class Closing:
+    def __index__(self):
+        engines.clear()
+        client.close()
+        return 0
+engines = [Closing(), 1, 1, 1]
+connection = client._connection
+for call in (lambda: connection.broadcast(engines, "apply_request", None, None, []), lambda: connection.wait_for_engines(Closing())):
+    try:
+        call()
+    except ConnectionError as error:
+        print(error)
+""")
+    assert finished.out.count("closed") == 2
+
+
+@pytest.mark.parametrize("wait", ["result.get", "result.wait", "client.wait_for_engines"])
+def test_a_time_out_that_is_no_number_is_refused(cluster, wait):
+    client = cluster.client()
+    result = client[0].apply_async(abs, -1)
+    assert result.get(60) == 1
+    result = client[0].apply_async(time.sleep, 0.5)
+    owner, name = {"result": result, "client": client}[wait.split(".")[0]], wait.split(".")[1]
+    arguments = [9] if name == "wait_for_engines" else []
+    with pytest.raises(ValueError, match="number of seconds"):
+        getattr(owner, name)(*arguments, timeout=float("nan"))
+
+
+# Callbacks and event loops
+
+
+def test_a_callback_that_exits_does_not_keep_others_from_being_called(cluster, capfd):
+    client = cluster.client()
+    called = []
+    client[0].apply_async(time.sleep, 0.3).add_done_callback(lambda _: sys.exit(3))
+    later = client[1].apply_async(time.sleep, 0.6)
+    later.add_done_callback(called.append)
+    wait_until(lambda: called == [later], 20, "the second callback is called")
+
+
+def test_the_thread_of_callbacks_ends_when_it_has_nothing_to_do(cluster):
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name == "ipcluster-callbacks"]
+
+    client = cluster.client()
+    before = len(threads())
+    called = []
+    for _ in range(2):
+        result = client[0].apply_async(time.sleep, 0.2)
+        result.add_done_callback(called.append)
+        wait_until(lambda: called.pop() if called else None, 20, "the callback is called")
+        wait_until(lambda: len(threads()) <= before, 20, "its thread ends")
+
+
+def test_a_loop_that_was_closed_before_the_result_came_is_not_told_of_it(run_program):
+    finished = run_program("""
+import asyncio
+result = client[0].apply_async(time.sleep, 1)
+async def impatient():
+    try:
+        await asyncio.wait_for(asyncio.ensure_future(wait()), 0.1)
+    except asyncio.TimeoutError:
+        print("too late")
+async def wait():
+    return await result
+asyncio.run(impatient())
+result.get()
+time.sleep(0.3)
+""")
+    assert finished.out == "too late\n" and finished.err == ""
+
+
+# What is kept
+
+
+def test_what_is_remembered_of_requests_is_bounded_and_can_be_sliced(cluster, monkeypatch):
+    from ipcluster import history
+
+    monkeypatch.setattr(history, "KEPT", 10)
+    client = cluster.client()
+    view = client.load_balanced_view()
+    results = [view.apply_async(abs, -i) for i in range(35)]
+    assert [result.get(60) for result in results] == list(range(35))
+    newest = list(itertools.chain(*(result.msg_ids for result in results[-3:])))
+    for kept in (view.history, client.history):
+        assert 10 <= len(kept) <= 20 and kept[-3:] == newest
+
+
+def test_a_line_that_is_rewritten_in_several_pieces_is_shown_once(cluster):
+    code = """
+import time
+for percent in (10, 50, 100):
+    print(f"{percent}%", end="\\r", flush=True)
+    time.sleep(0.2)
+print("done")
+"""
+    result = cluster.client()[0].execute(code)
+    result.get(60)
+    assert result.stdout == "done\n"
