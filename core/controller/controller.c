@@ -10,6 +10,9 @@
 #define REQUESTS_MAX 1000
 /* How long what was sent may still leave when the controller ends. */
 #define LINGER_MS 500
+/* What is published waits here for a subscriber that reads slowly, or that is stopped: so many
+ * messages of a kilobyte or so each; more are not for it. Replies are never dropped. */
+#define PUBLISHED_MAX 100000
 
 static int next_port(struct port_pool *pool)
 {
@@ -59,6 +62,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
         .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : 0,
+        .send_max = type == ZMQ_XPUB ? PUBLISHED_MAX : 0,
         .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);

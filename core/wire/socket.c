@@ -36,7 +36,7 @@ void *socket_create(void *context, const struct socket_options *options, struct 
         ipcl_error_set(error, "cannot make a socket: %s", zmq_strerror(errno));
         return NULL;
     }
-    int failed = set_int(socket, ZMQ_SNDHWM, 0) || set_int(socket, ZMQ_RCVHWM, options->receive_max) ||
+    int failed = set_int(socket, ZMQ_SNDHWM, options->send_max) || set_int(socket, ZMQ_RCVHWM, options->receive_max) ||
                  set_int(socket, ZMQ_LINGER, options->linger_ms);
     if (!failed && options->identity)
         failed = zmq_setsockopt(socket, ZMQ_ROUTING_ID, options->identity, options->identity_size);

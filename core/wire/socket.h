@@ -1,4 +1,4 @@
-/* Sockets with this project's defaults: no high-water mark, no lingering, CurveZMQ where there is a key. */
+/* Sockets with this project's defaults: no high-water mark unless one is given, no lingering, CurveZMQ where there is a key. */
 #ifndef WIRE_SOCKET_H
 #define WIRE_SOCKET_H
 
@@ -32,6 +32,7 @@ struct socket_options {
     size_t identity_size;
     bool mandatory;            /* a ROUTER that says when it has no such peer */
     int receive_max;           /* messages of one peer that may wait here to be read; more wait at the peer; 0: no limit */
+    int send_max;              /* messages that may wait for one peer; a PUB drops more, others refuse them; 0: no limit */
     int64_t frame_bytes_max;   /* the largest frame to accept; a peer that sends more is disconnected; 0: no limit */
     int linger_ms;             /* how long closing waits for what was sent; 0, not at all, is for inproc: see SOCKET_LINGER_MS_MIN */
 };
