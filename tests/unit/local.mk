@@ -35,10 +35,15 @@ UNIT_TESTS = \
 	tests/unit/test_serial_msgpack \
 	tests/unit/test_session \
 	tests/unit/test_settings \
+	tests/unit/test_settings_args \
+	tests/unit/test_settings_other \
 	tests/unit/test_table
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
+
+# The program whose settings the tests of settings read.
+UNIT_SERVER = tests/unit/server.c tests/unit/server.h
 
 # Plugins for test_registry, each with one thing wrong. Libtool builds a shared object of what is not installed only with an -rpath.
 UNIT_PLUGINS = \
@@ -118,8 +123,12 @@ tests_unit_test_serial_msgpack_SOURCES = tests/unit/test_serial_msgpack.c
 tests_unit_test_serial_msgpack_LDADD = $(UNIT_LIBS)
 tests_unit_test_profile_SOURCES = tests/unit/test_profile.c
 tests_unit_test_profile_LDADD = $(UNIT_LIBS)
-tests_unit_test_settings_SOURCES = tests/unit/test_settings.c
+tests_unit_test_settings_SOURCES = tests/unit/test_settings.c $(UNIT_SERVER)
 tests_unit_test_settings_LDADD = $(UNIT_LIBS)
+tests_unit_test_settings_args_SOURCES = tests/unit/test_settings_args.c $(UNIT_SERVER)
+tests_unit_test_settings_args_LDADD = $(UNIT_LIBS)
+tests_unit_test_settings_other_SOURCES = tests/unit/test_settings_other.c $(UNIT_SERVER)
+tests_unit_test_settings_other_LDADD = $(UNIT_LIBS)
 
 tests_unit_plugins_sound_la_SOURCES = tests/unit/plugins/variant.c
 tests_unit_plugins_sound_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"sound"'
