@@ -314,6 +314,20 @@ class Sandbox:
         return left
 
 
+def without(sandbox, *packages):
+    """The environment of an engine beside which these Python packages are not installed."""
+    block = sandbox.dir / "block"
+    block.mkdir()
+    (block / "sitecustomize.py").write_text(f"""
+from importlib.machinery import PathFinder
+_find = PathFinder.find_spec
+def _find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in {packages!r} else _find(name, path, target)
+PathFinder.find_spec = staticmethod(_find_spec)
+""")
+    return {"PYTHONPATH": f"{block}:{sandbox.env['PYTHONPATH']}"}
+
+
 def _wait_quietly(popen, timeout):
     try:
         popen.wait(timeout * SLOWNESS)

@@ -235,9 +235,11 @@ def main():
             call(view, f"in a dict: {name}", {"k": value}, identity, {"k": value})
     balanced = client.load_balanced_view()
     check("balanced map", list(balanced.map_sync(closure(2), range(5))), [5, 7, 9, 11, 13])
-    call(balanced, "depend", 3, package.depend(lambda v: v == 1, 1)(lambda x: x), 3)
-    if not SWITCH:
-        call(balanced, "require", "2", package.require("json", "math")(lambda x: json.dumps(math.floor(x))), 2.5)  # noqa: F821
+    for engine in client.ids:
+        there = client.load_balanced_view([engine])
+        call(there, "depend", 3, package.depend(lambda v: v == 1, 1)(lambda x: x), 3)
+        if not SWITCH:
+            call(there, "require", "2", package.require("json", "math")(lambda x: json.dumps(math.floor(x))), 2.5)  # noqa: F821
     client.close()
     print(*failed, sep="\n")
     print(f"{passed} passed, {len(failed)} failed")

@@ -5,33 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from support import PYTHON
+from support import PYTHON, without
 
 pytest.importorskip("ipyparallel")
 pytest.importorskip("numpy")
 
-HIDE = """
-import sys
-
-class Hide:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "ipyparallel":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, Hide())
-"""
-
-
 def start_engines(cluster, sandbox, kinds):
-    hide = sandbox.dir / "hide"
-    hide.mkdir()
-    (hide / "sitecustomize.py").write_text(HIDE)
     for kind in kinds:
         if kind == "theirs":
             sandbox.start(PYTHON, "-m", "ipyparallel.engine", f"--profile-dir={cluster.profile_dir}")
         else:
-            path = f"{hide}:{sandbox.env.get('PYTHONPATH', '')}" if kind == "alone" else sandbox.env.get("PYTHONPATH", "")
-            cluster.start_engine(env={"PYTHONPATH": path})
+            cluster.start_engine(env=without(sandbox, "ipyparallel") if kind == "alone" else None)
 
 
 @pytest.mark.parametrize("package, engines, switch", [

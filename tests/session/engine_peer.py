@@ -154,20 +154,6 @@ class Peer:
         return "".join(m.content["text"] for m in messages if m.type == "stream" and m.content["name"] == name)
 
 
-def without(sandbox, *packages):
-    """The environment of an engine beside which these Python packages are not installed."""
-    block = sandbox.dir / "block"
-    block.mkdir()
-    (block / "sitecustomize.py").write_text(f"""
-from importlib.machinery import PathFinder
-_find = PathFinder.find_spec
-def _find_spec(name, path=None, target=None):
-    return None if name.partition(".")[0] in {packages!r} else _find(name, path, target)
-PathFinder.find_spec = _find_spec
-""")
-    return {"PYTHONPATH": f"{block}:{sandbox.env['PYTHONPATH']}"}
-
-
 def resident_kb(pid):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb, without
-from support import SLOWNESS, wait_until
+from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb
+from support import SLOWNESS, wait_until, without
 
 
 # Running code

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_peer import without
-from support import wait_until
+from support import wait_until, without
 
 jupyter_client = pytest.importorskip("jupyter_client")
 TIMEOUT = 60

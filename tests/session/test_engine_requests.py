@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from engine_peer import canning, without
-from support import wait_until
+from engine_peer import canning
+from support import wait_until, without
 
 
 @pytest.fixture(params=["IPython", "plain"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine_peer import without
+from support import without
 
 
 @pytest.fixture
