@@ -21,8 +21,21 @@ static atomic_int log_level = IPCL_LOG_INFO;
 static bool log_to_path;
 static atomic_uint lost_lines; /* not written: a full disk, a closed terminal */
 
+/* Whoever starts daemons may start us with these closed: what we open then must not be written to as
+ * standard output, or read as input. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int log_open(const char *program, const char *path, struct ipcl_error *error)
 {
+    fill_standard_descriptors();
     snprintf(program_name, sizeof(program_name), "%s", program);
     if (!path)
         return 0;

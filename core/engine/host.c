@@ -138,13 +138,24 @@ static int host_listen(void *base, const json_t *wishes, char *path, size_t size
 
 static json_t *part(void *base, const char *name)
 {
-    struct job *job = of_kernel(base)->job;
-    struct ipcl_error error;
-    if (!job)
-        return NULL;
+    struct host *host = of_kernel(base);
     enum message_part wanted = strcmp(name, "header") ? MESSAGE_METADATA : MESSAGE_HEADER;
-    zmq_msg_t *frame = message_part(&job->message, wanted);
-    return job->serial->unpack(zmq_msg_data(frame), zmq_msg_size(frame), &error);
+    struct ipcl_error error;
+    json_t *unpacked = NULL;
+    pthread_mutex_lock(&host->job_lock);
+    if (host->job) {
+        zmq_msg_t *frame = message_part(&host->job->message, wanted);
+        unpacked = host->job->serial->unpack(zmq_msg_data(frame), zmq_msg_size(frame), &error);
+    }
+    pthread_mutex_unlock(&host->job_lock);
+    return unpacked;
+}
+
+static void set_job(struct host *host, struct job *job)
+{
+    pthread_mutex_lock(&host->job_lock);
+    host->job = job;
+    pthread_mutex_unlock(&host->job_lock);
 }
 
 static int64_t engine_id(void *base)
@@ -157,6 +168,7 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
 {
     host->engine = engine;
     host->pid = getpid();
+    pthread_mutex_init(&host->job_lock, NULL);
     host->kernel_base.plugin_name = plugin->name;
     host->kernel_base.settings = engine->settings;
     services_init(&host->kernel_services.base, &host->kernel_base);
@@ -265,9 +277,9 @@ void host_serve(struct host *host)
         struct job *job = link_take(&engine->link);
         if (job->kind == JOB_QUIT)
             return;
-        host->job = job;
+        set_job(host, job);
         run_job(engine, job);
-        host->job = NULL;
+        set_job(host, NULL);
         if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
                                       not its own */
             _exit(0);

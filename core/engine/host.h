@@ -3,6 +3,7 @@
 #ifndef ENGINE_HOST_H
 #define ENGINE_HOST_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include <ipcluster/kernel.h>
@@ -17,7 +18,8 @@ struct host {
     struct services_host mpi_base;
     struct engine *engine;
     pid_t pid;       /* the engine's */
-    struct job *job; /* the one that runs */
+    pthread_mutex_t job_lock; /* threads of user code ask for the job's parts */
+    struct job *job;          /* the one that runs */
     struct ipcl_kernel_services kernel_services;
     struct ipcl_mpi_services mpi_services;
     const struct ipcl_mpi_operations *mpi; /* NULL: none */

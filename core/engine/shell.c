@@ -20,9 +20,9 @@ static bool find_kind(struct io *io, struct job *job)
 /* The identifier was named by an abort before its request came. */
 static bool was_aborted(struct io *io, const char *msg_id)
 {
-    for (size_t i = 0; i < IO_ABORTED_MAX && io->aborted[i]; i++)
+    for (size_t i = 0; *msg_id && i < IO_ABORTED_MAX && io->aborted[i]; i++)
         if (!strcmp(io->aborted[i], msg_id)) {
-            io->aborted[i][0] = '\0';
+            io->aborted[i][0] = '\0'; /* nobody's name */
             return true;
         }
     return false;
@@ -163,37 +163,32 @@ void shell_done(struct io *io, struct job *job)
     shell_next(io);
 }
 
-static bool is_named(const json_t *msg_ids, const char *msg_id)
+/* The names of a list as the members of a mapping. A new reference. */
+static json_t *set_of(const json_t *names)
 {
+    json_t *set = json_object(), *name;
     size_t i;
-    json_t *name;
-    if (!msg_ids)
-        return true;
-    json_array_foreach (msg_ids, i, name)
-        if (json_is_string(name) && !strcmp(json_string_value(name), msg_id))
-            return true;
-    return false;
+    json_array_foreach (names, i, name)
+        if (json_is_string(name))
+            json_object_set_new(set, json_string_value(name), json_true());
+    return set;
 }
 
 void shell_abort(struct io *io, const json_t *msg_ids)
 {
     struct job *job = TAILQ_FIRST(&io->queue), *next;
-    json_t *missing = json_deep_copy(msg_ids);
+    json_t *missing = set_of(msg_ids), *value;
+    const char *name;
     for (; job; job = next) {
         next = TAILQ_NEXT(job, entry);
-        if (!is_named(msg_ids, job->msg_id) || job->kind == JOB_CLEAR)
+        if (job->kind == JOB_CLEAR || (msg_ids && json_object_del(missing, job->msg_id)))
             continue;
-        for (size_t i = json_array_size(missing); i-- > 0;)
-            if (!strcmp(json_string_value(json_array_get(missing, i)) ?: "", job->msg_id))
-                json_array_remove(missing, i);
         TAILQ_REMOVE(&io->queue, job, entry);
         answer_aborted(io, job);
     }
-    size_t i;
-    json_t *name;
-    json_array_foreach (missing, i, name)
-        if (json_is_string(name) && !(io->running && io->running->msg_id &&
-                                      !strcmp(io->running->msg_id, json_string_value(name))))
-            remember_aborted(io, json_string_value(name));
+    if (io->running && io->running->msg_id)
+        json_object_del(missing, io->running->msg_id);
+    json_object_foreach (missing, name, value)
+        remember_aborted(io, name);
     json_decref(missing);
 }

@@ -571,3 +571,29 @@ def test_a_forked_child_that_returns_ends_and_the_engine_answers_once(engine, pe
     peer.execute("import os\nchild = os.fork()\nif not child: raise SystemExit\n_ = os.waitpid(child, 0)")
     assert peer.apply(lambda: 1).result == 1
     assert not peer.sockets["mux"].poll(300)
+
+
+def test_threads_of_user_code_ask_for_the_request_while_it_ends(engine, peer):
+    def begin():
+        import threading
+
+        shell, state = get_ipython(), {"count": 0, "go_on": True}  # noqa: F821
+
+        def ask():
+            while state["go_on"]:
+                assert "msg_id" in shell.parent_header
+                state["count"] += 1
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        globals().update(state=state, thread=thread)
+
+    def end():
+        state["go_on"] = False  # noqa: F821
+        thread.join()  # noqa: F821
+        return state["count"]  # noqa: F821
+
+    assert peer.apply(begin).content["status"] == "ok"
+    for i in range(300):
+        assert peer.apply(abs, -i).result == i
+    assert peer.apply(end).result > 0

@@ -7,7 +7,7 @@ import socket
 import pytest
 import zmq
 
-from support import listening, wait_until
+from support import PYTHON, listening, wait_until
 
 
 def free_ports(count):
@@ -225,3 +225,24 @@ def test_help_names_what_has_no_effect(sandbox):
     for program in (sandbox.programs.ipcontroller, sandbox.programs.ipengine):
         for option in ("--help-all", "--help-man"):
             assert "Accepted with a warning, and without effect" in sandbox.run(program, option, check=True).out
+
+
+def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(sandbox):
+    """As some batch systems and daemons start programs."""
+    def start(program):
+        return sandbox.start("/bin/sh", "-c", 'exec "$0" <&- >&- 2>&-', program)
+
+    controller = start(sandbox.programs.ipcontroller)
+    file = sandbox.profile_dir() / "security/ipcontroller-client.json"
+    wait_until(file.exists, 20, "the controller writes its file")
+    assert {os.readlink(f"/proc/{controller.pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+    start(sandbox.programs.ipengine)
+    code = """
+import sys, ipcluster
+with ipcluster.Client(sys.argv[1]) as client:
+    client.wait_for_engines(1, timeout=60)
+    result = client[0].apply_async(print, "hello")
+    result.get()
+    print(result.stdout, end="")
+"""
+    assert sandbox.run(PYTHON, "-c", code, file, python=True, check=True).out == "hello\n"

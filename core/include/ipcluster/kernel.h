@@ -41,7 +41,7 @@ struct ipcl_kernel_services {
      * One thread at a time: a kernel with threads serialises its calls. What was printed before is published before. */
     void (*publish)(void *host, const char *msg_type, json_t *content, json_t *metadata,
                     const struct ipcl_buffer *buffers, size_t buffer_count);
-    /* A part of the request that runs: "header" or "metadata", unpacked: a new reference. NULL where none runs. Kernel's
+    /* A part of the request that runs: "header" or "metadata", unpacked: a new reference. NULL where none runs. Any
      * thread. */
     json_t *(*part)(void *host, const char *name);
     /* Asks the client that sent the running request for a line, as Jupyter's input_request does. Returns 0, or -1 with
