@@ -74,11 +74,19 @@ int daemon_start(struct daemon *daemon, const char *log_stem, struct ipcl_error 
     int ends[2];
     fflush(stdout);
     fflush(stderr);
+    /* An interrupt between the fork and its being passed on would end this process only. */
+    sigset_t passed, before;
+    sigemptyset(&passed);
+    sigaddset(&passed, SIGINT);
+    sigaddset(&passed, SIGTERM);
+    sigprocmask(SIG_BLOCK, &passed, &before);
     if (pipe2(ends, O_CLOEXEC) < 0 || (child_pid = fork()) < 0) {
         ipcl_error_set(error, "cannot go into the background: %s", strerror(errno));
+        sigprocmask(SIG_SETMASK, &before, NULL);
         return -2;
     }
     if (child_pid == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         close(ends[0]);
         return become_daemon(daemon, ends[1], log_stem);
     }
@@ -86,6 +94,7 @@ int daemon_start(struct daemon *daemon, const char *log_stem, struct ipcl_error 
     struct sigaction action = {.sa_handler = pass_on};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     int exit_code = wait_for_report(ends[0]);
     close(ends[0]);
     return exit_code;

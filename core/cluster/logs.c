@@ -2,7 +2,6 @@
  * removed. */
 #include "cluster/logs.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -43,13 +42,27 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
     return true;
 }
 
+/* Skips `least` to `most` digits. */
+static bool skip_number(const char **at, size_t least, size_t most)
+{
+    size_t length = strspn(*at, "0123456789");
+    *at += length;
+    return length >= least && length <= most;
+}
+
+/* PROGRAM[-ID]-TIME-PID[-INDEX].log. Seconds since the epoch have ten digits and more, and process
+ * numbers seven at most: so the files of a cluster whose id is a number are told from those of one
+ * without. */
 static bool belongs(const char *name, const char *program, const char *cluster_id)
 {
     char stem[512];
     snprintf(stem, sizeof(stem), "%s%s%s-", program, *cluster_id ? "-" : "", cluster_id);
-    size_t length = strlen(stem), whole = strlen(name);
-    return strncmp(name, stem, length) == 0 && isdigit((unsigned char)name[length]) && whole > 4 &&
-           strcmp(name + whole - 4, ".log") == 0;
+    size_t length = strlen(stem);
+    const char *at = name + length;
+    if (strncmp(name, stem, length) != 0 || !skip_number(&at, 10, 20) || *at++ != '-' ||
+        !skip_number(&at, 1, 7) || (*at == '-' && (at++, !skip_number(&at, 1, 7))))
+        return false;
+    return strcmp(at, ".log") == 0;
 }
 
 void logs_clean(const char *folder, const char *cluster_id)

@@ -10,6 +10,8 @@
 
 #include <ipcluster/launcher.h>
 
+#include "launch.h"
+
 #define LOCAL_PATH_BYTES 4096
 
 struct copy {
@@ -32,30 +34,6 @@ struct local {
     bool stopping;
 };
 
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
-/* A deep copy of a NULL-terminated list (NULL is an empty one), or NULL where memory is short. */
-static char **copy_list(const char *const *list)
-{
-    size_t count = 0;
-    while (list && list[count])
-        count++;
-    char **copy = calloc(count + 1, sizeof(*copy));
-    for (size_t i = 0; copy && i < count; i++) {
-        copy[i] = strdup(list[i]);
-        if (!copy[i]) {
-            free_list(copy);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
 static void local_destroy(void *self)
 {
     struct local *local = self;
@@ -63,8 +41,8 @@ static void local_destroy(void *self)
         return;
     free(local->stem);
     free(local->work_dir);
-    free_list(local->argv);
-    free_list(local->environment);
+    list_free(local->argv);
+    list_free(local->environment);
     free(local->copies);
     free(local);
 }
@@ -91,11 +69,9 @@ static void *controller_create(const struct ipcl_launcher_services *services,
 static void *engines_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
     struct local *local = local_create(services, IPCL_ROLE_ENGINES, error);
-    if (local) {
-        double seconds =
-            services->base.option_real(services->base.host, "LocalEngineSetLauncher", "delay");
-        local->delay_ms = seconds > 0 ? (unsigned)(seconds * 1000) : 0;
-    }
+    if (local)
+        local->delay_ms = milliseconds(
+            services->base.option_real(services->base.host, "LocalEngineSetLauncher", "delay"));
     return local;
 }
 
@@ -150,6 +126,17 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
     return 0;
 }
 
+static void launch_next(void *self);
+
+/* Whether the next copy has its time later. */
+static bool launch_later(struct local *local)
+{
+    struct ipcl_error error;
+    return local->delay_ms > 0 && local->launched < local->count &&
+           local->services->timer(local->services->base.host, local->delay_ms, launch_next,
+                                  &error) == 0;
+}
+
 /* Starts copies until all run, or, where there is a delay between them, one. Those that cannot be
  * started are reported as stopped. */
 static void launch_next(void *self)
@@ -160,8 +147,7 @@ static void launch_next(void *self)
     while (local->launched < local->count && !local->stopping) {
         if (launch_copy(local, &error) < 0)
             break;
-        if (local->delay_ms > 0 && local->launched < local->count &&
-            local->services->timer(host, local->delay_ms, launch_next, &error) == 0)
+        if (launch_later(local))
             return;
     }
     unsigned missing = local->launched;
@@ -179,15 +165,16 @@ static int local_start(void *self, const struct ipcl_launch *launch, struct ipcl
     snprintf(stem, sizeof(stem), "%s/%s", launch->log_dir, launch->label);
     local->stem = strdup(stem);
     local->work_dir = strdup(launch->work_dir);
-    local->argv = copy_list(launch->argv);
-    local->environment = copy_list(launch->environment);
+    local->argv = list_copy(launch->argv);
+    local->environment = list_copy(launch->environment);
     local->count = launch->count;
     local->copies = calloc(launch->count ? launch->count : 1, sizeof(*local->copies));
     if (!local->stem || !local->work_dir || !local->argv || !local->environment || !local->copies)
         return ipcl_error_set(error, "no memory to start %u processes", launch->count);
     if (local->count > 0 && launch_copy(local, error) < 0)
         return -1;
-    launch_next(local);
+    if (!launch_later(local))
+        launch_next(local);
     return 0;
 }
 
@@ -219,8 +206,7 @@ static int local_stop(void *self, struct ipcl_error *error)
     /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the
      * others. */
     local_signal(local, SIGTERM, error);
-    return local->services->timer(base.host, seconds > 0 ? (unsigned)(seconds * 1000) : 1,
-                                  local_kill, error);
+    return local->services->timer(base.host, milliseconds(seconds), local_kill, error);
 }
 
 static char *local_to_json(void *self)

@@ -10,6 +10,8 @@
 
 #include <ipcluster/launcher.h>
 
+#include "launch.h"
+
 #define MPI_PATH_BYTES 4096
 #define MPI_ROOT_CLASS "MPILauncher" /* what the classes of this file fall back on */
 
@@ -28,36 +30,6 @@ struct mpi_job {
     bool stopping;
 };
 
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
-static size_t list_length(const char *const *list)
-{
-    size_t count = 0;
-    while (list && list[count])
-        count++;
-    return count;
-}
-
-/* A deep copy of a NULL-terminated list (NULL is an empty one), or NULL where memory is short. */
-static char **copy_list(const char *const *list)
-{
-    size_t count = list_length(list);
-    char **copy = calloc(count + 1, sizeof(*copy));
-    for (size_t i = 0; copy && i < count; i++) {
-        copy[i] = strdup(list[i]);
-        if (!copy[i]) {
-            free_list(copy);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
 static void job_destroy(void *self)
 {
     struct mpi_job *job = self;
@@ -65,8 +37,8 @@ static void job_destroy(void *self)
         return;
     free(job->output);
     free(job->work_dir);
-    free_list(job->program);
-    free_list(job->environment);
+    list_free(job->program);
+    list_free(job->environment);
     free(job);
 }
 
@@ -268,8 +240,8 @@ static int job_start(void *self, const struct ipcl_launch *launch, struct ipcl_e
     job->count = launch->count;
     job->output = strdup(output);
     job->work_dir = strdup(launch->work_dir);
-    job->program = copy_list(launch->argv);
-    job->environment = copy_list(launch->environment);
+    job->program = list_copy(launch->argv);
+    job->environment = list_copy(launch->environment);
     if (!job->output || !job->work_dir || !job->program || !job->environment)
         return ipcl_error_set(error, "no memory to start %u engines", launch->count);
     if (job->count <= cores() || placed(job))
@@ -309,8 +281,7 @@ static int job_stop(void *self, struct ipcl_error *error)
     job->stopping = true;
     /* A job that cannot be signalled has gone, and is reported as such. */
     job_signal(job, SIGTERM, error);
-    return job->services->timer(base->host, seconds > 0 ? (unsigned)(seconds * 1000) : 1, job_kill,
-                                error);
+    return job->services->timer(base->host, milliseconds(seconds), job_kill, error);
 }
 
 static int job_output(void *self, unsigned index, char *path, size_t path_bytes)

@@ -506,3 +506,30 @@ def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
     assert len([line for line in started.err.splitlines() if "nonsense.so" in line]) == 1
     box.ipcluster("stop", env=env, check=True)
     assert box.ipcluster("plugins", "no-such-plugin").status == 1
+
+
+# What is started when, and what is cleaned up of whom
+
+
+def test_engines_are_started_with_the_delay_between_them(box):
+    start = box.begin("start", "--n=3", "--LocalEngineSetLauncher.delay=1")
+    start.wait_for_output(UP, 60)
+    born = sorted(psutil.Process(pid).create_time() for pid in engine_pids(box))
+    assert [later - earlier > 0.9 for earlier, later in zip(born, born[1:])] == [True, True]
+    assert start.stop(signal.SIGINT) == 0
+
+
+def test_old_output_that_is_removed_is_that_of_the_cluster_not_of_one_whose_id_is_a_number(box):
+    numbered = box.begin("start", "--n=1", "--cluster-id=7")
+    numbered.wait_for_output(UP, 60)
+    logs = box.profile_dir() / "log"
+    kept = {path.name for path in logs.iterdir()}
+    assert any(name.startswith("ipengine-7-") for name in kept)
+    for _ in range(2):
+        unnamed = box.begin("start", "--n=1")
+        unnamed.wait_for_output(UP, 60)
+        assert unnamed.stop(signal.SIGINT) == 0
+        own = {path.name for path in logs.iterdir()} - kept
+        assert kept <= {path.name for path in logs.iterdir()}
+        assert len(own) == 2, "of the one before nothing is left"
+    assert numbered.stop(signal.SIGINT) == 0

@@ -1,0 +1,16 @@
+/* What launchers of processes share: copies of a launch's lists, and times. */
+#ifndef LAUNCHERS_LAUNCH_H
+#define LAUNCHERS_LAUNCH_H
+
+#include <stddef.h>
+
+/* Lists end with NULL; NULL is an empty one. */
+size_t list_length(const char *const *list);
+/* A deep copy for list_free(), or NULL where memory is short. */
+char **list_copy(const char *const *list);
+void list_free(char **list);
+
+/* A setting in seconds as a timer's milliseconds: 0 for what is negative or no number. */
+unsigned milliseconds(double seconds);
+
+#endif
