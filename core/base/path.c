@@ -119,7 +119,7 @@ int path_write_file(const char *path, const char *data, size_t size, mode_t mode
 
 char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
     struct stat info;
     char *data = NULL;
     size_t used = 0;

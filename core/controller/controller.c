@@ -11,7 +11,8 @@
 /* How long what was sent may still leave when the controller ends. */
 #define LINGER_MS 500
 /* What is published waits here for a subscriber that reads slowly, or that is stopped: so many
- * messages of a kilobyte or so each; more are not for it. Replies are never dropped. */
+ * messages of a kilobyte or so each; more are not for it. Replies are never dropped. Of what one
+ * engine publishes as much waits here to be relayed, and the rest in the engine. */
 #define PUBLISHED_MAX 100000
 
 static int next_port(struct port_pool *pool)
@@ -61,7 +62,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
-        .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : 0,
+        .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : type == ZMQ_XSUB ? PUBLISHED_MAX : 0,
         .send_max = type == ZMQ_XPUB ? PUBLISHED_MAX : 0,
         .linger_ms = LINGER_MS,
     };

@@ -83,7 +83,7 @@ int files_lock(struct files *files, struct ipcl_error *error)
                        "a controller of this profile and cluster id is running already (process "
                        "%.20s): stop it, or start this one with "
                        "another --cluster-id or --profile",
-                       owner ? strtok(owner, "\n") : "unknown");
+                       owner && *owner ? strtok(owner, "\n") : "unknown");
         free(owner);
     }
     if (fd < 0)

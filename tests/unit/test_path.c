@@ -50,6 +50,18 @@ Test(path, leaves_the_old_file_where_the_new_one_cannot_be_written)
     cr_assert(strstr(error.text, missing));
 }
 
+Test(path, reads_files_only_and_waits_for_nobody)
+{
+    struct ipcl_error error;
+    size_t size;
+    char fifo[PATH_BYTES];
+    cr_assert_eq(path_format(fifo, &error, "%s/fifo", dir), 0);
+    cr_assert_eq(mkfifo(fifo, 0600), 0);
+    cr_assert_null(path_read_file(fifo, 100, &size, &error));
+    cr_assert(strstr(error.text, "is not a file"), "%s", error.text);
+    cr_assert_null(path_read_file(dir, 100, &size, &error));
+}
+
 Test(path, makes_a_private_folder_private_again)
 {
     struct ipcl_error error;
