@@ -126,7 +126,7 @@ static bool parse_python_list(struct value *value, const char *text)
         text += strspn(text, " \t\n,");
         if (*text == close)
             break;
-        if (strchr("ub", *text) && (text[1] == '\'' || text[1] == '"'))
+        if (*text && strchr("ub", *text) && (text[1] == '\'' || text[1] == '"'))
             text++;
         if (*text == '\'' || *text == '"') {
             text = read_quoted(text, word);

@@ -118,6 +118,14 @@ Test(settings_args, a_flag_of_several_rows_sets_all_of_them)
     cr_assert_eq(settings_int(settings, "Server", "port"), 7);
 }
 
+Test(settings_args, a_list_that_is_left_open_ends_with_its_word)
+{
+    char typed[] = "--command=['a', \0'b']";
+    EXPECT_REFUSED(server_parse(typed, NULL), "a list");
+    EXPECT_REFUSED(server_parse("--command=['a'", NULL), "a list");
+    EXPECT_REFUSED(server_parse("--command=(1", NULL), "a list");
+}
+
 /* A program's command knows the options that are there when it is read: plugins that are loaded
  * because of what it says bring settings of their own, which files and Class.trait alone set. */
 Test(settings_args, aliases_of_tables_that_come_later_are_none)
