@@ -209,13 +209,20 @@ void balancer_detach(struct balancer *balancer, struct task *task)
         stop_running(balancer, task);
     else if (task->state == TASK_STRANDED)
         leave_stranded(balancer, task);
+    else if (task->state == TASK_AWAY)
+        DL_DELETE(balancer->away, task);
     task->state = TASK_NEW;
+}
+
+static uint32_t usual_serial(const struct balancer *balancer, const char *uuid)
+{
+    return (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
 }
 
 /* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
 static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
 {
-    uint32_t serial = (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
+    uint32_t serial = usual_serial(balancer, uuid);
     while (!serial || balancer_engine_of_serial(balancer, serial))
         serial = (serial + 1) & INT32_MAX;
     return serial;
@@ -329,16 +336,21 @@ static void forget(struct balancer *balancer, struct task *task)
     table_remove(&balancer->tasks, &task->item);
 }
 
+static void enter(struct balancer *balancer, struct task *task)
+{
+    task->deadline_item.index = HEAP_OUTSIDE;
+    task->order = ++balancer->clock;
+    task->item.hash = table_hash(&balancer->tasks, task->msg_id, task->msg_id_size);
+    table_add(&balancer->tasks, &task->item);
+}
+
 enum submission balancer_submit(struct balancer *balancer, struct task *task,
                                 struct worker *const *targets, size_t target_count,
                                 const struct dependency *after, const struct dependency *follow,
                                 const char **unknown)
 {
     enum submission status = SUBMISSION_DONE;
-    task->deadline_item.index = HEAP_OUTSIDE;
-    task->order = ++balancer->clock;
-    task->item.hash = table_hash(&balancer->tasks, task->msg_id, task->msg_id_size);
-    table_add(&balancer->tasks, &task->item);
+    enter(balancer, task);
     bool follows = follow && follow->count;
     for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
         if (binding_add(task, targets[i], !follows))
@@ -413,15 +425,40 @@ void balancer_finish(struct balancer *balancer, struct task *task, bool success)
 }
 
 bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
-                             const struct worker *worker, bool success)
+                             const char *engine, bool success)
 {
+    const struct worker *worker = balancer_engine(balancer, engine, strlen(engine));
     uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
-    struct outcome known;
-    if (balancer_task(balancer, msg_id, size) || finished_find(balancer->finished, hash, &known))
+    struct outcome outcome = {.success = success};
+    bool known;
+    if (balancer_task(balancer, msg_id, size) || balancer_has_ended(balancer, msg_id, size, &known))
         return false;
-    finished_add(balancer->finished, hash,
-                 (struct outcome){.success = success, .ran_at = worker ? worker->serial : 0});
+    if (*engine)
+        outcome.ran_at = worker ? worker->serial : usual_serial(balancer, engine);
+    finished_add(balancer->finished, hash, outcome);
     return true;
+}
+
+bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, size_t size,
+                        bool *success)
+{
+    struct outcome outcome = {.success = false};
+    bool ended =
+        finished_find(balancer->finished, table_hash(&balancer->tasks, msg_id, size), &outcome);
+    *success = outcome.success;
+    return ended;
+}
+
+void balancer_expect(struct balancer *balancer, struct task *task)
+{
+    enter(balancer, task);
+    task->state = TASK_AWAY;
+    DL_APPEND(balancer->away, task);
+}
+
+struct task *balancer_away(const struct balancer *balancer)
+{
+    return balancer->away;
 }
 
 struct task *balancer_late(const struct balancer *balancer, long long now_ms)

@@ -62,6 +62,7 @@ enum task_state {
     TASK_WAITING, /* it waits for an engine */
     TASK_RUNNING,
     TASK_STRANDED,
+    TASK_AWAY, /* another scheduler gave it out */
 };
 
 /* Why a task is stranded. */
@@ -78,7 +79,7 @@ struct task {
     struct table_item item;         /* among all, by msg_id */
     const char *msg_id;             /* kept by the owner of the task; likewise `data` */
     void *data;
-    struct task *prev, *next; /* in a queue, an engine's running, or the stranded */
+    struct task *prev, *next; /* in a queue, an engine's running, the stranded or those away */
     struct worker *worker;    /* while it runs, or is lost */
     unsigned long long order; /* of submission */
     struct slot *slots;       /* while it is bound: where it may go */
@@ -155,10 +156,20 @@ struct task *balancer_stranded(const struct balancer *balancer);
  * are remembered. Of those that depend on it, some can run now, and others never can, and are
  * stranded. */
 void balancer_finish(struct balancer *balancer, struct task *task, bool success);
-/* Remembers the end of a task that another scheduler gave out, at `worker` (NULL where that is not
- * here). Returns whether it did: not where this one has had a task of that msg_id. */
+/* Remembers the end of a task that another scheduler gave out, to the engine of this uuid, which
+ * may not be here ("" for none). Returns whether it did: not where this one has had a task of that
+ * msg_id. */
 bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
-                             const struct worker *worker, bool success);
+                             const char *engine, bool success);
+/* Whether it is remembered how a task of this msg_id ended. */
+bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, size_t size,
+                        bool *success);
+/* Enters a task that another scheduler gave out, in the form of balancer_submit(): others may
+ * depend on it. It ends with balancer_finish(), before which `worker` is set where that is known.
+ */
+void balancer_expect(struct balancer *balancer, struct task *task);
+/* The first of those. */
+struct task *balancer_away(const struct balancer *balancer);
 
 /* A waiting task whose deadline has passed, or NULL. */
 struct task *balancer_late(const struct balancer *balancer, long long now_ms);

@@ -20,6 +20,7 @@ struct balancer {
     struct task *released; /* the same, of those that waited for other tasks first */
     struct slot *coming;   /* of tasks that may go to engines that are yet to come */
     struct task *stranded;
+    struct task *away;
     struct heap deadlines;
     unsigned long long clock;
     uint64_t random;

@@ -39,6 +39,8 @@ int files_init(struct files *files, const struct profile *profile, const char *c
                        cluster_id) ||
                    path_format(files->table, error, "%s/ipcontroller%s%s-engines.json",
                                profile->security, dash, cluster_id) ||
+                   path_format(files->handouts, error, "%s/ipcontroller%s%s-given-out",
+                               profile->security, dash, cluster_id) ||
                    path_format(files->secret, error, "%s/ipcontroller%s%s-curve.key",
                                profile->security, dash, cluster_id) ||
                    name_file(profile, cluster_id, CONNECTION_CLIENT, client_file, files->clients,
@@ -140,8 +142,10 @@ int files_take_keys(struct files *files, struct controller *controller, struct i
 {
     controller->curve.server = true;
     controller->reuse = controller->clients.reuse = files->reuse;
-    if (files->reuse)
+    if (files->reuse) {
         memcpy(controller->engine_table, files->table, sizeof(files->table));
+        memcpy(controller->handouts_file, files->handouts, sizeof(files->handouts));
+    }
     if (files->reuse && path_exists(files->clients) && path_exists(files->engines))
         return take_over(files, controller, error);
     if (!controller->encrypted)

@@ -16,6 +16,7 @@ struct files {
     char engines[PATH_BYTES];
     char secret[PATH_BYTES];
     char table[PATH_BYTES];
+    char handouts[PATH_BYTES];
     int lock; /* -1: not ours */
     bool reuse;
     bool written;

@@ -101,9 +101,13 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
     size_t index;
     json_array_foreach (pending, index, msg_id) {
         const char *id = json_string_value(msg_id);
-        if (!id || ledger_find(&hub->ledger, id))
+        const struct request *known = id ? ledger_find(&hub->ledger, id) : NULL;
+        if (!id || (known && known->engine))
             continue;
-        ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
+        if (known)
+            ledger_assign(&hub->ledger, id, engine);
+        else
+            ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
         hub_record_return(hub, id, engine);
     }
 }
@@ -322,6 +326,10 @@ static void on_record(struct hub *hub, const struct report_record *record)
         /* A direct request to an engine that has gone meanwhile will not be answered. */
         if (engine || record->queue == REPORT_TASK)
             ledger_submit(&hub->ledger, record->text, record->queue, engine);
+        break;
+    case REPORT_RESTORED:
+        if (!ledger_find(&hub->ledger, record->text))
+            ledger_submit(&hub->ledger, record->text, REPORT_TASK, NULL);
         break;
     case REPORT_ASSIGNED:
         ledger_assign(&hub->ledger, record->text, engine);

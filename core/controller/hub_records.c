@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "controller/handouts.h"
 #include "controller/hub.h"
 #include "controller/records.h"
 
@@ -23,6 +24,7 @@ static bool is_full(const struct hub *hub, size_t limits)
 static void count_dropped(struct hub *hub)
 {
     hub->dropped++;
+    handouts_doubt(hub->controller->handouts);
     log_limited(&hub->store_trouble, IPCL_LOG_WARN,
                 "hub: the store falls behind by %zu bytes: reports of requests are not recorded "
                 "(%llu in all)",
@@ -76,7 +78,8 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     struct records_item item = {.report = *report};
     const struct engine *engine =
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
-    if (report->kind == REPORT_BORN || report->kind == REPORT_STOPPED)
+    if (report->kind == REPORT_BORN || report->kind == REPORT_STOPPED ||
+        report->kind == REPORT_RESTORED)
         return;
     if (engine)
         memcpy(item.engine, engine->uuid, sizeof(item.engine));

@@ -9,6 +9,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/engines.c core/controller/engines.h \
 	core/controller/files.c core/controller/files.h \
 	core/controller/gather.c core/controller/gather.h \
+	core/controller/handouts.c core/controller/handouts.h \
 	core/controller/heart.c \
 	core/controller/held.c core/controller/held.h \
 	core/controller/hub.c core/controller/hub.h \
@@ -22,14 +23,17 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/records.c core/controller/records.h \
 	core/controller/records_queries.c \
 	core/controller/records_resubmit.c \
+	core/controller/records_restore.c \
 	core/controller/refusal.c core/controller/refusal.h \
 	core/controller/relay.c \
 	core/controller/reply.c core/controller/reply.h \
 	core/controller/report.c core/controller/report.h \
+	core/controller/restored.h \
 	core/controller/targets.c core/controller/targets.h \
 	core/controller/store.c core/controller/store.h \
-	core/controller/task.c \
+	core/controller/task.c core/controller/task.h \
 	core/controller/task_metadata.c core/controller/task_metadata.h \
+	core/controller/task_restore.c \
 	core/controller/trim.c core/controller/trim.h
 # The load balancer's books know of no sockets: their unit tests link them alone.
 noinst_LTLIBRARIES += core/controller/libbalancer.la

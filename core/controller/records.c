@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "controller/handouts.h"
 #include "controller/reply.h"
+#include "controller/restored.h"
 
 /* The hub hears of what was dealt with at least after so many. */
 #define SETTLED_MAX 64
@@ -52,8 +54,9 @@ int records_append_buffer(struct message *message, const struct ipcl_buffer *buf
     return status;
 }
 
-static void count_lost(struct records *records, unsigned long long count, const char *why)
+void records_count_lost(struct records *records, unsigned long long count, const char *why)
 {
+    handouts_doubt(records->controller->handouts);
     records->lost += count;
     log_limited(&records->trouble, IPCL_LOG_WARN,
                 "records: %s (%llu changes of records are lost in all)", why, records->lost);
@@ -69,7 +72,7 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
 {
     struct ipcl_error error;
     if (records->store->put(records->controller->records, msg_id, record, &error))
-        count_lost(records, 1, error.text);
+        records_count_lost(records, 1, error.text);
     else
         note_change(records);
     json_decref(record->fields);
@@ -77,14 +80,17 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
     free(record->result_buffers);
 }
 
-static void commit(struct records *records)
+void records_commit(struct records *records)
 {
     struct ipcl_error error;
     int64_t lost =
         records->store->commit ? records->store->commit(records->controller->records, &error) : 0;
     if (lost)
-        count_lost(records, (unsigned long long)lost, error.text);
+        records_count_lost(records, (unsigned long long)lost, error.text);
+    else
+        handouts_settle(records->controller->handouts, records->handed_out);
     records->changes = 0;
+    records->untidy = records->controller->store_is_new && records->store->tidy;
 }
 
 /* Unpacks a part and weighs it. */
@@ -219,6 +225,7 @@ static void record_reply(struct records *records, const struct records_item *ite
 
 static void record_engine(struct records *records, const struct records_item *item)
 {
+    records->handed_out += item->report.queue == REPORT_TASK;
     struct ipcl_record record = {.fields = json_object()};
     if (*item->engine)
         set_text(record.fields, "engine_uuid", item->engine);
@@ -272,31 +279,29 @@ static void keep(struct records *records, const struct records_item *item, struc
         break;
     case REPORT_STOPPED:
         json_object_del(records->engines, item->engine);
+        records_restore_engine_gone(records, item->engine);
+        break;
+    case REPORT_RESTORED: /* the hub's alone */
         break;
     }
 }
 
-static bool collect_id(void *context, const struct ipcl_record *record)
+static void fail_unfinished(struct records *records, const char *msg_id)
 {
-    const char *id = json_string_value(json_object_get(record->fields, "msg_id"));
-    return !json_object_set_new(context, id, json_true());
+    struct ipcl_record record = {.fields = json_object()};
+    set_error(record.fields, "", "the controller ended before this request was answered");
+    records_put(records, msg_id, &record);
 }
 
 /* What is left of the requests that an earlier controller left unfinished reports an error. Where
  * an engine that outlived that controller answers after all, its result takes the error's place. */
 static void give_up(struct records *records)
 {
-    const char *id;
-    json_t *value;
-    json_object_foreach (records->unfinished, id, value) {
-        struct ipcl_record record = {.fields = json_object()};
-        set_error(record.fields, "", "the controller ended before this request was answered");
-        records_put(records, id, &record);
-    }
-    if (json_object_size(records->unfinished))
-        log_info("records: %zu requests that were unfinished when an earlier controller ended are "
-                 "recorded as failed",
-                 json_object_size(records->unfinished));
+    size_t count = records_restore_give_up(records, fail_unfinished);
+    if (count)
+        log_info("records: %zu requests that were unfinished when an earlier controller ended have "
+                 "failed",
+                 count);
     records->give_up_ms = 0;
 }
 
@@ -304,16 +309,9 @@ static void give_up(struct records *records)
  * may come back with some of it. */
 static void begin(struct records *records)
 {
-    struct ipcl_error error;
-    json_t *query = json_pack("{s:n}", "completed"), *keys = json_pack("[s]", "msg_id");
     records->begun = true;
-    records->unfinished = json_object();
     records->engines = json_object();
-    if (records->store->find(records->controller->records, query, keys, collect_id,
-                             records->unfinished, &error))
-        count_lost(records, 1, error.text);
-    json_decref(keys);
-    json_decref(query);
+    records_restore_begin(records);
     if (records->controller->restarted && json_object_size(records->unfinished))
         records->give_up_ms = clock_ms() + records->controller->registration_timeout_ms;
     else
@@ -321,17 +319,16 @@ static void begin(struct records *records)
 }
 
 /* An engine has come back with a request, and will answer it: where it was given up, it is not. */
-static void take_back(struct records *records, const char *msg_id)
+static void take_back(struct records *records, const char *msg_id, const char *engine)
 {
     static const char *const keys[] = {"completed", "received", "result_header", "result_metadata",
                                        "result_content"};
-    if (!json_object_get(records->unfinished, msg_id))
+    if (!records_restore_returned(records, msg_id, engine))
         return;
     struct ipcl_record record = {.fields = json_object()};
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         json_object_set_new(record.fields, keys[i], json_null());
     records_put(records, msg_id, &record);
-    json_object_del(records->unfinished, msg_id);
 }
 
 static void send_note(struct records *records, const struct records_note *note)
@@ -406,8 +403,8 @@ static void on_item(void *self, struct message *message)
     if (item.answer) {
         answer(records, &item, message);
     } else {
-        if (item.report.kind == REPORT_ASSIGNED)
-            take_back(records, item.report.text);
+        if (item.report.kind == REPORT_ASSIGNED && item.report.queue == REPORT_DIRECT)
+            take_back(records, item.report.text, item.engine);
         if (item.report.kind == REPORT_DONE)
             json_object_del(records->unfinished, item.report.text);
         keep(records, &item, message);
@@ -422,11 +419,16 @@ static long long on_tick(void *self, long long now_ms)
     struct records *records = self;
     if (!records->begun)
         begin(records);
-    if (records->give_up_ms && now_ms >= records->give_up_ms)
+    bool more = records_restore_step(records);
+    if (records->give_up_ms && now_ms >= records->give_up_ms && !more)
         give_up(records);
     if (records->changes && now_ms >= records->commit_ms)
-        commit(records);
+        records_commit(records);
     settle(records);
+    if (records->untidy && !more)
+        more = records->untidy = records->store->tidy(records->controller->records);
+    if (more)
+        return now_ms;
     long long due = records->changes ? records->commit_ms : LOOP_NEVER;
     return records->give_up_ms && records->give_up_ms < due ? records->give_up_ms : due;
 }
@@ -448,9 +450,9 @@ static void finish(struct records *records)
     while (!message_recv(&message, records->items, ZMQ_DONTWAIT))
         left++;
     if (left)
-        count_lost(records, left, "the store was too slow for the controller's end");
+        records_count_lost(records, left, "the store was too slow for the controller's end");
     message_close(&message);
-    commit(records);
+    records_commit(records);
 }
 
 static void records_destroy(void *self)
@@ -461,6 +463,7 @@ static void records_destroy(void *self)
     if (records->begun)
         finish(records);
     json_decref(records->unfinished);
+    json_decref(records->untold);
     json_decref(records->engines);
     loop_destroy(records->loop);
     session_destroy(records->session);
@@ -484,6 +487,11 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
     records->notes = controller_inproc_connect(controller, ZMQ_PUSH, "notes", error);
     if (loop_keep(records->loop, records->notes))
         goto failed;
+    if (controller->restores) {
+        records->restored = controller_inproc_connect(controller, ZMQ_PUSH, RESTORED_SOCKET, error);
+        if (loop_keep(records->loop, records->restored))
+            goto failed;
+    }
     loop_set_tick(records->loop, on_tick, records);
     return records;
 failed:

@@ -68,11 +68,19 @@ struct records {
     struct records_note settled;
     json_t *engines; /* a mapping with the uuids of those that are registered */
     bool begun;
-    json_t *unfinished;         /* a mapping with the msg_ids that were unfinished when an earlier
-                                   controller ended */
+    json_t *unfinished; /* a mapping with the msg_ids that were unfinished when an earlier
+                           controller ended, see records_restore.c */
+    void *restored;     /* PUSH to the task thread, which hears of that one's tasks; or NULL */
+    json_t *untold;     /* those tasks that it has not yet heard of, in their order */
+    size_t told;        /* so many of these it has */
+    bool telling;
+    bool outcomes_done;
+    int64_t outcomes_told;      /* how far the store has told how tasks ended */
+    uint64_t handed_out;        /* how many tasks the store knows to have gone to engines */
     long long give_up_ms;       /* until then an engine may return with one; 0: that time is over */
     unsigned long long changes; /* since the last commit */
     long long commit_ms;        /* when it is due */
+    bool untidy;                /* the store may have something to do when nothing else is */
     unsigned long long lost;
     struct log_limit trouble;
 };
@@ -82,6 +90,30 @@ struct records {
 void records_put(struct records *records, const char *msg_id, struct ipcl_record *record);
 /* The message's buffers by reference, for a record. */
 struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
+/* Puts a request's recorded header and buffers into a message that session_build() made, and signs
+ * it. Returns 0, or -1 with `error` set. */
+int records_finish_message(struct records *records, const struct ipcl_record *record,
+                           const json_t *header, struct message *message, struct ipcl_error *error);
+/* Makes what was put safe, where the store does that. */
+void records_commit(struct records *records);
+/* Some changes of records are lost. */
+void records_count_lost(struct records *records, unsigned long long count, const char *why);
+
+/* records_restore.c */
+/* Finds what an earlier controller left unfinished. */
+void records_restore_begin(struct records *records);
+/* Tells the task scheduler some more. Returns whether there is more. */
+bool records_restore_step(struct records *records);
+/* Whether an earlier controller's request may yet be answered. */
+bool records_restore_expects(const struct records *records, const char *msg_id);
+/* An engine has come back with a request. Returns whether it is one that was left unfinished. */
+bool records_restore_returned(struct records *records, const char *msg_id, const char *engine);
+void records_restore_engine_gone(struct records *records, const char *engine);
+/* What is left may not be answered any more: tells the scheduler of tasks, and calls `fail` for the
+ * others. Returns how many there are. */
+size_t records_restore_give_up(struct records *records,
+                               void (*fail)(struct records *records, const char *msg_id));
+
 /* Appends a record's buffer to a message: by reference where it came from a message. Returns 0 or
  * -1. */
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer);

@@ -190,8 +190,8 @@ static int add_status(struct records *records, struct records_query *query, json
                       struct collection *collection, struct ipcl_error *error)
 {
     const char *msg_id = json_string_value(id);
-    bool expected = records->give_up_ms && json_object_get(records->unfinished, msg_id) != NULL;
-    if (expected || json_object_get(json_object_get(query->context, "pending"), msg_id))
+    if (records_restore_expects(records, msg_id) ||
+        json_object_get(json_object_get(query->context, "pending"), msg_id))
         return json_array_append(json_object_get(query->reply, "pending"), id);
     if (find_result(records, query, id, collection, error))
         return -1;

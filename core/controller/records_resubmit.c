@@ -41,6 +41,18 @@ static int replace_part(struct records *records, struct message *message, enum m
     return status;
 }
 
+int records_finish_message(struct records *records, const struct ipcl_record *record,
+                           const json_t *header, struct message *message, struct ipcl_error *error)
+{
+    if (replace_part(records, message, MESSAGE_HEADER, header, error) ||
+        session_sign(records->session, message, error))
+        return -1;
+    for (size_t i = 0; i < record->buffer_count; i++)
+        if (records_append_buffer(message, &record->buffers[i]))
+            return ipcl_error_set(error, "out of memory");
+    return 0;
+}
+
 /* Builds [note, message ...] and fills the note. `header` gets the new msg_id and date. Returns 0,
  * or -1 with `error` set. */
 static int build_task(struct records *records, const struct ipcl_record *record, json_t *header,
@@ -58,14 +70,8 @@ static int build_task(struct records *records, const struct ipcl_record *record,
     clock_date(date);
     json_object_set_new(header, "msg_id", json_string(note->msg_id));
     json_object_set_new(header, "date", json_string(date));
-    if (replace_part(records, message, MESSAGE_HEADER, header, error) ||
-        session_sign(records->session, message, error))
-        return -1;
     memcpy(zmq_msg_data(&message->frames[0]), note, sizeof(*note));
-    for (size_t i = 0; i < record->buffer_count; i++)
-        if (records_append_buffer(message, &record->buffers[i]))
-            return ipcl_error_set(error, "out of memory");
-    return 0;
+    return records_finish_message(records, record, header, message, error);
 }
 
 /* The new task's record, so that its result can be asked for at once. */

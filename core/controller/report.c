@@ -29,7 +29,7 @@ static int append(struct report *report, enum report_kind kind, enum report_queu
 }
 
 /* One record and the frames that belong to it, without the identities. */
-static void send_with_frames(struct report *report, struct message *frames)
+static int send_with_frames(struct report *report, struct message *frames)
 {
     struct message message;
     zmq_msg_t frame;
@@ -41,19 +41,18 @@ static void send_with_frames(struct report *report, struct message *frames)
         failed = message_append_frame(&message, &frame);
         zmq_msg_close(&frame);
     }
-    if (!failed)
-        message_send(&message, report->socket);
+    failed = failed || message_send(&message, report->socket);
     message_close(&message);
     report->size = 0;
+    return failed ? -1 : 0;
 }
 
-void report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
-                const char *text, size_t text_size, struct message *frames)
+int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
+               const char *text, size_t text_size, struct message *frames)
 {
     if (text_size > REPORT_TEXT_MAX || append(report, kind, queue, engine, text, text_size))
-        return;
-    if (report->recording)
-        send_with_frames(report, frames);
+        return -1;
+    return report->recording ? send_with_frames(report, frames) : 0;
 }
 
 void report_flush(struct report *report)

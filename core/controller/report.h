@@ -19,6 +19,7 @@ enum report_kind {
     REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
                          assigned */
     REPORT_ASSIGNED,
+    REPORT_RESTORED, /* a task of a controller before, whose record is there */
     REPORT_DONE,
     REPORT_OUTPUT,
 };
@@ -43,10 +44,10 @@ struct report {
 };
 
 /* Adds a record. `frames`, where not NULL, is what a store records: it is only looked at when the
- * thread is recording. `text` has at most REPORT_TEXT_MAX bytes. When memory is short the record is
- * lost. */
-void report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
-                const char *text, size_t text_size, struct message *frames);
+ * thread is recording. `text` has at most REPORT_TEXT_MAX bytes. Returns 0, or -1 where the record
+ * is lost: memory is short. */
+int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
+               const char *text, size_t text_size, struct message *frames);
 /* Sends what has been added. */
 void report_flush(struct report *report);
 void report_release(struct report *report);

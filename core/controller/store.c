@@ -4,6 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
+#include "base/random.h"
+#include "controller/handouts.h"
+
 /* The names that ipyparallel has for stores, and our plugins. */
 static const struct {
     const char *name;
@@ -42,6 +46,27 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
         return -1;
     *host = (struct services_host){.plugin_name = plugin->name, .settings = settings};
     controller->store = plugin->operations;
+    controller->store_is_new = plugin->abi_minor >= 1;
+    controller->store_remembers =
+        controller->store_is_new && controller->store->begin && controller->store->outcomes;
+    return 0;
+}
+
+/* Finds out whether it is certain what the controller before gave out. */
+static int begin(struct controller *controller, struct ipcl_error *error)
+{
+    int64_t session, before;
+    if (!controller->store_remembers)
+        return 0;
+    random_bytes(&session, sizeof(session));
+    session = (session & INT64_MAX) | 1;
+    if (controller->store->begin(controller->records, session, &before, error))
+        return -1;
+    controller->restores = controller->restarted;
+    if (*controller->handouts_file)
+        controller->handouts = handouts_open(controller->handouts_file, session, before, error);
+    if (*controller->handouts_file && !controller->handouts)
+        log_warn("tasks that wait would be lost with this controller: %s", error->text);
     return 0;
 }
 
@@ -54,7 +79,7 @@ int store_open(const struct settings *settings, const struct profile *profile,
     services_init(&services, host);
     controller->records = controller->store->create(
         &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
-    return controller->records ? 0 : -1;
+    return controller->records && !begin(controller, error) ? 0 : -1;
 }
 
 void store_close(struct controller *controller)
@@ -62,4 +87,6 @@ void store_close(struct controller *controller)
     if (controller->store)
         controller->store->destroy(controller->records);
     controller->records = NULL;
+    handouts_close(controller->handouts);
+    controller->handouts = NULL;
 }

@@ -8,44 +8,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "controller/controller.h"
-#include "controller/early.h"
-#include "controller/held.h"
-#include "wire/loop.h"
-#include "controller/refusal.h"
+#include "controller/handouts.h"
 #include "controller/reply.h"
-#include "controller/report.h"
-#include "controller/task_metadata.h"
-#include "controller/trim.h"
+#include "controller/task.h"
 
 /* An engine may be registered before its socket has connected: then it gets no tasks for this long.
  */
 #define RETRY_MS 20
 /* The most that is sent, or answered in an engine's place, before the sockets get their turn. */
 #define BATCH 256
-
-struct scheduler {
-    struct loop *loop;
-    struct session *session;
-    void *clients;
-    void *engines;
-    void *notices;
-    struct balancer *balancer;
-    struct held_pool *pool;
-    struct task_metadata_reader reader;
-    bool pure;
-    bool more;     /* there may be more to send than a round's batch */
-    bool draining; /* engines' answers are read to their end: nothing is sent meanwhile */
-    long long next_try_ms;
-    unsigned long long mark;
-    struct trim trim;
-    bool restarted; /* engines may have tasks of an earlier controller */
-    struct early early;
-    struct message outgoing;
-    struct report report;
-    struct refusal bad_task;
-    struct refusal bad_reply;
-};
 
 static void free_task(struct task *task)
 {
@@ -62,9 +33,8 @@ static void request_of_task(struct task *task, struct reply_request *request)
     request->header = held_frame(task->data, header, &request->header_size);
 }
 
-/* Answers a task with an error, and ends it. */
-static void fail_task(struct scheduler *scheduler, struct task *task, const char *ename,
-                      const char *evalue)
+void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
+                    const char *evalue)
 {
     struct reply_request request;
     struct message copy;
@@ -132,14 +102,17 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         message_clear(message);
         restored = !held_restore(task->data, message);
         if (restored && task->sent && renew(scheduler, task, message)) {
-            fail_task(scheduler, task, "ValueError",
-                      "the task cannot run once more: its metadata cannot be packed anew, as with "
-                      "a number beyond 64 bits");
+            scheduler_fail(
+                scheduler, task, "ValueError",
+                "the task cannot run once more: its metadata cannot be packed anew, as with "
+                "a number beyond 64 bits");
             return false;
         }
     }
+    handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size);
     if (!restored || message_send_to(message, scheduler->engines, task->worker->uuid,
                                      strlen(task->worker->uuid))) {
+        handouts_take_back(scheduler->handouts);
         scheduler->next_try_ms = clock_ms() + RETRY_MS;
         balancer_put_back(scheduler->balancer, task);
         return false;
@@ -153,14 +126,13 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
 {
     struct task *task;
     size_t count = 0;
-    while (!scheduler->draining && count++ < BATCH &&
-           (task = balancer_next(scheduler->balancer))) {
+    while (!scheduler->draining && count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
         if (!send_task(scheduler, task, task == fresh ? message : NULL))
             continue;
-        if (task->reported)
-            report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, task->worker->id,
-                       task->msg_id, task->msg_id_size, NULL);
-        else if (!scheduler->report.recording)
+        if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
+                                         task->worker->id, task->msg_id, task->msg_id_size, NULL))
+            handouts_doubt(scheduler->handouts);
+        if (!task->reported && !scheduler->report.recording)
             report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id,
                        task->msg_id, task->msg_id_size, NULL);
         task->reported = true;
@@ -239,10 +211,11 @@ static void explain(enum submission status, const char *unknown, const char **en
                        unknown);
 }
 
-/* Enters a task. Returns 0, or -1 with why it is not. */
+/* Enters a task. Returns 0, 1 where it has to wait for what is being restored, or -1 with why it is
+ * not entered. */
 static int enter(struct scheduler *scheduler, struct message *message,
                  const struct ipcl_member *msg_id, const struct task_metadata *metadata,
-                 const char **ename, struct ipcl_error *why)
+                 bool recorded, const char **ename, struct ipcl_error *why)
 {
     struct worker **targets = NULL;
     const char *unknown = NULL;
@@ -252,6 +225,10 @@ static int enter(struct scheduler *scheduler, struct message *message,
     if (metadata->targets) {
         read_notices(scheduler);
         count = find_targets(scheduler, metadata, &targets);
+    }
+    if (count >= 0 && restore_awaits_engines(scheduler, metadata, (size_t)count)) {
+        free(targets);
+        return 1;
     }
     if (metadata->targets && count == 0) {
         free(targets);
@@ -267,9 +244,10 @@ static int enter(struct scheduler *scheduler, struct message *message,
         explain(status, unknown, ename, why);
         if (task)
             free_task(task);
-        return -1;
+        return status == SUBMISSION_UNKNOWN && restore_awaits_tasks(scheduler) ? 1 : -1;
     }
-    if (scheduler->report.recording)
+    task->reported = recorded;
+    if (scheduler->report.recording && !recorded)
         report_submission(scheduler, task, message);
     dispatch(scheduler, task, message);
     if (!task->reported)
@@ -277,39 +255,14 @@ static int enter(struct scheduler *scheduler, struct message *message,
     return 0;
 }
 
-/* A task whose msg_id is good and not pending. Returns 0, or -1 with why it is not entered. */
-static int accept(struct scheduler *scheduler, struct message *message,
-                  const struct ipcl_member *msg_id, const char **ename, struct ipcl_error *why)
-{
-    struct task_metadata metadata;
-    const char *sentence;
-    int status = -1;
-    bool valid = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
-                                     &metadata, ename, &sentence);
-    if (valid && scheduler->pure && !task_metadata_is_plain(&metadata)) {
-        valid = false;
-        *ename = "ValueError";
-        sentence = "this cluster's task scheme is 'pure', which knows no after, follow, targets, "
-                   "retries and timeout: start it with another scheme, such as leastload, to use "
-                   "these";
-    }
-    if (valid)
-        status = enter(scheduler, message, msg_id, &metadata, ename, why);
-    else
-        ipcl_error_set(why, "%s", sentence);
-    task_metadata_clear(&metadata);
-    return status;
-}
-
-/* Answers a task that is not entered and that others may name: those that depend on it learn that
- * it failed, and a store records it. */
-static void fail_at_once(struct scheduler *scheduler, struct message *message,
-                         const struct ipcl_member *msg_id, const char *ename, const char *evalue)
+void scheduler_refuse(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const char *ename, const char *evalue)
 {
     struct message copy;
     bool recording = scheduler->report.recording;
     message_init(&copy);
     refuse_task(scheduler, message, ename, evalue, recording ? &copy : NULL);
+    /* Those that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
     if (recording) {
         report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,
@@ -320,12 +273,36 @@ static void fail_at_once(struct scheduler *scheduler, struct message *message,
     message_close(&copy);
 }
 
+int scheduler_accept(struct scheduler *scheduler, struct message *message,
+                     const struct ipcl_member *msg_id, bool recorded)
+{
+    struct task_metadata metadata;
+    struct ipcl_error why;
+    const char *sentence, *ename;
+    int status = -1;
+    bool valid = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
+                                     &metadata, &ename, &sentence);
+    if (valid && scheduler->pure && !task_metadata_is_plain(&metadata)) {
+        valid = false;
+        ename = "ValueError";
+        sentence = "this cluster's task scheme is 'pure', which knows no after, follow, targets, "
+                   "retries and timeout: start it with another scheme, such as leastload, to use "
+                   "these";
+    }
+    if (valid)
+        status = enter(scheduler, message, msg_id, &metadata, recorded, &ename, &why);
+    else
+        ipcl_error_set(&why, "%s", sentence);
+    task_metadata_clear(&metadata);
+    if (status < 0)
+        scheduler_refuse(scheduler, message, msg_id, ename, why.text);
+    return status;
+}
+
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
-    struct ipcl_error why;
-    const char *ename;
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
     session_find(scheduler->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
@@ -334,8 +311,8 @@ static void from_client(void *self, struct message *message)
     else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
         refuse_task(scheduler, message, "ValueError", "a task of this msg_id is pending already",
                     NULL);
-    else if (accept(scheduler, message, &msg_id, &ename, &why))
-        fail_at_once(scheduler, message, &msg_id, ename, why.text);
+    else
+        restore_accept(scheduler, message, &msg_id, false);
 }
 
 /* The task that a reply belongs to, where it is this engine's; NULL where it is none. */
@@ -356,26 +333,38 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
 
 /* A reply to a task that this controller did not give out. Where it has taken the place of another,
  * the task may be one of that one's: its client, which connects under its old identity, still waits
- * for the reply. Returns whether it is. */
+ * for the reply. Returns whether it is.
+ *
+ * A client that has been told that its task was lost gets no second answer; but it is recorded. */
 static bool pass_early(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
-    zmq_msg_t *engine = &message->frames[0];
-    bool met, succeeded;
-    if (!scheduler->restarted ||
+    char engine[ENGINE_UUID_BYTES] = "";
+    size_t size = zmq_msg_size(&message->frames[0]);
+    bool met, succeeded, success;
+    if (!scheduler->restarted || size >= sizeof(engine) ||
         session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
         parent.state != IPCL_MEMBER_TEXT)
         return false;
+    memcpy(engine, zmq_msg_data(&message->frames[0]), size);
     task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
                            &succeeded);
-    if (!balancer_finish_foreign(
-            scheduler->balancer, parent.data, parent.size,
-            balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine)),
-            succeeded))
+    struct task *away = restore_away_task(scheduler, parent.data, parent.size, engine);
+    bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
+                                                 engine, succeeded);
+    if (!first &&
+        (balancer_task(scheduler->balancer, parent.data, parent.size) ||
+         !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
         return false;
     report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
+    if (!first)
+        return false;
     message_swap_identities(message);
     early_send(&scheduler->early, message);
+    if (away) {
+        balancer_finish(scheduler->balancer, away, succeeded);
+        free_task(away);
+    }
     return true;
 }
 
@@ -383,8 +372,8 @@ static void unmet(struct scheduler *scheduler, struct task *task)
 {
     start_clock(task);
     if (balancer_retry(scheduler->balancer, task, true))
-        fail_task(scheduler, task, "ImpossibleDependency",
-                  "no engine that the task may run on meets its dependencies");
+        scheduler_fail(scheduler, task, "ImpossibleDependency",
+                       "no engine that the task may run on meets its dependencies");
 }
 
 /* A task that has failed runs again at another engine, or where there is none at this one. With a
@@ -406,6 +395,7 @@ static void from_engine(void *self, struct message *message)
     if (!task) {
         if (!pass_early(scheduler, message))
             refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
+        dispatch(scheduler, NULL, NULL);
         return;
     }
     bool met, succeeded;
@@ -438,7 +428,7 @@ static void settle_task(struct scheduler *scheduler, struct task *task)
     };
     char text[2 * REPORT_TEXT_MAX];
     if (task->fate != FATE_LOST) {
-        fail_task(scheduler, task, "ImpossibleDependency", texts[task->fate]);
+        scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
         return;
     }
     snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", task->worker->id,
@@ -449,7 +439,7 @@ static void settle_task(struct scheduler *scheduler, struct task *task)
         if (!balancer_retry(scheduler->balancer, task, false))
             return;
     }
-    fail_task(scheduler, task, "EngineError", text);
+    scheduler_fail(scheduler, task, "EngineError", text);
 }
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
@@ -459,10 +449,18 @@ static bool settle(struct scheduler *scheduler, long long now_ms)
     struct task *task;
     size_t count = 0;
     while (count++ < BATCH && (task = balancer_late(scheduler->balancer, now_ms)))
-        fail_task(scheduler, task, "TaskTimeout", "the task waited longer than its timeout allows");
+        scheduler_fail(scheduler, task, "TaskTimeout",
+                       "the task waited longer than its timeout allows");
     while (count++ < BATCH && (task = balancer_stranded(scheduler->balancer)))
         settle_task(scheduler, task);
     return count > BATCH;
+}
+
+void scheduler_hear_engines(struct scheduler *scheduler)
+{
+    scheduler->draining = true;
+    loop_drain(scheduler->loop, scheduler->engines);
+    scheduler->draining = false;
 }
 
 static void read_notices(void *self)
@@ -479,11 +477,7 @@ static void read_notices(void *self)
             balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
         if (notice.kind != NOTICE_GONE || !worker)
             continue;
-        /* What it answered before it went still counts. Engines get nothing new meanwhile, as
-         * with what busy ones answer then this would not end. */
-        scheduler->draining = true;
-        loop_drain(scheduler->loop, scheduler->engines);
-        scheduler->draining = false;
+        scheduler_hear_engines(scheduler);
         balancer_remove_engine(scheduler->balancer, worker);
         dispatch(scheduler, NULL, NULL);
     }
@@ -501,9 +495,12 @@ static long long on_tick(void *self, long long now_ms)
         return now_ms;
     long long due = balancer_deadline(scheduler->balancer);
     long long early_ms = early_tick(&scheduler->early, now_ms);
+    long long restore_ms = restore_tick(scheduler, now_ms);
     long long trim_ms = trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms);
     if (due < 0 || early_ms < due)
         due = early_ms;
+    if (restore_ms < due)
+        due = restore_ms;
     if (trim_ms < due)
         due = trim_ms;
     if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)
@@ -524,6 +521,7 @@ static void task_destroy(void *self)
     refusal_summary(&scheduler->bad_task);
     refusal_summary(&scheduler->bad_reply);
     early_release(&scheduler->early);
+    restore_release(scheduler);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
     held_pool_destroy(scheduler->pool);
@@ -553,6 +551,8 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
     }
     if (loop_add(scheduler->loop, scheduler->clients, from_client, scheduler))
         return -1;
+    if (restore_open(scheduler, controller, error))
+        return -1;
     early_prepare(&scheduler->early, controller, scheduler->clients);
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
@@ -568,6 +568,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->bad_reply.socket = "task, engine side";
     scheduler->report.recording = controller->store != NULL;
     scheduler->restarted = controller->restarted;
+    scheduler->handouts = controller->handouts;
     scheduler->pure = controller->scheme == BALANCER_PURE;
     scheduler->balancer =
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);

@@ -14,6 +14,8 @@
 /* What a record takes beside its fields and buffers, roughly. */
 #define RECORD_BYTES   512
 #define CULLED_AT_ONCE 256
+/* The file does not shrink below so many free pages. */
+#define FREE_PAGES_KEPT 1024
 
 int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what)
 {
@@ -347,6 +349,34 @@ static int64_t commit(void *self, struct ipcl_error *error)
     return lost;
 }
 
+/* Gives some of the file's free pages back to the disk, where they are most of it: others are used
+ * again soon. A file that an earlier version made keeps its size. */
+static bool tidy(void *self)
+{
+    struct store *store = self;
+    int64_t unused = 0, pages = 0;
+    sqlite3_stmt *count = sqlite_with(store, COUNT_FREE, 0, 0, 0);
+    if (sqlite3_step(count) == SQLITE_ROW) {
+        unused = sqlite3_column_int64(count, 0);
+        pages = sqlite3_column_int64(count, 1);
+    }
+    sqlite3_reset(count);
+    if (store->changing || unused < FREE_PAGES_KEPT || unused < pages / 2)
+        return false;
+    sqlite3_stmt *shrink = sqlite_with(store, SHRINK, 0, 0, 0);
+    int status;
+    while ((status = sqlite3_step(shrink)) == SQLITE_ROW)
+        ;
+    sqlite3_reset(shrink);
+    sqlite3_step(count);
+    bool fewer = sqlite3_column_int64(count, 0) < unused;
+    sqlite3_reset(count);
+    /* The end of the file goes when the log is copied into it. */
+    if (status == SQLITE_DONE && fewer)
+        return true;
+    return false;
+}
+
 static void destroy(void *self)
 {
     if (self)
@@ -391,8 +421,9 @@ static const struct ipcl_option options[] = {
     {"record_limit", IPCL_INT, "1000000", NULL, NULL,
      "How many records to keep. Beyond that the oldest finished ones are forgotten."},
     {"size_limit", IPCL_INT, "10737418240", NULL, NULL,
-     "How many bytes the records may take in all: requests, results and output. The file does not "
-     "shrink; room in it is used again."},
+     "How many bytes the records may take in all: requests, results and output. Room in the file "
+     "is "
+     "used again, and where more than half of it is free it shrinks."},
 };
 static const struct ipcl_option_table tables[] = {
     {"SQLiteDB", options, sizeof(options) / sizeof(*options)}};
@@ -404,6 +435,9 @@ static const struct ipcl_store_operations operations = {
     .drop = drop,
     .commit = commit,
     .destroy = destroy,
+    .tidy = tidy,
+    .begin = sqlite_begin,
+    .outcomes = sqlite_outcomes,
 };
 
 extern const struct ipcl_plugin ipcl_plugin;

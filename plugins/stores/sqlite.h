@@ -30,6 +30,10 @@ enum sqlite_statement {
     DROP_OUTPUT,
     OLDEST_FINISHED,
     OLDEST,
+    LATEST_OUTCOME,
+    OUTCOMES,
+    COUNT_FREE,
+    SHRINK,
     SAVE_TOTALS,
     STATEMENTS
 };
@@ -72,11 +76,18 @@ void sqlite_release(const struct ipcl_buffer *buffers, size_t count);
 int sqlite_open(struct store *store, const struct ipcl_services *services, const char *folder,
                 const char *cluster_id, struct ipcl_error *error);
 void sqlite_close(struct store *store);
+/* The store's begin. */
+int sqlite_begin(void *self, int64_t session, int64_t *before, struct ipcl_error *error);
 
 /* The store's find. */
 int sqlite_find(void *self, const json_t *query, const json_t *keys,
                 bool (*found)(void *context, const struct ipcl_record *record), void *context,
                 struct ipcl_error *error);
+/* The store's outcomes. */
+int sqlite_outcomes(void *self, int64_t *place, size_t max, size_t at_once,
+                    void (*found)(void *context, const char *msg_id, const char *engine,
+                                  bool success),
+                    void *context, struct ipcl_error *error);
 /* The ids of the records that match: a malloc'ed array. Returns 0, or -1 with `error` set. */
 int sqlite_find_ids(struct store *store, const json_t *query, int64_t **ids, size_t *count,
                     struct ipcl_error *error);

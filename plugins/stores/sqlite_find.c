@@ -207,3 +207,38 @@ int sqlite_find_ids(struct store *store, const json_t *query, int64_t **ids, siz
     *count = search.count;
     return status;
 }
+
+/* Where to begin, so that `max` of those that have ended are left. */
+static int64_t first_outcome(struct store *store, size_t max)
+{
+    if (store->totals.records <= (int64_t)max)
+        return 0;
+    sqlite3_stmt *latest = sqlite_with(store, LATEST_OUTCOME, 1, (int64_t)max, 0);
+    int64_t id = sqlite3_step(latest) == SQLITE_ROW ? sqlite3_column_int64(latest, 0) : 0;
+    sqlite3_reset(latest);
+    return id;
+}
+
+int sqlite_outcomes(void *self, int64_t *place, size_t max, size_t at_once,
+                    void (*found)(void *context, const char *msg_id, const char *engine,
+                                  bool success),
+                    void *context, struct ipcl_error *error)
+{
+    struct store *store = self;
+    size_t count = 0;
+    int status;
+    if (!*place)
+        *place = first_outcome(store, max);
+    sqlite3_stmt *rows = sqlite_with(store, OUTCOMES, 2, *place, (int64_t)at_once);
+    while ((status = sqlite3_step(rows)) == SQLITE_ROW) {
+        const char *msg_id = (const char *)sqlite3_column_text(rows, 1);
+        const char *engine = (const char *)sqlite3_column_text(rows, 2);
+        if (msg_id && engine)
+            found(context, msg_id, engine, sqlite3_column_int(rows, 3));
+        *place = sqlite3_column_int64(rows, 0);
+        count++;
+    }
+    sqlite3_reset(rows);
+    return status == SQLITE_DONE ? count == at_once
+                                 : sqlite_fail(store, error, "records cannot be read");
+}

@@ -34,6 +34,16 @@ static const char *const statement_texts[STATEMENTS] = {
     [OLDEST_FINISHED] = "SELECT id, bytes FROM @ WHERE completed IS NOT NULL AND id < ?1 "
                         "ORDER BY completed LIMIT ?2",
     [OLDEST] = "SELECT id, bytes FROM @ WHERE id < ?1 ORDER BY id LIMIT ?2",
+    [LATEST_OUTCOME] = "SELECT id FROM @ WHERE completed IS NOT NULL AND queue IS NOT 'mux' "
+                       "ORDER BY id DESC LIMIT 1 OFFSET ?",
+    /* A reply without a status counts as a success, as it does for the scheduler. */
+    [OUTCOMES] = "SELECT id, msg_id, coalesce(engine_uuid, ''), "
+                 "coalesce(json_extract(result_metadata, '$.status'), 'ok') = 'ok' FROM @ "
+                 "WHERE id > ?1 AND completed IS NOT NULL AND queue IS NOT 'mux' "
+                 "ORDER BY id LIMIT ?2",
+    [COUNT_FREE] = "SELECT freelist_count, page_count FROM pragma_freelist_count, "
+                   "pragma_page_count",
+    [SHRINK] = "PRAGMA incremental_vacuum(64)",
     [SAVE_TOTALS] = "UPDATE @-totals SET records = ?1, bytes = ?2",
 };
 
@@ -60,10 +70,12 @@ static int name_file(struct store *store, const struct ipcl_services *services, 
 /* Opens the file, readable by its owner only, and takes it for ourselves. */
 static int open_file(struct store *store, struct ipcl_error *error)
 {
-    static const char setup[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; "
-                                "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
-                                "PRAGMA journal_size_limit = " LOG_BYTES "; "
-                                "BEGIN EXCLUSIVE; COMMIT";
+    static const char setup[] =
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; "
+        "PRAGMA journal_mode = WAL; "
+        "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
+        "PRAGMA journal_size_limit = " LOG_BYTES "; "
+        "BEGIN EXCLUSIVE; COMMIT";
     int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return ipcl_error_set(error, "%s cannot be written: %s (see SQLiteDB.location)",
@@ -145,6 +157,35 @@ int sqlite_open(struct store *store, const struct ipcl_services *services, const
                    open_tables(store, services, error) || prepare(store, error)
                ? -1
                : 0;
+}
+
+/* Runs a statement with one parameter, whose first row's number it gives back, 0 for none. Returns
+ * 0 or -1. */
+static int ask(struct store *store, const char *text, int64_t parameter, int64_t *answer)
+{
+    sqlite3_stmt *statement = sql_prepare(store->db, store->table, text);
+    int status = SQLITE_ERROR;
+    *answer = 0;
+    if (statement) {
+        sqlite3_bind_int64(statement, 1, parameter);
+        status = sqlite3_step(statement);
+    }
+    if (status == SQLITE_ROW)
+        *answer = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : -1;
+}
+
+int sqlite_begin(void *self, int64_t session, int64_t *before, struct ipcl_error *error)
+{
+    struct store *store = self;
+    int64_t ignored;
+    if (ask(store, "SELECT session FROM @-controller", 0, before) ||
+        ask(store,
+            *before ? "UPDATE @-controller SET session = ?" : "INSERT INTO @-controller VALUES (?)",
+            session, &ignored))
+        return sqlite_fail(store, error, "cannot be written");
+    return 0;
 }
 
 void sqlite_close(struct store *store)

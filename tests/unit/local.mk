@@ -20,6 +20,8 @@ UNIT_TESTS = \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
 	tests/unit/test_heap \
+	tests/unit/test_handouts \
+	tests/unit/test_sqlite_plans \
 	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_loop \
@@ -81,6 +83,11 @@ tests_unit_test_dependency_SOURCES = tests/unit/test_dependency.c
 tests_unit_test_dependency_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
+tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/handouts.c
+tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
+tests_unit_test_sqlite_plans_SOURCES = tests/unit/test_sqlite_plans.c plugins/stores/sqlite_sql.c plugins/stores/query.c
+tests_unit_test_sqlite_plans_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_sqlite_plans_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS) -lm
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c

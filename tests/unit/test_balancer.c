@@ -337,14 +337,14 @@ Test(balancer, a_task_of_another_scheduler_ends_once)
 {
     struct fixture f;
     setup(&f, BALANCER_LEASTLOAD, 1, 1);
-    cr_assert(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0], true));
-    cr_assert_not(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0], true));
-    cr_assert(balancer_finish_foreign(f.balancer, "other", 5, NULL, false));
+    cr_assert(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0]->uuid, true));
+    cr_assert_not(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0]->uuid, true));
+    cr_assert(balancer_finish_foreign(f.balancer, "other", 5, "", false));
     struct task *task = submit(&f, NULL, 0);
-    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0]->uuid, true));
     cr_assert_eq(balancer_next(f.balancer), task);
-    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0]->uuid, true));
     finish(&f, task);
-    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0], true));
+    cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0]->uuid, true));
     balancer_destroy(f.balancer, release);
 }

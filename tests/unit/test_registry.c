@@ -115,12 +115,12 @@ static void refuse_built(const char *name, const char *reason)
 
 Test(registry, another_abi_major_is_refused)
 {
-    refuse_built("other_major", "plugin ABI 2.0 and this program has 1.0");
+    refuse_built("other_major", "plugin ABI 2.1 and this program has 1.1");
 }
 
 Test(registry, a_newer_abi_minor_is_refused)
 {
-    refuse_built("newer_minor", "plugin ABI 1.1 and this program has 1.0");
+    refuse_built("newer_minor", "plugin ABI 1.2 and this program has 1.1");
 }
 
 Test(registry, another_kind_is_refused)

@@ -60,6 +60,19 @@ struct ipcl_store_operations {
     int64_t (*commit)(void *self, struct ipcl_error *error);
     /* What was not committed may be lost. */
     void (*destroy)(void *self);
+    /* Those below are there since ABI 1.1, and each may be NULL. */
+    /* Does a little of what can wait until nothing else is to be done, as giving back room. Returns whether there is more. */
+    bool (*tidy)(void *self);
+    /* The rest is for a store whose records outlive the controller. */
+    /* Notes which controller has the store: before the threads start. `*before` receives the number of the one that had it
+     * last, 0 for none. Returns 0, or -1 with `error` set. */
+    int (*begin)(void *self, int64_t session, int64_t *before, struct ipcl_error *error);
+    /* Calls `found` for tasks that have ended: of the newest `max` in all, oldest first, `at_once` at most. `*place`, 0 at
+     * first, notes how far this has come. `engine` is "" where none is recorded. Returns 1 where there may be more, 0 at the
+     * end, or -1 with `error` set. */
+    int (*outcomes)(void *self, int64_t *place, size_t max, size_t at_once,
+                    void (*found)(void *context, const char *msg_id, const char *engine, bool success), void *context,
+                    struct ipcl_error *error);
 };
 
 #ifdef __cplusplus

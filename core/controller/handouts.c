@@ -1,0 +1,197 @@
+/* The file of tasks that were given out: a ring of hashes of msg_ids. The task thread writes it,
+ * the records thread says from where on it matters. */
+#include "controller/handouts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/table.h"
+
+/* A store that is further behind than this makes it uncertain what was given out. */
+#define RING       131072
+#define BOOT_BYTES 40
+#define MAGIC      "ipclout1"
+
+/* The file. Its numbers are this host's: another's boot identifier differs. */
+struct ring {
+    char magic[8];
+    char boot[BOOT_BYTES];
+    int64_t session;
+    _Atomic uint64_t next;    /* how many there were in all */
+    _Atomic uint64_t settled; /* so many of them the store has */
+    _Atomic uint32_t doubtful;
+    uint32_t unused;
+    uint64_t hashes[RING];
+};
+
+struct handouts {
+    struct ring *ring;
+    uint64_t base;    /* how many there were before us */
+    uint64_t *before; /* those of them that the store may not have, in order */
+    size_t before_count;
+    bool uncertain; /* of what was before */
+    atomic_bool doubted;
+    bool begun;
+};
+
+/* The file is nobody else's, so that a fixed seed will do. */
+static uint64_t hash_of(const char *msg_id, size_t size)
+{
+    static const struct table unseeded;
+    return table_hash(&unseeded, msg_id, size);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+    return one < other ? -1 : one > other;
+}
+
+/* The kernel's name of this start of the host; "" where it has none, which is nobody's. */
+static void read_boot(char boot[BOOT_BYTES])
+{
+    memset(boot, 0, BOOT_BYTES);
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file && !fgets(boot, BOOT_BYTES, file))
+        boot[0] = '\0';
+    if (file)
+        fclose(file);
+}
+
+/* `*whole` says whether the file was there in full. */
+static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
+{
+    struct stat status;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *whole = fd >= 0 && !fstat(fd, &status) && status.st_size == sizeof(struct ring);
+    /* Its room is taken now: to write where the disk is full would end the program. */
+    int failed = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof(struct ring));
+    void *ring = failed
+                     ? MAP_FAILED
+                     : mmap(NULL, sizeof(struct ring), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!failed && ring == MAP_FAILED)
+        failed = errno;
+    if (fd >= 0)
+        close(fd);
+    if (ring != MAP_FAILED)
+        return ring;
+    ipcl_error_set(error, "%s cannot be written: %s", path, strerror(failed));
+    return NULL;
+}
+
+/* Takes over what the controller before us left. Returns 0, or -1 where memory is short. */
+static int read_before(struct handouts *handouts)
+{
+    const struct ring *ring = handouts->ring;
+    uint64_t settled = atomic_load(&ring->settled), count = handouts->base - settled;
+    if (handouts->uncertain || !count)
+        return 0;
+    handouts->before = malloc(count * sizeof(*handouts->before));
+    if (!handouts->before)
+        return -1;
+    for (uint64_t i = 0; i < count; i++)
+        handouts->before[i] = ring->hashes[(settled + i) % RING];
+    handouts->before_count = count;
+    qsort(handouts->before, count, sizeof(*handouts->before), compare);
+    return 0;
+}
+
+struct handouts *handouts_open(const char *path, int64_t session, int64_t before,
+                               struct ipcl_error *error)
+{
+    char boot[BOOT_BYTES];
+    bool whole;
+    struct handouts *handouts = calloc(1, sizeof(*handouts));
+    if (!handouts) {
+        ipcl_error_set(error, "out of memory");
+        return NULL;
+    }
+    struct ring *ring = handouts->ring = map(path, &whole, error);
+    if (!ring) {
+        handouts_close(handouts);
+        return NULL;
+    }
+    read_boot(boot);
+    bool ours = whole && !memcmp(ring->magic, MAGIC, sizeof(ring->magic)) && *boot &&
+                !memcmp(ring->boot, boot, BOOT_BYTES) && before && ring->session == before;
+    if (!ours || atomic_load(&ring->next) - atomic_load(&ring->settled) > RING)
+        atomic_store(&ring->doubtful, 1);
+    handouts->uncertain = atomic_load(&ring->doubtful);
+    handouts->base = atomic_load(&ring->next);
+    memcpy(ring->magic, MAGIC, sizeof(ring->magic));
+    memcpy(ring->boot, boot, BOOT_BYTES);
+    if (read_before(handouts)) {
+        ipcl_error_set(error, "out of memory");
+        handouts_close(handouts);
+        return NULL;
+    }
+    ring->session = session;
+    return handouts;
+}
+
+void handouts_close(struct handouts *handouts)
+{
+    if (!handouts)
+        return;
+    if (handouts->ring)
+        munmap(handouts->ring, sizeof(*handouts->ring));
+    free(handouts->before);
+    free(handouts);
+}
+
+void handouts_add(struct handouts *handouts, const char *msg_id, size_t size)
+{
+    if (!handouts)
+        return;
+    struct ring *ring = handouts->ring;
+    uint64_t next = atomic_load_explicit(&ring->next, memory_order_relaxed);
+    ring->hashes[next % RING] = hash_of(msg_id, size);
+    atomic_store_explicit(&ring->next, next + 1, memory_order_release);
+}
+
+void handouts_take_back(struct handouts *handouts)
+{
+    if (handouts)
+        atomic_fetch_sub_explicit(&handouts->ring->next, 1, memory_order_relaxed);
+}
+
+void handouts_doubt(struct handouts *handouts)
+{
+    if (!handouts)
+        return;
+    atomic_store(&handouts->doubted, true);
+    atomic_store(&handouts->ring->doubtful, 1);
+}
+
+bool handouts_may_have(const struct handouts *handouts, const char *msg_id)
+{
+    uint64_t hash = hash_of(msg_id, strlen(msg_id));
+    return !handouts || handouts->uncertain ||
+           (handouts->before_count &&
+            bsearch(&hash, handouts->before, handouts->before_count, sizeof(hash), compare));
+}
+
+void handouts_begin(struct handouts *handouts)
+{
+    if (!handouts)
+        return;
+    handouts->begun = true;
+    atomic_store(&handouts->ring->doubtful, 0);
+    if (atomic_load(&handouts->doubted))
+        atomic_store(&handouts->ring->doubtful, 1);
+    handouts_settle(handouts, 0);
+}
+
+void handouts_settle(struct handouts *handouts, uint64_t count)
+{
+    if (handouts && handouts->begun)
+        atomic_store_explicit(&handouts->ring->settled, handouts->base + count,
+                              memory_order_release);
+}

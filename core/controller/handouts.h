@@ -1,0 +1,43 @@
+/* Which tasks were given to engines lately: a file that is mapped into memory, so that it outlives
+ * a controller that is killed, and costs a task no system call.
+ *
+ * The store says of a task that it waits until it is told, a moment later, that an engine has it.
+ * A controller that takes the place of one that was killed in this moment finds the task here, and
+ * does not run it a second time. What the store is known to have is not looked at any more; what is
+ * not certain counts as given out. */
+#ifndef CONTROLLER_HANDOUTS_H
+#define CONTROLLER_HANDOUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ipcluster/error.h>
+
+struct handouts;
+
+/* Opens or makes the file. `session` is this controller's; `before` that of the one which had the
+ * store last, 0 for none: where the file is another's, or the host was started anew since, nothing
+ * is certain. Main's thread. NULL with `error` set on failure. The other functions take NULL, as
+ * where nothing is kept: then nothing is certain either. */
+struct handouts *handouts_open(const char *path, int64_t session, int64_t before,
+                               struct ipcl_error *error);
+void handouts_close(struct handouts *handouts);
+
+/* Before a task is sent to an engine; and where it could not be sent, right after. The task thread.
+ */
+void handouts_add(struct handouts *handouts, const char *msg_id, size_t size);
+void handouts_take_back(struct handouts *handouts);
+
+/* The store does not learn all that happens: who comes after us cannot be certain. Any thread. */
+void handouts_doubt(struct handouts *handouts);
+
+/* Whether a controller before this one may have given out a task that the store has as waiting. The
+ * records thread; likewise below. */
+bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
+/* The store has all that was to be known of the controllers before. */
+void handouts_begin(struct handouts *handouts);
+/* The store has the first so many of those that were added here. After handouts_begin(). */
+void handouts_settle(struct handouts *handouts, uint64_t count);
+
+#endif

@@ -1,0 +1,90 @@
+/* The task thread's state, for the files that make it up: task.c (sockets, and each task's way) and
+ * task_restore.c (what the records tell of an earlier controller's tasks). */
+#ifndef CONTROLLER_TASK_H
+#define CONTROLLER_TASK_H
+
+#include "controller/controller.h"
+#include "controller/early.h"
+#include "controller/held.h"
+#include "controller/refusal.h"
+#include "controller/report.h"
+#include "controller/task_metadata.h"
+#include "controller/trim.h"
+#include "wire/loop.h"
+
+/* A task that cannot be entered as long as the controller's past comes back. */
+struct aside;
+
+struct task_restore {
+    void *socket;      /* PULL, from the records thread; NULL where nothing is restored */
+    bool told;         /* it has told all */
+    long long back_ms; /* when the engines have had time to come back */
+    struct aside *aside;
+    struct aside *next; /* the one to try next, in a pass through all */
+    bool passing;
+    bool progress; /* in this pass */
+    bool strict;   /* what is unknown now stays so */
+    long long next_pass_ms;
+};
+
+struct scheduler {
+    struct loop *loop;
+    struct session *session;
+    void *clients;
+    void *engines;
+    void *notices;
+    struct balancer *balancer;
+    struct held_pool *pool;
+    struct handouts *handouts;
+    struct task_metadata_reader reader;
+    bool pure;
+    bool more;     /* there may be more to send than a round's batch */
+    bool draining; /* engines' answers are read to their end: nothing is sent meanwhile */
+    long long next_try_ms;
+    unsigned long long mark;
+    struct trim trim;
+    bool restarted; /* engines may have tasks of an earlier controller */
+    struct task_restore restore;
+    struct early early;
+    struct message outgoing;
+    struct report report;
+    struct refusal bad_task;
+    struct refusal bad_reply;
+};
+
+/* Enters a task whose msg_id is good and not pending. `recorded`: the hub and the store know it.
+ * Returns 0, 1 where it has to wait for what is being restored, or -1 where it was answered with an
+ * error. */
+int scheduler_accept(struct scheduler *scheduler, struct message *message,
+                     const struct ipcl_member *msg_id, bool recorded);
+/* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
+ * meanwhile, as with what busy ones answer then this would not end. */
+void scheduler_hear_engines(struct scheduler *scheduler);
+/* Answers a task that is not entered with an error. */
+void scheduler_refuse(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const char *ename, const char *evalue);
+/* Answers a task with an error, and ends it. */
+void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
+                    const char *evalue);
+
+/* task_restore.c: */
+/* Opens the way from the records thread, where there is something to restore. Returns 0, or -1 with
+ * `error` set. */
+int restore_open(struct scheduler *scheduler, struct controller *controller,
+                 struct ipcl_error *error);
+/* Whether a task has to wait, as it names engines that are not there or follows other tasks. */
+bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
+                            size_t found);
+/* Whether a task has to wait that depends on one of which nothing is known. */
+bool restore_awaits_tasks(const struct scheduler *scheduler);
+/* scheduler_accept(), which puts aside what has to wait. */
+void restore_accept(struct scheduler *scheduler, struct message *message,
+                    const struct ipcl_member *msg_id, bool recorded);
+/* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
+struct task *restore_away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
+                               const char *engine);
+/* Tries again what was put aside. Returns when to be called again, or LOOP_NEVER. */
+long long restore_tick(struct scheduler *scheduler, long long now_ms);
+void restore_release(struct scheduler *scheduler);
+
+#endif

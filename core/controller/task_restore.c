@@ -1,0 +1,290 @@
+/* A task scheduler that takes another's place: what the records tell of that one's tasks. Those
+ * that have ended are remembered, those that never were at an engine run now, and for those that an
+ * engine may have an answer is awaited: the engine's, or in its place an error. The task thread.
+ *
+ * Meanwhile some tasks wait aside: those that depend on one which may yet become known, and those
+ * that name engines, or follow tasks to theirs, as these may yet come back. */
+#include "controller/restored.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "controller/task.h"
+
+/* How often what waits aside is tried again, and how much of it at a time. */
+#define PASS_MS 1000
+#define BATCH   256
+
+struct aside {
+    struct held *held;
+    bool recorded;
+    struct aside *prev, *next;
+};
+
+/* A task that another controller gave out. */
+struct away {
+    struct task task;
+    char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
+};
+
+bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
+                            size_t found)
+{
+    bool concerned = metadata->follow.count || found < json_array_size(metadata->targets);
+    return concerned && scheduler->restore.socket && clock_ms() < scheduler->restore.back_ms;
+}
+
+bool restore_awaits_tasks(const struct scheduler *scheduler)
+{
+    const struct task_restore *restore = &scheduler->restore;
+    return restore->socket && (!restore->told || (restore->aside && !restore->strict));
+}
+
+static int put_aside(struct scheduler *scheduler, struct message *message, bool recorded)
+{
+    struct task_restore *restore = &scheduler->restore;
+    struct aside *aside = calloc(1, sizeof(*aside));
+    if (!aside || !(aside->held = held_create(message, scheduler->pool))) {
+        free(aside);
+        return -1;
+    }
+    aside->recorded = recorded;
+    if (!restore->aside)
+        restore->next_pass_ms = clock_ms() + PASS_MS;
+    DL_APPEND(restore->aside, aside);
+    return 0;
+}
+
+void restore_accept(struct scheduler *scheduler, struct message *message,
+                    const struct ipcl_member *msg_id, bool recorded)
+{
+    if (scheduler_accept(scheduler, message, msg_id, recorded) > 0 &&
+        put_aside(scheduler, message, recorded))
+        scheduler_refuse(scheduler, message, msg_id, "RuntimeError",
+                         "the controller is out of memory");
+}
+
+static void drop(struct scheduler *scheduler, struct aside *aside)
+{
+    DL_DELETE(scheduler->restore.aside, aside);
+    held_destroy(aside->held);
+    free(aside);
+}
+
+/* A task's msg_id, where it may be entered. Returns whether it may. */
+static bool is_new(const struct scheduler *scheduler, struct message *message, bool recorded,
+                   struct ipcl_member *msg_id)
+{
+    bool success;
+    *msg_id = (struct ipcl_member){.name = "msg_id"};
+    return !session_find(scheduler->session, message_part(message, MESSAGE_HEADER), msg_id, 1) &&
+           msg_id->state == IPCL_MEMBER_TEXT && msg_id->size && msg_id->size <= REPORT_TEXT_MAX &&
+           !balancer_task(scheduler->balancer, msg_id->data, msg_id->size) &&
+           !(recorded &&
+             balancer_has_ended(scheduler->balancer, msg_id->data, msg_id->size, &success));
+}
+
+/* Returns whether it need not wait any more. */
+static bool try_again(struct scheduler *scheduler, struct aside *aside)
+{
+    struct ipcl_member msg_id;
+    struct message message;
+    message_init(&message);
+    int status = held_restore(aside->held, &message);
+    if (!status && is_new(scheduler, &message, aside->recorded, &msg_id))
+        status = scheduler_accept(scheduler, &message, &msg_id, aside->recorded);
+    else if (!status)
+        status = -1;
+    message_close(&message);
+    return status <= 0;
+}
+
+/* Goes on with a pass through what waits aside. What it depends on may stand behind it; so once
+ * nothing is awaited from outside, passes are made until one changes nothing. */
+static void pass(struct scheduler *scheduler, long long now_ms)
+{
+    struct task_restore *restore = &scheduler->restore;
+    size_t count = 0;
+    if (!restore->passing) {
+        restore->passing = true;
+        restore->progress = false;
+        restore->next = restore->aside;
+    }
+    while (count++ < BATCH && restore->next) {
+        struct aside *aside = restore->next;
+        restore->next = aside->next;
+        if (try_again(scheduler, aside)) {
+            drop(scheduler, aside);
+            restore->progress = true;
+        }
+    }
+    if (restore->next)
+        return;
+    bool last = restore->told && now_ms >= restore->back_ms;
+    restore->passing = false;
+    restore->strict = restore->aside && last && !restore->progress;
+    restore->next_pass_ms = last ? now_ms : now_ms + PASS_MS;
+}
+
+long long restore_tick(struct scheduler *scheduler, long long now_ms)
+{
+    struct task_restore *restore = &scheduler->restore;
+    if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
+        pass(scheduler, now_ms);
+    if (!restore->aside)
+        return LOOP_NEVER;
+    return restore->passing ? now_ms : restore->next_pass_ms;
+}
+
+struct task *restore_away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
+                               const char *engine)
+{
+    struct task *task = balancer_task(scheduler->balancer, msg_id, size);
+    if (!task || task->state != TASK_AWAY)
+        return NULL;
+    const struct away *away = (const struct away *)task;
+    if (*away->engine && strcmp(away->engine, engine))
+        return NULL;
+    task->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
+    return task;
+}
+
+static void take_away(struct scheduler *scheduler, const struct restored *restored,
+                      struct message *message)
+{
+    struct ipcl_member msg_id;
+    struct away *away = is_new(scheduler, message, true, &msg_id) ? calloc(1, sizeof(*away)) : NULL;
+    if (!away || !(away->task.data = held_create(message, scheduler->pool))) {
+        free(away);
+        return;
+    }
+    size_t size, offset = (size_t)(msg_id.data -
+                                   (char *)zmq_msg_data(message_part(message, MESSAGE_HEADER)));
+    away->task.msg_id =
+        (const char *)held_frame(away->task.data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
+        offset;
+    away->task.msg_id_size = (unsigned char)msg_id.size;
+    memcpy(away->engine, restored->engine, sizeof(away->engine));
+    balancer_expect(scheduler->balancer, &away->task);
+    report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
+               away->task.msg_id_size, NULL);
+}
+
+static void take_task(struct scheduler *scheduler, struct message *message)
+{
+    struct ipcl_member msg_id;
+    if (!is_new(scheduler, message, true, &msg_id))
+        return;
+    report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
+               NULL);
+    restore_accept(scheduler, message, &msg_id, true);
+}
+
+static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
+{
+    const struct restored_outcome *outcomes = zmq_msg_data(frame);
+    size_t count = zmq_msg_size(frame) / sizeof(*outcomes);
+    for (size_t i = 0; i < count; i++)
+        balancer_finish_foreign(scheduler->balancer, outcomes[i].msg_id, strlen(outcomes[i].msg_id),
+                                outcomes[i].engine, outcomes[i].success);
+}
+
+static void engine_has(struct scheduler *scheduler, const struct restored *restored)
+{
+    struct task *task =
+        balancer_task(scheduler->balancer, restored->msg_id, strlen(restored->msg_id));
+    if (task && task->state == TASK_AWAY)
+        memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
+}
+
+static void engine_gone(struct scheduler *scheduler, const char *engine)
+{
+    struct task *task = balancer_away(scheduler->balancer), *next;
+    char text[2 * REPORT_TEXT_MAX];
+    if (task)
+        scheduler_hear_engines(scheduler);
+    for (task = balancer_away(scheduler->balancer); task; task = next) {
+        next = task->next;
+        if (strcmp(((const struct away *)task)->engine, engine))
+            continue;
+        snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
+                 engine, (int)task->msg_id_size, task->msg_id);
+        scheduler_fail(scheduler, task, "EngineError", text);
+    }
+}
+
+static void lose(struct scheduler *scheduler, const char *msg_id)
+{
+    struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
+    if (task && task->state == TASK_AWAY)
+        scheduler_fail(scheduler, task, "EngineError",
+                       "the controller ended before this task was answered, and no engine has come "
+                       "back with it: it may have run, and is not run again");
+}
+
+/* What is behind the first frame, as it came from a client. Returns 0 or -1. */
+static int unwrap(struct message *message, struct message *inner)
+{
+    message_init(inner);
+    for (size_t i = 1; i < message->count; i++)
+        if (message_append_frame(inner, &message->frames[i]))
+            return -1;
+    inner->delimiter = 1;
+    return inner->count > inner->delimiter + MESSAGE_PARTS ? 0 : -1;
+}
+
+static void on_restored(void *self, struct message *message)
+{
+    struct scheduler *scheduler = self;
+    struct restored restored;
+    struct message inner;
+    memcpy(&restored, zmq_msg_data(&message->frames[0]), sizeof(restored));
+    switch (restored.kind) {
+    case RESTORED_AWAY:
+    case RESTORED_TASK:
+        if (unwrap(message, &inner))
+            log_error("task: a task of the controller before is lost: out of memory");
+        else if (restored.kind == RESTORED_AWAY)
+            take_away(scheduler, &restored, &inner);
+        else
+            take_task(scheduler, &inner);
+        message_close(&inner);
+        break;
+    case RESTORED_AT:
+        engine_has(scheduler, &restored);
+        break;
+    case RESTORED_GONE:
+        engine_gone(scheduler, restored.engine);
+        break;
+    case RESTORED_LOST:
+        lose(scheduler, restored.msg_id);
+        break;
+    case RESTORED_OUTCOMES:
+        take_outcomes(scheduler, &message->frames[1]);
+        break;
+    case RESTORED_ALL:
+        scheduler->restore.told = true;
+        scheduler->restore.next_pass_ms = 0;
+        break;
+    }
+}
+
+int restore_open(struct scheduler *scheduler, struct controller *controller,
+                 struct ipcl_error *error)
+{
+    struct task_restore *restore = &scheduler->restore;
+    if (!controller->restores)
+        return 0;
+    restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;
+    restore->socket = controller_inproc_bind(controller, ZMQ_PULL, RESTORED_SOCKET, error);
+    return loop_add(scheduler->loop, restore->socket, on_restored, scheduler);
+}
+
+void restore_release(struct scheduler *scheduler)
+{
+    while (scheduler->restore.aside)
+        drop(scheduler, scheduler->restore.aside);
+}

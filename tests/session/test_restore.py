@@ -1,0 +1,209 @@
+"""Tasks across a restart: what a controller that takes another's place learns of that one's from its records."""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from support import wait_until
+from test_restart import typed
+
+RECORDED = ["--reuse", "--sqlitedb"]
+
+
+def restart(cluster, *arguments):
+    cluster.controller.stop(signal.SIGKILL)
+    return cluster.start_controller("--restore", "--sqlitedb", *arguments)
+
+
+def committed():
+    """What has been recorded is committed within a tenth of a second."""
+    time.sleep(0.5)
+
+
+@typed
+def note(path, name, seconds=0):
+    """Runs once more than is allowed where a line is there twice."""
+    import os
+    import time
+    with open(path, "a") as file:
+        file.write(f"{name} {os.getpid()}\n")
+    time.sleep(seconds)
+    return name
+
+
+@typed
+def wait_for_file(path, answer):
+    import os
+    import time
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return answer
+
+
+@typed
+def fail():
+    raise ValueError("meant to")
+
+
+@pytest.fixture
+def recorded(new_cluster):
+    return new_cluster(2, controller=RECORDED)
+
+
+def runs(path):
+    return Counter(line.split()[0] for line in path.read_text().splitlines())
+
+
+def outcome(task, timeout=100):
+    try:
+        return task.get(timeout=timeout)
+    except TimeoutError:
+        raise
+    except Exception as error:
+        return error
+
+
+def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
+    cluster = recorded
+    client = cluster.client()
+    view = client.load_balanced_view()
+    path = cluster.sandbox.dir / "ran"
+    path.write_text("")
+    # The last are submitted while the controller is killed: some it never records.
+    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.005) for i in range(600)}
+    wait_until(lambda: len(runs(path)) >= 50, 30, "some have run")
+    committed()
+    restart(cluster, "--IPController.registration_timeout=8")
+    outcomes = {name: outcome(task) for name, task in tasks.items()}
+    ran = runs(path)
+    assert set(ran.values()) == {1}, "none ran twice"
+    answered = {name for name, result in outcomes.items() if result == name}
+    assert answered <= set(ran)
+    # An answer may have been lost with the controller, but of those that waited none is.
+    assert len(answered) > 500, Counter(map(str, outcomes.values()))
+    for name in set(outcomes) - answered:
+        assert "lost" in str(outcomes[name]) or "ended before" in str(outcomes[name]), outcomes[name]
+    cluster.controller.wait_for_output(r"\d+ tasks that waited in an earlier controller go on")
+    # Each record says the same as its task's client was told,
+    ids = {name: task.msg_ids[0] if hasattr(task, "msg_ids") else task.msg_id for name, task in tasks.items()}
+    wait_until(lambda: client.db_query({"completed": None}, keys=["msg_id"]) == [], 30, "nothing is left open")
+    records = client.db_query({"msg_id": {"$in": [ids[name] for name in answered]}}, keys=["result_content"])
+    assert len(records) == len(answered)
+    # But for what the store had not committed: its answer went with the controller that was killed.
+    failed = [record["result_content"] for record in records if record["result_content"]["status"] != "ok"]
+    assert len(failed) < 100 and all("ended before" in content["evalue"] for content in failed)
+
+
+def test_tasks_depend_on_those_that_ended_under_an_earlier_controller(recorded):
+    client = recorded.client()
+    view = client.load_balanced_view()
+    good, bad = view.apply_async(typed(lambda: 1)), view.apply_async(fail)
+    good.get(timeout=20)
+    with pytest.raises(Exception, match="meant to"):
+        bad.get(timeout=20)
+    where = good.metadata["engine_id"] if not isinstance(good.metadata, list) else good.metadata[0]["engine_id"]
+    committed()
+    restart(recorded)
+    late = client.load_balanced_view(after=[good]).apply_async(typed(lambda: "after"))
+    there = client.load_balanced_view(follow=[good]).apply_async(typed(lambda: "there"))
+    never = client.load_balanced_view(after=[bad]).apply_async(typed(lambda: "never"))
+    unknown = client.load_balanced_view(after=["no-such-task"]).apply_async(typed(lambda: "unknown"))
+    assert late.get(timeout=40) == "after"
+    assert there.get(timeout=40) == "there"
+    assert where == (there.metadata["engine_id"] if not isinstance(there.metadata, list) else there.metadata[0]["engine_id"])
+    for task, name in ((never, "ImpossibleDependency"), (unknown, "InvalidDependency")):
+        with pytest.raises(Exception, match=name):
+            task.get(timeout=40)
+
+
+def test_waiting_tasks_keep_their_dependencies_and_targets_and_wait_for_what_still_runs(recorded):
+    client = recorded.client()
+    flag = recorded.sandbox.dir / "go"
+    running = client.load_balanced_view(targets=[1]).apply_async(wait_for_file, str(flag), "running")
+    after = client.load_balanced_view(after=[running]).apply_async(typed(lambda: "after"))
+    at_1 = client.load_balanced_view(targets=[1]).apply_async(typed(lambda: __import__("os").getpid()))
+    last = client.load_balanced_view(after=[after]).apply_async(typed(lambda: "last"))
+    pid = client[0].apply_sync(typed(lambda: __import__("os").getpid()))
+    wait_until(lambda: client.queue_status()[1]["tasks"] == 1, 20, "it runs")
+    committed()
+    restart(recorded)
+    late = client.load_balanced_view(after=[running]).apply_async(typed(lambda: "late"))
+    wait_until(lambda: sorted(client.ids) == [0, 1], 30, "the engines are back")
+    time.sleep(1)
+    assert not after.ready() and not late.ready()
+    flag.touch()
+    assert running.get(timeout=40) == "running"
+    assert after.get(timeout=40) == "after"
+    assert last.get(timeout=40) == "last"
+    assert late.get(timeout=40) == "late"
+    assert at_1.get(timeout=40) != pid
+
+
+def test_a_task_whose_engine_died_with_the_controller_fails_once_and_so_do_those_that_depend_on_it(recorded):
+    client = recorded.client()
+    path = recorded.sandbox.dir / "ran"
+    lost = client.load_balanced_view(targets=[0]).apply_async(note, str(path), "lost", 60)
+    after = client.load_balanced_view(after=[lost]).apply_async(note, str(path), "after")
+    wait_until(lambda: path.exists() and runs(path), 20, "it runs")
+    committed()
+    recorded.controller.stop(signal.SIGKILL)
+    by_id = {int(engine.wait_for_output(r"registered as engine (\d)").group(1)): engine for engine in recorded.engines}
+    by_id[0].popen.kill()
+    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
+    with pytest.raises(Exception, match="EngineError"):
+        lost.get(timeout=60)
+    with pytest.raises(Exception, match="ImpossibleDependency"):
+        after.get(timeout=60)
+    assert runs(path) == {"lost": 1}
+    assert client.load_balanced_view().apply_sync(typed(lambda: 1)) == 1
+
+
+@pytest.mark.parametrize("harm", ["missing", "another's", "cut"])
+def test_where_it_is_not_certain_that_no_engine_had_a_task_it_is_not_run_again(recorded, harm):
+    client = recorded.client()
+    view = client.load_balanced_view()
+    flag, path = recorded.sandbox.dir / "go", recorded.sandbox.dir / "ran"
+    running = [view.apply_async(wait_for_file, str(flag), i) for i in range(2)]
+    waiting = view.apply_async(note, str(path), "waiting")
+    wait_until(lambda: client.queue_status()["unassigned"] == 1, 20, "one waits")
+    committed()
+    recorded.controller.stop(signal.SIGKILL)
+    kept = recorded.profile_dir / "security/ipcontroller-given-out"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    if harm == "missing":
+        kept.unlink()
+    else:
+        data = bytearray(kept.read_bytes())
+        kept.write_bytes(data[:100] if harm == "cut" else data[:48] + b"12345678" + data[56:])
+    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
+    with pytest.raises(Exception, match="it may have run, and is not run again"):
+        waiting.get(timeout=60)
+    flag.touch()
+    assert [task.get(timeout=60) for task in running] == [0, 1]
+    assert not path.exists()
+    # What this one gives out is certain again.
+    again = [view.apply_async(note, str(path), str(i), 0.5) for i in range(8)]
+    wait_until(path.exists, 20, "one runs")
+    committed()
+    restart(recorded, "--IPController.registration_timeout=3")
+    results = [outcome(task) for task in again]
+    assert set(runs(path).values()) == {1} and results.count(None) == 0
+    assert sum(result == str(i) for i, result in enumerate(results)) >= 4
+
+
+def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recorded):
+    client = recorded.client()
+    path = recorded.sandbox.dir / "ran"
+    path.write_text("")
+    view = client.load_balanced_view()
+    tasks = [view.apply_async(note, str(path), str(i), 0.05) for i in range(150)]
+    for _ in range(4):
+        seen = len(runs(path))
+        wait_until(lambda: len(runs(path)) > min(seen + 10, 148), 60, "they go on")
+        committed()
+        restart(recorded, "--IPController.registration_timeout=8")
+    results = [outcome(task) for task in tasks]
+    assert set(runs(path).values()) == {1}
+    assert sum(result == str(i) for i, result in enumerate(results)) > 120, Counter(map(str, results))
