@@ -109,6 +109,18 @@ static void add_output(struct fetch *fetch, const char *msg_type, json_t *conten
         future_add_output(fetch->future, output);
 }
 
+/* A new reference to an object that the hub kept, which ipyparallel's gives back as text where its
+ * store is SQLite's; NULL where it is none. */
+static json_t *object_of(json_t *kept)
+{
+    json_t *object =
+        json_is_string(kept) ? json_loads(json_string_value(kept), 0, NULL) : json_incref(kept);
+    if (json_is_object(object))
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 static void add_outputs(struct fetch *fetch, const json_t *kept)
 {
     static const char *const streams[] = {"stdout", "stderr"}, *const contents[] = {
@@ -122,8 +134,7 @@ static void add_outputs(struct fetch *fetch, const json_t *kept)
             add_output(fetch, "stream", json_pack("{s:s s:s}", "name", streams[i], "text", text));
     }
     for (size_t i = 0; i < 2; i++)
-        if (json_is_object(json_object_get(kept, contents[i])))
-            add_output(fetch, contents[i], json_incref(json_object_get(kept, contents[i])));
+        add_output(fetch, contents[i], object_of(json_object_get(kept, contents[i])));
 }
 
 static bool ask(struct fetch *fetch, struct ipcl_error *error);

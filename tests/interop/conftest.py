@@ -15,6 +15,9 @@ class TheirCluster(Cluster):
                    "their controller writes its connection files")
         return self.controller
 
+    def start_their_engine(self):
+        return self.sandbox.start(PYTHON, "-m", "ipyparallel.engine", f"--file={self.engine_file}", python=True)
+
 
 @pytest.fixture
 def new_their_cluster(sandbox):

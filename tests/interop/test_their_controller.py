@@ -1,0 +1,81 @@
+"""Our client with ipyparallel's controller, and engines of both: what it asks of the hub, and what it cans."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from ipcluster import RemoteError, interactive
+from support import PYTHON, wait_until
+
+
+@interactive
+def square(x):
+    print("squaring", x)
+    return x * x
+
+
+@interactive
+def fail():
+    raise ValueError("on purpose")
+
+
+@interactive
+def wait_for_ever():
+    import time
+
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("store", ["--dictdb", "--sqlitedb"])
+def test_another_client_finds_what_one_has_asked_for(new_their_cluster, store):
+    cluster = new_their_cluster(1, controller=[store])
+    cluster.start_their_engine()
+    client, other = cluster.client(wait_for=2), cluster.client(wait_for=2)
+    balanced = client.load_balanced_view()
+    before = datetime.datetime.now(datetime.timezone.utc)
+    done = [balanced.apply_async(square, x) for x in range(5)]
+    assert [result.get(60) for result in done] == [0, 1, 4, 9, 16]
+    failed = client[1].apply_async(fail)
+    with pytest.raises(RemoteError, match="on purpose"):
+        failed.get(60)
+    executed = client[0].execute("6 * 7", silent=False)
+    executed.get(60)
+    ids = [result.msg_ids[0] for result in (*done, failed, executed)]
+    wait_until(lambda: set(ids) <= set(other.result_status(ids)["completed"]), 20, "all is recorded")
+
+    assert other.hub_history()[:len(ids)] == ids
+    assert other.get_result(ids[:5], owner=False).get(60) == [0, 1, 4, 9, 16]
+    with pytest.raises(RemoteError, match="on purpose"):
+        other.get_result(ids[5], owner=False).get(60)
+    assert other.get_result(ids[6], owner=False).get(60).execute_result["data"]["text/plain"] == "42"
+    records = other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["submitted", "completed", "queue", "engine_uuid", "stdout"])
+    assert {record["msg_id"] for record in records} == set(ids[:5])
+    assert all(record["queue"] == "task" and before < record["submitted"] < record["completed"] for record in records)
+    assert sorted(record["stdout"] for record in records) == [f"squaring {x}\n" for x in range(5)]
+    assert len(other.db_query({"submitted": {"$gte": before}})) == len(ids)
+    assert not other.db_query({"submitted": {"$lt": before}})
+
+    assert set(other.queue_status()) >= {0, 1, "unassigned"}
+    again = other.resubmit(ids[3:5])
+    assert again.get(60) == [9, 16] and not set(again.msg_ids) & set(ids)
+    running = client[0].apply_async(wait_for_ever).msg_ids
+    wait_until(lambda: running[0] in other.hub_history(), 20, "it is recorded")
+    assert other.result_status(running)["pending"] == running
+    other.purge_hub_results(ids[0])
+    assert ids[0] not in other.hub_history()
+    with pytest.raises(RemoteError, match="KeyError"):
+        cluster.client(wait_for=2).get_result(ids[0], owner=False).get(60)
+
+
+@pytest.mark.parametrize("switch", [None, "use_dill", "use_cloudpickle"])
+def test_canned(sandbox, new_their_cluster, switch):
+    """Closures, partials, references, classes, arrays and more, each on an engine of ours and one of theirs."""
+    pytest.importorskip("numpy")
+    if switch:
+        pytest.importorskip(switch.removeprefix("use_"))
+    cluster = new_their_cluster(1)
+    cluster.start_their_engine()
+    finished = sandbox.run(PYTHON, "-W", "ignore", Path(__file__).with_name("canned.py"), "ipcluster", cluster.client_file, 2, "peer",
+                           *([switch] if switch else []), python=True, timeout=120)  # fmt: skip
+    assert finished.status == 0 and " 0 failed" in finished.out, finished
