@@ -25,6 +25,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/canning.py \
 	python/ipcluster/client.py \
 	python/ipcluster/cluster.py \
+	python/ipcluster/dask.py \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
 	python/ipcluster/errors.py \

@@ -251,8 +251,10 @@ static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_
     (void)hub;
     query->ename = "NotImplementedError";
     return ipcl_error_set(error,
-                          "this controller does not start a Dask scheduler: start one beside "
-                          "it, and its workers with apply()");
+                          "this controller runs no Python, and so no Dask scheduler: "
+                          "become_dask() of the Python package ipcluster starts one beside the "
+                          "client; or start dask-scheduler, and a worker of it on each engine with "
+                          "apply()");
 }
 
 /* What goes wrong with a query is told by a hub_error, or by a reply of its own type: as

@@ -23,8 +23,6 @@ ENTRIES_MIN = 256  # answered requests that are remembered before the first look
 UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
 IDLE_SECONDS = 1  # after which the thread of callbacks ends
 
-_NO_DASK = "engines do not become Dask workers here: start dask's own on them (view.execute), or use client.executor()"
-
 _open_clients = weakref.WeakSet()
 
 
@@ -91,6 +89,7 @@ class Client:
         self._futures = {}
         self._prune_at = ENTRIES_MIN
         self._dispatcher = _Dispatcher()
+        self._dask = None
         self._lock = threading.Lock()
         self._connection = self._connect(
             connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
@@ -132,8 +131,11 @@ class Client:
 
     def close(self, linger=None):
         """Ends the connection; what is open resolves with an error."""
-        self._connection.close()
-        _open_clients.discard(self)
+        try:
+            self._stop_dask_scheduler()
+        finally:
+            self._connection.close()
+            _open_clients.discard(self)
 
     @property
     def closed(self):
@@ -211,10 +213,32 @@ class Client:
         """A concurrent.futures.Executor whose calls the scheduler gives to engines: to all, or to the targets."""
         return self.load_balanced_view(targets).executor
 
-    def become_dask(self, *args, **kwargs):
-        raise NotImplementedError(_NO_DASK)
+    def become_dask(self, targets="all", port=0, nanny=False, scheduler_args=None, **worker_args):
+        """Makes the engines workers of a Dask scheduler, which this client starts and ends with itself; returns a distributed.Client.
 
-    become_distributed = stop_dask = stop_distributed = become_dask
+        It listens on loopback: where engines are on other machines, scheduler_args={"host": ADDRESS}, and Dask's own security. With
+        nanny=True the workers are processes of their own. Further arguments are those of Dask's Worker (nthreads=1).
+        """
+        from ipcluster import dask
+
+        if self._dask is None:
+            self._dask = dask.Scheduler({"port": port, **(scheduler_args or {})})
+        return dask.start_workers(self.direct_view(targets), self._dask, nanny, worker_args)
+
+    def stop_dask(self, targets="all"):
+        """Ends the workers on the targets, and the scheduler of become_dask()."""
+        from ipcluster import dask
+
+        dask.stop_workers(self.direct_view(targets))
+        self._stop_dask_scheduler()
+
+    def _stop_dask_scheduler(self):
+        if self._dask is not None:
+            self._dask.stop()
+            self._dask = None
+
+    become_distributed = become_dask
+    stop_distributed = stop_dask
 
     def wait_for_engines(self, n=None, *, timeout=-1, block=True, interactive=None, widget=None):
         """Waits until `n` engines are registered (by default as many as this client's Cluster was started with); raises TimeoutError

@@ -67,6 +67,41 @@ def require_names(*modules, **mapping):
     return True
 
 
+@by_code
+@interactive
+def become_dask_worker(address, nanny, arguments):
+    from distributed import Nanny, Worker
+    from distributed.utils import LoopRunner
+
+    namespace = globals()
+    if namespace.get("distributed_worker") is not None:
+        return
+
+    async def start():
+        return await (Nanny if nanny else Worker)(address, **arguments)
+
+    runner = LoopRunner()
+    runner.start()
+    try:
+        worker = runner.run_sync(start)
+    except BaseException:
+        runner.stop()
+        raise
+    worker.thread_of_its_own = runner
+    namespace["dask_worker"] = namespace["distributed_worker"] = worker
+
+
+@by_code
+@interactive
+def stop_dask_worker():
+    namespace = globals()
+    worker = namespace.pop("distributed_worker", None)
+    namespace.pop("dask_worker", None)
+    if worker is not None:
+        worker.thread_of_its_own.run_sync(worker.close)
+        worker.thread_of_its_own.stop()
+
+
 # ipyparallel's functions that its client names where it does not send their code.
 STAND_INS = {
     ("ipyparallel.util", "_push"): push,
