@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "cluster/cluster.h"
 
 #define REPORT_MARK '\0' /* what is said is text; behind this stands the exit code */
 
@@ -45,9 +46,14 @@ static int wait_for_report(int pipe_end)
             return code;
         break;
     }
+    int status;
+    while (waitpid((pid_t)child_pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
+        return EXIT_INTERRUPTED; /* passed on before it had begun anything */
     fprintf(stderr,
             "ipcluster: the process in the background ended without a word; its log may say why\n");
-    return 1;
+    return EXIT_WRONG;
 }
 
 static int become_daemon(struct daemon *daemon, int pipe_end, const char *log_stem)

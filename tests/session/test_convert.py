@@ -162,3 +162,23 @@ def test_other_files_are_refused(sandbox):
     assert "is not named as a configuration file" in convert(sandbox, "ipython_config.py").err
     assert "is not there" in convert(sandbox, "./ipengine_config.py").err
     assert convert(sandbox, "nonesuch").status == 1
+
+
+def test_values_that_json_cannot_hold_are_listed_and_the_others_carried_over(sandbox, profile):
+    (profile / "ipengine_config.py").write_text("""
+c = get_config()
+c.IPEngine.timeout = float("nan")
+c.IPEngine.max_heartbeat_misses = 1 << 64
+c.IPEngine.startup_command = "print('\\udc80')"
+c.IPEngine.startup_script = "a\\0b"
+c.IPEngine.wait_for_url_file = 3.5
+loop = []
+loop.append(loop)
+c.EngineLauncher.engine_args = loop
+""")
+    done = convert(sandbox, str(profile / "ipengine_config.py"))
+    assert done.status == 7, done
+    read, lost = converted(profile, "ipengine")
+    assert read == {"IPEngine": {"wait_for_url_file": 3.5}}
+    assert lost == {"IPEngine.timeout", "IPEngine.max_heartbeat_misses", "IPEngine.startup_command", "IPEngine.startup_script",
+                    "EngineLauncher.engine_args"}
