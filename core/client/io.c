@@ -1,6 +1,7 @@
 /* The I/O thread: owns every socket of a client, sends what was submitted, and hands out what is received. */
 #include "client/client.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,9 @@
 #define LOST_MS 5000
 /* The same of a controller that another may replace, as its connection file says. */
 #define AWAY_MS 60000
+
+/* How many engines are remembered with those that have gone: late replies name them. */
+#define KNOWN_MAX 16384
 
 static void fail_dead_engines(struct ipcl_client *client)
 {
@@ -23,6 +27,11 @@ static void fail_dead_engines(struct ipcl_client *client)
     HASH_ITER(hh, io->engines, engine, next)
     {
         char text[IPCL_ERROR_BYTES];
+        if (engine->fail_at_ms < 0 && HASH_COUNT(io->engines) > KNOWN_MAX) {
+            HASH_DEL(io->engines, engine); /* the oldest come first */
+            free(engine);
+            continue;
+        }
         if (engine->fail_at_ms <= 0)
             continue;
         if (engine->fail_at_ms > now) {

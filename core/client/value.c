@@ -47,9 +47,10 @@ static void add_uint32(struct bytes *bytes, size_t value)
     bytes_add(bytes, little, sizeof(little));
 }
 
-/* BINUNICODE; texts of 4 GiB and more do not come up. */
+/* BINUNICODE, whose length has four bytes. */
 static void add_unicode(struct bytes *bytes, const char *text)
 {
+    bytes->failed = bytes->failed || strlen(text) > UINT32_MAX;
     bytes_add_text(bytes, "X");
     add_uint32(bytes, strlen(text));
     bytes_add_text(bytes, text);

@@ -287,15 +287,29 @@ int ipcl_view_call(struct ipcl_view *view, const char *name, const char *argumen
     return status;
 }
 
+/* The expression that binds a name to what is sent. Longer than what a request copies it is refused when it is submitted. */
+static void name_setter(struct bytes *expression, const char *name, const char *value)
+{
+    bytes_add_text(expression, "lambda value: globals().__setitem__('");
+    bytes_add_text(expression, name);
+    bytes_add_text(expression, "', ");
+    bytes_add_text(expression, value);
+    bytes_add(expression, ")", sizeof(")"));
+}
+
 int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json, struct ipcl_future **futures,
                    struct ipcl_error *error)
 {
-    char expression[IPCL_COPY_BYTES];
-    struct bytes argument = {0};
+    struct bytes expression = {0}, argument = {0};
+    int status = -1;
     if (check_name(name, false, error) || pickle_json(&argument, json, "value", false, error))
         return -1;
-    snprintf(expression, sizeof(expression), "lambda value: globals().__setitem__('%.256s', " JSON_MODULE ".loads(value))", name);
-    int status = submit_apply(view, expression, &argument, NULL, futures, error);
+    name_setter(&expression, name, JSON_MODULE ".loads(value)");
+    if (expression.failed)
+        ipcl_error_set(error, "out of memory");
+    else
+        status = submit_apply(view, expression.data, &argument, NULL, futures, error);
+    bytes_free(&expression);
     bytes_free(&argument);
     return status;
 }
@@ -303,8 +317,7 @@ int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json, s
 int ipcl_view_push_bytes(struct ipcl_view *view, const char *name, struct ipcl_buffer bytes,
                          struct ipcl_future **futures, struct ipcl_error *error)
 {
-    char expression[IPCL_COPY_BYTES];
-    struct bytes argument = {0};
+    struct bytes expression = {0}, argument = {0};
     struct shared *payload = calloc(1, sizeof(*payload));
     int status = -1;
     if (!payload) {
@@ -316,9 +329,13 @@ int ipcl_view_push_bytes(struct ipcl_view *view, const char *name, struct ipcl_b
     payload->buffer = bytes;
     if (!check_name(name, false, error)) {
         value_pickle_bytes_to_come(&argument);
-        snprintf(expression, sizeof(expression), "lambda value: globals().__setitem__('%.256s', value)", name);
-        status = submit_apply(view, expression, &argument, payload, futures, error);
+        name_setter(&expression, name, "value");
+        if (expression.failed)
+            ipcl_error_set(error, "out of memory");
+        else
+            status = submit_apply(view, expression.data, &argument, payload, futures, error);
     }
+    bytes_free(&expression);
     bytes_free(&argument);
     shared_release(payload);
     return status;

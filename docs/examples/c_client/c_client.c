@@ -63,7 +63,8 @@ static void use_all_engines(struct ipcl_client *client)
             fprintf(stderr, "c_client: %s\n", ipcl_future_result(futures[i])->error);
             exit(1);
         }
-        if (!ipcl_future_wait_output(futures[i], NULL, 5000, NULL, NULL) && (output = ipcl_future_output(futures[i], NULL)))
+        /* Output comes in pieces, a line at least, and may end a moment after the result came. */
+        while (!ipcl_future_wait_output(futures[i], output, 5000, NULL, NULL) && (output = ipcl_future_output(futures[i], output)))
             printf("output of engine %d: %s %s\n", ipcl_future_result(futures[i])->engine_id, output->msg_type, output->content);
         ipcl_future_release(futures[i]);
     }
