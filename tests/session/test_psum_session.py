@@ -32,7 +32,7 @@ class Terminal:
         env = {**sandbox.env, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self.child = pexpect.spawn(str(argv[0]), [str(word) for word in argv[1:]], env=env, cwd=str(sandbox.work),
                                    encoding="utf-8", codec_errors="replace", dimensions=(50, 200),
-                                   timeout=30 * SLOWNESS)
+                                   timeout=100 * SLOWNESS)
 
     def expect(self, pattern):
         """Waits until it has printed `pattern`; returns all that came before and the match, without terminal codes."""
