@@ -5,6 +5,11 @@ import pytest
 from support import PYTHON, Cluster, wait_until
 
 
+def pytest_collection_modifyitems(items):
+    """Those that take longest go first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_ipyparallel_versions.py")
+
+
 class TheirCluster(Cluster):
     """ipyparallel's controller, and engines of ours."""
 
