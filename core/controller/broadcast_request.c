@@ -153,16 +153,6 @@ const char *broadcast_request_header(struct broadcast_request *request, const ch
     return request->packed;
 }
 
-static int append_reference(struct message *part, zmq_msg_t *frame)
-{
-    zmq_msg_t copy;
-    zmq_msg_init(&copy);
-    zmq_msg_copy(&copy, frame);
-    int status = message_append_frame(part, &copy);
-    zmq_msg_close(&copy);
-    return status;
-}
-
 int broadcast_request_part(struct broadcast_request *request, const char *uuid,
                            struct message *part)
 {
@@ -171,12 +161,12 @@ int broadcast_request_part(struct broadcast_request *request, const char *uuid,
     size_t size;
     const char *header = broadcast_request_header(request, uuid, &size);
     if (!header || message_append(part, uuid, strlen(uuid)) ||
-        append_reference(part, &message->frames[0]) || message_append_delimiter(part) ||
+        message_append_reference(part, &message->frames[0]) || message_append_delimiter(part) ||
         message_append(part, zmq_msg_data(signature), zmq_msg_size(signature)) ||
         message_append(part, header, size))
         return -1;
     for (size_t i = message->delimiter + 1 + MESSAGE_PARENT; i < message->count; i++)
-        if (append_reference(part, &message->frames[i]))
+        if (message_append_reference(part, &message->frames[i]))
             return -1;
     return session_sign(request->session, part, NULL);
 }

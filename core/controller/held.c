@@ -204,23 +204,13 @@ void held_destroy(struct held *held)
     free(held);
 }
 
-static int restore_part(struct part *part, struct message *message)
-{
-    zmq_msg_t copy;
-    zmq_msg_init(&copy);
-    zmq_msg_copy(&copy, &part->frame);
-    int status = message_append_frame(message, &copy);
-    zmq_msg_close(&copy);
-    return status;
-}
-
 int held_restore(struct held *held, struct message *message)
 {
     const uint32_t *numbers = numbers_of(held);
     const char *at = bytes_of(held);
     for (uint32_t i = 0; i < held->count; i++) {
         bool part = numbers[i] & PART;
-        if (part ? restore_part(held->parts[numbers[i] & ~PART], message)
+        if (part ? message_append_reference(message, &held->parts[numbers[i] & ~PART]->frame)
                  : message_append(message, at, numbers[i])) {
             message_clear(message);
             errno = ENOMEM;

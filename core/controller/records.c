@@ -44,14 +44,8 @@ struct ipcl_buffer *records_buffers(struct message *message, size_t *count)
 
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer)
 {
-    zmq_msg_t frame;
-    if (buffer->release != release_frame)
-        return message_append(message, buffer->data, buffer->size);
-    zmq_msg_init(&frame);
-    zmq_msg_copy(&frame, buffer->owner);
-    int status = message_append_frame(message, &frame);
-    zmq_msg_close(&frame);
-    return status;
+    return buffer->release == release_frame ? message_append_reference(message, buffer->owner)
+                                            : message_append(message, buffer->data, buffer->size);
 }
 
 void records_count_lost(struct records *records, unsigned long long count, const char *why)

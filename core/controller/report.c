@@ -32,15 +32,10 @@ static int append(struct report *report, enum report_kind kind, enum report_queu
 static int send_with_frames(struct report *report, struct message *frames)
 {
     struct message message;
-    zmq_msg_t frame;
     message_init(&message);
     int failed = message_append(&message, report->bytes, report->size);
-    for (size_t i = frames ? frames->delimiter : 0; frames && !failed && i < frames->count; i++) {
-        zmq_msg_init(&frame);
-        zmq_msg_copy(&frame, &frames->frames[i]);
-        failed = message_append_frame(&message, &frame);
-        zmq_msg_close(&frame);
-    }
+    for (size_t i = frames ? frames->delimiter : 0; frames && !failed && i < frames->count; i++)
+        failed = message_append_reference(&message, &frames->frames[i]);
     failed = failed || message_send(&message, report->socket);
     message_close(&message);
     report->size = 0;

@@ -227,17 +227,23 @@ int message_append_frame(struct message *message, zmq_msg_t *frame)
     return 0;
 }
 
+int message_append_reference(struct message *message, zmq_msg_t *frame)
+{
+    if (reserve(message, message->count + 1))
+        return -1;
+    zmq_msg_init(&message->frames[message->count]);
+    zmq_msg_copy(&message->frames[message->count], frame);
+    if (message->delimiter == message->count)
+        message->delimiter++;
+    message->count++;
+    return 0;
+}
+
 int message_append_copies(struct message *message, struct message *from)
 {
-    if (reserve(message, message->count + from->count))
-        return -1;
-    for (size_t i = 0; i < from->count; i++) {
-        zmq_msg_init(&message->frames[message->count + i]);
-        zmq_msg_copy(&message->frames[message->count + i], &from->frames[i]);
-    }
-    if (message->delimiter == message->count)
-        message->delimiter += from->count;
-    message->count += from->count;
+    for (size_t i = 0; i < from->count; i++)
+        if (message_append_reference(message, &from->frames[i]))
+            return -1;
     return 0;
 }
 

@@ -64,7 +64,8 @@ int message_append(struct message *message, const void *data, size_t size);
 int message_append_owned(struct message *message, void *data, size_t size,
                          void (*release)(void *data, void *hint), void *hint);
 int message_append_frame(struct message *message, zmq_msg_t *frame);
-/* Appends all of another's frames, by reference. Returns 0 or -1 (ENOMEM). */
+/* Append another frame, which stays as it is, or all of another message's, by reference. Return 0 or -1 (ENOMEM). */
+int message_append_reference(struct message *message, zmq_msg_t *frame);
 int message_append_copies(struct message *message, struct message *from);
 /* Appends the delimiter and notes where it stands. */
 int message_append_delimiter(struct message *message);
