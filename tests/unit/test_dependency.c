@@ -466,15 +466,22 @@ static void check_books(void)
     }
 }
 
+/* Some engines cannot be reached at first. */
 static void start_all(void)
 {
     struct task *task;
-    while ((task = balancer_next(m.balancer))) {
-        int number = number_of(task);
-        cr_assert_eq(verdict_of(number), RUNS, "task %d runs too early", number);
-        cr_assert(may_go(number, task->worker->serial), "task %d runs at the wrong engine", number);
-        m.started++;
-    }
+    do {
+        balancer_resume(m.balancer);
+        while ((task = balancer_next(m.balancer))) {
+            int number = number_of(task);
+            cr_assert_eq(verdict_of(number), RUNS, "task %d runs too early", number);
+            cr_assert(may_go(number, task->worker->serial), "task %d runs at the wrong engine",
+                      number);
+            m.started++;
+            if (rand() % 16 == 0)
+                balancer_put_back(m.balancer, task);
+        }
+    } while (balancer_suspended(m.balancer));
 }
 
 static void draw_rule(struct rule *rule, int below)
@@ -552,7 +559,7 @@ Test(dependency, a_long_random_play_agrees_with_a_simple_model)
 {
     srand(7);
     for (int round = 0; round < ROUNDS; round++) {
-        m.balancer = balancer_create((enum balancer_scheme)(round % 5), 1, 1000);
+        m.balancer = balancer_create((enum balancer_scheme)(round % 5), 1 + round % 2, 1000);
         memset(m.engines, 0, sizeof(m.engines));
         m.count = 0;
         for (int step = 0; step < 6 * TASKS || round % 2; step++) {
