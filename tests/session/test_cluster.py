@@ -155,13 +155,14 @@ def test_a_second_interrupt_hurries_past_an_engine_that_ignores_the_first(box):
     stubborn.write_text(f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n"
                         "while :; do sleep 1; done\n")
     stubborn.chmod(0o755)
-    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}")
+    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}",
+                        "--LocalProcessLauncher.stop_seconds_until_kill=600")
     cluster.wait_for_output(UP, 60)
     cluster.send_signal(signal.SIGINT)
     cluster.wait_for_output("Stopping 1 engine")
     cluster.send_signal(signal.SIGINT)
     cluster.wait_for_output("Hurrying")
-    assert cluster.wait(4) == 0
+    assert cluster.wait() == 0
     assert_nothing_left(box, box.profile_dir())
 
 

@@ -282,7 +282,7 @@ def test_a_result_tells_what_is_known_of_it(client, view):
         result.get(timeout=0.01)
     assert result.get(timeout=10) is None and result.ready() and result.successful() and result.progress == 1
     assert result.engine_id == 0 and result.metadata["status"] == "ok"
-    assert 0.25 < result.serial_time < 5 and result.wall_time >= result.serial_time * 0.9 and result.elapsed == result.wall_time
+    assert 0.25 < result.serial_time < 60 and result.wall_time >= result.serial_time * 0.9 and result.elapsed == result.wall_time
     assert result.started <= result.completed and (result.completed - result.submitted).total_seconds() >= 0.25
     several = view.apply_async(os.getpid)
     assert several.get_dict() == dict(zip(several["engine_id"], several.get()))
@@ -330,7 +330,7 @@ def test_results_can_be_asked_for_later(view, client):
     again = client.get_result(pending.msg_ids)
     assert again.get() == [2, 2]
     assert client.history[-1] == pending.msg_ids[-1]
-    assert client.wait(timeout=5) and not client.outstanding
+    assert client.wait(timeout=20) and not client.outstanding
 
 
 def test_dependencies_choose_the_engine(client, balanced, ipp):
