@@ -2,9 +2,9 @@
  * metadata name (ROUTER), and each engine's reply goes back; or, where the client wants them
  * coalesced, one reply once all engines have answered or died.
  *
- * A plain broadcast leaves nothing here: its parts are relayed like direct requests, and clients
- * hear of an engine's death from the hub. Of a coalesced one there is a book (gather.h), as the
- * reply has to wait for all. */
+ * A plain broadcast leaves nothing here: its parts are relayed like direct requests (departures.h
+ * says who answers for an engine that has died). Of a coalesced one there is a book (gather.h), as
+ * the reply has to wait for all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,6 @@ struct broadcast {
     void *clients;
     void *notices;
     struct targets targets;
-    const struct target *gone; /* whose requests are being handed back as it has died */
     struct early early;
     struct gather gather;
     struct report report;
@@ -146,10 +145,6 @@ static void undelivered(void *self, struct message *message, const struct target
         fail_part(broadcast, part, text);
         return;
     }
-    /* Clients fail the plain parts of an engine that has died when the hub tells them, and
-     * ipyparallel's cannot bear a second answer. */
-    if (target == broadcast->gone)
-        return;
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
@@ -352,14 +347,15 @@ static void read_notices(void *self)
         struct target *target = find_target(broadcast, notice.uuid);
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&broadcast->targets, &notice);
-        } else if (notice.kind == NOTICE_GONE && target) {
+            continue;
+        }
+        if (target) {
             /* What it answered before it went still counts. */
             loop_drain(broadcast->loop, broadcast->targets.engines);
-            broadcast->gone = target;
             targets_remove(&broadcast->targets, target);
-            broadcast->gone = NULL;
             fail_parts_of(broadcast, &notice);
         }
+        report_forgotten(&broadcast->report, notice.uuid);
     }
 }
 

@@ -51,6 +51,14 @@ static json_t *engine_content(const struct engine *engine)
     return json_pack("{s:i s:s}", "id", engine->id, "uuid", engine->uuid);
 }
 
+/* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
+static void tell_departures(struct hub *hub, long long now_ms, bool all)
+{
+    json_t *content;
+    while ((content = departures_next(&hub->departures, now_ms, all)))
+        notify(hub, "unregistration_notification", content);
+}
+
 static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
                           const char *why)
 {
@@ -58,7 +66,7 @@ static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_
     tell_listeners(hub, NOTICE_GONE, engine);
     if (engine->registered) {
         hub_record_death(hub, engine);
-        notify(hub, "unregistration_notification", engine_content(engine));
+        departures_add(&hub->departures, engine_content(engine), HUB_SCHEDULERS, clock_ms());
     }
     ledger_forget_engine(&hub->ledger, engine);
     engines_remove(&hub->engines, engine);
@@ -305,6 +313,7 @@ static void on_birth(struct hub *hub, const char *uuid)
     log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid,
              hub->engines.registered);
     tell_listeners(hub, NOTICE_ADDED, engine);
+    tell_departures(hub, 0, true);
     notify(hub, "registration_notification", engine_content(engine));
     engine_table_changed(&hub->table, engine->registered_ms);
 }
@@ -336,6 +345,9 @@ static void on_record(struct hub *hub, const struct report_record *record)
         break;
     case REPORT_DONE:
         ledger_done(&hub->ledger, record->text);
+        break;
+    case REPORT_FORGOTTEN:
+        departures_confirm(&hub->departures, record->text, clock_ms());
         break;
     case REPORT_OUTPUT:
         break;
@@ -378,7 +390,10 @@ static long long on_tick(void *self, long long now_ms)
         check_expiry(hub, now_ms);
     if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
         tell_late_engines(hub);
+    tell_departures(hub, now_ms, false);
     long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
+    if (departures_due(&hub->departures) < due)
+        due = departures_due(&hub->departures);
     if (hub->expiry_ms && hub->expiry_ms < due)
         due = hub->expiry_ms;
     if (hub->subscribed_ms && hub->subscribed_ms + SUBSCRIPTION_WAIT_MS < due)
@@ -396,6 +411,8 @@ static void hub_destroy(void *self)
     struct hub *hub = self;
     if (!hub)
         return;
+    if (hub->notification)
+        tell_departures(hub, 0, true);
     /* To a controller that another may replace its clients stay connected. */
     if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
@@ -404,6 +421,7 @@ static void hub_destroy(void *self)
     engine_table_finish(&hub->table, &hub->engines);
     refusal_summary(&hub->bad_query);
     refusal_summary(&hub->bad_subscription);
+    departures_release(&hub->departures);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
     loop_destroy(hub->loop);

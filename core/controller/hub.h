@@ -5,6 +5,7 @@
 #define CONTROLLER_HUB_H
 
 #include "controller/controller.h"
+#include "controller/departures.h"
 #include "controller/engine_table.h"
 #include "controller/engines.h"
 #include "controller/ledger.h"
@@ -14,6 +15,7 @@
 #include "controller/report.h"
 
 enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
+#define HUB_SCHEDULERS (HUB_LISTENERS - 1) /* all but the heart */
 
 struct hub {
     struct controller *controller;
@@ -27,6 +29,7 @@ struct hub {
     bool goodbye_said;
     struct engines engines;
     struct engine_table table;
+    struct departures departures;
     long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */
     long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
                                 0: none has */

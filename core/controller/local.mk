@@ -4,6 +4,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/broadcast.c \
 	core/controller/broadcast_request.c core/controller/broadcast_request.h \
 	core/controller/controller.c core/controller/controller.h \
+	core/controller/departures.c core/controller/departures.h \
 	core/controller/early.c core/controller/early.h \
 	core/controller/engine_table.c core/controller/engine_table.h \
 	core/controller/engines.c core/controller/engines.h \

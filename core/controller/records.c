@@ -275,7 +275,8 @@ static void keep(struct records *records, const struct records_item *item, struc
         json_object_del(records->engines, item->engine);
         records_restore_engine_gone(records, item->engine);
         break;
-    case REPORT_RESTORED: /* the hub's alone */
+    case REPORT_RESTORED: /* the hub's alone; likewise below */
+    case REPORT_FORGOTTEN:
         break;
     }
 }

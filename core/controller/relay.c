@@ -74,11 +74,14 @@ static void read_notices(void *self)
         struct target *target = targets_find(&relay->targets, notice.uuid, strlen(notice.uuid));
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&relay->targets, &notice);
-        } else if (notice.kind == NOTICE_GONE && target) {
+            continue;
+        }
+        if (target) {
             /* What it answered before it went still counts. */
             loop_drain(relay->loop, relay->targets.engines);
             targets_remove(&relay->targets, target);
         }
+        report_forgotten(&relay->report, notice.uuid);
     }
 }
 

@@ -50,6 +50,11 @@ int report_add(struct report *report, enum report_kind kind, enum report_queue q
     return report->recording ? send_with_frames(report, frames) : 0;
 }
 
+void report_forgotten(struct report *report, const char *uuid)
+{
+    report_add(report, REPORT_FORGOTTEN, REPORT_DIRECT, -1, uuid, strlen(uuid), NULL);
+}
+
 void report_flush(struct report *report)
 {
     if (report->size)

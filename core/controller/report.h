@@ -22,6 +22,7 @@ enum report_kind {
     REPORT_RESTORED, /* a task of a controller before, whose record is there */
     REPORT_DONE,
     REPORT_OUTPUT,
+    REPORT_FORGOTTEN, /* text: the uuid of an engine that has gone; nothing of it counts any more */
 };
 enum report_queue { REPORT_DIRECT, REPORT_TASK };
 
@@ -48,6 +49,8 @@ struct report {
  * is lost: memory is short. */
 int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
                const char *text, size_t text_size, struct message *frames);
+/* Tells that an engine which has gone has been forgotten. */
+void report_forgotten(struct report *report, const char *uuid);
 /* Sends what has been added. */
 void report_flush(struct report *report);
 void report_release(struct report *report);

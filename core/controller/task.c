@@ -475,10 +475,13 @@ static void read_notices(void *self)
         }
         struct worker *worker =
             balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
-        if (notice.kind != NOTICE_GONE || !worker)
+        if (notice.kind != NOTICE_GONE)
             continue;
-        scheduler_hear_engines(scheduler);
-        balancer_remove_engine(scheduler->balancer, worker);
+        if (worker) {
+            scheduler_hear_engines(scheduler);
+            balancer_remove_engine(scheduler->balancer, worker);
+        }
+        report_forgotten(&scheduler->report, notice.uuid);
         dispatch(scheduler, NULL, NULL);
     }
 }

@@ -1,0 +1,75 @@
+/* Engines that have gone. The hub's thread. */
+#include "controller/departures.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "wire/loop.h"
+
+/* So long the schedulers' last answers may take to reach the clients, on other connections. */
+#define ANSWERS_MS 100
+/* A scheduler that is busier than this keeps nobody from being told. */
+#define SCHEDULERS_MS 5000
+
+struct departure {
+    json_t *content;
+    int schedulers; /* that have not done with it */
+    long long due_ms;
+    struct departure *prev, *next;
+};
+
+void departures_add(struct departures *departures, json_t *content, int schedulers,
+                    long long now_ms)
+{
+    struct departure *departure = content ? calloc(1, sizeof(*departure)) : NULL;
+    if (!departure) {
+        log_error("hub: clients are not told that an engine has gone: out of memory");
+        json_decref(content);
+        return;
+    }
+    departure->content = content;
+    departure->schedulers = schedulers;
+    departure->due_ms = now_ms + SCHEDULERS_MS;
+    DL_APPEND(departures->first, departure);
+}
+
+void departures_confirm(struct departures *departures, const char *uuid, long long now_ms)
+{
+    struct departure *departure;
+    DL_FOREACH (departures->first, departure)
+        if (!strcmp(json_string_value(json_object_get(departure->content, "uuid")), uuid) &&
+            !--departure->schedulers)
+            departure->due_ms = now_ms + ANSWERS_MS;
+}
+
+json_t *departures_next(struct departures *departures, long long now_ms, bool all)
+{
+    struct departure *departure = departures->first;
+    while (departure && !all && now_ms < departure->due_ms)
+        departure = departure->next;
+    if (!departure)
+        return NULL;
+    json_t *content = departure->content;
+    DL_DELETE(departures->first, departure);
+    free(departure);
+    return content;
+}
+
+long long departures_due(const struct departures *departures)
+{
+    const struct departure *departure;
+    long long due = LOOP_NEVER;
+    DL_FOREACH (departures->first, departure)
+        if (departure->due_ms < due)
+            due = departure->due_ms;
+    return due;
+}
+
+void departures_release(struct departures *departures)
+{
+    json_t *content;
+    while ((content = departures_next(departures, 0, true)))
+        json_decref(content);
+}
