@@ -8,6 +8,7 @@ struct future {
     PyObject_HEAD
     struct ipcl_future *future;
     PyObject *weak_references;
+    PyObject *msg_id; /* made when it is first asked for, and then the same for all that keep it */
 };
 
 PyObject *future_wrap(struct ipcl_future *future)
@@ -18,7 +19,7 @@ PyObject *future_wrap(struct ipcl_future *future)
         return NULL;
     }
     self->future = future;
-    self->weak_references = NULL;
+    self->weak_references = self->msg_id = NULL;
     return (PyObject *)self;
 }
 
@@ -35,6 +36,7 @@ static void future_dealloc(PyObject *self)
     if (((struct future *)self)->weak_references)
         PyObject_ClearWeakRefs(self);
     ipcl_future_release(((struct future *)self)->future);
+    Py_XDECREF(((struct future *)self)->msg_id);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -148,10 +150,13 @@ static PyObject *future_wait_output(PyObject *self, PyObject *args)
     return from_wait(status);
 }
 
-static PyObject *get_msg_id(PyObject *self, void *unused)
+static PyObject *get_msg_id(PyObject *object, void *unused)
 {
+    struct future *self = (struct future *)object;
     (void)unused;
-    return PyUnicode_FromString(ipcl_future_id(((struct future *)self)->future));
+    if (!self->msg_id)
+        self->msg_id = PyUnicode_FromString(ipcl_future_id(self->future));
+    return Py_XNewRef(self->msg_id);
 }
 
 static PyObject *get_status(PyObject *self, void *unused)
@@ -265,6 +270,15 @@ static int wait_for_all(PyObject *futures, int timeout_ms)
     return status;
 }
 
+/* The interpreter need not be let go where there is nothing to wait for. */
+static bool are_ready(PyObject *futures)
+{
+    for (Py_ssize_t i = PyTuple_GET_SIZE(futures); i > 0; i--)
+        if (!ipcl_future_ready(((struct future *)PyTuple_GET_ITEM(futures, i - 1))->future))
+            return false;
+    return true;
+}
+
 static PyObject *module_wait_all(PyObject *module, PyObject *args)
 {
     PyObject *sequence, *seconds = Py_None;
@@ -283,7 +297,7 @@ static PyObject *module_wait_all(PyObject *module, PyObject *args)
             return NULL;
         }
     }
-    int status = wait_for_all(futures, timeout_ms);
+    int status = are_ready(futures) ? 0 : wait_for_all(futures, timeout_ms);
     Py_DECREF(futures);
     return from_wait(status);
 }

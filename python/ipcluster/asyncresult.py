@@ -193,7 +193,7 @@ class AsyncResult(Future):
         self._targets = targets
         self._return_exceptions = return_exceptions
         self._values = None
-        self._known = {}  # values that were looked at before all had come, by msg_id
+        self._known = {}  # values that were looked at before all had come, by future
         self._outcome = self._unset
         self._streamer = None
 
@@ -348,7 +348,8 @@ class AsyncResult(Future):
 
     def _resolve(self):
         if self._values is None:
-            self._values = [self._value(child) for child in self._children]
+            known, fname = self._known, self._fname
+            self._values = [known[child] if child in known else value_of(child, fname) for child in self._children]
             self._known = {}
             if self.owner:
                 self._client._forget(self._children)
@@ -356,10 +357,10 @@ class AsyncResult(Future):
 
     def _value(self, child):
         """A child's value, which is the same object each time; exceptions are returned."""
-        known, msg_id = self._known, child.msg_id  # another thread may get the result meanwhile
-        if msg_id not in known:
-            known[msg_id] = value_of(child, self._fname)
-        return known[msg_id]
+        known = self._known  # another thread may get the result meanwhile
+        if child not in known:
+            known[child] = value_of(child, self._fname)
+        return known[child]
 
     def _reconstruct(self, values):
         return values[0] if self._single else values
