@@ -34,7 +34,15 @@ size_t clock_date(char text[CLOCK_DATE_BYTES])
         strftime(known_text, sizeof(known_text), "%Y-%m-%dT%H:%M:%S", &parts);
         known_second = now.tv_sec;
     }
-    return (size_t)snprintf(text, CLOCK_DATE_BYTES, "%s.%06ldZ", known_text, now.tv_nsec / 1000 % 1000000);
+    size_t length = strlen(known_text);
+    memcpy(text, known_text, length);
+    text[length] = '.';
+    long micros = now.tv_nsec / 1000;
+    for (size_t i = length + 6; i > length; micros /= 10)
+        text[i--] = (char)('0' + micros % 10);
+    text[length + 7] = 'Z';
+    text[length + 8] = '\0';
+    return length + 8;
 }
 
 /* The digits behind a point, as microseconds; further ones are passed over. */
