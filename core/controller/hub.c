@@ -17,6 +17,8 @@
 #define SUBSCRIPTION_WAIT_MS 100
 /* How exact the end of a registration's time is. */
 #define EXPIRY_CHECK_MS 1000
+/* How long reports are left alone after they were read: under load the hub is woken for many. */
+#define REPORTS_REST_MS 10
 /* Each engine that waits for its heart to begin to beat makes the others wait: a thousand that
  * arrive together share the processors of this host and theirs. */
 #define WAITING_MS 50
@@ -437,6 +439,8 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
     if (loop_add(hub->loop, hub->reports, hub_on_report, hub))
         return -1;
+    if (!controller->store)
+        loop_rest(hub->loop, hub->reports, REPORTS_REST_MS);
     for (size_t i = 0; i < HUB_LISTENERS; i++) {
         hub->listeners[i] = controller_inproc_connect(controller, ZMQ_PUSH, listeners[i], error);
         if (loop_keep(hub->loop, hub->listeners[i]))

@@ -28,6 +28,8 @@ struct source {
     loop_ready *ready;
     void *self;
     bool check; /* it may have something to read, whatever its descriptor says */
+    int rest_ms;
+    long long rests_until_ms;
 };
 
 /* The sockets that this thread has sent on since the loop last looked: few, so a list does. */
@@ -135,6 +137,13 @@ int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self)
     return 0;
 }
 
+void loop_rest(struct loop *loop, const void *socket, int rest_ms)
+{
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->sources[i].socket == socket)
+            loop->sources[i].rest_ms = rest_ms;
+}
+
 int loop_keep(struct loop *loop, void *socket)
 {
     if (!socket)
@@ -162,6 +171,14 @@ void loop_sent(void *socket)
         sent.overflow = true;
 }
 
+/* A socket that has nothing to read now: no signal is missed by what was sent on it before. */
+static void forget_sent(const void *socket)
+{
+    for (size_t i = 0; i < sent.count; i++)
+        if (sent.sockets[i] == socket)
+            sent.sockets[i] = sent.sockets[--sent.count];
+}
+
 /* Whether the source was sent on, which may have taken the signal of a message to it. */
 static bool was_sent_on(const struct source *source)
 {
@@ -171,6 +188,14 @@ static bool was_sent_on(const struct source *source)
         if (sent.sockets[i] == source->socket)
             return true;
     return false;
+}
+
+/* Whenever something is looked at, what rests is looked at, too. */
+static void check_resting(struct loop *loop)
+{
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->sources[i].rest_ms)
+            loop->sources[i].check = true;
 }
 
 /* Marks the sources that were sent on. Returns whether any source is to be looked at. */
@@ -184,6 +209,8 @@ static bool collect_sent(struct loop *loop)
     }
     sent.count = 0;
     sent.overflow = false;
+    if (any)
+        check_resting(loop);
     return any;
 }
 
@@ -207,6 +234,8 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
             more = false;
     }
     message_close(&message);
+    if (!more)
+        forget_sent(source->socket);
     return more;
 }
 
@@ -233,17 +262,51 @@ static bool serve_round(struct loop *loop)
         struct source *source = &loop->sources[i];
         if (!source->check)
             continue;
-        source->check = false;
-        if (serve(loop, source, BATCH))
-            source->check = true;
+        source->check = serve(loop, source, BATCH);
     }
     return collect_sent(loop);
+}
+
+/* Leaves sockets that rest out of the poll. Returns when to poll them again, or `due_ms` where that
+ * is sooner. */
+static long long leave_resting(struct loop *loop, long long now_ms, long long due_ms)
+{
+    for (size_t i = 0; i < loop->count; i++) {
+        const struct source *source = &loop->sources[i];
+        bool rests = now_ms < source->rests_until_ms;
+        loop->descriptors[i].events = rests ? 0 : POLLIN;
+        if (rests && source->rests_until_ms < due_ms)
+            due_ms = source->rests_until_ms;
+    }
+    return due_ms;
+}
+
+/* Waits for what there is to do, until `due_ms` at the latest. Returns 0, or -1 where polling
+ * fails. */
+static int wait_for_sources(struct loop *loop, long long now_ms, long long due_ms)
+{
+    due_ms = leave_resting(loop, now_ms, due_ms);
+    int ready = poll(loop->descriptors, loop->count, timeout_of(due_ms, now_ms));
+    for (size_t i = 0; ready > 0 && i < loop->count; i++) {
+        struct source *source = &loop->sources[i];
+        if (!loop->descriptors[i].revents)
+            continue;
+        source->check = true;
+        if (source->rest_ms)
+            source->rests_until_ms = clock_ms() + source->rest_ms;
+    }
+    if (ready > 0)
+        check_resting(loop);
+    return ready < 0 && errno != EINTR ? -1 : 0;
 }
 
 void loop_run(struct loop *loop)
 {
     for (;;) {
         bool again = serve_round(loop);
+        /* What was sent on mostly has nothing: one look here saves asking the kernel twice. */
+        if (again)
+            again = serve_round(loop);
         long long now = clock_ms(), due = LOOP_NEVER;
         if (loop->tick && !loop->stopping) {
             due = loop->tick(loop->tick_self, now);
@@ -251,12 +314,8 @@ void loop_run(struct loop *loop)
         }
         if (loop->stopping)
             return;
-        if (poll(loop->descriptors, loop->count, again ? 0 : timeout_of(due, now)) < 0 &&
-            errno != EINTR)
+        if (wait_for_sources(loop, now, again ? now : due))
             return;
-        for (size_t i = 0; i < loop->count; i++)
-            if (loop->descriptors[i].revents)
-                loop->sources[i].check = true;
     }
 }
 

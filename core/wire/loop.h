@@ -34,6 +34,10 @@ int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *sel
 /* A file descriptor, which stays its owner's: `ready` is called while it is readable. Returns 0 or
  * -1. */
 int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self);
+/* Lets a socket that the loop reads rest for some milliseconds after the thread was woken for it:
+ * where much comes, the thread is woken for all of it at once. A round that reads another socket,
+ * added later, reads the resting one before. */
+void loop_rest(struct loop *loop, const void *socket, int rest_ms);
 /* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
 int loop_keep(struct loop *loop, void *socket);
 void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);

@@ -144,6 +144,83 @@ Test(loop, wakes_for_time_and_for_descriptors)
     close(timed.fd);
 }
 
+/* What came by a socket that rests and by another, and the ends to send by. */
+struct calm {
+    struct loop *loop;
+    void *to_calm, *to_hasty;
+    char came[8];
+    unsigned ticks;
+};
+
+static void note(void *self, struct message *message)
+{
+    struct calm *calm = self;
+    strncat(calm->came, zmq_msg_data(&message->frames[0]), 1);
+    if (strlen(calm->came) == 3)
+        loop_end(calm->loop);
+}
+
+static void open_calm(struct calm *calm, int rest_ms)
+{
+    memset(calm, 0, sizeof(*calm));
+    calm->loop = loop_create(context, "calm", NULL);
+    void *resting = open_pair("inproc://calm", true), *hasty = open_pair("inproc://hasty", true);
+    calm->to_calm = open_pair("inproc://calm", false);
+    calm->to_hasty = open_pair("inproc://hasty", false);
+    cr_assert_eq(loop_add(calm->loop, resting, note, calm), 0);
+    cr_assert_eq(loop_add(calm->loop, hasty, note, calm), 0);
+    cr_assert_eq(loop_keep(calm->loop, calm->to_calm), 0);
+    cr_assert_eq(loop_keep(calm->loop, calm->to_hasty), 0);
+    loop_rest(calm->loop, resting, rest_ms);
+}
+
+/* 'a' begins the rest, 'b' comes while it lasts, and 'c' by the other socket. */
+static long long disturb(void *self, long long now_ms)
+{
+    struct calm *calm = self;
+    if (calm->ticks == 1 && !*calm->came)
+        return now_ms + 2;
+    calm->ticks++;
+    if (calm->ticks == 1)
+        zmq_send(calm->to_calm, "a", 1, 0);
+    else if (calm->ticks == 2)
+        zmq_send(calm->to_calm, "b", 1, 0);
+    else if (calm->ticks == 10)
+        zmq_send(calm->to_hasty, "c", 1, 0);
+    if (calm->ticks <= 10)
+        cr_expect(strlen(calm->came) <= 1, "it rests");
+    return now_ms + 2;
+}
+
+Test(loop, reads_what_rests_before_what_does_not)
+{
+    struct calm calm;
+    open_calm(&calm, 1000 * 1000);
+    loop_set_tick(calm.loop, disturb, &calm);
+    loop_run(calm.loop);
+    cr_expect_str_eq(calm.came, "abc");
+    loop_destroy(calm.loop);
+}
+
+static long long send_three(void *self, long long now_ms)
+{
+    struct calm *calm = self;
+    (void)now_ms;
+    if (calm->ticks == strlen(calm->came) && calm->ticks < 3)
+        zmq_send(calm->to_calm, &"abc"[calm->ticks++], 1, 0);
+    return LOOP_NEVER;
+}
+
+Test(loop, reads_what_rests_when_its_rest_ends)
+{
+    struct calm calm;
+    open_calm(&calm, 5);
+    loop_set_tick(calm.loop, send_three, &calm);
+    loop_run(calm.loop);
+    cr_expect_str_eq(calm.came, "abc");
+    loop_destroy(calm.loop);
+}
+
 Test(loop, refuses_what_is_not_there)
 {
     struct loop *loop = loop_create(context, "nothing", NULL);
