@@ -139,7 +139,7 @@ void receive_describe(char *sentence, size_t size, int status, const json_t *con
 static struct outcome *make_outcome(struct ipcl_client *client, const struct ipcl_future *future,
                                     struct message *message, struct ipcl_error *error)
 {
-    struct ipcl_member status = {.name = "status"}, msg_type = {.name = "msg_type"};
+    struct ipcl_member status = {.name = "status"}, msg_type = message->msg_type;
     zmq_msg_t *content_part = message_part(message, MESSAGE_CONTENT);
     char sentence[IPCL_ERROR_BYTES], uuid[ENGINE_UUID_BYTES], *at;
     struct outcome *outcome = NULL;
@@ -147,7 +147,6 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     int engine_id, kind = IPCL_FAILED;
     if (!session_find(client->io.session, content_part, &status, 1))
         kind = member_is(&status, "ok") ? IPCL_OK : member_is(&status, "aborted") ? IPCL_ABORTED : IPCL_FAILED;
-    session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1);
     json_t *content = kind == IPCL_FAILED ? session_unpack(client->io.session, content_part, NULL) : NULL;
     find_engine(client, future, message, content, uuid, &engine_id);
     receive_describe(sentence, sizeof(sentence), kind, content, engine_id);
@@ -289,16 +288,15 @@ static void emit_output(struct ipcl_client *client, const struct ipcl_future *fu
 static void handle_iopub(struct ipcl_client *client, struct message *message)
 {
     struct ipcl_future *future = find_parent(client, message);
-    struct ipcl_member msg_type = {.name = "msg_type"}, state = {.name = "execution_state"};
-    if (!future || !receive_verify(client, message) ||
-        session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1))
+    struct ipcl_member state = {.name = "execution_state"};
+    if (!future || !receive_verify(client, message))
         return;
-    if (member_is(&msg_type, "status")) {
+    if (member_is(&message->msg_type, "status")) {
         if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) && member_is(&state, "idle"))
             await_output_complete(&client->io, future);
         return;
     }
-    struct output *output = make_output(client, message, &msg_type);
+    struct output *output = make_output(client, message, &message->msg_type);
     if (output) {
         emit_output(client, future, output);
         future_add_output(future, output);
@@ -340,25 +338,23 @@ static void note_death(struct ipcl_client *client, int id, const char *uuid)
 
 static void handle_notification(struct ipcl_client *client, struct message *message)
 {
-    struct ipcl_member msg_type = {.name = "msg_type"};
     if (!receive_verify(client, message))
         return;
     json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
     const char *uuid = json_string_value(json_object_get(content, "uuid"));
     json_int_t id = json_integer_value(json_object_get(content, "id"));
-    session_find(client->io.session, message_part(message, MESSAGE_HEADER), &msg_type, 1);
     struct ipcl_event event = {.msg_type = "", .parent_id = "", .content = "", .metadata = "{}",
                                .engine_id = (int)id, .engine_uuid = uuid ? uuid : ""};
     bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
-    if (named && member_is(&msg_type, "registration_notification")) {
+    if (named && member_is(&message->msg_type, "registration_notification")) {
         event.kind = IPCL_EVENT_ENGINE_ADDED;
         if (note_engine(client, (int)id, uuid))
             client_emit(client, &event);
-    } else if (named && member_is(&msg_type, "unregistration_notification")) {
+    } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
         note_death(client, (int)id, uuid);
         event.kind = IPCL_EVENT_ENGINE_REMOVED;
         client_emit(client, &event);
-    } else if (member_is(&msg_type, "shutdown_notification")) {
+    } else if (member_is(&message->msg_type, "shutdown_notification")) {
         event.kind = IPCL_EVENT_SHUTDOWN;
         event.engine_id = -1;
         client_emit(client, &event);

@@ -241,8 +241,7 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
 
 static int answer(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    struct ipcl_member type = {.name = "msg_type"};
-    session_find(hub->session, message_part(query->message, MESSAGE_HEADER), &type, 1);
+    const struct ipcl_member type = query->message->msg_type;
     hub_answer *function = hub_find_query(type.data, type.size, query);
     if (!function) {
         query->ename = "KeyError";

@@ -302,10 +302,9 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
-    struct ipcl_member msg_id = {.name = "msg_id"};
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
-    session_find(scheduler->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    struct ipcl_member msg_id = message->msg_id;
     if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
         refuse_task(scheduler, message, "ValueError", "a task's msg_id has 1 to 255 bytes", NULL);
     else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))

@@ -45,16 +45,12 @@ struct job *door_accept(struct door *door, struct message *message, void *socket
     struct log_limit *limit = &door->io->bad_limit;
     const char *name = socket == door->control ? "control" : "shell";
     enum session_verdict verdict = session_verify(door->session, message);
-    struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
     if (verdict != SESSION_ACCEPTED) {
         log_limited(limit, IPCL_LOG_WARN, "%s on the %s socket dropped (%llu so far)",
                     session_verdict_text(verdict), name, session_refused(door->session, verdict));
         return NULL;
     }
-    if (session_find(door->session, message_part(message, MESSAGE_HEADER), members, 2))
-        return NULL;
-    struct job *job = job_create(door, socket, message, members[0].data, members[0].size,
-                                 members[1].data, members[1].size);
+    struct job *job = job_create(door, socket, message);
     if (job)
         job->serial = door->serial;
     else

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct job *job_create(struct door *door, void *socket, struct message *message, const char *msg_id,
-                       size_t msg_id_size, const char *msg_type, size_t msg_type_size)
+struct job *job_create(struct door *door, void *socket, struct message *message)
 {
     struct job *job = calloc(1, sizeof(*job));
     if (!job)
@@ -13,8 +12,8 @@ struct job *job_create(struct door *door, void *socket, struct message *message,
     message_init(&job->message);
     job->door = door;
     job->socket = socket;
-    job->msg_id = strndup(msg_id, msg_id_size);
-    job->msg_type = strndup(msg_type, msg_type_size);
+    job->msg_id = strndup(message->msg_id.data, message->msg_id.size);
+    job->msg_type = strndup(message->msg_type.data, message->msg_type.size);
     if (!job->msg_id || !job->msg_type || message_move(&job->message, message)) {
         job_destroy(job);
         return NULL;

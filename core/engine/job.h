@@ -45,8 +45,7 @@ TAILQ_HEAD(job_list, job);
 
 /* Takes over the frames of a verified message. NULL where memory is short, the message unchanged.
  */
-struct job *job_create(struct door *door, void *socket, struct message *message, const char *msg_id,
-                       size_t msg_id_size, const char *msg_type, size_t msg_type_size);
+struct job *job_create(struct door *door, void *socket, struct message *message);
 /* Points the job's buffers at the message's. Returns 0 or -1 where memory is short. */
 int job_find_buffers(struct job *job);
 /* Releases everything, also what is left of the reply. Takes NULL. */

@@ -7,6 +7,7 @@
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
+#include <ipcluster/serial.h>
 #include <stddef.h>
 #include <zmq.h>
 
@@ -28,6 +29,8 @@ struct message {
     size_t count;     /* frames in use */
     size_t capacity;
     size_t delimiter; /* the delimiter's index; `count` where there is none */
+    /* Of the header, once session_verify() has accepted the message and as long as it is not moved: both are text. */
+    struct ipcl_member msg_id, msg_type;
     zmq_msg_t *frames;
     zmq_msg_t inline_frames[MESSAGE_FRAMES_INLINE];
 };

@@ -202,6 +202,8 @@ static enum session_verdict verify(struct session *session, struct message *mess
     if (session_find(session, message_part(message, MESSAGE_HEADER), members, 2) ||
         members[0].state != IPCL_MEMBER_TEXT || members[1].state != IPCL_MEMBER_TEXT)
         return SESSION_MALFORMED;
+    message->msg_id = members[0];
+    message->msg_type = members[1];
     return SESSION_ACCEPTED;
 }
 

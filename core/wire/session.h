@@ -36,8 +36,8 @@ void session_destroy(struct session *session);
 const char *session_id(const struct session *session);
 const struct ipcl_serial_operations *session_serial(const struct session *session);
 
-/* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type are
- * text; nothing else has been parsed. Every refusal is counted. */
+/* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type
+ * are text, and are noted in the message; nothing else has been parsed. Every refusal is counted. */
 enum session_verdict session_verify(struct session *session, struct message *message);
 /* One word or two for a log line: "forged signature". */
 const char *session_verdict_text(enum session_verdict verdict);

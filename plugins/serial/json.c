@@ -29,6 +29,15 @@ static void skip_space(struct scan *scan)
         scan->at++;
 }
 
+/* Steps over characters that mean themselves. */
+static void skip_plain(struct scan *scan)
+{
+    const char *at = scan->at, *end = scan->end; /* which, as locals, stay in registers */
+    while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= ' ')
+        at++;
+    scan->at = at;
+}
+
 /* Steps over `expected`, behind white space. */
 static bool take(struct scan *scan, char expected)
 {
@@ -46,18 +55,14 @@ static bool take_text(struct scan *scan, struct scan *inside, bool *escaped)
         return false;
     *escaped = false;
     inside->at = scan->at;
-    while (scan->at < scan->end && *scan->at != '"') {
-        if ((unsigned char)*scan->at < ' ')
+    for (skip_plain(scan); scan->at < scan->end && *scan->at == '\\'; skip_plain(scan)) {
+        *escaped = true;
+        scan->at++;
+        if (scan->at == scan->end || !memchr("\"\\/bfnrtu", *scan->at, 9))
             return false;
-        if (*scan->at == '\\') {
-            *escaped = true;
-            scan->at++;
-            if (scan->at == scan->end || !memchr("\"\\/bfnrtu", *scan->at, 9))
-                return false;
-        }
         scan->at++;
     }
-    if (scan->at == scan->end)
+    if (scan->at == scan->end || *scan->at != '"')
         return false;
     inside->end = scan->at++;
     return true;
