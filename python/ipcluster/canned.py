@@ -113,8 +113,8 @@ class CannedFunction(CannedObject):
         if self.module == WIRE_CANNING and self.__name__ in SWITCHES:
             return SWITCHES[self.__name__]
         g = _function_globals(self.module, g)
-        defaults = tuple(uncan(value, g) for value in self.defaults) if self.defaults else None
-        closure = tuple(uncan(cell, g) for cell in self.closure) if self.closure else None
+        defaults = _uncan_all(self.defaults, g) if self.defaults else None
+        closure = _uncan_all(self.closure, g) if self.closure else None
         f = FunctionType(self.code, g, self.__name__, defaults, closure)
         if self.kwdefaults:
             f.__kwdefaults__ = uncan_dict(self.kwdefaults, g)
@@ -300,6 +300,10 @@ def uncan(obj, g=None):
     if isinstance(obj, dict):
         return uncan_dict(obj, g)
     return obj
+
+
+def _uncan_all(values, g):
+    return tuple(uncan(value, g) for value in values)
 
 
 def uncan_dict(mapping, g=None):

@@ -334,6 +334,8 @@ def _deserialize(rest, g):
     kind = type(canned)
     if kind in SCALARS:
         return canned
+    if kind is CannedFunction:
+        return canned.get_object(g)  # it has no large buffers
     if kind in _SEQUENCES and len(canned) < ITEMS_MAX:
         if not any(isinstance(value, (CannedObject, dict)) for value in canned):
             return canned
@@ -402,10 +404,10 @@ def unpack_apply(buffers, namespace=None):
         raise ValueError("an apply_request's function is not followed by the count of its arguments")
     info = _load_info(rest.pop(0))
     keyword_buffers = len(rest) - info["narg_bufs"]
-    args = tuple([_deserialize(rest, namespace) for _ in range(info["nargs"])])
+    args = tuple([_deserialize(rest, namespace) for _ in range(info["nargs"])]) if info["nargs"] else ()
     if len(rest) != keyword_buffers:
         raise ValueError(f"an apply_request's arguments have other buffers than the {info['narg_bufs']} it announces")
-    kwargs = {key: _deserialize(rest, namespace) for key in info["kw_keys"]}
+    kwargs = {key: _deserialize(rest, namespace) for key in info["kw_keys"]} if info["kw_keys"] else {}
     if rest:
         raise ValueError(f"an apply_request has {len(rest)} buffers that belong to no argument")
     return f, args, kwargs
