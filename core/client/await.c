@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 
-/* Output is published before the reply is sent: what has not come so long after the reply was lost, as what is published in
- * the moment in which a client subscribes can be. */
+/* Output is published before the reply is sent: what has not come so long after the reply, and after other output of its request, was
+ * lost, as what is published in the moment in which a client subscribes can be. */
 #define OUTPUT_WAIT_MS 2000
 
 /* A cluster that never says that a request's output has ended must not make us remember it for ever. */
@@ -137,13 +137,31 @@ static void forget(struct io *io, struct ipcl_future *future)
     future_io_release(future);
 }
 
-static void forget_oldest_resolved(struct io *io)
+static void add_resolved(struct io *io, struct ipcl_future *future, long long now_ms)
+{
+    future->next_resolved = NULL;
+    future->resolved_ms = now_ms;
+    if (io->newest_resolved)
+        io->newest_resolved->next_resolved = future;
+    else
+        io->oldest_resolved = future;
+    io->newest_resolved = future;
+    io->resolved_count++;
+}
+
+static struct ipcl_future *take_oldest_resolved(struct io *io)
 {
     struct ipcl_future *future = io->oldest_resolved;
     io->oldest_resolved = future->next_resolved;
     if (!io->oldest_resolved)
         io->newest_resolved = NULL;
     io->resolved_count--;
+    return future;
+}
+
+static void forget_oldest_resolved(struct io *io)
+{
+    struct ipcl_future *future = take_oldest_resolved(io);
     if (!ipcl_future_output_complete(future))
         future_complete_output(future);
     forget(io, future);
@@ -161,15 +179,8 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
-    if (!complete) {
-        if (io->newest_resolved)
-            io->newest_resolved->next_resolved = future;
-        else
-            io->oldest_resolved = future;
-        io->newest_resolved = future;
-        future->resolved_ms = clock_ms();
-        io->resolved_count++;
-    }
+    if (!complete)
+        add_resolved(io, future, clock_ms());
     /* Whoever waits for the result also has the hold of the submission, which ends here. */
     future_resolve(future, outcome);
     ipcl_future_release(future);
@@ -196,6 +207,7 @@ static bool all_has_come(const struct ipcl_future *future)
 void await_output_added(struct io *io, struct ipcl_future *future)
 {
     future->output_count++;
+    future->output_ms = clock_ms();
     if (all_has_come(future))
         await_output_complete(io, future);
 }
@@ -209,8 +221,12 @@ void await_output_expect(struct io *io, struct ipcl_future *future, long long co
 
 long long await_output_give_up(struct io *io, long long now_ms)
 {
-    while (io->oldest_resolved && io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS <= now_ms)
-        forget_oldest_resolved(io);
+    while (io->oldest_resolved && io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS <= now_ms) {
+        if (io->oldest_resolved->output_ms + OUTPUT_WAIT_MS > now_ms)
+            add_resolved(io, take_oldest_resolved(io), now_ms);
+        else
+            forget_oldest_resolved(io);
+    }
     return io->oldest_resolved ? io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS : 0;
 }
 

@@ -63,7 +63,8 @@ struct ipcl_future {
     size_t output_count;
     bool known; /* the controller that has come back has it pending */
     long long output_expected; /* as the reply says; -1 while that is not known */
-    long long resolved_ms;
+    long long resolved_ms; /* or later: when it was last seen that output still comes */
+    long long output_ms;   /* when output last came */
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "wire/connection.h"
+#include "wire/serializer.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -192,13 +193,12 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
     struct connection *connection = &watch->connection;
     if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
         return -1;
-    /* A connection file names Python functions: "json", or "msgpack.packb". */
-    const char *name = strncmp(connection->pack, "msgpack", 7) == 0 ? "msgpack" : "json";
-    const struct ipcl_plugin *serial = registry_load(registry, "serial", name, error);
+    const struct ipcl_serial_operations *serial =
+        serializer_load(registry, connection->pack, connection->unpack, error);
     if (!serial)
         return -1;
     watch->session = session_create(connection->key, strlen(connection->key),
-                                    connection->signature_scheme, serial->operations, NULL, error);
+                                    connection->signature_scheme, serial, NULL, error);
     return watch->session ? 0 : -1;
 }
 

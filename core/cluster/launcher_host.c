@@ -90,6 +90,7 @@ static int service_timer(void *context, unsigned delay_ms, void (*fire)(void *se
     timer->fire = fire;
     timer->next = host->timers;
     host->timers = timer;
+    uv_update_time(host->options.loop); /* starting processes takes its time */
     uv_timer_start(&timer->timer, timer_fired, delay_ms, 0);
     return 0;
 }

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "client/future.h"
+#include "client/client.h"
 
 static struct ipcl_future *make(void)
 {
@@ -134,5 +134,28 @@ Test(future, names_its_engine_when_it_fails)
     cr_assert_eq(result->engine_id, 3);
     cr_assert_str_eq(result->engine_uuid, "uuid-3");
     cr_assert_not_null(strstr(result->content, "\"engine_id\":3"));
+    ipcl_future_release(future);
+}
+
+Test(future, waits_for_output_behind_the_reply_as_long_as_some_comes)
+{
+    static struct io io;
+    struct ipcl_future *future = make();
+    strcpy(future->engine_uuid, "engine");
+    await_add(&io, future);
+    await_output_expect(&io, future, 3);
+    await_resolve(&io, ipcl_future_hold(future), outcome_create_failed(future, "ValueError", "of the engine"));
+    cr_assert(ipcl_future_ready(future));
+    await_output_added(&io, future);
+    /* Much later than the reply, a moment after the first of the output. */
+    future->resolved_ms -= 60000;
+    cr_assert_gt(await_output_give_up(&io, clock_ms()), 0);
+    cr_assert_not(ipcl_future_output_complete(future));
+    /* Much later than both. */
+    future->resolved_ms -= 60000;
+    future->output_ms -= 60000;
+    cr_assert_eq(await_output_give_up(&io, clock_ms()), 0);
+    cr_assert(ipcl_future_output_complete(future));
+    cr_assert_null(io.awaited);
     ipcl_future_release(future);
 }
