@@ -2,6 +2,7 @@
 #include "controller/early.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -51,9 +52,20 @@ void early_send(struct early *early, struct message *message)
     DL_APPEND(early->first, reply);
 }
 
+/* Whether a reply is for the client that `absent` is for. */
+static bool is_for_same(const struct early_reply *reply, const struct early_reply *absent)
+{
+    size_t size, absent_size;
+    const void *client = held_frame(reply->held, 0, &size);
+    const void *other = held_frame(absent->held, 0, &absent_size);
+    return size == absent_size && !memcmp(client, other, size);
+}
+
 long long early_tick(struct early *early, long long now_ms)
 {
     struct early_reply *reply, *next;
+    const struct early_reply *absent = NULL; /* its client is not there: others for it wait, too */
+    bool open = early_is_open(early, now_ms);
     struct message message;
     if (!early->first)
         return LOOP_NEVER;
@@ -61,10 +73,14 @@ long long early_tick(struct early *early, long long now_ms)
         return early->next_try_ms;
     message_init(&message);
     DL_FOREACH_SAFE (early->first, reply, next) {
+        if (open && absent && is_for_same(reply, absent))
+            continue;
         message_clear(&message);
         bool sent = !held_restore(reply->held, &message) && !message_send(&message, early->clients);
-        if (sent || !early_is_open(early, now_ms))
+        if (sent || !open)
             drop(early, reply);
+        else
+            absent = reply;
     }
     message_close(&message);
     early->next_try_ms = now_ms + RETRY_MS;

@@ -92,6 +92,8 @@ static bool collect(void *context, const struct ipcl_record *record)
     const char *id = json_string_value(json_object_get(record->fields, "msg_id"));
     const char *queue = json_string_value(json_object_get(record->fields, "queue"));
     json_t *engine = json_object_get(record->fields, "engine_uuid"), *fate;
+    if (!id) /* it is not UTF-8: nobody can ask for it */
+        return true;
     if (!records->restored || !queue || strcmp(queue, "task"))
         fate = json_true();
     else if (json_is_string(engine))
