@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future
+from contextlib import suppress
 from datetime import datetime, timezone
 
 from ipcluster import _client, errors
@@ -548,15 +549,9 @@ class AsyncResult(Future):
         loop = asyncio.get_running_loop()
         done = loop.create_future()
 
-        def finish():
-            if not done.done():
-                done.set_result(None)
-
         def tell(_):
-            try:
-                loop.call_soon_threadsafe(finish)
-            except RuntimeError:  # the loop was closed: nobody waits any more
-                pass
+            with suppress(RuntimeError):  # of a loop that was closed: nobody waits any more
+                loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
 
         self.add_done_callback(tell)
         yield from done
