@@ -25,6 +25,7 @@ UNIT_TESTS = \
 	tests/unit/test_held \
 	tests/unit/test_log \
 	tests/unit/test_loop \
+	tests/unit/test_sqlite_store \
 	tests/unit/test_stores \
 	tests/unit/test_message \
 	tests/unit/test_path \
@@ -46,6 +47,7 @@ UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la 
 
 # The program whose settings the tests of settings read.
 UNIT_SERVER = tests/unit/server.c tests/unit/server.h
+UNIT_OPEN_STORE = tests/unit/open_store.c tests/unit/open_store.h
 
 # Plugins for test_registry, each with one thing wrong. Libtool builds a shared object of what is not installed only with an -rpath.
 UNIT_PLUGINS = \
@@ -106,8 +108,10 @@ tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
 tests_unit_test_loop_LDADD = $(UNIT_LIBS)
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(UNIT_LIBS)
-tests_unit_test_stores_SOURCES = tests/unit/test_stores.c
-tests_unit_test_stores_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS)
+tests_unit_test_stores_SOURCES = tests/unit/test_stores.c $(UNIT_OPEN_STORE)
+tests_unit_test_stores_LDADD = $(UNIT_LIBS)
+tests_unit_test_sqlite_store_SOURCES = tests/unit/test_sqlite_store.c $(UNIT_OPEN_STORE)
+tests_unit_test_sqlite_store_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c
 tests_unit_test_message_LDADD = $(UNIT_LIBS)
 tests_unit_test_path_SOURCES = tests/unit/test_path.c

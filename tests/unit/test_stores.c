@@ -1,162 +1,8 @@
 /* The stores: each keeps the same promises, and both answer every query alike. */
-#include <criterion/criterion.h>
-#include <ipcluster/store.h>
-#include <sqlite3.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "open_store.h"
 
-#include "plugin/registry.h"
-#include "unit.h"
-
-struct kind {
-    const char *plugin;
-    const char *class_name;
-};
-static const struct kind kinds[] = {
-    {"memory", "DictDB"},
-    {"sqlite", "SQLiteDB"},
-};
+static const struct kind *const kinds[] = {&memory_kind, &sqlite_kind};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
-
-/* One open store, and its settings. */
-struct open_store {
-    const struct kind *kind;
-    const struct ipcl_store_operations *store;
-    void *self;
-    int64_t record_limit, size_limit;
-    double cull_fraction;
-    char folder[PATH_BYTES];
-};
-
-static int released;
-
-static int64_t option_int(void *host, const char *class_name, const char *name)
-{
-    const struct open_store *open = host;
-    cr_assert_str_eq(class_name, open->kind->class_name);
-    return strcmp(name, "record_limit") ? open->size_limit : open->record_limit;
-}
-
-static double option_real(void *host, const char *class_name, const char *name)
-{
-    cr_assert_str_eq(class_name, "DictDB");
-    cr_assert_str_eq(name, "cull_fraction");
-    return ((const struct open_store *)host)->cull_fraction;
-}
-
-static const char *option_string(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    cr_assert_str_eq(class_name, "SQLiteDB");
-    return strcmp(name, "table") ? "" : "ipython-tasks";
-}
-
-static void log_line(void *host, enum ipcl_log_level level, const char *text)
-{
-    (void)host, (void)level, (void)text;
-}
-
-static void reopen(struct open_store *open)
-{
-    struct ipcl_error error;
-    struct ipcl_services services = {.host = open,
-                                     .log = log_line,
-                                     .option_int = option_int,
-                                     .option_real = option_real,
-                                     .option_string = option_string};
-    open->self = open->store->create(&services, open->folder, "", &error);
-    cr_assert(open->self, "%s: %s", open->kind->plugin, error.text);
-}
-
-static struct open_store open_kind(const struct kind *kind, int64_t records, int64_t bytes,
-                                   double fraction)
-{
-    struct open_store open = {
-        .kind = kind, .record_limit = records, .size_limit = bytes, .cull_fraction = fraction};
-    struct ipcl_error error;
-    struct registry *registry = registry_create(NULL, &error);
-    cr_assert(registry, "%s", error.text);
-    const struct ipcl_plugin *plugin = registry_load(registry, "store", kind->plugin, &error);
-    cr_assert(plugin, "%s", error.text);
-    registry_destroy(registry);
-    open.store = plugin->operations;
-    unit_make_folder(open.folder);
-    reopen(&open);
-    return open;
-}
-
-static void commit(struct open_store *open)
-{
-    struct ipcl_error error;
-    if (open->store->commit)
-        cr_assert_eq(open->store->commit(open->self, &error), 0, "%s", error.text);
-}
-
-static void close_store(struct open_store *open)
-{
-    open->store->destroy(open->self);
-    unit_remove_folder(open->folder);
-}
-
-static void count_release(void *owner)
-{
-    released++;
-    free(owner);
-}
-
-static struct ipcl_buffer buffer_of(const char *byte, size_t size)
-{
-    char *data = malloc(size + 1);
-    memset(data, *byte, size);
-    return (struct ipcl_buffer){
-        .data = data, .size = size, .owner = data, .release = count_release};
-}
-
-/* Puts fields, given as JSON, and a buffer of so many bytes (-1: none). */
-static void put(struct open_store *open, const char *msg_id, const char *fields, int bytes)
-{
-    struct ipcl_error error;
-    struct ipcl_buffer buffer = buffer_of(msg_id, bytes < 0 ? 0 : (size_t)bytes);
-    struct ipcl_record record = {.fields = json_loads(fields, JSON_ALLOW_NUL, NULL),
-                                 .buffers = &buffer};
-    cr_assert(record.fields, "%s", fields);
-    record.buffer_count = bytes >= 0;
-    if (bytes < 0)
-        free(buffer.owner);
-    cr_assert_eq(open->store->put(open->self, msg_id, &record, &error), 0, "%s", error.text);
-    json_decref(record.fields);
-}
-
-static bool collect_id(void *context, const struct ipcl_record *record)
-{
-    strcat(context, json_string_value(json_object_get(record->fields, "msg_id")));
-    return true;
-}
-
-static const char *found(struct open_store *open, const char *query)
-{
-    static char text[256];
-    struct ipcl_error error = {""};
-    json_t *parsed = json_loads(query, 0, NULL), *keys = json_pack("[s]", "msg_id");
-    *text = '\0';
-    cr_assert(parsed, "%s", query);
-    int status = open->store->find(open->self, parsed, keys, collect_id, text, &error);
-    cr_assert(!status || *error.text);
-    json_decref(parsed);
-    json_decref(keys);
-    return status ? "refused" : text;
-}
-
-static int64_t drop(struct open_store *open, const char *query)
-{
-    json_t *parsed = json_loads(query, 0, NULL);
-    int64_t dropped = open->store->drop(open->self, parsed, NULL);
-    json_decref(parsed);
-    return dropped;
-}
 
 Test(stores, answer_queries)
 {
@@ -222,7 +68,7 @@ Test(stores, answer_queries)
         {"[]", "refused"},
     };
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        struct open_store open = open_kind(kinds[k], 100, 1 << 30, 0);
         put(&open, "a",
             "{\"completed\": \"2026-01-01\", \"content\": {\"n\": 1}, \"queue\": \"mux\"}", 1);
         put(&open, "b", "{\"queue\": \"mux\"}", 1);
@@ -233,7 +79,7 @@ Test(stores, answer_queries)
         put(&open, "d", "{\"stdout\": \"out\", \"content\": null}", 1);
         for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
             cr_expect_str_eq(found(&open, cases[i].query), cases[i].found, "%s: %s",
-                             kinds[k].plugin, cases[i].query);
+                             kinds[k]->plugin, cases[i].query);
         close_store(&open);
     }
 }
@@ -241,7 +87,7 @@ Test(stores, answer_queries)
 Test(stores, give_the_oldest_submission_first)
 {
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        struct open_store open = open_kind(kinds[k], 100, 1 << 30, 0);
         put(&open, "c", "{\"submitted\": \"2026-03\"}", -1);
         put(&open, "a", "{\"submitted\": \"2026-01\"}", -1);
         put(&open, "x", "{}", -1);
@@ -254,50 +100,12 @@ Test(stores, give_the_oldest_submission_first)
     }
 }
 
-/* A record as text: its fields and the first byte and size of each buffer. */
-static bool describe(void *context, const struct ipcl_record *record)
-{
-    static const char *const keys[] = {"header",    "content", "completed", "engine_uuid",
-                                       "submitted", "error",   "stdout",    "stderr"};
-    char *text = context;
-    json_t *fields = json_pack("{s:O}", "msg_id", json_object_get(record->fields, "msg_id"));
-    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-        json_t *value = json_object_get(record->fields, keys[i]);
-        if (value && !json_is_null(value) && (!json_is_string(value) || json_string_length(value)))
-            json_object_set(fields, keys[i], value);
-    }
-    char *dump = json_dumps(fields, JSON_SORT_KEYS | JSON_COMPACT);
-    strcat(text, dump);
-    free(dump);
-    json_decref(fields);
-    for (size_t i = 0; i < record->buffer_count + record->result_buffer_count; i++) {
-        const struct ipcl_buffer *buffer = i < record->buffer_count
-                                               ? &record->buffers[i]
-                                               : &record->result_buffers[i - record->buffer_count];
-        sprintf(text + strlen(text), " %s%zu%c", i < record->buffer_count ? "" : "r", buffer->size,
-                buffer->size ? *(const char *)buffer->data : '-');
-    }
-    strcat(text, "\n");
-    return true;
-}
-
-static const char *described(struct open_store *open, const char *query, const char *keys)
-{
-    static char text[65536];
-    json_t *parsed = json_loads(query, 0, NULL), *wanted = keys ? json_loads(keys, 0, NULL) : NULL;
-    *text = '\0';
-    cr_assert_eq(open->store->find(open->self, parsed, wanted, describe, text, NULL), 0);
-    json_decref(parsed);
-    json_decref(wanted);
-    return text;
-}
-
 Test(stores, change_what_is_new_and_add_to_output)
 {
     static const char all[] = "[\"header\", \"content\", \"completed\", \"stdout\", \"stderr\", "
                               "\"buffers\", \"result_buffers\"]";
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
+        struct open_store open = open_kind(kinds[k], 100, 1 << 30, 0);
         put(&open, "a", "{\"stdout\": \"one \", \"header\": {\"x\": [1, \"\\u00e4\"]}}", 10);
         put(&open, "a", "{\"stdout\": \"two\", \"content\": 5, \"completed\": \"now\"}", -1);
         put(&open, "a", "{\"stderr\": \"oops\", \"content\": null}", -1);
@@ -321,8 +129,8 @@ Test(stores, change_what_is_new_and_add_to_output)
 Test(stores, release_each_buffer_once)
 {
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 100, 1 << 30, 0);
-        released = 0;
+        struct open_store open = open_kind(kinds[k], 100, 1 << 30, 0);
+        buffers_released = 0;
         put(&open, "a", "{}", 10);
         put(&open, "a", "{}", 20);
         put(&open, "b", "{\"completed\": \"now\"}", 10);
@@ -332,20 +140,20 @@ Test(stores, release_each_buffer_once)
         cr_expect_eq(drop(&open, "[]"), -1);
         cr_expect_str_eq(found(&open, "{}"), "c");
         close_store(&open);
-        cr_expect_eq(released, 4);
+        cr_expect_eq(buffers_released, 4);
     }
 }
 
 Test(stores, the_oldest_finished_make_room)
 {
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 3, 1 << 30, 0);
+        struct open_store open = open_kind(kinds[k], 3, 1 << 30, 0);
         put(&open, "a", "{}", 1);
         put(&open, "b", "{\"completed\": \"2026\"}", 1);
         put(&open, "c", "{\"completed\": \"2027\"}", 1);
         put(&open, "d", "{}", 1);
         commit(&open);
-        cr_expect_str_eq(found(&open, "{}"), "acd", "%s", kinds[k].plugin);
+        cr_expect_str_eq(found(&open, "{}"), "acd", "%s", kinds[k]->plugin);
         put(&open, "e", "{}", 1);
         commit(&open);
         cr_expect_str_eq(found(&open, "{}"), "ade");
@@ -359,12 +167,12 @@ Test(stores, the_oldest_finished_make_room)
 Test(stores, bytes_are_bounded_and_the_newest_stays)
 {
     for (size_t k = 0; k < KINDS; k++) {
-        struct open_store open = open_kind(&kinds[k], 1000, 1000000, 0);
+        struct open_store open = open_kind(kinds[k], 1000, 1000000, 0);
         put(&open, "a", "{\"completed\": \"2026\"}", 400000);
         put(&open, "b", "{\"completed\": \"2027\"}", 400000);
         put(&open, "c", "{\"completed\": \"2028\"}", 400000);
         commit(&open);
-        cr_expect_str_eq(found(&open, "{}"), "bc", "%s", kinds[k].plugin);
+        cr_expect_str_eq(found(&open, "{}"), "bc", "%s", kinds[k]->plugin);
         put(&open, "d", "{\"completed\": \"2029\"}", 4000000);
         commit(&open);
         cr_expect_str_eq(found(&open, "{}"), "d");
@@ -374,7 +182,7 @@ Test(stores, bytes_are_bounded_and_the_newest_stays)
 
 Test(memory_store, goes_below_its_limits_as_ipyparallels)
 {
-    struct open_store open = open_kind(&kinds[0], 20, 1 << 30, 0.2);
+    struct open_store open = open_kind(kinds[0], 20, 1 << 30, 0.2);
     char id[16];
     for (int i = 0; i < 21; i++) {
         snprintf(id, sizeof(id), "%c", 'a' + i);
@@ -448,8 +256,8 @@ Test(stores, find_the_same_whatever_is_asked)
 {
     static const char keys[] = "[\"header\", \"content\", \"completed\", \"submitted\", \"error\", "
                                "\"engine_uuid\", \"stdout\", \"stderr\", \"buffers\"]";
-    struct open_store both[] = {open_kind(&kinds[0], 1000, 1 << 30, 0),
-                                open_kind(&kinds[1], 1000, 1 << 30, 0)};
+    struct open_store both[] = {open_kind(kinds[0], 1000, 1 << 30, 0),
+                                open_kind(kinds[1], 1000, 1 << 30, 0)};
     char one[256], two[256], query[1024];
     char *first = malloc(65536);
     srand(1);
@@ -478,160 +286,4 @@ Test(stores, find_the_same_whatever_is_asked)
     free(first);
     close_store(&both[0]);
     close_store(&both[1]);
-}
-
-Test(sqlite_store, keeps_what_was_committed)
-{
-    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
-    put(&open, "a", "{\"submitted\": \"2026-01\", \"stdout\": \"text\"}", 5);
-    put(&open, "b", "{\"submitted\": \"2026-02\", \"completed\": \"2026\"}", -1);
-    commit(&open);
-    put(&open, "c", "{}", 5);
-    open.store->destroy(open.self);
-    reopen(&open);
-    cr_expect_str_eq(
-        described(&open, "{}", "[\"submitted\", \"completed\", \"stdout\", \"buffers\"]"),
-        "{\"msg_id\":\"a\",\"stdout\":\"text\",\"submitted\":\"2026-01\"} 5a\n"
-        "{\"completed\":\"2026\",\"msg_id\":\"b\",\"submitted\":\"2026-02\"}\n");
-    open.record_limit = 2;
-    open.store->destroy(open.self);
-    reopen(&open);
-    put(&open, "d", "{\"submitted\": \"2026-03\"}", 5);
-    commit(&open);
-    cr_expect_str_eq(found(&open, "{}"), "ad");
-    close_store(&open);
-}
-
-Test(sqlite_store, belongs_to_one_at_a_time)
-{
-    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
-    struct ipcl_error error = {""};
-    struct ipcl_services services = {.host = &open,
-                                     .log = log_line,
-                                     .option_int = option_int,
-                                     .option_real = option_real,
-                                     .option_string = option_string};
-    pid_t child = fork();
-    if (!child) {
-        bool refused =
-            !open.store->create(&services, open.folder, "", &error) && strstr(error.text, "in use");
-        _exit(refused ? 0 : 1);
-    }
-    int status;
-    waitpid(child, &status, 0);
-    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    /* Another cluster of the profile has another file. */
-    void *other = open.store->create(&services, open.folder, "other", &error);
-    cr_assert(other, "%s", error.text);
-    open.store->destroy(other);
-    close_store(&open);
-}
-
-Test(sqlite_store, leaves_other_tables_of_its_name_alone)
-{
-    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
-    char path[PATH_BYTES];
-    sqlite3 *db;
-    open.store->destroy(open.self);
-    cr_assert_eq(path_format(path, NULL, "%s/tasks.db", open.folder), 0);
-    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db,
-                              "DROP TABLE \"ipython-tasks\"; "
-                              "CREATE TABLE \"ipython-tasks\" (msg_id text, header text)",
-                              NULL, NULL, NULL),
-                 SQLITE_OK);
-    sqlite3_close(db);
-    reopen(&open);
-    put(&open, "a", "{}", 5);
-    commit(&open);
-    open.store->destroy(open.self);
-    reopen(&open);
-    cr_expect_str_eq(found(&open, "{}"), "a");
-    close_store(&open);
-}
-
-/* -- a store whose records outlive the controller */
-
-static void collect_outcome(void *context, const char *msg_id, const char *engine, bool success)
-{
-    char *text = context;
-    sprintf(text + strlen(text), "%s%s%s ", msg_id, success ? "+" : "-", engine);
-}
-
-/* All outcomes, so many at a time. */
-static const char *outcomes(struct open_store *open, size_t max, size_t at_once)
-{
-    static char text[256];
-    struct ipcl_error error;
-    int64_t place = 0;
-    int status;
-    *text = '\0';
-    do
-        status =
-            open->store->outcomes(open->self, &place, max, at_once, collect_outcome, text, &error);
-    while (status > 0);
-    cr_assert_eq(status, 0, "%s", error.text);
-    return text;
-}
-
-Test(sqlite_store, tells_how_the_newest_tasks_ended)
-{
-    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
-    put(&open, "a", "{\"queue\": \"task\", \"engine_uuid\": \"e\"}", -1);
-    put(&open, "b", "{\"queue\": \"task\"}", -1);
-    put(&open, "c", "{\"queue\": \"mux\", \"completed\": \"2026\"}", -1);
-    put(&open, "d", "{\"completed\": \"2026\", \"result_metadata\": {\"status\": \"aborted\"}}",
-        -1);
-    put(&open, "e", "{\"queue\": \"task\", \"completed\": \"2026\", \"result_metadata\": {}}", -1);
-    put(&open, "a", "{\"completed\": \"2025\", \"result_metadata\": {\"status\": \"ok\"}}", -1);
-    for (size_t at_once = 1; at_once < 5; at_once++) {
-        cr_assert_str_eq(outcomes(&open, 100, at_once), "a+e d- e+ ");
-        cr_assert_str_eq(outcomes(&open, 2, at_once), "d- e+ ");
-        cr_assert_str_eq(outcomes(&open, 0, at_once), "");
-    }
-    close_store(&open);
-}
-
-Test(sqlite_store, knows_which_controller_had_it_before)
-{
-    struct open_store open = open_kind(&kinds[1], 100, 1 << 30, 0);
-    for (int64_t session = 1; session < 4; session++) {
-        int64_t before = -1;
-        struct ipcl_error error;
-        cr_assert_eq(open.store->begin(open.self, session, &before, &error), 0, "%s", error.text);
-        cr_assert_eq(before, session - 1);
-        open.store->destroy(open.self);
-        reopen(&open);
-    }
-    close_store(&open);
-}
-
-Test(sqlite_store, shrinks_when_most_of_it_is_free)
-{
-    struct open_store open = open_kind(&kinds[1], 10000, 1 << 30, 0);
-    char id[16], file[2 * PATH_BYTES];
-    struct stat status;
-    for (int i = 0; i < 200; i++) {
-        snprintf(id, sizeof(id), "%d", i);
-        put(&open, id, "{\"completed\": \"2026\"}", 100000);
-    }
-    commit(&open);
-    snprintf(file, sizeof(file), "%s/tasks.db", open.folder);
-    cr_assert(!stat(file, &status) && status.st_size > 15000000, "%lld", (long long)status.st_size);
-    cr_assert_not(open.store->tidy(open.self), "it is full");
-    cr_assert_eq(drop(&open, "{\"msg_id\": {\"$ne\": \"5\"}}"), 199);
-    cr_assert_not(open.store->tidy(open.self), "it is not committed");
-    commit(&open);
-    int steps = 0;
-    while (open.store->tidy(open.self))
-        steps++;
-    cr_assert(steps > 10, "a little at a time");
-    cr_assert_str_eq(found(&open, "{}"), "5");
-    put(&open, "6", "{}", 1);
-    commit(&open);
-    open.store->destroy(open.self);
-    cr_assert(!stat(file, &status) && status.st_size < 6000000, "%lld", (long long)status.st_size);
-    reopen(&open);
-    cr_assert_str_eq(found(&open, "{}"), "56");
-    close_store(&open);
 }
