@@ -10,10 +10,10 @@ from controller_peer import Peer
 from ipcluster import canning
 from support import SLOWNESS
 
-TASKS = 5000 if SLOWNESS == 1 else 1000  # of each of two clients
+TASKS = 5000 if SLOWNESS == 1 else 2000  # of each of two clients
 
 
-def later(x, seconds=0.002):
+def later(x, seconds=0.002 * SLOWNESS):  # all of them take long enough for some engines to be killed
     import time
 
     time.sleep(seconds)
