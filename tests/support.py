@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -407,6 +408,15 @@ class Cluster:
             except Exception as error:  # the test may have closed it, or ended its controller
                 print(f"closing a client: {error}")
         self.clients.clear()
+
+
+def own_ports(count=40):
+    """What has ipyparallel's controller listen on ports that the system gives nobody: it chooses free ones, and binds them so much
+    later that another program may have them."""
+    while True:
+        first = random.randrange(20000, 32000 - count)
+        if not listening(range(first, first + count)):
+            return f"--IPController.ports={first}-{first + count - 1}"
 
 
 def listening(ports):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import PYTHON, Cluster, wait_until
+from support import PYTHON, Cluster, own_ports, wait_until
 
 
 def pytest_collection_modifyitems(items):
@@ -15,7 +15,7 @@ class TheirCluster(Cluster):
 
     def start_controller(self, *arguments, env=None):
         self.controller = self.sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--ipython-dir={self.sandbox.ipython_dir}",
-                                             f"--profile={self.profile}", *arguments, env=env, python=True)
+                                             f"--profile={self.profile}", own_ports(), *arguments, env=env, python=True)
         wait_until(lambda: self.engine_file.exists() and self.client_file.exists(), 60,
                    "their controller writes its connection files")
         return self.controller

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import PYTHON, Cluster, wait_until
+from support import PYTHON, Cluster, own_ports, wait_until
 
 ipp = pytest.importorskip("ipyparallel")
 numpy = pytest.importorskip("numpy")
@@ -83,7 +83,7 @@ def test_an_engine_that_is_killed_fails_its_part_and_the_others_go_on(four, coal
 def test_our_client_under_their_controller_loses_the_dead_engines_part_alone(sandbox):
     cluster = Cluster(sandbox)
     cluster.profile_dir.mkdir(mode=0o700)
-    sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--profile-dir={cluster.profile_dir}",
+    sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--profile-dir={cluster.profile_dir}", own_ports(),
                   "--HeartMonitor.period=300", "--HeartMonitor.max_heartmonitor_misses=5")  # fmt: skip
     wait_until(cluster.client_file.exists, 60, "ipyparallel's controller writes its files")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import peers
-from support import PYTHON, wait_until
+from support import PYTHON, own_ports, wait_until
 
 EXERCISE = Path(__file__).with_name("exercise.py")
 pytest.importorskip("ipyparallel")
@@ -87,7 +87,7 @@ def test_engines_of_each_version_under_our_controller(sandbox, new_cluster, exer
 def test_our_engines_under_the_controller_of_each_version(sandbox, exercise, version, suite):
     """Two of our engines and one of theirs."""
     path = version(suite)
-    start_theirs(sandbox, path, "controller", "--ipython-dir", sandbox.ipython_dir, "--profile=default")
+    start_theirs(sandbox, path, "controller", "--ipython-dir", sandbox.ipython_dir, "--profile=default", own_ports())
     security = sandbox.profile_dir() / "security"
     engine_file, client_file = (security / f"ipcontroller-{role}.json" for role in ("engine", "client"))
     wait_until(lambda: engine_file.exists() and client_file.exists(), 60, "their controller writes its connection files")

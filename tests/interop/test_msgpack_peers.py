@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from support import PYTHON, wait_until
+from support import PYTHON, own_ports, wait_until
 
 ipp = pytest.importorskip("ipyparallel")
 pytest.importorskip("msgpack")
@@ -25,7 +25,7 @@ def cluster(request, new_cluster, sandbox):
     else:
         cluster = Cluster(sandbox)
         cluster.profile_dir.mkdir(mode=0o700)
-        start_theirs(sandbox, cluster.profile_dir, "ipyparallel.controller", "--Session.packer=msgpack.packb",
+        start_theirs(sandbox, cluster.profile_dir, "ipyparallel.controller", own_ports(), "--Session.packer=msgpack.packb",
                      "--Session.unpacker=msgpack.unpackb")  # fmt: skip
         wait_until(cluster.client_file.exists, 60, "ipyparallel's controller writes its files")
     cluster.start_engine()
