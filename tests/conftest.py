@@ -11,7 +11,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import TOP, Cluster, Programs, Sandbox, find_build, install, sanitizers  # noqa: E402
+from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, own_loopback, sanitizers  # noqa: E402
+
+# Before anything starts a thread.
+own_loopback()
 
 # A shell starts what runs in its background with SIGINT ignored, which children inherit, and Ctrl-C is what some tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,19 +80,8 @@ def _sandbox(request, programs, monkeypatch):
 @pytest.fixture
 def new_cluster(sandbox):
     """new_cluster(n, profile=, cluster_id=, controller=[...], engine=[...]): a controller and n engines, registered or not yet."""
-    clusters = []
-
-    def make(n=0, profile="default", cluster_id="", controller=(), engine=(), env=None):
-        cluster = Cluster(sandbox, profile, cluster_id)
-        clusters.append(cluster)
-        cluster.start_controller(*controller, env=env)
-        for _ in range(n):
-            cluster.start_engine(*engine, env=env)
-        return cluster
-
-    yield make
-    for cluster in clusters:
-        cluster.close()
+    with cluster_maker(sandbox) as make:
+        yield make
 
 
 @pytest.fixture

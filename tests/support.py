@@ -1,11 +1,16 @@
 """What the session tests share: the programs under test, a sandbox that starts and ends them, and waits with deadlines."""
 
+import contextlib
+import ctypes
+import errno
 import fcntl
 import os
 import random
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -32,6 +37,19 @@ def wait_until(predicate, timeout=20, what="the condition", interval=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout * SLOWNESS:g} s")
         time.sleep(interval)
+
+
+def own_loopback():
+    """Gives this process, and all that it starts, a network with nothing but a loopback, so that no other test takes a port that one
+    of these has given up for a moment. Only the superuser may; others share the machine's. For a process with one thread."""
+    new_network, set_flags, up = 0x40000000, 0x8914, 0x1  # CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_network) != 0:
+        if ctypes.get_errno() not in (errno.EPERM, errno.EINVAL, errno.ENOSYS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        return
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", up))
 
 
 def find_build():
@@ -410,25 +428,53 @@ class Cluster:
         self.clients.clear()
 
 
-def own_ports(count=40):
-    """What has ipyparallel's controller listen on ports that the system gives nobody: it chooses free ones, and binds them so much
-    later that another program may have them."""
+@contextlib.contextmanager
+def cluster_maker(sandbox, kind=Cluster):
+    """make(n, profile=, cluster_id=, controller=[...], engine=[...], env=): a cluster of that kind, its controller ready, and n
+    engines that register soon. All are closed at the end."""
+    clusters = []
+
+    def make(n=0, profile="default", cluster_id="", controller=(), engine=(), env=None):
+        cluster = kind(sandbox, profile, cluster_id)
+        clusters.append(cluster)
+        cluster.start_controller(*controller, env=env)
+        for _ in range(n):
+            cluster.start_engine(*engine, env=env)
+        return cluster
+
+    try:
+        yield make
+    finally:
+        for cluster in clusters:
+            cluster.close()
+
+
+def free_ports(count):
+    """A range of ports that nobody has, outside those that the system gives to whoever asks for any."""
     while True:
         first = random.randrange(20000, 32000 - count)
-        if not listening(range(first, first + count)):
-            return f"--IPController.ports={first}-{first + count - 1}"
+        ports = range(first, first + count)
+        if not listeners(ports):
+            return ports
 
 
-def listening(ports):
-    """Those of `ports` on which some process of this machine listens."""
-    open_ports = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+def own_ports(count=40):
+    """What has ipyparallel's controller listen on free ports: by itself it chooses some, and binds them so much later that another
+    program may have them."""
+    ports = free_ports(count)
+    return f"--IPController.ports={ports[0]}-{ports[-1]}"
+
+
+def listeners(ports):
+    """The sockets that listen on any of `ports`: a set of (port, inode)."""
+    found = set()
+    for table in ("tcp", "tcp6"):
         try:
-            lines = Path(table).read_text().splitlines()[1:]
+            lines = Path("/proc/thread-self/net", table).read_text().splitlines()[1:]
         except OSError:
             continue
         for line in lines:
             fields = line.split()
             if fields[3] == "0A":
-                open_ports.add(int(fields[1].rsplit(":", 1)[1], 16))
-    return open_ports.intersection(ports)
+                found.add((int(fields[1].rsplit(":", 1)[1], 16), int(fields[9])))
+    return {(port, inode) for port, inode in found if port in ports}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import PYTHON, Cluster, own_ports, wait_until
+from support import PYTHON, Cluster, cluster_maker, own_ports, wait_until
 
 
 def pytest_collection_modifyitems(items):
@@ -28,19 +28,8 @@ class TheirCluster(Cluster):
 def new_their_cluster(sandbox):
     """new_their_cluster(n, controller=[...], engine=[...]): their controller, and n engines of ours."""
     pytest.importorskip("ipyparallel")
-    clusters = []
-
-    def make(n=0, controller=(), engine=(), env=None):
-        cluster = TheirCluster(sandbox)
-        clusters.append(cluster)
-        cluster.start_controller(*controller, env=env)
-        for _ in range(n):
-            cluster.start_engine(*engine, env=env)
-        return cluster
-
-    yield make
-    for cluster in clusters:
-        cluster.close()
+    with cluster_maker(sandbox, TheirCluster) as make:
+        yield make
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ class Run:
 
     def _environment(self, box, events):
         env = dict(box.env)
-        env["PYTHONPATH"] = os.pathsep.join([str(HERE), *self.peer.path, *box.programs.python_path])
+        env["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), *self.peer.path, *box.programs.python_path])
         env["SUITE_EVENTS"] = str(events)
         if self.ours in ("both", "controller"):
             env["STAND_IN_CONTROLLER"] = str(box.programs.ipcontroller)

@@ -3,6 +3,9 @@
 import json
 import os
 
+from support import own_loopback
+
+own_loopback()
 _events = open(os.environ["SUITE_EVENTS"], "a", buffering=1, encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import pexpect
 import psutil
 import pytest
 
-from support import SLOWNESS, TOP, listening, wait_until
+from support import SLOWNESS, TOP, listeners, wait_until
 
 LOCAL = []
 MPI = ["--elauncher=MPIExecEngineSetLauncher"]
@@ -39,11 +39,11 @@ def ports(profile_dir, cluster_id=""):
     return found
 
 
-def assert_nothing_left(box, profile_dir, known_ports=()):
+def assert_nothing_left(box, profile_dir, known_sockets=frozenset()):
     box.wait_for_no_processes()
     assert not list((profile_dir / "security").iterdir())
     assert not list((profile_dir / "pid").iterdir())
-    assert not listening(known_ports)
+    assert not known_sockets & listeners({port for port, _ in known_sockets})
 
 
 def listed(box, *words):
@@ -60,14 +60,14 @@ def engine_pids(box):
 def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher):
     cluster = box.begin("start", "--n=2", *launcher)
     cluster.wait_for_output(UP, 60)
-    known_ports = ports(box.profile_dir())
-    assert listening(known_ports)
+    known_sockets = listeners(ports(box.profile_dir()))
+    assert known_sockets
     assert len(engine_pids(box)) == 2
     assert cluster.stop(signal.SIGINT, 30) == 0
     said = cluster.output
     assert said.index("Stopping 2 engines") < said.index("Stopping the controller")
     assert "2 of 2 engines have registered" in said
-    assert_nothing_left(box, box.profile_dir(), known_ports)
+    assert_nothing_left(box, box.profile_dir(), known_sockets)
 
 
 @pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from engine_peer import CLIENT, DELIMITER, Peer, canning, closed_port, resident_kb
-from support import SLOWNESS, wait_until, without
+from engine_peer import CLIENT, DELIMITER, Peer, canning, resident_kb
+from support import SLOWNESS, free_ports, wait_until, without
 
 
 # Running code
@@ -453,7 +453,7 @@ def test_a_wrong_connection_file_says_what_is_wrong(sandbox, peer, case):
 
 
 def test_registration_is_repeated_and_given_up_with_a_reason(sandbox, peer):
-    peer.write_file(registration=closed_port())
+    peer.write_file(registration=free_ports(1)[0])
     ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2.5")
     assert ended.status == 5
     assert "cannot be reached" in ended.err and "start ipcontroller" in ended.err

@@ -2,22 +2,11 @@
 
 import json
 import os
-import socket
 
 import pytest
 import zmq
 
-from support import PYTHON, listening, wait_until
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+from support import PYTHON, free_ports, listeners, wait_until
 
 
 def settings_of(sandbox, program, *arguments, env=None):
@@ -153,7 +142,7 @@ def test_an_engine_takes_its_connection_from_the_environment(sandbox, new_cluste
 
 
 def test_clients_and_engines_can_have_addresses_and_ports_of_their_own(new_cluster):
-    for_clients, for_engines, mux_client, mux_engine = free_ports(4)
+    for_clients, for_engines, mux_client, mux_engine = ports = free_ports(4)
     cluster = new_cluster(1, controller=[
         "--IPController.client_ip=127.0.0.2", "--IPController.engine_ip=127.0.0.1",
         f"--IPController.mux=({mux_client}, {mux_engine})",
@@ -162,8 +151,7 @@ def test_clients_and_engines_can_have_addresses_and_ports_of_their_own(new_clust
     engine_file = json.loads(cluster.engine_file.read_text())
     assert client_file["interface"] == "tcp://127.0.0.2" and engine_file["interface"] == "tcp://127.0.0.1"
     assert {mux_client, for_clients} <= set(map(str_or_int, client_file.values()))
-    assert listening([mux_client, mux_engine, for_clients, for_engines]) == {
-        mux_client, mux_engine, for_clients, for_engines}
+    assert {port for port, _ in listeners(ports)} == set(ports)
     assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from support import PYTHON, SLOWNESS, listening, wait_until
+from support import PYTHON, SLOWNESS, listeners, wait_until
 
 HERE = Path(__file__).resolve().parent
 TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][AB0]|[=>])|\x07|\r")
@@ -107,21 +107,23 @@ def connection_files(sandbox, profile):
     return sorted((sandbox.profile_dir(profile) / "security").glob("*.json"))
 
 
-def ports_of(files):
-    """The ports that connection files name."""
+def sockets_of(files):
+    """The sockets that listen on the ports which connection files name."""
     ports = set()
     for file in files:
         for value in json.loads(file.read_text()).values():
             values = value if isinstance(value, list) else [value]
             ports.update(v for v in values if isinstance(v, int) and 1024 <= v <= 65535)
-    return ports
+    sockets = listeners(ports)
+    assert {port for port, _ in sockets} == ports
+    return sockets
 
 
-def assert_nothing_left(sandbox, profile, ports):
+def assert_nothing_left(sandbox, profile, sockets):
     """No process, no listening socket, no connection file."""
     sandbox.wait_for_no_processes(10)
     assert connection_files(sandbox, profile) == []
-    assert listening(ports) == set()
+    assert not sockets & listeners({port for port, _ in sockets})
 
 
 def session_then_interrupt(sandbox, profile, *start):
@@ -130,12 +132,11 @@ def session_then_interrupt(sandbox, profile, *start):
     try:
         cluster.expect("The cluster is up")
         assert len(connection_files(sandbox, profile)) == 2
-        ports = ports_of(connection_files(sandbox, profile))
-        assert listening(ports) == ports
+        sockets = sockets_of(connection_files(sandbox, profile))
         type_the_session(sandbox)
         cluster.child.sendintr()
         cluster.end()
-        assert_nothing_left(sandbox, profile, ports)
+        assert_nothing_left(sandbox, profile, sockets)
     finally:
         cluster.child.close(force=True)
 
@@ -157,7 +158,7 @@ def session_by_hand(box, mpi, env):
     engines = box.start("mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi",
                         env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env})
     wait_until(lambda: len(connection_files(box, "mpi")) == 2, 30, "the controller's connection files")
-    ports = ports_of(connection_files(box, "mpi"))
+    sockets = sockets_of(connection_files(box, "mpi"))
     box.run(PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=60)",
             check=True)
     type_the_session(box)
@@ -167,7 +168,7 @@ def session_by_hand(box, mpi, env):
     assert ast.literal_eval(ranks.out) == [0, 1, 2, 3], "an engine's id is its rank"
     engines.stop(signal.SIGINT)
     controller.stop(signal.SIGINT)
-    assert_nothing_left(box, "mpi", ports)
+    assert_nothing_left(box, "mpi", sockets)
 
 
 def test_engines_by_hand_with_mpi4py(box):
