@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -235,24 +236,8 @@ def test_a_cluster_from_python(ipcluster, sandbox, monkeypatch):
 
 @pytest.mark.parametrize("nanny", [False, True], ids=["in the engine", "with a nanny"])
 def test_engines_become_dask_workers(sandbox, cluster, nanny):
-    distributed = pytest.importorskip("distributed")
     if sandbox.sanitizers:
         pytest.skip("Dask is Python alone, and slow enough")
-    client = cluster.client()
-    pids = {engine.pid for engine in cluster.engines}
-    with client.become_dask(nanny=nanny) as dask:
-        address = dask.scheduler.addr
-        assert address.startswith("tcp://127.0.0.1:")
-        dask.wait_for_workers(2, timeout=60)
-        assert dask.submit(sum, [1, 2]).result(timeout=60) == 3
-        assert sum(dask.gather(dask.map(abs, range(-100, 0)))) == 5050
-        assert (set(dask.run(os.getpid).values()) == pids) == (not nanny)
-        # The engines serve their cluster meanwhile.
-        assert set(client[:].apply_sync(os.getpid)) == pids
-        client.become_dask().close()
-        assert len(dask.scheduler_info()["workers"]) == 2
-    client.stop_dask()
-    with pytest.raises(Exception, match="distributed_worker"):
-        client[:].pull("distributed_worker", block=True)
-    with pytest.raises(OSError):
-        distributed.Client(address, timeout=1)
+    pids = [engine.pid for engine in cluster.engines]
+    session = Path(__file__).with_name("dask_session.py")
+    assert sandbox.run(PYTHON, session, cluster.client_file, nanny, *pids, python=True, timeout=120, check=True).out == "done\n"
