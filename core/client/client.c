@@ -95,6 +95,22 @@ static int find_file(struct ipcl_client *client, const struct ipcl_connect *opti
     return 0;
 }
 
+/* As ipyparallel's client: a server that the caller names is used, the file's where the controller is elsewhere, and a key is for a
+ * server. Returns 0 or -1 with `error` set. */
+static int choose_tunnel(struct ipcl_client *client, const struct ipcl_connect *options, struct ipcl_error *error)
+{
+    struct connection *connection = &client->connection;
+    bool server = options->ssh_server && *options->ssh_server, key = options->ssh_key && *options->ssh_key;
+    if (server && strlen(options->ssh_server) >= sizeof(connection->ssh))
+        return ipcl_error_set(error, "the name of the SSH server is longer than %zu bytes", sizeof(connection->ssh) - 1);
+    if (server)
+        strcpy(connection->ssh, options->ssh_server);
+    else if (*connection->ssh && connection_is_local(connection))
+        connection->ssh[0] = '\0';
+    client->tunnelled = key || *connection->ssh;
+    return key ? path_expand(options->ssh_key, client->ssh_key, error) : 0;
+}
+
 static int load_serializer(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct registry *registry = registry_create(NULL, error);
@@ -158,7 +174,7 @@ struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool
     long long deadline = clock_ms() + client->timeout_ms;
     if (find_file(client, options, deadline, interrupted, context, error) ||
         connection_read(client->path, CONNECTION_CLIENT, &client->connection, error) ||
-        load_serializer(client, error) || start_thread(client, error) ||
+        choose_tunnel(client, options, error) || load_serializer(client, error) || start_thread(client, error) ||
         await_connection(client, interrupted, context, error)) {
         ipcl_client_close(client);
         return NULL;

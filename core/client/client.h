@@ -13,6 +13,7 @@
 #include "wire/connection.h"
 #include "wire/session.h"
 #include "wire/socket.h"
+#include "wire/tunnel.h"
 
 enum client_state { CLIENT_CONNECTING, CLIENT_CONNECTED, CLIENT_FAILED, CLIENT_CLOSED };
 
@@ -28,8 +29,8 @@ enum client_socket {
 };
 /* The first of these are watched: the connection stands when their handshakes have succeeded. */
 #define SOCKETS_WATCHED (SOCKET_IOPUB + 1)
-/* What the I/O thread polls: the sockets' descriptors, and behind them two more. */
-enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_COUNT };
+/* What the I/O thread polls: the sockets' descriptors, and behind them three more. */
+enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_TUNNEL, POLLED_COUNT };
 
 /* A request to several engines, each of which answers for itself. The I/O thread's once it is submitted. */
 struct broadcast {
@@ -86,6 +87,7 @@ struct restart {
 
 /* The I/O thread's own. */
 struct io {
+    struct tunnel *tunnel; /* NULL: the controller is reached without */
     void *context;
     void *sockets[SOCKET_COUNT];
     void *monitors[SOCKETS_WATCHED];
@@ -114,7 +116,9 @@ struct ipcl_client {
     atomic_int holds;
     unsigned forks; /* forks_so_far() when it connected: in a child it is another */
     char path[PATH_BYTES];
-    struct connection connection;
+    struct connection connection; /* the I/O thread's once it runs */
+    bool tunnelled;               /* it is reached through SSH, */
+    char ssh_key[PATH_BYTES];     /* with this key; "": those that ssh finds */
     char session_id[SESSION_ID_LENGTH + 1];
     int timeout_ms;
     const struct ipcl_serial_operations *serial;

@@ -50,6 +50,12 @@ static long long patience_ms(const struct ipcl_client *client)
     return client->connection.reuse ? AWAY_MS : LOST_MS;
 }
 
+static void give_up(struct ipcl_client *client, const struct ipcl_error *error)
+{
+    atomic_store(&client->closing, true);
+    client_set_state(client, CLIENT_CLOSED, error);
+}
+
 /* Gives up on a controller that does not come back. */
 static void check_lost(struct ipcl_client *client)
 {
@@ -58,8 +64,20 @@ static void check_lost(struct ipcl_client *client)
         return;
     ipcl_error_set(&error, "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
                    client->path);
-    atomic_store(&client->closing, true);
-    client_set_state(client, CLIENT_CLOSED, &error);
+    give_up(client, &error);
+}
+
+/* Nothing comes back through a tunnel that has ended, so nothing is waited for. */
+static void check_tunnel(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    struct ipcl_error error;
+    if (!tunnel_check(io->tunnel, &error))
+        return;
+    receive_everything(client);
+    if (!io->lost_since_ms)
+        io->lost_since_ms = clock_ms();
+    give_up(client, &error);
 }
 
 /* The sooner of two times, of which 0 is never. */
@@ -104,6 +122,8 @@ static void run_once(struct ipcl_client *client)
             io->used &= ~(1u << index);
     if (polled[POLLED_MONITOR].revents)
         sockets_read_monitors(client);
+    if (polled[POLLED_TUNNEL].revents)
+        check_tunnel(client);
     fail_dead_engines(client);
     restart_tick(client);
     fetch_tick(client);

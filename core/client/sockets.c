@@ -10,6 +10,8 @@
 
 /* What was submitted just before closing still has this long to go out. */
 #define LINGER_MS 1000
+/* And so long to pass through a tunnel: ssh takes in what the network has yet to carry. */
+#define TUNNEL_LINGER_MS 3000
 /* How often a handshake may fail before we give up on the address. */
 #define CONNECTIONS_MAX 3
 #define POLL_SLICE_MS   100
@@ -90,11 +92,26 @@ static int find_descriptor(void *socket, struct pollfd *polled, struct ipcl_erro
     return 0;
 }
 
+static int open_tunnel(struct ipcl_client *client, struct ipcl_error *error)
+{
+    struct io *io = &client->io;
+    io->polled[POLLED_TUNNEL] = (struct pollfd){.fd = -1, .events = POLLIN};
+    if (!client->tunnelled)
+        return 0;
+    io->tunnel = tunnel_open(&client->connection, client->ssh_key, client->timeout_ms, &client->closing, error);
+    if (!io->tunnel)
+        return -1;
+    io->polled[POLLED_TUNNEL].fd = tunnel_fd(io->tunnel);
+    return 0;
+}
+
 int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct io *io = &client->io;
     struct curve curve;
     bool encrypted = *client->connection.curve_serverkey;
+    if (open_tunnel(client, error))
+        return -1;
     io->context = zmq_ctx_new();
     if (!io->context)
         return ipcl_error_set(error, "cannot make a ZeroMQ context: %s", zmq_strerror(errno));
@@ -132,6 +149,7 @@ void sockets_close(struct ipcl_client *client)
     if (io->context)
         while (zmq_ctx_term(io->context) && errno == EINTR)
             ;
+    tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
     session_destroy(io->session);
     struct known_engine *engine, *next;
     HASH_ITER(hh, io->engines, engine, next)
@@ -205,6 +223,9 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
         return -1;
     if (atomic_load(&client->closing))
         return ipcl_error_set(error, "connecting to %s was interrupted", url);
+    if (io->tunnel && !(io->handshakes & 1u << SOCKET_QUERY) && *tunnel_words(io->tunnel))
+        return ipcl_error_set(error, "the controller of %s cannot be reached through the tunnel: it has stopped without removing "
+                              "its file; start a cluster (ssh says: %s)", client->path, tunnel_words(io->tunnel));
     if (!io->reached)
         return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
                               "its file; start a cluster (ipcluster start)", url, client->path);
@@ -272,6 +293,8 @@ int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
         if (atomic_load(&client->closing) || waited >= client->timeout_ms || io->lost_since_ms ||
             (!io->handshakes && (io->connections >= CONNECTIONS_MAX || (!io->reached && waited >= REFUSAL_MS))))
             return give_up(client, waited >= client->timeout_ms, error);
+        if (io->tunnel && tunnel_check(io->tunnel, error))
+            return -1;
         if (!*msg_id && (io->handshakes & all) == all && send_connection_request(client, msg_id, error))
             return -1;
         int answered = *msg_id ? read_answer(client, msg_id, error) : 0;

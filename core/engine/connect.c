@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
-#include "engine/tunnel.h"
 
 #define LOOK_AGAIN_MS 100
+#define TUNNEL_MS     30000
 
 static int find_file(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
@@ -65,14 +65,16 @@ static int set_text(struct engine *engine, const char *class_name, const char *n
     return 0;
 }
 
+/* A server that is named is used, and a key that is named is for one. */
 static int open_tunnel(struct engine *engine, struct ipcl_error *error)
 {
-    char key_file[PATH_BYTES] = "";
-    const char *given = settings_string(engine->settings, "IPEngine", "sshkey");
-    if (*given && path_expand(given, key_file, error))
-        return -1;
-    engine->tunnelled = true;
-    return tunnel_open(&engine->connection, key_file, error);
+    const char *key_file = settings_string(engine->settings, "IPEngine", "sshkey");
+    if (!engine->connection.ssh[0] && !*key_file)
+        return 0;
+    log_info("tunnelling through %s",
+             engine->connection.ssh[0] ? engine->connection.ssh : "the controller's host");
+    engine->tunnel = tunnel_open(&engine->connection, key_file, TUNNEL_MS, NULL, error);
+    return engine->tunnel ? 0 : -1;
 }
 
 int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
@@ -97,7 +99,7 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
                  sizeof(connection->curve_serverkey), error) ||
         set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
         return -1;
-    if (connection->ssh[0] && open_tunnel(engine, error))
+    if (open_tunnel(engine, error))
         return -1;
     if (!engine->connection.key[0] && !engine->connection.curve_serverkey[0])
         log_warn("%s has no key: messages are neither signed nor encrypted",

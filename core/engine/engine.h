@@ -14,6 +14,7 @@
 #include "engine/capture.h"
 #include "engine/link.h"
 #include "wire/connection.h"
+#include "wire/tunnel.h"
 
 /* What the process exits with. */
 enum engine_exit {
@@ -46,8 +47,8 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
-    int watcher;    /* the pipe to it; -1: there is none */
-    bool tunnelled; /* the controller is reached through SSH */
+    int watcher;           /* the pipe to it; -1: there is none */
+    struct tunnel *tunnel; /* through which the controller is reached; NULL: none */
 };
 
 /* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long

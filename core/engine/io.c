@@ -106,6 +106,16 @@ static void read_output(void *self)
         capture_read(capture, &capture->streams[i], clock_ms());
 }
 
+static void check_tunnel(void *self)
+{
+    struct io *io = self;
+    struct ipcl_error error;
+    if (!tunnel_check(io->engine->tunnel, &error))
+        return;
+    loop_remove_fd(io->loop, tunnel_fd(io->engine->tunnel));
+    io_stop(io, ENGINE_EXIT_CONTROLLER, error.text);
+}
+
 static long sooner(long left, long right)
 {
     return left < 0 ? right : right < 0 ? left : left < right ? left : right;
@@ -146,6 +156,8 @@ static int open_loop(struct io *io, struct ipcl_error *error)
         loop_add_fd(io->loop, engine->capture.streams[0].pipe, read_output, io) ||
         loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
         return ipcl_error_set(error, "the engine's own descriptors cannot be polled");
+    if (engine->tunnel)
+        return loop_add_fd(io->loop, tunnel_fd(engine->tunnel), check_tunnel, io);
     return 0;
 }
 

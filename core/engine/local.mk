@@ -19,7 +19,6 @@ core_engine_ipengine_SOURCES = \
 	core/engine/reply.c \
 	core/engine/shell.c \
 	core/engine/signals.c core/engine/signals.h \
-	core/engine/tunnel.c core/engine/tunnel.h \
 	core/engine/usage.c core/engine/usage.h \
 	core/engine/watcher.c core/engine/watcher.h
 core_engine_ipengine_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'

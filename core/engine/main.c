@@ -150,6 +150,7 @@ static int serve(struct program *program, struct ipcl_error *error)
     capture_stop(&engine->capture);
     close(engine->signal_fd);
     zmq_ctx_term(engine->context); /* lingers until what was sent has left */
+    tunnel_close(engine->tunnel, IO_LINGER_MS);
     return engine->exit_code;
 }
 

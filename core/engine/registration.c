@@ -132,6 +132,7 @@ static void give_up(struct io *io)
     const char *file = io->engine->connection_file, *url = registration->url;
     char reason[3 * PATH_BYTES];
     bool loopback = strstr(url, "://127.") || strstr(url, "://localhost");
+    const char *words = io->engine->tunnel ? tunnel_words(io->engine->tunnel) : "";
     if (registration->refusal[0])
         snprintf(reason, sizeof(reason), "the controller at %s refuses this engine: %s", url,
                  registration->refusal);
@@ -141,6 +142,12 @@ static void give_up(struct io *io)
                  "that of another "
                  "cluster; use the connection file that this controller wrote",
                  url, file);
+    else if (*words)
+        snprintf(
+            reason, sizeof(reason),
+            "the controller of %s cannot be reached through the tunnel: start ipcontroller, or "
+            "remove the file if it is left from an earlier one (ssh says: %s)",
+            file, words);
     else if (registration->handshake_failed)
         snprintf(reason, sizeof(reason),
                  "%s does not accept the encryption key in %s: the connection file is of another "

@@ -118,7 +118,7 @@ void watcher_start(struct engine *engine, int argc, char **argv)
         .connection = &engine->connection, .serial = engine->serial, .engine = getpid()};
     struct ipcl_error error;
     int ends[2];
-    if (engine->connection.sees_deaths || engine->tunnelled ||
+    if (engine->connection.sees_deaths || engine->tunnel ||
         !settings_bool(engine->settings, "IPEngine", "enable_nanny"))
         return;
     if (connection_url(watch.connection, watch.connection->registration, watch.url, &error))

@@ -258,27 +258,57 @@ static bool is_this_machine(const char *host)
     return local;
 }
 
+static const char tcp[] = "tcp://";
+
+/* What follows tcp:// in the interface; NULL where it has no such beginning. */
+static const char *tcp_host(const struct connection *connection)
+{
+    return strncmp(connection->interface, tcp, strlen(tcp)) ? NULL : connection->interface + strlen(tcp);
+}
+
+static bool is_everywhere(const char *host)
+{
+    return !strcmp(host, "*") || !strcmp(host, "0.0.0.0") || !strcmp(host, "[::]");
+}
+
+static bool is_loopback(const char *host)
+{
+    return !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
+}
+
 int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
                    struct ipcl_error *error)
 {
-    static const char tcp[] = "tcp://";
-    const char *interface = connection->interface;
-    if (!strncmp(interface, tcp, strlen(tcp))) {
-        const char *host = interface + strlen(tcp);
-        bool all = !strcmp(host, "*") || !strcmp(host, "0.0.0.0") || !strcmp(host, "[::]");
-        bool loopback = !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
-        if (all || loopback) {
-            bool here = is_this_machine(connection->location);
-            if (loopback && !here)
-                return ipcl_error_set(error, "the controller listens on loopback of %s only, which is another machine: "
-                                      "start it with --ip=ADDRESS (or --ip=0.0.0.0), or run on that machine",
-                                      connection->location);
-            if (all) {
-                snprintf(url, CONNECTION_TEXT_BYTES + 16, "tcp://%s:%d", here ? "127.0.0.1" : connection->location, port);
-                return 0;
-            }
-        }
-    }
-    snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s:%d", interface, port);
+    const char *host = tcp_host(connection), *location = connection->location;
+    bool everywhere = host && is_everywhere(host), loopback = host && is_loopback(host);
+    bool here = (everywhere || loopback) && is_this_machine(location);
+    if (loopback && !here)
+        return ipcl_error_set(error, "the controller listens on loopback of %s only, which is another machine: start it with "
+                              "--ip=ADDRESS (or --ip=0.0.0.0), run on that machine, or connect through SSH (ipengine "
+                              "--ssh=%s, or sshserver of a client)", location, location);
+    if (everywhere)
+        snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s%s:%d", tcp, here ? "127.0.0.1" : location, port);
+    else
+        snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s:%d", connection->interface, port);
+    return 0;
+}
+
+bool connection_is_local(const struct connection *connection)
+{
+    const char *host = tcp_host(connection);
+    return *connection->location && (!host || is_everywhere(host) || is_loopback(host)) &&
+           is_this_machine(connection->location);
+}
+
+int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES], char host[CONNECTION_TEXT_BYTES],
+                   struct ipcl_error *error)
+{
+    static const char own[] = "127.0.0.1";
+    const char *given = tcp_host(connection), *ssh = connection->ssh;
+    const char *machine = *connection->location ? connection->location : own;
+    if (!given)
+        return ipcl_error_set(error, "ssh tunnels to tcp ports only, not to %s", connection->interface);
+    strcpy(server, *ssh ? ssh : is_everywhere(given) || is_loopback(given) ? machine : given);
+    strcpy(host, !is_everywhere(given) ? given : *ssh ? machine : own);
     return 0;
 }

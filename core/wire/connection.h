@@ -58,5 +58,13 @@ int connection_path(const char *profile_dir, const char *cluster_id, enum connec
  * loopback of another machine is refused here, with what to do. */
 int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
                    struct ipcl_error *error);
+/* Whether a client reaches the controller without the SSH server that its file names: the controller listens on loopback or on all
+ * addresses, and its location is this machine. */
+bool connection_is_local(const struct connection *connection);
+/* The two ends of a tunnel: the SSH server, which is the controller's own machine where the connection names none, and the controller's
+ * host as that server reaches it (loopback is the server's own). Returns 0, or -1 with `error` set where the controller does not
+ * listen on TCP. */
+int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES], char host[CONNECTION_TEXT_BYTES],
+                   struct ipcl_error *error);
 
 #endif

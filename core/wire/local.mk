@@ -7,7 +7,8 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/replay.c core/wire/replay.h \
 	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \
-	core/wire/socket.c core/wire/socket.h
+	core/wire/socket.c core/wire/socket.h \
+	core/wire/tunnel.c core/wire/tunnel.h
 core_wire_libwire_bare_la_CFLAGS = $(AM_CFLAGS) $(ZMQ_CFLAGS) $(CRYPTO_CFLAGS)
 core_wire_libwire_bare_la_LIBADD = $(ZMQ_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 core_wire_libwire_la_SOURCES =

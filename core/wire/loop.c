@@ -137,6 +137,13 @@ int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self)
     return 0;
 }
 
+void loop_remove_fd(struct loop *loop, int fd)
+{
+    for (size_t i = 0; i < loop->count; i++)
+        if (!loop->sources[i].socket && loop->descriptors[i].fd == fd)
+            loop->descriptors[i].fd = -1; /* which poll(2) passes over */
+}
+
 void loop_rest(struct loop *loop, const void *socket, int rest_ms)
 {
     for (size_t i = 0; i < loop->count; i++)

@@ -34,6 +34,8 @@ int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *sel
 /* A file descriptor, which stays its owner's: `ready` is called while it is readable. Returns 0 or
  * -1. */
 int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self);
+/* Leaves one alone from now on, as one whose other end is closed is readable for ever. */
+void loop_remove_fd(struct loop *loop, int fd);
 /* Lets a socket that the loop reads rest for some milliseconds after the thread was woken for it:
  * where much comes, the thread is woken for all of it at once. A round that reads another socket,
  * added later, reads the resting one before. */

@@ -8,14 +8,16 @@ struct connection {
 
 PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static const char *const names[] = {"connection_file", "profile", "profile_dir", "cluster_id", "timeout", NULL};
+    static const char *const names[] = {"connection_file", "profile", "profile_dir", "cluster_id", "timeout", "ssh_server",
+                                        "ssh_key", NULL};
     struct ipcl_connect options = {0};
     struct ipcl_error error;
     struct waiting waiting;
     double timeout = 10;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzd", (char **)names, &options.connection_file, &options.profile,
-                                     &options.profile_dir, &options.cluster_id, &timeout))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzdzz", (char **)names, &options.connection_file, &options.profile,
+                                     &options.profile_dir, &options.cluster_id, &timeout, &options.ssh_server,
+                                     &options.ssh_key))
         return NULL;
     options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 1;
     waiting_begin(&waiting);

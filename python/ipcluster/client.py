@@ -70,16 +70,21 @@ class Client:
     the folder `profile_dir`; `cluster_id` names one of several clusters of a profile. `timeout`: seconds to wait for the file and
     for the controller's answer. `cluster`: the Cluster that this is a client of, if it was started so. `context` is accepted for
     code that was written for ipyparallel, and not used.
+
+    sshserver ([user@]host[:port]) is an SSH server through which the controller is reached: one ssh process forwards its ports, and
+    ends with the client. Without it the server is the connection file's (`ipcontroller --ssh`), unless the controller is on this
+    machine. `sshkey` is the path of a private key, otherwise ssh looks for one; with a key and no server, the server is the
+    controller's host. OpenSSH asks nobody for a password here, so `password` and `paramiko` are refused: a key that needs none, or an agent.
     """
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
         timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
     ):  # fmt: skip
-        if sshserver or sshkey or password or paramiko:
+        if password or paramiko:
             raise NotImplementedError(
-                "this client makes no SSH tunnels: start the controller with --ip=ADDRESS (connections are encrypted), "
-                "or forward its ports with ssh -L"
+                f"{'password' if password else 'paramiko'}= is not offered: tunnels are made by OpenSSH, which takes no password from a "
+                "program; name a private key that needs none (sshkey=), or add yours to an agent (ssh-add)"
             )
         self.block = block
         self.debug = debug
@@ -92,12 +97,12 @@ class Client:
         self._dask = None
         self._lock = threading.Lock()
         self._connection = self._connect(
-            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout
+            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey
         )
         _open_clients.add(self)
         self._activate_first()
 
-    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout):
+    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey):
         path, temporary = _connection_file(connection_info) if connection_info else (None, False)
         shell = get_shell()
         if not profile and shell is not None:
@@ -105,7 +110,9 @@ class Client:
         if ipython_dir and not profile_dir:
             profile_dir = os.path.join(ipython_dir, f"profile_{profile or 'default'}")
         try:
-            return _client.connect(path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 10)
+            return _client.connect(
+                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 10, sshserver, sshkey and os.fspath(sshkey)
+            )
         finally:
             if temporary:
                 os.unlink(path)

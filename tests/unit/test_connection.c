@@ -126,3 +126,51 @@ Test(connection, to_the_loopback_of_another_machine_is_refused_with_advice)
     cr_assert(strstr(error.text, "192.0.2.77"));
     cr_assert(strstr(error.text, "--ip="));
 }
+
+/* The SSH server that is used and what it forwards to, as "SERVER HOST". */
+static void assert_tunnel(const char *interface, const char *location, const char *ssh, const char *ends)
+{
+    char server[CONNECTION_TEXT_BYTES], host[CONNECTION_TEXT_BYTES], found[2 * CONNECTION_TEXT_BYTES];
+    struct ipcl_error error;
+    struct connection connection = sample;
+    strcpy(connection.interface, interface);
+    strcpy(connection.location, location);
+    strcpy(connection.ssh, ssh);
+    cr_assert_eq(connection_ssh(&connection, server, host, &error), 0, "%s", error.text);
+    snprintf(found, sizeof(found), "%s %s", server, host);
+    cr_assert_str_eq(found, ends);
+}
+
+Test(connection, through_ssh_goes_by_the_server_that_is_named_or_the_controllers_own_machine)
+{
+    assert_tunnel("tcp://127.0.0.1", "a.host", "me@gate:22", "me@gate:22 127.0.0.1");
+    assert_tunnel("tcp://0.0.0.0", "a.host", "gate", "gate a.host");
+    assert_tunnel("tcp://192.0.2.77", "a.host", "gate", "gate 192.0.2.77");
+    assert_tunnel("tcp://127.0.0.1", "a.host", "", "a.host 127.0.0.1");
+    assert_tunnel("tcp://*", "a.host", "", "a.host 127.0.0.1");
+    assert_tunnel("tcp://*", "", "", "127.0.0.1 127.0.0.1");
+    assert_tunnel("tcp://192.0.2.77", "", "", "192.0.2.77 192.0.2.77");
+}
+
+static bool is_local(const char *interface, const char *location)
+{
+    struct connection connection = sample;
+    strcpy(connection.interface, interface);
+    strcpy(connection.location, location);
+    return connection_is_local(&connection);
+}
+
+/* As ipyparallel's client decides whether the file's SSH server is for it. */
+Test(connection, is_local_where_the_location_is_this_machine_and_no_other_address_is_listened_on)
+{
+    char name[CONNECTION_TEXT_BYTES];
+    cr_assert_eq(gethostname(name, sizeof(name)), 0);
+    cr_assert(is_local("tcp://127.0.0.1", name));
+    cr_assert(is_local("tcp://127.0.0.1", "127.0.0.1"));
+    cr_assert(is_local("tcp://0.0.0.0", name));
+    cr_assert(is_local("ipc:///tmp/stem", name));
+    cr_assert_not(is_local("tcp://127.0.0.1", "192.0.2.77"));
+    cr_assert_not(is_local("tcp://0.0.0.0", "192.0.2.77"));
+    cr_assert_not(is_local("tcp://192.0.2.77", name));
+    cr_assert_not(is_local("tcp://127.0.0.1", ""), "which says nothing of where it is");
+}

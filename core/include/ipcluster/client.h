@@ -25,20 +25,27 @@ extern "C" {
 struct ipcl_client;
 struct ipcl_future;
 
-/* Where to connect. Zero-initialise and set what is known; strings are copied. */
+/* Where to connect. Zero-initialise and set what is known; strings are copied.
+ *
+ * The last two are for a controller that is reached through an SSH server. The file may name one (ipcontroller --ssh), which is used
+ * where the controller is not on this machine. One process of OpenSSH's ssh forwards all ports, and ends with the client, also where
+ * this program is killed. It asks for no password: a key or an agent must do. Where it ends by itself, so does the client's
+ * connection, with an error. It is a child of this process: a program that waits for any child of its may be told of it. */
 struct ipcl_connect {
     const char *connection_file; /* a path; overrides the three below, and is not waited for */
     const char *profile;         /* a profile's name; NULL for "default" */
     const char *profile_dir;     /* a profile's folder; overrides `profile` */
     const char *cluster_id;      /* NULL or "" for none */
-    int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000 */
+    int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000. As long again for SSH */
+    const char *ssh_server;      /* [user@]host[:port], in place of the file's; NULL or "" for the file's */
+    const char *ssh_key;         /* a private key's path; NULL or "" for those that ssh finds. Without a server: the controller's host */
 };
 
 /* How the functions that block are interrupted: `interrupted`, where not NULL, is called every 100 ms from the calling thread, and
  * ends the wait when it returns true. */
 
-/* Connects. Returns a client that the caller closes, or NULL with `error` set: it says which file was looked for, or which address
- * did not answer. Blocks up to the time-out. */
+/* Connects. Returns a client that the caller closes, or NULL with `error` set: it says which file was looked for, which address
+ * did not answer, or what ssh said. Blocks up to the time-out. */
 struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
                                         bool (*interrupted)(void *context), void *context,
                                         struct ipcl_error *error);

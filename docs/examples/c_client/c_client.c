@@ -1,7 +1,7 @@
 /* A C program that uses a running cluster: it runs code on all engines, calls functions there and through the load balancer, moves
  * data both ways, and sends large data to all engines at once.
  *
- *     c_client [CONNECTION_FILE]
+ *     c_client [CONNECTION_FILE [SSH_SERVER [SSH_KEY]]]
  *
  * Without an argument it connects to the cluster of the default profile. */
 #include <ipcluster/client.h>
@@ -128,7 +128,9 @@ static void use_load_balancer(struct ipcl_client *client)
 
 int main(int argc, char **argv)
 {
-    struct ipcl_connect options = {.connection_file = argc > 1 ? argv[1] : NULL};
+    struct ipcl_connect options = {.connection_file = argc > 1 ? argv[1] : NULL,
+                                   .ssh_server = argc > 2 ? argv[2] : NULL,
+                                   .ssh_key = argc > 3 ? argv[3] : NULL};
     struct ipcl_error error;
     struct ipcl_client *client = ipcl_client_connect(&options, NULL, NULL, &error);
     if (!client || ipcl_client_wait_for_engines(client, 1, 30000, NULL, NULL, &error))
