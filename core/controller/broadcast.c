@@ -239,6 +239,7 @@ static void from_client(void *self, struct message *message)
     struct reply_request reply;
     if (!refusal_verify(&broadcast->bad_request, broadcast->session, message, 1))
         return;
+    early_meet(&broadcast->early, message);
     reply_request_of(message, &reply);
     const char *wrong = broadcast_request_read(&request, broadcast->session, message);
     /* Of an engine that has just come the client may have heard before we have. */
@@ -404,7 +405,7 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                                            &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
-    early_prepare(&broadcast->early, controller, broadcast->clients);
+    early_prepare(&broadcast->early, controller, broadcast->session, broadcast->clients);
     broadcast->targets.return_until_ms = broadcast->early.until_ms;
     broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(broadcast->loop, broadcast->report.socket);

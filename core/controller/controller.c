@@ -62,7 +62,9 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
-        .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX : type == ZMQ_XSUB ? PUBLISHED_MAX : 0,
+        .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX
+                       : type == ZMQ_XSUB ? PUBLISHED_MAX
+                                          : 0,
         .send_max = type == ZMQ_XPUB ? PUBLISHED_MAX : 0,
         .linger_ms = LINGER_MS,
     };
@@ -108,7 +110,8 @@ static void *inproc(struct controller *controller, int type, const char *name, b
                     struct ipcl_error *error)
 {
     char url[64];
-    struct socket_options options = {.type = type};
+    /* A ROUTER knows it by its name. */
+    struct socket_options options = {.type = type, .identity = name, .identity_size = strlen(name)};
     void *socket = socket_create(controller->context, &options, error);
     snprintf(url, sizeof(url), "inproc://%s", name);
     if (socket && (bind ? socket_bind(socket, url, error) : socket_connect(socket, url, error))) {

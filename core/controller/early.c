@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -10,16 +11,33 @@
 #include "wire/loop.h"
 
 #define RETRY_MS 20
+/* What is held, the newest of it, once clients have had time to come back. */
+#define HELD_BYTES (16u << 20)
+#define HOMES_MAX  1024
+/* Longer sessions are not known again. */
+#define SESSION_BYTES 128
+/* A ROUTER's name for a peer that gives none is a zero byte and four others. */
+#define NAME_BYTES 5
 
 struct early_reply {
     struct held *held; /* [client, engine, delimiter ...] */
+    size_t bytes;
     struct early_reply *prev, *next;
+    char session[SESSION_BYTES]; /* its client's; "": it is not known */
 };
 
-void early_prepare(struct early *early, const struct controller *controller, void *clients)
+struct home {
+    char session[SESSION_BYTES];
+    unsigned char name[NAME_BYTES];
+    UT_hash_handle hh;
+};
+
+void early_prepare(struct early *early, const struct controller *controller,
+                   struct session *session, void *clients)
 {
     int mandatory = 1;
     early->clients = clients;
+    early->session = session;
     early->until_ms = controller->restarted ? clock_ms() + CONTROLLER_RETURN_MS : 0;
     if (clients)
         zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
@@ -33,62 +51,162 @@ bool early_is_open(const struct early *early, long long now_ms)
 static void drop(struct early *early, struct early_reply *reply)
 {
     DL_DELETE(early->first, reply);
+    early->bytes -= reply->bytes;
     held_destroy(reply->held);
     free(reply);
 }
 
-void early_send(struct early *early, struct message *message)
+/* The session that a request's header names, or that of a reply's parent; "" where it names none.
+ */
+static void read_session(const struct early *early, struct message *message, enum message_part part,
+                         char session[SESSION_BYTES])
 {
-    long long now_ms = early->until_ms ? clock_ms() : 0;
-    if (!message_send(message, early->clients) || !early_is_open(early, now_ms))
+    struct ipcl_member member = {.name = "session"};
+    *session = '\0';
+    if (session_find(early->session, message_part(message, part), &member, 1) ||
+        member.state != IPCL_MEMBER_TEXT || member.size >= SESSION_BYTES)
         return;
+    memcpy(session, member.data, member.size);
+    session[member.size] = '\0';
+}
+
+static struct home *find_home(const struct early *early, const char *session)
+{
+    struct home *home;
+    HASH_FIND_STR(early->homes, session, home);
+    return home;
+}
+
+/* Sends a reply to the peer that it names, or to where its client is now. Returns 0, or -1 where
+ * that is not there. */
+static int deliver(struct early *early, struct message *message, const char *session)
+{
+    zmq_msg_t name, *client = &message->frames[0];
+    if (!message_send(message, early->clients))
+        return 0;
+    const struct home *home = find_home(early, session);
+    if (!home || zmq_msg_init_size(&name, NAME_BYTES))
+        return -1;
+    memcpy(zmq_msg_data(&name), home->name, NAME_BYTES);
+    zmq_msg_move(client, &name);
+    return message_send(message, early->clients);
+}
+
+static size_t weigh(struct message *message)
+{
+    size_t bytes = sizeof(struct early_reply);
+    for (size_t i = 0; i < message->count; i++)
+        bytes += zmq_msg_size(&message->frames[i]);
+    return bytes;
+}
+
+static void hold(struct early *early, struct message *message, const char *session)
+{
     struct early_reply *reply = calloc(1, sizeof(*reply));
     if (!reply || !(reply->held = held_create(message, NULL))) {
         free(reply);
         return;
     }
-    if (!early->first)
-        early->next_try_ms = now_ms + RETRY_MS;
+    memcpy(reply->session, session, SESSION_BYTES);
+    reply->bytes = weigh(message);
+    early->bytes += reply->bytes;
     DL_APPEND(early->first, reply);
 }
 
-/* Whether a reply is for the client that `absent` is for. */
-static bool is_for_same(const struct early_reply *reply, const struct early_reply *absent)
+static void limit(struct early *early)
 {
-    size_t size, absent_size;
-    const void *client = held_frame(reply->held, 0, &size);
-    const void *other = held_frame(absent->held, 0, &absent_size);
-    return size == absent_size && !memcmp(client, other, size);
+    while (early->bytes > HELD_BYTES)
+        drop(early, early->first);
+}
+
+void early_send(struct early *early, struct message *message)
+{
+    char session[SESSION_BYTES];
+    if (!message_send(message, early->clients) || !early->until_ms)
+        return;
+    read_session(early, message, MESSAGE_PARENT, session);
+    if (!deliver(early, message, session))
+        return;
+    long long now_ms = clock_ms();
+    if (!early->first)
+        early->next_try_ms = now_ms + RETRY_MS;
+    hold(early, message, session);
+    if (!early_is_open(early, now_ms))
+        limit(early);
+}
+
+/* Tries what is held for the client of this session; for all where it is NULL. */
+static void try_again(struct early *early, const char *session)
+{
+    struct early_reply *reply, *next;
+    const char *absent = ""; /* that client is not there: others for it wait, too */
+    struct message message;
+    message_init(&message);
+    DL_FOREACH_SAFE (early->first, reply, next) {
+        if ((session && strcmp(reply->session, session)) ||
+            (*absent && !strcmp(reply->session, absent)))
+            continue;
+        message_clear(&message);
+        if (!held_restore(reply->held, &message) && !deliver(early, &message, reply->session))
+            drop(early, reply);
+        else
+            absent = reply->session;
+    }
+    message_close(&message);
+}
+
+static struct home *add_home(struct early *early, const char *session)
+{
+    struct home *home = calloc(1, sizeof(*home)), *oldest = early->homes;
+    if (!home)
+        return NULL;
+    if (HASH_COUNT(early->homes) == HOMES_MAX) {
+        HASH_DEL(early->homes, oldest);
+        free(oldest);
+    }
+    memcpy(home->session, session, SESSION_BYTES);
+    HASH_ADD_STR(early->homes, session, home);
+    return home;
+}
+
+void early_meet(struct early *early, struct message *request)
+{
+    zmq_msg_t *client = &request->frames[0];
+    const unsigned char *name = zmq_msg_data(client);
+    char session[SESSION_BYTES];
+    if (!early->until_ms || zmq_msg_size(client) != NAME_BYTES || *name)
+        return;
+    read_session(early, request, MESSAGE_HEADER, session);
+    struct home *home = find_home(early, session);
+    if (!*session || (home && !memcmp(home->name, name, NAME_BYTES)) ||
+        (!home && !(home = add_home(early, session))))
+        return;
+    memcpy(home->name, name, NAME_BYTES);
+    try_again(early, session);
 }
 
 long long early_tick(struct early *early, long long now_ms)
 {
-    struct early_reply *reply, *next;
-    const struct early_reply *absent = NULL; /* its client is not there: others for it wait, too */
-    bool open = early_is_open(early, now_ms);
-    struct message message;
     if (!early->first)
         return LOOP_NEVER;
-    if (now_ms < early->next_try_ms)
-        return early->next_try_ms;
-    message_init(&message);
-    DL_FOREACH_SAFE (early->first, reply, next) {
-        if (open && absent && is_for_same(reply, absent))
-            continue;
-        message_clear(&message);
-        bool sent = !held_restore(reply->held, &message) && !message_send(&message, early->clients);
-        if (sent || !open)
-            drop(early, reply);
-        else
-            absent = reply;
+    if (!early_is_open(early, now_ms)) {
+        limit(early);
+        return LOOP_NEVER;
     }
-    message_close(&message);
-    early->next_try_ms = now_ms + RETRY_MS;
+    if (now_ms >= early->next_try_ms) {
+        try_again(early, NULL);
+        early->next_try_ms = now_ms + RETRY_MS;
+    }
     return early->first ? early->next_try_ms : LOOP_NEVER;
 }
 
 void early_release(struct early *early)
 {
+    struct home *home, *next;
     while (early->first)
         drop(early, early->first);
+    HASH_ITER (hh, early->homes, home, next) {
+        HASH_DEL(early->homes, home);
+        free(home);
+    }
 }

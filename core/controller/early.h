@@ -1,5 +1,8 @@
 /* Replies to requests that an earlier controller took, for clients that are not back yet: they are
- * held for as long as clients may take to connect to the controller that replaced it. */
+ * held for as long as clients may take to connect to the controller that replaced it.
+ *
+ * A client of ours connects under its old identity. ipyparallel's has none: it is known again by
+ * the session in what it sends, and gets what is held for it once it sends anything. */
 #ifndef CONTROLLER_EARLY_H
 #define CONTROLLER_EARLY_H
 
@@ -7,18 +10,25 @@
 #include "wire/message.h"
 
 struct early_reply;
+struct home;
 
 struct early {
-    void *clients;      /* ROUTER that tells whether it has such a peer; not owned */
-    long long until_ms; /* 0: this controller has replaced none */
+    void *clients;           /* ROUTER that tells whether it has such a peer; not owned */
+    struct session *session; /* not owned */
+    long long until_ms;      /* 0: this controller has replaced none */
     long long next_try_ms;
     struct early_reply *first;
+    size_t bytes;       /* held */
+    struct home *homes; /* where clients without an identity are, by their sessions */
 };
 
 /* For a socket to clients, which is made mandatory. */
-void early_prepare(struct early *early, const struct controller *controller, void *clients);
+void early_prepare(struct early *early, const struct controller *controller,
+                   struct session *session, void *clients);
 /* Whether engines and clients of an earlier controller may still be on their way. */
 bool early_is_open(const struct early *early, long long now_ms);
+/* Notes where the sender of a request is, and sends what is held for it. */
+void early_meet(struct early *early, struct message *request);
 /* Sends a reply, or holds it where its client may yet come. Leaves nothing in `message` that
  * matters. */
 void early_send(struct early *early, struct message *message);

@@ -122,6 +122,7 @@ static void from_client(void *self, struct message *message)
     struct relay *relay = self;
     if (!refusal_verify(&relay->bad_request, relay->session, message, 2))
         return;
+    early_meet(&relay->early, message);
     struct target *target = find_target(relay, &message->frames[1]);
     if (!target) {
         read_notices(relay);
@@ -201,7 +202,7 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
-    early_prepare(&relay->early, controller, relay->clients);
+    early_prepare(&relay->early, controller, relay->session, relay->clients);
     relay->targets.return_until_ms = relay->early.until_ms;
     relay->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(relay->loop, relay->report.socket);

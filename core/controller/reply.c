@@ -101,7 +101,7 @@ int reply_error(struct session *session, void *socket, const struct reply_reques
     int status = build(session, &message, request, engine_uuid, content);
     if (!status && copy)
         message_copy(copy, &message);
-    if (!status)
+    if (!status && socket)
         message_send(&message, socket);
     json_decref(content);
     message_close(&message);

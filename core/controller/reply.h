@@ -27,8 +27,9 @@ void reply_type(struct session *session, const struct reply_request *request, ch
 
 /* Sends an error reply, of the type that belongs to the request ("apply_request": "apply_reply"),
  * with ipyparallel's content: status, ename, evalue, traceback, engine_info. `engine_uuid`, where
- * not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference.
- * Returns 0, or -1 where it cannot be built, which is logged. */
+ * not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference, and
+ * where `socket` is NULL it is not sent. Returns 0, or -1 where it cannot be built, which is
+ * logged. */
 int reply_error(struct session *session, void *socket, const struct reply_request *request,
                 const char *engine_uuid, const char *ename, const char *evalue,
                 struct message *copy);

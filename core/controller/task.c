@@ -37,27 +37,27 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
                     const char *evalue)
 {
     struct reply_request request;
-    struct message copy;
-    message_init(&copy);
+    struct message reply;
+    message_init(&reply);
     request_of_task(task, &request);
-    reply_error(scheduler->session, scheduler->clients, &request,
-                task->worker ? task->worker->uuid : NULL, ename, evalue,
-                scheduler->report.recording ? &copy : NULL);
+    reply_error(scheduler->session, NULL, &request, task->worker ? task->worker->uuid : NULL, ename,
+                evalue, &reply);
     report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
                task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
-               &copy);
+               &reply);
+    if (reply.count)
+        early_send(&scheduler->early, &reply);
     balancer_finish(scheduler->balancer, task, false);
     free_task(task);
-    message_close(&copy);
+    message_close(&reply);
 }
 
-/* Answers a task that is not entered. `copy`, where not NULL, receives the reply. */
-static void refuse_task(struct scheduler *scheduler, struct message *message, const char *ename,
-                        const char *evalue, struct message *copy)
+/* Answers a message that names no new task. */
+static void refuse_message(struct scheduler *scheduler, struct message *message, const char *evalue)
 {
     struct reply_request request;
     reply_request_of(message, &request);
-    reply_error(scheduler->session, scheduler->clients, &request, NULL, ename, evalue, copy);
+    reply_error(scheduler->session, scheduler->clients, &request, NULL, "ValueError", evalue, NULL);
 }
 
 /* The time that a task may wait begins when it is put in the queue, each time. */
@@ -258,19 +258,22 @@ static int enter(struct scheduler *scheduler, struct message *message,
 void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue)
 {
-    struct message copy;
-    bool recording = scheduler->report.recording;
-    message_init(&copy);
-    refuse_task(scheduler, message, ename, evalue, recording ? &copy : NULL);
+    struct reply_request request;
+    struct message reply;
+    message_init(&reply);
+    reply_request_of(message, &request);
+    reply_error(scheduler->session, NULL, &request, NULL, ename, evalue, &reply);
     /* Those that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
-    if (recording) {
+    if (scheduler->report.recording) {
         report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,
                    msg_id->size, message);
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, msg_id->data, msg_id->size,
-                   &copy);
+                   &reply);
     }
-    message_close(&copy);
+    if (reply.count)
+        early_send(&scheduler->early, &reply);
+    message_close(&reply);
 }
 
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
@@ -304,12 +307,12 @@ static void from_client(void *self, struct message *message)
     struct scheduler *scheduler = self;
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
+    early_meet(&scheduler->early, message);
     struct ipcl_member msg_id = message->msg_id;
     if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
-        refuse_task(scheduler, message, "ValueError", "a task's msg_id has 1 to 255 bytes", NULL);
+        refuse_message(scheduler, message, "a task's msg_id has 1 to 255 bytes");
     else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
-        refuse_task(scheduler, message, "ValueError", "a task of this msg_id is pending already",
-                    NULL);
+        refuse_message(scheduler, message, "a task of this msg_id is pending already");
     else
         restore_accept(scheduler, message, &msg_id, false);
 }
@@ -555,7 +558,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         return -1;
     if (restore_open(scheduler, controller, error))
         return -1;
-    early_prepare(&scheduler->early, controller, scheduler->clients);
+    early_prepare(&scheduler->early, controller, scheduler->session, scheduler->clients);
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
 }

@@ -83,3 +83,46 @@ def test_every_record_is_found_by_other_clients_also_after_the_controller_was_ki
     assert after.hub_history() == []
     with pytest.raises(ipp.RemoteError, match="no record"):
         connect(cluster, 1).get_result(ids[1], owner=False).get(timeout=20)
+
+
+@typed
+def wait_for_file(path):
+    import os
+    import time
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return path
+
+
+def test_tasks_that_waited_run_after_kill_9_and_their_results_reach_every_client(new_cluster, connect):
+    cluster = new_cluster(1, controller=["--sqlitedb", "--reuse"])
+    rc = connect(cluster, 1)
+    view = rc.load_balanced_view()
+    flag = cluster.sandbox.dir / "go"
+    running = view.apply_async(wait_for_file, str(flag))
+    waiting = [view.apply_async(square, x) for x in range(30)]
+    failing = view.apply_async(fail)
+    direct = rc[0].apply_async(square, 7)
+    ids = [task.msg_ids[0] for task in waiting]
+    wait_until(lambda: len(rc.db_query({"completed": None}, keys=["msg_id"])) == 33, 20, "all are recorded")
+    time.sleep(0.5 * SLOWNESS)  # what was recorded is committed within a tenth of a second
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--sqlitedb", "--restore")
+    flag.touch()
+    other = connect(cluster, 1)
+    assert other.get_result(ids, owner=False).get(timeout=60) == [x * x for x in range(30)]
+    with pytest.raises(ipp.RemoteError, match="on purpose"):
+        other.get_result(failing.msg_ids[0], owner=False).get(timeout=20)
+    # The client that submitted them asks for them as any other; it is waiting for the answers still,
+    status = rc.result_status(ids, status_only=False)
+    assert status["pending"] == [] and [status[msg_id] for msg_id in ids] == [x * x for x in range(30)]
+    assert not any(task.ready() for task in (running, *waiting, failing, direct))
+    # and gets them when it next submits something: its socket has no name, but what it sends names its session.
+    assert view.apply_async(square, 9).get(timeout=20) == 81
+    assert running.get(timeout=20) == str(flag)
+    assert [task.get(timeout=20) for task in waiting] == [x * x for x in range(30)]
+    with pytest.raises(ipp.RemoteError, match="on purpose"):
+        failing.get(timeout=20)
+    assert rc[0].apply_async(square, 8).get(timeout=20) == 64
+    assert direct.get(timeout=20) == 49
+    assert rc.outstanding == set()
