@@ -39,12 +39,9 @@ struct controller {
     enum balancer_scheme scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
-    bool store_is_new;                         /* it has the operations of ABI 1.1 */
-    bool store_remembers;      /* its records outlive the controller, and it can tell of them */
     void *records;             /* the store's; the records thread alone calls it */
     size_t backlog_bytes;      /* how much may wait for the store */
     struct handouts *handouts; /* NULL where it is not kept what is given out */
-    bool restores;  /* the store tells the task scheduler of an earlier controller's tasks */
     bool reuse;     /* another controller may take this one's place */
     bool restarted; /* this one has taken another's place, so that requests of that one's are about
                      */

@@ -11,6 +11,7 @@
 #include "controller/handouts.h"
 #include "controller/reply.h"
 #include "controller/restored.h"
+#include "controller/store.h"
 
 /* The hub hears of what was dealt with at least after so many. */
 #define SETTLED_MAX 64
@@ -56,7 +57,7 @@ void records_count_lost(struct records *records, unsigned long long count, const
                 "records: %s (%llu changes of records are lost in all)", why, records->lost);
 }
 
-static void note_change(struct records *records)
+void records_note_change(struct records *records)
 {
     if (!records->changes++)
         records->commit_ms = clock_ms() + IPCL_STORE_COMMIT_MS;
@@ -68,7 +69,7 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
     if (records->store->put(records->controller->records, msg_id, record, &error))
         records_count_lost(records, 1, error.text);
     else
-        note_change(records);
+        records_note_change(records);
     json_decref(record->fields);
     free(record->buffers);
     free(record->result_buffers);
@@ -84,7 +85,7 @@ void records_commit(struct records *records)
     else
         handouts_settle(records->controller->handouts, records->handed_out);
     records->changes = 0;
-    records->untidy = records->controller->store_is_new && records->store->tidy;
+    records->untidy = records->store->tidy != NULL;
 }
 
 /* Unpacks a part and weighs it. */
@@ -339,8 +340,8 @@ static void settle(struct records *records)
     records->settled = (struct records_note){.kind = RECORDS_SETTLED};
 }
 
-static void send_reply(struct records *records, const struct records_item *item,
-                       struct records_query *query, struct message *message)
+void records_send_reply(struct records *records, const struct records_item *item,
+                        struct records_query *query, struct message *message)
 {
     const struct records_note note = {.kind = RECORDS_REPLY};
     zmq_msg_t *client = &message->frames[2], *header = message_part(message, MESSAGE_HEADER);
@@ -376,12 +377,16 @@ static void answer(struct records *records, const struct records_item *item,
     query.context = json_loadb(zmq_msg_data(context), zmq_msg_size(context), 0, NULL);
     query.content =
         session_unpack(records->session, message_part(message, MESSAGE_CONTENT), &error);
-    if (!query.content || item->answer(records, &query, &error)) {
+    bool failed = !query.content || item->answer(records, &query, &error) ||
+                  (query.drops && records_purge_begin(records, item, query.drops, message, &error));
+    if (failed) {
         json_decref(query.reply);
         query.reply = reply_error_content(query.ename, error.text);
         message_clear(&query.buffers);
     }
-    send_reply(records, item, &query, message);
+    if (failed || !query.drops)
+        records_send_reply(records, item, &query, message);
+    json_decref(query.drops);
     json_decref(query.reply);
     json_decref(query.content);
     json_decref(query.context);
@@ -417,6 +422,7 @@ static long long on_tick(void *self, long long now_ms)
     bool more = records_restore_step(records);
     if (records->give_up_ms && now_ms >= records->give_up_ms && !more)
         give_up(records);
+    more = records_purge_step(records) || more;
     if (records->changes && now_ms >= records->commit_ms)
         records_commit(records);
     settle(records);
@@ -457,6 +463,7 @@ static void records_destroy(void *self)
         return;
     if (records->begun)
         finish(records);
+    records_purge_release(records);
     json_decref(records->unfinished);
     json_decref(records->untold);
     json_decref(records->engines);
@@ -482,7 +489,7 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
     records->notes = controller_inproc_connect(controller, ZMQ_PUSH, "notes", error);
     if (loop_keep(records->loop, records->notes))
         goto failed;
-    if (controller->restores) {
+    if (store_restores(controller)) {
         records->restored = controller_inproc_connect(controller, ZMQ_PUSH, RESTORED_SOCKET, error);
         if (loop_keep(records->loop, records->restored))
             goto failed;

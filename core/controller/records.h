@@ -50,10 +50,11 @@ struct records_query {
     json_t *context;
     json_t *reply;
     struct message buffers; /* frames for the answer */
+    json_t *drops;          /* it is answered when these have been done, see records_purge.c */
     const char *ename;      /* of an error */
 };
 
-/* records_queries.c */
+/* records_queries.c, records_purge.c, records_resubmit.c */
 records_answer records_answer_queue, records_answer_result, records_answer_history,
     records_answer_purge, records_answer_db, records_answer_resubmit;
 
@@ -75,9 +76,10 @@ struct records {
     size_t told;        /* so many of these it has */
     bool telling;
     bool outcomes_done;
-    int64_t outcomes_told;      /* how far the store has told how tasks ended */
-    uint64_t handed_out;        /* how many tasks the store knows to have gone to engines */
-    long long give_up_ms;       /* until then an engine may return with one; 0: that time is over */
+    int64_t outcomes_told; /* how far the store has told how tasks ended */
+    uint64_t handed_out;   /* how many tasks the store knows to have gone to engines */
+    long long give_up_ms;  /* until then an engine may return with one; 0: that time is over */
+    struct purge *purges;
     unsigned long long changes; /* since the last commit */
     long long commit_ms;        /* when it is due */
     bool untidy;                /* the store may have something to do when nothing else is */
@@ -88,6 +90,11 @@ struct records {
 /* Puts what is new into a record, and counts it as lost where the store cannot. Takes over
  * `record`'s fields and buffers. */
 void records_put(struct records *records, const char *msg_id, struct ipcl_record *record);
+/* Records have changed: they will be committed. */
+void records_note_change(struct records *records);
+/* Sends the answer to a query, whose message this is. */
+void records_send_reply(struct records *records, const struct records_item *item,
+                        struct records_query *query, struct message *message);
 /* The message's buffers by reference, for a record. */
 struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
 /* Puts a request's recorded header and buffers into a message that session_build() made, and signs
@@ -117,5 +124,14 @@ size_t records_restore_give_up(struct records *records,
 /* Appends a record's buffer to a message: by reference where it came from a message. Returns 0 or
  * -1. */
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer);
+
+/* records_purge.c */
+/* Drops what the queries match, and then answers the request that `message` holds, which it takes
+ * over. Returns 0, or -1 with the message as it is and `error` set. */
+int records_purge_begin(struct records *records, const struct records_item *item, json_t *drops,
+                        struct message *message, struct ipcl_error *error);
+/* Does some of it. Returns whether there is more. */
+bool records_purge_step(struct records *records);
+void records_purge_release(struct records *records);
 
 #endif

@@ -1,5 +1,5 @@
-/* What clients ask of the records, as ipyparallel's hub answers it: results, history, queries,
- * purges, and that tasks be submitted again. In the records' thread. */
+/* What clients ask of the records, as ipyparallel's hub answers it: results, history and
+ * queries. In the records' thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,37 +240,6 @@ int records_answer_history(struct records *records, struct records_query *query,
     json_decref(all);
     json_decref(keys);
     return status;
-}
-
-/* -- purge_request */
-
-/* Drops the records that match. Takes over `match`. */
-static int drop(struct records *records, json_t *match, struct ipcl_error *error)
-{
-    int64_t dropped = match ? records->store->drop(records->controller->records, match, error)
-                            : ipcl_error_set(error, "out of memory");
-    json_decref(match);
-    if (dropped > 0 && !records->changes++)
-        records->commit_ms = clock_ms() + IPCL_STORE_COMMIT_MS;
-    return dropped < 0 ? -1 : 0;
-}
-
-int records_answer_purge(struct records *records, struct records_query *query,
-                         struct ipcl_error *error)
-{
-    json_t *ids = json_object_get(query->content, "msg_ids"), *uuid;
-    json_t *engines = json_object_get(query->context, "engines");
-    size_t index;
-    query->reply = json_pack("{s:s}", "status", "ok");
-    if (json_is_string(ids))
-        return drop(records, json_pack("{s:{s:n}}", "completed", "$ne"), error);
-    if (json_array_size(ids) && drop(records, json_pack("{s:{s:O}}", "msg_id", "$in", ids), error))
-        return -1;
-    json_array_foreach (engines, index, uuid)
-        if (drop(records, json_pack("{s:O s:{s:n}}", "engine_uuid", uuid, "completed", "$ne"),
-                 error))
-            return -1;
-    return 0;
 }
 
 /* -- db_request */

@@ -79,7 +79,8 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
                                          : json_pack("[s s]", "header", "client_uuid");
     struct ipcl_error error;
     if (records->store->find(records->controller->records, query, keys, tell_task, &told, &error))
-        log_warn("records: request %.80s cannot be restored: %s", msg_id, error.text);
+        log_limited(&records->trouble, IPCL_LOG_WARN,
+                    "records: request %.80s cannot be restored: %s", msg_id, error.text);
     json_decref(query);
     json_decref(keys);
     return told.whole;

@@ -25,6 +25,16 @@ static const char *short_class(const char *name)
     return dot ? dot + 1 : name;
 }
 
+/* A plugin that is older than some operations has none there. */
+static const struct ipcl_store_operations *operations_of(const struct ipcl_plugin *plugin)
+{
+    static struct ipcl_store_operations operations;
+    if (plugin->abi_minor >= 1)
+        return plugin->operations;
+    memcpy(&operations, plugin->operations, offsetof(struct ipcl_store_operations, tidy));
+    return &operations;
+}
+
 int store_choose(struct settings *settings, struct registry *registry, struct services_host *host,
                  struct controller *controller, struct ipcl_error *error)
 {
@@ -45,10 +55,7 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
     if (!plugin || settings_finish(settings, error))
         return -1;
     *host = (struct services_host){.plugin_name = plugin->name, .settings = settings};
-    controller->store = plugin->operations;
-    controller->store_is_new = plugin->abi_minor >= 1;
-    controller->store_remembers =
-        controller->store_is_new && controller->store->begin && controller->store->outcomes;
+    controller->store = operations_of(plugin);
     return 0;
 }
 
@@ -56,13 +63,12 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
 static int begin(struct controller *controller, struct ipcl_error *error)
 {
     int64_t session, before;
-    if (!controller->store_remembers)
+    if (!controller->store->begin)
         return 0;
     random_bytes(&session, sizeof(session));
     session = (session & INT64_MAX) | 1;
     if (controller->store->begin(controller->records, session, &before, error))
         return -1;
-    controller->restores = controller->restarted;
     if (*controller->handouts_file)
         controller->handouts = handouts_open(controller->handouts_file, session, before, error);
     if (*controller->handouts_file && !controller->handouts)
@@ -80,6 +86,12 @@ int store_open(const struct settings *settings, const struct profile *profile,
     controller->records = controller->store->create(
         &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
     return controller->records && !begin(controller, error) ? 0 : -1;
+}
+
+bool store_restores(const struct controller *controller)
+{
+    return controller->restarted && controller->store && controller->store->begin &&
+           controller->store->outcomes;
 }
 
 void store_close(struct controller *controller)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/store.h"
 #include "controller/task.h"
 
 /* How often what waits aside is tried again, and how much of it at a time. */
@@ -276,7 +277,7 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
                  struct ipcl_error *error)
 {
     struct task_restore *restore = &scheduler->restore;
-    if (!controller->restores)
+    if (!store_restores(controller))
         return 0;
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;
     restore->socket = controller_inproc_bind(controller, ZMQ_PULL, RESTORED_SOCKET, error);

@@ -258,9 +258,10 @@ static bool matches(struct entry *entry, const json_t *query, bool with_streams)
     return match;
 }
 
-/* The entries that match: a malloc'ed array; NULL with `error` set. */
-static struct entry **select_entries(struct store *store, const json_t *query, size_t *count,
-                                     struct ipcl_error *error)
+/* The entries that match, `max` of them at most and from the one of number `first` on: a malloc'ed
+ * array; NULL with `error` set. */
+static struct entry **select_entries(struct store *store, const json_t *query, size_t first,
+                                     size_t max, size_t *count, struct ipcl_error *error)
 {
     struct entry *entry, **selected;
     *count = 0;
@@ -279,9 +280,12 @@ static struct entry **select_entries(struct store *store, const json_t *query, s
             selected[(*count)++] = entry;
         return selected;
     }
-    DL_FOREACH (store->entries, entry)
-        if (matches(entry, query, with_streams))
+    DL_FOREACH (store->entries, entry) {
+        if (*count == max)
+            break;
+        if (entry->number >= first && matches(entry, query, with_streams))
             selected[(*count)++] = entry;
+    }
     return selected;
 }
 
@@ -300,7 +304,7 @@ static int find(void *self, const json_t *query, const json_t *keys,
                 struct ipcl_error *error)
 {
     size_t count;
-    struct entry **selected = select_entries(self, query, &count, error);
+    struct entry **selected = select_entries(self, query, 0, SIZE_MAX, &count, error);
     bool with_streams = !keys || wants(keys, "stdout") || wants(keys, "stderr"), more = true;
     if (!selected)
         return -1;
@@ -316,16 +320,25 @@ static int find(void *self, const json_t *query, const json_t *keys,
     return 0;
 }
 
-static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
+static int64_t drop_some(void *self, const json_t *query, int64_t *place, size_t max,
+                         struct ipcl_error *error)
 {
     size_t count;
-    struct entry **selected = select_entries(self, query, &count, error);
+    struct entry **selected = select_entries(self, query, (size_t)*place, max, &count, error);
     if (!selected)
         return -1;
+    if (count)
+        *place = (int64_t)selected[count - 1]->number + 1;
     for (size_t i = 0; i < count; i++)
         forget(self, selected[i]);
     free(selected);
     return (int64_t)count;
+}
+
+static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
+{
+    int64_t place = 0;
+    return drop_some(self, query, &place, SIZE_MAX, error);
 }
 
 static void destroy(void *self)
@@ -380,6 +393,7 @@ static const struct ipcl_store_operations operations = {
     .find = find,
     .drop = drop,
     .destroy = destroy,
+    .drop_some = drop_some,
 };
 
 extern const struct ipcl_plugin ipcl_plugin;

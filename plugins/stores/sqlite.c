@@ -17,9 +17,33 @@
 /* The file does not shrink below so many free pages. */
 #define FREE_PAGES_KEPT 1024
 
+static const char *advice_for(int code)
+{
+    switch (code) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return "; it is damaged, or no SQLite file: end the controller, move the file away or set "
+               "SQLiteDB.filename, and start it again ('sqlite3 FILE .recover' may save records)";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "; it is in use by another program, as a controller that keeps its records there: "
+               "end that, or set SQLiteDB.filename";
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return "; the file and its folder must be writable (see SQLiteDB.location)";
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+        return "; its disk is full or has failed";
+    default:
+        return "";
+    }
+}
+
 int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what)
 {
-    return ipcl_error_set(error, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
+    return ipcl_error_set(error, "%s: %s: %s%s", store->path, what, sqlite3_errmsg(store->db),
+                          advice_for(sqlite3_errcode(store->db)));
 }
 
 /* A statement with its integer parameters. */
@@ -262,12 +286,13 @@ static int delete_record(struct store *store, int64_t id, int64_t bytes)
     return 0;
 }
 
-static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
+static int64_t drop_some(void *self, const json_t *query, int64_t *place, size_t max,
+                         struct ipcl_error *error)
 {
     struct store *store = self;
     int64_t *ids = NULL;
     size_t count = 0;
-    int status = sqlite_find_ids(store, query, &ids, &count, error);
+    int status = sqlite_find_ids(store, query, *place, max, &ids, &count, error);
     if (!status && count && begin(store))
         status = sqlite_fail(store, error, "records cannot be dropped");
     for (size_t i = 0; !status && i < count; i++) {
@@ -281,8 +306,16 @@ static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
             store->changes++;
         }
     }
+    if (count)
+        *place = ids[count - 1];
     free(ids);
     return status ? -1 : (int64_t)count;
+}
+
+static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
+{
+    int64_t place = 0;
+    return drop_some(self, query, &place, SIZE_MAX, error);
 }
 
 static bool is_over(const struct store *store)
@@ -436,6 +469,7 @@ static const struct ipcl_store_operations operations = {
     .commit = commit,
     .destroy = destroy,
     .tidy = tidy,
+    .drop_some = drop_some,
     .begin = sqlite_begin,
     .outcomes = sqlite_outcomes,
 };

@@ -64,7 +64,7 @@ struct store {
     int64_t bytes_max;
 };
 
-/* Says what went wrong, with SQLite's words. Returns -1. */
+/* Says what went wrong, with SQLite's words and what to do. Returns -1. */
 int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what);
 /* A statement, reset, with so many integer parameters. */
 sqlite3_stmt *sqlite_with(struct store *store, enum sqlite_statement which, int count,
@@ -88,8 +88,9 @@ int sqlite_outcomes(void *self, int64_t *place, size_t max, size_t at_once,
                     void (*found)(void *context, const char *msg_id, const char *engine,
                                   bool success),
                     void *context, struct ipcl_error *error);
-/* The ids of the records that match: a malloc'ed array. Returns 0, or -1 with `error` set. */
-int sqlite_find_ids(struct store *store, const json_t *query, int64_t **ids, size_t *count,
-                    struct ipcl_error *error);
+/* The ids of records that match and have larger ones than `behind`, in order, `max` of them at
+ * most: a malloc'ed array. Returns 0, or -1 with `error` set. */
+int sqlite_find_ids(struct store *store, const json_t *query, int64_t behind, size_t max,
+                    int64_t **ids, size_t *count, struct ipcl_error *error);
 
 #endif

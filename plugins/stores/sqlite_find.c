@@ -19,8 +19,9 @@ struct search {
     bool (*found)(struct search *search, int64_t id, struct ipcl_record *record);
     bool (*report)(void *context, const struct ipcl_record *record);
     void *context;
-    int64_t *ids; /* collected to be dropped */
-    size_t count;
+    int64_t *ids; /* collected to be dropped, so many at most */
+    size_t count, max;
+    const int64_t *behind;
 };
 
 /* Gathers what a record printed. Returns 0 or -1. */
@@ -140,7 +141,8 @@ static int run_search(struct search *search, struct ipcl_error *error)
     if (query_check(search->query, error))
         return -1;
     add_mentioned(search);
-    sqlite3_stmt *rows = sql_select(store->db, store->table, search->query, search->columns);
+    sqlite3_stmt *rows =
+        sql_select(store->db, store->table, search->query, search->columns, search->behind);
     if (!rows)
         return sqlite_fail(store, error, "records cannot be read");
     while (status > 0 && (step = sqlite3_step(rows)) == SQLITE_ROW)
@@ -195,13 +197,14 @@ static bool collect(struct search *search, int64_t id, struct ipcl_record *recor
         search->ids = grown;
     }
     search->ids[search->count++] = id;
-    return true;
+    return search->count < search->max;
 }
 
-int sqlite_find_ids(struct store *store, const json_t *query, int64_t **ids, size_t *count,
-                    struct ipcl_error *error)
+int sqlite_find_ids(struct store *store, const json_t *query, int64_t behind, size_t max,
+                    int64_t **ids, size_t *count, struct ipcl_error *error)
 {
-    struct search search = {.store = store, .query = query, .found = collect};
+    struct search search = {
+        .store = store, .query = query, .found = collect, .max = max, .behind = &behind};
     int status = run_search(&search, error);
     *ids = search.ids;
     *count = search.count;

@@ -84,21 +84,8 @@ static int open_file(struct store *store, struct ipcl_error *error)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(store->path, &store->db, flags, NULL) ||
         sqlite3_busy_timeout(store->db, OPEN_WAIT_MS) ||
-        sqlite3_exec(store->db, setup, NULL, NULL, NULL)) {
-        int code = sqlite3_errcode(store->db);
-        sqlite_fail(store, error, "cannot be opened");
-        if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
-            ipcl_error_set(
-                error, "%s is damaged, or no SQLite file: move it away, or set SQLiteDB.filename",
-                store->path);
-        if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
-            ipcl_error_set(
-                error,
-                "%s is in use by another program, as a controller that keeps its records "
-                "there: end that, or set SQLiteDB.filename",
-                store->path);
-        return -1;
-    }
+        sqlite3_exec(store->db, setup, NULL, NULL, NULL))
+        return sqlite_fail(store, error, "cannot be opened");
     return 0;
 }
 

@@ -278,7 +278,8 @@ static sqlite3_stmt *bind_texts(sqlite3_stmt *statement, const json_t *values)
     return statement;
 }
 
-sqlite3_stmt *sql_select(sqlite3 *db, const char *table, const json_t *query, unsigned columns)
+sqlite3_stmt *sql_select(sqlite3 *db, const char *table, const json_t *query, unsigned columns,
+                         const int64_t *behind)
 {
     char *text = NULL;
     size_t size;
@@ -296,7 +297,10 @@ sqlite3_stmt *sql_select(sqlite3 *db, const char *table, const json_t *query, un
     fputs(" WHERE 1", where.out);
     write_where(&where, query);
     /* Without figures SQLite takes the index that gives the order, and looks at every record. */
-    fprintf(where.out, " ORDER BY %ssubmitted, id", where.narrow ? "+" : "");
+    if (behind)
+        fprintf(where.out, " AND id > %lld ORDER BY id", (long long)*behind);
+    else
+        fprintf(where.out, " ORDER BY %ssubmitted, id", where.narrow ? "+" : "");
     sqlite3_stmt *statement = fclose(where.out) ? NULL : prepare(db, text);
     bind_texts(statement, where.values);
     json_decref(where.values);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* A record's fields but for its output, which is in a table of its own as it grows. */
 enum {
@@ -25,10 +26,11 @@ int sql_create(sqlite3 *db, const char *table);
  * failure. */
 sqlite3_stmt *sql_prepare(sqlite3 *db, const char *table, const char *text);
 
-/* SELECT of the records that may match `query`, oldest submission first: their ids, and the columns
- * whose bits are set. Others may be among them: what SQL cannot say as the query means it is left
- * out. NULL on failure. */
-sqlite3_stmt *sql_select(sqlite3 *db, const char *table, const json_t *query, unsigned columns);
+/* SELECT of the records that may match `query`: their ids, and the columns whose bits are set.
+ * Others may be among them: what SQL cannot say as the query means it is left out. They come oldest
+ * submission first; with `behind`, those with larger ids in the order of these. NULL on failure. */
+sqlite3_stmt *sql_select(sqlite3 *db, const char *table, const json_t *query, unsigned columns,
+                         const int64_t *behind);
 /* INSERT of a record, or UPDATE where its msg_id is there, with the columns whose bits are set.
  * Parameters: id, bytes, output, msg_id, then the columns in their order. Gives back the record's
  * id and how much output it had. NULL on failure. */

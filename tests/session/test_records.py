@@ -210,6 +210,36 @@ def test_an_engine_that_dies_completes_its_requests_with_an_error(records):
     assert result["header"]["msg_id"] == msg_id
 
 
+def test_others_are_answered_while_many_records_are_purged(controller, sandbox):
+    before = Records(controller("--sqlitedb"))
+    before.run()
+    before.peer.process.stop()
+    database = sqlite3.connect(sandbox.profile_dir() / "tasks.db")
+    database.execute("""WITH RECURSIVE count(n) AS (SELECT 1 UNION SELECT n + 1 FROM count WHERE n < 30000)
+        INSERT INTO "ipython-tasks" (msg_id, submitted, completed, received, queue, bytes, output)
+        SELECT 'old-' || n, '2026-01-01', '2026-01-01', '2026-01-01', 'task', 600, 0 FROM count""")
+    database.execute('UPDATE "ipython-tasks-totals" SET records = 30001')
+    database.commit()
+    database.close()
+    records = Records(controller("--sqlitedb"))
+    assert len(records.ids({"queue": "task"})) == 30001
+    pending = records.submit()
+    wait_until(lambda: records.ask("queue")["0"]["tasks"] == 1, 20, "the task is assigned")
+    sent = [records.peer.message("purge_request", {"msg_ids": "all"}),
+            records.peer.message("result_request", {"msg_ids": [pending]}),
+            records.peer.message("db_request", {"query": {"msg_id": pending}, "keys": ["queue"]})]
+    for frames, _ in sent:
+        records.query.send_multipart(frames)
+    answers = [records.peer.receive(records.query, 60) for _ in sent]
+    assert [header["msg_type"] for _, header, _, _, _ in answers] == ["result_reply", "db_reply", "purge_reply"]
+    assert answers[0][4]["pending"] == [pending]
+    assert answers[1][4]["records"] == [{"msg_id": pending, "queue": "task"}]
+    assert answers[2][4] == {"status": "ok"}
+    assert records.ask("history")["history"] == [pending]
+    records.answer()
+    records.wait_for(pending)
+
+
 # --- stores that outlive the controller --------------------------------------------------------------------------------------------
 
 def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
@@ -275,7 +305,7 @@ def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_clust
 def test_a_second_controller_does_not_take_the_file_of_the_first(controller, sandbox):
     controller("--sqlitedb", "--SQLiteDB.filename=shared.db")
     finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=b", "--sqlitedb", "--SQLiteDB.filename=shared.db")
-    assert finished.status == 1 and "shared.db is in use" in finished.err
+    assert finished.status == 1 and "shared.db: cannot be opened" in finished.err and "it is in use by another" in finished.err
     # Without that name each cluster of a profile has its own.
     controller("--sqlitedb", cluster_id="c")
     assert (sandbox.profile_dir() / "tasks-c.db").exists()

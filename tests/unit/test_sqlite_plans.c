@@ -58,7 +58,7 @@ Test(sqlite_plans, what_clients_ask_often_is_found_by_an_index)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         json_t *query = json_loads(cases[i].query, 0, NULL);
-        sqlite3_stmt *statement = sql_select(db, "a \"table\"", query, 1);
+        sqlite3_stmt *statement = sql_select(db, "a \"table\"", query, 1, NULL);
         cr_assert(statement, "%s", sqlite3_errmsg(db));
         const char *plan = plan_of(sqlite3_sql(statement));
         cr_expect(strstr(plan, cases[i].index), "%s: %s", cases[i].query, plan);

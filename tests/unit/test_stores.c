@@ -144,6 +144,26 @@ Test(stores, release_each_buffer_once)
     }
 }
 
+Test(stores, forget_a_piece_at_a_time)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        struct open_store open = open_kind(kinds[k], 100, 1 << 30, 0);
+        static const char *const ids[] = {"a", "b", "c", "d", "e", "f", "g"};
+        for (size_t i = 0; i < 7; i++)
+            put(&open, ids[i], i % 3 ? "{\"completed\": \"2026\"}" : "{}", 10);
+        json_t *query = json_pack("{s:{s:n}}", "completed", "$ne");
+        int64_t place = 0;
+        static const int64_t dropped[] = {3, 1, 0, 0};
+        static const char *const left[] = {"adfg", "adg", "adg", "adg"};
+        for (size_t i = 0; i < 4; i++) {
+            cr_expect_eq(open.store->drop_some(open.self, query, &place, 3, NULL), dropped[i]);
+            cr_expect_str_eq(found(&open, "{}"), left[i], "%s", kinds[k]->plugin);
+        }
+        json_decref(query);
+        close_store(&open);
+    }
+}
+
 Test(stores, the_oldest_finished_make_room)
 {
     for (size_t k = 0; k < KINDS; k++) {

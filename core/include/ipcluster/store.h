@@ -63,6 +63,9 @@ struct ipcl_store_operations {
     /* Those below are there since ABI 1.1, and each may be NULL. */
     /* Does a little of what can wait until nothing else is to be done, as giving back room. Returns whether there is more. */
     bool (*tidy)(void *self);
+    /* Does what drop does a piece at a time, so that other calls get their turn: forgets at most `max` records. `*place`, 0 at
+     * first, notes how far this has come. Returns how many were forgotten, 0 at the end, or -1 with `error` set. */
+    int64_t (*drop_some)(void *self, const json_t *query, int64_t *place, size_t max, struct ipcl_error *error);
     /* The rest is for a store whose records outlive the controller. */
     /* Notes which controller has the store: before the threads start. `*before` receives the number of the one that had it
      * last, 0 for none. Returns 0, or -1 with `error` set. */
