@@ -143,7 +143,7 @@ static int serve(struct program *program, struct ipcl_error *error)
     }
     host_serve(&program->host);
     host_destroy(&program->host);
-    fflush(NULL);
+    fflush(stdout);
     link_return(&engine->link);
     pthread_join(thread, NULL);
     link_close(&engine->link);

@@ -11,6 +11,7 @@
 #include "engine/usage.h"
 
 #define PROCESSES_MAX 65536
+#define DEPTH_MAX     1000
 
 struct process {
     long pid;
@@ -63,15 +64,25 @@ static struct process *list_processes(size_t *count)
     return list;
 }
 
+static int by_pid(const void *one, const void *other)
+{
+    long a = ((const struct process *)one)->pid, b = ((const struct process *)other)->pid;
+    return (a > b) - (a < b);
+}
+
 /* A process that ours started is ours, however far down. */
 static void mark_descendants(struct process *list, size_t count)
 {
-    for (bool more = true; more;) {
-        more = false;
-        for (size_t i = 0; i < count; i++)
-            for (size_t j = 0; j < count && !list[i].ours; j++)
-                if (list[j].ours && list[j].pid == list[i].parent)
-                    more = list[i].ours = true;
+    if (count)
+        qsort(list, count, sizeof(*list), by_pid);
+    for (size_t i = 0; i < count; i++) {
+        struct process *at = &list[i];
+        /* The list was not read in one moment: what it says of parents may be a circle. */
+        for (int depth = 0; at && !at->ours && depth < DEPTH_MAX; depth++) {
+            struct process parent = {.pid = at->parent};
+            at = bsearch(&parent, list, count, sizeof(*list), by_pid);
+        }
+        list[i].ours = at && at->ours;
     }
 }
 

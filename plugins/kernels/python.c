@@ -138,7 +138,7 @@ static void flush(struct python_kernel *kernel)
     PyObject *done = PyObject_CallNoArgs(kernel->flush);
     Py_XDECREF(done);
     PyErr_Clear();
-    fflush(NULL); /* what C libraries printed */
+    fflush(stdout); /* what C libraries printed; others may be locked by a thread that reads */
 }
 
 static void apply(void *self, const struct ipcl_request *request, struct ipcl_reply *reply)

@@ -37,7 +37,7 @@ static PyObject *host_publish(PyObject *self, PyObject *args)
         json_decref(metadata);
         return NULL;
     }
-    fflush(NULL);
+    fflush(stdout);
     const struct ipcl_kernel_services *services = python_kernel->services;
     services->publish(services->base.host, msg_type, content, metadata, buffers, count);
     free(buffers);

@@ -182,7 +182,7 @@ class CannedArray(CannedObject):
 
         dtype = array.dtype
         self.shape = array.shape
-        self.dtype = dtype.descr if dtype.fields else dtype.str
+        self.dtype = dtype if dtype.fields else dtype.str  # a description of fields has no offsets
         self.pickled = sum(array.shape) == 0 or dtype.hasobject
         if not self.pickled:
             try:

@@ -83,6 +83,8 @@ def _reduce(obj):
         return NotImplemented if module is None else (getattr, (module, obj.__name__))
     if kind is CodeType:
         return _code_constructor, tuple([getattr(obj, name) for name in _CODE_ATTRIBUTES])
+    if kind is memoryview:  # of an array in a closure, or deep in a container
+        return memoryview, (bytearray(obj.tobytes()),)
     if kind is _WireModule:
         return importlib.import_module, (obj.name,)
     if kind is _WireName:
@@ -274,6 +276,14 @@ def _serialize_function(f):
     return [data]
 
 
+def _in_order(mapping):
+    """The keys in the order in which large buffers travel; None where they have none."""
+    try:
+        return sorted(mapping)
+    except TypeError:
+        return None
+
+
 def serialize(obj):
     """Returns the buffers that `obj` travels as: a pickle, and its large buffers without a copy."""
     kind = type(obj)
@@ -300,9 +310,9 @@ def serialize(obj):
         canned = canned if kind is list else kind(canned)
         if kind is set and large:
             return [dumps(obj)]
-    elif kind is dict and len(obj) < ITEMS_MAX and all(type(key) is str for key in obj):
+    elif kind is dict and len(obj) < ITEMS_MAX and (keys := _in_order(obj)) is not None:
         canned = {}
-        for key in sorted(obj):
+        for key in keys:
             canned[key] = can(obj[key])
             _take_large_buffers(canned[key], large)
     else:

@@ -120,6 +120,9 @@ VALUES = {
 }  # fmt: skip
 if not PEER:
     ARRAYS.update({"of dates": numpy.arange("2020-01", "2021-01", dtype="M8[D]"), "of durations": numpy.array([1, 2], "m8[s]")})
+    ARRAYS.update({"with fields that overlap": numpy.ones(2, {"names": "ab", "formats": ["i4", "i2"], "offsets": [0, 0]}),
+                   "with gaps": numpy.ones(2000, numpy.dtype({"names": "ba", "formats": ["i2", "i4"], "offsets": [8, 0], "itemsize": 16})),
+                   "with titles": numpy.ones(2, [(("t", "a"), "i4")])})  # fmt: skip
     VALUES.update({"keys that are no text": {1: b"y" * 2000, (1, 2): 3}, "exception": ValueError("x")})
 try:
     import pandas
@@ -188,6 +191,10 @@ def functions(view):
     call(view, "interactive", 5, package.interactive(lambda x: x + 1), 4)
     call(view, "functions in a list", [3, 4], lambda fs: [f(2) for f in fs], [lambda x: x + 1, lambda x: x * 2])
     call(view, "function in a dict", 3, lambda d: d["f"](2), {"f": lambda x: x + 1})
+    call(view, "function under a number", 3, lambda d: d[1](2), {1: lambda x: x + 1, 0: b"a" * 2000})
+    if package.__name__ == "ipcluster":
+        call(view, "closure over an array", 3.0, (lambda a: lambda: float(a.sum()))(numpy.ones(3)))
+        call(view, "closure over a large array", 5e4, (lambda a: lambda: float(a.sum()))(numpy.ones(50000)))
     call(view, "function returned", lambda got: got(2) == 3, lambda: lambda x: x + 1)
     call(view, "closure returned", lambda got: got(2) == 7, lambda n: lambda x: x + n, 5)
 

@@ -152,6 +152,21 @@ def test_output_streams_while_code_runs(engine, peer):
     assert peer.reply(msg_id).content["status"] == "ok"
 
 
+def test_a_thread_that_reads_in_c_holds_nothing_up(engine, peer):
+    peer.execute("""
+import ctypes, os, threading, time
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+reading, writing = os.pipe()
+file = ctypes.c_void_p(libc.fdopen(reading, b"r"))
+thread = threading.Thread(target=libc.fgetc, args=(file,))
+thread.start()  # fgetc() locks the file
+time.sleep(0.2)
+""")
+    assert peer.execute("print('on')").content["status"] == "ok"
+    assert peer.apply(lambda: (os.write(writing, b"x"), thread.join(30))).result == (1, None)  # noqa: F821
+
+
 def test_output_that_is_not_utf8_is_replaced_and_characters_are_not_split(engine, peer):
     def write():
         import os
