@@ -102,6 +102,7 @@ class ExecuteReply:
 
     @property
     def metadata(self):
+        AsyncResult(None, self._future).wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
         return metadata_of(self._future)
 
     @property

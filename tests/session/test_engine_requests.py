@@ -282,6 +282,7 @@ kernel = get_ipython().kernel
 assert Kernel.instance() is kernel and Kernel.initialized()
 assert ZMQInteractiveShell.instance() is get_ipython() is kernel.shell
 assert kernel.get_parent("shell")["header"] == get_ipython().parent_header
+assert kernel.engine_id == 0 and kernel.user_ns is globals()
 print(get_ipython().parent_header["msg_id"])
 kernel.session.send(kernel.iopub_socket, "display_data", {"data": {"text/plain": "sent"}, "metadata": {}},
                     parent=kernel.get_parent("shell"), ident=b"any", metadata={"k": 1})

@@ -297,6 +297,11 @@ def test_output_comes_with_the_result(view, capfd):
     assert "[stdout:0] out\n[stdout:1] out\n" in captured.out and "[stderr:1] err\n" in captured.err
 
 
+def test_what_code_gave_is_there_with_its_reply(client):
+    results = [client[0].execute(f"{number} * 2", silent=False) for number in range(100)]
+    assert [result.get().execute_result["data"]["text/plain"] for result in results] == [str(2 * number) for number in range(100)]
+
+
 def test_output_streams_while_code_runs(client, capfd):
     result = client[0].execute("import time\nfor i in range(3):\n    print('step', i, flush=True)\n    time.sleep(0.3)")
     wait_until(lambda: "step 0" in (result.stdout or ""), 10, "output comes before the result")

@@ -53,6 +53,14 @@ class EngineKernel(Kernel):
     shell = Any()
     comm_manager = Any()
 
+    @property
+    def engine_id(self):
+        return host.engine()[1]
+
+    @property
+    def user_ns(self):
+        return self.shell.user_ns
+
     def get_parent(self, channel="shell"):
         header = self.shell.parent_header
         return {"header": header, "msg_id": header.get("msg_id"), "msg_type": header.get("msg_type")}
