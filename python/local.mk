@@ -28,7 +28,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/dask.py \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
-	python/ipcluster/errors.py \
+	python/ipcluster/error.py \
 	python/ipcluster/executor.py \
 	python/ipcluster/history.py \
 	python/ipcluster/joblib.py \

@@ -51,10 +51,7 @@ static int write_config(const struct profile *profile, const char *program_name,
         return -1;
     if (path_exists(path))
         return ipcl_error_set(error, "%s is there already: edit it, or remove it first", path);
-    if (path_write_file(path, text, strlen(text), 0600, error) < 0)
-        return -1;
-    printf("  %s\n", path);
-    return 0;
+    return path_write_file(path, text, strlen(text), 0600, error);
 }
 
 static int create(struct cluster *cluster, const char *name, struct ipcl_error *error)
@@ -70,7 +67,6 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
         free(text);
         return -1;
     }
-    printf("The profile %s, with its settings in\n", cluster->profile.dir);
     int outcome = write_config(&cluster->profile, "ipcluster", text, error);
     free(text);
     if (outcome == 0)
@@ -80,6 +76,10 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
     if (outcome == 0)
         outcome = write_config(&cluster->profile, "ipengine",
                                "{\"about\": \"ipengine --help-all lists its settings\"}\n", error);
+    if (outcome == 0)
+        printf("The profile %s, with its settings in ipcluster_config.json, "
+               "ipcontroller_config.json and ipengine_config.json\n",
+               cluster->profile.dir);
     return outcome;
 }
 

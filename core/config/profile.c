@@ -147,6 +147,11 @@ static int refuse_missing(const struct profile *profile, struct ipcl_error *erro
     }
     if (count >= 0)
         free(entries);
+    if (!strcmp(name, "default"))
+        return ipcl_error_set(error,
+                              "there is no cluster of the default profile, and never was "
+                              "(there is no %s): start one with ipcluster start",
+                              profile->dir);
     return ipcl_error_set(
         error, "there is no profile '%s' in %s (there: %s); `ipcluster profile create %s` makes it",
         name, parent, *names ? names : "none", name);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */
 #define REQUESTS_MAX 1000
@@ -18,6 +20,14 @@
 static int next_port(struct port_pool *pool)
 {
     return pool->next < pool->count ? pool->ports[pool->next++] : 0;
+}
+
+static void warn_of_random(struct port_pool *pool)
+{
+    if (pool->count && !pool->warned)
+        log_warn("of the %zu ports that were given none is left: the others are any that are free",
+                 pool->count);
+    pool->warned = true;
 }
 
 /* Binds to the port that is asked for; or to the first of the pool's that is free, or any. */
@@ -37,6 +47,7 @@ static int bind_socket(struct controller *controller, void *socket, int *port,
     while ((*port = next_port(&controller->pool)))
         if (!socket_bind_port(socket, interface, port, error))
             return 0;
+    warn_of_random(controller->pool.count ? &controller->pool : own);
     return socket_bind_port(socket, interface, port, error);
 }
 

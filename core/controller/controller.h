@@ -24,6 +24,7 @@ struct port_pool {
     int *ports;
     size_t count;
     size_t next;
+    bool warned; /* that it has run out */
 };
 
 struct controller {

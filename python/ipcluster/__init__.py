@@ -36,15 +36,14 @@ _HOMES = {
     "dependent": "canned",
     "Dependency": "dependency",
     "bind_kernel": "engine.frontends",
-    "error": "errors",
-    "errors": "errors",
+    "error": "error",
 }
 _ERRORS = (
     "AlreadyDisplayedError", "ClusterError", "ConnectError", "IPythonError", "KernelError", "NoEnginesRegistered",
     "TaskAborted", "TaskRejectError", "TaskTimeout", "UnmetDependency", "ImpossibleDependency", "DependencyTimeout", "InvalidDependency", "RemoteError", "EngineError", "CompositeError",
     "TimeoutError",
 )  # fmt: skip
-_HOMES.update(dict.fromkeys(_ERRORS, "errors"))
+_HOMES.update(dict.fromkeys(_ERRORS, "error"))
 
 __all__ = sorted(_HOMES)
 
@@ -54,7 +53,7 @@ def __getattr__(name):
     if home is None:
         raise AttributeError(f"module 'ipcluster' has no attribute {name!r}")
     module = importlib.import_module("ipcluster." + home)
-    value = module if name in ("error", "errors") else getattr(module, name)
+    value = module if name == "error" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -9,7 +9,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, 
 from contextlib import suppress
 from datetime import datetime, timezone
 
-from ipcluster import _client, errors
+from ipcluster import _client, error as errors
 from ipcluster.canning import deserialize
 
 _futures_lock = threading.Lock()

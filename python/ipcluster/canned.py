@@ -235,7 +235,7 @@ class dependent:
 
     def check_dependency(self):
         if self.df(*self.dargs, **self.dkwargs) is False:
-            from ipcluster.errors import UnmetDependency
+            from ipcluster.error import UnmetDependency
 
             raise UnmetDependency()
 

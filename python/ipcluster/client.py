@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
-from ipcluster import _client, errors
+from ipcluster import _client, error as errors
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult, metadata_of, read_date, value_of
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView

@@ -1,16 +1,33 @@
 """Clusters that a Python program starts and ends: a face of the program `ipcluster`."""
 
 import asyncio
+import atexit
+import contextlib
 import functools
+import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
 from ipcluster.client import Client
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
+POLL_INTERVAL = 0.05
+
+# Those that this process started, to be stopped when it ends.
+_started = set()
+
+
+@atexit.register
+def _stop_started():
+    for cluster in list(_started):
+        if cluster._starter == os.getpid():
+            with contextlib.suppress(Exception):
+                cluster.stop_cluster_sync()
 
 
 def _program():
@@ -40,16 +57,16 @@ def _in_background(name):
 
 
 class Cluster:
-    """A controller and `n` engines (by default one for each processor), started by `ipcluster start`.
+    """A controller and `n` engines (by default one for each processor), started by the program `ipcluster`.
 
     `engines` and `controller`: launchers, by name or alias ("mpi"). `controller_args`: further arguments of ipcontroller; `options`:
-    further arguments of ipcluster, such as ["--mpi=native"]. Used as a context manager it gives a client that sees all engines, and
-    stops the cluster behind it.
+    further arguments of ipcluster, such as ["--mpi=native"]. It ends with this process, unless `shutdown_atexit` is false. Used as a
+    context manager it gives a client that sees all engines, and stops the cluster behind it.
     """
 
     def __init__(
         self, n=None, *, engines=None, controller=None, profile=None, profile_dir=None, cluster_id=None, controller_ip=None,
-        controller_location=None, controller_args=(), options=(), engine_timeout=60,
+        controller_location=None, controller_args=(), options=(), engine_timeout=60, shutdown_atexit=True,
     ):  # fmt: skip
         self.n = n
         self.engines = engines
@@ -62,7 +79,9 @@ class Cluster:
         self.controller_args = list(controller_args)
         self.options = list(options)
         self.engine_timeout = engine_timeout
+        self.shutdown_atexit = shutdown_atexit
         self.running = False
+        self._starter = None
 
     def __repr__(self):
         return f"<Cluster {self.cluster_id or self.profile or 'default'}: {'running' if self.running else 'not running'}>"
@@ -97,22 +116,63 @@ class Cluster:
             raise RuntimeError(f"ipcluster {command} failed: {done.stdout.strip() or f'exit status {done.returncode}'}")
         return done.stdout
 
+    def _engine_sets(self):
+        """The numbers of engines by the identifiers of their sets, which are the processes that look after them."""
+        with_this = json.loads(self._run("list", "--json"))
+        return {str(entry["pid"]): entry["n"] for entry in with_this
+                if entry["engines_only"] and entry["cluster_id"] == self.cluster_id and entry["state"] != "stopped"}  # fmt: skip
+
+    def start_controller_sync(self):
+        """Starts the controller alone."""
+        named = {"controller": self.controller, "ip": self.controller_ip, "location": self.controller_location}
+        words = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        more = ["--", *self.controller_args] if self.controller_args else []
+        self._run("start", "--daemonize", "--n=0", *words, *self.options, *more)
+        self.running = True
+        if self.shutdown_atexit:
+            self._starter = os.getpid()
+            _started.add(self)
+
+    def start_engines_sync(self, n=None):
+        """Adds a set of engines; returns its identifier once all have registered."""
+        words = [f"--{name}={value}" for name, value in (("n", n), ("engines", self.engines)) if value is not None]
+        before = self._engine_sets()
+        self._run("engines", "--daemonize", *words, *self.options)
+        return (self._engine_sets().keys() - before).pop()
+
     def start_cluster_sync(self, n=None):
         """Starts controller and engines; returns once all have registered."""
         self.n = self.n if n is None else n
-        named = {"n": self.n, "engines": self.engines, "controller": self.controller, "ip": self.controller_ip,
-                 "location": self.controller_location}  # fmt: skip
-        words = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        more = ["--", *self.controller_args] if self.controller_args else []
-        self._run("start", "--daemonize", *words, *self.options, *more)
-        self.running = True
+        self.start_controller_sync()
+        try:
+            if self.n != 0:
+                self.start_engines_sync(self.n)
+        except BaseException:
+            self.stop_cluster_sync()
+            raise
         return self
 
-    def start_engines_sync(self, n=None):
-        """Adds engines; returns at once."""
-        words = [f"--n={n}"] if n is not None else []
-        words += [f"--engines={self.engines}"] if self.engines is not None else []
-        self._run("engines", "--daemonize", *words)
+    def stop_engines_sync(self, engine_set_id=None):
+        """Stops a set of engines, or each that start_cluster() and start_engines() started."""
+        running = self._engine_sets()
+        if engine_set_id is not None and engine_set_id not in running:
+            raise ValueError(f"there is no set of engines {engine_set_id!r}: there are {sorted(running)}")
+        ending = [engine_set_id] if engine_set_id is not None else list(running)
+        for pid in ending:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while self._engine_sets().keys() & ending:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the engines did not end within {STOP_TIMEOUT} s")
+            time.sleep(POLL_INTERVAL)
+
+    def restart_engines_sync(self, engine_set_id=None):
+        """Stops a set of engines, or each, and starts as many anew."""
+        sets = self._engine_sets()
+        self.stop_engines_sync(engine_set_id)
+        for n in [sets[engine_set_id]] if engine_set_id is not None else sets.values():
+            self.start_engines_sync(n)
 
     def connect_client_sync(self, **client_options):
         """A client of this cluster."""
@@ -138,9 +198,13 @@ class Cluster:
         if self.running:
             self._run("stop", timeout=STOP_TIMEOUT)
             self.running = False
+            _started.discard(self)
 
+    start_controller = _in_background("start_controller_sync")
     start_cluster = _in_background("start_cluster_sync")
     start_engines = _in_background("start_engines_sync")
+    stop_engines = _in_background("stop_engines_sync")
+    restart_engines = _in_background("restart_engines_sync")
     connect_client = _in_background("connect_client_sync")
     start_and_connect = _in_background("start_and_connect_sync")
     signal_engines = _in_background("signal_engines_sync")

@@ -8,7 +8,7 @@ from IPython.core import magic_arguments
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics
 
-from ipcluster import errors
+from ipcluster import error as errors
 from ipcluster.shown import get_shell
 
 LISTED_ENGINES = 10

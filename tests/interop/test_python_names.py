@@ -11,7 +11,7 @@ ipp = pytest.importorskip("ipyparallel")
 
 INTERNAL = "a step of how ipyparallel's client makes messages: libipcluster makes ours"
 MODULE = "a module of its implementation"
-ONE_UNIT = "our Cluster starts and stops engines and controller as one, and is no traitlets application: the program ipcluster does the rest"
+FACE = "our Cluster is a face of the program ipcluster, which keeps its state and settings, and no traitlets application"
 
 # What is not there, and why.
 LEFT_OUT = {
@@ -29,13 +29,16 @@ LEFT_OUT = {
         **dict.fromkeys(("curve_publickey", "curve_secretkey", "curve_serverkey"), "the connection file has the controller's key; ours are made anew "
                         "for each connection and never leave the library"),
     },
-    "Cluster": dict.fromkeys((
-        "cluster_file", "controller_launcher_class", "delay", "engine_launcher_class", "from_dict", "load_profile", "profile_config", "remove_cluster_file",
-        "restart_engine", "restart_engine_sync", "restart_engines", "restart_engines_sync", "shutdown_atexit", "signal_engine", "signal_engine_sync",
-        "start_controller", "start_controller_sync", "stop_controller", "stop_controller_sync", "stop_engine", "stop_engine_sync", "stop_engines",
-        "stop_engines_sync", "to_dict", "update_cluster_file", "write_cluster_file", "log", "log_level", "parent", "config",
-        "class_config_rst_doc", "class_config_section", "class_get_help", "class_get_trait_help", "class_print_help", "section_names", "update_config",
-    ), ONE_UNIT),
+    "Cluster": {
+        **dict.fromkeys((
+            "cluster_file", "controller_launcher_class", "delay", "engine_launcher_class", "from_dict", "load_profile", "profile_config",
+            "remove_cluster_file", "stop_controller", "stop_controller_sync", "to_dict", "update_cluster_file", "write_cluster_file", "log",
+            "log_level", "parent", "config", "class_config_rst_doc", "class_config_section", "class_get_help", "class_get_trait_help",
+            "class_print_help", "section_names", "update_config",
+        ), FACE),
+        **dict.fromkeys(("restart_engine", "restart_engine_sync", "signal_engine", "signal_engine_sync", "stop_engine", "stop_engine_sync"),
+                        "not implemented there either"),
+    },
     "ParallelFunction": {"mapObject": "how it deals out its arguments is its own affair"},
 }  # fmt: skip
 

@@ -213,10 +213,16 @@ def test_joblib_runs_on_engines(ipcluster, cluster):
 # Clusters
 
 
-def test_a_cluster_from_python(ipcluster, sandbox, monkeypatch):
+@pytest.fixture
+def sandbox_here(sandbox, monkeypatch):
+    """The sandbox, which this process is in, too."""
     for name, value in sandbox.env.items():
         if name not in ("PYTHONPATH",):
             monkeypatch.setenv(name, value)
+    return sandbox
+
+
+def test_a_cluster_from_python(ipcluster, sandbox_here):
     with ipcluster.Cluster(n=2) as client:
         assert len(client) == 2 and client.cluster.running
         assert len(set(client[:].apply_sync(os.getpid))) == 2
@@ -224,11 +230,43 @@ def test_a_cluster_from_python(ipcluster, sandbox, monkeypatch):
         again = ipcluster.Cluster.from_file(cluster_id=client.cluster.cluster_id).connect_client_sync()
         assert again.wait_for_engines(2, block=False).result(timeout=20) is None
         again.close()
-    sandbox.wait_for_no_processes()
+    sandbox_here.wait_for_no_processes()
     with pytest.raises(FileNotFoundError, match="no cluster runs"):
         ipcluster.Cluster.from_file()
     with pytest.raises(RuntimeError, match="ipcluster start failed"):
         ipcluster.Cluster(n=1, options=["--nothing-of-this-name"]).start_cluster_sync()
+
+
+def test_a_cluster_step_by_step(ipcluster, sandbox_here):
+    cluster = ipcluster.Cluster()
+    asyncio.run(cluster.start_controller())
+    first, second = cluster.start_engines_sync(1), cluster.start_engines_sync(2)
+    with cluster.connect_client_sync() as client:
+        client.wait_for_engines(3, timeout=60)
+        before = set(client[:].apply_sync(os.getpid))
+        cluster.stop_engines_sync(first)
+        wait_until(lambda: len(client) == 2, 30, "the client hears of the engine that was stopped")
+        with pytest.raises(ValueError, match="no set of engines"):
+            cluster.stop_engines_sync(first)
+        cluster.restart_engines_sync(second)
+        client.wait_for_engines(2, timeout=60)
+        wait_until(lambda: len(client) == 2 and before.isdisjoint(client[:].apply_sync(os.getpid)), 30, "two other engines")
+        cluster.stop_engines_sync()
+        wait_until(lambda: not len(client), 30, "all engines are gone")
+    cluster.stop_cluster_sync()
+    sandbox_here.wait_for_no_processes()
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["ends with it", "stays when told to"])
+def test_a_program_that_ends_stops_the_cluster_it_started(ipcluster, sandbox_here, stays):
+    code = f"import ipcluster; ipcluster.Cluster(n=1, cluster_id='a', shutdown_atexit={not stays}).start_and_connect_sync()"
+    sandbox_here.run(PYTHON, "-c", code, python=True, check=True)
+    if stays:
+        ipcluster.Cluster.from_file(cluster_id="a").stop_cluster_sync()
+    else:
+        with pytest.raises(FileNotFoundError, match="no cluster runs"):
+            ipcluster.Cluster.from_file(cluster_id="a")
+    sandbox_here.wait_for_no_processes()
 
 
 # Dask

@@ -85,7 +85,7 @@ _ALIASES = {
     "ipyparallel.datapub": "ipcluster.datapub",
     "ipyparallel.engine": "ipcluster.engine",
     "ipyparallel.engine.datapub": "ipcluster.engine.datapub",
-    "ipyparallel.error": "ipcluster.errors",
+    "ipyparallel.error": "ipcluster.error",
     "ipyparallel.serialize": "ipcluster.canning",
     "ipyparallel.serialize.canning": "ipcluster.canning",
 }
