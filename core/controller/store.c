@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "base/random.h"
 #include "controller/handouts.h"
 
@@ -80,6 +81,10 @@ int store_open(const struct settings *settings, const struct profile *profile,
                struct services_host *host, struct controller *controller, struct ipcl_error *error)
 {
     struct ipcl_services services;
+    if (!controller->store && controller->restarted && path_exists(controller->handouts_file))
+        log_warn(
+            "an earlier controller here kept records that outlive it: without them (--sqlitedb) "
+            "its tasks are lost");
     if (!controller->store)
         return 0;
     services_init(&services, host);

@@ -47,6 +47,12 @@ def fail():
     raise ValueError("meant to")
 
 
+def test_a_controller_without_the_records_of_the_one_before_says_so(recorded):
+    recorded.controller.stop(signal.SIGKILL)
+    recorded.start_controller("--restore")
+    recorded.controller.wait_for_output("--sqlitedb")
+
+
 @pytest.fixture
 def recorded(new_cluster):
     return new_cluster(2, controller=RECORDED)
