@@ -423,7 +423,7 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->session = controller_session(controller, error);
-    broadcast->loop = loop_create(controller->context, "broadcast", error);
+    broadcast->loop = loop_create("broadcast", error);
     if (!broadcast->session || !broadcast->loop || open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);
         return NULL;

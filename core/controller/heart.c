@@ -294,7 +294,7 @@ static void *heart_create(struct controller *controller, struct ipcl_error *erro
     heart->dead_after_ms = heart->period_ms * (controller->heart_misses + 1);
     heart->started_ms = clock_ms();
     heart->next_ping_ms = heart->started_ms + heart->period_ms;
-    heart->loop = loop_create(controller->context, "heart", error);
+    heart->loop = loop_create("heart", error);
     if (!heart->loop || open_sockets(heart, controller, error)) {
         heart_destroy(heart);
         return NULL;

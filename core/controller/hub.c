@@ -488,7 +488,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->bad_subscription.socket = "hub, notifications";
     hub->bad_query.socket = "hub, registration and queries";
     hub->session = controller_session(controller, error);
-    hub->loop = loop_create(controller->context, "hub", error);
+    hub->loop = loop_create("hub", error);
     if (ledger_init(&hub->ledger) || !hub->session || !hub->loop ||
         open_sockets(hub, controller, error)) {
         hub_destroy(hub);

@@ -85,7 +85,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->bad_subscription.socket = "iopub, client side";
     iopub->report.recording = controller->store != NULL;
     iopub->session = controller_session(controller, error);
-    iopub->loop = loop_create(controller->context, "iopub", error);
+    iopub->loop = loop_create("iopub", error);
     if (!iopub->session || !iopub->loop)
         goto failed;
     iopub->clients =

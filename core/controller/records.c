@@ -480,7 +480,7 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
     records->controller = controller;
     records->store = controller->store;
     records->session = controller_session(controller, error);
-    records->loop = loop_create(controller->context, "records", error);
+    records->loop = loop_create("records", error);
     if (!records->session || !records->loop)
         goto failed;
     records->items = controller_inproc_bind(controller, ZMQ_PULL, "records", error);

@@ -222,7 +222,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;
     relay->session = controller_session(controller, error);
-    relay->loop = loop_create(controller->context, kind->name, error);
+    relay->loop = loop_create(kind->name, error);
     if (!relay->session || !relay->loop ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);

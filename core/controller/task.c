@@ -579,7 +579,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);
     scheduler->pool = held_pool_create();
     scheduler->session = controller_session(controller, error);
-    scheduler->loop = loop_create(controller->context, "task", error);
+    scheduler->loop = loop_create("task", error);
     if (!scheduler->balancer || !scheduler->pool)
         ipcl_error_set(error, "out of memory: TaskScheduler.finished_max may be too large");
     if (!scheduler->balancer || !scheduler->pool || !scheduler->session || !scheduler->loop ||

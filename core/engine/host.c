@@ -283,7 +283,8 @@ void host_serve(struct host *host)
         if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
                                       not its own */
             _exit(0);
-        link_return(&engine->link);
+        if (!io_take_back(job))
+            link_return(&engine->link);
     }
 }
 

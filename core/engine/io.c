@@ -91,6 +91,22 @@ static void take_errand(void *self)
     link_errand_done(&io->engine->link);
 }
 
+/* A signal would end a call of libzmq's half way. */
+bool io_take_back(struct job *job)
+{
+    struct io *io = job->door->io;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool entered = loop_enter(io->loop);
+    if (entered) {
+        shell_done(io, job);
+        loop_leave(io->loop);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return entered;
+}
+
 static void take_job(void *self)
 {
     struct io *io = self;
@@ -146,7 +162,7 @@ static long long tick(void *self, long long now_ms)
 static int open_loop(struct io *io, struct ipcl_error *error)
 {
     struct engine *engine = io->engine;
-    io->loop = loop_create(engine->context, "engine", error);
+    io->loop = loop_create("engine", error);
     if (!io->loop)
         return -1;
     loop_set_tick(io->loop, tick, io);

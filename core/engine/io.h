@@ -1,4 +1,5 @@
-/* The I/O thread: owns every socket of the engine, and never takes the interpreter's lock.
+/* The I/O thread: owns every socket of the engine, and never takes the interpreter's lock. While it
+ * waits, the main thread does what follows a job in its place: see io_take_back().
  *
  *     registrar DEALER  registration and its end
  *     ping      SUB     the controller's heartbeats
@@ -93,6 +94,9 @@ struct io {
 void *io_main(void *engine);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
+/* Does what follows a job, from its reply to the start of the next, in the place of the I/O thread
+ * where that waits: waking it would cost more. Returns false where it is at work. Main thread. */
+bool io_take_back(struct job *job);
 /* Interrupts what the main thread runs. */
 void io_interrupt(struct io *io);
 /* A socket with the engine's keys. NULL with `error` set. */

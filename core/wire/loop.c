@@ -10,13 +10,15 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "wire/socket.h"
 
 /* How many messages one socket may have in a round before the others get their turn. */
 #define BATCH       256
@@ -41,9 +43,9 @@ static _Thread_local struct {
 
 struct loop {
     const char *name;
-    void *stop_sender;   /* main's end */
-    void *stop_receiver; /* source 0 */
-    bool stopping;
+    pthread_mutex_t turn; /* held by the thread that is at work, not while the loop waits */
+    int wake_fd;          /* eventfd, source 0: ends the wait */
+    atomic_bool stopping;
     struct source sources[SOURCES_MAX];
     struct pollfd descriptors[SOURCES_MAX];
     size_t count;
@@ -54,30 +56,33 @@ struct loop {
     struct log_limit too_large;
 };
 
-static void stop(void *self)
+static void wake(struct loop *loop)
 {
-    struct loop *loop = self;
-    char byte;
-    if (zmq_recv(loop->stop_receiver, &byte, 1, ZMQ_DONTWAIT) >= 0)
-        loop->stopping = true;
+    uint64_t one = 1;
+    while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
 }
 
-struct loop *loop_create(void *context, const char *name, struct ipcl_error *error)
+static void woken(void *self)
+{
+    struct loop *loop = self;
+    uint64_t count;
+    while (read(loop->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+}
+
+struct loop *loop_create(const char *name, struct ipcl_error *error)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
-    struct socket_options options = {.type = ZMQ_PAIR};
-    char url[64];
     if (!loop) {
         ipcl_error_set(error, "out of memory");
         return NULL;
     }
     loop->name = name;
-    snprintf(url, sizeof(url), "inproc://stop-%s", name);
-    loop->stop_sender = socket_create(context, &options, error);
-    loop->stop_receiver = socket_create(context, &options, error);
-    if (loop_add_ready(loop, loop->stop_receiver, stop, loop) || !loop->stop_sender ||
-        socket_bind(loop->stop_receiver, url, error) ||
-        socket_connect(loop->stop_sender, url, error)) {
+    pthread_mutex_init(&loop->turn, NULL);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop_add_fd(loop, loop->wake_fd, woken, loop)) {
+        ipcl_error_set(error, "the loop of %s cannot be made: %s", name, strerror(errno));
         loop_destroy(loop);
         return NULL;
     }
@@ -88,13 +93,14 @@ void loop_destroy(struct loop *loop)
 {
     if (!loop)
         return;
-    if (loop->stop_sender)
-        zmq_close(loop->stop_sender);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
     for (size_t i = 0; i < loop->count; i++)
         if (loop->sources[i].socket)
             zmq_close(loop->sources[i].socket);
     for (size_t i = 0; i < loop->kept_count; i++)
         zmq_close(loop->kept[i]);
+    pthread_mutex_destroy(&loop->turn);
     free(loop);
 }
 
@@ -293,7 +299,9 @@ static long long leave_resting(struct loop *loop, long long now_ms, long long du
 static int wait_for_sources(struct loop *loop, long long now_ms, long long due_ms)
 {
     due_ms = leave_resting(loop, now_ms, due_ms);
+    pthread_mutex_unlock(&loop->turn);
     int ready = poll(loop->descriptors, loop->count, timeout_of(due_ms, now_ms));
+    pthread_mutex_lock(&loop->turn);
     for (size_t i = 0; ready > 0 && i < loop->count; i++) {
         struct source *source = &loop->sources[i];
         if (!loop->descriptors[i].revents)
@@ -309,7 +317,9 @@ static int wait_for_sources(struct loop *loop, long long now_ms, long long due_m
 
 void loop_run(struct loop *loop)
 {
-    for (;;) {
+    int failed = 0;
+    pthread_mutex_lock(&loop->turn);
+    while (!failed) {
         bool again = serve_round(loop);
         /* What was sent on mostly has nothing: one look here saves asking the kernel twice. */
         if (again)
@@ -320,18 +330,46 @@ void loop_run(struct loop *loop)
             again = collect_sent(loop);
         }
         if (loop->stopping)
-            return;
-        if (wait_for_sources(loop, now, again ? now : due))
-            return;
+            break;
+        failed = wait_for_sources(loop, now, again ? now : due);
     }
+    pthread_mutex_unlock(&loop->turn);
 }
 
 void loop_stop(struct loop *loop)
 {
-    zmq_send(loop->stop_sender, "", 0, ZMQ_DONTWAIT);
+    loop->stopping = true;
+    wake(loop);
 }
 
 void loop_end(struct loop *loop)
 {
     loop->stopping = true;
+}
+
+bool loop_enter(struct loop *loop)
+{
+    return !pthread_mutex_trylock(&loop->turn);
+}
+
+static bool is_readable(void *socket)
+{
+    int events;
+    size_t size = sizeof(events);
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) || events & ZMQ_POLLIN;
+}
+
+void loop_leave(struct loop *loop)
+{
+    bool any = false;
+    for (size_t i = 0; i < loop->count; i++) {
+        struct source *source = &loop->sources[i];
+        if (was_sent_on(source) && is_readable(source->socket))
+            source->check = any = true;
+    }
+    sent.count = 0;
+    sent.overflow = false;
+    pthread_mutex_unlock(&loop->turn);
+    if (any)
+        wake(loop);
 }

@@ -7,6 +7,7 @@
 #define WIRE_LOOP_H
 
 #include <ipcluster/error.h>
+#include <stdbool.h>
 
 #include "wire/message.h"
 
@@ -22,9 +23,8 @@ typedef long long loop_tick(void *self, long long now_ms);
 
 #define LOOP_NEVER 0x7fffffffffffffffLL
 
-/* Main's thread. `name` tells the loops apart and stands in the log. NULL with `error` set on
- * failure. */
-struct loop *loop_create(void *context, const char *name, struct ipcl_error *error);
+/* Main's thread. `name` stands in the log. NULL with `error` set on failure. */
+struct loop *loop_create(const char *name, struct ipcl_error *error);
 /* Closes the sockets, too. Takes NULL. Main's thread, when the loop does not run. */
 void loop_destroy(struct loop *loop);
 /* Adds a socket and takes it over, also where it is NULL, which fails: so that a socket can be made
@@ -46,10 +46,14 @@ void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 
 /* Runs until loop_stop(). The loop's thread. */
 void loop_run(struct loop *loop);
-/* Ends the loop. Main's thread. */
+/* Ends the loop. Any thread. */
 void loop_stop(struct loop *loop);
 /* Ends the loop from within one of its functions. */
 void loop_end(struct loop *loop);
+/* Another thread takes the loop's place while the loop waits: until loop_leave() it may call the
+ * loop's functions and use its sockets, but adds none. Returns false where the loop is at work. */
+bool loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
 /* Notes that this thread has sent on `socket`. */
 void loop_sent(void *socket);
 /* Hands everything that has arrived at `socket` to its function. From within one of the loop's
