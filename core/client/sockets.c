@@ -226,6 +226,8 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (io->tunnel && !(io->handshakes & 1u << SOCKET_QUERY) && *tunnel_words(io->tunnel))
         return ipcl_error_set(error, "the controller of %s cannot be reached through the tunnel: it has stopped without removing "
                               "its file; start a cluster (ssh says: %s)", client->path, tunnel_words(io->tunnel));
+    if (!io->reached && connection_check_name(&client->connection, error))
+        return -1;
     if (!io->reached)
         return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
                               "its file; start a cluster (ipcluster start)", url, client->path);

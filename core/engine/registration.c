@@ -131,6 +131,7 @@ static void give_up(struct io *io)
     struct registration *registration = &io->registration;
     const char *file = io->engine->connection_file, *url = registration->url;
     char reason[3 * PATH_BYTES];
+    struct ipcl_error unknown;
     bool loopback = strstr(url, "://127.") || strstr(url, "://localhost");
     const char *words = io->engine->tunnel ? tunnel_words(io->engine->tunnel) : "";
     if (registration->refusal[0])
@@ -155,6 +156,8 @@ static void give_up(struct io *io)
                  "controller without encryption listens there; use the connection file that this "
                  "controller wrote",
                  url, file);
+    else if (connection_check_name(&io->engine->connection, &unknown))
+        snprintf(reason, sizeof(reason), "%s", unknown.text);
     else
         snprintf(reason, sizeof(reason),
                  "the controller at %s (from %s) cannot be reached: start ipcontroller, or remove "

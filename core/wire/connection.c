@@ -293,6 +293,22 @@ int connection_url(const struct connection *connection, int port, char url[CONNE
     return 0;
 }
 
+int connection_check_name(const struct connection *connection, struct ipcl_error *error)
+{
+    const char *host = tcp_host(connection);
+    struct addrinfo *found;
+    if (host && is_everywhere(host))
+        host = connection->location;
+    if (!host || !*host || *host == '[')
+        return 0;
+    int code = getaddrinfo(host, NULL, NULL, &found);
+    if (!code)
+        freeaddrinfo(found);
+    return !code ? 0
+                 : ipcl_error_set(error, "the controller says that it is on %s, a name that is not known on this machine (%s): start it "
+                                  "with --location=ADDRESS, one that this machine can reach", host, gai_strerror(code));
+}
+
 bool connection_is_local(const struct connection *connection)
 {
     const char *host = tcp_host(connection);

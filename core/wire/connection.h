@@ -58,6 +58,8 @@ int connection_path(const char *profile_dir, const char *cluster_id, enum connec
  * loopback of another machine is refused here, with what to do. */
 int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
                    struct ipcl_error *error);
+/* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine does not know the controller's name. */
+int connection_check_name(const struct connection *connection, struct ipcl_error *error);
 /* Whether a client reaches the controller without the SSH server that its file names: the controller listens on loopback or on all
  * addresses, and its location is this machine. */
 bool connection_is_local(const struct connection *connection);

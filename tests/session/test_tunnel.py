@@ -4,7 +4,6 @@ It runs as whoever runs the tests, who logs in as himself."""
 
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -12,61 +11,10 @@ import subprocess
 import psutil
 import pytest
 
+from ssh_gate import Gate, needs_openssh
 from support import PYTHON, TOP, wait_until
 
-SSHD = "/usr/sbin/sshd"
-FREE_PORT = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
-pytestmark = pytest.mark.skipif(not os.path.exists(SSHD) or not shutil.which("ssh"), reason="no OpenSSH server, or no client")
-
-
-class Gate:
-    """The server: `address` is what --ssh takes, `key` one that it lets in and `other_key` one that it does not."""
-
-    def __init__(self, sandbox):
-        self.sandbox = sandbox
-        self.folder = sandbox.dir / "ssh"
-        self.folder.mkdir()
-        self.user = pwd.getpwuid(os.geteuid()).pw_name
-        self.port = int(sandbox.run(PYTHON, "-c", FREE_PORT, check=True).out)
-        self.address = f"{self.user}@127.0.0.1:{self.port}"
-        host, self.key, self.other_key = (self._make_key(name) for name in ("host", "key", "other"))
-        self._write("authorized_keys", self._public(self.key))
-        self._write("known_hosts", f"[127.0.0.1]:{self.port} {self._public(host)}")
-        self._write("sshd_config", f"""Port {self.port}
-ListenAddress 127.0.0.1
-HostKey {host}
-AuthorizedKeysFile {self.folder}/authorized_keys
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PidFile none
-StrictModes no
-UsePAM no
-""")
-        self._write("ssh_config", f"UserKnownHostsFile {self.folder}/known_hosts\nIdentitiesOnly yes\nIdentityAgent none\n")
-        # ssh reads the user's own files wherever $HOME leads: with this it reads the test's.
-        self._write("ssh", f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/ssh_config "$@"\n').chmod(0o755)
-        self.env = {"PATH": f"{self.folder}:{sandbox.env['PATH']}"}
-        if os.geteuid() == 0:
-            os.makedirs("/run/sshd", exist_ok=True)  # a system on which the service has never run has none
-        self.server = sandbox.start(SSHD, "-D", "-e", "-f", self.folder / "sshd_config")
-        self.server.wait_for_output("Server listening on 127.0.0.1")
-
-    def _write(self, name, text):
-        path = self.folder / name
-        path.write_text(text)
-        return path
-
-    def _make_key(self, name):
-        path = self.folder / name
-        self.sandbox.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path, check=True)
-        return path
-
-    def _public(self, key):
-        return key.with_suffix(".pub").read_text()
-
-    def clients(self):
-        """The ssh processes of engines and clients."""
-        return [process for process in self.sandbox.marked() if process.name() == "ssh"]
+pytestmark = needs_openssh
 
 
 @pytest.fixture

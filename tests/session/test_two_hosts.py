@@ -1,0 +1,122 @@
+"""Two hosts that share a home: a controller on one, engines and clients on either. They are two networks with a cable between, each with
+a host's name of its own, which only the superuser can make."""
+
+import os
+
+import pytest
+from ssh_gate import Gate, needs_openssh
+
+from support import PYTHON, wait_until
+
+A, B = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
+ANY_NAME = 'echo "$0" > /proc/sys/kernel/hostname && ip link set lo up && echo ready && exec sleep infinity'
+USE = """
+import socket, sys, psutil, ipcluster
+client = ipcluster.Client(sys.argv[1], timeout=60, sshkey=sys.argv[3] if sys.argv[3:] else None)
+client.wait_for_engines(int(sys.argv[2]), timeout=60)
+print("engines on", *sorted(client[:].apply_sync(socket.gethostname)))
+print("connected to", *sorted({c.raddr.ip for c in psutil.Process().connections("tcp") if c.raddr}))
+"""
+
+
+class Host:
+    """One host: `words` before a command have it run there."""
+
+    def __init__(self, sandbox, name):
+        self.sandbox = sandbox
+        process = sandbox.start("unshare", "--net", "--uts", "sh", "-c", ANY_NAME, name)
+        process.wait_for_output("ready")
+        self.pid = process.pid
+        self.words = ("nsenter", "--net", "--uts", "-t", str(self.pid), "--")
+
+    def start(self, *argv, **options):
+        return self.sandbox.start(*self.words, *argv, **options)
+
+    def run(self, *argv, **options):
+        return self.sandbox.run(*self.words, *argv, **options)
+
+    def start_controller(self, *options):
+        """Returns its client file."""
+        self.sandbox.profile_dir().mkdir(mode=0o700, exist_ok=True)
+        process = self.start(self.sandbox.programs.ipcontroller, *options)
+        file = self.sandbox.profile_dir() / "security/ipcontroller-client.json"
+        wait_until(lambda: file.exists() or not process.alive, 30, "the controller writes its file")
+        return file
+
+    def start_engine(self, *options, env=None):
+        return self.start(self.sandbox.programs.ipengine, *options, env=env)
+
+    def use(self, file, engines, *key, env=None):
+        """A client's lines on where the engines are, and on whom it is connected to."""
+        return self.run(PYTHON, "-c", USE, file, engines, *key, python=True, env=env, timeout=120, check=True).out.splitlines()
+
+    def refusal(self, file):
+        """What connecting fails with."""
+        finished = self.run(PYTHON, "-c", USE, file, 0, python=True, timeout=120)
+        assert finished.status == 1 and "ConnectionError" in finished.err, finished
+        return finished.err
+
+
+@pytest.fixture
+def hosts(sandbox):
+    if os.geteuid() != 0 or sandbox.run("unshare", "--net", "--uts", "true").status:
+        pytest.skip("only the superuser makes networks")
+    a, b = Host(sandbox, "host-a"), Host(sandbox, "host-b")
+    a.run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", b.pid, check=True)
+    for host, address in (a, A), (b, B):
+        host.run("ip", "address", "add", f"{address}/24", "dev", "cable", check=True)
+        host.run("ip", "link", "set", "cable", "up", check=True)
+    return a, b
+
+
+@pytest.mark.parametrize("options, from_a", [(["--ip=0.0.0.0", f"--location={A}"], "127.0.0.1"), (["--ip=*", f"--location={A}"], "127.0.0.1"),
+                                             ([f"--ip={A}"], A)], ids=["all", "star", "one"])
+def test_engines_and_clients_of_either_host_reach_a_controller_that_listens_there(hosts, options, from_a):
+    a, b = hosts
+    file = a.start_controller(*options)
+    a.start_engine()
+    b.start_engine()
+    assert b.use(file, 2) == ["engines on host-a host-b", f"connected to {A}"]
+    assert a.use(file, 2) == ["engines on host-a host-b", f"connected to {from_a}"]
+
+
+def test_loopback_of_another_host_is_refused_with_what_to_do(hosts):
+    a, b = hosts
+    file = a.start_controller()
+    engine = b.start_engine()
+    assert engine.wait(60) == 5
+    for said in engine.output, b.refusal(file):
+        assert "listens on loopback of host-a only, which is another machine" in said
+        assert "--ip=ADDRESS" in said and "--ssh=host-a" in said
+
+
+def test_a_location_that_another_host_does_not_know_is_refused_with_what_to_do(hosts):
+    a, b = hosts
+    file = a.start_controller("--ip=0.0.0.0")  # and the host's name, which nobody resolves
+    engine = b.start_engine("--timeout=3")
+    assert engine.wait(60) == 5
+    for said in engine.output, b.refusal(file):
+        assert "it is on host-a, a name that is not known on this machine" in said and "--location=ADDRESS" in said
+    a.start_engine()
+    assert a.use(file, 1) == ["engines on host-a", "connected to 127.0.0.1"]
+
+
+def test_an_address_that_is_out_of_reach_is_an_error(hosts):
+    a, b = hosts
+    file = a.start_controller(f"--ip={A}")
+    b.run("ip", "link", "set", "cable", "down", check=True)
+    engine = b.start_engine("--timeout=3")
+    assert engine.wait(60) == 5
+    assert f"the controller at tcp://{A}:" in engine.output and "cannot be reached" in engine.output
+    assert f"nothing listens at tcp://{A}:" in b.refusal(file)
+
+
+@needs_openssh
+def test_loopback_of_another_host_is_reached_through_the_ssh_server_that_the_files_name(hosts, sandbox):
+    a, b = hosts
+    gate = Gate(sandbox, A, a.words)
+    file = a.start_controller(f"--ssh={gate.address}", f"--enginessh={gate.address}")
+    b.start_engine(f"--sshkey={gate.key}", env=gate.env)
+    assert b.use(file, 1, gate.key, env=gate.env) == ["engines on host-b", "connected to 127.0.0.1"]
+    # A client beside the controller needs none: here ssh would find neither key nor the server's own.
+    assert a.use(file, 1) == ["engines on host-b", "connected to 127.0.0.1"]
