@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "controller/broadcast_request.h"
 #include "controller/controller.h"
-#include "controller/early.h"
+#include "controller/replies.h"
 #include "controller/gather.h"
 #include "controller/refusal.h"
 #include "controller/reply.h"
@@ -25,7 +25,7 @@ struct broadcast {
     void *clients;
     void *notices;
     struct targets targets;
-    struct early early;
+    struct replies replies;
     struct gather gather;
     struct report report;
     struct refusal bad_request;
@@ -102,10 +102,10 @@ static void finish(struct broadcast *broadcast, struct gathering *gathering)
         return;
     message_init(&reply);
     if (build_coalesced(broadcast, gathering, &reply))
-        reply_error(broadcast->session, broadcast->clients, &gathering->request, NULL,
-                    "MemoryError", "the controller is out of memory", NULL);
+        replies_error(&broadcast->replies, &gathering->request, NULL, "MemoryError",
+                      "the controller is out of memory");
     else
-        message_send(&reply, broadcast->clients);
+        replies_send(&broadcast->replies, &reply);
     message_close(&reply);
     gather_close(&broadcast->gather, gathering);
 }
@@ -148,8 +148,7 @@ static void undelivered(void *self, struct message *message, const struct target
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
-    reply_error(broadcast->session, broadcast->clients, &request, target->uuid, "EngineError", text,
-                NULL);
+    replies_error(&broadcast->replies, &request, target->uuid, "EngineError", text);
 }
 
 static void read_notices(void *self);
@@ -162,8 +161,7 @@ static void refuse_part(struct broadcast *broadcast, struct broadcast_request *r
     reply_request_of(request->message, &reply);
     reply.header = broadcast_request_header(request, uuid, &reply.header_size);
     if (reply.header)
-        reply_error(broadcast->session, broadcast->clients, &reply, uuid, "EngineError", text,
-                    NULL);
+        replies_error(&broadcast->replies, &reply, uuid, "EngineError", text);
 }
 
 /* Sends one engine's request. Returns NULL, or why it cannot be. */
@@ -193,6 +191,7 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
                     struct gathering *gathering)
 {
     char id[REPORT_TEXT_MAX + 1], text[256];
+    broadcast->targets.outbox.sharers = request->count;
     for (size_t i = 0; i < request->count; i++) {
         const struct broadcast_target *named = &request->targets[i];
         struct target *target = find_target(broadcast, named->uuid);
@@ -223,8 +222,8 @@ static void fan_out_coalesced(struct broadcast *broadcast, struct broadcast_requ
     struct gathering *gathering =
         gather_open(&broadcast->gather, request->msg_id, request->msg_id_size, reply);
     if (!gathering) {
-        reply_error(broadcast->session, broadcast->clients, reply, NULL, "ValueError",
-                    "a broadcast of this msg_id is pending already, or memory is short", NULL);
+        replies_error(&broadcast->replies, reply, NULL, "ValueError",
+                      "a broadcast of this msg_id is pending already, or memory is short");
         return;
     }
     fan_out(broadcast, request, gathering);
@@ -239,15 +238,14 @@ static void from_client(void *self, struct message *message)
     struct reply_request reply;
     if (!refusal_verify(&broadcast->bad_request, broadcast->session, message, 1))
         return;
-    early_meet(&broadcast->early, message);
+    early_meet(&broadcast->replies.early, message);
     reply_request_of(message, &reply);
     const char *wrong = broadcast_request_read(&request, broadcast->session, message);
     /* Of an engine that has just come the client may have heard before we have. */
     if (!wrong)
         read_notices(broadcast);
     if (wrong)
-        reply_error(broadcast->session, broadcast->clients, &reply, NULL, "ValueError", wrong,
-                    NULL);
+        replies_error(&broadcast->replies, &reply, NULL, "ValueError", wrong);
     else if (request.coalescing)
         fan_out_coalesced(broadcast, &request, &reply);
     else
@@ -297,7 +295,7 @@ static void from_engine(void *self, struct message *message)
         return;
     struct target *target = targets_find(&broadcast->targets, zmq_msg_data(&message->frames[0]),
                                          zmq_msg_size(&message->frames[0]));
-    if (!target && !early_is_open(&broadcast->early, clock_ms())) {
+    if (!target && !early_is_open(&broadcast->replies.early, clock_ms())) {
         refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
         return;
     }
@@ -323,7 +321,7 @@ static void from_engine(void *self, struct message *message)
         return;
     }
     message_swap_identities(message);
-    early_send(&broadcast->early, message);
+    replies_send(&broadcast->replies, message);
 }
 
 /* What an engine that has gone has not answered. */
@@ -363,10 +361,10 @@ static void read_notices(void *self)
 static long long on_tick(void *self, long long now_ms)
 {
     struct broadcast *broadcast = self;
-    long long early_ms = early_tick(&broadcast->early, now_ms);
+    long long replies_ms = replies_tick(&broadcast->replies, now_ms);
     long long targets_ms = targets_tick(&broadcast->targets, now_ms);
     report_flush(&broadcast->report);
-    return early_ms < targets_ms ? early_ms : targets_ms;
+    return replies_ms < targets_ms ? replies_ms : targets_ms;
 }
 
 static struct loop *broadcast_loop(void *self)
@@ -382,7 +380,7 @@ static void broadcast_destroy(void *self)
     refusal_summary(&broadcast->bad_request);
     refusal_summary(&broadcast->bad_reply);
     targets_release(&broadcast->targets);
-    early_release(&broadcast->early);
+    replies_release(&broadcast->replies);
     gather_release(&broadcast->gather);
     loop_destroy(broadcast->loop);
     session_destroy(broadcast->session);
@@ -405,8 +403,12 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                                            &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
-    early_prepare(&broadcast->early, controller, broadcast->session, broadcast->clients);
-    broadcast->targets.return_until_ms = broadcast->early.until_ms;
+    if (replies_prepare(&broadcast->replies, controller, broadcast->session, broadcast->clients,
+                        "broadcast, client side", error) ||
+        targets_prepare(&broadcast->targets, controller, error))
+        return -1;
+    replies_await_clients(&broadcast->replies, controller);
+    broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
     broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(broadcast->loop, broadcast->report.socket);
 }

@@ -10,10 +10,14 @@
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */
 #define REQUESTS_MAX 1000
+/* The same of an engine's replies. An engine that has died has rarely more to say than that. */
+#define REPLIES_MAX 10000
+/* So many messages libzmq may have for a peer; more wait in an outbox, or as tasks. */
+#define UNREAD_MAX 1000
 /* How long what was sent may still leave when the controller ends. */
 #define LINGER_MS 500
 /* What is published waits here for a subscriber that reads slowly, or that is stopped: so many
- * messages of a kilobyte or so each; more are not for it. Replies are never dropped. Of what one
+ * messages of a kilobyte or so each; more are not for it. Of what one
  * engine publishes as much waits here to be relayed, and the rest in the engine. */
 #define PUBLISHED_MAX 100000
 
@@ -76,7 +80,9 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX
                        : type == ZMQ_XSUB ? PUBLISHED_MAX
                                           : 0,
-        .send_max = type == ZMQ_XPUB ? PUBLISHED_MAX : 0,
+        .send_max = type == ZMQ_XPUB     ? PUBLISHED_MAX
+                    : type == ZMQ_ROUTER ? UNREAD_MAX
+                                         : 0,
         .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);
@@ -91,6 +97,8 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .identity = identity,
         .identity_size = strlen(identity),
         .mandatory = true,
+        .receive_max = REPLIES_MAX,
+        .send_max = UNREAD_MAX,
         .frame_bytes_max = controller->frame_bytes_max,
         .linger_ms = LINGER_MS,
     };

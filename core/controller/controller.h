@@ -40,10 +40,11 @@ struct controller {
     enum balancer_scheme scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
-    void *records;             /* the store's; the records thread alone calls it */
-    size_t backlog_bytes;      /* how much may wait for the store */
+    void *records;                             /* the store's; the records thread alone calls it */
+    size_t backlog_bytes;                      /* how much may wait for the store */
+    size_t unread_bytes;       /* how much may wait in a thread for peers that do not read */
     struct handouts *handouts; /* NULL where it is not kept what is given out */
-    bool reuse;     /* another controller may take this one's place */
+    bool reuse;                /* another controller may take this one's place */
     bool restarted; /* this one has taken another's place, so that requests of that one's are about
                      */
     bool restore_engines;

@@ -7,7 +7,9 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "controller/flight.h"
 #include "controller/held.h"
+#include "controller/outbox.h"
 #include "wire/loop.h"
 
 #define RETRY_MS 20
@@ -33,14 +35,11 @@ struct home {
 };
 
 void early_prepare(struct early *early, const struct controller *controller,
-                   struct session *session, void *clients)
+                   struct session *session, struct outbox *outbox)
 {
-    int mandatory = 1;
-    early->clients = clients;
+    early->outbox = outbox;
     early->session = session;
     early->until_ms = controller->restarted ? clock_ms() + CONTROLLER_RETURN_MS : 0;
-    if (clients)
-        zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
 }
 
 bool early_is_open(const struct early *early, long long now_ms)
@@ -82,22 +81,14 @@ static struct home *find_home(const struct early *early, const char *session)
 static int deliver(struct early *early, struct message *message, const char *session)
 {
     zmq_msg_t name, *client = &message->frames[0];
-    if (!message_send(message, early->clients))
+    if (outbox_send(early->outbox, message, 0) == OUTBOX_TAKEN)
         return 0;
     const struct home *home = find_home(early, session);
     if (!home || zmq_msg_init_size(&name, NAME_BYTES))
         return -1;
     memcpy(zmq_msg_data(&name), home->name, NAME_BYTES);
     zmq_msg_move(client, &name);
-    return message_send(message, early->clients);
-}
-
-static size_t weigh(struct message *message)
-{
-    size_t bytes = sizeof(struct early_reply);
-    for (size_t i = 0; i < message->count; i++)
-        bytes += zmq_msg_size(&message->frames[i]);
-    return bytes;
+    return outbox_send(early->outbox, message, 0) == OUTBOX_TAKEN ? 0 : -1;
 }
 
 static void hold(struct early *early, struct message *message, const char *session)
@@ -108,7 +99,7 @@ static void hold(struct early *early, struct message *message, const char *sessi
         return;
     }
     memcpy(reply->session, session, SESSION_BYTES);
-    reply->bytes = weigh(message);
+    reply->bytes = sizeof(*reply) + flight_weight(message);
     early->bytes += reply->bytes;
     DL_APPEND(early->first, reply);
 }
@@ -119,10 +110,10 @@ static void limit(struct early *early)
         drop(early, early->first);
 }
 
-void early_send(struct early *early, struct message *message)
+void early_hold(struct early *early, struct message *message)
 {
     char session[SESSION_BYTES];
-    if (!message_send(message, early->clients) || !early->until_ms)
+    if (!early->until_ms)
         return;
     read_session(early, message, MESSAGE_PARENT, session);
     if (!deliver(early, message, session))

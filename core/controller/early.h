@@ -11,9 +11,10 @@
 
 struct early_reply;
 struct home;
+struct outbox;
 
 struct early {
-    void *clients;           /* ROUTER that tells whether it has such a peer; not owned */
+    struct outbox *outbox;   /* tells whether a client is there; not owned */
     struct session *session; /* not owned */
     long long until_ms;      /* 0: this controller has replaced none */
     long long next_try_ms;
@@ -22,16 +23,15 @@ struct early {
     struct home *homes; /* where clients without an identity are, by their sessions */
 };
 
-/* For a socket to clients, which is made mandatory. */
 void early_prepare(struct early *early, const struct controller *controller,
-                   struct session *session, void *clients);
+                   struct session *session, struct outbox *outbox);
 /* Whether engines and clients of an earlier controller may still be on their way. */
 bool early_is_open(const struct early *early, long long now_ms);
 /* Notes where the sender of a request is, and sends what is held for it. */
 void early_meet(struct early *early, struct message *request);
-/* Sends a reply, or holds it where its client may yet come. Leaves nothing in `message` that
- * matters. */
-void early_send(struct early *early, struct message *message);
+/* Holds a reply whose client is not there and may yet come, or sends it to where its client is now.
+ * Leaves nothing in `message` that matters. */
+void early_hold(struct early *early, struct message *message);
 /* Tries again what is held. Returns when to be called again, or LOOP_NEVER. */
 long long early_tick(struct early *early, long long now_ms);
 void early_release(struct early *early);

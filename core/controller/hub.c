@@ -235,7 +235,7 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: a query cannot be answered: %s",
                     error.text);
     else
-        message_send(&reply, hub->query);
+        replies_send(&hub->replies, &reply);
     message_close(&reply);
 }
 
@@ -393,6 +393,9 @@ static long long on_tick(void *self, long long now_ms)
         tell_late_engines(hub);
     tell_departures(hub, now_ms, false);
     long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
+    long long replies_ms = replies_tick(&hub->replies, now_ms);
+    if (replies_ms < due)
+        due = replies_ms;
     if (departures_due(&hub->departures) < due)
         due = departures_due(&hub->departures);
     if (hub->expiry_ms && hub->expiry_ms < due)
@@ -422,6 +425,7 @@ static void hub_destroy(void *self)
     engine_table_finish(&hub->table, &hub->engines);
     refusal_summary(&hub->bad_query);
     refusal_summary(&hub->bad_subscription);
+    replies_release(&hub->replies);
     departures_release(&hub->departures);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
@@ -452,7 +456,9 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
         controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
     controller->clients.registration = controller->engines.registration;
     if (loop_add(hub->loop, hub->query, on_query, hub) ||
-        controller_listen_for_both(controller, hub->query, controller->clients.registration, error))
+        controller_listen_for_both(controller, hub->query, controller->clients.registration,
+                                   error) ||
+        replies_prepare(&hub->replies, controller, hub->session, hub->query, "hub, queries", error))
         return -1;
     hub->notification =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);

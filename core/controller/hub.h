@@ -12,6 +12,7 @@
 #include "wire/loop.h"
 #include "controller/records.h"
 #include "controller/refusal.h"
+#include "controller/replies.h"
 #include "controller/report.h"
 
 enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
@@ -22,6 +23,7 @@ struct hub {
     struct loop *loop;
     struct session *session;
     void *query;                    /* ROUTER */
+    struct replies replies;         /* on it */
     void *notification;             /* PUB */
     void *reports;                  /* PULL */
     void *listeners[HUB_LISTENERS]; /* PUSH: notices to the other threads */

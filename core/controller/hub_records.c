@@ -158,6 +158,20 @@ static void submit_task(struct hub *hub, const struct records_note *note, struct
     message_send_from(message, 1, hub->tasks);
 }
 
+/* The records thread's reply to a query, behind its note. */
+static void pass_reply(struct hub *hub, struct message *message)
+{
+    struct message reply;
+    int failed = 0;
+    message_init(&reply);
+    for (size_t i = 1; !failed && i < message->count; i++)
+        failed = message_append_frame(&reply, &message->frames[i]);
+    reply.delimiter = message->delimiter - 1;
+    if (!failed && reply.count)
+        replies_send(&hub->replies, &reply);
+    message_close(&reply);
+}
+
 static void on_note(void *self, struct message *message)
 {
     struct hub *hub = self;
@@ -168,7 +182,7 @@ static void on_note(void *self, struct message *message)
         hub->backlog_bytes -= note.bytes;
         break;
     case RECORDS_REPLY:
-        message_send_from(message, 1, hub->query);
+        pass_reply(hub, message);
         break;
     case RECORDS_TASK:
         submit_task(hub, &note, message);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/controller.h"
+#include "controller/flight.h"
 #include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
@@ -14,6 +15,9 @@ struct iopub {
     void *engines; /* XSUB */
     void *clients; /* XPUB */
     struct report report;
+    struct flight *flight; /* output that subscribers have not read */
+    size_t unread_max;
+    struct refusal unread;
     struct refusal bad_output;
     struct refusal bad_subscription;
 };
@@ -28,6 +32,21 @@ static void record(struct iopub *iopub, struct message *message)
                    message);
 }
 
+/* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
+ * for all of them. */
+static void publish(struct iopub *iopub, struct message *message)
+{
+    size_t weight = flight_weight(message);
+    if (weight <= FLIGHT_LEAST_BYTES)
+        message_send(message, iopub->clients);
+    else if (flight_bytes(iopub->flight) + weight > iopub->unread_max &&
+             flight_bytes(iopub->flight))
+        refusal_note(&iopub->unread, "it is large, and a subscriber does not read those before it "
+                                     "(IPController.unread_backlog)");
+    else
+        flight_send(iopub->flight, message, weight, iopub->clients);
+}
+
 static void from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
@@ -35,7 +54,7 @@ static void from_engine(void *self, struct message *message)
         return;
     if (iopub->report.recording)
         record(iopub, message);
-    message_send(message, iopub->clients);
+    publish(iopub, message);
 }
 
 /* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever
@@ -60,11 +79,13 @@ static void iopub_destroy(void *self)
     struct iopub *iopub = self;
     if (!iopub)
         return;
+    refusal_summary(&iopub->unread);
     refusal_summary(&iopub->bad_output);
     refusal_summary(&iopub->bad_subscription);
     loop_destroy(iopub->loop);
     session_destroy(iopub->session);
     report_release(&iopub->report);
+    flight_drop(iopub->flight);
     free(iopub);
 }
 
@@ -81,12 +102,15 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     struct iopub *iopub = calloc(1, sizeof(*iopub));
     if (!iopub)
         return NULL;
+    iopub->unread.socket = "iopub, client side";
+    iopub->unread_max = controller->unread_bytes;
+    iopub->flight = flight_create(NULL);
     iopub->bad_output.socket = "iopub, engine side";
     iopub->bad_subscription.socket = "iopub, client side";
     iopub->report.recording = controller->store != NULL;
     iopub->session = controller_session(controller, error);
     iopub->loop = loop_create("iopub", error);
-    if (!iopub->session || !iopub->loop)
+    if (!iopub->session || !iopub->loop || !iopub->flight)
         goto failed;
     iopub->clients =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);

@@ -9,6 +9,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/engine_table.c core/controller/engine_table.h \
 	core/controller/engines.c core/controller/engines.h \
 	core/controller/files.c core/controller/files.h \
+	core/controller/flight.c core/controller/flight.h \
 	core/controller/gather.c core/controller/gather.h \
 	core/controller/handouts.c core/controller/handouts.h \
 	core/controller/heart.c \
@@ -21,6 +22,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/main.c \
 	core/controller/notice.c core/controller/notice.h \
 	core/controller/options.c core/controller/options.h \
+	core/controller/outbox.c core/controller/outbox.h \
 	core/controller/records.c core/controller/records.h \
 	core/controller/records_purge.c \
 	core/controller/records_queries.c \
@@ -28,6 +30,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/records_restore.c \
 	core/controller/refusal.c core/controller/refusal.h \
 	core/controller/relay.c \
+	core/controller/replies.c core/controller/replies.h \
 	core/controller/reply.c core/controller/reply.h \
 	core/controller/report.c core/controller/report.h \
 	core/controller/restored.h \

@@ -79,6 +79,13 @@ static const struct ipcl_option controller_options[] = {
      "How many bytes of requests and results may wait for a store that is slow. Beyond that they "
      "are "
      "not recorded, which is counted and logged; tasks never wait."},
+    {"unread_backlog", IPCL_INT, "0", NULL, NULL,
+     "How many bytes may wait, in each thread of the controller, for clients that do not read "
+     "their "
+     "replies, and as many for engines that do not read their requests, such as stopped ones. "
+     "Beyond that results are replaced by errors, requests are answered with errors, and output is "
+     "dropped, which is counted and logged; who has little waiting is not concerned. 0: half of "
+     "this host's memory."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
      "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "
      "of a second more for each other engine that registers at the same time. 0: 30, or 10 "
@@ -216,6 +223,12 @@ static int read_int(const struct settings *settings, const char *class_name, con
     return 0;
 }
 
+static size_t half_of_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (size_t)pages / 2 * (size_t)page_bytes : SIZE_MAX / 2;
+}
+
 static int read_limits(const struct settings *settings, struct controller *controller,
                        struct ipcl_error *error)
 {
@@ -238,6 +251,11 @@ static int read_limits(const struct settings *settings, struct controller *contr
         return ipcl_error_set(error,
                               "IPController.records_backlog is a number of bytes, 1 or more");
     controller->backlog_bytes = (size_t)backlog;
+    int64_t unread = settings_int(settings, "IPController", "unread_backlog");
+    if (unread < 0)
+        return ipcl_error_set(error, "IPController.unread_backlog is a number of bytes, or 0 for "
+                                     "half of this host's memory");
+    controller->unread_bytes = unread ? (size_t)unread : half_of_memory();
     controller->restore_engines = settings_bool(settings, "IPController", "restore_engines");
     controller->registration_timeout_ms = timeout_s * 1000;
     if (!timeout_s)

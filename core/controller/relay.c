@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "controller/controller.h"
-#include "controller/early.h"
+#include "controller/replies.h"
 #include "wire/loop.h"
 #include "controller/notice.h"
 #include "controller/refusal.h"
@@ -27,7 +27,7 @@ struct relay {
     void *clients;
     void *notices;
     struct targets targets;
-    struct early early;
+    struct replies replies;
     bool counted; /* the hub hears of requests and replies */
     struct report report;
     struct refusal bad_request;
@@ -46,8 +46,7 @@ static void refuse(struct relay *relay, struct message *message, const struct ta
         snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
     else
         snprintf(text, sizeof(text), "engine '%.*s' %s", length, (const char *)request.engine, why);
-    reply_error(relay->session, relay->clients, &request, target ? target->uuid : NULL,
-                "EngineError", text, NULL);
+    replies_error(&relay->replies, &request, target ? target->uuid : NULL, "EngineError", text);
 }
 
 static void undelivered(void *self, struct message *message, const struct target *target,
@@ -60,10 +59,10 @@ static void undelivered(void *self, struct message *message, const struct target
 static long long on_tick(void *self, long long now_ms)
 {
     struct relay *relay = self;
-    long long early_ms = early_tick(&relay->early, now_ms);
+    long long replies_ms = replies_tick(&relay->replies, now_ms);
     long long targets_ms = targets_tick(&relay->targets, now_ms);
     report_flush(&relay->report);
-    return early_ms < targets_ms ? early_ms : targets_ms;
+    return replies_ms < targets_ms ? replies_ms : targets_ms;
 }
 
 static void read_notices(void *self)
@@ -122,7 +121,7 @@ static void from_client(void *self, struct message *message)
     struct relay *relay = self;
     if (!refusal_verify(&relay->bad_request, relay->session, message, 2))
         return;
-    early_meet(&relay->early, message);
+    early_meet(&relay->replies.early, message);
     struct target *target = find_target(relay, &message->frames[1]);
     if (!target) {
         read_notices(relay);
@@ -147,14 +146,14 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&relay->bad_reply, relay->session, message, 2))
         return;
     struct target *target = find_target(relay, &message->frames[0]);
-    if (!target && !early_is_open(&relay->early, clock_ms())) {
+    if (!target && !early_is_open(&relay->replies.early, clock_ms())) {
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
         return;
     }
     if (relay->counted)
         count_reply(relay, target, message);
     message_swap_identities(message);
-    early_send(&relay->early, message);
+    replies_send(&relay->replies, message);
 }
 
 static struct loop *relay_loop(void *self)
@@ -170,7 +169,7 @@ static void relay_destroy(void *self)
     refusal_summary(&relay->bad_request);
     refusal_summary(&relay->bad_reply);
     targets_release(&relay->targets);
-    early_release(&relay->early);
+    replies_release(&relay->replies);
     loop_destroy(relay->loop);
     session_destroy(relay->session);
     report_release(&relay->report);
@@ -202,8 +201,12 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
-    early_prepare(&relay->early, controller, relay->session, relay->clients);
-    relay->targets.return_until_ms = relay->early.until_ms;
+    if (replies_prepare(&relay->replies, controller, relay->session, relay->clients,
+                        kind->client_side, error) ||
+        targets_prepare(&relay->targets, controller, error))
+        return -1;
+    replies_await_clients(&relay->replies, controller);
+    relay->targets.return_until_ms = relay->replies.early.until_ms;
     relay->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(relay->loop, relay->report.socket);
 }

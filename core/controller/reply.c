@@ -91,19 +91,12 @@ static int build(struct session *session, struct message *message,
     return failed ? -1 : 0;
 }
 
-int reply_error(struct session *session, void *socket, const struct reply_request *request,
-                const char *engine_uuid, const char *ename, const char *evalue,
-                struct message *copy)
+int reply_error(struct session *session, struct message *message,
+                const struct reply_request *request, const char *engine_uuid, const char *ename,
+                const char *evalue)
 {
-    struct message message;
-    message_init(&message);
     json_t *content = reply_error_content(ename, evalue);
-    int status = build(session, &message, request, engine_uuid, content);
-    if (!status && copy)
-        message_copy(copy, &message);
-    if (!status && socket)
-        message_send(&message, socket);
+    int status = build(session, message, request, engine_uuid, content);
     json_decref(content);
-    message_close(&message);
     return status;
 }

@@ -25,14 +25,13 @@ void reply_request_of(struct message *message, struct reply_request *request);
 void reply_type(struct session *session, const struct reply_request *request, char *type,
                 size_t type_bytes);
 
-/* Sends an error reply, of the type that belongs to the request ("apply_request": "apply_reply"),
- * with ipyparallel's content: status, ename, evalue, traceback, engine_info. `engine_uuid`, where
- * not NULL, stands in the metadata. `copy`, where not NULL, receives the message by reference, and
- * where `socket` is NULL it is not sent. Returns 0, or -1 where it cannot be built, which is
- * logged. */
-int reply_error(struct session *session, void *socket, const struct reply_request *request,
-                const char *engine_uuid, const char *ename, const char *evalue,
-                struct message *copy);
+/* Builds an error reply in `message`, which is empty, of the type that belongs to the request
+ * ("apply_request": "apply_reply"), with ipyparallel's content: status, ename, evalue, traceback,
+ * engine_info. `engine_uuid`, where not NULL, stands in the metadata. Returns 0, or -1 where it
+ * cannot be built, which is logged. */
+int reply_error(struct session *session, struct message *message,
+                const struct reply_request *request, const char *engine_uuid, const char *ename,
+                const char *evalue);
 
 /* The content of an error: a new reference, or NULL when memory is short. */
 json_t *reply_error_content(const char *ename, const char *evalue);

@@ -19,6 +19,14 @@ struct held_request {
     struct held_request *prev, *next;
 };
 
+int targets_prepare(struct targets *targets, const struct controller *controller,
+                    struct ipcl_error *error)
+{
+    if (outbox_prepare(&targets->outbox, targets->engines, controller->unread_bytes, true))
+        return ipcl_error_set(error, "out of memory");
+    return 0;
+}
+
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size)
 {
     struct target *target;
@@ -106,15 +114,46 @@ static void hold(struct targets *targets, struct target *target, struct message 
         targets->next_try_ms = waiting->since_ms + RETRY_MS;
 }
 
+static void refuse(struct targets *targets, const struct target *target, struct message *message)
+{
+    size_t waiting = outbox_waiting(&targets->outbox, target->uuid, strlen(target->uuid));
+    log_limited(&targets->full, IPCL_LOG_WARN,
+                "requests to engine %d (%s) are refused: it does not read those before, of which "
+                "%zu bytes wait (IPController.unread_backlog)",
+                target->id, target->uuid, waiting);
+    targets->undelivered(targets->self, message, target,
+                         "did not get this request, as it does not read those before it: no more "
+                         "may wait in the controller (IPController.unread_backlog)");
+}
+
 void targets_send(struct targets *targets, struct target *target, struct message *message)
 {
-    if (target->id < 0 || target->waiting || message_send(message, targets->engines))
+    enum outbox_fate fate = OUTBOX_ABSENT;
+    if (target->id >= 0 && !target->waiting)
+        fate = outbox_send(&targets->outbox, message, 0);
+    if (fate == OUTBOX_ABSENT)
         hold(targets, target, message);
+    else if (fate == OUTBOX_FULL)
+        refuse(targets, target, message);
     message_clear(message);
+}
+
+struct unsent {
+    struct targets *targets;
+    const struct target *target;
+    const char *why;
+};
+
+static void give_back(void *self, struct message *message)
+{
+    const struct unsent *unsent = self;
+    unsent->targets->undelivered(unsent->targets->self, message, unsent->target, unsent->why);
 }
 
 static void forget(struct targets *targets, struct target *target, const char *why)
 {
+    struct unsent unsent = {targets, target, why};
+    outbox_forget(&targets->outbox, target->uuid, strlen(target->uuid), give_back, &unsent);
     while (target->waiting)
         give_up(targets, target, target->waiting, why);
     HASH_DEL(targets->by_uuid, target);
@@ -141,9 +180,10 @@ static void try_again(struct targets *targets, struct target *target, long long 
         message_clear(&message);
         if (held_restore(waiting->held, &message))
             break;
-        if (!message_send(&message, targets->engines))
+        enum outbox_fate fate = outbox_send(&targets->outbox, &message, 0);
+        if (fate == OUTBOX_TAKEN)
             forget_request(targets, target, waiting);
-        else if (now_ms - waiting->since_ms > HELD_MS_MAX)
+        else if (fate == OUTBOX_ABSENT && now_ms - waiting->since_ms > HELD_MS_MAX)
             give_up(targets, target, waiting, "has registered but never connected to this socket");
         else
             break;
@@ -159,12 +199,14 @@ long long targets_tick(struct targets *targets, long long now_ms)
             try_again(targets, target, now_ms);
         targets->next_try_ms = now_ms + RETRY_MS;
     }
-    return targets->waiting ? targets->next_try_ms : LOOP_NEVER;
+    long long due_ms = outbox_tick(&targets->outbox, now_ms);
+    return targets->waiting && targets->next_try_ms < due_ms ? targets->next_try_ms : due_ms;
 }
 
 void targets_release(struct targets *targets)
 {
     struct target *target, *next_target;
+    outbox_release(&targets->outbox);
     HASH_ITER (hh, targets->by_uuid, target, next_target) {
         while (target->waiting)
             forget_request(targets, target, target->waiting);

@@ -1,13 +1,17 @@
 /* The engines that a thread sends requests to, by uuid; and the requests that wait because the
  * engine they are for has registered but not yet connected to this thread's socket; or because it
- * is not registered, but may be one of the controller's before, which come back one by one. */
+ * is not registered, but may be one of the controller's before, which come back one by one; or
+ * because it does not read them (outbox.h). */
 #ifndef CONTROLLER_TARGETS_H
 #define CONTROLLER_TARGETS_H
 
 #include <stddef.h>
 #include <uthash.h>
 
+#include "base/log.h"
+#include "controller/controller.h"
 #include "controller/notice.h"
+#include "controller/outbox.h"
 #include "wire/message.h"
 
 struct held_request;
@@ -29,6 +33,7 @@ typedef void targets_returned(void *self, struct message *message, const struct 
 
 struct targets {
     void *engines; /* a mandatory ROUTER */
+    struct outbox outbox;
     targets_undelivered *undelivered;
     targets_returned *returned; /* may be NULL */
     void *self;
@@ -37,14 +42,19 @@ struct targets {
     struct target *by_uuid;
     size_t waiting; /* requests of all targets */
     long long next_try_ms;
+    struct log_limit full;
 };
 
+/* When `engines` has been set. Returns 0, or -1 with `error` set. */
+int targets_prepare(struct targets *targets, const struct controller *controller,
+                    struct ipcl_error *error);
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
 /* An engine that is not known but may come back; NULL where none may any more. */
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size);
 void targets_add(struct targets *targets, const struct notice *notice);
 /* Sends [engine, client, delimiter ...] to the engine, or holds it until the engine has connected,
- * which it may not do for some time. Takes over the frames. */
+ * which it may not do for some time, or reads. Hands it back where too many wait for it. Takes over
+ * the frames. */
 void targets_send(struct targets *targets, struct target *target, struct message *message);
 /* Hands back what waits for an engine that has gone, and forgets it. */
 void targets_remove(struct targets *targets, struct target *target);

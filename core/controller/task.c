@@ -40,13 +40,13 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
     struct message reply;
     message_init(&reply);
     request_of_task(task, &request);
-    reply_error(scheduler->session, NULL, &request, task->worker ? task->worker->uuid : NULL, ename,
-                evalue, &reply);
+    reply_error(scheduler->session, &reply, &request, task->worker ? task->worker->uuid : NULL,
+                ename, evalue);
     report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
                task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
                &reply);
     if (reply.count)
-        early_send(&scheduler->early, &reply);
+        replies_send(&scheduler->replies, &reply);
     balancer_finish(scheduler->balancer, task, false);
     free_task(task);
     message_close(&reply);
@@ -57,7 +57,7 @@ static void refuse_message(struct scheduler *scheduler, struct message *message,
 {
     struct reply_request request;
     reply_request_of(message, &request);
-    reply_error(scheduler->session, scheduler->clients, &request, NULL, "ValueError", evalue, NULL);
+    replies_error(&scheduler->replies, &request, NULL, "ValueError", evalue);
 }
 
 /* The time that a task may wait begins when it is put in the queue, each time. */
@@ -262,7 +262,7 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
     struct message reply;
     message_init(&reply);
     reply_request_of(message, &request);
-    reply_error(scheduler->session, NULL, &request, NULL, ename, evalue, &reply);
+    reply_error(scheduler->session, &reply, &request, NULL, ename, evalue);
     /* Those that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
     if (scheduler->report.recording) {
@@ -272,7 +272,7 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                    &reply);
     }
     if (reply.count)
-        early_send(&scheduler->early, &reply);
+        replies_send(&scheduler->replies, &reply);
     message_close(&reply);
 }
 
@@ -307,7 +307,7 @@ static void from_client(void *self, struct message *message)
     struct scheduler *scheduler = self;
     if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
         return;
-    early_meet(&scheduler->early, message);
+    early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;
     if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
         refuse_message(scheduler, message, "a task's msg_id has 1 to 255 bytes");
@@ -362,7 +362,7 @@ static bool pass_early(struct scheduler *scheduler, struct message *message)
     if (!first)
         return false;
     message_swap_identities(message);
-    early_send(&scheduler->early, message);
+    replies_send(&scheduler->replies, message);
     if (away) {
         balancer_finish(scheduler->balancer, away, succeeded);
         free_task(away);
@@ -412,7 +412,7 @@ static void from_engine(void *self, struct message *message)
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);
         message_swap_identities(message);
-        early_send(&scheduler->early, message);
+        replies_send(&scheduler->replies, message);
         balancer_finish(scheduler->balancer, task, succeeded);
         free_task(task);
     }
@@ -499,11 +499,11 @@ static long long on_tick(void *self, long long now_ms)
     if (more || scheduler->more)
         return now_ms;
     long long due = balancer_deadline(scheduler->balancer);
-    long long early_ms = early_tick(&scheduler->early, now_ms);
+    long long replies_ms = replies_tick(&scheduler->replies, now_ms);
     long long restore_ms = restore_tick(scheduler, now_ms);
     long long trim_ms = trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms);
-    if (due < 0 || early_ms < due)
-        due = early_ms;
+    if (due < 0 || replies_ms < due)
+        due = replies_ms;
     if (restore_ms < due)
         due = restore_ms;
     if (trim_ms < due)
@@ -525,7 +525,7 @@ static void task_destroy(void *self)
         return;
     refusal_summary(&scheduler->bad_task);
     refusal_summary(&scheduler->bad_reply);
-    early_release(&scheduler->early);
+    replies_release(&scheduler->replies);
     restore_release(scheduler);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
@@ -558,7 +558,10 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         return -1;
     if (restore_open(scheduler, controller, error))
         return -1;
-    early_prepare(&scheduler->early, controller, scheduler->session, scheduler->clients);
+    if (replies_prepare(&scheduler->replies, controller, scheduler->session, scheduler->clients,
+                        "task, client side", error))
+        return -1;
+    replies_await_clients(&scheduler->replies, controller);
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
 }

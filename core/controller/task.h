@@ -4,7 +4,7 @@
 #define CONTROLLER_TASK_H
 
 #include "controller/controller.h"
-#include "controller/early.h"
+#include "controller/replies.h"
 #include "controller/held.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
@@ -45,7 +45,7 @@ struct scheduler {
     struct trim trim;
     bool restarted; /* engines may have tasks of an earlier controller */
     struct task_restore restore;
-    struct early early;
+    struct replies replies;
     struct message outgoing;
     struct report report;
     struct refusal bad_task;

@@ -145,7 +145,11 @@ static void take_answer(void *self, struct message *message)
 static void *listen_at(struct io *io, int type, const char *interface, int *port,
                        struct ipcl_error *error)
 {
-    struct socket_options options = {.type = type, .linger_ms = IO_LINGER_MS};
+    struct socket_options options = {
+        .type = type,
+        .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
+        .linger_ms = IO_LINGER_MS,
+    };
     void *socket = socket_create(io->engine->context, &options, error);
     if (socket && socket_bind_port(socket, interface, port, error)) {
         zmq_close(socket);

@@ -18,6 +18,7 @@ void *io_socket(struct io *io, int type, bool with_identity, const char *url,
         .curve = io->engine->connection.curve_serverkey[0] ? &io->curve : NULL,
         .identity = with_identity ? io->engine->uuid : NULL,
         .identity_size = with_identity ? strlen(io->engine->uuid) : 0,
+        .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
         .linger_ms = IO_LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);

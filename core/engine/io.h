@@ -57,6 +57,9 @@ struct heart {
 
 /* What was sent has so long to leave once the process ends. */
 #define IO_LINGER_MS 1000
+/* What is published waits here for a reader that is slow or stopped: so many messages; more are not
+ * for it. */
+#define IO_PUBLISHED_MAX 100000
 
 /* How many identifiers of aborted requests that have not come yet are remembered. */
 #define IO_ABORTED_MAX 1024

@@ -37,8 +37,9 @@ static char *type_of_answer(const char *type, const char *engine, const char *ev
     snprintf(header, sizeof(header), "{\"msg_id\": \"1\", \"msg_type\": \"%s\"}", type);
     struct reply_request request = {
         .client = "c", .client_size = 1, .header = header, .header_size = strlen(header)};
-    reply_error(session, sender, &request, engine, "EngineError", evalue, NULL);
     message_init(&message);
+    if (!reply_error(session, &message, &request, engine, "EngineError", evalue))
+        message_send(&message, sender);
     if (!message_recv(&message, receiver, ZMQ_DONTWAIT) &&
         !session_find(session, message_part(&message, MESSAGE_HEADER), &member, 1))
         answer = strndup(member.data, member.size);

@@ -1,0 +1,99 @@
+/* Replies to clients, of which some read late or not at all. The thread of the socket to clients.
+ */
+#include "controller/replies.h"
+
+#include <stdio.h>
+
+/* This part of what may wait is for errors. */
+#define ERRORS_SHARE 8
+
+int replies_prepare(struct replies *replies, const struct controller *controller,
+                    struct session *session, void *clients, const char *name,
+                    struct ipcl_error *error)
+{
+    int mandatory = 1;
+    replies->session = session;
+    replies->unread.socket = name;
+    if (clients)
+        zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
+    if (outbox_prepare(&replies->outbox, clients, controller->unread_bytes, false))
+        return ipcl_error_set(error, "out of memory");
+    return clients ? 0 : -1;
+}
+
+void replies_await_clients(struct replies *replies, const struct controller *controller)
+{
+    early_prepare(&replies->early, controller, replies->session, &replies->outbox);
+}
+
+static void drop(struct replies *replies)
+{
+    refusal_note(&replies->unread, "it is a reply, and its client does not even read errors "
+                                   "(IPController.unread_backlog)");
+}
+
+/* An error has a part of the bound for itself. */
+static void send_error(struct replies *replies, struct message *message)
+{
+    enum outbox_fate fate = outbox_send(&replies->outbox, message, 0);
+    if (fate == OUTBOX_ABSENT)
+        early_hold(&replies->early, message);
+    if (fate == OUTBOX_FULL)
+        drop(replies);
+}
+
+/* Tells a client that the result which it asked for does not wait for it. */
+static void send_in_place_of(struct replies *replies, struct message *message)
+{
+    struct reply_request request;
+    char text[512];
+    zmq_msg_t *parent = message_part(message, MESSAGE_PARENT);
+    if (!parent) {
+        drop(replies);
+        return;
+    }
+    reply_request_of(message, &request);
+    request.header = zmq_msg_data(parent);
+    request.header_size = zmq_msg_size(parent);
+    snprintf(text, sizeof(text),
+             "the result was dropped, as this client did not read those before it: %zu bytes wait "
+             "for it in the controller, whose bound is IPController.unread_backlog",
+             outbox_waiting(&replies->outbox, request.client, request.client_size));
+    refusal_note(&replies->unread, "it is a result, and its client, which is told, does not read "
+                                   "those before it (IPController.unread_backlog)");
+    replies_error(replies, &request, NULL, "MemoryError", text);
+}
+
+void replies_send(struct replies *replies, struct message *message)
+{
+    struct outbox *outbox = &replies->outbox;
+    enum outbox_fate fate = outbox_send(outbox, message, outbox->bytes_max / ERRORS_SHARE);
+    if (fate == OUTBOX_ABSENT)
+        early_hold(&replies->early, message);
+    if (fate == OUTBOX_FULL)
+        send_in_place_of(replies, message);
+}
+
+void replies_error(struct replies *replies, const struct reply_request *request,
+                   const char *engine_uuid, const char *ename, const char *evalue)
+{
+    struct message message;
+    message_init(&message);
+    if (!reply_error(replies->session, &message, request, engine_uuid, ename, evalue))
+        send_error(replies, &message);
+    message_close(&message);
+}
+
+long long replies_tick(struct replies *replies, long long now_ms)
+{
+    long long outbox_ms = outbox_tick(&replies->outbox, now_ms);
+    long long early_ms = early_tick(&replies->early, now_ms);
+    return early_ms < outbox_ms ? early_ms : outbox_ms;
+}
+
+void replies_release(struct replies *replies)
+{
+    refusal_summary(&replies->unread);
+    early_release(&replies->early);
+    outbox_release(&replies->outbox);
+}

@@ -1,0 +1,36 @@
+/* Replies to clients, of which some read late or not at all. Results beyond a bound in bytes are
+ * replaced by errors that say so; what a client that reads nothing at all still causes is dropped,
+ * which is counted and logged. Those for clients that are not there early.h holds. */
+#ifndef CONTROLLER_REPLIES_H
+#define CONTROLLER_REPLIES_H
+
+#include "controller/controller.h"
+#include "controller/early.h"
+#include "controller/outbox.h"
+#include "controller/refusal.h"
+#include "controller/reply.h"
+
+struct replies {
+    struct outbox outbox;
+    struct session *session; /* not owned */
+    struct early early;
+    struct refusal unread;
+};
+
+/* For a ROUTER to clients, which is made mandatory. `name` is the socket's in the log. Returns 0,
+ * or -1 with `error` set. */
+int replies_prepare(struct replies *replies, const struct controller *controller,
+                    struct session *session, void *clients, const char *name,
+                    struct ipcl_error *error);
+/* Clients of the controller before, where there was one, may come back here. */
+void replies_await_clients(struct replies *replies, const struct controller *controller);
+/* Sends [client, ...]. Leaves nothing in `message` that matters. */
+void replies_send(struct replies *replies, struct message *message);
+/* Sends an error reply (reply.h). */
+void replies_error(struct replies *replies, const struct reply_request *request,
+                   const char *engine_uuid, const char *ename, const char *evalue);
+/* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
+long long replies_tick(struct replies *replies, long long now_ms);
+void replies_release(struct replies *replies);
+
+#endif
