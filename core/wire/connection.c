@@ -167,8 +167,8 @@ static int check_private(const char *path, struct ipcl_error *error)
     struct stat info;
     if (stat(path, &info)) {
         if (errno == ENOENT)
-            return ipcl_error_set(error, "the connection file %s is not there: is a controller running? "
-                                  "(ipcluster start, or ipcontroller)", path);
+            return ipcl_error_set(error, "the connection file %s is not there: is a controller running? (ipcluster "
+                                  "list shows those that are; ipcluster start, or ipcontroller, starts one)", path);
         return ipcl_error_set(error, "cannot read the connection file %s: %s", path, strerror(errno));
     }
     if (info.st_mode & 077)

@@ -178,14 +178,16 @@ def _finished(result, interval, return_when):
 def wait_with_progress(result, interval, timeout, return_when=ALL_COMPLETED):
     start = time.monotonic()
     limit = None if timeout is None or timeout < 0 else timeout
-    shown = False
+    shown = None
     while not _finished(result, interval, return_when):
         seconds = time.monotonic() - start
-        sys.stdout.write(f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s")
-        sys.stdout.flush()
-        if result._streamer is not None:
-            result._streamer.printer.interrupt_line()
-        shown = True
+        line = f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s"
+        if line != shown:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            if result._streamer is not None:
+                result._streamer.printer.interrupt_line()
+            shown = line
         if limit is not None and seconds >= limit:
             break
     if shown:
