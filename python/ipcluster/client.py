@@ -195,11 +195,14 @@ class Client:
             targets = self._resolve_targets(targets)
         return DirectView(self, targets[0] if single else targets, **flags)
 
-    def broadcast_view(self, targets="all", is_coalescing=False, **flags):
-        """A view on several engines, or with "all" on those that are registered at each call, that sends what they all get once."""
+    def broadcast_view(self, targets="all", is_coalescing=False, *, coalescing=False, **flags):
+        """A view on several engines, or with "all" on those that are registered at each call, that sends what they all get once.
+
+        `coalescing` is what ipyparallel's examples call `is_coalescing`.
+        """
         if not (isinstance(targets, str) and targets.lower() == "all"):
             targets = self._resolve_targets(targets)
-        return BroadcastView(self, targets, is_coalescing=is_coalescing, **flags)
+        return BroadcastView(self, targets, is_coalescing=is_coalescing or coalescing, **flags)
 
     def load_balanced_view(self, targets=None, **flags):
         """A view whose tasks the scheduler gives to engines: to all, or to the targets."""

@@ -353,7 +353,7 @@ def test_msg_ids_and_metadata_are_each_engines_own(four):
 def test_an_engine_that_fails_costs_nobody_elses_result(four):
     _, client = four
     import ipcluster
-    result = client.broadcast_view(is_coalescing=True).apply_async(fail_where, 2)
+    result = client.broadcast_view(coalescing=True).apply_async(fail_where, 2)
     with pytest.raises(ipcluster.CompositeError) as caught:
         result.get(timeout=20)
     assert [entry[0] for entry in caught.value.elist] == ["ValueError"]
