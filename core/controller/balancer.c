@@ -403,6 +403,7 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere)
 {
     const struct worker *avoided = task->worker;
     balancer_detach(balancer, task);
+    task->worker = NULL;
     if (elsewhere && binding_avoid(balancer, task, avoided)) {
         strand(balancer, task, FATE_ALONE);
         return -1;
@@ -454,6 +455,20 @@ void balancer_expect(struct balancer *balancer, struct task *task)
     enter(balancer, task);
     task->state = TASK_AWAY;
     DL_APPEND(balancer->away, task);
+}
+
+int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *const *targets,
+                   size_t target_count)
+{
+    for (size_t i = 0; i < target_count; i++) {
+        if (!binding_add(task, targets[i], true))
+            continue;
+        binding_drop_all(balancer, task);
+        return -1;
+    }
+    task->targeted = target_count > 0;
+    balancer_detach(balancer, task);
+    return 0;
 }
 
 struct task *balancer_away(const struct balancer *balancer)

@@ -168,6 +168,10 @@ bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, siz
  * depend on it. It ends with balancer_finish(), before which `worker` is set where that is known.
  */
 void balancer_expect(struct balancer *balancer, struct task *task);
+/* Takes such a task over, which is to go to one of these engines, or to any where none is given:
+ * for balancer_retry(). Returns 0, or -1 with the task as it is (memory is short). */
+int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *const *targets,
+                   size_t target_count);
 /* The first of those. */
 struct task *balancer_away(const struct balancer *balancer);
 

@@ -39,24 +39,25 @@ struct told {
     bool whole;
 };
 
-/* Sends [restored, client, message ...]. Of a task that an engine may have only the header is
- * needed, to answer it. */
+/* Sends [restored, client, message ...]. Of a task of which it is not known which engine may have
+ * it, only the header is needed, to answer it. */
 static bool tell_task(void *context, const struct ipcl_record *record)
 {
     struct told *told = context;
     struct restored restored = {.kind = told->kind};
     json_t *header = json_object_get(record->fields, "header");
     const char *client = json_string_value(json_object_get(record->fields, "client_uuid"));
-    bool runs = told->kind == RESTORED_TASK;
     struct session_parts parts = {
         .msg_type = "restored", /* the recorded header takes this one's place */
-        .metadata = runs ? json_object_get(record->fields, "metadata") : NULL,
-        .content = runs ? json_object_get(record->fields, "content") : NULL,
+        .metadata = json_object_get(record->fields, "metadata"),
+        .content = json_object_get(record->fields, "content"),
     };
     struct message message;
-    if (!json_is_object(header) || !client ||
-        (runs && (!json_is_object(parts.metadata) || !json_is_object(parts.content))))
+    restored.whole = json_is_object(parts.metadata) && json_is_object(parts.content);
+    if (!json_is_object(header) || !client || (told->kind == RESTORED_TASK && !restored.whole))
         return false;
+    if (!restored.whole)
+        parts.metadata = parts.content = NULL;
     snprintf(restored.engine, sizeof(restored.engine), "%s", told->engine);
     message_init(&message);
     told->whole = !message_append(&message, &restored, sizeof(restored)) &&
@@ -74,9 +75,10 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
 {
     struct told told = {.records = records, .kind = kind, .engine = engine};
     json_t *query = json_pack("{s:s}", "msg_id", msg_id);
-    json_t *keys = kind == RESTORED_TASK ? json_pack("[s s s s s]", "header", "client_uuid",
-                                                     "metadata", "content", "buffers")
-                                         : json_pack("[s s]", "header", "client_uuid");
+    json_t *keys =
+        kind == RESTORED_TASK || *engine
+            ? json_pack("[s s s s s]", "header", "client_uuid", "metadata", "content", "buffers")
+            : json_pack("[s s]", "header", "client_uuid");
     struct ipcl_error error;
     if (records->store->find(records->controller->records, query, keys, tell_task, &told, &error))
         log_limited(&records->trouble, IPCL_LOG_WARN,

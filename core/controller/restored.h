@@ -12,7 +12,8 @@
 
 struct restored {
     enum restored_kind {
-        RESTORED_AWAY,     /* [restored, client, message ...]: it may be at `engine`; "": at any */
+        RESTORED_AWAY,     /* [restored, client, message ...]: it may be at `engine`; "": at any;
+                              where it is not `whole`, the message has but a header */
         RESTORED_AT,       /* `engine` has come back with the task `msg_id` */
         RESTORED_GONE,     /* `engine` has gone, and with it what it had */
         RESTORED_LOST,     /* no engine has come back with the task `msg_id` */
@@ -20,6 +21,7 @@ struct restored {
         RESTORED_TASK,     /* [restored, client, message ...]: it was never given out */
         RESTORED_ALL,      /* there is no more of the two kinds before */
     } kind;
+    bool whole;
     char engine[ENGINE_UUID_BYTES];
     char msg_id[REPORT_TEXT_MAX + 1];
 };

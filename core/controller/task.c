@@ -24,6 +24,12 @@ static void free_task(struct task *task)
     free(task);
 }
 
+void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
+{
+    balancer_finish(scheduler->balancer, task, success);
+    free_task(task);
+}
+
 /* The header of a task that is put aside, and the client it came from. */
 static void request_of_task(struct task *task, struct reply_request *request)
 {
@@ -47,8 +53,7 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
                &reply);
     if (reply.count)
         replies_send(&scheduler->replies, &reply);
-    balancer_finish(scheduler->balancer, task, false);
-    free_task(task);
+    scheduler_end(scheduler, task, false);
     message_close(&reply);
 }
 
@@ -149,11 +154,8 @@ static void report_submission(struct scheduler *scheduler, struct task *task,
     task->reported = true;
 }
 
-static void read_notices(void *self);
-
-/* The engines that a task names. Returns how many are there, or -1 (memory is short). */
-static long find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
-                         struct worker ***targets)
+long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
+                            struct worker ***targets)
 {
     size_t named = json_array_size(metadata->targets), count = 0;
     *targets = malloc((named + 1) * sizeof(struct worker *));
@@ -223,8 +225,8 @@ static int enter(struct scheduler *scheduler, struct message *message,
     enum submission status = SUBMISSION_NO_MEMORY;
     *ename = "RuntimeError";
     if (metadata->targets) {
-        read_notices(scheduler);
-        count = find_targets(scheduler, metadata, &targets);
+        scheduler_read_notices(scheduler);
+        count = scheduler_find_targets(scheduler, metadata, &targets);
     }
     if (count >= 0 && restore_awaits_engines(scheduler, metadata, (size_t)count)) {
         free(targets);
@@ -333,43 +335,6 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
     return task;
 }
 
-/* A reply to a task that this controller did not give out. Where it has taken the place of another,
- * the task may be one of that one's: its client, which connects under its old identity, still waits
- * for the reply. Returns whether it is.
- *
- * A client that has been told that its task was lost gets no second answer; but it is recorded. */
-static bool pass_early(struct scheduler *scheduler, struct message *message)
-{
-    struct ipcl_member parent = {.name = "msg_id"};
-    char engine[ENGINE_UUID_BYTES] = "";
-    size_t size = zmq_msg_size(&message->frames[0]);
-    bool met, succeeded, success;
-    if (!scheduler->restarted || size >= sizeof(engine) ||
-        session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
-        parent.state != IPCL_MEMBER_TEXT)
-        return false;
-    memcpy(engine, zmq_msg_data(&message->frames[0]), size);
-    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
-                           &succeeded);
-    struct task *away = restore_away_task(scheduler, parent.data, parent.size, engine);
-    bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
-                                                 engine, succeeded);
-    if (!first &&
-        (balancer_task(scheduler->balancer, parent.data, parent.size) ||
-         !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
-        return false;
-    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
-    if (!first)
-        return false;
-    message_swap_identities(message);
-    replies_send(&scheduler->replies, message);
-    if (away) {
-        balancer_finish(scheduler->balancer, away, succeeded);
-        free_task(away);
-    }
-    return true;
-}
-
 static void unmet(struct scheduler *scheduler, struct task *task)
 {
     start_clock(task);
@@ -388,6 +353,22 @@ static void retry(struct scheduler *scheduler, struct task *task)
                    waits || balancer_has_choice(scheduler->balancer, task));
 }
 
+bool scheduler_try_again(struct scheduler *scheduler, struct task *task, bool met, bool succeeded)
+{
+    bool elsewhere = !met && !scheduler->pure;
+    if (!elsewhere && (succeeded || task->retries <= 0))
+        return false;
+    if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
+        return false;
+    if (elsewhere) {
+        unmet(scheduler, task);
+    } else {
+        task->retries--;
+        retry(scheduler, task);
+    }
+    return true;
+}
+
 static void from_engine(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
@@ -395,7 +376,7 @@ static void from_engine(void *self, struct message *message)
         return;
     struct task *task = task_of_reply(scheduler, message);
     if (!task) {
-        if (!pass_early(scheduler, message))
+        if (!restore_reply(scheduler, message))
             refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
         dispatch(scheduler, NULL, NULL);
         return;
@@ -403,20 +384,25 @@ static void from_engine(void *self, struct message *message)
     bool met, succeeded;
     task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
                            &succeeded);
-    if (!met && !scheduler->pure) {
-        unmet(scheduler, task);
-    } else if (!succeeded && task->retries > 0) {
-        task->retries--;
-        retry(scheduler, task);
-    } else {
+    if (!scheduler_try_again(scheduler, task, met, succeeded)) {
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);
         message_swap_identities(message);
         replies_send(&scheduler->replies, message);
-        balancer_finish(scheduler->balancer, task, succeeded);
-        free_task(task);
+        scheduler_end(scheduler, task, succeeded);
     }
     dispatch(scheduler, NULL, NULL);
+}
+
+void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue)
+{
+    if (task->retries > 0) {
+        task->retries--;
+        start_clock(task);
+        if (!balancer_retry(scheduler->balancer, task, false))
+            return;
+    }
+    scheduler_fail(scheduler, task, "EngineError", evalue);
 }
 
 /* Answers a task that can run nowhere; or lets it run elsewhere, where its engine went and it may
@@ -435,13 +421,7 @@ static void settle_task(struct scheduler *scheduler, struct task *task)
     }
     snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", task->worker->id,
              task->worker->uuid, (int)task->msg_id_size, task->msg_id);
-    if (task->retries > 0) {
-        task->retries--;
-        start_clock(task);
-        if (!balancer_retry(scheduler->balancer, task, false))
-            return;
-    }
-    scheduler_fail(scheduler, task, "EngineError", text);
+    scheduler_lose(scheduler, task, text);
 }
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
@@ -465,7 +445,7 @@ void scheduler_hear_engines(struct scheduler *scheduler)
     scheduler->draining = false;
 }
 
-static void read_notices(void *self)
+void scheduler_read_notices(void *self)
 {
     struct scheduler *scheduler = self;
     struct notice notice;
@@ -541,7 +521,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
                         struct ipcl_error *error)
 {
     scheduler->notices = controller_inproc_bind(controller, ZMQ_PULL, "task", error);
-    if (loop_add_ready(scheduler->loop, scheduler->notices, read_notices, scheduler))
+    if (loop_add_ready(scheduler->loop, scheduler->notices, scheduler_read_notices, scheduler))
         return -1;
     scheduler->engines =
         controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);

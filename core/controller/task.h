@@ -60,9 +60,23 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
 /* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
  * meanwhile, as with what busy ones answer then this would not end. */
 void scheduler_hear_engines(struct scheduler *scheduler);
+/* Learns which engines have come and gone. */
+void scheduler_read_notices(void *self);
+/* The engines that a task names: a malloc'ed array. Returns how many are there, or -1 (memory is
+ * short). */
+long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
+                            struct worker ***targets);
+/* The engine that had a task has gone: it runs again where it may be tried again, and is answered
+ * with this error otherwise. */
+void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue);
 /* Answers a task that is not entered with an error. */
 void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue);
+/* Ends a task. */
+void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
+/* Puts a task in the queue again whose reply says that it is to be tried again. Returns whether it
+ * does. */
+bool scheduler_try_again(struct scheduler *scheduler, struct task *task, bool met, bool succeeded);
 /* Answers a task with an error, and ends it. */
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
                     const char *evalue);
@@ -80,9 +94,14 @@ bool restore_awaits_tasks(const struct scheduler *scheduler);
 /* scheduler_accept(), which puts aside what has to wait. */
 void restore_accept(struct scheduler *scheduler, struct message *message,
                     const struct ipcl_member *msg_id, bool recorded);
-/* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
-struct task *restore_away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
-                               const char *engine);
+/* A reply to a task that this controller did not give out. Where it has taken the place of another,
+ * the task may be one of that one's: its client, which connects under its old identity, still waits
+ * for the reply. Returns whether it is.
+ *
+ * A client that has been told that its task was lost gets no second answer; but it is recorded. */
+bool restore_reply(struct scheduler *scheduler, struct message *message);
+/* Takes over a task that another controller gave out, to run again. Returns whether that can be. */
+bool restore_adopt(struct scheduler *scheduler, struct task *task);
 /* Tries again what was put aside. Returns when to be called again, or LOOP_NEVER. */
 long long restore_tick(struct scheduler *scheduler, long long now_ms);
 void restore_release(struct scheduler *scheduler);

@@ -29,6 +29,7 @@ struct aside {
 struct away {
     struct task task;
     char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
+    bool whole;                     /* it is here, so that it can run again */
 };
 
 bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
@@ -140,8 +141,9 @@ long long restore_tick(struct scheduler *scheduler, long long now_ms)
     return restore->passing ? now_ms : restore->next_pass_ms;
 }
 
-struct task *restore_away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
-                               const char *engine)
+/* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
+static struct task *away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
+                              const char *engine)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, size);
     if (!task || task->state != TASK_AWAY)
@@ -151,6 +153,75 @@ struct task *restore_away_task(struct scheduler *scheduler, const char *msg_id, 
         return NULL;
     task->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
     return task;
+}
+
+bool restore_adopt(struct scheduler *scheduler, struct task *task)
+{
+    struct task_metadata metadata = {.targets = NULL};
+    struct worker **targets = NULL;
+    const char *ename, *why;
+    struct message message;
+    long count = -1;
+    message_init(&message);
+    /* What it came after has ended; but where those ran that it follows may not be known. */
+    if (((const struct away *)task)->whole && !held_restore(task->data, &message) &&
+        !task_metadata_read(&scheduler->reader, message_part(&message, MESSAGE_METADATA), &metadata,
+                            &ename, &why) &&
+        !metadata.follow.count)
+        count = scheduler_find_targets(scheduler, &metadata, &targets);
+    bool adopted = count >= (metadata.targets ? 1 : 0) &&
+                   !balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
+    task->sent = 1;
+    task->reported = true;
+    free(targets);
+    task_metadata_clear(&metadata);
+    message_close(&message);
+    return adopted;
+}
+
+bool restore_reply(struct scheduler *scheduler, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    char engine[ENGINE_UUID_BYTES] = "";
+    size_t size = zmq_msg_size(&message->frames[0]);
+    bool met, succeeded, success;
+    if (!scheduler->restarted || size >= sizeof(engine) ||
+        session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return false;
+    memcpy(engine, zmq_msg_data(&message->frames[0]), size);
+    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
+                           &succeeded);
+    struct task *away = away_task(scheduler, parent.data, parent.size, engine);
+    if (away && scheduler_try_again(scheduler, away, met, succeeded))
+        return true;
+    bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
+                                                 engine, succeeded);
+    if (!first &&
+        (balancer_task(scheduler->balancer, parent.data, parent.size) ||
+         !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
+        return false;
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
+    if (!first)
+        return false;
+    message_swap_identities(message);
+    replies_send(&scheduler->replies, message);
+    if (away) {
+        scheduler_end(scheduler, away, succeeded);
+    }
+    return true;
+}
+
+/* Of a task that can run again. */
+static void read_metadata(struct scheduler *scheduler, struct task *task, zmq_msg_t *part)
+{
+    struct task_metadata metadata;
+    const char *ename, *why;
+    if (!task_metadata_read(&scheduler->reader, part, &metadata, &ename, &why)) {
+        task->retries = metadata.retries;
+        task->timeout = (float)metadata.timeout;
+    }
+    task_metadata_clear(&metadata);
 }
 
 static void take_away(struct scheduler *scheduler, const struct restored *restored,
@@ -169,6 +240,8 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
         offset;
     away->task.msg_id_size = (unsigned char)msg_id.size;
     memcpy(away->engine, restored->engine, sizeof(away->engine));
+    away->whole = restored->whole;
+    read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
     balancer_expect(scheduler->balancer, &away->task);
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
                away->task.msg_id_size, NULL);
@@ -201,26 +274,41 @@ static void engine_has(struct scheduler *scheduler, const struct restored *resto
         memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
 }
 
+/* A task's engine has gone, or did not come back: it runs again where it may be tried again. */
+static void lose_engine(struct scheduler *scheduler, struct task *task)
+{
+    char text[2 * REPORT_TEXT_MAX];
+    snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
+             ((const struct away *)task)->engine, (int)task->msg_id_size, task->msg_id);
+    if (task->retries && !restore_adopt(scheduler, task))
+        task->retries = 0;
+    scheduler_lose(scheduler, task, text);
+}
+
 static void engine_gone(struct scheduler *scheduler, const char *engine)
 {
     struct task *task = balancer_away(scheduler->balancer), *next;
-    char text[2 * REPORT_TEXT_MAX];
+    if (task)
+        scheduler_read_notices(scheduler);
     if (task)
         scheduler_hear_engines(scheduler);
     for (task = balancer_away(scheduler->balancer); task; task = next) {
         next = task->next;
         if (strcmp(((const struct away *)task)->engine, engine))
             continue;
-        snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
-                 engine, (int)task->msg_id_size, task->msg_id);
-        scheduler_fail(scheduler, task, "EngineError", text);
+        lose_engine(scheduler, task);
     }
 }
 
 static void lose(struct scheduler *scheduler, const char *msg_id)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
-    if (task && task->state == TASK_AWAY)
+    if (!task || task->state != TASK_AWAY)
+        return;
+    const char *engine = ((const struct away *)task)->engine;
+    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine)))
+        lose_engine(scheduler, task);
+    else
         scheduler_fail(scheduler, task, "EngineError",
                        "the controller ended before this task was answered, and no engine has come "
                        "back with it: it may have run, and is not run again");

@@ -1,5 +1,6 @@
 """Tasks across a restart: what a controller that takes another's place learns of that one's from its records."""
 
+import os
 import signal
 import time
 from collections import Counter
@@ -212,3 +213,58 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recor
     results = [outcome(task) for task in tasks]
     assert set(runs(path).values()) == {1}
     assert sum(result == str(i) for i, result in enumerate(results)) > 120, Counter(map(str, results))
+
+
+@typed
+def hang_at_first(path):
+    import os
+    import time
+    with open(path, "a") as file:
+        file.write(f"run {os.getpid()}\n")
+    if len(open(path).readlines()) == 1:
+        time.sleep(100)
+    return "at last"
+
+
+@typed
+def fail_at_first(path, flag):
+    import os
+    import time
+    with open(path, "a") as file:
+        file.write(f"run {os.getpid()}\n")
+    while not os.path.exists(flag):
+        time.sleep(0.02)
+    if len(open(path).readlines()) < 2:
+        raise ValueError("not yet")
+    return "at last"
+
+
+def test_a_task_with_retries_runs_again_when_the_engine_is_gone_that_had_it(recorded):
+    client = recorded.client()
+    path = recorded.sandbox.dir / "ran"
+    view = client.load_balanced_view(targets=[0, 1], retries=1)
+    again = view.apply_async(hang_at_first, str(path))
+    after = client.load_balanced_view(after=[again]).apply_async(typed(lambda: "after"))
+    wait_until(lambda: path.exists() and runs(path), 20, "it runs")
+    committed()
+    recorded.controller.stop(signal.SIGKILL)
+    pid = int(path.read_text().split()[1])
+    os.kill(pid, signal.SIGKILL)
+    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
+    assert again.get(timeout=60) == "at last"
+    assert after.get(timeout=60) == "after"
+    assert runs(path) == {"run": 2}
+
+
+def test_a_task_with_retries_that_fails_after_a_restart_is_tried_again(recorded):
+    client = recorded.client()
+    path, flag = recorded.sandbox.dir / "ran", recorded.sandbox.dir / "go"
+    view = client.load_balanced_view(retries=1)
+    task = view.apply_async(fail_at_first, str(path), str(flag))
+    wait_until(lambda: path.exists() and runs(path), 20, "it runs")
+    committed()
+    restart(recorded)
+    wait_until(lambda: sorted(client.ids) == [0, 1], 30, "the engines are back")
+    flag.touch()
+    assert task.get(timeout=60) == "at last"
+    assert runs(path) == {"run": 2}
