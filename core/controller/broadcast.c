@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "controller/broadcast_request.h"
 #include "controller/controller.h"
 #include "controller/replies.h"
@@ -293,9 +292,11 @@ static void from_engine(void *self, struct message *message)
     struct ipcl_member parent = {.name = "msg_id"};
     if (!refusal_verify(&broadcast->bad_reply, broadcast->session, message, 2))
         return;
-    struct target *target = targets_find(&broadcast->targets, zmq_msg_data(&message->frames[0]),
-                                         zmq_msg_size(&message->frames[0]));
-    if (!target && !early_is_open(&broadcast->replies.early, clock_ms())) {
+    zmq_msg_t *uuid = &message->frames[0];
+    struct target *target =
+        targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
+    if (!target &&
+        !targets_may_return(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid))) {
         refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
         return;
     }
@@ -343,17 +344,14 @@ static void read_notices(void *self)
     struct broadcast *broadcast = self;
     struct notice notice;
     while (notice_recv(broadcast->notices, &notice)) {
-        struct target *target = find_target(broadcast, notice.uuid);
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&broadcast->targets, &notice);
             continue;
         }
-        if (target) {
-            /* What it answered before it went still counts. */
-            loop_drain(broadcast->loop, broadcast->targets.engines);
-            targets_remove(&broadcast->targets, target);
-            fail_parts_of(broadcast, &notice);
-        }
+        /* What it answered before it went still counts. */
+        loop_drain(broadcast->loop, broadcast->targets.engines);
+        targets_remove(&broadcast->targets, notice.uuid);
+        fail_parts_of(broadcast, &notice);
         report_forgotten(&broadcast->report, notice.uuid);
     }
 }

@@ -42,7 +42,8 @@ void early_prepare(struct early *early, const struct controller *controller,
     early->until_ms = controller->restarted ? clock_ms() + CONTROLLER_RETURN_MS : 0;
 }
 
-bool early_is_open(const struct early *early, long long now_ms)
+/* Whether clients of an earlier controller may still be on their way. */
+static bool is_open(const struct early *early, long long now_ms)
 {
     return early->until_ms && now_ms < early->until_ms;
 }
@@ -122,7 +123,7 @@ void early_hold(struct early *early, struct message *message)
     if (!early->first)
         early->next_try_ms = now_ms + RETRY_MS;
     hold(early, message, session);
-    if (!early_is_open(early, now_ms))
+    if (!is_open(early, now_ms))
         limit(early);
 }
 
@@ -180,7 +181,7 @@ long long early_tick(struct early *early, long long now_ms)
 {
     if (!early->first)
         return LOOP_NEVER;
-    if (!early_is_open(early, now_ms)) {
+    if (!is_open(early, now_ms)) {
         limit(early);
         return LOOP_NEVER;
     }

@@ -25,8 +25,6 @@ struct early {
 
 void early_prepare(struct early *early, const struct controller *controller,
                    struct session *session, struct outbox *outbox);
-/* Whether engines and clients of an earlier controller may still be on their way. */
-bool early_is_open(const struct early *early, long long now_ms);
 /* Notes where the sender of a request is, and sends what is held for it. */
 void early_meet(struct early *early, struct message *request);
 /* Holds a reply whose client is not there and may yet come, or sends it to where its client is now.

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "controller/controller.h"
 #include "controller/replies.h"
 #include "wire/loop.h"
@@ -70,16 +69,13 @@ static void read_notices(void *self)
     struct relay *relay = self;
     struct notice notice;
     while (notice_recv(relay->notices, &notice)) {
-        struct target *target = targets_find(&relay->targets, notice.uuid, strlen(notice.uuid));
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&relay->targets, &notice);
             continue;
         }
-        if (target) {
-            /* What it answered before it went still counts. */
-            loop_drain(relay->loop, relay->targets.engines);
-            targets_remove(&relay->targets, target);
-        }
+        /* What it answered before it went still counts. */
+        loop_drain(relay->loop, relay->targets.engines);
+        targets_remove(&relay->targets, notice.uuid);
         report_forgotten(&relay->report, notice.uuid);
     }
 }
@@ -145,8 +141,9 @@ static void from_engine(void *self, struct message *message)
     struct relay *relay = self;
     if (!refusal_verify(&relay->bad_reply, relay->session, message, 2))
         return;
-    struct target *target = find_target(relay, &message->frames[0]);
-    if (!target && !early_is_open(&relay->replies.early, clock_ms())) {
+    zmq_msg_t *uuid = &message->frames[0];
+    struct target *target = find_target(relay, uuid);
+    if (!target && !targets_may_return(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid))) {
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
         return;
     }

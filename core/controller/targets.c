@@ -27,11 +27,27 @@ int targets_prepare(struct targets *targets, const struct controller *controller
     return 0;
 }
 
-struct target *targets_find(const struct targets *targets, const void *uuid, size_t size)
+static struct target *find(const struct targets *targets, const void *uuid, size_t size)
 {
     struct target *target;
     HASH_FIND(hh, targets->by_uuid, uuid, size, target);
     return target;
+}
+
+struct target *targets_find(const struct targets *targets, const void *uuid, size_t size)
+{
+    struct target *target = find(targets, uuid, size);
+    return target && !target->gone ? target : NULL;
+}
+
+static bool is_open(const struct targets *targets)
+{
+    return targets->return_until_ms && clock_ms() < targets->return_until_ms;
+}
+
+bool targets_may_return(const struct targets *targets, const void *uuid, size_t size)
+{
+    return is_open(targets) && !find(targets, uuid, size);
 }
 
 static struct target *create(struct targets *targets, int id, const void *uuid, size_t size)
@@ -47,9 +63,7 @@ static struct target *create(struct targets *targets, int id, const void *uuid, 
 
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size)
 {
-    if (!targets->return_until_ms || clock_ms() >= targets->return_until_ms)
-        return NULL;
-    return create(targets, -1, uuid, size);
+    return targets_may_return(targets, uuid, size) ? create(targets, -1, uuid, size) : NULL;
 }
 
 static void has_returned(struct targets *targets, struct target *target, int id)
@@ -57,6 +71,7 @@ static void has_returned(struct targets *targets, struct target *target, int id)
     struct held_request *waiting;
     struct message message;
     target->id = id;
+    target->gone = false;
     message_init(&message);
     DL_FOREACH (target->waiting, waiting) {
         message_clear(&message);
@@ -69,7 +84,7 @@ static void has_returned(struct targets *targets, struct target *target, int id)
 void targets_add(struct targets *targets, const struct notice *notice)
 {
     size_t size = strlen(notice->uuid);
-    struct target *target = targets_find(targets, notice->uuid, size);
+    struct target *target = find(targets, notice->uuid, size);
     if (target)
         has_returned(targets, target, notice->id);
     else
@@ -160,9 +175,14 @@ static void forget(struct targets *targets, struct target *target, const char *w
     free(target);
 }
 
-void targets_remove(struct targets *targets, struct target *target)
+void targets_remove(struct targets *targets, const char *uuid)
 {
-    forget(targets, target, "died before it got this request");
+    struct target *target = find(targets, uuid, strlen(uuid));
+    if (target)
+        forget(targets, target, "died before it got this request");
+    /* It may not come back, as others may. */
+    if (is_open(targets) && (target = create(targets, -1, uuid, strlen(uuid))))
+        target->gone = true;
 }
 
 /* Sends what an engine's requests wait for, as far as it is connected. */

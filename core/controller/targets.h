@@ -5,6 +5,7 @@
 #ifndef CONTROLLER_TARGETS_H
 #define CONTROLLER_TARGETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <uthash.h>
 
@@ -19,6 +20,7 @@ struct held_request;
 struct target {
     char uuid[ENGINE_UUID_BYTES];
     int id;                       /* -1: it is not registered, but may come back */
+    bool gone;                    /* it does not: what it still answers is late */
     struct held_request *waiting; /* oldest first; later requests queue behind them */
     UT_hash_handle hh;
 };
@@ -48,16 +50,19 @@ struct targets {
 /* When `engines` has been set. Returns 0, or -1 with `error` set. */
 int targets_prepare(struct targets *targets, const struct controller *controller,
                     struct ipcl_error *error);
+/* NULL for one that is not known or has gone. */
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
-/* An engine that is not known but may come back; NULL where none may any more. */
+/* Whether an engine that is not found may be one of the controller's before that is on its way. */
+bool targets_may_return(const struct targets *targets, const void *uuid, size_t size);
+/* Enters such an engine; NULL for any other. */
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size);
 void targets_add(struct targets *targets, const struct notice *notice);
 /* Sends [engine, client, delimiter ...] to the engine, or holds it until the engine has connected,
  * which it may not do for some time, or reads. Hands it back where too many wait for it. Takes over
  * the frames. */
 void targets_send(struct targets *targets, struct target *target, struct message *message);
-/* Hands back what waits for an engine that has gone, and forgets it. */
-void targets_remove(struct targets *targets, struct target *target);
+/* Hands back what waits for an engine that has gone. */
+void targets_remove(struct targets *targets, const char *uuid);
 /* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
 long long targets_tick(struct targets *targets, long long now_ms);
 void targets_release(struct targets *targets);
