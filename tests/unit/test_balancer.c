@@ -348,3 +348,50 @@ Test(balancer, a_task_of_another_scheduler_ends_once)
     cr_assert_not(balancer_finish_foreign(f.balancer, "task0", 5, f.workers[0]->uuid, true));
     balancer_destroy(f.balancer, release);
 }
+
+static struct task *expect(struct fixture *fixture)
+{
+    struct task *task = calloc(1, sizeof(*task));
+    char name[32];
+    snprintf(name, sizeof(name), "away%zu", fixture->names++);
+    task->msg_id = task->data = strdup(name);
+    task->msg_id_size = (unsigned char)strlen(name);
+    balancer_expect(fixture->balancer, task);
+    return task;
+}
+
+Test(balancer, a_task_of_another_scheduler_can_run_again)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 3);
+    struct task *anywhere = expect(&f), *bound = expect(&f), *elsewhere = expect(&f);
+    cr_assert_eq(balancer_away(f.balancer), anywhere);
+    cr_assert_eq(balancer_next(f.balancer), NULL);
+    cr_assert_eq(balancer_adopt(f.balancer, bound, &f.workers[2], 1), 0);
+    cr_assert_eq(balancer_retry(f.balancer, bound, false), 0);
+    cr_assert_eq(balancer_next(f.balancer), bound);
+    cr_assert_eq(bound->worker, f.workers[2]);
+    /* Its engine is known, and it is to go to another. */
+    elsewhere->worker = f.workers[0];
+    cr_assert_eq(balancer_adopt(f.balancer, elsewhere, NULL, 0), 0);
+    cr_assert_eq(balancer_retry(f.balancer, elsewhere, true), 0);
+    cr_assert_eq(balancer_next(f.balancer), elsewhere);
+    cr_assert_eq(elsewhere->worker, f.workers[1]);
+    cr_assert_eq(balancer_adopt(f.balancer, anywhere, NULL, 0), 0);
+    cr_assert_eq(balancer_retry(f.balancer, anywhere, false), 0);
+    cr_assert_eq(balancer_next(f.balancer), anywhere);
+    cr_assert_eq(anywhere->worker, f.workers[0]);
+    cr_assert_eq(balancer_away(f.balancer), NULL);
+    finish(&f, anywhere);
+    finish(&f, elsewhere);
+    /* The only engine that it may go to has had it. */
+    struct task *alone = expect(&f);
+    alone->worker = f.workers[1];
+    cr_assert_eq(balancer_adopt(f.balancer, alone, &f.workers[1], 1), 0);
+    cr_assert_eq(balancer_retry(f.balancer, alone, true), -1);
+    cr_assert_eq(balancer_stranded(f.balancer), alone);
+    finish(&f, alone);
+    cr_assert_eq(f.workers[1]->load, 0);
+    finish(&f, bound);
+    balancer_destroy(f.balancer, release);
+}
