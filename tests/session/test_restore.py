@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from support import wait_until
+from support import SLOWNESS, wait_until
 from test_restart import typed
 
 RECORDED = ["--reuse", "--sqlitedb"]
@@ -20,7 +20,7 @@ def restart(cluster, *arguments):
 
 def committed():
     """What has been recorded is committed within a tenth of a second."""
-    time.sleep(0.5)
+    time.sleep(0.5 * SLOWNESS)
 
 
 @typed
@@ -205,6 +205,7 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recor
     path.write_text("")
     view = client.load_balanced_view()
     tasks = [view.apply_async(note, str(path), str(i), 0.05) for i in range(150)]
+    wait_until(lambda: len(client.db_query({}, keys=["msg_id"])) == 150, 30, "all are recorded")
     for _ in range(4):
         seen = len(runs(path))
         wait_until(lambda: len(runs(path)) > min(seen + 10, 148), 60, "they go on")
