@@ -14,8 +14,8 @@ class ViewExecutor(concurrent.futures.Executor):
     def submit(self, fn, /, *args, **kwargs):
         return self.view.apply_async(fn, *args, **kwargs)
 
-    def map(self, fn, *iterables, timeout=None, **options):
-        """An iterator over the results, in order."""
+    def map(self, fn, *iterables, timeout=None, chunksize=1, **options):
+        """An iterator over the results, in order. `chunksize` is concurrent.futures', and has no effect: each call is a task."""
         if timeout is not None:
             warnings.warn("ViewExecutor.map() has no time-out: use view.map_async(...).get(timeout)", stacklevel=2)
         return self.view.imap(fn, *iterables, **options)

@@ -88,10 +88,9 @@ class View:
 
     @property
     def results(self):
-        """The results that have come and were not fetched, by msg_id."""
-        futures = self.client._futures
-        known = [futures[msg_id] for msg_id in self.history if msg_id in futures]
-        return {future.msg_id: AsyncResult(self.client, future).get() for future in known if future.ready()}
+        """The results that have come and were not fetched, by msg_id; errors as exceptions."""
+        results = self.client.results
+        return {msg_id: results[msg_id] for msg_id in set(self.history).intersection(results)}
 
     # Calls
 

@@ -95,6 +95,11 @@ def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients):
     result.wait()
     (msg_id,) = result.msg_ids
     assert one.results[msg_id] == 7 and one.metadata[msg_id].engine_id == 1
+    view = one[1]
+    failed = view.apply_async(divmod, 1, 0)
+    failed.wait()
+    for _ in range(2):  # to look at results is not to fetch them
+        assert view.results[failed.msg_ids[0]].ename == one.results[failed.msg_ids[0]].ename == "ZeroDivisionError"
     with pytest.raises(RuntimeError, match=running.msg_ids[0]):
         one.purge_local_results("all")
     one.purge_local_results(targets=1)
@@ -153,7 +158,7 @@ def test_views_are_executors(cluster):
     client = cluster.client()
     with client.executor() as executor:
         assert [future.result() for future in [executor.submit(pow, 2, n) for n in range(5)]] == [1, 2, 4, 8, 16]
-        assert list(executor.map(abs, range(-3, 0))) == [3, 2, 1]
+        assert list(executor.map(abs, range(-3, 0))) == list(executor.map(abs, range(-3, 0), chunksize=2)) == [3, 2, 1]
     assert client[1].executor.submit(os.getpid).result() == cluster.engines[1].pid or len(client) == 2
 
 
