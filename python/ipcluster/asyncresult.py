@@ -323,13 +323,10 @@ class AsyncResult(Future):
             else:
                 time.sleep(OUTPUT_SLICE / 5)
 
-    def _output_complete(self):
-        return all(child.output_complete() for child in self._children)
-
     def wait_for_output(self, timeout=-1):
         """Waits until the engines have said that no more output comes; returns whether they have."""
         if self._streamer is not None:
-            return self._stream_until(self._output_complete, timeout)
+            return self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         for child in self._children:
             seen = 0
@@ -362,6 +359,8 @@ class AsyncResult(Future):
         known = self._known  # another thread may get the result meanwhile
         if child not in known:
             known[child] = value_of(child, self._fname)
+            if self.owner:
+                self._client._forget([child])
         return known[child]
 
     def _reconstruct(self, values):

@@ -363,6 +363,14 @@ def test_dependencies_choose_the_engine(client, balanced, ipp):
     assert balanced.apply_sync(needs, 4) == "8"
 
 
+def test_results_that_were_iterated_over_are_forgotten(balanced, client):
+    before = len(client._futures)
+    for ordered in (True, False):
+        assert sorted(balanced.map_async(double, range(200), ordered=ordered)) == [2 * x for x in range(200)]
+    assert list(client[:].apply_async(double, 3)) == [6, 6]
+    assert len(client._futures) <= before
+
+
 def test_many_results_leave_nothing_behind(balanced, client):
     for _ in range(3):
         assert balanced.map_sync(double, range(2000)) == [2 * x for x in range(2000)]
