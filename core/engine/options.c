@@ -51,7 +51,8 @@ static const struct ipcl_option options[] = {
     {"sshserver", IPCL_STRING, "", "ssh", NULL,
      "[user@]host[:port] through which OpenSSH tunnels to the controller, in place of what the "
      "connection file says."},
-    {"sshkey", IPCL_STRING, "", "sshkey", NULL, "The private key file for that."},
+    {"sshkey", IPCL_STRING, "", "sshkey", NULL,
+     "The private key file for that. Where no server is named: for the controller's own host."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
     {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
