@@ -3,7 +3,7 @@
 import threading
 import time
 
-from support import SLOWNESS, wait_until
+from support import PATIENCE, wait_until
 
 
 class Churn:
@@ -35,6 +35,10 @@ class Churn:
         self._thread.start()
         return self
 
+    def wait_for(self, killed):
+        """Waits until that many have been killed."""
+        wait_until(lambda: self.failure or self.killed >= killed, 60, f"{killed} engines are killed")
+
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
@@ -42,13 +46,13 @@ class Churn:
             raise self.failure
 
 
-def wait_for_all(results, timeout=90):
+def wait_for_all(results, timeout=60):
     """Waits for all asynchronous results together, and fails with how many are left."""
-    deadline = time.monotonic() + timeout * SLOWNESS
+    deadline = time.monotonic() + timeout * PATIENCE
     for result in results:
         result.wait(max(0, deadline - time.monotonic()))
     left = sum(not result.ready() for result in results)
-    assert not left, f"{left} of {len(results)} are not answered within {timeout * SLOWNESS:g} s"
+    assert not left, f"{left} of {len(results)} are not answered within {timeout * PATIENCE:g} s"
 
 
 def outcomes(results):

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import tempfile
@@ -23,19 +24,24 @@ TOP = Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
 # Every process of a test carries this variable with the test's own value: so it is found however it was started.
 MARKER = "IPCLUSTER_TEST_MARKER"
-# Deadlines are multiplied by this: sanitizers and busy machines are slow.
+# How much slower than on an idle machine programs may be: sanitizers are slow.
 SLOWNESS = float(os.environ.get("IPCLUSTER_TEST_SLOWNESS", "1"))
+# Deadlines are multiplied by this: machines on which tests run are busy.
+PATIENCE = 2 * SLOWNESS
+# Seconds after which what has not come does not come any more: for what has a deadline of its own, as get(timeout=).
+LONG = 60 * SLOWNESS
 
 
 def wait_until(predicate, timeout=20, what="the condition", interval=0.02):
-    """Calls `predicate` until it returns something true, and returns that; fails after `timeout` seconds."""
-    deadline = time.monotonic() + timeout * SLOWNESS
+    """Calls `predicate` until it returns something true, and returns that; fails after `timeout` seconds, with PATIENCE."""
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
+        last = time.monotonic() > deadline  # looked at before: a process that was not given time looks once more
         value = predicate()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout * SLOWNESS:g} s")
+        if last:
+            raise AssertionError(f"{what}: not within {timeout * PATIENCE:g} s")
         time.sleep(interval)
 
 
@@ -159,9 +165,9 @@ class Process:
     def wait(self, timeout=20):
         """Waits for its end and returns the exit status."""
         try:
-            return self.popen.wait(timeout * SLOWNESS)
+            return self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} has not ended within {timeout * SLOWNESS:g} s; it printed:\n"
+            raise AssertionError(f"{self.name} has not ended within {timeout * PATIENCE:g} s; it printed:\n"
                                  f"{self.output}") from None
 
     def send_signal(self, signum):
@@ -269,11 +275,11 @@ class Sandbox:
                                  errors="replace", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, start_new_session=True)
         try:
-            out, err = popen.communicate(stdin, timeout=timeout * SLOWNESS)
+            out, err = popen.communicate(stdin, timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(popen.pid, signal.SIGKILL)
             out, err = popen.communicate()
-            raise AssertionError(f"{argv} has not ended within {timeout * SLOWNESS:g} s\n{out}\n{err}") from None
+            raise AssertionError(f"{argv} has not ended within {timeout * PATIENCE:g} s\n{out}\n{err}") from None
         finished = Finished(argv, popen.returncode, out, err)
         if check:
             assert finished.status == 0, finished
@@ -293,8 +299,10 @@ class Sandbox:
 
     def wait_for_no_processes(self, timeout=10):
         """Fails where a process of this test still runs after `timeout` seconds."""
-        wait_until(lambda: not self.marked(), timeout,
-                   f"every process has ended (left: {[describe(p) for p in self.marked()]})")
+        try:
+            wait_until(lambda: not self.marked(), timeout, "every process has ended")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; left: {[describe(process) for process in self.marked()]}") from None
 
     def end(self, strict):
         """Ends everything; with strict=True fails where something outlived it or a sanitizer reported."""
@@ -305,7 +313,7 @@ class Sandbox:
             _wait_quietly(process.popen, 10)
         for process in self.processes:
             _wait_quietly(process.popen, 10)
-        deadline = time.monotonic() + (5 * SLOWNESS if strict else 0.5)
+        deadline = time.monotonic() + (15 * PATIENCE if strict else 0.5)
         while self.marked() and time.monotonic() < deadline:
             time.sleep(0.05)
         left = self._kill_all()
@@ -349,7 +357,7 @@ PathFinder.find_spec = staticmethod(_find_spec)
 
 def _wait_quietly(popen, timeout):
     try:
-        popen.wait(timeout * SLOWNESS)
+        popen.wait(timeout * PATIENCE)
     except subprocess.TimeoutExpired:
         pass
 
@@ -413,7 +421,7 @@ class Cluster:
     def client(self, wait_for=None, **options):
         """An ipcluster.Client in this process, closed when the test ends; waits for that many engines."""
         import ipcluster
-        client = ipcluster.Client(str(self.client_file), **options)
+        client = ipcluster.Client(str(self.client_file), **{"timeout": LONG, **options})
         self.clients.append(client)
         count = len(self.engines) if wait_for is None else wait_for
         wait_until(lambda: len(client.ids) >= count, 30, f"{count} engines register")
@@ -447,6 +455,32 @@ def cluster_maker(sandbox, kind=Cluster):
     finally:
         for cluster in clusters:
             cluster.close()
+
+
+def wait_for_commit(file, known):
+    """Waits until the file of a SQLite store has what the hub says of records: their msg_id, completed, engine_uuid and stdout."""
+    def is_there():
+        kept = _records_in(file)
+        return all(record["msg_id"] in kept and all(kept[record["msg_id"]][key] for key in ("completed", "engine_uuid", "stdout")
+                                                    if record.get(key)) for record in known)
+    wait_until(is_there, 20, "what was recorded is in the file", interval=0.1)
+
+
+def _records_in(file):
+    """What a SQLite store has committed, by msg_id. The controller keeps the file to itself: a copy is read, and not one that was
+    made while it changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            if os.path.exists(f"{file}{suffix}"):
+                shutil.copy(f"{file}{suffix}", f"{folder}/copy.db{suffix}")
+        try:
+            with contextlib.closing(sqlite3.connect(f"{folder}/copy.db")) as database:
+                database.row_factory = sqlite3.Row
+                return {row["msg_id"]: row for row in database.execute(
+                    'SELECT msg_id, completed, engine_uuid, id IN (SELECT record FROM "ipython-tasks-output") AS stdout '
+                    'FROM "ipython-tasks"')}
+        except sqlite3.Error:
+            return {}
 
 
 def free_ports(count):

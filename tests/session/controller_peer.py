@@ -8,13 +8,19 @@ import uuid
 import zmq
 
 from engine_peer import LINGER_MS
-from support import wait_until
+from support import PATIENCE, wait_until
 
 DELIMITER = b"<IDS|MSG>"
 
 
 def pack(value):
     return json.dumps(value).encode()
+
+
+def next_frames(socket, what="nothing was answered", timeout=30):
+    """The next message of a socket."""
+    assert socket.poll(timeout * 1000 * PATIENCE), what
+    return socket.recv_multipart()
 
 
 class Peer:
@@ -35,15 +41,31 @@ class Peer:
 
     def connect(self, kind, port, identity=None):
         socket = self.context.socket(kind)
-        socket.linger = LINGER_MS
         if identity:
             socket.setsockopt(zmq.ROUTING_ID, identity)
+        self._prepare(socket, kind)
+        socket.connect(self.url(port))
+        return socket
+
+    def _prepare(self, socket, kind):
+        socket.linger = LINGER_MS
         if self.client.get("curve_serverkey"):
             socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
             socket.curve_serverkey = self.client["curve_serverkey"].encode()
         if kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
+
+    def subscribe(self, port):
+        """A SUB socket whose subscription stands: nothing that is published from now on is missed."""
+        socket = self.context.socket(zmq.SUB)
+        ready = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._prepare(socket, zmq.SUB)
         socket.connect(self.url(port))
+        next_frames(ready, "no connection")
+        socket.disable_monitor()
+        # What is subscribed to is sent at once. The answers to these came later by the same threads.
+        for _ in range(2):
+            self.engines()
         return socket
 
     def sign(self, parts):
@@ -58,14 +80,21 @@ class Peer:
         parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
         return [DELIMITER, self.sign(parts), *parts, *buffers], msg_id
 
-    def receive(self, socket, timeout=10):
+    def receive(self, socket, timeout=30):
         """The next message: its identities, and its header, parent header, metadata and content."""
-        assert socket.poll(timeout * 1000), "nothing was answered"
-        frames = socket.recv_multipart()
+        frames = next_frames(socket, timeout=timeout)
         at = frames.index(DELIMITER)
         parts = frames[at + 2:at + 6]
         assert frames[at + 1] == self.sign(parts), "the controller's signature"
         return frames[:at], *[json.loads(part) for part in parts]
+
+    def notified(self, notification, msg_type, **content):
+        """The next such notification. A new subscriber may be told twice of an engine that has just come."""
+        while True:
+            _, header, _, _, told = self.receive(notification)
+            if header["msg_type"] == msg_type and content.items() <= told.items():
+                return told
+            assert header["msg_type"] == "registration_notification", header
 
     def ask(self, socket, msg_type, content=None):
         frames, msg_id = self.message(msg_type, content)
@@ -129,8 +158,7 @@ class Engine:
 
     def take(self):
         """The next request: the identities that go back in front of the reply, header bytes, and frames."""
-        assert self.shell.poll(10000), "the engine got no request"
-        frames = self.shell.recv_multipart()
+        frames = next_frames(self.shell, "the engine got no request")
         at = frames.index(DELIMITER)
         return frames[:at], frames[at + 2], frames
 

@@ -12,7 +12,7 @@ from types import FunctionType
 import zmq
 
 from ipcluster import canning
-from support import SLOWNESS, wait_until
+from support import PATIENCE, wait_until
 
 DELIMITER = b"<IDS|MSG>"
 CLIENT = b"test-client"
@@ -59,6 +59,7 @@ class Peer:
             socket.linger = LINGER_MS
             ports[name] = socket.bind_to_random_port("tcp://127.0.0.1")
         self.sockets["iopub"].subscribe(b"")
+        self.publishers = self.sockets["iopub"].get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.ports = ports
         self.file = Path(folder) / "engine.json"
         self.write_file()
@@ -87,7 +88,7 @@ class Peer:
 
     def receive(self, name, timeout=20):
         socket = self.sockets[name]
-        assert socket.poll(timeout * 1000 * SLOWNESS), f"nothing came on {name} within {timeout} s"
+        assert socket.poll(timeout * 1000 * PATIENCE), f"nothing came on {name} within {timeout * PATIENCE:g} s"
         return Message(socket.recv_multipart())
 
     def register(self, timeout=20):
@@ -99,11 +100,17 @@ class Peer:
         reply = {"status": "ok", "id": self.engine_id, "hb_period": self.period_ms}
         frames, _ = self.frames("registration_reply", reply, parent=request.header)
         self.sockets["registration"].send_multipart([*request.identities, *frames])
+        self.subscribe(timeout)
         wait_until(self.beat, timeout, "the engine's heart beats")
         return request
 
-    def beat(self):
+    def subscribe(self, timeout=20):
+        """Waits until an engine has connected its output, and asks for all of it: what it publishes before it hears of this is lost."""
+        assert self.publishers.poll(timeout * 1000 * PATIENCE), "no engine has connected its output"
+        self.publishers.recv_multipart()
         self.sockets["iopub"].poll(0)  # zmq subscribes at a new connection when the socket is looked at
+
+    def beat(self):
         self.sockets["hb_ping"].send(str(time.time()).encode())
         if not self.sockets["hb_pong"].poll(100):
             return False

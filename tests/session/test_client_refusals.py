@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from engine_peer import LINGER_MS
-from support import wait_until
+from support import LONG, wait_until
 
 zmq = pytest.importorskip("zmq")
 
@@ -73,7 +73,7 @@ def connect(programs, sandbox):
         path = sandbox.dir / "client.json"
         path.write_text(json.dumps(hub.info))
         path.chmod(0o600)
-        client = ipcluster.Client(str(path), timeout=10)
+        client = ipcluster.Client(str(path), timeout=LONG)
         ends.insert(0, client.close)
         return client
 

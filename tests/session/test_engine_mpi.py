@@ -3,6 +3,7 @@
 import pytest
 
 from engine_peer import CLIENT, Peer, canning
+from support import wait_until
 
 RANKS = 4
 
@@ -26,18 +27,22 @@ class Engines:
             reply = {"status": "ok", "id": request.content["id"], "hb_period": 3000}
             frames, _ = peer.frames("registration_reply", reply, parent=request.header)
             peer.sockets["registration"].send_multipart([*request.identities, *frames])
+        for _ in range(RANKS):
+            peer.subscribe(60)
         hearts = set()
-        while len(hearts) < RANKS:
-            peer.sockets["iopub"].poll(0)
+
+        def all_beat():
             peer.sockets["hb_ping"].send(b"1")
             while peer.sockets["hb_pong"].poll(100):
                 hearts.add(peer.sockets["hb_pong"].recv_multipart()[0])
+            return len(hearts) == RANKS
+        wait_until(all_beat, 60, "every engine's heart beats")
 
     def send(self, channel, msg_type, buffers=()):
         for uuid in self.uuids.values():
             frames, _ = self.peer.frames(msg_type, {}, buffers)
             self.peer.sockets[channel].send_multipart([uuid, CLIENT, *frames])
-        replies = [self.peer.receive(channel, 30) for _ in self.uuids]
+        replies = [self.peer.receive(channel, 60) for _ in self.uuids]
         return {reply.identities[0]: reply for reply in replies}
 
     def apply(self, f):
@@ -92,7 +97,7 @@ def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
     assert engines.apply(ALLREDUCE[name]) == [float(sum(range(RANKS + 1)))] * RANKS
     # They end together and in order: MPI is finalised, so that mpiexec has nothing to complain of.
     engines.send("control", "shutdown_request")
-    assert mpiexec.wait(20) == 0, mpiexec.output
+    assert mpiexec.wait(60) == 0, mpiexec.output
 
 
 def test_the_bare_option_means_mpi4py(sandbox, peer):

@@ -66,7 +66,7 @@ def test_a_script_knows_its_file(sandbox, peer):
 ])  # fmt: skip
 def test_a_command_that_fails_ends_the_engine_with_the_reason(sandbox, peer, arguments, reason):
     engine = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", *arguments)
-    assert engine.popen.wait(60) == 1
+    assert engine.wait(60) == 1
     assert reason in engine.output
 
 

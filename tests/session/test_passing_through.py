@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import controller_peer
 import pytest
 import zmq
-from controller_peer import DELIMITER, Engine
+from controller_peer import DELIMITER, Engine, next_frames
 
 DEEP = b"[" * 300 + b"]" * 300
 ODD_JSON = (
@@ -45,8 +45,7 @@ def with_parts(peer, frames, **parts):
 
 
 def received(socket):
-    assert socket.poll(10000), "nothing came"
-    frames = socket.recv_multipart()
+    frames = next_frames(socket)
     return frames[: frames.index(DELIMITER)], frames[frames.index(DELIMITER) :]
 
 

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine, Peer, pack, submit
-from support import SLOWNESS, TOP, wait_until
+from controller_peer import DELIMITER, Engine, Peer, next_frames, pack, submit
+from support import TOP, wait_for_commit, wait_until
 
 STORES = ["dictdb", "sqlitedb"]
 
@@ -31,8 +31,7 @@ class Records:
         """The reply's content, with its frames as "buffers"."""
         frames, _ = self.peer.message(msg_type + "_request", content)
         self.query.send_multipart(frames)
-        assert self.query.poll(20000), f"{msg_type} was not answered"
-        frames = self.query.recv_multipart()
+        frames = next_frames(self.query, f"{msg_type} was not answered")
         at = frames.index(DELIMITER)
         assert json.loads(frames[at + 2])["msg_type"] == msg_type + "_reply"
         return {**json.loads(frames[at + 5]), "buffers": frames[at + 6:]}
@@ -68,8 +67,7 @@ class Records:
                    "the result is recorded")
 
     def wait_for_commit(self):
-        """What has been recorded is committed within a tenth of a second."""
-        time.sleep(0.5 * SLOWNESS)
+        wait_for_commit(self.peer.client_file.parent.parent / "tasks.db", self.found({}, ["completed", "engine_uuid"]))
 
     def found(self, query, keys=None):
         answer = self.ask("db", query=query, keys=keys)

@@ -7,40 +7,36 @@ from collections import Counter
 
 import pytest
 
-from support import SLOWNESS, wait_until
+from support import LONG, SLOWNESS, wait_for_commit, wait_until
 from test_restart import typed
 
 RECORDED = ["--reuse", "--sqlitedb"]
+# Long enough for engines to come back.
+RETURN = f"--IPController.registration_timeout={round(4 + 2 * SLOWNESS)}"
 
 
-def restart(cluster, *arguments):
+def kill(cluster, client):
+    """Kills the controller once what it has recorded is in the file."""
+    wait_for_commit(cluster.profile_dir / "tasks.db", client.db_query({}, keys=["msg_id", "completed", "engine_uuid"]))
     cluster.controller.stop(signal.SIGKILL)
+
+
+def restart(cluster, client, *arguments):
+    kill(cluster, client)
     return cluster.start_controller("--restore", "--sqlitedb", *arguments)
 
 
-def committed():
-    """What has been recorded is committed within a tenth of a second."""
-    time.sleep(0.5 * SLOWNESS)
-
-
 @typed
-def note(path, name, seconds=0):
-    """Runs once more than is allowed where a line is there twice."""
+def note(path, name, seconds=0, gate=None):
+    """Runs once more than is allowed where a line is there twice. Ends when the file `gate` exists."""
     import os
     import time
     with open(path, "a") as file:
         file.write(f"{name} {os.getpid()}\n")
     time.sleep(seconds)
-    return name
-
-
-@typed
-def wait_for_file(path, answer):
-    import os
-    import time
-    while not os.path.exists(path):
+    while gate and not os.path.exists(gate):
         time.sleep(0.02)
-    return answer
+    return name
 
 
 @typed
@@ -63,7 +59,7 @@ def runs(path):
     return Counter(line.split()[0] for line in path.read_text().splitlines())
 
 
-def outcome(task, timeout=100):
+def outcome(task, timeout=2 * LONG):
     try:
         return task.get(timeout=timeout)
     except TimeoutError:
@@ -76,12 +72,13 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     cluster = recorded
     client = cluster.client()
     view = client.load_balanced_view()
-    path = cluster.sandbox.dir / "ran"
+    path, gate = cluster.sandbox.dir / "ran", cluster.sandbox.dir / "go"
     path.write_text("")
-    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.02) for i in range(600)}
+    # The last hundred wait where they are until the controller has been killed.
+    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.02, str(gate) if i >= 500 else None) for i in range(600)}
     wait_until(lambda: len(client.db_query({}, keys=["msg_id"])) == 600, 30, "all are recorded")
-    committed()
-    restart(cluster, "--IPController.registration_timeout=8")
+    restart(cluster, client, RETURN)
+    gate.touch()
     outcomes = {name: outcome(task) for name, task in tasks.items()}
     ran = runs(path)
     assert set(ran.values()) == {1}, "none ran twice"
@@ -106,45 +103,44 @@ def test_tasks_depend_on_those_that_ended_under_an_earlier_controller(recorded):
     client = recorded.client()
     view = client.load_balanced_view()
     good, bad = view.apply_async(typed(lambda: 1)), view.apply_async(fail)
-    good.get(timeout=20)
+    good.get(timeout=LONG)
     with pytest.raises(Exception, match="meant to"):
-        bad.get(timeout=20)
+        bad.get(timeout=LONG)
+    wait_until(lambda: len(client.db_query({"completed": {"$ne": None}}, keys=["msg_id"])) == 2, 20, "both ends are recorded")
     where = good.metadata["engine_id"] if not isinstance(good.metadata, list) else good.metadata[0]["engine_id"]
-    committed()
-    restart(recorded)
+    restart(recorded, client)
     late = client.load_balanced_view(after=[good]).apply_async(typed(lambda: "after"))
     there = client.load_balanced_view(follow=[good]).apply_async(typed(lambda: "there"))
     never = client.load_balanced_view(after=[bad]).apply_async(typed(lambda: "never"))
     unknown = client.load_balanced_view(after=["no-such-task"]).apply_async(typed(lambda: "unknown"))
-    assert late.get(timeout=40) == "after"
-    assert there.get(timeout=40) == "there"
+    assert late.get(timeout=LONG) == "after"
+    assert there.get(timeout=LONG) == "there"
     assert where == (there.metadata["engine_id"] if not isinstance(there.metadata, list) else there.metadata[0]["engine_id"])
     for task, name in ((never, "ImpossibleDependency"), (unknown, "InvalidDependency")):
         with pytest.raises(Exception, match=name):
-            task.get(timeout=40)
+            task.get(timeout=LONG)
 
 
 def test_waiting_tasks_keep_their_dependencies_and_targets_and_wait_for_what_still_runs(recorded):
     client = recorded.client()
-    flag = recorded.sandbox.dir / "go"
-    running = client.load_balanced_view(targets=[1]).apply_async(wait_for_file, str(flag), "running")
+    flag, path = recorded.sandbox.dir / "go", recorded.sandbox.dir / "ran"
+    running = client.load_balanced_view(targets=[1]).apply_async(note, str(path), "running", 0, str(flag))
     after = client.load_balanced_view(after=[running]).apply_async(typed(lambda: "after"))
     at_1 = client.load_balanced_view(targets=[1]).apply_async(typed(lambda: __import__("os").getpid()))
     last = client.load_balanced_view(after=[after]).apply_async(typed(lambda: "last"))
     pid = client[0].apply_sync(typed(lambda: __import__("os").getpid()))
-    wait_until(lambda: client.queue_status()[1]["tasks"] == 1, 20, "it runs")
-    committed()
-    restart(recorded)
+    wait_until(path.exists, 20, "it runs")
+    restart(recorded, client)
     late = client.load_balanced_view(after=[running]).apply_async(typed(lambda: "late"))
     wait_until(lambda: sorted(client.ids) == [0, 1], 30, "the engines are back")
     time.sleep(1)
     assert not after.ready() and not late.ready()
     flag.touch()
-    assert running.get(timeout=40) == "running"
-    assert after.get(timeout=40) == "after"
-    assert last.get(timeout=40) == "last"
-    assert late.get(timeout=40) == "late"
-    assert at_1.get(timeout=40) != pid
+    assert running.get(timeout=LONG) == "running"
+    assert after.get(timeout=LONG) == "after"
+    assert last.get(timeout=LONG) == "last"
+    assert late.get(timeout=LONG) == "late"
+    assert at_1.get(timeout=LONG) != pid
 
 
 def test_a_task_whose_engine_died_with_the_controller_fails_once_and_so_do_those_that_depend_on_it(recorded):
@@ -153,15 +149,14 @@ def test_a_task_whose_engine_died_with_the_controller_fails_once_and_so_do_those
     lost = client.load_balanced_view(targets=[0]).apply_async(note, str(path), "lost", 60)
     after = client.load_balanced_view(after=[lost]).apply_async(note, str(path), "after")
     wait_until(lambda: path.exists() and runs(path), 20, "it runs")
-    committed()
-    recorded.controller.stop(signal.SIGKILL)
+    kill(recorded, client)
     by_id = {int(engine.wait_for_output(r"registered as engine (\d)").group(1)): engine for engine in recorded.engines}
     by_id[0].popen.kill()
-    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
+    recorded.start_controller("--restore", "--sqlitedb", RETURN)
     with pytest.raises(Exception, match="EngineError"):
-        lost.get(timeout=60)
+        lost.get(timeout=LONG)
     with pytest.raises(Exception, match="ImpossibleDependency"):
-        after.get(timeout=60)
+        after.get(timeout=LONG)
     assert runs(path) == {"lost": 1}
     assert client.load_balanced_view().apply_sync(typed(lambda: 1)) == 1
 
@@ -170,12 +165,12 @@ def test_a_task_whose_engine_died_with_the_controller_fails_once_and_so_do_those
 def test_where_it_is_not_certain_that_no_engine_had_a_task_it_is_not_run_again(recorded, harm):
     client = recorded.client()
     view = client.load_balanced_view()
-    flag, path = recorded.sandbox.dir / "go", recorded.sandbox.dir / "ran"
-    running = [view.apply_async(wait_for_file, str(flag), i) for i in range(2)]
+    flag, begun, path = (recorded.sandbox.dir / name for name in ("go", "begun", "ran"))
+    running = [view.apply_async(note, str(begun), str(i), 0, str(flag)) for i in range(2)]
     waiting = view.apply_async(note, str(path), "waiting")
+    wait_until(lambda: begun.exists() and len(runs(begun)) == 2, 20, "both engines are at work")
     wait_until(lambda: client.queue_status()["unassigned"] == 1, 20, "one waits")
-    committed()
-    recorded.controller.stop(signal.SIGKILL)
+    kill(recorded, client)
     kept = recorded.profile_dir / "security/ipcontroller-given-out"
     assert kept.stat().st_mode & 0o777 == 0o600
     if harm == "missing":
@@ -183,17 +178,16 @@ def test_where_it_is_not_certain_that_no_engine_had_a_task_it_is_not_run_again(r
     else:
         data = bytearray(kept.read_bytes())
         kept.write_bytes(data[:100] if harm == "cut" else data[:48] + b"12345678" + data[56:])
-    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
+    recorded.start_controller("--restore", "--sqlitedb", RETURN)
     with pytest.raises(Exception, match="it may have run, and is not run again"):
-        waiting.get(timeout=60)
+        waiting.get(timeout=LONG)
     flag.touch()
-    assert [task.get(timeout=60) for task in running] == [0, 1]
+    assert [task.get(timeout=LONG) for task in running] == ["0", "1"]
     assert not path.exists()
     # What this one gives out is certain again.
     again = [view.apply_async(note, str(path), str(i), 0.5) for i in range(8)]
     wait_until(path.exists, 20, "one runs")
-    committed()
-    restart(recorded, "--IPController.registration_timeout=3")
+    restart(recorded, client, RETURN)
     results = [outcome(task) for task in again]
     assert set(runs(path).values()) == {1} and results.count(None) == 0
     assert sum(result == str(i) for i, result in enumerate(results)) >= 4
@@ -209,8 +203,7 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recor
     for _ in range(4):
         seen = len(runs(path))
         wait_until(lambda: len(runs(path)) > min(seen + 10, 148), 60, "they go on")
-        committed()
-        restart(recorded, "--IPController.registration_timeout=8")
+        restart(recorded, client, RETURN)
     results = [outcome(task) for task in tasks]
     assert set(runs(path).values()) == {1}
     assert sum(result == str(i) for i, result in enumerate(results)) > 120, Counter(map(str, results))
@@ -247,13 +240,12 @@ def test_a_task_with_retries_runs_again_when_the_engine_is_gone_that_had_it(reco
     again = view.apply_async(hang_at_first, str(path))
     after = client.load_balanced_view(after=[again]).apply_async(typed(lambda: "after"))
     wait_until(lambda: path.exists() and runs(path), 20, "it runs")
-    committed()
-    recorded.controller.stop(signal.SIGKILL)
+    kill(recorded, client)
     pid = int(path.read_text().split()[1])
     os.kill(pid, signal.SIGKILL)
-    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=3")
-    assert again.get(timeout=60) == "at last"
-    assert after.get(timeout=60) == "after"
+    recorded.start_controller("--restore", "--sqlitedb", RETURN)
+    assert again.get(timeout=LONG) == "at last"
+    assert after.get(timeout=LONG) == "after"
     assert runs(path) == {"run": 2}
 
 
@@ -263,9 +255,8 @@ def test_a_task_with_retries_that_fails_after_a_restart_is_tried_again(recorded)
     view = client.load_balanced_view(retries=1)
     task = view.apply_async(fail_at_first, str(path), str(flag))
     wait_until(lambda: path.exists() and runs(path), 20, "it runs")
-    committed()
-    restart(recorded)
+    restart(recorded, client)
     wait_until(lambda: sorted(client.ids) == [0, 1], 30, "the engines are back")
     flag.touch()
-    assert task.get(timeout=60) == "at last"
+    assert task.get(timeout=LONG) == "at last"
     assert runs(path) == {"run": 2}
