@@ -332,11 +332,7 @@ class Sandbox:
             if not marked:
                 break
             left.extend(describe(process) for process in marked)
-            for process in marked:
-                try:
-                    process.kill()
-                except psutil.Error:
-                    pass
+            kill(marked)
             psutil.wait_procs(marked, timeout=2)
         return left
 
@@ -360,6 +356,23 @@ def _wait_quietly(popen, timeout):
         popen.wait(timeout * PATIENCE)
     except subprocess.TimeoutExpired:
         pass
+
+
+def named(sandbox, *names):
+    """The processes of a test that are called so."""
+    found = []
+    for process in sandbox.marked():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() in names:
+                found.append(process)
+    return found
+
+
+def kill(processes):
+    """Kills those that are still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def describe(process):
@@ -481,6 +494,21 @@ def _records_in(file):
                     'FROM "ipython-tasks"')}
         except sqlite3.Error:
             return {}
+
+
+def wait_for_file(path, answer=None, begun=None):
+    """For engines: a request that begins by making the file `begun`, if any, and ends when the file `path` exists."""
+    import os
+    import time
+
+    if begun:
+        open(begun, "w").close()
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return answer
+
+
+wait_for_file.__module__ = "__main__"  # as if it had been typed: engines do not have this module
 
 
 def free_ports(count):

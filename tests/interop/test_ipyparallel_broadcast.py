@@ -2,11 +2,10 @@
 
 import os
 import signal
-import time
 
 import pytest
 
-from support import PYTHON, Cluster, own_ports, wait_until
+from support import LONG, PYTHON, Cluster, own_ports, wait_for_file, wait_until
 
 ipp = pytest.importorskip("ipyparallel")
 numpy = pytest.importorskip("numpy")
@@ -50,7 +49,7 @@ def test_a_coalescing_view_has_the_clients_order_also_with_large_arrays(four):
     array = numpy.arange(300000.0)
     view.push({"array": array}, block=True)
     result = view.apply_async(on_an_array)
-    values = result.get(timeout=60)
+    values = result.get(timeout=LONG)
     assert [value[0] for value in values] == [3, 0, 2, 1] == result.engine_id
     for here, whole, few in values:
         assert numpy.array_equal(whole, array + here) and numpy.array_equal(few, array[:3])
@@ -67,14 +66,15 @@ def test_what_engines_raise_is_raised(four, coalescing):
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
-def test_an_engine_that_is_killed_fails_its_part_and_the_others_go_on(four, coalescing):
+def test_an_engine_that_is_killed_fails_its_part_and_the_others_go_on(four, coalescing, sandbox):
     view = four.broadcast_view(is_coalescing=coalescing)
     pids = view.apply_sync(os.getpid)
-    running = view.apply_async(time.sleep, 2)
-    time.sleep(0.5)
+    gate = sandbox.dir / "gate"
+    running = view.apply_async(wait_for_file, str(gate))
     os.kill(pids[1], signal.SIGKILL)
+    gate.touch()
     with pytest.raises(ipp.RemoteError) as caught:
-        running.get(timeout=30)
+        running.get(timeout=LONG)
     assert "EngineError" in (caught.value.ename or str(caught.value))
     wait_until(lambda: four.ids == [0, 2, 3], 20, "it has heard of the death")
     assert four.broadcast_view(is_coalescing=coalescing).apply_sync(whereabouts) == [0, 2, 3]
@@ -84,7 +84,7 @@ def test_our_client_under_their_controller_loses_the_dead_engines_part_alone(san
     cluster = Cluster(sandbox)
     cluster.profile_dir.mkdir(mode=0o700)
     sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--profile-dir={cluster.profile_dir}", own_ports(),
-                  "--HeartMonitor.period=300", "--HeartMonitor.max_heartmonitor_misses=5")  # fmt: skip
+                  "--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=20")  # fmt: skip
     wait_until(cluster.client_file.exists, 60, "ipyparallel's controller writes its files")
     try:
         for _ in range(3):
@@ -92,10 +92,11 @@ def test_our_client_under_their_controller_loses_the_dead_engines_part_alone(san
         client = cluster.client()
         view = client.broadcast_view(is_coalescing=True)
         pids = view.apply_sync(os.getpid)
-        running = view.apply_async(time.sleep, 3)
-        time.sleep(0.5)
+        gate = sandbox.dir / "gate"
+        running = view.apply_async(wait_for_file, str(gate))
         os.kill(pids[1], signal.SIGKILL)
-        values = running.get(timeout=60, return_exceptions=True)
+        gate.touch()
+        values = running.get(timeout=LONG, return_exceptions=True)
         assert [values[0], values[2]] == [None, None] and values[1].ename == "EngineError"
     finally:
         cluster.close()

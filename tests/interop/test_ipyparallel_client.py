@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import wait_until
+from support import LONG, wait_until
 
 # Functions below are marked as interactive: an engine looks for others in their module, and has none of this name.
 ipp = pytest.importorskip("ipyparallel")
@@ -89,7 +89,7 @@ def test_an_engine_that_dies_fails_its_call(new_cluster, connect):
     time.sleep(0.5)
     os.kill(pids[0], signal.SIGKILL)
     with pytest.raises(ipp.RemoteError) as caught:
-        running.get(timeout=20)
+        running.get(timeout=LONG)
     assert caught.value.ename == "EngineError"
-    assert rc.ids == [1]
+    wait_until(lambda: rc.ids == [1], 20, "it has heard of the death")
     assert rc[1].apply_sync(os.getpid) == pids[1]

@@ -13,7 +13,7 @@ from support import PYTHON, own_ports, wait_until
 EXERCISE = Path(__file__).with_name("exercise.py")
 pytest.importorskip("ipyparallel")
 # Long enough for a slow mirror, which is a reason to skip and not to fail.
-pytestmark = pytest.mark.timeout(3 * peers.TIMEOUT)
+pytestmark = pytest.mark.timeout(6 * peers.TIMEOUT)
 
 
 @pytest.fixture(scope="session")

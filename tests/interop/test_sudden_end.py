@@ -10,13 +10,13 @@ import psutil
 import pytest
 
 from ipcluster import RemoteError, interactive
-from support import wait_until
+from support import named, wait_until
 
 PATIENT = ("--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=10000")
 
 
 def watchers(sandbox):
-    return [process for process in sandbox.marked() if process.name() == "engine-watcher"]
+    return named(sandbox, "engine-watcher")
 
 
 def wait_for_watchers(sandbox, count):
@@ -70,7 +70,7 @@ def test_the_task_of_an_engine_that_dies_fails_at_once(sandbox, new_their_cluste
     wait_until(lambda: client.ids == [len(WAYS)], 20, "their controller has heard of every end")
     assert client[:].apply_sync(os.getpid)
     wait_for_watchers(sandbox, 1)
-    orphan, = [process for process in sandbox.marked() if process.name() == "ipengine" and process.ppid() == 1]
+    orphan, = [process for process in named(sandbox, "ipengine") if process.ppid() == 1]
     orphan.kill()
 
 
@@ -88,6 +88,7 @@ def test_user_code_and_launchers_do_not_meet_the_watcher(sandbox, new_their_clus
             return os.getpid(), os.getsid(0)
 
     (engine, session), = view.apply_sync(wait_for_any_child)
+    wait_for_watchers(sandbox, 1)
     watcher, = watchers(sandbox)
     assert watcher.pid not in [child.pid for child in psutil.Process(engine).children()]
     assert os.getsid(watcher.pid) == watcher.pid != session

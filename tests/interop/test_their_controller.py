@@ -43,6 +43,7 @@ def test_another_client_finds_what_one_has_asked_for(new_their_cluster, store):
     executed.get(60)
     ids = [result.msg_ids[0] for result in (*done, failed, executed)]
     wait_until(lambda: set(ids) <= set(other.result_status(ids)["completed"]), 20, "all is recorded")
+    wait_until(lambda: all(r["stdout"] for r in other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["stdout"])), 20, "output, too")
 
     assert other.hub_history()[:len(ids)] == ids
     assert other.get_result(ids[:5], owner=False).get(60) == [0, 1, 4, 9, 16]

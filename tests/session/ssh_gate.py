@@ -6,10 +6,9 @@ import shutil
 
 import pytest
 
-from support import PYTHON
+from support import free_ports, named
 
 SSHD = "/usr/sbin/sshd"
-FREE_PORT = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
 needs_openssh = pytest.mark.skipif(not os.path.exists(SSHD) or not shutil.which("ssh"), reason="no OpenSSH server, or no client")
 
 
@@ -22,7 +21,7 @@ class Gate:
         self.folder = sandbox.dir / "ssh"
         self.folder.mkdir()
         self.user = pwd.getpwuid(os.geteuid()).pw_name
-        self.port = int(sandbox.run(*words, PYTHON, "-c", FREE_PORT, check=True).out)
+        self.port = free_ports(1)[0]
         self.address = f"{self.user}@{host}:{self.port}"
         own_key, self.key, self.other_key = (self._make_key(name) for name in ("host", "key", "other"))
         self._write("authorized_keys", self._public(self.key))
@@ -61,4 +60,4 @@ UsePAM no
 
     def clients(self):
         """The ssh processes of engines and clients."""
-        return [process for process in self.sandbox.marked() if process.name() == "ssh"]
+        return named(self.sandbox, "ssh")

@@ -10,8 +10,8 @@ import time
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine
-from support import wait_until
+from controller_peer import DELIMITER, Engine, next_frames
+from support import LONG, wait_for_file, wait_until
 
 
 class Listener(Engine):
@@ -51,8 +51,7 @@ class Broadcaster:
 
     def receive(self):
         """The next reply's parent msg_id, metadata, content and buffers."""
-        assert self.socket.poll(10000), "nothing was answered"
-        frames = self.socket.recv_multipart()
+        frames = next_frames(self.socket)
         at = frames.index(DELIMITER)
         parts = frames[at + 2:at + 6]
         assert frames[at + 1] == self.peer.sign(parts), "the controller's signature"
@@ -355,7 +354,7 @@ def test_an_engine_that_fails_costs_nobody_elses_result(four):
     import ipcluster
     result = client.broadcast_view(coalescing=True).apply_async(fail_where, 2)
     with pytest.raises(ipcluster.CompositeError) as caught:
-        result.get(timeout=20)
+        result.get(timeout=LONG)
     assert [entry[0] for entry in caught.value.elist] == ["ValueError"]
     values = result.get(return_exceptions=True)
     assert values[:2] == [0, 1] and values[3] == 3 and values[2].engine_info["engine_id"] == 2
@@ -376,23 +375,15 @@ def test_an_engine_is_killed_and_one_is_added_while_a_broadcast_is_out(four, san
     view = client.broadcast_view()
     pids = view.apply_sync(os.getpid)
     gate = str(sandbox.dir / "gate")
-
-    @local
-    def wait_for(path):
-        import os
-        import time
-        while not os.path.exists(path):
-            time.sleep(0.02)
-        return os.getpid()
-    result = view.apply_async(wait_for, gate)
+    result = view.apply_async(wait_for_file, gate, "there")
     time.sleep(0.5)
     os.kill(pids[1], signal.SIGKILL)
     cluster.start_engine()
     wait_until(lambda: client.ids == [0, 2, 3, 4], 30, "one has died and one has come")
     wait_until(lambda: result.progress == 1, 20, "the dead engine's part has failed")
     open(gate, "w").close()
-    values = result.get(timeout=30, return_exceptions=True)
-    assert [values[0], *values[2:]] == [pids[0], *pids[2:]]
+    values = result.get(timeout=LONG, return_exceptions=True)
+    assert [values[0], *values[2:]] == ["there"] * 3
     assert values[1].ename == "EngineError" and "engine 1" in str(values[1])
     # The view has the engines that are there now.
     assert len(view.apply_sync(os.getpid)) == 4
@@ -405,28 +396,34 @@ def test_two_clients_broadcast_to_the_same_engines(four):
     results = [each.broadcast_view().apply_async(local(lambda x: (here, x)), i)  # noqa: F821
                for i in range(50) for each in (client, other)]
     for i, result in enumerate(results):
-        assert result.get(timeout=30) == [(engine, i // 2) for engine in range(4)]
+        assert result.get(timeout=LONG) == [(engine, i // 2) for engine in range(4)]
 
 
-def test_parts_are_aborted_by_their_ids(four):
+def test_parts_are_aborted_by_their_ids(four, sandbox):
     _, client = four
     view = client.broadcast_view()
-    running = view.apply_async(time.sleep, 1)
+    running = view.apply_async(wait_for_file, str(sandbox.dir / "gate"))
     waiting = view.apply_async(os.getpid)
     waiting.abort()
     import ipcluster
     with pytest.raises(ipcluster.TaskAborted):
-        waiting.get(timeout=20)
-    running.get(timeout=20)
+        waiting.get(timeout=LONG)
+    (sandbox.dir / "gate").touch()
+    running.get(timeout=LONG)
 
 
-def test_broadcasts_survive_the_controller_if_they_are_reused(new_cluster):
+def test_broadcasts_survive_the_controller_if_they_are_reused(new_cluster, sandbox):
+    import ipcluster
     cluster = new_cluster(2, controller=["--reuse"])
     client = cluster.client()
     view = client.broadcast_view()
-    running = view.apply_async(time.sleep, 3)
-    time.sleep(0.5)
+    gate = sandbox.dir / "gate"
+    begin = "begun = " + repr(str(gate)) + " + str(__import__('os').getpid())"
+    view.execute(begin, block=True)
+    running = view.apply_async(wait_for_file, str(gate), None, ipcluster.Reference("begun"))
+    wait_until(lambda: len(list(sandbox.dir.glob("gate?*"))) == 2, 20, "both engines are at it")
     cluster.controller.stop(signal.SIGKILL)
     cluster.start_controller("--reuse")
-    assert running.get(timeout=60) == [None, None]
+    gate.touch()
+    assert running.get(timeout=LONG) == [None, None]
     assert len(view.apply_sync(os.getpid)) == 2

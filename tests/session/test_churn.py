@@ -3,29 +3,42 @@
 import threading
 import time
 
+import pytest
 import zmq
 
 from churn import Churn, outcomes, restart, wait_for_all
 from controller_peer import Peer
 from ipcluster import canning
-from support import SLOWNESS
+from support import PATIENCE, SLOWNESS, wait_until
 
 TASKS = 5000 if SLOWNESS == 1 else 2000  # of each of two clients
 
 
-def later(x, seconds=0.002 * SLOWNESS):  # all of them take long enough for some engines to be killed
+SECONDS = 0.002 * SLOWNESS
+
+
+def later(x, seconds, gate=None):
+    """Ends when the file `gate` exists."""
+    import os
     import time
 
     time.sleep(seconds)
+    while gate and not os.path.exists(gate):
+        time.sleep(0.01)
     return x
 
 
 later.__module__ = "__main__"  # as if it had been typed: the engine does not have the test's modules
 
 
+@pytest.fixture
+def gate(sandbox):
+    return sandbox.dir / "gate"
+
+
 def collect(peer, socket, names, replies):
     """Takes replies until each task has one, and then looks for more."""
-    deadline = time.monotonic() + 90 * SLOWNESS
+    deadline = time.monotonic() + 60 * PATIENCE
     while len(replies) < len(names) and time.monotonic() < deadline:
         if socket.poll(1000):
             _, _, parent, metadata, content = peer.receive(socket)
@@ -34,7 +47,7 @@ def collect(peer, socket, names, replies):
         replies[peer.receive(socket)[2]["msg_id"]].append("once more")
 
 
-def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added(new_cluster):
+def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added(new_cluster, gate):
     cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4"])
     cluster.client()
     peer = Peer(cluster.profile_dir)
@@ -44,17 +57,22 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
             socket = peer.connect(zmq.DEALER, peer.client["task"], identity=f"client-{client}".encode())
             sockets.append(socket)
             for number in range(TASKS):
+                # The last ones of each client end only when some engines have been killed.
+                arguments = (number, SECONDS, str(gate) if number >= TASKS - 4 else None)
                 frames, msg_id = peer.message("apply_request", metadata=metadata,
-                                              buffers=canning.pack_apply(later, (number,), {}))
+                                              buffers=canning.pack_apply(later, arguments, {}))
                 socket.send_multipart(frames)
                 names[client].append(msg_id)
         threads = [threading.Thread(target=collect, args=(peer, sockets[i], names[i], replies[i])) for i in range(2)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            churn.wait_for(3)
+        finally:
+            gate.touch()
+            for thread in threads:
+                thread.join()
     peer.close()
-    assert churn.killed >= 3
     for client in range(2):
         assert set(replies[client]) == set(names[client])
         assert all(len(each) == 1 for each in replies[client].values())
@@ -65,29 +83,33 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
     assert len(failed) <= 4 * churn.killed
 
 
-def test_two_clients_tasks_survive_churn(new_cluster):
+def test_two_clients_tasks_survive_churn(new_cluster, gate):
     cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4"])
     clients = [cluster.client(), cluster.client()]
     with Churn(cluster) as churn:
         views = [client.load_balanced_view() for client in clients]
         views[0].retries = 1000
-        results = [[view.apply_async(later, number) for number in range(TASKS)] for view in views]
+        results = [[view.apply_async(later, number, SECONDS, str(gate) if number >= TASKS - 4 else None)
+                    for number in range(TASKS)] for view in views]
+        churn.wait_for(3)
+        gate.touch()
         for each in results:
             wait_for_all(each)
-    assert churn.killed >= 3
     assert outcomes(results[0]) == (TASKS, {})
     good, errors = outcomes(results[1])
     assert good + errors.get("EngineError", 0) == TASKS, errors
 
 
-def test_a_controller_that_is_killed_under_load_leaves_no_client_hanging(new_cluster):
+def test_a_controller_that_is_killed_under_load_leaves_no_client_hanging(new_cluster, gate):
     cluster = new_cluster(4, controller=["--reuse"])
     clients = [cluster.client(), cluster.client()]
     views = [client.load_balanced_view() for client in clients]
-    before = [view.apply_async(later, number, 0.01) for view in views for number in range(500)]
+    # The last hundred of each wait until the controller has been killed.
+    before = [view.apply_async(later, number, 0.01, str(gate) if number >= 400 else None) for view in views for number in range(500)]
     direct = [client[number % 4].apply_async(later, number, 0.01) for client in clients for number in range(100)]
-    time.sleep(1)
+    wait_until(lambda: sum(result.ready() for result in before) > 10, 30, "some are answered")
     restart(cluster)
+    gate.touch()
     after = [view.apply_async(later, number, 0.001) for view in views for number in range(500)]
     wait_for_all(before + direct + after)
     good = sum(outcomes(before[i:i + 500])[0] for i in (0, 500))

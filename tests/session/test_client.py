@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import PYTHON, TOP, wait_until
+from support import LONG, PYTHON, TOP, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -53,10 +53,8 @@ def test_a_file_of_a_controller_that_has_gone_says_that_nothing_listens(ipcluste
     info = json.loads(cluster.client_file.read_text())
     cluster.controller.popen.kill()
     cluster.controller.wait()
-    start = time.monotonic()
     with pytest.raises(ConnectionError, match=f"nothing listens.*{info['registration']}"):
-        ipcluster.Client(write_info(sandbox.dir / "stale.json", info), timeout=60)
-    assert time.monotonic() - start < 40
+        ipcluster.Client(write_info(sandbox.dir / "stale.json", info), timeout=1000)
 
 
 def test_another_clusters_curve_key_is_said_to_be_the_reason(ipcluster, new_cluster, sandbox):
@@ -64,24 +62,24 @@ def test_another_clusters_curve_key_is_said_to_be_the_reason(ipcluster, new_clus
     info = json.loads(one.client_file.read_text())
     info["curve_serverkey"] = json.loads(other.client_file.read_text())["curve_serverkey"]
     with pytest.raises(ConnectionError, match="does not accept the key.*another cluster"):
-        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=5)
+        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=LONG)
 
 
 def test_another_clusters_signature_key_runs_into_the_time_out(ipcluster, new_cluster, sandbox):
     cluster = new_cluster(0)
     info = json.loads(cluster.client_file.read_text())
     info["key"] = "another-key"
-    with pytest.raises(ConnectionError, match=f"{info['registration']} did not answer within 1.0 s.*another cluster"):
-        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=1)
+    with pytest.raises(ConnectionError, match=f"{info['registration']} did not answer within 3.0 s.*another cluster"):
+        ipcluster.Client(write_info(sandbox.dir / "mixed.json", info), timeout=3)
 
 
 def test_connects_by_profile_and_by_a_dict(ipcluster, new_cluster):
     cluster = new_cluster(1)
-    with ipcluster.Client(profile="default") as client:
-        client.wait_for_engines(1, timeout=20)
-    with ipcluster.Client(json.loads(cluster.client_file.read_text())) as client:
+    with ipcluster.Client(profile="default", timeout=LONG) as client:
+        client.wait_for_engines(1, timeout=LONG)
+    with ipcluster.Client(json.loads(cluster.client_file.read_text()), timeout=LONG) as client:
         assert client.ids == [0]
-    with ipcluster.Client(profile_dir=cluster.profile_dir) as client:
+    with ipcluster.Client(profile_dir=cluster.profile_dir, timeout=LONG) as client:
         assert len(client) == 1
 
 
@@ -92,7 +90,7 @@ def test_engines_are_announced_as_they_come_and_go(cluster):
     client = cluster.client()
     assert client.ids == [0, 1]
     cluster.start_engine()
-    client.wait_for_engines(3, timeout=30)
+    client.wait_for_engines(3, timeout=LONG)
     cluster.engines[0].popen.kill()
     wait_until(lambda: len(client.ids) == 2, 20, "the engine's death is announced")
     with pytest.raises(TimeoutError, match="2 of 5 engines"):
@@ -109,8 +107,8 @@ def test_a_dead_engine_fails_what_it_had(ipcluster, cluster):
     os.kill(pids[0], signal.SIGKILL)
     for result in (running, queued):
         with pytest.raises(ipcluster.EngineError, match="engine 0"):
-            result.get(timeout=20)
-    assert fine.get(timeout=20) == pids[1]
+            result.get(timeout=LONG)
+    assert fine.get(timeout=LONG) == pids[1]
     wait_until(lambda: client.ids == [1], 20, "the engine is gone")
     with pytest.raises((IndexError, ValueError)):
         client[0]
@@ -125,33 +123,36 @@ def test_no_engines_is_an_error_that_says_so(ipcluster, new_cluster):
 # Control
 
 
-def test_an_aborted_request_does_not_run(ipcluster, cluster):
+def test_an_aborted_request_does_not_run(ipcluster, cluster, sandbox):
     client = cluster.client()
     view = client[0]
     view["ran"] = 0
-    blocker = view.apply_async(time.sleep, 1)
+    blocker = view.apply_async(wait_for_file, str(sandbox.dir / "gate"))
     second = view.execute("ran = 1")
     second.abort()
-    blocker.get()
     with pytest.raises(ipcluster.TaskAborted):
-        second.get(timeout=10)
+        second.get(timeout=LONG)
+    (sandbox.dir / "gate").touch()
+    blocker.get()
     assert view["ran"] == 0
 
 
-def test_an_interrupt_ends_what_runs(ipcluster, cluster):
+def test_an_interrupt_ends_what_runs(ipcluster, cluster, sandbox):
     client = cluster.client()
-    result = client[0].execute("import time; time.sleep(60)")
-    time.sleep(0.5)
+    begun = sandbox.dir / "begun"
+    result = client[0].execute(f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)")
+    wait_until(begun.exists, 20, "it runs")
     client.interrupt(0, block=True)
     with pytest.raises(ipcluster.RemoteError, match="KeyboardInterrupt"):
-        result.get(timeout=20)
+        result.get(timeout=LONG)
 
 
-def test_the_queue_is_told(cluster):
+def test_the_queue_is_told(cluster, sandbox):
     client = cluster.client()
-    results = [client[1].apply_async(time.sleep, 0.5) for _ in range(3)]
+    results = [client[1].apply_async(wait_for_file, str(sandbox.dir / "gate")) for _ in range(3)]
     status = wait_until(lambda: (s := client.queue_status())[1]["queue"] > 0 and s, 10, "the hub hears of the queue")
     assert set(status) == {0, 1, "unassigned"}
+    (sandbox.dir / "gate").touch()
     client.wait([*results])
     assert wait_until(lambda: client.queue_status(1)["completed"] >= 3, 10, "the hub hears of the end")
 
@@ -173,7 +174,7 @@ def test_closing_resolves_what_is_open(cluster):
     result = client[0].apply_async(time.sleep, 2)
     client.close()
     with pytest.raises(Exception, match="closed"):
-        result.get(timeout=20)
+        result.get(timeout=LONG)
     with pytest.raises(ConnectionError, match="closed"):
         client[0]
 
@@ -193,7 +194,7 @@ def test_closing_wakes_a_thread_that_waits(cluster):
     thread.start()
     time.sleep(0.2)
     client.close()
-    thread.join(20)
+    thread.join(LONG)
     assert seen and "closed" in seen[0]
     client_pids = cluster.engines
     assert all(engine.alive for engine in client_pids)
@@ -205,7 +206,7 @@ def test_a_lost_controller_fails_what_it_owes(cluster):
     time.sleep(0.2)
     cluster.controller.popen.kill()
     with pytest.raises(Exception, match="connection to the controller.*lost"):
-        result.get(timeout=20)
+        result.get(timeout=LONG)
 
 
 def test_a_forked_child_is_told_to_connect_anew(cluster, sandbox):
@@ -213,7 +214,7 @@ def test_a_forked_child_is_told_to_connect_anew(cluster, sandbox):
     code = """
 import os, sys, ipcluster
 client = ipcluster.Client(sys.argv[1])
-client.wait_for_engines(2, timeout=20)
+client.wait_for_engines(2, timeout=100)
 pid = os.fork()
 if pid == 0:
     try:
@@ -233,10 +234,10 @@ def test_ctrl_c_ends_a_blocked_get(cluster, sandbox):
     code = """
 import sys, time, ipcluster
 client = ipcluster.Client(sys.argv[1])
-client.wait_for_engines(2, timeout=20)
-result = client[0].apply_async(time.sleep, 60)
-print("waiting", flush=True)
+client.wait_for_engines(2, timeout=100)
+result = client[0].apply_async(time.sleep, 600)
 try:
+    print("waiting", flush=True)
     result.get()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -245,20 +246,16 @@ print(client[1].apply_sync(len, "abc"), flush=True)
     process = sandbox.start(PYTHON, "-c", code, cluster.client_file, python=True)
     process.wait_for_output("waiting")
     time.sleep(0.3)
-    start = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.wait_for_output("interrupted", 20)
-    assert time.monotonic() - start < 40
     process.wait_for_output("3")
     assert process.wait() == 0
 
 
 def test_a_program_that_ends_without_closing_ends(cluster, sandbox):
     cluster.client()
-    code = "import sys, time, ipcluster; c = ipcluster.Client(sys.argv[1]); c.wait_for_engines(2); c[:].apply_async(time.sleep, 5)"
-    start = time.monotonic()
+    code = "import sys, time, ipcluster; c = ipcluster.Client(sys.argv[1]); c.wait_for_engines(2); c[:].apply_async(time.sleep, 600)"
     sandbox.run(PYTHON, "-c", code, cluster.client_file, python=True, check=True)
-    assert time.monotonic() - start < 30
 
 
 # The C library
@@ -275,7 +272,7 @@ def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox,
         installed_sandbox.start(installed.ipengine)
     file = installed_sandbox.profile_dir() / "security/ipcontroller-client.json"
     wait_until(file.exists, 20, "the controller writes its file")
-    installed_sandbox.run(PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=30)", check=True)
+    installed_sandbox.run(PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=100)", check=True)
     finished = installed_sandbox.run(build / "c_client", env={"LD_LIBRARY_PATH": str(prefix / "lib")}, check=True)
     assert finished.out.splitlines()[0] == "2 engines"
     assert 'output of engine 1: stream {"name":"stdout","text":"defined\\n"}' in finished.out

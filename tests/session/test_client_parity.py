@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import PYTHON, wait_until
+from support import LONG, PYTHON, wait_for_file, wait_until
 
 
 def local(f):
@@ -26,6 +26,12 @@ def ipcluster(programs):
 
 
 @pytest.fixture
+def gate(sandbox):
+    """A file that ends requests of wait_for_file()."""
+    return sandbox.dir / "gate"
+
+
+@pytest.fixture
 def clients(new_cluster):
     """Two clients of one cluster, whose hub keeps records."""
     cluster = new_cluster(2, controller=["--dictdb"])
@@ -35,29 +41,31 @@ def clients(new_cluster):
 # Results from the hub
 
 
-def test_another_clients_results_are_fetched(ipcluster, clients):
+def test_another_clients_results_are_fetched(ipcluster, clients, gate):
     one, other = clients
-    sleeping = one[0].apply_async(local(lambda: __import__("time").sleep(1) or b"x" * 5000))
+    sleeping = one[0].apply_async(wait_for_file, str(gate), b"x" * 5000)
     printed = one[1].execute("print('hello'); 6 * 7", silent=False, block=True)
     failed = one.load_balanced_view().apply_async(local(lambda: 1 / 0))
     fetched = other.get_result([sleeping.msg_ids[0], printed.msg_ids[0]])
     assert isinstance(fetched, ipcluster.AsyncHubResult) and not fetched.ready()
-    values = fetched.get(timeout=30)
+    wait_until(lambda: other.db_query({"msg_id": printed.msg_ids[0]}, keys=["stdout"])[0]["stdout"], 20, "output is recorded")
+    gate.touch()
+    values = fetched.get(timeout=LONG)
     assert values[0] == b"x" * 5000 and values[1].execute_result["data"]["text/plain"] == "42"
     assert fetched.stdout[1] == "hello\n" and fetched.engine_id == [0, 1]
-    assert abs((fetched.submitted[0] - sleeping.submitted).total_seconds()) < 1
+    assert abs((fetched.submitted[0] - sleeping.submitted).total_seconds()) < 60
     with pytest.raises(ipcluster.RemoteError, match="ZeroDivisionError"):
-        other.get_result(failed.msg_ids[0]).get(timeout=30)
+        other.get_result(failed.msg_ids[0]).get(timeout=LONG)
     with pytest.raises(ipcluster.RemoteError, match="no record|KeyError"):
-        other.get_result("nobody_1").get(timeout=30)
+        other.get_result("nobody_1").get(timeout=LONG)
 
 
 def test_what_was_fetched_is_remembered_if_asked_for(ipcluster, clients):
     one, other = clients
     first = one[0].apply_async(abs, -5)
-    first.get(timeout=20)
+    first.get(timeout=LONG)
     (msg_id,) = first.msg_ids
-    assert other.get_result(msg_id, owner=False).get(timeout=30) == 5
+    assert other.get_result(msg_id, owner=False).get(timeout=LONG) == 5
     again = other.get_result(msg_id)
     assert not isinstance(again, ipcluster.AsyncHubResult) and again.get() == 5
     assert isinstance(other.get_result(msg_id), ipcluster.AsyncHubResult)
@@ -72,14 +80,14 @@ def test_closing_ends_what_is_being_fetched(clients):
     assert not fetched.wait(0.3)
     other.close()
     with pytest.raises(Exception, match="closed"):
-        fetched.get(timeout=10)
+        fetched.get(timeout=LONG)
 
 
-def test_the_status_of_results(clients):
+def test_the_status_of_results(clients, gate):
     one, other = clients
     done = one[0].apply_async(abs, -1)
     done.wait()
-    running = one[0].apply_async(time.sleep, 3)
+    running = one[0].apply_async(wait_for_file, str(gate))
     wait_until(lambda: one.queue_status(0)["queue"] == 1, 20, "the hub hears of it")
     for client in clients:
         ids = [done.msg_ids[0], running.msg_ids[0]]
@@ -88,9 +96,9 @@ def test_the_status_of_results(clients):
     assert other.result_status([done], status_only=False)[done.msg_ids[0]] == 1
 
 
-def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients):
+def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients, gate):
     one, _ = clients
-    running = one[0].apply_async(time.sleep, 1)
+    running = one[0].apply_async(wait_for_file, str(gate))
     result = one[1].apply_async(abs, -7)
     result.wait()
     (msg_id,) = result.msg_ids
@@ -104,6 +112,7 @@ def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients):
         one.purge_local_results("all")
     one.purge_local_results(targets=1)
     assert msg_id not in one.results
+    gate.touch()
     running.wait()
     one.purge_local_results("all")
     assert not one.results and not one.metadata
@@ -114,7 +123,7 @@ def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients):
 def test_the_hub_without_records_says_so(ipcluster, cluster):
     client = cluster.client()
     with pytest.raises(ipcluster.RemoteError, match="dictdb"):
-        client.get_result("nobody_1").get(timeout=20)
+        client.get_result("nobody_1").get(timeout=LONG)
     with pytest.raises(ipcluster.RemoteError, match="dictdb"):
         client.hub_history()
 
@@ -122,16 +131,19 @@ def test_the_hub_without_records_says_so(ipcluster, cluster):
 # As futures
 
 
-def test_results_are_futures(cluster):
+def test_results_are_futures(cluster, gate):
     client = cluster.client()
-    results = [client[0].apply_async(time.sleep, 0.3), client[1].apply_async(abs, -1)]
-    assert next(concurrent.futures.as_completed(results, timeout=20)) is results[1]
-    done, others = concurrent.futures.wait(results, timeout=20)
+    results = [client[0].apply_async(wait_for_file, str(gate)), client[1].apply_async(abs, -1)]
+    assert next(concurrent.futures.as_completed(results, timeout=LONG)) is results[1]
+    gate.touch()
+    done, others = concurrent.futures.wait(results, timeout=LONG)
     assert done == set(results) and not others
     failing = client[0].apply_async(local(lambda: 1 / 0))
-    slow = client[1].apply_async(time.sleep, 1)
-    done, others = concurrent.futures.wait([failing, slow], 20, concurrent.futures.FIRST_EXCEPTION)
+    end = gate.with_name("end")
+    slow = client[1].apply_async(wait_for_file, str(end))
+    done, others = concurrent.futures.wait([failing, slow], LONG, concurrent.futures.FIRST_EXCEPTION)
     assert done == {failing} and others == {slow}
+    end.touch()
 
     async def both():
         return await asyncio.gather(*[asyncio.wrap_future(client[i].apply_async(abs, -i)) for i in client.ids])
@@ -139,19 +151,21 @@ def test_results_are_futures(cluster):
     assert asyncio.run(both()) == [0, 1]
     plain = concurrent.futures.Future()
     threading.Timer(0.1, plain.set_result, [1]).start()
-    assert client.wait([plain, slow], timeout=20) and slow.ready()
+    assert client.wait([plain, slow], timeout=LONG) and slow.ready()
 
 
-def test_waiting_for_some(ipcluster, cluster):
+def test_waiting_for_some(ipcluster, cluster, gate):
     view = cluster.client()[:]
-    view.scatter("seconds", [0, 1.5], flatten=True, block=True)
-    result = view.execute("import time; time.sleep(seconds)")
-    done, others = result.wait(20, return_when=ipcluster.FIRST_COMPLETED)
+    view.scatter("waits", [False, True], flatten=True, block=True)
+    wait = f"import os, time\nwhile waits and not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    result = view.execute(wait)
+    done, others = result.wait(LONG, return_when=ipcluster.FIRST_COMPLETED)
     assert [part.engine_id for part in done] == [0] and len(others) == 1
-    assert type(result).join(*done, *others).get(timeout=20)
-    failing = view.execute("assert seconds; time.sleep(seconds)")
+    failing = view.execute(f"assert waits\n{wait}")
+    gate.touch()
+    assert type(result).join(*done, *others).get(timeout=LONG)
     with pytest.raises(ipcluster.RemoteError, match="AssertionError"):
-        failing.get(timeout=20, return_when=ipcluster.FIRST_EXCEPTION)
+        failing.get(timeout=LONG, return_when=ipcluster.FIRST_EXCEPTION)
 
 
 def test_views_are_executors(cluster):
@@ -167,7 +181,7 @@ def test_views_are_executors(cluster):
 BY_VALUE = """
 import sys, ipcluster
 client = ipcluster.Client(sys.argv[1])
-client.wait_for_engines(2, timeout=20)
+client.wait_for_engines(2, timeout=100)
 view = client[:]
 getattr(view, "use_" + sys.argv[2])().get(timeout=20)
 
@@ -233,7 +247,7 @@ def test_a_cluster_from_python(ipcluster, sandbox_here):
         assert len(set(client[:].apply_sync(os.getpid))) == 2
         client.wait_for_engines()
         again = ipcluster.Cluster.from_file(cluster_id=client.cluster.cluster_id).connect_client_sync()
-        assert again.wait_for_engines(2, block=False).result(timeout=20) is None
+        assert again.wait_for_engines(2, block=False).result(timeout=LONG) is None
         again.close()
     sandbox_here.wait_for_no_processes()
     with pytest.raises(FileNotFoundError, match="no cluster runs"):

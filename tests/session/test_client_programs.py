@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import PYTHON, wait_until
+from support import LONG, PYTHON, wait_until
 
 
 @pytest.fixture
@@ -23,7 +23,12 @@ def run_program(cluster, sandbox):
 
 def test_a_forked_child_does_not_wait_for_what_resolves_in_its_parent(run_program):
     finished = run_program("""
-results = [client[0].apply_async(time.sleep, 1), client.load_balanced_view().map_async(time.sleep, [1, 1], ordered=False)]
+gate = sys.argv[1] + ".gate"
+def wait(path):
+    import os, time
+    while not os.path.exists(path):
+        time.sleep(0.02)
+results = [client[0].apply_async(wait, gate), client.load_balanced_view().map_async(wait, [gate, gate], ordered=False)]
 pid = os.fork()
 if pid == 0:
     for wait in (results[0].get, lambda: list(results[1])):
@@ -33,6 +38,7 @@ if pid == 0:
             print("child:", error, flush=True)
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
+open(gate, "w").close()
 print("parent:", [result.get() for result in results])
 """)
     assert finished.out.count("child: this was submitted before a fork") == 2
@@ -64,14 +70,14 @@ def test_threads_share_a_client_and_its_results(cluster):
     def get(result, barrier):
         barrier.wait()
         try:
-            assert result.get(timeout=60) == [1, 1]
+            assert result.get(timeout=LONG) == [1, 1]
         except BaseException as error:
             failures.append(error)
 
     try:
         for _ in range(100):
             result = client[:].apply_async(abs, -1)
-            result.wait(60)
+            result.wait(LONG)
             barrier = threading.Barrier(6)
             threads = [threading.Thread(target=get, args=(result, barrier)) for _ in range(6)]
             for thread in threads:
@@ -105,7 +111,7 @@ for call in (lambda: connection.broadcast(engines, "apply_request", None, None, 
 def test_a_time_out_that_is_no_number_is_refused(cluster, wait):
     client = cluster.client()
     result = client[0].apply_async(abs, -1)
-    assert result.get(60) == 1
+    assert result.get(LONG) == 1
     result = client[0].apply_async(time.sleep, 0.5)
     owner, name = {"result": result, "client": client}[wait.split(".")[0]], wait.split(".")[1]
     arguments = [9] if name == "wait_for_engines" else []
@@ -142,7 +148,12 @@ def test_the_thread_of_callbacks_ends_when_it_has_nothing_to_do(cluster):
 def test_a_loop_that_was_closed_before_the_result_came_is_not_told_of_it(run_program):
     finished = run_program("""
 import asyncio
-result = client[0].apply_async(time.sleep, 1)
+gate = sys.argv[1] + ".gate"
+def wait_for(path):
+    import os, time
+    while not os.path.exists(path):
+        time.sleep(0.02)
+result = client[0].apply_async(wait_for, gate)
 async def impatient():
     try:
         await asyncio.wait_for(asyncio.ensure_future(wait()), 0.1)
@@ -151,6 +162,7 @@ async def impatient():
 async def wait():
     return await result
 asyncio.run(impatient())
+open(gate, "w").close()
 result.get()
 time.sleep(0.3)
 """)
@@ -167,7 +179,7 @@ def test_what_is_remembered_of_requests_is_bounded_and_can_be_sliced(cluster, mo
     client = cluster.client()
     view = client.load_balanced_view()
     results = [view.apply_async(abs, -i) for i in range(35)]
-    assert [result.get(60) for result in results] == list(range(35))
+    assert [result.get(LONG) for result in results] == list(range(35))
     newest = list(itertools.chain(*(result.msg_ids for result in results[-3:])))
     for kept in (view.history, client.history):
         assert 10 <= len(kept) <= 20 and kept[-3:] == newest
@@ -182,5 +194,5 @@ for percent in (10, 50, 100):
 print("done")
 """
     result = cluster.client()[0].execute(code)
-    result.get(60)
+    result.get(LONG)
     assert result.stdout == "done\n"

@@ -7,7 +7,13 @@ import time
 import pytest
 
 from engine_peer import CLIENT, DELIMITER, Peer, canning, resident_kb
-from support import SLOWNESS, free_ports, wait_until, without
+from support import SLOWNESS, free_ports, wait_for_file, wait_until, without
+
+
+@pytest.fixture
+def gate(sandbox):
+    """A file that ends requests of wait_for_file()."""
+    return sandbox.dir / "gate"
 
 
 # Running code
@@ -131,24 +137,20 @@ def test_output_of_python_c_and_children_comes_before_idle(engine, peer):
     assert peer.stream(msg_id, "stderr") == "python err\n"
 
 
-def test_output_streams_while_code_runs(engine, peer):
-    def slow():
+def test_output_streams_while_code_runs(engine, peer, gate):
+    def slow(path):
+        import os
         import time
 
         for i in range(3):
             print("step", i)
-            time.sleep(0.5)
+            while not os.path.exists(path):
+                time.sleep(0.01)
 
-    msg_id = peer.send_apply(slow)
-    socket = peer.sockets["iopub"]
-    seen = []
-    deadline = time.monotonic() + 20
-    while not any("step 0" in text for text in seen) and time.monotonic() < deadline:
-        if socket.poll(100):
-            frames = socket.recv_multipart()
-            seen.append(frames[-1].decode())
-    assert any("step 0" in text for text in seen)
-    assert not peer.sockets["mux"].poll(0), "the reply came before the first output"
+    msg_id = peer.send_apply(slow, str(gate))
+    while "step 0" not in str(peer.receive("iopub").content):
+        pass
+    gate.touch()
     assert peer.reply(msg_id).content["status"] == "ok"
 
 
@@ -248,15 +250,21 @@ def test_results_that_cannot_be_pickled_are_an_error(engine, peer):
     assert peer.apply(lambda: 1).result == 1
 
 
-def test_an_error_aborts_what_the_client_queued_behind_it(engine, peer):
-    first = peer.send("execute_request", {"code": "import time; time.sleep(0.5); 1/0"})
+def test_an_error_aborts_what_the_client_queued_behind_it(engine, peer, gate):
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+    first = peer.send("execute_request", {"code": wait + "1/0"})
     second = peer.send("execute_request", {"code": "reached = True"})
     third = peer.send_apply(lambda: "applied")
+    peer.ask("kernel_info_request")  # is answered at once: what was sent before has come
+    gate.touch()
     assert peer.reply(first, timeout=60).content["ename"] == "ZeroDivisionError"
     assert peer.reply(second).content["status"] == "aborted"
     assert peer.reply(third).result == "applied"
-    first = peer.send("execute_request", {"code": "1/0", "stop_on_error": False})
+    gate.unlink()
+    first = peer.send("execute_request", {"code": wait + "1/0", "stop_on_error": False})
     second = peer.send("execute_request", {"code": "reached = True"})
+    peer.ask("kernel_info_request")
+    gate.touch()
     peer.reply(first)
     assert peer.reply(second).content["status"] == "ok"
 
@@ -271,14 +279,12 @@ def sleep(seconds):
 
 
 def test_interrupt_ends_a_sleep_and_leaves_nothing_behind(engine, peer):
-    msg_id = peer.send_apply(sleep, 60)
+    msg_id = peer.send_apply(sleep, 600)
     peer.outputs(msg_id, until="busy")
     time.sleep(0.3)
-    begun = time.monotonic()
     assert peer.ask("interrupt_request", channel="control").content["status"] == "ok"
     reply = peer.reply(msg_id)
     assert reply.content["ename"] == "KeyboardInterrupt"
-    assert time.monotonic() - begun < 40
     # Nothing runs now: an interrupt does nothing, nor does SIGINT at the process.
     assert peer.ask("interrupt_request", channel="control").content["status"] == "ok"
     engine.send_signal(signal.SIGINT)
@@ -288,7 +294,7 @@ def test_interrupt_ends_a_sleep_and_leaves_nothing_behind(engine, peer):
 
 
 def test_sigint_interrupts_what_runs(engine, peer):
-    msg_id = peer.send_apply(sleep, 60)
+    msg_id = peer.send_apply(sleep, 600)
     peer.outputs(msg_id, until="busy")
     time.sleep(0.3)
     engine.send_signal(signal.SIGINT)
@@ -300,25 +306,27 @@ def test_sigint_interrupts_what_runs(engine, peer):
     assert peer.reply(msg_id).content["ename"] == "KeyboardInterrupt"
 
 
-def test_abort_answers_queued_requests_in_order_while_code_runs(engine, peer):
-    running = peer.send_apply(sleep, 4)
+def test_abort_answers_queued_requests_in_order_while_code_runs(engine, peer, gate):
+    running = peer.send_apply(wait_for_file, str(gate))
     queued = [peer.send_apply(lambda: 1) for _ in range(4)]
-    time.sleep(0.3)
+    peer.ask("kernel_info_request")  # is answered at once: what was sent before has come
     peer.send("abort_request", {"msg_ids": [queued[2], queued[0]]}, channel="control")
     assert peer.reply(queued[0]).content["status"] == "aborted"
     assert peer.reply(queued[2]).content["status"] == "aborted"
     assert peer.reply(channel="control").content["status"] == "ok"
+    gate.touch()
     assert peer.reply(running).content["status"] == "ok"
     assert peer.reply(queued[1]).result == 1 and peer.reply(queued[3]).result == 1
 
 
-def test_abort_of_all_and_of_what_has_not_come_yet(engine, peer):
-    running = peer.send_apply(sleep, 3)
+def test_abort_of_all_and_of_what_has_not_come_yet(engine, peer, gate):
+    running = peer.send_apply(wait_for_file, str(gate))
     queued = [peer.send_apply(lambda: 1) for _ in range(3)]
-    time.sleep(0.3)
+    peer.ask("kernel_info_request")
     peer.ask("abort_request", {}, channel="control")
     for msg_id in queued:
         assert peer.reply(msg_id).content["status"] == "aborted"
+    gate.touch()
     assert peer.reply(running).content["status"] == "ok"
     frames, msg_id = peer.frames("apply_request", {}, canning.pack_apply(lambda: 1))
     peer.ask("abort_request", {"msg_ids": msg_id}, channel="control")
@@ -346,11 +354,11 @@ def test_shutdown_while_an_extension_holds_the_interpreter(engine, peer):
     msg_id = peer.send_apply(hold_the_interpreter, 120)
     peer.outputs(msg_id, until="busy")
     time.sleep(0.3)
+    wait_until(peer.beat, 20, "the heart beats while user code holds the interpreter")
     reply = peer.ask("shutdown_request", {"restart": False}, channel="control")
     assert reply.content == {"status": "ok", "restart": False}
     assert peer.receive("registration").type == "unregistration_request"
-    assert peer.beat(), "the heart beats while user code holds the interpreter"
-    assert engine.wait(15) == 0
+    assert engine.wait(30) == 0
 
 
 @pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
@@ -388,8 +396,7 @@ def test_background_threads_run_while_the_engine_waits(engine, peer):
 
     peer.apply(start)
     before = peer.apply(lambda: globals().get("ticks", 0)).result
-    time.sleep(0.5)
-    assert peer.apply(lambda: ticks).result > before + 10  # noqa: F821
+    wait_until(lambda: peer.apply(lambda: ticks).result > before + 10, 20, "the thread goes on", interval=0.2)  # noqa: F821
 
 
 # Bad input
@@ -469,7 +476,7 @@ def test_a_wrong_connection_file_says_what_is_wrong(sandbox, peer, case):
 
 def test_registration_is_repeated_and_given_up_with_a_reason(sandbox, peer):
     peer.write_file(registration=free_ports(1)[0])
-    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2.5")
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=5")
     assert ended.status == 5
     assert "cannot be reached" in ended.err and "start ipcontroller" in ended.err
     assert "--ip=" in ended.err, "what to do about a loopback address"
@@ -477,7 +484,7 @@ def test_registration_is_repeated_and_given_up_with_a_reason(sandbox, peer):
 
 def test_a_key_of_another_cluster_is_named_as_the_likely_reason(sandbox, peer):
     peer.write_file(key="another")
-    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2.5")
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=5")
     assert ended.status == 5
     assert "does not answer" in ended.err and "another cluster" in ended.err
     assert peer.receive("registration").type == "registration_request"
@@ -495,23 +502,23 @@ def test_a_curve_key_of_another_cluster_is_named_as_the_likely_reason(sandbox, p
     socket.curve_publickey = public
     port = socket.bind_to_random_port("tcp://127.0.0.1")
     peer.write_file(registration=port, curve_serverkey=other.decode())
-    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=2")
+    ended = run_engine(sandbox, f"--file={peer.file}", "--timeout=5")
     socket.close(0)
     assert ended.status == 5
     assert "encryption key" in ended.err and "another cluster" in ended.err
 
 
 def test_a_controller_that_refuses_is_quoted(sandbox, peer):
-    process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--timeout=2")
+    process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--timeout=5")
     request = peer.receive("registration")
     frames, _ = peer.frames("registration_reply", {"status": "error", "ename": "KeyError", "evalue": "uuid in use"})
     peer.sockets["registration"].send_multipart([*request.identities, *frames])
-    assert process.wait(15) == 5
+    assert process.wait(30) == 5
     assert "uuid in use" in process.output
 
 
 def test_a_lost_controller_ends_the_engine(sandbox):
-    peer = Peer(sandbox.dir, period_ms=200)
+    peer = Peer(sandbox.dir, period_ms=1000)
     try:
         process = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.max_heartbeat_misses=2")
         peer.register()
@@ -569,7 +576,7 @@ def test_a_forked_child_does_not_disturb_the_engine(engine, peer):
         return squares, child.exitcode
 
     assert peer.apply(fork).result == ([1, 2, 3], -signal.SIGTERM)
-    wait_until(peer.beat, 5)
+    wait_until(peer.beat, 20)
     assert peer.apply(lambda: 1).result == 1
 
 

@@ -81,8 +81,10 @@ def test_history_is_that_of_the_engines_session(shells, peer):
     assert history.content["history"] == [[0, 3, ["first + second", "3"]]]
 
 
-def test_usage_ports_and_debugging_are_answered_while_code_runs(engine, peer):
-    running = peer.send("execute_request", {"code": "import time; time.sleep(3)", "silent": False})
+def test_usage_ports_and_debugging_are_answered_while_code_runs(engine, peer, sandbox):
+    gate = sandbox.dir / "gate"
+    running = peer.send("execute_request", {"code": f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
+                                            "silent": False})
     peer.outputs(running, until="busy")
     usage = peer.ask("usage_request", channel="control").content
     assert usage["status"] == "ok" and usage["pid"] == engine.popen.pid and usage["hostname"]
@@ -93,6 +95,7 @@ def test_usage_ports_and_debugging_are_answered_while_code_runs(engine, peer):
     assert info["protocol_version"].startswith("5.") and info["language_info"]["version"].count(".") == 2
     refused = peer.ask("debug_request", {"command": "initialize"}, channel="control").content
     assert refused["status"] == "error" and "debugger" in refused["evalue"]
+    gate.touch()
     assert peer.reply(running).content["status"] == "ok"
 
 
@@ -311,7 +314,7 @@ threading.Thread(target=later).start()
 
 
 def test_an_interrupt_while_the_shell_is_made_comes_when_it_is_there(engine, peer):
-    msg_id = peer.send("execute_request", {"code": "import time; time.sleep(60)", "silent": False})
+    msg_id = peer.send("execute_request", {"code": "import time; time.sleep(600)", "silent": False})
     peer.outputs(msg_id, until="busy")
     peer.ask("interrupt_request", {}, channel="control")
     assert peer.reply(msg_id, timeout=40).content["ename"] == "KeyboardInterrupt"
@@ -321,7 +324,7 @@ def test_an_interrupt_while_the_shell_is_made_comes_when_it_is_there(engine, pee
 def test_no_interrupt_is_lost_between_two_signals_and_a_blocking_call(engine, peer):
     run(peer, "import subprocess")
     for _ in range(20):
-        msg_id = peer.send("execute_request", {"code": "subprocess.run(['sleep', '60'])", "silent": False})
+        msg_id = peer.send("execute_request", {"code": "subprocess.run(['sleep', '600'])", "silent": False})
         peer.outputs(msg_id, until="busy")
         time.sleep(0.1)
         os.kill(engine.pid, signal.SIGINT)
@@ -329,20 +332,18 @@ def test_no_interrupt_is_lost_between_two_signals_and_a_blocking_call(engine, pe
 
 
 def test_a_c_functions_sleep_and_a_child_are_interrupted(engine, peer):
-    for code in ("import ctypes; ctypes.CDLL(None).sleep(60)", "import subprocess; subprocess.run(['sleep', '60'])"):
+    for code in ("import ctypes; ctypes.CDLL(None).sleep(600)", "import subprocess; subprocess.run(['sleep', '600'])"):
         msg_id = peer.send("execute_request", {"code": code, "silent": False})
         peer.outputs(msg_id, until="busy")
         time.sleep(2)
-        begun = time.monotonic()
         peer.ask("signal_request", {"sig": 2}, channel="control")
         reply = peer.reply(msg_id, timeout=40)
         assert reply.content["status"] == "error" and reply.content["ename"] == "KeyboardInterrupt", (code, reply.content)
-        assert time.monotonic() - begun < 40
         # It is ipyparallel's error, with what its client unwraps, and published as well.
         assert reply.content["engine_info"]["engine_uuid"] == peer.uuid.decode()
         assert published(peer, msg_id, "error")[0].content["ename"] == "KeyboardInterrupt"
     # IPython passes it on to a command that it runs, and goes on; where it had not begun to, it is interrupted itself.
-    msg_id = peer.send("execute_request", {"code": "!sleep 60", "silent": False})
+    msg_id = peer.send("execute_request", {"code": "!sleep 600", "silent": False})
     peer.outputs(msg_id, until="busy")
     time.sleep(2)
     peer.ask("signal_request", {"sig": "SIGINT"}, channel="control")

@@ -126,12 +126,15 @@ def test_an_interrupt_can_be_sent_on_to_the_engines(type_cells):
         "px 1",
         "%pxconfig --signal-on-interrupt SIGINT --no-stream",
         """
-        import os, signal, threading, time
+        import os, signal, sys, threading, time, traceback
+        main = threading.get_ident()
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
         def interrupt():
-            while c.queue_status(0)["queue"] == 0:
+            while not all(c.queue_status(i)["queue"] for i in c.ids):
                 time.sleep(0.05)
-            time.sleep(0.3)
+            # It waits for the engines: no sooner does an interrupt mean them.
+            while "_wait" not in [frame.name for frame in traceback.extract_stack(sys._current_frames()[main])]:
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGUSR1)
         threading.Thread(target=interrupt).start()
         """,

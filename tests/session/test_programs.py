@@ -170,7 +170,7 @@ def test_a_key_can_be_given_by_a_file(sandbox, new_cluster):
 def test_without_security_messages_are_not_signed_and_the_log_says_so(new_cluster):
     cluster = new_cluster(1, controller=["--no-secure"])
     assert json.loads(cluster.client_file.read_text())["key"] == ""
-    assert "messages are not signed" in cluster.controller.output
+    cluster.controller.wait_for_output("messages are not signed")
     assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
 
 
@@ -228,7 +228,7 @@ def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(
     code = """
 import sys, ipcluster
 with ipcluster.Client(sys.argv[1]) as client:
-    client.wait_for_engines(1, timeout=60)
+    client.wait_for_engines(1, timeout=100)
     result = client[0].apply_async(print, "hello")
     result.get()
     print(result.stdout, end="")

@@ -121,7 +121,7 @@ def sockets_of(files):
 
 def assert_nothing_left(sandbox, profile, sockets):
     """No process, no listening socket, no connection file."""
-    sandbox.wait_for_no_processes(10)
+    sandbox.wait_for_no_processes(30)
     assert connection_files(sandbox, profile) == []
     assert not sockets & listeners({port for port, _ in sockets})
 
@@ -159,14 +159,14 @@ def session_by_hand(box, mpi, env):
                         env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env})
     wait_until(lambda: len(connection_files(box, "mpi")) == 2, 30, "the controller's connection files")
     sockets = sockets_of(connection_files(box, "mpi"))
-    box.run(PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=60)",
+    box.run(PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=100)",
             check=True)
     type_the_session(box)
     ranks = box.run(PYTHON, "-c", "from ipcluster import Client; v = Client(profile='mpi')[:]\n"
                     "v.execute('from mpi4py import MPI; r = MPI.COMM_WORLD.Get_rank()', block=True); print(v['r'])",
                     check=True)
     assert ast.literal_eval(ranks.out) == [0, 1, 2, 3], "an engine's id is its rank"
-    engines.stop(signal.SIGINT)
+    engines.stop(signal.SIGINT, 60)
     controller.stop(signal.SIGINT)
     assert_nothing_left(box, "mpi", sockets)
 

@@ -5,7 +5,6 @@ import shlex
 import signal
 import sqlite3
 import subprocess
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -345,7 +344,7 @@ def test_no_message_waits_for_a_store(stuck):
     for _ in range(300):
         ids.append(submit(records.peer, records.task))
         records.answer()
-    assert records.ask("queue")["0"]["completed"] == 300
+    wait_until(lambda: records.ask("queue")["0"]["completed"] == 300, 20, "the hub has heard of all")
     assert Engine(records.peer).beat().id == 1
     assert records.ask("load")["1"] == 0
     frames, _ = records.peer.message("history_request")
@@ -393,6 +392,6 @@ def test_a_full_disk_loses_records_and_nothing_else(sandbox):
     assert first in records.ask("history")["history"]
     small = records.submit()
     records.answer()
-    assert records.ask("queue")["0"]["completed"] == 22
+    wait_until(lambda: records.ask("queue")["0"]["completed"] == 22, 20, "the hub has heard of all")
     assert small and process.stop() == 0
     peer.close()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import wait_until
+from support import LONG, wait_until
 
 
 def restart(cluster, *arguments, signum=signal.SIGKILL):
@@ -27,10 +27,31 @@ def typed(function):
     return function
 
 
+@typed
+def wait(path, answer):
+    """Leaves a file to say that it runs, and ends when `path` exists."""
+    import os
+    import time
+    open(f"{path}.{answer}", "w").close()
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return answer
+
+
+def wait_for_beginning(path, *answers):
+    wait_until(lambda: all(path.with_name(f"{path.name}.{answer}").exists() for answer in answers), 20, f"{answers} run")
+
+
+def has_come(client, engine):
+    """What was sent to the engine directly is there: an engine answers this at once, in its turn."""
+    from ipcluster import _client
+    assert client._submit(_client.DIRECT, engine, "kernel_info_request", "{}").wait(LONG)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_engines_come_back_under_their_ids_with_their_namespaces_and_the_client_goes_on(reused, signum):
     client = reused.client()
-    client[:].execute("kept = __import__('os').getpid()").get(timeout=20)
+    client[:].execute("kept = __import__('os').getpid()").get(timeout=LONG)
     before = {i: client[i]["kept"] for i in client.ids}
     assert len(set(before.values())) == 2
     restart(reused, signum=signum)
@@ -48,65 +69,65 @@ def test_engines_come_back_under_their_ids_with_their_namespaces_and_the_client_
 def test_what_ran_while_the_controller_was_away_is_answered(reused):
     client = reused.client()
     flag = reused.sandbox.dir / "go"
-
-    @typed
-    def wait(path, answer):
-        import os
-        import time
-        while not os.path.exists(path):
-            time.sleep(0.02)
-        return answer
-
     direct = client[0].apply_async(wait, str(flag), "direct")
     queued = client[0].apply_async(typed(lambda: "queued"))
     balanced = client.load_balanced_view(targets=[1]).apply_async(wait, str(flag), "balanced")
-    time.sleep(1)
+    wait_for_beginning(flag, "direct", "balanced")
+    has_come(client, 0)
     reused.controller.stop(signal.SIGKILL)
     flag.write_text("")  # they end while there is no controller
     time.sleep(1)
     reused.start_controller("--reuse")
-    assert direct.get(timeout=30) == "direct"
-    assert queued.get(timeout=30) == "queued"
-    assert balanced.get(timeout=30) == "balanced"
+    assert direct.get(timeout=LONG) == "direct"
+    assert queued.get(timeout=LONG) == "queued"
+    assert balanced.get(timeout=LONG) == "balanced"
 
 
 def test_what_still_runs_when_the_controller_is_back_is_answered_in_its_time(reused):
     client = reused.client()
-    direct = client[0].apply_async(time.sleep, 20)
-    balanced = client.load_balanced_view(targets=[1]).apply_async(time.sleep, 20)
-    time.sleep(1)
+    flag = reused.sandbox.dir / "go"
+    direct = client[0].apply_async(wait, str(flag), "direct")
+    balanced = client.load_balanced_view(targets=[1]).apply_async(wait, str(flag), "balanced")
+    wait_for_beginning(flag, "direct", "balanced")
     restart(reused).wait_for_output("2 in all")
-    # What engines say that they have is the hub's to tell others.
-    assert [client.queue_status()[i]["queue"] for i in (0, 1)] == [1, 1]
-    assert direct.get(timeout=40) is None
-    assert balanced.get(timeout=40) is None
-    assert [client.queue_status()[i]["queue"] for i in (0, 1)] == [0, 0]
+
+    def queues():
+        return [client.queue_status()[i]["queue"] for i in (0, 1)]
+    wait_until(lambda: queues() == [1, 1], 20, "the hub knows what the engines say that they have")
+    flag.touch()
+    assert direct.get(timeout=LONG) == "direct"
+    assert balanced.get(timeout=LONG) == "balanced"
+    wait_until(lambda: queues() == [0, 0], 20, "the hub hears of the end")
 
 
 def test_what_the_old_controller_had_not_given_out_fails_and_does_not_hang(reused):
     client = reused.client()
     view = client.load_balanced_view()
-    tasks = [view.apply_async(time.sleep, 2) for _ in range(6)]
-    time.sleep(1)
+    flag = reused.sandbox.dir / "go"
+    tasks = [view.apply_async(wait, str(flag), i) for i in range(6)]
+    wait_for_beginning(flag, 0, 1)
+    wait_until(lambda: client.queue_status()["unassigned"] == 4, 20, "the others wait")
     restart(reused)
-    assert [task.get(timeout=30) for task in tasks[:2]] == [None, None]
+    flag.touch()
+    assert [task.get(timeout=LONG) for task in tasks[:2]] == [0, 1]
     for task in tasks[2:]:
         with pytest.raises(Exception, match="knows nothing of this request any more: submit it again"):
-            task.get(timeout=40)
+            task.get(timeout=LONG)
     assert view.apply_sync(typed(lambda: 1)) == 1
 
 
 def test_an_engine_that_died_meanwhile_is_gone_and_what_it_had_fails(reused):
     client = reused.client()
-    lost = client[0].apply_async(time.sleep, 60)
-    time.sleep(1)
+    flag = reused.sandbox.dir / "go"
+    lost = client[0].apply_async(wait, str(flag), "lost")
+    wait_for_beginning(flag, "lost")
     reused.controller.stop(signal.SIGKILL)
     victim = client[0]
     by_id = {int(engine.wait_for_output(r"registered as engine (\d)").group(1)): engine for engine in reused.engines}
     by_id[0].popen.kill()
     reused.start_controller("--reuse")
-    with pytest.raises(Exception):
-        lost.get(timeout=60)
+    with pytest.raises(Exception, match="engine 0|EngineError"):
+        lost.get(timeout=LONG)
     wait_until(lambda: client.ids == [1], 30, "the client has only the living")
     assert client[1].apply_sync(typed(lambda: 5)) == 5
     with pytest.raises(Exception):
@@ -114,7 +135,7 @@ def test_an_engine_that_died_meanwhile_is_gone_and_what_it_had_fails(reused):
 
 
 def test_a_stopped_engine_that_was_given_up_registers_again(new_cluster):
-    cluster = new_cluster(1, controller=["--HeartMonitor.period=100", "--HeartMonitor.max_heartmonitor_misses=3"])
+    cluster = new_cluster(1, controller=["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=3"])
     client = cluster.client()
     client[0]["kept"] = 7
     cluster.engines[0].send_signal(signal.SIGSTOP)
@@ -134,12 +155,16 @@ def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
     for engine in reused.engines:
         engine.send_signal(signal.SIGSTOP)
     reused.controller.stop(signal.SIGKILL)
-    reused.start_controller("--restore")
+    reused.start_controller("--restore", "--IPController.registration_timeout=600")
     reused.start_engine()
-    wait_until(lambda: client.ids == [0, 1, 2] and reused.client(wait_for=0).ids == [2], 30, "the new one has id 2")
+
+    def ids_of_another():
+        with reused.client(wait_for=0) as other:
+            return other.ids
+    wait_until(lambda: client.ids == [0, 1, 2] and ids_of_another() == [2], 30, "the new one has id 2")
     for engine in reused.engines:
         engine.send_signal(signal.SIGCONT)
-    wait_until(lambda: reused.client(wait_for=0).ids == [0, 1, 2], 30, "the old ones are back")
+    wait_until(lambda: ids_of_another() == [0, 1, 2], 30, "the old ones are back")
 
 
 def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):

@@ -25,7 +25,7 @@ class Scheduler:
     def submit(self, **metadata):
         return submit(self.peer, self.client, metadata)
 
-    def take(self, *msg_ids, timeout=10):
+    def take(self, *msg_ids, timeout=30):
         """The engine that one of the tasks has come to, and the task: [engine, route, header]."""
         def come():
             for engine in self.engines:
@@ -42,7 +42,7 @@ class Scheduler:
         engine.answer(route, header, status, **metadata)
         return engine
 
-    def result(self, msg_id, timeout=10):
+    def result(self, msg_id, timeout=30):
         """A task's status, or the name of its error where the controller answers it."""
         while msg_id not in self.answers:
             _, _, parent, _, content = self.peer.receive(self.client, timeout)
@@ -226,8 +226,13 @@ def test_retries_use_up_the_engines_before_they_come_back_to_one(scheduler):
     assert s.result(task) == "error"
     # With a time-out it waits for another engine instead.
     task = s.submit(retries=3, timeout=0.3)
-    s.run(task, status="error"), s.run(task, status="error")
-    assert s.result(task) == "TaskTimeout"
+    tried = []
+
+    def timed_out():
+        tried.extend(s.run(task, status="error") for engine in s.engines if engine.shell.poll(0))
+        return s.client.poll(0)
+    wait_until(timed_out, 30, "the task is answered")
+    assert s.result(task) == "TaskTimeout" and len(tried) == len(set(tried))
 
 
 def test_finished_tasks_are_remembered_up_to_the_configured_number(scheduler):

@@ -56,8 +56,12 @@ def test_an_engine_works_through_a_tunnel(new_cluster, gate, given_to):
     assert view.apply_sync(len, bytes(10_000_000)) == 10_000_000
     # All of the engine's connections lead to its ssh: it has none to a port of the controller's.
     ports = json.loads(cluster.engine_file.read_text())
-    connected = {c.raddr.port for c in psutil.Process(engine.pid).connections("tcp") if c.raddr}
-    assert len(connected) >= 6 and not connected & set(value for value in ports.values() if isinstance(value, int))
+
+    def peers_of_all():
+        found = {c.raddr.port for c in psutil.Process(engine.pid).connections("tcp") if c.raddr}
+        return len(found) >= 6 and found
+    connected = wait_until(peers_of_all, 20, "the engine has connected everything")
+    assert not connected & set(value for value in ports.values() if isinstance(value, int))
     assert len(gate.clients()) == 1
     assert engine.stop() == 0
     wait_until(lambda: not gate.clients(), 60, "ssh ends with its engine")
