@@ -489,6 +489,7 @@ def _records_in(file):
         try:
             with contextlib.closing(sqlite3.connect(f"{folder}/copy.db")) as database:
                 database.row_factory = sqlite3.Row
+                database.text_factory = lambda data: data.decode(errors="replace")
                 return {row["msg_id"]: row for row in database.execute(
                     'SELECT msg_id, completed, engine_uuid, id IN (SELECT record FROM "ipython-tasks-output") AS stdout '
                     'FROM "ipython-tasks"')}

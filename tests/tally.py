@@ -29,6 +29,8 @@ def of_criterion(folder):
             failed += 1
         if not ended_well:
             print(f"failed: {verdict.with_suffix('.log')}")
+            print("\n".join(line for line in log.splitlines() if "[FAIL]" in line or "[CRASH]" in line or "[----]" in line)
+                  or log[-4000:])
     return passed, failed
 
 

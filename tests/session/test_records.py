@@ -1,5 +1,6 @@
 """What the hub records of requests, in each store: queries, purges, resubmission, restarts, and stores that are slow or full."""
 
+import contextlib
 import json
 import shlex
 import signal
@@ -269,6 +270,24 @@ def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert (again,) in database.execute('SELECT msg_id FROM "ipython-tasks"').fetchall()
     database.close()
+
+
+def test_a_record_whose_id_is_no_text_hides_no_other_from_the_next_controller(controller):
+    peer = controller("--sqlitedb", "--reuse")
+    file = peer.client_file.parent.parent / "tasks.db"
+    task = peer.connect(zmq.DEALER, peer.client["task"], identity=b"client")
+    bad, good = submit(peer, task), submit(peer, task)
+    wait_for_commit(file, [{"msg_id": bad}, {"msg_id": good}])
+    peer.process.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("""UPDATE "ipython-tasks" SET msg_id = CAST(x'ff' AS TEXT) WHERE msg_id = ?""", [bad])
+    peer.process = controller("--sqlitedb", "--restore").process
+    peer.process.wait_for_output("1 tasks that waited in an earlier controller go on")
+    engine = Engine(peer).open().beat()
+    route, header, _ = engine.take()
+    assert json.loads(header)["msg_id"] == good
+    engine.answer(route, header)
+    assert peer.receive(task)[2]["msg_id"] == good
 
 
 def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_cluster):

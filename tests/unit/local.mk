@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
 	tests/unit/test_dependency \
+	tests/unit/test_early \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
 	tests/unit/test_heap \
@@ -90,6 +91,9 @@ tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
 tests_unit_test_sqlite_plans_SOURCES = tests/unit/test_sqlite_plans.c plugins/stores/sqlite_sql.c plugins/stores/query.c
 tests_unit_test_sqlite_plans_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_sqlite_plans_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS) -lm
+tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/early.c core/controller/held.c
+tests_unit_test_early_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=message_send
+tests_unit_test_early_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
