@@ -275,7 +275,7 @@ def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
 def test_a_record_whose_id_is_no_text_hides_no_other_from_the_next_controller(controller):
     peer = controller("--sqlitedb", "--reuse")
     file = peer.client_file.parent.parent / "tasks.db"
-    task = peer.connect(zmq.DEALER, peer.client["task"], identity=b"client")
+    task = peer.connect(zmq.DEALER, peer.client["task"], identity=b"test")  # the session in what it sends
     bad, good = submit(peer, task), submit(peer, task)
     wait_for_commit(file, [{"msg_id": bad}, {"msg_id": good}])
     peer.process.stop(signal.SIGKILL)

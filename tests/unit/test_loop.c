@@ -28,7 +28,7 @@ static void close_context(void)
     zmq_ctx_term(context);
 }
 
-TestSuite(loop, .init = open_context, .fini = close_context, .timeout = 60);
+TestSuite(loop, .init = open_context, .fini = close_context, .timeout = 300);
 
 static void *open_pair(const char *url, bool binds)
 {
