@@ -66,8 +66,9 @@ class Records:
         wait_until(lambda: msg_id in self.ask("result", msg_ids=[msg_id], status_only=True).get("completed", ()), 20,
                    "the result is recorded")
 
-    def wait_for_commit(self):
-        wait_for_commit(self.peer.client_file.parent.parent / "tasks.db", self.found({}, ["completed", "engine_uuid"]))
+    def wait_for_commit(self, folder=None):
+        folder = folder or self.peer.client_file.parent.parent
+        wait_for_commit(folder / "tasks.db", self.found({}, ["completed", "engine_uuid"]))
 
     def found(self, query, keys=None):
         answer = self.ask("db", query=query, keys=keys)

@@ -170,7 +170,7 @@ def small_disk(folder):
 def test_what_a_full_disk_has_no_room_for_is_lost_and_the_rest_recorded_again(small_disk, controller):
     records = Records(controller("--sqlitedb", f"--SQLiteDB.location={small_disk}"))
     first = records.run()
-    records.wait_for_commit()
+    records.wait_for_commit(small_disk)
     filler = small_disk / "filler"
     with pytest.raises(OSError), open(filler, "wb", buffering=0) as file:
         while True:
@@ -182,7 +182,7 @@ def test_what_a_full_disk_has_no_room_for_is_lost_and_the_rest_recorded_again(sm
     assert first in records.ids({"queue": "task"})
     filler.unlink()
     last = records.run()
-    records.wait_for_commit()
+    records.wait_for_commit(small_disk)
     records.peer.process.stop(signal.SIGKILL)
     database = sqlite3.connect(small_disk / "tasks.db")
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
