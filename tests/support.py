@@ -111,7 +111,7 @@ def sanitizer_runtime(kind):
     """The shared library that a stock interpreter must preload to load code built with the sanitizer."""
     name = "libtsan.so" if "thread" in kind else "libasan.so"
     return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True,
-                          check=True).stdout.strip()
+                          check=True, env={"PATH": os.environ["PATH"]}).stdout.strip()
 
 
 def install(build):

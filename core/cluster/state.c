@@ -156,8 +156,11 @@ int state_each(const char *pid_dir, int (*visit)(void *context, struct state *st
             strcmp(entry->d_name + length - 5, ".json") != 0 ||
             path_format(path, &error, "%s/%s", pid_dir, entry->d_name) < 0)
             continue;
-        if (state_read(path, &state, &error) < 0)
+        if (state_read(path, &state, &error) < 0) {
+            if (access(path, F_OK) != 0)
+                continue; /* its cluster has just ended */
             log_warn("%s", error.text);
+        }
         outcome = visit(context, &state);
         state_clear(&state);
     }

@@ -24,6 +24,7 @@
 struct early_reply {
     struct held *held; /* [client, engine, delimiter ...] */
     size_t bytes;
+    bool sent; /* to who has its client's old name, and may be another */
     struct early_reply *prev, *next;
     char session[SESSION_BYTES]; /* its client's; "": it is not known */
 };
@@ -46,6 +47,11 @@ void early_prepare(struct early *early, const struct controller *controller,
 static bool is_open(const struct early *early, long long now_ms)
 {
     return early->until_ms && now_ms < early->until_ms;
+}
+
+static bool is_nameless(zmq_msg_t *client)
+{
+    return zmq_msg_size(client) == NAME_BYTES && !*(const unsigned char *)zmq_msg_data(client);
 }
 
 static void drop(struct early *early, struct early_reply *reply)
@@ -77,32 +83,34 @@ static struct home *find_home(const struct early *early, const char *session)
     return home;
 }
 
-/* Sends a reply to the peer that it names, or to where its client is now. Returns 0, or -1 where
- * that is not there. */
-static int deliver(struct early *early, struct message *message, const char *session)
+/* Has a reply for a client without an identity go to where that is now. Returns whether this is
+ * known. */
+static bool find_way(const struct early *early, struct message *message, const char *session)
 {
-    zmq_msg_t name, *client = &message->frames[0];
-    if (outbox_send(early->outbox, message, 0) == OUTBOX_TAKEN)
-        return 0;
+    zmq_msg_t name;
     const struct home *home = find_home(early, session);
     if (!home || zmq_msg_init_size(&name, NAME_BYTES))
-        return -1;
+        return false;
     memcpy(zmq_msg_data(&name), home->name, NAME_BYTES);
-    zmq_msg_move(client, &name);
-    return outbox_send(early->outbox, message, 0) == OUTBOX_TAKEN ? 0 : -1;
+    zmq_msg_move(&message->frames[0], &name);
+    return true;
 }
 
-static void hold(struct early *early, struct message *message, const char *session)
+static struct early_reply *hold(struct early *early, struct message *message, const char *session)
 {
     struct early_reply *reply = calloc(1, sizeof(*reply));
+    size_t bytes = sizeof(*reply) + flight_weight(message);
     if (!reply || !(reply->held = held_create(message, NULL))) {
         free(reply);
-        return;
+        return NULL;
     }
     memcpy(reply->session, session, SESSION_BYTES);
-    reply->bytes = sizeof(*reply) + flight_weight(message);
-    early->bytes += reply->bytes;
+    reply->bytes = bytes;
+    early->bytes += bytes;
+    if (!early->first)
+        early->next_try_ms = clock_ms() + RETRY_MS;
     DL_APPEND(early->first, reply);
+    return reply;
 }
 
 static void limit(struct early *early)
@@ -111,20 +119,60 @@ static void limit(struct early *early)
         drop(early, early->first);
 }
 
-void early_hold(struct early *early, struct message *message)
+struct early_reply *early_address(struct early *early, struct message *message)
 {
+    struct early_reply *reply = NULL;
+    struct message copy;
     char session[SESSION_BYTES];
     if (!early->until_ms)
+        return NULL;
+    read_session(early, message, MESSAGE_PARENT, session);
+    if (!*session || find_way(early, message, session) || !is_nameless(&message->frames[0]) ||
+        early->bytes > HELD_BYTES)
+        return NULL;
+    message_init(&copy);
+    if (!message_append_copies(&copy, message)) {
+        copy.delimiter = message->delimiter;
+        reply = hold(early, &copy, session);
+    }
+    message_close(&copy);
+    if (reply)
+        reply->sent = true;
+    return reply;
+}
+
+void early_hold(struct early *early, struct message *message, struct early_reply *copy)
+{
+    char session[SESSION_BYTES];
+    if (copy)
+        copy->sent = false;
+    if (copy || !early->until_ms)
         return;
     read_session(early, message, MESSAGE_PARENT, session);
-    if (!deliver(early, message, session))
-        return;
-    long long now_ms = clock_ms();
-    if (!early->first)
-        early->next_try_ms = now_ms + RETRY_MS;
     hold(early, message, session);
-    if (!is_open(early, now_ms))
+    if (!is_open(early, clock_ms()))
         limit(early);
+}
+
+enum fate { DELIVERED, KEPT, ABSENT };
+
+static enum fate deliver(struct early *early, struct early_reply *reply, struct message *message)
+{
+    const struct home *home = find_home(early, reply->session);
+    zmq_msg_t *client;
+    if (reply->sent && !home)
+        return KEPT;
+    if (held_restore(reply->held, message))
+        return ABSENT;
+    client = &message->frames[0];
+    if (reply->sent && !memcmp(home->name, zmq_msg_data(client), NAME_BYTES))
+        return DELIVERED;
+    bool certain = !is_nameless(client) || !*reply->session;
+    certain |= find_way(early, message, reply->session);
+    if (outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN)
+        return ABSENT;
+    reply->sent = true;
+    return certain ? DELIVERED : KEPT;
 }
 
 /* Tries what is held for the client of this session; for all where it is NULL. */
@@ -139,9 +187,10 @@ static void try_again(struct early *early, const char *session)
             (*absent && !strcmp(reply->session, absent)))
             continue;
         message_clear(&message);
-        if (!held_restore(reply->held, &message) && !deliver(early, &message, reply->session))
+        enum fate fate = deliver(early, reply, &message);
+        if (fate == DELIVERED)
             drop(early, reply);
-        else
+        else if (fate == ABSENT)
             absent = reply->session;
     }
     message_close(&message);
@@ -164,9 +213,9 @@ static struct home *add_home(struct early *early, const char *session)
 void early_meet(struct early *early, struct message *request)
 {
     zmq_msg_t *client = &request->frames[0];
-    const unsigned char *name = zmq_msg_data(client);
+    const void *name = zmq_msg_data(client);
     char session[SESSION_BYTES];
-    if (!early->until_ms || zmq_msg_size(client) != NAME_BYTES || *name)
+    if (!early->until_ms || !is_nameless(client))
         return;
     read_session(early, request, MESSAGE_HEADER, session);
     struct home *home = find_home(early, session);

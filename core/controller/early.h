@@ -2,7 +2,9 @@
  * held for as long as clients may take to connect to the controller that replaced it.
  *
  * A client of ours connects under its old identity. ipyparallel's has none: it is known again by
- * the session in what it sends, and gets what is held for it once it sends anything. */
+ * the session in what it sends. Until then it probably has the name that libzmq gave it at the
+ * controller before, as those names are the same from run to run where clients come in the same
+ * order: what it waits for is sent there, and once more should it turn out to be elsewhere. */
 #ifndef CONTROLLER_EARLY_H
 #define CONTROLLER_EARLY_H
 
@@ -27,9 +29,12 @@ void early_prepare(struct early *early, const struct controller *controller,
                    struct session *session, struct outbox *outbox);
 /* Notes where the sender of a request is, and sends what is held for it. */
 void early_meet(struct early *early, struct message *request);
-/* Holds a reply whose client is not there and may yet come, or sends it to where its client is now.
+/* Before a reply is sent: has it go to where its client is now. Where that is not certain a copy is
+ * held, which is returned. */
+struct early_reply *early_address(struct early *early, struct message *message);
+/* Holds a reply whose client is not there and may yet come. `copy` is what early_address() gave.
  * Leaves nothing in `message` that matters. */
-void early_hold(struct early *early, struct message *message);
+void early_hold(struct early *early, struct message *message, struct early_reply *copy);
 /* Tries again what is held. Returns when to be called again, or LOOP_NEVER. */
 long long early_tick(struct early *early, long long now_ms);
 void early_release(struct early *early);

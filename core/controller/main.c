@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/random.h"
 #include "controller/addresses.h"
 #include "controller/controller.h"
 #include "controller/files.h"
@@ -148,18 +147,8 @@ static bool is_wanted(const struct program *program, const struct module *module
     return module != &records_module || program->controller.store;
 }
 
-/* libzmq draws the names of peers that give none from rand(), which is the same in each run: a
- * reply for a client of the controller before would reach another of ours. */
-static void seed_peer_names(void)
-{
-    unsigned int seed;
-    random_bytes(&seed, sizeof(seed));
-    srand(seed);
-}
-
 static int start(struct program *program, struct ipcl_error *error)
 {
-    seed_peer_names();
     ipcl_error_set(error, "out of memory");
     program->controller.context = zmq_ctx_new();
     if (!program->controller.context ||

@@ -32,14 +32,13 @@ static void drop(struct replies *replies)
                                    "(IPController.unread_backlog)");
 }
 
-/* An error has a part of the bound for itself. */
-static void send_error(struct replies *replies, struct message *message)
+static enum outbox_fate send(struct replies *replies, struct message *message, size_t reserve)
 {
-    enum outbox_fate fate = outbox_send(&replies->outbox, message, 0);
+    struct early_reply *copy = early_address(&replies->early, message);
+    enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
     if (fate == OUTBOX_ABSENT)
-        early_hold(&replies->early, message);
-    if (fate == OUTBOX_FULL)
-        drop(replies);
+        early_hold(&replies->early, message, copy);
+    return fate;
 }
 
 /* Tells a client that the result which it asked for does not wait for it. */
@@ -66,21 +65,19 @@ static void send_in_place_of(struct replies *replies, struct message *message)
 
 void replies_send(struct replies *replies, struct message *message)
 {
-    struct outbox *outbox = &replies->outbox;
-    enum outbox_fate fate = outbox_send(outbox, message, outbox->bytes_max / ERRORS_SHARE);
-    if (fate == OUTBOX_ABSENT)
-        early_hold(&replies->early, message);
-    if (fate == OUTBOX_FULL)
+    if (send(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) == OUTBOX_FULL)
         send_in_place_of(replies, message);
 }
 
+/* An error has a part of the bound for itself. */
 void replies_error(struct replies *replies, const struct reply_request *request,
                    const char *engine_uuid, const char *ename, const char *evalue)
 {
     struct message message;
     message_init(&message);
-    if (!reply_error(replies->session, &message, request, engine_uuid, ename, evalue))
-        send_error(replies, &message);
+    if (!reply_error(replies->session, &message, request, engine_uuid, ename, evalue) &&
+        send(replies, &message, 0) == OUTBOX_FULL)
+        drop(replies);
     message_close(&message);
 }
 

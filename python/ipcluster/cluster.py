@@ -110,10 +110,11 @@ class Cluster:
         return [f"--{name}={value}" for name, value in named.items() if value]
 
     def _run(self, command, *words, timeout=None):
-        done = subprocess.run([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout)  # fmt: skip
+        done = subprocess.run([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, errors="replace", timeout=timeout)  # fmt: skip
         if done.returncode:
-            raise RuntimeError(f"ipcluster {command} failed: {done.stdout.strip() or f'exit status {done.returncode}'}")
+            said = (done.stdout + done.stderr).strip()
+            raise RuntimeError(f"ipcluster {command} failed: {said or f'exit status {done.returncode}'}")
         return done.stdout
 
     def _engine_sets(self):
