@@ -45,17 +45,30 @@ def wait_until(predicate, timeout=20, what="the condition", interval=0.02):
         time.sleep(interval)
 
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_machines_network = None
+
+
 def own_loopback():
     """Gives this process, and all that it starts, a network with nothing but a loopback, so that no other test takes a port that one
     of these has given up for a moment. Only the superuser may; others share the machine's. For a process with one thread."""
+    global _machines_network
     new_network, set_flags, up = 0x40000000, 0x8914, 0x1  # CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(new_network) != 0:
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if _libc.unshare(new_network) != 0:
+        os.close(before)
         if ctypes.get_errno() not in (errno.EPERM, errno.EINVAL, errno.ENOSYS):
             raise OSError(ctypes.get_errno(), "unshare")
         return
+    _machines_network = before
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", up))
+
+
+def machines_network():
+    """In a child process, before it executes what has to reach other machines: the opposite of own_loopback()."""
+    if _machines_network is not None and _libc.setns(_machines_network, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def find_build():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from support import find_build  # noqa: E402
+from support import find_build, machines_network  # noqa: E402
 
 PACKAGE = "python3-ipyparallel"
 # Debian 13 has ipyparallel 8, unstable the newest.
@@ -79,7 +79,7 @@ def _os_release():
 def _run(argv, work, what):
     try:
         done = subprocess.run([str(word) for word in argv], cwd=work, capture_output=True, text=True, timeout=TIMEOUT,
-                              env={**os.environ, "LC_ALL": "C.UTF-8"})
+                              env={**os.environ, "LC_ALL": "C.UTF-8"}, preexec_fn=machines_network)
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{what}: not done in {TIMEOUT} s") from None
     if done.returncode:
