@@ -13,14 +13,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, own_loopback, sanitizers  # noqa: E402
 
-# Before anything starts a thread.
-own_loopback()
-
 # A shell starts what runs in its background with SIGINT ignored, which children inherit, and Ctrl-C is what some tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The package of the build tree, for whichever test module imports it first: the sources' own has no extension.
 sys.path.insert(0, str(find_build() / "python"))
+
+
+def pytest_configure(config):
+    """Each process that runs tests has a network of its own; one that hands them out to others runs none."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        own_loopback()
 
 
 @pytest.hookimpl(hookwrapper=True)
