@@ -350,6 +350,16 @@ class Sandbox:
         return left
 
 
+def build_c_example(sandbox, installed):
+    """Builds the example of the C library against what is installed; returns its path, and the environment that it needs."""
+    libraries = installed.ipcluster.parent.parent / "lib"
+    folder = sandbox.dir / "c_client"
+    shutil.copytree(TOP / "docs/examples/c_client", folder)
+    env = {**sandbox.env, "PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
+    subprocess.run(["make", "-s", "-C", folder], env=env, check=True)
+    return folder / "c_client", {"LD_LIBRARY_PATH": str(libraries)}
+
+
 def without(sandbox, *packages):
     """The environment of an engine beside which these Python packages are not installed."""
     block = sandbox.dir / "block"

@@ -2,15 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
-from support import LONG, PYTHON, TOP, wait_for_file, wait_until
+from support import LONG, PYTHON, build_c_example, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -262,18 +260,14 @@ def test_a_program_that_ends_without_closing_ends(cluster, sandbox):
 
 
 def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox, installed):
-    prefix = installed.ipcluster.parent.parent
-    build = installed_sandbox.dir / "c_client"
-    shutil.copytree(TOP / "docs/examples/c_client", build)
-    env = {**installed_sandbox.env, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
-    subprocess.run(["make", "-s", "-C", build], env=env, check=True)
+    program, library = build_c_example(installed_sandbox, installed)
     installed_sandbox.start(installed.ipcontroller)
     for _ in range(2):
         installed_sandbox.start(installed.ipengine)
     file = installed_sandbox.profile_dir() / "security/ipcontroller-client.json"
     wait_until(file.exists, 20, "the controller writes its file")
     installed_sandbox.run(PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=100)", check=True)
-    finished = installed_sandbox.run(build / "c_client", env={"LD_LIBRARY_PATH": str(prefix / "lib")}, check=True)
+    finished = installed_sandbox.run(program, env=library, check=True)
     assert finished.out.splitlines()[0] == "2 engines"
     assert 'output of engine 1: stream {"name":"stdout","text":"defined\\n"}' in finished.out
     assert "double(21): 42 42" in finished.out

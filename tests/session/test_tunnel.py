@@ -4,15 +4,13 @@ It runs as whoever runs the tests, who logs in as himself."""
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 
 import psutil
 import pytest
 
 from ssh_gate import Gate, needs_openssh
-from support import PYTHON, TOP, wait_until
+from support import PYTHON, build_c_example, wait_until
 
 pytestmark = needs_openssh
 
@@ -220,18 +218,12 @@ def test_what_is_no_affair_of_openssh_is_refused_with_advice(new_cluster, option
 
 def test_the_c_library_works_through_a_tunnel(installed_sandbox, installed):
     gate = Gate(installed_sandbox)
-    prefix = installed.ipcluster.parent.parent
-    build = installed_sandbox.dir / "c_client"
-    shutil.copytree(TOP / "docs/examples/c_client", build)
-    env = {**installed_sandbox.env, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
-    subprocess.run(["make", "-s", "-C", build], env=env, check=True)
+    program, library = build_c_example(installed_sandbox, installed)
     installed_sandbox.start(installed.ipcontroller)
     installed_sandbox.start(installed.ipengine)
     file = installed_sandbox.profile_dir() / "security/ipcontroller-client.json"
     wait_until(file.exists, 20, "the controller writes its file")
-    finished = installed_sandbox.run(build / "c_client", file, gate.address, gate.key, check=True,
-                                     env={**gate.env, "LD_LIBRARY_PATH": str(prefix / "lib")})
+    finished = installed_sandbox.run(program, file, gate.address, gate.key, check=True, env={**gate.env, **library})
     assert "squares: 0 1 4 9 16 25 36 49" in finished.out
     wait_until(lambda: not gate.clients(), 60, "ssh ends with its client")
-    assert "Permission denied" in installed_sandbox.run(
-        build / "c_client", file, gate.address, gate.other_key, env={**gate.env, "LD_LIBRARY_PATH": str(prefix / "lib")}).err
+    assert "Permission denied" in installed_sandbox.run(program, file, gate.address, gate.other_key, env={**gate.env, **library}).err
