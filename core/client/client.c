@@ -38,6 +38,8 @@ void ipcl_client_release(struct ipcl_client *client)
         close(client->wake_fd);
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
+    for (size_t i = 0; i < client->engine_count; i++)
+        free(client->engines[i].info);
     free(client->engines);
     free(client);
 }
@@ -220,7 +222,7 @@ static size_t engine_place(const struct ipcl_client *client, int id)
     size_t low = 0, high = client->engine_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (client->engines[middle].id < id)
+        if (client->engines[middle].public.id < id)
             low = middle + 1;
         else
             high = middle;
@@ -228,41 +230,59 @@ static size_t engine_place(const struct ipcl_client *client, int id)
     return low;
 }
 
+/* The engine with this id, or NULL. */
+static struct listed_engine *engine_at(const struct ipcl_client *client, int id)
+{
+    size_t place = engine_place(client, id);
+    return place < client->engine_count && client->engines[place].public.id == id ? &client->engines[place] : NULL;
+}
+
 int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error)
 {
     pthread_mutex_lock(&client->lock);
-    size_t place = engine_place(client, id), count = client->engine_count;
-    bool found = place < count && client->engines[place].id == id;
-    if (found)
-        memcpy(uuid, client->engines[place].uuid, ENGINE_UUID_BYTES);
+    const struct listed_engine *engine = engine_at(client, id);
+    size_t count = client->engine_count;
+    if (engine)
+        memcpy(uuid, engine->public.uuid, ENGINE_UUID_BYTES);
     pthread_mutex_unlock(&client->lock);
-    if (found)
+    if (engine)
         return 0;
     return ipcl_error_set(error, "there is no engine %d: %zu engine%s registered", id, count, count == 1 ? " is" : "s are");
 }
 
-void client_add_engine(struct ipcl_client *client, int id, const char *uuid)
+/* Room for an engine with this id, at its place; NULL where memory is short. */
+static struct listed_engine *enter_engine(struct ipcl_client *client, int id)
+{
+    size_t place = engine_place(client, id);
+    if (client->engine_count == client->engine_capacity) {
+        size_t capacity = client->engine_capacity ? client->engine_capacity * 2 : 16;
+        struct listed_engine *engines = realloc(client->engines, capacity * sizeof(*engines));
+        if (!engines)
+            return NULL;
+        client->engines = engines;
+        client->engine_capacity = capacity;
+    }
+    struct listed_engine *engine = &client->engines[place];
+    memmove(engine + 1, engine, (client->engine_count - place) * sizeof(*engine));
+    client->engine_count++;
+    *engine = (struct listed_engine){.public.id = id};
+    return engine;
+}
+
+void client_add_engine(struct ipcl_client *client, int id, const char *uuid, char *info)
 {
     pthread_mutex_lock(&client->lock);
-    size_t place = engine_place(client, id);
-    if (place == client->engine_count || client->engines[place].id != id) {
-        if (client->engine_count == client->engine_capacity) {
-            size_t capacity = client->engine_capacity ? client->engine_capacity * 2 : 16;
-            struct ipcl_engine *engines = realloc(client->engines, capacity * sizeof(*engines));
-            if (!engines) {
-                pthread_mutex_unlock(&client->lock);
-                log_error("out of memory: engine %d is not noted", id);
-                return;
-            }
-            client->engines = engines;
-            client->engine_capacity = capacity;
-        }
-        memmove(&client->engines[place + 1], &client->engines[place],
-                (client->engine_count - place) * sizeof(*client->engines));
-        client->engine_count++;
+    struct listed_engine *engine = engine_at(client, id);
+    if (!engine)
+        engine = enter_engine(client, id);
+    if (engine) {
+        snprintf(engine->public.uuid, ENGINE_UUID_BYTES, "%s", uuid);
+        free(engine->info);
+        engine->info = info;
+    } else {
+        log_error("out of memory: engine %d is not noted", id);
+        free(info);
     }
-    client->engines[place].id = id;
-    snprintf(client->engines[place].uuid, ENGINE_UUID_BYTES, "%s", uuid);
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
 }
@@ -270,11 +290,11 @@ void client_add_engine(struct ipcl_client *client, int id, const char *uuid)
 void client_remove_engine(struct ipcl_client *client, int id, const char *uuid)
 {
     pthread_mutex_lock(&client->lock);
-    size_t place = engine_place(client, id);
-    if (place < client->engine_count && !strcmp(client->engines[place].uuid, uuid)) {
+    struct listed_engine *engine = engine_at(client, id);
+    if (engine && !strcmp(engine->public.uuid, uuid)) {
+        free(engine->info);
         client->engine_count--;
-        memmove(&client->engines[place], &client->engines[place + 1],
-                (client->engine_count - place) * sizeof(*client->engines));
+        memmove(engine, engine + 1, (size_t)(&client->engines[client->engine_count] - engine) * sizeof(*engine));
     }
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
@@ -284,10 +304,19 @@ size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engin
 {
     pthread_mutex_lock(&client->lock);
     size_t count = client->engine_count;
-    if (count && capacity)
-        memcpy(engines, client->engines, (count < capacity ? count : capacity) * sizeof(*engines));
+    for (size_t i = 0; i < count && i < capacity; i++)
+        engines[i] = client->engines[i].public;
     pthread_mutex_unlock(&client->lock);
     return count;
+}
+
+char *ipcl_client_engine_info(struct ipcl_client *client, int id)
+{
+    pthread_mutex_lock(&client->lock);
+    const struct listed_engine *engine = engine_at(client, id);
+    char *info = engine && engine->info ? strdup(engine->info) : NULL;
+    pthread_mutex_unlock(&client->lock);
+    return info;
 }
 
 int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,

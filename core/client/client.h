@@ -68,6 +68,12 @@ struct packed_text {
     size_t size;
 };
 
+/* An engine that is registered. */
+struct listed_engine {
+    struct ipcl_engine public;
+    char *info; /* JSON text; NULL: it said nothing of itself */
+};
+
 /* How long after the news of an engine's death or of a request's being unknown its last replies may still be on their way: they come
  * through another thread of the controller's and another connection. */
 #define LAST_REPLIES_MS 250
@@ -137,7 +143,7 @@ struct ipcl_client {
     enum client_state state;
     struct ipcl_error error; /* why connecting failed, or why the client was closed */
     struct fetch *fetches;       /* results that the hub did not have yet */
-    struct ipcl_engine *engines; /* ordered by id */
+    struct listed_engine *engines; /* ordered by id */
     size_t engine_count, engine_capacity;
     void (*event)(void *context, const struct ipcl_event *event);
     void *event_context;
@@ -148,7 +154,8 @@ struct ipcl_client {
 void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error);
 /* Copies the uuid of an engine. Returns 0, or -1 with `error` set. */
 int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error);
-void client_add_engine(struct ipcl_client *client, int id, const char *uuid);
+/* Takes over `info`: JSON text, or NULL. */
+void client_add_engine(struct ipcl_client *client, int id, const char *uuid, char *info);
 void client_remove_engine(struct ipcl_client *client, int id, const char *uuid);
 void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
 /* Fails in a process that was forked. */

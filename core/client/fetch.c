@@ -51,8 +51,8 @@ static int engine_id_of(struct ipcl_client *client, const char *uuid)
     int id = -1;
     pthread_mutex_lock(&client->lock);
     for (size_t i = 0; i < client->engine_count && id < 0; i++)
-        if (!strcmp(client->engines[i].uuid, uuid))
-            id = client->engines[i].id;
+        if (!strcmp(client->engines[i].public.uuid, uuid))
+            id = client->engines[i].public.id;
     pthread_mutex_unlock(&client->lock);
     return id;
 }

@@ -305,7 +305,7 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
 }
 
 /* Returns false where it was known: the hub tells a new subscriber of engines that came lately, once more. */
-static bool note_engine(struct ipcl_client *client, int id, const char *uuid)
+static bool note_engine(struct ipcl_client *client, int id, const char *uuid, const json_t *info)
 {
     struct io *io = &client->io;
     struct known_engine *engine;
@@ -320,7 +320,7 @@ static bool note_engine(struct ipcl_client *client, int id, const char *uuid)
     }
     engine->id = id;
     engine->fail_at_ms = 0;
-    client_add_engine(client, id, uuid);
+    client_add_engine(client, id, uuid, info ? json_dumps(info, JSON_COMPACT) : NULL);
     return is_new;
 }
 
@@ -348,7 +348,7 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
     bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
     if (named && member_is(&message->msg_type, "registration_notification")) {
         event.kind = IPCL_EVENT_ENGINE_ADDED;
-        if (note_engine(client, (int)id, uuid))
+        if (note_engine(client, (int)id, uuid, json_object_get(content, "info")))
             client_emit(client, &event);
     } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
         note_death(client, (int)id, uuid);
@@ -366,6 +366,7 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
 {
     json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
     const char *status = json_string_value(json_object_get(content, "status")), *id;
+    const json_t *infos = json_object_get(content, "engine_info");
     json_t *uuid;
     int result = 0;
     if (!content)
@@ -380,7 +381,7 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     {
         const char *text = json_string_value(uuid);
         if (!result && text && *text && strlen(text) < ENGINE_UUID_BYTES)
-            note_engine(client, atoi(id), text);
+            note_engine(client, atoi(id), text, json_object_get(infos, id));
     }
     json_decref(content);
     return result;
@@ -407,14 +408,14 @@ static void forget_others(struct ipcl_client *client, const json_t *engines)
 void receive_engines(struct ipcl_client *client, struct message *message, bool complete)
 {
     json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
-    json_t *engines = json_object_get(content, "engines"), *value;
+    json_t *engines = json_object_get(content, "engines"), *infos = json_object_get(content, "engine_info"), *value;
     const char *id;
     json_object_foreach(engines, id, value)
     {
         const char *uuid = json_string_value(value);
         struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_ADDED, .msg_type = "", .parent_id = "", .content = "",
                                    .metadata = "{}", .engine_id = atoi(id), .engine_uuid = uuid};
-        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && note_engine(client, atoi(id), uuid))
+        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && note_engine(client, atoi(id), uuid, json_object_get(infos, id)))
             client_emit(client, &event);
     }
     if (complete && json_is_object(engines))

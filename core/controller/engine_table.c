@@ -21,15 +21,17 @@ void engine_table_changed(struct engine_table *table, long long now_ms)
 
 static char *to_text(const struct engines *engines)
 {
-    json_t *ids = json_object();
+    json_t *ids = json_object(), *infos = json_object();
     char id[16];
     for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered && !engine->restored)
             continue;
         snprintf(id, sizeof(id), "%d", engine->id);
         json_object_set_new(ids, id, json_string(engine->uuid));
+        json_object_set(infos, id, engine->info);
     }
-    json_t *table = json_pack("{s:o s:i}", "engines", ids, "next_id", engines->next_id);
+    json_t *table = json_pack("{s:o s:i s:o}", "engines", ids, "next_id", engines->next_id,
+                              "engine_info", infos);
     char *text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     json_decref(table);
     return text;
@@ -63,6 +65,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
                  struct ipcl_error *error)
 {
     json_t *next_id = json_object_get(root, "next_id"), *uuid;
+    const json_t *infos = json_object_get(root, "engine_info");
     const char *id;
     int count = 0;
     json_object_foreach (json_object_get(root, "engines"), id, uuid) {
@@ -72,7 +75,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
             return ipcl_error_set(error, "it does not map ids to uuids");
         struct engine *engine =
             engines_accept(engines, json_string_value(uuid), number, expires_ms, error);
-        if (!engine)
+        if (!engine || engines_describe(engine, json_object_get(infos, id), error))
             return -1;
         engine->restored = true;
         count++;

@@ -1,5 +1,5 @@
 /* The file in which the hub keeps its engines, so that a controller that takes its place knows
- * them: ids and uuids, as ipyparallel's hub keeps them. */
+ * them: ids and uuids, as ipyparallel's hub keeps them, and what they say of themselves. */
 #ifndef CONTROLLER_ENGINE_TABLE_H
 #define CONTROLLER_ENGINE_TABLE_H
 

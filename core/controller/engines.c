@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What an engine says of itself goes to every client: members, bytes of a text. */
+#define INFO_MEMBERS_MAX 16
+#define INFO_BYTES_MAX   256
+
 /* A uuid stands in log lines, JSON and addresses: visible ASCII is all it may have. */
 static bool uuid_valid(const char *uuid)
 {
@@ -78,6 +82,34 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
     return engine;
 }
 
+static bool short_line(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (iscntrl((unsigned char)text[i]))
+            return false;
+    return length < INFO_BYTES_MAX;
+}
+
+int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error)
+{
+    const char *name;
+    json_t *value;
+    if (!info)
+        return 0;
+    if (!json_is_object(info) || json_object_size(info) > INFO_MEMBERS_MAX)
+        return ipcl_error_set(error, "it is no object of at most %d members", INFO_MEMBERS_MAX);
+    json_object_foreach (info, name, value) {
+        bool text = json_is_string(value) &&
+                    short_line(json_string_value(value), json_string_length(value));
+        if (!short_line(name, strlen(name)) || !(text || json_is_number(value)))
+            return ipcl_error_set(error, "a member is no number and no line of less than %d bytes",
+                                  INFO_BYTES_MAX);
+    }
+    json_decref(engine->info);
+    engine->info = json_incref(info);
+    return 0;
+}
+
 void engines_confirm(struct engines *engines, struct engine *engine)
 {
     if (!engine->registered)
@@ -91,6 +123,7 @@ void engines_remove(struct engines *engines, struct engine *engine)
         engines->registered--;
     HASH_DELETE(hh_id, engines->by_id, engine);
     HASH_DELETE(hh_uuid, engines->by_uuid, engine);
+    json_decref(engine->info);
     free(engine);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <jansson.h>
 #include <uthash.h>
 
 #include <ipcluster/error.h>
@@ -18,6 +19,7 @@ struct request; /* ledger.h */
 struct engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
+    json_t *info;         /* what it says of itself; NULL: nothing */
     bool registered;      /* its heart beats */
     bool restored;        /* an earlier controller had it */
     long long expires_ms; /* until then it has to */
@@ -43,6 +45,10 @@ struct engines {
  * where the uuid is in use or is no uuid, or the id is none. */
 struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
                               long long expires_ms, struct ipcl_error *error);
+/* Keeps a reference to what an engine says of itself, in the place of what it said before (`info`
+ * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
+ * texts and numbers: then nothing changes. */
+int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error);
 void engines_confirm(struct engines *engines, struct engine *engine);
 /* Forgets and frees an engine. */
 void engines_remove(struct engines *engines, struct engine *engine);

@@ -50,7 +50,8 @@ static void notify(struct hub *hub, const char *msg_type, json_t *content)
 
 static json_t *engine_content(const struct engine *engine)
 {
-    return json_pack("{s:i s:s}", "id", engine->id, "uuid", engine->uuid);
+    return json_pack("{s:i s:s s:O*}", "id", engine->id, "uuid", engine->uuid, "info",
+                     engine->info);
 }
 
 /* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
@@ -122,6 +123,15 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
     }
 }
 
+/* Nothing depends on what an engine says of itself: one that says nonsense works as well. */
+static void note_info(struct hub *hub, const json_t *content, struct engine *engine)
+{
+    struct ipcl_error error;
+    if (engines_describe(engine, json_object_get(content, "info"), &error))
+        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN,
+                    "hub: what engine %d says of itself is dropped: %s", engine->id, error.text);
+}
+
 static long long expires_ms(const struct hub *hub)
 {
     size_t waiting = HASH_CNT(hh_id, hub->engines.by_id) - hub->engines.registered;
@@ -160,6 +170,7 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     if (wanted >= 0 && engine->id != wanted)
         log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid,
                  wanted, engine->id);
+    note_info(hub, query->content, engine);
     if (hub->controller->restarted)
         note_pending(hub, query->content, engine);
     query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
@@ -184,7 +195,7 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
 
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    json_t *engines = json_object();
+    json_t *engines = json_object(), *infos = json_object();
     char id[16];
     (void)error;
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
@@ -192,8 +203,10 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
             continue;
         snprintf(id, sizeof(id), "%d", engine->id);
         json_object_set_new(engines, id, json_string(engine->uuid));
+        json_object_set(infos, id, engine->info);
     }
-    query->reply = json_pack("{s:s s:o}", "status", "ok", "engines", engines);
+    query->reply =
+        json_pack("{s:s s:o s:o}", "status", "ok", "engines", engines, "engine_info", infos);
     return 0;
 }
 

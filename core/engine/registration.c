@@ -29,13 +29,27 @@ static json_t *pending_requests(struct io *io)
     return pending;
 }
 
+/* What people and clients are told of this engine, in kernel_info_reply's words where there are. */
+static json_t *engine_info(const struct engine *engine)
+{
+    char host[256] = "";
+    const char *language = "", *version = "";
+    gethostname(host, sizeof(host) - 1);
+    json_unpack(engine->kernel_info, "{s:{s?s s?s}}", "language_info", "name", &language, "version",
+                &version);
+    return json_pack("{s:s s:i s:s s:s s:s s:s}", "host", host, "pid", (int)getpid(),
+                     "implementation", "ipcluster", "implementation_version", PACKAGE_VERSION,
+                     "language", language, "language_version", version);
+}
+
 static void send_request(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
     struct ipcl_error error;
     struct message message;
     int64_t id = io->engine->id, wanted = id >= 0 ? id : io->engine->requested_id;
-    json_t *content = json_pack("{s:s}", "uuid", io->engine->uuid);
+    json_t *content =
+        json_pack("{s:s s:o*}", "uuid", io->engine->uuid, "info", engine_info(io->engine));
     if (wanted >= 0)
         json_object_set_new(content, "id", json_integer(wanted));
     if (id >= 0)

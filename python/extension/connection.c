@@ -94,6 +94,18 @@ static PyObject *connection_engines(PyObject *self, PyObject *unused)
     return list;
 }
 
+static PyObject *connection_engine_info(PyObject *self, PyObject *args)
+{
+    struct ipcl_client *client = open_client(self);
+    int id;
+    if (!client || !PyArg_ParseTuple(args, "i", &id))
+        return NULL;
+    char *info = ipcl_client_engine_info(client, id);
+    PyObject *text = PyUnicode_FromString(info ? info : "{}");
+    free(info);
+    return text;
+}
+
 static PyObject *connection_wait_for_engines(PyObject *self, PyObject *args)
 {
     PyObject *seconds = Py_None;
@@ -264,6 +276,7 @@ static PyObject *connection_get_file(PyObject *self, void *unused)
 static PyMethodDef connection_methods[] = {
     {"close", connection_close, METH_NOARGS, "End the connection; what is open resolves with an error."},
     {"engines", connection_engines, METH_NOARGS, "The registered engines: a list of (id, uuid)."},
+    {"engine_info", connection_engine_info, METH_VARARGS, "engine_info(id): what an engine said of itself, as JSON text."},
     {"wait_for_engines", connection_wait_for_engines, METH_VARARGS, "wait_for_engines(count, timeout=None)"},
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},

@@ -155,6 +155,12 @@ class Client:
         """The ids of the engines that are registered now."""
         return [engine_id for engine_id, _ in self._connection.engines()]
 
+    @property
+    def engine_info(self):
+        """What each engine said of itself when it registered, by id: `host`, `pid`, `implementation` ("ipcluster") and
+        `implementation_version`, `language` ("python") and `language_version`. Empty for an engine that says nothing, as ipyparallel's."""
+        return {engine_id: json.loads(self._connection.engine_info(engine_id)) for engine_id in self.ids}
+
     def __len__(self):
         return len(self.ids)
 

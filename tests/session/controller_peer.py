@@ -103,12 +103,16 @@ class Peer:
         assert parent["msg_id"] == msg_id
         return header["msg_type"], answer
 
-    def engines(self):
+    def connection(self):
+        """What the hub tells a client that connects."""
         query = self.connect(zmq.DEALER, self.client["registration"])
         try:
-            return self.ask(query, "connection_request")[1]["engines"]
+            return self.ask(query, "connection_request")[1]
         finally:
             query.close()
+
+    def engines(self):
+        return self.connection()["engines"]
 
     def close(self):
         self.context.destroy()
@@ -117,14 +121,14 @@ class Peer:
 class Engine:
     """An engine that is sockets only: its heart beats when it is told to."""
 
-    def __init__(self, peer, wanted=None, name=None):
+    def __init__(self, peer, wanted=None, name=None, **more):
         self.peer = peer
         self.uuid = name or str(uuid.uuid4())
         ident = self.uuid.encode()
         self.registration = peer.connect(zmq.DEALER, peer.engine["registration"], ident)
         self.ping = peer.connect(zmq.SUB, peer.engine["hb_ping"])
         self.pong = peer.connect(zmq.DEALER, peer.engine["hb_pong"], ident)
-        content = {"uuid": self.uuid}
+        content = {"uuid": self.uuid, **more}
         if wanted is not None:
             content["id"] = wanted
         frames, _ = peer.message("registration_request", content)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import signal
+import socket
 import threading
 import time
 
@@ -25,6 +27,21 @@ def write_info(path, info, mode=0o600):
 
 
 # Connecting
+
+
+def test_what_engines_say_of_themselves_is_known_before_and_after_they_come(new_cluster, sandbox, programs):
+    version = sandbox.run(programs.ipengine, "--version").out.split()[-1]
+    cluster = new_cluster(1)
+    client = cluster.client()
+    cluster.start_engine()
+    client.wait_for_engines(2, timeout=LONG)
+    for other in (client, cluster.client()):
+        pids = client[:].apply_sync(os.getpid)
+        assert [other.engine_info[engine]["pid"] for engine in (0, 1)] == pids
+        assert other.engine_info[0] == {
+            "host": socket.gethostname(), "pid": pids[0], "implementation": "ipcluster", "implementation_version": version,
+            "language": "python", "language_version": client[0].apply_sync(platform.python_version),
+        }  # fmt: skip
 
 
 def test_a_missing_file_is_named_with_what_to_do(ipcluster, sandbox):

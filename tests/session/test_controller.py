@@ -166,6 +166,25 @@ def test_arrivals_and_departures_are_announced(controller):
     assert peer.notified(notification, "unregistration_notification") == {"id": 0, "uuid": engine.uuid}
 
 
+def test_what_an_engine_says_of_itself_is_given_to_clients(controller):
+    peer = controller()
+    info = {"host": "node", "pid": 7, "language_version": "3.11.2"}
+    notification = peer.subscribe(peer.client["notification"])
+    engine = Engine(peer, info=info).beat()
+    assert peer.notified(notification, "registration_notification", id=0) == {"id": 0, "uuid": engine.uuid, "info": info}
+    Engine(peer).beat()
+    assert peer.connection()["engine_info"] == {"0": info}
+
+
+@pytest.mark.parametrize("info", [None, [], "node", {"host": ["node"]}, {"host": "no\nde"}, {"host": "n" * 1000}, {"pid": None},
+                                  {str(number): number for number in range(1000)}])
+def test_nonsense_that_an_engine_says_of_itself_is_dropped_and_logged(controller, info):
+    peer = controller()
+    engine = Engine(peer, info=info).beat()
+    assert peer.connection() == {"status": "ok", "engines": {"0": engine.uuid}, "engine_info": {}}
+    peer.process.wait_for_output("what engine 0 says of itself is dropped: ")
+
+
 def test_a_dead_engine_is_noticed_by_its_connection(controller):
     peer = controller("--ping=60000")
     engine = Engine(peer).beat()

@@ -162,6 +162,8 @@ def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
         with reused.client(wait_for=0) as other:
             return other.ids
     wait_until(lambda: client.ids == [0, 1, 2] and ids_of_another() == [2], 30, "the new one has id 2")
+    kept = json.loads(table.read_text())["engine_info"]
+    assert {kept[number]["pid"] for number in ("0", "1")} == {engine.pid for engine in reused.engines[:2]}
     for engine in reused.engines:
         engine.send_signal(signal.SIGCONT)
     wait_until(lambda: ids_of_another() == [0, 1, 2], 30, "the old ones are back")

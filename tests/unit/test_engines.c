@@ -59,6 +59,39 @@ Test(engines, nonsense_is_refused_with_a_reason)
     engines_release(&engines);
 }
 
+Test(engines, say_of_themselves_what_is_small_and_plain)
+{
+    struct engines engines = {0};
+    struct engine *engine = accept_engine(&engines, "a", -1);
+    json_t *info = json_pack("{s:s s:i s:f}", "host",
+                             "n\xc3\xb6"
+                             "de",
+                             "pid", 7, "load", 0.5);
+    cr_assert_eq(engines_describe(engine, info, NULL), 0);
+    cr_assert_eq(engines_describe(engine, NULL, NULL), 0, "it says nothing new");
+    json_t *many = json_object(), *nonsense[] = {json_array(),
+                                                 json_string("n1"),
+                                                 json_pack("{s:[]}", "a"),
+                                                 json_pack("{s:{}}", "a"),
+                                                 json_pack("{s:b}", "a", 1),
+                                                 json_pack("{s:n}", "a"),
+                                                 json_pack("{s:s}", "a", "two\nlines"),
+                                                 json_pack("{s:s}", "\x1b[2J", "name"),
+                                                 json_pack("{s:o}", "a", json_sprintf("%300d", 1)),
+                                                 many};
+    for (char name[] = "a"; name[0] <= 'z'; name[0]++)
+        json_object_set_new(many, name, json_integer(1));
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(*nonsense); i++) {
+        struct ipcl_error error = {""};
+        cr_assert_eq(engines_describe(engine, nonsense[i], &error), -1);
+        cr_assert(*error.text);
+        json_decref(nonsense[i]);
+    }
+    cr_assert_eq(engine->info, info);
+    json_decref(info);
+    engines_release(&engines);
+}
+
 Test(engines, only_the_unconfirmed_expire)
 {
     struct engines engines = {0};

@@ -69,6 +69,10 @@ struct ipcl_engine {
 };
 /* Copies up to `capacity` engines, ordered by id, and returns how many there are. */
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity);
+/* What an engine said of itself when it registered, as the JSON text of an object, which the caller frees with free(): "host", "pid",
+ * "implementation" and "implementation_version" ("ipcluster" and its version), "language" and "language_version" ("python",
+ * "3.11.2"). NULL where it said nothing, as ipyparallel's engines do, or is not registered. */
+char *ipcl_client_engine_info(struct ipcl_client *client, int id);
 /* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit).
  * Returns 0, or -1 with `error` set. */
 int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,
