@@ -28,6 +28,15 @@ bool path_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+bool path_is_same(const char *one, const char *other)
+{
+    struct stat first, second;
+    if (!strcmp(one, other))
+        return true;
+    return !stat(one, &first) && !stat(other, &second) && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 static const char *home_dir(void)
 {
     const char *home = getenv("HOME");

@@ -14,6 +14,8 @@
 int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool path_exists(const char *path);
+/* Whether two paths are equal, or lead to one file or folder. */
+bool path_is_same(const char *one, const char *other);
 /* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */
 int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *error);
 /* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error` set. */

@@ -31,6 +31,16 @@ struct registry {
     size_t place_count;
 };
 
+/* Whether an earlier place is the same folder, by whatever path. */
+static bool has_place(const struct registry *registry, const struct place *place)
+{
+    for (size_t i = 0; i < registry->place_count; i++)
+        if (path_is_same(registry->places[i].path, place->path) &&
+            !strcmp(registry->places[i].below_kind, place->below_kind))
+            return true;
+    return false;
+}
+
 static int add_place(struct registry *registry, const char *path, const char *below_kind,
                      struct ipcl_error *error)
 {
@@ -42,7 +52,8 @@ static int add_place(struct registry *registry, const char *path, const char *be
     place->below_kind = below_kind;
     if (path_expand(path, place->path, error))
         return -1;
-    registry->place_count++;
+    if (!has_place(registry, place))
+        registry->place_count++;
     return 0;
 }
 
@@ -196,26 +207,50 @@ static bool plugin_name(const char *file, char name[NAME_MAX + 1])
     return true;
 }
 
+/* A file that registry_scan() has come to. */
+struct seen {
+    const char *kind;
+    bool loaded;
+    char name[NAME_MAX + 1];
+    char path[PATH_BYTES];
+};
+
 /* A call of registry_scan(). */
 struct scan {
     void (*found)(void *context, const struct registry_entry *entry);
     void *context;
-    const struct ipcl_plugin **seen; /* those that were loaded */
+    struct seen *seen;
     size_t seen_count;
     struct registry_entry entry;
 };
 
-static int note_seen(struct scan *scan, const struct ipcl_plugin *plugin, struct ipcl_error *error)
+/* Whether this file was there already, reached through another folder; where it was not, notes in
+ * the entry whether another plugin of its name goes before it. */
+static bool was_seen(struct scan *scan, const char *name)
 {
-    for (size_t i = 0; i < scan->seen_count; i++)
-        if (!strcmp(scan->seen[i]->kind, plugin->kind) &&
-            !strcmp(scan->seen[i]->name, plugin->name))
-            scan->entry.shadowed = true;
-    const struct ipcl_plugin **seen = realloc(scan->seen, (scan->seen_count + 1) * sizeof(*seen));
-    if (!seen)
+    scan->entry.shadowed = false;
+    for (size_t i = 0; i < scan->seen_count; i++) {
+        const struct seen *seen = &scan->seen[i];
+        if (strcmp(seen->kind, scan->entry.kind) || strcmp(seen->name, name))
+            continue;
+        if (path_is_same(seen->path, scan->entry.path))
+            return true;
+        scan->entry.shadowed |= seen->loaded;
+    }
+    return false;
+}
+
+static int note_seen(struct scan *scan, const char *name, struct ipcl_error *error)
+{
+    struct seen *all = realloc(scan->seen, (scan->seen_count + 1) * sizeof(*all));
+    if (!all)
         return ipcl_error_set(error, "out of memory");
-    scan->seen = seen;
-    seen[scan->seen_count++] = plugin;
+    scan->seen = all;
+    struct seen *seen = &all[scan->seen_count++];
+    seen->kind = scan->entry.kind;
+    seen->loaded = scan->entry.plugin != NULL;
+    strcpy(seen->name, name);
+    strcpy(seen->path, scan->entry.path);
     return 0;
 }
 
@@ -228,10 +263,12 @@ static int scan_file(struct scan *scan, const char *folder, const char *file,
         return 0;
     if (path_format(entry->path, error, "%s/%s", folder, file))
         return -1;
-    entry->shadowed = false;
+    if (was_seen(scan, name))
+        return 0;
     entry->refusal.text[0] = '\0';
     entry->plugin = loader_load(entry->path, entry->kind, name, &entry->refusal);
-    if (entry->plugin && note_seen(scan, entry->plugin, error))
+    entry->shadowed &= entry->plugin != NULL;
+    if (note_seen(scan, name, error))
         return -1;
     scan->found(scan->context, entry);
     return 0;

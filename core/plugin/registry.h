@@ -3,7 +3,8 @@
  *
  * Search path, first hit wins: $IPCLUSTER_PLUGIN_PATH (colon separated), the profile's plugins/,
  * ~/.local/lib/ipcluster, the installed folder; in a build tree its own plugins/ in place of the
- * installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores.
+ * installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores. A folder
+ * counts once, and so does a file of one name, by however many paths it is reached.
  *
  * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never unloaded.
  */

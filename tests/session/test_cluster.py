@@ -506,6 +506,21 @@ def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
     assert box.ipcluster("plugins", "no-such-plugin").status == 1
 
 
+def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(box):
+    """As they are where all is installed below ~/.local, which is two places of the search path."""
+    home = box.dir / "home/.local/lib/ipcluster"
+    (home / "launchers").mkdir(parents=True, mode=0o755)
+    (home / "launchers/nonsense.so").write_text("this is no shared object")
+    (box.dir / "again").symlink_to(home)
+    env = {"HOME": str(box.dir / "home"), "IPCLUSTER_PLUGIN_PATH": f"{home}:{box.dir}/again:{home}/launchers/.."}
+    shown = box.ipcluster("plugins", env=env, check=True).out
+    assert shown.count("nonsense.so was refused") == 1
+    searched = shown.partition("Searched:")[2].split()
+    assert [folder for folder in searched if folder.startswith(str(box.dir))] == [str(home)]
+    started = box.ipcluster("start", "--elauncher=none", env=env)
+    assert started.err.count("nonsense.so was refused") == 1
+
+
 # What is started when, and what is cleaned up of whom
 
 

@@ -310,6 +310,62 @@ static void count_folder(void *context, const char *path)
     ++*count;
 }
 
+/* Makes top/again, a link to the search path, and in the search path folder/linked.so, one to its
+ * sound plugin. */
+static void make_links(char again[PATH_BYTES])
+{
+    char path[PATH_BYTES], link[PATH_BYTES];
+    struct ipcl_error error;
+    install("sound", path);
+    cr_assert_eq(path_format(again, &error, "%s/again", top), 0);
+    cr_assert_eq(path_format(link, &error, "%s/linked.so", folder), 0);
+    cr_assert_eq(symlink(top, again), 0);
+    cr_assert_eq(symlink(path, link), 0);
+}
+
+Test(registry, a_folder_counts_once_however_it_is_reached)
+{
+    char again[PATH_BYTES], places[4 * PATH_BYTES];
+    struct ipcl_error error;
+    size_t once = 0, often = 0;
+    struct findings findings = {0};
+    make_links(again);
+    struct registry *registry = registry_create(NULL, &error);
+    registry_search_path(registry, count_folder, &once);
+    registry_destroy(registry);
+    snprintf(places, sizeof(places), "%s:%s:%s/serial/..", top, again, top);
+    setenv("IPCLUSTER_PLUGIN_PATH", places, 1);
+    registry = registry_create("/nonexistent/profile", &error);
+    registry_search_path(registry, count_folder, &often);
+    cr_expect_eq(often, once + 1, "the profile's, and no other");
+    cr_assert_eq(registry_scan(registry, "serial", note, &findings, &error), 0, "%s", error.text);
+    cr_expect_eq(findings.sound, 1);
+    cr_expect_eq(findings.refused, 1, "a file under another name is looked at by itself");
+    cr_expect_eq(findings.shadowed, 0);
+    registry_destroy(registry);
+}
+
+Test(registry, a_file_counts_once_however_its_folder_is_reached)
+{
+    char again[PATH_BYTES], other[PATH_BYTES], kind[PATH_BYTES], places[3 * PATH_BYTES];
+    struct ipcl_error error;
+    struct findings findings = {0};
+    make_links(again);
+    cr_assert_eq(path_format(other, &error, "%s/other", top), 0);
+    cr_assert_eq(path_format(kind, &error, "%s/serial", other), 0);
+    cr_assert_eq(mkdir(other, 0755), 0);
+    cr_assert_eq(symlink(folder, kind), 0);
+    snprintf(places, sizeof(places), "%s:%s", top, other);
+    setenv("IPCLUSTER_PLUGIN_PATH", places, 1);
+    struct registry *registry = open_registry();
+    cr_assert_eq(registry_scan(registry, "serial", note, &findings, &error), 0, "%s", error.text);
+    cr_expect_eq(findings.sound, 1);
+    cr_expect_eq(findings.refused, 1);
+    cr_expect_eq(findings.shadowed, 0);
+    cr_expect_eq(findings.own, 2, "the build's json and msgpack");
+    registry_destroy(registry);
+}
+
 Test(registry, the_environment_comes_first_on_the_search_path)
 {
     struct ipcl_error error;
