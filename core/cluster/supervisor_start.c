@@ -60,8 +60,8 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
         snprintf(what, sizeof(what), "The engines");
     else
         snprintf(what, sizeof(what), "Engine process %u", index);
-    progress_fail(supervisor->progress, "%s ended with status %d %s%s%s", what, status, when,
-                  reason ? ": " : "", reason ? reason : "");
+    progress_fail(supervisor->progress, "%s ended with status %d%s%s%s%s", what, status,
+                  *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
     show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
 }
 
@@ -143,7 +143,7 @@ static void registration_tick(uv_timer_t *timer)
         return;
     progress_fail(supervisor->progress,
                   "No further engine has registered for %lld seconds; the cluster is given up "
-                  "(IPClusterEngines.engine_timeout)",
+                  "(Cluster.engine_timeout)",
                   (long long)seconds);
     show_tail(supervisor, &supervisor->engines, 0);
     supervisor_stop(supervisor, EXIT_ENGINES_FAILED);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     if (io->state >= IO_STOPPING)
         return;
     log_write(code ? IPCL_LOG_ERROR : IPCL_LOG_INFO, "%s", reason);
+    snprintf(io->ending, sizeof(io->ending), "%s", reason);
     io->engine->exit_code = code;
     registration_leave(io);
     io->state = IO_STOPPING;
@@ -70,11 +72,11 @@ static void read_signals(void *self)
         if (number == SIGTERM && io->state == IO_STOPPING)
             io->stop_ms = clock_ms();
         else if (number == SIGTERM)
-            io_stop(io, ENGINE_EXIT_STOPPED, "SIGTERM: stopping");
+            io_stop(io, ENGINE_EXIT_STOPPED, "the engine was told to end (SIGTERM)");
         else if (io->running)
             io_interrupt(io);
         else if (io->state == IO_REGISTERING)
-            io_stop(io, ENGINE_EXIT_STOPPED, "interrupted before registration: stopping");
+            io_stop(io, ENGINE_EXIT_STOPPED, "the engine was interrupted before it had registered, and ends");
         else
             log_warn("SIGINT ignored: nothing runs here; SIGTERM ends an engine");
     }

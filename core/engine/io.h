@@ -80,6 +80,7 @@ struct io {
     struct job *running; /* what the main thread has */
     uint64_t jobs;       /* given to it so far */
     long long stop_ms;   /* when stopping: the end of patience */
+    char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
     char *aborted[IO_ABORTED_MAX];
     size_t aborted_next;
     /* The request that output belongs to: its packed header, and how it came. The last one's while

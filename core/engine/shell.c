@@ -38,11 +38,14 @@ static void remember_aborted(struct io *io, const char *msg_id)
     io->aborted_next = (io->aborted_next + 1) % IO_ABORTED_MAX;
 }
 
-static void answer_aborted(struct io *io, struct job *job)
+/* Answers what does not run: it was aborted, or the engine ends. */
+static void answer_unrun(struct io *io, struct job *job)
 {
-    log_info("%s %s aborted", job->msg_type, job->msg_id);
+    log_info("%s %s does not run", job->msg_type, job->msg_id);
     publish_status(io, job, true);
-    if (reply_wanted(job))
+    if (reply_wanted(job) && io->state == IO_STOPPING)
+        reply_error(io, job, "EngineError", io->ending);
+    else if (reply_wanted(job))
         reply_aborted(io, job);
     publish_status(io, job, false);
     job_destroy(job);
@@ -64,7 +67,7 @@ static void enqueue(struct io *io, struct job *job)
                     job->content ? "the content is not a mapping" : error.text);
         job_destroy(job);
     } else if (io->state == IO_STOPPING || was_aborted(io, job->msg_id)) {
-        answer_aborted(io, job);
+        answer_unrun(io, job);
     } else {
         TAILQ_INSERT_TAIL(&io->queue, job, entry);
     }
@@ -140,8 +143,15 @@ static void stop_on_error(struct io *io, struct job *failed)
         if (job->kind != JOB_EXECUTE || !same_client(job, failed))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        answer_aborted(io, job);
+        answer_unrun(io, job);
     }
+}
+
+/* Whether a job was interrupted by the engine's end, and says no more than that. */
+static bool was_cut_short(const struct io *io, const struct job *job)
+{
+    const char *ename = json_string_value(json_object_get(job->reply.content, "ename"));
+    return io->state == IO_STOPPING && ename && !strcmp(ename, "KeyboardInterrupt");
 }
 
 void shell_done(struct io *io, struct job *job)
@@ -153,7 +163,9 @@ void shell_done(struct io *io, struct job *job)
         return;
     }
     struct ipcl_reply *reply = &job->reply;
-    if (reply_wanted(job)) {
+    if (reply_wanted(job) && was_cut_short(io, job)) {
+        reply_error(io, job, "EngineError", io->ending);
+    } else if (reply_wanted(job)) {
         reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
         reply->buffer_count = 0; /* their contents were taken over */
     }
@@ -184,7 +196,7 @@ void shell_abort(struct io *io, const json_t *msg_ids)
         if (job->kind == JOB_CLEAR || (msg_ids && json_object_del(missing, job->msg_id)))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        answer_aborted(io, job);
+        answer_unrun(io, job);
     }
     if (io->running && io->running->msg_id)
         json_object_del(missing, io->running->msg_id);

@@ -334,6 +334,17 @@ def test_abort_of_all_and_of_what_has_not_come_yet(engine, peer, gate):
     assert peer.reply(msg_id).content["status"] == "aborted"
 
 
+def test_what_an_engine_has_not_finished_when_it_is_told_to_end_is_an_engine_error_that_says_so(engine, peer):
+    running = peer.send_apply(sleep, 600)
+    queued = peer.send_apply(lambda: 1)
+    peer.ask("kernel_info_request")  # is answered at once: what was sent before has come
+    engine.send_signal(signal.SIGTERM)
+    for msg_id in (queued, running):
+        content = peer.reply(msg_id).content
+        assert (content["ename"], content["evalue"]) == ("EngineError", "the engine was told to end (SIGTERM)")
+    assert engine.wait() == 0
+
+
 def test_clear_empties_the_namespace(engine, peer):
     peer.apply(lambda: globals().update(mine=1))
     assert peer.ask("clear_request", channel="control").content["status"] == "ok"

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 
 import pytest
 import zmq
 
-from support import PYTHON, free_ports, listeners, wait_until
+from support import PYTHON, TOP, free_ports, listeners, wait_until
 
 
 def settings_of(sandbox, program, *arguments, env=None):
@@ -213,6 +214,33 @@ def test_help_names_what_has_no_effect(sandbox):
     for program in (sandbox.programs.ipcontroller, sandbox.programs.ipengine):
         for option in ("--help-all", "--help-man"):
             assert "Accepted with a warning, and without effect" in sandbox.run(program, option, check=True).out
+
+
+NAME = re.compile(r"\b([A-Z][A-Za-z]+)\.([a-z][a-z_]+)\b")
+
+
+def texts_of_c(source):
+    """The string literals of a source file, those put together that stand behind each other."""
+    code = re.sub(r"/\*.*?\*/", "", source.read_text(), flags=re.DOTALL)
+    return re.findall(r'"((?:[^"\\\n]|\\.)*)"', re.sub(r'"\s*\n\s*"', "", code))
+
+
+def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_programs_help(sandbox):
+    programs = sandbox.programs
+    commands = [[programs.ipcontroller], [programs.ipengine], *([programs.ipcluster, word] for word in ("start", "engines", "stop", "list"))]
+    helps = [sandbox.run(*command, "--help-all", check=True).out for command in commands]
+    helps += [sandbox.run(programs.ipcluster, "plugins", store, check=True).out for store in ("memory", "sqlite")]
+    known = {tuple(name) for text in helps for name in re.findall(r"^  (?:--)?([A-Z]\w+)\.(\w+)[ =]", text, re.MULTILINE)}
+    assert ("Cluster", "engine_timeout") in known
+    classes = {name for name, _ in known}
+    none = {("Class", "trait"), ("PID", "log"), ("IPython", "core"), ("IPython", "parallel")}
+    named = [(name, source) for folder in ("core", "plugins") for source in (TOP / folder).rglob("*.[ch]")
+             for text in texts_of_c(source) for name in NAME.findall(text) if name not in none]
+    others = [*(TOP / "python").rglob("*.py"), TOP / "README.md", TOP / "docs/guide.md"]
+    named += [(name, source) for source in others for name in NAME.findall(source.read_text())
+              if name[0] in classes and not (source.suffix == ".py" and name[0] in ("Cluster", "ProfileDir"))]  # classes of Python, too
+    assert len(named) > 50
+    assert not [f"{source}: {name}" for name, source in named if name not in known]
 
 
 def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(sandbox):
