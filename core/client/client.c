@@ -50,6 +50,8 @@ void client_set_state(struct ipcl_client *client, enum client_state state, const
     client->state = state;
     if (error && !*client->error.text)
         client->error = *error;
+    if (state == CLIENT_CLOSED)
+        atomic_store(&client->closing, true); /* with the reason, for who sees it */
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
 }
@@ -206,6 +208,18 @@ bool ipcl_client_closed(const struct ipcl_client *client)
     return atomic_load(&client->closing);
 }
 
+int ipcl_client_check(struct ipcl_client *client, struct ipcl_error *error)
+{
+    if (client_check_process(client, error))
+        return -1;
+    if (!ipcl_client_closed(client))
+        return 0;
+    pthread_mutex_lock(&client->lock);
+    ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
+    pthread_mutex_unlock(&client->lock);
+    return -1;
+}
+
 unsigned long long ipcl_client_refused(const struct ipcl_client *client)
 {
     return atomic_load(&client->refused);
@@ -303,7 +317,7 @@ void client_remove_engine(struct ipcl_client *client, int id, const char *uuid)
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity)
 {
     pthread_mutex_lock(&client->lock);
-    size_t count = client->engine_count;
+    size_t count = ipcl_client_closed(client) ? 0 : client->engine_count;
     for (size_t i = 0; i < count && i < capacity; i++)
         engines[i] = client->engines[i].public;
     pthread_mutex_unlock(&client->lock);
@@ -324,7 +338,7 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
 {
     long long deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
     int status = 0;
-    if (client_check_process(client, error))
+    if (ipcl_client_check(client, error))
         return -1;
     pthread_mutex_lock(&client->lock);
     while (!status && client->engine_count < count) {

@@ -50,12 +50,6 @@ static long long patience_ms(const struct ipcl_client *client)
     return client->connection.reuse ? AWAY_MS : LOST_MS;
 }
 
-static void give_up(struct ipcl_client *client, const struct ipcl_error *error)
-{
-    atomic_store(&client->closing, true);
-    client_set_state(client, CLIENT_CLOSED, error);
-}
-
 /* Gives up on a controller that does not come back. */
 static void check_lost(struct ipcl_client *client)
 {
@@ -64,7 +58,7 @@ static void check_lost(struct ipcl_client *client)
         return;
     ipcl_error_set(&error, "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
                    client->path);
-    give_up(client, &error);
+    client_set_state(client, CLIENT_CLOSED, &error);
 }
 
 /* Nothing comes back through a tunnel that has ended, so nothing is waited for. */
@@ -77,7 +71,7 @@ static void check_tunnel(struct ipcl_client *client)
     receive_everything(client);
     if (!io->lost_since_ms)
         io->lost_since_ms = clock_ms();
-    give_up(client, &error);
+    client_set_state(client, CLIENT_CLOSED, &error);
 }
 
 /* The sooner of two times, of which 0 is never. */

@@ -128,14 +128,8 @@ static void push(struct ipcl_client *client, struct submission *submission)
 
 int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)
 {
-    if (client_check_process(client, error))
+    if (ipcl_client_check(client, error))
         return -1;
-    if (atomic_load(&client->closing)) {
-        pthread_mutex_lock(&client->lock);
-        ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
-        pthread_mutex_unlock(&client->lock);
-        return -1;
-    }
     if (future->channel == IPCL_CHANNEL_TASK || future->channel == IPCL_CHANNEL_HUB)
         return 0;
     future->engine_id = engine_id;

@@ -73,9 +73,14 @@ static void connection_dealloc(PyObject *self)
 static PyObject *connection_engines(PyObject *self, PyObject *unused)
 {
     struct ipcl_client *client = open_client(self);
+    struct ipcl_error error;
     (void)unused;
     if (!client)
         return NULL;
+    if (ipcl_client_check(client, &error)) {
+        PyErr_SetString(PyExc_ConnectionError, error.text);
+        return NULL;
+    }
     size_t count = ipcl_client_engines(client, NULL, 0);
     struct ipcl_engine *engines = PyMem_Calloc(count ? count : 1, sizeof(*engines));
     if (!engines)

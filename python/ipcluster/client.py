@@ -126,9 +126,10 @@ class Client:
             activate_default(shell, self)
 
     def __repr__(self):
-        if self._connection.closed:
+        try:
+            return f"<Client: {len(self)} engines>"
+        except errors.ConnectError:
             return "<Client: closed>"
-        return f"<Client: {len(self)} engines>"
 
     def __enter__(self):
         return self
@@ -152,7 +153,7 @@ class Client:
 
     @property
     def ids(self):
-        """The ids of the engines that are registered now."""
+        """The ids of the engines that are registered now. Raises ConnectionError, as all calls do, once the controller is lost."""
         return [engine_id for engine_id, _ in self._connection.engines()]
 
     @property
@@ -267,7 +268,7 @@ class Client:
             self._connection.wait_for_engines(n, timeout)
             return None
         future = Future()
-        if len(self) >= n:
+        if not self.closed and len(self) >= n:
             future.set_result(None)
         else:
             _resolve_in_thread(future, self._connection.wait_for_engines, n, timeout)

@@ -224,6 +224,31 @@ def test_a_lost_controller_fails_what_it_owes(cluster):
         result.get(timeout=LONG)
 
 
+def test_every_call_says_that_the_controller_is_lost(cluster):
+    client = cluster.client()
+    everybody, balanced = client[:], client.load_balanced_view()
+    cluster.controller.popen.kill()
+    wait_until(lambda: client.closed, 60, "the client has given up its controller")
+    calls = {
+        "ids": lambda: client.ids,
+        "len": lambda: len(client),
+        "iteration": lambda: list(client),
+        "a view": lambda: client[:],
+        "the length of a view": lambda: len(balanced),
+        "a direct call": lambda: everybody.apply_async(time.sleep, 0),
+        "a balanced call": lambda: balanced.apply_async(time.sleep, 0),
+        "engines that are there": lambda: client.wait_for_engines(1),
+        "engines that are not": lambda: client.wait_for_engines(9),
+        "engines, as a future": lambda: client.wait_for_engines(1, block=False).result(LONG),
+        "the queue": lambda: client.queue_status(),
+        "clear": lambda: client.clear(block=True),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ConnectionError, match="connection to the controller.*lost"):
+            print(name, call())
+    assert repr(client) == "<Client: closed>"
+
+
 def test_a_forked_child_is_told_to_connect_anew(cluster, sandbox):
     cluster.client()
     code = """

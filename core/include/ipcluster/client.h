@@ -57,6 +57,9 @@ struct ipcl_client *ipcl_client_hold(struct ipcl_client *client);
 void ipcl_client_release(struct ipcl_client *client); /* takes NULL */
 /* True once the client was closed or has lost its controller for good. */
 bool ipcl_client_closed(const struct ipcl_client *client);
+/* Returns 0 where the client can be used, or -1 with `error` set to why it cannot: it was closed,
+ * has lost its controller for good, or was connected before a fork. */
+int ipcl_client_check(struct ipcl_client *client, struct ipcl_error *error);
 /* How many messages were dropped because they did not verify. */
 unsigned long long ipcl_client_refused(const struct ipcl_client *client);
 /* The file that was read to connect; valid as long as the client is held. */
@@ -67,7 +70,8 @@ struct ipcl_engine {
     int id;
     char uuid[64];
 };
-/* Copies up to `capacity` engines, ordered by id, and returns how many there are. */
+/* Copies up to `capacity` engines, ordered by id, and returns how many there are: none once the
+ * client is closed. */
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity);
 /* What an engine said of itself when it registered, as the JSON text of an object, which the caller frees with free(): "host", "pid",
  * "implementation" and "implementation_version" ("ipcluster" and its version), "language" and "language_version" ("python",
