@@ -1,10 +1,16 @@
 """Makes `from IPython.parallel import Client` work: IPython's own module of that name is gone since IPython 4 became several
-packages. Installed with ipcluster.pth, which imports this at the interpreter's start; it costs nothing until somebody imports
-IPython.parallel, and does nothing where IPython has such a module after all."""
+packages. Imported by ipcluster.pth at the interpreter's start, where Python reads that, and by the package ipcluster. It costs nothing
+until somebody imports IPython.parallel, and does nothing where IPython has such a module after all."""
 
 import sys
 
 NAME = "IPython.parallel"
+# What there was below it that programs import from: all have the names of ipcluster.
+PARTS = (
+    "client", "client.asyncresult", "client.client", "client.remotefunction", "client.view", "controller", "controller.dependency",
+    "error", "util",
+)  # fmt: skip
+NAMES = {NAME, *(f"{NAME}.{part}" for part in PARTS)}
 
 
 class _Loader:
@@ -14,7 +20,7 @@ class _Loader:
     def exec_module(self, module):
         import ipcluster
 
-        module.__doc__ = "ipcluster, under the name that the parallel part of IPython had."
+        module.__doc__ = "ipcluster, under a name that the parallel part of IPython had."
         module.__all__ = list(ipcluster.__all__)
         module.__getattr__ = lambda name: getattr(ipcluster, name)
         module.__path__ = []
@@ -25,7 +31,7 @@ class Finder:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name != NAME:
+        if name not in NAMES:
             return None
         from importlib.machinery import ModuleSpec
 

@@ -5,6 +5,8 @@ Names are imported when they are first used, so that an engine, which needs cann
 
 import importlib
 
+import ipcluster_hook  # noqa: F401  IPython.parallel: also where Python reads no .pth files
+
 _HOMES = {
     "Client": "client",
     "DirectView": "view",

@@ -121,6 +121,21 @@ def test_the_old_name_is_found_and_nothing_else_changes(sandbox, programs):
     sandbox.run(PYTHON, "-c", code, python=True, check=True)
 
 
+def test_where_python_reads_no_pth_file_importing_ipcluster_is_enough(sandbox, programs):
+    """-S: no site folders, whose .pth files Python reads; the package is found as by PYTHONPATH."""
+    code = ("import sys; sys.path += ['/usr/lib/python3/dist-packages']\n"
+            "assert 'ipcluster_hook' not in sys.modules\nimport ipcluster\n"
+            "from IPython.parallel import Client, require\nfrom IPython.parallel.util import interactive\n"
+            "from IPython.parallel.client.view import DirectView\nimport IPython.parallel.error as error\n"
+            "assert Client is ipcluster.Client and interactive is ipcluster.interactive and DirectView is ipcluster.DirectView\n"
+            "assert error.CompositeError is ipcluster.CompositeError\n"
+            "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
+            "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
+            "shell.run_cell('%load_ext parallel_magic').raise_error()\nassert shell.find_line_magic('px')\n"
+            "try:\n    import IPython.parallel.nothing\nexcept ModuleNotFoundError as error:\n    assert error.name == 'IPython.parallel.nothing'\n")
+    sandbox.run(PYTHON, "-S", "-c", code, python=True, check=True)
+
+
 def test_an_interrupt_can_be_sent_on_to_the_engines(type_cells):
     _, _, _, shown, after = type_cells(
         "px 1",
