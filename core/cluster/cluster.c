@@ -46,11 +46,15 @@ static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
-     "Remove the output files of this cluster's earlier controllers and engines."},
+     "Remove the output files of this cluster's earlier controllers and engines, and those of all "
+     "but the newest other clusters of the profile that have ended."},
+    {"logs_kept", IPCL_INT, "20", NULL, NULL,
+     "Of how many other clusters that have ended the output files stay. Clusters are told apart by "
+     "their ids: each Cluster() of a Python program has one of its own."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL,
      "Make a profile that is not there (the default one always is)."},
 };
-static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 2};
+static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 3};
 
 static const struct settings_flag init_flag = {"init", "IPClusterStart", "auto_create", "true",
                                                "Make the profile where it is not there."};

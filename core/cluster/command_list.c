@@ -4,17 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "cluster/columns.h"
 #include "cluster/commands.h"
 #include "cluster/hub_watch.h"
 #include "cluster/supervisor.h"
 #include "wire/connection.h"
 
 #define HUB_TIMEOUT_MS 1000
+
+static const struct settings_choice choices[] = {{"IPClusterList", "output_format", "text,json"}};
 
 static const struct settings_program program = {
     .name = "ipcluster",
@@ -29,6 +31,8 @@ static const struct settings_program program = {
     .examples = "ipcluster list\n"
                 "ipcluster list --profile=mpi\n"
                 "ipcluster list --json",
+    .choices = choices,
+    .choice_count = 1,
     .classes = CLUSTER_CLASSES,
 };
 
@@ -123,14 +127,14 @@ static void write_table(const json_t *clusters)
         printf("No clusters. Start one with ipcluster start\n");
         return;
     }
-    printf("%-16s %-12s %-9s %8s %8s  %s\n", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES",
-           "LAUNCHER");
+    json_t *rows =
+        json_pack("[[ssssss]]", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
     json_array_foreach (clusters, position, entry) {
         const char *profile, *id, *state, *launcher;
         json_t *engines;
         json_int_t pid, n;
         int added;
-        char count[32] = "?";
+        char number[32], count[32] = "?";
         json_unpack(entry, "{s:s s:s s:s s:b s:I s:o s:I s:s}", "profile", &profile, "cluster_id",
                     &id, "state", &state, "engines_only", &added, "pid", &pid, "engines", &engines,
                     "n", &n, "engine_launcher", &launcher);
@@ -138,9 +142,12 @@ static void write_table(const json_t *clusters)
             snprintf(count, sizeof(count), "+%lld", (long long)n);
         else if (json_is_integer(engines))
             snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
-        printf("%-16s %-12s %-9s %8lld %8s  %s\n", profile, *id ? id : "-", state, (long long)pid,
-               count, launcher);
+        snprintf(number, sizeof(number), "%lld", (long long)pid);
+        json_array_append_new(
+            rows, json_pack("[ssssss]", profile, *id ? id : "-", state, number, count, launcher));
     }
+    columns_write(rows, stdout);
+    json_decref(rows);
 }
 
 static const struct cluster_command command = {
@@ -168,8 +175,7 @@ int command_list(int argc, char **argv)
         fprintf(stderr, "ipcluster: %s\n", error.text);
     if (opened == 0 &&
         (settings_bool(cluster.settings, "IPClusterList", "json") ||
-         strcasecmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json") ==
-             0)) {
+         !strcmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json"))) {
         json_dumpf(listing.clusters, stdout, JSON_INDENT(2));
         putchar('\n');
     } else if (opened == 0) {

@@ -4,8 +4,9 @@
 
 #include <jansson.h>
 
-#include "cluster/commands.h"
 #include "cluster/cluster.h"
+#include "cluster/columns.h"
+#include "cluster/commands.h"
 
 static const struct settings_program program = {
     .name = "ipcluster",
@@ -115,16 +116,19 @@ static void write_table(const struct registry *registry, const json_t *found)
 {
     size_t position;
     json_t *item;
-    printf("%-9s %-12s %-8s %s\n", "KIND", "NAME", "VERSION", "SUMMARY");
+    json_t *rows = json_pack("[[ssss]]", "KIND", "NAME", "VERSION", "SUMMARY");
     json_array_foreach (found, position, item) {
-        if (!*text(item, "refused"))
-            printf("%-9s %-12s %-8s %s%s\n%23s%s\n", text(item, "kind"), text(item, "name"),
-                   text(item, "version"), text(item, "summary"),
-                   json_is_true(json_object_get(item, "shadowed"))
-                       ? " (hidden by one of its name before it)"
-                       : "",
-                   "", text(item, "path"));
+        if (*text(item, "refused"))
+            continue;
+        json_array_append_new(rows, json_pack("[ssss+]", text(item, "kind"), text(item, "name"),
+                                              text(item, "version"), text(item, "summary"),
+                                              json_is_true(json_object_get(item, "shadowed"))
+                                                  ? " (hidden by one of its name before it)"
+                                                  : ""));
+        json_array_append_new(rows, json_pack("[ssss]", "", "", "", text(item, "path")));
     }
+    columns_write(rows, stdout);
+    json_decref(rows);
     bool first = true;
     json_array_foreach (found, position, item) {
         if (!*text(item, "refused"))

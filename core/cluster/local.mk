@@ -5,6 +5,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/ask.c core/cluster/ask.h \
 	core/cluster/children.c core/cluster/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \
+	core/cluster/columns.c core/cluster/columns.h \
 	core/cluster/command_list.c \
 	core/cluster/command_plugins.c \
 	core/cluster/command_profile.c \

@@ -400,7 +400,8 @@ static void begin(struct supervisor *supervisor)
         return;
     }
     if (settings_bool(cluster->settings, "IPClusterStart", "clean_logs"))
-        logs_clean(cluster->profile.log, cluster->cluster_id);
+        logs_clean(cluster->profile.log, cluster->profile.pid, cluster->cluster_id,
+                   (size_t)settings_int(cluster->settings, "IPClusterStart", "logs_kept"));
     start_controller(supervisor);
 }
 

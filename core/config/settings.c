@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/settings_internal.h"
 
@@ -136,13 +137,42 @@ const char *settings_type_text(enum ipcl_option_type type)
     return texts[type];
 }
 
-static int refuse_value(const struct setting *item, const struct given *given,
-                        struct ipcl_error *error)
+/* The words that a setting takes; NULL where it takes any value of its type. */
+static const char *choice_of(const struct settings *settings, const struct setting *item)
+{
+    const struct settings_program *program = settings->program;
+    for (size_t i = 0; i < program->choice_count; i++)
+        if (!strcmp(program->choices[i].class_name, item->class_name) &&
+            !strcmp(program->choices[i].name, item->option->name))
+            return program->choices[i].words;
+    return NULL;
+}
+
+/* For settings_each_word(): puts a word in the place of the same one in another case. */
+static bool take_choice(void *text, const char *word)
+{
+    return !strcasecmp(text, word) && strcpy(text, word);
+}
+
+/* Whether a value is one that the setting takes; its default always is. */
+static bool is_taken(const struct settings *settings, const struct setting *item,
+                     struct value *value)
+{
+    const char *words = choice_of(settings, item);
+    return !words || !strcmp(value->text, item->option->fallback) ||
+           settings_each_word(words, take_choice, value->text);
+}
+
+static int refuse_value(const struct settings *settings, const struct setting *item,
+                        const struct given *given, struct ipcl_error *error)
 {
     char *json = given->text ? NULL : json_dumps(given->json, JSON_COMPACT | JSON_ENCODE_ANY);
     const char *found = given->text ? given->text : json ? json : "something else";
-    ipcl_error_set(error, "%s: %s.%s expects %s, not %.80s", given->origin, given->class_name,
-                   given->name, settings_type_text(item->option->type), *found ? found : "nothing");
+    const char *words = choice_of(settings, item);
+    ipcl_error_set(error, "%s: %s.%s expects %s%s, not %.80s", given->origin, given->class_name,
+                   given->name, words ? "one of " : "",
+                   words ? words : settings_type_text(item->option->type),
+                   *found ? found : "nothing");
     free(json);
     return -1;
 }
@@ -182,10 +212,12 @@ static int assign(struct settings *settings, struct setting *item, const struct 
     struct value *parsed = given->text ? value_from_text(item->option->type, given->text)
                                        : value_from_json(item->option, given->json);
     const struct value *value = parsed;
-    if (!parsed)
-        return refuse_value(item, given, error);
-    parsed->next = settings->values;
-    settings->values = parsed;
+    if (parsed) {
+        parsed->next = settings->values;
+        settings->values = parsed;
+    }
+    if (!parsed || !is_taken(settings, item, parsed))
+        return refuse_value(settings, item, given, error);
     if (rank < item->rank)
         return 0;
     if (item->option->type == IPCL_LIST && rank == item->rank &&

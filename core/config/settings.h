@@ -35,6 +35,14 @@ struct settings_variable {
     const char *name;
 };
 
+/* A text setting that takes one of several words, with commas between, in any case:
+ * {"IPClusterList", "output_format", "text,json"}. Its value is the word as it stands here. */
+struct settings_choice {
+    const char *class_name;
+    const char *name;
+    const char *words;
+};
+
 /* What a program says of itself in --help. */
 struct settings_program {
     const char *name;        /* "ipcontroller"; also names its files: ipcontroller_config.json */
@@ -48,6 +56,8 @@ struct settings_program {
     size_t flag_count;
     const struct settings_variable *variables;
     size_t variable_count;
+    const struct settings_choice *choices;
+    size_t choice_count;
     /* Names of the program's class and of those it inherits from, most specific first, comma
      * separated: "IPController,BaseParallelApplication". As with traitlets, a trait of one is known
      * under the name of each, and what is given for a more specific one wins. NULL where every

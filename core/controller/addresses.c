@@ -106,11 +106,9 @@ static int set_interface(char interface[CONNECTION_TEXT_BYTES], const char *tran
     if (ipc)
         length = snprintf(interface, CONNECTION_TEXT_BYTES, "ipc://%s/ipcontroller%s%s",
                           profile->security, *cluster_id ? "-" : "", cluster_id);
-    else if (!strcmp(transport, "tcp"))
+    else
         length = snprintf(interface, CONNECTION_TEXT_BYTES, "tcp://%s",
                           strcmp(ip, "*") ? ip : "0.0.0.0");
-    else
-        return ipcl_error_set(error, "the transport '%s' is not known: use tcp or ipc", transport);
     /* sockaddr_un has room for 107 bytes; a colon and three digits come behind. */
     if (length >= CONNECTION_TEXT_BYTES || (ipc && length > 6 + 107 - 4))
         return ipcl_error_set(

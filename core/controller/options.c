@@ -159,6 +159,12 @@ static const struct ipcl_option_table tables[] = {
     TABLE("DictDB", no_store_options),         TABLE("SQLiteDB", no_store_options),
     TABLE("MongoDB", no_mongo_options),
 };
+static const struct settings_choice choices[] = {
+    {"IPController", "transport", "tcp,ipc"},
+    {"IPController", "client_transport", "tcp,ipc"},
+    {"IPController", "engine_transport", "tcp,ipc"},
+    {"TaskScheduler", "scheme_name", "leastload,lru,plainrandom,twobin,weighted,pure"},
+};
 static const struct settings_variable variables[] = {
     {"IPP_SESSION_KEY", "Session", "key"},
     {"IPP_ENABLE_CURVE", "IPController", "enable_curve"},
@@ -199,6 +205,8 @@ const struct settings_program options_program = {
     .flag_count = sizeof(flags) / sizeof(*flags),
     .variables = variables,
     .variable_count = sizeof(variables) / sizeof(*variables),
+    .choices = choices,
+    .choice_count = sizeof(choices) / sizeof(*choices),
     .classes = "IPController,IPControllerApp,HubFactory,RegistrationFactory,"
                "BaseParallelApplication,BaseIPythonApplication,Application",
 };
@@ -266,10 +274,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
         return ipcl_error_set(
             error, "IPController.frame_bytes_max is a number of bytes, or 0 for no limit");
     if (balancer_scheme_of(scheme, &controller->scheme))
-        return ipcl_error_set(error,
-                              "the scheme '%s' is not known: use leastload, lru, plainrandom, "
-                              "twobin, weighted or pure",
-                              scheme);
+        return ipcl_error_set(error, "there is no scheme '%s'", scheme);
     snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",
              scheme);
     return 0;

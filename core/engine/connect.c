@@ -1,4 +1,5 @@
 /* Waiting for the connection file, and reading it. Main thread. */
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -7,7 +8,6 @@
 #include "engine/engine.h"
 
 #define LOOK_AGAIN_MS 100
-#define TUNNEL_MS     30000
 
 static int find_file(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
@@ -22,18 +22,31 @@ static int find_file(struct engine *engine, const char *profile_dir, struct ipcl
         CONNECTION_ENGINE, engine->connection_file, error);
 }
 
+long long engine_patience_ms(const struct engine *engine)
+{
+    double seconds = settings_real(engine->settings, "IPEngine", "timeout");
+    long long left_ms = (long long)(seconds * 1000) - engine->waited_ms;
+    return left_ms < 0 ? 0 : left_ms;
+}
+
+/* Where a timeout is given, and none for the file alone, it is for both together. */
 static int wait_for_file(struct engine *engine, struct ipcl_error *error)
 {
-    double seconds = settings_real(engine->settings, "IPEngine", "wait_for_url_file");
-    long long deadline_ms = clock_ms() + (long long)(seconds * 1000);
+    bool together = settings_given(engine->settings, "IPEngine", "timeout") &&
+                    !settings_given(engine->settings, "IPEngine", "wait_for_url_file");
+    double seconds =
+        settings_real(engine->settings, "IPEngine", together ? "timeout" : "wait_for_url_file");
+    long long begun_ms = clock_ms();
     if (path_exists(engine->connection_file))
         return 0;
     log_warn("%s is not there: waiting up to %g seconds for a controller to write it",
              engine->connection_file, seconds);
-    while (clock_ms() < deadline_ms) {
+    while (clock_ms() - begun_ms < seconds * 1000) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
-        if (path_exists(engine->connection_file))
-            return 0;
+        if (!path_exists(engine->connection_file))
+            continue;
+        engine->waited_ms = together ? clock_ms() - begun_ms : 0;
+        return 0;
     }
     return ipcl_error_set(
         error,
@@ -69,11 +82,15 @@ static int set_text(struct engine *engine, const char *class_name, const char *n
 static int open_tunnel(struct engine *engine, struct ipcl_error *error)
 {
     const char *key_file = settings_string(engine->settings, "IPEngine", "sshkey");
+    long long begun_ms = clock_ms(), patience_ms = engine_patience_ms(engine);
     if (!engine->connection.ssh[0] && !*key_file)
         return 0;
     log_info("tunnelling through %s",
              engine->connection.ssh[0] ? engine->connection.ssh : "the controller's host");
-    engine->tunnel = tunnel_open(&engine->connection, key_file, TUNNEL_MS, NULL, error);
+    engine->tunnel = tunnel_open(&engine->connection, key_file,
+                                 patience_ms < INT_MAX ? (int)patience_ms : INT_MAX, NULL, error);
+    if (settings_given(engine->settings, "IPEngine", "timeout"))
+        engine->waited_ms += clock_ms() - begun_ms;
     return engine->tunnel ? 0 : -1;
 }
 

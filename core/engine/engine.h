@@ -47,6 +47,7 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
+    long long waited_ms;   /* of IPEngine.timeout where it is given, for the file and ssh */
     int watcher;           /* the pipe to it; -1: there is none */
     struct tunnel *tunnel; /* through which the controller is reached; NULL: none */
 };
@@ -55,5 +56,7 @@ struct engine {
  * as the settings say. */
 int engine_read_connection(struct engine *engine, const char *profile_dir,
                            struct ipcl_error *error);
+/* What is left of IPEngine.timeout. */
+long long engine_patience_ms(const struct engine *engine);
 
 #endif

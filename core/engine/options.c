@@ -57,7 +57,8 @@ static const struct ipcl_option options[] = {
     {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
     {"timeout", IPCL_REAL, "30", "timeout", NULL,
-     "How many seconds to try to register before giving up."},
+     "How many seconds to try to register before giving up. Where it is set, and wait_for_url_file "
+     "is not, the wait for the connection file is a part of it."},
     {"location", IPCL_STRING, "", "location", NULL,
      "The controller's host, in place of what the connection file says."},
     {"id", IPCL_INT, "-1", NULL, NULL,

@@ -77,8 +77,7 @@ int registration_start(struct io *io, struct ipcl_error *error)
     struct registration *registration = &io->registration;
     long long now_ms = clock_ms();
     registration->delay_ms = FIRST_DELAY_MS;
-    registration->deadline_ms =
-        now_ms + (long long)(settings_real(io->engine->settings, "IPEngine", "timeout") * 1000);
+    registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
     if (connection_url(&io->engine->connection, io->engine->connection.registration,
                        registration->url, error))
         return -1;
@@ -96,7 +95,8 @@ int registration_start(struct io *io, struct ipcl_error *error)
         return -1;
     if (socket_connect(io->registrar, registration->url, error))
         return -1;
-    log_info("registering with the controller at %s", registration->url);
+    log_info("registering with the controller at %s for up to %.1f seconds", registration->url,
+             (double)(registration->deadline_ms - now_ms) / 1000);
     send_request(io, now_ms);
     return 0;
 }

@@ -5,6 +5,7 @@ import atexit
 import contextlib
 import functools
 import json
+import math
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from ipcluster.client import Client
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
 POLL_INTERVAL = 0.05
+ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
 
 # Those that this process started, to be stopped when it ends.
 _started = set()
@@ -60,13 +62,14 @@ class Cluster:
     """A controller and `n` engines (by default one for each processor), started by the program `ipcluster`.
 
     `engines` and `controller`: launchers, by name or alias ("mpi"). `controller_args`: further arguments of ipcontroller; `options`:
-    further arguments of ipcluster, such as ["--mpi=native"]. It ends with this process, unless `shutdown_atexit` is false. Used as a
+    further arguments of ipcluster, such as ["--mpi=native"]. `engine_timeout`: how many seconds to wait for a further engine to register
+    (`Cluster.engine_timeout` of ipcluster). It ends with this process, unless `shutdown_atexit` is false. Used as a
     context manager it gives a client that sees all engines, and stops the cluster behind it.
     """
 
     def __init__(
         self, n=None, *, engines=None, controller=None, profile=None, profile_dir=None, cluster_id=None, controller_ip=None,
-        controller_location=None, controller_args=(), options=(), engine_timeout=60, shutdown_atexit=True,
+        controller_location=None, controller_args=(), options=(), engine_timeout=None, shutdown_atexit=True,
     ):  # fmt: skip
         self.n = n
         self.engines = engines
@@ -136,7 +139,8 @@ class Cluster:
 
     def start_engines_sync(self, n=None):
         """Adds a set of engines; returns its identifier once all have registered."""
-        words = [f"--{name}={value}" for name, value in (("n", n), ("engines", self.engines)) if value is not None]
+        named = {"n": n, "engines": self.engines, "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout)}
+        words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         before = self._engine_sets()
         self._run("engines", "--daemonize", *words, *self.options)
         return (self._engine_sets().keys() - before).pop()
@@ -184,7 +188,7 @@ class Cluster:
         self.start_cluster_sync(n)
         client = self.connect_client_sync()
         if self.n:
-            client.wait_for_engines(self.n, timeout=self.engine_timeout)
+            client.wait_for_engines(self.n, timeout=self.engine_timeout or ENGINE_TIMEOUT)
         if activate:
             client.activate()
         return client

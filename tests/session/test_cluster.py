@@ -546,3 +546,57 @@ def test_old_output_that_is_removed_is_that_of_the_cluster_not_of_one_whose_id_i
         assert kept <= {path.name for path in logs.iterdir()}
         assert len(own) == 2, "of the one before nothing is left"
     assert numbered.stop(signal.SIGINT) == 0
+
+
+def log_files(cluster_id, time, pid=77):
+    """The names of the output files of one cluster with one engine."""
+    name = f"-{cluster_id}" if cluster_id else ""
+    return {f"ipcontroller{name}-{time}-{pid}.log", f"ipcluster{name}-{time}-{pid}.log", f"ipengine{name}-{time}-{pid}-0.log"}
+
+
+def test_of_clusters_with_ids_of_their_own_the_newest_keep_their_output_and_running_ones_too(box):
+    """As each Cluster() has one."""
+    running = box.begin("start", "--n=1", "--cluster-id=running")
+    running.wait_for_output(UP, 60)
+    logs = box.profile_dir() / "log"
+    others = {path.name for path in logs.iterdir()} | {"ipengine-4711.log", "remarks.log", "ipengine-a-b.log"}
+    old = set.union(*(log_files(f"id-{i}-5", 1700000000 + i) for i in range(30)))
+    for name in others | old:
+        (logs / name).touch()
+
+    def left(*words):
+        box.ipcluster("start", "--n=0", "--daemonize", "--cluster-id=new", *words, check=True)
+        box.ipcluster("stop", "--cluster-id=new", check=True)
+        there = {path.name for path in logs.iterdir()}
+        assert others <= there
+        return {name for name in old & there}
+
+    assert left("--clean-logs=false") == left("--IPClusterStart.logs_kept=-1") == old
+    assert left() == set.union(*(log_files(f"id-{i}-5", 1700000000 + i) for i in range(10, 30)))
+    assert left("--IPClusterStart.logs_kept=2") == log_files("id-28-5", 1700000028) | log_files("id-29-5", 1700000029)
+    assert left("--IPClusterStart.logs_kept=0") == set()
+    assert running.stop(signal.SIGINT) == 0
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("words", [["-o", "yaml"], ["--IPClusterList.output_format=yaml"]])
+def test_a_format_that_is_not_known_is_an_error_that_lists_those_there_are(box, words):
+    refused = box.ipcluster("list", *words)
+    assert refused.status == 1 and not refused.out, refused
+    assert "IPClusterList.output_format expects one of text,json, not yaml" in refused.err
+    assert json.loads(box.ipcluster("list", "-o", "JSON", check=True).out) == []
+
+
+def test_names_of_any_length_leave_the_columns_of_a_list_straight(box):
+    names = ["a", "a-profile-with-a-very-long-name-indeed", "m\xfcller"]
+    for name in names:
+        box.ipcluster("start", "--n=0", "--daemonize", "--init", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True)
+    head, *lines = box.ipcluster("list", check=True).out.splitlines()
+    assert len(lines) == len(names)
+    for column, starts in ("CLUSTER ID", "id-of-"), ("STATE", "running"), ("ENGINES", "0"):
+        at = head.index(column)
+        assert all(line[at - 1] == " " and line[at:].startswith(starts) for line in lines), "\n".join([head, *lines])
+    for name in names:
+        box.ipcluster("stop", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True)

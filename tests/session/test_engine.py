@@ -7,7 +7,7 @@ import time
 import pytest
 
 from engine_peer import CLIENT, DELIMITER, Peer, canning, resident_kb
-from support import SLOWNESS, free_ports, wait_for_file, wait_until, without
+from support import LONG, SLOWNESS, free_ports, wait_for_file, wait_until, without
 
 
 @pytest.fixture
@@ -465,6 +465,27 @@ def test_a_missing_connection_file_is_waited_for(sandbox, peer):
 def test_a_connection_file_that_never_comes(sandbox):
     ended = run_engine(sandbox, f"--file={sandbox.dir}/none.json", "--IPEngine.wait_for_url_file=0.3")
     assert ended.status == 3 and "none.json did not appear" in ended.err and "ipcontroller" in ended.err
+
+
+@pytest.mark.parametrize("given", ["--timeout=1", "--IPEngine.timeout=1", "--EngineFactory.timeout=1"])
+def test_a_timeout_is_for_the_connection_file_too(sandbox, given):
+    ended = run_engine(sandbox, f"--file={sandbox.dir}/none.json", given)
+    assert ended.status == 3 and "did not appear within 1 seconds" in ended.err
+
+
+def test_a_wait_for_the_file_that_is_given_is_not_shortened_by_the_timeout(sandbox):
+    ended = run_engine(sandbox, f"--file={sandbox.dir}/none.json", "--timeout=0.1", "--IPEngine.wait_for_url_file=1.5")
+    assert ended.status == 3 and "did not appear within 1.5 seconds" in ended.err
+
+
+def test_what_the_file_took_is_taken_off_the_timeout(sandbox, peer):
+    missing = sandbox.dir / "later.json"
+    process = sandbox.start(sandbox.programs.ipengine, f"--file={missing}", f"--timeout={LONG}")
+    process.wait_for_output(f"waiting up to {LONG:g} seconds")
+    time.sleep(1)
+    peer.file.rename(missing)
+    left = process.wait_for_output(r"registering with the controller at \S+ for up to (\S+) seconds")
+    assert float(left.group(1)) < LONG - 0.9
 
 
 @pytest.mark.parametrize("case", ["not JSON", "no key", "wrong type", "readable by others", "a folder"])

@@ -11,8 +11,10 @@ static const struct ipcl_option server_options[] = {
     {"command", IPCL_LIST, "run 'two words'", "command", NULL, "A command."},
     {"launcher", IPCL_STRING, "local", "elauncher,engines", "mpi", "A launcher."},
     {"level", IPCL_STRING, "20", "log-level", NULL, "A level."},
+    {"shape", IPCL_STRING, "", "shape", NULL, "A shape."},
 };
-const struct ipcl_option_table server_table = {"Server", server_options, 7};
+const struct ipcl_option_table server_table = {"Server", server_options, 8};
+static const struct settings_choice choices[] = {{"Server", "shape", "round,square"}};
 static const struct ipcl_option base_options[] = {
     {"work_dir", IPCL_STRING, "", "work-dir", NULL, "A folder."}};
 static const struct ipcl_option_table base = {"Base", base_options, 1};
@@ -25,6 +27,8 @@ static const struct settings_program program = {
     .examples = "  server --port=80\n",
     .flags = server_flags,
     .flag_count = 1,
+    .choices = choices,
+    .choice_count = 1,
     .classes = "Server,Base",
 };
 

@@ -56,6 +56,19 @@ Test(settings, a_wrong_file_is_an_error_that_names_file_key_and_expectation)
     EXPECT_REFUSED(server_load(""), "not JSON");
 }
 
+Test(settings, one_of_several_words_is_taken_in_any_case_and_others_are_refused_with_the_list)
+{
+    EXPECT_STRING("shape", "");
+    cr_assert_eq(server_load("{\"Server\": {\"shape\": \"Round\"}}"), 0, "%s", error.text);
+    EXPECT_STRING("shape", "round");
+    cr_assert_eq(server_parse("--shape=SQUARE", NULL), 0, "%s", error.text);
+    EXPECT_STRING("shape", "square");
+    EXPECT_REFUSED(server_load("{\"Server\": {\"shape\": \"oval\"}}"), "server_config.json",
+                   "Server.shape", "one of round,square", "oval");
+    EXPECT_REFUSED(server_parse("--shape=roun", NULL), "--shape", "one of round,square", "roun");
+    EXPECT_REFUSED(server_load("{\"Server\": {\"shape\": 5}}"), "one of round,square", "5");
+}
+
 Test(settings, an_unknown_class_is_refused_when_all_tables_are_there)
 {
     cr_assert_eq(server_load("{\"Sevrer\": {\"port\": 1}}"), 0, "%s", error.text);
