@@ -94,6 +94,7 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
                     struct ipcl_error *error)
 {
     struct words words = {.list = NULL};
+    char names[PROFILE_NAMES_BYTES];
     bool engines = choice->class->role == IPCL_ROLE_ENGINES;
     const char *const *command = launcher_list(cluster, choice, "cmd");
     if (command && command[0])
@@ -104,6 +105,8 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
     if (*cluster->cluster_id)
         add_word(&words, "--cluster-id=", cluster->cluster_id);
     add_setting(&words, cluster, "BaseParallelApplication", "log_level", "--log-level=");
+    if (profile_has_python_only(&cluster->profile, names))
+        add_word(&words, "", "--BaseParallelApplication.point_out_python=false");
     if (!engines) {
         add_setting(&words, cluster, "Cluster", "controller_ip", "--ip=");
         add_setting(&words, cluster, "Cluster", "controller_location", "--location=");

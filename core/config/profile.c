@@ -35,6 +35,10 @@ static const struct ipcl_option options[] = {
     {"show_config", IPCL_BOOL, "false", NULL, "true",
      "Write the settings that were given, as JSON, and do nothing else."},
     {"show_config_json", IPCL_RENAMED, BASE_CLASS ".show_config", NULL, NULL, NULL},
+    {"point_out_python", IPCL_BOOL, "true", NULL, NULL,
+     "Say so where the profile has configuration files of ipyparallel's, which are Python, and "
+     "none "
+     "of these programs', which are JSON."},
     {"work_dir", IPCL_STRING, "", "work-dir", NULL,
      "The folder to work in. Where this is not set it is the one that the program was started in."},
 };
@@ -254,6 +258,41 @@ static int load_extra(struct settings *settings, struct ipcl_error *error)
     return settings_load_file(settings, path, NULL, error);
 }
 
+/* Adds a name to a list in words. */
+static void add_name(char names[PROFILE_NAMES_BYTES], const char *each)
+{
+    size_t length = strlen(names);
+    snprintf(names + length, PROFILE_NAMES_BYTES - length, "%s%s", length ? ", " : "", each);
+}
+
+bool profile_has_python_only(const struct profile *profile, char names[PROFILE_NAMES_BYTES])
+{
+    static const char *const programs[] = {"ipcluster", "ipcontroller", "ipengine"};
+    char path[PATH_BYTES];
+    *names = '\0';
+    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+        if (path_format(path, NULL, "%s/%s_config.json", profile->dir, programs[i]) ||
+            path_exists(path))
+            return false;
+        strcpy(strrchr(path, '.'), ".py");
+        if (path_exists(path))
+            add_name(names, strrchr(path, '/') + 1);
+    }
+    return *names;
+}
+
+static void point_out_python(const struct settings *settings, const struct profile *profile)
+{
+    char names[PROFILE_NAMES_BYTES];
+    bool by_dir = *settings_string(settings, BASE_CLASS, "profile_dir");
+    if (settings_bool(settings, BASE_CLASS, "point_out_python") &&
+        profile_has_python_only(profile, names))
+        log_warn("%s has %s, which are ipyparallel's and not read, as they are Python: ipcluster "
+                 "profile convert %s%s makes JSON of them",
+                 profile->dir, names, by_dir ? "--profile-dir=" : "",
+                 by_dir ? profile->dir : settings_string(settings, BASE_CLASS, "profile"));
+}
+
 bool profile_shows_settings(const struct settings *settings, FILE *stream)
 {
     struct ipcl_error error;
@@ -275,6 +314,7 @@ int profile_open(struct settings *settings, const char *program, bool create,
         settings_load(settings, profile->dir, NULL, error) || load_extra(settings, error) ||
         open_log(settings, program, profile, error))
         return -1;
+    point_out_python(settings, profile);
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");
     if (!*given)
         return 0;

@@ -52,6 +52,10 @@ int profile_create(const char *ipython_dir, const char *name, const char *dir,
  * before it can load the files (to find plugins). */
 int profile_of_settings(const struct settings *settings, bool create, struct profile *profile,
                         struct ipcl_error *error);
+/* Whether the profile has configuration files of ipyparallel's and none of ours; then their names.
+ */
+#define PROFILE_NAMES_BYTES 80
+bool profile_has_python_only(const struct profile *profile, char names[PROFILE_NAMES_BYTES]);
 /* What a program's main does after settings_parse(): finds the profile as profile_of_settings(),
  * loads the files and the environment, opens the log of `program`, and goes to the work folder.
  * Returns 0 or -1 with `error` set. settings_finish() is left to the caller, once all tables are

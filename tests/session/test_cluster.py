@@ -600,3 +600,45 @@ def test_names_of_any_length_leave_the_columns_of_a_list_straight(box):
         assert all(line[at - 1] == " " and line[at:].startswith(starts) for line in lines), "\n".join([head, *lines])
     for name in names:
         box.ipcluster("stop", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True)
+
+
+# Profiles of ipyparallel's
+
+
+@pytest.fixture
+def theirs(box):
+    """A profile that ipyparallel's programs have: settings in Python, and none of ours."""
+    box.profile_dir("old").mkdir()
+    for program in ("ipcluster", "ipengine"):
+        (box.profile_dir("old") / f"{program}_config.py").write_text("c = get_config()\n")
+    return box
+
+
+def pointed_out(text):
+    return [line for line in text.splitlines() if "ipcluster_config.py, ipengine_config.py" in line]
+
+
+def test_files_of_ipyparallels_are_pointed_out_once_with_how_to_convert_them(theirs):
+    started = theirs.ipcluster("start", "--n=2", "--profile=old", "--daemonize", check=True)
+    line, = pointed_out(started.out + started.err)
+    assert "ipcluster profile convert old" in line
+    written = "".join(path.read_text() for path in (theirs.profile_dir("old") / "log").iterdir())
+    assert "registered as engine" in written and not pointed_out(written), "the programs that it starts say nothing of it"
+    theirs.ipcluster("stop", "--profile=old", check=True)
+
+
+@pytest.mark.parametrize("program", ["ipcontroller", "ipengine"])
+def test_they_are_pointed_out_by_programs_that_are_started_by_hand(theirs, program):
+    folder = theirs.profile_dir("old")
+    process = theirs.start(getattr(theirs.programs, program), f"--profile-dir={folder}")
+    process.wait_for_output(f"ipcluster profile convert --profile-dir={folder}")
+    assert len(pointed_out(process.output)) == 1
+    process.stop(signal.SIGINT)
+
+
+def test_nothing_is_pointed_out_where_a_profile_has_settings_of_ours_or_it_is_turned_off(theirs):
+    off = theirs.ipcluster("list", "--profile=old", "--BaseParallelApplication.point_out_python=false", check=True)
+    assert not pointed_out(off.out + off.err)
+    (theirs.profile_dir("old") / "ipengine_config.json").write_text("{}")
+    ours = theirs.ipcluster("list", "--profile=old", check=True)
+    assert not pointed_out(ours.out + ours.err)
