@@ -48,8 +48,9 @@ class LoadBalancedView(View):
             id(self.after), id(self.follow), self.timeout, self.retries, self.label,
         )  # fmt: skip
         simple = self.after is None and self.follow is None and self.targets is None
-        if simple and self._metadata[0] == key:
-            return self._metadata[1]
+        known, text = self._metadata
+        if simple and known == key:
+            return text
         targets = [] if self.targets is None else self.client._resolve_targets(self.targets)
         uuids = dict(self.client._connection.engines()) if targets else {}
         text = json.dumps({
@@ -78,10 +79,9 @@ class LoadBalancedView(View):
         """map(f, *sequences), `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
         the order in which results come."""
         function = ParallelFunction(
-            self, f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
+            self._labelled(label), f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
         )
-        with self._labelled(label):
-            return function.map(*sequences)
+        return function.map(*sequences)
 
     def imap(self, f, *sequences, ordered=True, max_outstanding="auto", return_exceptions=False):
         """An iterator over map()'s results that takes members from the sequences only as tasks finish: at most

@@ -24,5 +24,5 @@ class BroadcastView(DirectView):
         if isinstance(targets, int):
             return super()._submit_to(targets, block, fname, msg_type, content, buffers)
         ids = self.client._resolve_targets(targets)
-        children = self.client._broadcast(ids, msg_type, content, list(buffers))
+        children = self.client._broadcast(ids, msg_type, content, self._metadata_text(), list(buffers))
         return AsyncResult(self.client, children, fname, ids)

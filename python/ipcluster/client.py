@@ -289,8 +289,8 @@ class Client:
         if len(self._futures) >= self._prune_at:
             self._prune()
 
-    def _broadcast(self, engine_ids, msg_type, content, buffers):
-        futures = self._connection.broadcast(engine_ids, msg_type, content, None, buffers)
+    def _broadcast(self, engine_ids, msg_type, content, metadata, buffers):
+        futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
         for future in futures:
             self._note(future)
         return futures

@@ -34,8 +34,7 @@ class RemoteFunction:
 
     def __call__(self, *args, **kwargs):
         block = self.view.block if self.block is None else self.block
-        with self.view.temp_flags(block=block, **self.flags):
-            return self.view.apply(self.func, *args, **kwargs)
+        return self.view._with(block=block, **self.flags).apply(self.func, *args, **kwargs)
 
 
 class ParallelFunction(RemoteFunction):
@@ -70,16 +69,15 @@ class ParallelFunction(RemoteFunction):
     def _run(self, sequences, length, function, first):
         """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts
         have in common, or none."""
-        view = self.view
-        with view.temp_flags(**self.flags):
-            if view.balanced:
-                targets = None
-                count = -(-length // self.chunksize) if self.chunksize else length
-                channel, engines, metadata = _client.TASK, [-1] * count, view._metadata_text()
-            else:
-                targets = engines = view.client._resolve_targets(view.targets)[:length]
-                channel, metadata = view._channel, view._metadata_text()
-        submit = view.client._submit
+        view = self.view._with(**self.flags)
+        if view.balanced:
+            targets = None
+            count = -(-length // self.chunksize) if self.chunksize else length
+            channel, engines = _client.TASK, [-1] * count
+        else:
+            targets = engines = view.client._resolve_targets(view.targets)[:length]
+            channel = view._channel
+        submit, metadata = view.client._submit, view._metadata_text()
         children = [
             submit(channel, engine, "apply_request", None, metadata,
                    self._buffers(sequences, index, len(engines), length, function, first))

@@ -1,9 +1,10 @@
 """Views: what is asked of a set of engines."""
 
 import builtins
+import copy
 import json
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from ipcluster import _client, canning, there
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
@@ -58,13 +59,18 @@ class View:
         """The metadata of this view's requests, as JSON."""
         return None if self.label is None else json.dumps({"label": self.label})
 
+    def _with(self, **flags):
+        """This view with other flags, for one call. The view itself keeps its own: other threads use it meanwhile."""
+        other = copy.copy(self)
+        other.set_flags(**flags)
+        return other
+
     def _labelled(self, label):
-        """Context manager: another label for a call."""
-        return nullcontext() if label is None else self.temp_flags(label=label)
+        return self if label is None else self._with(label=label)
 
     @contextmanager
     def temp_flags(self, **flags):
-        """Context manager: flags that are set inside only."""
+        """Context manager: flags that are set inside only, for every thread that uses this view."""
         saved = {name: getattr(self, name) for name in self._flag_names}
         self.set_flags(**flags)
         try:
@@ -213,8 +219,7 @@ class DirectView(View):
         code.encode()  # raises where there is a lone surrogate, which no message can hold
         content = json.dumps({"code": code, "silent": bool(silent), "user_expressions": {}, "allow_stdin": False})
         targets = self._targets_or_own(targets)
-        with self._labelled(label):
-            result = self._submit_to(targets, block, "execute", "execute_request", content)
+        result = self._labelled(label)._submit_to(targets, block, "execute", "execute_request", content)
         self._finish(result, block)
         if self._block(block):
             result.wait_for_output()
@@ -228,9 +233,8 @@ class DirectView(View):
 
     def map(self, f, *sequences, block=None, track=False, return_exceptions=False, label=None):
         """map(f, *sequences) in as many parts as there are engines; a list, or an AsyncMapResult."""
-        function = ParallelFunction(self, f, block=self._block(block), return_exceptions=return_exceptions)
-        with self._labelled(label):
-            return function.map(*sequences)
+        function = ParallelFunction(self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions)
+        return function.map(*sequences)
 
     # Variables
 

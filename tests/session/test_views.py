@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support import LONG, wait_until
+from support import LONG, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -249,6 +249,52 @@ def test_flags_are_checked(balanced, view):
         balanced.set_flags(retries="x")
     with pytest.raises(ValueError):
         balanced.set_flags(timeout=-1)
+
+
+def test_flags_of_a_call_are_not_those_of_other_threads_calls(view, ipp, tmp_path):
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    held = view.remote(block=True, targets=[0])(wait_for_file)
+    thread = threading.Thread(target=held, args=(str(gate), None, str(begun)))
+    thread.start()
+    try:
+        wait_until(begun.exists, 20, "the call runs")
+        assert (view.block, view.targets) == (False, [0, 1])
+        pending = view.apply(double, 1)
+        assert isinstance(pending, ipp.AsyncResult) and len(pending) == 2
+    finally:
+        gate.touch()
+        thread.join()
+    assert pending.get(timeout=LONG) == [2, 2]
+
+
+def test_calls_set_nothing_on_their_view(client, monkeypatch):
+    views = [client[:], client.load_balanced_view(), client.broadcast_view()]
+
+    def set_nothing(self, name, value):
+        assert name.startswith("_") or not any(self is view for view in views), f"{name} is set on a view"
+        object.__setattr__(self, name, value)
+
+    monkeypatch.setattr("ipcluster.view.View.__setattr__", set_nothing, raising=False)
+    for view in views:
+        assert view.remote(block=True, label="a")(double)(2) in ([4, 4], 4)
+        assert view.parallel(block=True, label="a")(local(lambda part: [2 * x for x in part]))([1, 2]) == [2, 4]
+        assert view.map(double, [1, 2], block=True, label="a") == list(view.imap(double, [1, 2])) == [2, 4]
+        assert view.executor.submit(double, 2).result(LONG) in ([4, 4], 4)
+        if not view.balanced:
+            view.execute("a = 1", block=True, label="a")
+
+
+def test_labels_go_with_requests_of_all_kinds(new_cluster):
+    client = new_cluster(1, controller=["--dictdb"]).client()
+    for view in client[:], client.load_balanced_view(), client.broadcast_view():
+        label = type(view).__name__
+        results = [view.remote(label=label)(double)(1), view.map_async(double, [1], label=label)]
+        if not view.balanced:
+            results.append(view.execute("a = 1", label=label))
+        wanted = {msg_id for result in results for msg_id in result.msg_ids}
+        wait_until(lambda label=label, wanted=wanted: {record["msg_id"] for record in client.db_query({"label": label}, ["msg_id"])} == wanted,
+                   20, "the hub has all of them under their label")  # fmt: skip
+        client.wait(results, LONG)
 
 
 # Results
