@@ -35,6 +35,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/magics.py \
 	python/ipcluster/maps.py \
 	python/ipcluster/remotefunction.py \
+	python/ipcluster/reply.py \
 	python/ipcluster/shown.py \
 	python/ipcluster/there.py \
 	python/ipcluster/view.py

@@ -152,12 +152,25 @@ static void wake_waiters(struct ipcl_future *future)
     pthread_mutex_unlock(&future->lock);
 }
 
+/* The callbacks as they were added: the newest stands at the head of the list. */
+static struct callback *in_order(struct callback *newest)
+{
+    struct callback *first = NULL;
+    while (newest) {
+        struct callback *next = newest->next;
+        newest->next = first;
+        first = newest;
+        newest = next;
+    }
+    return first;
+}
+
 void future_resolve(struct ipcl_future *future, struct outcome *outcome)
 {
     future->outcome = outcome ? outcome : &outcome_no_memory;
     atomic_store(&future->resolved, true);
     wake_waiters(future);
-    struct callback *callback = atomic_exchange(&future->callbacks, &callbacks_over);
+    struct callback *callback = in_order(atomic_exchange(&future->callbacks, &callbacks_over));
     while (callback) {
         struct callback *next = callback->next;
         callback->done(callback->context, future);

@@ -1,181 +1,22 @@
 """Results that may not be there yet."""
 
 import asyncio
-import json
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future
 from contextlib import suppress
-from datetime import datetime, timezone
 
 from ipcluster import _client, error as errors
-from ipcluster.canning import deserialize
+from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, error_or_value, metadata_of, value_of, wait_for_output
 
 _futures_lock = threading.Lock()
+_callbacks_lock = threading.Lock()
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
-OUTPUT_WAIT = 10  # seconds that asking for a finished request's output waits for the rest of it
 OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data"})
-
-
-def read_date(value):
-    """A datetime with its time zone, of seconds since the epoch or of a message's text; None for nothing."""
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, timezone.utc)
-    if not value:
-        return None
-    parsed = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
-
-
-class Metadata(dict):
-    """What is known of one request; members are also attributes."""
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"a request's metadata has no {name!r}, only {sorted(self)}") from None
-
-
-METADATA_KEYS = (
-    "msg_id", "submitted", "started", "completed", "received", "engine_uuid", "engine_id", "follow", "after", "status",
-    "execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data",
-)  # fmt: skip
-
-
-def _as_shown(text):
-    """What a terminal shows of a text: a carriage return begins the line again."""
-    if "\r" not in text:
-        return text
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-
-
-def _add_output(metadata, streams, msg_type, content, buffers):
-    content = json.loads(content)
-    if msg_type == "stream":
-        streams.setdefault(content["name"], []).append(content["text"])
-    elif msg_type == "display_data":
-        metadata["outputs"].append(content)
-    elif msg_type == "execute_result":
-        metadata["execute_result"] = content
-    elif msg_type == "execute_input":
-        metadata["execute_input"] = content.get("code")
-    elif msg_type == "error":
-        metadata["error"] = errors.from_content(content)
-    elif msg_type == "data_message" and buffers:
-        metadata["data"].update(deserialize(buffers)[0])
-
-
-def metadata_of(future):
-    """The metadata of one request, as far as they are known."""
-    metadata = Metadata(dict.fromkeys(METADATA_KEYS))
-    metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[])
-    streams = {}  # texts as they came: a line may be in several
-    for msg_type, content, _, buffers in future.outputs():
-        _add_output(metadata, streams, msg_type, content, buffers)
-    metadata.update((name, _as_shown("".join(texts))) for name, texts in streams.items())
-    if future.ready():
-        reply = json.loads(future.metadata)
-        status = ("ok", "error", "aborted")[future.status]
-        metadata.update(
-            received=read_date(future.received), started=read_date(reply.get("started")),
-            completed=read_date(json.loads(future.header).get("date")), engine_uuid=future.engine_uuid or None,
-            engine_id=future.engine_id, follow=reply.get("follow", []), after=reply.get("after", []), status=status,
-        )  # fmt: skip
-    return metadata
-
-
-_REPRS = {"_repr_html_": "text/html", "_repr_svg_": "image/svg+xml", "_repr_png_": "image/png", "_repr_jpeg_": "image/jpeg",
-          "_repr_latex_": "text/latex", "_repr_json_": "application/json", "_repr_javascript_": "application/javascript",
-          "_repr_markdown_": "text/markdown"}  # fmt: skip
-
-
-class ExecuteReply:
-    """What executing code on one engine gave."""
-
-    def __init__(self, future):
-        self._future = future
-        self.content = json.loads(future.content)
-        self.execution_count = self.content.get("execution_count")
-
-    @property
-    def metadata(self):
-        AsyncResult(None, self._future).wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
-        return metadata_of(self._future)
-
-    @property
-    def execute_result(self):
-        return self.metadata["execute_result"]
-
-    def __getattr__(self, name):
-        """The metadata's members; and _repr_html_() and its like, where the result has such a form."""
-        if name in _REPRS:
-            return lambda: self._shown_as(_REPRS[name])
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.metadata, name)
-
-    def __getitem__(self, key):
-        return self.metadata[key]
-
-    def __eq__(self, other):
-        return isinstance(other, ExecuteReply) and self._future.msg_id == other._future.msg_id
-
-    def __hash__(self):
-        return hash(self._future.msg_id)
-
-    def _shown_as(self, kind):
-        """The data of this kind, with its metadata where it has some."""
-        data = self._data().get(kind)
-        metadata = (self.execute_result or {}).get("metadata", {}).get(kind)
-        return data if metadata is None else (data, metadata)
-
-    def _data(self):
-        result = self.execute_result
-        return result["data"] if result else {}
-
-    def _text(self):
-        return self._data().get("text/plain", "")
-
-    def __repr__(self):
-        text = self._text()
-        return f"<ExecuteReply[{self.execution_count}]: {text if len(text) <= 64 else text[:61] + '...'}>"
-
-    def _repr_pretty_(self, printer, cycle):
-        text = self._text()
-        if not text:
-            printer.text(repr(self))
-            return
-        metadata = self.metadata
-        head = f"Out[{metadata['engine_id']}:{self.execution_count}]: "
-        printer.text(head + ("\n" + text if "\n" in text else text))
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        result = self.execute_result
-        if not result:
-            return None
-        # The plain text is what _repr_pretty_ makes of it, with the engine's number.
-        rich = {kind: data for kind, data in result["data"].items() if kind != "text/plain"}
-        return rich, result.get("metadata", {})
-
-
-def value_of(future, fname):
-    """One future's value; exceptions are returned."""
-    status = future.status
-    if status == _client.OK:
-        if future.msg_type == "apply_reply":
-            return deserialize(future.buffers())[0]
-        if future.msg_type == "execute_reply":
-            return ExecuteReply(future)
-        return json.loads(future.content)
-    if status == _client.ABORTED:
-        return errors.TaskAborted(future.msg_id)
-    error = errors.from_content(json.loads(future.content), fname)
-    if future.engine_id is not None:
-        error.engine_info["engine_id"] = future.engine_id
-    return error
 
 
 class AsyncResult(Future):
@@ -198,6 +39,7 @@ class AsyncResult(Future):
         self._known = {}  # values that were looked at before all had come, by future
         self._outcome = self._unset
         self._streamer = None
+        self._callbacks = deque()  # those that were not called yet, or are being called
 
     # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
 
@@ -206,7 +48,7 @@ class AsyncResult(Future):
             with _futures_lock:
                 if "_condition" not in self.__dict__:
                     self.__dict__.update(_condition=threading.Condition(), _waiters=[])
-                    self._client._when_done(self, AsyncResult._tell_waiters)
+                    self.add_done_callback(AsyncResult._tell_waiters)
             return self.__dict__[name]
         if name not in METADATA_KEYS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -327,15 +169,7 @@ class AsyncResult(Future):
         """Waits until the engines have said that no more output comes; returns whether they have."""
         if self._streamer is not None:
             return self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
-        deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
-        for child in self._children:
-            seen = 0
-            while not child.output_complete():
-                left = None if deadline is None else max(deadline - time.monotonic(), 0)
-                if not child.wait_output(seen, left):
-                    return False
-                seen += len(child.outputs(seen))
-        return True
+        return wait_for_output(self._children, timeout)
 
     def wait_for_send(self, timeout=-1):
         """Memory that was sent is kept until it is sent: there is nothing to wait for before an object is released."""
@@ -355,7 +189,7 @@ class AsyncResult(Future):
         return self._values
 
     def _value(self, child):
-        """A child's value, which is the same object each time; exceptions are returned."""
+        """A child's value or Failure, which is the same object each time."""
         known = self._known  # another thread may get the result meanwhile
         if child not in known:
             known[child] = value_of(child, self._fname)
@@ -364,20 +198,23 @@ class AsyncResult(Future):
         return known[child]
 
     def _reconstruct(self, values):
+        """What get() returns, of the requests' values and Failures."""
+        values = [error_or_value(value) for value in values]
         return values[0] if self._single else values
 
     def _settle(self):
         """(result, None) or (None, exception), once everything is there."""
         if self._outcome is self._unset:
-            values = self._resolve()
-            try:
-                if self._single and isinstance(values[0], errors.KernelError):
-                    raise values[0]
-                if not self._single and not self._return_exceptions:
-                    errors.collect(values, self._fname)
-                self._outcome = self._reconstruct(values), None
-            except errors.KernelError as error:
-                self._outcome = None, error
+            failures = [value.error for value in self._resolve() if isinstance(value, Failure)]
+            if failures and self._single:
+                self._outcome = None, failures[0]
+            elif failures and not self._return_exceptions:
+                self._outcome = None, errors.combined(failures, self._fname)
+            else:
+                try:
+                    self._outcome = self._reconstruct(self._values), None
+                except Exception as error:  # of parts that cannot be joined
+                    self._outcome = None, error
         return self._outcome
 
     def get(self, timeout=None, return_exceptions=None, return_when=None):
@@ -436,9 +273,9 @@ class AsyncResult(Future):
             yield self._checked(self._value(child) if self._values is None else self._values[index])
 
     def _checked(self, value):
-        if isinstance(value, errors.KernelError) and not self._return_exceptions:
-            raise value
-        return value
+        if isinstance(value, Failure) and not self._return_exceptions:
+            raise value.error
+        return error_or_value(value)
 
     # Metadata
 
@@ -532,18 +369,36 @@ class AsyncResult(Future):
     # As a future
 
     def add_done_callback(self, fn):
-        """Calls `fn(self)` in a thread of the client's once everything is there; at once where it is."""
-        if self.ready():
-            fn(self)
-        else:
-            self._client._when_done(self, fn)
+        """Calls `fn(self)` in a thread of the client's once everything is there, or at once where it is: callbacks in the order in which
+        they were added. An exception of theirs is logged."""
+        with _callbacks_lock:
+            begins, waits = not self._callbacks, bool(self._callbacks) or not self.ready()
+            if waits:
+                self._callbacks.append(fn)
+        if not waits:
+            self._call(fn, Exception)
+        elif begins:
+            self._client._when_done(self)
 
-    def _first_open(self):
-        """A child that has not resolved, the last one first; None where all have."""
+    def _run_callbacks(self):
+        """In the client's thread of callbacks, which also those need that are added meanwhile."""
+        while self._callbacks:
+            self._call(self._callbacks[0], BaseException)
+            with _callbacks_lock:
+                self._callbacks.popleft()
+
+    def _call(self, fn, caught):
+        try:
+            fn(self)
+        except caught:
+            logging.getLogger("concurrent.futures").exception("exception calling callback for %r", self)
+
+    def _last_open(self):
+        """The last child that has not resolved; any where all have."""
         for child in reversed(self._children):
             if not child.ready():
                 return child
-        return None
+        return self._children[0]
 
     def __await__(self):
         loop = asyncio.get_running_loop()
@@ -572,10 +427,10 @@ class AsyncMapResult(AsyncResult):
         self.ordered = ordered
 
     def _reconstruct(self, values):
-        if any(isinstance(value, errors.KernelError) for value in values):
+        if any(isinstance(value, Failure) for value in values):
             flat = []
             for value in values:
-                flat += [value] if isinstance(value, errors.KernelError) else value
+                flat += [value.error] if isinstance(value, Failure) else value
             return flat
         return self._mapping.join(values)
 

@@ -12,10 +12,11 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, error as errors
-from ipcluster.asyncresult import AsyncHubResult, AsyncResult, metadata_of, read_date, value_of
+from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
 from ipcluster.history import History
+from ipcluster.reply import Failure, error_or_value, metadata_of, read_date, value_of
 from ipcluster.shown import get_shell
 from ipcluster.view import DirectView
 
@@ -306,7 +307,7 @@ class Client:
     @property
     def results(self):
         """The results that have come and were not fetched, by msg_id; errors as exceptions."""
-        return _ByRequest(self._futures, lambda future: value_of(future, "result"), lambda future: future.ready())
+        return _ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
 
     @property
     def metadata(self):
@@ -327,8 +328,8 @@ class Client:
         future = self._submit(_client.HUB, -1, msg_type, text)
         future.wait()
         value = value_of(future, msg_type)
-        if isinstance(value, Exception):
-            raise value
+        if isinstance(value, Failure):
+            raise value.error
         return value, future
 
     def _control(self, targets, msg_type, content, block):
@@ -534,8 +535,8 @@ class Client:
 
     stop_spin_thread = spin
 
-    def _when_done(self, result, function):
-        self._dispatcher.add(result, function)
+    def _when_done(self, result):
+        self._dispatcher.add(result)
 
 
 def _text_of_date(value):
@@ -556,40 +557,31 @@ def _resolve_in_thread(future, function, *args):
 
 
 class _Dispatcher:
-    """Calls functions when results are complete, in a thread of its own, which ends when it has had nothing to do for a while."""
+    """Calls the callbacks of results that are complete, in a thread of its own, which ends when it has had nothing to do for a while."""
 
     def __init__(self):
         self.completions = _client.Completions()
         self.lock = threading.Lock()
         self.running = False
 
-    def add(self, result, function):
-        child = result._first_open()
-        if child is None:
-            self._call(result, function)
-            return
+    def add(self, result):
         with self.lock:
-            self.completions.watch(child, (result, function))
+            self.completions.watch(result._last_open(), result)
             if not self.running:
                 threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
                 self.running = True
 
-    def _call(self, result, function):
-        try:
-            function(result)
-        except BaseException:  # not of the others' making, whose functions are called all the same
-            import traceback
-
-            traceback.print_exc()
-
     def _run(self):
         while True:
             try:
-                watched = self.completions.get(IDLE_SECONDS)
+                result = self.completions.get(IDLE_SECONDS)
             except TimeoutError:
                 with self.lock:
                     if len(self.completions):
                         continue
                     self.running = False
                     return
-            self.add(*watched)
+            if result.ready():
+                result._run_callbacks()
+            else:
+                self.add(result)

@@ -162,19 +162,24 @@ class CompositeError(RemoteError):
 
 def collect(results, method):
     """Returns `results`, or raises CompositeError with the remote errors that are among them."""
-    errors = [result for result in results if isinstance(result, RemoteError)]
-    aborted = [result for result in results if isinstance(result, TaskAborted)]
-    if not errors and aborted:
-        raise aborted[0]
-    if not errors:
-        return results
+    failures = [result for result in results if isinstance(result, (RemoteError, TaskAborted))]
+    if failures:
+        raise combined(failures, method)
+    return results
+
+
+def combined(failures, method):
+    """One exception of several: CompositeError with the remote errors, or the first where none is one."""
+    remote = [error for error in failures if isinstance(error, RemoteError)]
+    if not remote:
+        return failures[0]
     elist = []
-    for error in errors:
+    for error in remote:
         if isinstance(error, CompositeError):
             elist += error.elist
         else:
             elist.append((error.ename, error.evalue, error.traceback, error.engine_info))
-    raise CompositeError(f"one or more exceptions from call to method: {method}", elist)
+    return CompositeError(f"one or more exceptions from call to method: {method}", elist)
 
 
 _BY_NAME = {

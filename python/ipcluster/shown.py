@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED
 from contextlib import contextmanager
 
-from ipcluster.asyncresult import metadata_of
+from ipcluster.reply import metadata_of
 
 
 def get_shell():

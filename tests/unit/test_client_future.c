@@ -71,6 +71,32 @@ Test(future, wakes_who_waits)
     ipcl_future_release(future);
 }
 
+struct noted {
+    int number, *next;
+};
+
+static void note(void *context, struct ipcl_future *future)
+{
+    struct noted *noted = context;
+    (void)future;
+    noted->number = (*noted->next)++;
+}
+
+Test(future, calls_back_in_the_order_that_was_asked_for)
+{
+    struct ipcl_future *future = make();
+    int next = 0;
+    struct noted first = {-1, &next}, second = {-1, &next}, late = {-1, &next};
+    ipcl_future_on_done(future, note, &first);
+    ipcl_future_on_done(future, note, &second);
+    resolve(future);
+    ipcl_future_on_done(future, note, &late);
+    cr_assert_eq(first.number, 0);
+    cr_assert_eq(second.number, 1);
+    cr_assert_eq(late.number, 2);
+    ipcl_future_release(future);
+}
+
 static bool after_two(void *calls)
 {
     return ++*(int *)calls == 2;

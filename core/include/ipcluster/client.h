@@ -171,8 +171,8 @@ int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrup
                      void *context);
 /* The result, or NULL while the future has not resolved. */
 const struct ipcl_result *ipcl_future_result(const struct ipcl_future *future);
-/* Calls `done` once when the future resolves: in the I/O thread, or at once in the calling thread where it has. It must return
- * soon. The future is held until then. */
+/* Calls `done` once when the future resolves: in the I/O thread, in the order of these calls, or at
+ * once in the calling thread where it has. It must return soon. The future is held until then. */
 void ipcl_future_on_done(struct ipcl_future *future, void (*done)(void *context, struct ipcl_future *future),
                          void *context);
 struct ipcl_future *ipcl_future_hold(struct ipcl_future *future);
