@@ -31,6 +31,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/error.py \
 	python/ipcluster/executor.py \
 	python/ipcluster/history.py \
+	python/ipcluster/imports.py \
 	python/ipcluster/joblib.py \
 	python/ipcluster/magics.py \
 	python/ipcluster/maps.py \

@@ -28,22 +28,10 @@ def pull(names):
     return [eval(name, globals()) for name in names]
 
 
+@by_code
 @interactive
 def execute(code):
     exec(code, globals())
-
-
-@by_code
-@interactive
-def import_names(name, names, level):
-    import sys
-
-    module = __import__(name, fromlist=names, level=level)
-    if names:
-        for each in names:
-            globals()[each] = getattr(module, each)
-    else:
-        globals()[name] = sys.modules[name]
 
 
 @by_code

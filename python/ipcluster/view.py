@@ -1,6 +1,5 @@
 """Views: what is asked of a set of engines."""
 
-import builtins
 import copy
 import json
 import sys
@@ -11,6 +10,7 @@ from ipcluster.asyncresult import AsyncMapResult, AsyncResult
 from ipcluster.canned import Reference
 from ipcluster.canning import PrePickled, pack_apply
 from ipcluster.history import History
+from ipcluster.imports import told
 from ipcluster.maps import DISTRIBUTIONS
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
@@ -302,29 +302,18 @@ class DirectView(View):
 
     @contextmanager
     def sync_imports(self, local=True, quiet=False):
-        """Context manager: what is imported inside is imported on the engines too ("as" is not heeded there)."""
+        """Context manager: the import statements inside are executed on the engines too."""
         if not local:
             raise NotImplementedError("imports on the engines only are written view.execute('import ...')")
-        real_import = builtins.__import__
-        caller = sys._getframe(2)
         results = []
-        done = set()
 
-        def import_here_and_there(name, globals=None, locals=None, fromlist=(), level=0):
-            module = real_import(name, globals, locals, fromlist, level)
-            names = tuple(fromlist or ())
-            if sys._getframe(1) is caller and level == 0 and (name, names) not in done:
-                done.add((name, names))
-                if not quiet:
-                    print(f"importing {', '.join(names)} from {name} on engine(s)" if names else
-                          f"importing {name} on engine(s)")  # fmt: skip
-                results.append(self.apply_async(there.import_names, name, list(names), level))
-            return module
+        def import_there(clauses, module):
+            if not quiet:
+                print(f"importing {clauses} from {module} on engine(s)" if module else f"importing {clauses} on engine(s)")
+            statement = f"from {module} import {clauses}" if module else f"import {clauses}"
+            results.append(self.apply_async(there.execute, statement))
 
-        builtins.__import__ = import_here_and_there
-        try:
+        with told(sys._getframe(2), import_there):
             yield
-        finally:
-            builtins.__import__ = real_import
         for result in results:
             result.get()

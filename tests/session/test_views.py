@@ -1,6 +1,7 @@
 """Views and results: what a person asks of engines, and what they get."""
 
 import asyncio
+import builtins
 import functools
 import json
 import os
@@ -180,6 +181,68 @@ def test_imports_happen_on_both_sides(view, capsys):
         import colorsys  # noqa: F401
     assert "importing colorsys on engine(s)" in capsys.readouterr().out
     assert view["colorsys.__name__"] == ["colorsys"] * 2
+
+
+def test_import_statements_bind_the_same_names_on_both_sides(view):
+    before = set(view.pull("list(globals())", block=True)[0])
+
+    def all_forms():
+        with view.sync_imports(quiet=True):
+            import email.mime.text as texts  # noqa: F401
+            import wave as waves  # noqa: F401
+            import xml.dom.minidom  # noqa: F401
+            from email import charset as sets, mime  # noqa: F401
+            from json import dumps, loads as read  # noqa: F401
+        return {name: value.__name__ for name, value in locals().items() if name != "view"}
+
+    bound = all_forms()
+    assert sorted(bound) == ["dumps", "mime", "read", "sets", "texts", "waves", "xml"]
+    for names in view["list(globals())"]:
+        assert {name for name in set(names) - before if not name.startswith("_")} == set(bound)
+    assert view[f"{{name: globals()[name].__name__ for name in {list(bound)}}}"] == [bound] * 2
+    assert view["xml.dom.minidom.__name__"] == ["xml.dom.minidom"] * 2
+
+
+def test_relative_imports_and_stars_reach_the_engines(view, tmp_path, monkeypatch):
+    package = tmp_path / "relatives"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "cousin.py").write_text("value = 7\ndef f(): return 8\n")
+    (package / "user.py").write_text("""
+def use(view):
+    with view.sync_imports(quiet=True):
+        from . import cousin as relative
+        from .cousin import f, value as v
+    return relative.value, f(), v
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    view.execute(f"import sys; sys.path.insert(0, {str(tmp_path)!r})", block=True)
+    from relatives import user
+
+    assert [user.use(view)] * 2 == view["relative.value, f(), v"] == [(7, 8, 7)] * 2
+    exec("with view.sync_imports(quiet=True):\n    from relatives.cousin import *", {"view": view})
+    assert view["value"] == [7, 7]
+
+
+def test_blocks_of_imports_in_several_threads_leave_nothing_behind(view):
+    before = builtins.__import__
+    entered, end = threading.Event(), threading.Event()
+
+    def other_block():
+        with view.sync_imports(quiet=True):
+            entered.set()
+            end.wait(LONG)
+            import quopri  # noqa: F401
+
+    thread = threading.Thread(target=other_block)
+    with view.sync_imports(quiet=True):
+        thread.start()
+        entered.wait(LONG)
+        import sched  # noqa: F401
+    end.set()
+    thread.join()
+    assert builtins.__import__ is before
+    assert view["'quopri' in globals() and 'sched' in globals()"] == [True, True]
 
 
 def test_a_file_runs_on_all_engines(view, tmp_path):
