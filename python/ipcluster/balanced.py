@@ -51,8 +51,8 @@ class LoadBalancedView(View):
         known, text = self._metadata
         if simple and known == key:
             return text
+        uuids = {} if self.targets is None else dict(self.client._connection.engines())
         targets = [] if self.targets is None else self.client._resolve_targets(self.targets)
-        uuids = dict(self.client._connection.engines()) if targets else {}
         text = json.dumps({
             "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
             "targets": [uuids[target] for target in targets], "retries": self.retries,

@@ -93,6 +93,7 @@ class Client:
         self.profile = profile
         self.history = History()
         self._futures = {}
+        self._seen = set()  # ids of engines that somebody chose
         self._prune_at = ENTRIES_MIN
         self._dispatcher = _Dispatcher()
         self._dask = None
@@ -176,6 +177,18 @@ class Client:
         return self.direct_view(key)
 
     def _resolve_targets(self, targets):
+        """Turns a request's targets into a list of ids, all of which are registered: EngineError where one was and is not any more."""
+        try:
+            return self._chosen(targets)
+        except (IndexError, errors.NoEnginesRegistered):
+            named = [targets] if isinstance(targets, int) else targets if isinstance(targets, (list, tuple, range)) else []
+            gone = self._seen.intersection(named).difference(self.ids)
+            if not gone:
+                raise
+            text = f"engine {min(gone)} is gone: client[:] is a view of the engines that are there"
+            raise errors.EngineError("EngineError", text, "", {"engine_id": min(gone)}) from None
+
+    def _chosen(self, targets):
         """Turns what a user writes into a list of ids, all of which are registered."""
         ids = self.ids
         if not ids:
@@ -194,13 +207,14 @@ class Client:
         for target in targets:
             if target not in known:
                 raise IndexError(f"there is no engine {target!r}: the registered ones are {ids}")
+        self._seen.update(targets)
         return list(targets)
 
     def direct_view(self, targets="all", **flags):
         """A view on one engine (an int), on several, or with "all" on those that are registered at each call."""
         single = isinstance(targets, int)
         if not (isinstance(targets, str) and targets.lower() == "all"):
-            targets = self._resolve_targets(targets)
+            targets = self._chosen(targets)
         return DirectView(self, targets[0] if single else targets, **flags)
 
     def broadcast_view(self, targets="all", is_coalescing=False, *, coalescing=False, **flags):
@@ -209,13 +223,13 @@ class Client:
         `coalescing` is what ipyparallel's examples call `is_coalescing`.
         """
         if not (isinstance(targets, str) and targets.lower() == "all"):
-            targets = self._resolve_targets(targets)
+            targets = self._chosen(targets)
         return BroadcastView(self, targets, is_coalescing=is_coalescing or coalescing, **flags)
 
     def load_balanced_view(self, targets=None, **flags):
         """A view whose tasks the scheduler gives to engines: to all, or to the targets."""
         if targets is not None and targets != "all":
-            targets = self._resolve_targets(targets)
+            targets = self._chosen(targets)
         else:
             targets = None
         return LoadBalancedView(self, targets, **flags)
@@ -278,7 +292,12 @@ class Client:
     # Requests
 
     def _submit(self, channel, engine_id, msg_type, content=None, metadata=None, buffers=None):
-        future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
+        try:
+            future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
+        except ValueError:
+            if engine_id >= 0:
+                self._resolve_targets(engine_id)  # raises where the engine has gone meanwhile
+            raise
         if channel in (_client.DIRECT, _client.TASK, _client.BROADCAST):
             self._note(future)
         return future

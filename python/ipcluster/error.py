@@ -104,6 +104,9 @@ class AlreadyDisplayedError(RemoteError):
 class EngineError(RemoteError):
     """The engine died, or is not there; the task did not finish."""
 
+    def render_traceback(self):
+        return super().render_traceback() if self.traceback else [str(self)]
+
 
 class CompositeError(RemoteError):
     """Errors of several engines. `elist` has (ename, evalue, traceback, engine_info) of each; `tb_limit` of them are shown."""

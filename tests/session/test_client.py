@@ -129,6 +129,25 @@ def test_a_dead_engine_fails_what_it_had(ipcluster, cluster):
         client[0]
 
 
+def test_a_view_whose_engine_died_says_so_in_one_sentence(ipcluster, cluster):
+    client = cluster.client()
+    views = [client[:], client[1], client.load_balanced_view([1]), client.broadcast_view([0, 1])]
+    calls = [
+        *(lambda view=view: view.apply_async(os.getpid) for view in views), *(lambda view=view: view.map_async(abs, [1]) for view in views),
+        *(lambda view=view: view.abort() for view in views), *(lambda view=view: view.executor.submit(abs, 1) for view in views),
+        lambda: views[0].push({"a": 1}), lambda: views[0]["a"], lambda: views[0].scatter("a", [1, 2]), lambda: views[0].gather("a"),
+        lambda: views[1].execute("1"), lambda: views[1].clear(), lambda: views[1].queue_status(), lambda: views[1].remote()(abs)(1),
+    ]  # fmt: skip
+    pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
+    for left, dying in (1, 1), (0, 0):  # the second time nobody is left
+        os.kill(pids[dying], signal.SIGKILL)
+        wait_until(lambda left=left: len(client) == left, 20, "the engine's death is announced")
+        for call in calls:
+            with pytest.raises(ipcluster.EngineError, match="engine [01] is gone") as caught:
+                call()
+            assert caught.value.engine_id in (0, 1) and caught.value.render_traceback() == [str(caught.value)]
+
+
 def test_no_engines_is_an_error_that_says_so(ipcluster, new_cluster):
     client = new_cluster(0).client()
     with pytest.raises(ipcluster.NoEnginesRegistered, match="ipcluster engines"):
