@@ -5,11 +5,17 @@ import subprocess
 
 import pytest
 
-from support import PYTHON
+import docblocks
+from support import PYTHON, TOP
 
 pytest.importorskip("ipyparallel")
 
-# What the guide tells users to write; the rest is what a user of Cluster does.
+# What the guide tells users to write, for the programs under test.
+SETTINGS, = (block.text for block in docblocks.blocks(TOP / "docs/guide.md")
+             if block.note("tested by") == "tests/interop/test_ipyparallel_cluster.py")
+for name in ("controller", "engine"):
+    SETTINGS = SETTINGS.replace(f'"/usr/local/bin/ip{name}"', name)
+# The rest is what a user of Cluster does.
 SESSION = """
 import logging, os, signal, sys, time
 import ipyparallel as ipp
@@ -17,8 +23,7 @@ from traitlets.config import Config
 
 kind, controller, engine = sys.argv[1:]
 c = Config()
-c.ControllerLauncher.controller_cmd = [controller]
-c.EngineLauncher.engine_cmd = [engine]
+{SETTINGS}
 c.MPILauncher.mpi_args = ["--oversubscribe"]
 cluster = ipp.Cluster(config=c, engine_launcher_class=kind, n=2, log_level=logging.WARNING)
 
@@ -78,7 +83,8 @@ print("the session is done")
 @pytest.mark.parametrize("kind", ["local", "mpi"])
 def test_ipyparallels_cluster_starts_our_programs(sandbox, kind):
     programs = sandbox.programs
-    done = sandbox.run(PYTHON, "-c", SESSION, kind, programs.ipcontroller, programs.ipengine, timeout=100)
+    session = SESSION.replace("{SETTINGS}", SETTINGS)
+    done = sandbox.run(PYTHON, "-c", session, kind, programs.ipcontroller, programs.ipengine, timeout=100)
     assert done.status == 0 and "the session is done" in done.out, done
 
 

@@ -1,26 +1,27 @@
-"""The session of the parallel computing documentation, typed into the stock ipython3 after `make install`, on MPI
+"""The session of the parallel computing documentation, as the README has it, typed into the stock ipython3 after `make install`, on MPI
 engines started in each of the documented ways."""
 
 import ast
 import json
 import re
-import shutil
 import signal
-from pathlib import Path
 
 import pexpect
 import pytest
 
-from support import PYTHON, SLOWNESS, listeners, wait_until
+import docblocks
+from support import PYTHON, SLOWNESS, TOP, listeners, wait_until
 
-HERE = Path(__file__).resolve().parent
+# The blocks of the README: the users' program, and what is typed.
+PSUM, TYPED = (block for block in docblocks.blocks(TOP / "README.md") if block.note("tested by") == "tests/session/test_psum_session.py")
 TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][AB0]|[=>])|\x07|\r")
 
 
 @pytest.fixture
 def box(installed_sandbox):
     """The sandbox of the installed programs, with the profile, and the users' program in the working folder."""
-    shutil.copy(HERE / "psum.py", installed_sandbox.work)
+    assert PSUM.text == (TOP / "tests/session/psum.py").read_text(), "the README names that file"
+    (installed_sandbox.work / "psum.py").write_text(PSUM.text)
     installed_sandbox.run(installed_sandbox.programs.ipcluster, "profile", "create", "mpi", check=True)
     return installed_sandbox
 
@@ -74,15 +75,7 @@ def type_the_session(sandbox):
     """Types the documented session and compares the engines' sums with the one computed here."""
     ipython = IPython(sandbox)
     said = {}
-    for line in ("from IPython.parallel import Client",
-                 "%load_ext parallel_magic",
-                 "c = Client(profile='mpi')",
-                 "view = c[:]",
-                 "view.activate()",
-                 "view.run('psum.py')",
-                 "px a = np.random.rand(100)",
-                 "px s = psum(a)",
-                 "view['s']"):
+    for line, _ in TYPED.inputs:
         said[line] = ipython.type(line)
         assert "Error" not in said[line] and "Traceback" not in said[line], said[line]
     for line in ("px a = np.random.rand(100)", "px s = psum(a)"):

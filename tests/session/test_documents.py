@@ -1,0 +1,250 @@
+"""Every block of code in README.md and the guide is run, from the files themselves, as somebody types it who reads a section from its
+beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
+
+import collections
+import json
+import re
+import shlex
+
+import pytest
+
+import docblocks
+from support import PYTHON, TOP
+
+DOCUMENTS = [TOP / "README.md", TOP / "docs/guide.md"]
+KINDS = {"python", "ipython", "sh", "json", "c"}
+# How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
+NOT_RUN = {"README.md": 2, "guide.md": 2}
+
+# Programs that stay until they are interrupted: what they print when they are ready.
+STAYS = [
+    (r"ipcluster start\b(?!.*--daemonize)", "The cluster is up"),
+    (r"ipcluster engines\b(?!.*--daemonize)", "more engines? (is|are) up"),
+    (r"ipcontroller\b(?! --help)", "connection files: "),
+    (r"(mpiexec .*)?ipengine\b(?! --help)", "registered as engine"),
+]
+# A block's commands are one script of Bash. What stays is in a terminal of its own: it is interrupted where the same program is typed
+# again, and at the end, and ends well (mpiexec says 1 where it is interrupted).
+SCRIPT = """
+set -m
+declare -A staying
+wrong=0
+interrupt() {
+    [ "${staying[$1]}" ] || return
+    kill -INT -- -${staying[$1]} 2>/dev/null
+    wait ${staying[$1]} || [ $1 = mpiexec ] || { echo "$1 ended with $?"; wrong=1; }
+    unset "staying[$1]"
+}
+interrupt_all() {
+    for each in "${!staying[@]}"; do [ $each = ipcontroller ] || interrupt $each; done
+    interrupt ipcontroller
+    exit $wrong
+}
+trap interrupt_all EXIT
+await() {
+    until [ $(grep -cE "$2" $1.out) -ge $3 ]; do
+        kill -0 $! 2>/dev/null || { echo "$1.out: it has ended"; wrong=1; exit; }
+        sleep 0.05
+    done
+}
+"""
+
+
+def sections():
+    return [pytest.param(blocks, id=f"{document.name}: {heading}")
+            for document in DOCUMENTS for heading, blocks in docblocks.sections(document).items()]
+
+
+def ours(blocks, *kinds):
+    """Those that this test runs."""
+    return [block for block in blocks if block.kind in kinds and not block.notes.keys() & {"not run", "tested by", "file"}]
+
+
+def test_every_block_is_run_or_says_why_it_is_not():
+    every = [block for document in DOCUMENTS for block in docblocks.blocks(document)]
+    skipped = [block for block in every if block.note("not run")]
+    strange = [f"{block}: what is {block.kind or 'this'}?" for block in every if block.kind not in KINDS and block not in skipped]
+    assert not strange, "\n".join(strange)
+    assert collections.Counter(block.document.name for block in skipped) == NOT_RUN, "\n".join(
+        f"{block}: {block.note('not run')}" for block in skipped)
+
+
+def test_a_block_that_is_said_to_be_tested_elsewhere_is():
+    for document in DOCUMENTS:
+        for block in docblocks.blocks(document):
+            test = block.note("tested by")
+            assert not test or "docblocks" in (TOP / test).read_text(), f"{block}: {test} does not read it"
+
+
+@pytest.mark.parametrize("blocks", sections())
+def test_what_a_section_says_is_so(reader, blocks):
+    reader.write_files(blocks)
+    for block in ours(blocks, "json"):
+        reader.use_settings(block)
+    for block in ours(blocks, "c"):
+        reader.compile(block)
+    for block in ours(blocks, "sh"):
+        reader.type_commands(block)
+    reader.type_python(ours(blocks, "python", "ipython"))
+
+
+@pytest.fixture
+def reader(installed_sandbox):
+    return Reader(installed_sandbox)
+
+
+class Reader:
+    """Somebody who types what a page says."""
+
+    def __init__(self, box):
+        self.box = box
+        prefix = box.programs.ipcluster.parent.parent
+        box.env.update({
+            "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"),
+            "LD_LIBRARY_PATH": str(prefix / "lib"),
+            "OMPI_MCA_rmaps_base_oversubscribe": "1",  # the reader has four cores
+        })
+        (box.work / "build").symlink_to(prefix.parent)
+
+    def write_files(self, blocks):
+        for block in blocks:
+            for command in block.notes.get("prepare", []):
+                self.box.run("bash", "-c", command, check=True)
+            name = block.note("file")
+            if name:
+                path = self.box.home / name[2:] if name.startswith("~/") else self.box.work / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block.text)
+
+    def use_settings(self, block):
+        """A profile's file, of one of the programs: that takes all that is in it."""
+        folder = self.box.profile_dir()
+        folder.mkdir(exist_ok=True)
+        taken = {}
+        for program in ("ipcluster", "ipcontroller", "ipengine"):
+            file = folder / f"{program}_config.json"
+            file.write_text(block.text)
+            words = ["list"] if program == "ipcluster" else []
+            done = self.box.run(getattr(self.box.programs, program), *words, "--show-config")
+            file.unlink()
+            taken[program] = done.err or {name: value for name, value in json.loads(done.out).items() if name[0].isupper()}
+        assert json.loads(block.text) in taken.values(), f"{block}: {taken}"
+
+    def compile(self, block):
+        (self.box.work / "block.c").write_text(block.text)
+        flags = shlex.split(self.box.run("pkg-config", "--cflags", "ipcluster", check=True).out)
+        self.box.run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, "-fsyntax-only", "block.c", check=True)
+
+    def type_commands(self, block):
+        folder = self.box.dir / "typed"
+        folder.mkdir()
+        lines = [SCRIPT]
+        for number, (command, _) in enumerate(block.commands):
+            out = folder / str(number)
+            stays = next((ready for pattern, ready in STAYS if re.match(pattern, command)), None)
+            if stays:
+                name = "ipcontroller" if command.startswith("ipcontroller") else command.split(" -")[0].replace(" ", "-")
+                count = re.search(r"mpiexec -n (\d+)", command)
+                lines += [f"interrupt {name}", "{", f"exec {command}", f"}} >{out}.out 2>&1 &", f"staying[{name}]=$!",
+                          f"await {out} '{stays}' {count.group(1) if count else 1}"]
+            else:
+                lines += ["(exit $status)", "{", command, f"}} >{out}.out 2>&1", "status=$?", f"echo $status >{out}.status"]
+        done = self.box.run("bash", "-c", "\n".join(lines), timeout=100)
+        printed = [(folder / f"{number}.out").read_text() if (folder / f"{number}.out").exists() else "it was not run"
+                   for number in range(len(block.commands))]
+        said = f"{block}\n{done}\n" + "\n".join(f"$ {command}\n{text}" for (command, _), text in zip(block.commands, printed))
+        assert done.status == 0, said
+        for number, (command, shown) in enumerate(block.commands):
+            assert docblocks.is_shown(shown, printed[number]), said
+            status = folder / f"{number}.status"
+            asked = number + 1 < len(block.commands) and block.commands[number + 1][0].startswith("echo $?")
+            assert asked or not status.exists() or status.read_text() == "0\n", said
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+    def type_python(self, blocks):
+        """In one interpreter, with a cluster of four engines that keeps records."""
+        if not blocks:
+            return
+        ipcluster, work = self.box.programs.ipcluster, self.box.dir / "blocks.json"
+        work.write_text(json.dumps([
+            {"name": str(block.document), "line": block.line, "text": block.text, "inputs": block.inputs if block.kind == "ipython" else None}
+            for block in blocks]))
+        self.box.run(ipcluster, "start", "--n=4", "--daemonize", "--", "--dictdb", check=True)
+        self.box.run(PYTHON, TOP / "tests/session/type_blocks.py", work, timeout=100, check=True)
+        self.box.run(ipcluster, "stop", check=True)
+
+
+# The reading of pages
+
+
+PAGE = """# Title
+
+Text with `code`, and a list:
+
+- an item
+
+  its second part,
+    - and one of its own.
+
+Then a session:
+
+    $ echo one \\
+      two    # a remark
+    one two
+
+    In [1]: 1 + 1
+    Out[1]: 2
+
+## Section
+
+<!-- file: a.py -->
+<!-- not run: a reason -->
+```python
+a = 1
+
+b = 2
+```
+"""
+
+
+def test_blocks_are_found_as_a_reader_sees_them(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    session, code = docblocks.blocks(page)
+    assert (session.section, session.kind, session.line) == ("Title", "ipython", 12)
+    assert session.inputs == [("1 + 1", "Out[1]: 2\n")]
+    assert (code.section, code.kind, code.text, code.line) == ("Section", "python", "a = 1\n\nb = 2\n", 24)
+    assert code.notes == {"file": ["a.py"], "not run": ["a reason"]}
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("- an item\n\n      $ command\n", "no place in a list"),
+    ("- an item\n  ```python\n  a = 1\n  ```\n", "in a line of its own, at its beginning"),
+    ("```python\na = 1\n", "it has no end"),
+    ("<!-- not run: why -->\nText.\n", "stands before no block"),
+])
+def test_a_page_that_would_hide_a_block_from_the_tests_is_an_error(tmp_path, text, reason):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(AssertionError, match=reason):
+        docblocks.blocks(page)
+
+
+@pytest.mark.parametrize("text", [
+    "```python\nno_such_name\n```\n",
+    "```python\n1 + 1   # 3\n```\n",
+    "    In [1]: 1 + 1\n    Out[1]: 3\n",
+    "    $ ipcluster no-such-command\n",
+    "    $ echo one\n    two\n",
+    "    $ ipengine --timeout=0.1\n",
+    '```json\n{"IPController": {"no_such_setting": 1}}\n```\n',
+    "```c\n#include <ipcluster/no_such_header.h>\n```\n",
+])
+def test_what_a_page_says_and_is_not_so_is_found(reader, tmp_path, text):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(AssertionError):
+        test_what_a_section_says_is_so(reader, docblocks.blocks(page))
+    reader.box.run(reader.box.programs.ipcluster, "stop")
