@@ -21,6 +21,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
 	python/ipcluster/broadcast.py \
+	python/ipcluster/bytecode.py \
 	python/ipcluster/canned.py \
 	python/ipcluster/canning.py \
 	python/ipcluster/client.py \

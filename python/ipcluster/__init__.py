@@ -43,7 +43,7 @@ _HOMES = {
 _ERRORS = (
     "AlreadyDisplayedError", "ClusterError", "ConnectError", "IPythonError", "KernelError", "NoEnginesRegistered",
     "TaskAborted", "TaskRejectError", "TaskTimeout", "UnmetDependency", "ImpossibleDependency", "DependencyTimeout", "InvalidDependency", "RemoteError", "EngineError", "CompositeError",
-    "TimeoutError",
+    "TimeoutError", "VersionError",
 )  # fmt: skip
 _HOMES.update(dict.fromkeys(_ERRORS, "error"))
 

@@ -8,7 +8,7 @@ import copy
 import functools
 import importlib
 import sys
-from types import CellType, FunctionType, SimpleNamespace
+from types import CellType, CodeType, FunctionType, SimpleNamespace
 
 WIRE_CANNING = "ipyparallel.serialize.canning"
 SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
@@ -94,9 +94,26 @@ def _function_globals(module, g):
     return (importlib.import_module(module) if found is None else found).__dict__
 
 
+class ForeignCode(CannedObject):
+    """What is left of a code object that another Python has compiled: the name of that, or None."""
+
+    def __init__(self, python):
+        self.python = python
+
+    def get_object(self, g=None):
+        from ipcluster.bytecode import PYTHON, WHAT_HELPS
+        from ipcluster.error import VersionError
+
+        raise VersionError(
+            f"a function that was compiled by {self.python or 'another version of Python'} cannot run in {PYTHON}: {WHAT_HELPS}"
+        )
+
+
 class CannedFunction(CannedObject):
     def __init__(self, f):
         self.code = f.__code__
+        if hasattr(f, "_travels_by_code"):
+            self.there = f.__name__
         self.defaults = [can(value) for value in f.__defaults__] if f.__defaults__ else None
         self.kwdefaults = can_dict(f.__kwdefaults__) if f.__kwdefaults__ else None
         self.annotations = can_dict(f.__annotations__) if f.__annotations__ else None
@@ -112,6 +129,8 @@ class CannedFunction(CannedObject):
     def get_object(self, g=None):
         if self.module == WIRE_CANNING and self.__name__ in SWITCHES:
             return SWITCHES[self.__name__]
+        if type(self.code) is not CodeType:
+            return self._stand_in(g)
         g = _function_globals(self.module, g)
         defaults = _uncan_all(self.defaults, g) if self.defaults else None
         closure = _uncan_all(self.closure, g) if self.closure else None
@@ -121,6 +140,17 @@ class CannedFunction(CannedObject):
         if self.annotations:
             f.__annotations__ = uncan_dict(self.annotations, g)
         return f
+
+    def _stand_in(self, g):
+        """Data goes from any Python to any: where a client's own functions, behind push, pull and map, came in another's code, they are
+        those that we have here."""
+        from ipcluster import there
+
+        name = getattr(self, "there", None)
+        f = getattr(there, name, None) if name else there.STAND_INS.get((self.module, self.__name__))
+        if f is None:
+            return self.code.get_object()
+        return FunctionType(f.__code__, {} if g is None else g, f.__name__)
 
 
 class CannedPartial(CannedObject):

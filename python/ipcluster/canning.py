@@ -14,8 +14,9 @@ import io
 import pickle
 import re
 import sys
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, SimpleNamespace
 
+from ipcluster import bytecode
 from ipcluster.canned import (
     CANNERS, SCALARS, SWITCHES, WIRE_CANNING, CannedArray, CannedBytes, CannedCell, CannedClass, CannedFunction, CannedMemoryView,
     CannedObject, CannedPartial, Reference, by_code, can, can_dict, can_function, check_dependency_of, dependent, interactive, uncan,
@@ -99,12 +100,12 @@ class _WirePickler(pickle.Pickler):
 
 def dumps(obj):
     file = io.BytesIO()
+    file.write(bytecode.MARK)
     _pickler(file, PROTOCOL).dump(obj)
     return file.getvalue()
 
 
-_OUR_NAMES = {(_WIRE_CODE, "code_ctor"): CodeType}
-_OUR_NAMES.update({(module.name, cls.__name__): cls for cls, module in _WIRE_CLASSES.items()})
+_OUR_NAMES = {(module.name, cls.__name__): cls for cls, module in _WIRE_CLASSES.items()}
 _OUR_NAMES[WIRE_CANNING, "CannedBuffer"] = CannedMemoryView
 _OUR_NAMES[WIRE_CANNING, "_uncan_dependent_hook"] = check_dependency_of
 
@@ -121,10 +122,6 @@ class _OurModule:
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def _import_module(name):
-    if name in (WIRE_CANNING, _WIRE_CODE, _WIRE_DEPENDENCY):
-        return _OurModule(name)
-    return importlib.import_module(name)
 
 
 def _globals_of(module):
@@ -139,11 +136,24 @@ _STAND_IN_MODULES = frozenset({"ipyparallel.util", "ipyparallel.client.remotefun
 
 
 class _WireNames:
-    """An Unpickler's part that reads ipyparallel's names as ours."""
+    """An Unpickler's part that reads ipyparallel's names as ours, and makes no function of another Python's code."""
+
+    make_code = CodeType
+
+    def _import_module(self, name):
+        if name == _WIRE_CODE:
+            return SimpleNamespace(code_ctor=self.make_code)
+        if name in (WIRE_CANNING, _WIRE_DEPENDENCY):
+            return _OurModule(name)
+        return importlib.import_module(name)
 
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
-            return _import_module
+            return self._import_module
+        if module == _WIRE_CODE and name == "code_ctor":
+            return self.make_code
+        if self.make_code is not CodeType and (module, name) in bytecode.CHECKED:
+            return bytecode.CHECKED[module, name](super().find_class(module, name))
         if name == "__dict__" and module.startswith("ipyparallel."):
             return _globals_of(module)
         ours = _OUR_NAMES.get((module, name))
@@ -158,13 +168,16 @@ class _WireUnpickler(_WireNames, pickle.Unpickler):
     pass
 
 
-_mentions_wire = re.compile(re.escape(_WIRE_PACKAGE)).search
+_mentions_wire = re.compile(_WIRE_PACKAGE).search
+_mentions_function = re.compile(b"e_function").search  # cloudpickle's _make_function, dill's _create_function
 
 
 def loads(data):
-    if _mentions_wire(data) is None:
+    if _mentions_wire(data) is None and _mentions_function(data) is None:
         return _plain_loads(data)
-    return _unpickler(io.BytesIO(data)).load()
+    unpickler = _unpickler(io.BytesIO(data))
+    unpickler.make_code = bytecode.constructor(bytecode.python_of(data))
+    return unpickler.load()
 
 
 # Which pickle is used. Those other than Python's take functions by value, in their own way.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
-from ipcluster import _client, error as errors
+from ipcluster import _client, bytecode, error as errors
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
@@ -103,6 +103,7 @@ class Client:
         )
         _open_clients.add(self)
         self._activate_first()
+        bytecode.warn_of_engines(self.engine_info)
 
     def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey):
         path, temporary = _connection_file(connection_info) if connection_info else (None, False)

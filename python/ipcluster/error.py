@@ -50,6 +50,10 @@ class InvalidDependency(ImpossibleDependency):
     pass
 
 
+class VersionError(ClusterError):
+    """A function was compiled by another version of Python than that which was to run it."""
+
+
 class RemoteError(KernelError):
     """An exception that was raised on an engine."""
 

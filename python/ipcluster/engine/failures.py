@@ -8,7 +8,7 @@ import _ipcluster_host as host
 from ipcluster.engine.messages import pack
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
-_CANNING = tuple(os.path.join(os.path.dirname(_OURS), name) for name in ("canned.py", "canning.py"))
+_CANNING = tuple(os.path.join(os.path.dirname(_OURS), name) for name in ("bytecode.py", "canned.py", "canning.py"))
 TRACEBACK_LINES = 400
 
 
@@ -21,14 +21,15 @@ def text_of(exception):
 
 
 def user_traceback(exception):
-    """The traceback from the first frame that is the user's; all of it where none is."""
+    """The traceback from the first frame that is the user's. Where none is, all of it, or nothing of an error that says in its text what
+    is to be done."""
     trace = exception.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
         if not (name.startswith(_OURS) or name in _CANNING):
             return trace
         trace = trace.tb_next
-    return exception.__traceback__
+    return None if type(exception).__module__ == "ipcluster.error" else exception.__traceback__
 
 
 def _lines(exception, shell):
