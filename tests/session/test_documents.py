@@ -31,7 +31,9 @@ declare -A staying
 wrong=0
 interrupt() {
     [ "${staying[$1]}" ] || return
-    kill -INT -- -${staying[$1]} 2>/dev/null
+    signal=INT
+    [ $1 != ipengine ] || signal=TERM  # SIGINT is for what runs in it
+    kill -$signal -- -${staying[$1]} 2>/dev/null
     wait ${staying[$1]} || [ $1 = mpiexec ] || { echo "$1 ended with $?"; wrong=1; }
     unset "staying[$1]"
 }
@@ -86,6 +88,39 @@ def test_what_a_section_says_is_so(reader, blocks):
     for block in ours(blocks, "sh"):
         reader.type_commands(block)
     reader.type_python(ours(blocks, "python", "ipython"))
+
+
+# Examples of --help, which are those of the manual pages too: what has to be there before one is typed.
+BEFORE = {
+    "ipcluster start --profile=mpi --n=4 --daemonize": ["ipcluster profile create mpi"],
+    "ipcluster stop": ["ipcluster start --n=0 --daemonize"],
+    "ipcluster stop --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi"],
+    "ipcluster stop --cluster-id=a": ["ipcluster start --n=0 --daemonize --cluster-id=a"],
+    "ipcluster stop --all": ["ipcluster start --n=0 --daemonize", "ipcluster start --n=0 --daemonize --cluster-id=b"],
+    "ipcluster engines --n=2": ["ipcluster start --n=0 --daemonize"],
+    "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize": [
+        "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi"],
+    "ipcluster list --profile=mpi": ["ipcluster profile create mpi"],
+    "ipcluster profile convert mpi": ["rm ~/.ipython/profile_mpi/*.json", "touch ~/.ipython/profile_mpi/ipcontroller_config.py"],
+    "ipcontroller --profile=mpi --cluster-id=b": ["ipcluster profile create mpi"],
+    "ipengine": ["ipcluster start --n=0 --daemonize"],
+    "ipengine --file=ipcontroller-engine.json": ["cp ~/.ipython/profile_default/security/ipcontroller-engine.json ."],
+}
+NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in"}
+
+
+@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "list", "plugins", "profile")),
+                                     "ipcontroller", "ipengine"])
+def test_what_help_gives_as_an_example_can_be_typed(reader, program):
+    told = reader.box.run(*program.split(), "--help", check=True).out.partition("\nExamples:\n")[2].partition("\n\n")[0]
+    examples = [re.split("  +", line.strip())[0] for line in told.splitlines()]
+    assert examples, f"{program} --help gives none"
+    for command in examples:
+        if command not in NOT_TYPED:
+            typed = "".join(f"$ {each}\n" for each in [*BEFORE.get(command, []), command])
+            reader.type_commands(docblocks.Block(TOP / f"{program} --help", "Examples", 1, "sh", typed))
+    for profile in "default", "mpi":
+        reader.box.run("ipcluster", "stop", "--all", f"--profile={profile}")
 
 
 @pytest.fixture
