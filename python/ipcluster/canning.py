@@ -122,8 +122,6 @@ class _OurModule:
         return getattr(importlib.import_module(self.__name__), name)
 
 
-
-
 def _globals_of(module):
     """What dill names as the globals of a function that it sends: none where ipyparallel is not there."""
     try:

@@ -7,8 +7,18 @@ TimeoutError = builtins.TimeoutError
 ConnectError = builtins.ConnectionError
 
 
+def _restore(cls, args):
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
 class ClusterError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package. Whatever arguments a class is made with, it can be pickled and copied: its attributes
+    are."""
+
+    def __reduce__(self):
+        return _restore, (type(self), self.args), self.__dict__
 
 
 IPythonError = ClusterError  # ipyparallel's name
