@@ -178,10 +178,6 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
         return 1;
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
-    if (strchr(cluster->cluster_id, '/'))
-        return ipcl_error_set(error,
-                              "the cluster id '%s' has a / in it, and becomes part of file names",
-                              cluster->cluster_id);
     cluster->quiet = !log_enabled(IPCL_LOG_WARN);
     return 0;
 }

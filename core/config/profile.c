@@ -1,6 +1,7 @@
 /* Profile folders: where they are, making them, and opening one for a program. */
 #include "config/profile.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +12,9 @@
 #include "base/log.h"
 #include "config/accepted.h"
 
-#define BASE_CLASS    "BaseParallelApplication"
-#define FOLDER_PREFIX "profile_"
+#define BASE_CLASS     "BaseParallelApplication"
+#define FOLDER_PREFIX  "profile_"
+#define NAME_BYTES_MAX 128 /* what programs put around it has room in a file's name */
 
 static const struct ipcl_option options[] = {
     {"profile", IPCL_STRING, "default", "profile", NULL,
@@ -96,6 +98,26 @@ int profile_ipython_dir(const char *override, char path[PATH_BYTES], struct ipcl
     return path_expand("~/.ipython", path, error);
 }
 
+/* Whether a text can be a part of files' names, and of a line that is shown. */
+static bool is_name(const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if (*at == '/' || iscntrl((unsigned char)*at))
+            return false;
+    return strlen(text) <= NAME_BYTES_MAX;
+}
+
+static int check_cluster_id(const struct settings *settings, struct ipcl_error *error)
+{
+    const char *id = settings_string(settings, BASE_CLASS, "cluster_id");
+    return is_name(id)
+               ? 0
+               : ipcl_error_set(error,
+                                "the cluster id '%.200s' cannot be a part of file names: give one "
+                                "of at most %d bytes without / and without control characters",
+                                id, NAME_BYTES_MAX);
+}
+
 /* Fills `profile` with the paths of a profile, which may not be there. */
 static int set_paths(const char *ipython_dir, const char *name, const char *dir,
                      struct profile *profile, struct ipcl_error *error)
@@ -107,9 +129,12 @@ static int set_paths(const char *ipython_dir, const char *name, const char *dir,
         if (path_expand(dir, profile->dir, error))
             return -1;
     } else {
-        if (*name == '.' || strchr(name, '/'))
+        if (*name == '.' || !is_name(name))
             return ipcl_error_set(
-                error, "'%s' is not a profile's name: use --profile-dir for a folder", name);
+                error,
+                "'%.200s' is not a profile's name, which has at most %d bytes, no / and no control "
+                "characters: use --profile-dir for a folder",
+                name, NAME_BYTES_MAX);
         if (profile_ipython_dir(ipython_dir, parent, error) ||
             path_format(profile->dir, error, "%s/" FOLDER_PREFIX "%s", parent, name))
             return -1;
@@ -312,7 +337,7 @@ int profile_open(struct settings *settings, const char *program, bool create,
     if (settings_load_environment(settings, error) ||
         profile_of_settings(settings, create, profile, error) ||
         settings_load(settings, profile->dir, NULL, error) || load_extra(settings, error) ||
-        open_log(settings, program, profile, error))
+        check_cluster_id(settings, error) || open_log(settings, program, profile, error))
         return -1;
     point_out_python(settings, profile);
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");

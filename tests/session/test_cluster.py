@@ -602,6 +602,21 @@ def test_names_of_any_length_leave_the_columns_of_a_list_straight(box):
         box.ipcluster("stop", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True)
 
 
+@pytest.mark.parametrize("option", ["--cluster-id", "--profile"])
+@pytest.mark.parametrize("name", ["a/b", "a\nb", "\x1b[31m", "n" * 129], ids=["slash", "newline", "escape", "long"])
+def test_a_name_that_files_and_lines_have_no_room_for_is_refused_by_every_program(box, option, name):
+    for program in (box.programs.ipcluster, "start"), (box.programs.ipcontroller,), (box.programs.ipengine,):
+        refused = box.run(*program, f"{option}={name}", "--init" if len(program) == 1 else "--n=0", timeout=20)
+        assert refused.status == 1 and "at most 128 bytes" in refused.err, refused
+
+
+def test_the_longest_name_is_that_of_a_cluster_like_any_other(box):
+    name = "n" * 128
+    box.ipcluster("start", "--n=1", "--daemonize", "--init", f"--profile={name}", f"--cluster-id={name}", check=True)
+    assert [c["cluster_id"] for c in listed(box, f"--profile={name}")] == [name]
+    box.ipcluster("stop", f"--profile={name}", f"--cluster-id={name}", check=True)
+
+
 # Profiles of ipyparallel's
 
 
