@@ -116,6 +116,11 @@ static void service_stopped(void *context, unsigned index, int status, const cha
     host->options.events.stopped(host->options.events.context, index, status, reason);
 }
 
+static void expect(const struct launcher_host *host, const char *what, struct ipcl_error *error)
+{
+    services_expect(error, "the launcher %s %s", host->options.class->name, what);
+}
+
 struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
                                            struct ipcl_error *error)
 {
@@ -137,6 +142,7 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.timer = service_timer;
     host->services.started = service_started;
     host->services.stopped = service_stopped;
+    expect(host, "could not be created", error);
     host->self = options->class->create(&host->services, error);
     if (!host->self) {
         free(host);
@@ -163,16 +169,19 @@ void launcher_host_destroy(struct launcher_host *host)
 int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
                    struct ipcl_error *error)
 {
+    expect(host, "could not start anything", error);
     return host->options.class->start(host->self, launch, error);
 }
 
 int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error)
 {
+    expect(host, "could not send a signal", error);
     return host->options.class->signal(host->self, signum, error);
 }
 
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
 {
+    expect(host, "could not stop what it had started", error);
     return host->options.class->stop(host->self, error);
 }
 
@@ -188,6 +197,7 @@ char *launcher_to_json(struct launcher_host *host)
 
 int launcher_from_json(struct launcher_host *host, const char *json, struct ipcl_error *error)
 {
+    expect(host, "could not find again what it had started", error);
     return host->options.class->from_json(host->self, json, error);
 }
 

@@ -66,6 +66,7 @@ void records_note_change(struct records *records)
 void records_put(struct records *records, const char *msg_id, struct ipcl_record *record)
 {
     struct ipcl_error error;
+    services_expect(&error, "the store did not take it");
     if (records->store->put(records->controller->records, msg_id, record, &error))
         records_count_lost(records, 1, error.text);
     else
@@ -75,9 +76,18 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
     free(record->result_buffers);
 }
 
+int records_find(struct records *records, const json_t *query, const json_t *keys,
+                 bool (*found)(void *context, const struct ipcl_record *record), void *context,
+                 struct ipcl_error *error)
+{
+    services_expect(error, "the store of records does not look for them");
+    return records->store->find(records->controller->records, query, keys, found, context, error);
+}
+
 void records_commit(struct records *records)
 {
     struct ipcl_error error;
+    services_expect(&error, "the store did not commit them");
     int64_t lost =
         records->store->commit ? records->store->commit(records->controller->records, &error) : 0;
     if (lost)

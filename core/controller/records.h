@@ -10,6 +10,7 @@
 #include "controller/notice.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
+#include "plugin/services.h"
 #include "wire/loop.h"
 
 struct records;
@@ -90,6 +91,11 @@ struct records {
 /* Puts what is new into a record, and counts it as lost where the store cannot. Takes over
  * `record`'s fields and buffers. */
 void records_put(struct records *records, const char *msg_id, struct ipcl_record *record);
+/* Calls `found` for the records of the store that match `query`, as store.h's find does. Returns 0
+ * or -1 with `error` set. */
+int records_find(struct records *records, const json_t *query, const json_t *keys,
+                 bool (*found)(void *context, const struct ipcl_record *record), void *context,
+                 struct ipcl_error *error);
 /* Records have changed: they will be committed. */
 void records_note_change(struct records *records);
 /* Sends the answer to a query, whose message this is. */

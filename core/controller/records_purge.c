@@ -108,6 +108,7 @@ bool records_purge_step(struct records *records)
         end(records, purge, NULL);
         return records->purges != NULL;
     }
+    services_expect(&error, "the store of records did not forget them");
     int64_t dropped = store->drop_some
                           ? store->drop_some(self, query, &purge->place, DROPPED_AT_ONCE, &error)
                           : store->drop(self, query, &error);

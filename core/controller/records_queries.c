@@ -6,13 +6,6 @@
 #include "base/clock.h"
 #include "controller/records.h"
 
-static int run_find(struct records *records, json_t *query, json_t *keys,
-                    bool (*found)(void *context, const struct ipcl_record *record), void *context,
-                    struct ipcl_error *error)
-{
-    return records->store->find(records->controller->records, query, keys, found, context, error);
-}
-
 /* A field as a client gets it: null where there is none, and "" for output. */
 static json_t *field_of(const struct ipcl_record *record, const char *key)
 {
@@ -71,7 +64,7 @@ int records_answer_queue(struct records *records, struct records_query *query,
         struct collection collection = {.query = query};
         collection.list = json_object_get(json_object_get(query->reply, id), "completed");
         json_t *completed = json_pack("{s:O s:{s:n}}", "engine_uuid", uuid, "completed", "$ne");
-        status = run_find(records, completed, keys, add_id, &collection, error);
+        status = records_find(records, completed, keys, add_id, &collection, error);
         json_decref(completed);
         if (status)
             break;
@@ -180,7 +173,7 @@ static int find_result(struct records *records, struct records_query *query, con
     for (size_t i = 0; !status_only && i < sizeof(wanted) / sizeof(*wanted); i++)
         json_array_append_new(keys, json_string(wanted[i]));
     json_t *match = json_pack("{s:O}", "msg_id", id);
-    int status = run_find(records, match, keys, add_result, collection, error);
+    int status = records_find(records, match, keys, add_result, collection, error);
     json_decref(match);
     json_decref(keys);
     return status || !collection->failed ? status : ipcl_error_set(error, "out of memory");
@@ -235,7 +228,7 @@ int records_answer_history(struct records *records, struct records_query *query,
 {
     struct collection collection = {.query = query, .list = json_array()};
     json_t *all = json_object(), *keys = json_pack("[s s]", "msg_id", "submitted");
-    int status = run_find(records, all, keys, add_submitted_id, &collection, error);
+    int status = records_find(records, all, keys, add_submitted_id, &collection, error);
     query->reply = json_pack("{s:s s:o}", "status", "ok", "history", collection.list);
     json_decref(all);
     json_decref(keys);
@@ -396,7 +389,7 @@ int records_answer_db(struct records *records, struct records_query *query,
         .result_buffer_counts = counts_for(keys, "result_buffers"),
     };
     json_t *match = asked ? normal_query(asked, 0) : json_object();
-    int status = run_find(records, match, keys, add_record, &collection, error);
+    int status = records_find(records, match, keys, add_record, &collection, error);
     if (!status && collection.failed)
         status = ipcl_error_set(error, "out of memory");
     query->reply =

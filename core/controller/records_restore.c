@@ -80,7 +80,7 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
             ? json_pack("[s s s s s]", "header", "client_uuid", "metadata", "content", "buffers")
             : json_pack("[s s]", "header", "client_uuid");
     struct ipcl_error error;
-    if (records->store->find(records->controller->records, query, keys, tell_task, &told, &error))
+    if (records_find(records, query, keys, tell_task, &told, &error))
         log_limited(&records->trouble, IPCL_LOG_WARN,
                     "records: request %.80s cannot be restored: %s", msg_id, error.text);
     json_decref(query);
@@ -124,7 +124,7 @@ void records_restore_begin(struct records *records)
     records->unfinished = json_object();
     records->untold = json_array();
     records->telling = records->restored != NULL;
-    if (records->store->find(records->controller->records, query, keys, collect, records, &error))
+    if (records_find(records, query, keys, collect, records, &error))
         records_count_lost(records, 1, error.text);
     json_decref(keys);
     json_decref(query);
@@ -169,6 +169,8 @@ static int tell_outcomes(struct records *records)
     struct outcomes outcomes = {.list = calloc(OUTCOMES_AT_ONCE, sizeof(*outcomes.list))};
     struct ipcl_error error = {"out of memory"};
     struct message message;
+    if (outcomes.list)
+        services_expect(&error, "the store of records does not tell it");
     int status = outcomes.list
                      ? records->store->outcomes(controller->records, &records->outcomes_told,
                                                 controller->finished_max, OUTCOMES_AT_ONCE,

@@ -26,6 +26,7 @@ static int replace_part(struct records *records, struct message *message, enum m
 {
     zmq_msg_t *part = message_part(message, which);
     size_t size;
+    services_expect(error, "a part of the request could not be packed");
     char *packed = session_serial(records->session)->pack(value, &size, error);
     if (!packed)
         return -1;
@@ -106,8 +107,7 @@ static int submit_again(struct again *again, json_t *id, const json_t *keys)
     struct records *records = again->records;
     message_init(&again->message);
     again->record.fields = NULL;
-    int status = records->store->find(records->controller->records, query, keys, make_again, again,
-                                      again->error);
+    int status = records_find(records, query, keys, make_again, again, again->error);
     if (!status && again->record.fields) {
         json_object_set_new(again->mapping, json_string_value(id), json_string(again->note.msg_id));
         records_put(records, again->note.msg_id, &again->record);
@@ -136,10 +136,8 @@ static int check_ids(struct again *again, json_t *ids)
 {
     json_t *query = json_pack("{s:{s:O}}", "msg_id", "$in", ids), *id;
     json_t *keys = json_pack("[s s s]", "msg_id", "header", "content");
-    const struct ipcl_store_operations *store = again->records->store;
     size_t index;
-    int status = store->find(again->records->controller->records, query, keys, check_record, again,
-                             again->error);
+    int status = records_find(again->records, query, keys, check_record, again, again->error);
     json_decref(keys);
     json_decref(query);
     json_array_foreach (ids, index, id) {

@@ -68,6 +68,7 @@ static int begin(struct controller *controller, struct ipcl_error *error)
         return 0;
     random_bytes(&session, sizeof(session));
     session = (session & INT64_MAX) | 1;
+    services_expect(error, "the store of records could not note that it is in use");
     if (controller->store->begin(controller->records, session, &before, error))
         return -1;
     if (*controller->handouts_file)
@@ -88,6 +89,7 @@ int store_open(const struct settings *settings, const struct profile *profile,
     if (!controller->store)
         return 0;
     services_init(&services, host);
+    services_expect(error, "the store of records %s could not be opened", host->plugin_name);
     controller->records = controller->store->create(
         &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
     return controller->records && !begin(controller, error) ? 0 : -1;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/services.h"
+
 #define RETRIES_MAX 1000000
 #define TIMEOUT_MAX 1e9 /* seconds: some thirty years, and milliseconds stay far from overflow */
 
@@ -13,6 +15,7 @@ enum { TARGETS, RETRIES, TIMEOUT, AFTER, FOLLOW, MEMBERS };
 static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial,
                 json_t *value, struct ipcl_error *error)
 {
+    services_expect(error, "a value of a task's metadata could not be packed");
     packed->bytes = value ? serial->pack(value, &packed->size, error) : NULL;
     json_decref(value);
     return packed->bytes ? 0 : -1;

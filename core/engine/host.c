@@ -181,21 +181,26 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
     host->kernel_services.engine_uuid = engine->uuid;
     host->kernel_services.engine_id = engine_id;
     engine->kernel = plugin->operations;
+    services_expect(error, "the kernel %s could not be created", plugin->name);
     engine->kernel_self = engine->kernel->create(&host->kernel_services, error);
-    if (engine->kernel_self)
-        engine->kernel_info = engine->kernel->describe(engine->kernel_self, error);
+    if (!engine->kernel_self)
+        return -1;
+    services_expect(error, "the kernel %s does not describe itself", plugin->name);
+    engine->kernel_info = engine->kernel->describe(engine->kernel_self, error);
     return engine->kernel_info ? 0 : -1;
 }
 
 static int mpi_run(void *base, const char *code, struct ipcl_error *error)
 {
     struct engine *engine = of_mpi(base)->engine;
+    services_expect(error, "the kernel did not run it");
     return engine->kernel->run(engine->kernel_self, code, error);
 }
 
 static int mpi_integer(void *base, const char *expression, int64_t *value, struct ipcl_error *error)
 {
     struct engine *engine = of_mpi(base)->engine;
+    services_expect(error, "the kernel did not evaluate it");
     return engine->kernel->integer(engine->kernel_self, expression, value, error);
 }
 
@@ -208,6 +213,7 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
     host->mpi_services.run = mpi_run;
     host->mpi_services.integer = mpi_integer;
     host->mpi = plugin->operations;
+    services_expect(error, "%s could not initialise MPI", plugin->name);
     host->mpi_self = host->mpi->create(&host->mpi_services, error);
     if (!host->mpi_self)
         return -1;
@@ -215,10 +221,11 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
     log_info("MPI is initialised by %s: rank %d of %d", plugin->name, rank, size);
     if (size > 1 && engine->requested_id < 0)
         engine->requested_id = rank;
+    services_expect(error, "the kernel could not bind mpi_rank and mpi_size");
     if (engine->kernel->bind_integer(engine->kernel_self, "mpi_rank", rank, error) ||
         engine->kernel->bind_integer(engine->kernel_self, "mpi_size", size, error))
         return -1;
-    struct ipcl_error reason;
+    struct ipcl_error reason = {"the kernel gave no reason"};
     const char *code = settings_string(engine->settings, "IPEngine", "init_mpi");
     if (*code && engine->kernel->run(engine->kernel_self, code, &reason))
         return ipcl_error_set(error, "the code of IPEngine.init_mpi failed: %.900s", reason.text);
@@ -228,10 +235,11 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
 int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_error *error)
 {
     struct engine *engine = host->engine;
-    struct ipcl_error reason;
+    struct ipcl_error reason = {"the kernel gave no reason"};
     char path[PATH_BYTES];
     const char *script = settings_string(engine->settings, "IPEngine", "startup_script");
     const char *command = settings_string(engine->settings, "IPEngine", "startup_command");
+    services_expect(error, "the kernel could not run what is run at its start");
     if (engine->kernel->start(engine->kernel_self, profile_dir, error))
         return -1;
     if (*command && engine->kernel->run(engine->kernel_self, command, &reason))
@@ -245,6 +253,7 @@ int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_err
 static void clear(struct engine *engine, struct job *job)
 {
     struct ipcl_error error;
+    services_expect(&error, "the namespace could not be emptied");
     if (engine->kernel->clear(engine->kernel_self, &error))
         job->reply.content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename",
                                        "ClearError", "evalue", error.text, "traceback");

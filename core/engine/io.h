@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "engine/frontends.h"
 #include "engine/usage.h"
+#include "plugin/services.h"
 #include "wire/loop.h"
 #include "wire/session.h"
 #include "wire/socket.h"

@@ -9,6 +9,16 @@ static void service_log(void *host, enum ipcl_log_level level, const char *text)
     log_write(level, "%s: %s", services->plugin_name, text);
 }
 
+void services_expect(struct ipcl_error *error, const char *format, ...)
+{
+    char what[IPCL_ERROR_BYTES / 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    ipcl_error_set(error, "%s and gave no reason", what);
+}
+
 /* Whether there is such a setting of this type; logs the plugin's mistake where not. */
 static bool has(const struct services_host *host, const char *class_name, const char *name,
                 enum ipcl_option_type type)

@@ -12,6 +12,10 @@ struct services_host {
     const char *plugin_name; /* for log lines */
     const struct settings *settings;
 };
+/* Before a plugin is called that may fail and say nothing: writes into `error` (may be NULL) what
+ * is said then, a printf-style beginning and "and gave no reason". */
+void services_expect(struct ipcl_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Fills `services`; `host` outlives it and begins with a struct services_host. */
 void services_init(struct ipcl_services *services, struct services_host *host);
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "plugin/services.h"
 #include "wire/replay.h"
 
 #define DIGEST_BYTES_MAX 64
@@ -87,10 +88,14 @@ struct session *session_create(const char *key, size_t key_size, const char *sch
             goto no_memory;
     }
     json_t *empty = json_object();
-    session->empty = empty ? serial->pack(empty, &session->empty_size, error) : NULL;
+    if (!empty)
+        goto no_memory;
+    services_expect(error, "an empty message part could not be packed");
+    session->empty = serial->pack(empty, &session->empty_size, error);
     json_decref(empty);
-    if (session->empty)
-        return session;
+    if (!session->empty)
+        goto failed;
+    return session;
 no_memory:
     ipcl_error_set(error, "out of memory");
 failed:
@@ -237,10 +242,13 @@ int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_mem
 
 json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error)
 {
+    static const struct ipcl_error silent = {"the serializer cannot unpack it and gave no reason"};
     if (!part) {
         ipcl_error_set(error, "the message is truncated");
         return NULL;
     }
+    if (error)
+        *error = silent;
     return session->serial->unpack(zmq_msg_data(part), zmq_msg_size(part), error);
 }
 
