@@ -186,17 +186,18 @@ static int check_one(const char *path, bool is_ancestor, struct ipcl_error *erro
     return 0;
 }
 
-int path_check_trust(const char *path, struct ipcl_error *error)
+int path_check_trust(const char *path, char real[PATH_BYTES], struct ipcl_error *error)
 {
-    char real[PATH_BYTES];
+    char above[PATH_BYTES];
     if (!realpath(path, real))
         return ipcl_error_set(error, "cannot look at %s: %s", path, strerror(errno));
     if (check_one(real, false, error))
         return -1;
-    for (char *slash; (slash = strrchr(real, '/')); ) {
-        bool root = slash == real;
+    strcpy(above, real);
+    for (char *slash; (slash = strrchr(above, '/')); ) {
+        bool root = slash == above;
         slash[root ? 1 : 0] = '\0';
-        if (check_one(real, true, error))
+        if (check_one(above, true, error))
             return -1;
         if (root)
             break;

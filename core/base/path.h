@@ -27,8 +27,9 @@ int path_write_file(const char *path, const char *data, size_t size, mode_t mode
 /* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL with `error` set. */
 char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
 /* Returns 0 where the file or folder, and each folder above it, is owned by root or this user and writable by nobody else (a
- * sticky folder such as /tmp may be); -1 with `error` saying which is not and why. */
-int path_check_trust(const char *path, struct ipcl_error *error);
+ * sticky folder such as /tmp may be); -1 with `error` saying which is not and why. `real` receives the path without symbolic links,
+ * which is the one to open: nobody else can change where it leads. */
+int path_check_trust(const char *path, char real[PATH_BYTES], struct ipcl_error *error);
 /* The folder of the running program. Returns 0 or -1 with `error` set. */
 int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error);
 /* The top of the build tree where the program runs from one that was not installed, or NULL. Static. Looks for

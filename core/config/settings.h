@@ -71,8 +71,8 @@ void settings_destroy(struct settings *settings);
 /* Adds a table (static, not copied). Tables may be added until settings_finish(), also when the
  * files are loaded: what was given for their class so far is applied then. Of two tables of one
  * class both count. Aliases are the command line's: once it is read, a table's are not looked at.
- * Returns 0 or -1 with `error` set where a trait or alias is there twice, or what
- * was given is not of its type. */
+ * Returns 0 or -1 with `error` set where a row lacks what option.h says must be there, a trait or
+ * alias is there twice, or what was given is not of its type. */
 int settings_add(struct settings *settings, const struct ipcl_option_table *table,
                  struct ipcl_error *error);
 /* Adds flags (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */

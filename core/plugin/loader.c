@@ -1,12 +1,20 @@
-/* Loading one plugin: trust, libltdl, and the check of its descriptor. */
+/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is whole.
+ */
 #include "plugin/loader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <ltdl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/path.h"
+#include "plugin/descriptor.h"
+#include "plugin/elf.h"
 
 /* libltdl keeps process-wide lists without locks of its own. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,86 +42,63 @@ static bool is_global(const char *kind)
     return !strcmp(kind, "kernel") || !strcmp(kind, "mpi");
 }
 
-/* Why the dynamic linker does not take a file. libltdl asks several loaders in turn and keeps the
- * last one's reason, which is "file not found" whatever the first said. */
-static void set_linker_reason(const char *path, struct ipcl_error *error)
+/* Returns 0 where the file at `path` may be mapped: nobody else can change it, nor, as nobody can
+ * change what is above it, put another in its place, and it is whole. Writes its path without links
+ * to `real`. */
+static int check_file(const char *path, char real[PATH_BYTES], struct ipcl_error *error)
 {
-    const char *reason = lt_dlerror();
-    void *handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    if (handle)
-        dlclose(handle);
-    else
-        reason = dlerror();
-    ipcl_error_set(error, "plugin %s was refused: it cannot be loaded: %s", path, reason);
+    struct stat info;
+    if (path_check_trust(path, real, error))
+        return -1;
+    int fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* no FIFO is waited for */
+    if (fd < 0)
+        return ipcl_error_set(error, "it cannot be opened: %s", strerror(errno));
+    int status = fstat(fd, &info) || !S_ISREG(info.st_mode)
+                     ? ipcl_error_set(error, "it is no regular file")
+                     : elf_check(fd, error);
+    close(fd);
+    return status;
 }
 
-/* Returns a handle, or NULL with one line in `error`. */
+/* Returns a handle, or NULL with `error` set. libltdl binds functions when they are first called,
+ * and tells of several reasons the last; so the dynamic linker is asked first, to bind them all. */
 static lt_dlhandle open_file(const char *path, const char *kind, struct ipcl_error *error)
 {
     lt_dladvise advise;
-    if (lt_dladvise_init(&advise)) {
-        ipcl_error_set(error, "plugin %s was refused: out of memory", path);
+    lt_dlhandle handle = NULL;
+    void *bound = dlopen(path, RTLD_NOW | (is_global(kind) ? RTLD_GLOBAL : RTLD_LOCAL));
+    if (!bound) {
+        const char *reason = dlerror();
+        size_t size = strlen(path);
+        bool named = !strncmp(reason, path, size) && !strncmp(reason + size, ": ", 2);
+        ipcl_error_set(error, "it cannot be loaded: %s", named ? reason + size + 2 : reason);
         return NULL;
     }
-    lt_dlhandle handle = NULL;
-    if (!(is_global(kind) ? lt_dladvise_global(&advise) : lt_dladvise_local(&advise)))
-        handle = lt_dlopenadvise(path, advise);
+    if (!lt_dladvise_init(&advise)) {
+        if (!(is_global(kind) ? lt_dladvise_global(&advise) : lt_dladvise_local(&advise)))
+            handle = lt_dlopenadvise(path, advise);
+        lt_dladvise_destroy(&advise);
+    }
     if (!handle)
-        set_linker_reason(path, error);
-    lt_dladvise_destroy(&advise);
+        ipcl_error_set(error, "it cannot be loaded: %s", lt_dlerror());
+    dlclose(bound);
     return handle;
-}
-
-/* Returns 0, or -1 with the reason in `error`. The ABI is checked before anything behind it is
- * read. */
-static int check_descriptor(const struct ipcl_plugin *plugin, const char *kind, const char *name,
-                            struct ipcl_error *error)
-{
-    if (!plugin)
-        return ipcl_error_set(error,
-                              "it has no descriptor: a plugin exports the constant ipcl_plugin");
-    if (plugin->abi_major != IPCL_ABI_MAJOR || plugin->abi_minor > IPCL_ABI_MINOR)
-        return ipcl_error_set(
-            error,
-            "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
-            "with the installed headers",
-            plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
-    if (plugin->size < sizeof(*plugin))
-        return ipcl_error_set(
-            error, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
-            plugin->size, sizeof(*plugin));
-    if (!plugin->kind || !plugin->name || !plugin->version || !plugin->summary ||
-        !plugin->license || !plugin->author || !plugin->operations ||
-        (plugin->table_count && !plugin->tables))
-        return ipcl_error_set(
-            error,
-            "its descriptor is incomplete: kind, name, version, summary, license, author and "
-            "operations are needed");
-    if (strcmp(plugin->kind, kind))
-        return ipcl_error_set(error, "it is a plugin of kind '%s' in a folder for kind '%s'",
-                              plugin->kind, kind);
-    if (strcmp(plugin->name, name))
-        return ipcl_error_set(error, "it calls itself '%s': a plugin's file is named for it",
-                              plugin->name);
-    return 0;
 }
 
 static const struct ipcl_plugin *load(const char *path, const char *kind, const char *name,
                                       struct ipcl_error *error)
 {
+    char real[PATH_BYTES];
     struct ipcl_error reason;
-    if (path_check_trust(path, &reason)) {
-        ipcl_error_set(error, "plugin %s was refused: %s", path, reason.text);
-        return NULL;
+    lt_dlhandle handle = NULL;
+    if (!check_file(path, real, &reason) && (handle = open_file(real, kind, &reason))) {
+        const struct ipcl_plugin *plugin = lt_dlsym(handle, "ipcl_plugin");
+        if (!descriptor_check(plugin, kind, name, &reason))
+            return plugin;
     }
-    lt_dlhandle handle = open_file(path, kind, error);
-    if (!handle)
-        return NULL;
-    const struct ipcl_plugin *plugin = lt_dlsym(handle, "ipcl_plugin");
-    if (!check_descriptor(plugin, kind, name, &reason))
-        return plugin;
     ipcl_error_set(error, "plugin %s was refused: %s", path, reason.text);
-    lt_dlclose(handle);
+    if (handle)
+        lt_dlclose(handle);
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* Loading one plugin: trust, libltdl, and the check of its descriptor. */
+/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is whole.
+ */
 #ifndef PLUGIN_LOADER_H
 #define PLUGIN_LOADER_H
 

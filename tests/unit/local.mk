@@ -17,6 +17,7 @@ UNIT_TESTS = \
 	tests/unit/test_connection \
 	tests/unit/test_decoder_noise \
 	tests/unit/test_dependency \
+	tests/unit/test_descriptor \
 	tests/unit/test_early \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
@@ -61,7 +62,8 @@ UNIT_PLUGINS = \
 	tests/unit/plugins/no_descriptor.la \
 	tests/unit/plugins/truncated.la \
 	tests/unit/plugins/incomplete.la \
-	tests/unit/plugins/needs_library.la
+	tests/unit/plugins/needs_library.la \
+	tests/unit/plugins/needs_function.la
 UNIT_PLUGIN_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nonexistent
 
 if HAVE_CRITERION
@@ -84,6 +86,8 @@ tests_unit_test_gather_SOURCES = tests/unit/test_gather.c core/controller/gather
 tests_unit_test_gather_LDADD = $(UNIT_LIBS)
 tests_unit_test_dependency_SOURCES = tests/unit/test_dependency.c
 tests_unit_test_dependency_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
+tests_unit_test_descriptor_SOURCES = tests/unit/test_descriptor.c
+tests_unit_test_descriptor_LDADD = $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/handouts.c
@@ -175,3 +179,6 @@ tests_unit_plugins_needs_library_la_SOURCES = tests/unit/plugins/variant.c
 tests_unit_plugins_needs_library_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"needs_library"' -DVARIANT_LIBRARY
 tests_unit_plugins_needs_library_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)
 tests_unit_plugins_needs_library_la_LIBADD = $(JANSSON_LIBS)
+tests_unit_plugins_needs_function_la_SOURCES = tests/unit/plugins/variant.c
+tests_unit_plugins_needs_function_la_CPPFLAGS = $(AM_CPPFLAGS) -DVARIANT_NAME='"needs_function"' -DVARIANT_ABSENT
+tests_unit_plugins_needs_function_la_LDFLAGS = $(UNIT_PLUGIN_LDFLAGS)

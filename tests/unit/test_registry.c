@@ -2,6 +2,8 @@
  * reason, and nothing else is disturbed. The plugins are real ones, built from plugins/variant.c,
  * and copied to a temporary search path. */
 #include <criterion/criterion.h>
+#include <elf.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +147,7 @@ Test(registry, a_truncated_descriptor_is_refused)
 
 Test(registry, an_incomplete_descriptor_is_refused)
 {
-    refuse_built("incomplete", "incomplete");
+    refuse_built("incomplete", "its descriptor lacks summary");
 }
 
 /* Libtool would write the place of a library of ours into the plugin: so it is built with one that
@@ -165,22 +167,92 @@ Test(registry, a_missing_library_is_named)
     expect_sound_to_load();
 }
 
+Test(registry, a_function_that_is_nowhere_is_named_before_it_is_called)
+{
+    refuse_built("needs_function", "undefined symbol: absent_function");
+}
+
 Test(registry, what_is_no_library_is_refused)
 {
     char path[PATH_BYTES];
     write_plugin("text", "#!/bin/sh\n", 10, path);
-    expect_refusal("text", "cannot be loaded");
+    expect_refusal("text", "no shared object");
+    write_plugin("empty", "", 0, path);
+    expect_refusal("empty", "no shared object");
     expect_sound_to_load();
 }
 
-Test(registry, a_cut_off_library_is_refused)
+/* Nothing waits for a pipe's other end, or asks a device. */
+Test(registry, what_is_no_file_is_refused)
+{
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    cr_assert_eq(path_format(path, &error, "%s/pipe.so", folder), 0);
+    cr_assert_eq(mkfifo(path, 0644), 0);
+    expect_refusal("pipe", "no regular file");
+    cr_assert_eq(path_format(path, &error, "%s/folder.so", folder), 0);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    expect_refusal("folder", "no regular file");
+    expect_sound_to_load();
+}
+
+/* Writes the sound plugin with another value in its header, and expects to be told so. */
+static void refuse_header(size_t place, char value, const char *reason)
 {
     char path[PATH_BYTES];
     size_t size;
     char *bytes = read_built("sound", &size);
-    write_plugin("cut", bytes, 200, path);
+    bytes[place] = value;
+    write_plugin("changed", bytes, size, path);
     free(bytes);
-    expect_refusal("cut", "cannot be loaded");
+    expect_refusal("changed", reason);
+}
+
+Test(registry, what_was_built_for_another_machine_is_refused_by_its_name)
+{
+    size_t machine = offsetof(Elf64_Ehdr, e_machine);
+    refuse_header(machine, (char)EM_AARCH64, "built for 64-bit aarch64, and this program for");
+    refuse_header(machine, (char)EM_S390, "built for 64-bit s390x, and this program for");
+    refuse_header(EI_CLASS, ELFCLASS32, "built for 32-bit ");
+    refuse_header(EI_DATA, ELFDATA2MSB, "built for 64-bit machine ");
+    expect_sound_to_load();
+}
+
+Test(registry, an_object_file_and_a_program_are_refused)
+{
+    refuse_header(offsetof(Elf64_Ehdr, e_type), ET_REL, "an object file");
+    refuse_header(offsetof(Elf64_Ehdr, e_type), ET_EXEC, "a program");
+}
+
+/* The dynamic linker would map what is not there, and end the process when it reads it. */
+Test(registry, a_library_that_is_cut_off_anywhere_is_refused)
+{
+    char path[PATH_BYTES];
+    size_t size;
+    char *bytes = read_built("sound", &size);
+    for (size_t length = 4; length < size; length += 200) {
+        write_plugin("cut", bytes, length, path);
+        expect_refusal("cut", "cut off ");
+    }
+    write_plugin("cut", bytes, size - 1, path);
+    expect_refusal("cut", "cut off ");
+    free(bytes);
+    expect_sound_to_load();
+}
+
+/* As a copy that was broken off leaves it where the room was taken first. */
+Test(registry, a_library_that_ends_in_zeros_is_refused)
+{
+    char path[PATH_BYTES];
+    size_t size;
+    char *bytes = read_built("sound", &size), *part = calloc(1, size);
+    for (size_t length = 64; length < size - 64; length += 200) {
+        memcpy(part, bytes, length);
+        write_plugin("zeros", part, size, path);
+        expect_refusal("zeros", "cut off ");
+    }
+    free(bytes);
+    free(part);
     expect_sound_to_load();
 }
 

@@ -61,7 +61,7 @@ struct ipcl_kernel_services {
     int64_t (*engine_id)(void *host);
 };
 
-/* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. */
+/* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. All must be there. */
 struct ipcl_kernel_operations {
     /* The types of messages that answer() answers: NULL-terminated. One that does not end in "_request" gets no reply. */
     const char *const *requests;

@@ -60,10 +60,11 @@ struct ipcl_launcher_services {
 
 #define IPCL_ALL_COPIES ((unsigned)-1)
 
-/* One way to start one role. */
+/* One way to start one role. All of it must be there, `aliases` excepted. Names and aliases are those of one class alone, in
+ * whatever plugin and case: of two that have the same the one that is installed, or was found first, is taken. */
 struct ipcl_launcher_class {
     const char *name;    /* "MPIExecEngineSetLauncher" */
-    const char *aliases; /* short names, comma separated: "mpi,mpiexec" */
+    const char *aliases; /* short names, comma separated: "mpi,mpiexec"; may be NULL */
     enum ipcl_role role;
     const char *summary; /* one line */
     /* Makes a launcher; `services` outlives it. NULL with `error` set on failure. */
@@ -88,7 +89,7 @@ struct ipcl_launcher_class {
 
 struct ipcl_launcher_operations {
     const struct ipcl_launcher_class *classes;
-    size_t class_count;
+    size_t class_count; /* 1 or more */
 };
 
 #ifdef __cplusplus

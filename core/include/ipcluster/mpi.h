@@ -17,6 +17,7 @@ struct ipcl_mpi_services {
     int (*integer)(void *host, const char *expression, int64_t *value, struct ipcl_error *error);
 };
 
+/* All must be there. */
 struct ipcl_mpi_operations {
     /* Initialises MPI. NULL with `error` set on failure: it names the package to install, with the Debian name. */
     void *(*create)(const struct ipcl_mpi_services *services, struct ipcl_error *error);

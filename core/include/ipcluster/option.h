@@ -22,14 +22,15 @@ enum ipcl_option_type {
     IPCL_IGNORED  /* accepted with a warning, and without effect: `help` says why, to stand behind a colon */
 };
 
-/* One setting, `Class.name`, as traitlets spells it. Strings are static and owned by the table. */
+/* One setting, `Class.name`, as traitlets spells it. Strings are static and owned by the table, and there unless it says
+ * that they may be NULL. A plugin whose tables have a setting or an alias twice, or a default of another type, is refused. */
 struct ipcl_option {
     const char *name;             /* the trait, without its class: "ip" */
     enum ipcl_option_type type;
-    const char *fallback;         /* the default, as it would be typed on a command line; "" for none */
+    const char *fallback;         /* the default, as it would be typed on a command line; "" for none. May be NULL where a row has no use for it */
     const char *aliases;          /* command-line names, comma separated: "elauncher,engines"; NULL for none */
     const char *bare;             /* what `--alias` without a value means; NULL where a value is required */
-    const char *help;             /* one or more sentences; units are named */
+    const char *help;             /* one or more sentences; units are named. May be NULL for IPCL_RENAMED */
 };
 
 /* The settings of one class: `IPController`, `MPIExecEngineSetLauncher`. */

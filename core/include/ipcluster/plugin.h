@@ -5,7 +5,8 @@
  *     const struct ipcl_plugin ipcl_plugin = { IPCL_PLUGIN_HEAD, .kind = "launcher", .name = "mine", ... };
  *
  * It is built from these headers alone and links to nothing of ipcluster: it reaches the host only through
- * the services struct. The host checks the ABI, kind and name before it calls anything. */
+ * the services struct. The host checks the ABI, kind, name and all that must be there before it calls
+ * anything. A plugin that lacks something, or calls a function that is nowhere, is refused: `ipcluster plugins` says so. */
 #ifndef IPCLUSTER_PLUGIN_H
 #define IPCLUSTER_PLUGIN_H
 
@@ -28,7 +29,8 @@ extern "C" {
 #define IPCL_PLUGIN_HEAD                                                                           \
     .abi_major = IPCL_ABI_MAJOR, .abi_minor = IPCL_ABI_MINOR, .size = sizeof(struct ipcl_plugin)
 
-/* The descriptor. All pointers are static and live as long as the plugin is loaded. */
+/* The descriptor. All pointers are static and live as long as the plugin is loaded. None is NULL unless it says
+ * so, here and in the structs of a kind's operations; texts are UTF-8. */
 struct ipcl_plugin {
     uint32_t abi_major;
     uint32_t abi_minor;
@@ -39,7 +41,7 @@ struct ipcl_plugin {
     const char *summary; /* one line */
     const char *license; /* an SPDX identifier */
     const char *author;
-    const struct ipcl_option_table *tables; /* the settings that it reads; may be NULL */
+    const struct ipcl_option_table *tables; /* the settings that it reads; may be NULL where table_count is 0 */
     size_t table_count;
     const void *operations; /* the struct of its kind: struct ipcl_launcher_operations and so on */
 };

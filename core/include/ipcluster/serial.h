@@ -23,7 +23,7 @@ struct ipcl_member {
     size_t size;       /* out: bytes */
 };
 
-/* All three may be called from any thread at once: a serializer has no state. */
+/* All must be there. The three functions may be called from any thread at once: a serializer has no state. */
 struct ipcl_serial_operations {
     const char *traits_name; /* how ipyparallel spells it in `pack`: "json", "msgpack.packb"; unpack_name likewise */
     const char *unpack_name;

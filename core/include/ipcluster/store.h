@@ -35,6 +35,7 @@ struct ipcl_record {
     size_t result_buffer_count;
 };
 
+/* All must be there that do not say that they may be NULL. */
 struct ipcl_store_operations {
     /* `folder` is the profile's, an absolute path, and `cluster_id` tells the clusters of a profile apart ("" for most):
      * where a store keeps its files unless its settings say otherwise. Both are borrowed for the call. */

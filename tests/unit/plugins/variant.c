@@ -28,7 +28,45 @@ extern json_t *(*const variant_library)(void);
 IPCL_EXPORT json_t *(*const variant_library)(void) = json_object;
 #endif
 
-static const struct ipcl_serial_operations operations = {.traits_name = VARIANT_NAME};
+#ifdef VARIANT_ABSENT
+void absent_function(void);
+#endif
+
+static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
+{
+    (void)value;
+    (void)size;
+#ifdef VARIANT_ABSENT
+    absent_function();
+#endif
+    ipcl_error_set(error, "it does nothing");
+    return NULL;
+}
+
+static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
+{
+    (void)data;
+    (void)size;
+    ipcl_error_set(error, "it does nothing");
+    return NULL;
+}
+
+static int find(const char *data, size_t size, struct ipcl_member *members, size_t count)
+{
+    (void)data;
+    (void)size;
+    (void)members;
+    (void)count;
+    return -1;
+}
+
+static const struct ipcl_serial_operations operations = {
+    .traits_name = VARIANT_NAME,
+    .unpack_name = VARIANT_NAME,
+    .pack = pack,
+    .unpack = unpack,
+    .find = find,
+};
 
 extern const struct ipcl_plugin ipcl_plugin;
 VARIANT_EXPORT const struct ipcl_plugin ipcl_plugin = {

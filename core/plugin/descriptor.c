@@ -1,0 +1,198 @@
+/* Whether a plugin's descriptor has all that the headers of its ABI say must be there. */
+#include "plugin/descriptor.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include <jansson.h>
+
+#include <ipcluster/kernel.h>
+#include <ipcluster/launcher.h>
+#include <ipcluster/mpi.h>
+#include <ipcluster/serial.h>
+#include <ipcluster/store.h>
+
+#include "config/settings.h"
+
+/* What must be in a struct: a pointer, which may be one to text. */
+struct member {
+    const char *name;
+    size_t offset;
+    bool is_text;
+};
+#define POINTER(type, name) #name, offsetof(struct type, name), false
+#define TEXT(type, name)    #name, offsetof(struct type, name), true
+
+static const struct member descriptor_members[] = {
+    {TEXT(ipcl_plugin, kind)},          {TEXT(ipcl_plugin, name)},
+    {TEXT(ipcl_plugin, version)},       {TEXT(ipcl_plugin, summary)},
+    {TEXT(ipcl_plugin, license)},       {TEXT(ipcl_plugin, author)},
+    {POINTER(ipcl_plugin, operations)}, {NULL, 0, false},
+};
+static const struct member launcher_members[] = {
+    {POINTER(ipcl_launcher_operations, classes)},
+    {NULL, 0, false},
+};
+static const struct member class_members[] = {
+    {TEXT(ipcl_launcher_class, name)},
+    {TEXT(ipcl_launcher_class, summary)},
+    {POINTER(ipcl_launcher_class, create)},
+    {POINTER(ipcl_launcher_class, start)},
+    {POINTER(ipcl_launcher_class, signal)},
+    {POINTER(ipcl_launcher_class, stop)},
+    {POINTER(ipcl_launcher_class, output)},
+    {POINTER(ipcl_launcher_class, to_json)},
+    {POINTER(ipcl_launcher_class, from_json)},
+    {POINTER(ipcl_launcher_class, destroy)},
+    {NULL, 0, false},
+};
+static const struct member mpi_members[] = {
+    {POINTER(ipcl_mpi_operations, create)},
+    {POINTER(ipcl_mpi_operations, rank)},
+    {POINTER(ipcl_mpi_operations, size)},
+    {POINTER(ipcl_mpi_operations, destroy)},
+    {NULL, 0, false},
+};
+static const struct member serial_members[] = {
+    {TEXT(ipcl_serial_operations, traits_name)}, {TEXT(ipcl_serial_operations, unpack_name)},
+    {POINTER(ipcl_serial_operations, pack)},     {POINTER(ipcl_serial_operations, unpack)},
+    {POINTER(ipcl_serial_operations, find)},     {NULL, 0, false},
+};
+static const struct member kernel_members[] = {
+    {POINTER(ipcl_kernel_operations, requests)},     {POINTER(ipcl_kernel_operations, create)},
+    {POINTER(ipcl_kernel_operations, apply)},        {POINTER(ipcl_kernel_operations, answer)},
+    {POINTER(ipcl_kernel_operations, describe)},     {POINTER(ipcl_kernel_operations, clear)},
+    {POINTER(ipcl_kernel_operations, start)},        {POINTER(ipcl_kernel_operations, run_file)},
+    {POINTER(ipcl_kernel_operations, run)},          {POINTER(ipcl_kernel_operations, integer)},
+    {POINTER(ipcl_kernel_operations, bind_integer)}, {POINTER(ipcl_kernel_operations, interrupt)},
+    {POINTER(ipcl_kernel_operations, destroy)},      {NULL, 0, false},
+};
+static const struct member store_members[] = {
+    {POINTER(ipcl_store_operations, create)},  {POINTER(ipcl_store_operations, put)},
+    {POINTER(ipcl_store_operations, find)},    {POINTER(ipcl_store_operations, drop)},
+    {POINTER(ipcl_store_operations, destroy)}, {NULL, 0, false},
+};
+
+static const struct {
+    const char *kind;
+    const struct member *members;
+} kinds[] = {
+    {"launcher", launcher_members}, {"mpi", mpi_members},     {"serial", serial_members},
+    {"kernel", kernel_members},     {"store", store_members},
+};
+
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text);
+    bool good = string != NULL;
+    json_decref(string);
+    return good;
+}
+
+/* Returns 0, or -1 with `error` naming those of the members that `object` lacks. */
+static int check_members(const char *what, const void *object, const struct member *members,
+                         const char *header, struct ipcl_error *error)
+{
+    char missing[300] = "";
+    for (; members->name; members++) {
+        const void *pointer;
+        size_t used = strlen(missing);
+        memcpy(&pointer, (const char *)object + members->offset, sizeof(pointer));
+        if (!pointer)
+            snprintf(missing + used, sizeof(missing) - used, "%s%s", used ? ", " : "",
+                     members->name);
+        else if (members->is_text && !is_utf8(pointer))
+            return ipcl_error_set(error, "%s has the %s of bytes that are not UTF-8", what,
+                                  members->name);
+    }
+    if (!*missing)
+        return 0;
+    return ipcl_error_set(error, "%s lacks %s (<ipcluster/%s.h> says what must be there)", what,
+                          missing, header);
+}
+
+static int check_class(const struct ipcl_launcher_class *class, struct ipcl_error *error)
+{
+    char what[200];
+    if (!class->name || !*class->name)
+        return ipcl_error_set(error, "a launcher class of its lacks name");
+    snprintf(what, sizeof(what), "its launcher class '%.128s'", class->name);
+    if (class->role != IPCL_ROLE_CONTROLLER && class->role != IPCL_ROLE_ENGINES)
+        return ipcl_error_set(error, "%s has the role %d, which there is not", what,
+                              (int)class->role);
+    return check_members(what, class, class_members, "launcher", error);
+}
+
+static int check_classes(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+{
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    if (!operations->class_count)
+        return ipcl_error_set(error, "it offers nothing: its class_count is 0");
+    for (size_t i = 0; i < operations->class_count; i++) {
+        const struct ipcl_launcher_class *class = &operations->classes[i];
+        if (check_class(class, error))
+            return -1;
+        for (size_t k = 0; k < i; k++)
+            if (!strcasecmp(operations->classes[k].name, class->name))
+                return ipcl_error_set(error, "it has two launcher classes of the name %s",
+                                      class->name);
+    }
+    return 0;
+}
+
+/* Settings that the plugin alone would have: what is wrong with its tables themselves. */
+static int check_tables(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+{
+    static const struct settings_program nobody = {.name = "", .usage = ""};
+    if (plugin->table_count && !plugin->tables)
+        return ipcl_error_set(error, "its table_count is %zu, and it has no tables",
+                              plugin->table_count);
+    struct settings *settings = settings_create(&nobody, error);
+    int status = settings ? 0 : -1;
+    for (size_t i = 0; i < plugin->table_count && !status; i++)
+        status = settings_add(settings, &plugin->tables[i], error);
+    settings_destroy(settings);
+    return status;
+}
+
+/* The ABI is checked before anything behind it is read. */
+static int check_abi(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+{
+    if (!plugin)
+        return ipcl_error_set(error,
+                              "it has no descriptor: a plugin exports the constant ipcl_plugin");
+    if (plugin->abi_major != IPCL_ABI_MAJOR || plugin->abi_minor > IPCL_ABI_MINOR)
+        return ipcl_error_set(
+            error,
+            "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
+            "with the installed headers",
+            plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
+    if (plugin->size < sizeof(*plugin))
+        return ipcl_error_set(
+            error, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
+            plugin->size, sizeof(*plugin));
+    return 0;
+}
+
+int descriptor_check(const struct ipcl_plugin *plugin, const char *kind, const char *name,
+                     struct ipcl_error *error)
+{
+    if (check_abi(plugin, error) ||
+        check_members("its descriptor", plugin, descriptor_members, "plugin", error))
+        return -1;
+    if (strcmp(plugin->kind, kind))
+        return ipcl_error_set(error, "it is a plugin of kind '%s' in a folder for kind '%s'",
+                              plugin->kind, kind);
+    if (strcmp(plugin->name, name))
+        return ipcl_error_set(error, "it calls itself '%s': a plugin's file is named for it",
+                              plugin->name);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (!strcmp(kinds[i].kind, kind) &&
+            check_members("its struct of operations", plugin->operations, kinds[i].members, kind,
+                          error))
+            return -1;
+    if (!strcmp(kind, "launcher") && check_classes(plugin, error))
+        return -1;
+    return check_tables(plugin, error);
+}
