@@ -122,8 +122,10 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
     const char *dir = *cluster->profile.dir ? cluster->profile.dir : NULL;
     cluster->registry = registry_create(dir, error);
     if (!cluster->registry ||
-        launchers_add(cluster->launchers, cluster->registry, settings, dir, error) < 0)
+        launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
         return -1;
+    if (command->starts)
+        launchers_warn(cluster->launchers);
     if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
         return -1;
     return settings_finish(settings, error);
@@ -138,6 +140,16 @@ static int add_start(struct cluster *cluster, struct ipcl_error *error)
         return -1;
     cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
     return cluster->launchers ? 0 : -1;
+}
+
+/* For a command that starts: says which launchers it has to do without before it reads their
+ * options. */
+static int begin_start(struct cluster *cluster, struct ipcl_error *error)
+{
+    if (add_start(cluster, error) < 0)
+        return -1;
+    launchers_warn(cluster->launchers);
+    return 0;
 }
 
 /* What only files have for this command: the settings of the others. */
@@ -160,7 +172,7 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
     cluster->early_registry = registry_create(NULL, error);
     if (!cluster->settings || !cluster->early_registry ||
         (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
-        (command->starts && add_start(cluster, error) < 0) ||
+        (command->starts && begin_start(cluster, error) < 0) ||
         profile_add_options(cluster->settings, error) < 0 || parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))

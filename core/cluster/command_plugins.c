@@ -27,16 +27,14 @@ static const struct ipcl_option options[] = {
 static const struct ipcl_option_table table = {"IPClusterPlugins", options, 1};
 
 static const char *const type_names[] = {
-    [IPCL_BOOL] = "true or false",
-    [IPCL_INT] = "integer",
-    [IPCL_REAL] = "number",
-    [IPCL_STRING] = "text",
-    [IPCL_LIST] = "list",
-    [IPCL_RENAMED] = "another name",
-    [IPCL_IGNORED] = "without effect",
+    [IPCL_BOOL] = "true or false", [IPCL_INT] = "integer",
+    [IPCL_REAL] = "number",        [IPCL_STRING] = "text",
+    [IPCL_LIST] = "list",          [IPCL_RENAMED] = "another name",
+    [IPCL_PASSED] = "handed on",   [IPCL_IGNORED] = "without effect",
 };
 
 struct gathering {
+    const struct launchers *launchers;
     const char *name; /* NULL for all */
     json_t *found;
 };
@@ -86,16 +84,18 @@ static void gather(void *context, const struct registry_entry *entry)
 {
     struct gathering *gathering = context;
     const struct ipcl_plugin *plugin = entry->plugin;
+    const char *refusal =
+        plugin ? launchers_refusal(gathering->launchers, entry->path) : entry->refusal.text;
     if (gathering->name && !has_stem(entry->path, gathering->name))
         return;
     json_t *item =
-        plugin ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path, "kind",
-                           entry->kind, "name", plugin->name, "version", plugin->version, "summary",
-                           plugin->summary, "license", plugin->license, "author", plugin->author,
-                           "shadowed", entry->shadowed, "classes", classes_json(plugin), "options",
-                           options_json(plugin))
-               : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
-                           entry->refusal.text);
+        !refusal ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path,
+                             "kind", entry->kind, "name", plugin->name, "version", plugin->version,
+                             "summary", plugin->summary, "license", plugin->license, "author",
+                             plugin->author, "shadowed", entry->shadowed, "classes",
+                             classes_json(plugin), "options", options_json(plugin))
+                 : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
+                             refusal);
     if (item)
         json_array_append_new(gathering->found, item);
 }
@@ -173,7 +173,8 @@ static void write_plugin(const json_t *item)
 static int show(const struct cluster *cluster, const char *name, bool as_json,
                 struct ipcl_error *error)
 {
-    struct gathering gathering = {.name = name, .found = json_array()};
+    struct gathering gathering = {
+        .launchers = cluster->launchers, .name = name, .found = json_array()};
     int outcome = registry_scan(cluster->registry, NULL, gather, &gathering, error);
     size_t position;
     json_t *item;

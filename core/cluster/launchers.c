@@ -6,7 +6,10 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "config/nearest.h"
+
+#define WORD_BYTES 128
 
 /* What the host reads for every launcher class, whoever wrote it. */
 static const struct ipcl_option engine_options[] = {
@@ -22,81 +25,218 @@ static const struct ipcl_option controller_options[] = {
      "Further arguments for the controller; ControllerLauncher.controller_args where empty."},
 };
 
+/* What the names of classes may end in, and need not where they are typed. */
+static const char *const suffixes[] = {
+    [IPCL_ROLE_CONTROLLER] = "ControllerLauncher",
+    [IPCL_ROLE_ENGINES] = "EngineSetLauncher",
+};
+
+/* A launcher plugin's file that was found. */
+struct source {
+    struct source *next;
+    char path[PATH_BYTES];
+    const struct ipcl_plugin *plugin; /* NULL: the file was refused */
+    struct ipcl_error refusal;        /* empty: its classes are among the known ones */
+    bool looked_at, told;
+};
+
 struct known_class {
     struct known_class *next;
-    struct launcher_choice choice;
+    const struct source *source;
+    const struct ipcl_launcher_class *class;
     struct ipcl_option_table table; /* the settings keep a pointer to it */
 };
 
 struct launchers {
     struct known_class *first;
     struct known_class **last;
+    struct source *sources;
+    struct source **last_source;
 };
 
-struct scan {
-    struct launchers *launchers;
-    struct settings *settings;
-    const char *dir; /* warn of what is refused below it; NULL: of all */
-};
-
-static bool known_plugin(const struct launchers *launchers, const struct ipcl_plugin *plugin)
+static bool has_alias(const char *aliases, const char *name)
 {
-    for (const struct known_class *known = launchers->first; known; known = known->next) {
-        if (known->choice.plugin == plugin || strcmp(known->choice.plugin->name, plugin->name) == 0)
+    size_t length = strlen(name);
+    for (const char *alias = aliases; alias && *alias;) {
+        size_t size = strcspn(alias, ",");
+        if (size == length && strncasecmp(alias, name, size) == 0)
             return true;
+        alias += size + (alias[size] == ',');
     }
     return false;
 }
 
-static void add_class(struct launchers *launchers, struct settings *settings,
-                      struct launcher_choice choice)
+/* Whether `name` is a name, or a name without "EngineSetLauncher" or "ControllerLauncher". */
+static bool is_short(const char *class_name, enum ipcl_role role, const char *name)
 {
-    struct ipcl_error error;
-    struct known_class *known = calloc(1, sizeof(*known));
-    if (!known) {
-        log_error("no memory for the launcher %s", choice.class->name);
-        return;
-    }
-    bool engines = choice.class->role == IPCL_ROLE_ENGINES;
-    known->choice = choice;
-    known->table = (struct ipcl_option_table){choice.class->name,
-                                              engines ? engine_options : controller_options, 2};
-    if (settings_add(settings, &known->table, &error) < 0)
-        log_warn("launcher %s: %s", choice.class->name, error.text);
-    *launchers->last = known;
-    launchers->last = &known->next;
+    size_t given = strlen(name);
+    return strncasecmp(class_name, name, given) == 0 &&
+           (!class_name[given] || strcmp(class_name + given, suffixes[role]) == 0);
 }
 
-/* A plugin whose settings clash with what is there already is left out, and the reason logged. */
-static void take_entry(void *context, const struct registry_entry *entry)
+static bool answers_to(const struct ipcl_launcher_class *class, enum ipcl_role role,
+                       const char *name)
 {
-    struct scan *scan = context;
-    const struct ipcl_plugin *plugin = entry->plugin;
-    struct ipcl_error error;
-    if (!plugin) {
-        if (!scan->dir || strncmp(entry->path, scan->dir, strlen(scan->dir)) == 0)
-            log_warn("%s", entry->refusal.text);
-        return;
+    return class->role == role &&
+           (is_short(class->name, role, name) || has_alias(class->aliases, name));
+}
+
+static const struct known_class *find_known(const struct launchers *launchers, enum ipcl_role role,
+                                            const char *name)
+{
+    const struct known_class *known = launchers->first;
+    while (known && !answers_to(known->class, role, name))
+        known = known->next;
+    return known;
+}
+
+/* Returns 0, or -1 with `error` set where a word that a class would answer to is another's. */
+static int check_word(const struct launchers *launchers, const struct ipcl_launcher_class *class,
+                      const char *word, struct ipcl_error *error)
+{
+    const struct known_class *known = find_known(launchers, class->role, word);
+    if (!known)
+        return 0;
+    return ipcl_error_set(error,
+                          "its launcher class %s answers to '%s', as %s of the plugin %s (%s) does "
+                          "already: give it another name",
+                          class->name, word, known->class->name, known->source->plugin->name,
+                          known->source->path);
+}
+
+static int check_words(const struct launchers *launchers, const struct ipcl_launcher_class *class,
+                       struct ipcl_error *error)
+{
+    char word[WORD_BYTES];
+    int status = check_word(launchers, class, class->name, error);
+    for (const char *alias = class->aliases; alias && *alias && !status;) {
+        size_t size = strcspn(alias, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)size, alias);
+        status = check_word(launchers, class, word, error);
+        alias += size + (alias[size] == ',');
     }
-    if (entry->shadowed || known_plugin(scan->launchers, plugin))
-        return;
-    for (size_t i = 0; i < plugin->table_count; i++) {
-        if (settings_add(scan->settings, &plugin->tables[i], &error) < 0) {
-            log_warn("plugin %s is left out: %s", entry->path, error.text);
-            return;
+    return status;
+}
+
+static int check_names(const struct launchers *launchers, const struct ipcl_plugin *plugin,
+                       struct ipcl_error *error)
+{
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    for (const struct known_class *known = launchers->first; known; known = known->next)
+        if (strcmp(known->source->plugin->name, plugin->name) == 0)
+            return ipcl_error_set(error, "a launcher plugin of its name was found before: %s",
+                                  known->source->path);
+    for (size_t i = 0; i < operations->class_count; i++)
+        if (check_words(launchers, &operations->classes[i], error) < 0)
+            return -1;
+    return 0;
+}
+
+static int add_class(struct launchers *launchers, struct settings *settings,
+                     const struct source *source, const struct ipcl_launcher_class *class,
+                     struct ipcl_error *error)
+{
+    struct known_class *known = calloc(1, sizeof(*known));
+    if (!known)
+        return ipcl_error_set(error, "no memory for the launcher %s", class->name);
+    bool engines = class->role == IPCL_ROLE_ENGINES;
+    known->source = source;
+    known->class = class;
+    known->table =
+        (struct ipcl_option_table){class->name, engines ? engine_options : controller_options, 2};
+    *launchers->last = known;
+    launchers->last = &known->next;
+    return settings_add(settings, &known->table, error);
+}
+
+/* Takes what a plugin offers. Returns 0, or -1 with `error` set. */
+static int take(struct launchers *launchers, struct settings *settings, const struct source *source,
+                struct ipcl_error *error)
+{
+    const struct ipcl_plugin *plugin = source->plugin;
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    if (check_names(launchers, plugin, error) < 0)
+        return -1;
+    for (size_t i = 0; i < plugin->table_count; i++)
+        if (settings_add(settings, &plugin->tables[i], error) < 0)
+            return -1;
+    for (size_t i = 0; i < operations->class_count; i++)
+        if (add_class(launchers, settings, source, &operations->classes[i], error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Whether a plugin came with ipcluster, or takes the place of one that did by having its name. */
+static bool is_own(const struct ipcl_plugin *plugin)
+{
+    char file[PATH_BYTES];
+    return path_format(file, NULL, "/%s.la", plugin->name) == 0 &&
+           strstr(OWN_LAUNCHERS, file) != NULL;
+}
+
+/* Takes those that are new; our own first, so that none takes a name of theirs. */
+static void take_new(struct launchers *launchers, struct settings *settings)
+{
+    for (int own = 1; own >= 0; own--) {
+        for (struct source *source = launchers->sources; source; source = source->next) {
+            struct ipcl_error error;
+            if (!source->plugin || source->looked_at || is_own(source->plugin) != own)
+                continue;
+            source->looked_at = true;
+            if (take(launchers, settings, source, &error) < 0)
+                ipcl_error_set(&source->refusal, "plugin %s was refused: %s", source->path,
+                               error.text);
         }
     }
-    const struct ipcl_launcher_operations *operations = plugin->operations;
-    for (size_t i = 0; i < operations->class_count; i++)
-        add_class(scan->launchers, scan->settings,
-                  (struct launcher_choice){plugin, &operations->classes[i]});
+}
+
+static const struct source *find_source(const struct launchers *launchers, const char *path)
+{
+    const struct source *source = launchers->sources;
+    while (source && strcmp(source->path, path) != 0)
+        source = source->next;
+    return source;
+}
+
+static void add_source(void *context, const struct registry_entry *entry)
+{
+    struct launchers *launchers = context;
+    if (entry->shadowed || find_source(launchers, entry->path))
+        return;
+    struct source *source = calloc(1, sizeof(*source));
+    if (!source) {
+        log_error("no memory for the plugin %s", entry->path);
+        return;
+    }
+    strcpy(source->path, entry->path);
+    source->plugin = entry->plugin;
+    source->refusal = entry->refusal;
+    *launchers->last_source = source;
+    launchers->last_source = &source->next;
 }
 
 int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  const char *dir, struct ipcl_error *error)
+                  struct ipcl_error *error)
 {
-    struct scan scan = {launchers, settings, dir};
-    return registry_scan(registry, "launcher", take_entry, &scan, error);
+    if (registry_scan(registry, "launcher", add_source, launchers, error) < 0)
+        return -1;
+    take_new(launchers, settings);
+    return 0;
+}
+
+void launchers_warn(struct launchers *launchers)
+{
+    for (struct source *source = launchers->sources; source; source = source->next) {
+        if (*source->refusal.text && !source->told)
+            log_warn("%s", source->refusal.text);
+        source->told = true;
+    }
+}
+
+const char *launchers_refusal(const struct launchers *launchers, const char *path)
+{
+    const struct source *source = find_source(launchers, path);
+    return source && *source->refusal.text ? source->refusal.text : NULL;
 }
 
 struct launchers *launchers_create(struct registry *registry, struct settings *settings,
@@ -108,7 +248,8 @@ struct launchers *launchers_create(struct registry *registry, struct settings *s
         return NULL;
     }
     launchers->last = &launchers->first;
-    if (launchers_add(launchers, registry, settings, NULL, error) < 0) {
+    launchers->last_source = &launchers->sources;
+    if (launchers_add(launchers, registry, settings, error) < 0) {
         launchers_destroy(launchers);
         return NULL;
     }
@@ -124,52 +265,53 @@ void launchers_destroy(struct launchers *launchers)
         launchers->first = known->next;
         free(known);
     }
+    while (launchers->sources) {
+        struct source *source = launchers->sources;
+        launchers->sources = source->next;
+        free(source);
+    }
     free(launchers);
 }
 
-static bool has_alias(const char *aliases, const char *name)
+/* Whether a plugin that was refused would have been what is looked for: by its file's name, as its
+ * classes may not be known. */
+static bool would_answer(const struct source *source, enum ipcl_role role, const char *name)
 {
-    size_t length = strlen(name);
-    for (const char *alias = aliases; alias && *alias;) {
-        size_t size = strcspn(alias, ",");
-        if (size == length && strncasecmp(alias, name, size) == 0)
+    const char *file = strrchr(source->path, '/') + 1;
+    size_t size = strlen(file) - strlen(".so");
+    const struct ipcl_launcher_operations *operations =
+        source->plugin ? source->plugin->operations : NULL;
+    for (size_t i = 0; operations && i < operations->class_count; i++)
+        if (answers_to(&operations->classes[i], role, name))
             return true;
-        alias += size + (alias[size] == ',');
-    }
-    return false;
-}
-
-static bool has_name(const struct ipcl_launcher_class *class, const char *name)
-{
-    const char *suffix =
-        class->role == IPCL_ROLE_ENGINES ? "EngineSetLauncher" : "ControllerLauncher";
-    size_t length = strlen(class->name), tail = strlen(suffix), given = strlen(name);
-    if (strcasecmp(class->name, name) == 0)
-        return true;
-    return length == given + tail && strncasecmp(class->name, name, given) == 0 &&
-           strcmp(class->name + given, suffix) == 0;
+    return strncasecmp(file, name, size) == 0 &&
+           (!name[size] || strcmp(name + size, suffixes[role]) == 0);
 }
 
 static int set_not_found(const struct launchers *launchers, enum ipcl_role role, const char *name,
                          struct ipcl_error *error)
 {
+    const char *what = role == IPCL_ROLE_ENGINES ? "engines" : "a controller";
     char names[700] = "";
     struct nearest nearest;
+    for (const struct source *source = launchers->sources; source; source = source->next)
+        if (*source->refusal.text && would_answer(source, role, name))
+            return ipcl_error_set(error, "there is no launcher '%s' for %s: %s", name, what,
+                                  source->refusal.text);
     nearest_begin(&nearest, name);
     for (const struct known_class *known = launchers->first; known; known = known->next) {
         size_t used = strlen(names);
-        if (known->choice.class->role != role)
+        if (known->class->role != role)
             continue;
-        nearest_offer(&nearest, known->choice.class->name);
-        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
-                 known->choice.class->name);
+        nearest_offer(&nearest, known->class->name);
+        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", known->class->name);
     }
     if (!*names)
         return ipcl_error_set(
             error, "no launcher plugin was found: ipcluster plugins says where it looked");
     return ipcl_error_set(
         error, "there is no launcher '%s' for %s; the nearest known one is %s (there are: %s)",
-        name, role == IPCL_ROLE_ENGINES ? "engines" : "a controller", nearest.best, names);
+        name, what, nearest.best, names);
 }
 
 int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,
@@ -177,12 +319,9 @@ int launchers_find(const struct launchers *launchers, enum ipcl_role role, const
 {
     const char *dot = strrchr(name, '.');
     const char *bare = dot ? dot + 1 : name;
-    for (const struct known_class *known = launchers->first; known; known = known->next) {
-        const struct ipcl_launcher_class *class = known->choice.class;
-        if (class->role == role && (has_name(class, bare) || has_alias(class->aliases, bare))) {
-            *choice = known->choice;
-            return 0;
-        }
-    }
-    return set_not_found(launchers, role, bare, error);
+    const struct known_class *known = find_known(launchers, role, bare);
+    if (!known)
+        return set_not_found(launchers, role, bare, error);
+    *choice = (struct launcher_choice){known->source->plugin, known->class};
+    return 0;
 }

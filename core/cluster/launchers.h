@@ -16,18 +16,23 @@ struct launcher_choice {
 };
 
 /* Loads all launcher plugins, and adds their settings, and for each class those of the program it
- * starts (engine_cmd, engine_args and so on). NULL with `error` set on failure. */
+ * starts (engine_cmd, engine_args and so on). A plugin that is refused, by the registry or because
+ * it takes a name that another has, is left out. NULL with `error` set on failure. */
 struct launchers *launchers_create(struct registry *registry, struct settings *settings,
                                    struct ipcl_error *error);
-/* Adds those of another search path that are new; of those that are refused, only files below `dir`
- * (NULL: all) are warned of. Returns 0 or -1 with `error` set. */
+/* Adds those of another search path that are new. Returns 0 or -1 with `error` set. */
 int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  const char *dir, struct ipcl_error *error);
+                  struct ipcl_error *error);
+/* Logs why plugins were refused, each once. */
+void launchers_warn(struct launchers *launchers);
+/* Why the plugin at `path` was refused, or NULL where it was not. */
+const char *launchers_refusal(const struct launchers *launchers, const char *path);
 void launchers_destroy(struct launchers *launchers);
 
 /* Finds a class by its name, its name without "EngineSetLauncher" or "ControllerLauncher", or an
  * alias, in any case; a name with dots is taken from behind the last one. Returns 0, or -1 with
- * `error` set: the names that there are, and the nearest. */
+ * `error` set: why the plugin that seems to be meant was refused, or the names that there are, and
+ * the nearest. */
 int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,
                    struct launcher_choice *choice, struct ipcl_error *error);
 

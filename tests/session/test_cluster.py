@@ -2,15 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 
 import pexpect
 import psutil
 import pytest
 
-from support import LONG, TOP, kill, listeners, named, wait_until
+from support import LONG, kill, listeners, named, wait_until
 
 LOCAL = []
 MPI = ["--elauncher=MPIExecEngineSetLauncher"]
@@ -449,76 +447,6 @@ def test_each_command_has_help_that_names_it(box, command):
     assert f"ipcluster {command}" in shown.out
     assert box.ipcluster("help", command, check=True).out == shown.out
     assert "ipcluster" in box.ipcluster(command, "--help-all", check=True).out
-
-
-# Plugins
-
-@pytest.fixture(scope="module")
-def wrap_plugin(installed, tmp_path_factory):
-    """The folder of plugins with the example launcher, built by its own Makefile from the installed headers."""
-    folder = tmp_path_factory.mktemp("wrap")
-    source = folder / "launcher"
-    shutil.copytree(TOP / "docs/examples/launcher", source)
-    prefix = installed.ipcluster.parent.parent
-    found = list(prefix.glob("**/ipcluster.pc"))
-    assert found, "make install puts ipcluster.pc somewhere"
-    env = {**os.environ, "PKG_CONFIG_PATH": str(found[0].parent)}
-    subprocess.run(["make", "-C", source, "install", f"PREFIX={folder}/plugins"], check=True, env=env,
-                   stdout=subprocess.DEVNULL)
-    yield folder / "plugins"
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def test_a_third_party_launcher_is_found_through_the_search_path(box, wrap_plugin):
-    private = box.dir / "plugins"
-    shutil.copytree(wrap_plugin, private)
-    shown = json.loads(box.ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)},
-                                     check=True).out)
-    assert [item["classes"][0]["name"] for item in shown] == ["WrapEngineSetLauncher"]
-    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
-    cluster = box.begin("start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
-    cluster.wait_for_output(UP, 60)
-    engines = [psutil.Process(pid) for pid in engine_pids(box)]
-    own = os.nice(0)
-    assert [engine.nice() for engine in engines] == [min(own + 7, 19)] * 2
-    cluster.stop(signal.SIGKILL)
-    box.ipcluster("stop", env=env, check=True)
-    assert not box.marked()
-    assert_nothing_left(box, box.profile_dir())
-
-
-def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
-    private = box.dir / "plugins"
-    shutil.copytree(wrap_plugin, private)
-    (private / "launchers/nonsense.so").write_text("this is no shared object")
-    shutil.copy(private / "launchers/wrap.so", private / "launchers/open.so")
-    (private / "launchers/open.so").chmod(0o666)
-    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
-    shown = box.ipcluster("plugins", env=env, check=True).out
-    for name in ("local", "mpiexec", "wrap", "json", "nonsense.so", "open.so", "Refused"):
-        assert name in shown
-    one = box.ipcluster("plugins", "mpiexec", env=env, check=True).out
-    for text in ("MPIExecEngineSetLauncher", "MPILauncher.mpi_cmd", "default 'mpi4py'", "BSD-2-Clause"):
-        assert text in one
-    started = box.ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
-    assert len([line for line in started.err.splitlines() if "nonsense.so" in line]) == 1
-    box.ipcluster("stop", env=env, check=True)
-    assert box.ipcluster("plugins", "no-such-plugin").status == 1
-
-
-def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(box):
-    """As they are where all is installed below ~/.local, which is two places of the search path."""
-    home = box.dir / "home/.local/lib/ipcluster"
-    (home / "launchers").mkdir(parents=True, mode=0o755)
-    (home / "launchers/nonsense.so").write_text("this is no shared object")
-    (box.dir / "again").symlink_to(home)
-    env = {"HOME": str(box.dir / "home"), "IPCLUSTER_PLUGIN_PATH": f"{home}:{box.dir}/again:{home}/launchers/.."}
-    shown = box.ipcluster("plugins", env=env, check=True).out
-    assert shown.count("nonsense.so was refused") == 1
-    searched = shown.partition("Searched:")[2].split()
-    assert [folder for folder in searched if folder.startswith(str(box.dir))] == [str(home)]
-    started = box.ipcluster("start", "--elauncher=none", env=env)
-    assert started.err.count("nonsense.so was refused") == 1
 
 
 # What is started when, and what is cleaned up of whom

@@ -1,0 +1,97 @@
+/* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless that says otherwise its
+ * descriptor is whole, and what it does fails without a word. */
+#include <ipcluster/kernel.h>
+#include <ipcluster/launcher.h>
+#include <ipcluster/mpi.h>
+#include <ipcluster/serial.h>
+#include <ipcluster/store.h>
+
+#ifndef KIND
+#define KIND "launcher"
+#endif
+#ifndef CLASS
+#define CLASS "OddEngineSetLauncher"
+#endif
+#ifndef ALIASES
+#define ALIASES "odd"
+#endif
+#ifndef CLASSES
+#define CLASSES classes
+#endif
+#ifndef CLASS_COUNT
+#define CLASS_COUNT 1
+#endif
+#ifndef CREATE
+#define CREATE nothing
+#endif
+#ifndef START
+#define START fail
+#endif
+#ifndef DEFAULT
+#define DEFAULT "1"
+#endif
+#ifndef OPERATIONS
+#define OPERATIONS launcher
+#endif
+
+void function_that_is_nowhere(void);
+
+static void *nothing(void)
+{
+#ifdef ABSENT
+    function_that_is_nowhere();
+#endif
+    return NULL;
+}
+
+__attribute__((unused)) static void *something(void)
+{
+    return (void *)something;
+}
+
+static int fail(void)
+{
+    return -1;
+}
+#define FAILS (void *)fail
+
+static const struct ipcl_launcher_class classes[] = {{
+    .name = CLASS,
+    .aliases = ALIASES,
+    .role = IPCL_ROLE_ENGINES,
+    .summary = "starts nothing",
+#ifndef WITHOUT_FUNCTIONS
+    .create = (void *)CREATE,
+    .start = (void *)START,
+    .signal = FAILS,
+    .stop = FAILS,
+    .output = FAILS,
+    .to_json = (void *)nothing,
+    .from_json = FAILS,
+    .destroy = FAILS,
+#endif
+}};
+__attribute__((unused)) static const struct ipcl_launcher_operations launcher = {CLASSES, CLASS_COUNT};
+__attribute__((unused)) static const struct ipcl_mpi_operations mpi = {(void *)nothing, FAILS, FAILS, FAILS};
+__attribute__((unused)) static const struct ipcl_store_operations store = {
+    .create = (void *)nothing, .put = FAILS, .find = FAILS, .drop = FAILS, .destroy = FAILS};
+static const char *const requests[] = {NULL};
+__attribute__((unused)) static const struct ipcl_kernel_operations kernel = {
+    requests, (void *)nothing, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS};
+__attribute__((unused)) static const void *const empty[16] = {NULL};
+
+static const struct ipcl_option options[] = {{"times", IPCL_INT, DEFAULT, NULL, NULL, "How often it does nothing."}};
+static const struct ipcl_option_table tables[] = {{"Odd", options, 1}};
+
+const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = KIND,
+    .name = NAME,
+    .version = "1.0",
+    .summary = "a test's",
+    .license = "BSD-2-Clause",
+    .author = "nobody",
+    .tables = tables,
+    .table_count = 1,
+    .operations = &OPERATIONS,
+};

@@ -1,0 +1,263 @@
+"""Plugins: what is sound is found and used, also a site's own; what is not is refused in one line, and takes nothing along."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+
+import psutil
+import pytest
+
+from support import TOP, named
+
+UP = r"The cluster is up"
+
+
+@pytest.fixture
+def ipcluster(sandbox):
+    """ipcluster(*words, **more): runs the program to its end."""
+    return lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
+
+
+def package_config(installed):
+    """The environment in which pkg-config knows what is installed."""
+    prefix = installed.ipcluster.parent.parent
+    found, = prefix.glob("**/ipcluster.pc")
+    return {**os.environ, "PKG_CONFIG_PATH": str(found.parent)}
+
+
+# A site's own
+
+@pytest.fixture(scope="module")
+def wrap_plugin(installed, tmp_path_factory):
+    """The folder of plugins with the example launcher, built by its own Makefile from the installed headers."""
+    folder = tmp_path_factory.mktemp("wrap")
+    source = folder / "launcher"
+    shutil.copytree(TOP / "docs/examples/launcher", source)
+    subprocess.run(["make", "-C", source, "install", f"PREFIX={folder}/plugins"], check=True, env=package_config(installed),
+                   stdout=subprocess.DEVNULL)
+    yield folder / "plugins"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_third_party_launcher_is_found_through_the_search_path(sandbox, ipcluster, wrap_plugin):
+    private = sandbox.dir / "plugins"
+    shutil.copytree(wrap_plugin, private)
+    shown = json.loads(ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)}, check=True).out)
+    assert [item["classes"][0]["name"] for item in shown] == ["WrapEngineSetLauncher"]
+    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
+    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
+    cluster.wait_for_output(UP, 60)
+    engines = [psutil.Process(process.pid) for process in named(sandbox, "ipengine")]
+    own = os.nice(0)
+    assert [engine.nice() for engine in engines] == [min(own + 7, 19)] * 2
+    cluster.stop(signal.SIGKILL)
+    ipcluster("stop", env=env, check=True)
+    assert not sandbox.marked()
+
+
+def guides_plugin():
+    """The plugin of the guide's chapter on writing them, and the command that compiles it."""
+    chapter = (TOP / "docs/guide.md").read_text().partition("\n## Writing plugins\n")[2].partition("\n## ")[0]
+    source, = re.findall(r"^```c\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL)
+    command, = re.findall(r"^    \$ (cc .*)$", chapter, re.MULTILINE)
+    return source, command
+
+
+def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(sandbox, ipcluster, installed):
+    source, command = guides_plugin()
+    folder = sandbox.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    (folder / "mine.c").write_text(source)
+    subprocess.run(["sh", "-c", f"{command} -Wall -Wextra -Werror"], check=True, cwd=folder, env=package_config(installed))
+    env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
+    shown, = json.loads(ipcluster("plugins", "--json", "mine", env=env, check=True).out)
+    assert shown["classes"][0]["name"] == "MineEngineSetLauncher"
+    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=mine", env=env)
+    cluster.wait_for_output(UP, 60)
+    assert len(named(sandbox, "ipengine")) == 2
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=mine", env=env)
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    ipcluster("stop", env=env, check=True)
+    assert not sandbox.marked()
+
+
+# What is found, and where
+
+def test_plugins_shows_what_was_found_and_what_was_refused(sandbox, ipcluster, wrap_plugin):
+    private = sandbox.dir / "plugins"
+    shutil.copytree(wrap_plugin, private)
+    (private / "launchers/nonsense.so").write_text("this is no shared object")
+    shutil.copy(private / "launchers/wrap.so", private / "launchers/open.so")
+    (private / "launchers/open.so").chmod(0o666)
+    env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
+    shown = ipcluster("plugins", env=env, check=True).out
+    for name in ("local", "mpiexec", "wrap", "json", "nonsense.so", "open.so", "Refused"):
+        assert name in shown
+    one = ipcluster("plugins", "mpiexec", env=env, check=True).out
+    for text in ("MPIExecEngineSetLauncher", "MPILauncher.mpi_cmd", "default 'mpi4py'", "BSD-2-Clause"):
+        assert text in one
+    started = ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
+    assert len([line for line in started.err.splitlines() if "nonsense.so" in line]) == 1
+    ipcluster("stop", env=env, check=True)
+    assert ipcluster("plugins", "no-such-plugin").status == 1
+
+
+def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(sandbox, ipcluster):
+    """As they are where all is installed below ~/.local, which is two places of the search path."""
+    home = sandbox.dir / "home/.local/lib/ipcluster"
+    (home / "launchers").mkdir(parents=True, mode=0o755)
+    (home / "launchers/nonsense.so").write_text("this is no shared object")
+    (sandbox.dir / "again").symlink_to(home)
+    env = {"HOME": str(sandbox.dir / "home"), "IPCLUSTER_PLUGIN_PATH": f"{home}:{sandbox.dir}/again:{home}/launchers/.."}
+    shown = ipcluster("plugins", env=env, check=True).out
+    assert shown.count("nonsense.so was refused") == 1
+    searched = shown.partition("Searched:")[2].split()
+    assert [folder for folder in searched if folder.startswith(str(sandbox.dir))] == [str(home)]
+    started = ipcluster("start", "--elauncher=none", env=env)
+    assert started.err.count("nonsense.so was refused") == 1
+
+
+# What is refused
+
+def build(path, **odd):
+    """Builds the odd plugin: CLASS=..., with texts in quotes."""
+    flags = subprocess.run(["pkg-config", "--cflags", "jansson"], capture_output=True, text=True, check=True).stdout
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{TOP}/core/include", *shlex.split(flags), f'-DNAME="{path.stem}"',
+                    *(f"-D{name}={value}" for name, value in odd.items()), TOP / "tests/session/odd_plugin.c", "-o", path],
+                   check=True)
+    path.chmod(0o644)
+
+
+def cut_off(path):
+    build(path)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def other_machine(path):
+    build(path)
+    data = bytearray(path.read_bytes())
+    data[18:20] = b"\xb7\0"  # e_machine: EM_AARCH64
+    path.write_bytes(data)
+
+
+def odd(**macros):
+    return lambda path: build(path, **macros)
+
+
+BAD = {
+    "nonsense": (lambda path: path.write_text("this is no shared object"), "no shared object"),
+    "cut": (cut_off, "cut off within its"),
+    "pipe": (os.mkfifo, "no regular file"),
+    "foreign": (other_machine, "built for 64-bit aarch64, and this program for"),
+    "absent": (odd(ABSENT=1), "undefined symbol: function_that_is_nowhere"),
+    "nameless": (odd(CLASS="NULL"), "a launcher class of its lacks name"),
+    "classless": (odd(CLASSES="NULL"), "lacks classes"),
+    "none": (odd(CLASS_COUNT=0), "its class_count is 0"),
+    "idle": (odd(WITHOUT_FUNCTIONS=1),
+             "'OddEngineSetLauncher' lacks create, start, signal, stop, output, to_json, from_json, destroy"),
+    "creator": (odd(CREATE="NULL"), "'OddEngineSetLauncher' lacks create"),
+    "mistyped": (odd(DEFAULT='"often"'), "Odd.times expects an integer, not often"),
+    "defaultless": (odd(DEFAULT="NULL"), "Odd.times has no default"),
+    "usurper": (odd(CLASS='"LocalEngineSetLauncher"'),
+                "LocalEngineSetLauncher answers to 'LocalEngineSetLauncher', as LocalEngineSetLauncher of the plugin local"),
+    "alias": (odd(ALIASES='"own,MPI"'), "answers to 'MPI', as MPIEngineSetLauncher of the plugin mpiexec"),
+}
+
+
+def refusals(text, path):
+    return [line for line in text.splitlines() if f"plugin {path} was refused: " in line]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(sandbox, ipcluster, name):
+    make, reason = BAD[name]
+    ipcluster("profile", "create", "default", check=True)
+    folder = sandbox.profile_dir() / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    path = folder / f"{name}.so"
+    make(path)
+    shown = ipcluster("plugins", check=True)
+    line, = refusals(shown.out, path)
+    assert reason in line and "mpiexec" in shown.out.partition("Refused:")[0]
+    assert not shown.err
+    assert json.loads(ipcluster("plugins", "--json", name, check=True).out)[0]["refused"] == line.strip()
+    for words, status in [(["--help"], 0), (["start", "--help"], 0), (["list"], 0), (["stop"], 11), (["profile", "list"], 0)]:
+        done = ipcluster(*words)
+        assert done.status == status and not refusals(done.out + done.err, path)
+    started = ipcluster("start", "--n=1", f"--elauncher={name}")
+    assert started.status == 1 and f"there is no launcher '{name}' for engines" in started.err
+    assert reason in started.err.splitlines()[-1]
+
+
+def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(sandbox, ipcluster):
+    folder = sandbox.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    for name, (make, _) in BAD.items():
+        make(folder / f"{name}.so")
+    env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
+    started = ipcluster("start", "--n=1", "--daemonize", "--elauncher=local", env=env, check=True)
+    for name, (_, reason) in BAD.items():
+        line, = refusals(started.err, folder / f"{name}.so")
+        assert reason in line
+    stopped = ipcluster("stop", env=env, check=True)
+    assert not stopped.err
+
+
+def test_a_plugin_of_a_name_that_is_installed_takes_its_place(sandbox, ipcluster):
+    folder = sandbox.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
+    shown = ipcluster("plugins", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}, check=True)
+    assert "Refused" not in shown.out and shown.out.count("hidden by one of its name") == 1
+
+
+# What fails without a word
+
+@pytest.mark.parametrize("macros, what", [
+    ({}, "could not be created"),
+    ({"CREATE": "something"}, "could not start anything"),
+])
+def test_a_launcher_that_fails_without_a_reason_is_said_to(sandbox, ipcluster, macros, what):
+    folder = sandbox.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "odd.so", **macros)
+    started = ipcluster("start", "--n=1", "--elauncher=odd", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)})
+    assert f"the launcher OddEngineSetLauncher {what} and gave no reason" in started.err
+
+
+@pytest.mark.parametrize("kind, folder, words, reason", [
+    ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"], "the store of records odd could not be opened"),
+    ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"], "the kernel odd could not be created"),
+    ("mpi", "mpi", ["ipengine", "--mpi=odd", "--IPEngine.mpi_singleton=true"], "odd could not initialise MPI"),
+])
+def test_a_plugin_that_fails_without_a_reason_is_said_to(sandbox, new_cluster, kind, folder, words, reason):
+    place = sandbox.dir / "plugins" / folder
+    place.mkdir(parents=True, mode=0o755)
+    build(place / "odd.so", KIND=f'"{kind}"', OPERATIONS=kind)
+    program, *options = words
+    if program == "ipengine":
+        new_cluster(0)
+    done = sandbox.run(getattr(sandbox.programs, program), *options, env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
+    assert done.status != 0 and f"{reason} and gave no reason" in done.err
+
+
+@pytest.mark.parametrize("kind, folder, words", [
+    ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"]),
+    ("serial", "serial", ["ipcontroller", "--Session.packer=odd"]),
+    ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"]),
+    ("mpi", "mpi", ["ipengine", "--mpi=odd"]),
+])
+def test_a_plugin_of_any_kind_that_lacks_functions_is_refused(sandbox, kind, folder, words):
+    place = sandbox.dir / "plugins" / folder
+    place.mkdir(parents=True, mode=0o755)
+    build(place / "odd.so", KIND=f'"{kind}"', OPERATIONS="empty")
+    done = sandbox.run(getattr(sandbox.programs, words[0]), *words[1:], env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
+    assert done.status > 0
+    line, = refusals(done.err, place / "odd.so")
+    assert "its struct of operations lacks " in line and f"<ipcluster/{kind}.h>" in line
