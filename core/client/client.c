@@ -16,6 +16,8 @@
 
 #define TIMEOUT_MS 10000
 #define SLICE_MS   100
+/* Sockets, their connections, and both ends of their monitors; and what wakes the thread. */
+#define DESCRIPTORS (4 * SOCKET_COUNT + 1)
 
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error)
 {
@@ -34,6 +36,8 @@ void ipcl_client_release(struct ipcl_client *client)
 {
     if (!client || atomic_fetch_sub(&client->holds, 1) != 1)
         return;
+    if (client->io.context)
+        zmq_ctx_term(client->io.context);
     if (client->wake_fd >= 0)
         close(client->wake_fd);
     pthread_cond_destroy(&client->changed);
@@ -58,6 +62,10 @@ void client_set_state(struct ipcl_client *client, enum client_state state, const
 
 static struct ipcl_client *client_create(const struct ipcl_connect *options, struct ipcl_error *error)
 {
+    /* The limits are those of the program that uses this library: they are looked at, and not
+     * changed. */
+    const struct socket_needs needs = {
+        .who = "a client", .io_threads = 1, .descriptors = DESCRIPTORS, .threads = 1};
     struct ipcl_client *client = calloc(1, sizeof(*client));
     if (!client) {
         ipcl_error_set(error, "out of memory");
@@ -69,9 +77,11 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options, str
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->changed, NULL);
     random_uuid(client->session_id);
-    client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (client->wake_fd < 0) {
+    client->wake_fd = -1;
+    client->io.context = socket_context(&needs, error);
+    if (client->io.context && (client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         ipcl_error_set(error, "cannot make an event counter: %s", strerror(errno));
+    if (client->wake_fd < 0) {
         ipcl_client_release(client);
         return NULL;
     }

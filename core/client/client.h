@@ -27,8 +27,6 @@ enum client_socket {
     SOCKET_BROADCAST,
     SOCKET_COUNT
 };
-/* The first of these are watched: the connection stands when their handshakes have succeeded. */
-#define SOCKETS_WATCHED (SOCKET_IOPUB + 1)
 /* What the I/O thread polls: the sockets' descriptors, and behind them three more. */
 enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_TUNNEL, POLLED_COUNT };
 
@@ -94,9 +92,9 @@ struct restart {
 /* The I/O thread's own. */
 struct io {
     struct tunnel *tunnel; /* NULL: the controller is reached without */
-    void *context;
+    void *context;         /* there before the thread */
     void *sockets[SOCKET_COUNT];
-    void *monitors[SOCKETS_WATCHED];
+    void *monitors[SOCKET_COUNT]; /* of all while connecting, then of the query socket */
     struct pollfd polled[POLLED_COUNT];
     unsigned used; /* sockets that may have messages: a bit each */
     struct session *session;
@@ -113,7 +111,9 @@ struct io {
     struct log_limit refusal_limit;
     /* While connecting: */
     unsigned handshakes; /* a bit for each socket whose handshake has succeeded */
-    int connections;     /* how often a connection was made and ended before its handshake */
+    unsigned expected;   /* the same for each that is to succeed */
+    int connections;     /* how often the query socket's was made and ended before its handshake */
+    bool turned_away;    /* another's was */
     bool reached;        /* something listens at the address */
     bool rejected;       /* the handshake failed for a reason that the other side gave */
 };

@@ -57,7 +57,7 @@ void restart_begin(struct ipcl_client *client)
     restart->number = atomic_load(&client->next_number);
     restart->asked_pending[0] = '\0';
     restart->due_ms = clock_ms() + RETURN_MS;
-    send_query(client, "connection_request", NULL, restart->asked_engines);
+    send_query(client, "connection_request", "{\"connections\": 0}", restart->asked_engines);
     restart->final = restart->widened = false;
 }
 
@@ -129,7 +129,7 @@ static void ask(struct ipcl_client *client, long long now_ms)
     if (client->io.lost_since_ms)
         return;
     if (!restart->final) {
-        send_query(client, "connection_request", NULL, restart->asked_engines);
+        send_query(client, "connection_request", "{\"connections\": 0}", restart->asked_engines);
         restart->final = true;
     } else if (!restart->widened) {
         /* What was asked while engines came back is in doubt, too. */

@@ -55,22 +55,24 @@ static int watch(struct io *io, enum client_socket index, struct ipcl_error *err
     return io->monitors[index] ? socket_connect(io->monitors[index], address, error) : -1;
 }
 
+static int port_of(const struct ipcl_client *client, enum client_socket index)
+{
+    return *(const int *)((const char *)&client->connection + socket_table[index].port);
+}
+
+/* Makes a socket, which is not connected yet. */
 static int open_one(struct ipcl_client *client, enum client_socket index, const struct curve *curve,
                     struct ipcl_error *error)
 {
     struct io *io = &client->io;
-    char url[CONNECTION_TEXT_BYTES + 16];
     struct socket_options options = {.type = socket_table[index].type, .curve = curve, .linger_ms = LINGER_MS};
     /* Under this identity replies find us also when the connection was lost, or the controller replaced. */
     if (options.type == ZMQ_DEALER) {
         options.identity = client->session_id;
         options.identity_size = SESSION_ID_LENGTH;
     }
-    int port = *(const int *)((const char *)&client->connection + socket_table[index].port);
-    if (!port)
+    if (!port_of(client, index))
         return 0; /* a controller of ipyparallel's that is too old to broadcast */
-    if (connection_url(&client->connection, port, url, error))
-        return -1;
     io->sockets[index] = socket_create(io->context, &options, error);
     if (!io->sockets[index])
         return -1;
@@ -78,9 +80,19 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     const char *topic = index == SOCKET_IOPUB ? "engine." : "";
     if (options.type == ZMQ_SUB && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
         return ipcl_error_set(error, "cannot subscribe: %s", zmq_strerror(errno));
-    if (index < SOCKETS_WATCHED && watch(io, index, error))
-        return -1;
-    return socket_connect(io->sockets[index], url, error);
+    io->expected |= 1u << index;
+    return watch(io, index, error);
+}
+
+static int connect_one(struct ipcl_client *client, enum client_socket index,
+                       struct ipcl_error *error)
+{
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (!client->io.sockets[index])
+        return 0;
+    return connection_url(&client->connection, port_of(client, index), url, error)
+               ? -1
+               : socket_connect(client->io.sockets[index], url, error);
 }
 
 static int find_descriptor(void *socket, struct pollfd *polled, struct ipcl_error *error)
@@ -112,9 +124,6 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
     bool encrypted = *client->connection.curve_serverkey;
     if (open_tunnel(client, error))
         return -1;
-    io->context = zmq_ctx_new();
-    if (!io->context)
-        return ipcl_error_set(error, "cannot make a ZeroMQ context: %s", zmq_strerror(errno));
     io->session = session_create(client->connection.key, strlen(client->connection.key),
                                  client->connection.signature_scheme, client->serial, client->session_id, error);
     if (!io->session || (encrypted && make_curve(client, &curve, error)))
@@ -126,14 +135,16 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
             return -1;
     io->polled[POLLED_WAKE] = (struct pollfd){.fd = client->wake_fd, .events = POLLIN};
     io->used = (1u << SOCKET_COUNT) - 1;
-    return find_descriptor(io->monitors[SOCKET_QUERY], &io->polled[POLLED_MONITOR], error);
+    if (find_descriptor(io->monitors[SOCKET_QUERY], &io->polled[POLLED_MONITOR], error))
+        return -1;
+    return connect_one(client, SOCKET_QUERY, error);
 }
 
 void sockets_close(struct ipcl_client *client)
 {
     struct io *io = &client->io;
     int briefly = SOCKET_LINGER_MS_MIN;
-    for (int index = 0; index < SOCKETS_WATCHED; index++) {
+    for (int index = 0; index < SOCKET_COUNT; index++) {
         if (!io->monitors[index])
             continue;
         zmq_socket_monitor(io->sockets[index], NULL, 0);
@@ -149,6 +160,7 @@ void sockets_close(struct ipcl_client *client)
     if (io->context)
         while (zmq_ctx_term(io->context) && errno == EINTR)
             ;
+    io->context = NULL;
     tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
     session_destroy(io->session);
     struct known_engine *engine, *next;
@@ -183,7 +195,7 @@ static int read_event(void *monitor)
 void sockets_read_monitors(struct ipcl_client *client)
 {
     struct io *io = &client->io;
-    for (int index = 0; index < SOCKETS_WATCHED; index++) {
+    for (int index = 0; index < SOCKET_COUNT; index++) {
         for (int event; io->monitors[index] && (event = read_event(io->monitors[index]));) {
             if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
                 io->handshakes |= 1u << index;
@@ -193,10 +205,12 @@ void sockets_read_monitors(struct ipcl_client *client)
                     io->lost_since_ms = 0;
             } else if (event == ZMQ_EVENT_CONNECTED) {
                 io->reached = true;
-            } else if (index == SOCKET_QUERY && !(io->handshakes & 1u << SOCKET_QUERY)) {
-                io->connections++;
+            } else if (!(io->handshakes & 1u << index)) {
+                io->connections += index == SOCKET_QUERY;
+                io->turned_away |= index != SOCKET_QUERY;
                 io->rejected |= event != ZMQ_EVENT_DISCONNECTED && event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
-            } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED && !io->lost_since_ms) {
+            } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED &&
+                       !io->lost_since_ms) {
                 io->lost_since_ms = clock_ms();
             }
         }
@@ -207,11 +221,14 @@ void sockets_read_monitors(struct ipcl_client *client)
 static void wait_a_moment(struct ipcl_client *client)
 {
     struct io *io = &client->io;
-    zmq_pollitem_t items[SOCKETS_WATCHED + 2] = {{.socket = io->sockets[SOCKET_QUERY], .events = ZMQ_POLLIN},
-                                                 {.fd = client->wake_fd, .events = ZMQ_POLLIN}};
-    for (int index = 0; index < SOCKETS_WATCHED; index++)
-        items[index + 2] = (zmq_pollitem_t){.socket = io->monitors[index], .events = ZMQ_POLLIN};
-    zmq_poll(items, SOCKETS_WATCHED + 2, POLL_SLICE_MS);
+    zmq_pollitem_t items[SOCKET_COUNT + 2] = {
+        {.socket = io->sockets[SOCKET_QUERY], .events = ZMQ_POLLIN},
+        {.fd = client->wake_fd, .events = ZMQ_POLLIN}};
+    int count = 2;
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        if (io->monitors[index])
+            items[count++] = (zmq_pollitem_t){.socket = io->monitors[index], .events = ZMQ_POLLIN};
+    zmq_poll(items, count, POLL_SLICE_MS);
     sockets_read_monitors(client);
 }
 
@@ -231,9 +248,35 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (!io->reached)
         return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
                               "its file; start a cluster (ipcluster start)", url, client->path);
-    if (!(io->handshakes & 1u << SOCKET_QUERY))
-        return ipcl_error_set(error, "the controller at %s does not accept the key in %s%s: the file is of another cluster, or of one "
-                              "that ran before at this address", url, client->path, io->rejected ? " and says so" : "");
+    bool known = io->handshakes & 1u << SOCKET_QUERY;
+    if (!known && io->rejected)
+        return ipcl_error_set(error,
+                              "the controller at %s does not accept the key in %s and says so: the "
+                              "file is of another cluster, "
+                              "or of one that ran before at this address",
+                              url, client->path);
+    if (!known && io->connections)
+        return ipcl_error_set(error,
+                              "the controller at %s ends the connection before it has begun: it is "
+                              "full, which its log says (it has "
+                              "no file descriptor left), or it does not accept the key in %s: the "
+                              "file is of another cluster, or of "
+                              "one that ran before at this address",
+                              url, client->path);
+    if (!known)
+        return ipcl_error_set(
+            error,
+            "what listens at %s, the controller's address in %s, does not begin to talk within "
+            "%.1f s: it is "
+            "stopped, has no file descriptor left for this connection, or is no controller",
+            url, client->path, client->timeout_ms / 1000.0);
+    if (io->turned_away && io->handshakes != io->expected)
+        return ipcl_error_set(
+            error,
+            "the controller at %s is full: it has no file descriptor left for all connections of "
+            "this client; end "
+            "clients or engines that are not needed, or start it with a higher limit (ulimit -n)",
+            url);
     if (timed_out)
         return ipcl_error_set(error, "the controller at %s did not answer within %.1f s: the file %s may be of another cluster, "
                               "whose key it does not accept; or it is very busy, and a longer time-out helps", url,
@@ -241,17 +284,21 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     return ipcl_error_set(error, "the connection to the controller at %s ended", url);
 }
 
-static int send_connection_request(struct ipcl_client *client, char msg_id[MESSAGE_ID_LENGTH + 1],
-                                   struct ipcl_error *error)
+/* Asks for the engines; a controller that has no room for `connections` more refuses. */
+static int send_connection_request(struct ipcl_client *client, int connections,
+                                   char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error)
 {
     struct message message;
     session_message_id(client->session_id, atomic_fetch_add(&client->next_number, 1), msg_id);
-    struct session_parts parts = {.msg_type = "connection_request", .msg_id = msg_id};
+    json_t *content = json_pack("{s:i}", "connections", connections);
+    struct session_parts parts = {
+        .msg_type = "connection_request", .msg_id = msg_id, .content = content};
     message_init(&message);
     int status = session_build(client->io.session, &message, &parts, NULL, error);
     if (!status && message_send(&message, client->io.sockets[SOCKET_QUERY]))
         status = ipcl_error_set(error, "cannot send to the controller: %s", zmq_strerror(errno));
     message_close(&message);
+    json_decref(content);
     return status;
 }
 
@@ -276,34 +323,59 @@ static int read_answer(struct ipcl_client *client, const char *msg_id, struct ip
 /* From now on only the query socket's connection tells whether the controller is there. */
 static void stop_watching(struct io *io)
 {
-    for (int index = SOCKET_QUERY + 1; index < SOCKETS_WATCHED; index++) {
+    for (int index = SOCKET_QUERY + 1; index < SOCKET_COUNT; index++) {
+        if (!io->monitors[index])
+            continue;
         zmq_socket_monitor(io->sockets[index], NULL, 0);
         zmq_close(io->monitors[index]);
         io->monitors[index] = NULL;
     }
 }
 
-int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
+/* The other connections, once the controller has room for them. */
+static int connect_others(struct ipcl_client *client, struct ipcl_error *error)
 {
-    const unsigned all = (1u << SOCKETS_WATCHED) - 1;
+    for (int index = SOCKET_QUERY + 1; index < SOCKET_COUNT; index++)
+        if (connect_one(client, index, error))
+            return -1;
+    return 0;
+}
+
+/* Asks the hub once the sockets in `connected` are, and waits for the answer. Returns 0 or -1 with
+ * `error` set. */
+static int ask(struct ipcl_client *client, unsigned connected, int connections, long long start_ms,
+               struct ipcl_error *error)
+{
     struct io *io = &client->io;
     char msg_id[MESSAGE_ID_LENGTH + 1] = "";
-    long long start = clock_ms();
-    /* We ask once both subscriptions stand: no engine that comes or goes after the answer is missed, nor output. */
-    for (;;) {
-        long long waited = clock_ms() - start;
+    for (int answered = 0;;) {
+        long long waited = clock_ms() - start_ms;
         if (atomic_load(&client->closing) || waited >= client->timeout_ms || io->lost_since_ms ||
             (!io->handshakes && (io->connections >= CONNECTIONS_MAX || (!io->reached && waited >= REFUSAL_MS))))
             return give_up(client, waited >= client->timeout_ms, error);
         if (io->tunnel && tunnel_check(io->tunnel, error))
             return -1;
-        if (!*msg_id && (io->handshakes & all) == all && send_connection_request(client, msg_id, error))
+        if (!*msg_id && (io->handshakes & connected) == connected &&
+            send_connection_request(client, connections, msg_id, error))
             return -1;
-        int answered = *msg_id ? read_answer(client, msg_id, error) : 0;
-        if (answered > 0)
-            stop_watching(io);
+        if (*msg_id)
+            answered = read_answer(client, msg_id, error);
         if (answered)
             return answered < 0 ? -1 : 0;
         wait_a_moment(client);
     }
+}
+
+int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
+{
+    struct io *io = &client->io;
+    long long start = clock_ms();
+    int others = __builtin_popcount(io->expected) - 1;
+    /* First whether we may come; then, once both subscriptions stand, who is there: no engine that
+     * comes or goes after the answer is missed, nor output. */
+    if (ask(client, 1u << SOCKET_QUERY, others, start, error) || connect_others(client, error) ||
+        ask(client, io->expected, 0, start, error))
+        return -1;
+    stop_watching(io);
+    return 0;
 }

@@ -8,15 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
 
-/* A file that has no name, holds `text`, and is read from its beginning. NULL on failure. */
+/* A file in memory that holds `text` and is read from its beginning. NULL on failure. */
 static FILE *file_of(const char *text)
 {
-    FILE *file = tmpfile();
+    int fd = memfd_create("input", MFD_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w+");
+    if (fd >= 0 && !file)
+        close(fd);
     if (file && fputs(text, file) != EOF && !fflush(file) && !fseek(file, 0, SEEK_SET))
         return file;
     if (file)

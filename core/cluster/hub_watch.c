@@ -17,6 +17,10 @@
     500 /* how often the hub is asked anew: a subscription may begin after an engine was announced \
          */
 
+/* Three sockets, each with a connection, and the descriptors of processes that are being started.
+ * However many engines there are, there are no more: so the limit stays as it is for them, too. */
+#define OWN_DESCRIPTORS 12
+
 struct engine {
     UT_hash_handle hh;
     bool early; /* it was there at the hub's first answer */
@@ -133,9 +137,9 @@ static void drain(struct hub_watch *watch, void *socket)
 }
 
 static void send_request(struct hub_watch *watch, void *socket, const char *engine,
-                         const char *msg_type)
+                         const char *msg_type, const json_t *content)
 {
-    struct session_parts parts = {.msg_type = msg_type};
+    struct session_parts parts = {.msg_type = msg_type, .content = content};
     struct ipcl_error error;
     struct message message;
     message_init(&message);
@@ -146,10 +150,18 @@ static void send_request(struct hub_watch *watch, void *socket, const char *engi
     message_close(&message);
 }
 
+/* All connections are made: also a controller that is full answers. */
+static void request_list(struct hub_watch *watch)
+{
+    json_t *content = json_pack("{s:i}", "connections", 0);
+    send_request(watch, watch->query, NULL, "connection_request", content);
+    json_decref(content);
+}
+
 static void ask_hub(uv_timer_t *timer)
 {
     struct hub_watch *watch = timer->data;
-    send_request(watch, watch->query, NULL, "connection_request");
+    request_list(watch);
     drain(watch, watch->query);
     drain(watch, watch->notification);
 }
@@ -204,9 +216,11 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
 
 static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
 {
-    watch->context = zmq_ctx_new();
+    const struct socket_needs needs = {
+        .who = "ipcluster", .io_threads = 1, .descriptors = OWN_DESCRIPTORS};
+    watch->context = socket_context(&needs, error);
     if (!watch->context)
-        return ipcl_error_set(error, "no memory for a connection to the hub");
+        return -1;
     watch->notification = connect_port(watch, ZMQ_SUB, watch->connection.notification, error);
     watch->query = watch->notification
                        ? connect_port(watch, ZMQ_DEALER, watch->connection.registration, error)
@@ -313,7 +327,7 @@ void hub_watch_shut_engines(struct hub_watch *watch)
 {
     struct engine *engine, *next;
     HASH_ITER (hh, watch->engines, engine, next)
-        send_request(watch, watch->control, engine->uuid, "shutdown_request");
+        send_request(watch, watch->control, engine->uuid, "shutdown_request", NULL);
 }
 
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
@@ -325,7 +339,7 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
         return ipcl_error_set(error, "no memory for a connection to the hub");
     if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0)
         goto done;
-    send_request(watch, watch->query, NULL, "connection_request");
+    request_list(watch);
     zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
     if (zmq_poll(&item, 1, timeout_ms) > 0)
         drain(watch, watch->query);

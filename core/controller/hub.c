@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "controller/reply.h"
+#include "controller/room.h"
 
 /* The longest that a client may take between asking for the engines and its subscription. */
 #define SUBSCRIPTION_LATE_MS 10000
@@ -132,10 +133,23 @@ static void note_info(struct hub *hub, const json_t *content, struct engine *eng
                     "hub: what engine %d says of itself is dropped: %s", engine->id, error.text);
 }
 
+/* Engines that are to connect, or do. */
+static size_t waiting_engines(const struct hub *hub)
+{
+    return HASH_CNT(hh_id, hub->engines.by_id) - hub->engines.registered;
+}
+
 static long long expires_ms(const struct hub *hub)
 {
-    size_t waiting = HASH_CNT(hh_id, hub->engines.by_id) - hub->engines.registered;
-    return clock_ms() + hub->controller->registration_timeout_ms + WAITING_MS * (long long)waiting;
+    return clock_ms() + hub->controller->registration_timeout_ms +
+           WAITING_MS * (long long)waiting_engines(hub);
+}
+
+/* Whether there is room for so many connections, and for those of the engines that were let in
+ * before. Returns 0, or -1 with `error` set. */
+static int has_room(const struct hub *hub, size_t connections, struct ipcl_error *error)
+{
+    return room_for(connections + waiting_engines(hub) * ROOM_ENGINE_CONNECTIONS, error);
 }
 
 /* The engine that asks to be registered; NULL with `error` set where it is refused. */
@@ -150,6 +164,8 @@ static struct engine *accept_engine(struct hub *hub, const json_t *content, long
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
     if (engine && engine->id == wanted)
         return engine; /* it asks once more, or comes back: its connection had ended */
+    if (has_room(hub, ROOM_ENGINE_CONNECTIONS - 1, error))
+        return NULL;
     engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
     if (engine)
         expect_engine(hub, engine);
@@ -195,9 +211,18 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
 
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
+    /* ipyparallel's client asks, and then makes its other connections; whoever makes another number
+     * of them says so. */
+    json_int_t connections = ROOM_CLIENT_CONNECTIONS - 1;
+    json_unpack(query->content, "{s?I}", "connections", &connections);
+    if (connections > ROOM_CLIENT_CONNECTIONS)
+        connections = ROOM_CLIENT_CONNECTIONS;
+    if (connections > 0 && has_room(hub, (size_t)connections, error)) {
+        query->ename = "RuntimeError";
+        return -1;
+    }
     json_t *engines = json_object(), *infos = json_object();
     char id[16];
-    (void)error;
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered)
             continue;
@@ -393,8 +418,7 @@ static void check_expiry(struct hub *hub, long long now_ms)
             forget_engine(hub, engine, IPCL_LOG_WARN,
                           "registered, but its heart never began to beat");
     }
-    bool waiting = hub->engines.registered < HASH_CNT(hh_id, hub->engines.by_id);
-    hub->expiry_ms = waiting ? now_ms + EXPIRY_CHECK_MS : 0;
+    hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }
 
 static long long on_tick(void *self, long long now_ms)

@@ -36,6 +36,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/restored.h \
 	core/controller/targets.c core/controller/targets.h \
 	core/controller/store.c core/controller/store.h \
+	core/controller/room.c core/controller/room.h \
 	core/controller/task.c core/controller/task.h \
 	core/controller/task_metadata.c core/controller/task_metadata.h \
 	core/controller/task_restore.c \

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "plugin/carry.h"
 #include "wire/loop.h"
 #include "controller/options.h"
+#include "controller/room.h"
 #include "controller/store.h"
 
 /* They are closed in the opposite order. The hub hands on what the others reported last, and the
@@ -27,6 +27,8 @@ static const struct module *const modules[] = {
 };
 #define IO_THREADS_MAX 4
 #define MODULES        (sizeof(modules) / sizeof(*modules))
+/* Of the modules' sockets and loops, and a store's files. */
+#define OWN_DESCRIPTORS 72
 
 struct running {
     void *module;
@@ -45,18 +47,6 @@ struct program {
     void *requests; /* PAIR: the hub asks to stop */
     int signals;    /* a signalfd */
 };
-
-/* An engine has eight connections; a thousand engines need more descriptors than a process usually
- * may have. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
-        log_warn("the limit of open files cannot be raised: %s", strerror(errno));
-}
 
 /* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor
  * on which they arrive. */
@@ -149,13 +139,19 @@ static bool is_wanted(const struct program *program, const struct module *module
 
 static int start(struct program *program, struct ipcl_error *error)
 {
+    const struct socket_needs needs = {
+        .who = "ipcontroller",
+        .io_threads = io_threads(),
+        .descriptors = OWN_DESCRIPTORS + ROOM_MIN,
+        .threads = MODULES,
+    };
+    program->controller.context = socket_context(&needs, error);
+    if (!program->controller.context)
+        return -1;
     ipcl_error_set(error, "out of memory");
-    program->controller.context = zmq_ctx_new();
-    if (!program->controller.context ||
-        store_open(program->settings, &program->profile, &program->store_host, &program->controller,
+    if (store_open(program->settings, &program->profile, &program->store_host, &program->controller,
                    error))
         return -1;
-    zmq_ctx_set(program->controller.context, ZMQ_IO_THREADS, io_threads());
     program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
     if (!program->requests)
         return -1;
@@ -184,6 +180,7 @@ static void announce(const struct program *program)
     const struct connection *engines = &program->controller.engines;
     log_info("listening on %s, %s, registration on port %d", engines->interface,
              program->controller.encrypted ? "encrypted" : "not encrypted", engines->registration);
+    room_announce();
     log_info("connection files: %s and %s", program->files.clients, program->files.engines);
     if (!strncmp(engines->interface, "tcp://127.", strlen("tcp://127.")) && !*engines->ssh)
         log_warn("listening on loopback only: engines on other hosts cannot connect; use "
@@ -239,7 +236,7 @@ int main(int argc, char **argv)
     struct ipcl_error error = {""};
     log_open("ipcontroller", NULL, NULL);
     int status = configure(&program, argc, argv, &error);
-    raise_descriptor_limit();
+    room_open();
     if (!status && !take_signals(&program, &error) && !lock(&program, &error) &&
         !start(&program, &error)) {
         announce(&program);

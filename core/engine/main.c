@@ -16,6 +16,9 @@
 #include "plugin/registry.h"
 #include "wire/serializer.h"
 
+/* Sockets, their connections, and the pipes by which output and signals come. */
+#define OWN_DESCRIPTORS 32
+
 struct program {
     struct settings *settings;
     struct profile profile;
@@ -132,9 +135,16 @@ static int serve(struct program *program, struct ipcl_error *error)
 {
     struct engine *engine = &program->engine;
     pthread_t thread;
-    engine->context = zmq_ctx_new();
+    /* The limit of descriptors stays as it is, though a higher one is to be had: it is that of user
+     * code, too, where select() takes numbers up to 1023 only, and of the programs that user code
+     * starts. */
+    const struct socket_needs needs = {
+        .who = "ipengine", .io_threads = 1, .descriptors = OWN_DESCRIPTORS, .threads = 1};
+    engine->context = socket_context(&needs, error);
+    if (!engine->context)
+        return failed(ENGINE_EXIT_FAILED, error);
     engine->signal_fd = signals_open(error);
-    if (!engine->context || engine->signal_fd < 0 || link_open(&engine->link, error) ||
+    if (engine->signal_fd < 0 || link_open(&engine->link, error) ||
         capture_start(&engine->capture, error))
         return failed(ENGINE_EXIT_FAILED, error);
     if (pthread_create(&thread, NULL, io_main, engine)) {

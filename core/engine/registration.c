@@ -165,10 +165,10 @@ static void give_up(struct io *io)
             file, words);
     else if (registration->handshake_failed)
         snprintf(reason, sizeof(reason),
-                 "%s does not accept the encryption key in %s: the connection file is of another "
-                 "cluster, or a "
-                 "controller without encryption listens there; use the connection file that this "
-                 "controller wrote",
+                 "%s ends the connection before it has begun: the controller there is full, which "
+                 "its log says (it has no file descriptor left), or does not accept the encryption "
+                 "key in %s: the connection file is of another cluster, or a controller without "
+                 "encryption listens there; use the connection file that this controller wrote",
                  url, file);
     else if (connection_check_name(&io->engine->connection, &unknown))
         snprintf(reason, sizeof(reason), "%s", unknown.text);

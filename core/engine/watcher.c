@@ -90,7 +90,8 @@ static void send_notice(const struct watch *watch, int64_t id)
     struct session *session =
         session_create(connection->key, strlen(connection->key), connection->signature_scheme,
                        watch->serial, NULL, &error);
-    void *context = zmq_ctx_new();
+    const struct socket_needs needs = {.who = "the watcher", .io_threads = 1, .descriptors = 2};
+    void *context = socket_context(&needs, &error);
     void *socket = session && context ? socket_create(context, &options, &error) : NULL;
     if (!socket || socket_connect(socket, watch->url, &error))
         return;

@@ -7,11 +7,34 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 int curve_generate(struct curve *curve, struct ipcl_error *error)
 {
     if (zmq_curve_keypair(curve->public_key, curve->secret_key))
         return ipcl_error_set(error, "this libzmq was built without CurveZMQ: set enable_curve to false");
     return 0;
+}
+
+void *socket_context(const struct socket_needs *needs, struct ipcl_error *error)
+{
+    size_t threads = (size_t)needs->io_threads + 1; /* and one that closes sockets */
+    struct limits_need need = {
+        .who = needs->who,
+        .descriptors = needs->descriptors + 2 * threads +
+                       1, /* each polls, and has a mailbox; as the context itself */
+        .threads = needs->threads + threads,
+    };
+    if (limits_check(&need, error))
+        return NULL;
+    void *context = zmq_ctx_new();
+    if (!context || zmq_ctx_set(context, ZMQ_IO_THREADS, needs->io_threads)) {
+        ipcl_error_set(error, "cannot make a ZeroMQ context: %s", zmq_strerror(errno));
+        if (context)
+            zmq_ctx_term(context);
+        return NULL;
+    }
+    return context;
 }
 
 static int set_int(void *socket, int option, int value)

@@ -25,6 +25,16 @@ int curve_generate(struct curve *curve, struct ipcl_error *error);
  * time to linger is over (its issue 3442): so there is time for both ends of a cluster that ends at once. */
 #define SOCKET_LINGER_MS_MIN 100
 
+/* What a context is for, and what it must find: libzmq ends the process where that is not there. */
+struct socket_needs {
+    const char *who;    /* for the error: "ipengine" */
+    int io_threads;     /* libzmq's */
+    size_t descriptors; /* for sockets, connections, and what else the owner opens */
+    size_t threads;     /* that the owner starts */
+};
+/* A ZeroMQ context; NULL with `error` set where a limit of the system is too low for it. */
+void *socket_context(const struct socket_needs *needs, struct ipcl_error *error);
+
 struct socket_options {
     int type;                  /* ZMQ_ROUTER, ... */
     const struct curve *curve; /* NULL for none; not used by inproc */

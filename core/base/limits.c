@@ -1,0 +1,133 @@
+/* What the system lets this process have: descriptors, threads and memory. */
+#include "base/limits.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* What the first allocations of a context and its threads come to, beside the threads' stacks. */
+#define START_BYTES ((size_t)16 << 20)
+
+long limits_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (long)limit.rlim_cur;
+}
+
+size_t limits_free_descriptors(long end, size_t enough)
+{
+    struct pollfd looked_at[512]; /* poll(2) tells of as many at once which are not there */
+    size_t free_ones = 0;
+    while (end > 0 && free_ones < enough) {
+        long count = end < 512 ? end : 512;
+        for (long i = 0; i < count; i++)
+            looked_at[i] = (struct pollfd){.fd = (int)--end};
+        poll(looked_at, (nfds_t)count, 0);
+        for (long i = 0; i < count && free_ones < enough; i++)
+            free_ones += (looked_at[i].revents & POLLNVAL) != 0;
+    }
+    return free_ones;
+}
+
+static int check_descriptors(const struct limits_need *need, struct ipcl_error *error)
+{
+    long limit = limits_descriptors();
+    size_t left = limits_free_descriptors(limit, need->descriptors);
+    if (left >= need->descriptors)
+        return 0;
+    return ipcl_error_set(error,
+                          "%s needs %zu file descriptors, and %zu are left of the %ld that this "
+                          "process may have: raise that limit (ulimit -n)",
+                          need->who, need->descriptors, left, limit);
+}
+
+/* The limit in MB, as a sentence has it. */
+static void describe(int resource, char *text, size_t size)
+{
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        snprintf(text, size, "not set");
+    else
+        snprintf(text, size, "%llu MB", (unsigned long long)limit.rlim_cur >> 20);
+}
+
+/* Each thread has a stack of its own. */
+static int check_memory(const struct limits_need *need, struct ipcl_error *error)
+{
+    pthread_attr_t attributes;
+    size_t stack = 0;
+    char space[32], data[32];
+    pthread_attr_init(&attributes);
+    pthread_attr_getstacksize(&attributes, &stack);
+    pthread_attr_destroy(&attributes);
+    size_t size = START_BYTES + need->threads * stack;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory != MAP_FAILED)
+        return munmap(memory, size);
+    describe(RLIMIT_AS, space, sizeof(space));
+    describe(RLIMIT_DATA, data, sizeof(data));
+    return ipcl_error_set(error,
+                          "%s needs %zu MB of memory more than this process may have: raise the "
+                          "limit (ulimit -v is %s, ulimit -d %s), or make the stacks of threads "
+                          "smaller (ulimit -s)",
+                          need->who, size >> 20, space, data);
+}
+
+static void *wait_for_turn(void *turn)
+{
+    pthread_mutex_lock(turn);
+    pthread_mutex_unlock(turn);
+    return NULL;
+}
+
+/* Starts as many threads as are needed, which all end when that is done: nothing else tells what is
+ * left of a user's processes or of a container's. */
+static int check_threads(const struct limits_need *need, struct ipcl_error *error)
+{
+    pthread_t *threads = calloc(need->threads, sizeof(*threads));
+    pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    struct rlimit limit;
+    sigset_t all, before;
+    size_t started = 0;
+    if (!threads)
+        return ipcl_error_set(error, "out of memory");
+    sigfillset(&all); /* no signal is theirs */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&turn);
+    while (started < need->threads &&
+           !pthread_create(&threads[started], NULL, wait_for_turn, &turn))
+        started++;
+    pthread_mutex_unlock(&turn);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    free(threads);
+    if (started == need->threads)
+        return 0;
+    char user[32] = "not set";
+    if (!getrlimit(RLIMIT_NPROC, &limit) && limit.rlim_cur != RLIM_INFINITY)
+        snprintf(user, sizeof(user), "%llu", (unsigned long long)limit.rlim_cur);
+    return ipcl_error_set(error,
+                          "%s needs %zu threads, and the system gives it %zu: raise the limit of "
+                          "this user's processes and threads (ulimit -u is %s), or that of this "
+                          "container or session (pids.max), or end what is not needed",
+                          need->who, need->threads, started, user);
+}
+
+int limits_check(const struct limits_need *need, struct ipcl_error *error)
+{
+    return check_descriptors(need, error) || check_memory(need, error) || check_threads(need, error)
+               ? -1
+               : 0;
+}

@@ -1,0 +1,202 @@
+"""What programs do where the system gives them little: file descriptors, threads, memory. They say which limit it is before they
+begin, and a controller that is full says so and goes on."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from support import LONG, PYTHON, wait_until
+
+CLIENT = "import ipcluster, sys; ipcluster.Client(timeout=5); print('connected')"
+# A user of whom there are no processes yet, as there may be for tests: a limit of threads counts all that a user has.
+NOBODYS_UID = 54321
+
+
+def limited(*words, **limits):
+    """The words of a program that starts with these limits: limited("ipengine", nofile=64)."""
+    options = [f"--{name.replace('_', '-')}={value}:{value}" for name, value in limits.items()]
+    return ["prlimit", *options, "--", *words]
+
+
+def few_threads(sandbox, *words):
+    """The words of a program whose user may start no thread. The superuser may always: somebody else starts it then."""
+    if os.geteuid() != 0:
+        return limited(*words, nproc=1)
+    subprocess.run(["chown", "-R", str(NOBODYS_UID), sandbox.dir], check=True)
+    return limited("setpriv", f"--reuid={NOBODYS_UID}", f"--regid={NOBODYS_UID}", "--clear-groups", "--", *words, nproc=1)
+
+
+@pytest.fixture
+def programs_words(sandbox, new_cluster):
+    """start(name): the words that start a program, where a controller runs for those that need one."""
+    def words(name):
+        if name != "ipcontroller":
+            new_cluster()
+        return {"ipcontroller": [sandbox.programs.ipcontroller],
+                "ipengine": [sandbox.programs.ipengine],
+                "ipcluster": [sandbox.programs.ipcluster, "engines", "--n=1"],
+                "client": [PYTHON, "-c", CLIENT]}[name]
+    return words
+
+
+WHO = {"ipcontroller": "ipcontroller", "ipengine": "ipengine", "ipcluster": "ipcluster", "client": "a client"}
+
+
+@pytest.mark.parametrize("program, nofile", [("ipcontroller", 64), ("ipengine", 36), ("ipcluster", 20), ("client", 24)])
+def test_too_few_descriptors_are_an_error_that_names_the_limit(sandbox, programs_words, program, nofile):
+    ended = sandbox.run(*limited(*programs_words(program), nofile=nofile), python=program == "client")
+    assert ended.status not in (0, -6), ended
+    assert re.search(rf"{WHO[program]} needs \d+ file descriptors, and \d+ are left of the {nofile} .*ulimit -n", ended.err), ended
+
+
+@pytest.mark.parametrize("program", WHO)
+def test_too_few_threads_are_an_error_that_names_the_limit(sandbox, programs_words, program):
+    ended = sandbox.run(*few_threads(sandbox, *programs_words(program)), python=program == "client")
+    assert ended.status not in (0, -6), ended
+    assert re.search(rf"{WHO[program]} needs \d+ threads, and the system gives it 0: .*ulimit -u is 1\b", ended.err), ended
+
+
+@pytest.mark.parametrize("program", WHO)
+def test_too_little_memory_is_an_error_that_names_the_limit(sandbox, programs_words, program):
+    if sandbox.sanitizers:
+        pytest.skip("sanitizers take terabytes of addresses")
+    words = programs_words(program)
+    # How much a program has before it looks differs with its libraries: more and more is given.
+    for size in range(32, 256, 4):
+        ended = sandbox.run(*limited(*words, **{"as": size << 20}), python=program == "client")
+        assert ended.status > 0, ended
+        if found := re.search(rf"{WHO[program]} needs \d+ MB of memory more .*ulimit -v is (\d+) MB", ended.err):
+            break
+    assert found and int(found[1]) == size, ended
+
+
+def connected(file, timeout=5):
+    """A list of a client, which is empty where the controller refuses it."""
+    import ipcluster
+
+    try:
+        return [ipcluster.Client(str(file), timeout=timeout)]
+    except ConnectionError:
+        return []
+
+
+def lowest_limit(sandbox):
+    """The limit with which a controller just starts."""
+    refused = sandbox.run(*limited(sandbox.programs.ipcontroller, nofile=64))
+    needed, left = map(int, re.search(r"needs (\d+) file descriptors, and (\d+) are left", refused.err).groups())
+    return 64 - left + needed
+
+
+@pytest.fixture
+def small(sandbox):
+    """start(more, *arguments): a controller with the fewest descriptors that it starts with, and so many more; its Process, and the
+    client's connection file."""
+    def start(more=0, *arguments):
+        sandbox.profile_dir().mkdir(mode=0o700)
+        process = sandbox.start(*limited(sandbox.programs.ipcontroller, *arguments, nofile=lowest_limit(sandbox) + more))
+        file = sandbox.profile_dir() / "security/ipcontroller-client.json"
+        wait_until(lambda: file.exists() or not process.alive, 20, "the controller is up")
+        assert process.alive, process.output
+        return process, file
+    return start
+
+
+def test_a_controller_raises_its_soft_limit_and_says_what_it_serves(sandbox):
+    sandbox.profile_dir().mkdir(mode=0o700)
+    controller = sandbox.start("prlimit", "--nofile=64:300", "--", sandbox.programs.ipcontroller)
+    said = controller.wait_for_output(r"(\d+) file descriptors \(ulimit -n\): room for (\d+) engines, or (\d+) clients")
+    limit, engines, clients = map(int, said.groups())
+    assert limit == 300 and 0 < engines < clients < 300
+
+
+def room_of(controller, whom):
+    """How many engines or clients the controller has said that it has room for."""
+    return int(controller.wait_for_output(rf"room for .*?(\d+) {whom}")[1])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--transport=ipc"], ["--sqlitedb"]], ids=["tcp", "ipc", "sqlite"])
+def test_as_many_clients_as_the_controller_has_said_connect_and_the_next_hears_that_it_is_full(small, arguments):
+    import ipcluster
+
+    controller, file = small(14, *arguments)
+    clients = []
+    try:
+        for _ in range(room_of(controller, "clients")):
+            clients.append(ipcluster.Client(str(file), timeout=LONG))
+        assert len(clients) >= 2
+        with pytest.raises(ConnectionError, match=r"the controller is full: of its \d+ file descriptors .*ulimit -n"):
+            ipcluster.Client(str(file), timeout=LONG)
+        # Who is there is served, and whoever comes when somebody has gone.
+        assert clients[0].queue_status() == {"unassigned": 0} and clients[-1].ids == []
+        clients.pop().close()
+        clients.extend(wait_until(lambda: connected(file), 20, "a client takes another's place"))
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_as_many_engines_as_the_controller_has_said_register_and_the_next_hears_that_it_is_full(sandbox, small):
+    controller, file = small(8)
+    room = room_of(controller, "engines")
+    assert room >= 2
+    for count in range(1, room + 1):
+        sandbox.start(sandbox.programs.ipengine)
+        controller.wait_for_output(rf"is registered, {count} in all", 30)
+    ended = sandbox.run(sandbox.programs.ipengine, "--timeout=3")
+    assert ended.status != 0
+    assert re.search(r"refuses this engine: .*the controller is full: of its \d+ file descriptors .*ulimit -n", ended.err), ended
+
+
+def test_ipyparallels_client_hears_that_the_controller_is_full(sandbox, small):
+    import ipcluster
+
+    pytest.importorskip("ipyparallel")
+    controller, file = small()
+    clients = [ipcluster.Client(str(file), timeout=LONG) for _ in range(room_of(controller, "clients"))]
+    ended = sandbox.run(PYTHON, "-c", f"import ipyparallel; ipyparallel.Client({str(file)!r}, timeout=30)")
+    for client in clients:
+        client.close()
+    assert ended.status == 1 and "the controller is full" in ended.err, ended
+
+
+def test_a_controller_without_a_descriptor_for_a_connection_rests_says_so_seldom_and_goes_on(small):
+    import ipcluster
+
+    controller, file = small()
+    info = json.loads(file.read_text())
+    process = psutil.Process(controller.pid)
+    with ipcluster.Client(str(file), timeout=LONG) as client:
+        held = [socket.create_connection(("127.0.0.1", info["mux"])) for _ in range(200)]
+        controller.wait_for_output("full: a connection was not accepted, as no file descriptor is left; .*ulimit -n")
+        before, start = process.cpu_times(), time.monotonic()
+        assert client.queue_status() == {"unassigned": 0}
+        with pytest.raises(ConnectionError, match="is full.* no file descriptor left"):
+            ipcluster.Client(str(file), timeout=LONG)
+        wait_until(lambda: time.monotonic() - start > 2, what="two seconds have passed")
+        after = process.cpu_times()
+        spent = after.user + after.system - before.user - before.system
+        assert spent < 0.5 * (time.monotonic() - start), "it asks again and again for what it cannot have"
+        assert controller.output.count("not accepted") <= time.monotonic() - start + 3
+        for connection in held:
+            connection.close()
+        wait_until(lambda: connected(file), 20, "there is room again")[0].close()
+
+
+def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have_another_key(sandbox, new_cluster):
+    import ipcluster
+
+    info = json.loads(new_cluster().client_file.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        info["registration"] = silent.getsockname()[1]
+        file = sandbox.dir / "silent.json"
+        file.touch(0o600)
+        file.write_text(json.dumps(info))
+        with pytest.raises(ConnectionError, match="does not begin to talk .*no file descriptor left") as raised:
+            ipcluster.Client(str(file), timeout=2)
+    assert "another cluster" not in str(raised.value)
