@@ -59,6 +59,7 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
     const struct settings *settings = cluster->settings;
     const char *dir = settings_string(settings, "BaseParallelApplication", "profile_dir");
     const char *parent = settings_string(settings, "BaseParallelApplication", "ipython_dir");
+    char names[PROFILE_NAMES_BYTES];
     if (!name && !*dir)
         return ipcl_error_set(error, "which profile? ipcluster profile create NAME");
     /* The profile that the settings are for is not one of them. */
@@ -67,6 +68,7 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
         free(text);
         return -1;
     }
+    bool python = profile_has_python_only(&cluster->profile, names);
     int outcome = write_config(&cluster->profile, "ipcluster", text, error);
     free(text);
     if (outcome == 0)
@@ -80,6 +82,11 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
         printf("The profile %s, with its settings in ipcluster_config.json, "
                "ipcontroller_config.json and ipengine_config.json\n",
                cluster->profile.dir);
+    if (outcome == 0 && python)
+        printf(
+            "It has %s, too, which are ipyparallel's and not read, as they are Python: ipcluster "
+            "profile convert --force %s%s puts what they say into these files\n",
+            names, *dir ? "--profile-dir=" : "", *dir ? dir : name);
     return outcome;
 }
 

@@ -579,6 +579,13 @@ def test_they_are_pointed_out_by_programs_that_are_started_by_hand(theirs, progr
     process.stop(signal.SIGINT)
 
 
+def test_they_are_pointed_out_where_settings_of_ours_are_made_beside_them(theirs):
+    made = theirs.ipcluster("profile", "create", "old", check=True)
+    line, = pointed_out(made.out)
+    assert "ipcluster profile convert --force old" in line
+    theirs.ipcluster("profile", "convert", "--force", "--python=/usr/bin/python3", "old", check=True)
+
+
 def test_nothing_is_pointed_out_where_a_profile_has_settings_of_ours_or_it_is_turned_off(theirs):
     off = theirs.ipcluster("list", "--profile=old", "--BaseParallelApplication.point_out_python=false", check=True)
     assert not pointed_out(off.out + off.err)

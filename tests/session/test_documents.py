@@ -90,6 +90,19 @@ def test_what_a_section_says_is_so(reader, blocks):
     reader.type_python(ours(blocks, "python", "ipython"))
 
 
+def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
+    """Behind --help a program looks at its options and does nothing."""
+    typed = {words for document in DOCUMENTS for words in re.findall(r"`(?:mpiexec [^`]* )?((?:ipcluster|ipcontroller|ipengine)(?: [^`]*)?)`",
+                                                                     document.read_text())}
+    assert len(typed) > 20
+    for words in typed:
+        own, _, handed_on = words.removesuffix(" ...").partition(" -- ")
+        if own != "ipcluster":
+            reader.box.run(*shlex.split(own), "--help", check=True)
+        if handed_on:
+            reader.box.run("ipcontroller", *shlex.split(handed_on), "--help", check=True)
+
+
 # Examples of --help, which are those of the manual pages too: what has to be there before one is typed.
 BEFORE = {
     "ipcluster start --profile=mpi --n=4 --daemonize": ["ipcluster profile create mpi"],
