@@ -56,6 +56,7 @@ struct known_engine {
     char uuid[ENGINE_UUID_BYTES];
     int id;
     long long fail_at_ms; /* once it has died: when what it has not answered fails; 0: never, -1: done */
+    char *end;            /* then: the hub's sentence that says so; NULL where it is not known */
     UT_hash_handle hh;
 };
 

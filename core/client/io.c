@@ -29,6 +29,7 @@ static void fail_dead_engines(struct ipcl_client *client)
         char text[IPCL_ERROR_BYTES];
         if (engine->fail_at_ms < 0 && HASH_COUNT(io->engines) > KNOWN_MAX) {
             HASH_DEL(io->engines, engine); /* the oldest come first */
+            free(engine->end);
             free(engine);
             continue;
         }
@@ -41,7 +42,7 @@ static void fail_dead_engines(struct ipcl_client *client)
         }
         engine->fail_at_ms = -1;
         snprintf(text, sizeof(text), "engine %d died before it had answered", engine->id);
-        await_fail_engine(io, engine->uuid, text);
+        await_fail_engine(io, engine->uuid, engine->end ? engine->end : text);
     }
 }
 

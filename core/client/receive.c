@@ -324,7 +324,7 @@ static bool note_engine(struct ipcl_client *client, int id, const char *uuid, co
     return is_new;
 }
 
-static void note_death(struct ipcl_client *client, int id, const char *uuid)
+static void note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
 {
     struct known_engine *engine;
     client_remove_engine(client, id, uuid);
@@ -332,6 +332,8 @@ static void note_death(struct ipcl_client *client, int id, const char *uuid)
     if (!engine || engine->fail_at_ms)
         return;
     engine->fail_at_ms = clock_ms() + LAST_REPLIES_MS;
+    free(engine->end);
+    engine->end = end ? strdup(end) : NULL;
     if (!client->io.next_failure_ms)
         client->io.next_failure_ms = engine->fail_at_ms;
 }
@@ -351,7 +353,7 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
         if (note_engine(client, (int)id, uuid, json_object_get(content, "info")))
             client_emit(client, &event);
     } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
-        note_death(client, (int)id, uuid);
+        note_death(client, (int)id, uuid, json_string_value(json_object_get(content, "reason")));
         event.kind = IPCL_EVENT_ENGINE_REMOVED;
         client_emit(client, &event);
     } else if (member_is(&message->msg_type, "shutdown_notification")) {
@@ -400,7 +402,7 @@ static void forget_others(struct ipcl_client *client, const json_t *engines)
             continue;
         struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED, .msg_type = "", .parent_id = "", .content = "",
                                    .metadata = "{}", .engine_id = engine->id, .engine_uuid = engine->uuid};
-        note_death(client, engine->id, engine->uuid);
+        note_death(client, engine->id, engine->uuid, NULL);
         client_emit(client, &event);
     }
 }

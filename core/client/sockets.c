@@ -167,6 +167,7 @@ void sockets_close(struct ipcl_client *client)
     HASH_ITER(hh, io->engines, engine, next)
     {
         HASH_DEL(io->engines, engine);
+        free(engine->end);
         free(engine);
     }
     struct packed_text *caches[] = {&io->content_cache, &io->metadata_cache};

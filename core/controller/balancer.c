@@ -49,8 +49,10 @@ struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, si
 
 static void free_worker(struct worker *worker)
 {
-    if (worker->gone && !worker->load)
-        free(worker);
+    if (!worker->gone || worker->load)
+        return;
+    free(worker->end);
+    free(worker);
 }
 
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task))
@@ -279,12 +281,13 @@ static void lose_place(struct balancer *balancer, struct task *task)
         balancer_place(balancer, task, false);
 }
 
-void balancer_remove_engine(struct balancer *balancer, struct worker *worker)
+void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end)
 {
     if (worker->suspended)
         balancer->suspended--;
     worker->suspended = true; /* settles it out of the heap and the list */
     worker->gone = true;
+    worker->end = strdup(end);
     balancer_settle(balancer, worker);
     HASH_DELETE(hh_serial, balancer->by_serial, worker);
     HASH_DEL(balancer->workers, worker);

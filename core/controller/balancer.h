@@ -46,6 +46,7 @@ struct worker {
     unsigned long long mark; /* the owner's */
     bool suspended;          /* it takes no tasks until balancer_resume() */
     bool gone;               /* stranded tasks still name it */
+    char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
     struct slot *bound;  /* its own queue */
     struct slot *claims; /* of other tasks that are bound to it */
@@ -117,8 +118,8 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
 struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid);
 struct worker *balancer_engine(const struct balancer *balancer, const char *uuid, size_t size);
 /* Forgets an engine. Tasks that it was running, and those that waited for no other, become
- * stranded. */
-void balancer_remove_engine(struct balancer *balancer, struct worker *worker);
+ * stranded. `end` says what became of it. */
+void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end);
 /* Engines that could not be reached (balancer_put_back()) get no tasks until all are resumed. */
 void balancer_resume(struct balancer *balancer);
 bool balancer_suspended(const struct balancer *balancer);

@@ -133,21 +133,16 @@ static void undelivered(void *self, struct message *message, const struct target
     struct broadcast *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
-    char text[256];
-    if (target->id >= 0)
-        snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
-    else
-        snprintf(text, sizeof(text), "engine '%s' %s", target->uuid, why);
     session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
     struct part *part = gather_find(&broadcast->gather, msg_id.data, msg_id.size);
     if (part) {
-        fail_part(broadcast, part, text);
+        fail_part(broadcast, part, why);
         return;
     }
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
-    replies_error(&broadcast->replies, &request, target->uuid, "EngineError", text);
+    replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
 }
 
 static void read_notices(void *self);
@@ -189,7 +184,7 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
 static void fan_out(struct broadcast *broadcast, struct broadcast_request *request,
                     struct gathering *gathering)
 {
-    char id[REPORT_TEXT_MAX + 1], text[256];
+    char id[REPORT_TEXT_MAX + 1], text[ENGINE_NAME_BYTES + 256];
     broadcast->targets.outbox.sharers = request->count;
     for (size_t i = 0; i < request->count; i++) {
         const struct broadcast_target *named = &request->targets[i];
@@ -206,8 +201,11 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
                                              : send_part(broadcast, request, target, id);
         if (!why)
             continue;
-        snprintf(text, sizeof(text), "engine %lld (%s) %s",
-                 target ? (long long)target->id : (long long)named->id, named->uuid, why);
+        if (target)
+            snprintf(text, sizeof(text), "%s %s", target->name, why);
+        else
+            snprintf(text, sizeof(text), "engine %lld (%s) %s", (long long)named->id, named->uuid,
+                     why);
         if (part)
             fail_part(broadcast, part, text);
         else
@@ -329,14 +327,9 @@ static void from_engine(void *self, struct message *message)
 static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone)
 {
     struct part *part, *next;
-    char text[256];
-    HASH_ITER (hh, broadcast->gather.open_parts, part, next) {
-        if (strcmp(part->uuid, gone->uuid))
-            continue;
-        snprintf(text, sizeof(text), "engine %d (%s) died while running task %.100s", gone->id,
-                 gone->uuid, part->msg_id);
-        fail_part(broadcast, part, text);
-    }
+    HASH_ITER (hh, broadcast->gather.open_parts, part, next)
+        if (!strcmp(part->uuid, gone->uuid))
+            fail_part(broadcast, part, gone->text);
 }
 
 static void read_notices(void *self)
@@ -350,7 +343,7 @@ static void read_notices(void *self)
         }
         /* What it answered before it went still counts. */
         loop_drain(broadcast->loop, broadcast->targets.engines);
-        targets_remove(&broadcast->targets, notice.uuid);
+        targets_remove(&broadcast->targets, &notice);
         fail_parts_of(broadcast, &notice);
         report_forgotten(&broadcast->report, notice.uuid);
     }

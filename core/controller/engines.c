@@ -110,6 +110,17 @@ int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *err
     return 0;
 }
 
+void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES])
+{
+    const char *host = json_string_value(json_object_get(engine->info, "host"));
+    const json_t *pid = json_object_get(engine->info, "pid");
+    if (host && *host && json_is_integer(pid))
+        snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s, process %lld)", engine->id, host,
+                 (long long)json_integer_value(pid));
+    else
+        snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s)", engine->id, engine->uuid);
+}
+
 void engines_confirm(struct engines *engines, struct engine *engine)
 {
     if (!engine->registered)
@@ -125,6 +136,14 @@ void engines_remove(struct engines *engines, struct engine *engine)
     HASH_DELETE(hh_uuid, engines->by_uuid, engine);
     json_decref(engine->info);
     free(engine);
+}
+
+struct engine *engines_silent(const struct engines *engines, long long until_ms)
+{
+    for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
+        if (engine->silent_ms && engine->silent_ms <= until_ms)
+            return engine;
+    return NULL;
 }
 
 struct engine *engines_expired(const struct engines *engines, long long now_ms)

@@ -22,6 +22,8 @@ struct engine {
     json_t *info;         /* what it says of itself; NULL: nothing */
     bool registered;      /* its heart beats */
     bool restored;        /* an earlier controller had it */
+    bool watched;         /* when it dies, a watcher of its own says how */
+    long long silent_ms;  /* since when it is dead, and how is still to come; 0: it is not */
     long long expires_ms; /* until then it has to */
     long long registered_ms;
     /* What the hub knows of its work. */
@@ -49,11 +51,15 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
  * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
  * texts and numbers: then nothing changes. */
 int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error);
+/* Writes what people know it by: "engine 3 (node17, process 4242)". */
+void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES]);
 void engines_confirm(struct engines *engines, struct engine *engine);
 /* Forgets and frees an engine. */
 void engines_remove(struct engines *engines, struct engine *engine);
 struct engine *engines_by_id(const struct engines *engines, int id);
 struct engine *engines_by_uuid(const struct engines *engines, const char *uuid);
+/* One that has been silent since `until_ms` or longer, or NULL. */
+struct engine *engines_silent(const struct engines *engines, long long until_ms);
 /* One whose time to begin to beat is over, or NULL. */
 struct engine *engines_expired(const struct engines *engines, long long now_ms);
 void engines_release(struct engines *engines);

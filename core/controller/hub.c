@@ -24,11 +24,16 @@
  * arrive together share the processors of this host and theirs. */
 #define WAITING_MS 50
 
-static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine)
+/* How long an engine's watcher may take to say how it died, from when its connection has ended and
+ * it has not answered for a while. */
+#define SILENCE_MS 500
+
+static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine,
+                           const char *text)
 {
     for (size_t i = 0; i < HUB_LISTENERS; i++)
         if (i == HUB_HEART ? kind != NOTICE_ADDED : kind != NOTICE_EXPECTED)
-            notice_send(hub->listeners[i], kind, engine->id, engine->uuid);
+            notice_send(hub->listeners[i], kind, engine->id, engine->uuid, text);
     if (kind != NOTICE_EXPECTED)
         hub_record_engine(hub, engine, kind == NOTICE_ADDED);
 }
@@ -63,14 +68,32 @@ static void tell_departures(struct hub *hub, long long now_ms, bool all)
         notify(hub, "unregistration_notification", content);
 }
 
-static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
-                          const char *why)
+/* "engine 3 (node17, process 4242)" and what goes on there: as much as has room, in whole
+ * characters. */
+static void tell_end(const struct engine *engine, const char *end, char text[NOTICE_TEXT_BYTES])
 {
-    log_write(level, "hub: engine %d (%s) %s", engine->id, engine->uuid, why);
-    tell_listeners(hub, NOTICE_GONE, engine);
+    char name[ENGINE_NAME_BYTES];
+    engines_name(engine, name);
+    if (snprintf(text, NOTICE_TEXT_BYTES, "%s %s", name, end) < NOTICE_TEXT_BYTES)
+        return;
+    size_t length = strlen(text);
+    while (length && (text[length - 1] & 0xc0) == 0x80)
+        length--;
+    text[length - 1] = '\0';
+}
+
+static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
+                          const char *end)
+{
+    char text[NOTICE_TEXT_BYTES];
+    tell_end(engine, end, text);
+    log_write(level, "hub: %s", text);
+    tell_listeners(hub, NOTICE_GONE, engine, text);
     if (engine->registered) {
-        hub_record_death(hub, engine);
-        departures_add(&hub->departures, engine_content(engine), HUB_SCHEDULERS, clock_ms());
+        hub_record_death(hub, engine, text);
+        json_t *content = engine_content(engine);
+        json_object_set_new(content, "reason", json_string(text));
+        departures_add(&hub->departures, content, HUB_SCHEDULERS, clock_ms());
     }
     ledger_forget_engine(&hub->ledger, engine);
     engines_remove(&hub->engines, engine);
@@ -100,7 +123,7 @@ static long long wanted_id(const json_t *content)
 
 static void expect_engine(struct hub *hub, const struct engine *engine)
 {
-    tell_listeners(hub, NOTICE_EXPECTED, engine);
+    tell_listeners(hub, NOTICE_EXPECTED, engine, "");
     if (!hub->expiry_ms)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
 }
@@ -131,6 +154,7 @@ static void note_info(struct hub *hub, const json_t *content, struct engine *eng
     if (engines_describe(engine, json_object_get(content, "info"), &error))
         log_limited(&hub->bad_query.limit, IPCL_LOG_WARN,
                     "hub: what engine %d says of itself is dropped: %s", engine->id, error.text);
+    engine->watched = json_is_true(json_object_get(content, "watched"));
 }
 
 /* Engines that are to connect, or do. */
@@ -162,7 +186,9 @@ static struct engine *accept_engine(struct hub *hub, const json_t *content, long
         return NULL;
     }
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
-    if (engine && engine->id == wanted)
+    if (engine && engine->silent_ms)
+        forget_engine(hub, engine, IPCL_LOG_WARN, "was away");
+    else if (engine && engine->id == wanted)
         return engine; /* it asks once more, or comes back: its connection had ended */
     if (has_room(hub, ROOM_ENGINE_CONNECTIONS - 1, error))
         return NULL;
@@ -183,10 +209,12 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         query->reply = reply_error_content("KeyError", error->text);
         return 0;
     }
-    if (wanted >= 0 && engine->id != wanted)
-        log_info("hub: engine %s asked for id %lld, which is in use, and gets %d", engine->uuid,
-                 wanted, engine->id);
     note_info(hub, query->content, engine);
+    if (wanted >= 0 && engine->id != wanted) {
+        char name[ENGINE_NAME_BYTES];
+        engines_name(engine, name);
+        log_info("hub: %s asked for id %lld, which is in use", name, wanted);
+    }
     if (hub->controller->restarted)
         note_pending(hub, query->content, engine);
     query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
@@ -200,12 +228,19 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     long long id = wanted_id(query->content);
     struct engine *engine =
         id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
-    if (!engine) {
+    const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
+    const char *reason = json_string_value(json_object_get(query->content, "reason"));
+    bool died = json_is_true(json_object_get(query->content, "died"));
+    char end[NOTICE_TEXT_BYTES];
+    /* The id of an engine that has gone may be another's by now. */
+    if (!engine || (uuid && strcmp(uuid, engine->uuid))) {
         query->ename = "KeyError";
         return ipcl_error_set(
             error, "there is no engine of this id: an unregistration_request has the engine's id");
     }
-    forget_engine(hub, engine, IPCL_LOG_INFO, "leaves");
+    snprintf(end, sizeof(end), "%s%s%s", died ? "died" : "left", reason ? ": " : "",
+             reason ? reason : "");
+    forget_engine(hub, engine, died ? IPCL_LOG_WARN : IPCL_LOG_INFO, end);
     return 0; /* ipyparallel's engine expects no reply */
 }
 
@@ -349,12 +384,36 @@ static void on_birth(struct hub *hub, const char *uuid)
         return;
     engines_confirm(&hub->engines, engine);
     engine->registered_ms = clock_ms();
-    log_info("hub: engine %d (%s) is registered, %zu in all", engine->id, engine->uuid,
-             hub->engines.registered);
-    tell_listeners(hub, NOTICE_ADDED, engine);
+    char name[ENGINE_NAME_BYTES];
+    engines_name(engine, name);
+    log_info("hub: %s is registered, %zu in all", name, hub->engines.registered);
+    tell_listeners(hub, NOTICE_ADDED, engine, name);
     tell_departures(hub, 0, true);
     notify(hub, "registration_notification", engine_content(engine));
     engine_table_changed(&hub->table, engine->registered_ms);
+}
+
+static const char silent_end[] = "died, or cannot be reached";
+
+/* Where it has a watcher, that says how it died: as a rule it has done so long before. */
+static void on_silence(struct hub *hub, struct engine *engine)
+{
+    if (!engine->watched) {
+        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end);
+        return;
+    }
+    engine->silent_ms = clock_ms();
+    if (!hub->silence_ms)
+        hub->silence_ms = engine->silent_ms + SILENCE_MS;
+}
+
+/* Waits no longer for those who say how an engine died. */
+static void check_silence(struct hub *hub, long long now_ms)
+{
+    struct engine *engine;
+    while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
+        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end);
+    hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
 static void on_record(struct hub *hub, const struct report_record *record)
@@ -368,7 +427,7 @@ static void on_record(struct hub *hub, const struct report_record *record)
     case REPORT_STOPPED:
         engine = engines_by_uuid(&hub->engines, record->text);
         if (engine)
-            forget_engine(hub, engine, IPCL_LOG_WARN, "has died");
+            on_silence(hub, engine);
         break;
     case REPORT_SUBMITTED:
         /* A direct request to an engine that has gone meanwhile will not be answered. */
@@ -426,6 +485,8 @@ static long long on_tick(void *self, long long now_ms)
     struct hub *hub = self;
     if (hub->expiry_ms && now_ms >= hub->expiry_ms)
         check_expiry(hub, now_ms);
+    if (hub->silence_ms && now_ms >= hub->silence_ms)
+        check_silence(hub, now_ms);
     if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
         tell_late_engines(hub);
     tell_departures(hub, now_ms, false);
@@ -437,6 +498,8 @@ static long long on_tick(void *self, long long now_ms)
         due = departures_due(&hub->departures);
     if (hub->expiry_ms && hub->expiry_ms < due)
         due = hub->expiry_ms;
+    if (hub->silence_ms && hub->silence_ms < due)
+        due = hub->silence_ms;
     if (hub->subscribed_ms && hub->subscribed_ms + SUBSCRIPTION_WAIT_MS < due)
         due = hub->subscribed_ms + SUBSCRIPTION_WAIT_MS;
     return due;

@@ -32,6 +32,7 @@ struct hub {
     struct engines engines;
     struct engine_table table;
     struct departures departures;
+    long long silence_ms;    /* when to give up waiting for how an engine died; 0: no wait */
     long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */
     long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
                                 0: none has */
@@ -76,9 +77,9 @@ loop_receive hub_on_report;
 /* Hands a report to the records thread, where there is one. `frames` is the received message, whose
  * first frame is the report; it is left empty. */
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames);
-/* Records that an engine's direct requests will not be answered. Before the ledger forgets the
- * engine. */
-void hub_record_death(struct hub *hub, const struct engine *engine);
+/* Records that an engine's direct requests will not be answered, and why. Before the ledger
+ * forgets the engine. */
+void hub_record_death(struct hub *hub, const struct engine *engine, const char *why);
 /* Tells the records thread, where there is one, which engines there are. */
 void hub_record_engine(struct hub *hub, const struct engine *engine, bool there);
 /* Records that an engine which comes back to a restarted controller has a request of before. */

@@ -56,8 +56,9 @@ static void cut_behind(struct message *message, enum message_part last)
         zmq_msg_close(&message->frames[--message->count]);
 }
 
-/* Records that nobody will answer a request. */
-static void record_death(struct hub *hub, const char *msg_id, int id, const char *uuid)
+/* Records that nobody will answer a request: `why` is all that stands behind the item. */
+static void record_death(struct hub *hub, const char *msg_id, int id, const char *uuid,
+                         const char *why)
 {
     struct records_item item = {.report = {.kind = REPORT_DONE, .engine = id}};
     struct message message;
@@ -68,7 +69,7 @@ static void record_death(struct hub *hub, const char *msg_id, int id, const char
     snprintf(item.report.text, sizeof(item.report.text), "%s", msg_id);
     snprintf(item.engine, sizeof(item.engine), "%s", uuid);
     message_init(&message);
-    if (!message_append(&message, "", 0))
+    if (!message_append(&message, "", 0) && !message_append(&message, why, strlen(why) + 1))
         send_item(hub, &item, &message);
     message_close(&message);
 }
@@ -92,16 +93,17 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     send_item(hub, &item, frames);
     /* Its engine had gone when it came: nobody else will tell that it is not answered. */
     if (report->kind == REPORT_SUBMITTED && report->queue == REPORT_DIRECT && !engine)
-        record_death(hub, report->text, report->engine, "");
+        record_death(hub, report->text, report->engine, "",
+                     "its engine had gone before the request came");
 }
 
-void hub_record_death(struct hub *hub, const struct engine *engine)
+void hub_record_death(struct hub *hub, const struct engine *engine, const char *why)
 {
     const struct request *request;
     if (!hub->records)
         return;
     DL_FOREACH (engine->pending[REPORT_DIRECT], request)
-        record_death(hub, request->msg_id, engine->id, engine->uuid);
+        record_death(hub, request->msg_id, engine->id, engine->uuid, why);
 }
 
 void hub_record_engine(struct hub *hub, const struct engine *engine, bool there)

@@ -1,17 +1,21 @@
 /* Notices from the hub to the other threads. */
 #include "controller/notice.h"
 
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <zmq.h>
 
-void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid)
+void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid, const char *text)
 {
     struct notice notice = {.kind = kind, .id = id};
     snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
-    zmq_send(socket, &notice, sizeof(notice), ZMQ_DONTWAIT);
+    snprintf(notice.text, sizeof(notice.text), "%s", text);
+    zmq_send(socket, &notice, offsetof(struct notice, text) + strlen(notice.text) + 1,
+             ZMQ_DONTWAIT);
 }
 
 bool notice_recv(void *socket, struct notice *notice)
 {
-    return zmq_recv(socket, notice, sizeof(*notice), ZMQ_DONTWAIT) == sizeof(*notice);
+    return zmq_recv(socket, notice, sizeof(*notice), ZMQ_DONTWAIT) > 0;
 }

@@ -1,10 +1,12 @@
-/* What the hub tells the other threads of engines, over inproc: one fixed struct a message. */
+/* What the hub tells the other threads of engines, over inproc: one struct a message. */
 #ifndef CONTROLLER_NOTICE_H
 #define CONTROLLER_NOTICE_H
 
 #include <stdbool.h>
 
-#define ENGINE_UUID_BYTES 64 /* with its NUL */
+#define ENGINE_UUID_BYTES 64  /* with its NUL; likewise: */
+#define ENGINE_NAME_BYTES 320 /* "engine 3 (node17, process 4242)" */
+#define NOTICE_TEXT_BYTES 8192
 
 enum notice_kind {
     NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat
@@ -17,10 +19,11 @@ struct notice {
     enum notice_kind kind;
     int id;
     char uuid[ENGINE_UUID_BYTES];
+    char text[NOTICE_TEXT_BYTES]; /* added: the engine's name in sentences; gone: a sentence */
 };
 
 /* Sends one. Never blocks: inproc has no high-water mark here. */
-void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid);
+void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid, const char *text);
 /* Receives one where there is one. Returns whether there was. */
 bool notice_recv(void *socket, struct notice *notice);
 

@@ -190,13 +190,11 @@ static void set_error(json_t *fields, const char *engine, const char *why)
     set_now(fields, "received");
 }
 
-static void record_death(struct records *records, const struct records_item *item)
+static void record_death(struct records *records, const struct records_item *item,
+                         struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
-    char why[256];
-    snprintf(why, sizeof(why), "engine %d (%s) died while running task %.80s", item->report.engine,
-             *item->engine ? item->engine : "which had gone before", item->report.text);
-    set_error(record.fields, item->engine, why);
+    set_error(record.fields, item->engine, zmq_msg_data(&message->frames[1]));
     records_put(records, item->report.text, &record);
 }
 
@@ -271,10 +269,10 @@ static void keep(struct records *records, const struct records_item *item, struc
         record_engine(records, item);
         break;
     case REPORT_DONE:
-        if (message->count > 1)
+        if (message->count > 2)
             record_reply(records, item, message);
         else
-            record_death(records, item);
+            record_death(records, item, message);
         break;
     case REPORT_OUTPUT:
         record_output(records, item, message);

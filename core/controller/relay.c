@@ -33,26 +33,26 @@ struct relay {
     struct refusal bad_reply;
 };
 
-static void refuse(struct relay *relay, struct message *message, const struct target *target,
-                   const char *why)
+static void refuse_unknown(struct relay *relay, struct message *message)
 {
     struct reply_request request;
-    char text[512];
+    char text[ENGINE_UUID_BYTES + 64];
     reply_request_of(message, &request);
     int length =
         request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
-    if (target && target->id >= 0)
-        snprintf(text, sizeof(text), "engine %d (%s) %s", target->id, target->uuid, why);
-    else
-        snprintf(text, sizeof(text), "engine '%.*s' %s", length, (const char *)request.engine, why);
-    replies_error(&relay->replies, &request, target ? target->uuid : NULL, "EngineError", text);
+    snprintf(text, sizeof(text), "engine '%.*s' is not registered: it may have died", length,
+             (const char *)request.engine);
+    replies_error(&relay->replies, &request, NULL, "EngineError", text);
 }
 
 static void undelivered(void *self, struct message *message, const struct target *target,
                         const char *why)
 {
+    struct relay *relay = self;
+    struct reply_request request;
     message_swap_identities(message);
-    refuse(self, message, target, why);
+    reply_request_of(message, &request);
+    replies_error(&relay->replies, &request, target->uuid, "EngineError", why);
 }
 
 static long long on_tick(void *self, long long now_ms)
@@ -75,7 +75,7 @@ static void read_notices(void *self)
         }
         /* What it answered before it went still counts. */
         loop_drain(relay->loop, relay->targets.engines);
-        targets_remove(&relay->targets, notice.uuid);
+        targets_remove(&relay->targets, &notice);
         report_forgotten(&relay->report, notice.uuid);
     }
 }
@@ -127,7 +127,7 @@ static void from_client(void *self, struct message *message)
         target = targets_await(&relay->targets, zmq_msg_data(&message->frames[1]),
                                zmq_msg_size(&message->frames[1]));
     if (!target) {
-        refuse(relay, message, NULL, "is not registered: it may have died");
+        refuse_unknown(relay, message);
         return;
     }
     if (relay->counted && target->id >= 0)

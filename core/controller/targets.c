@@ -50,28 +50,35 @@ bool targets_may_return(const struct targets *targets, const void *uuid, size_t 
     return is_open(targets) && !find(targets, uuid, size);
 }
 
-static struct target *create(struct targets *targets, int id, const void *uuid, size_t size)
+static struct target *create(struct targets *targets, int id, const void *uuid, size_t size,
+                             const char *name)
 {
     struct target *target = size < ENGINE_UUID_BYTES ? calloc(1, sizeof(*target)) : NULL;
     if (!target)
         return NULL;
     target->id = id;
     memcpy(target->uuid, uuid, size);
+    if (name)
+        snprintf(target->name, sizeof(target->name), "%s", name);
+    else
+        snprintf(target->name, sizeof(target->name), "engine '%s'", target->uuid);
     HASH_ADD_KEYPTR(hh, targets->by_uuid, target->uuid, size, target);
     return target;
 }
 
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size)
 {
-    return targets_may_return(targets, uuid, size) ? create(targets, -1, uuid, size) : NULL;
+    return targets_may_return(targets, uuid, size) ? create(targets, -1, uuid, size, NULL) : NULL;
 }
 
-static void has_returned(struct targets *targets, struct target *target, int id)
+static void has_returned(struct targets *targets, struct target *target,
+                         const struct notice *notice)
 {
     struct held_request *waiting;
     struct message message;
-    target->id = id;
+    target->id = notice->id;
     target->gone = false;
+    snprintf(target->name, sizeof(target->name), "%.*s", ENGINE_NAME_BYTES - 1, notice->text);
     message_init(&message);
     DL_FOREACH (target->waiting, waiting) {
         message_clear(&message);
@@ -86,9 +93,9 @@ void targets_add(struct targets *targets, const struct notice *notice)
     size_t size = strlen(notice->uuid);
     struct target *target = find(targets, notice->uuid, size);
     if (target)
-        has_returned(targets, target, notice->id);
+        has_returned(targets, target, notice);
     else
-        create(targets, notice->id, notice->uuid, size);
+        create(targets, notice->id, notice->uuid, size, notice->text);
 }
 
 static void forget_request(struct targets *targets, struct target *target,
@@ -100,7 +107,16 @@ static void forget_request(struct targets *targets, struct target *target,
     free(waiting);
 }
 
-/* Hands back a request that was held, and forgets it. */
+/* Hands back a request; `why` goes on where the engine's name ends. */
+static void hand_back(struct targets *targets, const struct target *target, struct message *message,
+                      const char *why)
+{
+    char text[ENGINE_NAME_BYTES + 256];
+    snprintf(text, sizeof(text), "%s %s", target->name, why);
+    targets->undelivered(targets->self, message, target, text);
+}
+
+/* Hands back a request that was held, and forgets it. `why` is a sentence. */
 static void give_up(struct targets *targets, struct target *target, struct held_request *waiting,
                     const char *why)
 {
@@ -119,8 +135,8 @@ static void hold(struct targets *targets, struct target *target, struct message 
         waiting->held = held_create(message, NULL);
     if (!waiting || !waiting->held) {
         free(waiting);
-        targets->undelivered(targets->self, message, target,
-                             "is not connected yet, and the controller is out of memory");
+        hand_back(targets, target, message,
+                  "is not connected yet, and the controller is out of memory");
         return;
     }
     waiting->since_ms = clock_ms();
@@ -133,12 +149,12 @@ static void refuse(struct targets *targets, const struct target *target, struct 
 {
     size_t waiting = outbox_waiting(&targets->outbox, target->uuid, strlen(target->uuid));
     log_limited(&targets->full, IPCL_LOG_WARN,
-                "requests to engine %d (%s) are refused: it does not read those before, of which "
-                "%zu bytes wait (IPController.unread_backlog)",
-                target->id, target->uuid, waiting);
-    targets->undelivered(targets->self, message, target,
-                         "did not get this request, as it does not read those before it: no more "
-                         "may wait in the controller (IPController.unread_backlog)");
+                "requests to %s are refused: it does not read those before, of which %zu bytes "
+                "wait (IPController.unread_backlog)",
+                target->name, waiting);
+    hand_back(targets, target, message,
+              "did not get this request, as it does not read those before it: no more may wait in "
+              "the controller (IPController.unread_backlog)");
 }
 
 void targets_send(struct targets *targets, struct target *target, struct message *message)
@@ -175,13 +191,16 @@ static void forget(struct targets *targets, struct target *target, const char *w
     free(target);
 }
 
-void targets_remove(struct targets *targets, const char *uuid)
+void targets_remove(struct targets *targets, const struct notice *notice)
 {
-    struct target *target = find(targets, uuid, strlen(uuid));
+    size_t size = strlen(notice->uuid);
+    struct target *target = find(targets, notice->uuid, size);
+    char why[NOTICE_TEXT_BYTES + 64];
+    snprintf(why, sizeof(why), "this request has not reached its engine: %s", notice->text);
     if (target)
-        forget(targets, target, "died before it got this request");
+        forget(targets, target, why);
     /* It may not come back, as others may. */
-    if (is_open(targets) && (target = create(targets, -1, uuid, strlen(uuid))))
+    if (is_open(targets) && (target = create(targets, -1, notice->uuid, size, NULL)))
         target->gone = true;
 }
 
@@ -189,11 +208,15 @@ void targets_remove(struct targets *targets, const char *uuid)
 static void try_again(struct targets *targets, struct target *target, long long now_ms)
 {
     struct message message;
+    char why[ENGINE_NAME_BYTES + 64];
     if (target->id < 0) {
+        snprintf(why, sizeof(why), "%s is not registered: it may have died", target->name);
         if (now_ms >= targets->return_until_ms)
-            forget(targets, target, "is not registered: it may have died");
+            forget(targets, target, why);
         return;
     }
+    snprintf(why, sizeof(why), "%s has registered but never connected to this socket",
+             target->name);
     message_init(&message);
     while (target->waiting) {
         struct held_request *waiting = target->waiting;
@@ -204,7 +227,7 @@ static void try_again(struct targets *targets, struct target *target, long long 
         if (fate == OUTBOX_TAKEN)
             forget_request(targets, target, waiting);
         else if (fate == OUTBOX_ABSENT && now_ms - waiting->since_ms > HELD_MS_MAX)
-            give_up(targets, target, waiting, "has registered but never connected to this socket");
+            give_up(targets, target, waiting, why);
         else
             break;
     }

@@ -19,14 +19,15 @@ struct held_request;
 
 struct target {
     char uuid[ENGINE_UUID_BYTES];
+    char name[ENGINE_NAME_BYTES]; /* in sentences */
     int id;                       /* -1: it is not registered, but may come back */
     bool gone;                    /* it does not: what it still answers is late */
     struct held_request *waiting; /* oldest first; later requests queue behind them */
     UT_hash_handle hh;
 };
 
-/* Called with a request that cannot be delivered: [engine, client, delimiter ...]. `why` goes on
- * where "engine 3 (uuid)" ends. */
+/* Called with a request that cannot be delivered: [engine, client, delimiter ...]; `why` is a
+ * sentence. */
 typedef void targets_undelivered(void *self, struct message *message, const struct target *target,
                                  const char *why);
 
@@ -62,7 +63,7 @@ void targets_add(struct targets *targets, const struct notice *notice);
  * the frames. */
 void targets_send(struct targets *targets, struct target *target, struct message *message);
 /* Hands back what waits for an engine that has gone. */
-void targets_remove(struct targets *targets, const char *uuid);
+void targets_remove(struct targets *targets, const struct notice *notice);
 /* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
 long long targets_tick(struct targets *targets, long long now_ms);
 void targets_release(struct targets *targets);

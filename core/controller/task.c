@@ -414,14 +414,10 @@ static void settle_task(struct scheduler *scheduler, struct task *task)
         [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
         [FATE_APART] = "the tasks that this one follows did not all run at one engine",
     };
-    char text[2 * REPORT_TEXT_MAX];
-    if (task->fate != FATE_LOST) {
+    if (task->fate == FATE_LOST)
+        scheduler_lose(scheduler, task, task->worker->end ? task->worker->end : "the engine died");
+    else
         scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
-        return;
-    }
-    snprintf(text, sizeof(text), "engine %d (%s) died while running task %.*s", task->worker->id,
-             task->worker->uuid, (int)task->msg_id_size, task->msg_id);
-    scheduler_lose(scheduler, task, text);
 }
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
@@ -461,7 +457,7 @@ void scheduler_read_notices(void *self)
             continue;
         if (worker) {
             scheduler_hear_engines(scheduler);
-            balancer_remove_engine(scheduler->balancer, worker);
+            balancer_remove_engine(scheduler->balancer, worker, notice.text);
         }
         report_forgotten(&scheduler->report, notice.uuid);
         dispatch(scheduler, NULL, NULL);

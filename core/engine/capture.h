@@ -1,49 +1,87 @@
 /* Capture of what the process prints: file descriptors 1 and 2 become pipes that the I/O thread
- * reads, so that what C and Fortran libraries and child processes print is seen as well. */
+ * reads, so that what C and Fortran libraries and child processes print is seen as well. It is
+ * copied to what the descriptors were before, and published.
+ *
+ * What a process writes last is what its death is understood by. So the pipes are read into memory
+ * that is shared with the watcher, which outlives the engine and has the pipes too. */
 #ifndef ENGINE_CAPTURE_H
 #define ENGINE_CAPTURE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <ipcluster/error.h>
 
 /* Output is collected for so long, or until there is so much of it, before it is published. */
 #define CAPTURE_GATHER_MS    20
 #define CAPTURE_GATHER_BYTES 65536
+/* How much of the end of what was printed is kept for who asks for the last words. */
+#define CAPTURE_WORDS_BYTES 4096
+
+/* What was read from a pipe and is not yet published. Behind `size` there are zeros, so that what
+ * a read has brought is there to see also where the process died before it could count it. */
+struct capture_text {
+    size_t size;
+    size_t copied; /* of it, to the original */
+    char text[CAPTURE_GATHER_BYTES];
+};
+
+/* The end of what was published since capture_forget(). */
+struct capture_words {
+    size_t size;
+    char text[CAPTURE_WORDS_BYTES];
+};
+
+struct capture_shared {
+    struct capture_text texts[2];
+    struct capture_words words;
+};
 
 struct capture_stream {
     const char *name; /* "stdout", "stderr" */
     int target;       /* 1 or 2 */
     int original;     /* a copy of what `target` was */
+    int copy;         /* a way there that never waits for its reader; -1 where there is none */
     int pipe;         /* the end to read */
     int writer; /* the other end, open as long as this is: user code that closes its own ends none
                  */
-    char *text; /* read and not yet published, CAPTURE_GATHER_BYTES at most */
-    size_t size;
+    struct capture_text *held;
     long long since_ms; /* when the oldest of it was read */
     long long shown_ms; /* when something was last published */
+    long long copied_ms; /* when a second began in which so much may be copied */
+    size_t copied_bytes;
+    size_t left_out; /* bytes that were not copied */
 };
 
 struct capture {
     struct capture_stream streams[2];
+    struct capture_shared *shared;
     /* Receives valid UTF-8. */
     void (*publish)(void *context, const char *name, const char *text, size_t size);
     void *context;
 };
 
+/* Makes the pipes and the memory, of which a child that is forked now has its share. Main thread.
+ * Returns 0 or -1 with `error` set. */
+int capture_open(struct capture *capture, struct ipcl_error *error);
 /* Redirects the descriptors, standard input to /dev/null, and the log to the original standard
- * error. Main thread, before the I/O thread starts. Returns 0 or -1 with `error` set. */
-int capture_start(struct capture *capture, struct ipcl_error *error);
+ * error. Main thread, before the I/O thread starts. */
+void capture_start(struct capture *capture);
 /* Reads what a pipe holds now. Publishes it when it is due. I/O thread. */
 void capture_read(struct capture *capture, struct capture_stream *stream, long long now_ms);
 /* Publishes what is due, and returns in how many milliseconds more will be: -1 when nothing is
  * held. */
 long capture_tick(struct capture *capture, long long now_ms);
-/* True where something was read and not yet published. */
-bool capture_holds(const struct capture *capture);
 /* Reads and publishes everything that was written before the call, whole or not. */
 void capture_flush(struct capture *capture);
-/* Gives the descriptors back. */
+/* What was printed so far are nobody's last words. */
+void capture_forget(struct capture *capture);
+/* Copies what is left, and gives the descriptors back. */
 void capture_stop(struct capture *capture);
+
+/* In the watcher, once the engine has gone: writes what is left of its output to this process's
+ * descriptors 1 and 2, and what it printed last, as valid UTF-8 without blanks at its ends, to
+ * `words`. */
+void capture_last_words(struct capture *capture, char words[CAPTURE_WORDS_BYTES]);
 
 #endif

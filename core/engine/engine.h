@@ -49,6 +49,7 @@ struct engine {
     int signal_fd;
     long long waited_ms;   /* of IPEngine.timeout where it is given, for the file and ssh */
     int watcher;           /* the pipe to it; -1: there is none */
+    bool watched;          /* it tells the controller of the engine's end */
     struct tunnel *tunnel; /* through which the controller is reached; NULL: none */
 };
 

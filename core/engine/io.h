@@ -121,9 +121,17 @@ void registration_again(struct io *io);
 /* Repeats that. Returns in how many milliseconds to be called again, or -1. */
 long registration_again_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
-/* Builds the message that says that engine `id` has ended. Returns 0 or -1 with `error` set. */
-int registration_build_end(struct session *session, int64_t id, struct message *message,
-                           struct ipcl_error *error);
+
+/* That an engine has ended. */
+struct registration_end {
+    int64_t id;
+    const char *uuid;
+    bool died; /* otherwise it leaves by itself */
+    const char *reason;
+};
+/* Builds the message that says so. Returns 0 or -1 with `error` set. */
+int registration_build_end(struct session *session, const struct registration_end *end,
+                           struct message *message, struct ipcl_error *error);
 
 /* heart.c */
 /* Starts the heart once what is published is heard, or nobody has subscribed for a while. */

@@ -87,7 +87,10 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
         return status;
     bool create = settings_bool(program->settings, "IPEngine", "auto_create");
     if (profile_open(program->settings, "ipengine", create, &program->profile, error) ||
-        load_plugins(program, error))
+        capture_open(&program->engine.capture, error))
+        return -1;
+    watcher_start(&program->engine, program->profile.dir, argc, argv);
+    if (load_plugins(program, error))
         return -1;
     return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
@@ -98,13 +101,13 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     random_uuid(engine->uuid);
     engine->settings = program->settings;
     strcpy(engine->security_dir, program->profile.security);
-    engine->id = engine->watcher = -1;
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
     engine->frontend_serial = serializer_load(program->registry, "json", "json", error);
     engine->serial = serializer_load(program->registry, engine->connection.pack,
                                      engine->connection.unpack, error);
+    watcher_admit(engine);
     return engine->serial && engine->frontend_serial ? 0 : -1;
 }
 
@@ -144,9 +147,9 @@ static int serve(struct program *program, struct ipcl_error *error)
     if (!engine->context)
         return failed(ENGINE_EXIT_FAILED, error);
     engine->signal_fd = signals_open(error);
-    if (engine->signal_fd < 0 || link_open(&engine->link, error) ||
-        capture_start(&engine->capture, error))
+    if (engine->signal_fd < 0 || link_open(&engine->link, error))
         return failed(ENGINE_EXIT_FAILED, error);
+    capture_start(&engine->capture);
     if (pthread_create(&thread, NULL, io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");
         return failed(ENGINE_EXIT_FAILED, error);
@@ -167,6 +170,7 @@ static int serve(struct program *program, struct ipcl_error *error)
 static int run(struct program *program, int argc, char **argv)
 {
     struct ipcl_error error = {"out of memory"};
+    program->engine.id = program->engine.watcher = -1;
     int status = set_up(program, argc, argv, &error);
     if (status < 0)
         return failed(ENGINE_EXIT_SETTINGS, &error);
@@ -174,7 +178,6 @@ static int run(struct program *program, int argc, char **argv)
         return 0;
     if (read_connection(program, &error))
         return failed(ENGINE_EXIT_CONNECTION, &error);
-    watcher_start(&program->engine, argc, argv);
     if (host_create_kernel(&program->host, &program->engine, program->kernel, &error))
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (start_mpi(program, &error))

@@ -84,8 +84,8 @@ static const struct ipcl_option options[] = {
      "the engine waits for the controller, or for another that is started with --reuse in its "
      "place."},
     {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
-     "Under a controller that would learn of this engine's sudden death by missed heartbeats only, "
-     "as ipyparallel's does: start a small process that tells it at once."},
+     "Start a small process that outlives this engine: were it to die suddenly, the controller "
+     "learns at once that it has, how, and what it printed last."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
 };
 

@@ -52,6 +52,8 @@ static void send_request(struct io *io, long long now_ms)
         json_pack("{s:s s:o*}", "uuid", io->engine->uuid, "info", engine_info(io->engine));
     if (wanted >= 0)
         json_object_set_new(content, "id", json_integer(wanted));
+    if (io->engine->watched)
+        json_object_set_new(content, "watched", json_true());
     if (id >= 0)
         json_object_set_new(content, "pending", pending_requests(io));
     message_init(&message);
@@ -347,10 +349,11 @@ void registration_receive(void *self, struct message *message)
     json_decref(content);
 }
 
-int registration_build_end(struct session *session, int64_t id, struct message *message,
-                           struct ipcl_error *error)
+int registration_build_end(struct session *session, const struct registration_end *end,
+                           struct message *message, struct ipcl_error *error)
 {
-    json_t *content = json_pack("{s:I}", "id", (json_int_t)id);
+    json_t *content = json_pack("{s:I s:s s:b s:s}", "id", (json_int_t)end->id, "uuid", end->uuid,
+                                "died", end->died, "reason", end->reason);
     struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
     int status = session_build(session, message, &parts, NULL, error);
     json_decref(content);
@@ -368,9 +371,10 @@ void registration_leave(struct io *io)
             zmq_setsockopt(io->registrar, ZMQ_LINGER, &briefly, sizeof(briefly));
         return;
     }
+    struct registration_end end = {io->engine->id, io->engine->uuid, false, io->ending};
     message_init(&message);
     watcher_tell(io->engine, -1);
-    if (!registration_build_end(io->cluster.session, io->engine->id, &message, &error))
+    if (!registration_build_end(io->cluster.session, &end, &message, &error))
         message_send(&message, io->registrar);
     message_close(&message);
 }

@@ -106,8 +106,7 @@ void shell_next(struct io *io)
     TAILQ_REMOVE(&io->queue, job, entry);
     io->running = job;
     job->number = ++io->jobs;
-    if (capture_holds(&io->engine->capture)) /* late output of the one before */
-        capture_flush(&io->engine->capture);
+    capture_forget(&io->engine->capture); /* what the one before printed */
     publish_parent(io, job);
     clock_date(job->started);
     if (job->kind != JOB_CLEAR) /* which control_answer() has done */

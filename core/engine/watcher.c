@@ -1,13 +1,16 @@
 /* The watcher. Started by the main thread, told of registrations by the I/O thread; it is a process
- * of one thread, which sleeps until the engine is gone. */
+ * of one thread, which sleeps until the engine is gone, and owns no socket until then. */
 #include "engine/watcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,34 +18,60 @@
 
 #include "base/log.h"
 #include "engine/io.h"
+#include "plugin/registry.h"
+#include "wire/serializer.h"
 
 /* How long the notice may take to leave. ipyparallel's nanny waits as long. */
 #define LINGER_MS 3000
+/* How long it may take from the closing of an engine's files to its end. */
+#define END_MS 500
+
+/* What the engine says of itself, each time in one write(2). */
+struct news {
+    int64_t id; /* as which it is registered; -1: not, or it leaves by itself */
+    char uuid[RANDOM_UUID_BYTES];
+    bool watched; /* as in struct engine */
+    struct connection connection;
+};
+_Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 
 struct watch {
-    const struct connection *connection;
-    const struct ipcl_serial_operations *serial;
-    char url[CONNECTION_TEXT_BYTES + 16]; /* of the registration */
-    pid_t engine;
+    struct news news;
+    const char *profile_dir;
+    struct capture capture;
+    pid_t pid;   /* the engine's */
     int process; /* readable once the engine has ended; -1 where the kernel has no such thing */
-    int said;    /* the pipe on which the engine says its id; its end closes with the engine */
+    int said;    /* the pipe on which the news comes; its end closes with the engine */
+    bool dead;   /* it has ended; otherwise it has become another program */
 };
 
-/* Keeps nothing of the engine's: who reads its output waits until everybody has closed it. */
+static int compare(const void *left, const void *right)
+{
+    return *(const int *)left - *(const int *)right;
+}
+
+/* Keeps of the engine's files what its last words come from and go to. */
 static void keep_nothing_else(const struct watch *watch)
 {
-    int low = watch->said, high = watch->said;
+    int kept[] = {STDERR_FILENO, watch->said, watch->capture.streams[0].pipe,
+                  watch->capture.streams[1].pipe,
+                  watch->process < 0 ? watch->said : watch->process};
+    size_t count = sizeof(kept) / sizeof(*kept);
+    qsort(kept, count, sizeof(*kept), compare);
+    /* A range that ends before it begins is refused, as it should be. */
+    for (size_t i = 0; i + 1 < count; i++)
+        close_range((unsigned)kept[i] + 1, (unsigned)kept[i + 1] - 1, 0);
+    close_range((unsigned)kept[count - 1] + 1, ~0U, 0);
+}
+
+/* Who reads an engine's output waits until everybody has closed it. */
+static void close_standard_files(void)
+{
     int null = open("/dev/null", O_RDWR);
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         dup2(null, fd);
-    if (watch->process >= 0 && watch->process < low)
-        low = watch->process;
-    else if (watch->process > high)
-        high = watch->process;
-    /* A range that ends before it begins is refused, as it should be. */
-    close_range(STDERR_FILENO + 1, (unsigned)low - 1, 0);
-    close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-    close_range((unsigned)high + 1, ~0U, 0);
+    if (null > STDERR_FILENO)
+        close(null);
 }
 
 /* Not to be taken for an engine by who looks for engines by name. */
@@ -51,35 +80,79 @@ static void take_name(const struct watch *watch, int argc, char **argv)
     char *end = argv[argc - 1] + strlen(argv[argc - 1]);
     size_t room = (size_t)(end - argv[0]);
     memset(argv[0], 0, room);
-    snprintf(argv[0], room, "engine-watcher %ld", (long)watch->engine);
+    snprintf(argv[0], room, "engine-watcher %ld", (long)watch->pid);
     prctl(PR_SET_NAME, "engine-watcher");
 }
 
-/* Sleeps until the engine is gone. Returns the id that it had, -1 where there is nothing to tell.
- */
-static int64_t wait_for_end(const struct watch *watch)
+/* Sleeps until the engine is gone. */
+static void wait_for_end(struct watch *watch)
 {
     struct pollfd fds[] = {{.fd = watch->said, .events = POLLIN},
                            {.fd = watch->process, .events = POLLIN}};
-    int64_t id = -1, told;
-    for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return -1;
-        ssize_t size;
-        while ((size = read(watch->said, &told, sizeof(told))) == sizeof(told))
-            if ((id = told) < 0)
-                return -1;
-        if (!size || fds[1].revents)
-            return id;
-    }
+    struct news news;
+    ssize_t size = -1;
+    while (size && !fds[1].revents && (poll(fds, 2, -1) >= 0 || errno == EINTR))
+        while ((size = read(watch->said, &news, sizeof(news))) == sizeof(news))
+            watch->news = news;
+    watch->dead = watch->process < 0 ? kill(watch->pid, 0) : poll(&fds[1], 1, END_MS) > 0;
 }
 
-static void send_notice(const struct watch *watch, int64_t id)
+/* The engine's wait status, as long as its parent has not asked for it. Returns whether it is
+ * known (proc(5), stat: the last field). */
+static bool read_zombie(const struct watch *watch, int *status)
+{
+    char path[32], line[2048];
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)watch->pid);
+    FILE *file = fopen(path, "r");
+    size_t size = file ? fread(line, 1, sizeof(line) - 1, file) : 0;
+    if (file)
+        fclose(file);
+    line[size] = '\0';
+    const char *state = strrchr(line, ')'), *last = strrchr(line, ' ');
+    return state && state[1] && state[2] == 'Z' && last && sscanf(last, "%d", status) == 1;
+}
+
+/* And once it has: Linux 6.15 and later tell everybody who has the file descriptor
+ * (linux/pidfd.h). */
+static bool read_reaped(const struct watch *watch, int *status)
+{
+    struct {
+        uint64_t mask, cgroup;
+        uint32_t pids[3], owners[8];
+        int32_t exit_code;
+        uint32_t coredump[2];
+    } info = {.mask = 1 << 3}; /* PIDFD_INFO_EXIT */
+    if (watch->process < 0 || ioctl(watch->process, _IOWR(0xff, 11, info), &info) ||
+        !(info.mask & 1 << 3))
+        return false;
+    *status = info.exit_code;
+    return true;
+}
+
+static void describe_end(const struct watch *watch, char *text, size_t size)
+{
+    int status;
+    if (!watch->dead)
+        snprintf(text, size, "became another program");
+    else if (!read_zombie(watch, &status) && !read_reaped(watch, &status))
+        snprintf(text, size, "the system does not tell how");
+    else if (WIFSIGNALED(status))
+        snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+}
+
+static void send_notice(const struct watch *watch, const char *reason)
 {
     struct ipcl_error error;
     struct curve curve = {0};
     struct message message;
-    const struct connection *connection = watch->connection;
+    char url[CONNECTION_TEXT_BYTES + 16];
+    const struct connection *connection = &watch->news.connection;
+    struct registry *registry = registry_create(watch->profile_dir, &error);
+    const struct ipcl_serial_operations *serial =
+        registry ? serializer_load(registry, connection->pack, connection->unpack, &error) : NULL;
     struct socket_options options = {.type = ZMQ_DEALER, .linger_ms = LINGER_MS};
     if (connection->curve_serverkey[0]) {
         if (curve_generate(&curve, &error))
@@ -88,47 +161,54 @@ static void send_notice(const struct watch *watch, int64_t id)
         options.curve = &curve;
     }
     struct session *session =
-        session_create(connection->key, strlen(connection->key), connection->signature_scheme,
-                       watch->serial, NULL, &error);
+        serial ? session_create(connection->key, strlen(connection->key),
+                                connection->signature_scheme, serial, NULL, &error)
+               : NULL;
     const struct socket_needs needs = {.who = "the watcher", .io_threads = 1, .descriptors = 2};
     void *context = socket_context(&needs, &error);
     void *socket = session && context ? socket_create(context, &options, &error) : NULL;
-    if (!socket || socket_connect(socket, watch->url, &error))
+    if (!socket || connection_url(connection, connection->registration, url, &error) ||
+        socket_connect(socket, url, &error))
         return;
     message_init(&message);
-    if (!registration_build_end(session, id, &message, &error))
+    struct registration_end end = {watch->news.id, watch->news.uuid, true, reason};
+    if (!registration_build_end(session, &end, &message, &error))
         message_send(&message, socket);
     zmq_close(socket);
     zmq_ctx_term(context); /* lingers until the notice has left */
 }
 
-static void become_watcher(const struct watch *watch, int argc, char **argv)
+static void become_watcher(struct watch *watch, int argc, char **argv)
 {
+    char words[CAPTURE_WORDS_BYTES], how[128], reason[sizeof(words) + sizeof(how) + 32];
     setsid(); /* the terminal's signals, and those to its group, are for the engine */
+    signal(SIGPIPE, SIG_IGN);
     keep_nothing_else(watch);
     take_name(watch, argc, argv);
-    int64_t id = wait_for_end(watch);
-    if (id >= 0)
-        send_notice(watch, id);
+    wait_for_end(watch);
+    if (!watch->dead && watch->news.id < 0)
+        _exit(0); /* it is not wanted */
+    describe_end(watch, how, sizeof(how));
+    capture_last_words(&watch->capture, words);
+    close_standard_files();
+    snprintf(reason, sizeof(reason), "%s%s%s", how, *words ? "; its last words: " : "", words);
+    if (watch->news.id >= 0 && watch->news.watched)
+        send_notice(watch, reason);
     _exit(0);
 }
 
-void watcher_start(struct engine *engine, int argc, char **argv)
+void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv)
 {
-    struct watch watch = {
-        .connection = &engine->connection, .serial = engine->serial, .engine = getpid()};
-    struct ipcl_error error;
+    struct watch watch = {.news = {.id = -1},
+                          .profile_dir = profile_dir,
+                          .capture = engine->capture,
+                          .pid = getpid()};
     int ends[2];
-    if (engine->connection.sees_deaths || engine->tunnel ||
-        !settings_bool(engine->settings, "IPEngine", "enable_nanny"))
-        return;
-    if (connection_url(watch.connection, watch.connection->registration, watch.url, &error))
-        return; /* registration will say so */
-    watch.process = (int)syscall(SYS_pidfd_open, watch.engine, 0);
+    watch.process = (int)syscall(SYS_pidfd_open, watch.pid, 0);
     pid_t pid = pipe2(ends, O_CLOEXEC | O_NONBLOCK) ? -1 : fork();
     if (pid < 0) {
-        log_warn("no watcher can be started (%s): were this engine to die, the controller would "
-                 "learn it by missed heartbeats",
+        log_warn("no watcher can be started (%s): were this engine to die, nobody would learn of "
+                 "what",
                  strerror(errno));
         return;
     }
@@ -148,8 +228,21 @@ void watcher_start(struct engine *engine, int argc, char **argv)
     engine->watcher = ends[1];
 }
 
+void watcher_admit(struct engine *engine)
+{
+    bool wanted = settings_bool(engine->settings, "IPEngine", "enable_nanny");
+    if (engine->watcher >= 0 && !wanted) {
+        close(engine->watcher);
+        engine->watcher = -1;
+    }
+    /* A tunnel ends with the engine. */
+    engine->watched = engine->watcher >= 0 && !engine->tunnel;
+}
+
 void watcher_tell(const struct engine *engine, int64_t id)
 {
-    if (engine->watcher >= 0 && write(engine->watcher, &id, sizeof(id)) < 0)
+    struct news news = {.id = id, .watched = engine->watched, .connection = engine->connection};
+    memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
+    if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
         log_debug("the watcher is gone: %s", strerror(errno));
 }

@@ -1,16 +1,20 @@
-/* The watcher: a process beside the engine's that tells a controller at once when the engine has
- * died, where the controller itself would learn of it by missed heartbeats only (ipyparallel's;
- * what its engines have a nanny for). */
+/* The watcher: a process beside the engine's, which outlives it. It reads what the engine has
+ * written last to its descriptors 1 and 2, writes that to where they led before, and tells the
+ * controller at once that the engine has died, how, and its last words. (ipyparallel's engines have
+ * a nanny, whose controller would otherwise miss heartbeats for long.) */
 #ifndef ENGINE_WATCHER_H
 #define ENGINE_WATCHER_H
 
 #include "engine/engine.h"
 
-/* Starts one where the controller needs it and the settings do not forbid it, with `argv` as its
- * name for ps(1). To be called before there are threads, and before MPI and the interpreter. It is
- * no child of this process, has a session of its own, none of the files, and ends with the engine.
- * Where it cannot be started, a warning says so. */
-void watcher_start(struct engine *engine, int argc, char **argv);
+/* Starts one, with `argv` as its name for ps(1), once capture_open() has been called, and before
+ * there are threads, MPI, the interpreter and all that makes this process large. It is no child of
+ * this process, has a session of its own, none of the files but those of the output, and ends with
+ * the engine. `profile_dir` is where the plugins are looked for that it needs. Where it cannot be
+ * started, a warning says so. */
+void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv);
+/* Settings and connection are known: ends it where it is not wanted. */
+void watcher_admit(struct engine *engine);
 /* Says as what the engine is registered now; -1: it leaves by itself, so there is nothing to tell.
  * I/O thread. */
 void watcher_tell(const struct engine *engine, int64_t id);

@@ -90,8 +90,6 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
     }
     if (object && role == CONNECTION_CLIENT)
         json_object_set_new(object, "reuse", json_boolean(connection->reuse));
-    if (object && role == CONNECTION_ENGINE) /* only our controllers write files */
-        json_object_set_new(object, "sees_deaths", json_true());
     if (object && json_object_set_new(object, "broadcast", broadcast_to_json(connection, role))) {
         json_decref(object);
         return NULL;
@@ -190,7 +188,6 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
     }
     int status = read_broadcast(name, object, connection, error);
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
-    connection->sees_deaths = json_is_true(json_object_get(object, "sees_deaths"));
     for (size_t i = 0; !status && i < FIELD_COUNT; i++)
         if (fields[i].roles & 1 << role)
             status = read_field(name, object, &fields[i], connection, error);

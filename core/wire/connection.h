@@ -27,7 +27,6 @@ struct connection {
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
     bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
-    bool sees_deaths; /* engine: the controller notices at once where an engine's connection ends; ipyparallel's does not */
     int registration;
     int control;
     int mux;

@@ -86,7 +86,7 @@ class RemoteError(KernelError):
         """What a plain interpreter shows behind our own traceback: the engine, the error and the remote traceback."""
         engine = self.engine_info.get("engine_id")
         where = "" if engine is None else f"[engine {engine}] "
-        traceback = f"\n{self.traceback}" if self.traceback else ""
+        traceback = f"\n{self.traceback}" if self.traceback and self.traceback != self.evalue else ""
         return f"{where}{self.ename}: {self.evalue}{traceback}"
 
     def render_traceback(self):

@@ -163,7 +163,8 @@ def test_arrivals_and_departures_are_announced(controller):
     assert peer.notified(notification, "registration_notification") == {"id": 0, "uuid": engine.uuid}
     frames, _ = peer.message("unregistration_request", {"id": 0})
     engine.registration.send_multipart(frames)
-    assert peer.notified(notification, "unregistration_notification") == {"id": 0, "uuid": engine.uuid}
+    assert peer.notified(notification, "unregistration_notification") == {"id": 0, "uuid": engine.uuid,
+                                                                          "reason": f"engine 0 ({engine.uuid}) left"}
 
 
 def test_what_an_engine_says_of_itself_is_given_to_clients(controller):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import LONG, wait_until
+from support import LONG, kill, named, wait_until
 
 
 def restart(cluster, *arguments, signum=signal.SIGKILL):
@@ -139,7 +139,7 @@ def test_a_stopped_engine_that_was_given_up_registers_again(new_cluster):
     client = cluster.client()
     client[0]["kept"] = 7
     cluster.engines[0].send_signal(signal.SIGSTOP)
-    cluster.controller.wait_for_output("has died", 30)
+    cluster.controller.wait_for_output("engine 0 .* died, or cannot be reached", 30)
     wait_until(lambda: client.ids == [], 20, "the client knows")
     time.sleep(2)
     cluster.engines[0].send_signal(signal.SIGCONT)
@@ -172,6 +172,7 @@ def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
 def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):
     reused.client()
     reused.controller.stop(signal.SIGTERM)
+    kill(named(reused.sandbox, "engine-watcher"))  # who would tell at once
     for engine in reused.engines:
         engine.popen.kill()
     reused.start_controller("--restore", "--IPController.registration_timeout=1")

@@ -155,7 +155,7 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
     cr_assert_eq(bound->worker, f.workers[0]);
     cr_assert_eq(either->worker, f.workers[1]);
     struct task *waiting = submit(&f, &f.workers[0], 1);
-    balancer_remove_engine(f.balancer, f.workers[0]);
+    balancer_remove_engine(f.balancer, f.workers[0], "died");
     for (int i = 0; i < 2; i++) {
         struct task *task = balancer_stranded(f.balancer);
         cr_assert(task == bound || task == waiting);
@@ -165,7 +165,7 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
         finish(&f, task);
     }
     cr_assert_null(balancer_stranded(f.balancer));
-    balancer_remove_engine(f.balancer, f.workers[1]);
+    balancer_remove_engine(f.balancer, f.workers[1], "died");
     cr_assert_eq(balancer_stranded(f.balancer), either);
     balancer_destroy(f.balancer, release);
 }
@@ -177,7 +177,7 @@ Test(balancer, a_lost_task_runs_again_elsewhere)
     struct task *task = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     struct worker *gone = task->worker, *other = f.workers[gone == f.workers[0]];
-    balancer_remove_engine(f.balancer, gone);
+    balancer_remove_engine(f.balancer, gone, "died");
     cr_assert_eq(balancer_retry(f.balancer, balancer_stranded(f.balancer), false), 0);
     cr_assert_eq(balancer_next(f.balancer), task);
     cr_assert_eq(task->worker, other);
@@ -196,7 +196,7 @@ Test(balancer, elsewhere_is_not_here_and_may_be_an_engine_yet_to_come)
     struct worker *late = balancer_add_engine(f.balancer, 7, "late");
     cr_assert_eq(balancer_next(f.balancer), task);
     cr_assert_eq(task->worker, late);
-    balancer_remove_engine(f.balancer, late);
+    balancer_remove_engine(f.balancer, late, "died");
     cr_assert_eq(balancer_stranded(f.balancer), task);
     balancer_destroy(f.balancer, release);
 }

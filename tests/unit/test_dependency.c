@@ -171,7 +171,7 @@ Test(dependency, following_to_an_engine_that_has_gone_is_impossible)
     struct task *busy = run(&f, "a", NULL);
     struct task *waiting = submit(&f, "waiting", NULL, NULL, &on_a);
     end(&f, busy, true);
-    balancer_remove_engine(f.balancer, f.workers[0]);
+    balancer_remove_engine(f.balancer, f.workers[0], "died");
     cr_assert_eq(balancer_stranded(f.balancer), waiting);
     cr_assert_eq(waiting->fate, FATE_ALONE);
     end(&f, waiting, false);
@@ -535,7 +535,7 @@ static void happen(void)
     struct task *task = m.tasks[number].task;
     char uuid[24];
     if (rand() % 40 == 0 && m.engines[engine]) {
-        balancer_remove_engine(m.balancer, m.engines[engine]);
+        balancer_remove_engine(m.balancer, m.engines[engine], "died");
         m.engines[engine] = NULL;
     } else if (rand() % 10 == 0 && !m.engines[engine]) {
         snprintf(uuid, sizeof(uuid), "engine%d", rand());

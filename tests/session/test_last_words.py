@@ -1,0 +1,210 @@
+"""An engine that dies: what it wrote last is in its own output, and at the client with the way it died."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from ipcluster import EngineError, RemoteError, interactive
+from support import LONG, find_build, kill, named, sanitizers, wait_for_file, wait_until
+
+
+@interactive
+def failed_assertion():
+    import ctypes
+    ctypes.CDLL(None).__assert_fail(b"rank < size", b"solver.c", 42, b"solve")
+
+
+@interactive
+def uncaught_exception():
+    import ctypes
+    ctypes.CDLL("libstdc++.so.6")._ZSt20__throw_out_of_rangePKc(b"index 7 of 5")
+
+
+@interactive
+def invalid_pointer():
+    import ctypes
+    block = ctypes.create_string_buffer(4096)
+    ctypes.CDLL(None).free(ctypes.c_void_p(ctypes.addressof(block) + 1024 + 8))
+
+
+@interactive
+def reported_fault():
+    import ctypes
+    import faulthandler
+    faulthandler.enable(2)
+    ctypes.string_at(8)
+
+
+@interactive
+def exit_with_words():
+    import os
+    os.write(1, b"first this, ")
+    os.write(2, "dann Übles".encode())
+    os._exit(7)
+
+
+@interactive
+def killed_behind_much():
+    import os
+    import signal
+    os.write(2, b"x" * 60000 + b"so far it came\n\xff")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@interactive
+def exit_with_a_child_that_stays():
+    import os
+    import time
+    if not os.fork():
+        time.sleep(600)
+    os.write(2, b"only my child stays")
+    os._exit(3)
+
+
+# The way, how it ends, and what it writes.
+WAYS = [
+    (failed_assertion, "killed by signal 6 (Aborted)", "solver.c:42: solve: Assertion `rank < size' failed."),
+    (uncaught_exception, "killed by signal 6 (Aborted)", "terminate called after throwing an instance of 'std::out_of_range'\n"
+                                                         "  what():  index 7 of 5"),
+    (invalid_pointer, "killed by signal 6 (Aborted)", "free(): invalid pointer"),
+    (reported_fault, "killed by signal 11 (Segmentation fault)", "Fatal Python error: Segmentation fault"),
+    (exit_with_words, "exited with status 7", "first this, dann Übles"),
+    (killed_behind_much, "killed by signal 9 (Killed)", "xxx so far it came".replace(" ", "", 1)),
+    (exit_with_a_child_that_stays, "exited with status 3", "only my child stays"),
+]
+if sanitizers(find_build()):  # which have words of their own for the first
+    WAYS = WAYS[4:]
+
+
+def name_of(engine, number):
+    return f"engine {number} ({socket.gethostname()}, process {engine.pid})"
+
+
+def test_what_a_dying_process_wrote_is_in_its_log_and_in_the_error_of_what_it_ran(sandbox, new_cluster):
+    cluster = new_cluster(len(WAYS))
+    client = cluster.client()
+    pids = client[:].apply_async(os.getpid).get_dict()
+    by_id = {number: engine for engine in cluster.engines for number, pid in pids.items() if pid == engine.pid}
+    views = [client[number] if number % 2 else client.load_balanced_view(targets=[number]) for number in client.ids]
+    results = [view.apply_async(way) for view, (way, _, _) in zip(views, WAYS)]
+    for number, (result, (_, how, words)) in enumerate(zip(results, WAYS)):
+        with pytest.raises(EngineError) as caught:
+            result.get(LONG)
+        said = caught.value.evalue
+        assert said.startswith(f"{name_of(by_id[number], number)} died: {how}; its last words: "), said
+        assert words in said and len(said) < 6000
+        assert str(caught.value).count(words) == 1
+        assert words.splitlines()[-1] in by_id[number].output
+        cluster.controller.wait_for_output(re.escape(f"{name_of(by_id[number], number)} died: {how}; its last words: "))
+    kill(process for process in named(sandbox, "ipengine") if process.ppid() == 1)
+
+
+def test_the_engines_of_a_broadcast_that_die_have_their_last_words_in_its_error(new_cluster):
+    client = new_cluster(2).client()
+    view = client.broadcast_view()
+    view.is_coalescing = True
+    with pytest.raises(RemoteError, match="EngineError: engine [01] .* died: exited with status 7; its last words: first this, dann Übles"):
+        view.apply_sync(exit_with_words)
+
+
+def test_what_an_earlier_request_printed_are_not_the_last_words_of_another(new_cluster):
+    cluster = new_cluster(1)
+    client = cluster.client()
+    client[0].apply_sync(interactive(lambda: print("of a request that is over")))
+
+    @interactive
+    def silent_end():
+        import os
+        os._exit(5)
+
+    with pytest.raises(EngineError) as caught:
+        client[0].apply_sync(silent_end)
+    assert caught.value.evalue.endswith("died: exited with status 5")
+    assert "of a request that is over" in cluster.engines[0].output
+
+
+def test_an_engine_that_is_told_to_end_says_so_and_keeps_what_it_prints_at_the_end(new_cluster, sandbox):
+    cluster = new_cluster(1)
+    client = cluster.client()
+    client[0].execute("import atexit; atexit.register(print, 'the end of the program')", block=True)
+    begun = sandbox.dir / "begun"
+    result = client[0].apply_async(wait_for_file, str(sandbox.dir / "never"), begun=str(begun))
+    wait_until(begun.exists, 20, "it runs")
+    assert cluster.engines[0].stop() == 0
+    with pytest.raises(EngineError, match=r"the engine was told to end \(SIGTERM\)"):
+        result.get(LONG)
+    wait_until(lambda: "the end of the program" in cluster.engines[0].output, 20, "what was printed last is in the log")
+    wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "its watcher has ended")
+    cluster.controller.wait_for_output(r"engine 0 \(.*\) left: the engine was told to end \(SIGTERM\)")
+
+
+def test_a_request_that_an_engine_never_got_fails_with_what_the_engine_died_of(controller_and_late_engine):
+    result, engine = controller_and_late_engine
+    engine.send_signal(signal.SIGKILL)
+    with pytest.raises(EngineError, match="engine 0 .* died: killed by signal 9"):
+        result.get(LONG)
+
+
+@pytest.fixture
+def controller_and_late_engine(new_cluster):
+    """What is sent to an engine that has stopped, and the engine."""
+    cluster = new_cluster(1)
+    client = cluster.client()
+    cluster.engines[0].send_signal(signal.SIGSTOP)
+    return client[0].apply_async(os.getpid), cluster.engines[0]
+
+
+def test_without_a_watcher_the_end_of_the_connection_tells_as_much_as_it_can(new_cluster, sandbox):
+    cluster = new_cluster(1, engine=["--IPEngine.enable_nanny=false"])
+    client = cluster.client()
+    wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "it has no watcher")
+    with pytest.raises(EngineError, match="engine 0 .* died, or cannot be reached$"):
+        client.load_balanced_view().apply_sync(exit_with_words)
+
+
+# What is printed, while the engine lives
+
+
+@interactive
+def print_much(count):
+    import os
+    for _ in range(count):
+        os.write(1, b"." * 65535 + b"\n")
+
+
+@contextlib.contextmanager
+def engine_that_nobody_reads(sandbox, cluster):
+    """Its output is a pipe, of which the first line alone is read."""
+    engine = sandbox.start("/bin/sh", "-c", '"$0" 2>&1 | { read line; exec sleep 600; }', sandbox.programs.ipengine)
+    yield cluster.client(wait_for=1)
+    engine.send_signal(signal.SIGKILL)
+    kill(named(sandbox, "ipengine", "sleep"))
+
+
+def test_an_engine_whose_output_nobody_reads_works_on(sandbox, new_cluster):
+    with engine_that_nobody_reads(sandbox, new_cluster(0)) as client:
+        result = client[0].apply_async(print_much, 100)
+        result.get(LONG)
+        assert len(result.stdout) == 100 * 65536
+        kill(named(sandbox, "sleep"))  # and then nobody has the other end
+        wait_until(lambda: not named(sandbox, "sleep"), 20, "its reader has gone")
+        assert client[0].apply_sync(print_much, 3) is None
+        assert client[0].apply_sync(len, "abc") == 3
+
+
+def test_what_an_engine_prints_is_in_its_log_up_to_a_bound(new_cluster):
+    cluster = new_cluster(1)
+    client = cluster.client()
+    client[0].apply_sync(print, "a line")
+    begun = time.monotonic()
+    client[0].apply_sync(print_much, 1000)
+    seconds = time.monotonic() - begun
+    wait_until(lambda: client[0].apply_sync(print, "another") or
+               re.search(r"\(\d+ bytes that were printed are left out\)", cluster.engines[0].output), 20, "the log says so")
+    assert "a line\n" in cluster.engines[0].output
+    assert cluster.engines[0].output_path.stat().st_size < (seconds + 2) * (1 << 20) + 65536
