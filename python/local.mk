@@ -18,6 +18,7 @@ python__client_la_LIBADD = core/client/libipcluster.la
 
 dist_pypackage_DATA = \
 	python/ipcluster/__init__.py \
+	python/ipcluster/abort.py \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
 	python/ipcluster/broadcast.py \

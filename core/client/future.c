@@ -126,6 +126,12 @@ const char *ipcl_future_id(const struct ipcl_future *future)
     return future->other_id ? future->other_id : future->id;
 }
 
+enum ipcl_channel ipcl_future_sent_to(const struct ipcl_future *future, int *engine_id)
+{
+    *engine_id = future->engine_id;
+    return future->channel;
+}
+
 double ipcl_future_submitted(const struct ipcl_future *future)
 {
     return future->submitted;

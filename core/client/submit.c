@@ -151,6 +151,19 @@ int submit_push(struct ipcl_client *client, const struct ipcl_submission *reques
     return 0;
 }
 
+/* ipyparallel's scheduler would take the request for a task, and give it to an engine that does not
+ * answer it. Returns 0 or -1 with `error` set. */
+static int check_abort(const struct ipcl_client *client, const struct ipcl_submission *request,
+                       struct ipcl_error *error)
+{
+    if (client->connection.task_aborts || request->channel != IPCL_CHANNEL_TASK ||
+        strcmp(request->msg_type, "abort_request"))
+        return 0;
+    return ipcl_error_set(
+        error, "the task scheduler of %s, which is ipyparallel's, aborts nothing: ask the engines",
+        client->path);
+}
+
 struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *request,
                                 struct ipcl_error *error)
 {
@@ -160,7 +173,8 @@ struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_su
     future = future_create(request->channel);
     if (!future)
         ipcl_error_set(error, "out of memory");
-    if (!future || submit_address(client, future, request->engine_id, error)) {
+    if (!future || check_abort(client, request, error) ||
+        submit_address(client, future, request->engine_id, error)) {
         submit_release_buffers(request, 0);
         ipcl_future_release(future);
         return NULL;

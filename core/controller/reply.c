@@ -1,4 +1,4 @@
-/* Error replies in an engine's place. */
+/* Replies in an engine's place. */
 #include "controller/reply.h"
 
 #include <stdio.h>
@@ -62,8 +62,8 @@ void reply_type(struct session *session, const struct reply_request *request, ch
     snprintf(type, type_bytes, "%.*s_reply", (int)stem, text);
 }
 
-static int build(struct session *session, struct message *message,
-                 const struct reply_request *request, const char *engine_uuid, json_t *content)
+int reply_make(struct session *session, struct message *message,
+               const struct reply_request *request, const char *engine_uuid, const json_t *content)
 {
     static _Thread_local struct log_limit trouble;
     char type[64], date[CLOCK_DATE_BYTES];
@@ -71,9 +71,9 @@ static int build(struct session *session, struct message *message,
     ipcl_error_set(&error, "out of memory");
     reply_type(session, request, type, sizeof(type));
     clock_date(date);
-    json_t *metadata =
-        json_pack("{s:s s:b s:s s:o?}", "status", "error", "dependencies_met", 1, "started", date,
-                  "engine", engine_uuid ? text_of(engine_uuid) : NULL);
+    json_t *metadata = json_pack(
+        "{s:O? s:b s:s s:o?}", "status", json_object_get(content, "status"), "dependencies_met", 1,
+        "started", date, "engine", engine_uuid ? text_of(engine_uuid) : NULL);
     int failed =
         !metadata || !content || message_append(message, request->client, request->client_size) ||
         (request->engine && message_append(message, request->engine, request->engine_size));
@@ -87,7 +87,7 @@ static int build(struct session *session, struct message *message,
     failed = failed || session_build(session, message, &parts, NULL, &error);
     json_decref(metadata);
     if (failed)
-        log_limited(&trouble, IPCL_LOG_ERROR, "an error reply cannot be built: %s", error.text);
+        log_limited(&trouble, IPCL_LOG_ERROR, "a reply cannot be built: %s", error.text);
     return failed ? -1 : 0;
 }
 
@@ -96,7 +96,7 @@ int reply_error(struct session *session, struct message *message,
                 const char *evalue)
 {
     json_t *content = reply_error_content(ename, evalue);
-    int status = build(session, message, request, engine_uuid, content);
+    int status = reply_make(session, message, request, engine_uuid, content);
     json_decref(content);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Error replies that the controller makes in an engine's place. */
+/* Replies that the controller makes, most of them errors in an engine's place. */
 #ifndef CONTROLLER_REPLY_H
 #define CONTROLLER_REPLY_H
 
@@ -25,15 +25,19 @@ void reply_request_of(struct message *message, struct reply_request *request);
 void reply_type(struct session *session, const struct reply_request *request, char *type,
                 size_t type_bytes);
 
-/* Builds an error reply in `message`, which is empty, of the type that belongs to the request
- * ("apply_request": "apply_reply"), with ipyparallel's content: status, ename, evalue, traceback,
- * engine_info. `engine_uuid`, where not NULL, stands in the metadata. Returns 0, or -1 where it
- * cannot be built, which is logged. */
+/* Builds a reply in `message`, which is empty, of the type that belongs to the request
+ * ("apply_request": "apply_reply"). `content` (borrowed) has the status, which stands in the
+ * metadata, too, as does `engine_uuid` where it is not NULL. Returns 0, or -1 where it cannot be
+ * built, which is logged. */
+int reply_make(struct session *session, struct message *message,
+               const struct reply_request *request, const char *engine_uuid, const json_t *content);
+/* The same with an error's content. */
 int reply_error(struct session *session, struct message *message,
                 const struct reply_request *request, const char *engine_uuid, const char *ename,
                 const char *evalue);
 
-/* The content of an error: a new reference, or NULL when memory is short. */
+/* The content of an error, as ipyparallel's clients read it: status, ename, evalue, traceback,
+ * engine_info. A new reference, or NULL when memory is short. */
 json_t *reply_error_content(const char *ename, const char *evalue);
 
 #endif

@@ -39,15 +39,15 @@ static void request_of_task(struct task *task, struct reply_request *request)
     request->header = held_frame(task->data, header, &request->header_size);
 }
 
-void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
-                    const char *evalue)
+void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content)
 {
     struct reply_request request;
     struct message reply;
     message_init(&reply);
     request_of_task(task, &request);
-    reply_error(scheduler->session, &reply, &request, task->worker ? task->worker->uuid : NULL,
-                ename, evalue);
+    reply_make(scheduler->session, &reply, &request, task->worker ? task->worker->uuid : NULL,
+               content);
+    json_decref(content);
     report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
                task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
                &reply);
@@ -55,6 +55,12 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
         replies_send(&scheduler->replies, &reply);
     scheduler_end(scheduler, task, false);
     message_close(&reply);
+}
+
+void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
+                    const char *evalue)
+{
+    scheduler_answer(scheduler, task, reply_error_content(ename, evalue));
 }
 
 /* Answers a message that names no new task. */
@@ -257,14 +263,15 @@ static int enter(struct scheduler *scheduler, struct message *message,
     return 0;
 }
 
-void scheduler_refuse(struct scheduler *scheduler, struct message *message,
-                      const struct ipcl_member *msg_id, const char *ename, const char *evalue)
+void scheduler_decline(struct scheduler *scheduler, struct message *message,
+                       const struct ipcl_member *msg_id, json_t *content)
 {
     struct reply_request request;
     struct message reply;
     message_init(&reply);
     reply_request_of(message, &request);
-    reply_error(scheduler->session, &reply, &request, NULL, ename, evalue);
+    reply_make(scheduler->session, &reply, &request, NULL, content);
+    json_decref(content);
     /* Those that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
     if (scheduler->report.recording) {
@@ -276,6 +283,12 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
     if (reply.count)
         replies_send(&scheduler->replies, &reply);
     message_close(&reply);
+}
+
+void scheduler_refuse(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const char *ename, const char *evalue)
+{
+    scheduler_decline(scheduler, message, msg_id, reply_error_content(ename, evalue));
 }
 
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
@@ -304,6 +317,12 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
     return status;
 }
 
+static bool is_abort(const struct ipcl_member *msg_type)
+{
+    static const char name[] = "abort_request";
+    return msg_type->size == strlen(name) && !memcmp(msg_type->data, name, msg_type->size);
+}
+
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
@@ -311,7 +330,9 @@ static void from_client(void *self, struct message *message)
         return;
     early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;
-    if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
+    if (is_abort(&message->msg_type))
+        abort_serve(scheduler, message);
+    else if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
         refuse_message(scheduler, message, "a task's msg_id has 1 to 255 bytes");
     else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
         refuse_message(scheduler, message, "a task of this msg_id is pending already");
@@ -353,10 +374,10 @@ static void retry(struct scheduler *scheduler, struct task *task)
                    waits || balancer_has_choice(scheduler->balancer, task));
 }
 
-bool scheduler_try_again(struct scheduler *scheduler, struct task *task, bool met, bool succeeded)
+bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
 {
-    bool elsewhere = !met && !scheduler->pure;
-    if (!elsewhere && (succeeded || task->retries <= 0))
+    bool elsewhere = end == END_UNMET && !scheduler->pure;
+    if (!elsewhere && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
         return false;
     if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
         return false;
@@ -381,15 +402,14 @@ static void from_engine(void *self, struct message *message)
         dispatch(scheduler, NULL, NULL);
         return;
     }
-    bool met, succeeded;
-    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
-                           &succeeded);
-    if (!scheduler_try_again(scheduler, task, met, succeeded)) {
+    enum task_end end =
+        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA));
+    if (!scheduler_try_again(scheduler, task, end)) {
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);
         message_swap_identities(message);
         replies_send(&scheduler->replies, message);
-        scheduler_end(scheduler, task, succeeded);
+        scheduler_end(scheduler, task, end == END_SUCCESS);
     }
     dispatch(scheduler, NULL, NULL);
 }

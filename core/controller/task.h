@@ -1,5 +1,6 @@
-/* The task thread's state, for the files that make it up: task.c (sockets, and each task's way) and
- * task_restore.c (what the records tell of an earlier controller's tasks). */
+/* The task thread's state, for the files that make it up: task.c (sockets, and each task's way),
+ * task_abort.c (tasks that are taken back) and task_restore.c (what the records tell of an earlier
+ * controller's tasks). */
 #ifndef CONTROLLER_TASK_H
 #define CONTROLLER_TASK_H
 
@@ -10,6 +11,7 @@
 #include "controller/report.h"
 #include "controller/task_metadata.h"
 #include "controller/trim.h"
+#include "wire/abort_request.h"
 #include "wire/loop.h"
 
 /* A task that cannot be entered as long as the controller's past comes back. */
@@ -69,17 +71,28 @@ long scheduler_find_targets(struct scheduler *scheduler, const struct task_metad
 /* The engine that had a task has gone: it runs again where it may be tried again, and is answered
  * with this error otherwise. */
 void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue);
-/* Answers a task that is not entered with an error. */
+/* Answers a task that is not entered. `content` (reply.h) is taken over. */
+void scheduler_decline(struct scheduler *scheduler, struct message *message,
+                       const struct ipcl_member *msg_id, json_t *content);
+/* The same with an error. */
 void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue);
 /* Ends a task. */
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
-/* Puts a task in the queue again whose reply says that it is to be tried again. Returns whether it
+/* Puts a task in the queue again whose end says that it is to be tried again. Returns whether it
  * does. */
-bool scheduler_try_again(struct scheduler *scheduler, struct task *task, bool met, bool succeeded);
+bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
+/* Answers a task in an engine's place, and ends it. `content` (reply.h) is taken over. */
+void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
 /* Answers a task with an error, and ends it. */
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
                     const char *evalue);
+
+/* task_abort.c: */
+/* Serves an abort_request: of its client's tasks that it names, those that wait are answered with
+ * "aborted". The reply has their msg_ids, and those that engines have, by the engines' uuids: these
+ * are to be asked themselves. */
+void abort_serve(struct scheduler *scheduler, struct message *message);
 
 /* task_restore.c: */
 /* Opens the way from the records thread, where there is something to restore. Returns 0, or -1 with
@@ -104,6 +117,12 @@ bool restore_reply(struct scheduler *scheduler, struct message *message);
 bool restore_adopt(struct scheduler *scheduler, struct task *task);
 /* Tries again what was put aside. Returns when to be called again, or LOOP_NEVER. */
 long long restore_tick(struct scheduler *scheduler, long long now_ms);
+/* Aborts what a request names that is set aside: adds the msg_ids to `aborted`. */
+void restore_abort(struct scheduler *scheduler, const struct abort_request *request,
+                   json_t *aborted);
+/* The uuid of the engine that has a task which another controller gave out; "" where that is not
+ * known. */
+const char *restore_engine_of(const struct task *task);
 void restore_release(struct scheduler *scheduler);
 
 #endif

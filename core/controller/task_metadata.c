@@ -207,14 +207,20 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
            !metadata->retries && !(metadata->timeout > 0);
 }
 
-void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,
-                            bool *succeeded)
+static bool is_text(const struct ipcl_member *member, const char *text)
+{
+    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) &&
+           !memcmp(member->data, text, member->size);
+}
+
+enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part)
 {
     struct ipcl_member members[] = {{.name = "dependencies_met"}, {.name = "status"}};
-    *met = *succeeded = true;
     if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 2))
-        return;
-    *met = !equals(&members[0], &reader->no);
-    *succeeded = members[1].state != IPCL_MEMBER_TEXT ||
-                 (members[1].size == 2 && !memcmp(members[1].data, "ok", 2));
+        return END_SUCCESS;
+    if (equals(&members[0], &reader->no))
+        return END_UNMET;
+    if (members[1].state != IPCL_MEMBER_TEXT || is_text(&members[1], "ok"))
+        return END_SUCCESS;
+    return is_text(&members[1], "aborted") ? END_ABORTED : END_FAILURE;
 }

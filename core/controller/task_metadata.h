@@ -41,9 +41,15 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
 void task_metadata_clear(struct task_metadata *metadata);
 /* Whether it asks for anything at all. */
 bool task_metadata_is_plain(const struct task_metadata *metadata);
-/* Reads a reply's: both true where the metadata cannot be read, as the client then has to look at
+/* How a task has ended at an engine. */
+enum task_end {
+    END_SUCCESS,
+    END_FAILURE,
+    END_ABORTED,
+    END_UNMET /* the engine does not meet its dependencies */
+};
+/* Reads a reply's: a success where the metadata cannot be read, as the client then has to look at
  * the content anyway. */
-void task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part, bool *met,
-                            bool *succeeded);
+enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part);
 
 #endif

@@ -184,19 +184,19 @@ bool restore_reply(struct scheduler *scheduler, struct message *message)
     struct ipcl_member parent = {.name = "msg_id"};
     char engine[ENGINE_UUID_BYTES] = "";
     size_t size = zmq_msg_size(&message->frames[0]);
-    bool met, succeeded, success;
+    bool success;
     if (!scheduler->restarted || size >= sizeof(engine) ||
         session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
         parent.state != IPCL_MEMBER_TEXT)
         return false;
     memcpy(engine, zmq_msg_data(&message->frames[0]), size);
-    task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &met,
-                           &succeeded);
+    enum task_end end =
+        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA));
     struct task *away = away_task(scheduler, parent.data, parent.size, engine);
-    if (away && scheduler_try_again(scheduler, away, met, succeeded))
+    if (away && scheduler_try_again(scheduler, away, end))
         return true;
     bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
-                                                 engine, succeeded);
+                                                 engine, end == END_SUCCESS);
     if (!first &&
         (balancer_task(scheduler->balancer, parent.data, parent.size) ||
          !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
@@ -206,9 +206,8 @@ bool restore_reply(struct scheduler *scheduler, struct message *message)
         return false;
     message_swap_identities(message);
     replies_send(&scheduler->replies, message);
-    if (away) {
-        scheduler_end(scheduler, away, succeeded);
-    }
+    if (away)
+        scheduler_end(scheduler, away, end == END_SUCCESS);
     return true;
 }
 
@@ -370,6 +369,62 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;
     restore->socket = controller_inproc_bind(controller, ZMQ_PULL, RESTORED_SOCKET, error);
     return loop_add(scheduler->loop, restore->socket, on_restored, scheduler);
+}
+
+/* The msg_id of a task that is set aside, where a request to abort means it; NULL otherwise. */
+static json_t *meant_aside(struct scheduler *scheduler, const struct abort_request *request,
+                           struct held *held)
+{
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->session);
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    size_t size;
+    const void *header = held_frame(held, held_delimiter(held) + 1 + MESSAGE_HEADER, &size);
+    if (serial->find(header, size, &msg_id, 1) || msg_id.state != IPCL_MEMBER_TEXT ||
+        !abort_request_is_from(request, serial, header, size))
+        return NULL;
+    json_t *text = json_stringn(msg_id.data, msg_id.size);
+    if (json_object_get(request->named, json_string_value(text)))
+        return text;
+    json_decref(text);
+    return NULL;
+}
+
+/* Answers a task that is set aside as aborted. Returns 0, or -1 where memory is short. */
+static int abort_aside(struct scheduler *scheduler, struct aside *aside)
+{
+    struct message message;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    message_init(&message);
+    int failed =
+        held_restore(aside->held, &message) ||
+        session_find(scheduler->session, message_part(&message, MESSAGE_HEADER), &msg_id, 1);
+    if (!failed)
+        scheduler_decline(scheduler, &message, &msg_id, json_pack("{s:s}", "status", "aborted"));
+    message_close(&message);
+    return failed ? -1 : 0;
+}
+
+void restore_abort(struct scheduler *scheduler, const struct abort_request *request,
+                   json_t *aborted)
+{
+    struct task_restore *restore = &scheduler->restore;
+    struct aside *aside, *next;
+    DL_FOREACH_SAFE (restore->aside, aside, next) {
+        json_t *msg_id = meant_aside(scheduler, request, aside->held);
+        if (!msg_id || abort_aside(scheduler, aside)) {
+            json_decref(msg_id);
+            continue;
+        }
+        json_array_append_new(aborted, msg_id);
+        if (restore->next == aside)
+            restore->next = next;
+        drop(scheduler, aside);
+    }
+}
+
+const char *restore_engine_of(const struct task *task)
+{
+    return ((const struct away *)task)->engine;
 }
 
 void restore_release(struct scheduler *scheduler)

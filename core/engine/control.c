@@ -26,11 +26,12 @@ static void refuse(struct io *io, struct job *job, const char *ename, const char
 
 static void abort_request(struct io *io, struct job *job)
 {
-    json_t *named = json_object_get(job->content, "msg_ids");
-    json_t *msg_ids = json_is_string(named) ? json_pack("[O]", named) : json_incref(named);
-    shell_abort(io, json_array_size(msg_ids) ? msg_ids : NULL);
-    json_decref(msg_ids);
-    answer(io, job, NULL);
+    struct ipcl_error error;
+    json_t *content = abort_serve(io, job, &error);
+    if (content)
+        answer(io, job, content);
+    else
+        refuse(io, job, "ValueError", error.text);
 }
 
 /* The namespace belongs to the main thread: this is the next that it does. */

@@ -41,7 +41,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     registration_leave(io);
     io->state = IO_STOPPING;
     io->stop_ms = clock_ms() + STOP_GRACE_MS;
-    shell_abort(io, NULL);
+    shell_answer_all(io);
     frontends_cancel(io);
     io_interrupt(io);
     shell_next(io);
@@ -209,8 +209,7 @@ static void publish_output(void *context, const char *name, const char *text, si
 static void cleanup(struct io *io)
 {
     loop_destroy(io->loop);
-    for (size_t i = 0; i < IO_ABORTED_MAX; i++)
-        free(io->aborted[i]);
+    abort_release(io);
     door_close(&io->cluster);
     frontends_close(&io->frontends);
     free(io->parent);

@@ -62,9 +62,6 @@ struct heart {
  * for it. */
 #define IO_PUBLISHED_MAX 100000
 
-/* How many identifiers of aborted requests that have not come yet are remembered. */
-#define IO_ABORTED_MAX 1024
-
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
@@ -82,8 +79,7 @@ struct io {
     uint64_t jobs;       /* given to it so far */
     long long stop_ms;   /* when stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
-    char *aborted[IO_ABORTED_MAX];
-    size_t aborted_next;
+    struct awaited *aborted;       /* requests to abort when they come: a hash, the oldest first */
     /* The request that output belongs to: its packed header, and how it came. The last one's while
      * none runs. */
     char *parent;
@@ -147,9 +143,20 @@ void shell_receive(void *door, struct message *message);
 void shell_next(struct io *io);
 /* A job has come back from the main thread. */
 void shell_done(struct io *io, struct job *job);
-/* Answers queued requests with "aborted": those named, or with NULL all; and remembers names that
- * are not there yet. */
-void shell_abort(struct io *io, const json_t *msg_ids);
+/* Answers a request that is in no queue and does not run, as it was aborted or the engine ends; and
+ * is done with the job. */
+void shell_answer_unrun(struct io *io, struct job *job);
+/* The same for all that are queued. */
+void shell_answer_all(struct io *io);
+
+/* abort.c */
+/* Serves an abort_request: what it names is aborted where it waits, and noted where it has not come
+ * yet. Returns the reply's content with the msg_ids of both, as a new reference; NULL with `error`
+ * set where the request is malformed. */
+json_t *abort_serve(struct io *io, struct job *job, struct ipcl_error *error);
+/* Whether a request that has come is one that was noted; it is so no more then. */
+bool abort_awaits(struct io *io, struct job *job);
+void abort_release(struct io *io);
 
 /* control.c */
 void control_receive(void *door, struct message *message);

@@ -1,5 +1,6 @@
 bin_PROGRAMS += core/engine/ipengine
 core_engine_ipengine_SOURCES = \
+	core/engine/abort.c \
 	core/engine/capture.c core/engine/capture.h \
 	core/engine/connect.c \
 	core/engine/control.c \

@@ -17,29 +17,7 @@ static bool find_kind(struct io *io, struct job *job)
     return *type;
 }
 
-/* The identifier was named by an abort before its request came. */
-static bool was_aborted(struct io *io, const char *msg_id)
-{
-    for (size_t i = 0; *msg_id && i < IO_ABORTED_MAX && io->aborted[i]; i++)
-        if (!strcmp(io->aborted[i], msg_id)) {
-            io->aborted[i][0] = '\0'; /* nobody's name */
-            return true;
-        }
-    return false;
-}
-
-static void remember_aborted(struct io *io, const char *msg_id)
-{
-    char *copy = strdup(msg_id);
-    if (!copy)
-        return;
-    free(io->aborted[io->aborted_next]);
-    io->aborted[io->aborted_next] = copy;
-    io->aborted_next = (io->aborted_next + 1) % IO_ABORTED_MAX;
-}
-
-/* Answers what does not run: it was aborted, or the engine ends. */
-static void answer_unrun(struct io *io, struct job *job)
+void shell_answer_unrun(struct io *io, struct job *job)
 {
     log_info("%s %s does not run", job->msg_type, job->msg_id);
     publish_status(io, job, true);
@@ -66,8 +44,8 @@ static void enqueue(struct io *io, struct job *job)
         reply_error(io, job, "BadRequest",
                     job->content ? "the content is not a mapping" : error.text);
         job_destroy(job);
-    } else if (io->state == IO_STOPPING || was_aborted(io, job->msg_id)) {
-        answer_unrun(io, job);
+    } else if (io->state == IO_STOPPING || abort_awaits(io, job)) {
+        shell_answer_unrun(io, job);
     } else {
         TAILQ_INSERT_TAIL(&io->queue, job, entry);
     }
@@ -142,7 +120,7 @@ static void stop_on_error(struct io *io, struct job *failed)
         if (job->kind != JOB_EXECUTE || !same_client(job, failed))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        answer_unrun(io, job);
+        shell_answer_unrun(io, job);
     }
 }
 
@@ -174,32 +152,14 @@ void shell_done(struct io *io, struct job *job)
     shell_next(io);
 }
 
-/* The names of a list as the members of a mapping. A new reference. */
-static json_t *set_of(const json_t *names)
-{
-    json_t *set = json_object(), *name;
-    size_t i;
-    json_array_foreach (names, i, name)
-        if (json_is_string(name))
-            json_object_set_new(set, json_string_value(name), json_true());
-    return set;
-}
-
-void shell_abort(struct io *io, const json_t *msg_ids)
+void shell_answer_all(struct io *io)
 {
     struct job *job = TAILQ_FIRST(&io->queue), *next;
-    json_t *missing = set_of(msg_ids), *value;
-    const char *name;
     for (; job; job = next) {
         next = TAILQ_NEXT(job, entry);
-        if (job->kind == JOB_CLEAR || (msg_ids && json_object_del(missing, job->msg_id)))
+        if (job->kind == JOB_CLEAR)
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        answer_unrun(io, job);
+        shell_answer_unrun(io, job);
     }
-    if (io->running && io->running->msg_id)
-        json_object_del(missing, io->running->msg_id);
-    json_object_foreach (missing, name, value)
-        remember_aborted(io, name);
-    json_decref(missing);
 }

@@ -27,6 +27,7 @@ struct connection {
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
     bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
+    bool task_aborts; /* client: the task scheduler serves abort requests; ipyparallel's does not */
     int registration;
     int control;
     int mux;

@@ -1,6 +1,7 @@
 # The folder by itself, for a shared library that has core/base already; programs link libwire.la.
 noinst_LTLIBRARIES += core/wire/libwire_bare.la core/wire/libwire.la
 core_wire_libwire_bare_la_SOURCES = \
+	core/wire/abort_request.c core/wire/abort_request.h \
 	core/wire/connection.c core/wire/connection.h \
 	core/wire/loop.c core/wire/loop.h \
 	core/wire/message.c core/wire/message.h \

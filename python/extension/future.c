@@ -166,6 +166,21 @@ static PyObject *get_status(PyObject *self, void *unused)
     return result ? PyLong_FromLong(result->status) : NULL;
 }
 
+static PyObject *get_channel(PyObject *self, void *unused)
+{
+    int engine_id;
+    (void)unused;
+    return PyLong_FromLong(ipcl_future_sent_to(((struct future *)self)->future, &engine_id));
+}
+
+static PyObject *get_target(PyObject *self, void *unused)
+{
+    int engine_id;
+    (void)unused;
+    ipcl_future_sent_to(((struct future *)self)->future, &engine_id);
+    return engine_id < 0 ? Py_NewRef(Py_None) : PyLong_FromLong(engine_id);
+}
+
 static PyObject *get_engine_id(PyObject *self, void *unused)
 {
     const struct ipcl_result *result = result_of(self);
@@ -204,6 +219,9 @@ static PyObject *get_received(PyObject *self, void *unused)
 #define TEXT(name, doc) {#name, get_text, NULL, doc, (void *)offsetof(struct ipcl_result, name)}
 static PyGetSetDef future_attributes[] = {
     {"msg_id", get_msg_id, NULL, "The identifier of the request.", NULL},
+    {"channel", get_channel, NULL, "How it was sent: DIRECT, TASK, BROADCAST, CONTROL or HUB.",
+     NULL},
+    {"target", get_target, NULL, "The engine that it was sent to, or None.", NULL},
     {"status", get_status, NULL, "OK, FAILED or ABORTED.", NULL},
     {"engine_id", get_engine_id, NULL, "The engine that answered, or None.", NULL},
     TEXT(engine_uuid, "The uuid of the engine that answered, or ''."),
@@ -212,7 +230,8 @@ static PyGetSetDef future_attributes[] = {
     TEXT(metadata, "The reply's metadata, as JSON."),
     TEXT(content, "The reply's content, as JSON."),
     TEXT(error, "One sentence on what failed, or ''."),
-    {"submitted", get_submitted, NULL, "When the request was submitted, in seconds since the epoch.", NULL},
+    {"submitted", get_submitted, NULL,
+     "When the request was submitted, in seconds since the epoch.", NULL},
     {"received", get_received, NULL, "When the reply came, in seconds since the epoch.", NULL},
     {NULL},
 };

@@ -10,6 +10,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, 
 from contextlib import suppress
 
 from ipcluster import _client, error as errors
+from ipcluster.abort import abort
 from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, error_or_value, metadata_of, value_of, wait_for_output
 
 _futures_lock = threading.Lock()
@@ -56,12 +57,16 @@ class AsyncResult(Future):
 
     @property
     def _state(self):
-        return "FINISHED" if self.ready() else "RUNNING"
+        if not self.ready():
+            return "RUNNING"
+        return "CANCELLED_AND_NOTIFIED" if self.cancelled() else "FINISHED"
 
     def _tell_waiters(self):
         with self._condition:
             for waiter in self._waiters:
-                if self.exception() is None:
+                if self.cancelled():
+                    waiter.add_cancelled(self)
+                elif self.exception() is None:
                     waiter.add_result(self)
                 else:
                     waiter.add_exception(self)
@@ -93,10 +98,16 @@ class AsyncResult(Future):
         return not self.ready()
 
     def cancelled(self):
-        return False
+        """Whether this was stopped before any of it ran, by cancel() or abort()."""
+        aborted = bool(self._children) and self.ready()
+        return aborted and all(child.status == _client.ABORTED for child in self._children)
 
     def cancel(self):
-        return False
+        """Stops what has not begun, in the scheduler and on engines. Returns whether that was all: then cancelled() is true, and whoever waits
+        gets a CancelledError. What runs goes on, and what has ended stays as it is."""
+        if not self.ready():
+            abort(self._client._connection, self._children)
+        return self.cancelled()
 
     def split(self):
         """An AsyncResult for each request; join() is its inverse."""
@@ -137,7 +148,7 @@ class AsyncResult(Future):
             except TimeoutError:
                 break
             done.add(part)
-            if return_when == FIRST_COMPLETED or (return_when == FIRST_EXCEPTION and part.exception() is not None):
+            if return_when == FIRST_COMPLETED or (return_when == FIRST_EXCEPTION and not part.successful()):
                 break
         return done, set(parts) - done
 
@@ -222,7 +233,7 @@ class AsyncResult(Future):
         return_when=FIRST_EXCEPTION."""
         if return_when == FIRST_EXCEPTION and not self.ready():
             done, others = self._wait_for_some(timeout, return_when)
-            failed = [part for part in done if part.exception() is not None]
+            failed = [part for part in done if not part.successful()]
             if failed and others:
                 return failed[0].get(return_exceptions=return_exceptions)
         if not self.wait(timeout):
@@ -243,7 +254,10 @@ class AsyncResult(Future):
     def exception(self, timeout=None):
         if not self.wait(timeout):
             raise TimeoutError(f"{self._fname}: the result is not ready")
-        return self._settle()[1]
+        error = self._settle()[1]
+        if self.cancelled():
+            raise error
+        return error
 
     def successful(self):
         if not self.ready():
@@ -361,10 +375,10 @@ class AsyncResult(Future):
         wait_with_progress(self, interval, timeout, return_when)
 
     def abort(self):
-        """Aborts what has not started to run."""
+        """Stops what has not begun; returns the msg_ids of what will not run."""
         if self.ready():
             raise AssertionError("this has finished and cannot be aborted")
-        return self._client.abort(self.msg_ids, targets="all" if self._targets is None else self._targets, block=True)
+        return abort(self._client._connection, self._children)
 
     # As a future
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, bytecode, error as errors
+from ipcluster.abort import Answer, abort
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
@@ -450,9 +451,19 @@ class Client:
         return status
 
     def abort(self, jobs=None, targets=None, block=None):
-        """Aborts jobs that have not started, by default all that are open, on the targets (by default all engines)."""
-        ids = list(self.outstanding) if jobs is None else self._msg_ids(jobs)
-        return self._control(targets, "abort_request", {"msg_ids": ids}, block)
+        """Stops jobs of this client that have not begun, by default all that are open, in the scheduler and on engines; with targets, of
+        those that were sent to engines only what these have. Returns the msg_ids of what will not run, whose results are TaskAborted; with
+        block=False a Future of them."""
+        ids = self.outstanding if jobs is None else self._msg_ids(jobs)
+        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
+        if targets is not None:
+            chosen = {None, *self._resolve_targets(targets)}
+            futures = [future for future in futures if future.target in chosen]
+        if self.block if block is None else block:
+            return abort(self._connection, futures)
+        answer = Answer()
+        _resolve_in_thread(answer, abort, self._connection, futures)
+        return answer
 
     def clear(self, targets=None, block=None):
         """Empties the engines' namespaces."""

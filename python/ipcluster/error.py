@@ -1,6 +1,7 @@
 """What can go wrong, here and on the engines, under the names that ipyparallel gave it."""
 
 import builtins
+from concurrent.futures import CancelledError
 
 TimeoutError = builtins.TimeoutError
 # The controller cannot be reached, or the client is closed: the text says which file or address, and what to do.
@@ -33,8 +34,8 @@ class NoEnginesRegistered(KernelError):
         return "no engines are registered: start some (ipcluster engines --n=4), or wait with client.wait_for_engines(n)"
 
 
-class TaskAborted(KernelError):
-    """The task was aborted before it ran; `args[0]` is its msg_id."""
+class TaskAborted(KernelError, CancelledError):
+    """The task was aborted, or cancelled, before it ran; `args[0]` is its msg_id."""
 
 
 class TaskTimeout(KernelError):

@@ -181,8 +181,9 @@ class View:
         return self.client.get_result(jobs, self._block(block), owner)
 
     def abort(self, jobs=None, targets=None, block=None):
+        """client.abort() of this view's jobs, by default of all that are open."""
         jobs = list(self.outstanding) if jobs is None else jobs
-        return self.client.abort(jobs, self._targets_or_own(targets), self._block(block))
+        return self.client.abort(jobs, targets, self._block(block))
 
     def queue_status(self, targets=None, verbose=False):
         return self.client.queue_status(self._targets_or_own(targets), verbose)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ipcluster import RemoteError, interactive
-from support import PYTHON, wait_until
+from ipcluster import RemoteError, TaskAborted, interactive
+from support import LONG, PYTHON, wait_for_file, wait_until
 
 
 @interactive
@@ -80,3 +80,36 @@ def test_canned(sandbox, new_their_cluster, switch):
     finished = sandbox.run(PYTHON, "-W", "ignore", Path(__file__).with_name("canned.py"), "ipcluster", cluster.client_file, 2, "peer",
                            *([switch] if switch else []), python=True, timeout=120)  # fmt: skip
     assert finished.status == 0 and " 0 failed" in finished.out, finished
+
+
+def test_what_their_scheduler_has_is_not_cancelled_and_what_an_engine_of_ours_has_is(sandbox, new_their_cluster):
+    client = new_their_cluster(1).client(wait_for=1)
+    gate, begun = sandbox.dir / "gate", sandbox.dir / "begun"
+    running = client[0].apply_async(wait_for_file, str(gate), 1, str(begun))
+    wait_until(begun.exists, 60, "the engine is busy")
+    queued = client[0].apply_async(square, 2)
+    tasks = [client.load_balanced_view().apply_async(square, x) for x in range(3)]
+    assert not tasks[2].cancel() and not tasks[2].cancelled()
+    assert queued.cancel() and queued.cancelled() and not running.cancel()
+    with pytest.raises(TaskAborted):
+        queued.get(timeout=LONG)
+    gate.touch()
+    assert running.get(timeout=LONG) == 1
+    assert [task.get(timeout=LONG) for task in tasks[:2]] == [0, 1]
+    with pytest.raises(TaskAborted):  # the engine, which was asked, aborts it when it comes
+        tasks[2].get(timeout=LONG)
+
+
+def test_what_an_engine_of_theirs_has_is_aborted_when_its_turn_comes(sandbox, new_their_cluster):
+    cluster = new_their_cluster(0)
+    cluster.start_their_engine()
+    client = cluster.client(wait_for=1)
+    gate, begun = sandbox.dir / "gate", sandbox.dir / "begun"
+    running = client[0].apply_async(wait_for_file, str(gate), 1, str(begun))
+    wait_until(begun.exists, 60, "the engine is busy")
+    queued = client[0].apply_async(square, 2)
+    queued.cancel()
+    gate.touch()
+    assert running.get(timeout=LONG) == 1
+    with pytest.raises(TaskAborted):
+        queued.get(timeout=LONG)

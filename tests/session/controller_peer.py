@@ -71,11 +71,11 @@ class Peer:
     def sign(self, parts):
         return hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
 
-    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=()):
+    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test"):
         """The frames of a message, from the delimiter on, and its msg_id."""
         self.count += 1
         msg_id = msg_id or f"{uuid.uuid4()}_{self.count}"
-        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": "test",
+        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,
                   "date": "2026-01-01T00:00:00.000000Z", "version": "5.3"}
         parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
         return [DELIMITER, self.sign(parts), *parts, *buffers], msg_id

@@ -78,10 +78,11 @@ class Peer:
     def sign(self, parts, key=None):
         return hmac.new(key or self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
 
-    def frames(self, msg_type, content, buffers=(), metadata=None, parent=None, key=None):
-        """A message's frames from the delimiter on, and its identifier."""
-        msg_id = f"{self.session}_{uuid.uuid4().hex[:12]}"
-        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": self.session,
+    def frames(self, msg_type, content, buffers=(), metadata=None, parent=None, key=None, session=None):
+        """A message's frames from the delimiter on, and its identifier. `session`: of another client."""
+        session = session or self.session
+        msg_id = f"{session}_{uuid.uuid4().hex[:12]}"
+        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,
                   "date": datetime.now(timezone.utc).isoformat(), "version": "5.3"}
         parts = [json.dumps(part).encode() for part in (header, parent or {}, metadata or {}, content)]
         return [DELIMITER, self.sign(parts, key), *parts, *buffers], msg_id
@@ -117,9 +118,9 @@ class Peer:
         self.sockets["hb_pong"].recv_multipart()
         return True
 
-    def send(self, msg_type, content=None, buffers=(), channel="mux", metadata=None):
+    def send(self, msg_type, content=None, buffers=(), channel="mux", metadata=None, session=None):
         """Sends a request as a relay would; returns its identifier."""
-        frames, msg_id = self.frames(msg_type, content or {}, buffers, metadata)
+        frames, msg_id = self.frames(msg_type, content or {}, buffers, metadata, session=session)
         self.sockets[channel].send_multipart([self.uuid, CLIENT, *frames])
         return msg_id
 

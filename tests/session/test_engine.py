@@ -306,34 +306,6 @@ def test_sigint_interrupts_what_runs(engine, peer):
     assert peer.reply(msg_id).content["ename"] == "KeyboardInterrupt"
 
 
-def test_abort_answers_queued_requests_in_order_while_code_runs(engine, peer, gate):
-    running = peer.send_apply(wait_for_file, str(gate))
-    queued = [peer.send_apply(lambda: 1) for _ in range(4)]
-    peer.ask("kernel_info_request")  # is answered at once: what was sent before has come
-    peer.send("abort_request", {"msg_ids": [queued[2], queued[0]]}, channel="control")
-    assert peer.reply(queued[0]).content["status"] == "aborted"
-    assert peer.reply(queued[2]).content["status"] == "aborted"
-    assert peer.reply(channel="control").content["status"] == "ok"
-    gate.touch()
-    assert peer.reply(running).content["status"] == "ok"
-    assert peer.reply(queued[1]).result == 1 and peer.reply(queued[3]).result == 1
-
-
-def test_abort_of_all_and_of_what_has_not_come_yet(engine, peer, gate):
-    running = peer.send_apply(wait_for_file, str(gate))
-    queued = [peer.send_apply(lambda: 1) for _ in range(3)]
-    peer.ask("kernel_info_request")
-    peer.ask("abort_request", {}, channel="control")
-    for msg_id in queued:
-        assert peer.reply(msg_id).content["status"] == "aborted"
-    gate.touch()
-    assert peer.reply(running).content["status"] == "ok"
-    frames, msg_id = peer.frames("apply_request", {}, canning.pack_apply(lambda: 1))
-    peer.ask("abort_request", {"msg_ids": msg_id}, channel="control")
-    peer.sockets["mux"].send_multipart([peer.uuid, CLIENT, *frames])
-    assert peer.reply(msg_id).content["status"] == "aborted"
-
-
 def test_what_an_engine_has_not_finished_when_it_is_told_to_end_is_an_engine_error_that_says_so(engine, peer):
     running = peer.send_apply(sleep, 600)
     queued = peer.send_apply(lambda: 1)

@@ -260,3 +260,29 @@ def test_a_task_with_retries_that_fails_after_a_restart_is_tried_again(recorded)
     flag.touch()
     assert task.get(timeout=LONG) == "at last"
     assert runs(path) == {"run": 2}
+
+
+def test_tasks_of_before_a_restart_can_be_cancelled(new_cluster):
+    cluster = new_cluster(2, controller=[*RECORDED, "--hwm=2"])
+    client = cluster.client()
+    pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
+    view = client.load_balanced_view()
+    path, gate = cluster.sandbox.dir / "ran", cluster.sandbox.dir / "go"
+    path.write_text("")
+    tasks = {name: view.apply_async(note, str(path), name, 0, str(gate)) for name in ("here", "there", "first", "second", "waits")}
+    wait_until(lambda: sorted(runs(path)) == ["here", "there"], 60, "both engines are busy")
+    with view.temp_flags(targets=[1]):
+        bound = view.apply_async(note, str(path), "bound")
+    wait_until(lambda: client.db_query({"msg_id": bound.msg_ids[0]}, keys=["msg_id"]), 60, "it is recorded")
+    os.kill(pids[1], signal.SIGSTOP)
+    restart(cluster, client, "--hwm=2")
+    # It is set aside until it is certain that its engine does not come back; later its end is another.
+    assert bound.cancel() or "none of the engines" in str(outcome(bound))
+    os.kill(pids[1], signal.SIGCONT)
+    wait_until(lambda: client.ids == [0, 1], 60, "both engines are back")
+    for name in ("first", "second", "waits"):
+        wait_until(tasks[name].cancel, 60, "what an engine has not begun is taken back")
+    assert not tasks["here"].cancel()
+    gate.touch()
+    assert outcome(tasks["here"]) == "here" and outcome(tasks["there"]) == "there"
+    assert sorted(runs(path)) == ["here", "there"]

@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
-import time
 
 import pytest
 
@@ -176,3 +175,195 @@ def test_an_exception_of_a_callback_is_logged_and_reaches_nobody(balanced, caplo
         result.add_done_callback(fails)
     assert [record.message.split(" for ")[0] for record in caplog.records] == ["exception calling callback"] * 2
     assert result.get() == 1
+
+
+# Cancelling
+
+
+@local
+def leave_mark(path):
+    with open(path, "a") as file:
+        file.write("x")
+
+
+@pytest.fixture
+def busy(new_cluster, sandbox, gate):
+    """busy(*controller arguments, engines=1): a cluster whose engines have begun a task each, which ends with the gate, and these tasks."""
+    def make(*arguments, engines=1):
+        cluster = new_cluster(engines, controller=arguments)
+        client = cluster.client()
+        begun = [sandbox.dir / f"begun{engine_id}" for engine_id in client.ids]
+        running = [client[engine_id].apply_async(wait_for_file, str(gate), 1, str(file)) for engine_id, file in enumerate(begun)]
+        wait_until(lambda: all(file.exists() for file in begun), 60, "the engines are busy")
+        return cluster, client, running
+
+    return make
+
+
+def places(client, mark):
+    """Requests that wait in every place where one can, by its name."""
+    balanced, direct = client.load_balanced_view(), client[0]
+    first = balanced.apply_async(leave_mark, mark)
+    with balanced.temp_flags(after=[first]):
+        dependent = balanced.apply_async(leave_mark, mark)
+    with balanced.temp_flags(targets=[0], retries=3):
+        bound = balanced.apply_async(leave_mark, mark)
+    return {
+        "the scheduler, for another task": dependent,
+        "the scheduler, for an engine": first,
+        "the scheduler, for a certain engine": bound,
+        "an engine": direct.apply_async(leave_mark, mark),
+        "an engine, as code": direct.execute("open('never', 'w')"),
+        "an engine, of a broadcast": client.broadcast_view().apply_async(leave_mark, mark),
+    }
+
+
+@pytest.mark.parametrize("hwm", [1, 0])  # how many tasks engines are given before they have ended those before
+def test_what_waits_anywhere_can_be_cancelled(busy, gate, sandbox, ipcluster, hwm):
+    _, client, running = busy(f"--hwm={hwm}")
+    blocking = client.load_balanced_view().apply_async(wait_for_file, str(gate))
+    mark = sandbox.dir / "mark"
+    for place, result in places(client, str(mark)).items():
+        assert not result.cancelled(), place
+        assert result.cancel() and result.cancelled() and result.done(), place
+        assert result.cancel(), "again, it stays so"
+        for way in ("get", "result", "exception"):
+            with pytest.raises(concurrent.futures.CancelledError):
+                getattr(result, way)(timeout=LONG)
+        assert isinstance(result.get(return_exceptions=True), (ipcluster.TaskAborted, list))
+    gate.touch()
+    assert running[0].get(timeout=LONG) == 1
+    blocking.get(timeout=LONG)
+    client[:].apply_sync(abs, 0)
+    assert not mark.exists()
+
+
+def test_what_runs_or_has_ended_is_not_cancelled(busy, gate):
+    _, client, (running,) = busy()
+    assert not running.cancel() and not running.cancelled() and running.running()
+    gate.touch()
+    assert running.get(timeout=LONG) == 1
+    assert not running.cancel() and not running.cancelled()
+    failed = client[0].apply_async(local(lambda: 1 / 0))
+    failed.wait(LONG)
+    assert not failed.cancel() and not failed.cancelled()
+
+
+def test_whoever_waits_hears_that_a_request_was_cancelled(busy):
+    _, client, _ = busy()
+    pending = [client.load_balanced_view().apply_async(abs, n) for n in range(5)]
+    heard = []
+
+    async def await_it():
+        wrapped = asyncio.wrap_future(pending[2])
+        threading.Timer(0.1, pending[2].cancel).start()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(wrapped, LONG)
+        asyncio.wrap_future(pending[3]).cancel()
+
+    def get():
+        try:
+            pending[0].get(timeout=LONG)
+        except concurrent.futures.CancelledError as error:
+            heard.append(error)
+
+    waiting = threading.Thread(target=get)
+    waiting.start()
+    pending[1].add_done_callback(lambda done: heard.append(done.cancelled()))
+    assert pending[0].cancel() and pending[1].cancel()
+    waiting.join(LONG)
+    wait_until(lambda: len(heard) == 2, 60, "the thread and the callback have heard")
+    assert True in heard
+    asyncio.run(await_it())
+    wait_until(pending[3].cancelled, 60, "what asyncio cancels is cancelled")
+    assert concurrent.futures.wait(pending[:4], LONG).not_done == set()
+    threading.Timer(0.1, pending[4].cancel).start()
+    assert next(concurrent.futures.as_completed(pending[4:], LONG)) is pending[4]
+
+
+def test_a_map_that_is_cancelled_runs_no_further(busy, gate, sandbox, ipcluster):
+    _, client, _ = busy()
+    mark, balanced = sandbox.dir / "mark", client.load_balanced_view()
+    waiting = balanced.map_async(leave_mark, [str(mark)] * 20)
+    assert waiting.cancel() and waiting.cancelled()
+    assert [type(error) for error in waiting.get(return_exceptions=True)] == [ipcluster.TaskAborted] * 20
+    begun = sandbox.dir / "begun"
+    partly = balanced.map_async(wait_for_file, [str(gate)] * 20, range(20), [str(begun)] * 20)
+    gate.touch()
+    wait_until(lambda: partly.progress, 60, "some have ended")
+    partly.cancel()
+    partly.wait(LONG)
+    values = partly.get(return_exceptions=True)
+    assert 0 in values and not partly.cancelled()
+
+
+def test_all_of_many_waiting_tasks_are_aborted(busy, gate, sandbox, ipcluster):
+    _, client, (running,) = busy(engines=1)
+    mark, balanced = sandbox.dir / "mark", client.load_balanced_view()
+    begun = sandbox.dir / "begun"
+    first = balanced.apply_async(wait_for_file, str(gate), 2, str(begun))
+    tasks = [balanced.apply_async(leave_mark, str(mark)) for _ in range(5000)]
+    stopped = balanced.abort(tasks, block=True)
+    assert sorted(stopped) == sorted(task.msg_ids[0] for task in tasks)
+    assert all(task.cancelled() for task in tasks)
+    gate.touch()
+    assert running.get(timeout=LONG) == 1 and first.get(timeout=LONG) == 2
+    assert balanced.apply_sync(abs, -1) == 1 and not mark.exists()
+
+
+def test_aborting_without_waiting_gives_a_future_of_what_was_stopped(busy, ipcluster):
+    _, client, _ = busy()
+    task = client[0].apply_async(abs, 1)
+    assert client.abort(task, block=False).get(timeout=LONG) == task.msg_ids
+    assert client.abort(block=False).result(timeout=LONG) == []
+    with pytest.raises(ipcluster.TaskAborted):
+        task.get(timeout=LONG)
+
+
+def abort_nothing(client):
+    client.abort(block=True)
+    client.load_balanced_view().abort(block=True)
+
+
+def end_executors(client):
+    for view in (client[:], client.load_balanced_view()):
+        view.executor.shutdown(cancel_futures=True)
+
+
+def end_joblib(client):
+    pytest.importorskip("joblib")
+    from ipcluster.joblib import Backend
+
+    Backend(client.load_balanced_view()).abort_everything()
+
+
+@pytest.mark.parametrize("abort", [abort_nothing, end_executors, end_joblib])
+def test_aborting_where_nothing_is_open_aborts_nothing(busy, gate, abort):
+    cluster, client, _ = busy()
+    mine = [client[0].apply_async(abs, -3), client.load_balanced_view().apply_async(abs, -3)]
+    other = cluster.client()
+    abort(other)
+    other.clear(block=False)  # comes to the engine behind what might have been asked of it
+    gate.touch()
+    assert [result.get(timeout=LONG) for result in mine] == [3, 3]
+
+
+def test_a_client_aborts_its_own_requests_only(busy, gate):
+    cluster, client, _ = busy()
+    other = cluster.client()
+    mine, others = [[c[0].apply_async(abs, -3), c.load_balanced_view().apply_async(abs, -3)] for c in (client, other)]
+    assert other.abort([result.msg_ids[0] for result in mine], block=True) == []
+    assert len(other.abort(block=True)) == 2 and all(result.cancelled() for result in others)
+    gate.touch()
+    assert [result.get(timeout=LONG) for result in mine] == [3, 3]
+
+
+def test_an_executor_that_ends_cancels_what_is_its_own(busy, gate):
+    _, client, _ = busy()
+    view = client.load_balanced_view()
+    mine = client[0].apply_async(abs, -3)
+    pending = [view.executor.submit(abs, n) for n in range(3)]
+    view.executor.shutdown(cancel_futures=True)
+    assert all(future.cancelled() for future in pending)
+    gate.touch()
+    assert mine.get(timeout=LONG) == 3

@@ -162,6 +162,8 @@ struct ipcl_result {
 };
 
 const char *ipcl_future_id(const struct ipcl_future *future); /* the msg_id; valid as long as the future is held */
+/* Where it was sent: by which channel, and to which engine, -1 where it was none. */
+enum ipcl_channel ipcl_future_sent_to(const struct ipcl_future *future, int *engine_id);
 /* When it was submitted: seconds since the epoch, this machine's clock. */
 double ipcl_future_submitted(const struct ipcl_future *future);
 bool ipcl_future_ready(const struct ipcl_future *future);

@@ -1,0 +1,63 @@
+"""Taking back requests that have not begun: the one way of abort() and cancel()."""
+
+import json
+import time
+from concurrent.futures import Future, wait
+
+from ipcluster import _client
+
+ANSWER_SECONDS = 10  # that a scheduler or an engine may take to say what it has stopped
+IDS_MAX = 1000  # that one request names: nobody else is to wait long for its answer
+
+
+class Answer(Future):
+    """A Future that can be asked as an AsyncResult is, too."""
+
+    get = Future.result
+    ready = Future.done
+
+    def wait(self, timeout=None):
+        return bool(wait([self], timeout).done)
+
+
+def _ask(connection, channel, engine_id, msg_ids):
+    """Sends requests to abort; the futures of their answers: none where such an engine is not there, or a scheduler of ipyparallel's."""
+    contents = [json.dumps({"msg_ids": msg_ids[start : start + IDS_MAX]}) for start in range(0, len(msg_ids), IDS_MAX)]
+    try:
+        return [connection.submit(channel, engine_id, "abort_request", content, None, []) for content in contents]
+    except ValueError:
+        return []
+
+
+def _answers(asked, deadline):
+    _client.wait_all(asked, max(deadline - time.monotonic(), 0))
+    return [json.loads(future.content) for future in asked if future.ready() and future.status == _client.OK]
+
+
+def abort(connection, futures):
+    """Stops what has not begun, wherever it waits; returns the msg_ids of what will not run. Each is answered by whoever had it, so that
+    its future is resolved."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    waiting = {future.msg_id: future for future in futures if not future.ready()}
+    tasks = [msg_id for msg_id, future in waiting.items() if future.channel == _client.TASK]
+    at_engines = {}
+    for msg_id, future in waiting.items():
+        if future.channel in (_client.DIRECT, _client.BROADCAST):
+            at_engines.setdefault(future.target, []).append(msg_id)
+    asked = _ask(connection, _client.TASK, -1, tasks)
+    engine_ids = {uuid: engine_id for engine_id, uuid in connection.engines()} if tasks else {}
+    for answer in _answers(asked, deadline):
+        for uuid, msg_ids in answer["handed_out"].items():
+            at_engines.setdefault(engine_ids.get(uuid), []).extend(msg_ids)
+    if tasks and not asked:  # any engine may have them, or be given them
+        for engine_id in engine_ids.values():
+            at_engines.setdefault(engine_id, []).extend(tasks)
+    at_engines.pop(None, None)  # engines that have gone
+    asked_engines = [future for each in at_engines.items() for future in _ask(connection, _client.CONTROL, *each)]
+    ending = set()  # their answers come by other ways than those that told of them
+    for answer in _answers(asked_engines, deadline):
+        ending.update(answer.get("aborted", ()))
+        # What an engine does not have is on its way to it, or answered, unless a scheduler that was not asked has it.
+        ending.update(set(answer.get("noted", ())).difference(() if asked else tasks))
+    _client.wait_all([waiting[msg_id] for msg_id in ending], max(deadline - time.monotonic(), 0))
+    return [msg_id for msg_id, future in waiting.items() if future.ready() and future.status == _client.ABORTED]
