@@ -134,7 +134,7 @@ def test_a_view_whose_engine_died_says_so_in_one_sentence(ipcluster, cluster):
     views = [client[:], client[1], client.load_balanced_view([1]), client.broadcast_view([0, 1])]
     calls = [
         *(lambda view=view: view.apply_async(os.getpid) for view in views), *(lambda view=view: view.map_async(abs, [1]) for view in views),
-        *(lambda view=view: view.abort() for view in views), *(lambda view=view: view.executor.submit(abs, 1) for view in views),
+        *(lambda view=view: view.executor.submit(abs, 1) for view in views),
         lambda: views[0].push({"a": 1}), lambda: views[0]["a"], lambda: views[0].scatter("a", [1, 2]), lambda: views[0].gather("a"),
         lambda: views[1].execute("1"), lambda: views[1].clear(), lambda: views[1].queue_status(), lambda: views[1].remote()(abs)(1),
     ]  # fmt: skip
