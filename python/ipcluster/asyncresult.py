@@ -106,7 +106,8 @@ class AsyncResult(Future):
         """Stops what has not begun, in the scheduler and on engines. Returns whether that was all: then cancelled() is true, and whoever waits
         gets a CancelledError. What runs goes on, and what has ended stays as it is."""
         if not self.ready():
-            abort(self._client._connection, self._children)
+            with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
+                abort(self._client._connection, self._children)
         return self.cancelled()
 
     def split(self):

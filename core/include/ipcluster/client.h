@@ -108,7 +108,7 @@ void ipcl_client_on_event(struct ipcl_client *client,
 /* Where a request goes. */
 enum ipcl_channel {
     IPCL_CHANNEL_DIRECT,  /* one engine, `engine_id` */
-    IPCL_CHANNEL_TASK,    /* the load balancer chooses */
+    IPCL_CHANNEL_TASK,    /* the load balancer chooses; it serves an "abort_request" itself */
     IPCL_CHANNEL_CONTROL, /* one engine, ahead of its queue */
     IPCL_CHANNEL_HUB,     /* the hub */
     IPCL_CHANNEL_BROADCAST /* several engines at once: ipcl_broadcast() */
