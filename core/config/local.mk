@@ -10,5 +10,6 @@ core_config_libconfig_la_SOURCES = \
 	core/config/settings_help.c \
 	core/config/settings_man.c \
 	core/config/settings_other.c \
+	core/config/settings_values.c \
 	core/config/value.c
 core_config_libconfig_la_LIBADD = core/base/libbase.la $(JANSSON_LIBS)

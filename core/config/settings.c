@@ -8,8 +8,7 @@
 
 #include "config/settings_internal.h"
 
-#define CLASSES_MAX 15 /* of a program's, for ranking */
-#define KEY_BYTES   256
+#define KEY_BYTES 256
 
 struct settings *settings_create(const struct settings_program *program, struct ipcl_error *error)
 {
@@ -530,66 +529,6 @@ int settings_add_variables(struct settings *settings, const struct settings_vari
         grown[settings->variable_count++] = &variables[i];
     }
     return 0;
-}
-
-/* The value of a setting that must be there and of this type. */
-static const struct value *need(const struct settings *settings, const char *class_name,
-                                const char *name, enum ipcl_option_type type)
-{
-    const struct setting *item = settings_lookup(settings, class_name, name);
-    if (item && item->option->type == type)
-        return item->value;
-    fprintf(stderr, "programming error: there is no setting %s.%s that is %s\n", class_name, name,
-            settings_type_text(type));
-    abort();
-}
-
-const char *settings_string(const struct settings *settings, const char *class_name,
-                            const char *name)
-{
-    return need(settings, class_name, name, IPCL_STRING)->text;
-}
-
-int64_t settings_int(const struct settings *settings, const char *class_name, const char *name)
-{
-    return need(settings, class_name, name, IPCL_INT)->integer;
-}
-
-double settings_real(const struct settings *settings, const char *class_name, const char *name)
-{
-    return need(settings, class_name, name, IPCL_REAL)->real;
-}
-
-bool settings_bool(const struct settings *settings, const char *class_name, const char *name)
-{
-    return need(settings, class_name, name, IPCL_BOOL)->boolean;
-}
-
-const char *const *settings_list(const struct settings *settings, const char *class_name,
-                                 const char *name, size_t *count)
-{
-    const struct value *value = need(settings, class_name, name, IPCL_LIST);
-    if (count)
-        *count = value->count;
-    return (const char *const *)value->list;
-}
-
-bool settings_given(const struct settings *settings, const char *class_name, const char *name)
-{
-    const struct setting *item = settings_lookup(settings, class_name, name);
-    return item && item->rank > CLASSES_MAX;
-}
-
-bool settings_known(const struct settings *settings, const char *class_name, const char *name)
-{
-    return settings_lookup(settings, class_name, name) != NULL;
-}
-
-bool settings_has(const struct settings *settings, const char *class_name, const char *name,
-                  enum ipcl_option_type type)
-{
-    const struct setting *item = settings_lookup(settings, class_name, name);
-    return item && item->option->type == type;
 }
 
 int settings_set(struct settings *settings, const char *class_name, const char *name,

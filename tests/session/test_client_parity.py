@@ -256,6 +256,13 @@ def test_a_cluster_from_python(ipcluster, sandbox_here):
         ipcluster.Cluster(n=1, options=["--nothing-of-this-name"]).start_cluster_sync()
 
 
+def test_a_clusters_engine_timeout_is_what_its_programs_wait(ipcluster, sandbox_here):
+    cluster = ipcluster.Cluster(n=1, engine_timeout=1.5, options=["--EngineLauncher.engine_cmd=['sh', '-c', 'exec sleep 1000']"])
+    with pytest.raises(RuntimeError, match="No further engine has registered for 2 seconds"):
+        cluster.start_cluster_sync()
+    sandbox_here.wait_for_no_processes()
+
+
 def test_a_cluster_step_by_step(ipcluster, sandbox_here):
     cluster = ipcluster.Cluster()
     asyncio.run(cluster.start_controller())

@@ -1,0 +1,65 @@
+/* Settings: their values, for those who use them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/settings_internal.h"
+
+/* The value of a setting that must be there and of this type. */
+static const struct value *need(const struct settings *settings, const char *class_name,
+                                const char *name, enum ipcl_option_type type)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    if (item && item->option->type == type)
+        return item->value;
+    fprintf(stderr, "programming error: there is no setting %s.%s that is %s\n", class_name, name,
+            settings_type_text(type));
+    abort();
+}
+
+const char *settings_string(const struct settings *settings, const char *class_name,
+                            const char *name)
+{
+    return need(settings, class_name, name, IPCL_STRING)->text;
+}
+
+int64_t settings_int(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_INT)->integer;
+}
+
+double settings_real(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_REAL)->real;
+}
+
+bool settings_bool(const struct settings *settings, const char *class_name, const char *name)
+{
+    return need(settings, class_name, name, IPCL_BOOL)->boolean;
+}
+
+const char *const *settings_list(const struct settings *settings, const char *class_name,
+                                 const char *name, size_t *count)
+{
+    const struct value *value = need(settings, class_name, name, IPCL_LIST);
+    if (count)
+        *count = value->count;
+    return (const char *const *)value->list;
+}
+
+bool settings_given(const struct settings *settings, const char *class_name, const char *name)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    return item && item->rank > CLASSES_MAX;
+}
+
+bool settings_known(const struct settings *settings, const char *class_name, const char *name)
+{
+    return settings_lookup(settings, class_name, name) != NULL;
+}
+
+bool settings_has(const struct settings *settings, const char *class_name, const char *name,
+                  enum ipcl_option_type type)
+{
+    const struct setting *item = settings_lookup(settings, class_name, name);
+    return item && item->option->type == type;
+}
