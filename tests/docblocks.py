@@ -16,6 +16,7 @@ HEADING = re.compile(r"#+ (.*)")
 FENCE = re.compile(r"```(\w*)$")
 NOTE = re.compile(r"<!-- (not run|tested by|file|prepare): (.*) -->$")
 ITEM = re.compile(r" *([-*]|\d+\.) ")
+OTHER = re.compile(r" *(~~~|<pre|<code|>|\t)")  # other ways to set code, or to hide it in a quotation
 PROMPT = re.compile(r"\$ |In \[\d+\]: ")
 
 
@@ -99,8 +100,8 @@ class _Reader:
 
     def read_text(self, number, line):
         note, fence, heading = NOTE.match(line), FENCE.match(line), HEADING.match(line)
-        if "```" in line and not fence:
-            raise AssertionError(f"{self.document}:{number}: a fence stands in a line of its own, at its beginning")
+        if OTHER.match(line) or ("```" in line and not fence):
+            raise AssertionError(f"{self.document}:{number}: code stands behind ``` in a line of its own, at its beginning, or is indented by spaces")
         if fence:
             self.begin(number + 1, fence.group(1), True)
         elif note:

@@ -71,6 +71,14 @@ def test_every_block_is_run_or_says_why_it_is_not():
         f"{block}: {block.note('not run')}" for block in skipped)
 
 
+def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
+    for document in DOCUMENTS:
+        for blocks in docblocks.sections(document).values():
+            for block in blocks:
+                name = block.note("file") or ""
+                assert not name or any(name.rpartition("/")[2] in other.text for other in ours(blocks, *KINDS)), f"{block}: nothing uses {name}"
+
+
 def test_a_block_that_is_said_to_be_tested_elsewhere_is():
     for document in DOCUMENTS:
         for block in docblocks.blocks(document):
@@ -270,6 +278,8 @@ def test_blocks_are_found_as_a_reader_sees_them(tmp_path):
 @pytest.mark.parametrize("text, reason", [
     ("- an item\n\n      $ command\n", "no place in a list"),
     ("- an item\n  ```python\n  a = 1\n  ```\n", "in a line of its own, at its beginning"),
+    ("~~~\na = 1\n~~~\n", "code stands behind"),
+    ("Text:\n\n\t$ command\n", "code stands behind"),
     ("```python\na = 1\n", "it has no end"),
     ("<!-- not run: why -->\nText.\n", "stands before no block"),
 ])
