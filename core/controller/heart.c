@@ -5,7 +5,10 @@
  * heart monitor). A pong therefore proves that its engine was alive when that ping was sent. An
  * engine is dead when no pong of its has come for as long as it may miss pings, however old the
  * ping was, as a thousand engines may keep host and network busy; and, long before that, when its
- * connection has ended and it does not prove within a second that it lives. */
+ * connection has ended and it does not prove within a second that it lives.
+ *
+ * The hub also hears when the connection of an engine that has gone ends: one that leaves lives on
+ * for a while, for its exit handlers. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,7 @@
 struct beat {
     char uuid[ENGINE_UUID_BYTES];
     bool born;
+    bool gone;            /* the hub has forgotten it: only the end of its connection counts */
     long long heard_ms;   /* when its last pong came */
     long long alive_ms;   /* the youngest proof of life: when the ping of a pong was sent */
     long long suspect_ms; /* since when its connection has ended; 0 for not */
@@ -57,9 +61,9 @@ struct heart {
     long long quick_until_ms;
 };
 
-static void tell_hub(struct heart *heart, enum report_kind kind, const struct beat *beat)
+static void tell_hub(struct heart *heart, enum report_kind kind, const char *uuid)
 {
-    report_add(&heart->report, kind, REPORT_DIRECT, -1, beat->uuid, strlen(beat->uuid), NULL);
+    report_add(&heart->report, kind, REPORT_DIRECT, -1, uuid, strlen(uuid), NULL);
     report_flush(&heart->report);
 }
 
@@ -89,9 +93,9 @@ static void ping(struct heart *heart, long long now_ms)
     heart->next_ping_ms = now_ms + (gap < heart->period_ms ? gap : heart->period_ms);
 }
 
-static void stopped(struct heart *heart, struct beat *beat)
+static void stopped(struct heart *heart, struct beat *beat, enum report_kind how)
 {
-    tell_hub(heart, REPORT_STOPPED, beat);
+    tell_hub(heart, how, beat->uuid);
     HASH_DEL(heart->beats, beat);
     free(beat);
 }
@@ -102,11 +106,13 @@ static void look_around(struct heart *heart, long long now_ms)
     struct beat *beat, *next;
     heart->awaited = 0;
     HASH_ITER (hh, heart->beats, beat, next) {
+        if (beat->gone)
+            continue;
         if (beat->suspect_ms && beat->alive_ms >= beat->suspect_ms)
             beat->suspect_ms = 0;
         if (beat->born && ((beat->suspect_ms && now_ms - beat->suspect_ms >= SUSPICION_MS) ||
                            now_ms - beat->heard_ms > heart->dead_after_ms))
-            stopped(heart, beat);
+            stopped(heart, beat, REPORT_STOPPED);
         else if (!beat->born || beat->suspect_ms)
             heart->awaited++;
     }
@@ -150,15 +156,15 @@ static void on_pong(void *self, struct message *message)
     }
     HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]),
               zmq_msg_size(&message->frames[0]), beat);
-    if (!beat)
-        return; /* it has been given up, or has not registered */
+    if (!beat || beat->gone)
+        return; /* it has been given up, has left, or has not registered */
     beat->heard_ms = now_ms;
     if (sent_ms > beat->alive_ms)
         beat->alive_ms = sent_ms;
     beat->connection = zmq_msg_get(&message->frames[1], ZMQ_SRCFD);
     if (!beat->born) {
         beat->born = true;
-        tell_hub(heart, REPORT_BORN, beat);
+        tell_hub(heart, REPORT_BORN, beat->uuid);
     }
 }
 
@@ -179,15 +185,20 @@ static void on_subscription(void *self, struct message *message)
 static void on_connection_event(void *self, struct message *message)
 {
     struct heart *heart = self;
+    struct beat *beat, *next;
     uint32_t descriptor;
     long long now_ms = clock_ms();
     /* Frame 1: 16 bits of event, 32 bits of value (zmq_socket_monitor(3)). */
     if (zmq_msg_size(&message->frames[0]) < 6)
         return;
     memcpy(&descriptor, (char *)zmq_msg_data(&message->frames[0]) + 2, sizeof(descriptor));
-    for (struct beat *beat = heart->beats; beat; beat = beat->hh.next) {
+    HASH_ITER (hh, heart->beats, beat, next) {
         if (beat->connection < 0 || (uint32_t)beat->connection != descriptor)
             continue;
+        if (beat->gone) {
+            stopped(heart, beat, REPORT_CLOSED);
+            continue;
+        }
         beat->connection = -1;
         beat->suspect_ms = now_ms;
         heart->awaited++;
@@ -215,11 +226,16 @@ static void read_notices(void *self)
     struct beat *beat;
     while (notice_recv(heart->notices, &notice)) {
         HASH_FIND(hh, heart->beats, notice.uuid, strlen(notice.uuid), beat);
-        if (notice.kind == NOTICE_EXPECTED && !beat) {
+        if (notice.kind == NOTICE_EXPECTED && (!beat || beat->gone)) {
+            if (beat)
+                stopped(heart, beat, REPORT_CLOSED);
             expect(heart, &notice);
+        } else if (notice.kind == NOTICE_GONE && beat && beat->connection >= 0) {
+            beat->gone = true;
         } else if (notice.kind == NOTICE_GONE && beat) {
-            HASH_DEL(heart->beats, beat);
-            free(beat);
+            stopped(heart, beat, REPORT_CLOSED);
+        } else if (notice.kind == NOTICE_GONE) {
+            tell_hub(heart, REPORT_CLOSED, notice.uuid);
         }
     }
 }

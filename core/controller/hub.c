@@ -20,6 +20,11 @@
 #define EXPIRY_CHECK_MS 1000
 /* How long reports are left alone after they were read: under load the hub is woken for many. */
 #define REPORTS_REST_MS 10
+/* A controller that a client tells to end waits for the engines that are told, too: so long for
+ * them to leave, which they do as soon as they hear it, and so long for those that have left to
+ * end, which takes an engine seven seconds at most. */
+#define ENGINES_LEAVE_MS 2000
+#define ENGINES_END_MS   8000
 /* Each engine that waits for its heart to begin to beat makes the others wait: a thousand that
  * arrive together share the processors of this host and theirs. */
 #define WAITING_MS 50
@@ -89,6 +94,7 @@ static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_
     tell_end(engine, end, text);
     log_write(level, "hub: %s", text);
     tell_listeners(hub, NOTICE_GONE, engine, text);
+    hub->leaving++;
     if (engine->registered) {
         hub_record_death(hub, engine, text);
         json_t *content = engine_content(engine);
@@ -266,7 +272,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         json_object_set(infos, id, engine->info);
     }
     query->reply =
-        json_pack("{s:s s:o s:o}", "status", "ok", "engines", engines, "engine_info", infos);
+        json_pack("{s:s s:o s:o s:I s:b}", "status", "ok", "engines", engines, "engine_info", infos,
+                  "requests", (json_int_t)hub->requests, "ending", hub->asked_to_stop);
     return 0;
 }
 
@@ -282,9 +289,18 @@ int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error 
     (void)error;
     log_info("hub: a client asked for shutdown");
     query->reply = json_pack("{s:s}", "status", "ok");
+    if (!hub->asked_to_stop)
+        hub->end_ms = clock_ms();
     hub->asked_to_stop = true;
-    zmq_send(hub->main, "shutdown", 8, ZMQ_DONTWAIT);
     return 0;
+}
+
+/* When a controller that was told to end may go. */
+static long long end_due(const struct hub *hub)
+{
+    return hub->end_ms + (hub->leaving              ? ENGINES_END_MS
+                          : hub->engines.registered ? ENGINES_LEAVE_MS
+                                                    : 0);
 }
 
 static void send_reply(struct hub *hub, struct query *query, const char *msg_type,
@@ -429,7 +445,11 @@ static void on_record(struct hub *hub, const struct report_record *record)
         if (engine)
             on_silence(hub, engine);
         break;
+    case REPORT_CLOSED:
+        hub->leaving--;
+        break;
     case REPORT_SUBMITTED:
+        hub->requests++;
         /* A direct request to an engine that has gone meanwhile will not be answered. */
         if (engine || record->queue == REPORT_TASK)
             ledger_submit(&hub->ledger, record->text, record->queue, engine);
@@ -490,6 +510,10 @@ static long long on_tick(void *self, long long now_ms)
     if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
         tell_late_engines(hub);
     tell_departures(hub, now_ms, false);
+    if (hub->end_ms && now_ms >= end_due(hub)) {
+        zmq_send(hub->main, "shutdown", 8, ZMQ_DONTWAIT);
+        hub->end_ms = 0;
+    }
     long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
     long long replies_ms = replies_tick(&hub->replies, now_ms);
     if (replies_ms < due)
@@ -500,6 +524,8 @@ static long long on_tick(void *self, long long now_ms)
         due = hub->expiry_ms;
     if (hub->silence_ms && hub->silence_ms < due)
         due = hub->silence_ms;
+    if (hub->end_ms && end_due(hub) < due)
+        due = end_due(hub);
     if (hub->subscribed_ms && hub->subscribed_ms + SUBSCRIPTION_WAIT_MS < due)
         due = hub->subscribed_ms + SUBSCRIPTION_WAIT_MS;
     return due;

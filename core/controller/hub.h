@@ -37,6 +37,9 @@ struct hub {
     long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
                                 0: none has */
     bool asked_to_stop;
+    long long end_ms;            /* since when; 0: main has been told, or nobody has asked */
+    size_t leaving;              /* engines that have gone and whose connections have not ended */
+    unsigned long long requests; /* that there have been */
     struct ledger ledger;
     struct refusal bad_query;
     struct refusal bad_subscription;

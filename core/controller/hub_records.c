@@ -80,7 +80,8 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     const struct engine *engine =
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
     if (report->kind == REPORT_BORN || report->kind == REPORT_STOPPED ||
-        report->kind == REPORT_RESTORED || report->kind == REPORT_FORGOTTEN)
+        report->kind == REPORT_RESTORED || report->kind == REPORT_FORGOTTEN ||
+        report->kind == REPORT_CLOSED)
         return;
     if (engine)
         memcpy(item.engine, engine->uuid, sizeof(item.engine));

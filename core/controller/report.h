@@ -23,6 +23,7 @@ enum report_kind {
     REPORT_DONE,
     REPORT_OUTPUT,
     REPORT_FORGOTTEN, /* text: the uuid of an engine that has gone; nothing of it counts any more */
+    REPORT_CLOSED,    /* likewise; its connection has ended, and so has its process */
 };
 enum report_queue { REPORT_DIRECT, REPORT_TASK };
 

@@ -8,9 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How long user code may take to come to an end, before the process ends without it. */
-#define STOP_GRACE_MS 2000
-
 void *io_socket(struct io *io, int type, bool with_identity, const char *url,
                 struct ipcl_error *error)
 {
@@ -40,7 +37,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     io->engine->exit_code = code;
     registration_leave(io);
     io->state = IO_STOPPING;
-    io->stop_ms = clock_ms() + STOP_GRACE_MS;
+    io->stop_ms = clock_ms() + IO_RUNNING_GRACE_MS;
     shell_answer_all(io);
     frontends_cancel(io);
     io_interrupt(io);
@@ -69,9 +66,7 @@ static void read_signals(void *self)
     struct io *io = self;
     unsigned char number;
     while (read(io->engine->signal_fd, &number, 1) == 1) {
-        if (number == SIGTERM && io->state == IO_STOPPING)
-            io->stop_ms = clock_ms();
-        else if (number == SIGTERM)
+        if (number == SIGTERM) /* also the second: mpiexec and ipcluster both send it */
             io_stop(io, ENGINE_EXIT_STOPPED, "the engine was told to end (SIGTERM)");
         else if (io->running)
             io_interrupt(io);

@@ -86,6 +86,9 @@ static const struct ipcl_option options[] = {
     {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
      "Start a small process that outlives this engine: were it to die suddenly, the controller "
      "learns at once that it has, how, and what it printed last."},
+    {"engine_set", IPCL_STRING, "", NULL, NULL,
+     "The set of engines that this one belongs to: ipcluster gives it, and so knows which engines "
+     "are its own."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
 };
 

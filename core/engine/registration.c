@@ -33,13 +33,15 @@ static json_t *pending_requests(struct io *io)
 static json_t *engine_info(const struct engine *engine)
 {
     char host[256] = "";
-    const char *language = "", *version = "";
+    const char *language = "", *version = "",
+               *set = settings_string(engine->settings, "IPEngine", "engine_set");
     gethostname(host, sizeof(host) - 1);
     json_unpack(engine->kernel_info, "{s:{s?s s?s}}", "language_info", "name", &language, "version",
                 &version);
-    return json_pack("{s:s s:i s:s s:s s:s s:s}", "host", host, "pid", (int)getpid(),
+    return json_pack("{s:s s:i s:s s:s s:s s:s s:s*}", "host", host, "pid", (int)getpid(),
                      "implementation", "ipcluster", "implementation_version", PACKAGE_VERSION,
-                     "language", language, "language_version", version);
+                     "language", language, "language_version", version, "engine_set",
+                     *set ? set : NULL);
 }
 
 static void send_request(struct io *io, long long now_ms)

@@ -60,14 +60,11 @@ void shell_receive(void *self, struct message *message)
     shell_next(door->io);
 }
 
-/* How long finalising MPI, which waits for the other ranks, and ending the interpreter may take. */
-#define QUIT_GRACE_MS 5000
-
 static void quit(struct io *io)
 {
     static struct job quit_job = {.kind = JOB_QUIT};
     io->running = &quit_job;
-    io->stop_ms = clock_ms() + QUIT_GRACE_MS;
+    io->stop_ms = clock_ms() + IO_QUIT_GRACE_MS;
     link_give(&io->engine->link, &quit_job);
 }
 

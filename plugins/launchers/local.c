@@ -285,8 +285,9 @@ done:
 }
 
 static const struct ipcl_option process_options[] = {
-    {"stop_seconds_until_kill", IPCL_REAL, "5", NULL, NULL,
-     "Seconds between the polite request to end (SIGTERM) and SIGKILL."},
+    {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
+     "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
+     "most."},
 };
 static const struct ipcl_option set_options[] = {
     {"delay", IPCL_REAL, "0", NULL, NULL, "Seconds between the start of one engine and the next."},

@@ -332,8 +332,9 @@ static const struct ipcl_option root_options[] = {
     {"mpi_args", IPCL_LIST, "", NULL, NULL, "Arguments for mpiexec, in front of the program."},
     {"mpi", IPCL_STRING, "mpi4py", "mpi", NULL,
      "What initialises MPI in the engines: mpi4py, pytrilinos, native, or none."},
-    {"stop_seconds_until_kill", IPCL_REAL, "5", NULL, NULL,
-     "Seconds between the polite request to end (SIGTERM) and SIGKILL."},
+    {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
+     "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
+     "most; mpiexec itself may give it less."},
 };
 static const struct ipcl_option engine_options[] = {
     {"mpi_cmd", IPCL_LIST, "", NULL, NULL,
