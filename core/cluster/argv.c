@@ -91,7 +91,7 @@ static void add_setting(struct words *words, const struct cluster *cluster, cons
 }
 
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
-                    struct ipcl_error *error)
+                    const char *engine_set, struct ipcl_error *error)
 {
     struct words words = {.list = NULL};
     char names[PROFILE_NAMES_BYTES];
@@ -107,7 +107,9 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
     add_setting(&words, cluster, "BaseParallelApplication", "log_level", "--log-level=");
     if (profile_has_python_only(&cluster->profile, names))
         add_word(&words, "", "--BaseParallelApplication.point_out_python=false");
-    if (!engines) {
+    if (engines) {
+        add_word(&words, "--IPEngine.engine_set=", engine_set);
+    } else {
         add_setting(&words, cluster, "Cluster", "controller_ip", "--ip=");
         add_setting(&words, cluster, "Cluster", "controller_location", "--location=");
     }

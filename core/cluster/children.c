@@ -248,10 +248,8 @@ int children_adopt(struct children *children, int64_t pid, int64_t born,
                    void (*exited)(void *self, int64_t pid, int status, int signum), void *self,
                    struct ipcl_error *error)
 {
-    /* A leader that was killed may have left engines behind: they are in its session, and younger
-     * than it. */
-    bool runs = process_runs(pid, born);
-    if (!runs && (born < 0 || process_born(pid) >= 0 || session_count(pid, born) == 0))
+    /* A leader that was killed may have left engines behind. */
+    if (!process_left(pid, born))
         return ipcl_error_set(error, "process %" PRId64 " has gone", pid);
     struct child *child = calloc(1, sizeof(*child));
     if (!child)
@@ -282,6 +280,17 @@ int children_kill(struct children *children, int64_t pid, int signum, struct ipc
         return 0;
     }
     return ipcl_error_set(error, "process %" PRId64 " has gone", pid);
+}
+
+json_t *children_list(const struct children *children, const void *self)
+{
+    json_t *list = json_array();
+    for (const struct child *child = children->list; child; child = child->next) {
+        if (child->self == self)
+            json_array_append_new(
+                list, json_pack("[I,I]", (json_int_t)child->pid, (json_int_t)child->born));
+    }
+    return list;
 }
 
 void children_forget(struct children *children, const void *self)

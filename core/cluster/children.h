@@ -4,6 +4,7 @@
 #ifndef CLUSTER_CHILDREN_H
 #define CLUSTER_CHILDREN_H
 
+#include <jansson.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -24,6 +25,8 @@ int children_adopt(struct children *children, int64_t pid, int64_t born,
                    void (*exited)(void *self, int64_t pid, int status, int signum), void *self,
                    struct ipcl_error *error);
 int children_kill(struct children *children, int64_t pid, int signum, struct ipcl_error *error);
+/* The processes of `self`, as a new list of [pid, born]; NULL where memory is short. */
+json_t *children_list(const struct children *children, const void *self);
 /* The processes of `self` are forgotten. */
 void children_forget(struct children *children, const void *self);
 

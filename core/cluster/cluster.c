@@ -38,9 +38,9 @@ static const struct ipcl_option engine_options[] = {
      "Go into the background once all engines have registered, with the log in the profile's log "
      "folder."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
-     "When all engines end within this many seconds of their registration, something is wrong: the "
-     "cluster is stopped. "
-     "0 turns this off."},
+     "When all engines end with an error within this many seconds of their registration, and "
+     "nobody has asked anything of them, something is wrong: the cluster is stopped. 0 lets the "
+     "controller run on."},
 };
 static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 2};
 

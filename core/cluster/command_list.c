@@ -46,6 +46,7 @@ struct listing {
     struct cluster *cluster;
     char profile[PATH_BYTES]; /* the one that is being read, as a user names it */
     json_t *clusters;
+    int exit_code;
 };
 
 static const char *state_word(struct cluster *cluster, const struct state *state)
@@ -66,8 +67,11 @@ static int list_one(void *context, struct state *state)
     char path[PATH_BYTES];
     struct ipcl_error error;
     int engines = -1;
-    if (state->pid < 0)
+    if (state->pid < 0) {
+        fprintf(stderr, "ipcluster: %s\n", state->error.text);
+        listing->exit_code = EXIT_WRONG;
         return 0;
+    }
     const char *word = state_word(listing->cluster, state);
     if (strcmp(word, "stopped") != 0 &&
         connection_path(state->profile_dir, state->cluster_id, CONNECTION_CLIENT, path, &error) ==
@@ -79,8 +83,8 @@ static int list_one(void *context, struct state *state)
                   "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
                   "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host",
                   state->host, "engines", engines < 0 ? json_null() : json_integer(engines), "n",
-                  (int)state->n, "controller_launcher", state->controller_class, "engine_launcher",
-                  state->engine_class, "started", state->started);
+                  (int)state->n, "controller_launcher", state->controller.class_name,
+                  "engine_launcher", state->engines.class_name, "started", state->started);
     if (entry)
         json_array_append_new(listing->clusters, entry);
     return 0;
@@ -183,5 +187,5 @@ int command_list(int argc, char **argv)
     }
     json_decref(listing.clusters);
     cluster_close(&cluster);
-    return opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    return opened < 0 ? EXIT_WRONG : listing.exit_code;
 }

@@ -1,4 +1,5 @@
 /* ipcluster stop: through the supervisor where it runs, else from the state file that it left. */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,9 +62,13 @@ static bool wait_for_end(const struct state *state)
 /* Ends a supervisor that runs. What it leaves is ours to clean up. */
 static void stop_supervisor(struct stopping *stopping, const struct state *state)
 {
-    progress_say(&stopping->progress, "Asking process %lld to stop %s", (long long)state->pid,
-                 state->engines_only ? "its engines" : "the cluster");
-    kill((pid_t)state->pid, SIGTERM);
+    const char *what = state->engines_only ? "its engines" : "the cluster";
+    bool already = strcmp(state->phase, "stopping") == 0;
+    progress_say(&stopping->progress,
+                 already ? "Process %lld is stopping %s already" : "Asking process %lld to stop %s",
+                 (long long)state->pid, what);
+    if (!already)
+        kill((pid_t)state->pid, SIGTERM);
     if (wait_for_end(state))
         return;
     progress_say(&stopping->progress, "It does not: killing it");
@@ -71,14 +76,46 @@ static void stop_supervisor(struct stopping *stopping, const struct state *state
     wait_for_end(state);
 }
 
+/* Cleans up what a supervisor has left. */
+static int clean_up(struct stopping *stopping, const struct state *state)
+{
+    if (!state_is_here(state)) {
+        state_remove(state); /* the machine was started anew */
+        return EXIT_FINE;
+    }
+    /* The files of a cluster are named for its id. */
+    const char *before = stopping->cluster->cluster_id;
+    stopping->cluster->cluster_id = state->cluster_id;
+    int exit_code = supervisor_clean_up(stopping->cluster, &stopping->progress, state);
+    stopping->cluster->cluster_id = before;
+    return exit_code;
+}
+
+/* Whatever anybody has reported: the processes are looked at. */
+static int look_at(struct stopping *stopping, const struct state_job *job)
+{
+    int64_t pid = state_process_left(job);
+    if (!pid)
+        return EXIT_FINE;
+    progress_fail(&stopping->progress, "Process %" PRId64 ", which %s started, still runs", pid,
+                  job->class_name);
+    return EXIT_NOT_STOPPED;
+}
+
 static int stop_one(void *context, struct state *state)
 {
     struct stopping *stopping = context;
+    struct ipcl_error error;
     char host[STATE_TEXT_BYTES] = "";
-    if (state->pid < 0 || state->engines_only != stopping->engines_only ||
+    if (state->engines_only != stopping->engines_only ||
         (stopping->cluster_id && strcmp(state->cluster_id, stopping->cluster_id) != 0))
         return 0;
     stopping->found++;
+    if (state->pid < 0) {
+        progress_fail(&stopping->progress, "%s", state->error.text);
+        stopping->exit_code = EXIT_NOT_STOPPED;
+        return 0;
+    }
     gethostname(host, sizeof(host) - 1);
     if (strcmp(host, state->host) != 0) {
         progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
@@ -88,17 +125,19 @@ static int stop_one(void *context, struct state *state)
     }
     if (state_supervised(state))
         stop_supervisor(stopping, state);
-    if (!path_exists(state->path))
-        return 0;
-    if (!state_is_here(state)) {
-        state_remove(state);
-        return 0;
-    }
-    /* The files of a cluster are named for its id. */
-    const char *before = stopping->cluster->cluster_id;
-    stopping->cluster->cluster_id = state->cluster_id;
-    int exit_code = supervisor_clean_up(stopping->cluster, &stopping->progress, state);
-    stopping->cluster->cluster_id = before;
+    /* A start waits meanwhile, so that nothing of its cluster is taken for this one's. */
+    int lock = state_lock(stopping->cluster->profile.pid, &error);
+    int exit_code = lock < 0 ? EXIT_WRONG : EXIT_FINE;
+    if (lock < 0)
+        progress_fail(&stopping->progress, "%s", error.text);
+    else if (state_refresh(state))
+        exit_code = clean_up(stopping, state);
+    if (exit_code == EXIT_FINE && state_is_here(state))
+        exit_code = look_at(stopping, &state->engines);
+    if (exit_code == EXIT_FINE && state_is_here(state))
+        exit_code = look_at(stopping, &state->controller);
+    if (lock >= 0)
+        close(lock);
     if (exit_code != EXIT_FINE)
         stopping->exit_code = exit_code;
     return 0;

@@ -1,21 +1,33 @@
-/* A client of the hub that only watches: which engines are registered. Runs on the event loop; owns
- * a DEALER for queries, a DEALER for control messages and a SUB for the hub's notifications. */
+/* A client of the hub that only watches: which engines are registered, and whether the controller
+ * is there. Runs on the event loop; owns a DEALER for queries, a DEALER for control messages and a
+ * SUB for the hub's notifications.
+ *
+ * What the hub answers is what counts. A notification only says that it is time to ask. */
 #include "cluster/hub_watch.h"
 
+#include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uthash.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
-#define ASK_MS                                                                                     \
-    500 /* how often the hub is asked anew: a subscription may begin after an engine was announced \
-         */
+/* How often the hub is asked anew: a subscription may begin after an engine was announced. */
+#define ASK_MS 500
+/* The same after a notification: a thousand engines that arrive together have one answer. */
+#define ASK_SOON_MS 20
+/* How long a controller that no other may replace may be away, as the client library has it. */
+#define LOST_MS 5000
+/* How long its goodbye, on another connection, may take to come behind that. */
+#define GOODBYE_MS  500
+#define MONITOR_URL "inproc://hub-watch"
 
 /* Three sockets, each with a connection, and the descriptors of processes that are being started.
  * However many engines there are, there are no more: so the limit stays as it is for them, too. */
@@ -23,30 +35,39 @@
 
 struct engine {
     UT_hash_handle hh;
-    bool early; /* it was there at the hub's first answer */
-    bool seen;  /* in the list that is being read */
+    bool early;  /* it was there at the hub's first answer */
+    bool listed; /* in the hub's last answer */
+    bool told;   /* to end */
+    char set[64];
     char uuid[];
 };
 
 struct hub_watch {
     struct hub_watch_events events;
+    const char *path; /* of the connection file; the owner's */
     struct connection connection;
     struct session *session;
     void *context;
     void *query;
     void *notification;
     void *control;
+    void *monitor; /* PAIR: the end of the query's connection, and its return */
     uv_poll_t query_poll;
     uv_poll_t notification_poll;
     uv_timer_t ask;
     unsigned open_handles;
     bool answered;
+    bool asking_soon;
+    bool worked;
+    long long away_ms; /* since when the connection has ended; 0: it has not */
+    enum hub_presence presence;
     struct engine *engines;
 };
 
-static void add_engine(struct hub_watch *watch, const char *uuid)
+static void note_engine(struct hub_watch *watch, const char *uuid, const json_t *info)
 {
     struct engine *engine;
+    const char *set = json_string_value(json_object_get(info, "engine_set"));
     HASH_FIND_STR(watch->engines, uuid, engine);
     if (!engine) {
         engine = calloc(1, sizeof(*engine) + strlen(uuid) + 1);
@@ -56,7 +77,8 @@ static void add_engine(struct hub_watch *watch, const char *uuid)
         engine->early = !watch->answered;
         HASH_ADD_STR(watch->engines, uuid, engine);
     }
-    engine->seen = true;
+    snprintf(engine->set, sizeof(engine->set), "%s", set ? set : "");
+    engine->listed = true;
 }
 
 static void drop_engine(struct hub_watch *watch, struct engine *engine)
@@ -65,38 +87,40 @@ static void drop_engine(struct hub_watch *watch, struct engine *engine)
     free(engine);
 }
 
-/* {"engines": {"0": "uuid", ...}} */
-static void take_list(struct hub_watch *watch, const json_t *content)
+/* {"engines": {"0": "uuid", ...}, "engine_info": {"0": {"engine_set": "..."}, ...}, "requests": 0,
+ * "ending": false}; ipyparallel's has the first. */
+static void take_answer(struct hub_watch *watch, const json_t *content)
 {
     const char *id;
+    const json_t *infos = json_object_get(content, "engine_info"),
+                 *requests = json_object_get(content, "requests");
     json_t *uuid;
     struct engine *engine, *next;
-    HASH_ITER (hh, watch->engines, engine, next)
-        engine->seen = false;
+    for (engine = watch->engines; engine; engine = engine->hh.next)
+        engine->listed = false;
     json_object_foreach (json_object_get(content, "engines"), id, uuid) {
         if (json_is_string(uuid))
-            add_engine(watch, json_string_value(uuid));
+            note_engine(watch, json_string_value(uuid), json_object_get(infos, id));
     }
     HASH_ITER (hh, watch->engines, engine, next) {
-        if (!engine->seen)
+        if (!engine->listed)
             drop_engine(watch, engine);
     }
+    watch->worked = !json_is_integer(requests) || json_integer_value(requests) > 0;
+    if (json_is_true(json_object_get(content, "ending")))
+        watch->presence = HUB_ENDING;
     watch->answered = true;
 }
 
-/* {"id": 0, "uuid": "..."} */
-static void take_notification(struct hub_watch *watch, const char *type, const json_t *content)
+static void ask_hub(uv_timer_t *timer);
+
+static void take_notification(struct hub_watch *watch, const char *type)
 {
-    const char *uuid = json_string_value(json_object_get(content, "uuid"));
-    struct engine *engine;
-    if (!uuid || !watch->answered)
-        return;
-    if (strcmp(type, "registration_notification") == 0) {
-        add_engine(watch, uuid);
-    } else if (strcmp(type, "unregistration_notification") == 0) {
-        HASH_FIND_STR(watch->engines, uuid, engine);
-        if (engine)
-            drop_engine(watch, engine);
+    if (strcmp(type, "shutdown_notification") == 0) {
+        watch->presence = HUB_ENDING;
+    } else if (!watch->asking_soon) {
+        watch->asking_soon = true;
+        uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS, ASK_MS);
     }
 }
 
@@ -116,9 +140,9 @@ static void take_message(struct hub_watch *watch, struct message *message)
     const char *type = json_string_value(json_object_get(header, "msg_type"));
     if (type && content) {
         if (strcmp(type, "connection_reply") == 0)
-            take_list(watch, content);
+            take_answer(watch, content);
         else
-            take_notification(watch, type, content);
+            take_notification(watch, type);
         if (watch->answered && watch->events.changed)
             watch->events.changed(watch->events.context, watch);
     }
@@ -158,12 +182,44 @@ static void request_list(struct hub_watch *watch)
     json_decref(content);
 }
 
+/* An event is its number (16 bits) and a value, and a second frame that names the address
+ * (zmq_socket_monitor(3)). */
+static void note_connection(struct hub_watch *watch)
+{
+    struct message message;
+    message_init(&message);
+    while (message_recv(&message, watch->monitor, ZMQ_DONTWAIT) == 0) {
+        uint16_t event = 0;
+        if (zmq_msg_size(&message.frames[0]) >= sizeof(event))
+            memcpy(&event, zmq_msg_data(&message.frames[0]), sizeof(event));
+        watch->away_ms = event == ZMQ_EVENT_DISCONNECTED ? clock_ms() : 0;
+    }
+    message_close(&message);
+}
+
+/* A controller takes its connection files along, unless it was killed or another may take its
+ * place: then its clients find that one by the same file. */
+static bool has_gone(const struct hub_watch *watch)
+{
+    long long away_ms = watch->away_ms ? clock_ms() - watch->away_ms : 0;
+    return (away_ms > GOODBYE_MS && !path_exists(watch->path)) ||
+           (away_ms > LOST_MS && !watch->connection.reuse);
+}
+
 static void ask_hub(uv_timer_t *timer)
 {
     struct hub_watch *watch = timer->data;
-    request_list(watch);
+    watch->asking_soon = false;
+    note_connection(watch);
     drain(watch, watch->query);
     drain(watch, watch->notification);
+    if (watch->presence == HUB_THERE && has_gone(watch)) {
+        watch->presence = HUB_LOST;
+        watch->events.changed(watch->events.context, watch);
+        return;
+    }
+    request_list(watch);
+    drain(watch, watch->query);
 }
 
 static void socket_ready(uv_poll_t *poll, int status, int events)
@@ -203,6 +259,7 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
                         struct ipcl_error *error)
 {
     struct connection *connection = &watch->connection;
+    watch->path = path;
     if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
         return -1;
     const struct ipcl_serial_operations *serial =
@@ -230,11 +287,26 @@ static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
     return watch->control ? 0 : -1;
 }
 
+static int open_monitor(struct hub_watch *watch, struct ipcl_error *error)
+{
+    const struct socket_options options = {.type = ZMQ_PAIR};
+    if (zmq_socket_monitor(watch->query, MONITOR_URL,
+                           ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED))
+        return ipcl_error_set(error, "cannot watch the connection to the hub: %s",
+                              zmq_strerror(errno));
+    watch->monitor = socket_create(watch->context, &options, error);
+    return watch->monitor ? socket_connect(watch->monitor, MONITOR_URL, error) : -1;
+}
+
 static void free_watch(struct hub_watch *watch)
 {
     struct engine *engine, *next;
     HASH_ITER (hh, watch->engines, engine, next)
         drop_engine(watch, engine);
+    if (watch->monitor) {
+        zmq_socket_monitor(watch->query, NULL, 0);
+        zmq_close(watch->monitor);
+    }
     if (watch->query)
         zmq_close(watch->query);
     if (watch->notification)
@@ -276,7 +348,8 @@ struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, c
         return NULL;
     }
     watch->events = *events;
-    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0) {
+    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0 ||
+        open_monitor(watch, error) < 0) {
         free_watch(watch);
         return NULL;
     }
@@ -297,6 +370,7 @@ void hub_watch_destroy(struct hub_watch *watch)
 {
     if (!watch)
         return;
+    watch->events.changed = NULL;
     uv_close((uv_handle_t *)&watch->ask, handle_closed);
     if (watch->query_poll.data)
         uv_close((uv_handle_t *)&watch->query_poll, handle_closed);
@@ -304,14 +378,28 @@ void hub_watch_destroy(struct hub_watch *watch)
         uv_close((uv_handle_t *)&watch->notification_poll, handle_closed);
 }
 
+enum hub_presence hub_watch_presence(const struct hub_watch *watch)
+{
+    return watch ? watch->presence : HUB_LOST;
+}
+
 bool hub_watch_answered(const struct hub_watch *watch)
 {
     return watch && watch->answered;
 }
 
-unsigned hub_watch_count(const struct hub_watch *watch)
+static bool is_of(const struct engine *engine, const char *engine_set)
 {
-    return watch ? HASH_COUNT(watch->engines) : 0;
+    return !engine_set || strcmp(engine->set, engine_set) == 0;
+}
+
+unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set)
+{
+    unsigned count = 0;
+    for (const struct engine *engine = watch ? watch->engines : NULL; engine;
+         engine = engine->hh.next)
+        count += is_of(engine, engine_set);
+    return count;
 }
 
 unsigned hub_watch_arrived(const struct hub_watch *watch)
@@ -323,11 +411,19 @@ unsigned hub_watch_arrived(const struct hub_watch *watch)
     return count;
 }
 
-void hub_watch_shut_engines(struct hub_watch *watch)
+bool hub_watch_worked(const struct hub_watch *watch)
 {
-    struct engine *engine, *next;
-    HASH_ITER (hh, watch->engines, engine, next)
+    return watch && watch->worked;
+}
+
+void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set)
+{
+    for (struct engine *engine = watch ? watch->engines : NULL; engine; engine = engine->hh.next) {
+        if (engine->told || !is_of(engine, engine_set))
+            continue;
+        engine->told = true;
         send_request(watch, watch->control, engine->uuid, "shutdown_request", NULL);
+    }
 }
 
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
@@ -344,7 +440,7 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
     if (zmq_poll(&item, 1, timeout_ms) > 0)
         drain(watch, watch->query);
     if (watch->answered)
-        count = (int)hub_watch_count(watch);
+        count = (int)hub_watch_count(watch, NULL);
     else
         ipcl_error_set(error, "no hub answers at the address in %s", path);
 done:

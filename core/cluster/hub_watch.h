@@ -1,4 +1,5 @@
-/* A client of the hub that only watches: which engines are registered. Runs on the event loop. */
+/* A client of the hub that only watches: which engines are registered, and whether the controller
+ * is there. Runs on the event loop. */
 #ifndef CLUSTER_HUB_WATCH_H
 #define CLUSTER_HUB_WATCH_H
 
@@ -12,9 +13,16 @@
 struct hub_watch;
 
 struct hub_watch_events {
-    /* The set of engines has changed, or the hub answered for the first time. */
+    /* The set of engines has changed, the hub answered for the first time, or the controller ends.
+     */
     void (*changed)(void *context, struct hub_watch *watch);
     void *context;
+};
+
+enum hub_presence {
+    HUB_THERE,
+    HUB_ENDING, /* it was told to end, or says that it does */
+    HUB_LOST    /* the connection has ended, and no other controller has come in its place */
 };
 
 /* Connects with what the connection file at `path` says. NULL with `error` set on failure. What is
@@ -24,13 +32,18 @@ struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, c
 /* Memory goes when the loop next turns. Takes NULL. */
 void hub_watch_destroy(struct hub_watch *watch);
 
-/* Whether the hub has answered, how many engines are registered now, and how many of them were not
- * there at its first answer. */
+/* All that follow take NULL, which knows of nothing. `engine_set` counts those alone that belong to
+ * it; NULL counts all. */
+enum hub_presence hub_watch_presence(const struct hub_watch *watch);
 bool hub_watch_answered(const struct hub_watch *watch);
-unsigned hub_watch_count(const struct hub_watch *watch);
+/* How many engines are registered now, and how many of all that were not at the hub's first answer.
+ */
+unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set);
 unsigned hub_watch_arrived(const struct hub_watch *watch);
-/* Asks all registered engines to end. */
-void hub_watch_shut_engines(struct hub_watch *watch);
+/* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
+bool hub_watch_worked(const struct hub_watch *watch);
+/* Asks engines that are registered to end, each once. */
+void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);
 
 /* Asks the hub once how many engines there are, waiting up to `timeout_ms`. Returns the number, or
  * -1 with `error` set. */

@@ -190,18 +190,36 @@ int launcher_output(struct launcher_host *host, unsigned index, char *path, size
     return host->options.class->output(host->self, index, path, path_bytes);
 }
 
-char *launcher_to_json(struct launcher_host *host)
+json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error)
 {
-    return host->options.class->to_json(host->self);
+    json_error_t wrong = {.text = "it is no object"};
+    char *text = host->options.class->to_json(host->self);
+    json_t *own = text ? json_loads(text, JSON_DECODE_ANY, &wrong) : NULL;
+    if (!json_is_object(own)) {
+        ipcl_error_set(error,
+                       "the launcher %s (plugin %s) does not say what it started: its to_json() "
+                       "gives no JSON object (%s), without which ipcluster stop could not find it",
+                       host->options.class->name, host->base.plugin_name,
+                       text ? wrong.text : "it gives NULL");
+        json_decref(own);
+        own = NULL;
+    }
+    free(text);
+    return own;
 }
 
-int launcher_from_json(struct launcher_host *host, const char *json, struct ipcl_error *error)
+int launcher_from_json(struct launcher_host *host, const json_t *own, struct ipcl_error *error)
 {
+    char *text = json_dumps(own, JSON_COMPACT);
+    if (!text)
+        return ipcl_error_set(error, "no memory for the state of a launcher");
     expect(host, "could not find again what it had started", error);
-    return host->options.class->from_json(host->self, json, error);
+    int outcome = host->options.class->from_json(host->self, text, error);
+    free(text);
+    return outcome;
 }
 
-const char *launcher_class_name(const struct launcher_host *host)
+json_t *launcher_processes(const struct launcher_host *host)
 {
-    return host->options.class->name;
+    return children_list(host->options.children, host->self);
 }

@@ -43,8 +43,10 @@ int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
 int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
-char *launcher_to_json(struct launcher_host *host);
-int launcher_from_json(struct launcher_host *host, const char *json, struct ipcl_error *error);
-const char *launcher_class_name(const struct launcher_host *host);
+/* A new reference to an object; NULL with `error` set where the class gives anything else. */
+json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);
+int launcher_from_json(struct launcher_host *host, const json_t *own, struct ipcl_error *error);
+/* Its children, as children_list() has them. */
+json_t *launcher_processes(const struct launcher_host *host);
 
 #endif

@@ -79,11 +79,15 @@ static void count_member(void *context, const struct process *process)
     query->count += process->session == query->leader && process->born >= query->born;
 }
 
-unsigned session_count(int64_t leader, int64_t born)
+bool process_left(int64_t pid, int64_t born)
 {
-    struct session_query query = {.leader = leader, .born = born};
+    struct session_query query = {.leader = pid, .born = born};
+    if (process_runs(pid, born))
+        return true;
+    if (born < 0 || process_born(pid) >= 0) /* another has its number: its session had ended */
+        return false;
     processes_walk(count_member, &query);
-    return query.count;
+    return query.count > 0;
 }
 
 void boot_id(char text[BOOT_ID_BYTES])

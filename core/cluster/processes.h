@@ -24,8 +24,8 @@ void processes_walk(void (*visit)(void *context, const struct process *process),
 int64_t process_born(int64_t pid);
 /* Whether this very process still runs. */
 bool process_runs(int64_t pid, int64_t born);
-/* How many processes that were born at `born` or later are in the session that `leader` opened. */
-unsigned session_count(int64_t leader, int64_t born);
+/* Whether it runs, or has left processes in the session that it leads. */
+bool process_left(int64_t pid, int64_t born);
 /* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
  * say. */
 void boot_id(char text[BOOT_ID_BYTES]);

@@ -12,8 +12,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -29,44 +27,49 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
     state->born = process_born(state->pid);
     state->started = clock_wall();
     state->engines_only = engines_only;
+    snprintf(state->engine_set, sizeof(state->engine_set), "%lld-%" PRId64,
+             (long long)state->started, state->pid);
     boot_id(state->boot);
     if (gethostname(state->host, sizeof(state->host) - 1) < 0)
         state->host[0] = '\0';
     snprintf(state->cluster_id, sizeof(state->cluster_id), "%s", cluster_id);
-    if (engines_only)
-        snprintf(suffix, sizeof(suffix), ".engines-%" PRId64, state->pid);
     if (path_format(state->profile_dir, error, "%s", profile_dir) < 0)
         return -1;
+    if (engines_only)
+        snprintf(suffix, sizeof(suffix), ".engines-%" PRId64, state->pid);
     return path_format(state->path, error, "%s/ipcluster%s%s%s.json", pid_dir,
                        *cluster_id ? "-" : "", cluster_id, suffix);
 }
 
-void state_clear(struct state *state)
+static void clear_job(struct state_job *job)
 {
-    free(state->controller);
-    free(state->engines);
-    state->controller = state->engines = NULL;
+    json_decref(job->own);
+    json_decref(job->processes);
+    job->own = job->processes = NULL;
 }
 
-/* A launcher's own JSON, as an object where it is one. */
-static json_t *launcher_json(const char *class_name, const char *text)
+void state_clear(struct state *state)
 {
-    if (!text)
-        return json_null();
-    json_t *own = json_loads(text, JSON_DECODE_ANY, NULL);
-    return json_pack("{s:s s:o}", "class", class_name, "state", own ? own : json_null());
+    clear_job(&state->controller);
+    clear_job(&state->engines);
+}
+
+static json_t *job_json(const struct state_job *job)
+{
+    return job->own ? json_pack("{s:s s:O s:O?}", "class", job->class_name, "state", job->own,
+                                "processes", job->processes)
+                    : json_null();
 }
 
 int state_write(const struct state *state, struct ipcl_error *error)
 {
-    json_t *whole =
-        json_pack("{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:f s:o s:o}", "version", STATE_VERSION,
-                  "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host",
-                  state->host, "boot", state->boot, "state", state->phase, "engines_only",
-                  state->engines_only, "pid", (json_int_t)state->pid, "born",
-                  (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started,
-                  "controller", launcher_json(state->controller_class, state->controller),
-                  "engines", launcher_json(state->engine_class, state->engines));
+    json_t *whole = json_pack(
+        "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:o s:o}", "version", STATE_VERSION,
+        "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host", state->host,
+        "boot", state->boot, "state", state->phase, "engines_only", state->engines_only,
+        "engine_set", state->engine_set, "pid", (json_int_t)state->pid, "born",
+        (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started, "controller",
+        job_json(&state->controller), "engines", job_json(&state->engines));
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
     json_decref(whole);
     if (!text)
@@ -77,29 +80,50 @@ int state_write(const struct state *state, struct ipcl_error *error)
     return outcome;
 }
 
-/* The opposite of launcher_json(): new text, or NULL where there is none. */
-static char *launcher_text(const json_t *value, char class_name[STATE_TEXT_BYTES])
+/* The opposite of job_json(). Returns 0, or -1 where it is neither null nor a job. */
+static int parse_job(json_t *value, struct state_job *job)
 {
-    const char *name = json_string_value(json_object_get(value, "class"));
-    snprintf(class_name, STATE_TEXT_BYTES, "%s", name ? name : "");
-    json_t *own = json_object_get(value, "state");
-    return name && own ? json_dumps(own, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const char *name;
+    json_t *own, *processes = NULL;
+    if (json_is_null(value))
+        return 0;
+    if (json_unpack(value, "{s:s s:o s?o}", "class", &name, "state", &own, "processes",
+                    &processes) < 0 ||
+        !json_is_object(own))
+        return -1;
+    snprintf(job->class_name, sizeof(job->class_name), "%s", name);
+    job->own = json_incref(own);
+    job->processes = json_incref(processes);
+    return 0;
+}
+
+int64_t state_process_left(const struct state_job *job)
+{
+    size_t index;
+    json_t *process;
+    json_array_foreach (job->processes, index, process) {
+        json_int_t pid, born;
+        if (json_unpack(process, "[I,I]", &pid, &born) == 0 && process_left(pid, born))
+            return pid;
+    }
+    return 0;
 }
 
 static int state_parse(const char *text, struct state *state)
 {
-    const char *profile_dir, *cluster_id, *host, *boot, *phase;
+    const char *profile_dir, *cluster_id, *host, *boot, *phase, *engine_set;
     json_t *controller, *engines;
     json_int_t pid, born, n;
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:I s:F s:o s:o}", "version",
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s:o s:o}", "version",
                     &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host,
-                    "boot", &boot, "state", &phase, "engines_only", &engines_only, "pid", &pid,
-                    "born", &born, "n", &n, "started", &state->started, "controller", &controller,
-                    "engines", &engines) < 0 ||
-        version != STATE_VERSION) {
+                    "boot", &boot, "state", &phase, "engines_only", &engines_only, "engine_set",
+                    &engine_set, "pid", &pid, "born", &born, "n", &n, "started", &state->started,
+                    "controller", &controller, "engines", &engines) < 0 ||
+        version != STATE_VERSION || parse_job(controller, &state->controller) < 0 ||
+        parse_job(engines, &state->engines) < 0) {
         json_decref(whole);
         return -1;
     }
@@ -108,32 +132,61 @@ static int state_parse(const char *text, struct state *state)
     snprintf(state->host, sizeof(state->host), "%s", host);
     snprintf(state->boot, sizeof(state->boot), "%s", boot);
     snprintf(state->phase, sizeof(state->phase), "%s", phase);
+    snprintf(state->engine_set, sizeof(state->engine_set), "%s", engine_set);
     state->engines_only = engines_only;
     state->pid = pid;
     state->born = born;
     state->n = (unsigned)n;
-    state->controller = launcher_text(controller, state->controller_class);
-    state->engines = launcher_text(engines, state->engine_class);
     json_decref(whole);
     return 0;
 }
 
-int state_read(const char *path, struct state *state, struct ipcl_error *error)
+/* ipcluster[-ID][.engines-PID].json */
+static void parse_name(const char *name, struct state *state)
 {
+    size_t length = strlen(name) - strlen(".json");
+    const char *id = name + strlen("ipcluster"), *added = strstr(id, ".engines-");
+    state->engines_only = added;
+    if (added)
+        length = (size_t)(added - name);
+    if (*id == '-')
+        snprintf(state->cluster_id, sizeof(state->cluster_id), "%.*s",
+                 (int)(name + length - (id + 1)), id + 1);
+}
+
+static void state_read(const char *pid_dir, const char *name, struct state *state)
+{
+    size_t size;
     memset(state, 0, sizeof(*state));
     state->pid = state->born = -1;
-    snprintf(state->path, sizeof(state->path), "%s", path);
-    size_t size;
-    char *text = path_read_file(path, STATE_BYTES_MAX, &size, error);
-    if (!text)
-        return -1;
-    int outcome = state_parse(text, state);
+    if (path_format(state->path, &state->error, "%s/%s", pid_dir, name) < 0)
+        return;
+    char *text = path_read_file(state->path, STATE_BYTES_MAX, &size, &state->error);
+    if (text && state_parse(text, state) < 0) {
+        state_clear(state);
+        ipcl_error_set(&state->error,
+                       "%s is not a cluster's state file, or of another version: what it names "
+                       "cannot be found. End by hand what runs of that cluster (ps shows "
+                       "ipcontroller and ipengine), then remove the file",
+                       state->path);
+    }
     free(text);
-    return outcome < 0 ? ipcl_error_set(error,
-                                        "%s is not a cluster's state file, or of another version: "
-                                        "remove it when no cluster runs",
-                                        path)
-                       : 0;
+    if (state->pid < 0)
+        parse_name(name, state);
+}
+
+bool state_refresh(struct state *state)
+{
+    struct state now;
+    const char *slash = strrchr(state->path, '/');
+    char pid_dir[PATH_BYTES];
+    snprintf(pid_dir, sizeof(pid_dir), "%.*s", (int)(slash - state->path), state->path);
+    state_read(pid_dir, slash + 1, &now);
+    bool same = now.pid == state->pid && now.born == state->born;
+    state_clear(same ? state : &now);
+    if (same)
+        *state = now;
+    return same;
 }
 
 void state_remove(const struct state *state)
@@ -148,20 +201,14 @@ int state_each(const char *pid_dir, int (*visit)(void *context, struct state *st
     struct dirent *entry;
     int outcome = 0;
     while (outcome == 0 && folder && (entry = readdir(folder))) {
-        char path[PATH_BYTES];
         struct state state;
-        struct ipcl_error error;
         size_t length = strlen(entry->d_name);
         if (strncmp(entry->d_name, "ipcluster", 9) != 0 || length < 14 ||
-            strcmp(entry->d_name + length - 5, ".json") != 0 ||
-            path_format(path, &error, "%s/%s", pid_dir, entry->d_name) < 0)
+            strcmp(entry->d_name + length - 5, ".json") != 0)
             continue;
-        if (state_read(path, &state, &error) < 0) {
-            if (access(path, F_OK) != 0)
-                continue; /* its cluster has just ended */
-            log_warn("%s", error.text);
-        }
-        outcome = visit(context, &state);
+        state_read(pid_dir, entry->d_name, &state);
+        if (state.pid >= 0 || path_exists(state.path)) /* or its cluster has just ended */
+            outcome = visit(context, &state);
         state_clear(&state);
     }
     if (folder)

@@ -7,12 +7,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include <ipcluster/error.h>
 
 #include "base/path.h"
 #include "cluster/processes.h"
 
 #define STATE_TEXT_BYTES 256
+#define ENGINE_SET_BYTES 48
+
+/* What one launcher started. */
+struct state_job {
+    char class_name[STATE_TEXT_BYTES]; /* "" where there is none */
+    json_t *own;       /* the object that its to_json() gave; NULL before it was started */
+    json_t *processes; /* its children on this machine: a list of [pid, born] */
+};
 
 struct state {
     char path[PATH_BYTES];
@@ -20,16 +30,17 @@ struct state {
     char cluster_id[STATE_TEXT_BYTES];
     char host[STATE_TEXT_BYTES];
     char boot[BOOT_ID_BYTES];
-    char phase[32];    /* "starting", "running", "stopping" */
-    bool engines_only; /* a set that was added to a running controller */
-    int64_t pid;       /* the supervisor's */
+    char phase[32];                    /* "starting", "running", "stopping" */
+    bool engines_only;                 /* a set that was added to a running controller */
+    char engine_set[ENGINE_SET_BYTES]; /* what its engines say that they belong to: TIME-PID, which
+                                          is also in the names of its output files */
+    int64_t pid; /* the supervisor's; -1 where the file cannot be read: `error` says why */
     int64_t born;
     unsigned n;
     double started;
-    char controller_class[STATE_TEXT_BYTES]; /* "" where there is none */
-    char engine_class[STATE_TEXT_BYTES];
-    char *controller; /* what its launcher's to_json() said; NULL before it was started */
-    char *engines;
+    struct state_job controller;
+    struct state_job engines;
+    struct ipcl_error error;
 };
 
 /* Fills in this process, this machine and now. Returns 0 or -1 with `error` set. */
@@ -38,12 +49,16 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
 void state_clear(struct state *state);
 /* Writes the file, whole or not at all. Returns 0 or -1 with `error` set. */
 int state_write(const struct state *state, struct ipcl_error *error);
-int state_read(const char *path, struct state *state, struct ipcl_error *error);
 void state_remove(const struct state *state);
+/* Reads again what may have changed since. Returns false where the file has gone, or is that of
+ * another supervisor, which has begun a cluster of the same name: the state stays as it was. */
+bool state_refresh(struct state *state);
+/* A process of a job that runs, or whose session has processes left; 0 for none. */
+int64_t state_process_left(const struct state_job *job);
 
-/* Calls `visit` for each state file in a profile's pid/; the state is cleared afterwards. A file
- * that cannot be read is passed with its path and a supervisor of pid -1. Stops when `visit`
- * returns other than 0, and returns that. */
+/* Calls `visit` for each state file in a profile's pid/; the state is cleared afterwards. Of a file
+ * that cannot be read path, cluster_id and engines_only are known from its name. Stops when
+ * `visit` returns other than 0, and returns that. */
 int state_each(const char *pid_dir, int (*visit)(void *context, struct state *state),
                void *context);
 

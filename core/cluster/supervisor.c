@@ -17,23 +17,31 @@ void supervisor_phase(struct supervisor *supervisor, enum phase phase)
     supervisor->phase_ms = clock_ms();
 }
 
+int supervisor_note(struct job *job, struct ipcl_error *error)
+{
+    struct state_job *saved = job->saved;
+    json_t *own = launcher_to_json(job->launcher, error);
+    if (!own)
+        return -1;
+    json_decref(saved->own);
+    json_decref(saved->processes);
+    snprintf(saved->class_name, sizeof(saved->class_name), "%s", job->choice.class->name);
+    saved->own = own;
+    saved->processes = launcher_processes(job->launcher);
+    job->noted = true;
+    return 0;
+}
+
 void supervisor_save(struct supervisor *supervisor, const char *phase)
 {
-    struct state *state = &supervisor->state;
+    struct job *jobs[] = {&supervisor->controller, &supervisor->engines};
     struct ipcl_error error;
-    state_clear(state);
-    snprintf(state->phase, sizeof(state->phase), "%s", phase);
-    if (supervisor->controller.launcher) {
-        snprintf(state->controller_class, sizeof(state->controller_class), "%s",
-                 supervisor->controller.choice.class->name);
-        state->controller = launcher_to_json(supervisor->controller.launcher);
+    snprintf(supervisor->state.phase, sizeof(supervisor->state.phase), "%s", phase);
+    for (size_t i = 0; i < 2; i++) {
+        if (jobs[i]->noted && supervisor_note(jobs[i], &error) < 0)
+            log_warn("%s", error.text);
     }
-    if (supervisor->engines.launcher) {
-        snprintf(state->engine_class, sizeof(state->engine_class), "%s",
-                 supervisor->engines.choice.class->name);
-        state->engines = launcher_to_json(supervisor->engines.launcher);
-    }
-    if (state_write(state, &error) < 0)
+    if (state_write(&supervisor->state, &error) < 0)
         log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s",
                  error.text);
 }
@@ -60,7 +68,7 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
     else if (job->running == 0)
-        supervisor_stopped_job(supervisor);
+        supervisor_go_on_stopping(supervisor);
 }
 
 static void job_warned(void *context, const char *text)
@@ -104,12 +112,17 @@ static void signal_came(uv_signal_t *handle, int signum)
             log_warn("signal %d did not reach all engines: %s", signum, error.text);
         return;
     }
-    bool up = supervisor->phase >= PHASE_UP;
-    if (supervisor->interrupts++ == 0 && supervisor->phase <= PHASE_UP)
-        progress_say(supervisor->progress, "%s: stopping the cluster%s",
-                     signum == SIGINT ? "Interrupted" : strsignal(signum),
-                     signum == SIGINT ? " (once more to hurry)" : "");
-    supervisor_stop(supervisor, up ? EXIT_FINE : EXIT_INTERRUPTED);
+    /* Only who types Ctrl-C twice wants that: ipcluster stop may come while it is stopping. */
+    supervisor->interrupts += signum == SIGINT;
+    if (supervisor->phase > PHASE_UP) {
+        if (signum == SIGINT && supervisor->interrupts > 1)
+            supervisor_hurry(supervisor);
+        return;
+    }
+    progress_say(supervisor->progress, "%s: stopping the cluster%s",
+                 signum == SIGINT ? "Interrupted" : strsignal(signum),
+                 signum == SIGINT ? " (once more to hurry)" : "");
+    supervisor_stop(supervisor, supervisor->phase == PHASE_UP ? EXIT_FINE : EXIT_INTERRUPTED);
 }
 
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
@@ -119,6 +132,8 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
     supervisor->cluster = cluster;
     supervisor->progress = progress;
     supervisor->controller.supervisor = supervisor->engines.supervisor = supervisor;
+    supervisor->controller.saved = &supervisor->state.controller;
+    supervisor->engines.saved = &supervisor->state.engines;
     supervisor->exit_code = EXIT_WRONG;
     if (uv_loop_init(&supervisor->loop) != 0)
         return ipcl_error_set(error, "the event loop cannot be made");
@@ -159,6 +174,42 @@ void supervisor_close(struct supervisor *supervisor)
     state_clear(&supervisor->state);
 }
 
+void supervisor_take_state(struct supervisor *supervisor, const struct state *state)
+{
+    supervisor->state = *state;
+    json_incref(state->controller.own);
+    json_incref(state->controller.processes);
+    json_incref(state->engines.own);
+    json_incref(state->engines.processes);
+    supervisor->own_controller = !state->engines_only;
+    supervisor->engines.count = state->n;
+    supervisor->controller.count = 1;
+}
+
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
+                     struct ipcl_error *error)
+{
+    const struct state_job *saved = job->saved;
+    if (!saved->own)
+        return 0;
+    supervisor->adopting = true;
+    int outcome = launchers_find(supervisor->cluster->launchers, role, saved->class_name,
+                                 &job->choice, error);
+    if (outcome == 0)
+        outcome = supervisor_make(supervisor, job, error);
+    if (outcome == 0) {
+        job->running = job->count;
+        job->noted = launcher_from_json(job->launcher, saved->own, error) == 0;
+        if (!job->noted) {
+            job->running = 0;
+            outcome = state_process_left(saved) ? -1 : 0;
+            log_debug("%s: %s", saved->class_name, error->text);
+        }
+    }
+    supervisor->adopting = false;
+    return outcome;
+}
+
 bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
 {
     struct progress silent;
@@ -166,19 +217,18 @@ bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
     struct ipcl_error error;
     bool found = false;
     progress_init(&silent, stdout, stderr, false, true);
-    if (state_is_here(state) && supervisor_open(&supervisor, cluster, &silent, &error) == 0) {
-        struct job *jobs[] = {&supervisor.engines, &supervisor.controller};
-        const char *names[] = {state->engine_class, state->controller_class};
-        const char *texts[] = {state->engines, state->controller};
-        supervisor.adopting = true;
-        for (size_t i = 0; i < 2 && !found; i++)
-            found = texts[i] &&
-                    launchers_find(cluster->launchers,
-                                   i == 0 ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER, names[i],
-                                   &jobs[i]->choice, &error) == 0 &&
-                    supervisor_make(&supervisor, jobs[i], &error) == 0 &&
-                    launcher_from_json(jobs[i]->launcher, texts[i], &error) == 0;
-        supervisor_close(&supervisor);
+    if (!state_is_here(state))
+        return false;
+    if (supervisor_open(&supervisor, cluster, &silent, &error) == 0) {
+        supervisor_take_state(&supervisor, state);
+        for (size_t i = 0; i < 2 && !found; i++) {
+            struct job *job = i == 0 ? &supervisor.engines : &supervisor.controller;
+            found =
+                supervisor_adopt(&supervisor, job,
+                                 i == 0 ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER, &error) < 0 ||
+                job->running > 0;
+        }
     }
+    supervisor_close(&supervisor);
     return found;
 }

@@ -29,9 +29,11 @@ struct job {
     struct launcher_choice choice;
     struct launcher_host *launcher; /* NULL: not started */
     unsigned count;
-    unsigned running; /* copies that have not ended */
-    bool started;     /* its launcher says that they run: a batch job may wait */
-    int status;       /* the first that was not 0 */
+    unsigned running;        /* copies that have not ended */
+    bool started;            /* its launcher says that they run: a batch job may wait */
+    bool noted;              /* its launcher has said how they are found again */
+    struct state_job *saved; /* where that stands */
+    int status;              /* the first that was not 0 */
 };
 
 struct supervisor {
@@ -46,6 +48,9 @@ struct supervisor {
     struct job controller;
     struct job engines;
     struct hub_watch *hub;
+    unsigned registered; /* the most engines that the hub has had at a time, of those that end with
+                            this supervisor */
+    bool empty;          /* nobody is registered any more, and that has been said */
     char client_file[PATH_BYTES];
     char engine_file[PATH_BYTES];
     struct stat old_client_file; /* what was there before the controller was started */
@@ -68,12 +73,26 @@ void supervisor_phase(struct supervisor *supervisor, enum phase phase);
 bool supervisor_file_is_new(const char *path, const struct stat *old);
 /* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Asks the launcher how what it started is found again, and notes that in the state. Returns 0, or
+ * -1 with `error` set: the state stays as it was. */
+int supervisor_note(struct job *job, struct ipcl_error *error);
 /* Saves what a later supervisor needs; a failure is logged. */
 void supervisor_save(struct supervisor *supervisor, const char *phase);
-/* Ends everything, in order, and then the loop. Called again it hurries. */
+/* Makes an earlier supervisor's state this one's. */
+void supervisor_take_state(struct supervisor *supervisor, const struct state *state);
+/* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
+ * set where it cannot be taken over though some of it may run. */
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
+                     struct ipcl_error *error);
+/* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
+int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
+/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
 void supervisor_stop(struct supervisor *supervisor, int exit_code);
-/* The next step of stopping, when a job's copies have all ended. */
-void supervisor_stopped_job(struct supervisor *supervisor);
+/* The next step of stopping, where it is time for it: after a process has ended, engines have left
+ * the hub, or a while. */
+void supervisor_go_on_stopping(struct supervisor *supervisor);
+/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
+void supervisor_hurry(struct supervisor *supervisor);
 /* A copy ended: which is for the start to judge as long as nothing is being stopped. */
 void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
                           int status, const char *reason);

@@ -65,19 +65,21 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
     show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
 }
 
-static void engines_ended(struct supervisor *supervisor)
+/* No engine is left, neither of this start nor of any other. Those that could not work end early,
+ * and without having been asked anything; where they worked, the reason is what they were asked. */
+static void cluster_emptied(struct supervisor *supervisor)
 {
-    struct job *job = &supervisor->engines;
-    long long early_ms =
-        1000 * settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
-    bool early = clock_ms() - supervisor->phase_ms < early_ms;
+    long long seconds =
+        settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
+    bool early = clock_ms() - supervisor->phase_ms < 1000 * seconds;
     char words[PATH_BYTES];
     cluster_words(supervisor->cluster, words, sizeof(words));
-    if (!supervisor->own_controller) {
-        progress_say(supervisor->progress, "All engines have ended");
-        supervisor_stop(supervisor, job->status ? EXIT_CLUSTER_DIED : EXIT_FINE);
-    } else if (early && job->status != 0) {
-        progress_fail(supervisor->progress, "All engines ended soon after their start");
+    if (early && supervisor->engines.status != 0 && !hub_watch_worked(supervisor->hub)) {
+        progress_fail(supervisor->progress,
+                      "All engines ended within %lld seconds of their registration, and nobody had "
+                      "asked anything of them: the cluster is stopped "
+                      "(--IPClusterEngines.early_shutdown=0 lets the controller run on)",
+                      seconds);
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
     } else {
         progress_say(
@@ -85,6 +87,35 @@ static void engines_ended(struct supervisor *supervisor)
             "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s",
             words);
     }
+}
+
+/* Engines have come or gone while the cluster is up. As long as any works the controller stays,
+ * whoever started it. */
+static void look_for_engines(struct supervisor *supervisor)
+{
+    bool was_empty = supervisor->empty;
+    if (supervisor->engines.running > 0 || !supervisor->own_controller)
+        return;
+    supervisor->empty = hub_watch_count(supervisor->hub, NULL) == 0;
+    if (supervisor->empty && !was_empty)
+        cluster_emptied(supervisor);
+}
+
+/* The controller says that it ends, or has gone. One of our own that has gone is its launcher's to
+ * tell. */
+static void controller_ends(struct supervisor *supervisor, enum hub_presence presence)
+{
+    bool up = supervisor->phase == PHASE_UP;
+    if (supervisor->own_controller && presence == HUB_LOST)
+        return;
+    if (presence == HUB_ENDING)
+        progress_say(supervisor->progress, "The controller was told to end: so do the engines");
+    else
+        progress_fail(supervisor->progress, "The controller has gone: its engines are stopped");
+    supervisor_stop(supervisor, up && presence == HUB_ENDING ? EXIT_FINE
+                                : up                         ? EXIT_CLUSTER_DIED
+                                : supervisor->own_controller ? EXIT_CONTROLLER_FAILED
+                                                             : EXIT_NO_CONTROLLER);
 }
 
 void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
@@ -106,8 +137,11 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         if (status != 0)
             tell_end(supervisor, job, index, status, reason, "");
         supervisor_save(supervisor, "running");
-        if (job->running == 0)
-            engines_ended(supervisor);
+        look_for_engines(supervisor);
+        if (job->running == 0 && !supervisor->own_controller) {
+            progress_say(supervisor->progress, "All engines have ended");
+            supervisor_stop(supervisor, job->status ? EXIT_CLUSTER_DIED : EXIT_FINE);
+        }
     }
 }
 
@@ -116,6 +150,7 @@ static void cluster_up(struct supervisor *supervisor)
     char words[PATH_BYTES];
     cluster_words(supervisor->cluster, words, sizeof(words));
     supervisor_phase(supervisor, PHASE_UP);
+    supervisor->empty = supervisor->engines.count == 0;
     uv_timer_stop(&supervisor->timer);
     supervisor_save(supervisor, "running");
     if (supervisor->own_controller)
@@ -152,16 +187,34 @@ static void registration_tick(uv_timer_t *timer)
 static void hub_changed(void *context, struct hub_watch *hub)
 {
     struct supervisor *supervisor = context;
-    if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
+    unsigned ours =
+        hub_watch_count(hub, supervisor->own_controller ? NULL : supervisor->state.engine_set);
+    if (ours > supervisor->registered)
+        supervisor->registered = ours;
+    if (supervisor->phase > PHASE_UP) {
+        supervisor_go_on_stopping(supervisor);
+    } else if (hub_watch_presence(hub) != HUB_THERE) {
+        controller_ends(supervisor, hub_watch_presence(hub));
+    } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
         start_engines(supervisor);
     } else if (supervisor->phase == PHASE_REGISTRATION) {
-        unsigned count = supervisor->own_controller ? hub_watch_count(hub) : hub_watch_arrived(hub);
+        unsigned count = supervisor->own_controller ? ours : hub_watch_arrived(hub);
         if (count > supervisor->progress->shown)
             supervisor->phase_ms = clock_ms();
         progress_engines(supervisor->progress, count, supervisor->engines.count);
         if (count >= supervisor->engines.count)
             cluster_up(supervisor);
+    } else if (supervisor->phase == PHASE_UP) {
+        look_for_engines(supervisor);
     }
+}
+
+int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
+{
+    struct hub_watch_events events = {hub_changed, supervisor};
+    supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
+                                       supervisor->client_file, &events, error);
+    return supervisor->hub ? 0 : -1;
 }
 
 static void fail(struct supervisor *supervisor, int exit_code, const char *what,
@@ -180,11 +233,10 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
     char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
     if (!getcwd(work_dir, sizeof(work_dir)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    snprintf(label, sizeof(label), "%s%s%s-%lld-%d",
+    snprintf(label, sizeof(label), "%s%s%s-%s",
              role == IPCL_ROLE_ENGINES ? "ipengine" : "ipcontroller",
-             *cluster->cluster_id ? "-" : "", cluster->cluster_id, (long long)time(NULL),
-             (int)getpid());
-    char **argv = cluster_argv(cluster, &job->choice, error);
+             *cluster->cluster_id ? "-" : "", cluster->cluster_id, supervisor->state.engine_set);
+    char **argv = cluster_argv(cluster, &job->choice, supervisor->state.engine_set, error);
     if (!argv || supervisor_make(supervisor, job, error) < 0) {
         cluster_free_argv(argv);
         return -1;
@@ -200,6 +252,10 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
     int outcome = launcher_start(job->launcher, &launch, error);
     if (outcome < 0)
         job->running = 0;
+    else if (supervisor_note(job, error) < 0)
+        outcome = -1; /* what runs is stopped */
+    else if (supervisor->phase < PHASE_UP) /* it may all have ended already */
+        supervisor_save(supervisor, "starting");
     cluster_free_argv(argv);
     return outcome;
 }
@@ -236,12 +292,9 @@ static void delay_over(uv_timer_t *timer)
 /* The connection files are there. */
 static void watch_hub(struct supervisor *supervisor)
 {
-    struct hub_watch_events events = {hub_changed, supervisor};
     struct ipcl_error error;
     supervisor_phase(supervisor, PHASE_DELAY);
-    supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
-                                       supervisor->client_file, &events, &error);
-    if (!supervisor->hub) {
+    if (supervisor_watch_hub(supervisor, &error) < 0) {
         fail(supervisor, supervisor->own_controller ? EXIT_CONTROLLER_FAILED : EXIT_NO_CONTROLLER,
              "The controller cannot be reached: ", &error);
         return;
@@ -298,8 +351,12 @@ static int check_state(void *context, struct state *state)
     struct supervisor *supervisor = context;
     struct progress *progress = supervisor->progress;
     char words[PATH_BYTES], host[STATE_TEXT_BYTES] = "";
-    if (state->pid < 0 || strcmp(state->cluster_id, supervisor->cluster->cluster_id) != 0)
+    if (strcmp(state->cluster_id, supervisor->cluster->cluster_id) != 0)
         return 0;
+    if (state->pid < 0) {
+        progress_fail(progress, "%s", state->error.text);
+        return EXIT_WRONG;
+    }
     cluster_words(supervisor->cluster, words, sizeof(words));
     gethostname(host, sizeof(host) - 1);
     if (strcmp(host, state->host) != 0) {
@@ -311,11 +368,17 @@ static int check_state(void *context, struct state *state)
     if (state_supervised(state)) {
         if (state->engines_only)
             return 0;
-        progress_fail(
-            progress,
-            "This cluster runs already, under process %lld. Stop it with ipcluster stop%s, add "
-            "engines with ipcluster engines%s, or start another with --cluster-id=NAME",
-            (long long)state->pid, words, words);
+        if (strcmp(state->phase, "stopping") == 0)
+            progress_fail(progress,
+                          "This cluster is being stopped by process %lld: wait until it "
+                          "has ended",
+                          (long long)state->pid);
+        else
+            progress_fail(
+                progress,
+                "This cluster runs already, under process %lld. Stop it with ipcluster stop%s, add "
+                "engines with ipcluster engines%s, or start another with --cluster-id=NAME",
+                (long long)state->pid, words, words);
         return EXIT_ALREADY_RUNS;
     }
     if (!state_is_here(state)) {

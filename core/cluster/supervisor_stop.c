@@ -12,11 +12,16 @@
 #include "base/log.h"
 #include "wire/connection.h"
 
-#define ASKED_MS    2000  /* for engines to end when they are asked over the wire */
-#define STOPPING_MS 30000 /* for a launcher to end its copies; it escalates by itself */
-#define KILLED_MS   5000  /* for copies to go after SIGKILL */
+/* The order, the same for all that is stopped by whomever: engines are asked over the wire, which
+ * lets also those that run user code finish MPI and leave by themselves; those that have heard it
+ * get the time that an engine may take (seven seconds, core/engine/io.h); what then remains is
+ * signalled by its launcher, and killed. The controller follows when no engine is left. */
+#define HEARD_MS      2000 /* for engines to leave the hub, which they do as soon as they hear it */
+#define ENGINE_MS     8000 /* for those that have to end */
+#define STOPPING_MS   30000 /* for a launcher to end its copies; it escalates by itself */
+#define KILLED_MS     5000  /* for copies to go after SIGKILL */
+#define LOOK_AGAIN_MS 200   /* how often it is looked whether time is over */
 
-static void stop_engines(struct supervisor *supervisor);
 static void stop_controller(struct supervisor *supervisor);
 
 /* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files
@@ -142,91 +147,88 @@ static void stop_engines(struct supervisor *supervisor)
         log_warn("stopping the engines: %s", error.text);
 }
 
-static void asked_long_enough(uv_timer_t *timer)
-{
-    stop_engines(timer->data);
-}
-
-/* Ended by the shutdown message, engines finalise MPI and leave by themselves; also those that run
- * user code, as their I/O thread hears it. */
+/* Asks the engines that are registered, which with the controller are all there are, and goes on
+ * when they have ended, or there is nothing to wait for. */
 static void ask_engines(struct supervisor *supervisor)
 {
-    if (supervisor->own_controller && supervisor->controller.running > 0 && supervisor->hub &&
-        hub_watch_count(supervisor->hub) > 0) {
-        supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
-        hub_watch_shut_engines(supervisor->hub);
-        uv_timer_start(&supervisor->timer, asked_long_enough, ASKED_MS, 0);
-        return;
-    }
-    stop_engines(supervisor);
+    const char *set = supervisor->own_controller ? NULL : supervisor->state.engine_set;
+    unsigned running = supervisor->engines.running;
+    bool reachable = supervisor->own_controller
+                         ? supervisor->hub && supervisor->controller.running > 0
+                         : hub_watch_presence(supervisor->hub) != HUB_LOST;
+    long long waited = clock_ms() - supervisor->phase_ms;
+    if (reachable)
+        hub_watch_end_engines(supervisor->hub, set);
+    unsigned left = hub_watch_count(supervisor->hub, set);
+    bool in_time = left == 0 && running > 0 && supervisor->registered >= running
+                       ? waited < ENGINE_MS
+                       : reachable && waited < HEARD_MS &&
+                             (!hub_watch_answered(supervisor->hub) || supervisor->registered > 0);
+    if (running == 0 && (left == 0 || !in_time))
+        stop_controller(supervisor);
+    else if (!in_time)
+        stop_engines(supervisor);
 }
 
-/* A second interrupt ends engines at once, a third the controller too. */
-static void hurry(struct supervisor *supervisor)
+void supervisor_go_on_stopping(struct supervisor *supervisor)
 {
-    struct ipcl_error error;
-    bool last = supervisor->interrupts > 2;
-    progress_say(supervisor->progress,
-                 last ? "Killing all that is left" : "Hurrying: killing the engines");
     if (supervisor->phase == PHASE_ASKING_ENGINES)
-        stop_engines(supervisor);
-    if (supervisor->engines.launcher && supervisor->engines.running > 0)
-        launcher_signal(supervisor->engines.launcher, SIGKILL, &error);
-    if (supervisor->phase == PHASE_STOPPING_CONTROLLER || last) {
-        if (supervisor->controller.launcher && supervisor->controller.running > 0)
-            launcher_signal(supervisor->controller.launcher, SIGKILL, &error);
-    }
+        ask_engines(supervisor);
+    else if (supervisor->phase == PHASE_STOPPING_ENGINES && supervisor->engines.running == 0)
+        stop_controller(supervisor);
+    else if (supervisor->phase == PHASE_STOPPING_CONTROLLER && supervisor->controller.running == 0)
+        finish(supervisor);
+}
+
+static void look_again(uv_timer_t *timer)
+{
+    supervisor_go_on_stopping(timer->data);
 }
 
 void supervisor_stop(struct supervisor *supervisor, int exit_code)
 {
-    if (supervisor->phase >= PHASE_ASKING_ENGINES) {
-        if (supervisor->interrupts > 1)
-            hurry(supervisor);
+    if (supervisor->phase >= PHASE_ASKING_ENGINES)
         return;
-    }
     supervisor->exit_code = exit_code;
     supervisor_save(supervisor, "stopping");
-    if (!supervisor->engines.launcher || supervisor->engines.running == 0) {
-        stop_controller(supervisor);
-        return;
-    }
-    progress_say(supervisor->progress, "Stopping %u engine%s", supervisor->engines.running,
-                 supervisor->engines.running == 1 ? "" : "s");
+    if (supervisor->engines.running > 0)
+        progress_say(supervisor->progress, "Stopping %u engine%s", supervisor->engines.running,
+                     supervisor->engines.running == 1 ? "" : "s");
+    supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
+    uv_timer_start(&supervisor->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     ask_engines(supervisor);
 }
 
-void supervisor_stopped_job(struct supervisor *supervisor)
+void supervisor_hurry(struct supervisor *supervisor)
 {
-    if (supervisor->phase == PHASE_STOPPING_CONTROLLER && supervisor->controller.running == 0)
-        finish(supervisor);
-    else if (supervisor->phase != PHASE_STOPPING_CONTROLLER && supervisor->phase != PHASE_DONE &&
-             supervisor->engines.running == 0)
-        stop_controller(supervisor);
+    struct job *engines = &supervisor->engines, *controller = &supervisor->controller;
+    struct ipcl_error error;
+    bool last = supervisor->interrupts > 2 || supervisor->phase == PHASE_STOPPING_CONTROLLER;
+    progress_say(supervisor->progress,
+                 last ? "Killing all that is left" : "Hurrying: killing the engines");
+    if (supervisor->phase == PHASE_ASKING_ENGINES && engines->running > 0)
+        stop_engines(supervisor);
+    if (engines->launcher && engines->running > 0)
+        launcher_signal(engines->launcher, SIGKILL, &error);
+    if (last && controller->launcher && controller->running > 0)
+        launcher_signal(controller->launcher, SIGKILL, &error);
 }
 
-/* Adopts what a launcher of the state names. Whether there is anything left of it. */
-static bool adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
-                  const char *class_name, const char *json, unsigned count)
+static void adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role)
 {
+    const struct state *state = &supervisor->state;
     struct ipcl_error error;
-    if (!json || !*class_name)
-        return false;
-    if (launchers_find(supervisor->cluster->launchers, role, class_name, &job->choice, &error) <
-            0 ||
-        supervisor_make(supervisor, job, &error) < 0) {
-        progress_fail(supervisor->progress, "What %s started cannot be stopped: %s", class_name,
-                      error.text);
-        supervisor->exit_code = EXIT_NOT_STOPPED;
-        return false;
-    }
-    job->count = job->running = count;
-    if (launcher_from_json(job->launcher, json, &error) < 0) {
-        log_debug("%s: %s", class_name, error.text);
-        job->running = 0;
-        return false;
-    }
-    return true;
+    char process[64] = "";
+    if (supervisor_adopt(supervisor, job, role, &error) == 0)
+        return;
+    long long pid = state_process_left(job->saved);
+    if (pid)
+        snprintf(process, sizeof(process), " (process %lld of it runs)", pid);
+    progress_fail(supervisor->progress,
+                  "What %s started cannot be stopped by what %s says%s: %s. End it by hand, then "
+                  "remove the file",
+                  job->saved->class_name, state->path, process, error.text);
+    supervisor->exit_code = EXIT_NOT_STOPPED;
 }
 
 int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
@@ -239,22 +241,17 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
         supervisor_close(&supervisor);
         return EXIT_WRONG;
     }
-    supervisor.state = *state; /* with its path; the texts are replaced below */
-    supervisor.state.controller = supervisor.state.engines = NULL;
+    supervisor_take_state(&supervisor, state);
     supervisor.exit_code = EXIT_FINE;
-    supervisor.own_controller = !state->engines_only;
     supervisor_phase(&supervisor, PHASE_UP);
-    supervisor.adopting = true;
-    adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES, state->engine_class, state->engines,
-          state->n);
-    if (adopt(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER, state->controller_class,
-              state->controller, 1))
-        log_debug("the controller still runs");
-    supervisor.adopting = false;
-    if (supervisor.exit_code == EXIT_FINE) {
-        supervisor_stop(&supervisor, EXIT_FINE);
-        uv_run(&supervisor.loop, UV_RUN_DEFAULT);
-    }
+    adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES);
+    adopt(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER);
+    bool controller = supervisor.controller.running > 0 || !supervisor.own_controller;
+    if (controller && path_exists(supervisor.client_file) &&
+        supervisor_watch_hub(&supervisor, &error) < 0)
+        log_debug("engines are not asked to end: %s", error.text);
+    supervisor_stop(&supervisor, supervisor.exit_code);
+    uv_run(&supervisor.loop, UV_RUN_DEFAULT);
     int exit_code = supervisor.exit_code;
     supervisor_close(&supervisor);
     return exit_code;

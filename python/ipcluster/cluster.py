@@ -17,6 +17,7 @@ from pathlib import Path
 from ipcluster.client import Client
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
+NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster has ended already
 POLL_INTERVAL = 0.05
 ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
 
@@ -112,10 +113,10 @@ class Cluster:
         named = {"profile": self.profile, "profile-dir": self.profile_dir, "cluster-id": self.cluster_id}
         return [f"--{name}={value}" for name, value in named.items() if value]
 
-    def _run(self, command, *words, timeout=None):
+    def _run(self, command, *words, timeout=None, fine=(0,)):
         done = subprocess.run([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors="replace", timeout=timeout)  # fmt: skip
-        if done.returncode:
+        if done.returncode not in fine:
             said = (done.stdout + done.stderr).strip()
             raise RuntimeError(f"ipcluster {command} failed: {said or f'exit status {done.returncode}'}")
         return done.stdout
@@ -201,7 +202,7 @@ class Cluster:
     def stop_cluster_sync(self):
         """Stops the engines, then the controller."""
         if self.running:
-            self._run("stop", timeout=STOP_TIMEOUT)
+            self._run("stop", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
             self.running = False
             _started.discard(self)
 

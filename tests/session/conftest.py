@@ -45,3 +45,14 @@ def controller(sandbox):
     yield start
     for peer in peers:
         peer.close()
+
+
+@pytest.fixture
+def box(sandbox):
+    """The sandbox with two short names: .ipcluster() runs a command to its end, .begin() leaves it running."""
+    sandbox.ipcluster = lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
+    sandbox.begin = lambda *words, **more: sandbox.start(sandbox.programs.ipcluster, *words, **more)
+    if "ASAN_OPTIONS" in sandbox.env:
+        # Open MPI unloads its components, whose leaks then have no name: their callers, further up, have one.
+        sandbox.env["ASAN_OPTIONS"] += ":fast_unwind_on_malloc=0"
+    return sandbox

@@ -8,52 +8,12 @@ import pexpect
 import psutil
 import pytest
 
+from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids, listed, ports
 from support import LONG, kill, listeners, named, wait_until
-
-LOCAL = []
-MPI = ["--elauncher=MPIExecEngineSetLauncher"]
-UP = r"The cluster is up"
-
-
-@pytest.fixture
-def box(sandbox):
-    """The sandbox with two short names: .ipcluster() runs a command to its end, .begin() leaves it running."""
-    sandbox.ipcluster = lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
-    sandbox.begin = lambda *words, **more: sandbox.start(sandbox.programs.ipcluster, *words, **more)
-    if "ASAN_OPTIONS" in sandbox.env:
-        # Open MPI unloads its components, whose leaks then have no name: their callers, further up, have one.
-        sandbox.env["ASAN_OPTIONS"] += ":fast_unwind_on_malloc=0"
-    return sandbox
-
-
-def ports(profile_dir, cluster_id=""):
-    """The ports that a cluster's connection files name."""
-    found = set()
-    for role in ("client", "engine"):
-        stem = f"ipcontroller-{cluster_id}-{role}" if cluster_id else f"ipcontroller-{role}"
-        content = json.loads((profile_dir / "security" / f"{stem}.json").read_text())
-        found.update(value for value in content.values() if isinstance(value, int) and value > 1023)
-    return found
-
-
-def assert_nothing_left(box, profile_dir, known_sockets=frozenset()):
-    box.wait_for_no_processes()
-    assert not list((profile_dir / "security").iterdir())
-    assert not list((profile_dir / "pid").iterdir())
-    assert not known_sockets & listeners({port for port, _ in known_sockets})
-
-
-def listed(box, *words):
-    return json.loads(box.ipcluster("list", "--json", *words, check=True).out)
-
-
-def engine_pids(box):
-    return [process.pid for process in named(box, "ipengine")]
-
 
 # Start and stop
 
-@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+@WITH_BOTH
 def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher):
     cluster = box.begin("start", "--n=2", *launcher)
     cluster.wait_for_output(UP, 60)
@@ -67,7 +27,7 @@ def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher
     assert_nothing_left(box, box.profile_dir(), known_sockets)
 
 
-@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+@WITH_BOTH
 def test_a_daemon_is_up_when_start_returns_and_gone_when_stop_returns(box, launcher):
     started = box.ipcluster("start", "-n", "2", "--daemonize", *launcher, check=True)
     assert "The cluster is up" in started.out
@@ -80,7 +40,7 @@ def test_a_daemon_is_up_when_start_returns_and_gone_when_stop_returns(box, launc
     assert box.ipcluster("stop").status == 11
 
 
-@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+@WITH_BOTH
 def test_a_killed_supervisor_leaves_a_cluster_that_stop_cleans_up(box, launcher):
     cluster = box.begin("start", "--n=2", *launcher)
     cluster.wait_for_output(UP, 60)
@@ -339,7 +299,7 @@ def test_the_initialiser_is_chosen_with_mpi(box):
 
 # Adding engines
 
-@pytest.mark.parametrize("launcher", [LOCAL, MPI], ids=["local", "mpiexec"])
+@WITH_BOTH
 def test_engines_are_added_and_taken_away_again(box, launcher):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
     more = box.begin("engines", "--n=2", *launcher)
