@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future
 from contextlib import suppress
@@ -40,7 +39,7 @@ class AsyncResult(Future):
         self._known = {}  # values that were looked at before all had come, by future
         self._outcome = self._unset
         self._streamer = None
-        self._callbacks = deque()  # those that were not called yet, or are being called
+        self._callbacks = []  # those that were not called yet, or are being called
 
     # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
 
@@ -400,7 +399,7 @@ class AsyncResult(Future):
         while self._callbacks:
             self._call(self._callbacks[0], BaseException)
             with _callbacks_lock:
-                self._callbacks.popleft()
+                del self._callbacks[0]
 
     def _call(self, fn, caught):
         try:

@@ -1,10 +1,25 @@
-"""Fixtures for tests that are an engine's controller themselves, or the controller's clients and engines."""
+"""Fixtures of several files: a client's package and a gate, and peers for tests that are an engine's controller themselves, or the
+controller's clients and engines."""
 
 import controller_peer
 import engine_peer
 import pytest
 
 from support import wait_until
+
+
+@pytest.fixture
+def ipcluster(programs):
+    """The package of the build tree."""
+    import ipcluster
+
+    return ipcluster
+
+
+@pytest.fixture
+def gate(sandbox):
+    """A file that ends requests of wait_for_file()."""
+    return sandbox.dir / "gate"
 
 
 @pytest.fixture

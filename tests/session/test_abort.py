@@ -8,12 +8,6 @@ from support import wait_for_file
 from test_scheduler import Scheduler
 
 
-@pytest.fixture
-def gate(sandbox):
-    """A file that ends requests of wait_for_file()."""
-    return sandbox.dir / "gate"
-
-
 # On an engine
 
 

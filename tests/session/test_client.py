@@ -13,13 +13,6 @@ import pytest
 from support import LONG, PYTHON, build_c_example, wait_for_file, wait_until
 
 
-@pytest.fixture
-def ipcluster(programs):
-    import ipcluster
-
-    return ipcluster
-
-
 def write_info(path, info, mode=0o600):
     path.write_text(json.dumps(info))
     path.chmod(mode)

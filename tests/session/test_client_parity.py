@@ -19,19 +19,6 @@ def local(f):
 
 
 @pytest.fixture
-def ipcluster(programs):
-    import ipcluster
-
-    return ipcluster
-
-
-@pytest.fixture
-def gate(sandbox):
-    """A file that ends requests of wait_for_file()."""
-    return sandbox.dir / "gate"
-
-
-@pytest.fixture
 def clients(new_cluster):
     """Two clients of one cluster, whose hub keeps records."""
     cluster = new_cluster(2, controller=["--dictdb"])

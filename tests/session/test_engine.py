@@ -7,13 +7,7 @@ import time
 import pytest
 
 from engine_peer import CLIENT, DELIMITER, Peer, canning, resident_kb
-from support import LONG, SLOWNESS, free_ports, wait_for_file, wait_until, without
-
-
-@pytest.fixture
-def gate(sandbox):
-    """A file that ends requests of wait_for_file()."""
-    return sandbox.dir / "gate"
+from support import LONG, SLOWNESS, free_ports, wait_until, without
 
 
 # Running code

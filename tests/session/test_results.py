@@ -8,19 +8,7 @@ import threading
 import pytest
 
 from support import LONG, wait_for_file, wait_until
-
-
-def local(f):
-    """Makes a function one that was typed: engines look for others in their module."""
-    f.__module__ = "__main__"
-    return f
-
-
-@pytest.fixture
-def ipcluster(programs):
-    import ipcluster
-
-    return ipcluster
+from test_restart import typed
 
 
 @pytest.fixture
@@ -33,16 +21,10 @@ def balanced(client):
     return client.load_balanced_view()
 
 
-@pytest.fixture
-def gate(sandbox):
-    """A file that ends requests of wait_for_file()."""
-    return sandbox.dir / "gate"
-
-
 # Results that cannot be read here
 
 
-@local
+@typed
 def unreadable(kind):
     """A value that raises this exception where it is unpickled."""
 
@@ -53,7 +35,7 @@ def unreadable(kind):
     return Trap()
 
 
-@local
+@typed
 def readable_or_not(x):
     class Trap:
         def __reduce__(self):
@@ -120,9 +102,9 @@ def test_a_map_gives_the_results_that_can_be_read_and_says_which_cannot(balanced
 
 
 def test_an_exception_that_a_function_returns_is_a_value(balanced, ipcluster):
-    value = balanced.apply_sync(local(lambda: KeyError("a value")))
+    value = balanced.apply_sync(typed(lambda: KeyError("a value")))
     assert isinstance(value, KeyError)
-    assert [type(value) for value in balanced.map_sync(local(lambda x: KeyError(x)), range(2))] == [KeyError] * 2
+    assert [type(value) for value in balanced.map_sync(typed(lambda x: KeyError(x)), range(2))] == [KeyError] * 2
 
 
 def test_executors_hear_that_a_result_cannot_be_read(client):
@@ -180,7 +162,7 @@ def test_an_exception_of_a_callback_is_logged_and_reaches_nobody(balanced, caplo
 # Cancelling
 
 
-@local
+@typed
 def leave_mark(path):
     with open(path, "a") as file:
         file.write("x")
@@ -244,7 +226,7 @@ def test_what_runs_or_has_ended_is_not_cancelled(busy, gate):
     gate.touch()
     assert running.get(timeout=LONG) == 1
     assert not running.cancel() and not running.cancelled()
-    failed = client[0].apply_async(local(lambda: 1 / 0))
+    failed = client[0].apply_async(typed(lambda: 1 / 0))
     failed.wait(LONG)
     assert not failed.cancel() and not failed.cancelled()
 
