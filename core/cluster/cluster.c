@@ -101,6 +101,30 @@ static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_err
     return cluster->word_count < 0 ? -1 : 0;
 }
 
+/* For a command that starts: says which launchers it has to do without. */
+static int load_launchers(struct cluster *cluster, struct ipcl_error *error)
+{
+    if (launchers_load(cluster->launchers, error) < 0)
+        return -1;
+    launchers_warn(cluster->launchers);
+    return 0;
+}
+
+/* A command that starts nothing loads launchers where something was given that may be theirs, and
+ * does without what may be of one that was refused. */
+static int finish(struct cluster *cluster, const struct cluster_command *command,
+                  struct ipcl_error *error)
+{
+    if (settings_waiting(cluster->settings) && launchers_load(cluster->launchers, error) < 0)
+        return -1;
+    if (settings_finish(cluster->settings, error) == 0)
+        return 0;
+    if (command->starts || !launchers_warn(cluster->launchers))
+        return -1;
+    log_warn("%s", error->text);
+    return 0;
+}
+
 static int open_profile(struct cluster *cluster, const struct cluster_command *command,
                         struct ipcl_error *error)
 {
@@ -121,17 +145,17 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
     }
     const char *dir = *cluster->profile.dir ? cluster->profile.dir : NULL;
     cluster->registry = registry_create(dir, error);
-    if (!cluster->registry ||
-        launchers_add(cluster->launchers, cluster->registry, settings, error) < 0)
+    if (!cluster->registry)
         return -1;
-    if (command->starts)
-        launchers_warn(cluster->launchers);
+    launchers_search(cluster->launchers, cluster->registry);
+    if (command->starts && load_launchers(cluster, error) < 0)
+        return -1;
     if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
         return -1;
-    return settings_finish(settings, error);
+    return finish(cluster, command, error);
 }
 
-/* The settings of starting: ipcluster's own, and the launchers'. */
+/* The settings of starting: ipcluster's own; the launchers' come with these. */
 static int add_start(struct cluster *cluster, struct ipcl_error *error)
 {
     if (add_tables(cluster, error) < 0 || cluster_accepted_add(cluster->settings, error) < 0)
@@ -140,16 +164,6 @@ static int add_start(struct cluster *cluster, struct ipcl_error *error)
         return -1;
     cluster->launchers = launchers_create(cluster->early_registry, cluster->settings, error);
     return cluster->launchers ? 0 : -1;
-}
-
-/* For a command that starts: says which launchers it has to do without before it reads their
- * options. */
-static int begin_start(struct cluster *cluster, struct ipcl_error *error)
-{
-    if (add_start(cluster, error) < 0)
-        return -1;
-    launchers_warn(cluster->launchers);
-    return 0;
 }
 
 /* What only files have for this command: the settings of the others. */
@@ -172,17 +186,22 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
     cluster->early_registry = registry_create(NULL, error);
     if (!cluster->settings || !cluster->early_registry ||
         (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
-        (command->starts && begin_start(cluster, error) < 0) ||
+        (command->starts &&
+         (add_start(cluster, error) < 0 || load_launchers(cluster, error) < 0)) ||
         profile_add_options(cluster->settings, error) < 0 || parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;
     if (add_others(cluster, command, error) < 0)
         return -1;
-    if (settings_wants(cluster->settings) == SETTINGS_CARRY)
-        return settings_carry(cluster->settings, stdin, stdout, error) < 0 ? -1 : 1;
+    if (settings_wants(cluster->settings) == SETTINGS_CARRY) {
+        int carried = launchers_load(cluster->launchers, error);
+        if (carried == 0)
+            carried = settings_carry(cluster->settings, stdin, stdout, error);
+        return carried < 0 ? -1 : 1;
+    }
     if (command->need == NEED_NO_PROFILE)
-        return settings_finish(cluster->settings, error);
+        return finish(cluster, command, error);
     if (settings_load_environment(cluster->settings, error) < 0 ||
         open_profile(cluster, command, error) < 0)
         return -1;

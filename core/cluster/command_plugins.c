@@ -65,8 +65,9 @@ static json_t *options_json(const struct ipcl_plugin *plugin)
             json_array_append_new(
                 list, json_pack("{s:s s:s s:s s:s s:s s:s}", "class", plugin->tables[t].class_name,
                                 "name", option->name, "type", type_names[option->type], "default",
-                                option->fallback, "aliases", option->aliases ? option->aliases : "",
-                                "help", option->help));
+                                option->fallback ? option->fallback : "", "aliases",
+                                option->aliases ? option->aliases : "", "help",
+                                option->help ? option->help : ""));
         }
     }
     return list;
@@ -86,16 +87,17 @@ static void gather(void *context, const struct registry_entry *entry)
     const struct ipcl_plugin *plugin = entry->plugin;
     const char *refusal =
         plugin ? launchers_refusal(gathering->launchers, entry->path) : entry->refusal.text;
+    bool hidden = entry->shadowed && !launchers_took(gathering->launchers, entry->path);
     if (gathering->name && !has_stem(entry->path, gathering->name))
         return;
-    json_t *item =
-        !refusal ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path,
-                             "kind", entry->kind, "name", plugin->name, "version", plugin->version,
-                             "summary", plugin->summary, "license", plugin->license, "author",
-                             plugin->author, "shadowed", entry->shadowed, "classes",
-                             classes_json(plugin), "options", options_json(plugin))
-                 : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
-                             refusal);
+    json_t *item = !refusal
+                       ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path,
+                                   "kind", entry->kind, "name", plugin->name, "version",
+                                   plugin->version, "summary", plugin->summary, "license",
+                                   plugin->license, "author", plugin->author, "shadowed", hidden,
+                                   "classes", classes_json(plugin), "options", options_json(plugin))
+                       : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind,
+                                   "refused", refusal);
     if (item)
         json_array_append_new(gathering->found, item);
 }
@@ -175,7 +177,9 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
 {
     struct gathering gathering = {
         .launchers = cluster->launchers, .name = name, .found = json_array()};
-    int outcome = registry_scan(cluster->registry, NULL, gather, &gathering, error);
+    int outcome = launchers_load(cluster->launchers, error);
+    if (outcome == 0)
+        outcome = registry_scan(cluster->registry, NULL, gather, &gathering, error);
     size_t position;
     json_t *item;
     if (outcome == 0 && name && json_array_size(gathering.found) == 0)

@@ -48,6 +48,9 @@ struct known_class {
 };
 
 struct launchers {
+    struct registry *registries[2]; /* search paths, of which the first `scanned` are loaded */
+    size_t registry_count, scanned;
+    struct settings *settings;
     struct known_class *first;
     struct known_class **last;
     struct source *sources;
@@ -132,9 +135,8 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
     return 0;
 }
 
-static int add_class(struct launchers *launchers, struct settings *settings,
-                     const struct source *source, const struct ipcl_launcher_class *class,
-                     struct ipcl_error *error)
+static int add_class(struct launchers *launchers, const struct source *source,
+                     const struct ipcl_launcher_class *class, struct ipcl_error *error)
 {
     struct known_class *known = calloc(1, sizeof(*known));
     if (!known)
@@ -146,22 +148,21 @@ static int add_class(struct launchers *launchers, struct settings *settings,
         (struct ipcl_option_table){class->name, engines ? engine_options : controller_options, 2};
     *launchers->last = known;
     launchers->last = &known->next;
-    return settings_add(settings, &known->table, error);
+    return settings_add(launchers->settings, &known->table, error);
 }
 
 /* Takes what a plugin offers. Returns 0, or -1 with `error` set. */
-static int take(struct launchers *launchers, struct settings *settings, const struct source *source,
-                struct ipcl_error *error)
+static int take(struct launchers *launchers, const struct source *source, struct ipcl_error *error)
 {
     const struct ipcl_plugin *plugin = source->plugin;
     const struct ipcl_launcher_operations *operations = plugin->operations;
     if (check_names(launchers, plugin, error) < 0)
         return -1;
     for (size_t i = 0; i < plugin->table_count; i++)
-        if (settings_add(settings, &plugin->tables[i], error) < 0)
+        if (settings_add(launchers->settings, &plugin->tables[i], error) < 0)
             return -1;
     for (size_t i = 0; i < operations->class_count; i++)
-        if (add_class(launchers, settings, source, &operations->classes[i], error) < 0)
+        if (add_class(launchers, source, &operations->classes[i], error) < 0)
             return -1;
     return 0;
 }
@@ -175,7 +176,7 @@ static bool is_own(const struct ipcl_plugin *plugin)
 }
 
 /* Takes those that are new; our own first, so that none takes a name of theirs. */
-static void take_new(struct launchers *launchers, struct settings *settings)
+static void take_new(struct launchers *launchers)
 {
     for (int own = 1; own >= 0; own--) {
         for (struct source *source = launchers->sources; source; source = source->next) {
@@ -183,7 +184,7 @@ static void take_new(struct launchers *launchers, struct settings *settings)
             if (!source->plugin || source->looked_at || is_own(source->plugin) != own)
                 continue;
             source->looked_at = true;
-            if (take(launchers, settings, source, &error) < 0)
+            if (take(launchers, source, &error) < 0)
                 ipcl_error_set(&source->refusal, "plugin %s was refused: %s", source->path,
                                error.text);
         }
@@ -215,22 +216,38 @@ static void add_source(void *context, const struct registry_entry *entry)
     launchers->last_source = &source->next;
 }
 
-int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  struct ipcl_error *error)
+void launchers_search(struct launchers *launchers, struct registry *registry)
 {
-    if (registry_scan(registry, "launcher", add_source, launchers, error) < 0)
-        return -1;
-    take_new(launchers, settings);
+    launchers->registries[launchers->registry_count++] = registry;
+}
+
+int launchers_load(struct launchers *launchers, struct ipcl_error *error)
+{
+    for (; launchers->scanned < launchers->registry_count; launchers->scanned++) {
+        struct registry *registry = launchers->registries[launchers->scanned];
+        if (registry_scan(registry, "launcher", add_source, launchers, error) < 0)
+            return -1;
+        take_new(launchers);
+    }
     return 0;
 }
 
-void launchers_warn(struct launchers *launchers)
+bool launchers_warn(struct launchers *launchers)
 {
+    bool any = false;
     for (struct source *source = launchers->sources; source; source = source->next) {
+        any |= *source->refusal.text != '\0';
         if (*source->refusal.text && !source->told)
             log_warn("%s", source->refusal.text);
         source->told = true;
     }
+    return any;
+}
+
+bool launchers_took(const struct launchers *launchers, const char *path)
+{
+    const struct source *source = find_source(launchers, path);
+    return source && !*source->refusal.text;
 }
 
 const char *launchers_refusal(const struct launchers *launchers, const char *path)
@@ -247,12 +264,10 @@ struct launchers *launchers_create(struct registry *registry, struct settings *s
         ipcl_error_set(error, "no memory for launchers");
         return NULL;
     }
+    launchers_search(launchers, registry);
+    launchers->settings = settings;
     launchers->last = &launchers->first;
     launchers->last_source = &launchers->sources;
-    if (launchers_add(launchers, registry, settings, error) < 0) {
-        launchers_destroy(launchers);
-        return NULL;
-    }
     return launchers;
 }
 
@@ -314,11 +329,13 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
         name, what, nearest.best, names);
 }
 
-int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,
+int launchers_find(struct launchers *launchers, enum ipcl_role role, const char *name,
                    struct launcher_choice *choice, struct ipcl_error *error)
 {
     const char *dot = strrchr(name, '.');
     const char *bare = dot ? dot + 1 : name;
+    if (launchers_load(launchers, error) < 0)
+        return -1;
     const struct known_class *known = find_known(launchers, role, bare);
     if (!known)
         return set_not_found(launchers, role, bare, error);

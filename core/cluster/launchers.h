@@ -15,25 +15,30 @@ struct launcher_choice {
     const struct ipcl_launcher_class *class;
 };
 
-/* Loads all launcher plugins, and adds their settings, and for each class those of the program it
- * starts (engine_cmd, engine_args and so on). A plugin that is refused, by the registry or because
- * it takes a name that another has, is left out. NULL with `error` set on failure. */
+/* The launchers of a search path, none of which is loaded yet. Registry and settings outlive it.
+ * NULL with `error` set on failure. */
 struct launchers *launchers_create(struct registry *registry, struct settings *settings,
                                    struct ipcl_error *error);
-/* Adds those of another search path that are new. Returns 0 or -1 with `error` set. */
-int launchers_add(struct launchers *launchers, struct registry *registry, struct settings *settings,
-                  struct ipcl_error *error);
-/* Logs why plugins were refused, each once. */
-void launchers_warn(struct launchers *launchers);
+/* A second search path, with the profile's plugins: those of it that are new come after the others,
+ * as it is not known in time for the command line's options. */
+void launchers_search(struct launchers *launchers, struct registry *registry);
+/* Loads what is not loaded yet, and adds its settings, and for each class those of the program it
+ * starts (engine_cmd, engine_args and so on). A plugin that is refused, by the registry or because
+ * it takes a name that another has, is left out. Returns 0 or -1 with `error` set. */
+int launchers_load(struct launchers *launchers, struct ipcl_error *error);
+/* Logs why plugins were refused, each once. Whether any was. */
+bool launchers_warn(struct launchers *launchers);
+/* Whether the plugin at `path` is in use. */
+bool launchers_took(const struct launchers *launchers, const char *path);
 /* Why the plugin at `path` was refused, or NULL where it was not. */
 const char *launchers_refusal(const struct launchers *launchers, const char *path);
 void launchers_destroy(struct launchers *launchers);
 
-/* Finds a class by its name, its name without "EngineSetLauncher" or "ControllerLauncher", or an
- * alias, in any case; a name with dots is taken from behind the last one. Returns 0, or -1 with
- * `error` set: why the plugin that seems to be meant was refused, or the names that there are, and
- * the nearest. */
-int launchers_find(const struct launchers *launchers, enum ipcl_role role, const char *name,
+/* Loads what is not loaded yet, and finds a class by its name, its name without "EngineSetLauncher"
+ * or "ControllerLauncher", or an alias, in any case; a name with dots is taken from behind the last
+ * one. Returns 0, or -1 with `error` set: why the plugin that seems to be meant was refused, or the
+ * names that there are, and the nearest. */
+int launchers_find(struct launchers *launchers, enum ipcl_role role, const char *name,
                    struct launcher_choice *choice, struct ipcl_error *error);
 
 #endif

@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += core/config/libconfig.la
 core_config_libconfig_la_SOURCES = \
 	core/config/accepted.c core/config/accepted.h \
 	core/config/nearest.c core/config/nearest.h \
+	core/config/option.c \
 	core/config/profile.c core/config/profile.h \
 	core/config/settings.c core/config/settings.h core/config/settings_internal.h \
 	core/config/settings_args.c \

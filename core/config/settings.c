@@ -319,6 +319,11 @@ static int apply_pending(struct settings *settings, struct ipcl_error *error)
     return 0;
 }
 
+bool settings_waiting(const struct settings *settings)
+{
+    return settings->pending != NULL;
+}
+
 int settings_finish(struct settings *settings, struct ipcl_error *error)
 {
     others_warn(settings);
@@ -431,32 +436,11 @@ static bool alias_taken(void *context, const char *alias)
     return others_alias(search->settings, alias, same_word) != NULL;
 }
 
-/* Whether a row has what option.h says must be there. */
-static int check_option(const char *class_name, const struct ipcl_option *option,
-                        struct ipcl_error *error)
-{
-    enum ipcl_option_type type = option->type;
-    if (!option->name || !*option->name)
-        return ipcl_error_set(error, "a setting of %s has no name", class_name);
-    if ((unsigned)type > IPCL_IGNORED)
-        return ipcl_error_set(error, "the setting %s.%s has the type %u, which there is not",
-                              class_name, option->name, (unsigned)type);
-    if (type == IPCL_RENAMED && (!option->fallback || !strchr(option->fallback, '.')))
-        return ipcl_error_set(error, "%s.%s is another name of no Class.trait", class_name,
-                              option->name);
-    if (type != IPCL_RENAMED && !option->help)
-        return ipcl_error_set(error, "the setting %s.%s has no help", class_name, option->name);
-    if (type < IPCL_RENAMED && !option->fallback)
-        return ipcl_error_set(error, "the setting %s.%s has no default (\"\" stands for none)",
-                              class_name, option->name);
-    return 0;
-}
-
 static int add_option(struct settings *settings, const char *class_name,
                       const struct ipcl_option *option, struct ipcl_error *error)
 {
     struct alias_search search = {.settings = settings};
-    if (check_option(class_name, option, error))
+    if (option_check(class_name, option, error))
         return -1;
     for (size_t i = 0; i < settings->count; i++)
         if (!strcmp(settings->items[i].class_name, class_name) &&

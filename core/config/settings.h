@@ -120,6 +120,8 @@ int settings_load_environment(struct settings *settings, struct ipcl_error *erro
  * set. */
 int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
                   struct ipcl_error *error);
+/* Whether something was given that is for no table that there is yet. */
+bool settings_waiting(const struct settings *settings);
 /* Checks that nothing of the files or command line was left without a table, and logs a warning for
  * each setting that was given and has no effect: to be called when all tables are there and the log
  * is open. Returns 0 or -1 with `error` set. */

@@ -92,6 +92,9 @@ bool settings_same_class(const struct settings *settings, const char *one, const
 /* Whether a class is the program's, or has a row with a value. */
 bool settings_class_known(const struct settings *settings, const char *class_name);
 
+/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error` set. */
+int option_check(const char *class_name, const struct ipcl_option *option,
+                 struct ipcl_error *error);
 /* Adds a row without a value. Returns 0 or -1 with `error` set. */
 int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
                struct ipcl_error *error);

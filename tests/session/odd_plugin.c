@@ -1,5 +1,7 @@
 /* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless that says otherwise its
  * descriptor is whole, and what it does fails without a word. */
+#include <unistd.h>
+
 #include <ipcluster/kernel.h>
 #include <ipcluster/launcher.h>
 #include <ipcluster/mpi.h>
@@ -48,6 +50,13 @@ __attribute__((unused)) static void *something(void)
 {
     return (void *)something;
 }
+
+#ifdef ON_LOAD
+__attribute__((constructor)) static void end(void)
+{
+    _exit(99);
+}
+#endif
 
 static int fail(void)
 {

@@ -209,12 +209,54 @@ def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(sandbox, ipcluster):
     assert not stopped.err
 
 
+def test_a_refused_plugins_settings_in_the_profile_hinder_no_command_that_starts_nothing(sandbox, ipcluster):
+    ipcluster("profile", "create", "default", check=True)
+    folder = sandbox.profile_dir() / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    cut_off(folder / "odd.so")
+    (sandbox.profile_dir() / "ipcluster_config.json").write_text('{"Odd": {"times": 3}}')
+    for words, status in [(["list"], 0), (["stop"], 11), (["plugins"], 0)]:
+        done = ipcluster(*words)
+        assert done.status == status
+        assert refusals(done.err, folder / "odd.so") and "there is no setting Odd.times" in done.err
+    started = ipcluster("start", "--n=1")
+    assert started.status == 1 and refusals(started.err, folder / "odd.so")
+    build(folder / "odd.so")
+    assert not ipcluster("list", check=True).err
+    (folder / "odd.so").unlink()
+    assert ipcluster("list").status == 1
+
+
+def test_commands_that_need_no_launcher_load_none(sandbox, ipcluster):
+    """A plugin that ends whoever loads it: nothing can be done about that, but not all of them need it."""
+    ipcluster("profile", "create", "default", check=True)
+    folder = sandbox.profile_dir() / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "odd.so", ON_LOAD=1)
+    for words, status in [(["--help"], 0), (["list"], 0), (["stop"], 11), (["stop", "--help"], 0), (["profile", "list"], 0)]:
+        assert ipcluster(*words).status == status
+    assert ipcluster("plugins").status == ipcluster("start", "--n=1").status == 99
+
+
 def test_a_plugin_of_a_name_that_is_installed_takes_its_place(sandbox, ipcluster):
     folder = sandbox.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
     shown = ipcluster("plugins", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}, check=True)
     assert "Refused" not in shown.out and shown.out.count("hidden by one of its name") == 1
+
+
+def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(sandbox, ipcluster):
+    """Launchers' options are read before it is known which profile is meant."""
+    ipcluster("profile", "create", "default", check=True)
+    folder = sandbox.profile_dir() / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
+    shown = ipcluster("plugins", check=True)
+    line, = refusals(shown.out, folder / "mpiexec.so")
+    assert "a launcher plugin of its name was found before" in line
+    assert "hidden by one of its name" not in shown.out
+    assert refusals(ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
 
 
 # What fails without a word

@@ -127,6 +127,8 @@ REFUSED(needs_a_type_that_there_is, made->options[1].type = 99, "Made.name has t
 REFUSED(needs_a_default, made->options[1].fallback = NULL, "Made.name has no default")
 REFUSED(needs_a_default_of_its_type, made->options[0].fallback = "soon",
         "Made.delay expects a number, not soon")
+REFUSED(needs_what_a_bare_alias_means_of_its_type, made->options[0].bare = "now",
+        "Made.delay expects a number, not now without a value")
 REFUSED(needs_help_for_each_setting, made->options[0].help = NULL, "Made.delay has no help")
 REFUSED(needs_a_setting_once, made->options[1].name = "delay", "Made.delay is there twice")
 REFUSED(needs_an_alias_once, made->options[0].aliases = "made-name",

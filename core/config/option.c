@@ -1,0 +1,31 @@
+/* Rows of option tables: whether one has what option.h says must be there. */
+#include <string.h>
+
+#include "config/settings_internal.h"
+
+int option_check(const char *class_name, const struct ipcl_option *option, struct ipcl_error *error)
+{
+    enum ipcl_option_type type = option->type;
+    if (!option->name || !*option->name)
+        return ipcl_error_set(error, "a setting of %s has no name", class_name);
+    if ((unsigned)type > IPCL_IGNORED)
+        return ipcl_error_set(error, "the setting %s.%s has the type %u, which there is not",
+                              class_name, option->name, (unsigned)type);
+    if (type == IPCL_RENAMED)
+        return option->fallback && strchr(option->fallback, '.')
+                   ? 0
+                   : ipcl_error_set(error, "%s.%s is another name of no Class.trait", class_name,
+                                    option->name);
+    if (!option->help)
+        return ipcl_error_set(error, "the setting %s.%s has no help", class_name, option->name);
+    if (type < IPCL_RENAMED && !option->fallback)
+        return ipcl_error_set(error, "the setting %s.%s has no default (\"\" stands for none)",
+                              class_name, option->name);
+    if (type >= IPCL_RENAMED || !option->bare)
+        return 0;
+    struct value *value = value_from_text(type, option->bare);
+    value_destroy(value);
+    return value ? 0
+                 : ipcl_error_set(error, "%s.%s expects %s, not %.80s without a value", class_name,
+                                  option->name, settings_type_text(type), option->bare);
+}
