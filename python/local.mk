@@ -33,6 +33,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/error.py \
 	python/ipcluster/executor.py \
 	python/ipcluster/history.py \
+	python/ipcluster/imap.py \
 	python/ipcluster/imports.py \
 	python/ipcluster/joblib.py \
 	python/ipcluster/magics.py \

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from ipcluster import _client, error as errors
 from ipcluster.abort import abort
+from ipcluster.maps import cut, members
 from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, error_or_value, metadata_of, value_of, wait_for_output
 
 _futures_lock = threading.Lock()
@@ -284,7 +285,10 @@ class AsyncResult(Future):
             raise TypeError("a single result is not iterable: use get()")
         for index, child in enumerate(self._children):
             child.wait()
-            yield self._checked(self._value(child) if self._values is None else self._values[index])
+            yield self._checked(self._value_at(index))
+
+    def _value_at(self, index):
+        return self._value(self._children[index]) if self._values is None else self._values[index]
 
     def _checked(self, value):
         if isinstance(value, Failure) and not self._return_exceptions:
@@ -308,14 +312,16 @@ class AsyncResult(Future):
         if isinstance(key, (int, slice)):
             if not self.ready():
                 raise TimeoutError(f"{self._fname}: the result is not ready")
-            return self.get()[key]
+            return cut(self.get(), key)
         raise TypeError(f"an index, a slice or the name of a metadata member, not {key!r}")
 
     def __dir__(self):
         return [*super().__dir__(), *METADATA_KEYS]
 
     def timedelta(self, start, end, start_key=min, end_key=max):
-        """Seconds between two times or lists of times, of which the keys choose one."""
+        """Seconds between two times or lists of times, of which the keys choose one; 0 where there are none."""
+        if start == [] or end == []:
+            return 0.0
         start = start_key(start) if isinstance(start, Iterable) else start
         end = end_key(end) if isinstance(end, Iterable) else end
         return (end - start).total_seconds()
@@ -340,6 +346,8 @@ class AsyncResult(Future):
     def wall_time(self):
         """Seconds from the first submission to the last reply."""
         self._ready_or_raise()
+        if not self._children:
+            return 0.0
         return max(child.received for child in self._children) - min(child.submitted for child in self._children)
 
     @property
@@ -444,24 +452,27 @@ class AsyncMapResult(AsyncResult):
         if any(isinstance(value, Failure) for value in values):
             flat = []
             for value in values:
-                flat += [value.error] if isinstance(value, Failure) else value
+                flat.extend([value.error] if isinstance(value, Failure) else members(value))
             return flat
         return self._mapping.join(values)
 
-    def _members(self, child):
-        value = self._checked(self._value(child))
-        return value if isinstance(value, list) else [value]
-
     def __iter__(self):
+        if self.ordered and not self._mapping.in_order:
+            yield from members(self.get())
+            return
         if self.ready():
-            yield from self.get()
-        elif self.ordered:
-            for child in self._children:
+            self.get()  # raises all errors in one
+        for index in self._as_they_come():
+            yield from members(self._checked(self._value_at(index)))
+
+    def _as_they_come(self):
+        """The indices of the requests, each once it was answered."""
+        completions = _client.Completions()
+        for index, child in enumerate(self._children):
+            if self.ordered:
                 child.wait()
-                yield from self._members(child)
-        else:
-            completions = _client.Completions()
-            for child in self._children:
-                completions.watch(child, child)
-            for _ in self._children:
-                yield from self._members(completions.get())
+                yield index
+            else:
+                completions.watch(child, index)
+        while len(completions):
+            yield completions.get()

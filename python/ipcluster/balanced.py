@@ -1,11 +1,10 @@
 """The load-balanced view: tasks that the scheduler gives to engines."""
 
 import json
-from collections import deque
 
 from ipcluster import _client
 from ipcluster.asyncresult import AsyncResult
-from ipcluster.canning import PrePickled, pack_apply
+from ipcluster.canning import pack_apply
 from ipcluster.remotefunction import ParallelFunction, name_of
 from ipcluster.view import View, check_callable
 
@@ -83,29 +82,5 @@ class LoadBalancedView(View):
         )
         return function.map(*sequences)
 
-    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", return_exceptions=False):
-        """An iterator over map()'s results that takes members from the sequences only as tasks finish: at most
-        `max_outstanding` are open (by default one an engine; 0: no limit)."""
-        if max_outstanding == "auto":
-            max_outstanding = max(len(self), 1)
-        prepared = PrePickled(f)
-        completions = _client.Completions()
-        waiting = deque()
-
-        def take():
-            result = waiting.popleft() if ordered else completions.get()
-            return result.get(return_exceptions=return_exceptions)
-
-        open_count = 0
-        for args in zip(*sequences):
-            result = self.apply_async(prepared, *args)
-            open_count += 1
-            if ordered:
-                waiting.append(result)
-            else:
-                completions.watch(result._children[0], result)
-            if max_outstanding and open_count >= max_outstanding:
-                yield take()
-                open_count -= 1
-        for _ in range(open_count):
-            yield take()
+    def _submitter(self):
+        return lambda f, args: self._apply(f, args, block=False)

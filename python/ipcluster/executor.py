@@ -15,10 +15,10 @@ class ViewExecutor(concurrent.futures.Executor):
         return self.view.apply_async(fn, *args, **kwargs)
 
     def map(self, fn, *iterables, timeout=None, chunksize=1, **options):
-        """An iterator over the results, in order. `chunksize` is concurrent.futures', and has no effect: each call is a task."""
+        """An iterator over the results, in order: imap() of the view, with its options."""
         if timeout is not None:
             warnings.warn("ViewExecutor.map() has no time-out: use view.map_async(...).get(timeout)", stacklevel=2)
-        return self.view.imap(fn, *iterables, **options)
+        return self.view.imap(fn, *iterables, chunksize=chunksize, **options)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         if cancel_futures:

@@ -3,7 +3,7 @@
 from ipcluster import _client, there
 from ipcluster.asyncresult import AsyncMapResult
 from ipcluster.canning import apply_info, serialize
-from ipcluster.maps import DISTRIBUTIONS
+from ipcluster.maps import DISTRIBUTIONS, checked_chunksize, cut, equally_long, zipped
 
 
 def name_of(f):
@@ -38,33 +38,27 @@ class RemoteFunction:
 
 
 class ParallelFunction(RemoteFunction):
-    """A function that is called with parts of sequences, one part an engine or a task; by map(), with their members."""
+    """A function that is called with parts of sequences, one part an engine or a task; by map(), with their members. A part of a table is
+    rows of it."""
 
     def __init__(
         self, view, f, dist="b", block=None, chunksize=None, ordered=True, return_exceptions=False, **flags
     ):  # fmt: skip
         super().__init__(view, f, block, **flags)
-        self.chunksize = chunksize
+        self.chunksize = 1 if chunksize is None else checked_chunksize(chunksize)
         self.ordered = ordered
         self.return_exceptions = return_exceptions
         self.mapping = DISTRIBUTIONS[dist]()
 
     def __call__(self, *sequences):
-        sequences = [seq if hasattr(seq, "__len__") else list(seq) for seq in sequences]
-        lengths = [len(seq) for seq in sequences]
-        if len(set(lengths)) > 1:
-            raise ValueError(f"the sequences have different lengths: {lengths}")
-        return self._run(sequences, max(lengths, default=0), serialize(self.func), [])
+        return self._run(*equally_long(sequences), serialize(self.func), [])
 
     def map(self, *sequences):
-        """Calls the function with each member of the sequences (as many as the shortest has)."""
+        """Calls the function with each member of the sequences, which are taken as the builtin map() takes them; the shortest ends it."""
         if not sequences:
             raise TypeError("map needs a sequence")
-        sequences = [seq if hasattr(seq, "__len__") else list(seq) for seq in sequences]
-        length = min(len(seq) for seq in sequences)
-        sequences = [seq if len(seq) == length else seq[:length] for seq in sequences]
         # The function travels as the first argument of one that maps.
-        return self._run(sequences, length, serialize(there.map_members), serialize(self.func))
+        return self._run(*zipped(sequences), serialize(there.map_members), serialize(self.func))
 
     def _run(self, sequences, length, function, first):
         """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts
@@ -72,8 +66,7 @@ class ParallelFunction(RemoteFunction):
         view = self.view._with(**self.flags)
         if view.balanced:
             targets = None
-            count = -(-length // self.chunksize) if self.chunksize else length
-            channel, engines = _client.TASK, [-1] * count
+            channel, engines = _client.TASK, [-1] * -(-length // self.chunksize)
         else:
             targets = engines = view.client._resolve_targets(view.targets)[:length]
             channel = view._channel
@@ -91,7 +84,8 @@ class ParallelFunction(RemoteFunction):
     def _buffers(self, sequences, index, count, length, function, first):
         """A request's buffers; the function's were serialised once for all."""
         arguments = list(first)
+        part = self.mapping.part(index, count, length)
         for seq in sequences:
-            arguments += serialize(self.mapping.partition(seq, index, count, length))
+            arguments += serialize(cut(seq, part))
         info = apply_info(len(sequences) + bool(first), len(arguments), ())
         return [*function, info, *arguments]

@@ -4,6 +4,7 @@ import copy
 import json
 import sys
 from contextlib import contextmanager
+from itertools import cycle
 
 from ipcluster import _client, canning, there
 from ipcluster.asyncresult import AsyncMapResult, AsyncResult
@@ -11,7 +12,8 @@ from ipcluster.canned import Reference
 from ipcluster.canning import PrePickled, pack_apply
 from ipcluster.history import History
 from ipcluster.imports import told
-from ipcluster.maps import DISTRIBUTIONS
+from ipcluster.imap import imap
+from ipcluster.maps import DISTRIBUTIONS, checked_chunksize, cut, length_of, whole
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
 
@@ -123,9 +125,13 @@ class View:
             raise TypeError("map_sync and map_async say themselves whether to block")
         return self.map(f, *sequences, block=block, **options)
 
-    def imap(self, f, *sequences, **options):
-        """An iterator over map()'s results as they come."""
-        return iter(self.map_async(f, *sequences, **options))
+    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=1, return_exceptions=False, label=None):
+        """An iterator over map()'s results, which may be endless: a thread reads the sequences and sends tasks of `chunksize` members, at most
+        `max_outstanding` that are out or whose results were not taken (0: no limit; by default ten an engine). With ordered=False the
+        results come as tasks finish. close() ends it."""
+        # Its thread goes on after this call, and with the flags of now.
+        view = self._labelled(label)._with()
+        return imap(view, f, sequences, ordered, max_outstanding, checked_chunksize(chunksize), return_exceptions)
 
     def remote(self, block=None, **flags):
         """Decorator: the function runs on this view's engines."""
@@ -237,6 +243,11 @@ class DirectView(View):
         function = ParallelFunction(self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions)
         return function.map(*sequences)
 
+    def _submitter(self):
+        """Its calls of submit(f, args) go to one engine each, in turn."""
+        turn = cycle(self.client._resolve_targets(self.targets))
+        return lambda f, args: self._apply(f, args, targets=next(turn), block=False)
+
     # Variables
 
     def push(self, ns, targets=None, block=None, track=None):
@@ -265,14 +276,16 @@ class DirectView(View):
         self.update({key: value})
 
     def scatter(self, key, seq, dist="b", flatten=False, targets=None, block=None, track=None):
-        """Binds a name to a part of the sequence on each engine."""
+        """Binds a name to a part of the sequence on each engine; of a table, to rows. With flatten=True a part of one member is that member."""
         ids = self.client._resolve_targets(self._targets_or_own(targets))
         mapping = DISTRIBUTIONS[dist]()
+        seq = whole(seq)
+        length = length_of(seq)
         children = []
         for index, each in enumerate(ids):
-            part = mapping.partition(seq, index, len(ids))
-            if flatten and len(part) == 1:
-                part = part[0]
+            part = cut(seq, mapping.part(index, len(ids), length))
+            if flatten and length_of(part) == 1:
+                part = cut(part, 0)
             children += self.push({key: part}, targets=each, block=False)._children
         result = AsyncResult(self.client, children, "scatter", ids)
         if self._block(block):

@@ -1,4 +1,4 @@
-"""Fixtures of several files: a client's package and a gate, and peers for tests that are an engine's controller themselves, or the
+"""Fixtures of several files: a client's package, its views and a gate, and peers for tests that are an engine's controller themselves, or the
 controller's clients and engines."""
 
 import controller_peer
@@ -20,6 +20,21 @@ def ipcluster(programs):
 def gate(sandbox):
     """A file that ends requests of wait_for_file()."""
     return sandbox.dir / "gate"
+
+
+@pytest.fixture
+def client(cluster):
+    return cluster.client()
+
+
+@pytest.fixture
+def view(client):
+    return client[:]
+
+
+@pytest.fixture
+def balanced(client):
+    return client.load_balanced_view()
 
 
 @pytest.fixture

@@ -14,21 +14,6 @@ from support import LONG, wait_for_file, wait_until
 
 
 @pytest.fixture
-def client(cluster):
-    return cluster.client()
-
-
-@pytest.fixture
-def view(client):
-    return client[:]
-
-
-@pytest.fixture
-def balanced(client):
-    return client.load_balanced_view()
-
-
-@pytest.fixture
 def ipp(programs):
     import ipcluster
 
@@ -111,54 +96,6 @@ def test_names_are_a_dictionary(view, client):
 def test_a_reference_is_looked_up_on_the_engine(view, ipp):
     view.scatter("part", list(range(5)), block=True)
     assert view.apply_sync(sum, ipp.Reference("part")) == [3, 7]
-
-
-def test_scatter_and_gather(view):
-    numpy = pytest.importorskip("numpy")
-    view.scatter("part", numpy.arange(7), block=True)
-    assert list(view.gather("part", block=True)) == list(range(7))
-    view.scatter("part", list(range(7)), dist="r", block=True)
-    assert view["part"] == [[0, 2, 4, 6], [1, 3, 5]]
-    assert view.gather("part", dist="r", block=True) == list(range(7))
-
-
-def test_map_is_map(view, balanced):
-    for each in (view, balanced):
-        assert each.map_sync(double, range(11)) == list(map(double, range(11)))
-        assert each.map_sync(local(lambda a, b: a * b), [1, 2, 3], [4, 5, 6]) == [4, 10, 18]
-        assert each.map_sync(double, []) == []
-        assert list(each.map_async(double, (x for x in range(5)))) == [0, 2, 4, 6, 8]
-        assert list(each.imap(double, range(6))) == [0, 2, 4, 6, 8, 10]
-    assert balanced.map_sync(double, range(100), chunksize=7) == list(map(double, range(100)))
-
-
-def test_unordered_results_come_as_they_are_ready(balanced, tmp_path):
-    def first_last(x, gate):
-        import os
-        import time
-
-        if x == 7:
-            open(gate, "w").close()
-        while x == 0 and not os.path.exists(gate):
-            time.sleep(0.01)
-        return x
-
-    got = list(balanced.map_async(local(first_last), range(8), [str(tmp_path / "gate")] * 8, ordered=False))
-    assert sorted(got) == list(range(8)) and got[0] != 0
-    assert sorted(balanced.imap(double, range(9), ordered=False)) == [2 * x for x in range(9)]
-
-
-def test_imap_reads_no_further_than_it_must(balanced):
-    taken = []
-
-    def source():
-        for x in range(1000):
-            taken.append(x)
-            yield x
-
-    results = balanced.imap(double, source(), max_outstanding=3)
-    assert [next(results) for _ in range(4)] == [0, 2, 4, 6]
-    assert len(taken) < 12
 
 
 def test_decorators(view, client):

@@ -1,0 +1,155 @@
+"""imap(): results that are taken while the sequences are still being read."""
+
+import operator
+import threading
+from collections import deque
+from itertools import islice
+
+from ipcluster import there
+from ipcluster.canning import PrePickled
+
+AHEAD = 10  # tasks an engine that are out or not taken, where nothing else is said
+
+
+class _Feeder(threading.Thread):
+    """Reads the sequences and sends tasks, at most `bound` (0: any number) that were not taken. A thread of its own, as neither those who
+    take results nor the client's callbacks are to wait for a slow source."""
+
+    def __init__(self, submit, arguments, bound, ordered):
+        super().__init__(name="ipcluster-imap", daemon=True)
+        self.submit = submit
+        self.arguments = arguments  # of each task
+        self.bound = bound
+        self.ordered = ordered
+        self.changed = threading.Condition()
+        self.next = deque()  # results to be taken: in the order of submission, or of completion
+        self.running = 0  # unordered ones that have not completed
+        self.not_taken = 0
+        self.ended = False
+        self.error = None  # that of a sequence, or of the connection
+
+    def run(self):
+        try:
+            while self._wait_for_room():
+                arguments = next(self.arguments, None)
+                if arguments is None:
+                    break
+                self._send(arguments)
+        except BaseException as error:  # whoever takes results gets it
+            self.error = error
+        self.end()
+
+    def end(self):
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def _wait_for_room(self):
+        with self.changed:
+            self.changed.wait_for(lambda: self.ended or not self.bound or self.not_taken < self.bound)
+            return not self.ended
+
+    def _send(self, arguments):
+        with self.changed:
+            if self.ended:
+                return
+            result = self.submit(arguments)
+            self.not_taken += 1
+            if self.ordered:
+                self._add(result)
+            else:
+                self.running += 1
+                result.add_done_callback(self._add_completed)
+
+    def _add(self, result):
+        self.next.append(result)
+        self.changed.notify_all()
+
+    def _add_completed(self, result):
+        with self.changed:
+            self.running -= 1
+            self._add(result)
+
+    def take(self):
+        """The next result, which has completed; None at the end. Raises what ended the feeder."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.next or (self.ended and not self.running))
+            if not self.next:
+                error, self.error = self.error, None
+                if error is not None:
+                    raise error
+                return None
+            result = self.next.popleft()
+        try:
+            result.wait()
+        except BaseException:  # an interrupt: it is still to be taken
+            with self.changed:
+                self.next.appendleft(result)
+            raise
+        with self.changed:
+            self.not_taken -= 1
+            self.changed.notify_all()
+        return result
+
+
+class Imap:
+    """The iterator that imap() returns. Its end, by close() or as nobody has it any more, ends the reading of the sequences; tasks that are
+    out are left to end."""
+
+    def __init__(self, feeder, in_chunks, return_exceptions):
+        self._feeder = feeder
+        self._in_chunks = in_chunks
+        self._return_exceptions = return_exceptions
+        self._chunk = iter(())
+        feeder.start()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        for value in self._chunk:
+            return value
+        result = None if self._feeder is None else self._feeder.take()
+        if result is None:
+            raise StopIteration
+        value = result.get(return_exceptions=self._return_exceptions)
+        if not self._in_chunks or not isinstance(value, list):
+            return value
+        self._chunk = iter(value)
+        return next(self._chunk)
+
+    def close(self):
+        feeder, self._feeder = self._feeder, None
+        self._chunk = iter(())
+        if feeder is not None:
+            feeder.end()
+
+    __del__ = close
+
+
+def _bound(max_outstanding, view):
+    if isinstance(max_outstanding, str) and max_outstanding == "auto":
+        return AHEAD * max(len(view), 1)
+    try:
+        bound = operator.index(max_outstanding)
+    except TypeError:
+        bound = -1
+    if bound < 0:
+        raise ValueError(f"max_outstanding is a number of tasks, 0 for any number, or 'auto', not {max_outstanding!r}")
+    return bound
+
+
+def imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions):
+    """View.imap(), for a view that nobody changes."""
+    if not sequences:
+        raise TypeError("imap needs a sequence")
+    prepared = PrePickled(f)
+    submit = view._submitter()
+    arguments = zip(*sequences)
+    if chunksize == 1:
+        send = lambda each: submit(prepared, each)
+    else:
+        arguments = iter(lambda taken=arguments: list(islice(taken, chunksize)), [])
+        send = lambda each: submit(there.map_members, (prepared, *zip(*each)))
+    feeder = _Feeder(send, arguments, _bound(max_outstanding, view), ordered)
+    return Imap(feeder, chunksize > 1, return_exceptions)
