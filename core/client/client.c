@@ -60,6 +60,14 @@ void client_set_state(struct ipcl_client *client, enum client_state state, const
     pthread_mutex_unlock(&client->lock);
 }
 
+void client_set_reach(struct ipcl_client *client, bool out_of_reach)
+{
+    pthread_mutex_lock(&client->lock);
+    client->out_of_reach = out_of_reach;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
 static struct ipcl_client *client_create(const struct ipcl_connect *options, struct ipcl_error *error)
 {
     /* The limits are those of the program that uses this library: they are looked at, and not
@@ -351,9 +359,13 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
     if (ipcl_client_check(client, error))
         return -1;
     pthread_mutex_lock(&client->lock);
-    while (!status && client->engine_count < count) {
+    while (!status && (client->out_of_reach || client->engine_count < count)) {
         if (client->state != CLIENT_CONNECTED)
             status = ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
+        else if (deadline >= 0 && clock_ms() >= deadline && client->out_of_reach)
+            status = ipcl_error_set(
+                error, "the controller of %s cannot be reached at the moment: it may come back",
+                client->path);
         else if (deadline >= 0 && clock_ms() >= deadline)
             status = ipcl_error_set(error, "%zu of %zu engines have registered within %.1f s: look at the engines' logs, or start more "
                                     "(ipcluster engines --n=%zu)", client->engine_count, count, timeout_ms / 1000.0,

@@ -142,6 +142,7 @@ struct ipcl_client {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* state or engines */
     enum client_state state;
+    bool out_of_reach;       /* the controller: which engines there are now is not known */
     struct ipcl_error error; /* why connecting failed, or why the client was closed */
     struct fetch *fetches;       /* results that the hub did not have yet */
     struct listed_engine *engines; /* ordered by id */
@@ -153,6 +154,7 @@ struct ipcl_client {
 
 /* client.c, any thread: */
 void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error);
+void client_set_reach(struct ipcl_client *client, bool out_of_reach);
 /* Copies the uuid of an engine. Returns 0, or -1 with `error` set. */
 int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error);
 /* Takes over `info`: JSON text, or NULL. */

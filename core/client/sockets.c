@@ -202,8 +202,10 @@ void sockets_read_monitors(struct ipcl_client *client)
                 io->handshakes |= 1u << index;
                 if (index == SOCKET_QUERY && io->lost_since_ms)
                     restart_begin(client);
-                if (index == SOCKET_QUERY)
+                if (index == SOCKET_QUERY) {
                     io->lost_since_ms = 0;
+                    client_set_reach(client, false);
+                }
             } else if (event == ZMQ_EVENT_CONNECTED) {
                 io->reached = true;
             } else if (!(io->handshakes & 1u << index)) {
@@ -213,6 +215,7 @@ void sockets_read_monitors(struct ipcl_client *client)
             } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED &&
                        !io->lost_since_ms) {
                 io->lost_since_ms = clock_ms();
+                client_set_reach(client, true);
             }
         }
     }

@@ -285,10 +285,7 @@ class Client:
             self._connection.wait_for_engines(n, timeout)
             return None
         future = Future()
-        if not self.closed and len(self) >= n:
-            future.set_result(None)
-        else:
-            _resolve_in_thread(future, self._connection.wait_for_engines, n, timeout)
+        _resolve_in_thread(future, self._connection.wait_for_engines, n, timeout)
         return future
 
     # Requests

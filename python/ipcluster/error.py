@@ -200,6 +200,9 @@ def combined(failures, method):
     return CompositeError(f"one or more exceptions from call to method: {method}", elist)
 
 
+# What the client library itself makes of requests that nobody answers.
+OF_THE_CLIENT = {"ConnectionError": ConnectError, "ClusterError": ClusterError}
+
 _BY_NAME = {
     "EngineError": EngineError,
 }

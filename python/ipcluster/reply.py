@@ -200,7 +200,10 @@ def _read(future, fname):
         return json.loads(future.content)
     if status == _client.ABORTED:
         return Failure(errors.TaskAborted(future.msg_id))
-    error = errors.from_content(json.loads(future.content), fname)
+    content = json.loads(future.content)
+    if future.msg_type == "error" and content["ename"] in errors.OF_THE_CLIENT:  # nobody's reply: the client library says what happened
+        return Failure(errors.OF_THE_CLIENT[content["ename"]](content["evalue"]))
+    error = errors.from_content(content, fname)
     if future.engine_id is not None:
         error.engine_info["engine_id"] = future.engine_id
     return Failure(error)

@@ -230,10 +230,14 @@ def test_closing_wakes_a_thread_that_waits(cluster):
 def test_a_lost_controller_fails_what_it_owes(cluster):
     client = cluster.client()
     result = client[0].apply_async(time.sleep, 60)
+    everywhere = client[:].apply_async(time.sleep, 60)
     time.sleep(0.2)
     cluster.controller.popen.kill()
-    with pytest.raises(Exception, match="connection to the controller.*lost"):
-        result.get(timeout=LONG)
+    with pytest.raises(ConnectionError, match="connection to the controller.*lost"):
+        client.queue_status()
+    for open_result in (result, everywhere):
+        with pytest.raises(ConnectionError, match="connection to the controller.*lost"):
+            open_result.get(timeout=LONG)
 
 
 def test_every_call_says_that_the_controller_is_lost(cluster):
