@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "config/nearest.h"
+#include "plugin/services.h"
 
 #define WORD_BYTES 128
 
@@ -156,11 +157,9 @@ static int take(struct launchers *launchers, const struct source *source, struct
 {
     const struct ipcl_plugin *plugin = source->plugin;
     const struct ipcl_launcher_operations *operations = plugin->operations;
-    if (check_names(launchers, plugin, error) < 0)
+    if (check_names(launchers, plugin, error) < 0 ||
+        services_add_tables(launchers->settings, plugin, error) < 0)
         return -1;
-    for (size_t i = 0; i < plugin->table_count; i++)
-        if (settings_add(launchers->settings, &plugin->tables[i], error) < 0)
-            return -1;
     for (size_t i = 0; i < operations->class_count; i++)
         if (add_class(launchers, source, &operations->classes[i], error) < 0)
             return -1;

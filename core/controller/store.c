@@ -50,10 +50,7 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
     if (!wanted)
         return settings_finish(settings, error);
     const struct ipcl_plugin *plugin = registry_load(registry, "store", wanted, error);
-    for (size_t i = 0; plugin && i < plugin->table_count; i++)
-        if (settings_add(settings, &plugin->tables[i], error))
-            return -1;
-    if (!plugin || settings_finish(settings, error))
+    if (!plugin || services_add_tables(settings, plugin, error) || settings_finish(settings, error))
         return -1;
     *host = (struct services_host){.plugin_name = plugin->name, .settings = settings};
     controller->store = operations_of(plugin);

@@ -29,15 +29,6 @@ struct program {
     struct host host;
 };
 
-static int add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
-                      struct ipcl_error *error)
-{
-    for (size_t i = 0; i < plugin->table_count; i++)
-        if (settings_add(settings, &plugin->tables[i], error))
-            return -1;
-    return 0;
-}
-
 static int load_plugins(struct program *program, struct ipcl_error *error)
 {
     const char *mpi = settings_string(program->settings, "IPEngine", "mpi");
@@ -49,11 +40,11 @@ static int load_plugins(struct program *program, struct ipcl_error *error)
     program->kernel =
         registry_load(program->registry, "kernel",
                       settings_string(program->settings, "IPEngine", "kernel"), error);
-    if (!program->kernel || add_tables(program->settings, program->kernel, error))
+    if (!program->kernel || services_add_tables(program->settings, program->kernel, error))
         return -1;
     if (*mpi) {
         program->mpi = registry_load(program->registry, "mpi", mpi, error);
-        if (!program->mpi || add_tables(program->settings, program->mpi, error))
+        if (!program->mpi || services_add_tables(program->settings, program->mpi, error))
             return -1;
     }
     return settings_finish(program->settings, error);

@@ -2,6 +2,7 @@
 #include "plugin/carry.h"
 
 #include "plugin/registry.h"
+#include "plugin/services.h"
 
 /* A plugin whose settings clash with others is no concern of this program. */
 static void add_tables(void *settings, const struct registry_entry *entry)
@@ -9,9 +10,7 @@ static void add_tables(void *settings, const struct registry_entry *entry)
     struct ipcl_error error;
     if (!entry->plugin || entry->shadowed)
         return;
-    for (size_t i = 0; i < entry->plugin->table_count; i++)
-        if (settings_add(settings, &entry->plugin->tables[i], &error))
-            return;
+    services_add_tables(settings, entry->plugin, &error);
 }
 
 int carry_answer(struct settings *settings, const char *const *kinds, struct ipcl_error *error)

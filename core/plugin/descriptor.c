@@ -14,6 +14,7 @@
 #include <ipcluster/store.h>
 
 #include "config/settings.h"
+#include "plugin/services.h"
 
 /* What must be in a struct: a pointer, which may be one to text. */
 struct member {
@@ -149,9 +150,7 @@ static int check_tables(const struct ipcl_plugin *plugin, struct ipcl_error *err
         return ipcl_error_set(error, "its table_count is %zu, and it has no tables",
                               plugin->table_count);
     struct settings *settings = settings_create(&nobody, error);
-    int status = settings ? 0 : -1;
-    for (size_t i = 0; i < plugin->table_count && !status; i++)
-        status = settings_add(settings, &plugin->tables[i], error);
+    int status = settings ? services_add_tables(settings, plugin, error) : -1;
     settings_destroy(settings);
     return status;
 }

@@ -9,6 +9,15 @@ static void service_log(void *host, enum ipcl_log_level level, const char *text)
     log_write(level, "%s: %s", services->plugin_name, text);
 }
 
+int services_add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
+                        struct ipcl_error *error)
+{
+    for (size_t i = 0; i < plugin->table_count; i++)
+        if (settings_add(settings, &plugin->tables[i], error) < 0)
+            return -1;
+    return 0;
+}
+
 void services_expect(struct ipcl_error *error, const char *format, ...)
 {
     char what[IPCL_ERROR_BYTES / 2];

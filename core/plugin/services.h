@@ -12,6 +12,9 @@ struct services_host {
     const char *plugin_name; /* for log lines */
     const struct settings *settings;
 };
+/* Adds a plugin's option tables. Returns 0 or -1 with `error` set. */
+int services_add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
+                        struct ipcl_error *error);
 /* Before a plugin is called that may fail and say nothing: writes into `error` (may be NULL) what
  * is said then, a printf-style beginning and "and gave no reason". */
 void services_expect(struct ipcl_error *error, const char *format, ...)

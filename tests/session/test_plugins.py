@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -11,6 +10,7 @@ import subprocess
 import psutil
 import pytest
 
+import docblocks
 from support import TOP, named
 
 UP = r"The cluster is up"
@@ -59,16 +59,10 @@ def test_a_third_party_launcher_is_found_through_the_search_path(sandbox, ipclus
     assert not sandbox.marked()
 
 
-def guides_plugin():
-    """The plugin of the guide's chapter on writing them, and the command that compiles it."""
-    chapter = (TOP / "docs/guide.md").read_text().partition("\n## Writing plugins\n")[2].partition("\n## ")[0]
-    source, = re.findall(r"^```c\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL)
-    command, = re.findall(r"^    \$ (cc .*)$", chapter, re.MULTILINE)
-    return source, command
-
-
 def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(sandbox, ipcluster, installed):
-    source, command = guides_plugin()
+    blocks = docblocks.sections(TOP / "docs/guide.md")["Writing plugins"]
+    source, = (block.text for block in blocks if block.kind == "c")
+    (command, _), = (each for block in blocks if block.kind == "sh" for each in block.commands)
     folder = sandbox.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     (folder / "mine.c").write_text(source)
