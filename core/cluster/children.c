@@ -45,6 +45,7 @@ struct children {
     uv_loop_t *loop;
     uv_timer_t poll;
     struct child *list;
+    int64_t ending;
 };
 
 static void poll_children(uv_timer_t *timer);
@@ -94,9 +95,16 @@ static void finish_child(struct child *child)
     while (*link != child)
         link = &(*link)->next;
     *link = child->next;
+    child->owner->ending = child->pid;
     if (child->exited)
         child->exited(child->self, child->pid, child->status, child->signum);
+    child->owner->ending = 0;
     release_child(child);
+}
+
+int64_t children_ending(const struct children *children)
+{
+    return children->ending;
 }
 
 static void leader_gone(struct child *child)

@@ -27,6 +27,8 @@ int children_adopt(struct children *children, int64_t pid, int64_t born,
 int children_kill(struct children *children, int64_t pid, int signum, struct ipcl_error *error);
 /* The processes of `self`, as a new list of [pid, born]; NULL where memory is short. */
 json_t *children_list(const struct children *children, const void *self);
+/* The process whose end is being reported; 0: none. */
+int64_t children_ending(const struct children *children);
 /* The processes of `self` are forgotten. */
 void children_forget(struct children *children, const void *self);
 

@@ -62,6 +62,7 @@ struct hub_watch {
     long long away_ms; /* since when the connection has ended; 0: it has not */
     enum hub_presence presence;
     struct engine *engines;
+    struct engine_names names;
 };
 
 static void note_engine(struct hub_watch *watch, const char *uuid, const json_t *info)
@@ -101,6 +102,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
     json_object_foreach (json_object_get(content, "engines"), id, uuid) {
         if (json_is_string(uuid))
             note_engine(watch, json_string_value(uuid), json_object_get(infos, id));
+        engine_names_note(&watch->names, atoi(id), json_object_get(infos, id));
     }
     HASH_ITER (hh, watch->engines, engine, next) {
         if (!engine->listed)
@@ -114,8 +116,12 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
 
 static void ask_hub(uv_timer_t *timer);
 
-static void take_notification(struct hub_watch *watch, const char *type)
+static void take_notification(struct hub_watch *watch, const char *type, const json_t *content)
 {
+    const json_t *id = json_object_get(content, "id");
+    if (json_is_integer(id))
+        engine_names_note(&watch->names, (int)json_integer_value(id),
+                          json_object_get(content, "info"));
     if (strcmp(type, "shutdown_notification") == 0) {
         watch->presence = HUB_ENDING;
     } else if (!watch->asking_soon) {
@@ -142,7 +148,7 @@ static void take_message(struct hub_watch *watch, struct message *message)
         if (strcmp(type, "connection_reply") == 0)
             take_answer(watch, content);
         else
-            take_notification(watch, type);
+            take_notification(watch, type, content);
         if (watch->answered && watch->events.changed)
             watch->events.changed(watch->events.context, watch);
     }
@@ -307,6 +313,7 @@ static void free_watch(struct hub_watch *watch)
         zmq_socket_monitor(watch->query, NULL, 0);
         zmq_close(watch->monitor);
     }
+    engine_names_release(&watch->names);
     if (watch->query)
         zmq_close(watch->query);
     if (watch->notification)
@@ -409,6 +416,12 @@ unsigned hub_watch_arrived(const struct hub_watch *watch)
          engine = engine->hh.next)
         count += !engine->early;
     return count;
+}
+
+void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES])
+{
+    const struct engine_names none = {NULL};
+    engine_names_tell(watch ? &watch->names : &none, pid, text);
 }
 
 bool hub_watch_worked(const struct hub_watch *watch)

@@ -8,6 +8,7 @@
 
 #include <ipcluster/error.h>
 
+#include "cluster/engine_names.h"
 #include "plugin/registry.h"
 
 struct hub_watch;
@@ -40,6 +41,8 @@ bool hub_watch_answered(const struct hub_watch *watch);
  */
 unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set);
 unsigned hub_watch_arrived(const struct hub_watch *watch);
+/* Writes what people call the engine whose process on this host this is or was. */
+void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES]);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
 bool hub_watch_worked(const struct hub_watch *watch);
 /* Asks engines that are registered to end, each once. */

@@ -17,6 +17,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/convert_script.c \
 	core/cluster/daemon.c core/cluster/daemon.h \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
+	core/cluster/engine_names.c core/cluster/engine_names.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \
 	core/cluster/launchers.c core/cluster/launchers.h \
 	core/cluster/logs.c core/cluster/logs.h \

@@ -50,7 +50,7 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
     return true;
 }
 
-/* What the name of an output file says: PROGRAM[-ID]-TIME-PID[-INDEX].log. */
+/* What the name of an output file says: PROGRAM[-ID]-TIME-PID[-PID].log. */
 struct log_name {
     char cluster_id[NAME_BYTES];
     long long time; /* seconds since the epoch */

@@ -53,13 +53,13 @@ static void show_tail(struct supervisor *supervisor, const struct job *job, unsi
 static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index,
                      int status, const char *reason, const char *when)
 {
-    char what[64];
+    char what[ENGINE_NAME_BYTES];
     if (job == &supervisor->controller)
         snprintf(what, sizeof(what), "The controller");
-    else if (index == IPCL_ALL_COPIES)
-        snprintf(what, sizeof(what), "The engines");
+    else if (index != IPCL_ALL_COPIES && children_ending(supervisor->children))
+        hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
     else
-        snprintf(what, sizeof(what), "Engine process %u", index);
+        snprintf(what, sizeof(what), index == IPCL_ALL_COPIES ? "The engines" : "An engine");
     progress_fail(supervisor->progress, "%s ended with status %d%s%s%s%s", what, status,
                   *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
     show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);

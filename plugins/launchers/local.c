@@ -1,5 +1,7 @@
 /* The launcher "local": controller and engines as child processes on this machine, one output file
  * each. */
+#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #define LOCAL_PATH_BYTES 4096
 
 struct copy {
-    int64_t pid;
+    int64_t pid; /* 0: not started yet, or gone before this supervisor came */
     int64_t born;
     bool running;
 };
@@ -75,15 +77,22 @@ static void *engines_create(const struct ipcl_launcher_services *services, struc
     return local;
 }
 
+/* An engine's file has the number of its process, which is what people meet elsewhere: its id is
+ * not known yet, and another engine may have it. */
+static int output_of(const struct local *local, int64_t pid, char *path, size_t path_bytes)
+{
+    int length = local->role == IPCL_ROLE_CONTROLLER
+                     ? snprintf(path, path_bytes, "%s.log", local->stem)
+                     : snprintf(path, path_bytes, "%s-%" PRId64 ".log", local->stem, pid);
+    return length > 0 && (size_t)length < path_bytes ? 0 : -1;
+}
+
 static int local_output(void *self, unsigned index, char *path, size_t path_bytes)
 {
     const struct local *local = self;
-    if (!local->stem || index >= local->count)
+    if (!local->stem || index >= local->count || !local->copies[index].pid)
         return -1;
-    int length = local->role == IPCL_ROLE_CONTROLLER
-                     ? snprintf(path, path_bytes, "%s.log", local->stem)
-                     : snprintf(path, path_bytes, "%s-%u.log", local->stem, index);
-    return length > 0 && (size_t)length < path_bytes ? 0 : -1;
+    return output_of(local, local->copies[index].pid, path, path_bytes);
 }
 
 static void local_exited(void *self, int64_t pid, int status, int signum)
@@ -106,10 +115,10 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
 {
     void *host = local->services->base.host;
     struct copy *copy = &local->copies[local->launched];
-    char path[LOCAL_PATH_BYTES];
-    if (local_output(local, local->launched, path, sizeof(path)) < 0)
-        return ipcl_error_set(error, "the path %s-%u.log is too long", local->stem,
-                              local->launched);
+    char path[LOCAL_PATH_BYTES], final[LOCAL_PATH_BYTES];
+    if (output_of(local, 0, path, sizeof(path)) < 0 ||
+        output_of(local, INT_MAX, final, sizeof(final)) < 0)
+        return ipcl_error_set(error, "the path %s.log is too long", local->stem);
     struct ipcl_spawn spawn = {
         .argv = (const char *const *)local->argv,
         .environment = (const char *const *)local->environment,
@@ -117,9 +126,12 @@ static int launch_copy(struct local *local, struct ipcl_error *error)
         .output_path = path,
         .exited = local_exited,
     };
-    copy->pid = local->services->spawn(host, &spawn, error);
-    if (copy->pid < 0)
+    int64_t pid = local->services->spawn(host, &spawn, error);
+    if (pid < 0)
         return -1;
+    copy->pid = pid;
+    output_of(local, pid, final, sizeof(final));
+    rename(path, final);
     copy->born = local->services->process_born(host, copy->pid);
     copy->running = true;
     local->launched++;

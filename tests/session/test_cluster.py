@@ -35,7 +35,7 @@ def test_a_daemon_is_up_when_start_returns_and_gone_when_stop_returns(box, launc
     assert cluster["state"] == "running" and cluster["engines"] == 2 and cluster["n"] == 2
     assert list(box.profile_dir().glob("log/ipcluster-*.log"))
     box.ipcluster("stop", check=True)
-    assert not box.marked()
+    box.wait_for_no_processes()  # watchers end behind their engines
     assert_nothing_left(box, box.profile_dir())
     assert box.ipcluster("stop").status == 11
 
@@ -48,7 +48,7 @@ def test_a_killed_supervisor_leaves_a_cluster_that_stop_cleans_up(box, launcher)
     assert len(engine_pids(box)) == 2
     assert [c["state"] for c in listed(box)] == ["stale"]
     box.ipcluster("stop", check=True)
-    assert not box.marked()
+    box.wait_for_no_processes()  # watchers end behind their engines
     assert_nothing_left(box, box.profile_dir())
 
 
@@ -59,7 +59,7 @@ def test_engines_whose_mpiexec_was_killed_too_are_found_by_stop(box):
     cluster.stop(signal.SIGKILL)
     mpiexec.kill()
     box.ipcluster("stop", check=True)
-    assert not box.marked()
+    box.wait_for_no_processes()  # watchers end behind their engines
     assert_nothing_left(box, box.profile_dir())
 
 
@@ -317,7 +317,7 @@ def test_stop_ends_added_engines_with_the_cluster(box):
     box.ipcluster("engines", "--n=1", "--daemonize", check=True)
     assert len(engine_pids(box)) == 2
     box.ipcluster("stop", check=True)
-    assert not box.marked()
+    box.wait_for_no_processes()  # watchers end behind their engines
     assert_nothing_left(box, box.profile_dir())
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+import ipcluster
 import pytest
 
 from ipcluster import EngineError, RemoteError, interactive
@@ -81,8 +82,8 @@ if sanitizers(find_build()):  # which have words of their own for the first
     WAYS = WAYS[4:]
 
 
-def name_of(engine, number):
-    return f"engine {number} ({socket.gethostname()}, process {engine.pid})"
+def name_of(pid, number):
+    return f"engine {number} ({socket.gethostname()}, process {pid})"
 
 
 def test_what_a_dying_process_wrote_is_in_its_log_and_in_the_error_of_what_it_ran(sandbox, new_cluster):
@@ -96,11 +97,12 @@ def test_what_a_dying_process_wrote_is_in_its_log_and_in_the_error_of_what_it_ra
         with pytest.raises(EngineError) as caught:
             result.get(LONG)
         said = caught.value.evalue
-        assert said.startswith(f"{name_of(by_id[number], number)} died: {how}; its last words: "), said
+        name = name_of(by_id[number].pid, number)
+        assert said.startswith(f"{name} died: {how}; its last words: "), said
         assert words in said and len(said) < 6000
         assert str(caught.value).count(words) == 1
         assert words.splitlines()[-1] in by_id[number].output
-        cluster.controller.wait_for_output(re.escape(f"{name_of(by_id[number], number)} died: {how}; its last words: "))
+        cluster.controller.wait_for_output(re.escape(f"{name} died: {how}; its last words: "))
     kill(process for process in named(sandbox, "ipengine") if process.ppid() == 1)
 
 
@@ -165,6 +167,42 @@ def test_without_a_watcher_the_end_of_the_connection_tells_as_much_as_it_can(new
     wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "it has no watcher")
     with pytest.raises(EngineError, match="engine 0 .* died, or cannot be reached$"):
         client.load_balanced_view().apply_sync(exit_with_words)
+
+
+# What it is called
+
+
+def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_its_end_is_told(sandbox):
+    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=3")
+    cluster.wait_for_output("The cluster is up", 60)
+    logs = sandbox.profile_dir() / "log"
+    with ipcluster.Client(timeout=LONG) as client:
+        pids = client[:].apply_async(os.getpid).get_dict()
+        ids = {pid: number for number, pid in pids.items()}
+        # As the launcher counts them, the last of them; its id depends on who was first.
+        victim = max(ids)
+        result = client[ids[victim]].apply_async(exit_with_words)
+        with pytest.raises(EngineError, match=re.escape(name_of(victim, ids[victim]))):
+            result.get(LONG)
+    said = name_of(victim, ids[victim]).replace("engine", "Engine")
+    cluster.wait_for_output(re.escape(f"{said} ended with status 7\n"))
+    log = cluster.wait_for_output(r"The end of (.*):\n").group(1)
+    assert log.endswith(f"-{victim}.log")
+    cluster.wait_for_output(rf"ipengine\[{victim}\] INFO: registered as engine {ids[victim]} ")
+    cluster.wait_for_output("first this, dann Übles")
+    assert {int(path.stem.rpartition("-")[2]) for path in logs.glob("ipengine-*.log")} == set(ids)
+    controller_log, = logs.glob("ipcontroller-*.log")
+    assert f"{name_of(victim, ids[victim])} died: exited with status 7" in controller_log.read_text()
+    assert cluster.stop(timeout=60) == 0
+
+
+def test_an_engine_that_never_had_an_id_is_called_by_its_host_and_process(sandbox):
+    broken = sandbox.dir / "broken"
+    broken.write_text("#!/bin/sh\necho process $$ is broken\nexit 7\n")
+    broken.chmod(0o755)
+    failed = sandbox.run(sandbox.programs.ipcluster, "start", "--n=2", f"--EngineLauncher.engine_cmd={broken}")
+    pid = re.search(r"An engine that had not registered \(.*, process (\d+)\) ended with status 7 before", failed.err).group(1)
+    assert f"-{pid}.log:" in failed.err and f"process {pid} is broken" in failed.err
 
 
 # What is printed, while the engine lives

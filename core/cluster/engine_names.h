@@ -1,0 +1,24 @@
+/* What people call the processes of this host that are or were engines: by their ids. */
+#ifndef CLUSTER_ENGINE_NAMES_H
+#define CLUSTER_ENGINE_NAMES_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENGINE_NAME_BYTES 160
+
+struct engine_name;
+
+struct engine_names {
+    struct engine_name *by_pid;
+};
+
+/* Engine `id` has registered, and says this of itself ("host", "pid"). Remembered also after its
+ * end. */
+void engine_names_note(struct engine_names *names, int id, const json_t *info);
+/* Writes "Engine 3 (node17, process 4242)", or that it has not registered. */
+void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES]);
+void engine_names_release(struct engine_names *names);
+
+#endif
