@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "cluster/columns.h"
+#include "cluster/by_hand.h"
 #include "cluster/commands.h"
 #include "cluster/hub_watch.h"
 #include "cluster/supervisor.h"
@@ -27,7 +28,10 @@ static const struct settings_program program = {
                    "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
                    "  stopped   nothing of it runs; its state file was left, and goes with the "
                    "next start or stop\n"
-                   "  elsewhere its ipcluster runs on another machine that shares this folder",
+                   "  by hand   a controller that ipcontroller started, without an ipcluster;\n"
+                   "            ipcluster stop ends it and its engines\n"
+                   "  elsewhere its ipcluster, or the controller that was started by hand, runs\n"
+                   "            on another machine that shares this folder",
     .examples = "ipcluster list\n"
                 "ipcluster list --profile=mpi\n"
                 "ipcluster list --json",
@@ -45,6 +49,7 @@ const struct ipcl_option_table command_list_table = {"IPClusterList", options, 2
 struct listing {
     struct cluster *cluster;
     char profile[PATH_BYTES]; /* the one that is being read, as a user names it */
+    const char *dir;          /* its folder */
     json_t *clusters;
     int exit_code;
 };
@@ -90,13 +95,49 @@ static int list_one(void *context, struct state *state)
     return 0;
 }
 
+/* Whether the listing has who supervises this cluster. */
+static bool is_listed(const struct listing *listing, const char *cluster_id)
+{
+    size_t position;
+    json_t *entry;
+    json_array_foreach (listing->clusters, position, entry) {
+        const char *profile, *id, *word;
+        int added;
+        json_unpack(entry, "{s:s s:s s:s s:b}", "profile", &profile, "cluster_id", &id, "state",
+                    &word, "engines_only", &added);
+        if (!added && strcmp(profile, listing->profile) == 0 && strcmp(id, cluster_id) == 0 &&
+            strcmp(word, "stopped") != 0)
+            return true;
+    }
+    return false;
+}
+
+static void list_by_hand(void *context, const struct by_hand *found)
+{
+    struct listing *listing = context;
+    if (is_listed(listing, found->cluster_id))
+        return;
+    json_t *entry =
+        json_pack("{s:s s:s s:s s:s s:b s:o s:s s:o s:i s:s s:s s:n}", "profile", listing->profile,
+                  "profile_dir", listing->dir, "cluster_id", found->cluster_id, "state",
+                  found->elsewhere ? "elsewhere" : "by hand", "engines_only", 0, "pid",
+                  found->pid ? json_integer(found->pid) : json_null(), "host", found->host,
+                  "engines", found->engines < 0 ? json_null() : json_integer(found->engines), "n",
+                  found->engines < 0 ? 0 : found->engines, "controller_launcher", "",
+                  "engine_launcher", "", "started");
+    if (entry)
+        json_array_append_new(listing->clusters, entry);
+}
+
 static void list_profile(struct listing *listing, const char *name, const char *dir)
 {
     char pid_dir[PATH_BYTES];
     struct ipcl_error error;
     snprintf(listing->profile, sizeof(listing->profile), "%s", name);
+    listing->dir = dir;
     if (path_format(pid_dir, &error, "%s/pid", dir) == 0)
         state_each(pid_dir, list_one, listing);
+    by_hand_each(listing->cluster->early_registry, dir, list_by_hand, listing);
 }
 
 static int is_profile(const struct dirent *entry)
@@ -135,20 +176,21 @@ static void write_table(const json_t *clusters)
         json_pack("[[ssssss]]", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
     json_array_foreach (clusters, position, entry) {
         const char *profile, *id, *state, *launcher;
-        json_t *engines;
-        json_int_t pid, n;
+        json_t *engines, *pid;
+        json_int_t n;
         int added;
-        char number[32], count[32] = "?";
-        json_unpack(entry, "{s:s s:s s:s s:b s:I s:o s:I s:s}", "profile", &profile, "cluster_id",
+        char number[32] = "?", count[32] = "?";
+        json_unpack(entry, "{s:s s:s s:s s:b s:o s:o s:I s:s}", "profile", &profile, "cluster_id",
                     &id, "state", &state, "engines_only", &added, "pid", &pid, "engines", &engines,
                     "n", &n, "engine_launcher", &launcher);
         if (added)
             snprintf(count, sizeof(count), "+%lld", (long long)n);
         else if (json_is_integer(engines))
             snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
-        snprintf(number, sizeof(number), "%lld", (long long)pid);
-        json_array_append_new(
-            rows, json_pack("[ssssss]", profile, *id ? id : "-", state, number, count, launcher));
+        if (json_is_integer(pid))
+            snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(pid));
+        json_array_append_new(rows, json_pack("[ssssss]", profile, *id ? id : "-", state, number,
+                                              count, *launcher ? launcher : "-"));
     }
     columns_write(rows, stdout);
     json_decref(rows);

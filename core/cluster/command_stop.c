@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cluster/by_hand.h"
 #include "cluster/commands.h"
 #include "cluster/supervisor.h"
 
@@ -18,8 +19,8 @@ static const struct settings_program program = {
     .usage = "ipcluster stop [options] [CLUSTER-ID...]",
     .description = "Stops a cluster: engines first, then the controller, and waits until "
                    "all has gone. A cluster whose ipcluster was killed is stopped from the "
-                   "state file that it left. Sets of engines that were added are stopped "
-                   "too.",
+                   "state file that it left, one whose controller was started by hand from "
+                   "its controller. Sets of engines that were added are stopped too.",
     .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
                    "not be ended.\n"
                    "11  There was none.\n",
@@ -143,7 +144,30 @@ static int stop_one(void *context, struct state *state)
     return 0;
 }
 
-/* Sets of engines that were added go first, then the cluster. */
+/* A controller that has no state file: where one is left, its cluster could not be stopped. */
+static void stop_by_hand(void *context, const struct by_hand *found)
+{
+    struct stopping *stopping = context;
+    char state[PATH_BYTES];
+    if (path_format(state, NULL, "%s/ipcluster%s%s.json", stopping->cluster->profile.pid,
+                    *found->cluster_id ? "-" : "", found->cluster_id) < 0 ||
+        path_exists(state))
+        return;
+    stopping->found++;
+    if (found->elsewhere)
+        progress_fail(&stopping->progress,
+                      "The controller of %s, which was started by hand, runs on %s: stop it there",
+                      found->client_file, found->host);
+    else if (by_hand_stop(stopping->cluster->early_registry, &stopping->progress, found))
+        return;
+    else
+        progress_fail(&stopping->progress, "The controller of %s cannot be ended",
+                      found->client_file);
+    stopping->exit_code = EXIT_NOT_STOPPED;
+}
+
+/* Sets of engines that were added go first, then the cluster; a controller that runs all the same
+ * was started by hand. */
 static void stop_cluster(struct stopping *stopping, const char *cluster_id)
 {
     unsigned before = stopping->found;
@@ -152,6 +176,12 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
     state_each(stopping->cluster->profile.pid, stop_one, stopping);
     stopping->engines_only = false;
     state_each(stopping->cluster->profile.pid, stop_one, stopping);
+    const char *dir = stopping->cluster->profile.dir;
+    struct by_hand found;
+    if (!cluster_id)
+        by_hand_each(stopping->cluster->early_registry, dir, stop_by_hand, stopping);
+    else if (by_hand_find(stopping->cluster->early_registry, dir, cluster_id, &found))
+        stop_by_hand(stopping, &found);
     if (stopping->found > before)
         return;
     if (!cluster_id)

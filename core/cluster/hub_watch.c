@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <uthash.h>
 
@@ -28,6 +29,8 @@
 /* How long its goodbye, on another connection, may take to come behind that. */
 #define GOODBYE_MS  500
 #define MONITOR_URL "inproc://hub-watch"
+
+#define LOOK_MS 50
 
 /* Three sockets, each with a connection, and the descriptors of processes that are being started.
  * However many engines there are, there are no more: so the limit stays as it is for them, too. */
@@ -431,32 +434,71 @@ bool hub_watch_worked(const struct hub_watch *watch)
 
 void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set)
 {
+    json_t *content = json_pack("{s:b}", "restart", 0); /* without it ipykernel answers nothing */
     for (struct engine *engine = watch ? watch->engines : NULL; engine; engine = engine->hh.next) {
         if (engine->told || !is_of(engine, engine_set))
             continue;
         engine->told = true;
-        send_request(watch, watch->control, engine->uuid, "shutdown_request", NULL);
+        send_request(watch, watch->control, engine->uuid, "shutdown_request", content);
     }
+    json_decref(content);
+}
+
+/* A watch without a loop. NULL with `error` set. */
+static struct hub_watch *open_alone(struct registry *registry, const char *path,
+                                    struct ipcl_error *error)
+{
+    struct hub_watch *watch = calloc(1, sizeof(*watch));
+    if (!watch) {
+        ipcl_error_set(error, "no memory for a connection to the hub");
+        return NULL;
+    }
+    if (open_session(watch, registry, path, error) == 0 && open_sockets(watch, error) == 0)
+        return watch;
+    free_watch(watch);
+    return NULL;
+}
+
+/* Asks for the list and takes what comes within that time. Returns whether the hub has answered. */
+static bool ask_alone(struct hub_watch *watch, int timeout_ms)
+{
+    zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
+    watch->answered = false;
+    request_list(watch);
+    if (zmq_poll(&item, 1, timeout_ms) > 0)
+        drain(watch, watch->query);
+    return watch->answered;
 }
 
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
                       struct ipcl_error *error)
 {
-    struct hub_watch *watch = calloc(1, sizeof(*watch));
+    struct hub_watch *watch = open_alone(registry, path, error);
     int count = -1;
     if (!watch)
-        return ipcl_error_set(error, "no memory for a connection to the hub");
-    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0)
-        goto done;
-    request_list(watch);
-    zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
-    if (zmq_poll(&item, 1, timeout_ms) > 0)
-        drain(watch, watch->query);
-    if (watch->answered)
+        return -1;
+    if (ask_alone(watch, timeout_ms))
         count = (int)hub_watch_count(watch, NULL);
     else
         ipcl_error_set(error, "no hub answers at the address in %s", path);
-done:
     free_watch(watch);
     return count;
+}
+
+int hub_end(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    long long end = clock_ms() + timeout_ms;
+    if (!watch)
+        return -1;
+    while ((!ask_alone(watch, ASK_MS) || hub_watch_count(watch, NULL)) && clock_ms() < end) {
+        hub_watch_end_engines(watch, NULL);
+        usleep(LOOK_MS * 1000);
+    }
+    unsigned left = hub_watch_count(watch, NULL);
+    send_request(watch, watch->query, NULL, "shutdown_request", NULL);
+    free_watch(watch);
+    return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",
+                                 left, left == 1 ? " has" : "s have")
+                : 0;
 }

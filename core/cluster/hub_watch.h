@@ -52,5 +52,9 @@ void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);
  * -1 with `error` set. */
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
                       struct ipcl_error *error);
+/* Asks all engines to end, waits up to `timeout_ms` until they have left, and asks the controller,
+ * which waits until those that have left have ended. Returns 0, or -1 with `error` set where some
+ * engines have not left. */
+int hub_end(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error);
 
 #endif

@@ -3,6 +3,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/accepted.c core/cluster/accepted.h \
 	core/cluster/argv.c \
 	core/cluster/ask.c core/cluster/ask.h \
+	core/cluster/by_hand.c core/cluster/by_hand.h \
 	core/cluster/children.c core/cluster/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \
 	core/cluster/columns.c core/cluster/columns.h \

@@ -10,13 +10,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/by_hand.h"
 #include "cluster/logs.h"
 #include "wire/connection.h"
 
 #define LOOK_MS               10    /* how often the connection files are looked for */
 #define CONTROLLER_TIMEOUT_MS 60000 /* for the controller to write them */
 #define HUB_TIMEOUT_MS        10000 /* for the hub's first answer */
-#define PROBE_MS              500   /* for the hub of a connection file that may be old */
 #define TAIL_LINES            20
 
 static void start_engines(struct supervisor *supervisor);
@@ -389,20 +389,26 @@ static int check_state(void *context, struct state *state)
     return supervisor_clean_up(supervisor->cluster, progress, state);
 }
 
-/* A controller that somebody started by hand has no state file, but answers. */
+/* A controller that somebody started by hand has no state file. One of another machine counts where
+ * it answers: its file may be old. */
 static int check_controller(struct supervisor *supervisor)
 {
-    struct ipcl_error error;
-    char words[PATH_BYTES];
-    if (!path_exists(supervisor->client_file) ||
-        hub_count_engines(supervisor->cluster->registry, supervisor->client_file, PROBE_MS,
-                          &error) < 0)
+    const struct cluster *cluster = supervisor->cluster;
+    struct by_hand found;
+    char words[PATH_BYTES], process[STATE_TEXT_BYTES + 48] = "";
+    if (!by_hand_find(cluster->registry, cluster->profile.dir, cluster->cluster_id, &found) ||
+        (found.elsewhere && found.engines < 0))
         return EXIT_FINE;
-    cluster_words(supervisor->cluster, words, sizeof(words));
-    progress_fail(supervisor->progress,
-                  "A controller that was started by hand answers at %s: add engines to it with "
-                  "ipcluster engines%s, or start another cluster with --cluster-id=NAME",
-                  supervisor->client_file, words);
+    cluster_words(cluster, words, sizeof(words));
+    if (found.pid)
+        snprintf(process, sizeof(process), " (process %lld%s%s)", (long long)found.pid,
+                 *found.host ? " on " : "", found.host);
+    progress_fail(
+        supervisor->progress,
+        "A controller that was started by hand%s runs with the connection file %s: stop it "
+        "with ipcluster stop%s, add engines to it with ipcluster engines%s, or start "
+        "another cluster with --cluster-id=NAME",
+        process, supervisor->client_file, words, words);
     return EXIT_ALREADY_RUNS;
 }
 

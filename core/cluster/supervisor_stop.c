@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/by_hand.h"
 #include "wire/connection.h"
 
 /* The order, the same for all that is stopped by whomever: engines are asked over the wire, which
@@ -50,14 +51,15 @@ static void remove_sockets(const char *interface)
         closedir(entries);
 }
 
-/* A controller that ended well has removed these itself; one that was killed has not. */
+/* A controller that ended well has removed these itself; one that was killed has not, and somebody
+ * may have started another since. */
 static void remove_files(struct supervisor *supervisor)
 {
     const struct cluster *cluster = supervisor->cluster;
     struct connection connection;
     struct ipcl_error error;
     char pid_file[PATH_BYTES];
-    if (supervisor->own_controller) {
+    if (supervisor->own_controller && !by_hand_holds(cluster->profile.dir, cluster->cluster_id)) {
         if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file) &&
             connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0)
             remove_sockets(connection.interface);

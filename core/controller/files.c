@@ -13,6 +13,10 @@
 
 #include "base/log.h"
 
+#define LOCK_ATTEMPTS 10
+#define LOCK_PAUSE_MS 20
+#define HOST_BYTES    256
+
 static int name_file(const struct profile *profile, const char *cluster_id,
                      enum connection_role role, const char *given, char path[PATH_BYTES],
                      struct ipcl_error *error)
@@ -56,15 +60,19 @@ int files_init(struct files *files, const struct profile *profile, const char *c
 static int open_locked(const char *path, struct ipcl_error *error)
 {
     struct stat ours, there;
-    for (;;) {
+    for (int attempt = 1;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0) {
             ipcl_error_set(error, "cannot write %s: %s", path, strerror(errno));
             return -2;
         }
+        /* ipcluster tries the lock, too, and has it for a moment. */
         if (flock(fd, LOCK_EX | LOCK_NB)) {
             close(fd);
-            return -1;
+            if (attempt++ == LOCK_ATTEMPTS)
+                return -1;
+            usleep(LOCK_PAUSE_MS * 1000);
+            continue;
         }
         /* A controller that has just ended may have removed the file between our opening and
          * locking it. */
@@ -76,7 +84,7 @@ static int open_locked(const char *path, struct ipcl_error *error)
 
 int files_lock(struct files *files, struct ipcl_error *error)
 {
-    char text[32] = "";
+    char text[32 + HOST_BYTES] = "", host[HOST_BYTES] = "";
     int fd = open_locked(files->pid, error);
     if (fd == -1) {
         size_t size;
@@ -91,7 +99,8 @@ int files_lock(struct files *files, struct ipcl_error *error)
     if (fd < 0)
         return -1;
     files->lock = fd;
-    int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    gethostname(host, sizeof(host) - 1);
+    int length = snprintf(text, sizeof(text), "%d\n%s\n", (int)getpid(), host);
     if (ftruncate(fd, 0) || write(fd, text, (size_t)length) != length)
         return ipcl_error_set(error, "cannot write %s: %s", files->pid, strerror(errno));
     return 0;

@@ -26,8 +26,8 @@ struct files {
 int files_init(struct files *files, const struct profile *profile, const char *cluster_id,
                const char *client_file, const char *engine_file, bool reuse,
                struct ipcl_error *error);
-/* Takes the lock and writes the pid file. Returns 0, or -1 with `error` set: another controller
- * runs. */
+/* Takes the lock and writes the pid file: the process, and below it the host. Returns 0, or -1 with
+ * `error` set: another controller runs. */
 int files_lock(struct files *files, struct ipcl_error *error);
 /* Makes this controller's CurveZMQ keys where it encrypts; or, where files are to be reused and are
  * there, takes ports and keys from them. Returns 0 or -1 with `error` set. */

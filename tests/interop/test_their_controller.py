@@ -1,6 +1,7 @@
 """Our client with ipyparallel's controller, and engines of both: what it asks of the hub, and what it cans."""
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,17 @@ def test_what_an_engine_of_theirs_has_is_aborted_when_its_turn_comes(sandbox, ne
     assert running.get(timeout=LONG) == 1
     with pytest.raises(TaskAborted):
         queued.get(timeout=LONG)
+
+
+def test_their_controller_and_its_engines_are_listed_and_stopped(new_their_cluster, sandbox):
+    cluster = new_their_cluster(1)
+    cluster.start_their_engine()
+    cluster.client(wait_for=2).close()
+    listed = json.loads(sandbox.run(sandbox.programs.ipcluster, "list", "--json", check=True).out)
+    assert [(found["state"], found["pid"], found["engines"]) for found in listed] == [("by hand", None, 2)]
+    assert "by hand" in sandbox.run(sandbox.programs.ipcluster, "list", check=True).out
+    assert "started by hand" in sandbox.run(sandbox.programs.ipcluster, "start", "--n=1").err
+    sandbox.run(sandbox.programs.ipcluster, "stop", check=True)
+    for process in (*cluster.engines, cluster.controller):
+        process.wait()
+    assert json.loads(sandbox.run(sandbox.programs.ipcluster, "list", "--json", check=True).out) == []
