@@ -72,6 +72,8 @@ class _Feeder(threading.Thread):
 
     def take(self):
         """The next result, which has completed; None at the end. Raises what ended the feeder."""
+        if not self.is_alive() and not self.ended:
+            raise ConnectionError("this was submitted before a fork: results come to the process that called imap()")
         with self.changed:
             self.changed.wait_for(lambda: self.next or (self.ended and not self.running))
             if not self.next:
@@ -121,7 +123,7 @@ class Imap:
     def close(self):
         feeder, self._feeder = self._feeder, None
         self._chunk = iter(())
-        if feeder is not None:
+        if feeder is not None and feeder.is_alive():  # it is not in a forked child, where others' locks may be held for ever
             feeder.end()
 
     __del__ = close

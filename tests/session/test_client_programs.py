@@ -14,7 +14,7 @@ from support import LONG, PYTHON, wait_until
 def run_program(cluster, sandbox):
     """Runs Python code as a program of its own, in which `client` is connected."""
     cluster.client().close()
-    head = "import os, sys, time, ipcluster\nclient = ipcluster.Client(sys.argv[1])\nclient.wait_for_engines(2, timeout=60)\n"
+    head = "import itertools, os, sys, time, ipcluster\nclient = ipcluster.Client(sys.argv[1])\nclient.wait_for_engines(2, timeout=60)\n"
     return lambda code: sandbox.run(PYTHON, "-c", head + code, cluster.client_file, python=True, check=True)
 
 
@@ -28,21 +28,24 @@ def wait(path):
     import os, time
     while not os.path.exists(path):
         time.sleep(0.02)
-results = [client[0].apply_async(wait, gate), client.load_balanced_view().map_async(wait, [gate, gate], ordered=False)]
+balanced = client.load_balanced_view()
+results = [client[0].apply_async(wait, gate), balanced.map_async(wait, [gate, gate], ordered=False)]
+endless = [balanced.imap(wait, itertools.repeat(gate), max_outstanding=1, ordered=ordered) for ordered in (True, False)]
 pid = os.fork()
 if pid == 0:
-    for wait in (results[0].get, lambda: list(results[1])):
+    for wait in (results[0].get, lambda: list(results[1]), lambda: next(endless[0]), lambda: next(endless[1])):
         try:
             wait()
         except ConnectionError as error:
             print("child:", error, flush=True)
+    endless.clear()
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 open(gate, "w").close()
-print("parent:", [result.get() for result in results])
+print("parent:", [result.get() for result in results], next(endless[0]), next(endless[1]))
 """)
-    assert finished.out.count("child: this was submitted before a fork") == 2
-    assert "parent: [None, [None, None]]" in finished.out
+    assert finished.out.count("child: this was submitted before a fork") == 4
+    assert "parent: [None, [None, None]] None None" in finished.out
 
 
 def test_a_child_of_multiprocessing_connects_anew(run_program):

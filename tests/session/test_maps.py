@@ -10,17 +10,7 @@ from collections import deque
 import pytest
 
 from support import LONG, wait_for_file, wait_until
-
-
-# Functions here are marked, as an engine cannot import this file.
-def local(f):
-    f.__module__ = "__main__"
-    return f
-
-
-@local
-def double(x):
-    return 2 * x
+from test_views import double, local
 
 
 @local

@@ -11,16 +11,6 @@ from support import LONG, wait_for_file, wait_until
 from test_restart import typed
 
 
-@pytest.fixture
-def client(cluster):
-    return cluster.client()
-
-
-@pytest.fixture
-def balanced(client):
-    return client.load_balanced_view()
-
-
 # Results that cannot be read here
 
 
