@@ -14,7 +14,7 @@ class ViewExecutor(concurrent.futures.Executor):
     def submit(self, fn, /, *args, **kwargs):
         return self.view.apply_async(fn, *args, **kwargs)
 
-    def map(self, fn, *iterables, timeout=None, chunksize=1, **options):
+    def map(self, fn, *iterables, timeout=None, chunksize=None, **options):
         """An iterator over the results, in order: imap() of the view, with its options."""
         if timeout is not None:
             warnings.warn("ViewExecutor.map() has no time-out: use view.map_async(...).get(timeout)", stacklevel=2)

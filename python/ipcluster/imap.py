@@ -7,6 +7,7 @@ from itertools import islice
 
 from ipcluster import there
 from ipcluster.canning import PrePickled
+from ipcluster.maps import checked_chunksize
 
 AHEAD = 10  # tasks an engine that are out or not taken, where nothing else is said
 
@@ -15,10 +16,10 @@ class _Feeder(threading.Thread):
     """Reads the sequences and sends tasks, at most `bound` (0: any number) that were not taken. A thread of its own, as neither those who
     take results nor the client's callbacks are to wait for a slow source."""
 
-    def __init__(self, submit, arguments, bound, ordered):
+    def __init__(self, submit, tasks, bound, ordered):
         super().__init__(name="ipcluster-imap", daemon=True)
         self.submit = submit
-        self.arguments = arguments  # of each task
+        self.tasks = tasks  # the argument of submit() for each
         self.bound = bound
         self.ordered = ordered
         self.changed = threading.Condition()
@@ -31,10 +32,10 @@ class _Feeder(threading.Thread):
     def run(self):
         try:
             while self._wait_for_room():
-                arguments = next(self.arguments, None)
-                if arguments is None:
+                task = next(self.tasks, None)
+                if task is None:
                     break
-                self._send(arguments)
+                self._send(task)
         except BaseException as error:  # whoever takes results gets it
             self.error = error
         self.end()
@@ -49,11 +50,11 @@ class _Feeder(threading.Thread):
             self.changed.wait_for(lambda: self.ended or not self.bound or self.not_taken < self.bound)
             return not self.ended
 
-    def _send(self, arguments):
+    def _send(self, task):
         with self.changed:
             if self.ended:
                 return
-            result = self.submit(arguments)
+            result = self.submit(task)
             self.not_taken += 1
             if self.ordered:
                 self._add(result)
@@ -141,17 +142,24 @@ def _bound(max_outstanding, view):
     return bound
 
 
+def _chunksize_for(view, sequences):
+    """One member a task where the scheduler shares them out; otherwise an engine's share in as many tasks as may be out, if it is known."""
+    if view.balanced:
+        return 1
+    return max(-(-min(operator.length_hint(seq, 0) for seq in sequences) // (AHEAD * len(view))), 1)
+
+
 def imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions):
     """View.imap(), for a view that nobody changes."""
     if not sequences:
         raise TypeError("imap needs a sequence")
+    submit = view._submitter()  # raises where there are no engines
+    chunksize = _chunksize_for(view, sequences) if chunksize is None else checked_chunksize(chunksize)
     prepared = PrePickled(f)
-    submit = view._submitter()
-    arguments = zip(*sequences)
+    members = zip(*sequences)
     if chunksize == 1:
-        send = lambda each: submit(prepared, each)
+        tasks, send = members, lambda members: submit(prepared, members)
     else:
-        arguments = iter(lambda taken=arguments: list(islice(taken, chunksize)), [])
-        send = lambda each: submit(there.map_members, (prepared, *zip(*each)))
-    feeder = _Feeder(send, arguments, _bound(max_outstanding, view), ordered)
+        tasks, send = iter(lambda: list(islice(members, chunksize)), []), lambda chunk: submit(there.map_members, (prepared, *zip(*chunk)))
+    feeder = _Feeder(send, tasks, _bound(max_outstanding, view), ordered)
     return Imap(feeder, chunksize > 1, return_exceptions)

@@ -13,7 +13,7 @@ from ipcluster.canning import PrePickled, pack_apply
 from ipcluster.history import History
 from ipcluster.imports import told
 from ipcluster.imap import imap
-from ipcluster.maps import DISTRIBUTIONS, checked_chunksize, cut, length_of, whole
+from ipcluster.maps import DISTRIBUTIONS, cut, length_of, whole
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
 
 
@@ -125,13 +125,13 @@ class View:
             raise TypeError("map_sync and map_async say themselves whether to block")
         return self.map(f, *sequences, block=block, **options)
 
-    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=1, return_exceptions=False, label=None):
-        """An iterator over map()'s results, which may be endless: a thread reads the sequences and sends tasks of `chunksize` members, at most
-        `max_outstanding` that are out or whose results were not taken (0: no limit; by default ten an engine). With ordered=False the
-        results come as tasks finish. close() ends it."""
+    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=None, return_exceptions=False, label=None):
+        """An iterator over map()'s results, which may be endless: a thread reads the sequences and sends tasks of `chunksize` members (one; of
+        a direct view more, where the lengths are known), at most `max_outstanding` that are out or whose results were not taken (0: no limit;
+        by default ten an engine). With ordered=False the results come as tasks finish. close() ends it."""
         # Its thread goes on after this call, and with the flags of now.
         view = self._labelled(label)._with()
-        return imap(view, f, sequences, ordered, max_outstanding, checked_chunksize(chunksize), return_exceptions)
+        return imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
 
     def remote(self, block=None, **flags):
         """Decorator: the function runs on this view's engines."""

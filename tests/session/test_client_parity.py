@@ -188,6 +188,10 @@ assert view.apply_sync(ipcluster.Reference("f"), 4) == [8, 8]
 view.scatter("part", range(4), block=True)
 assert list(view.gather("part", block=True)) == [0, 1, 2, 3]
 
+with view.sync_imports(quiet=True):
+    import xml.dom as dom
+assert view["dom.__name__"] == ["xml.dom"] * 2
+
 @ipcluster.require("json")
 def needs(x):
     import json

@@ -343,6 +343,13 @@ def test_imap_goes_on_behind_a_member_that_failed(balanced, view, programs):
         assert values[::2] == [1, 1] and isinstance(values[1], RemoteError)
 
 
+def test_imap_of_a_direct_view_takes_few_requests_where_lengths_are_known(view):
+    before = len(view.history)
+    assert list(view.imap(double, range(1000))) == list(map(double, range(1000)))
+    assert list(view.executor.map(double, range(1000))) == list(map(double, range(1000)))
+    assert len(view.history) - before == 2 * 20
+
+
 def test_tasks_of_imap_have_the_flags_of_the_call(balanced, client):
     with balanced.temp_flags(targets=[1]):
         results = balanced.imap(local(lambda _: __import__("os").getpid()), range(20), max_outstanding=2)
