@@ -47,6 +47,9 @@ static const struct ipcl_option options[] = {
 const struct ipcl_option_table profile_options = {BASE_CLASS, options,
                                                   sizeof(options) / sizeof(options[0])};
 
+static const struct settings_choice choices[] = {
+    {BASE_CLASS, "log_level", "DEBUG,INFO,WARN,WARNING,ERROR,CRITICAL"}};
+
 const char *const profile_finders[] = {BASE_CLASS ".profile", BASE_CLASS ".profile_dir",
                                        BASE_CLASS ".ipython_dir", NULL};
 
@@ -75,7 +78,8 @@ static const struct settings_flag process_flags[] = {
 
 int profile_add_options(struct settings *settings, struct ipcl_error *error)
 {
-    if (settings_add(settings, &profile_options, error) || accepted_add(settings, error) ||
+    if (settings_add_choices(settings, choices, 1, error) ||
+        settings_add(settings, &profile_options, error) || accepted_add(settings, error) ||
         settings_add_variables(settings, variables, sizeof(variables) / sizeof(*variables), error))
         return -1;
     return settings_add_flags(settings, flags, sizeof(flags) / sizeof(flags[0]), error);

@@ -19,7 +19,8 @@ struct settings *settings_create(const struct settings_program *program, struct 
     }
     settings->program = program;
     if (settings_add_flags(settings, program->flags, program->flag_count, error) ||
-        settings_add_variables(settings, program->variables, program->variable_count, error)) {
+        settings_add_variables(settings, program->variables, program->variable_count, error) ||
+        settings_add_choices(settings, program->choices, program->choice_count, error)) {
         settings_destroy(settings);
         return NULL;
     }
@@ -54,6 +55,7 @@ void settings_destroy(struct settings *settings)
     free(settings->others);
     free(settings->flags);
     free(settings->variables);
+    free(settings->choices);
     free(settings);
 }
 
@@ -139,11 +141,10 @@ const char *settings_type_text(enum ipcl_option_type type)
 /* The words that a setting takes; NULL where it takes any value of its type. */
 static const char *choice_of(const struct settings *settings, const struct setting *item)
 {
-    const struct settings_program *program = settings->program;
-    for (size_t i = 0; i < program->choice_count; i++)
-        if (!strcmp(program->choices[i].class_name, item->class_name) &&
-            !strcmp(program->choices[i].name, item->option->name))
-            return program->choices[i].words;
+    for (size_t i = 0; i < settings->choice_count; i++)
+        if (!strcmp(settings->choices[i]->class_name, item->class_name) &&
+            !strcmp(settings->choices[i]->name, item->option->name))
+            return settings->choices[i]->words;
     return NULL;
 }
 
@@ -153,13 +154,15 @@ static bool take_choice(void *text, const char *word)
     return !strcasecmp(text, word) && strcpy(text, word);
 }
 
-/* Whether a value is one that the setting takes; its default always is. */
+/* Whether a value is one that the setting takes; its default always is, and a number where that is
+ * one. */
 static bool is_taken(const struct settings *settings, const struct setting *item,
                      struct value *value)
 {
     const char *words = choice_of(settings, item);
     return !words || !strcmp(value->text, item->option->fallback) ||
-           settings_each_word(words, take_choice, value->text);
+           settings_each_word(words, take_choice, value->text) ||
+           value_is_number(item->option, value->text);
 }
 
 static int refuse_value(const struct settings *settings, const struct setting *item,
@@ -511,6 +514,20 @@ int settings_add_variables(struct settings *settings, const struct settings_vari
             return ipcl_error_set(error, "out of memory");
         settings->variables = grown;
         grown[settings->variable_count++] = &variables[i];
+    }
+    return 0;
+}
+
+int settings_add_choices(struct settings *settings, const struct settings_choice *choices,
+                         size_t count, struct ipcl_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct settings_choice **grown =
+            realloc(settings->choices, (settings->choice_count + 1) * sizeof(*grown));
+        if (!grown)
+            return ipcl_error_set(error, "out of memory");
+        settings->choices = grown;
+        grown[settings->choice_count++] = &choices[i];
     }
     return 0;
 }

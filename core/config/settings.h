@@ -36,7 +36,8 @@ struct settings_variable {
 };
 
 /* A text setting that takes one of several words, with commas between, in any case:
- * {"IPClusterList", "output_format", "text,json"}. Its value is the word as it stands here. */
+ * {"IPClusterList", "output_format", "text,json"}. Its value is the word as it stands here, or a
+ * number where its default is one. */
 struct settings_choice {
     const char *class_name;
     const char *name;
@@ -81,6 +82,10 @@ int settings_add_flags(struct settings *settings, const struct settings_flag *fl
 /* Adds variables (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */
 int settings_add_variables(struct settings *settings, const struct settings_variable *variables,
                            size_t count, struct ipcl_error *error);
+/* Adds choices (static, not copied) to the program's own, before their tables. Returns 0 or -1 with
+ * `error` set. */
+int settings_add_choices(struct settings *settings, const struct settings_choice *choices,
+                         size_t count, struct ipcl_error *error);
 
 /* Takes what the command line says: --alias=value, --alias value, -n 4, --flag,
  * --Class.trait=value; in aliases _ is as good as -. Positional words are left in `words` (pointers

@@ -120,8 +120,7 @@ static json_t *value_to_json(const struct setting *item)
     case IPCL_REAL:
         return json_real(value->real);
     case IPCL_STRING:
-        if (value_takes_number(item->option) && *value->text &&
-            strspn(value->text, "0123456789") == strlen(value->text))
+        if (value_is_number(item->option, value->text))
             return json_integer(strtoll(value->text, NULL, 10));
         return json_string(value->text);
     case IPCL_LIST:

@@ -65,6 +65,8 @@ struct settings {
     size_t flag_count;
     const struct settings_variable **variables;
     size_t variable_count;
+    const struct settings_choice **choices;
+    size_t choice_count;
     struct value *values;
     struct pending *pending;
     bool command_line_read; /* tables that come later have no use for their aliases */
@@ -129,8 +131,8 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
  * NULL where it is not of the type. */
 struct value *value_from_text(enum ipcl_option_type type, const char *text);
 struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
-/* Whether text of a setting may be a number in a file. */
-bool value_takes_number(const struct ipcl_option *option);
+/* Whether text of a setting is a number in a file. */
+bool value_is_number(const struct ipcl_option *option, const char *text);
 /* Puts the words of a list behind those of another. Returns false where memory is short. */
 bool value_add(struct value *value, const struct value *more);
 void value_destroy(struct value *value); /* takes NULL */

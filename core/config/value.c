@@ -213,15 +213,20 @@ struct value *value_from_text(enum ipcl_option_type type, const char *text)
 }
 
 /* Text whose default is a number may be one in a file: traitlets' log_level is "INFO" or 20. */
-bool value_takes_number(const struct ipcl_option *option)
+static bool takes_number(const struct ipcl_option *option)
 {
     return *option->fallback && strspn(option->fallback, "0123456789") == strlen(option->fallback);
+}
+
+bool value_is_number(const struct ipcl_option *option, const char *text)
+{
+    return takes_number(option) && *text && !text[strspn(text, "0123456789")];
 }
 
 static bool parse_string(struct value *value, const struct ipcl_option *option, const json_t *json)
 {
     char number[32];
-    if (json_is_integer(json) && value_takes_number(option)) {
+    if (json_is_integer(json) && takes_number(option)) {
         snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(json));
         value->text = strdup(number);
     } else if (json_is_string(json)) {

@@ -548,12 +548,20 @@ def test_of_clusters_with_ids_of_their_own_the_newest_keep_their_output_and_runn
 # What is shown
 
 
-@pytest.mark.parametrize("words", [["-o", "yaml"], ["--IPClusterList.output_format=yaml"]])
-def test_a_format_that_is_not_known_is_an_error_that_lists_those_there_are(box, words):
-    refused = box.ipcluster("list", *words)
+@pytest.mark.parametrize("words, reason", [
+    (["list", "-o", "yaml"], "IPClusterList.output_format expects one of text,json, not yaml"),
+    (["list", "--IPClusterList.output_format=yaml"], "IPClusterList.output_format expects one of text,json, not yaml"),
+    (["profile", "list", "--log-level=loud"], "log_level expects one of DEBUG,INFO,WARN,WARNING,ERROR,CRITICAL, not loud"),
+])
+def test_a_word_that_is_none_of_those_an_option_takes_is_an_error_that_lists_them(box, words, reason):
+    refused = box.ipcluster(*words)
     assert refused.status == 1 and not refused.out, refused
-    assert "IPClusterList.output_format expects one of text,json, not yaml" in refused.err
-    assert json.loads(box.ipcluster("list", "-o", "JSON", check=True).out) == []
+    assert reason in refused.err
+
+
+def test_words_that_an_option_takes_are_taken_in_any_case(box):
+    assert json.loads(box.ipcluster("list", "-o", "JSON", "--log-level=debug", check=True).out) == []
+    assert json.loads(box.ipcluster("list", "-o", "json", "--log-level=40", check=True).out) == []
 
 
 def test_names_of_any_length_leave_the_columns_of_a_list_straight(box):
