@@ -37,7 +37,7 @@ struct source {
     struct source *next;
     char path[PATH_BYTES];
     const struct ipcl_plugin *plugin; /* NULL: the file was refused */
-    struct ipcl_error refusal;        /* empty: its classes are among the known ones */
+    struct ipcl_error refusal;        /* empty: its classes can be used */
     bool looked_at, told;
 };
 
@@ -85,12 +85,20 @@ static bool answers_to(const struct ipcl_launcher_class *class, enum ipcl_role r
            (is_short(class->name, role, name) || has_alias(class->aliases, name));
 }
 
+/* The first class from `known` on whose plugin was not refused after it was added. */
+static const struct known_class *taken(const struct known_class *known)
+{
+    while (known && *known->source->refusal.text)
+        known = known->next;
+    return known;
+}
+
 static const struct known_class *find_known(const struct launchers *launchers, enum ipcl_role role,
                                             const char *name)
 {
-    const struct known_class *known = launchers->first;
+    const struct known_class *known = taken(launchers->first);
     while (known && !answers_to(known->class, role, name))
-        known = known->next;
+        known = taken(known->next);
     return known;
 }
 
@@ -126,7 +134,8 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
                        struct ipcl_error *error)
 {
     const struct ipcl_launcher_operations *operations = plugin->operations;
-    for (const struct known_class *known = launchers->first; known; known = known->next)
+    for (const struct known_class *known = taken(launchers->first); known;
+         known = taken(known->next))
         if (strcmp(known->source->plugin->name, plugin->name) == 0)
             return ipcl_error_set(error, "a launcher plugin of its name was found before: %s",
                                   known->source->path);
@@ -313,7 +322,8 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
             return ipcl_error_set(error, "there is no launcher '%s' for %s: %s", name, what,
                                   source->refusal.text);
     nearest_begin(&nearest, name);
-    for (const struct known_class *known = launchers->first; known; known = known->next) {
+    for (const struct known_class *known = taken(launchers->first); known;
+         known = taken(known->next)) {
         size_t used = strlen(names);
         if (known->class->role != role)
             continue;

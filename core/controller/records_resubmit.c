@@ -26,7 +26,7 @@ static int replace_part(struct records *records, struct message *message, enum m
 {
     zmq_msg_t *part = message_part(message, which);
     size_t size;
-    services_expect(error, "a part of the request could not be packed");
+    services_expect(error, "the serializer could not pack a part of the request");
     char *packed = session_serial(records->session)->pack(value, &size, error);
     if (!packed)
         return -1;

@@ -15,7 +15,7 @@ enum { TARGETS, RETRIES, TIMEOUT, AFTER, FOLLOW, MEMBERS };
 static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial,
                 json_t *value, struct ipcl_error *error)
 {
-    services_expect(error, "a value of a task's metadata could not be packed");
+    services_expect(error, "the serializer could not pack a value of a task's metadata");
     packed->bytes = value ? serial->pack(value, &packed->size, error) : NULL;
     json_decref(value);
     return packed->bytes ? 0 : -1;

@@ -7,7 +7,7 @@
 
 static char *pack(struct door *door, json_t *value, size_t *size, struct ipcl_error *error)
 {
-    services_expect(error, "a message part could not be packed");
+    services_expect(error, "the serializer could not pack a part of a message");
     char *packed = value ? door->serial->pack(value, size, error) : NULL;
     if (!value)
         ipcl_error_set(error, "out of memory");

@@ -253,7 +253,7 @@ int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_err
 static void clear(struct engine *engine, struct job *job)
 {
     struct ipcl_error error;
-    services_expect(&error, "the namespace could not be emptied");
+    services_expect(&error, "the kernel could not empty the namespace");
     if (engine->kernel->clear(engine->kernel_self, &error))
         job->reply.content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename",
                                        "ClearError", "evalue", error.text, "traceback");

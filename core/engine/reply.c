@@ -69,7 +69,7 @@ int reply_prepare(struct door *door, struct ipcl_error *error)
     clock_date(date);
     json_t *metadata = make_metadata(door->io, date, 0, "ok", NULL, none);
     json_t *content = json_pack("{s:s}", "status", "ok");
-    services_expect(error, "a reply's metadata could not be packed");
+    services_expect(error, "the serializer could not pack a reply's metadata");
     door->ok_metadata =
         metadata ? door->serial->pack(metadata, &door->ok_metadata_size, error) : NULL;
     door->ok_content = content ? door->serial->pack(content, &door->ok_content_size, error) : NULL;

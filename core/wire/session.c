@@ -90,7 +90,7 @@ struct session *session_create(const char *key, size_t key_size, const char *sch
     json_t *empty = json_object();
     if (!empty)
         goto no_memory;
-    services_expect(error, "an empty message part could not be packed");
+    services_expect(error, "the serializer %s could not pack an empty mapping", serial->traits_name);
     session->empty = serial->pack(empty, &session->empty_size, error);
     json_decref(empty);
     if (!session->empty)

@@ -32,6 +32,12 @@
 #ifndef DEFAULT
 #define DEFAULT "1"
 #endif
+#ifndef SETTINGS
+#define SETTINGS "Odd"
+#endif
+#ifndef SETTING
+#define SETTING "times"
+#endif
 #ifndef OPERATIONS
 #define OPERATIONS launcher
 #endif
@@ -82,6 +88,7 @@ static const struct ipcl_launcher_class classes[] = {{
 }};
 __attribute__((unused)) static const struct ipcl_launcher_operations launcher = {CLASSES, CLASS_COUNT};
 __attribute__((unused)) static const struct ipcl_mpi_operations mpi = {(void *)nothing, FAILS, FAILS, FAILS};
+__attribute__((unused)) static const struct ipcl_serial_operations serial = {"odd", "odd", (void *)nothing, (void *)nothing, FAILS};
 __attribute__((unused)) static const struct ipcl_store_operations store = {
     .create = (void *)nothing, .put = FAILS, .find = FAILS, .drop = FAILS, .destroy = FAILS};
 static const char *const requests[] = {NULL};
@@ -89,8 +96,8 @@ __attribute__((unused)) static const struct ipcl_kernel_operations kernel = {
     requests, (void *)nothing, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS};
 __attribute__((unused)) static const void *const empty[16] = {NULL};
 
-static const struct ipcl_option options[] = {{"times", IPCL_INT, DEFAULT, NULL, NULL, "How often it does nothing."}};
-static const struct ipcl_option_table tables[] = {{"Odd", options, 1}};
+static const struct ipcl_option options[] = {{SETTING, IPCL_INT, DEFAULT, NULL, NULL, "How often it does nothing."}};
+static const struct ipcl_option_table tables[] = {{SETTINGS, options, 1}};
 
 const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,

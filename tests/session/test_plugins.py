@@ -158,6 +158,8 @@ BAD = {
     "creator": (odd(CREATE="NULL"), "'OddEngineSetLauncher' lacks create"),
     "mistyped": (odd(DEFAULT='"often"'), "Odd.times expects an integer, not often"),
     "defaultless": (odd(DEFAULT="NULL"), "Odd.times has no default"),
+    "taker": (odd(CREATE="something", SETTINGS='"OddEngineSetLauncher"', SETTING='"engine_cmd"'),
+              "the setting OddEngineSetLauncher.engine_cmd is there twice"),
     "usurper": (odd(CLASS='"LocalEngineSetLauncher"'),
                 "LocalEngineSetLauncher answers to 'LocalEngineSetLauncher', as LocalEngineSetLauncher of the plugin local"),
     "alias": (odd(ALIASES='"own,MPI"'), "answers to 'MPI', as MPIEngineSetLauncher of the plugin mpiexec"),
@@ -269,6 +271,7 @@ def test_a_launcher_that_fails_without_a_reason_is_said_to(sandbox, ipcluster, m
 
 @pytest.mark.parametrize("kind, folder, words, reason", [
     ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"], "the store of records odd could not be opened"),
+    ("serial", "serial", ["ipcontroller", "--Session.packer=odd"], "the serializer odd could not pack an empty mapping"),
     ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"], "the kernel odd could not be created"),
     ("mpi", "mpi", ["ipengine", "--mpi=odd", "--IPEngine.mpi_singleton=true"], "odd could not initialise MPI"),
 ])

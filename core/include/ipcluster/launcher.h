@@ -60,7 +60,8 @@ struct ipcl_launcher_services {
 
 #define IPCL_ALL_COPIES ((unsigned)-1)
 
-/* One way to start one role. All of it must be there, `aliases` excepted. Names and aliases are those of one class alone, in
+/* One way to start one role. Of its settings the host has engine_cmd and engine_args, or controller_cmd and controller_args, for
+ * itself. All of it must be there, `aliases` excepted. Names and aliases are those of one class alone, in
  * whatever plugin and case: of two that have the same the one that is installed, or was found first, is taken. */
 struct ipcl_launcher_class {
     const char *name;    /* "MPIExecEngineSetLauncher" */
