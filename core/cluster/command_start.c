@@ -46,8 +46,9 @@ static const struct settings_program engines_program = {
     .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
     .description = "Adds engines to a controller that runs: started by ipcluster start, or "
-                   "by hand with ipcontroller. Stays until it is interrupted (Ctrl-C): then "
-                   "it stops these engines. With --daemonize it goes into the background; "
+                   "by hand with ipcontroller. Stays until it is interrupted (Ctrl-C) or the "
+                   "controller ends: then it stops these engines. With --daemonize it goes into "
+                   "the background; "
                    "ipcluster stop stops them with the cluster.",
     .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"

@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	tests/unit/test_engines \
 	tests/unit/test_gather \
 	tests/unit/test_heap \
+	tests/unit/test_state \
 	tests/unit/test_handouts \
 	tests/unit/test_sqlite_plans \
 	tests/unit/test_held \
@@ -99,6 +100,8 @@ tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/early.c 
 tests_unit_test_early_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
+tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/processes.c core/cluster/state.c
+tests_unit_test_state_LDADD = $(UNIT_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
 tests_unit_test_heap_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c

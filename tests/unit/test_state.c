@@ -1,0 +1,108 @@
+/* State files of clusters: what is read again is what was written, and by whom. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "cluster/state.h"
+#include "unit.h"
+
+static char folder[PATH_BYTES];
+
+static void open_folder(void)
+{
+    unit_make_folder(folder);
+}
+
+static void close_folder(void)
+{
+    unit_remove_folder(folder);
+}
+
+TestSuite(state, .init = open_folder, .fini = close_folder);
+
+/* Writes the state of a cluster whose engines are this very process. */
+static void write_state(struct state *state, const char *cluster_id, bool engines_only)
+{
+    struct ipcl_error error;
+    cr_assert_eq(state_init(state, "/profile", folder, cluster_id, engines_only, &error), 0);
+    strcpy(state->phase, "running");
+    strcpy(state->engines.class_name, "AnyLauncher");
+    state->engines.own = json_pack("{s:s}", "its", "own");
+    state->engines.processes =
+        json_pack("[[I,I]]", (json_int_t)state->pid, (json_int_t)state->born);
+    cr_assert_eq(state_write(state, &error), 0, "%s", error.text);
+}
+
+/* Keeps the last of the states that are visited. */
+static int keep(void *context, struct state *state)
+{
+    struct state *kept = context;
+    *kept = *state;
+    json_incref(state->engines.own);
+    json_incref(state->engines.processes);
+    return 0;
+}
+
+Test(state, is_read_as_it_was_written)
+{
+    struct state written, read;
+    write_state(&written, "a", true);
+    state_each(folder, keep, &read);
+    cr_assert_str_eq(read.path, written.path);
+    cr_assert_str_eq(read.cluster_id, "a");
+    cr_assert_str_eq(read.engine_set, written.engine_set);
+    cr_assert(read.engines_only);
+    cr_assert(json_equal(read.engines.own, written.engines.own));
+    cr_assert_null(read.controller.own);
+    cr_assert_eq(state_process_left(&read.engines), written.pid);
+    cr_assert_eq(state_process_left(&read.controller), 0);
+    state_clear(&read);
+    state_clear(&written);
+}
+
+Test(state, is_not_taken_for_that_of_a_cluster_that_came_in_its_place)
+{
+    struct ipcl_error error;
+    struct state first, second;
+    write_state(&first, "", false);
+    second = first;
+    strcpy(second.phase, "stopping");
+    cr_assert_eq(state_write(&second, &error), 0);
+    cr_assert(state_refresh(&first));
+    cr_assert_str_eq(first.phase, "stopping");
+    second = first;
+    second.born++;
+    cr_assert_eq(state_write(&second, &error), 0);
+    cr_assert_not(state_refresh(&first));
+    state_remove(&first);
+    cr_assert_not(state_refresh(&first));
+    cr_assert_eq(state_process_left(&first.engines), first.pid);
+    state_clear(&first);
+}
+
+Test(state, that_cannot_be_read_is_known_by_its_name_and_says_what_to_do)
+{
+    static const struct {
+        const char *name;
+        const char *cluster_id;
+        bool engines_only;
+    } files[] = {
+        {"ipcluster.json", "", false},
+        {"ipcluster-a-b.json", "a-b", false},
+        {"ipcluster.engines-7.json", "", true},
+        {"ipcluster-a-b.engines-7.json", "a-b", true},
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        char path[PATH_BYTES];
+        struct ipcl_error error;
+        struct state state;
+        path_format(path, &error, "%s/%s", folder, files[i].name);
+        unit_write(path, "{\"version\": 1");
+        state_each(folder, keep, &state);
+        cr_assert_eq(state.pid, -1);
+        cr_assert_str_eq(state.path, path);
+        cr_assert_str_eq(state.cluster_id, files[i].cluster_id);
+        cr_assert_eq(state.engines_only, files[i].engines_only);
+        cr_assert(strstr(state.error.text, path) && strstr(state.error.text, "remove the file"));
+        state_remove(&state);
+    }
+}
