@@ -22,7 +22,8 @@
 
 /* How often the hub is asked anew: a subscription may begin after an engine was announced. */
 #define ASK_MS 500
-/* The same after a notification: a thousand engines that arrive together have one answer. */
+/* The same after a notification: engines that arrive together have one answer. It names all there
+ * are, so each takes a millisecond more for every ten. */
 #define ASK_SOON_MS 20
 /* How long a controller that no other may replace may be away, as the client library has it. */
 #define LOST_MS 5000
@@ -129,7 +130,7 @@ static void take_notification(struct hub_watch *watch, const char *type, const j
         watch->presence = HUB_ENDING;
     } else if (!watch->asking_soon) {
         watch->asking_soon = true;
-        uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS, ASK_MS);
+        uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS + HASH_COUNT(watch->engines) / 10, ASK_MS);
     }
 }
 

@@ -122,9 +122,9 @@ class Cluster:
         return done.stdout
 
     def _engine_sets(self):
-        """The numbers of engines by the identifiers of their sets, which are the processes that look after them."""
+        """What `ipcluster list` says of sets of engines, by their identifiers, which are the processes that look after them."""
         with_this = json.loads(self._run("list", "--json"))
-        return {str(entry["pid"]): entry["n"] for entry in with_this
+        return {str(entry["pid"]): entry for entry in with_this
                 if entry["engines_only"] and entry["cluster_id"] == self.cluster_id and entry["state"] != "stopped"}  # fmt: skip
 
     def start_controller_sync(self):
@@ -164,6 +164,8 @@ class Cluster:
         if engine_set_id is not None and engine_set_id not in running:
             raise ValueError(f"there is no set of engines {engine_set_id!r}: there are {sorted(running)}")
         ending = [engine_set_id] if engine_set_id is not None else list(running)
+        if any(running[pid]["state"] == "stale" for pid in ending):
+            raise RuntimeError("who looks after these engines was killed: stop_cluster() ends them, with the cluster")
         for pid in ending:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGTERM)
@@ -177,8 +179,8 @@ class Cluster:
         """Stops a set of engines, or each, and starts as many anew."""
         sets = self._engine_sets()
         self.stop_engines_sync(engine_set_id)
-        for n in [sets[engine_set_id]] if engine_set_id is not None else sets.values():
-            self.start_engines_sync(n)
+        for entry in [sets[engine_set_id]] if engine_set_id is not None else sets.values():
+            self.start_engines_sync(entry["n"])
 
     def connect_client_sync(self, **client_options):
         """A client of this cluster."""

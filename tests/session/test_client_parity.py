@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -270,6 +271,16 @@ def test_a_cluster_step_by_step(ipcluster, sandbox_here):
         wait_until(lambda: len(client) == 2 and before.isdisjoint(client[:].apply_sync(os.getpid)), 30, "two other engines")
         cluster.stop_engines_sync()
         wait_until(lambda: not len(client), 30, "all engines are gone")
+    cluster.stop_cluster_sync()
+    sandbox_here.wait_for_no_processes()
+
+
+def test_engines_whose_supervisor_was_killed_are_not_stopped_by_a_signal_to_whoever_has_its_number_now(ipcluster, sandbox_here):
+    cluster = ipcluster.Cluster(n=1).start_cluster_sync()
+    engine_set, = cluster._engine_sets()
+    os.kill(int(engine_set), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="stop_cluster"):
+        cluster.stop_engines_sync()
     cluster.stop_cluster_sync()
     sandbox_here.wait_for_no_processes()
 
