@@ -309,7 +309,11 @@ class Client:
             self._prune()
 
     def _broadcast(self, engine_ids, msg_type, content, metadata, buffers):
-        futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
+        try:
+            futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
+        except ValueError:
+            self._resolve_targets(engine_ids)
+            raise
         for future in futures:
             self._note(future)
         return futures

@@ -141,6 +141,20 @@ def test_a_view_whose_engine_died_says_so_in_one_sentence(ipcluster, cluster):
             assert caught.value.engine_id in (0, 1) and caught.value.render_traceback() == [str(caught.value)]
 
 
+def test_an_engine_that_dies_as_a_request_is_made_is_an_engine_error(ipcluster, cluster, monkeypatch):
+    client = cluster.client()
+    views = client[:], client.broadcast_view([0, 1])
+    pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
+    os.kill(pids[1], signal.SIGKILL)
+    wait_until(lambda: client.ids == [0], 20, "the engine's death is announced")
+    chosen = client._chosen
+    for call in [lambda view=view: view.apply_async(abs, 1) for view in views] + [lambda: views[0].clear()]:
+        earlier = [[0, 1]]  # as it was looked at the moment before
+        monkeypatch.setattr(client, "_chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets))
+        with pytest.raises(ipcluster.EngineError, match="engine 1 is gone"):
+            call()
+
+
 def test_no_engines_is_an_error_that_says_so(ipcluster, new_cluster):
     client = new_cluster(0).client()
     with pytest.raises(ipcluster.NoEnginesRegistered, match="ipcluster engines"):
