@@ -95,7 +95,7 @@ static void *wait_for_turn(void *turn)
  * left of a user's processes or of a container's. */
 static int check_threads(const struct limits_need *need, struct ipcl_error *error)
 {
-    pthread_t *threads = calloc(need->threads, sizeof(*threads));
+    pthread_t *threads = calloc(need->threads + 1, sizeof(*threads));
     pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     struct rlimit limit;
     sigset_t all, before;

@@ -236,9 +236,11 @@ int64_t children_spawn(struct children *children, const struct ipcl_spawn *spawn
     child->process.data = child;
     close(output);
     if (code != 0) {
-        ipcl_error_set(error, "cannot start %s%s%s: %s", spawn->argv[0],
-                       spawn->work_dir ? " in " : "", spawn->work_dir ? spawn->work_dir : "",
-                       uv_strerror(code));
+        ipcl_error_set(
+            error, "cannot start %s%s%s: %s%s", spawn->argv[0], spawn->work_dir ? " in " : "",
+            spawn->work_dir ? spawn->work_dir : "", uv_strerror(code),
+            code == UV_EAGAIN ? " (this user may have no more processes and threads: ulimit -u)"
+                              : "");
         if (code == UV_ENOMEM)
             free(child);
         else

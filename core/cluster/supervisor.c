@@ -6,8 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "wire/connection.h"
+
+/* Of the event loop, a connection to the hub (hub_watch.c), and a process that is being started. */
+#define OWN_DESCRIPTORS 32
 
 static const int signal_numbers[SIGNAL_COUNT] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
@@ -135,8 +139,13 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
     supervisor->controller.saved = &supervisor->state.controller;
     supervisor->engines.saved = &supervisor->state.engines;
     supervisor->exit_code = EXIT_WRONG;
+    /* libuv, too, ends the process where its first descriptors are not to be had. */
+    const struct limits_need need = {"ipcluster", OWN_DESCRIPTORS, 0};
+    if (limits_check(&need, error) < 0)
+        return -1;
     if (uv_loop_init(&supervisor->loop) != 0)
         return ipcl_error_set(error, "the event loop cannot be made");
+    supervisor->loop.data = supervisor;
     uv_timer_init(&supervisor->loop, &supervisor->timer);
     supervisor->timer.data = supervisor;
     struct sigaction before;
@@ -162,6 +171,8 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
 
 void supervisor_close(struct supervisor *supervisor)
 {
+    if (!supervisor->loop.data)
+        return; /* it was never made */
     hub_watch_destroy(supervisor->hub);
     launcher_host_destroy(supervisor->engines.launcher);
     launcher_host_destroy(supervisor->controller.launcher);

@@ -24,12 +24,17 @@ def limited(*words, **limits):
     return ["prlimit", *options, "--", *words]
 
 
-def few_threads(sandbox, *words):
-    """The words of a program whose user may start no thread. The superuser may always: somebody else starts it then."""
+def as_somebody(sandbox):
+    """The words before those of a program that make it somebody's for whom there are limits: the superuser's have none."""
     if os.geteuid() != 0:
-        return limited(*words, nproc=1)
+        return []
     subprocess.run(["chown", "-R", str(NOBODYS_UID), sandbox.dir], check=True)
-    return limited("setpriv", f"--reuid={NOBODYS_UID}", f"--regid={NOBODYS_UID}", "--clear-groups", "--", *words, nproc=1)
+    return ["setpriv", f"--reuid={NOBODYS_UID}", f"--regid={NOBODYS_UID}", "--clear-groups", "--"]
+
+
+def few_threads(sandbox, *words):
+    """The words of a program whose user may start no thread."""
+    return limited(*as_somebody(sandbox), *words, nproc=1)
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def programs_words(sandbox, new_cluster):
 WHO = {"ipcontroller": "ipcontroller", "ipengine": "ipengine", "ipcluster": "ipcluster", "client": "a client"}
 
 
-@pytest.mark.parametrize("program, nofile", [("ipcontroller", 64), ("ipengine", 36), ("ipcluster", 20), ("client", 24)])
+@pytest.mark.parametrize("program, nofile", [("ipcontroller", 64), ("ipengine", 36), ("ipcluster", 20), ("ipcluster", 6), ("client", 24)])
 def test_too_few_descriptors_are_an_error_that_names_the_limit(sandbox, programs_words, program, nofile):
     ended = sandbox.run(*limited(*programs_words(program), nofile=nofile), python=program == "client")
     assert ended.status not in (0, -6), ended
@@ -62,6 +67,17 @@ def test_too_few_threads_are_an_error_that_names_the_limit(sandbox, programs_wor
                         env=None if python else sandbox.no_leak_check())  # which takes a thread
     assert ended.status not in (0, -6), ended
     assert re.search(rf"{WHO[program]} needs \d+ threads, and the system gives it 0: .*ulimit -u is 1\b", ended.err), ended
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a user of whom it is known how many processes there are")
+def test_an_engine_that_cannot_be_started_for_the_number_of_processes_is_an_error_that_names_the_limit(sandbox):
+    sandbox.profile_dir().mkdir(mode=0o700)
+    somebody = as_somebody(sandbox)
+    controller = sandbox.start(*somebody, sandbox.programs.ipcontroller)
+    controller.wait_for_output("connection files:")
+    most = psutil.Process(controller.pid).num_threads() + 3  # ipcluster and its connection to the hub
+    ended = sandbox.run(*limited(*somebody, sandbox.programs.ipcluster, "engines", "--n=1", nproc=most), env=sandbox.no_leak_check())
+    assert ended.status == 4 and re.search(r"cannot start .*ipengine.*ulimit -u", ended.err), ended
 
 
 @pytest.mark.parametrize("program", WHO)
