@@ -1,6 +1,6 @@
-/* The hub's state, for the files that make it up: hub.c (sockets and engines), hub_queries.c (what
- * clients ask), hub_records.c (the way to the records thread). All of it belongs to the hub's
- * thread. */
+/* The hub's state, for the files that make it up: hub.c (sockets), hub_engines.c (who comes and
+ * goes), hub_queries.c (what clients ask), hub_records.c (the way to the records thread). All of it
+ * belongs to the hub's thread. */
 #ifndef CONTROLLER_HUB_H
 #define CONTROLLER_HUB_H
 
@@ -71,11 +71,28 @@ typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *
  * reply_type and error_type. */
 hub_answer *hub_find_query(const char *msg_type, size_t size, struct query *query);
 
-/* Registration, in hub.c. */
-hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection,
-    hub_answer_shutdown;
+/* In hub.c. */
+hub_answer hub_answer_shutdown;
+/* Publishes to all clients. Takes over `content`. */
+void hub_notify(struct hub *hub, const char *msg_type, json_t *content);
 /* Takes in a message of reports. */
 loop_receive hub_on_report;
+
+/* In hub_engines.c. */
+hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
+/* Takes over the engines of the controller before. What is wrong with its table does not keep this
+ * one from starting: engines register again. */
+void hub_restore_engines(struct hub *hub);
+/* A heart begins to beat. */
+void hub_engine_born(struct hub *hub, const char *uuid);
+/* A heart beats no more. */
+void hub_engine_silent(struct hub *hub, const char *uuid);
+/* Tells clients who subscribed lately who came before that. */
+void hub_tell_late_engines(struct hub *hub);
+/* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
+void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
+/* Gives up on those whose time is over. Returns when to be called again, or LOOP_NEVER. */
+long long hub_engines_tick(struct hub *hub, long long now_ms);
 
 /* Hands a report to the records thread, where there is one. `frames` is the received message, whose
  * first frame is the report; it is left empty. */

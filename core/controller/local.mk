@@ -15,6 +15,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/heart.c \
 	core/controller/held.c core/controller/held.h \
 	core/controller/hub.c core/controller/hub.h \
+	core/controller/hub_engines.c \
 	core/controller/hub_queries.c \
 	core/controller/hub_records.c \
 	core/controller/iopub.c \
