@@ -25,6 +25,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/bytecode.py \
 	python/ipcluster/canned.py \
 	python/ipcluster/canning.py \
+	python/ipcluster/classes.py \
 	python/ipcluster/client.py \
 	python/ipcluster/cluster.py \
 	python/ipcluster/dask.py \

@@ -8,7 +8,7 @@ import copy
 import functools
 import importlib
 import sys
-from types import CellType, CodeType, FunctionType, SimpleNamespace
+from types import CodeType, FunctionType, SimpleNamespace
 
 WIRE_CANNING = "ipyparallel.serialize.canning"
 SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
@@ -29,7 +29,7 @@ def interactive(f):
 def by_code(f):
     """Decorator: the function is sent as its code also where other functions are left to dill or cloudpickle, which would give it
     globals of its own."""
-    f._travels_by_code = True
+    f._travels_by_code = by_code
     return f
 
 
@@ -72,14 +72,6 @@ class Reference(CannedObject):
         return eval(self.name, {} if g is None else g)
 
 
-class CannedCell(CannedObject):
-    def __init__(self, cell):
-        self.cell_contents = can(cell.cell_contents)
-
-    def get_object(self, g=None):
-        return CellType(uncan(self.cell_contents, g))
-
-
 def _function_globals(module, g):
     """The globals of a function that was defined in `module`: that module's, or the engine's namespace."""
     if module.startswith("__"):
@@ -92,6 +84,20 @@ def _function_globals(module, g):
         return globals()
     found = sys.modules.get(module)
     return (importlib.import_module(module) if found is None else found).__dict__
+
+
+def _home_of(f):
+    """The module whose names a function uses. One that functools.wraps has made to look like another says the other's of itself."""
+    if f.__dict__ and "__wrapped__" in f.__dict__ and f.__module__ == getattr(f.__wrapped__, "__module__", None):
+        name = f.__globals__.get("__name__")
+        if vars(sys.modules.get(name, f)) is f.__globals__:
+            return name
+    return f.__module__ or "__main__"
+
+
+def plain_attributes(f):
+    """What was set on a function and is small, as abc.abstractmethod does."""
+    return {name: value for name, value in f.__dict__.items() if type(value) in SCALARS}
 
 
 class ForeignCode(CannedObject):
@@ -118,9 +124,11 @@ class CannedFunction(CannedObject):
         self.kwdefaults = can_dict(f.__kwdefaults__) if f.__kwdefaults__ else None
         self.annotations = can_dict(f.__annotations__) if f.__annotations__ else None
         self.closure = tuple(can(cell) for cell in f.__closure__) if f.__closure__ else None
-        self.module = f.__module__ or "__main__"
+        self.module = _home_of(f)
         self.__name__ = f.__name__
         self.buffers = []
+        if f.__dict__ and (attributes := plain_attributes(f)):
+            self.attributes = attributes
 
     def is_constant(self):
         """True where it always restores to the same function, so that it can be kept."""
@@ -139,6 +147,8 @@ class CannedFunction(CannedObject):
             f.__kwdefaults__ = uncan_dict(self.kwdefaults, g)
         if self.annotations:
             f.__annotations__ = uncan_dict(self.annotations, g)
+        if hasattr(self, "attributes"):
+            f.__dict__.update(self.attributes)
         return f
 
     def _stand_in(self, g):
@@ -187,23 +197,6 @@ class CannedPartial(CannedObject):
         args = [uncan(value, g) for value in self.args]
         keywords = {key: uncan(value, g) for key, value in self.keywords.items()}
         return functools.partial(uncan(self.func, g), *args, **keywords)
-
-
-class CannedClass(CannedObject):
-    def __init__(self, cls):
-        self.name = cls.__name__
-        self.old_style = False
-        self._canned_dict = {
-            key: can(value)
-            for key, value in cls.__dict__.items()
-            if key not in ("__weakref__", "__dict__")
-        }
-        self.parents = [can(parent) for parent in cls.mro()[1:]]
-        self.buffers = []
-
-    def get_object(self, g=None):
-        parents = tuple(uncan(parent, g) for parent in self.parents)
-        return type(self.name, parents, uncan_dict(self._canned_dict, g))
 
 
 class CannedArray(CannedObject):
@@ -268,6 +261,18 @@ class dependent:
             from ipcluster.error import UnmetDependency
 
             raise UnmetDependency()
+        if self.df.__name__ in ("require_names", "_require"):  # ours, and ipyparallel's
+            self._bind_required()
+
+    def _bind_required(self):
+        """What @require has bound, is bound also where the function looks for it: with cloudpickle and dill, functions have globals of their
+        own."""
+        f = self.f
+        while isinstance(f, dependent):
+            f = f.f
+        namespace = getattr(f, "__globals__", {})
+        for name in (*(module.partition(".")[0] for module in self.dargs), *self.dkwargs):
+            namespace[name] = self.df.__globals__[name]
 
     def __call__(self, *args, **kwargs):
         return self.f(*args, **kwargs)
@@ -281,10 +286,6 @@ def check_dependency_of(dep, g=None):
 # Canning
 
 
-def _can_class(cls):
-    return CannedClass(cls) if cls.__module__ == "__main__" else cls
-
-
 def can_function(f):
     """By its code; a function with a closure that its module has under its name goes by that name, as a closure may lead back
     to the function (numpy's do)."""
@@ -294,13 +295,11 @@ def can_function(f):
     return CannedFunction(f)
 
 
-CANNERS = {
+CANNERS = {  # and those of ipcluster.classes
     FunctionType: can_function,
     functools.partial: CannedPartial,
     bytes: CannedBytes,
     memoryview: CannedMemoryView,
-    CellType: CannedCell,
-    type: _can_class,
     dependent: lambda obj: CannedObject(obj, ("f", "df"), check_dependency_of),
 }
 
@@ -316,6 +315,8 @@ def can(obj):
     if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
         CANNERS[kind] = CannedArray
         return CannedArray(obj)
+    if isinstance(obj, type) and type in CANNERS:  # of a metaclass
+        return CANNERS[type](obj)
     return CannedFunction(obj) if kind is FunctionType and hasattr(obj, "_travels_by_code") else obj
 
 

@@ -18,10 +18,10 @@ from types import CodeType, FunctionType, SimpleNamespace
 
 from ipcluster import bytecode
 from ipcluster.canned import (
-    CANNERS, SCALARS, SWITCHES, WIRE_CANNING, CannedArray, CannedBytes, CannedCell, CannedClass, CannedFunction, CannedMemoryView,
-    CannedObject, CannedPartial, Reference, by_code, can, can_dict, can_function, check_dependency_of, dependent, interactive, uncan,
-    uncan_dict,
+    CANNERS, SCALARS, SWITCHES, WIRE_CANNING, CannedArray, CannedBytes, CannedFunction, CannedMemoryView, CannedObject, CannedPartial,
+    Reference, by_code, can, can_dict, can_function, check_dependency_of, dependent, interactive, plain_attributes, uncan, uncan_dict,
 )  # fmt: skip  # noqa: F401 (all of it is ipyparallel.serialize's to those who import that in an engine)
+from ipcluster.classes import CannedCell, CannedClass, CannedDescriptor, CannedNamedTuple, can_class
 
 PROTOCOL = pickle.DEFAULT_PROTOCOL
 BUFFER_BYTES = 1024  # larger buffers travel as frames of their own (jupyter_client.session.MAX_BYTES)
@@ -61,8 +61,8 @@ _code_constructor = _WireName(_WireModule(_WIRE_CODE), "code_ctor")
 _WIRE_CLASSES = {
     cls: _canning_module
     for cls in (
-        CannedObject, Reference, CannedCell, CannedFunction, CannedPartial, CannedClass, CannedArray, CannedBytes,
-        CannedMemoryView,
+        CannedObject, Reference, CannedCell, CannedFunction, CannedPartial, CannedClass, CannedDescriptor, CannedNamedTuple,
+        CannedArray, CannedBytes, CannedMemoryView,
     )
 }  # fmt: skip
 _WIRE_CLASSES[dependent] = _WireModule(_WIRE_DEPENDENCY)
@@ -74,6 +74,35 @@ _CODE_NAMES += ["qualname"] if sys.version_info >= (3, 11) else []
 _CODE_NAMES += ["firstlineno", "linetable" if sys.version_info >= (3, 10) else "lnotab"]
 _CODE_NAMES += ["exceptiontable"] if sys.version_info >= (3, 11) else []
 _CODE_ATTRIBUTES = ["co_" + name for name in _CODE_NAMES + ["freevars", "cellvars"]]
+
+
+def _reduce_cached_property(obj):
+    return functools.cached_property, (obj.func,), {"attrname": obj.attrname}
+
+
+def _reduce_type_variable(obj):
+    if obj.__module__ != "__main__":
+        return NotImplemented
+    how = {"bound": obj.__bound__, "covariant": obj.__covariant__, "contravariant": obj.__contravariant__}
+    return functools.partial(type(obj), obj.__name__, *obj.__constraints__, **how), ()
+
+
+def _reduce_to_name(obj):
+    return next(name for name, value in vars(sys.modules[obj.__module__]).items() if value is obj)
+
+
+# Parts of classes that pickle does not know, or that are the same only as what has their name.
+_PARTS_OF_CLASSES = {
+    "mappingproxy": lambda obj: (_WireName(_WireModule("types"), "MappingProxyType"), (dict(obj),)),
+    "_abc_data": lambda obj: (bool, ()),  # ABCMeta makes another
+    "cached_property": _reduce_cached_property,
+    "TypeVar": _reduce_type_variable,
+    "_FIELD_BASE": _reduce_to_name,
+    "_MISSING_TYPE": _reduce_to_name,
+    "_HAS_DEFAULT_FACTORY_CLASS": _reduce_to_name,
+    "_KW_ONLY_TYPE": _reduce_to_name,
+}
+_THEIR_MODULES = frozenset({"builtins", "_abc", "functools", "typing", "dataclasses"})
 
 
 def _reduce(obj):
@@ -90,6 +119,8 @@ def _reduce(obj):
         return importlib.import_module, (obj.name,)
     if kind is _WireName:
         return getattr, (obj.module, obj.name)
+    if kind.__name__ in _PARTS_OF_CLASSES and kind.__module__ in _THEIR_MODULES:
+        return _PARTS_OF_CLASSES[kind.__name__](obj)
     return NotImplemented
 
 
@@ -186,10 +217,11 @@ _pickler, _unpickler, _plain_loads = _WirePickler, _WireUnpickler, pickle.loads
 def _use(pickler, unpickler, loads):
     global _pickler, _unpickler, _plain_loads
     _pickler, _unpickler, _plain_loads = pickler, unpickler, loads
-    if pickler is _WirePickler:
-        CANNERS[FunctionType] = can_function
-    else:
-        CANNERS.pop(FunctionType, None)
+    for kind, canner in ((FunctionType, can_function), (type, can_class)):
+        if pickler is _WirePickler:
+            CANNERS[kind] = canner
+        else:
+            CANNERS.pop(kind, None)
     _canned_cache.clear()
 
 
@@ -275,7 +307,7 @@ _function_cache = {}
 
 def _serialize_function(f):
     """Functions without state of their own are kept by their code."""
-    if f.__defaults__ or f.__kwdefaults__ or f.__annotations__ or f.__closure__:
+    if f.__defaults__ or f.__kwdefaults__ or f.__annotations__ or f.__closure__ or plain_attributes(f):
         return None
     key = (f.__code__, f.__module__, f.__name__)
     data = _function_cache.get(key)

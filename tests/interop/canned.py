@@ -4,15 +4,22 @@ PACKAGE is "ipcluster" or "ipyparallel". PEER is "peer" where one end is ipypara
 wrong, and "N passed, M failed".
 """
 
+import abc
 import collections
+import contextlib
+import dataclasses
 import datetime
 import decimal
+import enum
 import fractions
 import functools
 import importlib
 import operator
+import pickle
 import sys
+import threading
 import time
+import typing
 
 import numpy
 
@@ -66,6 +73,232 @@ class Half(Point):
         return "half"
 
 
+class Third(Half):
+    def __init__(self, x):
+        super().__init__(x + 1)
+
+    def scaled(self):
+        return super().scaled() + 1
+
+    @property
+    def half(self):
+        return super().half + 100
+
+    @half.setter
+    def half(self, value):
+        self.x = 2 * value
+
+    @classmethod
+    def made(cls, x):
+        return cls(x * 10)
+
+    def own_class(self):
+        return __class__
+
+
+class Left(Third):
+    def scaled(self):
+        return super().scaled() + 1000
+
+
+class Right(Third):
+    def scaled(self):
+        return super().scaled() * 2
+
+
+class Both(Left, Right):
+    def scaled(self):
+        return super().scaled() + 1
+
+
+class Slots:
+    __slots__ = ("a", "b")
+
+    def __init__(self):
+        self.a, self.b = 1, 2
+
+    def total(self):
+        return self.a + self.b
+
+
+class MoreSlots(Slots):
+    __slots__ = ("c",)
+
+    def total(self):
+        self.c = 3
+        return super().total() + self.c
+
+
+class PrivateSlots:
+    __slots__ = ("__hidden",)
+
+    @property
+    def b(self):
+        self.__hidden = 2
+        return self.__hidden
+
+
+class Meta(type):
+    def __new__(cls, name, bases, namespace, **keywords):
+        made = super().__new__(cls, name, bases, namespace)
+        made.keywords = sorted(keywords)
+        return made
+
+    def __init__(cls, name, bases, namespace, **keywords):
+        super().__init__(name, bases, namespace)
+
+    def shout(cls):
+        return cls.__name__.upper()
+
+
+class OfMeta(metaclass=Meta, given=1):
+    def f(self):
+        return 5
+
+
+class MoreOfMeta(OfMeta):
+    def f(self):
+        return super().f() + 1
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def f(self):
+        raise NotImplementedError
+
+    def g(self):
+        return self.f() + 1
+
+
+class Concrete(Abstract):
+    def f(self):
+        return 41
+
+
+class Outer:
+    class Inner:
+        class Innermost:
+            value = 3
+
+        def f(self):
+            return 7
+
+    def f(self):
+        return self.Inner().f()
+
+
+class Itself:
+    pass
+
+
+Itself.me = Itself
+
+
+class Keys(dict):
+    def __missing__(self, key):
+        return key
+
+    def __getitem__(self, key):
+        return super().__getitem__(key)
+
+
+class Problem(ValueError):
+    def __init__(self, text, number):
+        super().__init__(text)
+        self.number = number
+
+
+@dataclasses.dataclass
+class Data:
+    a: int
+    b: list = dataclasses.field(default_factory=list)
+
+
+Pair = collections.namedtuple("Pair", "a b", defaults=[5])
+
+
+class TypedPair(typing.NamedTuple):
+    a: int
+    b: int = 5
+
+    def total(self):
+        return self.a + self.b
+
+
+class Color(enum.Enum):
+    RED = 1
+    SCARLET = 1
+    BLUE = enum.auto()
+
+    def shout(self):
+        return self.name.upper()
+
+
+class Late:
+    @functools.cached_property
+    def value(self):
+        return 9
+
+
+T = typing.TypeVar("T")
+
+
+class Generic(typing.Generic[T]):
+    def f(self):
+        return 3
+
+
+def local_class(n):
+    class Local(Third):
+        def __init__(self):
+            super().__init__(n)
+
+    return Local
+
+
+@contextlib.contextmanager
+def managed(x):
+    yield x + 1
+
+
+def enter(manager, x):
+    with manager(x) as value:
+        return value
+
+
+def recursive():
+    def factorial(n):
+        return n * factorial(n - 1) if n else 1
+
+    return factorial
+
+
+def mutually_recursive():
+    def even(n):
+        return n == 0 or odd(n - 1)
+
+    def odd(n):
+        return n != 0 and even(n - 1)
+
+    return even
+
+
+class Cyclic:
+    class Inner:
+        pass
+
+
+Cyclic.Inner.outer = Cyclic
+
+
+class WithLock:
+    lock = threading.Lock()
+
+
+class WithGenerator:
+    generator = (i for i in range(3))
+
+
 def annotated(x: int, y: "str" = "a") -> float:
     return (x, y)
 
@@ -76,6 +309,10 @@ def squares(n):
 
 def call_default(x, f=lambda v: v + 1):
     return f(x)
+
+
+def helper(x):
+    return x + 1
 
 
 def use_global():
@@ -199,6 +436,63 @@ def functions(view):
     call(view, "closure returned", lambda got: got(2) == 7, lambda n: lambda x: x + n, 5)
 
 
+def classes(view):
+    call(view, "classes: super()", 13, lambda c: c(5).scaled(), Third)
+    call(view, "classes: super() of a diamond", 1027, lambda c: c(5).scaled(), Both)
+    call(view, "classes: bases that are one", True, lambda c: c.__bases__[0].__bases__[0] is c.__bases__[1].__bases__[0], Both)
+    call(view, "classes: property", 103.0, lambda c: c(5).half, Third)
+    call(view, "classes: setter", 8, lambda c: (lambda o: (setattr(o, "half", 4), o.x)[1])(c(1)), Third)
+    call(view, "classes: class method", 51, lambda c: c.made(5).x, Third)
+    call(view, "classes: static method", "half", lambda c: c.name(), Third)
+    call(view, "classes: __class__", True, lambda c: c(5).own_class() is c, Third)
+    call(view, "classes: isinstance", True, lambda c: isinstance(c(1), c.__mro__[1]), Third)
+    call(view, "classes: slots", (3, False), lambda c: (c().total(), hasattr(c(), "__dict__")), Slots)
+    call(view, "classes: slots of a base", (6, False), lambda c: (c().total(), hasattr(c(), "__dict__")), MoreSlots)
+    call(view, "classes: metaclass", ("OFMETA", 5), lambda c: (c.shout(), c().f()), OfMeta)
+    call(view, "classes: metaclass of a base", ("MOREOFMETA", 6), lambda c: (c.shout(), c().f()), MoreOfMeta)
+    call(view, "classes: of an abstract one", 42, lambda c: c().g(), Concrete)
+    call(view, "classes: abstract", (["f"], ["f"], True), abstract_methods, Abstract)
+    call(view, "classes: nested", (7, 3), lambda c: (c().f(), c.Inner.Innermost.value), Outer)
+    call(view, "classes: of a dict", (1, "z"), lambda c: (c(a=1)["a"], c()["z"]), Keys)
+    call(view, "classes: of an exception", (("a",), 2), lambda c: (c("a", 2).args, c("a", 2).number), Problem)
+    call(view, "classes: dataclass", (True, "Data(a=2, b=[])"), lambda c: (c(1) == c(1), repr(c(2))), Data)
+    call(view, "classes: named tuple", 7, lambda c: c(2).a + c(2).b, Pair)
+    call(view, "classes: cached property", 9, lambda c: c().value, Late)
+    call(view, "classes: generic", 3, lambda c: c[int]().f(), Generic)
+    call(view, "classes: local", 78, lambda c: c().x, local_class(77))
+    call(view, "classes: in a list", 13, lambda cs: cs[1](5).scaled(), [Point, Third])
+    call(view, "classes: closed over", 13, (lambda c: lambda x: c(x).scaled())(Third), 5)
+    call(view, "classes: default", 13, lambda x, c=Third: c(x).scaled(), 5)
+    call(view, "classes: returned", lambda got: got(5).scaled() == 13, lambda c: c, Third)
+    call(view, "recursive", 120, recursive(), 5)
+    call(view, "mutually recursive", False, mutually_recursive(), 7)
+    call(view, "of a decorator of another module", 6, enter, managed, 5)
+    if SWITCH != "use_cloudpickle":  # Debian 12's does not send where a class is defined
+        call(view, "classes: where it is defined", ("Outer.Inner", "__main__"), lambda c: (c.Inner.__qualname__, c.Inner.__module__), Outer)
+    if SWITCH != "use_dill":  # Debian 12's sends none of these
+        call(view, "classes: private slots", 2, lambda c: c().b, PrivateSlots)
+        call(view, "classes: keywords of a metaclass", ["given"], lambda c: c.keywords, OfMeta)
+        call(view, "classes: with itself in it", True, lambda c: c.me is c, Itself)
+        call(view, "classes: enumeration", ("RED", "BLUE"), lambda c: (c.RED.shout(), c(2).name), Color)
+    if not SWITCH:
+        call(view, "classes: typed named tuple", (7, {"a": int, "b": int}), lambda c: (c(2).total(), c.__annotations__), TypedPair)
+        call(view, "classes: enumeration with two names", ["RED", "SCARLET", "BLUE"], lambda c: list(c.__members__), Color)
+        for cls in (Cyclic, WithLock, WithGenerator):
+            try:
+                view.apply_async(identity, cls)
+            except pickle.PicklingError as error:
+                check(f"refused {cls.__name__}", f"the class {cls.__name__} of __main__ cannot be sent" in str(error), True)
+            else:
+                failed.append(f"{cls.__name__} was not refused")
+
+
+def abstract_methods(cls):
+    try:
+        cls()
+    except TypeError:
+        return sorted(cls.__abstractmethods__), sorted(type(cls)("More", (cls,), {}).__abstractmethods__), True
+
+
 def names(view):
     view.push({"shared": 41, "array": numpy.arange(10)}, block=True)
     check("pull", view.pull("shared", block=True), 41)
@@ -233,6 +527,8 @@ def main():
     for engine in client.ids:
         view = client[engine]
         functions(view)
+        if not PEER:
+            classes(view)
         names(view)
         memory(view)
         for name, value in {**{f"array {name}": array for name, array in ARRAYS.items()}, **VALUES}.items():
@@ -245,8 +541,12 @@ def main():
     for engine in client.ids:
         there = client.load_balanced_view([engine])
         call(there, "depend", 3, package.depend(lambda v: v == 1, 1)(lambda x: x), 3)
-        if not SWITCH:
-            call(there, "require", "2", package.require("json", "math")(lambda x: json.dumps(math.floor(x))), 2.5)  # noqa: F821
+        if PEER and SWITCH and package.__name__ == "ipcluster":
+            continue  # ipyparallel's engines
+        call(there, "require", "2", package.require("json", "os.path")(lambda x: json.dumps(len(os.path.join(x)))), "ab")  # noqa: F821
+        call(there, "require functions", 6, package.require(helper, other=helper)(lambda x: helper(x) + other(x)), 2)  # noqa: F821
+        nested = package.require(another=helper)(package.depend(lambda v: v == 1, 1)(lambda x: another(x)))  # noqa: F821
+        call(there, "require and depend", 3, nested, 2)
     client.close()
     print(*failed, sep="\n")
     print(f"{passed} passed, {len(failed)} failed")
