@@ -92,17 +92,17 @@ def test_reused_files(controller):
 
 
 @pytest.mark.parametrize("argument, expected", [
-    ("--scheme=none", "not known"), ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
-    ("--scheme=best", "not known"),
+    ("--scheme=none", "one of leastload,"), ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
+    ("--scheme=best", "one of leastload,"),
     ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
     ("--mongodb", "out of this controller's scope"),
     ("--IPController.db_class=ipyparallel.controller.mongodb.MongoDB", "out of this controller's scope"),
     ("--IPController.records_backlog=0", "number of bytes"),
-    ("--transport=udp", "use tcp or ipc"),
+    ("--transport=udp", "one of tcp,ipc"),
     ("--ping=0", "HeartMonitor.period"),
     ("--hwm=-1", "TaskScheduler.hwm"),
     ("--ports=abc", "no port"),
-    ("--cluster-id=a/b", "no slash"),
+    ("--cluster-id=a/b", "without / "),
     ("--HeartMonitor.perod=5", "period"),
     ("word", "not understood"),
 ])
