@@ -164,13 +164,14 @@ class Cluster:
         if engine_set_id is not None and engine_set_id not in running:
             raise ValueError(f"there is no set of engines {engine_set_id!r}: there are {sorted(running)}")
         ending = [engine_set_id] if engine_set_id is not None else list(running)
-        if any(running[pid]["state"] == "stale" for pid in ending):
-            raise RuntimeError("who looks after these engines was killed: stop_cluster() ends them, with the cluster")
         for pid in ending:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+                if running[pid]["state"] != "stale":  # another process may have the number of one that was killed
+                    os.kill(int(pid), signal.SIGTERM)
         deadline = time.monotonic() + STOP_TIMEOUT
-        while self._engine_sets().keys() & ending:
+        while left := [entry for pid, entry in self._engine_sets().items() if pid in ending]:
+            if any(entry["state"] == "stale" for entry in left):
+                raise RuntimeError("what looks after these engines was killed: stop_cluster() ends them, with the cluster")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the engines did not end within {STOP_TIMEOUT} s")
             time.sleep(POLL_INTERVAL)
