@@ -21,7 +21,7 @@ static const struct command {
     {"engines", "add engines to a controller that runs", command_engines},
     {"list", "show the clusters there are", command_list},
     {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},
-    {"profile", "make, list and find profiles", command_profile},
+    {"profile", "make, list, find and convert profiles", command_profile},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
