@@ -169,6 +169,23 @@ def test_without_a_watcher_the_end_of_the_connection_tells_as_much_as_it_can(new
         client.load_balanced_view().apply_sync(exit_with_words)
 
 
+def test_an_abort_of_mpi_ends_a_rank_with_its_code_which_its_error_says(sandbox, new_cluster):
+    pytest.importorskip("mpi4py")
+    cluster = new_cluster(0)
+    mpiexec = sandbox.start("mpiexec", "-n", 2, "--oversubscribe", sandbox.programs.ipengine, "--mpi=mpi4py",
+                            env=sandbox.no_leak_check())
+
+    @interactive
+    def abort():
+        from mpi4py import MPI
+        MPI.COMM_WORLD.Abort(7)
+
+    with pytest.raises(EngineError, match=r"engine 1 \(.*\) died: exited with status 7"):
+        cluster.client(wait_for=2)[1].apply_sync(abort)
+    assert mpiexec.wait() == 7
+    assert "MPI_ABORT was invoked on rank 1" in mpiexec.output
+
+
 # What it is called
 
 
