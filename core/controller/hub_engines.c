@@ -148,27 +148,32 @@ static long long expires_ms(const struct hub *hub)
 
 /* Whether there is room for so many connections, and for those of the engines that were let in
  * before. Returns 0, or -1 with `error` set. */
-static int has_room(const struct hub *hub, size_t connections, struct ipcl_error *error)
+static int has_room(const struct hub *hub, struct query *query, size_t connections,
+                    struct ipcl_error *error)
 {
-    return room_for(connections + waiting_engines(hub) * ROOM_ENGINE_CONNECTIONS, error);
+    if (!room_for(connections + waiting_engines(hub) * ROOM_ENGINE_CONNECTIONS, error))
+        return 0;
+    query->ename = "RuntimeError";
+    return -1;
 }
 
 /* The engine that asks to be registered; NULL with `error` set where it is refused. */
-static struct engine *accept_engine(struct hub *hub, const json_t *content, long long wanted,
+static struct engine *accept_engine(struct hub *hub, struct query *query, long long wanted,
                                     struct ipcl_error *error)
 {
-    const json_t *uuid = json_object_get(content, "uuid");
+    const json_t *uuid = json_object_get(query->content, "uuid");
+    query->ename = "KeyError";
     if (!json_is_string(uuid) || strlen(json_string_value(uuid)) != json_string_length(uuid)) {
         ipcl_error_set(error, "a registration_request has the engine's uuid");
         return NULL;
     }
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
+    if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
+        return NULL;
     if (engine && engine->silent_ms)
         forget_engine(hub, engine, IPCL_LOG_WARN, "was away");
     else if (engine && engine->id == wanted)
         return engine; /* it asks once more, or comes back: its connection had ended */
-    if (has_room(hub, ROOM_ENGINE_CONNECTIONS - 1, error))
-        return NULL;
     engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
     if (engine)
         expect_engine(hub, engine);
@@ -178,12 +183,12 @@ static struct engine *accept_engine(struct hub *hub, const json_t *content, long
 int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long wanted = wanted_id(query->content);
-    struct engine *engine = accept_engine(hub, query->content, wanted, error);
+    struct engine *engine = accept_engine(hub, query, wanted, error);
     if (!engine) {
         hub->bad_query.count++;
         log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a registration was refused: %s",
                     error->text);
-        query->reply = reply_error_content("KeyError", error->text);
+        query->reply = reply_error_content(query->ename, error->text);
         return 0;
     }
     note_info(hub, query->content, engine);
@@ -229,10 +234,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
     json_unpack(query->content, "{s?I}", "connections", &connections);
     if (connections > ROOM_CLIENT_CONNECTIONS)
         connections = ROOM_CLIENT_CONNECTIONS;
-    if (connections > 0 && has_room(hub, (size_t)connections, error)) {
-        query->ename = "RuntimeError";
+    if (connections > 0 && has_room(hub, query, (size_t)connections, error))
         return -1;
-    }
     json_t *engines = json_object(), *infos = json_object();
     char id[16];
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {

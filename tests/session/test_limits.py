@@ -168,7 +168,7 @@ def test_as_many_engines_as_the_controller_has_said_register_and_the_next_hears_
         controller.wait_for_output(rf"is registered, {count} in all", 30)
     ended = sandbox.run(sandbox.programs.ipengine, "--timeout=3")
     assert ended.status != 0
-    assert re.search(r"refuses this engine: .*the controller is full: of its \d+ file descriptors .*ulimit -n", ended.err), ended
+    assert re.search(r"refuses this engine: RuntimeError: the controller is full: of its \d+ file descriptors .*ulimit -n", ended.err), ended
 
 
 def test_ipyparallels_client_hears_that_the_controller_is_full(sandbox, small):
