@@ -16,6 +16,7 @@ from ipcluster.abort import Answer, abort
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
+from ipcluster.dispatcher import Dispatcher
 from ipcluster.history import History
 from ipcluster.reply import Failure, error_or_value, metadata_of, read_date, value_of
 from ipcluster.shown import get_shell
@@ -23,7 +24,6 @@ from ipcluster.view import DirectView
 
 ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
 UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
-IDLE_SECONDS = 1  # after which the thread of callbacks ends
 
 _open_clients = weakref.WeakSet()
 
@@ -96,7 +96,7 @@ class Client:
         self._futures = {}
         self._seen = set()  # ids of engines that somebody chose
         self._prune_at = ENTRIES_MIN
-        self._dispatcher = _Dispatcher()
+        self._dispatcher = Dispatcher()
         self._dask = None
         self._lock = threading.Lock()
         self._connection = self._connect(
@@ -586,34 +586,3 @@ def _resolve_in_thread(future, function, *args):
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-
-
-class _Dispatcher:
-    """Calls the callbacks of results that are complete, in a thread of its own, which ends when it has had nothing to do for a while."""
-
-    def __init__(self):
-        self.completions = _client.Completions()
-        self.lock = threading.Lock()
-        self.running = False
-
-    def add(self, result):
-        with self.lock:
-            self.completions.watch(result._last_open(), result)
-            if not self.running:
-                threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
-                self.running = True
-
-    def _run(self):
-        while True:
-            try:
-                result = self.completions.get(IDLE_SECONDS)
-            except TimeoutError:
-                with self.lock:
-                    if len(self.completions):
-                        continue
-                    self.running = False
-                    return
-            if result.ready():
-                result._run_callbacks()
-            else:
-                self.add(result)
