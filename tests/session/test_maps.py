@@ -309,7 +309,7 @@ def test_imap_does_not_wait_for_a_source_that_is_slow(balanced, view):
         asked = queue.Queue()
         asked.put(1)
         got = []
-        for result in each.imap(double, iter(asked.get, None)):
+        for result in each.imap(double, iter(lambda asked=asked: asked.get(timeout=LONG), None)):
             got.append(result)
             asked.put(result if result < 32 else None)  # what comes next is made of what came
         assert got == [2, 4, 8, 16, 32]
