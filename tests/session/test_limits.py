@@ -14,8 +14,6 @@ import pytest
 from support import LONG, PYTHON, wait_until
 
 CLIENT = "import ipcluster, sys; ipcluster.Client(timeout=5); print('connected')"
-# A user of whom there are no processes yet, as there may be for tests: a limit of threads counts all that a user has.
-NOBODYS_UID = 54321
 
 
 def limited(*words, **limits):
@@ -28,8 +26,10 @@ def as_somebody(sandbox):
     """The words before those of a program that make it somebody's for whom there are limits: the superuser's have none."""
     if os.geteuid() != 0:
         return []
-    subprocess.run(["chown", "-R", str(NOBODYS_UID), sandbox.dir], check=True)
-    return ["setpriv", f"--reuid={NOBODYS_UID}", f"--regid={NOBODYS_UID}", "--clear-groups", "--"]
+    # The limit counts all that a user has: each test has a user of its own.
+    uid = 20000 + int(sandbox.marker[:8], 16) % 40000
+    subprocess.run(["chown", "-R", str(uid), sandbox.dir], check=True)
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
 
 
 def few_threads(sandbox, *words):
