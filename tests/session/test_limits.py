@@ -13,12 +13,12 @@ import pytest
 
 from support import LONG, PYTHON, wait_until
 
-CLIENT = "import ipcluster, sys; ipcluster.Client(timeout=5); print('connected')"
+CLIENT = "import ipcluster; ipcluster.Client(timeout=5); print('connected')"
 
 
 def limited(*words, **limits):
     """The words of a program that starts with these limits: limited("ipengine", nofile=64)."""
-    options = [f"--{name.replace('_', '-')}={value}:{value}" for name, value in limits.items()]
+    options = [f"--{name}={value}:{value}" for name, value in limits.items()]
     return ["prlimit", *options, "--", *words]
 
 
@@ -39,7 +39,7 @@ def few_threads(sandbox, *words):
 
 @pytest.fixture
 def programs_words(sandbox, new_cluster):
-    """start(name): the words that start a program, where a controller runs for those that need one."""
+    """programs_words(name): the words that start a program, where a controller runs for those that need one."""
     def words(name):
         if name != "ipcontroller":
             new_cluster()
