@@ -261,7 +261,7 @@ class dependent:
             from ipcluster.error import UnmetDependency
 
             raise UnmetDependency()
-        if self.df.__name__ in ("require_names", "_require"):  # ours, and ipyparallel's
+        if getattr(self.df, "__name__", None) in ("require_names", "_require"):  # ours, and ipyparallel's
             self._bind_required()
 
     def _bind_required(self):

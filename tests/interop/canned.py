@@ -541,6 +541,7 @@ def main():
     for engine in client.ids:
         there = client.load_balanced_view([engine])
         call(there, "depend", 3, package.depend(lambda v: v == 1, 1)(lambda x: x), 3)
+        call(there, "depend on a partial", 3, package.depend(functools.partial(operator.eq, 1), 1)(lambda x: x), 3)
         if PEER and SWITCH and package.__name__ == "ipcluster":
             continue  # ipyparallel's engines
         call(there, "require", "2", package.require("json", "os.path")(lambda x: json.dumps(len(os.path.join(x)))), "ab")  # noqa: F821
