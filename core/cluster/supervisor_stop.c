@@ -149,26 +149,32 @@ static void stop_engines(struct supervisor *supervisor)
         log_warn("stopping the engines: %s", error.text);
 }
 
+/* How long engines that are asked may take: their time where all that run have left the hub, less
+ * where one may not have heard, and none where nobody can be asked. */
+static long long time_to_end(const struct supervisor *supervisor, unsigned left, bool reachable)
+{
+    unsigned running = supervisor->engines.running;
+    if (running > 0 && left == 0 && supervisor->registered >= running)
+        return ENGINE_MS;
+    bool some = supervisor->registered > 0 || !hub_watch_answered(supervisor->hub);
+    return reachable && some ? HEARD_MS : 0;
+}
+
 /* Asks the engines that are registered, which with the controller are all there are, and goes on
  * when they have ended, or there is nothing to wait for. */
 static void ask_engines(struct supervisor *supervisor)
 {
     const char *set = supervisor->own_controller ? NULL : supervisor->state.engine_set;
-    unsigned running = supervisor->engines.running;
     bool reachable = supervisor->own_controller
                          ? supervisor->hub && supervisor->controller.running > 0
                          : hub_watch_presence(supervisor->hub) != HUB_LOST;
-    long long waited = clock_ms() - supervisor->phase_ms;
     if (reachable)
         hub_watch_end_engines(supervisor->hub, set);
     unsigned left = hub_watch_count(supervisor->hub, set);
-    bool in_time = left == 0 && running > 0 && supervisor->registered >= running
-                       ? waited < ENGINE_MS
-                       : reachable && waited < HEARD_MS &&
-                             (!hub_watch_answered(supervisor->hub) || supervisor->registered > 0);
-    if (running == 0 && (left == 0 || !in_time))
+    bool late = clock_ms() - supervisor->phase_ms >= time_to_end(supervisor, left, reachable);
+    if (supervisor->engines.running == 0 && (left == 0 || late))
         stop_controller(supervisor);
-    else if (!in_time)
+    else if (late)
         stop_engines(supervisor);
 }
 
