@@ -118,7 +118,7 @@ static void service_stopped(void *context, unsigned index, int status, const cha
 
 static void expect(const struct launcher_host *host, const char *what, struct ipcl_error *error)
 {
-    services_expect(error, "the launcher %s %s", host->options.class->name, what);
+    ipcl_error_set(error, "the launcher %s %s and gave no reason", host->options.class->name, what);
 }
 
 struct launcher_host *launcher_host_create(const struct launcher_host_options *options,

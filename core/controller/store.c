@@ -86,7 +86,8 @@ int store_open(const struct settings *settings, const struct profile *profile,
     if (!controller->store)
         return 0;
     services_init(&services, host);
-    services_expect(error, "the store of records %s could not be opened", host->plugin_name);
+    ipcl_error_set(error, "the store of records %s could not be opened and gave no reason",
+                   host->plugin_name);
     controller->records = controller->store->create(
         &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
     return controller->records && !begin(controller, error) ? 0 : -1;

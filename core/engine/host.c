@@ -181,11 +181,12 @@ int host_create_kernel(struct host *host, struct engine *engine, const struct ip
     host->kernel_services.engine_uuid = engine->uuid;
     host->kernel_services.engine_id = engine_id;
     engine->kernel = plugin->operations;
-    services_expect(error, "the kernel %s could not be created", plugin->name);
+    ipcl_error_set(error, "the kernel %s could not be created and gave no reason", plugin->name);
     engine->kernel_self = engine->kernel->create(&host->kernel_services, error);
     if (!engine->kernel_self)
         return -1;
-    services_expect(error, "the kernel %s does not describe itself", plugin->name);
+    ipcl_error_set(error, "the kernel %s does not describe itself and gave no reason",
+                   plugin->name);
     engine->kernel_info = engine->kernel->describe(engine->kernel_self, error);
     return engine->kernel_info ? 0 : -1;
 }
@@ -213,7 +214,7 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
     host->mpi_services.run = mpi_run;
     host->mpi_services.integer = mpi_integer;
     host->mpi = plugin->operations;
-    services_expect(error, "%s could not initialise MPI", plugin->name);
+    ipcl_error_set(error, "%s could not initialise MPI and gave no reason", plugin->name);
     host->mpi_self = host->mpi->create(&host->mpi_services, error);
     if (!host->mpi_self)
         return -1;

@@ -1,6 +1,8 @@
 /* The services that every kind of plugin is handed: its log and its settings. */
 #include "plugin/services.h"
 
+#include <string.h>
+
 #include "base/log.h"
 
 static void service_log(void *host, enum ipcl_log_level level, const char *text)
@@ -18,14 +20,10 @@ int services_add_tables(struct settings *settings, const struct ipcl_plugin *plu
     return 0;
 }
 
-void services_expect(struct ipcl_error *error, const char *format, ...)
+void services_expect(struct ipcl_error *error, const char *what)
 {
-    char what[IPCL_ERROR_BYTES / 2];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
-    va_end(args);
-    ipcl_error_set(error, "%s and gave no reason", what);
+    if (error)
+        stpcpy(stpcpy(error->text, what), " and gave no reason");
 }
 
 /* Whether there is such a setting of this type; logs the plugin's mistake where not. */

@@ -16,9 +16,9 @@ struct services_host {
 int services_add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
                         struct ipcl_error *error);
 /* Before a plugin is called that may fail and say nothing: writes into `error` (may be NULL) what
- * is said then, a printf-style beginning and "and gave no reason". */
-void services_expect(struct ipcl_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+ * is said then, `what` and "and gave no reason". Each message comes this way, so nothing is
+ * formatted; `what` is a constant, which is far shorter than an error. */
+void services_expect(struct ipcl_error *error, const char *what);
 /* Fills `services`; `host` outlives it and begins with a struct services_host. */
 void services_init(struct ipcl_services *services, struct services_host *host);
 

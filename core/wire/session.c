@@ -90,7 +90,8 @@ struct session *session_create(const char *key, size_t key_size, const char *sch
     json_t *empty = json_object();
     if (!empty)
         goto no_memory;
-    services_expect(error, "the serializer %s could not pack an empty mapping", serial->traits_name);
+    ipcl_error_set(error, "the serializer %s could not pack an empty mapping and gave no reason",
+                   serial->traits_name);
     session->empty = serial->pack(empty, &session->empty_size, error);
     json_decref(empty);
     if (!session->empty)
@@ -242,13 +243,11 @@ int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_mem
 
 json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error)
 {
-    static const struct ipcl_error silent = {"the serializer cannot unpack it and gave no reason"};
     if (!part) {
         ipcl_error_set(error, "the message is truncated");
         return NULL;
     }
-    if (error)
-        *error = silent;
+    services_expect(error, "the serializer cannot unpack it");
     return session->serial->unpack(zmq_msg_data(part), zmq_msg_size(part), error);
 }
 
