@@ -85,11 +85,6 @@ static void *parcel_create(size_t head, struct message *message, size_t text_byt
     return block;
 }
 
-static bool member_is(const struct ipcl_member *member, const char *text)
-{
-    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) && !memcmp(member->data, text, member->size);
-}
-
 /* The id of an engine that was announced, or -1. */
 static int engine_id_of(const struct io *io, const char *uuid)
 {

@@ -317,12 +317,6 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
     return status;
 }
 
-static bool is_abort(const struct ipcl_member *msg_type)
-{
-    static const char name[] = "abort_request";
-    return msg_type->size == strlen(name) && !memcmp(msg_type->data, name, msg_type->size);
-}
-
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
@@ -330,7 +324,7 @@ static void from_client(void *self, struct message *message)
         return;
     early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;
-    if (is_abort(&message->msg_type))
+    if (member_is(&message->msg_type, "abort_request"))
         abort_serve(scheduler, message);
     else if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
         refuse_message(scheduler, message, "a task's msg_id has 1 to 255 bytes");

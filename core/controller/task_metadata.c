@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plugin/services.h"
+#include "wire/message.h"
 
 #define RETRIES_MAX 1000000
 #define TIMEOUT_MAX 1e9 /* seconds: some thirty years, and milliseconds stay far from overflow */
@@ -207,12 +208,6 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
            !metadata->retries && !(metadata->timeout > 0);
 }
 
-static bool is_text(const struct ipcl_member *member, const char *text)
-{
-    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) &&
-           !memcmp(member->data, text, member->size);
-}
-
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part)
 {
     struct ipcl_member members[] = {{.name = "dependencies_met"}, {.name = "status"}};
@@ -220,7 +215,7 @@ enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, 
         return END_SUCCESS;
     if (equals(&members[0], &reader->no))
         return END_UNMET;
-    if (members[1].state != IPCL_MEMBER_TEXT || is_text(&members[1], "ok"))
+    if (members[1].state != IPCL_MEMBER_TEXT || member_is(&members[1], "ok"))
         return END_SUCCESS;
-    return is_text(&members[1], "aborted") ? END_ABORTED : END_FAILURE;
+    return member_is(&members[1], "aborted") ? END_ABORTED : END_FAILURE;
 }

@@ -168,6 +168,12 @@ int message_move(struct message *to, struct message *from)
     return 0;
 }
 
+bool member_is(const struct ipcl_member *member, const char *text)
+{
+    return member->state == IPCL_MEMBER_TEXT && member->size == strlen(text) &&
+           !memcmp(member->data, text, member->size);
+}
+
 zmq_msg_t *message_part(struct message *message, enum message_part part)
 {
     size_t index = message->delimiter + 1 + part;

@@ -56,6 +56,9 @@ int message_copy(struct message *to, struct message *from);
 /* Empties `to` and moves all frames there. Returns 0 or -1 (ENOMEM), with `from` unchanged. */
 int message_move(struct message *to, struct message *from);
 
+/* Whether a member is this text. */
+bool member_is(const struct ipcl_member *member, const char *text);
+
 /* A part, or NULL where the message has no delimiter or is too short. */
 zmq_msg_t *message_part(struct message *message, enum message_part part);
 size_t message_buffer_count(const struct message *message);
