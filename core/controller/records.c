@@ -194,7 +194,10 @@ static void record_death(struct records *records, const struct records_item *ite
                          struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
-    set_error(record.fields, item->engine, zmq_msg_data(&message->frames[1]));
+    /* A reply that could not be built has left nothing behind its report. */
+    set_error(record.fields, item->engine,
+              message->count > 1 ? zmq_msg_data(&message->frames[1])
+                                 : "the controller could not build this request's answer");
     records_put(records, item->report.text, &record);
 }
 

@@ -86,9 +86,11 @@ int reply_make(struct session *session, struct message *message,
     };
     failed = failed || session_build(session, message, &parts, NULL, &error);
     json_decref(metadata);
-    if (failed)
-        log_limited(&trouble, IPCL_LOG_ERROR, "a reply cannot be built: %s", error.text);
-    return failed ? -1 : 0;
+    if (!failed)
+        return 0;
+    log_limited(&trouble, IPCL_LOG_ERROR, "a reply cannot be built: %s", error.text);
+    message_clear(message); /* no half of one is sent, or recorded */
+    return -1;
 }
 
 int reply_error(struct session *session, struct message *message,
