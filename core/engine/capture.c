@@ -18,7 +18,8 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define COPIED_MAX  (1 << 20)      /* bytes a second: a loop that prints fills no disk soon */
-#define REST_MS     100            /* for the reader of what is copied at the end */
+#define PAUSE_MS    100            /* of a reader of what is copied at the end, between two reads */
+#define REST_MS     1000           /* for all that it reads then */
 
 int capture_open(struct capture *capture, struct ipcl_error *error)
 {
@@ -268,12 +269,14 @@ static void copy_rest(struct capture_stream *stream, int fd, struct capture_word
 {
     struct capture_text *held = stream->held;
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    long long end_ms = clock_ms() + REST_MS;
     size_t passed = 0;
     do {
         while (held->size < sizeof(held->text) && held->text[held->size])
             held->size++; /* what was read, and not counted any more */
         remember(words, held->text, held->size);
-        while (fd >= 0 && held->copied < held->size && poll(&writable, 1, REST_MS) > 0) {
+        while (fd >= 0 && held->copied < held->size && clock_ms() < end_ms &&
+               poll(&writable, 1, PAUSE_MS) > 0) {
             size_t count = write_some(fd, held->text + held->copied, held->size - held->copied);
             if (!count)
                 break;

@@ -71,7 +71,8 @@ static void read_signals(void *self)
         else if (io->running)
             io_interrupt(io);
         else if (io->state == IO_REGISTERING)
-            io_stop(io, ENGINE_EXIT_STOPPED, "the engine was interrupted before it had registered, and ends");
+            io_stop(io, ENGINE_EXIT_STOPPED,
+                    "the engine was interrupted before it had registered, and ends");
         else
             log_warn("SIGINT ignored: nothing runs here; SIGTERM ends an engine");
     }
