@@ -202,7 +202,10 @@ static void note_connection(struct hub_watch *watch)
         uint16_t event = 0;
         if (zmq_msg_size(&message.frames[0]) >= sizeof(event))
             memcpy(&event, zmq_msg_data(&message.frames[0]), sizeof(event));
-        watch->away_ms = event == ZMQ_EVENT_DISCONNECTED ? clock_ms() : 0;
+        if (event != ZMQ_EVENT_DISCONNECTED)
+            watch->away_ms = 0;
+        else if (!watch->away_ms) /* what listens there now may end the connection each time */
+            watch->away_ms = clock_ms();
     }
     message_close(&message);
 }

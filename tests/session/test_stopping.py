@@ -1,8 +1,10 @@
 """How clusters end: in order however they are stopped, with time for what engines have to finish, and never under an engine that works."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -215,6 +217,26 @@ def test_added_engines_end_with_a_controller_that_is_killed(box, new_cluster, by
     added.wait_for_output("1 more engine is up", 60)
     kill(named(box, "ipcontroller"))
     assert added.wait(30) == 5
+    assert "The controller has gone" in added.output
+    box.wait_for_no_processes()
+
+
+def test_added_engines_end_with_a_killed_controller_whose_port_another_program_has_got(box, new_cluster):
+    new_cluster(0)
+    added = box.begin("engines", "--n=1")
+    added.wait_for_output("1 more engine is up", 60)
+    port = json.loads((box.profile_dir() / "security/ipcontroller-client.json").read_text())["registration"]
+    kill(named(box, "ipcontroller"))
+    with socket.create_server(("127.0.0.1", port)) as other:
+        other.settimeout(0.1)
+
+        def turn_away():
+            with contextlib.suppress(TimeoutError):
+                other.accept()[0].close()
+            return not added.alive
+
+        wait_until(turn_away, what="the end of the engines")
+    assert added.wait() == 5
     assert "The controller has gone" in added.output
     box.wait_for_no_processes()
 
