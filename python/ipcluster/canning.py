@@ -153,6 +153,14 @@ class _OurModule:
         return getattr(importlib.import_module(self.__name__), name)
 
 
+def _import_module(make_code, name):
+    if name == _WIRE_CODE:
+        return SimpleNamespace(code_ctor=make_code)
+    if name in (WIRE_CANNING, _WIRE_DEPENDENCY):
+        return _OurModule(name)
+    return importlib.import_module(name)
+
+
 def _globals_of(module):
     """What dill names as the globals of a function that it sends: none where ipyparallel is not there."""
     try:
@@ -169,16 +177,10 @@ class _WireNames:
 
     make_code = CodeType
 
-    def _import_module(self, name):
-        if name == _WIRE_CODE:
-            return SimpleNamespace(code_ctor=self.make_code)
-        if name in (WIRE_CANNING, _WIRE_DEPENDENCY):
-            return _OurModule(name)
-        return importlib.import_module(name)
-
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
-            return self._import_module
+            # No method of this object, which keeps all that it gives out: it would keep itself, and all that was read.
+            return functools.partial(_import_module, self.make_code)
         if module == _WIRE_CODE and name == "code_ctor":
             return self.make_code
         if self.make_code is not CodeType and (module, name) in bytecode.CHECKED:
@@ -307,7 +309,7 @@ _function_cache = {}
 
 def _serialize_function(f):
     """Functions without state of their own are kept by their code."""
-    if f.__defaults__ or f.__kwdefaults__ or f.__annotations__ or f.__closure__ or plain_attributes(f):
+    if f.__defaults__ or f.__kwdefaults__ or f.__annotations__ or f.__closure__ or (f.__dict__ and plain_attributes(f)):
         return None
     key = (f.__code__, f.__module__, f.__name__)
     data = _function_cache.get(key)

@@ -3,10 +3,12 @@
 import asyncio
 import builtins
 import functools
+import gc
 import json
 import os
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -79,6 +81,22 @@ def test_arrays_and_bytes_travel_whole(view, client):
     assert numpy.array_equal(client[1]["c"]["k"], array[:3])
     assert client[0].apply_sync(numpy.sum, array) == pytest.approx(array.sum())
     assert client[0].apply_sync(local(lambda x: x.T.copy()), array).shape == (300, 200)
+
+
+def test_what_was_read_of_a_message_is_freed_with_the_last_who_has_it(programs):
+    from ipcluster import canning
+
+    numpy = pytest.importorskip("numpy")
+    gc.disable()
+    try:
+        for value in (double, lambda x=1: x, [numpy.zeros(9)], {"f": double}):
+            canned = canning.loads(canning.serialize(value)[0])
+            inner, = canned if isinstance(canned, list) else canned.values() if isinstance(canned, dict) else [canned]
+            freed = weakref.ref(inner)
+            del canned, inner
+            assert freed() is None, f"of {value} something waits for the garbage collector"
+    finally:
+        gc.enable()
 
 
 def test_names_are_a_dictionary(view, client):
