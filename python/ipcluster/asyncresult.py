@@ -14,7 +14,7 @@ from ipcluster.maps import cut, members
 from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, error_or_value, metadata_of, value_of, wait_for_output
 
 _futures_lock = threading.Lock()
-_callbacks_lock = threading.Lock()
+_callbacks_lock = threading.RLock()  # the end of any object may add a callback, also while it is held
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
 OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data"})
@@ -405,7 +405,8 @@ class AsyncResult(Future):
     def _run_callbacks(self):
         """In the client's thread of callbacks, which also those need that are added meanwhile."""
         while self._callbacks:
-            self._call(self._callbacks[0], BaseException)
+            fn = self._callbacks[0]  # which ends without the lock, with all that it has
+            self._call(fn, BaseException)
             with _callbacks_lock:
                 del self._callbacks[0]
 

@@ -58,9 +58,9 @@ class _Feeder(threading.Thread):
             self.not_taken += 1
             if self.ordered:
                 self._add(result)
-            else:
-                self.running += 1
-                result.add_done_callback(self._add_completed)
+                return
+            self.running += 1
+        result.add_done_callback(self._add_completed)
 
     def _add(self, result):
         self.next.append(result)

@@ -149,6 +149,22 @@ def test_an_exception_of_a_callback_is_logged_and_reaches_nobody(balanced, caplo
     assert result.get() == 1
 
 
+def test_the_end_of_a_callback_may_add_another(balanced):
+    called = []
+    result, other = balanced.apply_async(abs, -1), balanced.apply_async(abs, -2)
+
+    class Callback:
+        def __call__(self, done):
+            called.append(done)
+
+        def __del__(self):
+            other.add_done_callback(called.append)
+
+    result.add_done_callback(Callback())
+    wait_until(lambda: len(called) == 2, 60, "both are called")
+    assert called == [result, other]
+
+
 # Cancelling
 
 
