@@ -56,7 +56,7 @@ def test_a_third_party_launcher_is_found_through_the_search_path(sandbox, ipclus
     assert [engine.nice() for engine in engines] == [min(own + 7, 19)] * 2
     cluster.stop(signal.SIGKILL)
     ipcluster("stop", env=env, check=True)
-    assert not sandbox.marked()
+    sandbox.wait_for_no_processes()
 
 
 def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(sandbox, ipcluster, installed):
@@ -78,7 +78,7 @@ def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(san
     cluster.wait_for_output(UP, 60)
     cluster.stop(signal.SIGKILL)
     ipcluster("stop", env=env, check=True)
-    assert not sandbox.marked()
+    sandbox.wait_for_no_processes()
 
 
 # What is found, and where
