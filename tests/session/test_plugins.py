@@ -11,15 +11,8 @@ import psutil
 import pytest
 
 import docblocks
+from ipcluster_box import UP
 from support import TOP, named
-
-UP = r"The cluster is up"
-
-
-@pytest.fixture
-def ipcluster(sandbox):
-    """ipcluster(*words, **more): runs the program to its end."""
-    return lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
 
 
 def package_config(installed):
@@ -43,77 +36,77 @@ def wrap_plugin(installed, tmp_path_factory):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_third_party_launcher_is_found_through_the_search_path(sandbox, ipcluster, wrap_plugin):
-    private = sandbox.dir / "plugins"
+def test_a_third_party_launcher_is_found_through_the_search_path(box, wrap_plugin):
+    private = box.dir / "plugins"
     shutil.copytree(wrap_plugin, private)
-    shown = json.loads(ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)}, check=True).out)
+    shown = json.loads(box.ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)}, check=True).out)
     assert [item["classes"][0]["name"] for item in shown] == ["WrapEngineSetLauncher"]
     env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
-    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
+    cluster = box.begin("start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
     cluster.wait_for_output(UP, 60)
-    engines = [psutil.Process(process.pid) for process in named(sandbox, "ipengine")]
+    engines = [psutil.Process(process.pid) for process in named(box, "ipengine")]
     own = os.nice(0)
     assert [engine.nice() for engine in engines] == [min(own + 7, 19)] * 2
     cluster.stop(signal.SIGKILL)
-    ipcluster("stop", env=env, check=True)
-    sandbox.wait_for_no_processes()
+    box.ipcluster("stop", env=env, check=True)
+    box.wait_for_no_processes()
 
 
-def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(sandbox, ipcluster, installed):
+def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(box, installed):
     blocks = docblocks.sections(TOP / "docs/guide.md")["Writing plugins"]
     source, = (block.text for block in blocks if block.kind == "c")
     (command, _), = (each for block in blocks if block.kind == "sh" for each in block.commands)
-    folder = sandbox.dir / "plugins/launchers"
+    folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     (folder / "mine.c").write_text(source)
     subprocess.run(["sh", "-c", f"{command} -Wall -Wextra -Werror"], check=True, cwd=folder, env=package_config(installed))
     env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
-    shown, = json.loads(ipcluster("plugins", "--json", "mine", env=env, check=True).out)
+    shown, = json.loads(box.ipcluster("plugins", "--json", "mine", env=env, check=True).out)
     assert shown["classes"][0]["name"] == "MineEngineSetLauncher"
-    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=mine", env=env)
+    cluster = box.begin("start", "--n=2", "--elauncher=mine", env=env)
     cluster.wait_for_output(UP, 60)
-    assert len(named(sandbox, "ipengine")) == 2
+    assert len(named(box, "ipengine")) == 2
     assert cluster.stop(signal.SIGINT, 60) == 0
-    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=2", "--elauncher=mine", env=env)
+    cluster = box.begin("start", "--n=2", "--elauncher=mine", env=env)
     cluster.wait_for_output(UP, 60)
     cluster.stop(signal.SIGKILL)
-    ipcluster("stop", env=env, check=True)
-    sandbox.wait_for_no_processes()
+    box.ipcluster("stop", env=env, check=True)
+    box.wait_for_no_processes()
 
 
 # What is found, and where
 
-def test_plugins_shows_what_was_found_and_what_was_refused(sandbox, ipcluster, wrap_plugin):
-    private = sandbox.dir / "plugins"
+def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
+    private = box.dir / "plugins"
     shutil.copytree(wrap_plugin, private)
     (private / "launchers/nonsense.so").write_text("this is no shared object")
     shutil.copy(private / "launchers/wrap.so", private / "launchers/open.so")
     (private / "launchers/open.so").chmod(0o666)
     env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
-    shown = ipcluster("plugins", env=env, check=True).out
+    shown = box.ipcluster("plugins", env=env, check=True).out
     for name in ("local", "mpiexec", "wrap", "json", "nonsense.so", "open.so", "Refused"):
         assert name in shown
-    one = ipcluster("plugins", "mpiexec", env=env, check=True).out
+    one = box.ipcluster("plugins", "mpiexec", env=env, check=True).out
     for text in ("MPIExecEngineSetLauncher", "MPILauncher.mpi_cmd", "default 'mpi4py'", "BSD-2-Clause"):
         assert text in one
-    started = ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
+    started = box.ipcluster("start", "--n=1", "--daemonize", env=env, check=True)
     assert len([line for line in started.err.splitlines() if "nonsense.so" in line]) == 1
-    ipcluster("stop", env=env, check=True)
-    assert ipcluster("plugins", "no-such-plugin").status == 1
+    box.ipcluster("stop", env=env, check=True)
+    assert box.ipcluster("plugins", "no-such-plugin").status == 1
 
 
-def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(sandbox, ipcluster):
+def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(box):
     """As they are where all is installed below ~/.local, which is two places of the search path."""
-    home = sandbox.dir / "home/.local/lib/ipcluster"
+    home = box.dir / "home/.local/lib/ipcluster"
     (home / "launchers").mkdir(parents=True, mode=0o755)
     (home / "launchers/nonsense.so").write_text("this is no shared object")
-    (sandbox.dir / "again").symlink_to(home)
-    env = {"HOME": str(sandbox.dir / "home"), "IPCLUSTER_PLUGIN_PATH": f"{home}:{sandbox.dir}/again:{home}/launchers/.."}
-    shown = ipcluster("plugins", env=env, check=True).out
+    (box.dir / "again").symlink_to(home)
+    env = {"HOME": str(box.dir / "home"), "IPCLUSTER_PLUGIN_PATH": f"{home}:{box.dir}/again:{home}/launchers/.."}
+    shown = box.ipcluster("plugins", env=env, check=True).out
     assert shown.count("nonsense.so was refused") == 1
     searched = shown.partition("Searched:")[2].split()
-    assert [folder for folder in searched if folder.startswith(str(sandbox.dir))] == [str(home)]
-    started = ipcluster("start", "--elauncher=none", env=env)
+    assert [folder for folder in searched if folder.startswith(str(box.dir))] == [str(home)]
+    started = box.ipcluster("start", "--elauncher=none", env=env)
     assert started.err.count("nonsense.so was refused") == 1
 
 
@@ -171,88 +164,88 @@ def refusals(text, path):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(sandbox, ipcluster, name):
+def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(box, name):
     make, reason = BAD[name]
-    ipcluster("profile", "create", "default", check=True)
-    folder = sandbox.profile_dir() / "plugins/launchers"
+    box.ipcluster("profile", "create", "default", check=True)
+    folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     path = folder / f"{name}.so"
     make(path)
-    shown = ipcluster("plugins", check=True)
+    shown = box.ipcluster("plugins", check=True)
     line, = refusals(shown.out, path)
     assert reason in line and "mpiexec" in shown.out.partition("Refused:")[0]
     assert not shown.err
-    assert json.loads(ipcluster("plugins", "--json", name, check=True).out)[0]["refused"] == line.strip()
+    assert json.loads(box.ipcluster("plugins", "--json", name, check=True).out)[0]["refused"] == line.strip()
     for words, status in [(["--help"], 0), (["start", "--help"], 0), (["list"], 0), (["stop"], 11), (["profile", "list"], 0)]:
-        done = ipcluster(*words)
+        done = box.ipcluster(*words)
         assert done.status == status and not refusals(done.out + done.err, path)
-    started = ipcluster("start", "--n=1", f"--elauncher={name}")
+    started = box.ipcluster("start", "--n=1", f"--elauncher={name}")
     assert started.status == 1 and f"there is no launcher '{name}' for engines" in started.err
     assert reason in started.err.splitlines()[-1]
 
 
-def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(sandbox, ipcluster):
-    folder = sandbox.dir / "plugins/launchers"
+def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(box):
+    folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     for name, (make, _) in BAD.items():
         make(folder / f"{name}.so")
     env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
-    started = ipcluster("start", "--n=1", "--daemonize", "--elauncher=local", env=env, check=True)
+    started = box.ipcluster("start", "--n=1", "--daemonize", "--elauncher=local", env=env, check=True)
     for name, (_, reason) in BAD.items():
         line, = refusals(started.err, folder / f"{name}.so")
         assert reason in line
-    stopped = ipcluster("stop", env=env, check=True)
+    stopped = box.ipcluster("stop", env=env, check=True)
     assert not stopped.err
 
 
-def test_a_refused_plugins_settings_in_the_profile_hinder_no_command_that_starts_nothing(sandbox, ipcluster):
-    ipcluster("profile", "create", "default", check=True)
-    folder = sandbox.profile_dir() / "plugins/launchers"
+def test_a_refused_plugins_settings_in_the_profile_hinder_no_command_that_starts_nothing(box):
+    box.ipcluster("profile", "create", "default", check=True)
+    folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     cut_off(folder / "odd.so")
-    (sandbox.profile_dir() / "ipcluster_config.json").write_text('{"Odd": {"times": 3}}')
+    (box.profile_dir() / "ipcluster_config.json").write_text('{"Odd": {"times": 3}}')
     for words, status in [(["list"], 0), (["stop"], 11), (["plugins"], 0)]:
-        done = ipcluster(*words)
+        done = box.ipcluster(*words)
         assert done.status == status
         assert refusals(done.err, folder / "odd.so") and "there is no setting Odd.times" in done.err
-    started = ipcluster("start", "--n=1")
+    started = box.ipcluster("start", "--n=1")
     assert started.status == 1 and refusals(started.err, folder / "odd.so")
     build(folder / "odd.so")
-    assert not ipcluster("list", check=True).err
+    assert not box.ipcluster("list", check=True).err
     (folder / "odd.so").unlink()
-    assert ipcluster("list").status == 1
+    assert box.ipcluster("list").status == 1
 
 
-def test_commands_that_need_no_launcher_load_none(sandbox, ipcluster):
+def test_commands_that_need_no_launcher_load_none(box):
     """A plugin that ends whoever loads it: nothing can be done about that, but not all of them need it."""
-    ipcluster("profile", "create", "default", check=True)
-    folder = sandbox.profile_dir() / "plugins/launchers"
+    box.ipcluster("profile", "create", "default", check=True)
+    folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "odd.so", ON_LOAD=1)
     for words, status in [(["--help"], 0), (["list"], 0), (["stop"], 11), (["stop", "--help"], 0), (["profile", "list"], 0)]:
-        assert ipcluster(*words).status == status
-    assert ipcluster("plugins").status == ipcluster("start", "--n=1").status == 99
+        assert box.ipcluster(*words).status == status
+    assert box.ipcluster("plugins").status == box.ipcluster("start", "--n=1").status == 99
 
 
-def test_a_plugin_of_a_name_that_is_installed_takes_its_place(sandbox, ipcluster):
-    folder = sandbox.dir / "plugins/launchers"
+def test_a_plugin_of_a_name_that_is_installed_takes_its_place(box):
+    folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
-    shown = ipcluster("plugins", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}, check=True)
+    shown = box.ipcluster("plugins", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}, check=True)
     assert "Refused" not in shown.out and shown.out.count("hidden by one of its name") == 1
 
 
-def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(sandbox, ipcluster):
+def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
     """Launchers' options are read before it is known which profile is meant."""
-    ipcluster("profile", "create", "default", check=True)
-    folder = sandbox.profile_dir() / "plugins/launchers"
+    box.ipcluster("profile", "create", "default", check=True)
+    folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
-    shown = ipcluster("plugins", check=True)
+    shown = box.ipcluster("plugins", check=True)
     line, = refusals(shown.out, folder / "mpiexec.so")
     assert "a launcher plugin of its name was found before" in line
     assert "hidden by one of its name" not in shown.out
-    assert refusals(ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
+    assert refusals(box.ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
 
 
 # What fails without a word
@@ -261,11 +254,11 @@ def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(sandbox,
     ({}, "could not be created"),
     ({"CREATE": "something"}, "could not start anything"),
 ])
-def test_a_launcher_that_fails_without_a_reason_is_said_to(sandbox, ipcluster, macros, what):
-    folder = sandbox.dir / "plugins/launchers"
+def test_a_launcher_that_fails_without_a_reason_is_said_to(box, macros, what):
+    folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "odd.so", **macros)
-    started = ipcluster("start", "--n=1", "--elauncher=odd", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)})
+    started = box.ipcluster("start", "--n=1", "--elauncher=odd", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)})
     assert f"the launcher OddEngineSetLauncher {what} and gave no reason" in started.err
 
 
@@ -275,14 +268,14 @@ def test_a_launcher_that_fails_without_a_reason_is_said_to(sandbox, ipcluster, m
     ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"], "the kernel odd could not be created"),
     ("mpi", "mpi", ["ipengine", "--mpi=odd", "--IPEngine.mpi_singleton=true"], "odd could not initialise MPI"),
 ])
-def test_a_plugin_that_fails_without_a_reason_is_said_to(sandbox, new_cluster, kind, folder, words, reason):
-    place = sandbox.dir / "plugins" / folder
+def test_a_plugin_that_fails_without_a_reason_is_said_to(box, new_cluster, kind, folder, words, reason):
+    place = box.dir / "plugins" / folder
     place.mkdir(parents=True, mode=0o755)
     build(place / "odd.so", KIND=f'"{kind}"', OPERATIONS=kind)
     program, *options = words
     if program == "ipengine":
         new_cluster(0)
-    done = sandbox.run(getattr(sandbox.programs, program), *options, env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
+    done = box.run(getattr(box.programs, program), *options, env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
     assert done.status != 0 and f"{reason} and gave no reason" in done.err
 
 
@@ -292,11 +285,11 @@ def test_a_plugin_that_fails_without_a_reason_is_said_to(sandbox, new_cluster, k
     ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"]),
     ("mpi", "mpi", ["ipengine", "--mpi=odd"]),
 ])
-def test_a_plugin_of_any_kind_that_lacks_functions_is_refused(sandbox, kind, folder, words):
-    place = sandbox.dir / "plugins" / folder
+def test_a_plugin_of_any_kind_that_lacks_functions_is_refused(box, kind, folder, words):
+    place = box.dir / "plugins" / folder
     place.mkdir(parents=True, mode=0o755)
     build(place / "odd.so", KIND=f'"{kind}"', OPERATIONS="empty")
-    done = sandbox.run(getattr(sandbox.programs, words[0]), *words[1:], env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
+    done = box.run(getattr(box.programs, words[0]), *words[1:], env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
     assert done.status > 0
     line, = refusals(done.err, place / "odd.so")
     assert "its struct of operations lacks " in line and f"<ipcluster/{kind}.h>" in line
