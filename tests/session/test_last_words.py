@@ -183,7 +183,6 @@ def test_an_abort_of_mpi_ends_a_rank_with_its_code_which_its_error_says(sandbox,
     with pytest.raises(EngineError, match=r"engine 1 \(.*\) died: exited with status 7"):
         cluster.client(wait_for=2)[1].apply_sync(abort)
     assert mpiexec.wait() == 7
-    assert "MPI_ABORT was invoked on rank 1" in mpiexec.output
 
 
 # What it is called
