@@ -44,7 +44,7 @@ static void abort_named(struct scheduler *scheduler, const struct abort_request 
     }
 }
 
-static json_t *abort_all(struct scheduler *scheduler, const struct abort_request *request)
+static json_t *abort_named_tasks(struct scheduler *scheduler, const struct abort_request *request)
 {
     json_t *aborted = json_array(), *handed_out = json_object(), *value;
     const char *msg_id;
@@ -62,13 +62,17 @@ void abort_serve(struct scheduler *scheduler, struct message *message)
     struct ipcl_error error;
     json_t *content =
         session_unpack(scheduler->session, message_part(message, MESSAGE_CONTENT), &error);
-    json_t *answer;
-    if (!content || abort_request_read(&request, scheduler->session, message, content, &error)) {
-        answer = reply_error_content("ValueError", error.text);
-    } else {
-        answer = abort_all(scheduler, &request);
+    json_t *answer = NULL;
+    if (content && !abort_request_read(&request, scheduler->session, message, content, &error)) {
+        if (json_object_size(request.named))
+            answer = abort_named_tasks(scheduler, &request);
+        else
+            ipcl_error_set(&error,
+                           "a scheduler aborts the tasks whose msg_ids it is given: give some");
         abort_request_clear(&request);
     }
+    if (!answer)
+        answer = reply_error_content("ValueError", error.text);
     json_decref(content);
     message_init(&reply);
     reply_request_of(message, &asked);

@@ -134,7 +134,7 @@ def test_what_depends_on_an_aborted_task_never_runs(scheduler):
     assert s.result(cleanup) == "ok"
 
 
-@pytest.mark.parametrize("names", [7, {"a": 1}, [1]])
+@pytest.mark.parametrize("names", [7, {"a": 1}, [1], []])
 def test_the_scheduler_refuses_an_abort_that_names_no_msg_ids(scheduler, names):
     s = scheduler()
     engine, route, header = s.take(s.submit())

@@ -227,6 +227,7 @@ def test_added_engines_end_with_a_killed_controller_whose_port_another_program_h
     added.wait_for_output("1 more engine is up", 60)
     port = json.loads((box.profile_dir() / "security/ipcontroller-client.json").read_text())["registration"]
     kill(named(box, "ipcontroller"))
+    wait_until(lambda: not named(box, "ipcontroller"), what="the end of the controller")
     with socket.create_server(("127.0.0.1", port)) as other:
         other.settimeout(0.1)
 
