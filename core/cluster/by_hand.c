@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "cluster/hub_watch.h"
+#include "config/profile.h"
 #include "wire/connection.h"
 
 #define HUB_MS      5000  /* for the hub of a controller that runs */
@@ -22,12 +23,6 @@
 #define STOPPING_MS 30000 /* for the controller, which writes down what it records */
 #define KILLED_MS   5000
 #define LOOK_MS     20
-
-static int pid_file(const char *profile_dir, const char *cluster_id, char path[PATH_BYTES])
-{
-    return path_format(path, NULL, "%s/pid/ipcontroller%s%s.pid", profile_dir,
-                       *cluster_id ? "-" : "", cluster_id);
-}
 
 /* A controller holds a lock on its pid file for as long as it lives; so it does not matter whose
  * the number in the file is by now. */
@@ -43,7 +38,7 @@ static bool is_held(const char *path)
 bool by_hand_holds(const char *profile_dir, const char *cluster_id)
 {
     char path[PATH_BYTES];
-    return pid_file(profile_dir, cluster_id, path) == 0 && is_held(path);
+    return profile_pid_file(profile_dir, cluster_id, path, NULL) == 0 && is_held(path);
 }
 
 /* The process, and below it the host: "" in a file that another version has written. */
@@ -67,7 +62,7 @@ bool by_hand_find(struct registry *registry, const char *profile_dir, const char
     struct ipcl_error error;
     *found = (struct by_hand){.engines = -1};
     snprintf(found->cluster_id, sizeof(found->cluster_id), "%s", cluster_id);
-    if (pid_file(profile_dir, cluster_id, path) ||
+    if (profile_pid_file(profile_dir, cluster_id, path, &error) ||
         connection_path(profile_dir, cluster_id, CONNECTION_CLIENT, found->client_file, &error))
         return false;
     read_pid_file(path, found);
@@ -123,7 +118,7 @@ static void look_at_others(void *context, const char *cluster_id)
 {
     const struct search *search = context;
     char path[PATH_BYTES];
-    if (pid_file(search->profile_dir, cluster_id, path) == 0 && !path_exists(path))
+    if (profile_pid_file(search->profile_dir, cluster_id, path, NULL) == 0 && !path_exists(path))
         look_at(context, cluster_id);
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -58,11 +57,8 @@ static const char *state_word(struct cluster *cluster, const struct state *state
 {
     if (state_supervised(state))
         return state->phase;
-    if (strcmp(state->phase, "") != 0 && !state_is_here(state)) {
-        char host[STATE_TEXT_BYTES] = "";
-        gethostname(host, sizeof(host) - 1);
-        return strcmp(host, state->host) == 0 ? "stopped" : "elsewhere";
-    }
+    if (!state_is_here(state))
+        return state_is_of_host(state) ? "stopped" : "elsewhere";
     return supervisor_finds_jobs(cluster, state) ? "stale" : "stopped";
 }
 

@@ -107,7 +107,6 @@ static int stop_one(void *context, struct state *state)
 {
     struct stopping *stopping = context;
     struct ipcl_error error;
-    char host[STATE_TEXT_BYTES] = "";
     if (state->engines_only != stopping->engines_only ||
         (stopping->cluster_id && strcmp(state->cluster_id, stopping->cluster_id) != 0))
         return 0;
@@ -117,8 +116,7 @@ static int stop_one(void *context, struct state *state)
         stopping->exit_code = EXIT_NOT_STOPPED;
         return 0;
     }
-    gethostname(host, sizeof(host) - 1);
-    if (strcmp(host, state->host) != 0) {
+    if (!state_is_of_host(state)) {
         progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
                       state->path, state->host);
         stopping->exit_code = EXIT_NOT_STOPPED;

@@ -216,12 +216,18 @@ int state_each(const char *pid_dir, int (*visit)(void *context, struct state *st
     return outcome;
 }
 
+bool state_is_of_host(const struct state *state)
+{
+    char host[STATE_TEXT_BYTES] = "";
+    gethostname(host, sizeof(host) - 1);
+    return strcmp(host, state->host) == 0;
+}
+
 bool state_is_here(const struct state *state)
 {
-    char host[STATE_TEXT_BYTES] = "", boot[BOOT_ID_BYTES];
-    gethostname(host, sizeof(host) - 1);
+    char boot[BOOT_ID_BYTES];
     boot_id(boot);
-    return strcmp(host, state->host) == 0 && strcmp(boot, state->boot) == 0;
+    return state_is_of_host(state) && strcmp(boot, state->boot) == 0;
 }
 
 bool state_supervised(const struct state *state)

@@ -62,7 +62,8 @@ int64_t state_process_left(const struct state_job *job);
 int state_each(const char *pid_dir, int (*visit)(void *context, struct state *state),
                void *context);
 
-/* Whether the state was written on this machine and since it was booted. */
+/* Whether the state was written on this machine, and whether since it was booted. */
+bool state_is_of_host(const struct state *state);
 bool state_is_here(const struct state *state);
 /* Whether its supervisor runs. */
 bool state_supervised(const struct state *state);

@@ -350,7 +350,7 @@ static int check_state(void *context, struct state *state)
 {
     struct supervisor *supervisor = context;
     struct progress *progress = supervisor->progress;
-    char words[PATH_BYTES], host[STATE_TEXT_BYTES] = "";
+    char words[PATH_BYTES];
     if (strcmp(state->cluster_id, supervisor->cluster->cluster_id) != 0)
         return 0;
     if (state->pid < 0) {
@@ -358,8 +358,7 @@ static int check_state(void *context, struct state *state)
         return EXIT_WRONG;
     }
     cluster_words(supervisor->cluster, words, sizeof(words));
-    gethostname(host, sizeof(host) - 1);
-    if (strcmp(host, state->host) != 0) {
+    if (!state_is_of_host(state)) {
         progress_fail(progress,
                       "This cluster runs on %s: stop it there (when it does not, remove %s)",
                       state->host, state->path);

@@ -67,8 +67,7 @@ static void remove_files(struct supervisor *supervisor)
             unlink(supervisor->client_file);
         if (supervisor_file_is_new(supervisor->engine_file, &supervisor->old_engine_file))
             unlink(supervisor->engine_file);
-        if (path_format(pid_file, &error, "%s/ipcontroller%s%s.pid", cluster->profile.pid,
-                        *cluster->cluster_id ? "-" : "", cluster->cluster_id) == 0)
+        if (profile_pid_file(cluster->profile.dir, cluster->cluster_id, pid_file, &error) == 0)
             unlink(pid_file);
     }
     state_remove(&supervisor->state);

@@ -287,6 +287,13 @@ static int load_extra(struct settings *settings, struct ipcl_error *error)
     return settings_load_file(settings, path, NULL, error);
 }
 
+int profile_pid_file(const char *profile_dir, const char *cluster_id, char path[PATH_BYTES],
+                     struct ipcl_error *error)
+{
+    return path_format(path, error, "%s/pid/ipcontroller%s%s.pid", profile_dir,
+                       *cluster_id ? "-" : "", cluster_id);
+}
+
 /* Adds a name to a list in words. */
 static void add_name(char names[PROFILE_NAMES_BYTES], const char *each)
 {

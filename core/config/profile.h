@@ -52,6 +52,10 @@ int profile_create(const char *ipython_dir, const char *name, const char *dir,
  * before it can load the files (to find plugins). */
 int profile_of_settings(const struct settings *settings, bool create, struct profile *profile,
                         struct ipcl_error *error);
+/* The file that the controller of a cluster id holds locked for as long as it lives, with its
+ * process and host. Returns 0 or -1 with `error` set. */
+int profile_pid_file(const char *profile_dir, const char *cluster_id, char path[PATH_BYTES],
+                     struct ipcl_error *error);
 /* Whether the profile has configuration files of ipyparallel's and none of ours; then their names.
  */
 #define PROFILE_NAMES_BYTES 80

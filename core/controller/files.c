@@ -35,12 +35,7 @@ int files_init(struct files *files, const struct profile *profile, const char *c
 {
     const char *dash = *cluster_id ? "-" : "";
     *files = (struct files){.lock = -1, .reuse = reuse};
-    if (strchr(cluster_id, '/'))
-        return ipcl_error_set(
-            error, "'%s' is no cluster id: it becomes part of file names and has no slash",
-            cluster_id);
-    return path_format(files->pid, error, "%s/ipcontroller%s%s.pid", profile->pid, dash,
-                       cluster_id) ||
+    return profile_pid_file(profile->dir, cluster_id, files->pid, error) ||
                    path_format(files->table, error, "%s/ipcontroller%s%s-engines.json",
                                profile->security, dash, cluster_id) ||
                    path_format(files->handouts, error, "%s/ipcontroller%s%s-given-out",
