@@ -22,7 +22,8 @@ class _Feeder(threading.Thread):
         self.tasks = tasks  # the argument of submit() for each
         self.bound = bound
         self.ordered = ordered
-        self.changed = threading.Condition()
+        self.sending = threading.RLock()  # while a task is sent
+        self.changed = threading.Condition()  # for what follows; nothing else is waited for under it
         self.next = deque()  # results to be taken: in the order of submission, or of completion
         self.running = 0  # unordered ones that have not completed
         self.not_taken = 0
@@ -51,10 +52,11 @@ class _Feeder(threading.Thread):
             return not self.ended
 
     def _send(self, task):
-        with self.changed:
+        with self.sending:
             if self.ended:
                 return
             result = self.submit(task)
+        with self.changed:
             self.not_taken += 1
             if self.ordered:
                 self._add(result)
@@ -122,12 +124,19 @@ class Imap:
         return next(self._chunk)
 
     def close(self):
+        feeder = self._feeder
+        self._end()
+        if feeder is not None and feeder.is_alive():
+            with feeder.sending:  # what was being sent has been: nothing more is
+                pass
+
+    def _end(self):
         feeder, self._feeder = self._feeder, None
         self._chunk = iter(())
         if feeder is not None and feeder.is_alive():  # it is not in a forked child, where others' locks may be held for ever
             feeder.end()
 
-    __del__ = close
+    __del__ = _end  # which waits for nothing that is being sent: whichever thread comes by may hold any lock
 
 
 def _bound(max_outstanding, view):

@@ -304,6 +304,24 @@ def test_imap_that_is_closed_sends_nothing_more(balanced, client):
     wait_until(lambda: not of_imap(), 20, "nobody reads on")
 
 
+def test_imap_that_is_dropped_waits_for_nothing_that_is_being_sent(balanced):
+    begun, dropped = threading.Event(), threading.Event()
+    in_time = []
+
+    class Slow:
+        def __reduce__(self):
+            begun.set()
+            in_time.append(dropped.wait(LONG))
+            return int, ()
+
+    results = balanced.imap(double, [Slow()])
+    begun.wait(LONG)
+    del results
+    dropped.set()
+    wait_until(lambda: not of_imap(), 20, "nobody reads on")
+    assert in_time == [True]
+
+
 def test_imap_does_not_wait_for_a_source_that_is_slow(balanced, view):
     for each in (balanced, view):
         asked = queue.Queue()
