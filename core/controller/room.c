@@ -88,14 +88,13 @@ int room_accept(int listener, void *address, void *size, int flags)
     if (fd >= end) {
         close(fd);
         tell("no file descriptor is left");
-        errno = ECONNABORTED;
-        return -1;
-    }
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-        int saved = errno;
-        tell(strerror(saved));
+    } else if (fd < 0 &&
+               (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        tell(strerror(errno));
         nanosleep(&pause, NULL);
-        errno = saved;
+    } else {
+        return fd;
     }
-    return fd;
+    errno = ECONNABORTED; /* of the others libzmq's listeners for ipc end the process */
+    return -1;
 }

@@ -4,6 +4,7 @@ begin, and a controller that is full says so and goes on."""
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -204,6 +205,22 @@ def test_a_controller_without_a_descriptor_for_a_connection_rests_says_so_seldom
         for connection in held:
             connection.close()
         wait_until(lambda: connected(file), 20, "there is room again")[0].close()
+
+
+def test_a_controller_on_sockets_of_its_host_outlives_a_system_without_descriptors(sandbox, new_cluster):
+    import ipcluster
+
+    controller = new_cluster(0, controller=["--transport=ipc"]).controller
+    file = sandbox.profile_dir() / "security/ipcontroller-client.json"
+    info = json.loads(file.read_text())
+    with ipcluster.Client(str(file), timeout=LONG) as client, socket.socket(socket.AF_UNIX) as late:
+        limit = resource.prlimit(controller.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(controller.pid, resource.RLIMIT_NOFILE, (8, limit[1]))
+        late.connect(f"{info['interface'].removeprefix('ipc://')}:{info['mux']}")
+        controller.wait_for_output("full: a connection was not accepted, as Too many open files")
+        resource.prlimit(controller.pid, resource.RLIMIT_NOFILE, limit)
+        assert client.queue_status() == {"unassigned": 0}
+    wait_until(lambda: connected(file), 20, "there is room again")[0].close()
 
 
 def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have_another_key(sandbox, new_cluster):
