@@ -520,6 +520,13 @@ def _records_in(file):
             return {}
 
 
+def typed(function):
+    """As if it had been typed: engines run it, which do not have the tests' modules."""
+    function.__module__ = "__main__"
+    return function
+
+
+@typed
 def wait_for_file(path, answer=None, begun=None):
     """For engines: a request that begins by making the file `begun`, if any, and ends when the file `path` exists."""
     import os
@@ -530,9 +537,6 @@ def wait_for_file(path, answer=None, begun=None):
     while not os.path.exists(path):
         time.sleep(0.01)
     return answer
-
-
-wait_for_file.__module__ = "__main__"  # as if it had been typed: engines do not have this module
 
 
 def free_ports(count):

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from controller_peer import DELIMITER, Engine, next_frames
-from support import LONG, wait_for_file, wait_until
+from support import LONG, typed, wait_for_file, wait_until
 
 
 class Listener(Engine):
@@ -300,13 +300,7 @@ def test_a_client_that_vanishes_leaves_nothing_pending(listeners):
 
 # Whole clusters: our client's broadcast view. It takes its replies one by one, whatever is_coalescing says.
 
-# Functions here are marked, as an engine cannot import this file.
-def local(f):
-    f.__module__ = "__main__"
-    return f
-
-
-@local
+@typed
 def fail_where(x):
     if here == x:  # noqa: F821  (a name on the engines)
         raise ValueError(f"no {x}")
@@ -330,12 +324,12 @@ def test_a_broadcast_view_does_what_a_direct_view_does(four, coalescing):
     assert view["here"] == [0, 1, 2, 3]
     view.push({"a": 5, "b": b"x" * 5000})
     assert view.pull(["a", "len(b)"]) == [[5, 5000]] * 4
-    assert client.broadcast_view([2, 0]).apply_sync(local(lambda x, y=1: here + x + y), 10) == [13, 11]  # noqa: F821
+    assert client.broadcast_view([2, 0]).apply_sync(typed(lambda x, y=1: here + x + y), 10) == [13, 11]  # noqa: F821
     done = view.execute("print('on', here); here + 1", silent=False)
     assert done.stdout == [f"on {i}\n" for i in range(4)]
     view.scatter("part", range(10), block=False)
     assert view.gather("part") == list(range(10)) and view["part"][3] == range(8, 10)
-    assert view.map(local(lambda x: x * x), range(10)) == [x * x for x in range(10)]
+    assert view.map(typed(lambda x: x * x), range(10)) == [x * x for x in range(10)]
     assert client.outstanding == set()
 
 
@@ -393,7 +387,7 @@ def test_an_engine_is_killed_and_one_is_added_while_a_broadcast_is_out(four, san
 def test_two_clients_broadcast_to_the_same_engines(four):
     cluster, client = four
     other = cluster.client()
-    results = [each.broadcast_view().apply_async(local(lambda x: (here, x)), i)  # noqa: F821
+    results = [each.broadcast_view().apply_async(typed(lambda x: (here, x)), i)  # noqa: F821
                for i in range(50) for each in (client, other)]
     for i, result in enumerate(results):
         assert result.get(timeout=LONG) == [(engine, i // 2) for engine in range(4)]

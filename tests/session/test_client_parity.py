@@ -10,13 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import LONG, PYTHON, wait_for_file, wait_until
-
-
-def local(f):
-    """Makes a function one that was typed: engines look for others in their module."""
-    f.__module__ = "__main__"
-    return f
+from support import LONG, PYTHON, typed, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -33,7 +27,7 @@ def test_another_clients_results_are_fetched(ipcluster, clients, gate):
     one, other = clients
     sleeping = one[0].apply_async(wait_for_file, str(gate), b"x" * 5000)
     printed = one[1].execute("print('hello'); 6 * 7", silent=False, block=True)
-    failed = one.load_balanced_view().apply_async(local(lambda: 1 / 0))
+    failed = one.load_balanced_view().apply_async(typed(lambda: 1 / 0))
     fetched = other.get_result([sleeping.msg_ids[0], printed.msg_ids[0]])
     assert isinstance(fetched, ipcluster.AsyncHubResult) and not fetched.ready()
     wait_until(lambda: other.db_query({"msg_id": printed.msg_ids[0]}, keys=["stdout"])[0]["stdout"], 20, "output is recorded")
@@ -126,7 +120,7 @@ def test_results_are_futures(cluster, gate):
     gate.touch()
     done, others = concurrent.futures.wait(results, timeout=LONG)
     assert done == set(results) and not others
-    failing = client[0].apply_async(local(lambda: 1 / 0))
+    failing = client[0].apply_async(typed(lambda: 1 / 0))
     end = gate.with_name("end")
     slow = client[1].apply_async(wait_for_file, str(end))
     done, others = concurrent.futures.wait([failing, slow], LONG, concurrent.futures.FIRST_EXCEPTION)

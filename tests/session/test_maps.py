@@ -9,11 +9,11 @@ from collections import deque
 
 import pytest
 
-from support import LONG, wait_for_file, wait_until
-from test_views import double, local
+from support import LONG, typed, wait_for_file, wait_until
+from test_views import double
 
 
-@local
+@typed
 def same(*members):
     return members
 
@@ -52,7 +52,7 @@ def not_far(members=100):
 def test_map_is_map(view, balanced):
     for each in (view, balanced):
         assert each.map_sync(double, range(11)) == list(map(double, range(11)))
-        assert each.map_sync(local(lambda a, b: a * b), [1, 2, 3], [4, 5, 6]) == [4, 10, 18]
+        assert each.map_sync(typed(lambda a, b: a * b), [1, 2, 3], [4, 5, 6]) == [4, 10, 18]
         assert each.map_sync(double, []) == []
         assert list(each.map_async(double, (x for x in range(5)))) == [0, 2, 4, 6, 8]
         assert list(each.imap(double, range(6))) == [0, 2, 4, 6, 8, 10]
@@ -125,10 +125,10 @@ def test_unordered_results_come_as_they_are_ready(balanced, tmp_path):
             time.sleep(0.01)
         return x
 
-    got = list(balanced.map_async(local(first_last), range(8), [str(tmp_path / "gate")] * 8, ordered=False))
+    got = list(balanced.map_async(typed(first_last), range(8), [str(tmp_path / "gate")] * 8, ordered=False))
     assert sorted(got) == list(range(8)) and got[0] != 0
     (tmp_path / "gate").unlink()
-    got = list(balanced.imap(local(first_last), range(8), [str(tmp_path / "gate")] * 8, ordered=False))
+    got = list(balanced.imap(typed(first_last), range(8), [str(tmp_path / "gate")] * 8, ordered=False))
     assert sorted(got) == list(range(8)) and got[0] != 0
 
 
@@ -185,15 +185,15 @@ def test_parallel_functions_get_rows_of_tables(view, balanced, numpy, pandas, di
         for options in [{}, {"chunksize": 3}]:
             parallel = each.parallel(dist=dist, block=True, **options)
             assert pandas.concat(parallel(same)(table)).sort_index().equals(table)
-            assert parallel(local(lambda part: part * 2))(table).equals(table * 2)
-            assert parallel(local(lambda part, more: part.a + more))(table, range(7)).equals(table.a * 2)
-            assert sum(parallel(local(lambda part: len(part)))(table)) == 7
-            assert "ab" in parallel(local(lambda part: "ab"))([1, 2])
+            assert parallel(typed(lambda part: part * 2))(table).equals(table * 2)
+            assert parallel(typed(lambda part, more: part.a + more))(table, range(7)).equals(table.a * 2)
+            assert sum(parallel(typed(lambda part: len(part)))(table)) == 7
+            assert "ab" in parallel(typed(lambda part: "ab"))([1, 2])
 
 
 def test_sequences_of_a_parallel_function_have_one_length(view, balanced):
     for each in (view, balanced):
-        pairs = each.parallel(block=True)(local(lambda a, b: [len(a) == len(b)]))
+        pairs = each.parallel(block=True)(typed(lambda a, b: [len(a) == len(b)]))
         assert all(pairs({1, 2, 3}, "abc")) and all(pairs(iter("abc"), [1, 2, 3]))
         for unequal in ([1, 2, 3], {1, 2}), ([1], not_far()), ({1, 2}, "abc"):
             with pytest.raises(ValueError, match="different lengths"):
@@ -201,7 +201,7 @@ def test_sequences_of_a_parallel_function_have_one_length(view, balanced):
 
 
 def test_a_round_robin_loses_nothing_of_parts_that_have_changed(view):
-    some = view.parallel(dist="r", block=True)(local(lambda part: [x for x in part if x % 2]))
+    some = view.parallel(dist="r", block=True)(typed(lambda part: [x for x in part if x % 2]))
     assert sorted(some(list(range(7)))) == [1, 3, 5]
 
 
@@ -220,10 +220,10 @@ def test_parts_are_iterated_over_alike_before_and_after_all_have_come(client, nu
             time.sleep(0.01)
         return part
 
-    result = view.parallel()(local(part_of))(make([1, 2, 3, 4]), [str(gate)] * 4)
+    result = view.parallel()(typed(part_of))(make([1, 2, 3, 4]), [str(gate)] * 4)
     members = iter(result)
     assert next(members) == 1 and next(members) == 2 and not result.ready()
-    striped = view.parallel(dist="r")(local(part_of))(make([1, 2, 3, 4]), [str(gate)] * 4)
+    striped = view.parallel(dist="r")(typed(part_of))(make([1, 2, 3, 4]), [str(gate)] * 4)
     got = []
     thread = threading.Thread(target=lambda: got.extend(striped))
     thread.start()
@@ -272,7 +272,7 @@ def test_imap_keeps_engines_busy_before_anybody_takes_results(balanced, tmp_path
         open(f"{folder}/{number}", "w").close()
         return number
 
-    results = balanced.imap(local(work), not_far(), itertools.repeat(str(gate)), itertools.repeat(str(folder)), **options)
+    results = balanced.imap(typed(work), not_far(), itertools.repeat(str(gate)), itertools.repeat(str(folder)), **options)
     wait_until(lambda: len(os.listdir(folder)) >= 4, 20, "the other engine goes on")
     gate.touch()
     assert sorted(itertools.islice(results, 6)) == list(range(6)) or options == {"ordered": False}
@@ -353,12 +353,12 @@ def test_imap_goes_on_behind_a_member_that_failed(balanced, view, programs):
     from ipcluster import RemoteError
 
     for each in (balanced, view):
-        results = each.imap(local(lambda x: 1 // x), [1, 0, 1])
+        results = each.imap(typed(lambda x: 1 // x), [1, 0, 1])
         assert next(results) == 1
         with pytest.raises(RemoteError, match="ZeroDivisionError"):
             next(results)
         assert list(results) == [1]
-        values = list(each.imap(local(lambda x: 1 // x), [1, 0, 1], return_exceptions=True))
+        values = list(each.imap(typed(lambda x: 1 // x), [1, 0, 1], return_exceptions=True))
         assert values[::2] == [1, 1] and isinstance(values[1], RemoteError)
 
 
@@ -371,7 +371,7 @@ def test_imap_of_a_direct_view_takes_few_requests_where_lengths_are_known(view):
 
 def test_tasks_of_imap_have_the_flags_of_the_call(balanced, client):
     with balanced.temp_flags(targets=[1]):
-        results = balanced.imap(local(lambda _: __import__("os").getpid()), range(20), max_outstanding=2)
+        results = balanced.imap(typed(lambda _: __import__("os").getpid()), range(20), max_outstanding=2)
     assert set(results) == {client[1].apply_sync(os.getpid)}
 
 

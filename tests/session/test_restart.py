@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support import LONG, kill, named, wait_until
+from support import LONG, kill, named, typed, wait_until
 
 
 def restart(cluster, *arguments, signum=signal.SIGKILL):
@@ -19,12 +19,6 @@ def restart(cluster, *arguments, signum=signal.SIGKILL):
 def reused(new_cluster):
     """A controller that may be replaced, and two engines with a heart that beats fast."""
     return new_cluster(2, controller=["--reuse"])
-
-
-def typed(function):
-    """As if it had been typed: the engine does not have the test's modules."""
-    function.__module__ = "__main__"
-    return function
 
 
 @typed

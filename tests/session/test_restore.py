@@ -7,8 +7,7 @@ from collections import Counter
 
 import pytest
 
-from support import LONG, SLOWNESS, wait_for_commit, wait_until
-from test_restart import typed
+from support import LONG, SLOWNESS, typed, wait_for_commit, wait_until
 
 RECORDED = ["--reuse", "--sqlitedb"]
 # Long enough for engines to come back.

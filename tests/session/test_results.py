@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from support import LONG, wait_for_file, wait_until
-from test_restart import typed
+from support import LONG, typed, wait_for_file, wait_until
 
 
 # Results that cannot be read here

@@ -11,7 +11,7 @@ import pytest
 
 import ipcluster
 from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids, listed
-from support import LONG, PYTHON, TOP, kill, named, wait_for_file, wait_until
+from support import LONG, PYTHON, TOP, kill, named, typed, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def connect(box):
         client.close()
 
 
+@typed
 def say_goodbye(folder):
     """For engines: an exit handler that takes a while."""
     import atexit
@@ -41,9 +42,6 @@ def say_goodbye(folder):
         os.rename(begun, f"{folder}/{os.getpid()}.finished")
 
     atexit.register(handler)
-
-
-say_goodbye.__module__ = "__main__"
 
 
 def goodbyes(box):

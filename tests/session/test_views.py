@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 
-from support import LONG, wait_for_file, wait_until
+from support import LONG, typed, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -22,18 +22,12 @@ def ipp(programs):
     return ipcluster
 
 
-# Functions here are marked, as an engine cannot import this file.
-def local(f):
-    f.__module__ = "__main__"
-    return f
-
-
-@local
+@typed
 def double(x):
     return 2 * x
 
 
-@local
+@typed
 def fail(x):
     raise ValueError(f"no {x}")
 
@@ -64,7 +58,7 @@ def test_functions_travel_with_closures_defaults_and_partials(view):
         def f(a, b=[1, 2], *, c=3):
             return a + k + len(b) + c
 
-        return local(f)
+        return typed(f)
 
     assert view.apply_sync(outer(10), 1) == [16, 16]
     assert view.apply_sync(functools.partial(outer(10), c=0), 1, b=[]) == [11, 11]
@@ -80,7 +74,7 @@ def test_arrays_and_bytes_travel_whole(view, client):
     assert client[0]["len(b)"] == 3_000_000 and client[0]["b"] == b"x" * 3_000_000
     assert numpy.array_equal(client[1]["c"]["k"], array[:3])
     assert client[0].apply_sync(numpy.sum, array) == pytest.approx(array.sum())
-    assert client[0].apply_sync(local(lambda x: x.T.copy()), array).shape == (300, 200)
+    assert client[0].apply_sync(typed(lambda x: x.T.copy()), array).shape == (300, 200)
 
 
 def test_what_was_read_of_a_message_is_freed_with_the_last_who_has_it(programs):
@@ -118,12 +112,12 @@ def test_a_reference_is_looked_up_on_the_engine(view, ipp):
 
 def test_decorators(view, client):
     @client[0].remote(block=True)
-    @local
+    @typed
     def one(x):
         return x + 1
 
     @view.parallel(block=True)
-    @local
+    @typed
     def doubled(part):
         return [2 * x for x in part]
 
@@ -211,7 +205,7 @@ def test_a_file_runs_on_all_engines(view, tmp_path):
 
 
 def test_work_spreads_over_the_engines(balanced, cluster, tmp_path):
-    @local
+    @typed
     def work(folder):
         """Ends when both engines are at it."""
         import os, time
@@ -226,7 +220,7 @@ def test_work_spreads_over_the_engines(balanced, cluster, tmp_path):
 
 def test_tasks_keep_to_their_targets(client):
     one = client.load_balanced_view(targets=[1])
-    assert set(one.map_sync(local(lambda _: __import__("os").getpid()), range(6))) == {client[1].apply_sync(os.getpid)}
+    assert set(one.map_sync(typed(lambda _: __import__("os").getpid()), range(6))) == {client[1].apply_sync(os.getpid)}
 
 
 def test_tasks_say_what_they_depend_on(balanced, client):
@@ -295,7 +289,7 @@ def test_calls_set_nothing_on_their_view(client, monkeypatch):
     monkeypatch.setattr("ipcluster.view.View.__setattr__", set_nothing, raising=False)
     for view in views:
         assert view.remote(block=True, label="a")(double)(2) in ([4, 4], 4)
-        assert view.parallel(block=True, label="a")(local(lambda part: [2 * x for x in part]))([1, 2]) == [2, 4]
+        assert view.parallel(block=True, label="a")(typed(lambda part: [2 * x for x in part]))([1, 2]) == [2, 4]
         assert view.map(double, [1, 2], block=True, label="a") == list(view.imap(double, [1, 2])) == [2, 4]
         assert view.executor.submit(double, 2).result(LONG) in ([4, 4], 4)
         if not view.balanced:
@@ -339,7 +333,7 @@ def test_several_errors_are_one_with_all_in_it(view, ipp, capsys):
 
 
 def test_errors_can_be_returned(view, balanced, ipp):
-    result = balanced.map_async(local(lambda x: 1 // x), [0, 1], return_exceptions=True)
+    result = balanced.map_async(typed(lambda x: 1 // x), [0, 1], return_exceptions=True)
     first, second = result.get()
     assert isinstance(first, ipp.RemoteError) and second == 1
     values = view.apply_async(fail, 1).get(return_exceptions=True)
@@ -354,7 +348,7 @@ def test_a_result_tells_what_is_known_of_it(client, view, tmp_path):
             time.sleep(0.01)
         time.sleep(0.3)
 
-    result = client[0].apply_async(local(wait), str(tmp_path / "gate"))
+    result = client[0].apply_async(typed(wait), str(tmp_path / "gate"))
     assert not result.ready() and result.progress == 0 and not result.wait(0.01)
     with pytest.raises(TimeoutError):
         result.get(timeout=0.01)
@@ -423,12 +417,12 @@ def test_results_can_be_asked_for_later(view, client):
 def test_dependencies_choose_the_engine(client, balanced, ipp):
     client[1].execute("here = True", block=True)
 
-    @local
+    @typed
     def is_here():
         return "here" in globals()
 
     @ipp.depend(is_here)
-    @local
+    @typed
     def where():
         import os
 
@@ -438,7 +432,7 @@ def test_dependencies_choose_the_engine(client, balanced, ipp):
     assert {result.get(timeout=LONG) for result in results} == {client[1].apply_sync(os.getpid)}
 
     @ipp.require("json", double)
-    @local
+    @typed
     def needs(x):
         return json.dumps(double(x))  # noqa: F821
 
