@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +59,26 @@ static int open_copy(int target)
     return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+static void close_pipe(struct capture_stream *stream)
+{
+    close(stream->pipe);
+    stream->pipe = -1;
+}
+
+static struct capture *started;
+
+/* In a child that user code forks, and which may print and outlive the engine: whoever has a pipe's
+ * end to read waits for ever for a reader where there is none. */
+static void leave_pipes(void)
+{
+    for (int i = 0; i < 2; i++)
+        close_pipe(&started->streams[i]);
+}
+
 void capture_start(struct capture *capture)
 {
+    started = capture;
+    pthread_atfork(NULL, NULL, leave_pipes);
     fflush(NULL);
     /* What a C library prints line by line is to be seen line by line. */
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -297,7 +316,7 @@ void capture_stop(struct capture *capture)
         if (stream->original >= 0)
             dup2(stream->original, stream->target);
         copy_rest(stream, stream->copy, &capture->shared->words);
-        close(stream->pipe);
+        close_pipe(stream);
         close(stream->writer);
     }
 }

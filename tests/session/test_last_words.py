@@ -240,6 +240,26 @@ def engine_that_nobody_reads(sandbox, cluster):
     kill(named(sandbox, "ipengine", "sleep"))
 
 
+def test_what_a_function_forked_does_not_hang_when_it_prints_after_its_engines_end(new_cluster, tmp_path):
+    @interactive
+    def fork_one_that_prints(path):
+        import os
+        import signal
+        if not os.fork():
+            try:
+                while True:
+                    os.write(1, b"x" * 4096)
+            except BrokenPipeError:
+                open(path, "w").close()
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    client = new_cluster(1).client(wait_for=1)
+    with pytest.raises(EngineError, match="killed by signal 9"):
+        client[0].apply_sync(fork_one_that_prints, str(tmp_path / "ended"))
+    wait_until((tmp_path / "ended").exists, 20, "the child has heard that nobody reads")
+
+
 def test_an_engine_whose_output_nobody_reads_works_on(sandbox, new_cluster):
     with engine_that_nobody_reads(sandbox, new_cluster(0)) as client:
         result = client[0].apply_async(print_much, 100)
