@@ -116,7 +116,8 @@ static void write_line(const char *line, size_t size)
         atomic_fetch_add(&lost_lines, 1);
 }
 
-static void write_args(enum ipcl_log_level level, unsigned held_back, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+write_args(enum ipcl_log_level level, unsigned held_back, const char *format, va_list args)
 {
     char line[LINE_BYTES];
     int saved = errno;

@@ -22,7 +22,7 @@
 #include "controller/refusal.h"
 #include "controller/report.h"
 
-#define MONITOR_URL "inproc://heart-monitor"
+#define MONITOR_NAME "heart-monitor"
 /* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
  * ms. */
 #define SUSPICION_MS 1000
@@ -267,11 +267,11 @@ static void heart_destroy(void *self)
 static int watch_connections(struct heart *heart, struct controller *controller,
                              struct ipcl_error *error)
 {
-    if (zmq_socket_monitor(heart->pong, MONITOR_URL, ZMQ_EVENT_DISCONNECTED))
+    if (zmq_socket_monitor(heart->pong, "inproc://" MONITOR_NAME, ZMQ_EVENT_DISCONNECTED))
         return ipcl_error_set(error, "cannot watch the engines' connections: %s",
                               zmq_strerror(errno));
     heart->monitor =
-        controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_URL + strlen("inproc://"), error);
+        controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_NAME, error);
     return heart->monitor ? 0 : -1;
 }
 
