@@ -1,5 +1,5 @@
 # make bench: built only when asked for.
-EXTRA_PROGRAMS = tests/bench/crowd tests/bench/engines tests/bench/floor tests/bench/queue tests/bench/tasks
+EXTRA_PROGRAMS += tests/bench/crowd tests/bench/engines tests/bench/floor tests/bench/queue tests/bench/tasks
 tests_bench_engines_SOURCES = tests/bench/engines.c plugins/serial/json.c plugins/serial/utf8.h
 tests_bench_engines_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_engines_LDADD = core/wire/libwire.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)

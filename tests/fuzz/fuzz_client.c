@@ -1,0 +1,152 @@
+/* The client's I/O thread: answers, output, notifications. An input is a byte of settings (bit 0
+ * MessagePack) and messages, each with a first byte that says what happens:
+ *
+ *     bits 0-2   0 to 6: it comes by this socket; 7: the program does something
+ *     bits 3-5   0 to 2: submits to an engine, as a task, to an engine's control; 3: broadcasts
+ *                4: fetches the first request's result
+ *                5: a connection is back, 6: what is due is done
+ *     bit 7      peers are gone
+ *
+ * Four requests have been submitted at first: one of each kind. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "client/client.h"
+#include "network.h"
+
+#define MESSAGES_MAX 16
+#define FUTURES_MAX  256
+#define SESSION      "00000000-0000-4000-8000-0000000000c0"
+
+/* One for each setting, as inputs have these in any order. */
+static struct life {
+    struct ipcl_client *client;
+    struct ipcl_future *futures[FUTURES_MAX];
+    size_t future_count;
+    unsigned age; /* inputs */
+} lives[2], *life;
+
+/* What the next call of message_recv() receives. */
+static struct fuzz_bytes arriving;
+
+int __wrap_message_recv(struct message *message, void *socket, int flags);
+int __wrap_message_recv(struct message *message, void *socket, int flags)
+{
+    (void)socket;
+    (void)flags;
+    if (!fuzz_size(arriving)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    fuzz_message(arriving, message, 1);
+    arriving = (struct fuzz_bytes){NULL, NULL};
+    return 0;
+}
+
+static void keep(struct ipcl_future *future)
+{
+    if (future && life->future_count == FUTURES_MAX)
+        ipcl_future_release(future);
+    else if (future)
+        life->futures[life->future_count++] = future;
+}
+
+static void act(unsigned what)
+{
+    struct ipcl_submission submission = {
+        .channel = (enum ipcl_channel)what, .msg_type = "execute_request", .content = "{}"};
+    const int ids[] = {0, 1};
+    struct ipcl_future *parts[2];
+    struct ipcl_error error;
+    if (what < 3) {
+        keep(ipcl_submit(life->client, &submission, &error));
+    } else if (what == 3 && !ipcl_broadcast(life->client, &submission, ids, 2, parts, &error)) {
+        keep(parts[0]);
+        keep(parts[1]);
+    } else if (what == 4 && life->future_count) {
+        keep(ipcl_fetch(life->client, life->futures[0]->id, &error));
+    } else if (what == 5) {
+        restart_begin(life->client);
+    } else if (what == 6) {
+        await_output_give_up(&life->client->io, clock_ms() + 60000);
+        restart_tick(life->client);
+        fetch_tick(life->client);
+    }
+    submit_flush(life->client);
+}
+
+static void create(unsigned bits)
+{
+    struct ipcl_error error;
+    network_begin(0, NULL);
+    life->age = 1;
+    life->client = calloc(1, sizeof(*life->client));
+    atomic_init(&life->client->holds, 1);
+    life->client->forks = forks_so_far();
+    pthread_mutex_init(&life->client->lock, NULL);
+    pthread_cond_init(&life->client->changed, NULL);
+    strcpy(life->client->session_id, SESSION);
+    strcpy(life->client->connection.interface, "tcp://127.0.0.1");
+    strcpy(life->client->connection.signature_scheme, "hmac-sha256");
+    life->client->connection.registration = life->client->connection.notification = 1;
+    life->client->connection.mux = life->client->connection.task =
+        life->client->connection.control = 1;
+    life->client->connection.iopub = life->client->connection.broadcast[0] = 1;
+    life->client->connection.broadcast_count = 1;
+    life->client->serial = fuzz_serial(bits);
+    life->client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    life->client->io.context = zmq_ctx_new();
+    FUZZ_ASSERT(life->client->wake_fd >= 0 && !sockets_open(life->client, &error));
+    client_set_state(life->client, CLIENT_CONNECTED, NULL);
+    client_add_engine(life->client, 0, "e0", NULL);
+    client_add_engine(life->client, 1, "e1", NULL);
+    for (unsigned what = 0; what < 4; what++)
+        act(what);
+}
+
+/* As the thread ends. */
+static void destroy(void)
+{
+    atomic_store(&life->client->closing, true);
+    client_set_state(life->client, CLIENT_CLOSED, NULL);
+    await_fail_all(&life->client->io, "the client was closed");
+    fetch_fail_all(life->client, "the client was closed");
+    submit_drop(life->client, "the client was closed");
+    sockets_close(life->client);
+    while (life->future_count)
+        ipcl_future_release(life->futures[--life->future_count]);
+    ipcl_client_release(life->client);
+    life->client = NULL;
+}
+
+static void happen(struct fuzz_bytes bytes)
+{
+    unsigned what = *bytes.at++;
+    network_reachable = !(what & 0x80);
+    if ((what & 7) == SOCKET_COUNT) {
+        act(what >> 3 & 7);
+        return;
+    }
+    arriving = bytes;
+    receive_all(life->client, what & 7);
+    arriving = (struct fuzz_bytes){NULL, NULL};
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bytes input = {data + 1, data + size}, one;
+    if (!size)
+        return 0;
+    life = &lives[data[0] & 1];
+    if (life->client && life->age++ >= fuzz_life())
+        destroy();
+    if (!life->client)
+        create(data[0]);
+    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
+        if (fuzz_size(one))
+            happen(one);
+    return 0;
+}

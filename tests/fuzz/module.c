@@ -1,0 +1,207 @@
+/* A controller without a network, for harnesses of its modules. */
+#include "module.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ipcluster/plugin.h>
+
+#include "network.h"
+
+#define MODULES_MAX  8
+#define MESSAGES_MAX 16
+#define ENGINES      4
+#define TIME_STEP_MS 3000
+
+extern const struct ipcl_plugin memory_plugin;
+
+/* One for each setting, as inputs have these in any order. */
+static struct life {
+    struct controller controller;
+    void *selves[MODULES_MAX];
+    void *announcer; /* PUSH, in the hub's place */
+    bool announced[ENGINES];
+    bool begun;
+    unsigned age; /* inputs */
+} lives[NETWORKS], *life;
+
+static void ignore_log(void *host, enum ipcl_log_level level, const char *text)
+{
+    (void)host;
+    (void)level;
+    (void)text;
+}
+
+static const char *option_string(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return "";
+}
+
+static int64_t option_int(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    return strcmp(name, "record_limit") ? 1 << 20 : 100; /* the other is of bytes */
+}
+
+static double option_real(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return 0.1;
+}
+
+static bool option_bool(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return true;
+}
+
+static void open_store(void)
+{
+    static const struct ipcl_services services = {.log = ignore_log,
+                                                  .option_string = option_string,
+                                                  .option_int = option_int,
+                                                  .option_real = option_real,
+                                                  .option_bool = option_bool};
+    struct ipcl_error error;
+    life->controller.store = memory_plugin.operations;
+    life->controller.records =
+        life->controller.store->create(&services, "/nonexistent", "", &error);
+    if (!life->controller.records)
+        fuzz_fail("store", 0, error.text);
+}
+
+/* All ports are 1: nothing is bound. */
+static void set_connection(struct connection *connection)
+{
+    strcpy(connection->interface, "tcp://127.0.0.1");
+    strcpy(connection->signature_scheme, "hmac-sha256");
+    connection->registration = connection->control = connection->mux = connection->task = 1;
+    connection->iopub = connection->notification = connection->hb_ping = connection->hb_pong = 1;
+    connection->broadcast[0] = 1;
+    connection->broadcast_count = 1;
+}
+
+static void set_controller(unsigned bits)
+{
+    static void *context;
+    if (!context) {
+        context = zmq_ctx_new();
+        zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 60000);
+    }
+    life->controller = (struct controller){
+        .context = context,
+        .serial = fuzz_serial(bits),
+        .restarted = bits & 4,
+        .scheme = bits & 8 ? BALANCER_PURE : BALANCER_LEASTLOAD,
+        .high_water = bits & 16 ? 0 : 1,
+        .heart_period_ms = 3000,
+        .heart_misses = 10,
+        .registration_timeout_ms = 30000,
+        .finished_max = 100,
+        .backlog_bytes = 1 << 20,
+        .unread_bytes = 1 << 20,
+    };
+    set_connection(&life->controller.clients);
+    set_connection(&life->controller.engines);
+    if (fuzz_modules.store || bits & 2)
+        open_store();
+}
+
+static void announce(unsigned number, bool there)
+{
+    char uuid[8];
+    number %= ENGINES;
+    if (!life->announcer || life->announced[number] == there)
+        return; /* the hub says nothing twice */
+    snprintf(uuid, sizeof(uuid), "e%u", number);
+    notice_send(life->announcer, there ? fuzz_modules.arrival : NOTICE_GONE, (int)number, uuid,
+                "the engine");
+    life->announced[number] = there;
+    network_settle();
+}
+
+static void create(unsigned bits)
+{
+    struct ipcl_error error;
+    *life = (struct life){.age = 1};
+    set_controller(bits);
+    network_begin(bits, fuzz_modules.inside);
+    for (size_t i = 0; fuzz_modules.modules[i]; i++) {
+        life->selves[i] = fuzz_modules.modules[i]->create(&life->controller, &error);
+        if (!life->selves[i])
+            fuzz_fail(fuzz_modules.modules[i]->name, 0, error.text);
+    }
+    life->begun = true;
+    if (fuzz_modules.notices) {
+        life->announcer =
+            controller_inproc_connect(&life->controller, ZMQ_PUSH, fuzz_modules.notices, &error);
+        FUZZ_ASSERT(life->announcer);
+    }
+    for (unsigned i = 0; i + 1 < ENGINES; i++)
+        announce(i, true);
+    network_settle();
+}
+
+static void destroy(void)
+{
+    size_t made = 0;
+    while (fuzz_modules.modules[made])
+        made++;
+    while (made--)
+        fuzz_modules.modules[made]->destroy(life->selves[made]);
+    if (life->announcer)
+        zmq_close(life->announcer);
+    life->begun = false;
+    if (life->controller.store)
+        life->controller.store->destroy(life->controller.records);
+}
+
+static void happen(struct fuzz_bytes bytes, struct message *message)
+{
+    unsigned what = *bytes.at++, number = what >> 3 & 15;
+    network_reachable = !(what & 0x80);
+    switch (what & 7) {
+    case 5:
+        network_tick(number * TIME_STEP_MS);
+        break;
+    case 6:
+        announce(number, false);
+        break;
+    case 7:
+        announce(number, true);
+        break;
+    default:
+        network_receive((what & 7) + 5 * number, bytes, message);
+    }
+    network_settle();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bytes input = {data + 1, data + size}, one;
+    struct message message;
+    if (!size)
+        return 0;
+    unsigned bits = data[0] % NETWORKS;
+    life = &lives[bits];
+    network_select(bits);
+    if (life->begun && life->age++ >= fuzz_life())
+        destroy();
+    if (!life->begun)
+        create(bits);
+    message_init(&message);
+    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
+        if (fuzz_size(one))
+            happen(one, &message);
+    message_close(&message);
+    return 0;
+}
