@@ -32,5 +32,6 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_stop.c
 core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"'
 core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
+core_cluster_ipcluster_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_cluster_ipcluster_LDADD = core/plugin/libplugin.la core/config/libconfig.la core/wire/libwire.la \
 	core/base/libbase.la $(UV_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)

@@ -53,5 +53,6 @@ core_controller_libbalancer_la_SOURCES = \
 	core/controller/finished.c core/controller/finished.h \
 	core/controller/heap.c core/controller/heap.h
 core_controller_libbalancer_la_LIBADD = core/base/libbase.la
+core_controller_ipcontroller_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \
 	core/config/libconfig.la core/wire/libwire.la core/base/libbase.la $(JANSSON_LIBS) $(ZMQ_LIBS)

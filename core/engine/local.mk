@@ -23,5 +23,6 @@ core_engine_ipengine_SOURCES = \
 	core/engine/usage.c core/engine/usage.h \
 	core/engine/watcher.c core/engine/watcher.h
 core_engine_ipengine_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+core_engine_ipengine_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_engine_ipengine_LDADD = core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
 	core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
