@@ -428,10 +428,14 @@ static void settle_task(struct scheduler *scheduler, struct task *task)
         [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
         [FATE_APART] = "the tasks that this one follows did not all run at one engine",
     };
-    if (task->fate == FATE_LOST)
-        scheduler_lose(scheduler, task, task->worker->end ? task->worker->end : "the engine died");
-    else
+    if (task->fate != FATE_LOST) {
         scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
+        return;
+    }
+    /* A retry takes from the engine its last task, with which the engine is forgotten. */
+    char end[NOTICE_TEXT_BYTES];
+    snprintf(end, sizeof(end), "%s", task->worker->end ? task->worker->end : "the engine died");
+    scheduler_lose(scheduler, task, end);
 }
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be

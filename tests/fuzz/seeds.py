@@ -188,6 +188,8 @@ def task(bits, pack):
         return 0, message(pack, "apply_reply", {"status": "ok"}, metadata or {"status": "ok", "dependencies_met": True},
                           {"msg_id": str(number), "session": "s"}, (engine, b"c"), f"r{number}")
 
+    only_there = {"targets": ["e0"], "retries": 1}
+    yield "lost-with-its-only-engine", thread(bits, submit(1, only_there), gone(0), later(1))
     for settings in (0, 2, 4, 8, 16):
         yield f"tasks-{settings}", thread(
             bits | settings, submit(1), submit(2, dependent), submit(3, {"after": ["1"], "retries": 1}), reply(1), reply(1, b"e1"),

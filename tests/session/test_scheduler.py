@@ -208,6 +208,15 @@ def test_a_task_that_is_tried_again_has_not_failed_yet(scheduler):
     assert s.result(first) == s.result(then) == "ok"
 
 
+def test_a_task_that_may_be_tried_again_and_loses_its_only_engine_fails_with_how_that_ended(scheduler):
+    s = scheduler(engines=2)
+    task = s.submit(retries=2, targets=[s.engines[0].uuid])
+    engine, *_ = s.take(task)
+    engine.die()
+    assert s.result(task) == "EngineError"
+    assert s.text(task).startswith("engine 0") and "died" in s.text(task)
+
+
 def test_a_task_that_cannot_be_sent_once_more_fails_and_holds_up_no_other(scheduler):
     s = scheduler(engines=2)
     task = s.submit(retries=2, odd=10**30)  # JSON that no program here can pack anew
