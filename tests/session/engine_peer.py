@@ -57,6 +57,7 @@ class Peer:
         for name, kind in kinds.items():
             socket = self.sockets[name] = self.context.socket(kind)
             socket.linger = LINGER_MS
+            socket.hwm = 0  # a ROUTER drops what is more than that, and the controller's have no such limit
             ports[name] = socket.bind_to_random_port("tcp://127.0.0.1")
         self.sockets["iopub"].subscribe(b"")
         self.publishers = self.sockets["iopub"].get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
