@@ -37,6 +37,10 @@ static void abort_request(struct io *io, struct job *job)
 /* The namespace belongs to the main thread: this is the next that it does. */
 static void clear_request(struct io *io, struct job *job)
 {
+    if (io->state == IO_STOPPING) { /* the main thread may have got its last job */
+        refuse(io, job, "EngineError", io->ending);
+        return;
+    }
     job->kind = JOB_CLEAR;
     TAILQ_INSERT_HEAD(&io->queue, job, entry);
     shell_next(io);
