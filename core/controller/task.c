@@ -486,6 +486,7 @@ static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
     bool more = settle(scheduler, now_ms);
+    long long restore_ms = restore_tick(scheduler, now_ms);
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
     dispatch(scheduler, NULL, NULL);
@@ -494,7 +495,6 @@ static long long on_tick(void *self, long long now_ms)
         return now_ms;
     long long due = balancer_deadline(scheduler->balancer);
     long long replies_ms = replies_tick(&scheduler->replies, now_ms);
-    long long restore_ms = restore_tick(scheduler, now_ms);
     long long trim_ms = trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms);
     if (due < 0 || replies_ms < due)
         due = replies_ms;

@@ -27,6 +27,7 @@ struct task_restore {
     bool progress; /* in this pass */
     bool strict;   /* what is unknown now stays so */
     long long next_pass_ms;
+    long long lost_ms; /* when to try again what has lost its engine; LOOP_NEVER: there is none */
 };
 
 struct scheduler {

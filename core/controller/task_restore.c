@@ -30,6 +30,7 @@ struct away {
     struct task task;
     char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
     bool whole;                     /* it is here, so that it can run again */
+    bool lost;                      /* its engine has gone: it waits for another that it names */
 };
 
 bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
@@ -131,16 +132,6 @@ static void pass(struct scheduler *scheduler, long long now_ms)
     restore->next_pass_ms = last ? now_ms : now_ms + PASS_MS;
 }
 
-long long restore_tick(struct scheduler *scheduler, long long now_ms)
-{
-    struct task_restore *restore = &scheduler->restore;
-    if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
-        pass(scheduler, now_ms);
-    if (!restore->aside)
-        return LOOP_NEVER;
-    return restore->passing ? now_ms : restore->next_pass_ms;
-}
-
 /* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
 static struct task *away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
                               const char *engine)
@@ -155,7 +146,9 @@ static struct task *away_task(struct scheduler *scheduler, const char *msg_id, s
     return task;
 }
 
-bool restore_adopt(struct scheduler *scheduler, struct task *task)
+/* Makes a task that another controller gave out one of this scheduler's own, which can be tried
+ * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot be. */
+static int adopt(struct scheduler *scheduler, struct task *task)
 {
     struct task_metadata metadata = {.targets = NULL};
     struct worker **targets = NULL;
@@ -169,14 +162,22 @@ bool restore_adopt(struct scheduler *scheduler, struct task *task)
                             &ename, &why) &&
         !metadata.follow.count)
         count = scheduler_find_targets(scheduler, &metadata, &targets);
-    bool adopted = count >= (metadata.targets ? 1 : 0) &&
-                   !balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
+    int status = -1;
+    if (count == 0 && metadata.targets)
+        status = restore_awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
+    else if (count >= 0)
+        status = balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
     task->sent = 1;
     task->reported = true;
     free(targets);
     task_metadata_clear(&metadata);
     message_close(&message);
-    return adopted;
+    return status;
+}
+
+bool restore_adopt(struct scheduler *scheduler, struct task *task)
+{
+    return !adopt(scheduler, task);
 }
 
 bool restore_reply(struct scheduler *scheduler, struct message *message)
@@ -279,9 +280,36 @@ static void lose_engine(struct scheduler *scheduler, struct task *task)
     char text[2 * REPORT_TEXT_MAX];
     snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
              ((const struct away *)task)->engine, (int)task->msg_id_size, task->msg_id);
-    if (task->retries && !restore_adopt(scheduler, task))
+    int status = task->retries ? adopt(scheduler, task) : -1;
+    if (status < 0)
         task->retries = 0;
-    scheduler_lose(scheduler, task, text);
+    ((struct away *)task)->lost = status > 0;
+    if (status > 0)
+        scheduler->restore.lost_ms = clock_ms() + PASS_MS;
+    else
+        scheduler_lose(scheduler, task, text);
+}
+
+static void try_lost(struct scheduler *scheduler)
+{
+    struct task *task = balancer_away(scheduler->balancer), *next;
+    scheduler->restore.lost_ms = LOOP_NEVER;
+    for (; task; task = next) {
+        next = task->next;
+        if (((const struct away *)task)->lost)
+            lose_engine(scheduler, task);
+    }
+}
+
+long long restore_tick(struct scheduler *scheduler, long long now_ms)
+{
+    struct task_restore *restore = &scheduler->restore;
+    if (now_ms >= restore->lost_ms)
+        try_lost(scheduler);
+    if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
+        pass(scheduler, now_ms);
+    long long aside_ms = restore->passing ? now_ms : restore->next_pass_ms;
+    return restore->aside && aside_ms < restore->lost_ms ? aside_ms : restore->lost_ms;
 }
 
 static void engine_gone(struct scheduler *scheduler, const char *engine)
@@ -364,6 +392,7 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
                  struct ipcl_error *error)
 {
     struct task_restore *restore = &scheduler->restore;
+    restore->lost_ms = LOOP_NEVER;
     if (!store_restores(controller))
         return 0;
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;

@@ -248,6 +248,25 @@ def test_a_task_with_retries_runs_again_when_the_engine_is_gone_that_had_it(reco
     assert runs(path) == {"run": 2}
 
 
+def test_a_task_with_retries_waits_for_its_other_engine_when_the_one_that_had_it_did_not_come_back(recorded):
+    client = recorded.client()
+    path = recorded.sandbox.dir / "ran"
+    pids = client[:].apply_sync(os.getpid)
+    again = client.load_balanced_view(targets=[0, 1], retries=1).apply_async(hang_at_first, str(path))
+    wait_until(lambda: path.exists() and runs(path), 20, "it runs")
+    had_it = int(path.read_text().split()[1])
+    (other,) = set(pids) - {had_it}
+    os.kill(other, signal.SIGSTOP)
+    kill(recorded, client)
+    os.kill(had_it, signal.SIGKILL)
+    recorded.start_controller("--restore", "--sqlitedb", "--IPController.registration_timeout=1")
+    # By then it is taken for lost. Engines may come back for 10 s.
+    time.sleep(3)
+    os.kill(other, signal.SIGCONT)
+    assert again.get(timeout=LONG) == "at last"
+    assert runs(path) == {"run": 2}
+
+
 def test_a_task_with_retries_that_fails_after_a_restart_is_tried_again(recorded):
     client = recorded.client()
     path, flag = recorded.sandbox.dir / "ran", recorded.sandbox.dir / "go"
