@@ -1,0 +1,20 @@
+"""Kills and stops at random moments of every program, under every kind of work. Its length is $IPCLUSTER_BAD_DAY_SECONDS, its course
+$IPCLUSTER_BAD_DAY_SEED."""
+
+import os
+import random
+
+import pytest
+
+from bad_day import ENGINES, RECORDED, BadDay, duration
+
+
+@pytest.mark.timeout(duration() + 600)
+def test_on_a_bad_day_every_request_is_answered_once_and_no_task_runs_more_often_than_it_may(new_cluster):
+    seed = int(os.environ.get("IPCLUSTER_BAD_DAY_SEED") or random.randrange(1 << 32))
+    day = BadDay(new_cluster(ENGINES, controller=RECORDED), seed)
+    day.live(duration())
+    print(f"seed {seed}\n{day.summary()}")
+    faults = day.faults()
+    assert not faults, f"seed {seed}: {len(faults)} faults\n" + "\n".join(faults[:40]) + "\n" + day.summary()
+    assert all(work.answers["good"] for work in day.work), day.summary()
