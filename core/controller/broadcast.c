@@ -20,7 +20,7 @@
 
 struct broadcast {
     struct loop *loop;
-    struct session *session;
+    struct sessions sessions;
     void *clients;
     void *notices;
     struct targets targets;
@@ -66,7 +66,7 @@ static int build_coalesced(struct broadcast *broadcast, const struct gathering *
     enum part_state state = gathering_state(gathering);
     const struct part *part;
     char type[64];
-    reply_type(broadcast->session, &gathering->request, type, sizeof(type));
+    reply_type(broadcast->sessions.clients, &gathering->request, type, sizeof(type));
     json_t *metadata = coalesced_metadata(gathering, status[state]);
     json_t *content = state == PART_FAILED    ? error_content(broadcast, gathering)
                       : state == PART_ABORTED ? json_pack("{s:s}", "status", "aborted")
@@ -84,7 +84,7 @@ static int build_coalesced(struct broadcast *broadcast, const struct gathering *
     }
     int failed = !metadata ||
                  message_append(reply, gathering->request.client, gathering->request.client_size) ||
-                 session_build(broadcast->session, reply, &parts, NULL, NULL);
+                 session_build(broadcast->sessions.clients, reply, &parts, NULL, NULL);
     for (part = gathering->parts; part && !failed && state == PART_OK; part = part->next)
         for (size_t i = 0; i < part->buffer_count && !failed; i++)
             failed = message_append_frame(reply, &part->buffers[i]);
@@ -122,7 +122,8 @@ static void returned(void *self, struct message *message, const struct target *t
 {
     struct broadcast *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
-    if (!session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1))
+    if (!session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id,
+                      1))
         report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, msg_id.data,
                    msg_id.size, message);
 }
@@ -133,7 +134,7 @@ static void undelivered(void *self, struct message *message, const struct target
     struct broadcast *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
-    session_find(broadcast->session, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1);
     struct part *part = gather_find(&broadcast->gather, msg_id.data, msg_id.size);
     if (part) {
         fail_part(broadcast, part, why);
@@ -233,11 +234,11 @@ static void from_client(void *self, struct message *message)
     struct broadcast *broadcast = self;
     struct broadcast_request request;
     struct reply_request reply;
-    if (!refusal_verify(&broadcast->bad_request, broadcast->session, message, 1))
+    if (!refusal_verify(&broadcast->bad_request, broadcast->sessions.clients, message, 1))
         return;
     early_meet(&broadcast->replies.early, message);
     reply_request_of(message, &reply);
-    const char *wrong = broadcast_request_read(&request, broadcast->session, message);
+    const char *wrong = broadcast_request_read(&request, broadcast->sessions.clients, message);
     /* Of an engine that has just come the client may have heard before we have. */
     if (!wrong)
         read_notices(broadcast);
@@ -258,7 +259,7 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
     zmq_msg_t *content = message_part(message, MESSAGE_CONTENT);
     enum part_state state = PART_FAILED;
     json_t *error = NULL;
-    if (!session_find(broadcast->session, content, &status, 1) &&
+    if (!session_find(broadcast->sessions.clients, content, &status, 1) &&
         status.state == IPCL_MEMBER_TEXT) {
         if (status.size == 2 && !memcmp(status.data, "ok", 2))
             state = PART_OK;
@@ -266,7 +267,7 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
             state = PART_ABORTED;
     }
     if (state == PART_FAILED)
-        error = session_unpack(broadcast->session, content, NULL);
+        error = session_unpack(broadcast->sessions.clients, content, NULL);
     gather_answer(&broadcast->gather, part, state, error, message);
     finish(broadcast, gathering);
 }
@@ -275,10 +276,12 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
 static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
 {
     struct ipcl_member member = {.name = "is_coalescing"};
-    if (session_find(broadcast->session, message_part(message, MESSAGE_METADATA), &member, 1) ||
+    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
+                     1) ||
         member.state != IPCL_MEMBER_OTHER)
         return false;
-    json_t *value = session_serial(broadcast->session)->unpack(member.data, member.size, NULL);
+    json_t *value =
+        session_serial(broadcast->sessions.clients)->unpack(member.data, member.size, NULL);
     bool coalescing = json_is_true(value);
     json_decref(value);
     return coalescing;
@@ -288,7 +291,7 @@ static void from_engine(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
     struct ipcl_member parent = {.name = "msg_id"};
-    if (!refusal_verify(&broadcast->bad_reply, broadcast->session, message, 2))
+    if (!refusal_verify(&broadcast->bad_reply, broadcast->sessions.engines, message, 2))
         return;
     zmq_msg_t *uuid = &message->frames[0];
     struct target *target =
@@ -298,7 +301,8 @@ static void from_engine(void *self, struct message *message)
         refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
         return;
     }
-    if (session_find(broadcast->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
+                     1) ||
         parent.state != IPCL_MEMBER_TEXT) {
         refusal_note(&broadcast->bad_reply, "it answers nothing");
         return;
@@ -374,7 +378,7 @@ static void broadcast_destroy(void *self)
     replies_release(&broadcast->replies);
     gather_release(&broadcast->gather);
     loop_destroy(broadcast->loop);
-    session_destroy(broadcast->session);
+    sessions_destroy(&broadcast->sessions);
     report_release(&broadcast->report);
     free(broadcast);
 }
@@ -394,9 +398,9 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                                            &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
-    if (replies_prepare(&broadcast->replies, controller, broadcast->session, broadcast->clients,
-                        "broadcast, client side", error) ||
-        targets_prepare(&broadcast->targets, controller, error))
+    if (replies_prepare(&broadcast->replies, controller, broadcast->sessions.clients,
+                        broadcast->clients, "broadcast, client side", error) ||
+        targets_prepare(&broadcast->targets, controller, broadcast->sessions.engines, error))
         return -1;
     replies_await_clients(&broadcast->replies, controller);
     broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
@@ -415,9 +419,9 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->targets.returned = returned;
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
-    broadcast->session = controller_session(controller, error);
     broadcast->loop = loop_create("broadcast", error);
-    if (!broadcast->session || !broadcast->loop || open_sockets(broadcast, controller, error)) {
+    if (!broadcast->loop || controller_sessions(controller, &broadcast->sessions, error) ||
+        open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);
         return NULL;
     }

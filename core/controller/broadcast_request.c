@@ -62,21 +62,14 @@ static const char *replace_metadata(struct broadcast_request *request, json_t *m
 {
     const struct ipcl_serial_operations *serial = session_serial(request->session);
     zmq_msg_t *part = message_part(request->message, MESSAGE_METADATA);
-    zmq_msg_t frame;
     size_t size;
     json_object_del(metadata, "targets");
     json_object_set_new(metadata, "original_msg_id",
                         json_stringn(request->msg_id, request->msg_id_size));
     char *packed = serial->pack(metadata, &size, NULL);
-    if (!packed || zmq_msg_init_size(&frame, size)) {
-        free(packed);
-        return "the controller is out of memory";
-    }
-    memcpy(zmq_msg_data(&frame), packed, size);
+    int failed = !packed || message_replace(part, packed, size);
     free(packed);
-    zmq_msg_move(part, &frame);
-    zmq_msg_close(&frame);
-    return NULL;
+    return failed ? "the controller is out of memory" : NULL;
 }
 
 const char *broadcast_request_read(struct broadcast_request *request, struct session *session,
@@ -157,16 +150,14 @@ int broadcast_request_part(struct broadcast_request *request, const char *uuid,
                            struct message *part)
 {
     struct message *message = request->message;
-    zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
     size_t size;
     const char *header = broadcast_request_header(request, uuid, &size);
     if (!header || message_append(part, uuid, strlen(uuid)) ||
         message_append_reference(part, &message->frames[0]) || message_append_delimiter(part) ||
-        message_append(part, zmq_msg_data(signature), zmq_msg_size(signature)) ||
-        message_append(part, header, size))
+        message_append(part, "", 0) || message_append(part, header, size))
         return -1;
     for (size_t i = message->delimiter + 1 + MESSAGE_PARENT; i < message->count; i++)
         if (message_append_reference(part, &message->frames[i]))
             return -1;
-    return session_sign(request->session, part, NULL);
+    return 0;
 }

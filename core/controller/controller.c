@@ -152,9 +152,26 @@ void *controller_inproc_connect(struct controller *controller, int type, const c
     return inproc(controller, type, name, false, error);
 }
 
-struct session *controller_session(const struct controller *controller, struct ipcl_error *error)
+struct session *controller_session(const struct controller *controller, enum connection_role role,
+                                   struct ipcl_error *error)
 {
-    const struct connection *file = &controller->clients;
+    const struct connection *file =
+        role == CONNECTION_CLIENT ? &controller->clients : &controller->engines;
     return session_create(file->key, strlen(file->key), file->signature_scheme, controller->serial,
                           NULL, error);
+}
+
+int controller_sessions(const struct controller *controller, struct sessions *sessions,
+                        struct ipcl_error *error)
+{
+    sessions->clients = controller_session(controller, CONNECTION_CLIENT, error);
+    sessions->engines =
+        sessions->clients ? controller_session(controller, CONNECTION_ENGINE, error) : NULL;
+    return sessions->engines ? 0 : -1;
+}
+
+void sessions_destroy(struct sessions *sessions)
+{
+    session_destroy(sessions->clients);
+    session_destroy(sessions->engines);
 }

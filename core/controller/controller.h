@@ -96,7 +96,18 @@ void *controller_inproc_bind(struct controller *controller, int type, const char
                              struct ipcl_error *error);
 void *controller_inproc_connect(struct controller *controller, int type, const char *name,
                                 struct ipcl_error *error);
-/* A session with the cluster's key, for one thread. NULL with `error` set on failure. */
-struct session *controller_session(const struct controller *controller, struct ipcl_error *error);
+/* A session with the key of one side, for one thread. NULL with `error` set on failure. */
+struct session *controller_session(const struct controller *controller, enum connection_role role,
+                                   struct ipcl_error *error);
+/* The sessions of a thread that has both sides: each verifies what comes from its side and signs
+ * what goes there, so that what one side knows is of no use at the other. */
+struct sessions {
+    struct session *clients;
+    struct session *engines;
+};
+/* Returns 0, or -1 with `error` set. */
+int controller_sessions(const struct controller *controller, struct sessions *sessions,
+                        struct ipcl_error *error);
+void sessions_destroy(struct sessions *sessions);
 
 #endif

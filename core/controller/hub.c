@@ -286,7 +286,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->table.path = controller->engine_table;
     hub->bad_subscription.socket = "hub, notifications";
     hub->bad_query.socket = "hub, registration and queries";
-    hub->session = controller_session(controller, error);
+    hub->session = controller_session(controller, CONNECTION_CLIENT, error);
     hub->loop = loop_create("hub", error);
     if (ledger_init(&hub->ledger) || !hub->session || !hub->loop ||
         open_sockets(hub, controller, error)) {

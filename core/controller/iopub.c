@@ -11,7 +11,7 @@
 
 struct iopub {
     struct loop *loop;
-    struct session *session;
+    struct sessions sessions;
     void *engines; /* XSUB */
     void *clients; /* XPUB */
     struct report report;
@@ -26,7 +26,7 @@ struct iopub {
 static void record(struct iopub *iopub, struct message *message)
 {
     struct ipcl_member member = {.name = "msg_id"};
-    if (!session_find(iopub->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
+    if (!session_find(iopub->sessions.engines, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
         report_add(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT, -1, member.data, member.size,
                    message);
@@ -50,11 +50,14 @@ static void publish(struct iopub *iopub, struct message *message)
 static void from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
-    if (!refusal_verify(&iopub->bad_output, iopub->session, message, 1))
+    if (!refusal_verify(&iopub->bad_output, iopub->sessions.engines, message, 1))
         return;
     if (iopub->report.recording)
         record(iopub, message);
-    publish(iopub, message);
+    if (session_sign(iopub->sessions.clients, message, NULL))
+        refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
+    else
+        publish(iopub, message);
 }
 
 /* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever
@@ -83,7 +86,7 @@ static void iopub_destroy(void *self)
     refusal_summary(&iopub->bad_output);
     refusal_summary(&iopub->bad_subscription);
     loop_destroy(iopub->loop);
-    session_destroy(iopub->session);
+    sessions_destroy(&iopub->sessions);
     report_release(&iopub->report);
     flight_drop(iopub->flight);
     free(iopub);
@@ -108,9 +111,8 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->bad_output.socket = "iopub, engine side";
     iopub->bad_subscription.socket = "iopub, client side";
     iopub->report.recording = controller->store != NULL;
-    iopub->session = controller_session(controller, error);
     iopub->loop = loop_create("iopub", error);
-    if (!iopub->session || !iopub->loop || !iopub->flight)
+    if (!iopub->loop || !iopub->flight || controller_sessions(controller, &iopub->sessions, error))
         goto failed;
     iopub->clients =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);

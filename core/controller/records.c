@@ -491,7 +491,7 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
         return NULL;
     records->controller = controller;
     records->store = controller->store;
-    records->session = controller_session(controller, error);
+    records->session = controller_session(controller, CONNECTION_CLIENT, error);
     records->loop = loop_create("records", error);
     if (!records->session || !records->loop)
         goto failed;

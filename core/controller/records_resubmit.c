@@ -30,14 +30,7 @@ static int replace_part(struct records *records, struct message *message, enum m
     char *packed = session_serial(records->session)->pack(value, &size, error);
     if (!packed)
         return -1;
-    zmq_msg_close(part);
-    int status = zmq_msg_init_size(part, size);
-    if (status) {
-        zmq_msg_init(part);
-        ipcl_error_set(error, "out of memory");
-    } else {
-        memcpy(zmq_msg_data(part), packed, size);
-    }
+    int status = message_replace(part, packed, size) ? ipcl_error_set(error, "out of memory") : 0;
     free(packed);
     return status;
 }

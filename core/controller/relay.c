@@ -22,7 +22,7 @@
 
 struct relay {
     struct loop *loop;
-    struct session *session;
+    struct sessions sessions;
     void *clients;
     void *notices;
     struct targets targets;
@@ -97,7 +97,7 @@ static void count_request(void *self, struct message *message, const struct targ
 {
     struct relay *relay = self;
     struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
-    if (!session_find(relay->session, message_part(message, MESSAGE_HEADER), members, 2) &&
+    if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_HEADER), members, 2) &&
         is_request(&members[1]))
         report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, members[0].data,
                    members[0].size, message);
@@ -106,7 +106,7 @@ static void count_request(void *self, struct message *message, const struct targ
 static void count_reply(struct relay *relay, const struct target *target, struct message *message)
 {
     struct ipcl_member member = {.name = "msg_id"};
-    if (!session_find(relay->session, message_part(message, MESSAGE_PARENT), &member, 1) &&
+    if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
         report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
                    member.data, member.size, message);
@@ -115,7 +115,7 @@ static void count_reply(struct relay *relay, const struct target *target, struct
 static void from_client(void *self, struct message *message)
 {
     struct relay *relay = self;
-    if (!refusal_verify(&relay->bad_request, relay->session, message, 2))
+    if (!refusal_verify(&relay->bad_request, relay->sessions.clients, message, 2))
         return;
     early_meet(&relay->replies.early, message);
     struct target *target = find_target(relay, &message->frames[1]);
@@ -139,7 +139,7 @@ static void from_client(void *self, struct message *message)
 static void from_engine(void *self, struct message *message)
 {
     struct relay *relay = self;
-    if (!refusal_verify(&relay->bad_reply, relay->session, message, 2))
+    if (!refusal_verify(&relay->bad_reply, relay->sessions.engines, message, 2))
         return;
     zmq_msg_t *uuid = &message->frames[0];
     struct target *target = find_target(relay, uuid);
@@ -168,7 +168,7 @@ static void relay_destroy(void *self)
     targets_release(&relay->targets);
     replies_release(&relay->replies);
     loop_destroy(relay->loop);
-    session_destroy(relay->session);
+    sessions_destroy(&relay->sessions);
     report_release(&relay->report);
     free(relay);
 }
@@ -198,9 +198,9 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
-    if (replies_prepare(&relay->replies, controller, relay->session, relay->clients,
+    if (replies_prepare(&relay->replies, controller, relay->sessions.clients, relay->clients,
                         kind->client_side, error) ||
-        targets_prepare(&relay->targets, controller, error))
+        targets_prepare(&relay->targets, controller, relay->sessions.engines, error))
         return -1;
     replies_await_clients(&relay->replies, controller);
     relay->targets.return_until_ms = relay->replies.early.until_ms;
@@ -221,9 +221,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->bad_request.socket = kind->client_side;
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;
-    relay->session = controller_session(controller, error);
     relay->loop = loop_create(kind->name, error);
-    if (!relay->session || !relay->loop ||
+    if (!relay->loop || controller_sessions(controller, &relay->sessions, error) ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);
         return NULL;

@@ -34,6 +34,8 @@ static void drop(struct replies *replies)
 
 static enum outbox_fate send(struct replies *replies, struct message *message, size_t reserve)
 {
+    if (session_sign(replies->session, message, NULL))
+        return OUTBOX_FULL;
     struct early_reply *copy = early_address(&replies->early, message);
     enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
     if (fate == OUTBOX_ABSENT)

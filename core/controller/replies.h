@@ -12,7 +12,7 @@
 
 struct replies {
     struct outbox outbox;
-    struct session *session; /* not owned */
+    struct session *session; /* signs what goes to them; not owned */
     struct early early;
     struct refusal unread;
 };
@@ -24,7 +24,7 @@ int replies_prepare(struct replies *replies, const struct controller *controller
                     struct ipcl_error *error);
 /* Clients of the controller before, where there was one, may come back here. */
 void replies_await_clients(struct replies *replies, const struct controller *controller);
-/* Sends [client, ...]. Leaves nothing in `message` that matters. */
+/* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */
 void replies_send(struct replies *replies, struct message *message);
 /* Sends an error reply (reply.h). */
 void replies_error(struct replies *replies, const struct reply_request *request,

@@ -20,8 +20,9 @@ struct held_request {
 };
 
 int targets_prepare(struct targets *targets, const struct controller *controller,
-                    struct ipcl_error *error)
+                    struct session *session, struct ipcl_error *error)
 {
+    targets->session = session;
     if (outbox_prepare(&targets->outbox, targets->engines, controller->unread_bytes, true))
         return ipcl_error_set(error, "out of memory");
     return 0;
@@ -157,11 +158,18 @@ static void refuse(struct targets *targets, const struct target *target, struct 
               "the controller (IPController.unread_backlog)");
 }
 
+static enum outbox_fate send(struct targets *targets, struct message *message)
+{
+    return session_sign(targets->session, message, NULL)
+               ? OUTBOX_FULL
+               : outbox_send(&targets->outbox, message, 0);
+}
+
 void targets_send(struct targets *targets, struct target *target, struct message *message)
 {
     enum outbox_fate fate = OUTBOX_ABSENT;
     if (target->id >= 0 && !target->waiting)
-        fate = outbox_send(&targets->outbox, message, 0);
+        fate = send(targets, message);
     if (fate == OUTBOX_ABSENT)
         hold(targets, target, message);
     else if (fate == OUTBOX_FULL)
@@ -223,7 +231,7 @@ static void try_again(struct targets *targets, struct target *target, long long 
         message_clear(&message);
         if (held_restore(waiting->held, &message))
             break;
-        enum outbox_fate fate = outbox_send(&targets->outbox, &message, 0);
+        enum outbox_fate fate = send(targets, &message);
         if (fate == OUTBOX_TAKEN)
             forget_request(targets, target, waiting);
         else if (fate == OUTBOX_ABSENT && now_ms - waiting->since_ms > HELD_MS_MAX)

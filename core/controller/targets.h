@@ -36,6 +36,7 @@ typedef void targets_returned(void *self, struct message *message, const struct 
 
 struct targets {
     void *engines; /* a mandatory ROUTER */
+    struct session *session; /* signs what goes to them; not owned */
     struct outbox outbox;
     targets_undelivered *undelivered;
     targets_returned *returned; /* may be NULL */
@@ -50,7 +51,7 @@ struct targets {
 
 /* When `engines` has been set. Returns 0, or -1 with `error` set. */
 int targets_prepare(struct targets *targets, const struct controller *controller,
-                    struct ipcl_error *error);
+                    struct session *session, struct ipcl_error *error);
 /* NULL for one that is not known or has gone. */
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
 /* Whether an engine that is not found may be one of the controller's before that is on its way. */
@@ -58,9 +59,9 @@ bool targets_may_return(const struct targets *targets, const void *uuid, size_t 
 /* Enters such an engine; NULL for any other. */
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size);
 void targets_add(struct targets *targets, const struct notice *notice);
-/* Sends [engine, client, delimiter ...] to the engine, or holds it until the engine has connected,
- * which it may not do for some time, or reads. Hands it back where too many wait for it. Takes over
- * the frames. */
+/* Signs [engine, client, delimiter ...] and sends it to the engine, or holds it until the engine
+ * has connected, which it may not do for some time, or reads. Hands it back where too many wait for
+ * it. Takes over the frames. */
 void targets_send(struct targets *targets, struct target *target, struct message *message);
 /* Hands back what waits for an engine that has gone. */
 void targets_remove(struct targets *targets, const struct notice *notice);

@@ -45,8 +45,8 @@ void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *co
     struct message reply;
     message_init(&reply);
     request_of_task(task, &request);
-    reply_make(scheduler->session, &reply, &request, task->worker ? task->worker->uuid : NULL,
-               content);
+    reply_make(scheduler->sessions.clients, &reply, &request,
+               task->worker ? task->worker->uuid : NULL, content);
     json_decref(content);
     report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
                task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
@@ -82,21 +82,14 @@ static void start_clock(struct task *task)
  * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
 static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
 {
-    const struct ipcl_serial_operations *serial = session_serial(scheduler->session);
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
     zmq_msg_t *part = message_part(message, MESSAGE_METADATA);
-    json_t *metadata = session_unpack(scheduler->session, part, NULL);
+    json_t *metadata = session_unpack(scheduler->sessions.clients, part, NULL);
     size_t size;
     json_object_set_new(metadata, "attempt", json_integer(task->sent));
     char *packed = metadata ? serial->pack(metadata, &size, NULL) : NULL;
     json_decref(metadata);
-    int status = -1;
-    zmq_msg_close(part);
-    if (packed && !zmq_msg_init_size(part, size)) {
-        memcpy(zmq_msg_data(part), packed, size);
-        status = session_sign(scheduler->session, message, NULL);
-    } else {
-        zmq_msg_init(part);
-    }
+    int status = packed ? message_replace(part, packed, size) : -1;
     free(packed);
     return status;
 }
@@ -121,8 +114,9 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         }
     }
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size);
-    if (!restored || message_send_to(message, scheduler->engines, task->worker->uuid,
-                                     strlen(task->worker->uuid))) {
+    if (!restored || session_sign(scheduler->sessions.engines, message, NULL) ||
+        message_send_to(message, scheduler->engines, task->worker->uuid,
+                        strlen(task->worker->uuid))) {
         handouts_take_back(scheduler->handouts);
         scheduler->next_try_ms = clock_ms() + RETRY_MS;
         balancer_put_back(scheduler->balancer, task);
@@ -270,7 +264,7 @@ void scheduler_decline(struct scheduler *scheduler, struct message *message,
     struct message reply;
     message_init(&reply);
     reply_request_of(message, &request);
-    reply_make(scheduler->session, &reply, &request, NULL, content);
+    reply_make(scheduler->sessions.clients, &reply, &request, NULL, content);
     json_decref(content);
     /* Those that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
@@ -320,7 +314,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
-    if (!refusal_verify(&scheduler->bad_task, scheduler->session, message, 1))
+    if (!refusal_verify(&scheduler->bad_task, scheduler->sessions.clients, message, 1))
         return;
     early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;
@@ -340,7 +334,8 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
     struct ipcl_member parent = {.name = "msg_id"};
     zmq_msg_t *engine = &message->frames[0];
     struct task *task = NULL;
-    if (!session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) &&
+    if (!session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
+                      1) &&
         parent.state == IPCL_MEMBER_TEXT)
         task = balancer_task(scheduler->balancer, parent.data, parent.size);
     if (!task || task->state != TASK_RUNNING ||
@@ -387,7 +382,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
 static void from_engine(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
-    if (!refusal_verify(&scheduler->bad_reply, scheduler->session, message, 2))
+    if (!refusal_verify(&scheduler->bad_reply, scheduler->sessions.engines, message, 2))
         return;
     struct task *task = task_of_reply(scheduler, message);
     if (!task) {
@@ -525,7 +520,7 @@ static void task_destroy(void *self)
     balancer_destroy(scheduler->balancer, free_task);
     held_pool_destroy(scheduler->pool);
     task_metadata_release(&scheduler->reader);
-    session_destroy(scheduler->session);
+    sessions_destroy(&scheduler->sessions);
     report_release(&scheduler->report);
     message_close(&scheduler->outgoing);
     free(scheduler);
@@ -552,8 +547,8 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         return -1;
     if (restore_open(scheduler, controller, error))
         return -1;
-    if (replies_prepare(&scheduler->replies, controller, scheduler->session, scheduler->clients,
-                        "task, client side", error))
+    if (replies_prepare(&scheduler->replies, controller, scheduler->sessions.clients,
+                        scheduler->clients, "task, client side", error))
         return -1;
     replies_await_clients(&scheduler->replies, controller);
     scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
@@ -575,11 +570,11 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->balancer =
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);
     scheduler->pool = held_pool_create();
-    scheduler->session = controller_session(controller, error);
     scheduler->loop = loop_create("task", error);
     if (!scheduler->balancer || !scheduler->pool)
         ipcl_error_set(error, "out of memory: TaskScheduler.finished_max may be too large");
-    if (!scheduler->balancer || !scheduler->pool || !scheduler->session || !scheduler->loop ||
+    if (!scheduler->balancer || !scheduler->pool || !scheduler->loop ||
+        controller_sessions(controller, &scheduler->sessions, error) ||
         task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
         open_sockets(scheduler, controller, error)) {
         task_destroy(scheduler);

@@ -32,7 +32,7 @@ struct task_restore {
 
 struct scheduler {
     struct loop *loop;
-    struct session *session;
+    struct sessions sessions;
     void *clients;
     void *engines;
     void *notices;

@@ -13,7 +13,8 @@ static bool is_from_client(struct scheduler *scheduler, const struct abort_reque
     size_t size;
     const void *header =
         held_frame(task->data, held_delimiter(task->data) + 1 + MESSAGE_HEADER, &size);
-    return abort_request_is_from(request, session_serial(scheduler->session), header, size);
+    return abort_request_is_from(request, session_serial(scheduler->sessions.clients), header,
+                                 size);
 }
 
 /* Adds a task that is at an engine to those of this engine. */
@@ -61,9 +62,10 @@ void abort_serve(struct scheduler *scheduler, struct message *message)
     struct message reply;
     struct ipcl_error error;
     json_t *content =
-        session_unpack(scheduler->session, message_part(message, MESSAGE_CONTENT), &error);
+        session_unpack(scheduler->sessions.clients, message_part(message, MESSAGE_CONTENT), &error);
     json_t *answer = NULL;
-    if (content && !abort_request_read(&request, scheduler->session, message, content, &error)) {
+    if (content &&
+        !abort_request_read(&request, scheduler->sessions.clients, message, content, &error)) {
         if (json_object_size(request.named))
             answer = abort_named_tasks(scheduler, &request);
         else
@@ -76,7 +78,7 @@ void abort_serve(struct scheduler *scheduler, struct message *message)
     json_decref(content);
     message_init(&reply);
     reply_request_of(message, &asked);
-    if (!reply_make(scheduler->session, &reply, &asked, NULL, answer))
+    if (!reply_make(scheduler->sessions.clients, &reply, &asked, NULL, answer))
         replies_send(&scheduler->replies, &reply);
     json_decref(answer);
     message_close(&reply);

@@ -83,7 +83,8 @@ static bool is_new(const struct scheduler *scheduler, struct message *message, b
 {
     bool success;
     *msg_id = (struct ipcl_member){.name = "msg_id"};
-    return !session_find(scheduler->session, message_part(message, MESSAGE_HEADER), msg_id, 1) &&
+    return !session_find(scheduler->sessions.clients, message_part(message, MESSAGE_HEADER), msg_id,
+                         1) &&
            msg_id->state == IPCL_MEMBER_TEXT && msg_id->size && msg_id->size <= REPORT_TEXT_MAX &&
            !balancer_task(scheduler->balancer, msg_id->data, msg_id->size) &&
            !(recorded &&
@@ -187,7 +188,8 @@ bool restore_reply(struct scheduler *scheduler, struct message *message)
     size_t size = zmq_msg_size(&message->frames[0]);
     bool success;
     if (!scheduler->restarted || size >= sizeof(engine) ||
-        session_find(scheduler->session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
+                     1) ||
         parent.state != IPCL_MEMBER_TEXT)
         return false;
     memcpy(engine, zmq_msg_data(&message->frames[0]), size);
@@ -404,7 +406,7 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
 static json_t *meant_aside(struct scheduler *scheduler, const struct abort_request *request,
                            struct held *held)
 {
-    const struct ipcl_serial_operations *serial = session_serial(scheduler->session);
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
     struct ipcl_member msg_id = {.name = "msg_id"};
     size_t size;
     const void *header = held_frame(held, held_delimiter(held) + 1 + MESSAGE_HEADER, &size);
@@ -424,9 +426,9 @@ static int abort_aside(struct scheduler *scheduler, struct aside *aside)
     struct message message;
     struct ipcl_member msg_id = {.name = "msg_id"};
     message_init(&message);
-    int failed =
-        held_restore(aside->held, &message) ||
-        session_find(scheduler->session, message_part(&message, MESSAGE_HEADER), &msg_id, 1);
+    int failed = held_restore(aside->held, &message) ||
+                 session_find(scheduler->sessions.clients, message_part(&message, MESSAGE_HEADER),
+                              &msg_id, 1);
     if (!failed)
         scheduler_decline(scheduler, &message, &msg_id, json_pack("{s:s}", "status", "aborted"));
     message_close(&message);

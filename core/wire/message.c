@@ -262,6 +262,18 @@ int message_append_delimiter(struct message *message)
     return 0;
 }
 
+int message_replace(zmq_msg_t *frame, const void *data, size_t size)
+{
+    zmq_msg_t copy;
+    if (zmq_msg_init_size(&copy, size))
+        return -1;
+    if (size)
+        memcpy(zmq_msg_data(&copy), data, size);
+    zmq_msg_move(frame, &copy);
+    zmq_msg_close(&copy);
+    return 0;
+}
+
 void message_swap_identities(struct message *message)
 {
     zmq_msg_t held;

@@ -75,6 +75,9 @@ int message_append_reference(struct message *message, zmq_msg_t *frame);
 int message_append_copies(struct message *message, struct message *from);
 /* Appends the delimiter and notes where it stands. */
 int message_append_delimiter(struct message *message);
+/* Puts a copy of bytes in a frame's place, which others may share. Returns 0, or -1 (ENOMEM) with
+ * the frame as it was. */
+int message_replace(zmq_msg_t *frame, const void *data, size_t size);
 /* Exchanges the first two frames: the way back through a ROUTER pair. The message has two. */
 void message_swap_identities(struct message *message);
 

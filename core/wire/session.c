@@ -348,10 +348,8 @@ static int append_packed(struct session *session, struct message *message, const
 int session_build(struct session *session, struct message *message, const struct session_parts *parts,
                   char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error)
 {
-    char signature[2 * DIGEST_BYTES_MAX] = {0};
-    size_t signature_size = session->mac ? 2 * session->digest_bytes : 0;
     ipcl_error_set(error, "out of memory");
-    if (message_append_delimiter(message) || message_append(message, signature, signature_size) ||
+    if (message_append_delimiter(message) || message_append(message, "", 0) ||
         append_header(session, message, parts, msg_id, error) ||
         append_packed(session, message, NULL, parts->parent, parts->parent_size, error) ||
         append_packed(session, message, parts->metadata, parts->packed_metadata,
@@ -365,10 +363,12 @@ int session_build(struct session *session, struct message *message, const struct
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error)
 {
     unsigned char digest[DIGEST_BYTES_MAX];
-    if (!session->mac)
-        return 0;
-    if (sign(session, message_part(message, MESSAGE_HEADER), digest))
+    char text[2 * DIGEST_BYTES_MAX];
+    size_t size = session->mac ? 2 * session->digest_bytes : 0;
+    if (size && sign(session, message_part(message, MESSAGE_HEADER), digest))
         return ipcl_error_set(error, "OpenSSL cannot sign a message");
-    to_hex(digest, session->digest_bytes, zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)));
+    to_hex(digest, size / 2, text);
+    if (message_replace(message_part(message, MESSAGE_SIGNATURE), text, size))
+        return ipcl_error_set(error, "out of memory");
     return 0;
 }

@@ -70,8 +70,8 @@ struct session_parts {
  * not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
 int session_build(struct session *session, struct message *message, const struct session_parts *parts,
                   char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error);
-/* Signs a message anew whose parts have changed: writes into its signature frame, which has the length of a signature and is nobody else's.
- * Returns 0 or -1 with `error` set. */
+/* Signs a message anew, whose parts have changed or which goes on under another key. The signature frame is replaced, as others may
+ * share the old one. Returns 0 or -1 with `error` set. */
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error);
 
 #endif

@@ -57,6 +57,7 @@ static void give_each_engine_its_own(const char *serial)
         cr_assert_eq(part.delimiter, 2);
         cr_assert_arr_eq(zmq_msg_data(&part.frames[0]), uuids[i], strlen(uuids[i]));
         cr_assert_arr_eq(zmq_msg_data(&part.frames[1]), "client", 6);
+        cr_assert_eq(session_sign(session, &part, NULL), 0);
         cr_assert_eq(session_verify(engine, &part), SESSION_ACCEPTED);
         json_t *header = session_unpack(engine, message_part(&part, MESSAGE_HEADER), NULL);
         json_t *metadata = session_unpack(engine, message_part(&part, MESSAGE_METADATA), NULL);

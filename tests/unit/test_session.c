@@ -97,6 +97,25 @@ Test(session, refuses_a_signature_that_it_has_seen)
     cr_assert_eq(session_refused(receiver, SESSION_REPEATED), 1);
 }
 
+Test(session, signs_anew_for_the_next_hop_without_touching_copies)
+{
+    struct ipcl_error error;
+    struct message copy;
+    struct session *other = session_create("another", 7, "hmac-sha256", serial, NULL, &error);
+    struct session *others = session_create("another", 7, "hmac-sha256", serial, NULL, &error);
+    cr_assert(other && others, "%s", error.text);
+    build(sender, NULL);
+    message_init(&copy);
+    cr_assert_eq(message_copy(&copy, &message), 0);
+    cr_assert_eq(session_sign(other, &message, &error), 0);
+    cr_assert_eq(session_verify(others, &message), SESSION_ACCEPTED);
+    cr_assert_eq(session_verify(receiver, &message), SESSION_FORGED);
+    cr_assert_eq(session_verify(receiver, &copy), SESSION_ACCEPTED);
+    message_close(&copy);
+    session_destroy(other);
+    session_destroy(others);
+}
+
 Test(session, refuses_a_change_to_any_signed_part)
 {
     for (int part = MESSAGE_SIGNATURE; part < MESSAGE_PARTS; part++) {
