@@ -6,12 +6,15 @@
 
 #include "base/clock.h"
 
-/* Output is published before the reply is sent: what has not come so long after the reply, and after other output of its request, was
- * lost, as what is published in the moment in which a client subscribes can be. */
+/* Output is published before the reply is sent: what has not come so long after the reply, and
+ * after other output of its request, is missing. It was lost, as what is published in the moment in
+ * which a client subscribes can be; or it comes by a connection that is slower to recover from a
+ * cut, and then it is taken for a while longer, though nobody waits for it any more. */
 #define OUTPUT_WAIT_MS 2000
+#define OUTPUT_LATE_MS 60000
 
 /* A cluster that never says that a request's output has ended must not make us remember it for ever. */
-#define RESOLVED_MAX 4096
+#define RESOLVED_MAX 65536
 
 void await_add(struct io *io, struct ipcl_future *future)
 {
@@ -159,28 +162,49 @@ static struct ipcl_future *take_oldest_resolved(struct io *io)
     return future;
 }
 
+/* What runs nothing on an engine publishes nothing. */
+static bool is_silent(const struct ipcl_future *future)
+{
+    return future->channel == IPCL_CHANNEL_HUB || future->channel == IPCL_CHANNEL_CONTROL;
+}
+
+/* Nobody waits any more for output that has not come. */
+static void give_up_output(struct ipcl_future *future)
+{
+    long long missing = future->output_expected - (long long)future->output_count;
+    if (!ipcl_future_output_complete(future))
+        future_complete_output(future, is_silent(future)             ? 0
+                                       : future->output_expected < 0 ? -1
+                                                                     : missing);
+}
+
 static void forget_oldest_resolved(struct io *io)
 {
     struct ipcl_future *future = take_oldest_resolved(io);
-    if (!ipcl_future_output_complete(future))
-        future_complete_output(future);
+    give_up_output(future);
     forget(io, future);
+}
+
+/* All of its output has come, so that there is nothing to remember it for. */
+static bool is_settled(const struct ipcl_future *future)
+{
+    return ipcl_future_output_complete(future) && !ipcl_future_output_missing(future);
 }
 
 void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *outcome)
 {
-    /* What never ran on an engine, or is no request to run anything, publishes nothing. */
-    bool silent = future->channel == IPCL_CHANNEL_HUB || future->channel == IPCL_CHANNEL_CONTROL || !outcome ||
-                  outcome->result.status == IPCL_ABORTED ||
-                  (outcome->result.status == IPCL_FAILED && !*outcome->result.engine_uuid);
+    bool silent =
+        is_silent(future) || !outcome || outcome->result.status == IPCL_ABORTED ||
+        (outcome->result.status == IPCL_FAILED && !*outcome->result.engine_uuid); /* it never ran */
     if (silent && !ipcl_future_output_complete(future))
-        future_complete_output(future);
+        future_complete_output(future, 0);
     bool complete = ipcl_future_output_complete(future);
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
+    future->answered_ms = clock_ms();
     if (!complete)
-        add_resolved(io, future, clock_ms());
+        add_resolved(io, future, future->answered_ms);
     /* Whoever waits for the result also has the hold of the submission, which ends here. */
     future_resolve(future, outcome);
     ipcl_future_release(future);
@@ -188,14 +212,14 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         forget(io, future);
     /* Those at the head whose output has ended, and the oldest where there are too many. */
     while (io->oldest_resolved &&
-           (io->resolved_count > RESOLVED_MAX || ipcl_future_output_complete(io->oldest_resolved)))
+           (io->resolved_count > RESOLVED_MAX || is_settled(io->oldest_resolved)))
         forget_oldest_resolved(io);
 }
 
 void await_output_complete(struct io *io, struct ipcl_future *future)
 {
-    future_complete_output(future);
-    while (io->oldest_resolved && ipcl_future_output_complete(io->oldest_resolved))
+    future_complete_output(future, 0);
+    while (io->oldest_resolved && is_settled(io->oldest_resolved))
         forget_oldest_resolved(io);
 }
 
@@ -210,6 +234,8 @@ void await_output_added(struct io *io, struct ipcl_future *future)
     future->output_ms = clock_ms();
     if (all_has_come(future))
         await_output_complete(io, future);
+    else if (ipcl_future_output_missing(future) > 0)
+        future_complete_output(future, future->output_expected - (long long)future->output_count);
 }
 
 void await_output_expect(struct io *io, struct ipcl_future *future, long long count)
@@ -222,7 +248,12 @@ void await_output_expect(struct io *io, struct ipcl_future *future, long long co
 long long await_output_give_up(struct io *io, long long now_ms)
 {
     while (io->oldest_resolved && io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS <= now_ms) {
-        if (io->oldest_resolved->output_ms + OUTPUT_WAIT_MS > now_ms)
+        struct ipcl_future *future = io->oldest_resolved;
+        bool comes = future->output_ms + OUTPUT_WAIT_MS > now_ms;
+        if (!comes)
+            give_up_output(future);
+        if (comes || (ipcl_future_output_missing(future) > 0 &&
+                      future->answered_ms + OUTPUT_LATE_MS > now_ms))
             add_resolved(io, take_oldest_resolved(io), now_ms);
         else
             forget_oldest_resolved(io);
@@ -232,7 +263,7 @@ long long await_output_give_up(struct io *io, long long now_ms)
 
 static void fail(struct io *io, struct ipcl_future *future, const char *ename, const char *text)
 {
-    future_complete_output(future);
+    give_up_output(future);
     await_resolve(io, future, outcome_create_failed(future, ename, text));
 }
 
@@ -256,7 +287,7 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text)
         if (strcmp(future->engine_uuid, uuid))
             continue;
         if (ipcl_future_ready(future)) {
-            future_complete_output(future);
+            give_up_output(future);
         } else {
             future->next_resolved = failing;
             failing = future;

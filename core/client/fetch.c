@@ -23,7 +23,7 @@ struct fetch {
 
 static void finish(struct fetch *fetch, struct outcome *outcome)
 {
-    future_complete_output(fetch->future);
+    future_complete_output(fetch->future, 0);
     future_resolve(fetch->future, outcome);
     ipcl_future_release(fetch->future);
     free(fetch);

@@ -212,8 +212,9 @@ void future_add_output(struct ipcl_future *future, struct output *output)
     wake_waiters(future);
 }
 
-void future_complete_output(struct ipcl_future *future)
+void future_complete_output(struct ipcl_future *future, long long missing)
 {
+    atomic_store(&future->output_missing, missing);
     atomic_store(&future->output_complete, true);
     wake_waiters(future);
 }
@@ -228,6 +229,11 @@ const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future, c
 bool ipcl_future_output_complete(const struct ipcl_future *future)
 {
     return atomic_load(&future->output_complete);
+}
+
+long long ipcl_future_output_missing(const struct ipcl_future *future)
+{
+    return atomic_load(&future->output_missing);
 }
 
 struct condition {

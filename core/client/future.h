@@ -42,6 +42,8 @@ struct ipcl_future {
     atomic_int io_holds;  /* one of all holds together, and one of the I/O thread while output may come */
     atomic_bool resolved; /* `outcome` is set */
     atomic_bool output_complete;
+    _Atomic long long
+        output_missing; /* of what has been published; -1: how much that was is not known */
     atomic_int waiters; /* threads that wait on `changed`, or are about to */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -63,6 +65,7 @@ struct ipcl_future {
     size_t output_count;
     bool known; /* the controller that has come back has it pending */
     long long output_expected; /* as the reply says; -1 while that is not known */
+    long long answered_ms;
     long long resolved_ms; /* or later: when it was last seen that output still comes */
     long long output_ms;   /* when output last came */
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
@@ -82,8 +85,9 @@ void future_io_release(struct ipcl_future *future);
 void future_resolve(struct ipcl_future *future, struct outcome *outcome);
 /* Takes over `output`. I/O thread. */
 void future_add_output(struct ipcl_future *future, struct output *output);
-/* No more output comes. I/O thread. */
-void future_complete_output(struct ipcl_future *future);
+/* No more output is waited for, of which so many messages are missing (-1: that is not known). I/O
+ * thread. */
+void future_complete_output(struct ipcl_future *future, long long missing);
 
 /* An outcome without a message: what failed here. NULL where memory is short. */
 struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename, const char *text);

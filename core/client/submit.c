@@ -329,7 +329,7 @@ void submit_flush(struct ipcl_client *client)
 
 static void drop(struct ipcl_future *future, const char *reason)
 {
-    future_complete_output(future);
+    future_complete_output(future, 0);
     future_resolve(future, outcome_create_failed(future, "ConnectionError", reason));
     ipcl_future_release(future);
 }

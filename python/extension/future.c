@@ -132,6 +132,12 @@ static PyObject *future_output_complete(PyObject *self, PyObject *unused)
     return PyBool_FromLong(ipcl_future_output_complete(((struct future *)self)->future));
 }
 
+static PyObject *future_output_missing(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyLong_FromLongLong(ipcl_future_output_missing(((struct future *)self)->future));
+}
+
 static PyObject *future_wait_output(PyObject *self, PyObject *args)
 {
     struct ipcl_future *future = ((struct future *)self)->future;
@@ -239,12 +245,19 @@ static PyGetSetDef future_attributes[] = {
 static PyMethodDef future_methods[] = {
     {"ready", future_ready, METH_NOARGS, "Whether there is a result."},
     {"wait", future_wait, METH_VARARGS, "wait(timeout=None) -> whether there is a result"},
-    {"buffers", future_buffers, METH_NOARGS, "The reply's buffers: bytes, or memoryviews of the received frames."},
+    {"buffers", future_buffers, METH_NOARGS,
+     "The reply's buffers: bytes, or memoryviews of the received frames."},
     {"outputs", future_outputs, METH_VARARGS,
-     "outputs(start=0) -> [(msg_type, content, metadata, buffers), ...]: what was published so far"},
-    {"output_complete", future_output_complete, METH_NOARGS, "Whether no more output will come."},
+     "outputs(start=0) -> [(msg_type, content, metadata, buffers), ...]: what was published so "
+     "far"},
+    {"output_complete", future_output_complete, METH_NOARGS,
+     "Whether no more output is waited for."},
+    {"output_missing", future_output_missing, METH_NOARGS,
+     "How many messages of output have not come though all should have; -1: the engine did not say "
+     "how many there are."},
     {"wait_output", future_wait_output, METH_VARARGS,
-     "wait_output(seen, timeout=None): until there is more output than `seen` entries, or it is complete"},
+     "wait_output(seen, timeout=None): until there is more output than `seen` entries, or it is "
+     "complete"},
     {NULL},
 };
 

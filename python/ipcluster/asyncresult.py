@@ -11,13 +11,13 @@ from contextlib import suppress
 from ipcluster import _client, error as errors
 from ipcluster.abort import abort
 from ipcluster.maps import cut, members
-from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, error_or_value, metadata_of, value_of, wait_for_output
+from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, all_output_came, error_or_value, metadata_of, value_of, wait_for_output
 
 _futures_lock = threading.Lock()
 _callbacks_lock = threading.RLock()  # the end of any object may add a callback, also while it is held
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
-OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data"})
+OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data", "output_missing"})
 
 
 class AsyncResult(Future):
@@ -178,9 +178,11 @@ class AsyncResult(Future):
                 time.sleep(OUTPUT_SLICE / 5)
 
     def wait_for_output(self, timeout=-1):
-        """Waits until the engines have said that no more output comes; returns whether they have."""
+        """Waits for what the engines have printed and displayed; returns whether all of it has come. Otherwise `output_missing` says how many
+        messages of each request have not, or -1 where its engine died or did not count them."""
         if self._streamer is not None:
-            return self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
+            complete = self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
+            return complete and all_output_came(self._children)
         return wait_for_output(self._children, timeout)
 
     def wait_for_send(self, timeout=-1):

@@ -33,7 +33,7 @@ class Metadata(dict):
 
 METADATA_KEYS = (
     "msg_id", "submitted", "started", "completed", "received", "engine_uuid", "engine_id", "follow", "after", "status",
-    "execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data",
+    "execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data", "output_missing",
 )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ def _add_output(metadata, streams, msg_type, content, buffers):
 def metadata_of(future):
     """The metadata of one request, as far as they are known."""
     metadata = Metadata(dict.fromkeys(METADATA_KEYS))
-    metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[])
+    metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[],
+                    output_missing=future.output_missing())
     streams = {}  # texts as they came: a line may be in several
     for msg_type, content, _, buffers in future.outputs():
         _add_output(metadata, streams, msg_type, content, buffers)
@@ -80,7 +81,7 @@ def metadata_of(future):
 
 
 def wait_for_output(futures, timeout):
-    """Waits until the engines have said that no more output of these requests comes; returns whether they have."""
+    """Waits for the output of these requests; returns whether all of it has come. What is missing is waited for no more than a while."""
     deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
     for future in futures:
         seen = 0
@@ -89,7 +90,11 @@ def wait_for_output(futures, timeout):
             if not future.wait_output(seen, left):
                 return False
             seen += len(future.outputs(seen))
-    return True
+    return all_output_came(futures)
+
+
+def all_output_came(futures):
+    return not any(future.output_missing() for future in futures)
 
 
 _REPRS = {"_repr_html_": "text/html", "_repr_svg_": "image/svg+xml", "_repr_png_": "image/png", "_repr_jpeg_": "image/jpeg",

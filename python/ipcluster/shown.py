@@ -149,6 +149,9 @@ def _show_group(entries, groupby, result_only, single):
             _show_displayed_in_order(entries)
         else:
             _show_displayed(entries, single)
+    for engine, metadata, _ in entries:
+        if metadata["output_missing"] > 0:
+            print(f"[engine {engine}: {metadata['output_missing']} messages of output are missing]", file=sys.stderr)
     for _, metadata, value in entries:
         if metadata["execute_result"] is not None:
             _show_result(value)

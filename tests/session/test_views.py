@@ -11,7 +11,9 @@ import time
 import weakref
 
 import pytest
+import zmq
 
+from controller_peer import Engine
 from support import LONG, typed, wait_for_file, wait_until
 
 
@@ -373,6 +375,31 @@ def test_output_comes_with_the_result(view, capfd):
 def test_what_code_gave_is_there_with_its_reply(client):
     results = [client[0].execute(f"{number} * 2", silent=False) for number in range(100)]
     assert [result.get().execute_result["data"]["text/plain"] for result in results] == [str(2 * number) for number in range(100)]
+
+
+def test_output_that_was_lost_is_not_confirmed_and_what_comes_late_is_taken(controller, ipcluster, capfd):
+    peer = controller("--transport=ipc")
+    engine = Engine(peer).open().beat()
+    iopub = peer.connect(zmq.XPUB, peer.engine["iopub"])
+    client = ipcluster.Client(str(peer.client_file), timeout=LONG)
+    wait_until(lambda: iopub.poll(100) and b"engine." in iopub.recv(), 20, "the client's subscription")
+    result = client[0].apply_async(abs, 1)
+    route, header, _ = engine.take()
+
+    def publish(text):
+        frames, _ = peer.message("stream", {"name": "stdout", "text": text}, parent=header)
+        iopub.send_multipart([b"engine.0.stdout", *frames])
+    publish("one\n")
+    engine.answer(route, header, published=3)
+    assert result.wait_for_output(LONG) is False
+    assert (result.stdout, result.output_missing, result.metadata.output_missing) == ("one\n", 2, 2)
+    result.display_outputs()
+    assert "2 messages of output are missing" in capfd.readouterr().err
+    publish("two\n")
+    publish("three\n")
+    wait_until(lambda: result.output_missing == 0, 20, "what comes late is taken")
+    assert result.wait_for_output(LONG) is True
+    assert result.stdout == "one\ntwo\nthree\n"
 
 
 def test_output_streams_while_code_runs(client, capfd, tmp_path):

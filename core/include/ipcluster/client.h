@@ -190,8 +190,12 @@ struct ipcl_output {
 };
 /* The output behind `previous` (NULL: the first), or NULL where no more has come yet. Valid as long as the future is held. */
 const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future, const struct ipcl_output *previous);
-/* True when no more output will come: the engine has said that the request is done. It may say so a moment after the result. */
+/* True when no more output is waited for: all has come, a moment after the result; or the rest of
+ * it has not for two seconds. */
 bool ipcl_future_output_complete(const struct ipcl_future *future);
+/* Then: how many messages of output are missing, as the engine counts them; -1: unknown, as the
+ * engine died or did not say. What comes within another minute is still added, and counted here. */
+long long ipcl_future_output_missing(const struct ipcl_future *future);
 /* Blocks until there is output behind `previous` (NULL: any), or no more will come, or `timeout_ms` have passed (-1: no limit).
  * Returns as ipcl_future_wait(). */
 int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output *previous, int timeout_ms,
