@@ -57,7 +57,7 @@ void records_count_lost(struct records *records, unsigned long long count, const
                 "records: %s (%llu changes of records are lost in all)", why, records->lost);
 }
 
-void records_note_change(struct records *records)
+static void note_change(struct records *records)
 {
     if (!records->changes++)
         records->commit_ms = clock_ms() + IPCL_STORE_COMMIT_MS;
@@ -70,7 +70,7 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
     if (records->store->put(records->controller->records, msg_id, record, &error))
         records_count_lost(records, 1, error.text);
     else
-        records_note_change(records);
+        note_change(records);
     json_decref(record->fields);
     free(record->buffers);
     free(record->result_buffers);
@@ -84,18 +84,18 @@ int records_find(struct records *records, const json_t *query, const json_t *key
     return records->store->find(records->controller->records, query, keys, found, context, error);
 }
 
-void records_commit(struct records *records)
+int records_commit(struct records *records, struct ipcl_error *error)
 {
-    struct ipcl_error error;
-    services_expect(&error, "the store did not commit them");
+    services_expect(error, "the store did not commit them");
     int64_t lost =
-        records->store->commit ? records->store->commit(records->controller->records, &error) : 0;
+        records->store->commit ? records->store->commit(records->controller->records, error) : 0;
     if (lost)
-        records_count_lost(records, (unsigned long long)lost, error.text);
+        records_count_lost(records, (unsigned long long)lost, error->text);
     else
         handouts_settle(records->controller->handouts, records->handed_out);
     records->changes = 0;
     records->untidy = records->store->tidy != NULL;
+    return lost ? -1 : 0;
 }
 
 /* Unpacks a part and weighs it. */
@@ -429,6 +429,7 @@ static void on_item(void *self, struct message *message)
 static long long on_tick(void *self, long long now_ms)
 {
     struct records *records = self;
+    struct ipcl_error error;
     if (!records->begun)
         begin(records);
     bool more = records_restore_step(records);
@@ -436,7 +437,7 @@ static long long on_tick(void *self, long long now_ms)
         give_up(records);
     more = records_purge_step(records) || more;
     if (records->changes && now_ms >= records->commit_ms)
-        records_commit(records);
+        records_commit(records, &error);
     settle(records);
     if (records->untidy && !more)
         more = records->untidy = records->store->tidy(records->controller->records);
@@ -455,6 +456,7 @@ static struct loop *records_loop(void *self)
 static void finish(struct records *records)
 {
     struct message message;
+    struct ipcl_error error;
     long long until_ms = clock_ms() + FINISH_MS;
     message_init(&message);
     while (clock_ms() < until_ms && !message_recv(&message, records->items, ZMQ_DONTWAIT))
@@ -465,7 +467,7 @@ static void finish(struct records *records)
     if (left)
         records_count_lost(records, left, "the store was too slow for the controller's end");
     message_close(&message);
-    records_commit(records);
+    records_commit(records, &error);
 }
 
 static void records_destroy(void *self)

@@ -96,8 +96,6 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
 int records_find(struct records *records, const json_t *query, const json_t *keys,
                  bool (*found)(void *context, const struct ipcl_record *record), void *context,
                  struct ipcl_error *error);
-/* Records have changed: they will be committed. */
-void records_note_change(struct records *records);
 /* Sends the answer to a query, whose message this is. */
 void records_send_reply(struct records *records, const struct records_item *item,
                         struct records_query *query, struct message *message);
@@ -107,8 +105,9 @@ struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
  * it. Returns 0, or -1 with `error` set. */
 int records_finish_message(struct records *records, const struct ipcl_record *record,
                            const json_t *header, struct message *message, struct ipcl_error *error);
-/* Makes what was put safe, where the store does that. */
-void records_commit(struct records *records);
+/* Makes what was put and dropped safe, where the store does that. Returns 0, or -1 with `error` set
+ * where changes are lost; they are counted. */
+int records_commit(struct records *records, struct ipcl_error *error);
 /* Some changes of records are lost. */
 void records_count_lost(struct records *records, unsigned long long count, const char *why);
 

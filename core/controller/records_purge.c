@@ -95,10 +95,22 @@ static void end(struct records *records, struct purge *purge, const struct ipcl_
     free_purge(purge);
 }
 
-bool records_purge_step(struct records *records)
+/* Drops some of what a query matches, for good: they are only gone once that is committed. Returns
+ * how many, or -1 with `error` set. */
+static int64_t drop_some(struct records *records, const json_t *query, int64_t *place,
+                         struct ipcl_error *error)
 {
     const struct ipcl_store_operations *store = records->store;
     void *self = records->controller->records;
+    services_expect(error, "the store of records did not forget them");
+    int64_t dropped = store->drop_some
+                          ? store->drop_some(self, query, place, DROPPED_AT_ONCE, error)
+                          : store->drop(self, query, error);
+    return dropped > 0 && records_commit(records, error) ? -1 : dropped;
+}
+
+bool records_purge_step(struct records *records)
+{
     struct purge *purge = records->purges;
     struct ipcl_error error;
     if (!purge)
@@ -108,15 +120,10 @@ bool records_purge_step(struct records *records)
         end(records, purge, NULL);
         return records->purges != NULL;
     }
-    services_expect(&error, "the store of records did not forget them");
-    int64_t dropped = store->drop_some
-                          ? store->drop_some(self, query, &purge->place, DROPPED_AT_ONCE, &error)
-                          : store->drop(self, query, &error);
-    if (dropped > 0)
-        records_note_change(records);
+    int64_t dropped = drop_some(records, query, &purge->place, &error);
     if (dropped < 0) {
         end(records, purge, &error);
-    } else if (!dropped || !store->drop_some) {
+    } else if (!dropped || !records->store->drop_some) {
         purge->drop++;
         purge->place = 0;
     }

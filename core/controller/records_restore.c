@@ -138,7 +138,7 @@ void records_restore_begin(struct records *records)
         if (!find_and_tell(records, id, RESTORED_AWAY, json_string_value(fate)))
             json_object_set_new(records->unfinished, id, json_true());
     }
-    records_commit(records);
+    records_commit(records, &error);
     if (records->lost == lost)
         handouts_begin(records->controller->handouts);
 }

@@ -167,14 +167,21 @@ def small_disk(folder):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def fill_up(folder):
+    """A file that takes what room there is."""
+    filler = folder / "filler"
+    for piece in (bytes(65536), bytes(512)):
+        with pytest.raises(OSError), open(filler, "ab", buffering=0) as file:
+            while True:
+                file.write(piece)
+    return filler
+
+
 def test_what_a_full_disk_has_no_room_for_is_lost_and_the_rest_recorded_again(small_disk, controller):
     records = Records(controller("--sqlitedb", f"--SQLiteDB.location={small_disk}"))
     first = records.run()
     records.wait_for_commit(small_disk)
-    filler = small_disk / "filler"
-    with pytest.raises(OSError), open(filler, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(65536))
+    filler = fill_up(small_disk)
     for _ in range(20):
         records.submit(buffers=[bytes(50000)])
         records.answer()
@@ -189,3 +196,24 @@ def test_what_a_full_disk_has_no_room_for_is_lost_and_the_rest_recorded_again(sm
     kept = [row[0] for row in database.execute('SELECT msg_id FROM "ipython-tasks" WHERE completed IS NOT NULL ORDER BY id')]
     database.close()
     assert kept[0] == first and kept[-1] == last
+
+
+def test_a_purge_that_a_full_disk_has_no_room_for_is_an_error_and_one_that_is_confirmed_has_purged(small_disk, controller):
+    arguments = "--sqlitedb", f"--SQLiteDB.location={small_disk}"
+    records = Records(controller(*arguments))
+    ids = [records.submit(buffers=[bytes(1000)]) for _ in range(300)]
+    for _ in ids:
+        records.answer()
+    records.wait_for(ids[-1])
+    records.peer.process.stop()
+    records = Records(controller(*arguments))  # its log of changes is short, and would have to grow
+    filler = fill_up(small_disk)
+    answer = records.ask("purge", msg_ids="all")
+    assert answer["status"] == "error" and "its disk is full or has failed" in answer["evalue"], answer
+    assert set(records.ids({})) == set(ids)
+    filler.unlink()
+    assert records.ask("purge", msg_ids="all")["status"] == "ok"
+    records.peer.process.stop(signal.SIGKILL)
+    database = sqlite3.connect(small_disk / "tasks.db")
+    assert database.execute('SELECT count(*) FROM "ipython-tasks"').fetchall() == [(0,)]
+    database.close()
