@@ -234,7 +234,7 @@ static void from_client(void *self, struct message *message)
     struct broadcast *broadcast = self;
     struct broadcast_request request;
     struct reply_request reply;
-    if (!refusal_verify(&broadcast->bad_request, broadcast->sessions.clients, message, 1))
+    if (!replies_verify(&broadcast->replies, &broadcast->bad_request, message, 1))
         return;
     early_meet(&broadcast->replies.early, message);
     reply_request_of(message, &reply);

@@ -109,7 +109,7 @@ static void on_query(void *self, struct message *message)
     struct hub *hub = self;
     struct query query = {.message = message, .ename = "ValueError", .error_type = "hub_error"};
     struct ipcl_error error;
-    if (!refusal_verify(&hub->bad_query, hub->session, message, 1))
+    if (!replies_verify(&hub->replies, &hub->bad_query, message, 1))
         return;
     if (answer(hub, &query, &error)) {
         hub->bad_query.count++;

@@ -13,7 +13,7 @@ bool refusal_verify(struct refusal *refusal, struct session *session, struct mes
 {
     enum session_verdict verdict = SESSION_TRUNCATED;
     if (message->delimiter < message->count && message->delimiter != identities) {
-        refusal_note(refusal, "it has too few or too many identities");
+        refusal_note(refusal, REFUSAL_IDENTITIES);
         return false;
     }
     verdict = session_verify(session, message);

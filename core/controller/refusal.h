@@ -18,6 +18,7 @@ struct refusal {
  * accepted; otherwise it has been counted and logged. */
 bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,
                     size_t identities);
+#define REFUSAL_IDENTITIES "it has too few or too many identities"
 /* Counts and logs a message that is refused for another reason. */
 void refusal_note(struct refusal *refusal, const char *reason);
 /* Logs the sum, where there is one: at the end. */

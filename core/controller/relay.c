@@ -115,7 +115,7 @@ static void count_reply(struct relay *relay, const struct target *target, struct
 static void from_client(void *self, struct message *message)
 {
     struct relay *relay = self;
-    if (!refusal_verify(&relay->bad_request, relay->sessions.clients, message, 2))
+    if (!replies_verify(&relay->replies, &relay->bad_request, message, 2))
         return;
     early_meet(&relay->replies.early, message);
     struct target *target = find_target(relay, &message->frames[1]);

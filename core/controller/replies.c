@@ -83,6 +83,34 @@ void replies_error(struct replies *replies, const struct reply_request *request,
     message_close(&message);
 }
 
+/* Whether a header says which request it is, in whatever form: its client can tell what an answer
+ * belongs to. */
+static bool is_named(const struct session *session, struct message *message)
+{
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    return !session_find(session, message_part(message, MESSAGE_HEADER), &msg_id, 1) &&
+           msg_id.state != IPCL_MEMBER_ABSENT;
+}
+
+bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
+                    size_t identities)
+{
+    static const char header[] = "the header of a request has msg_id and msg_type, as texts "
+                                 "without escapes";
+    enum session_verdict verdict = session_verify(replies->session, message);
+    bool malformed = verdict == SESSION_MALFORMED;
+    const char *why = malformed ? header : REFUSAL_IDENTITIES;
+    struct reply_request request;
+    if (verdict == SESSION_ACCEPTED && message->delimiter == identities)
+        return true;
+    refusal_note(refusal, verdict == SESSION_ACCEPTED ? why : session_verdict_text(verdict));
+    if (verdict != SESSION_ACCEPTED && !(malformed && is_named(replies->session, message)))
+        return false;
+    reply_request_of(message, &request);
+    replies_error(replies, &request, NULL, "ValueError", why);
+    return false;
+}
+
 long long replies_tick(struct replies *replies, long long now_ms)
 {
     long long outbox_ms = outbox_tick(&replies->outbox, now_ms);

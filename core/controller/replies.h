@@ -12,7 +12,7 @@
 
 struct replies {
     struct outbox outbox;
-    struct session *session; /* signs what goes to them; not owned */
+    struct session *session; /* verifies what they send and signs what goes to them; not owned */
     struct early early;
     struct refusal unread;
 };
@@ -26,6 +26,10 @@ int replies_prepare(struct replies *replies, const struct controller *controller
 void replies_await_clients(struct replies *replies, const struct controller *controller);
 /* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */
 void replies_send(struct replies *replies, struct message *message);
+/* refusal_verify() of what a client sends. What is signed and yet refused, and says which request
+ * it is, is answered with an error. */
+bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
+                    size_t identities);
 /* Sends an error reply (reply.h). */
 void replies_error(struct replies *replies, const struct reply_request *request,
                    const char *engine_uuid, const char *ename, const char *evalue);

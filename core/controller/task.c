@@ -314,7 +314,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
 static void from_client(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
-    if (!refusal_verify(&scheduler->bad_task, scheduler->sessions.clients, message, 1))
+    if (!replies_verify(&scheduler->replies, &scheduler->bad_task, message, 1))
         return;
     early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;

@@ -1,5 +1,6 @@
 """Bad input at each of the controller's sockets: it is dropped, and everything goes on."""
 
+import json
 import os
 
 import pytest
@@ -78,6 +79,24 @@ def test_a_repeated_message_is_accepted_once(controller, name):
     assert not socket.poll(500)
     peer.process.wait_for_output("repeated")
     assert peer.process.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["mux", "control", "task", "registration", "broadcast"])
+def test_what_is_signed_and_refused_is_answered(controller, name):
+    peer = controller()
+    socket = peer.connect(zmq.DEALER, peer.client[name])
+    prefix = [b"nobody"] if name in ("mux", "control") else []
+    for identities, header in ((prefix, rb'{"msg_id": "\u0061\n", "msg_type": "apply_request"}'),
+                               (prefix, b'{"msg_id": "a", "msg_type": 5}'),
+                               (prefix, b'{"msg_id": [5]}'),
+                               ([*prefix, b"one more"], b'{"msg_id": "b", "msg_type": "apply_request"}'),
+                               (prefix[1:] or [b"a", b"b"], b'{"msg_id": "c", "msg_type": "apply_request"}')):
+        parts = [header, b"{}", b"{}", b"{}"]
+        socket.send_multipart([*identities, DELIMITER, peer.sign(parts), *parts])
+        _, _, parent, _, content = peer.receive(socket)
+        assert parent == json.loads(header)
+        assert content["status"] == "error" and content["ename"] == "ValueError", content
+    assert peer.engines() == {}
 
 
 def test_oversized_frames_are_refused(controller):
