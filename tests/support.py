@@ -214,7 +214,8 @@ class Sandbox:
         self.home = self.dir / "home"
         self.ipython_dir = self.home / ".ipython"
         self.work = self.dir / "work"
-        for folder in (self.home, self.ipython_dir, self.work, self.dir / "tmp"):
+        self.temporary = self.dir / "tmp"
+        for folder in (self.home, self.ipython_dir, self.work, self.temporary):
             folder.mkdir(mode=0o700)
         self.sanitizers = sanitizers(programs.build) if programs.build else ""
         self.env = self._environment()
@@ -227,7 +228,7 @@ class Sandbox:
             MARKER: self.marker,
             "HOME": str(self.home),
             "IPYTHONDIR": str(self.ipython_dir),
-            "TMPDIR": str(self.dir / "tmp"),
+            "TMPDIR": str(self.temporary),
             "PATH": os.pathsep.join([*self.programs.folders, "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
             "LC_ALL": "C.UTF-8",
             "TERM": "dumb",

@@ -1,29 +1,33 @@
-/* SSH tunnels: a child process that forwards ports, and says why it cannot. The thread that opens
- * one must live as long as it is needed. */
+/* SSH tunnels: a child process that forwards local sockets to ports, and says why it cannot. The
+ * thread that opens one must live as long as it is needed. */
 #include "wire/tunnel.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "wire/socket_folder.h"
 
 #define PORTS_MAX     (8 + CONNECTION_LEAVES_MAX)
 #define ARGUMENTS_MAX (24 + 2 * PORTS_MAX)
+#define FORWARD_BYTES (SOCKET_FOLDER_BYTES + CONNECTION_TEXT_BYTES + 24)
 #define WORDS_BYTES   512
 #define LOOK_AGAIN_MS 50
+/* A socket's name is this, a colon and the port: as connection_url() has it. */
+#define STEM      "s"
+#define CONNECTED 3 /* SS_CONNECTED in /proc/net/unix (linux/net.h) */
 /* How long ssh may take to end once it was told to. */
 #define END_MS   2000
 #define PAUSE_MS 10
@@ -32,13 +36,11 @@ struct tunnel {
     char server[CONNECTION_TEXT_BYTES]; /* as it was given */
     char host[CONNECTION_TEXT_BYTES];   /* [user@]host */
     char port[16];
-    char remote[CONNECTION_TEXT_BYTES]; /* the controller's host, as the server reaches it */
     char key_file[PATH_BYTES];
+    struct socket_folder folder; /* of the sockets that take the ports' places */
     size_t count;
-    int *ports[PORTS_MAX]; /* the connection's */
-    int local[PORTS_MAX];  /* what takes their places */
-    int held[PORTS_MAX];   /* sockets that keep others from those until ssh has them; -1: none */
-    char forwards[PORTS_MAX][CONNECTION_TEXT_BYTES + 48];
+    int last; /* the port that is forwarded last */
+    char forwards[PORTS_MAX][FORWARD_BYTES];
     pid_t pid; /* 0: it does not run */
     int status;
     int said; /* the pipe that is its standard error */
@@ -116,103 +118,57 @@ static int tell_end(struct tunnel *tunnel, const char *advice, struct ipcl_error
                           *words ? ": " : "", words, advice);
 }
 
-/* The ports */
+/* The sockets: one for each port, in a folder where nobody else can listen before ssh does */
 
-static struct sockaddr_in loopback(int port)
+/* A colon would end the path. */
+static void add_port(struct tunnel *tunnel, const char *remote, int port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (port) /* otherwise it is another role's */
+        snprintf(tunnel->forwards[tunnel->count++], FORWARD_BYTES, "%s/" STEM "\\:%d:%s:%d",
+                 tunnel->folder.path, port, remote, port);
+    tunnel->last = port ? port : tunnel->last;
 }
 
-/* Takes a port that is free: ssh cannot be told to choose and to say which. Until ssh listens there
- * the socket is kept, which lets nobody have the port but who asks for it by number and, as ssh and
- * we do, with SO_REUSEADDR. Returns -1 where the system has none. */
-static int hold_port(int *port)
+static void list_ports(struct tunnel *tunnel, const char *remote,
+                       const struct connection *connection)
 {
-    struct sockaddr_in address = loopback(0);
-    socklen_t size = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
-    if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) &&
-        !bind(fd, (struct sockaddr *)&address, size) &&
-        !getsockname(fd, (struct sockaddr *)&address, &size)) {
-        *port = ntohs(address.sin_port);
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static int hold_ports(struct tunnel *tunnel, struct ipcl_error *error)
-{
-    for (size_t i = 0; i < tunnel->count; i++) {
-        tunnel->held[i] = hold_port(&tunnel->local[i]);
-        if (tunnel->held[i] < 0)
-            return ipcl_error_set(error, "no local port is free for a tunnel: %s", strerror(errno));
-        snprintf(tunnel->forwards[i], sizeof(tunnel->forwards[i]), "127.0.0.1:%d:%s:%d",
-                 tunnel->local[i], tunnel->remote, *tunnel->ports[i]);
-    }
-    return 0;
-}
-
-static void release_ports(struct tunnel *tunnel)
-{
-    for (size_t i = 0; i < tunnel->count; i++) {
-        if (tunnel->held[i] >= 0)
-            close(tunnel->held[i]);
-        tunnel->held[i] = -1;
-    }
-}
-
-static void add_port(struct tunnel *tunnel, int *port)
-{
-    if (!*port)
-        return; /* another role's */
-    tunnel->held[tunnel->count] = -1;
-    tunnel->ports[tunnel->count++] = port;
-}
-
-static void list_ports(struct tunnel *tunnel, struct connection *connection)
-{
-    int *const single[] = {
-        &connection->registration, &connection->control,      &connection->mux,
-        &connection->task,         &connection->iopub,        &connection->hb_ping,
-        &connection->hb_pong,      &connection->notification,
+    const int single[] = {
+        connection->registration, connection->control,      connection->mux,
+        connection->task,         connection->iopub,        connection->hb_ping,
+        connection->hb_pong,      connection->notification,
     };
     for (size_t i = 0; i < sizeof(single) / sizeof(*single); i++)
-        add_port(tunnel, single[i]);
+        add_port(tunnel, remote, single[i]);
     for (int i = 0; i < connection->broadcast_count; i++)
-        add_port(tunnel, &connection->broadcast[i]);
+        add_port(tunnel, remote, connection->broadcast[i]);
 }
 
-/* ssh opens the ports one after the other: the last one tells of all. */
+/* ssh opens its sockets one after the other: the last one tells of all. */
 static bool is_open(const struct tunnel *tunnel)
 {
-    struct sockaddr_in address = loopback(tunnel->local[tunnel->count - 1]);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/" STEM ":%d", tunnel->folder.path,
+             tunnel->last);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool good = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof(address));
     if (fd >= 0)
         close(fd);
     return good;
 }
 
-/* Whether ssh has a connection to one of our ports. It keeps one that we have closed until all that
- * came has been passed on, and the other end has closed too. */
+/* Whether ssh has a connection by one of its sockets. It keeps one that we have closed until all
+ * that came has been passed on, and the other end has closed too. */
 static bool has_connections(const struct tunnel *tunnel)
 {
-    FILE *file = fopen("/proc/self/net/tcp", "re");
-    char line[256];
-    unsigned port, state;
+    FILE *file = fopen("/proc/self/net/unix", "re");
+    char line[512];
+    unsigned state;
     bool found = false;
     if (!file)
         return false;
-    while (!found && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, " %*u: %*8x:%4x %*8x:%*4x %2x", &port, &state) != 2 || state == TCP_LISTEN)
-            continue;
-        for (size_t i = 0; i < tunnel->count; i++)
-            found |= tunnel->local[i] == (int)port;
-    }
+    while (!found && fgets(line, sizeof(line), file))
+        found = sscanf(line, "%*x: %*x %*x %*x %*x %2x", &state) == 1 && state == CONNECTED &&
+                strstr(line, tunnel->folder.path);
     fclose(file);
     return found;
 }
@@ -353,22 +309,24 @@ static void split_server(struct tunnel *tunnel)
     snprintf(tunnel->port, sizeof(tunnel->port), "%s", colon ? colon + 1 : "");
 }
 
-static struct tunnel *create(struct connection *connection, const char *key_file,
+static struct tunnel *create(const struct connection *connection, const char *key_file,
                              struct ipcl_error *error)
 {
+    char remote[CONNECTION_TEXT_BYTES]; /* the controller's host, as the server reaches it */
     struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
     if (!tunnel) {
         ipcl_error_set(error, "out of memory");
         return NULL;
     }
     tunnel->said = -1;
-    if (connection_ssh(connection, tunnel->server, tunnel->remote, error) ||
-        (key_file && *key_file && path_expand(key_file, tunnel->key_file, error))) {
+    if (connection_ssh(connection, tunnel->server, remote, error) ||
+        (key_file && *key_file && path_expand(key_file, tunnel->key_file, error)) ||
+        socket_folder_make(&tunnel->folder, error)) {
         tunnel_close(tunnel, 0);
         return NULL;
     }
     split_server(tunnel);
-    list_ports(tunnel, connection);
+    list_ports(tunnel, remote, connection);
     return tunnel;
 }
 
@@ -378,16 +336,13 @@ struct tunnel *tunnel_open(struct connection *connection, const char *key_file, 
     struct tunnel *tunnel = create(connection, key_file, error);
     if (!tunnel)
         return NULL;
-    if (hold_ports(tunnel, error) || start(tunnel, error) ||
-        await_open(tunnel, timeout_ms, stop, error)) {
+    if (start(tunnel, error) || await_open(tunnel, timeout_ms, stop, error)) {
         tunnel_close(tunnel, 0);
         return NULL;
     }
-    release_ports(tunnel);
     tunnel->words_size = 0;
-    for (size_t i = 0; i < tunnel->count; i++)
-        *tunnel->ports[i] = tunnel->local[i];
-    strcpy(connection->interface, "tcp://127.0.0.1");
+    snprintf(connection->interface, sizeof(connection->interface), "ipc://%s/" STEM,
+             tunnel->folder.path);
     connection->location[0] = connection->ssh[0] = '\0';
     return tunnel;
 }
@@ -417,7 +372,7 @@ void tunnel_close(struct tunnel *tunnel, int linger_ms)
         kill(tunnel->pid, SIGTERM);
         await_end(tunnel);
     }
-    release_ports(tunnel);
+    socket_folder_remove(&tunnel->folder);
     if (tunnel->said >= 0)
         close(tunnel->said);
     free(tunnel);

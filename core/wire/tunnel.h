@@ -11,10 +11,11 @@
 struct tunnel;
 
 /* Starts ssh to `connection->ssh`, or where that is "" to the controller's own host; waits until it
- * forwards, and rewrites the connection to the forwarded ports. `key_file` is a private key, NULL
- * or "" for those that ssh finds. The process ends with the calling thread, however that ends.
- * Returns a tunnel that the same thread closes; NULL with `error` set, which has ssh's own words,
- * also after `timeout_ms` or soon after `*stop` (which may be NULL) is true. */
+ * forwards, and rewrites the connection to local sockets that stand for the controller's ports.
+ * `key_file` is a private key, NULL or "" for those that ssh finds. The process ends with the
+ * calling thread, however that ends. Returns a tunnel that the same thread closes; NULL with
+ * `error` set, which has ssh's own words, also after `timeout_ms` or soon after `*stop` (which may
+ * be NULL) is true. */
 struct tunnel *tunnel_open(struct connection *connection, const char *key_file, int timeout_ms,
                            const atomic_bool *stop, struct ipcl_error *error);
 /* Readable when there is something for tunnel_check(). Any one thread, together with that. */

@@ -5,6 +5,8 @@ It runs as whoever runs the tests, who logs in as himself."""
 import json
 import os
 import signal
+import stat
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,6 +43,17 @@ def start_client(sandbox, gate):
     return start
 
 
+def sockets(gate):
+    """The paths at which ssh listens, each as often as it has a connection there, and once more."""
+    ssh, = gate.clients()
+    return [c.laddr for c in ssh.connections("unix") if c.laddr]
+
+
+def connected(gate):
+    paths = sockets(gate)
+    return {path for path in paths if paths.count(path) > 1}
+
+
 # Engines
 
 
@@ -52,17 +65,40 @@ def test_an_engine_works_through_a_tunnel(new_cluster, gate, given_to):
     view = cluster.client(wait_for=1)[0]
     assert view.apply_sync(os.getpid) == engine.pid
     assert view.apply_sync(len, bytes(10_000_000)) == 10_000_000
-    # All of the engine's connections lead to its ssh: it has none to a port of the controller's.
-    ports = json.loads(cluster.engine_file.read_text())
-
-    def peers_of_all():
-        found = {c.raddr.port for c in psutil.Process(engine.pid).connections("tcp") if c.raddr}
-        return len(found) >= 6 and found
-    connected = wait_until(peers_of_all, 20, "the engine has connected everything")
-    assert not connected & set(value for value in ports.values() if isinstance(value, int))
+    # All of the engine's connections lead to its ssh: it has none to a port.
+    wait_until(lambda: len(connected(gate)) >= 6, 20, "the engine has connected everything")
+    assert not [c for c in psutil.Process(engine.pid).connections("tcp") if c.raddr]
     assert len(gate.clients()) == 1
     assert engine.stop() == 0
     wait_until(lambda: not gate.clients(), 60, "ssh ends with its engine")
+
+
+def test_a_tunnel_begins_where_no_other_user_can_connect_or_listen_first(new_cluster, gate):
+    engine = new_cluster(0).start_engine(f"--ssh={gate.address}", f"--sshkey={gate.key}", env=gate.env)
+    engine.wait_for_output("registered as engine 0", 60)
+    ssh, = gate.clients()
+    assert not [c for c in ssh.connections("tcp") if c.status == psutil.CONN_LISTEN], "a port of this host's leads to the controller"
+    folder, = {Path(path).parent for path in sockets(gate)}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert engine.stop() == 0
+    assert not folder.exists()
+
+
+def test_what_killed_programs_leave_of_their_tunnels_is_removed_by_the_next(new_cluster, gate, sandbox):
+    cluster = new_cluster(0)
+    options = f"--ssh={gate.address}", f"--sshkey={gate.key}"
+    killed, living = (cluster.start_engine(*options, env=gate.env) for _ in range(2))
+    cluster.client(wait_for=2)
+    theirs = set(sandbox.temporary.iterdir())
+    assert len(theirs) == 2
+    killed.stop(signal.SIGKILL)
+    wait_until(lambda: len(gate.clients()) == 1, 60, "ssh ends with its engine")
+    next_one = cluster.start_engine(*options, env=gate.env)
+    next_one.wait_for_output("registered as engine", 60)
+    left = set(sandbox.temporary.iterdir())
+    assert len(left) == 2 and len(left & theirs) == 1
+    assert living.stop() == next_one.stop() == 0
+    assert not list(sandbox.temporary.iterdir())
 
 
 def test_a_tunnel_does_not_outlive_an_engine_that_is_killed(new_cluster, gate):
@@ -119,15 +155,13 @@ client.wait_for_engines(1, timeout=60)
 assert client[0].apply_sync(len, bytes(10_000_000)) == 10_000_000
 assert client.load_balanced_view().apply_sync(abs, -1) == 1
 assert client.broadcast_view().apply_sync(abs, -2) == [2]
-print("ports", *{c.raddr.port for c in psutil.Process().connections("tcp") if c.raddr}, flush=True)
+print("ports:", *{c.raddr.port for c in psutil.Process().connections("tcp") if c.raddr}, flush=True)
 signal.sigwait([signal.SIGUSR1])
 client.close()
 print("ssh processes:", sum(child.name() == "ssh" for child in psutil.Process().children()), flush=True)
 """, file, sshkey=str(gate.key), **options)
-    client.wait_for_output("ports", 60)
-    ports = set(map(int, client.output.partition("ports")[2].split()))
-    own = {value for value in json.loads(cluster.client_file.read_text()).values() if isinstance(value, int)}
-    assert len(ports) >= 6 and not ports & own, "all connections lead to ssh"
+    client.wait_for_output("ports:\n", 60)
+    assert len(connected(gate)) >= 6, "all connections lead to ssh"
     assert len(gate.clients()) == 1
     client.send_signal(signal.SIGUSR1)
     assert client.wait(60) == 0, client.output
