@@ -6,8 +6,9 @@
  *     control   ROUTER  requests that do not wait for user code
  *     heartbeat ROUTER  echoes
  *
- * (the Jupyter messaging document). As with every Jupyter kernel they are signed and not encrypted,
- * so they have a key of their own, and listen on loopback unless told otherwise. */
+ * (the Jupyter messaging document). As with every Jupyter kernel messages are signed and not
+ * encrypted, and whoever reaches iopub may read: so they have a key of their own, and are local
+ * sockets in a private folder unless TCP is asked for. */
 #include "engine/frontends.h"
 
 #include <errno.h>
@@ -26,6 +27,17 @@ static const char *const port_names[FRONTEND_PORTS] = {
     "shell_port", "iopub_port", "stdin_port", "control_port", "hb_port",
 };
 
+static const char *wish(const json_t *wishes, const char *name)
+{
+    const char *text = json_string_value(json_object_get(wishes, name));
+    return text ? text : "";
+}
+
+static bool is_local(const json_t *wishes)
+{
+    return !*wish(wishes, "transport") || !strcmp(wish(wishes, "transport"), "ipc");
+}
+
 static int check_wishes(const json_t *wishes, struct ipcl_error *error)
 {
     const char *name;
@@ -34,26 +46,25 @@ static int check_wishes(const json_t *wishes, struct ipcl_error *error)
         int at = 0;
         while (at < FRONTEND_PORTS && strcmp(name, port_names[at]))
             at++;
-        bool text = !strcmp(name, "ip") || !strcmp(name, "connection_file") ||
-                    !strcmp(name, "runtime_folder");
+        bool text = !strcmp(name, "transport") || !strcmp(name, "ip") ||
+                    !strcmp(name, "connection_file") || !strcmp(name, "runtime_folder");
         if (at == FRONTEND_PORTS && !text)
             return ipcl_error_set(error,
-                                  "bind_kernel() does not know '%.100s': it takes ip, "
+                                  "bind_kernel() does not know '%.100s': it takes transport, ip, "
                                   "connection_file, shell_port, iopub_port, stdin_port, "
                                   "control_port and hb_port",
                                   name);
+        if (is_local(wishes) && (at < FRONTEND_PORTS || !strcmp(name, "ip")))
+            return ipcl_error_set(error, "bind_kernel(): %.100s is for transport='tcp'", name);
         json_int_t port = text ? 0 : json_integer_value(value);
         if (text ? !json_is_string(value) : !json_is_integer(value) || port < 0 || port > 65535)
             return ipcl_error_set(error, "bind_kernel(): %.100s is %s", name,
                                   text ? "not a text" : "not a port (0 to 65535)");
     }
+    if (!is_local(wishes) && strcmp(wish(wishes, "transport"), "tcp"))
+        return ipcl_error_set(error, "bind_kernel(): transport is '%.100s', not 'ipc' or 'tcp'",
+                              wish(wishes, "transport"));
     return 0;
-}
-
-static const char *wish(const json_t *wishes, const char *name)
-{
-    const char *text = json_string_value(json_object_get(wishes, name));
-    return text ? text : "";
 }
 
 int frontends_path(const struct engine *engine, const json_t *wishes, char path[PATH_BYTES],
@@ -81,8 +92,9 @@ static int write_file(struct frontends *frontends, const char *ip, const char *k
                       struct ipcl_error *error)
 {
     json_t *content = frontends_ports(frontends);
-    json_t *more = json_pack("{s:s s:s s:s s:s s:s}", "ip", ip, "key", key, "transport", "tcp",
-                             "signature_scheme", "hmac-sha256", "kernel_name", "ipcluster");
+    json_t *more = json_pack("{s:s s:s s:s s:s s:s}", "ip", ip, "key", key, "transport",
+                             frontends->folder.path[0] ? "ipc" : "tcp", "signature_scheme",
+                             "hmac-sha256", "kernel_name", "ipcluster");
     json_object_update(content, more);
     char *text = json_dumps(content, JSON_INDENT(2));
     int status = text ? path_write_file(frontends->file, text, strlen(text), 0600, error)
@@ -121,6 +133,14 @@ static void echo(void *self, struct message *message)
     message_send(message, frontends->heartbeat);
 }
 
+/* Whoever else has the key has not been asked. */
+static bool is_asked(const struct frontends *frontends, struct message *message)
+{
+    zmq_msg_t *name = &message->frames[0];
+    return frontends->asked_size && zmq_msg_size(name) == frontends->asked_size &&
+           !memcmp(zmq_msg_data(name), frontends->asked, frontends->asked_size);
+}
+
 static void take_answer(void *self, struct message *message)
 {
     struct io *io = self;
@@ -132,26 +152,46 @@ static void take_answer(void *self, struct message *message)
                     session_verdict_text(verdict));
         return;
     }
+    if (!is_asked(&io->frontends, message)) {
+        log_limited(&io->bad_limit, IPCL_LOG_WARN, "an answer from whom nobody has asked dropped");
+        return;
+    }
     json_t *content = session_unpack(session, message_part(message, MESSAGE_CONTENT), &error);
     const char *text = json_string_value(json_object_get(content, "value"));
-    if (io->frontends.asked && text) {
-        io->frontends.asked = false;
+    if (text) {
+        io->frontends.asked_size = 0;
         link_answer(&io->engine->link, strdup(text));
     }
     json_decref(content);
 }
 
-/* A socket without encryption, that listens. NULL with `error` set. */
-static void *listen_at(struct io *io, int type, const char *interface, int *port,
-                       struct ipcl_error *error)
+/* Local sockets are named as Jupyter does: IP-PORT. */
+static int bind_one(struct frontends *frontends, void *socket, int at, const char *ip,
+                    struct ipcl_error *error)
 {
+    char address[CONNECTION_TEXT_BYTES];
+    if (!frontends->folder.path[0]) {
+        snprintf(address, sizeof(address), "tcp://%.200s", ip);
+        return socket_bind_port(socket, address, &frontends->ports[at], error);
+    }
+    frontends->ports[at] = at + 1;
+    snprintf(address, sizeof(address), "ipc://%.200s-%d", ip, frontends->ports[at]);
+    return socket_bind(socket, address, error);
+}
+
+/* A socket without encryption, that listens. NULL with `error` set. */
+static void *listen_at(struct io *io, int at, const char *ip, struct ipcl_error *error)
+{
+    int type = at == FRONTEND_IOPUB ? ZMQ_XPUB : ZMQ_ROUTER;
     struct socket_options options = {
         .type = type,
+        .exclusive = true,
         .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
         .linger_ms = IO_LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);
-    if (socket && socket_bind_port(socket, interface, port, error)) {
+    if (socket && (socket_set_up_listening(socket, error) ||
+                   bind_one(&io->frontends, socket, at, ip, error))) {
         zmq_close(socket);
         return NULL;
     }
@@ -165,12 +205,11 @@ static void close_all(void *const sockets[FRONTEND_PORTS])
             zmq_close(sockets[i]);
 }
 
-static int bind_all(struct io *io, const char *interface, void *sockets[FRONTEND_PORTS],
+static int bind_all(struct io *io, const char *ip, void *sockets[FRONTEND_PORTS],
                     struct ipcl_error *error)
 {
     for (int i = 0; i < FRONTEND_PORTS; i++) {
-        int type = i == FRONTEND_IOPUB ? ZMQ_XPUB : ZMQ_ROUTER;
-        sockets[i] = listen_at(io, type, interface, &io->frontends.ports[i], error);
+        sockets[i] = listen_at(io, i, ip, error);
         if (!sockets[i])
             return -1;
     }
@@ -196,28 +235,41 @@ static int serve(struct io *io, void *const sockets[FRONTEND_PORTS])
                : 0;
 }
 
+/* Where to listen, as the connection file's "ip" has it. */
+static int choose_place(struct frontends *frontends, const json_t *wishes,
+                        char ip[CONNECTION_TEXT_BYTES], struct ipcl_error *error)
+{
+    const char *given = wish(wishes, "ip");
+    snprintf(ip, CONNECTION_TEXT_BYTES, "%.200s", *given ? given : "127.0.0.1");
+    if (!is_local(wishes))
+        return 0;
+    if (socket_folder_make(&frontends->folder, error))
+        return -1;
+    snprintf(ip, CONNECTION_TEXT_BYTES, "%s/kernel", frontends->folder.path);
+    return 0;
+}
+
 int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error)
 {
     struct frontends *frontends = &io->frontends;
     const struct ipcl_serial_operations *serial = io->engine->frontend_serial;
     void *sockets[FRONTEND_PORTS] = {NULL};
-    char key[KEY_DIGITS + 1], path[PATH_BYTES], interface[CONNECTION_TEXT_BYTES];
-    const char *ip = *wish(wishes, "ip") ? wish(wishes, "ip") : "127.0.0.1";
+    char key[KEY_DIGITS + 1], path[PATH_BYTES], ip[CONNECTION_TEXT_BYTES];
     if (frontends_path(io->engine, wishes, path, error))
         return -1;
     if (frontends->file[0])
         return ipcl_error_set(error, "this engine listens for frontends already");
     random_hex(key, KEY_DIGITS);
-    snprintf(interface, sizeof(interface), "tcp://%.200s", ip);
     for (int i = 0; i < FRONTEND_PORTS; i++)
         frontends->ports[i] = (int)json_integer_value(json_object_get(wishes, port_names[i]));
     strcpy(frontends->file, path);
     struct session *session = session_create(key, KEY_DIGITS, "hmac-sha256", serial, NULL, error);
     if (door_open(&frontends->door, io, serial, session, error) ||
-        bind_all(io, interface, sockets, error) || write_file(frontends, ip, key, error)) {
-        frontends->file[0] = '\0';
-        door_close(&frontends->door);
+        choose_place(frontends, wishes, ip, error) || bind_all(io, ip, sockets, error) ||
+        write_file(frontends, ip, key, error)) {
         close_all(sockets);
+        frontends->file[0] = '\0';
+        frontends_close(frontends);
         return -1;
     }
     make_link(frontends, wish(wishes, "runtime_folder"));
@@ -232,6 +284,7 @@ void frontends_close(struct frontends *frontends)
     if (frontends->file[0])
         unlink(frontends->file);
     frontends->link[0] = frontends->file[0] = '\0';
+    socket_folder_remove(&frontends->folder);
     door_close(&frontends->door);
 }
 
@@ -243,6 +296,8 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
     if (!job || job->door != &frontends->door || job->message.delimiter != 1)
         return ipcl_error_set(error, "this client takes no questions");
     zmq_msg_t *identity = &job->message.frames[0];
+    if (zmq_msg_size(identity) > sizeof(frontends->asked))
+        return ipcl_error_set(error, "this client's name is too long for one that is asked");
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
     json_t *content = json_pack("{s:s s:b}", "prompt", prompt, "password", secret);
     struct session_parts parts = {.msg_type = "input_request",
@@ -250,6 +305,7 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
                                   .parent_size = zmq_msg_size(header),
                                   .content = content};
     link_forget_answer(&io->engine->link);
+    frontends->asked_size = 0;
     message_init(&message);
     int status = message_append(&message, zmq_msg_data(identity), zmq_msg_size(identity));
     if (status)
@@ -258,7 +314,10 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
         status = session_build(frontends->door.session, &message, &parts, NULL, error);
     if (!status && message_send(&message, frontends->questions))
         status = ipcl_error_set(error, "the question was not sent: %s", zmq_strerror(errno));
-    frontends->asked = !status;
+    if (!status) {
+        frontends->asked_size = zmq_msg_size(identity);
+        memcpy(frontends->asked, zmq_msg_data(identity), frontends->asked_size);
+    }
     message_close(&message);
     json_decref(content);
     return status;
@@ -266,8 +325,8 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
 
 void frontends_cancel(struct io *io)
 {
-    if (!io->frontends.asked)
+    if (!io->frontends.asked_size)
         return;
-    io->frontends.asked = false;
+    io->frontends.asked_size = 0;
     link_answer(&io->engine->link, NULL);
 }

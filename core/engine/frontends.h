@@ -5,6 +5,7 @@
 
 #include "engine/door.h"
 #include "engine/engine.h"
+#include "wire/socket_folder.h"
 
 enum frontend_port {
     FRONTEND_SHELL,
@@ -19,8 +20,10 @@ struct frontends {
     struct door door;
     void *questions; /* Jupyter's stdin channel */
     void *heartbeat;
-    int ports[FRONTEND_PORTS];
-    bool asked;            /* user code waits for an answer */
+    int ports[FRONTEND_PORTS];   /* local sockets' suffixes where there is a folder */
+    struct socket_folder folder; /* of those; none with TCP */
+    unsigned char asked[255];    /* the name of whom user code has asked and waits for */
+    size_t asked_size;           /* 0: for nobody */
     char file[PATH_BYTES]; /* the connection file; "" while closed */
     char link[PATH_BYTES]; /* to that file, from Jupyter's folder; "" for none */
 };

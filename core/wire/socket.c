@@ -66,7 +66,7 @@ void *socket_create(void *context, const struct socket_options *options, struct 
     if (!failed && options->mandatory)
         failed = set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
     /* An engine that comes back under its old identity takes over from its broken connection. */
-    if (!failed && options->type == ZMQ_ROUTER)
+    if (!failed && options->type == ZMQ_ROUTER && !options->exclusive)
         failed = set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
     if (!failed && options->frame_bytes_max)
         failed = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &options->frame_bytes_max,

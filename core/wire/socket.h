@@ -41,6 +41,7 @@ struct socket_options {
     const void *identity;      /* ZMQ_ROUTING_ID; NULL for a random one */
     size_t identity_size;
     bool mandatory;            /* a ROUTER that says when it has no such peer */
+    bool exclusive; /* a ROUTER at which nobody can take the name of a peer that is connected */
     int receive_max;           /* messages of one peer that may wait here to be read; more wait at the peer; 0: no limit */
     int send_max;              /* messages that may wait for one peer; a PUB drops more, others refuse them; 0: no limit */
     int64_t frame_bytes_max;   /* the largest frame to accept; a peer that sends more is disconnected; 0: no limit */

@@ -4,7 +4,9 @@ import json
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
+import zmq
 
 from support import LONG, wait_until, without
 
@@ -130,6 +132,68 @@ def test_user_code_asks_the_frontend(engine, peer, frontend):
     assert reply["ename"] == "StdinNotImplementedError"
 
 
+def test_frontends_are_let_in_by_sockets_that_no_other_user_reaches(engine, peer, frontend):
+    path = bind(peer)
+    info = json.loads(path.read_text())
+    frontend(path)
+    assert info["transport"] == "ipc"
+    sockets = [Path(f"{info['ip']}-{info[name]}") for name in info if name.endswith("_port")]
+    assert len(sockets) == 5 and all(stat.S_ISSOCK(socket.stat().st_mode) for socket in sockets)
+    folder, = {socket.parent for socket in sockets}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not [c for c in psutil.Process(engine.popen.pid).connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert engine.stop() == 0
+    assert not folder.exists()
+
+
+def test_frontends_by_tcp_are_asked_for_and_warned_of(engine, peer, frontend):
+    msg_id = peer.send("execute_request", {"code": "import ipcluster; print(ipcluster.bind_kernel(transport='tcp'))", "silent": False})
+    assert peer.reply(msg_id).content["status"] == "ok"
+    path = Path(peer.stream(msg_id).strip())
+    info = json.loads(path.read_text())
+    assert (info["transport"], info["ip"]) == ("tcp", "127.0.0.1")
+    assert "Jupyter does not encrypt" in peer.stream(msg_id, "stderr")
+    assert run(frontend(path), "x = 3")[0]["status"] == "ok"
+
+
+def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
+    """Who knows a frontend's session, which is published, gets neither its replies nor the questions for it."""
+    path = bind(peer, "import ipcluster; print(ipcluster.bind_kernel(ip='127.0.0.1'))")
+    client = frontend(path)
+    info = json.loads(path.read_text())
+    context = zmq.Context()
+    taken = {}
+    try:
+        for name in "shell", "stdin", "control":
+            taken[name] = socket = context.socket(zmq.DEALER)
+            socket.linger = 0
+            socket.routing_id = client.session.bsession
+            monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            socket.connect(f"tcp://127.0.0.1:{info[f'{name}_port']}")
+            assert monitor.poll(1000 * TIMEOUT), "the engine has seen the name"
+            socket.disable_monitor()
+        reply, _ = run(client, "word = input('word: ')", allow_stdin=True, stdin_hook=lambda message: client.input("secret"))
+        assert reply["status"] == "ok" and peer.apply(lambda: word).result == "secret"  # noqa: F821
+        client.control_channel.send(client.session.msg("kernel_info_request", {}))
+        assert client.get_control_msg(timeout=TIMEOUT)["content"]["status"] == "ok"
+        assert not [name for name, socket in taken.items() if socket.poll(0)]
+    finally:
+        context.destroy()
+
+
+def test_only_who_is_asked_answers(engine, peer, frontend):
+    path = bind(peer)
+    asked, other = frontend(path), frontend(path)
+
+    def answer(message):
+        other.input("not asked")
+        engine.wait_for_output("an answer from whom nobody has asked dropped")
+        asked.input("asked")
+
+    reply, _ = run(asked, "word = input('word: ')", allow_stdin=True, stdin_hook=answer)
+    assert reply["status"] == "ok" and peer.apply(lambda: word).result == "asked"  # noqa: F821
+
+
 def test_a_question_that_nobody_answers_is_interrupted(engine, peer, frontend):
     client = frontend(bind(peer))
     msg_id = client.execute("input('?')", allow_stdin=True)
@@ -185,8 +249,9 @@ def test_startup_code_may_bind_and_the_files_are_removed(sandbox, peer, frontend
 
 
 def test_wrong_wishes_and_strangers_are_refused(engine, peer, frontend):
-    for call, reason in (("bind_kernel(transport='ipc')", "transport"), ("bind_kernel(shell_port=-1)", "not a port"),
-                         ("bind_kernel(ip=5)", "not a text")):  # fmt: skip
+    for call, reason in (("bind_kernel(transport='udp')", "not 'ipc' or 'tcp'"), ("bind_kernel(shell_port=-1)", "not a port"),
+                         ("bind_kernel(ip=5)", "not a text"), ("bind_kernel(pipe=5)", "does not know 'pipe'"),
+                         ("bind_kernel(transport='ipc', ip='127.0.0.1')", "ip is for transport='tcp'")):  # fmt: skip
         reply = peer.execute(f"from ipcluster import bind_kernel; {call}")
         assert reply.content["ename"] == "RuntimeError" and reason in reply.content["evalue"]
     # What failed can be tried again.

@@ -50,10 +50,11 @@ struct ipcl_kernel_services {
     /* Waits for what was asked for. Returns 0 with `*text` set, for the caller to free; 1 where a signal came, which the kernel
      * looks at before it calls again or gives up; -1 with `error` set: there will be no answer. Kernel's thread. */
     int (*answer)(void *host, char **text, struct ipcl_error *error);
-    /* Listens for Jupyter frontends, whose requests are then run like others. `wishes` may have "ip", "connection_file",
-     * "runtime_folder" (where a link to that file is made) and ports. Returns 0 with the connection file's path written to
-     * `path` of `size` bytes, or -1 with `error` set. Kernel's thread; may be called before the engine has registered: it
-     * listens once it serves. */
+    /* Listens for Jupyter frontends, whose requests are then run like others. `wishes` may have
+     * "connection_file", "runtime_folder" (where a link to that file is made), "transport" ("ipc",
+     * which is the default, or "tcp"), and with "tcp" "ip" and ports. Returns 0 with the connection
+     * file's path written to `path` of `size` bytes, or -1 with `error` set. Kernel's thread; may
+     * be called before the engine has registered: it listens once it serves. */
     int (*listen)(void *host, const json_t *wishes, char *path, size_t size, struct ipcl_error *error);
     /* This engine's uuid; valid until destroy. */
     const char *engine_uuid;

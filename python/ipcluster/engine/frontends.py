@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import warnings
 
 try:
     import _ipcluster_host as host
@@ -25,18 +26,30 @@ def _runtime_folder():
         return os.environ.get("JUPYTER_RUNTIME_DIR") or os.path.join(data, "runtime")
 
 
-def bind_kernel(*, ip="127.0.0.1", connection_file="", **ports):
-    """Listens for Jupyter frontends at `ip`, and returns the path of the connection file that they need: `connection_file`, or
+def bind_kernel(*, transport=None, ip=None, connection_file="", **ports):
+    """Listens for Jupyter frontends, and returns the path of the connection file that they need: `connection_file`, or
     kernel-PID.json in the profile's security folder. It is also linked to from Jupyter's runtime folder, so that
-    `jupyter console --existing` finds it. Ports may be given as shell_port, iopub_port, stdin_port, control_port and hb_port.
-    Another call changes nothing."""
+    `jupyter console --existing` finds it. Another call changes nothing.
+
+    By default (`transport="ipc"`) it listens on local sockets, which nobody else can reach. `transport="tcp"`, an `ip` (127.0.0.1 where it
+    is not given), or ports (shell_port, iopub_port, stdin_port, control_port and hb_port) ask for TCP, whose messages are signed and
+    not encrypted: whoever reaches the ports, on loopback any user of the host, can read output, code and answers."""
     global _file
     if host is None:
         raise RuntimeError("bind_kernel() is for engines: call it in one, as with view.execute()")
     if _file is None:
-        _file = host.listen(
-            json.dumps({"ip": ip, "connection_file": connection_file, "runtime_folder": _runtime_folder(), **ports})
-        )
+        if transport is None:
+            transport = "ipc" if ip is None and not ports else "tcp"
+        wishes = {"transport": transport, "connection_file": connection_file, "runtime_folder": _runtime_folder(), **ports}
+        if ip is not None:
+            wishes["ip"] = ip
+        _file = host.listen(json.dumps(wishes))
+        if transport == "tcp":
+            warnings.warn(
+                "bind_kernel() listens on TCP ports: whoever reaches them, on loopback any user of this host, can read output, code and "
+                "answers, which Jupyter does not encrypt; transport='ipc' keeps others out",
+                stacklevel=2,
+            )
     return _file
 
 
