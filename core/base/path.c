@@ -37,6 +37,23 @@ bool path_is_same(const char *one, const char *other)
            first.st_ino == second.st_ino;
 }
 
+void path_note(const char *path, struct path_mark *mark)
+{
+    struct stat found = {0};
+    if (stat(path, &found) || !found.st_size)
+        found = (struct stat){0};
+    *mark = (struct path_mark){found.st_dev, found.st_ino, found.st_mtim};
+}
+
+bool path_is_new(const char *path, const struct path_mark *before)
+{
+    struct path_mark now;
+    path_note(path, &now);
+    return now.inode && (now.device != before->device || now.inode != before->inode ||
+                         now.written.tv_sec != before->written.tv_sec ||
+                         now.written.tv_nsec != before->written.tv_nsec);
+}
+
 static const char *home_dir(void)
 {
     const char *home = getenv("HOME");

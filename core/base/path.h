@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <ipcluster/error.h>
 
@@ -16,6 +17,16 @@ int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *for
 bool path_exists(const char *path);
 /* Whether two paths are equal, or lead to one file or folder. */
 bool path_is_same(const char *one, const char *other);
+/* Which file lies at a path, as it was written last; zeros where there is none. */
+struct path_mark {
+    dev_t device;
+    ino_t inode;
+    struct timespec written;
+};
+void path_note(const char *path, struct path_mark *mark);
+/* Whether a file lies there, not empty, that is another than the one that was noted, or was written
+ * since. */
+bool path_is_new(const char *path, const struct path_mark *before);
 /* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */
 int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *error);
 /* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error` set. */

@@ -96,24 +96,37 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options, str
     return client;
 }
 
+/* Waits until there is a file that is not the one of `before`. Returns false where there is none
+ * until then, or it was interrupted. */
+static bool wait_for_file(const char *path, const struct path_mark *before, long long deadline,
+                          bool (*interrupted)(void *context), void *context)
+{
+    struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
+    while (!path_is_new(path, before)) {
+        if (clock_ms() >= deadline || (interrupted && interrupted(context)))
+            return false;
+        nanosleep(&slice, NULL);
+    }
+    return true;
+}
+
 /* Finds the connection file and waits for it, unless it was named. Returns 0 or -1 with `error` set. */
 static int find_file(struct ipcl_client *client, const struct ipcl_connect *options, long long deadline,
                      bool (*interrupted)(void *context), void *context, struct ipcl_error *error)
 {
+    const struct path_mark none = {0};
     char ipython_dir[PATH_BYTES];
     struct profile profile;
-    struct timespec slice = {.tv_nsec = SLICE_MS * 1000000};
     if (options->connection_file)
         return path_expand(options->connection_file, client->path, error);
     if (profile_ipython_dir(NULL, ipython_dir, error) ||
         profile_find(ipython_dir, options->profile, options->profile_dir, &profile, error) ||
         connection_path(profile.dir, options->cluster_id, CONNECTION_CLIENT, client->path, error))
         return -1;
-    while (!path_exists(client->path) && clock_ms() < deadline) {
-        if (interrupted && interrupted(context))
-            return ipcl_error_set(error, "waiting for %s was interrupted", client->path);
-        nanosleep(&slice, NULL);
-    }
+    if (!path_exists(client->path) &&
+        !wait_for_file(client->path, &none, deadline, interrupted, context) &&
+        clock_ms() < deadline)
+        return ipcl_error_set(error, "waiting for %s was interrupted", client->path);
     return 0;
 }
 
@@ -178,6 +191,8 @@ static int await_connection(struct ipcl_client *client, bool (*interrupted)(void
         wait_slice(client, -1);
         pthread_mutex_unlock(&client->lock);
         stop = interrupted && interrupted(context);
+        if (stop)
+            atomic_store(&client->closing, true);
         pthread_mutex_lock(&client->lock);
     }
     bool connected = client->state == CLIENT_CONNECTED;
@@ -187,21 +202,52 @@ static int await_connection(struct ipcl_client *client, bool (*interrupted)(void
     return connected ? 0 : -1;
 }
 
+/* Returns 0 once the client is connected, or -1 with `error` set. `file` is noted before it is
+ * read. */
+static int connect_by_file(struct ipcl_client *client, const struct ipcl_connect *options,
+                           struct path_mark *file, bool (*interrupted)(void *context),
+                           void *context, struct ipcl_error *error)
+{
+    path_note(client->path, file);
+    return connection_read(client->path, CONNECTION_CLIENT, &client->connection, error) ||
+                   choose_tunnel(client, options, error) || load_serializer(client, error) ||
+                   start_thread(client, error) ||
+                   await_connection(client, interrupted, context, error)
+               ? -1
+               : 0;
+}
+
+/* Whether its file, which was not named, is that of a controller that has gone: one that comes
+ * writes another. */
+static bool leads_nowhere(const struct ipcl_client *client, const struct ipcl_connect *options)
+{
+    return !options->connection_file && client->thread_started && !atomic_load(&client->closing) &&
+           (!client->io.reached || client->io.rejected);
+}
+
 struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool (*interrupted)(void *context),
                                         void *context, struct ipcl_error *error)
 {
-    struct ipcl_client *client = client_create(options, error);
-    if (!client)
-        return NULL;
-    long long deadline = clock_ms() + client->timeout_ms;
-    if (find_file(client, options, deadline, interrupted, context, error) ||
-        connection_read(client->path, CONNECTION_CLIENT, &client->connection, error) ||
-        choose_tunnel(client, options, error) || load_serializer(client, error) || start_thread(client, error) ||
-        await_connection(client, interrupted, context, error)) {
+    struct ipcl_connect rest = *options;
+    struct path_mark file;
+    char path[PATH_BYTES];
+    bool again = false;
+    long long deadline = 0;
+    do {
+        struct ipcl_client *client = client_create(&rest, error);
+        if (!client)
+            return NULL;
+        deadline = deadline ? deadline : clock_ms() + client->timeout_ms;
+        if (!find_file(client, &rest, deadline, interrupted, context, error) &&
+            !connect_by_file(client, &rest, &file, interrupted, context, error))
+            return client;
+        again = leads_nowhere(client, &rest);
+        strcpy(path, client->path);
         ipcl_client_close(client);
-        return NULL;
-    }
-    return client;
+        again = again && wait_for_file(path, &file, deadline, interrupted, context);
+        rest.timeout_ms = (int)(deadline - clock_ms());
+    } while (again && rest.timeout_ms > 0);
+    return NULL;
 }
 
 void ipcl_client_close(struct ipcl_client *client)

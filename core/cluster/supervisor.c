@@ -98,14 +98,6 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
     return job->launcher ? 0 : -1;
 }
 
-bool supervisor_file_is_new(const char *path, const struct stat *old)
-{
-    struct stat now;
-    return stat(path, &now) == 0 && now.st_size > 0 &&
-           (now.st_ino != old->st_ino || now.st_mtim.tv_sec != old->st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != old->st_mtim.tv_nsec);
-}
-
 static void signal_came(uv_signal_t *handle, int signum)
 {
     struct supervisor *supervisor = handle->data;

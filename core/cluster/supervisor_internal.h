@@ -53,8 +53,8 @@ struct supervisor {
     bool empty;          /* nobody is registered any more, and that has been said */
     char client_file[PATH_BYTES];
     char engine_file[PATH_BYTES];
-    struct stat old_client_file; /* what was there before the controller was started */
-    struct stat old_engine_file;
+    /* What was there before the controller was started, or when its file was read. */
+    struct path_mark old_client_file, old_engine_file;
     bool own_controller;
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
     enum phase phase;
@@ -69,8 +69,6 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
-/* Whether a connection file was written since the supervisor began. */
-bool supervisor_file_is_new(const char *path, const struct stat *old);
 /* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
 /* Asks the launcher how what it started is found again, and notes that in the state. Returns 0, or

@@ -279,12 +279,25 @@ static void start_engines(struct supervisor *supervisor)
 
 static void delay_over(uv_timer_t *timer)
 {
+    start_engines(timer->data);
+}
+
+static void watch_hub(struct supervisor *supervisor);
+
+/* For another's controller. The file may have been that of one that has gone: its successor's leads
+ * to it. */
+static void await_hub(uv_timer_t *timer)
+{
     struct supervisor *supervisor = timer->data;
     struct ipcl_error error;
-    if (supervisor->own_controller) {
-        start_engines(supervisor);
+    if (path_is_new(supervisor->client_file, &supervisor->old_client_file)) {
+        hub_watch_destroy(supervisor->hub);
+        watch_hub(supervisor);
         return;
     }
+    if (clock_ms() - supervisor->phase_ms < HUB_TIMEOUT_MS)
+        return;
+    uv_timer_stop(timer);
     ipcl_error_set(&error, "the controller of %s does not answer", supervisor->client_file);
     fail(supervisor, EXIT_NO_CONTROLLER, "No engines were added: ", &error);
 }
@@ -294,17 +307,20 @@ static void watch_hub(struct supervisor *supervisor)
 {
     struct ipcl_error error;
     supervisor_phase(supervisor, PHASE_DELAY);
+    if (!supervisor->own_controller)
+        path_note(supervisor->client_file, &supervisor->old_client_file);
     if (supervisor_watch_hub(supervisor, &error) < 0) {
         fail(supervisor, supervisor->own_controller ? EXIT_CONTROLLER_FAILED : EXIT_NO_CONTROLLER,
              "The controller cannot be reached: ", &error);
         return;
     }
     double delay = settings_real(supervisor->cluster->settings, "Cluster", "delay");
-    if (supervisor->own_controller && delay <= 0)
+    if (!supervisor->own_controller)
+        uv_timer_start(&supervisor->timer, await_hub, LOOK_MS, LOOK_MS);
+    else if (delay <= 0)
         start_engines(supervisor);
     else
-        uv_timer_start(&supervisor->timer, delay_over,
-                       supervisor->own_controller ? (uint64_t)(delay * 1000) : HUB_TIMEOUT_MS, 0);
+        uv_timer_start(&supervisor->timer, delay_over, (uint64_t)(delay * 1000), 0);
 }
 
 static void look_for_files(uv_timer_t *timer)
@@ -312,8 +328,8 @@ static void look_for_files(uv_timer_t *timer)
     struct supervisor *supervisor = timer->data;
     struct connection connection;
     struct ipcl_error error;
-    if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file) &&
-        supervisor_file_is_new(supervisor->engine_file, &supervisor->old_engine_file) &&
+    if (path_is_new(supervisor->client_file, &supervisor->old_client_file) &&
+        path_is_new(supervisor->engine_file, &supervisor->old_engine_file) &&
         connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0) {
         uv_timer_stop(timer);
         watch_hub(supervisor);
@@ -335,10 +351,8 @@ static void start_controller(struct supervisor *supervisor)
     supervisor_phase(supervisor, PHASE_CONTROLLER);
     progress_say(supervisor->progress, "Starting the controller with %s",
                  supervisor->controller.choice.class->name);
-    if (stat(supervisor->client_file, &supervisor->old_client_file) < 0)
-        supervisor->old_client_file = (struct stat){0};
-    if (stat(supervisor->engine_file, &supervisor->old_engine_file) < 0)
-        supervisor->old_engine_file = (struct stat){0};
+    path_note(supervisor->client_file, &supervisor->old_client_file);
+    path_note(supervisor->engine_file, &supervisor->old_engine_file);
     uv_timer_start(&supervisor->timer, look_for_files, LOOK_MS, LOOK_MS);
     if (start_job(supervisor, &supervisor->controller, &error) < 0)
         fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);

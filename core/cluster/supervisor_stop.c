@@ -60,12 +60,12 @@ static void remove_files(struct supervisor *supervisor)
     struct ipcl_error error;
     char pid_file[PATH_BYTES];
     if (supervisor->own_controller && !by_hand_holds(cluster->profile.dir, cluster->cluster_id)) {
-        if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file) &&
+        if (path_is_new(supervisor->client_file, &supervisor->old_client_file) &&
             connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0)
             remove_sockets(connection.interface);
-        if (supervisor_file_is_new(supervisor->client_file, &supervisor->old_client_file))
+        if (path_is_new(supervisor->client_file, &supervisor->old_client_file))
             unlink(supervisor->client_file);
-        if (supervisor_file_is_new(supervisor->engine_file, &supervisor->old_engine_file))
+        if (path_is_new(supervisor->engine_file, &supervisor->old_engine_file))
             unlink(supervisor->engine_file);
         if (profile_pid_file(cluster->profile.dir, cluster->cluster_id, pid_file, &error) == 0)
             unlink(pid_file);

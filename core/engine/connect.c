@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "wire/serializer.h"
 
 #define LOOK_AGAIN_MS 100
 
@@ -66,8 +67,8 @@ static int read_info(struct engine *engine, const char *info, struct ipcl_error 
 
 /* Where a setting is given, it is in place of what the file says, or, with `if_none`, of what it
  * does not say. */
-static int set_text(struct engine *engine, const char *class_name, const char *name, bool if_none,
-                    char *text, size_t bytes, struct ipcl_error *error)
+static int set_text(const struct engine *engine, const char *class_name, const char *name,
+                    bool if_none, char *text, size_t bytes, struct ipcl_error *error)
 {
     const char *given = settings_string(engine->settings, class_name, name);
     if (!*given || (if_none && *text))
@@ -76,6 +77,22 @@ static int set_text(struct engine *engine, const char *class_name, const char *n
         return ipcl_error_set(error, "%s.%s is longer than %zu bytes", class_name, name, bytes - 1);
     strcpy(text, given);
     return 0;
+}
+
+/* Puts settings in the place of what the connection says. Returns its serializer, or NULL with
+ * `error` set. */
+static const struct ipcl_serial_operations *
+complete(const struct engine *engine, struct connection *connection, struct ipcl_error *error)
+{
+    if (set_text(engine, "IPEngine", "location", false, connection->location,
+                 sizeof(connection->location), error) ||
+        set_text(engine, "IPEngine", "sshserver", false, connection->ssh, sizeof(connection->ssh),
+                 error) ||
+        set_text(engine, "IPEngine", "curve_serverkey", true, connection->curve_serverkey,
+                 sizeof(connection->curve_serverkey), error) ||
+        set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
+        return NULL;
+    return serializer_load(engine->registry, connection->pack, connection->unpack, error);
 }
 
 /* A server that is named is used, and a key that is named is for one. */
@@ -105,21 +122,39 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
         if (find_file(engine, profile_dir, error) || wait_for_file(engine, error))
             return -1;
         log_info("reading %s", engine->connection_file);
+        path_note(engine->connection_file, &engine->connection_mark);
         if (connection_read(engine->connection_file, CONNECTION_ENGINE, connection, error))
             return -1;
     }
-    if (set_text(engine, "IPEngine", "location", false, connection->location,
-                 sizeof(connection->location), error) ||
-        set_text(engine, "IPEngine", "sshserver", false, connection->ssh, sizeof(connection->ssh),
-                 error) ||
-        set_text(engine, "IPEngine", "curve_serverkey", true, connection->curve_serverkey,
-                 sizeof(connection->curve_serverkey), error) ||
-        set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
-        return -1;
-    if (open_tunnel(engine, error))
+    engine->serial = complete(engine, connection, error);
+    if (!engine->serial || open_tunnel(engine, error))
         return -1;
     if (!engine->connection.key[0] && !engine->connection.curve_serverkey[0])
         log_warn("%s has no key: messages are neither signed nor encrypted",
                  engine->connection_file);
     return 0;
+}
+
+/* An ssh process belongs to the main thread, so a tunnel stays where it leads. */
+bool engine_read_new_connection(struct engine *engine)
+{
+    struct connection found;
+    struct ipcl_error error = {"through SSH it is followed by an engine that is started anew"};
+    if (!engine->connection_mark.inode || engine->tunnel ||
+        !path_is_new(engine->connection_file, &engine->connection_mark))
+        return false;
+    path_note(engine->connection_file, &engine->connection_mark);
+    const struct ipcl_serial_operations *serial =
+        connection_read(engine->connection_file, CONNECTION_ENGINE, &found, &error)
+            ? NULL
+            : complete(engine, &found, &error);
+    if (!serial || found.ssh[0]) {
+        log_warn("%s is new, and not followed: %s", engine->connection_file, error.text);
+        return false;
+    }
+    if (!memcmp(&found, &engine->connection, sizeof(found)))
+        return false;
+    engine->connection = found;
+    engine->serial = serial;
+    return true;
 }

@@ -31,8 +31,11 @@ enum engine_exit {
 struct engine {
     const struct settings *settings;
     char connection_file[PATH_BYTES];
+    struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
+    /* These two are the I/O thread's once it runs. */
     struct connection connection;
     const struct ipcl_serial_operations *serial;
+    struct registry *registry;
     const struct ipcl_kernel_operations *kernel;
     void *kernel_self;
     const struct ipcl_serial_operations *frontend_serial; /* JSON */
@@ -57,6 +60,9 @@ struct engine {
  * as the settings say. */
 int engine_read_connection(struct engine *engine, const char *profile_dir,
                            struct ipcl_error *error);
+/* Reads the file again where another has taken its place. Returns whether it leads elsewhere now.
+ * I/O thread, while the main thread waits for the engine's first job. */
+bool engine_read_new_connection(struct engine *engine);
 /* What is left of IPEngine.timeout. */
 long long engine_patience_ms(const struct engine *engine);
 

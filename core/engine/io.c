@@ -176,14 +176,14 @@ static int open_loop(struct io *io, struct ipcl_error *error)
     return 0;
 }
 
-/* What registration needs. */
-static int prepare(struct io *io, struct ipcl_error *error)
+int io_prepare(struct io *io, struct ipcl_error *error)
 {
     struct engine *engine = io->engine;
     struct connection *connection = &engine->connection;
     struct session *session =
         session_create(connection->key, strlen(connection->key), connection->signature_scheme,
                        engine->serial, engine->uuid, error);
+    door_close(&io->cluster);
     if (door_open(&io->cluster, io, engine->serial, session, error))
         return -1;
     if (!connection->curve_serverkey[0])
@@ -230,7 +230,7 @@ void *io_main(void *argument)
         log_error("%s", error.text);
         _exit(ENGINE_EXIT_FAILED);
     }
-    if (prepare(&io, &error) || registration_start(&io, &error))
+    if (io_prepare(&io, &error) || registration_start(&io, &error))
         io_stop(&io, ENGINE_EXIT_REGISTRATION, error.text);
     else if (io.engine->frontend_wishes && frontends_open(&io, io.engine->frontend_wishes, &error))
         log_error("frontends cannot attach: %s", error.text);

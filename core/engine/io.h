@@ -34,6 +34,8 @@ enum io_state {
 
 /* Trying to register: the request is repeated with a growing delay. */
 struct registration {
+    void *monitor;   /* of the registrar's connection */
+    unsigned opened; /* registrars so far */
     char url[CONNECTION_TEXT_BYTES + 16];
     long long deadline_ms;
     long long repeat_ms; /* when to send again */
@@ -109,6 +111,9 @@ void io_interrupt(struct io *io);
 /* A socket with the engine's keys. NULL with `error` set. */
 void *io_socket(struct io *io, int type, bool with_identity, const char *url,
                 struct ipcl_error *error);
+
+/* Makes what signs and encrypts, as the connection file says. Returns 0 or -1 with `error` set. */
+int io_prepare(struct io *io, struct ipcl_error *error);
 
 /* registration.c */
 int registration_start(struct io *io, struct ipcl_error *error);

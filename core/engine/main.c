@@ -93,13 +93,12 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     engine->settings = program->settings;
     strcpy(engine->security_dir, program->profile.security);
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
+    engine->registry = program->registry;
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
     engine->frontend_serial = serializer_load(program->registry, "json", "json", error);
-    engine->serial = serializer_load(program->registry, engine->connection.pack,
-                                     engine->connection.unpack, error);
     watcher_admit(engine);
-    return engine->serial && engine->frontend_serial ? 0 : -1;
+    return engine->frontend_serial ? 0 : -1;
 }
 
 /* Prints the reason, returns the exit status. */

@@ -13,7 +13,6 @@
 #define LONGEST_DELAY_MS 15000
 /* A controller that subscribes to engines does so at once. */
 #define SUBSCRIBER_WAIT_MS 500
-#define MONITOR_ADDRESS    "inproc://registrar-events"
 
 /* What waits here and what runs: a controller that has taken the place of another knows of it only
  * from us. */
@@ -76,15 +75,12 @@ static void send_request(struct io *io, long long now_ms)
         registration->delay_ms = LONGEST_DELAY_MS;
 }
 
-int registration_start(struct io *io, struct ipcl_error *error)
+/* Makes the socket, and the one that tells of its connection. */
+static int open_registrar(struct io *io, struct ipcl_error *error)
 {
     struct registration *registration = &io->registration;
-    long long now_ms = clock_ms();
-    registration->delay_ms = FIRST_DELAY_MS;
-    registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
-    if (connection_url(&io->engine->connection, io->engine->connection.registration,
-                       registration->url, error))
-        return -1;
+    char address[64];
+    snprintf(address, sizeof(address), "inproc://registrar-events-%u", registration->opened++);
     io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
     if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
@@ -92,17 +88,49 @@ int registration_start(struct io *io, struct ipcl_error *error)
                  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     struct socket_options options = {.type = ZMQ_PAIR};
-    void *monitor = socket_create(io->engine->context, &options, error);
-    if (loop_add(io->loop, monitor, registration_watch, io) ||
-        zmq_socket_monitor(io->registrar, MONITOR_ADDRESS, events) ||
-        socket_connect(monitor, MONITOR_ADDRESS, error))
+    registration->monitor = socket_create(io->engine->context, &options, error);
+    if (loop_add(io->loop, registration->monitor, registration_watch, io) ||
+        zmq_socket_monitor(io->registrar, address, events) ||
+        socket_connect(registration->monitor, address, error))
         return -1;
-    if (socket_connect(io->registrar, registration->url, error))
+    return socket_connect(io->registrar, registration->url, error);
+}
+
+int registration_start(struct io *io, struct ipcl_error *error)
+{
+    struct registration *registration = &io->registration;
+    long long now_ms = clock_ms();
+    registration->delay_ms = FIRST_DELAY_MS;
+    if (!registration->deadline_ms || !settings_given(io->engine->settings, "IPEngine", "timeout"))
+        registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
+    if (connection_url(&io->engine->connection, io->engine->connection.registration,
+                       registration->url, error) ||
+        open_registrar(io, error))
         return -1;
     log_info("registering with the controller at %s for up to %.1f seconds", registration->url,
              (double)(registration->deadline_ms - now_ms) / 1000);
     send_request(io, now_ms);
     return 0;
+}
+
+/* The file may have been that of a controller that has gone: its successor's leads to it. Returns
+ * whether the engine has begun anew. */
+static bool follow_file(struct io *io)
+{
+    struct registration *registration = &io->registration;
+    struct ipcl_error error;
+    if (!engine_read_new_connection(io->engine))
+        return false;
+    log_info("%s is another controller's now", io->engine->connection_file);
+    zmq_socket_monitor(io->registrar, NULL, 0);
+    loop_close(io->loop, registration->monitor);
+    loop_close(io->loop, io->registrar);
+    io->registrar = NULL;
+    registration->reached = registration->handshake_failed = registration->lost = false;
+    registration->refusal[0] = '\0';
+    if (io_prepare(io, &error) || registration_start(io, &error))
+        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
+    return true;
 }
 
 /* The connection of an engine that is registered. */
@@ -191,6 +219,8 @@ static void give_up(struct io *io)
 long registration_tick(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
+    if (follow_file(io))
+        return 0;
     if (now_ms >= registration->deadline_ms) {
         give_up(io);
         return -1;

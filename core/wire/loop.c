@@ -211,6 +211,21 @@ static void check_resting(struct loop *loop)
             loop->sources[i].check = true;
 }
 
+void loop_close(struct loop *loop, void *socket)
+{
+    size_t index = 0;
+    while (index < loop->count && loop->sources[index].socket != socket)
+        index++;
+    if (!socket || index == loop->count)
+        return;
+    size_t behind = --loop->count - index;
+    memmove(&loop->sources[index], &loop->sources[index + 1], behind * sizeof(*loop->sources));
+    memmove(&loop->descriptors[index], &loop->descriptors[index + 1],
+            behind * sizeof(*loop->descriptors));
+    forget_sent(socket);
+    zmq_close(socket);
+}
+
 /* Marks the sources that were sent on. Returns whether any source is to be looked at. */
 static bool collect_sent(struct loop *loop)
 {

@@ -40,6 +40,8 @@ void loop_remove_fd(struct loop *loop, int fd);
  * where much comes, the thread is woken for all of it at once. A round that reads another socket,
  * added later, reads the resting one before. */
 void loop_rest(struct loop *loop, const void *socket, int rest_ms);
+/* Closes a socket that was added, before the loop is destroyed. From within the loop's tick. */
+void loop_close(struct loop *loop, void *socket);
 /* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
 int loop_keep(struct loop *loop, void *socket);
 void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);

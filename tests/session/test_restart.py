@@ -1,5 +1,6 @@
 """A controller that is killed or stopped and started again with --reuse: its engines and clients go on."""
 
+import concurrent.futures
 import json
 import signal
 import time
@@ -184,3 +185,40 @@ def test_a_broken_table_of_engines_is_named_and_keeps_nobody_from_starting(reuse
     reused.start_controller("--restore")
     reused.controller.wait_for_output("engines cannot be restored from .*ipcontroller-engines.json")
     assert reused.client().ids == [0, 1], "they register again by themselves"
+
+
+# --- a controller that was killed and has left its files, and another that takes other ports and keys ----------------------------
+
+@pytest.fixture
+def left_behind(new_cluster):
+    """The connection files of a controller that was killed, and no controller."""
+    cluster = new_cluster(0)
+    cluster.controller.stop(signal.SIGKILL)
+    return cluster
+
+
+def test_an_engine_that_waits_on_an_old_connection_file_follows_the_new_one(left_behind):
+    sandbox = left_behind.sandbox
+    waiting = sandbox.start(sandbox.programs.ipengine)
+    waiting.wait_for_output("cannot be reached yet", 60)
+    left_behind.start_controller("--Session.packer=msgpack.packb", "--IPController.enable_curve=false")
+    waiting.wait_for_output("registered as engine 0 ", LONG)
+    assert waiting.stop() == 0
+
+
+def test_ipcluster_engines_that_waits_on_an_old_connection_file_follows_the_new_one(left_behind):
+    sandbox = left_behind.sandbox
+    adding = sandbox.start(sandbox.programs.ipcluster, "engines", "--n=1")
+    wait_until(lambda: list((left_behind.profile_dir / "pid").glob("ipcluster*.json")), 20, "it waits")
+    left_behind.start_controller()
+    adding.wait_for_output("1 more engine is up", LONG)
+    assert adding.stop(signal.SIGINT, 60) == 0
+
+
+def test_a_client_that_waits_on_an_old_connection_file_follows_the_new_one(left_behind, ipcluster):
+    waiting = concurrent.futures.ThreadPoolExecutor(1).submit(ipcluster.Client, profile="default", timeout=LONG)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        waiting.result(3)  # in two seconds it finds that nothing listens
+    left_behind.start_controller()
+    with waiting.result(LONG) as client:
+        assert client.ids == []
