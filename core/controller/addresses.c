@@ -125,8 +125,7 @@ int addresses_read(const struct settings *settings, const struct profile *profil
     if (strcmp(for_clients, for_engines))
         return ipcl_error_set(
             error,
-            "clients and engines have one transport, not %s and %s: both register "
-            "at the same socket",
+            "clients and engines have one transport, not %s and %s: set IPController.transport",
             for_clients, for_engines);
     if (set_interface(controller->clients.interface, for_clients,
                       of_side(settings, "client_ip", "ip"), settings, profile, error) ||
@@ -138,6 +137,24 @@ int addresses_read(const struct settings *settings, const struct profile *profil
         settings_bool(settings, "IPController", "enable_curve") &&
         (!strcmp(for_engines, "tcp") || settings_given(settings, "IPController", "enable_curve"));
     return read_pools(settings, controller, error);
+}
+
+int addresses_check(const struct settings *settings, const struct controller *controller,
+                    struct ipcl_error *error)
+{
+    const struct connection *sides[] = {&controller->clients, &controller->engines};
+    if (controller->encrypted || settings_bool(settings, "IPController", "allow_unencrypted"))
+        return 0;
+    for (size_t i = 0; i < sizeof(sides) / sizeof(*sides); i++)
+        if (!connection_stays_here(sides[i]))
+            return ipcl_error_set(
+                error,
+                "listening on %s without encryption (IPController.enable_curve) lets whoever is on "
+                "the network read what is sent, change what is not signed, and so run code as you: "
+                "leave out IPController.enable_curve=false, or say that this is meant with "
+                "IPController.allow_unencrypted=true",
+                sides[i]->interface);
+    return 0;
 }
 
 void addresses_free(struct controller *controller)

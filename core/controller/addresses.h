@@ -10,6 +10,9 @@
  * `error` set. */
 int addresses_read(const struct settings *settings, const struct profile *profile,
                    struct controller *controller, struct ipcl_error *error);
+/* Refuses what is neither encrypted nor meant to be. Returns 0 or -1 with `error` set. */
+int addresses_check(const struct settings *settings, const struct controller *controller,
+                    struct ipcl_error *error);
 void addresses_free(struct controller *controller);
 
 #endif

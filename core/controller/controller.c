@@ -34,15 +34,30 @@ static void warn_of_random(struct port_pool *pool)
     pool->warned = true;
 }
 
+/* Whose connection a port belongs to. */
+static bool is_for_clients(const struct controller *controller, const int *port)
+{
+    const struct connection *clients = &controller->clients;
+    return (const char *)port >= (const char *)clients &&
+           (const char *)port < (const char *)(clients + 1);
+}
+
+static const struct curve *curve_of(const struct controller *controller, const int *port)
+{
+    bool for_clients = is_for_clients(controller, port);
+    return controller->encrypted
+               ? &controller->curves[for_clients ? CONNECTION_CLIENT : CONNECTION_ENGINE]
+               : NULL;
+}
+
 /* Binds to the port that is asked for; or to the first of the pool's that is free, or any. */
 static int bind_socket(struct controller *controller, void *socket, int *port,
                        struct ipcl_error *error)
 {
-    const struct connection *clients = &controller->clients;
-    bool for_clients = (const char *)port >= (const char *)clients &&
-                       (const char *)port < (const char *)(clients + 1);
+    bool for_clients = is_for_clients(controller, port);
     struct port_pool *own = for_clients ? &controller->client_pool : &controller->engine_pool;
-    const char *interface = for_clients ? clients->interface : controller->engines.interface;
+    const char *interface =
+        for_clients ? controller->clients.interface : controller->engines.interface;
     if (*port)
         return socket_bind_port(socket, interface, port, error);
     while ((*port = next_port(own)))
@@ -73,7 +88,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
 {
     struct socket_options options = {
         .type = type,
-        .curve = controller->encrypted ? &controller->curve : NULL,
+        .curve = curve_of(controller, port),
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .frame_bytes_max = controller->frame_bytes_max,
@@ -93,7 +108,7 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
 {
     struct socket_options options = {
         .type = ZMQ_ROUTER,
-        .curve = controller->encrypted ? &controller->curve : NULL,
+        .curve = curve_of(controller, port),
         .identity = identity,
         .identity_size = strlen(identity),
         .mandatory = true,
@@ -103,26 +118,6 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);
-}
-
-static bool is_any(const char *interface)
-{
-    return !strcmp(interface, "tcp://0.0.0.0");
-}
-
-int controller_listen_for_both(struct controller *controller, void *socket, int port,
-                               struct ipcl_error *error)
-{
-    const char *clients = controller->clients.interface, *engines = controller->engines.interface;
-    if (!strcmp(clients, engines) || is_any(engines))
-        return 0;
-    /* All addresses and one of them cannot be bound both. */
-    if (is_any(clients)) {
-        char url[CONNECTION_TEXT_BYTES + 16];
-        snprintf(url, sizeof(url), "%s:%d", engines, port);
-        zmq_unbind(socket, url);
-    }
-    return socket_bind_port(socket, clients, &port, error);
 }
 
 static void *inproc(struct controller *controller, int type, const char *name, bool bind,

@@ -30,7 +30,8 @@ struct port_pool {
 struct controller {
     void *context;
     const struct ipcl_serial_operations *serial;
-    struct curve curve;
+    struct curve
+        curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
     bool encrypted;
     int64_t frame_bytes_max;
     int heart_period_ms;
@@ -87,10 +88,6 @@ void *controller_listen(struct controller *controller, int type, const char *ide
  * fails. */
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
                                   struct ipcl_error *error);
-/* Listens on the clients' interface too, where it is another than the engines': for the socket that
- * both register at. Returns 0 or -1 with `error` set. */
-int controller_listen_for_both(struct controller *controller, void *socket, int port,
-                               struct ipcl_error *error);
 /* One end of an inproc socket of this name. NULL with `error` set on failure. */
 void *controller_inproc_bind(struct controller *controller, int type, const char *name,
                              struct ipcl_error *error);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "controller/reuse.h"
 
 #define LOCK_ATTEMPTS 10
 #define LOCK_PAUSE_MS 20
@@ -101,72 +102,49 @@ int files_lock(struct files *files, struct ipcl_error *error)
     return 0;
 }
 
-static int read_secret(const struct files *files, struct controller *controller,
-                       struct ipcl_error *error)
+static int make_keys(struct controller *controller, struct ipcl_error *error)
 {
-    size_t size;
-    char *text = path_read_file(files->secret, 128, &size, error);
-    int status = 0;
-    if (!text || size != CURVE_KEY_BYTES - 1)
-        status = ipcl_error_set(error,
-                                "%s cannot be reused: its secret key %s is missing or damaged; "
-                                "remove both connection files",
-                                files->clients, files->secret);
-    else
-        memcpy(controller->curve.secret_key, text, CURVE_KEY_BYTES);
-    free(text);
-    memcpy(controller->curve.public_key, controller->clients.curve_serverkey, CURVE_KEY_BYTES);
-    return status;
+    struct connection *files[CONNECTION_ROLES] = {
+        [CONNECTION_CLIENT] = &controller->clients, [CONNECTION_ENGINE] = &controller->engines};
+    for (size_t role = 0; role < CONNECTION_ROLES; role++) {
+        struct curve *curve = &controller->curves[role];
+        if (!*curve->public_key && curve_generate(curve, error))
+            return -1;
+        memcpy(files[role]->curve_serverkey, curve->public_key, CURVE_KEY_BYTES);
+    }
+    return 0;
 }
 
-/* Takes ports and keys from the files that are there. */
-static int take_over(const struct files *files, struct controller *controller,
-                     struct ipcl_error *error)
+int files_take_keys(struct files *files, const struct settings *settings,
+                    struct controller *controller, struct ipcl_error *error)
 {
-    struct connection clients, engines;
-    memset(&clients, 0, sizeof(clients));
-    memset(&engines, 0, sizeof(engines));
-    if (connection_read(files->clients, CONNECTION_CLIENT, &clients, error) ||
-        connection_read(files->engines, CONNECTION_ENGINE, &engines, error))
-        return -1;
-    if (strcmp(clients.key, engines.key) || clients.registration != engines.registration ||
-        strcmp(clients.pack, controller->clients.pack))
-        return ipcl_error_set(error,
-                              "%s and %s do not belong together, or to these settings: remove them",
-                              files->clients, files->engines);
-    controller->clients = clients;
-    controller->engines = engines;
-    controller->encrypted = *clients.curve_serverkey != '\0';
-    controller->restarted = true;
-    controller->clients.reuse = true;
-    return controller->encrypted ? read_secret(files, controller, error) : 0;
-}
-
-int files_take_keys(struct files *files, struct controller *controller, struct ipcl_error *error)
-{
-    controller->curve.server = true;
+    for (size_t role = 0; role < CONNECTION_ROLES; role++)
+        controller->curves[role].server = true;
     controller->reuse = controller->clients.reuse = files->reuse;
     if (files->reuse) {
         memcpy(controller->engine_table, files->table, sizeof(files->table));
         memcpy(controller->handouts_file, files->handouts, sizeof(files->handouts));
     }
     if (files->reuse && path_exists(files->clients) && path_exists(files->engines))
-        return take_over(files, controller, error);
-    if (!controller->encrypted)
-        return 0;
-    if (!*controller->curve.public_key && curve_generate(&controller->curve, error))
-        return -1;
-    memcpy(controller->clients.curve_serverkey, controller->curve.public_key, CURVE_KEY_BYTES);
-    memcpy(controller->engines.curve_serverkey, controller->curve.public_key, CURVE_KEY_BYTES);
-    return 0;
+        return reuse_take(files, settings, controller, error);
+    return controller->encrypted ? make_keys(controller, error) : 0;
+}
+
+/* As reuse_take() reads them. */
+static int write_secrets(const struct files *files, const struct controller *controller,
+                         struct ipcl_error *error)
+{
+    char text[CONNECTION_ROLES * CURVE_KEY_BYTES + 1];
+    int size =
+        snprintf(text, sizeof(text), "%s\n%s\n", controller->curves[CONNECTION_CLIENT].secret_key,
+                 controller->curves[CONNECTION_ENGINE].secret_key);
+    return path_write_file(files->secret, text, (size_t)size, 0600, error);
 }
 
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error)
 {
     files->written = true;
-    if (files->reuse && controller->encrypted &&
-        path_write_file(files->secret, controller->curve.secret_key, CURVE_KEY_BYTES - 1, 0600,
-                        error))
+    if (files->reuse && controller->encrypted && write_secrets(files, controller, error))
         return -1;
     /* Who finds the clients' file finds the engines' too. */
     if (!connection_write(files->engines, CONNECTION_ENGINE, &controller->engines, error) &&

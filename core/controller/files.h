@@ -1,5 +1,5 @@
 /* The files of a running controller: its pid file, which is also the lock that keeps a second one
- * of the same profile and cluster out; the two connection files; and the CurveZMQ secret that
+ * of the same profile and cluster out; the two connection files; and the CurveZMQ secrets that
  * reused connection files need. */
 #ifndef CONTROLLER_FILES_H
 #define CONTROLLER_FILES_H
@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "config/profile.h"
+#include "config/settings.h"
 #include "controller/controller.h"
 
 struct files {
@@ -30,8 +31,9 @@ int files_init(struct files *files, const struct profile *profile, const char *c
  * `error` set: another controller runs. */
 int files_lock(struct files *files, struct ipcl_error *error);
 /* Makes this controller's CurveZMQ keys where it encrypts; or, where files are to be reused and are
- * there, takes ports and keys from them. Returns 0 or -1 with `error` set. */
-int files_take_keys(struct files *files, struct controller *controller, struct ipcl_error *error);
+ * there, takes ports and keys from them (reuse.h). Returns 0 or -1 with `error` set. */
+int files_take_keys(struct files *files, const struct settings *settings,
+                    struct controller *controller, struct ipcl_error *error);
 /* Writes both connection files, whole or not at all. Returns 0 or -1 with `error` set. */
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error);
 /* Removes the connection files, unless they are to be reused. */

@@ -1,6 +1,6 @@
-/* The hub thread: registers engines and answers queries (ROUTER), tells clients who comes and goes
- * (XPUB), and hears from the other threads which hearts beat and which requests are pending (PULL).
- */
+/* The hub thread: registers engines (ROUTER), answers what clients ask (ROUTER), tells them who
+ * comes and goes (XPUB), and hears from the other threads which hearts beat and which requests are
+ * pending (PULL). */
 #include "controller/hub.h"
 
 #include <stdlib.h>
@@ -25,7 +25,8 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
     struct ipcl_error error;
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     message_init(&message);
-    if (!content || session_build(hub->session, &message, &parts, NULL, &error))
+    struct session *session = hub->doors[CONNECTION_CLIENT].session;
+    if (!content || session_build(session, &message, &parts, NULL, &error))
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: clients cannot be notified: %s",
                     content ? error.text : "out of memory");
     else
@@ -76,26 +77,22 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
     message_init(&reply);
     ipcl_error_set(&error, "out of memory");
     int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
-                 session_build(hub->session, &reply, &parts, NULL, &error);
+                 session_build(query->door->session, &reply, &parts, NULL, &error);
     if (failed)
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: a query cannot be answered: %s",
                     error.text);
     else
-        replies_send(&hub->replies, &reply);
+        replies_send(&query->door->replies, &reply);
     message_close(&reply);
 }
 
 static int answer(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    const struct ipcl_member type = query->message->msg_type;
-    hub_answer *function = hub_find_query(type.data, type.size, query);
-    if (!function) {
-        query->ename = "KeyError";
-        return ipcl_error_set(error, "the hub knows no query '%.*s'",
-                              (int)(type.size < 64 ? type.size : 64), type.data);
-    }
+    hub_answer *function = hub_find_query(&query->message->msg_type, query, error);
+    if (!function)
+        return -1;
     query->content =
-        session_unpack(hub->session, message_part(query->message, MESSAGE_CONTENT), error);
+        session_unpack(query->door->session, message_part(query->message, MESSAGE_CONTENT), error);
     if (!query->content)
         return -1;
     if (!json_is_object(query->content))
@@ -106,14 +103,16 @@ static int answer(struct hub *hub, struct query *query, struct ipcl_error *error
 
 static void on_query(void *self, struct message *message)
 {
-    struct hub *hub = self;
-    struct query query = {.message = message, .ename = "ValueError", .error_type = "hub_error"};
+    struct hub_door *door = self;
+    struct hub *hub = door->hub;
+    struct query query = {
+        .door = door, .message = message, .ename = "ValueError", .error_type = "hub_error"};
     struct ipcl_error error;
-    if (!replies_verify(&hub->replies, &hub->bad_query, message, 1))
+    if (!replies_verify(&door->replies, &door->bad_query, message, 1))
         return;
     if (answer(hub, &query, &error)) {
-        hub->bad_query.count++;
-        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
+        door->bad_query.count++;
+        log_limited(&door->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
                     error.text);
         json_t *content = reply_error_content(query.ename, error.text);
         send_reply(hub, &query, query.error_type, content);
@@ -203,9 +202,11 @@ static long long on_tick(void *self, long long now_ms)
         zmq_send(hub->main, "shutdown", 8, ZMQ_DONTWAIT);
         hub->end_ms = 0;
     }
-    long long replies_ms = replies_tick(&hub->replies, now_ms);
-    if (replies_ms < due)
-        due = replies_ms;
+    for (size_t role = 0; role < CONNECTION_ROLES; role++) {
+        long long replies_ms = replies_tick(&hub->doors[role].replies, now_ms);
+        if (replies_ms < due)
+            due = replies_ms;
+    }
     if (hub->end_ms && end_due(hub) < due)
         due = end_due(hub);
     if (hub->subscribed_ms && hub->subscribed_ms + SUBSCRIPTION_WAIT_MS < due)
@@ -231,15 +232,30 @@ static void hub_destroy(void *self)
     if (hub->records)
         hub_finish_records(hub);
     engine_table_finish(&hub->table, &hub->engines);
-    refusal_summary(&hub->bad_query);
+    for (size_t role = 0; role < CONNECTION_ROLES; role++) {
+        refusal_summary(&hub->doors[role].bad_query);
+        replies_release(&hub->doors[role].replies);
+        session_destroy(hub->doors[role].session);
+    }
     refusal_summary(&hub->bad_subscription);
-    replies_release(&hub->replies);
     departures_release(&hub->departures);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
     loop_destroy(hub->loop);
-    session_destroy(hub->session);
     free(hub);
+}
+
+static int open_door(struct hub *hub, enum connection_role role, const char *name, int *port,
+                     struct ipcl_error *error)
+{
+    struct hub_door *door = &hub->doors[role];
+    *door = (struct hub_door){.hub = hub, .role = role, .bad_query.socket = name};
+    door->session = controller_session(hub->controller, role, error);
+    door->socket = controller_listen(hub->controller, ZMQ_ROUTER, NULL, port, error);
+    if (!door->session || loop_add(hub->loop, door->socket, on_query, door))
+        return -1;
+    return replies_prepare(&door->replies, hub->controller, door->session, door->socket, name,
+                           error);
 }
 
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
@@ -260,13 +276,10 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
     hub->main = controller_inproc_connect(controller, ZMQ_PAIR, "main", error);
     if (loop_keep(hub->loop, hub->main))
         return -1;
-    hub->query =
-        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.registration, error);
-    controller->clients.registration = controller->engines.registration;
-    if (loop_add(hub->loop, hub->query, on_query, hub) ||
-        controller_listen_for_both(controller, hub->query, controller->clients.registration,
-                                   error) ||
-        replies_prepare(&hub->replies, controller, hub->session, hub->query, "hub, queries", error))
+    if (open_door(hub, CONNECTION_CLIENT, "hub, queries", &controller->clients.registration,
+                  error) ||
+        open_door(hub, CONNECTION_ENGINE, "hub, registration", &controller->engines.registration,
+                  error))
         return -1;
     hub->notification =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
@@ -285,11 +298,8 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->controller = controller;
     hub->table.path = controller->engine_table;
     hub->bad_subscription.socket = "hub, notifications";
-    hub->bad_query.socket = "hub, registration and queries";
-    hub->session = controller_session(controller, CONNECTION_CLIENT, error);
     hub->loop = loop_create("hub", error);
-    if (ledger_init(&hub->ledger) || !hub->session || !hub->loop ||
-        open_sockets(hub, controller, error)) {
+    if (ledger_init(&hub->ledger) || !hub->loop || open_sockets(hub, controller, error)) {
         hub_destroy(hub);
         return NULL;
     }

@@ -18,12 +18,20 @@
 enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
 #define HUB_SCHEDULERS (HUB_LISTENERS - 1) /* all but the heart */
 
+/* Where those of one role come: engines to register, clients to ask. */
+struct hub_door {
+    struct hub *hub;
+    enum connection_role role;
+    void *socket; /* ROUTER */
+    struct session *session;
+    struct replies replies;
+    struct refusal bad_query;
+};
+
 struct hub {
     struct controller *controller;
     struct loop *loop;
-    struct session *session;
-    void *query;                    /* ROUTER */
-    struct replies replies;         /* on it */
+    struct hub_door doors[CONNECTION_ROLES];
     void *notification;             /* PUB */
     void *reports;                  /* PULL */
     void *listeners[HUB_LISTENERS]; /* PUSH: notices to the other threads */
@@ -41,7 +49,6 @@ struct hub {
     size_t leaving;              /* engines that have gone and whose connections have not ended */
     unsigned long long requests; /* that there have been */
     struct ledger ledger;
-    struct refusal bad_query;
     struct refusal bad_subscription;
     struct log_limit trouble;
     /* Where records are kept: */
@@ -54,6 +61,7 @@ struct hub {
 
 /* A query, and its answer as it is made. */
 struct query {
+    struct hub_door *door;
     struct message *message;
     json_t *content;
     const char *reply_type;
@@ -67,9 +75,11 @@ struct query {
 /* Answers a query: fills `reply`, or `then` and `context`, and returns 0, or returns -1 with
  * `error` set. */
 typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *error);
-/* The function that answers this message type; NULL for an unknown one. Fills the query's
- * reply_type and error_type. */
-hub_answer *hub_find_query(const char *msg_type, size_t size, struct query *query);
+/* The function that answers this message type; NULL with `error` set for an unknown one, and for
+ * one that does not come from those of the query's door. Fills the query's reply_type and
+ * error_type. */
+hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *query,
+                           struct ipcl_error *error);
 
 /* In hub.c. */
 hub_answer hub_answer_shutdown;

@@ -125,11 +125,12 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
 }
 
 /* Nothing depends on what an engine says of itself: one that says nonsense works as well. */
-static void note_info(struct hub *hub, const json_t *content, struct engine *engine)
+static void note_info(const struct query *query, struct engine *engine)
 {
+    const json_t *content = query->content;
     struct ipcl_error error;
     if (engines_describe(engine, json_object_get(content, "info"), &error))
-        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN,
+        log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
                     "hub: what engine %d says of itself is dropped: %s", engine->id, error.text);
     engine->watched = json_is_true(json_object_get(content, "watched"));
 }
@@ -185,13 +186,13 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     long long wanted = wanted_id(query->content);
     struct engine *engine = accept_engine(hub, query, wanted, error);
     if (!engine) {
-        hub->bad_query.count++;
-        log_limited(&hub->bad_query.limit, IPCL_LOG_WARN, "hub: a registration was refused: %s",
-                    error->text);
+        query->door->bad_query.count++;
+        log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
+                    "hub: a registration was refused: %s", error->text);
         query->reply = reply_error_content(query->ename, error->text);
         return 0;
     }
-    note_info(hub, query->content, engine);
+    note_info(query, engine);
     if (wanted >= 0 && engine->id != wanted) {
         char name[ENGINE_NAME_BYTES];
         engines_name(engine, name);

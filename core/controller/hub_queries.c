@@ -1,5 +1,5 @@
-/* What clients ask the hub (ipyparallel's hub and client): it answers what it knows itself, and
- * hands on what is asked of records. */
+/* What the hub is asked (ipyparallel's hub and client), and by whom: it answers what it knows
+ * itself, and hands on what is asked of records. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -262,33 +262,50 @@ static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_
 static const struct {
     const char *msg_type;
     const char *reply_type;
+    enum connection_role role; /* who asks it */
     bool own_errors;
     hub_answer *answer;
 } queries[] = {
-    {"connection_request", "connection_reply", false, hub_answer_connection},
-    {"registration_request", "registration_reply", false, hub_answer_registration},
-    {"unregistration_request", NULL, false, hub_answer_unregistration},
-    {"shutdown_request", "shutdown_reply", false, hub_answer_shutdown},
-    {"queue_request", "queue_reply", false, answer_queue},
-    {"load_request", "load_reply", false, answer_load},
-    {"result_request", "result_reply", true, answer_result},
-    {"history_request", "history_reply", true, answer_history},
-    {"purge_request", "purge_reply", true, answer_purge},
-    {"db_request", "db_reply", true, answer_db},
-    {"resubmit_request", "resubmit_reply", true, answer_resubmit},
-    {"become_dask_request", "become_dask_reply", false, answer_become_dask},
-    {"stop_distributed_request", "stop_distributed_reply", false, answer_stop_dask},
+    {"registration_request", "registration_reply", CONNECTION_ENGINE, false,
+     hub_answer_registration},
+    {"unregistration_request", NULL, CONNECTION_ENGINE, false, hub_answer_unregistration},
+    {"connection_request", "connection_reply", CONNECTION_CLIENT, false, hub_answer_connection},
+    {"shutdown_request", "shutdown_reply", CONNECTION_CLIENT, false, hub_answer_shutdown},
+    {"queue_request", "queue_reply", CONNECTION_CLIENT, false, answer_queue},
+    {"load_request", "load_reply", CONNECTION_CLIENT, false, answer_load},
+    {"result_request", "result_reply", CONNECTION_CLIENT, true, answer_result},
+    {"history_request", "history_reply", CONNECTION_CLIENT, true, answer_history},
+    {"purge_request", "purge_reply", CONNECTION_CLIENT, true, answer_purge},
+    {"db_request", "db_reply", CONNECTION_CLIENT, true, answer_db},
+    {"resubmit_request", "resubmit_reply", CONNECTION_CLIENT, true, answer_resubmit},
+    {"become_dask_request", "become_dask_reply", CONNECTION_CLIENT, false, answer_become_dask},
+    {"stop_distributed_request", "stop_distributed_reply", CONNECTION_CLIENT, false,
+     answer_stop_dask},
 };
 
-hub_answer *hub_find_query(const char *msg_type, size_t size, struct query *query)
+hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *query,
+                           struct ipcl_error *error)
 {
-    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
-        if (strlen(queries[i].msg_type) == size && !memcmp(queries[i].msg_type, msg_type, size)) {
-            query->reply_type = queries[i].reply_type;
-            if (queries[i].own_errors)
-                query->error_type = queries[i].reply_type;
-            return queries[i].answer;
-        }
+    static const char *const theirs[CONNECTION_ROLES] = {"clients'", "engines'"};
+    const size_t count = sizeof(queries) / sizeof(*queries);
+    size_t i = 0;
+    while (i < count && (strlen(queries[i].msg_type) != msg_type->size ||
+                         memcmp(queries[i].msg_type, msg_type->data, msg_type->size)))
+        i++;
+    if (i == count) {
+        query->ename = "KeyError";
+        ipcl_error_set(error, "the hub knows no query '%.*s'",
+                       (int)(msg_type->size < 64 ? msg_type->size : 64), msg_type->data);
+        return NULL;
     }
+    query->reply_type = queries[i].reply_type;
+    if (queries[i].own_errors)
+        query->error_type = queries[i].reply_type;
+    if (queries[i].role == query->door->role)
+        return queries[i].answer;
+    query->ename = "PermissionError";
+    ipcl_error_set(error,
+                   "a %s is not for the port of this connection file: use that of the %s file",
+                   queries[i].msg_type, theirs[queries[i].role]);
     return NULL;
 }

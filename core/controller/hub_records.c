@@ -171,7 +171,7 @@ static void pass_reply(struct hub *hub, struct message *message)
         failed = message_append_frame(&reply, &message->frames[i]);
     reply.delimiter = message->delimiter - 1;
     if (!failed && reply.count)
-        replies_send(&hub->replies, &reply);
+        replies_send(&hub->doors[CONNECTION_CLIENT].replies, &reply);
     message_close(&reply);
 }
 
@@ -201,7 +201,8 @@ static void on_task_reply(void *self, struct message *message)
     struct ipcl_member member = {.name = "msg_id"};
     struct report_record report = {.kind = REPORT_DONE, .queue = REPORT_TASK, .engine = -1};
     struct message copy;
-    if (session_find(hub->session, message_part(message, MESSAGE_PARENT), &member, 1) ||
+    if (session_find(hub->doors[CONNECTION_CLIENT].session, message_part(message, MESSAGE_PARENT),
+                     &member, 1) ||
         member.state != IPCL_MEMBER_TEXT || member.size > REPORT_TEXT_MAX)
         return;
     memcpy(report.text, member.data, member.size);

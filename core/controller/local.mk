@@ -37,6 +37,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/restored.h \
 	core/controller/targets.c core/controller/targets.h \
 	core/controller/store.c core/controller/store.h \
+	core/controller/reuse.c core/controller/reuse.h \
 	core/controller/room.c core/controller/room.h \
 	core/controller/task.c core/controller/task.h \
 	core/controller/task_metadata.c core/controller/task_metadata.h \

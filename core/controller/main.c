@@ -28,7 +28,7 @@ static const struct module *const modules[] = {
 #define IO_THREADS_MAX 4
 #define MODULES        (sizeof(modules) / sizeof(*modules))
 /* Of the modules' sockets and loops, and a store's files. */
-#define OWN_DESCRIPTORS 72
+#define OWN_DESCRIPTORS 76
 
 struct running {
     void *module;
@@ -112,7 +112,8 @@ static int lock(struct program *program, struct ipcl_error *error)
                        program->controller.restore_engines,
                    error) ||
         files_lock(&program->files, error) ||
-        files_take_keys(&program->files, &program->controller, error))
+        files_take_keys(&program->files, settings, &program->controller, error) ||
+        addresses_check(settings, &program->controller, error))
         return -1;
     files_remove_sockets(&program->controller);
     return 0;

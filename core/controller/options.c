@@ -14,7 +14,6 @@
 #include "wire/serializer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */
-#define RANDOM_KEY "random"
 
 static const struct ipcl_option controller_options[] = {
     {"ip", IPCL_STRING, "127.0.0.1", "ip", NULL,
@@ -25,14 +24,14 @@ static const struct ipcl_option controller_options[] = {
      "The name or address under which other hosts reach this one. Where this is not set it is the "
      "host's name."},
     {"regport", IPCL_INT, "0", "port", NULL,
-     "The port for registration and queries. 0: one that is free."},
+     "The port for registration of engines. 0: one that is free."},
     {"engine_ip", IPCL_STRING, "", NULL, NULL,
      "The address to listen on for engines, where it is another than that for clients."},
     {"client_ip", IPCL_STRING, "", NULL, NULL, "The same for clients."},
     {"ports", IPCL_LIST, "", "ports", NULL,
      "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, "
      "or this is not set, free ports are taken. "
-     "The controller needs 14."},
+     "The controller needs 15."},
     {"engine_ports", IPCL_LIST, "", NULL, NULL,
      "Ports for engines to connect to, taken before those of `ports`."},
     {"client_ports", IPCL_LIST, "", NULL, NULL, "The same for clients."},
@@ -50,9 +49,16 @@ static const struct ipcl_option controller_options[] = {
     {"enable_curve", IPCL_BOOL, "true", NULL, NULL,
      "Encrypt and authenticate TCP connections with CurveZMQ. Not used with ipc unless it is set "
      "explicitly."},
+    {"allow_unencrypted", IPCL_BOOL, "false", NULL, NULL,
+     "Listen on other addresses than loopback also where enable_curve is false: whoever is on that "
+     "network can read what is sent and change it, and so run code."},
     {"curve_publickey", IPCL_STRING, "", NULL, NULL,
-     "The controller's public key for CurveZMQ. Where keys are not set, new ones are made."},
+     "The controller's public key for CurveZMQ, for clients. Where keys are not set, new ones are "
+     "made."},
     {"curve_secretkey", IPCL_STRING, "", NULL, NULL, "The secret key that belongs to it."},
+    {"engine_curve_secretkey", IPCL_STRING, "", NULL, NULL,
+     "The controller's secret key for CurveZMQ, for engines: another than that for clients, as who "
+     "has the engines' file knows the public key that belongs to it."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
      "The name of the clients' connection file in the security folder. Where this is not set it is "
      "ipcontroller[-CLUSTER_ID]-client.json."},
@@ -332,23 +338,36 @@ static int read_key(const struct settings *settings, struct controller *controll
     return 0;
 }
 
-static int read_curve(const struct settings *settings, struct controller *controller,
-                      struct ipcl_error *error)
+static int read_secret_key(const struct settings *settings, const char *name, struct curve *curve,
+                           struct ipcl_error *error)
 {
-    const char *public = settings_string(settings, "IPController", "curve_publickey");
-    const char *secret = settings_string(settings, "IPController", "curve_secretkey");
-    struct curve *curve = &controller->curve;
-    if (!*public && !*secret)
+    const char *secret = settings_string(settings, "IPController", name);
+    if (!*secret)
         return 0;
     if (strlen(secret) != CURVE_KEY_BYTES - 1 || zmq_curve_public(curve->public_key, secret))
         return ipcl_error_set(error,
-                              "IPController.curve_secretkey is no key: it has %d characters, as "
+                              "IPController.%s is no key: it has %d characters, as "
                               "zmq_curve_keypair() makes them",
-                              CURVE_KEY_BYTES - 1);
+                              name, CURVE_KEY_BYTES - 1);
     memcpy(curve->secret_key, secret, CURVE_KEY_BYTES);
-    if (*public && strcmp(public, curve->public_key))
+    return 0;
+}
+
+static int read_curves(const struct settings *settings, struct controller *controller,
+                       struct ipcl_error *error)
+{
+    const char *public = settings_string(settings, "IPController", "curve_publickey");
+    struct curve *curves = controller->curves;
+    if (read_secret_key(settings, "curve_secretkey", &curves[CONNECTION_CLIENT], error) ||
+        read_secret_key(settings, "engine_curve_secretkey", &curves[CONNECTION_ENGINE], error))
+        return -1;
+    if (*public && strcmp(public, curves[CONNECTION_CLIENT].public_key))
         return ipcl_error_set(
             error, "IPController.curve_publickey does not belong to IPController.curve_secretkey");
+    if (*curves[CONNECTION_CLIENT].public_key &&
+        !strcmp(curves[CONNECTION_CLIENT].public_key, curves[CONNECTION_ENGINE].public_key))
+        return ipcl_error_set(error, "IPController.curve_secretkey and engine_curve_secretkey are "
+                                     "one key: clients and engines need one each");
     return 0;
 }
 
@@ -365,8 +384,8 @@ static int read_session(const struct settings *settings, struct registry *regist
     if (read_text(settings, "Session", "signature_scheme", file->signature_scheme,
                   sizeof(file->signature_scheme), error))
         return -1;
-    return read_key(settings, controller, error) || read_curve(settings, controller, error) ? -1
-                                                                                            : 0;
+    return read_key(settings, controller, error) || read_curves(settings, controller, error) ? -1
+                                                                                             : 0;
 }
 
 static int read_addresses(const struct settings *settings, struct controller *controller,

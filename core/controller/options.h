@@ -9,6 +9,9 @@
 #include "plugin/registry.h"
 #include "plugin/services.h"
 
+/* What Session.key is for a new key that nobody knows. */
+#define RANDOM_KEY "random"
+
 extern const struct settings_program options_program;
 
 /* Adds the controller's tables. Returns 0 or -1 with `error` set. */

@@ -309,6 +309,12 @@ int connection_check_name(const struct connection *connection, struct ipcl_error
                                   "with --location=ADDRESS, one that this machine can reach", host, gai_strerror(code));
 }
 
+bool connection_stays_here(const struct connection *connection)
+{
+    const char *host = tcp_host(connection);
+    return !host || is_loopback(host);
+}
+
 bool connection_is_local(const struct connection *connection)
 {
     const char *host = tcp_host(connection);

@@ -9,7 +9,7 @@
 
 #include "base/path.h"
 
-enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE };
+enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 
 #define CONNECTION_TEXT_BYTES 256
 #define CURVE_KEY_BYTES       41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
@@ -60,6 +60,8 @@ int connection_url(const struct connection *connection, int port, char url[CONNE
                    struct ipcl_error *error);
 /* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
+/* Whether what is sent does not leave the controller's machine: it listens on loopback or on local sockets only. */
+bool connection_stays_here(const struct connection *connection);
 /* Whether a client reaches the controller without the SSH server that its file names: the controller listens on loopback or on all
  * addresses, and its location is this machine. */
 bool connection_is_local(const struct connection *connection);

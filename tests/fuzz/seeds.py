@@ -142,14 +142,15 @@ def query(pack, number, msg_type, content=None):
 
 def hub(bits, pack):
     for settings in (0, 2, 4):
-        pong = socket(4 if settings & 2 else 3), FRAME.join([b"e0", b"0.001"])
+        pong = socket(5 if settings & 2 else 4), FRAME.join([b"e0", b"0.001"])
         yield f"queries-{settings}", thread(
-            bits | settings, (0, registration(pack, "e0")), pong, query(pack, 2, "connection_request", {"connections": 8}),
+            bits | settings, (1, registration(pack, "e0")), pong, query(pack, 2, "connection_request", {"connections": 8}),
             query(pack, 3, "queue_request", {"targets": [0], "verbose": True}), query(pack, 4, "load_request", {"targets": "e0"}),
             query(pack, 5, "result_request", {"msg_ids": ["x"], "status_only": False}),
             query(pack, 7, "purge_request", {"msg_ids": "all", "engine_ids": [0]}),
             query(pack, 8, "db_request", {"query": {}, "keys": ["msg_id"]}), query(pack, 9, "resubmit_request", {"msg_ids": ["x"]}),
-            (1, b"\x01"), later(4), query(pack, 6, "unregistration_request", {"id": 0, "uuid": "e0", "died": True, "reason": "killed"}),
+            (2, b"\x01"), query(pack, 11, "registration_request", {"uuid": "e1"}), (1, message(pack, "shutdown_request", msg_id="12")),
+            later(4), (1, message(pack, "unregistration_request", {"id": 0, "uuid": "e0", "died": True, "reason": "killed"}, msg_id="6")),
             query(pack, 10, "shutdown_request"), later(12))
 
 
@@ -160,7 +161,8 @@ def iopub(bits, pack):
 
 
 def records(bits, pack):
-    """Sockets by fuzz_records.c: the hub's queries 0, the heart's pongs 4, the direct scheduler's 6 and 7, the task scheduler's 8 and 9."""
+    """Sockets by fuzz_records.c: the hub's queries 0 and registration 1, the heart's pongs 5, the direct scheduler's 7 and 8, the task
+    scheduler's 9 and 10."""
     request = message(pack, "execute_request", {"code": "1"}, identities=(b"c", b"e0"), msg_id="t1", buffers=(b"buf",))
     task = message(pack, "apply_request", {}, {"label": "l"}, msg_id="t2", buffers=(b"p" * 300,))
 
@@ -169,8 +171,8 @@ def records(bits, pack):
                        (b"e0", b"c"), "r" + to, (b"r",))
 
     yield "queries", thread(
-        bits, (0, registration(pack, "e0")), (socket(4), FRAME.join([b"e0", b"0.001"])), (socket(7), request), (socket(6), reply("t1")),
-        (socket(9), task), (socket(8), reply("t2")),
+        bits, (1, registration(pack, "e0")), (socket(5), FRAME.join([b"e0", b"0.001"])), (socket(8), request), (socket(7), reply("t1")),
+        (socket(10), task), (socket(9), reply("t2")),
         query(pack, 1, "result_request", {"msg_ids": ["t1", "zz"], "status_only": False}), query(pack, 2, "history_request"),
         query(pack, 3, "db_request", {"query": {"completed": {"$ne": None}}, "keys": ["buffers", "result_buffers", "header"]}),
         query(pack, 4, "resubmit_request", {"msg_ids": ["t1"]}), query(pack, 5, "queue_request", {"verbose": True}),

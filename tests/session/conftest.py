@@ -59,13 +59,14 @@ def controller(sandbox):
 
     def start(*arguments, profile="default", cluster_id=""):
         words = [f"--profile={profile}"] + ([f"--cluster-id={cluster_id}"] if cluster_id else [])
-        process = sandbox.start(sandbox.programs.ipcontroller, *words, *arguments)
-        security = sandbox.profile_dir(profile) / "security"
         stem = f"ipcontroller-{cluster_id}" if cluster_id else "ipcontroller"
+        files = [sandbox.profile_dir(profile) / "security" / f"{stem}-{role}.json" for role in ("client", "engine")]
+        before = [path.stat().st_mtime_ns for path in files if path.exists()]
+        process = sandbox.start(sandbox.programs.ipcontroller, *words, *arguments)
 
         def ready():
             assert process.alive, process.output
-            return (security / f"{stem}-client.json").exists() and (security / f"{stem}-engine.json").exists()
+            return all(path.exists() and path.stat().st_mtime_ns not in before for path in files)
         wait_until(ready, 20, "the connection files are there")
         peer = controller_peer.Peer(sandbox.profile_dir(profile), cluster_id)
         peer.process = process

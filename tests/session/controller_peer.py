@@ -11,6 +11,7 @@ from engine_peer import LINGER_MS
 from support import PATIENCE, wait_until
 
 DELIMITER = b"<IDS|MSG>"
+ENGINE_PORTS = ("registration", "control", "mux", "task", "iopub", "hb_ping", "hb_pong")
 
 
 def pack(value):
@@ -32,6 +33,7 @@ class Peer:
         self.engine_file = profile_dir / "security" / f"{stem}-engine.json"
         self.client = json.loads(self.client_file.read_text())
         self.engine = json.loads(self.engine_file.read_text())
+        self.engine_ports = {*self.engine["broadcast"], *(self.engine[name] for name in ENGINE_PORTS)}
         self.key = self.client["key"].encode()
         self.context = zmq.Context()
         self.count = 0
@@ -43,15 +45,17 @@ class Peer:
         socket = self.context.socket(kind)
         if identity:
             socket.setsockopt(zmq.ROUTING_ID, identity)
-        self._prepare(socket, kind)
+        self.prepare(socket, kind, port)
         socket.connect(self.url(port))
         return socket
 
-    def _prepare(self, socket, kind):
+    def prepare(self, socket, kind, port):
+        """Sets up a socket for one of the controller's ports: with the key of the file that has it."""
         socket.linger = LINGER_MS
-        if self.client.get("curve_serverkey"):
+        file = self.engine if port in self.engine_ports else self.client
+        if file.get("curve_serverkey"):
             socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
-            socket.curve_serverkey = self.client["curve_serverkey"].encode()
+            socket.curve_serverkey = file["curve_serverkey"].encode()
         if kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
 
@@ -59,7 +63,7 @@ class Peer:
         """A SUB socket whose subscription stands: nothing that is published from now on is missed."""
         socket = self.context.socket(zmq.SUB)
         ready = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._prepare(socket, zmq.SUB)
+        self.prepare(socket, zmq.SUB, port)
         socket.connect(self.url(port))
         next_frames(ready, "no connection")
         socket.disable_monitor()
@@ -142,11 +146,8 @@ class Engine:
         self.shell = self.peer.context.socket(zmq.ROUTER)
         self.control = self.peer.context.socket(zmq.ROUTER)
         for socket, ports in ((self.shell, ("mux", "task")), (self.control, ("control",))):
-            socket.linger = LINGER_MS
             socket.setsockopt(zmq.ROUTING_ID, self.uuid.encode())
-            if self.peer.client.get("curve_serverkey"):
-                socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
-                socket.curve_serverkey = self.peer.client["curve_serverkey"].encode()
+            self.peer.prepare(socket, zmq.ROUTER, self.peer.engine[ports[0]])
             for port in ports:
                 socket.connect(self.peer.url(self.peer.engine[port]))
         return self

@@ -52,7 +52,7 @@ def test_after_a_kill_it_starts_again(controller):
 def test_flags(sandbox, controller):
     peer = controller("--ip=0.0.0.0", "--location=127.0.0.1", "--ping=500", "--scheme=lru", "--hwm=2", "--dictdb",
                       "--ssh=user@gate", "--log-level=DEBUG", "--IPController.enable_curve=false",
-                      profile="flags", cluster_id="x")
+                      "--IPController.allow_unencrypted=true", profile="flags", cluster_id="x")
     assert peer.client["interface"] == "tcp://0.0.0.0" and peer.client["location"] == "127.0.0.1"
     assert peer.client["ssh"] == "user@gate" and not peer.engine["ssh"]
     assert peer.client["task_scheme"] == "lru" and not peer.client["curve_serverkey"]
@@ -143,7 +143,7 @@ def test_a_uuid_in_use_is_refused(controller):
 ])
 def test_nonsense_registrations_are_refused(controller, content):
     peer = controller()
-    query = peer.connect(zmq.DEALER, peer.client["registration"])
+    query = peer.connect(zmq.DEALER, peer.engine["registration"])
     _, reply = peer.ask(query, "registration_request", content)
     assert reply["status"] == "error" and reply["evalue"]
     assert Engine(peer).beat().id == 0
