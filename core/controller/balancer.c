@@ -402,7 +402,8 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
     enqueue(balancer, task, true);
 }
 
-int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere)
+/* What failed is the newest then: a task that fails again and again keeps nobody from running. */
+int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed)
 {
     const struct worker *avoided = task->worker;
     balancer_detach(balancer, task);
@@ -411,7 +412,9 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere)
         strand(balancer, task, FATE_ALONE);
         return -1;
     }
-    return balancer_place(balancer, task, true);
+    if (failed)
+        task->order = ++balancer->clock;
+    return balancer_place(balancer, task, !failed);
 }
 
 struct task *balancer_stranded(const struct balancer *balancer)

@@ -146,10 +146,11 @@ struct task *balancer_next(struct balancer *balancer);
 /* Puts a task that has just come from balancer_next() back where it was: its engine could not be
  * reached, and is suspended. */
 void balancer_put_back(struct balancer *balancer, struct task *task);
-/* Puts a running or stranded task in the queue again. `elsewhere`: at another engine than the one
- * that had it. Where the task was bound and no such engine is left, returns -1: it is stranded
- * then; a task that was free waits for an engine to come. */
-int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere);
+/* Puts a running or stranded task in the queue again: where it was, or behind all others where it
+ * has `failed`. `elsewhere`: at another engine than the one that had it. Where the task was bound
+ * and no such engine is left, returns -1: it is stranded then; a task that was free waits for an
+ * engine to come. */
+int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed);
 /* A task that is stranded, as `task->fate` says; NULL where there is none. The caller retries or
  * finishes it. */
 struct task *balancer_stranded(const struct balancer *balancer);

@@ -348,7 +348,7 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
 static void unmet(struct scheduler *scheduler, struct task *task)
 {
     start_clock(task);
-    if (balancer_retry(scheduler->balancer, task, true))
+    if (balancer_retry(scheduler->balancer, task, true, false))
         scheduler_fail(scheduler, task, "ImpossibleDependency",
                        "no engine that the task may run on meets its dependencies");
 }
@@ -360,7 +360,7 @@ static void retry(struct scheduler *scheduler, struct task *task)
     bool waits = task->timeout > 0 && balancer_is_open(task);
     start_clock(task);
     balancer_retry(scheduler->balancer, task,
-                   waits || balancer_has_choice(scheduler->balancer, task));
+                   waits || balancer_has_choice(scheduler->balancer, task), true);
 }
 
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
@@ -408,7 +408,7 @@ void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *
     if (task->retries > 0) {
         task->retries--;
         start_clock(task);
-        if (!balancer_retry(scheduler->balancer, task, false))
+        if (!balancer_retry(scheduler->balancer, task, false, false))
             return;
     }
     scheduler_fail(scheduler, task, "EngineError", evalue);

@@ -208,6 +208,18 @@ def test_a_task_that_is_tried_again_has_not_failed_yet(scheduler):
     assert s.result(first) == s.result(then) == "ok"
 
 
+def test_a_task_that_fails_again_and_again_waits_behind_others(scheduler):
+    s = scheduler("--hwm=1", engines=1)
+    for places in ({}, {"targets": [s.engines[0].uuid]}):
+        failing = s.submit(retries=1000000, **places)
+        others = [s.submit(), s.submit(**places)]
+        s.run(failing, status="error")
+        for other in others:
+            s.run(other)
+        s.run(failing)
+        assert [s.result(task) for task in (failing, *others)] == ["ok"] * 3
+
+
 def test_a_task_that_may_be_tried_again_and_loses_its_only_engine_fails_with_how_that_ended(scheduler):
     s = scheduler(engines=2)
     task = s.submit(retries=2, targets=[s.engines[0].uuid])

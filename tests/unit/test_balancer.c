@@ -160,7 +160,7 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
         struct task *task = balancer_stranded(f.balancer);
         cr_assert(task == bound || task == waiting);
         cr_assert_eq(task->fate, task == bound ? FATE_LOST : FATE_ALONE);
-        cr_assert_eq(balancer_retry(f.balancer, task, false), -1,
+        cr_assert_eq(balancer_retry(f.balancer, task, false, false), -1,
                      "no engine is left that it may run on");
         finish(&f, task);
     }
@@ -178,9 +178,27 @@ Test(balancer, a_lost_task_runs_again_elsewhere)
     balancer_next(f.balancer);
     struct worker *gone = task->worker, *other = f.workers[gone == f.workers[0]];
     balancer_remove_engine(f.balancer, gone, "died");
-    cr_assert_eq(balancer_retry(f.balancer, balancer_stranded(f.balancer), false), 0);
+    cr_assert_eq(balancer_retry(f.balancer, balancer_stranded(f.balancer), false, false), 0);
     cr_assert_eq(balancer_next(f.balancer), task);
     cr_assert_eq(task->worker, other);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, what_failed_waits_behind_others_and_what_is_lost_keeps_its_place)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    struct task *first = submit(&f, NULL, 0), *free_one = submit(&f, NULL, 0),
+                *bound = submit(&f, f.workers, 1);
+    cr_assert_eq(balancer_next(f.balancer), first);
+    cr_assert_eq(balancer_retry(f.balancer, first, false, false), 0);
+    cr_assert_eq(balancer_next(f.balancer), first);
+    cr_assert_eq(balancer_retry(f.balancer, first, false, true), 0);
+    cr_assert_eq(balancer_next(f.balancer), free_one);
+    finish(&f, free_one);
+    cr_assert_eq(balancer_next(f.balancer), bound);
+    cr_assert_eq(balancer_retry(f.balancer, bound, false, true), 0);
+    cr_assert_eq(balancer_next(f.balancer), first);
     balancer_destroy(f.balancer, release);
 }
 
@@ -191,7 +209,7 @@ Test(balancer, elsewhere_is_not_here_and_may_be_an_engine_yet_to_come)
     struct task *task = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     cr_assert_not(balancer_has_choice(f.balancer, task));
-    cr_assert_eq(balancer_retry(f.balancer, task, true), 0);
+    cr_assert_eq(balancer_retry(f.balancer, task, true, false), 0);
     cr_assert_null(balancer_next(f.balancer));
     struct worker *late = balancer_add_engine(f.balancer, 7, "late");
     cr_assert_eq(balancer_next(f.balancer), task);
@@ -312,7 +330,7 @@ Test(balancer, a_long_random_play_loses_no_task)
             task = running[index];
             running[index] = running[--run];
             if (rand() % 10 == 0 && balancer_has_choice(f.balancer, task)) {
-                cr_assert_eq(balancer_retry(f.balancer, task, true), 0);
+                cr_assert_eq(balancer_retry(f.balancer, task, true, false), 0);
                 continue;
             }
             finish(&f, task);
@@ -368,17 +386,17 @@ Test(balancer, a_task_of_another_scheduler_can_run_again)
     cr_assert_eq(balancer_away(f.balancer), anywhere);
     cr_assert_eq(balancer_next(f.balancer), NULL);
     cr_assert_eq(balancer_adopt(f.balancer, bound, &f.workers[2], 1), 0);
-    cr_assert_eq(balancer_retry(f.balancer, bound, false), 0);
+    cr_assert_eq(balancer_retry(f.balancer, bound, false, false), 0);
     cr_assert_eq(balancer_next(f.balancer), bound);
     cr_assert_eq(bound->worker, f.workers[2]);
     /* Its engine is known, and it is to go to another. */
     elsewhere->worker = f.workers[0];
     cr_assert_eq(balancer_adopt(f.balancer, elsewhere, NULL, 0), 0);
-    cr_assert_eq(balancer_retry(f.balancer, elsewhere, true), 0);
+    cr_assert_eq(balancer_retry(f.balancer, elsewhere, true, false), 0);
     cr_assert_eq(balancer_next(f.balancer), elsewhere);
     cr_assert_eq(elsewhere->worker, f.workers[1]);
     cr_assert_eq(balancer_adopt(f.balancer, anywhere, NULL, 0), 0);
-    cr_assert_eq(balancer_retry(f.balancer, anywhere, false), 0);
+    cr_assert_eq(balancer_retry(f.balancer, anywhere, false, false), 0);
     cr_assert_eq(balancer_next(f.balancer), anywhere);
     cr_assert_eq(anywhere->worker, f.workers[0]);
     cr_assert_eq(balancer_away(f.balancer), NULL);
@@ -388,7 +406,7 @@ Test(balancer, a_task_of_another_scheduler_can_run_again)
     struct task *alone = expect(&f);
     alone->worker = f.workers[1];
     cr_assert_eq(balancer_adopt(f.balancer, alone, &f.workers[1], 1), 0);
-    cr_assert_eq(balancer_retry(f.balancer, alone, true), -1);
+    cr_assert_eq(balancer_retry(f.balancer, alone, true, false), -1);
     cr_assert_eq(balancer_stranded(f.balancer), alone);
     finish(&f, alone);
     cr_assert_eq(f.workers[1]->load, 0);

@@ -198,7 +198,7 @@ Test(dependency, targets_and_what_is_followed_hold_both)
     cr_assert_eq(balancer_stranded(f.balancer), apart);
     struct task *together = run(&f, "together", f.workers[0]);
     /* An engine that does not meet a functional dependency is the only one left. */
-    cr_assert_eq(balancer_retry(f.balancer, together, true), -1);
+    cr_assert_eq(balancer_retry(f.balancer, together, true, false), -1);
     balancer_destroy(f.balancer, release);
 }
 
@@ -212,11 +212,11 @@ Test(dependency, a_functional_dependency_moves_a_task_among_those_that_it_follow
     struct task *first = run(&f, "a", f.workers[0]), *second = run(&f, "b", f.workers[1]);
     end(&f, first, true);
     struct task *task = run(&f, "c", f.workers[0]);
-    cr_assert_eq(balancer_retry(f.balancer, task, true), 0, "b may yet give it an engine");
+    cr_assert_eq(balancer_retry(f.balancer, task, true, false), 0, "b may yet give it an engine");
     cr_assert_null(balancer_next(f.balancer));
     end(&f, second, true);
     run(&f, "c", f.workers[1]);
-    cr_assert_eq(balancer_retry(f.balancer, task, true), -1);
+    cr_assert_eq(balancer_retry(f.balancer, task, true, false), -1);
     balancer_destroy(f.balancer, release);
 }
 
@@ -441,7 +441,7 @@ static void settle(void)
     while ((task = balancer_stranded(m.balancer))) {
         int number = number_of(task);
         if (task->fate == FATE_LOST) {
-            if (rand() % 2 && !balancer_retry(m.balancer, task, false))
+            if (rand() % 2 && !balancer_retry(m.balancer, task, false, false))
                 continue;
         } else {
             cr_assert_eq(verdict_of(number), NEVER, "task %d was given up (%d)", number,
@@ -544,7 +544,7 @@ static void happen(void)
     } else if (task && task->state == TASK_RUNNING && rand() % 8 == 0 &&
                m.tasks[number].refused_count < 64) {
         m.tasks[number].refused[m.tasks[number].refused_count++] = task->worker->serial;
-        if (balancer_retry(m.balancer, task, true)) {
+        if (balancer_retry(m.balancer, task, true, false)) {
             cr_assert_eq(verdict_of(number), NEVER, "task %d may run elsewhere", number);
             finish(task, false);
         }
