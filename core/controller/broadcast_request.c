@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What one may name, engines that have gone and names that come twice among them: each is answered
+ * for. */
+#define TARGETS_MAX 16384
+
 /* A uuid becomes part of a msg_id, which JSON must hold without escapes. */
 static bool needs_escapes(const char *uuid)
 {
@@ -35,6 +39,8 @@ static const char *read_targets(struct broadcast_request *request, const json_t 
     size_t index;
     if (!json_is_array(list))
         return wrong;
+    if (json_array_size(list) > TARGETS_MAX)
+        return "a broadcast names at most 16384 engines: send several";
     json_t *seen = json_object();
     request->targets = calloc(json_array_size(list) + 1, sizeof(*request->targets));
     if (!seen || !request->targets) {
@@ -83,10 +89,15 @@ const char *broadcast_request_read(struct broadcast_request *request, struct ses
         return "a broadcast's msg_id has 1 to 191 bytes";
     request->msg_id = msg_id.data;
     request->msg_id_size = msg_id.size;
-    request->header = session_unpack(session, header, NULL);
-    json_t *metadata = session_unpack(session, message_part(message, MESSAGE_METADATA), NULL);
+    request->header = session_unpack(session, header, &request->error);
+    json_t *metadata =
+        request->header
+            ? session_unpack(session, message_part(message, MESSAGE_METADATA), &request->error)
+            : NULL;
     const char *wrong = NULL;
-    if (!json_is_object(request->header) || !json_is_object(metadata))
+    if (!metadata)
+        wrong = request->error.text;
+    else if (!json_is_object(request->header) || !json_is_object(metadata))
         wrong = "a broadcast's header and metadata are mappings";
     request->coalescing = json_is_true(json_object_get(metadata, "is_coalescing"));
     if (!wrong)

@@ -25,6 +25,7 @@ struct broadcast_request {
     bool coalescing;
     struct broadcast_target *targets; /* each once, in the client's order */
     size_t count;
+    struct ipcl_error error; /* what is wrong with it */
     json_t *header;
     /* The header as it was packed last, and where the engine's uuid stands in it. */
     char *packed;
@@ -34,7 +35,7 @@ struct broadcast_request {
 };
 
 /* Reads the verified `message`, [client, delimiter ...], which has to outlive the request. Returns
- * NULL, or what is wrong with it. Release it in either case. */
+ * NULL, or what is wrong with it, as long as it is there. Release it in either case. */
 const char *broadcast_request_read(struct broadcast_request *request, struct session *session,
                                    struct message *message);
 void broadcast_request_release(struct broadcast_request *request);

@@ -30,6 +30,7 @@ struct engine {
     struct request *pending[2]; /* by enum report_queue */
     size_t pending_count[2];
     unsigned long long completed;
+    unsigned long long mark; /* the last query that named it */
     UT_hash_handle hh_id;
     UT_hash_handle hh_uuid;
 };

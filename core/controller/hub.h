@@ -48,6 +48,7 @@ struct hub {
     long long end_ms;            /* since when; 0: main has been told, or nobody has asked */
     size_t leaving;              /* engines that have gone and whose connections have not ended */
     unsigned long long requests; /* that there have been */
+    unsigned long long queries;  /* those that name engines */
     struct ledger ledger;
     struct refusal bad_subscription;
     struct log_limit trouble;

@@ -21,8 +21,8 @@ static struct engine *named_engine(struct hub *hub, const json_t *target)
     return engine && engine->registered ? engine : NULL;
 }
 
-/* Calls `add` for each engine that the query's "targets" names: one, a list, or all where there is
- * none. Returns 0, or -1 with `error` set. */
+/* Calls `add` once for each engine that the query's "targets" names: one, a list, or all where
+ * there is none. Returns 0, or -1 with `error` set. */
 static int each_target(struct hub *hub, struct query *query,
                        void (*add)(struct query *query, const struct engine *engine),
                        struct ipcl_error *error)
@@ -30,6 +30,7 @@ static int each_target(struct hub *hub, struct query *query,
     json_t *targets = json_object_get(query->content, "targets"), *target;
     struct engine *engine;
     size_t index;
+    unsigned long long mark = ++hub->queries;
     query->ename = "IndexError";
     if (!targets || json_is_null(targets)) {
         for (engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
@@ -41,6 +42,8 @@ static int each_target(struct hub *hub, struct query *query,
     int status = json_array_size(list) ? 0 : ipcl_error_set(error, "the query names no engine");
     json_array_foreach (list, index, target) {
         engine = named_engine(hub, target);
+        if (engine && engine->mark == mark)
+            continue;
         if (!engine) {
             char *text = json_dumps(target, JSON_ENCODE_ANY);
             status =
@@ -48,6 +51,7 @@ static int each_target(struct hub *hub, struct query *query,
             free(text);
             break;
         }
+        engine->mark = mark;
         add(query, engine);
     }
     json_decref(list);

@@ -11,7 +11,8 @@
 
 #include "utf8.h"
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX  256
+#define VALUES_MAX 1000000
 /* What an error says of where it is: this many names of at most so many bytes. */
 #define PLACE_DEPTH_MAX 8
 #define PLACE_NAME_MAX  48
@@ -204,24 +205,31 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
     return text;
 }
 
-/* Whether brackets outside of text nest deeper than DEPTH_MAX. Jansson's own bound is far higher.
- */
-static bool too_deep(const char *data, size_t size)
+/* Refuses what nests too deep, whose bound jansson has far higher, and too many values, which take
+ * many times the memory of their bytes. Returns 0 or -1 with `error` set. */
+static int check_bounds(const char *data, size_t size, struct ipcl_error *error)
 {
     const char *end = data + size;
     bool text = false;
-    int depth = 0;
+    int depth = 0, values = 1;
     for (const char *at = data; at < end; at++) {
+        bool opens = !text && (*at == '{' || *at == '[');
         if (*at == '"')
             text = !text;
         else if (text && *at == '\\')
             at++;
-        else if (!text && (*at == '{' || *at == '[') && ++depth > DEPTH_MAX)
-            return true;
+        else if (opens && ++depth > DEPTH_MAX)
+            return ipcl_error_set(error, "JSON nests deeper than %d", DEPTH_MAX);
         else if (!text && (*at == '}' || *at == ']'))
             depth--;
+        /* The first entry's bracket counts for it, also where there is none. */
+        if ((opens || (!text && *at == ',')) && ++values > VALUES_MAX)
+            return ipcl_error_set(error,
+                                  "JSON of more than %d values: send them as a buffer, or in "
+                                  "several messages",
+                                  VALUES_MAX);
     }
-    return false;
+    return 0;
 }
 
 /* The names that lead to a byte. */
@@ -297,10 +305,8 @@ static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
         ipcl_error_set(error, "not JSON: there is a NUL byte");
         return NULL;
     }
-    if (too_deep(data, size)) {
-        ipcl_error_set(error, "JSON nests deeper than %d", DEPTH_MAX);
+    if (check_bounds(data, size, error))
         return NULL;
-    }
     json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &reason);
     if (value || utf8_valid(data, size))
         return value ? value : fail(data, size, &reason, error);

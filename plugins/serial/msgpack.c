@@ -17,7 +17,8 @@
 
 #include "utf8.h"
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX  256
+#define VALUES_MAX 1000000 /* they take many times the memory of their bytes */
 /* What an error says of where it is: this many names of at most so many bytes. */
 #define PLACE_DEPTH_MAX 8
 #define PLACE_NAME_MAX  48
@@ -26,6 +27,7 @@
 struct scan {
     const unsigned char *at;
     const unsigned char *end;
+    size_t values; /* that were unpacked */
 };
 
 /* One value without what it contains. */
@@ -246,7 +248,7 @@ static bool take_member(struct scan *scan, struct ipcl_member *member)
 
 static int find(const char *data, size_t size, struct ipcl_member *members, size_t count)
 {
-    struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size};
+    struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size, 0};
     struct item mapping, key;
     size_t missing = count;
     for (size_t i = 0; i < count; i++) {
@@ -461,6 +463,10 @@ static json_t *unpack_value(struct scan *scan, const struct place *place, struct
         return fail(error, place, "it is truncated, or a byte has no meaning");
     if ((item.type == ITEM_LIST || item.type == ITEM_MAPPING) && place->depth == DEPTH_MAX)
         return fail(error, place, "it nests deeper than 256");
+    if (++scan->values > VALUES_MAX)
+        return fail(error, place,
+                    "it has more than 1000000 values: send them as a buffer, or in several "
+                    "messages");
     switch (item.type) {
     case ITEM_NULL:
         return json_null();
@@ -487,7 +493,7 @@ static json_t *unpack_value(struct scan *scan, const struct place *place, struct
 
 static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
 {
-    struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size};
+    struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size, 0};
     struct place top = {0};
     ipcl_error_set(error, "out of memory"); /* where nothing below says more */
     if (!size)

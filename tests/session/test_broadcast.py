@@ -126,7 +126,9 @@ def test_unknown_engines_are_answered_for(listeners, coalescing):
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
-@pytest.mark.parametrize("targets, why", [([], "no engine"), ([5], "list of engines"), ([["x" * 64, 1]], "list of engines")])
+@pytest.mark.parametrize("targets, why", [([], "no engine"), ([5], "list of engines"), ([["x" * 64, 1]], "list of engines"),
+                                          (["x"] * 20000, "at most 16384 engines"), ([["x", 1]] * 400000, "more than 1000000 values")],
+                         ids=["none", "number", "long", "too many", "far too many"])
 def test_nonsense_targets_are_answered_with_an_error(listeners, coalescing, targets, why):
     peer, _ = listeners(0)
     client = Broadcaster(peer)

@@ -8,7 +8,8 @@
 
 #include "unit.h"
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX  256
+#define VALUES_MAX 1000000
 
 static char names[][8] = {"json", "msgpack"};
 
@@ -139,6 +140,46 @@ ParameterizedTest(char name[8], serial, depth_is_bounded)
         cr_assert(strstr(error.text, "deeper"), "%s", error.text);
         free(packed);
     }
+}
+
+/* A list of so many zeros, or of empty lists, packed by hand. */
+static char *packed_list(const char *name, bool lists, uint32_t count, size_t *size)
+{
+    bool json = !strcmp(name, "json");
+    const char *entry = !json ? lists ? "\x90" : "\0" : lists ? "[]," : "0,";
+    size_t each = json ? strlen(entry) : 1, head = json ? 1 : 5;
+    char *packed = malloc(head + count * each + 1);
+    memcpy(packed, json ? "[" : "\xdd", 1);
+    for (size_t i = 0; !json && i < 4; i++)
+        packed[1 + i] = (char)(count >> (24 - 8 * i));
+    for (size_t i = 0; i < count; i++)
+        memcpy(packed + head + i * each, entry, each);
+    *size = head + count * each;
+    if (json)
+        packed[*size - 1] = ']';
+    return packed;
+}
+
+BOTH(the_number_of_values_is_bounded)
+ParameterizedTest(char name[8], serial, the_number_of_values_is_bounded)
+{
+    const struct ipcl_serial_operations *serial = unit_serial(name);
+    struct ipcl_error error;
+    size_t size;
+    for (int lists = 0; lists < 2; lists++) {
+        for (uint32_t count = VALUES_MAX; count < 30000000; count *= 5) {
+            char *packed = packed_list(name, lists, count, &size);
+            cr_assert_null(serial->unpack(packed, size, &error));
+            cr_assert(strstr(error.text, "more than 1000000 values"), "%s", error.text);
+            free(packed);
+        }
+    }
+    char *packed = packed_list(name, false, VALUES_MAX - 1, &size);
+    json_t *value = serial->unpack(packed, size, &error);
+    cr_assert(value != NULL, "%s", error.text);
+    cr_assert_eq(json_array_size(value), VALUES_MAX - 1);
+    json_decref(value);
+    free(packed);
 }
 
 BOTH(a_deep_member_is_refused)

@@ -31,7 +31,7 @@ struct ipcl_serial_operations {
      * set where the value cannot be packed or memory is short. */
     char *(*pack)(const json_t *value, size_t *size, struct ipcl_error *error);
     /* Unpacks `size` bytes, all of them. Returns a new reference; NULL with `error` set where the bytes are
-     * not one well-formed value, or nest deeper than 256. */
+     * not one well-formed value, nest deeper than 256, or have more than a million values. */
     json_t *(*unpack)(const char *data, size_t size, struct ipcl_error *error);
     /* Finds members of a packed mapping by name. Returns 0, members that are not there marked absent; -1 where
      * the bytes are not a well-formed mapping as far as they were read. Reads no further than it must. */
