@@ -96,6 +96,8 @@ class Client:
         self._futures = {}
         self._seen = set()  # ids of engines that somebody chose
         self._prune_at = ENTRIES_MIN
+        self._noted = False  # something was sent since the oldest were forgotten
+        self._pruning = None
         self._dispatcher = Dispatcher()
         self._dask = None
         self._lock = threading.Lock()
@@ -305,6 +307,7 @@ class Client:
         msg_id = future.msg_id
         self._futures[msg_id] = future
         self.history.note([msg_id])
+        self._noted = True
         if len(self._futures) >= self._prune_at:
             self._prune()
 
@@ -321,19 +324,35 @@ class Client:
     def _prune(self):
         """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
         with self._lock:
-            answered = [msg_id for msg_id, future in list(self._futures.items()) if future.ready()]
+            answered, still_open = [], []
+            for msg_id, future in list(self._futures.items()):
+                (answered if future.ready() else still_open).append(msg_id)
             for msg_id in answered[:-UNFETCHED_MAX]:
                 self._futures.pop(msg_id, None)
             self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
+            self._noted = False
+            # Perhaps nothing is sent any more: what is open is looked at once half of it may have been answered.
+            future = self._futures.get(still_open[len(still_open) // 2]) if still_open else None
+            watched = future is not None and self._pruning is None and len(self._futures) > UNFETCHED_MAX // 2
+            if watched:
+                self._pruning = _Pruning(self, future)
+        if watched:
+            self._dispatcher.add(self._pruning)
+
+    def _prune_what_was_noted(self):
+        if self._noted and len(self._futures) > UNFETCHED_MAX:
+            self._prune()
 
     @property
     def results(self):
         """The results that have come and were not fetched, by msg_id; errors as exceptions."""
+        self._prune_what_was_noted()
         return _ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
 
     @property
     def metadata(self):
         """The metadata of requests whose results were not fetched, by msg_id."""
+        self._prune_what_was_noted()
         return _ByRequest(self._futures, metadata_of, lambda future: True)
 
     def _forget(self, futures):
@@ -569,6 +588,26 @@ class Client:
 
     def _when_done(self, result):
         self._dispatcher.add(result)
+
+
+class _Pruning:
+    """For the dispatcher: has a client, which it does not keep, forget the oldest answers once this request is answered."""
+
+    def __init__(self, client, future):
+        self._client = weakref.ref(client)
+        self._future = future
+
+    def _last_open(self):
+        return self._future
+
+    def ready(self):
+        return self._future.ready()
+
+    def _run_callbacks(self):
+        client = self._client()
+        if client is not None:
+            client._pruning = None
+            client._prune()
 
 
 def _text_of_date(value):

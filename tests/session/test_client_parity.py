@@ -102,6 +102,19 @@ def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients, gat
         one.purge_results()
 
 
+def test_of_what_has_been_answered_the_newest_are_kept_also_when_nothing_is_sent_any_more(clients, gate):
+    one, _ = clients
+    blocked = one[0].apply_async(wait_for_file, str(gate))
+    results = [one[0].apply_async(abs, -1) for _ in range(9000)]
+    gate.touch()
+    assert one.wait([blocked, *results], LONG)
+    wait_until(lambda: len(one._futures) == 4096, 20, "older ones are forgotten")
+    assert len(one.results) == len(one.metadata) == 4096
+    more = [one[0].apply_async(abs, -1) for _ in range(100)]
+    assert one.wait(more, LONG)
+    wait_until(lambda: len(one.results) == 4096 and more[-1].msg_ids[0] in one.results, 20, "and these are in their place")
+
+
 def test_the_hub_without_records_says_so(ipcluster, cluster):
     client = cluster.client()
     with pytest.raises(ipcluster.RemoteError, match="dictdb"):
