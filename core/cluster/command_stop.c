@@ -103,25 +103,11 @@ static int look_at(struct stopping *stopping, const struct state_job *job)
     return EXIT_NOT_STOPPED;
 }
 
-static int stop_one(void *context, struct state *state)
+/* Stops what a state file says, and returns an exit code. Another cluster may have taken its place
+ * by then: that of a start which was cleaning up itself. */
+static int stop_known(struct stopping *stopping, struct state *state)
 {
-    struct stopping *stopping = context;
     struct ipcl_error error;
-    if (state->engines_only != stopping->engines_only ||
-        (stopping->cluster_id && strcmp(state->cluster_id, stopping->cluster_id) != 0))
-        return 0;
-    stopping->found++;
-    if (state->pid < 0) {
-        progress_fail(&stopping->progress, "%s", state->error.text);
-        stopping->exit_code = EXIT_NOT_STOPPED;
-        return 0;
-    }
-    if (!state_is_of_host(state)) {
-        progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
-                      state->path, state->host);
-        stopping->exit_code = EXIT_NOT_STOPPED;
-        return 0;
-    }
     if (state_supervised(state))
         stop_supervisor(stopping, state);
     /* A start waits meanwhile, so that nothing of its cluster is taken for this one's. */
@@ -137,6 +123,31 @@ static int stop_one(void *context, struct state *state)
         exit_code = look_at(stopping, &state->controller);
     if (lock >= 0)
         close(lock);
+    return exit_code;
+}
+
+static int stop_one(void *context, struct state *state)
+{
+    struct stopping *stopping = context;
+    if (state->engines_only != stopping->engines_only ||
+        (stopping->cluster_id && strcmp(state->cluster_id, stopping->cluster_id) != 0))
+        return 0;
+    stopping->found++;
+    if (state->pid < 0) {
+        progress_fail(&stopping->progress, "%s", state->error.text);
+        stopping->exit_code = EXIT_NOT_STOPPED;
+        return 0;
+    }
+    if (!state_is_of_host(state)) {
+        progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
+                      state->path, state->host);
+        stopping->exit_code = EXIT_NOT_STOPPED;
+        return 0;
+    }
+    int exit_code;
+    do
+        exit_code = stop_known(stopping, state);
+    while (exit_code == EXIT_FINE && state_reload(state));
     if (exit_code != EXIT_FINE)
         stopping->exit_code = exit_code;
     return 0;
@@ -169,6 +180,10 @@ static void stop_by_hand(void *context, const struct by_hand *found)
 static void stop_cluster(struct stopping *stopping, const char *cluster_id)
 {
     unsigned before = stopping->found;
+    /* A start that is at work has written what it starts, once it lets go. */
+    int lock = state_lock(stopping->cluster->profile.pid, NULL);
+    if (lock >= 0)
+        close(lock);
     stopping->cluster_id = cluster_id;
     stopping->engines_only = true;
     state_each(stopping->cluster->profile.pid, stop_one, stopping);

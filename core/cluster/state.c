@@ -175,18 +175,30 @@ static void state_read(const char *pid_dir, const char *name, struct state *stat
         parse_name(name, state);
 }
 
-bool state_refresh(struct state *state)
+/* Reads the file again; takes over what it says where that is of the same supervisor, or of
+ * another, as it is asked. */
+static bool read_again(struct state *state, bool same)
 {
     struct state now;
     const char *slash = strrchr(state->path, '/');
     char pid_dir[PATH_BYTES];
     snprintf(pid_dir, sizeof(pid_dir), "%.*s", (int)(slash - state->path), state->path);
     state_read(pid_dir, slash + 1, &now);
-    bool same = now.pid == state->pid && now.born == state->born;
-    state_clear(same ? state : &now);
-    if (same)
+    bool wanted = now.pid >= 0 && same == (now.pid == state->pid && now.born == state->born);
+    state_clear(wanted ? state : &now);
+    if (wanted)
         *state = now;
-    return same;
+    return wanted;
+}
+
+bool state_refresh(struct state *state)
+{
+    return read_again(state, true);
+}
+
+bool state_reload(struct state *state)
+{
+    return read_again(state, false);
 }
 
 void state_remove(const struct state *state)

@@ -53,6 +53,9 @@ void state_remove(const struct state *state);
 /* Reads again what may have changed since. Returns false where the file has gone, or is that of
  * another supervisor, which has begun a cluster of the same name: the state stays as it was. */
 bool state_refresh(struct state *state);
+/* Takes over that other supervisor's. Returns false where there is none: the state stays as it was.
+ */
+bool state_reload(struct state *state);
 /* A process of a job that runs, or whose session has processes left; 0 for none. */
 int64_t state_process_left(const struct state_job *job);
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,27 @@ def test_stop_hurries_nobody_who_is_stopping_already(box, connect):
     assert "is stopping the cluster already" in box.ipcluster("stop", check=True).out
     assert start.wait() == 0
     assert goodbyes(box) == 1
+
+
+def waits_for_a_lock(process):
+    """As the system lists those who wait: "17: -> FLOCK ADVISORY WRITE PID ..."."""
+    return any(words[1] == "->" and int(words[5]) == process.pid for words in map(str.split, Path("/proc/locks").open()))
+
+
+def test_stop_stops_what_a_start_brings_up_that_was_cleaning_up(box):
+    cluster = box.begin("start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    engine, = named(box, "ipengine")
+    engine.suspend()
+    start = box.begin("start", "--n=1")
+    start.wait_for_output("Cleaning up after a cluster")
+    stop = box.begin("stop")
+    wait_until(lambda: waits_for_a_lock(stop), 20, "stop waits until start has cleaned up")
+    engine.resume()
+    assert stop.wait(60) == 0
+    assert not start.alive and "Stopped" in stop.output
+    assert_nothing_left(box, box.profile_dir())
 
 
 def test_a_program_that_shut_its_cluster_down_leaves_the_with_block_without_an_error(box):
