@@ -26,6 +26,8 @@
 /* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
  * ms. */
 #define SUSPICION_MS 1000
+/* A tick that is later than this found the process stopped, or its host asleep. */
+#define LATE_MS 500
 /* While a newly registered or a suspected engine should answer, pings follow each other faster: by
  * this much and a millisecond more for every engine, as each ping goes to all, and for this long.
  * So engines that arrive together, however many, cost a thousand pings a second at most. */
@@ -118,10 +120,32 @@ static void look_around(struct heart *heart, long long now_ms)
     }
 }
 
+static long long later(long long time_ms, long long by_ms, long long now_ms)
+{
+    return time_ms + by_ms < now_ms ? time_ms + by_ms : now_ms;
+}
+
+/* What no engine could answer, as this process did not ask, is no engine's silence. */
+static void excuse(struct heart *heart, long long now_ms)
+{
+    long long late_ms = now_ms - heart->next_ping_ms;
+    if (late_ms < LATE_MS)
+        return;
+    for (struct beat *beat = heart->beats; beat; beat = beat->hh.next) {
+        beat->heard_ms = later(beat->heard_ms, late_ms, now_ms);
+        if (beat->suspect_ms)
+            beat->suspect_ms = later(beat->suspect_ms, late_ms, now_ms);
+    }
+    log_warn(
+        "heart: this process did not run for %.1f seconds, which are not counted against engines",
+        (double)late_ms / 1000);
+}
+
 static long long on_tick(void *self, long long now_ms)
 {
     struct heart *heart = self;
     if (now_ms >= heart->next_ping_ms) {
+        excuse(heart, now_ms);
         loop_drain(heart->loop, heart->pong); /* what has come counts */
         look_around(heart, now_ms);
         ping(heart, now_ms);

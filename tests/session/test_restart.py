@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import signal
 import time
 
@@ -140,6 +141,19 @@ def test_a_stopped_engine_that_was_given_up_registers_again(new_cluster):
     cluster.engines[0].send_signal(signal.SIGCONT)
     wait_until(lambda: client.ids == [0], 30, "it is back")
     assert client[0]["kept"] == 7
+
+
+def test_a_controller_that_was_stopped_does_not_take_its_engines_for_dead(new_cluster):
+    cluster = new_cluster(2, controller=["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=3"])
+    client = cluster.client()
+    client[:]["kept"] = 7
+    cluster.controller.send_signal(signal.SIGSTOP)
+    time.sleep(6)  # longer than an engine may be silent
+    cluster.controller.send_signal(signal.SIGCONT)
+    for engine in cluster.engines:
+        engine.wait_for_output("registered again as engine")
+    assert client[:].pull("kept").get(timeout=LONG) == [7, 7]
+    assert not re.search("died|was away", cluster.controller.output)
 
 
 def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
