@@ -53,9 +53,13 @@ struct program {
 static int take_signals(struct program *program, struct ipcl_error *error)
 {
     sigset_t set;
+    struct sigaction before;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    /* The terminal has gone; nohup(1) ignores that for us. */
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a store whose file may not grow says so itself */
     pthread_sigmask(SIG_BLOCK, &set, NULL);

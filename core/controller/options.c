@@ -203,7 +203,8 @@ const struct settings_program options_program = {
     .description =
         "Starts the controller of a cluster. It writes a connection file for engines and one for "
         "clients into the profile's security folder "
-        "as soon as it listens, and removes them when it ends. SIGINT and SIGTERM end it.",
+        "as soon as it listens, and removes them when it ends. SIGINT, SIGTERM and SIGHUP "
+        "end it.",
     .examples = "  ipcontroller                                on this host only\n"
                 "  ipcontroller --ip=0.0.0.0                   for engines on other hosts\n"
                 "  ipcontroller --profile=mpi --cluster-id=b   a second cluster of a profile\n",

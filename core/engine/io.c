@@ -68,6 +68,8 @@ static void read_signals(void *self)
     while (read(io->engine->signal_fd, &number, 1) == 1) {
         if (number == SIGTERM) /* also the second: mpiexec and ipcluster both send it */
             io_stop(io, ENGINE_EXIT_STOPPED, "the engine was told to end (SIGTERM)");
+        else if (number == SIGHUP)
+            io_stop(io, ENGINE_EXIT_STOPPED, "the engine's terminal has gone (SIGHUP)");
         else if (io->running)
             io_interrupt(io);
         else if (io->state == IO_REGISTERING)

@@ -21,7 +21,7 @@ const struct settings_program engine_program = {
     .description = "Starts an engine: an interpreter in which a client's code runs. It waits for "
                    "the connection file that ipcontroller "
                    "writes, registers with that controller and serves until it is told to end. "
-                   "SIGTERM ends it; SIGINT (Ctrl-C) interrupts what a client runs in it.",
+                   "SIGTERM and SIGHUP end it; SIGINT (Ctrl-C) interrupts what a client runs in it.",
     .exit_status =
         "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
         "4  MPI could not be initialised.\n5  The controller did not register it.\n"

@@ -35,5 +35,9 @@ int signals_open(struct ipcl_error *error)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* The terminal has gone; nohup(1) ignores that for us. */
+    struct sigaction before;
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler == SIG_DFL)
+        sigaction(SIGHUP, &action, NULL);
     return ends[0];
 }

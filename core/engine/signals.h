@@ -1,5 +1,5 @@
-/* Signals of the engine's process: SIGINT and SIGTERM become bytes in a pipe that the I/O thread
- * reads. */
+/* Signals of the engine's process: SIGINT, SIGTERM and SIGHUP become bytes in a pipe that the I/O
+ * thread reads. */
 #ifndef ENGINE_SIGNALS_H
 #define ENGINE_SIGNALS_H
 

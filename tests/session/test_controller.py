@@ -7,7 +7,7 @@ import stat
 import pytest
 import zmq
 
-from controller_peer import Engine
+from controller_peer import Engine, Peer
 from support import wait_until
 
 
@@ -21,6 +21,17 @@ def test_files_are_private_and_go_with_it(sandbox, controller):
     assert peer.process.stop(signal.SIGTERM) == 0
     assert not peer.client_file.exists() and not peer.engine_file.exists()
     assert not list((sandbox.profile_dir() / "pid").iterdir())
+
+
+def test_a_hangup_ends_it_in_order_unless_it_is_ignored(sandbox, controller):
+    peer = controller()
+    assert peer.process.stop(signal.SIGHUP) == 0
+    assert not list((sandbox.profile_dir() / "security").iterdir())
+    process = sandbox.start("nohup", sandbox.programs.ipcontroller)
+    process.wait_for_output("connection files:")
+    process.send_signal(signal.SIGHUP)
+    assert Peer(sandbox.profile_dir()).engines() == {}, "it goes on"
+    assert process.stop() == 0
 
 
 def test_interrupt_ends_it_and_clients_hear_of_it(controller):

@@ -338,10 +338,10 @@ def test_shutdown_while_an_extension_holds_the_interpreter(engine, peer):
     assert engine.wait(30) == 0
 
 
-@pytest.mark.parametrize("how", ["shutdown", "SIGTERM"])
+@pytest.mark.parametrize("how", ["shutdown", "SIGTERM", "SIGHUP"])
 def test_an_idle_engine_ends_at_once_and_says_goodbye(engine, peer, how):
-    if how == "SIGTERM":
-        engine.send_signal(signal.SIGTERM)
+    if how != "shutdown":
+        engine.send_signal(signal.Signals[how])
     else:
         peer.ask("shutdown_request", {}, channel="control")
     assert peer.receive("registration").type == "unregistration_request"
