@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 extern char **environ;
 
 /* A file in memory that holds `text` and is read from its beginning. NULL on failure. */
@@ -51,7 +53,9 @@ static int spawn(const char *const *argv, FILE *input, int output, pid_t *pid)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fileno(input), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    secret_start_child(false);
     int code = posix_spawnp(pid, argv[0], &actions, NULL, (char **)(uintptr_t)argv, environ);
+    secret_start_child(true);
     posix_spawn_file_actions_destroy(&actions);
     return code;
 }

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cluster/processes.h"
 
 #define POLL_MS                                                                                    \
@@ -212,7 +213,9 @@ static int spawn_process(struct child *child, const struct ipcl_spawn *spawn, in
         .stdio_count = 3,
         .stdio = streams,
     };
+    secret_start_child(false);
     int code = environment ? uv_spawn(child->owner->loop, &child->process, &options) : UV_ENOMEM;
+    secret_start_child(true);
     free(environment);
     return code;
 }

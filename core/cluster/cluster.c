@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "cluster/accepted.h"
 #include "cluster/commands.h"
 
@@ -30,8 +31,11 @@ static const struct ipcl_option cluster_options[] = {
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
+    {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
+     "Let the system write a core file where ipcluster crashes, as ulimit -c says. It has what is "
+     "made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 7};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 8};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
@@ -207,6 +211,8 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
         return -1;
     if (profile_shows_settings(cluster->settings, stdout))
         return 1;
+    if (settings_bool(cluster->settings, "Cluster", "core_dumps"))
+        secret_allow_cores();
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
     cluster->quiet = !log_enabled(IPCL_LOG_WARN);

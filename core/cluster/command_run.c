@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 #define OUTPUT_BYTES_MAX (1 << 20)
 #define READ_BYTES       4096
 
@@ -138,7 +140,9 @@ static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *c
         .stdio_count = 3,
         .stdio = streams,
     };
+    secret_start_child(false);
     int code = uv_spawn(loop, &run->process, &options);
+    secret_start_child(true);
     close(ends[1]);
     if (uv_pipe_open(&run->output, ends[0]) != 0)
         close(ends[0]);

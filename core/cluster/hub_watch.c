@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"
 #include "wire/session.h"
@@ -259,6 +260,7 @@ static void *connect_port(struct hub_watch *watch, int type, int port, struct ip
     if (connection_url(&watch->connection, port, url, error) < 0)
         return NULL;
     void *socket = socket_create(watch->context, &options, error);
+    explicit_bzero(&curve, sizeof(curve));
     if (socket && socket_connect(socket, url, error) < 0) {
         zmq_close(socket);
         return NULL;
@@ -273,6 +275,7 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
 {
     struct connection *connection = &watch->connection;
     watch->path = path;
+    secret_hide(connection, sizeof(*connection));
     if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
         return -1;
     const struct ipcl_serial_operations *serial =
@@ -330,7 +333,7 @@ static void free_watch(struct hub_watch *watch)
     if (watch->context)
         zmq_ctx_term(watch->context);
     session_destroy(watch->session);
-    free(watch);
+    secret_free(watch);
 }
 
 static void handle_closed(uv_handle_t *handle)

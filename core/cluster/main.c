@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "cluster/cluster.h"
 #include "cluster/commands.h"
 #include "config/nearest.h"
+#include "wire/connection.h"
 
 static const struct command {
     const char *name;
@@ -120,6 +122,8 @@ int main(int argc, char **argv)
     struct ipcl_error error;
     const char *name = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
+    secret_forbid_cores();
+    connection_wipe_json();
     if (log_open("ipcluster", NULL, &error) < 0) {
         fprintf(stderr, "ipcluster: %s\n", error.text);
         return EXIT_WRONG;

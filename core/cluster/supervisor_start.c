@@ -323,14 +323,23 @@ static void watch_hub(struct supervisor *supervisor)
         uv_timer_start(&supervisor->timer, delay_over, (uint64_t)(delay * 1000), 0);
 }
 
+/* Whether the clients' file, which the controller writes last, is there as a whole. */
+static bool has_connection(const struct supervisor *supervisor)
+{
+    struct connection connection;
+    struct ipcl_error error;
+    bool whole =
+        path_is_new(supervisor->client_file, &supervisor->old_client_file) &&
+        path_is_new(supervisor->engine_file, &supervisor->old_engine_file) &&
+        connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0;
+    explicit_bzero(&connection, sizeof(connection));
+    return whole;
+}
+
 static void look_for_files(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
-    struct connection connection;
-    struct ipcl_error error;
-    if (path_is_new(supervisor->client_file, &supervisor->old_client_file) &&
-        path_is_new(supervisor->engine_file, &supervisor->old_engine_file) &&
-        connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0) {
+    if (has_connection(supervisor)) {
         uv_timer_stop(timer);
         watch_hub(supervisor);
         return;

@@ -63,6 +63,7 @@ static void remove_files(struct supervisor *supervisor)
         if (path_is_new(supervisor->client_file, &supervisor->old_client_file) &&
             connection_read(supervisor->client_file, CONNECTION_CLIENT, &connection, &error) == 0)
             remove_sockets(connection.interface);
+        explicit_bzero(&connection, sizeof(connection));
         if (path_is_new(supervisor->client_file, &supervisor->old_client_file))
             unlink(supervisor->client_file);
         if (path_is_new(supervisor->engine_file, &supervisor->old_engine_file))

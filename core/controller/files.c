@@ -138,7 +138,9 @@ static int write_secrets(const struct files *files, const struct controller *con
     int size =
         snprintf(text, sizeof(text), "%s\n%s\n", controller->curves[CONNECTION_CLIENT].secret_key,
                  controller->curves[CONNECTION_ENGINE].secret_key);
-    return path_write_file(files->secret, text, (size_t)size, 0600, error);
+    int status = path_write_file(files->secret, text, (size_t)size, 0600, error);
+    explicit_bzero(text, sizeof(text));
+    return status;
 }
 
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "controller/addresses.h"
 #include "controller/controller.h"
 #include "controller/files.h"
@@ -102,6 +103,8 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
     if (options_apply(program->settings, &program->profile, program->registry, &program->store_host,
                       &program->controller, error))
         return -1;
+    if (settings_bool(program->settings, "IPController", "core_dumps"))
+        secret_allow_cores();
     return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
 
@@ -239,6 +242,9 @@ int main(int argc, char **argv)
 {
     static struct program program = {.signals = -1, .files = {.lock = -1}};
     struct ipcl_error error = {""};
+    secret_forbid_cores();
+    secret_hide(&program.controller, sizeof(program.controller));
+    connection_wipe_json();
     log_open("ipcontroller", NULL, NULL);
     int status = configure(&program, argc, argv, &error);
     room_open();

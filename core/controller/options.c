@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/random.h"
 #include "controller/addresses.h"
 #include "controller/finished.h"
@@ -59,6 +60,10 @@ static const struct ipcl_option controller_options[] = {
     {"engine_curve_secretkey", IPCL_STRING, "", NULL, NULL,
      "The controller's secret key for CurveZMQ, for engines: another than that for clients, as who "
      "has the engines' file knows the public key that belongs to it."},
+    {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
+     "Let the system write a core file where the controller crashes, as ulimit -c says. It has "
+     "what "
+     "is made of keys: keep it as you keep them."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
      "The name of the clients' connection file in the security folder. Where this is not set it is "
      "ipcontroller[-CLUSTER_ID]-client.json."},
@@ -318,7 +323,7 @@ static int read_keyfile(const char *file, char *key, size_t bytes, struct ipcl_e
         memcpy(key, text + first, size - first);
         key[size - first] = '\0';
     }
-    free(text);
+    secret_free(text);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "controller/options.h"
 
 /* How many ports each role's file has. */
@@ -158,6 +159,7 @@ static void take(const struct old *old)
     memcpy(old->ours->location, decided.location, sizeof(decided.location));
     memcpy(old->ours->ssh, decided.ssh, sizeof(decided.ssh));
     memcpy(old->ours->task_scheme, decided.task_scheme, sizeof(decided.task_scheme));
+    explicit_bzero(&decided, sizeof(decided));
 }
 
 static int check(const struct old olds[CONNECTION_ROLES], enum connection_role role,
@@ -187,7 +189,7 @@ static int read_secrets(const struct files *files, const struct old olds[CONNECT
         valid = !zmq_curve_public(curve->public_key, curve->secret_key) &&
                 !strcmp(curve->public_key, olds[role].connection.curve_serverkey);
     }
-    free(text);
+    secret_free(text);
     return valid
                ? 0
                : ipcl_error_set(error,
@@ -241,5 +243,7 @@ int reuse_take(const struct files *files, const struct settings *settings,
     controller->encrypted = *clients->curve_serverkey != '\0';
     controller->restarted = true;
     controller->clients.reuse = true;
-    return controller->encrypted ? read_secrets(files, olds, controller, error) : 0;
+    int status = controller->encrypted ? read_secrets(files, olds, controller, error) : 0;
+    explicit_bzero(olds, sizeof(olds));
+    return status;
 }

@@ -273,6 +273,7 @@ int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error
         return -1;
     }
     make_link(frontends, wish(wishes, "runtime_folder"));
+    explicit_bzero(key, sizeof(key));
     log_info("frontends can attach: jupyter console --existing %s", path);
     return serve(io, sockets);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "config/profile.h"
 #include "engine/host.h"
 #include "engine/io.h"
@@ -180,6 +181,8 @@ static int run(struct program *program, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct program program;
+    secret_hide(&program.engine.connection, sizeof(program.engine.connection));
+    connection_wipe_json();
     log_open("ipengine", NULL, NULL);
     int status = run(&program, argc, argv);
     host_destroy(&program.host);

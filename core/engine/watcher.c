@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "engine/io.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
@@ -218,6 +219,7 @@ void watcher_start(struct engine *engine, const char *profile_dir, int argc, cha
         if (fork())
             _exit(0);
         close(ends[1]);
+        secret_hide(&watch.news, sizeof(watch.news));
         become_watcher(&watch, argc, argv);
     }
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -245,4 +247,5 @@ void watcher_tell(const struct engine *engine, int64_t id)
     memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
     if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
         log_debug("the watcher is gone: %s", strerror(errno));
+    explicit_bzero(&news, sizeof(news));
 }

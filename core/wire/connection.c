@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 #define FILE_BYTES_MAX (1024 * 1024)
 #define FOR_CLIENT     (1 << CONNECTION_CLIENT)
 #define FOR_ENGINE     (1 << CONNECTION_ENGINE)
@@ -108,7 +110,7 @@ int connection_write(const char *path, enum connection_role role, const struct c
     if (!text)
         return ipcl_error_set(error, "cannot write %s: a text in it is not UTF-8, or memory is short", path);
     int status = path_write_file(path, text, strlen(text), 0600, error);
-    free(text);
+    secret_free(text);
     return status;
 }
 
@@ -209,8 +211,13 @@ int connection_read(const char *path, enum connection_role role, struct connecti
     if (!text)
         return -1;
     int status = connection_parse(path, text, size, role, connection, error);
-    free(text);
+    secret_free(text);
     return status;
+}
+
+void connection_wipe_json(void)
+{
+    json_set_alloc_funcs(malloc, secret_free);
 }
 
 int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,

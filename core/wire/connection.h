@@ -50,6 +50,9 @@ int connection_read(const char *path, enum connection_role role, struct connecti
 /* Reads a file's text; `name` is how messages call it. Returns 0 or -1 with `error` set. */
 int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
                      struct connection *connection, struct ipcl_error *error);
+/* For a program of ours, at its start: what reading and writing these files leaves in memory is
+ * wiped, as is all else of jansson's. */
+void connection_wipe_json(void);
 /* The path of a profile's file: DIR/security/ipcontroller[-CLUSTER_ID]-{client,engine}.json. Returns 0 or -1 with `error` set. */
 int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
                     char path[PATH_BYTES], struct ipcl_error *error);

@@ -4,6 +4,7 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/abort_request.c core/wire/abort_request.h \
 	core/wire/connection.c core/wire/connection.h \
 	core/wire/loop.c core/wire/loop.h \
+	core/wire/mac.c core/wire/mac.h \
 	core/wire/message.c core/wire/message.h \
 	core/wire/replay.c core/wire/replay.h \
 	core/wire/serializer.c core/wire/serializer.h \

@@ -1,9 +1,7 @@
 /* Sessions: building, signing and verifying messages. */
 #include "wire/session.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,9 +9,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "plugin/services.h"
+#include "wire/mac.h"
 #include "wire/replay.h"
 
-#define DIGEST_BYTES_MAX 64
 #define SIGNED_PARTS     4
 #define PROTOCOL_VERSION "5.3" /* the Jupyter messaging document */
 /* A session has a handful of message types; but who answers requests takes the types from these. */
@@ -33,7 +31,7 @@ struct header_template {
 struct session {
     char id[SESSION_ID_LENGTH + 1];
     const struct ipcl_serial_operations *serial;
-    EVP_MAC_CTX *mac; /* NULL: messages are not signed */
+    struct mac *mac; /* NULL: messages are not signed */
     size_t digest_bytes;
     struct replay *replay;
     struct header_template *templates;
@@ -44,26 +42,13 @@ struct session {
     unsigned long long refused[SESSION_VERDICTS];
 };
 
-static EVP_MAC_CTX *create_mac(const char *key, size_t key_size, const char *scheme,
-                               struct ipcl_error *error)
+static struct mac *create_mac(const char *key, size_t key_size, const char *scheme,
+                              struct ipcl_error *error)
 {
-    if (strncmp(scheme, "hmac-", 5)) {
-        ipcl_error_set(error, "signature scheme '%s' is not known: use hmac-sha256", scheme);
-        return NULL;
-    }
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)scheme + 5, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-    EVP_MAC_free(hmac);
-    if (!mac || !EVP_MAC_init(mac, (const unsigned char *)key, key_size, params)) {
-        EVP_MAC_CTX_free(mac);
-        ipcl_error_set(error, "signature scheme '%s' is not one that OpenSSL offers: use hmac-sha256", scheme);
-        return NULL;
-    }
-    return mac;
+    if (!strncmp(scheme, "hmac-", 5))
+        return mac_create(key, key_size, scheme + 5, error);
+    ipcl_error_set(error, "signature scheme '%s' is not known: use hmac-sha256", scheme);
+    return NULL;
 }
 
 struct session *session_create(const char *key, size_t key_size, const char *scheme,
@@ -82,7 +67,7 @@ struct session *session_create(const char *key, size_t key_size, const char *sch
         session->mac = create_mac(key, key_size, scheme, error);
         if (!session->mac)
             goto failed;
-        session->digest_bytes = EVP_MAC_CTX_get_mac_size(session->mac);
+        session->digest_bytes = mac_bytes(session->mac);
         session->replay = replay_create(SESSION_HISTORY);
         if (!session->replay)
             goto no_memory;
@@ -121,7 +106,7 @@ void session_destroy(struct session *session)
     if (!session)
         return;
     forget_templates(session);
-    EVP_MAC_CTX_free(session->mac);
+    mac_destroy(session->mac);
     replay_destroy(session->replay);
     free(session->empty);
     free(session);
@@ -138,16 +123,14 @@ const struct ipcl_serial_operations *session_serial(const struct session *sessio
 }
 
 /* Signs the four parts behind `signature`. Returns 0, or -1 where OpenSSL fails. */
-static int sign(struct session *session, zmq_msg_t *parts, unsigned char digest[DIGEST_BYTES_MAX])
+static int sign(struct session *session, zmq_msg_t *parts, unsigned char digest[MAC_BYTES_MAX])
 {
-    /* A NULL key starts anew with the key that the context has. */
-    if (!EVP_MAC_init(session->mac, NULL, 0, NULL))
+    if (mac_begin(session->mac))
         return -1;
     for (size_t i = 0; i < SIGNED_PARTS; i++)
-        if (!EVP_MAC_update(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
+        if (mac_add(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
             return -1;
-    size_t size;
-    return EVP_MAC_final(session->mac, digest, &size, DIGEST_BYTES_MAX) ? 0 : -1;
+    return mac_end(session->mac, digest);
 }
 
 static int hex_value(char digit)
@@ -182,7 +165,7 @@ static void to_hex(const unsigned char *bytes, size_t count, char *text)
 static enum session_verdict verify_signature(struct session *session, struct message *message)
 {
     zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
-    unsigned char claimed[DIGEST_BYTES_MAX], digest[DIGEST_BYTES_MAX];
+    unsigned char claimed[MAC_BYTES_MAX], digest[MAC_BYTES_MAX];
     if (!zmq_msg_size(signature))
         return SESSION_UNSIGNED;
     if (zmq_msg_size(signature) != 2 * session->digest_bytes ||
@@ -362,8 +345,8 @@ int session_build(struct session *session, struct message *message, const struct
 
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error)
 {
-    unsigned char digest[DIGEST_BYTES_MAX];
-    char text[2 * DIGEST_BYTES_MAX];
+    unsigned char digest[MAC_BYTES_MAX];
+    char text[2 * MAC_BYTES_MAX];
     size_t size = session->mac ? 2 * session->digest_bytes : 0;
     if (size && sign(session, message_part(message, MESSAGE_HEADER), digest))
         return ipcl_error_set(error, "OpenSSL cannot sign a message");

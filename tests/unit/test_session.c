@@ -187,19 +187,30 @@ Test(session, says_which_scheme_it_does_not_know)
     cr_assert(strstr(error.text, "hmac-nonsense"));
 }
 
+/* A signature and the four parts that are signed. */
+static void assert_signed(const char *key, size_t size, const char *const frames[5])
+{
+    struct ipcl_error error;
+    struct message published;
+    struct session *session = session_create(key, size, "hmac-sha256", serial, NULL, &error);
+    message_init(&published);
+    message_append_delimiter(&published);
+    for (size_t i = 0; i < 5; i++)
+        message_append(&published, frames[i], strlen(frames[i]));
+    /* The signature holds; that the header is no JSON is what remains to be refused. */
+    cr_assert_eq(session_verify(session, &published), SESSION_MALFORMED);
+    message_close(&published);
+    session_destroy(session);
+}
+
 Test(session, agrees_with_the_published_hmac)
 {
     /* Test case 2 of RFC 4231, spread over the four signed parts: HMAC signs their concatenation. */
-    static const char *const frames[] = {
-        MESSAGE_DELIMITER, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-        "what do ya want ", "for ", "noth", "ing?",
-    };
-    struct ipcl_error error;
-    struct session *jefe = session_create("Jefe", 4, "hmac-sha256", serial, NULL, &error);
-    message_append_delimiter(&message);
-    for (size_t i = 1; i < 6; i++)
-        message_append(&message, frames[i], strlen(frames[i]));
-    /* The signature holds; that the header is no JSON is what remains to be refused. */
-    cr_assert_eq(session_verify(jefe, &message), SESSION_MALFORMED);
-    session_destroy(jefe);
+    assert_signed("Jefe", 4, (const char *const[]){"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+                                                   "what do ya want ", "for ", "noth", "ing?"});
+    /* Test case 6: a key that is longer than a block of the digest. */
+    char key[131];
+    memset(key, 0xaa, sizeof(key));
+    assert_signed(key, sizeof(key), (const char *const[]){"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+                                                          "Test Using Larger ", "Than Block-Size Key", " - ", "Hash Key First"});
 }
