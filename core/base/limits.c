@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,55 @@ size_t limits_free_descriptors(long end, size_t enough)
             free_ones += (looked_at[i].revents & POLLNVAL) != 0;
     }
     return free_ones;
+}
+
+/* What a limit leaves of what is used, which stands in /proc/self/statm in pages. */
+static size_t left_by_limit(int resource, size_t used_pages)
+{
+    struct rlimit limit;
+    size_t used = used_pages * (size_t)sysconf(_SC_PAGESIZE);
+    if (getrlimit(resource, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+/* The limit of this process's control group (version 2); SIZE_MAX where there is none. */
+static size_t control_group_memory(void)
+{
+    char line[PATH_MAX], path[PATH_MAX + 64] = "";
+    size_t bytes = SIZE_MAX;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file && fgets(line, sizeof(line), file))
+        if (!strncmp(line, "0::", 3))
+            snprintf(path, sizeof(path), "/sys/fs/cgroup%.*s/memory.max",
+                     (int)strcspn(line + 3, "\n"), line + 3);
+    if (file)
+        fclose(file);
+    file = *path ? fopen(path, "re") : NULL;
+    if (file && fscanf(file, "%zu", &bytes) != 1)
+        bytes = SIZE_MAX; /* "max" */
+    if (file)
+        fclose(file);
+    return bytes;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t limits_memory(void)
+{
+    size_t space = 0, data = 0;
+    long pages = sysconf(_SC_PHYS_PAGES);
+    size_t there = pages > 0 ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE) : SIZE_MAX;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%zu %*u %*u %*u %*u %zu", &space, &data) != 2)
+        space = data = 0;
+    if (file)
+        fclose(file);
+    return least(least(there, control_group_memory()),
+                 least(left_by_limit(RLIMIT_AS, space), left_by_limit(RLIMIT_DATA, data)));
 }
 
 static int check_descriptors(const struct limits_need *need, struct ipcl_error *error)

@@ -16,6 +16,9 @@ struct limits_need {
  * names the limit. */
 int limits_check(const struct limits_need *need, struct ipcl_error *error);
 
+/* How many bytes of memory this process may still have: what its limits (ulimit -v, -d) and that of
+ * its control group leave of this host's. */
+size_t limits_memory(void);
 /* How many file descriptors this process may have (ulimit -n): their numbers are lower than that.
  */
 long limits_descriptors(void);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
+#include "controller/gate.h"
 
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */
@@ -20,6 +22,29 @@
  * messages of a kilobyte or so each; more are not for it. Of what one
  * engine publishes as much waits here to be relayed, and the rest in the engine. */
 #define PUBLISHED_MAX 100000
+
+/* CurveZMQ makes three of a frame: of this part of the memory that there is (three times it, and
+ * what else is there) none is refused by the system, which would end the process. */
+#define FRAME_SHARE 4
+/* Where everybody can send: that is taken, and so many times it is read, so that whoever sent it
+ * hears why not. */
+#define OPEN_FRAME_BYTES ((int64_t)64 << 20)
+#define OPEN_FRAMES_READ 4
+/* What encryption adds to a frame, and somewhat more. */
+#define FRAME_OVERHEAD 64
+
+void controller_bound_frames(struct controller *controller)
+{
+    bool open = !controller->encrypted && !strncmp(controller->engines.interface, "tcp:", 4);
+    int64_t most = (int64_t)(limits_memory() / FRAME_SHARE), taken = controller->frame_bytes_max;
+    if (!taken)
+        taken = open && most > OPEN_FRAME_BYTES ? OPEN_FRAME_BYTES : most;
+    if (open && most / OPEN_FRAMES_READ > taken)
+        most = taken * OPEN_FRAMES_READ;
+    controller->frame_bytes_max = taken;
+    controller->clients.frame_bytes_max = controller->engines.frame_bytes_max = taken;
+    gate_set(controller->encrypted, (uint64_t)(most > taken ? most : taken) + FRAME_OVERHEAD);
+}
 
 static int next_port(struct port_pool *pool)
 {
@@ -76,6 +101,7 @@ static void *listen_on(struct controller *controller, const struct socket_option
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
+    gate_expect_subscribers(options->type == ZMQ_XPUB);
     if (socket_set_up_listening(socket, error) || bind_socket(controller, socket, port, error)) {
         zmq_close(socket);
         return NULL;
@@ -91,7 +117,6 @@ void *controller_listen(struct controller *controller, int type, const char *ide
         .curve = curve_of(controller, port),
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
-        .frame_bytes_max = controller->frame_bytes_max,
         .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX
                        : type == ZMQ_XSUB ? PUBLISHED_MAX
                                           : 0,
@@ -114,7 +139,6 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .mandatory = true,
         .receive_max = REPLIES_MAX,
         .send_max = UNREAD_MAX,
-        .frame_bytes_max = controller->frame_bytes_max,
         .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);

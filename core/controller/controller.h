@@ -33,7 +33,7 @@ struct controller {
     struct curve
         curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
     bool encrypted;
-    int64_t frame_bytes_max;
+    int64_t frame_bytes_max; /* what is larger is answered with an error, or ends its connection */
     int heart_period_ms;
     int heart_misses;
     int registration_timeout_ms;
@@ -79,6 +79,9 @@ extern const struct module task_module;
 extern const struct module broadcast_module;
 extern const struct module iopub_module;
 
+/* Settles how large a frame may be, once it is known whether there is encryption, and before there
+ * is a socket. */
+void controller_bound_frames(struct controller *controller);
 /* A socket that listens for clients or engines, according to whose connection `port` belongs to.
  * `identity` may be NULL. `*port` is where to listen, or receives it where it is 0. NULL with
  * `error` set on failure. */

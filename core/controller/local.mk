@@ -10,6 +10,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/engines.c core/controller/engines.h \
 	core/controller/files.c core/controller/files.h \
 	core/controller/flight.c core/controller/flight.h \
+	core/controller/gate.c core/controller/gate.h \
 	core/controller/gather.c core/controller/gather.h \
 	core/controller/handouts.c core/controller/handouts.h \
 	core/controller/heart.c \

@@ -156,6 +156,7 @@ static int start(struct program *program, struct ipcl_error *error)
     program->controller.context = socket_context(&needs, error);
     if (!program->controller.context)
         return -1;
+    controller_bound_frames(&program->controller);
     ipcl_error_set(error, "out of memory");
     if (store_open(program->settings, &program->profile, &program->store_host, &program->controller,
                    error))
@@ -247,9 +248,8 @@ int main(int argc, char **argv)
     connection_wipe_json();
     log_open("ipcontroller", NULL, NULL);
     int status = configure(&program, argc, argv, &error);
-    room_open();
-    if (!status && !take_signals(&program, &error) && !lock(&program, &error) &&
-        !start(&program, &error)) {
+    if (!status && !room_open(&error) && !take_signals(&program, &error) &&
+        !lock(&program, &error) && !start(&program, &error)) {
         announce(&program);
         wait_for_end(&program);
     } else if (status <= 0) {

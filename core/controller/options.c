@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/random.h"
@@ -103,7 +104,9 @@ static const struct ipcl_option controller_options[] = {
      "heartbeats where that is longer."},
     {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile where it is not there."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
-     "The largest frame to accept, in bytes; who sends a larger one is disconnected. 0: no limit."},
+     "The largest part of a message (a buffer of data, mostly) to accept, in bytes. A request or "
+     "result with a larger one is answered with an error. 0: a quarter of "
+     "the memory that there is; without encryption on TCP, where everybody can send, 64 MiB."},
 };
 static const struct ipcl_option heart_options[] = {
     {"period", IPCL_INT, "3000", "ping", NULL, "Milliseconds between heartbeats."},
@@ -243,12 +246,6 @@ static int read_int(const struct settings *settings, const char *class_name, con
     return 0;
 }
 
-static size_t half_of_memory(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page_bytes > 0 ? (size_t)pages / 2 * (size_t)page_bytes : SIZE_MAX / 2;
-}
-
 static int read_limits(const struct settings *settings, struct controller *controller,
                        struct ipcl_error *error)
 {
@@ -275,7 +272,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
     if (unread < 0)
         return ipcl_error_set(error, "IPController.unread_backlog is a number of bytes, or 0 for "
                                      "half of this host's memory");
-    controller->unread_bytes = unread ? (size_t)unread : half_of_memory();
+    controller->unread_bytes = unread ? (size_t)unread : limits_memory() / 2;
     controller->restore_engines = settings_bool(settings, "IPController", "restore_engines");
     controller->registration_timeout_ms = timeout_s * 1000;
     if (!timeout_s)
@@ -284,7 +281,8 @@ static int read_limits(const struct settings *settings, struct controller *contr
     controller->frame_bytes_max = settings_int(settings, "IPController", "frame_bytes_max");
     if (controller->frame_bytes_max < 0)
         return ipcl_error_set(
-            error, "IPController.frame_bytes_max is a number of bytes, or 0 for no limit");
+            error,
+            "IPController.frame_bytes_max is a number of bytes, or 0 for what there is memory for");
     if (balancer_scheme_of(scheme, &controller->scheme))
         return ipcl_error_set(error, "there is no scheme '%s'", scheme);
     snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",

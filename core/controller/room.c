@@ -14,9 +14,14 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "controller/gate.h"
 
 /* How long a listener waits where the whole system has no descriptor or memory left for it. */
 #define PAUSE_MS 10
+
+/* More connections are not wanted by anybody: each that may be takes memory for what is noted of
+ * it. */
+#define DESCRIPTORS_MAX (1L << 20)
 
 /* A connection has a lower number than that. The system gives the lowest that is free: so one that
  * is not lower says that all below are taken. */
@@ -26,7 +31,7 @@ static pthread_mutex_t refusing = PTHREAD_MUTEX_INITIALIZER;
 static struct log_limit refused;
 
 /* Nothing that the controller starts inherits it: it starts no program. */
-void room_open(void)
+int room_open(struct ipcl_error *error)
 {
     struct rlimit limit;
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
@@ -34,7 +39,9 @@ void room_open(void)
         if (setrlimit(RLIMIT_NOFILE, &limit))
             log_warn("the limit of open files cannot be raised: %s", strerror(errno));
     }
-    end = limits_descriptors() - ROOM_FILES;
+    long most = limits_descriptors() < DESCRIPTORS_MAX ? limits_descriptors() : DESCRIPTORS_MAX;
+    end = most - ROOM_FILES;
+    return gate_open((size_t)most, error);
 }
 
 void room_announce(void)
@@ -42,6 +49,8 @@ void room_announce(void)
     int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
     long room = end - ROOM_REFUSALS - lowest;
     close(lowest);
+    /* Half of the room is for those who have proved who they are. */
+    gate_set_strangers((size_t)(room / 2 > ROOM_STRANGERS_MIN ? room / 2 : ROOM_STRANGERS_MIN));
     log_info(
         "%ld file descriptors (ulimit -n): room for %ld engines, or %ld clients (an engine has "
         "%d connections, a client %d)",
@@ -93,6 +102,7 @@ int room_accept(int listener, void *address, void *size, int flags)
         tell(strerror(errno));
         nanosleep(&pause, NULL);
     } else {
+        gate_admit(listener, fd);
         return fd;
     }
     errno = ECONNABORTED; /* of the others libzmq's listeners for ipc end the process */

@@ -4,6 +4,7 @@
 #define WIRE_CONNECTION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <ipcluster/error.h>
 
@@ -28,6 +29,7 @@ struct connection {
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
     bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
     bool task_aborts; /* client: the task scheduler serves abort requests; ipyparallel's does not */
+    int64_t frame_bytes_max; /* the largest frame that the controller takes; 0: it does not say, as ipyparallel's */
     int registration;
     int control;
     int mux;

@@ -106,7 +106,8 @@ int socket_set_up_listening(void *socket, struct ipcl_error *error)
 {
     /* A thousand engines connect in the same moment: what the backlog has no room for is tried
      * again after a second, and then after three. */
-    static const struct socket_setting settings[] = {ASK_FOR_PEERS, {ZMQ_BACKLOG, 4096}};
+    static const struct socket_setting settings[] = {
+        ASK_FOR_PEERS, {ZMQ_BACKLOG, 4096}, {ZMQ_HANDSHAKE_IVL, SOCKET_HANDSHAKE_MS}};
     return set_all(socket, settings, sizeof(settings) / sizeof(*settings), error);
 }
 

@@ -25,6 +25,12 @@ int curve_generate(struct curve *curve, struct ipcl_error *error);
  * time to linger is over (its issue 3442): so there is time for both ends of a cluster that ends at once. */
 #define SOCKET_LINGER_MS_MIN 100
 
+/* How long who connects may take until it has proved who it is. */
+#define SOCKET_HANDSHAKE_MS 5000
+/* The largest frame that a subscriber may send: a topic, or INITIATE of CurveZMQ, which has 257 bytes and what the peer says of itself.
+ * libzmq keeps a topic in up to 67 times its size, and forgets it by a recursion as deep as it is long. */
+#define SOCKET_TOPIC_BYTES_MAX 1024
+
 /* What a context is for, and what it must find: libzmq ends the process where that is not there. */
 struct socket_needs {
     const char *who;    /* for the error: "ipengine" */
@@ -49,7 +55,8 @@ struct socket_options {
 };
 /* NULL with `error` set on failure. The socket belongs to the calling thread until it is handed over. */
 void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error);
-/* For a socket that many connect to, before it is bound: notices peers whose host is gone, and has room for a thousand at once.
+/* For a socket that many connect to, before it is bound: notices peers whose host is gone, has room for a thousand at once, and does
+ * not wait for those who are silent.
  * Returns 0 or -1 with `error` set. */
 int socket_set_up_listening(void *socket, struct ipcl_error *error);
 /* For a socket that stays when the other side goes away, before it is connected: notices that, and tries to connect again less and

@@ -1,0 +1,285 @@
+/* Reading along what libzmq reads. Called by main, and by libzmq's threads, of which one at a time
+ * has a connection.
+ *
+ * ZMTP 3 (RFC 23 of ZeroMQ): a greeting of 64 bytes, then frames: a byte of flags, the size in one
+ * byte or eight, and so many bytes. The first are the handshake: two of a CurveZMQ client, HELLO
+ * and INITIATE, behind which libzmq takes nothing of a stranger; or one, READY, where there is no
+ * encryption. */
+#include "controller/gate.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "wire/socket.h"
+
+#define GREETING_BYTES 64
+#define FLAG_LARGE     0x02 /* eight bytes of size follow */
+/* INITIATE has 257 bytes and what the peer says of itself, among it a name of up to 255 bytes. */
+#define HANDSHAKE_BYTES_MAX 2048
+struct peer {
+    uint64_t left;           /* bytes to come of the frame that is being read */
+    uint32_t bytes;          /* that a subscriber may still send */
+    unsigned char greeted;   /* bytes of the greeting that have come */
+    unsigned char handshake; /* frames of it that are to come */
+    unsigned char have;      /* bytes of a header that have come, */
+    unsigned char flags;     /* its first, and in `left` the size as far as it is known */
+    bool open;               /* it was accepted here, and has not ended */
+    bool subscriber;         /* also of a listener: those who connect to it are */
+    bool stranger;           /* it is in that list: */
+    struct peer *prev, *next;
+};
+
+static struct {
+    struct peer *peers;
+    size_t count;
+    bool encrypted;
+    uint64_t frame_bytes_max;
+    ssize_t (*receive)(int fd, void *data, size_t size, int flags);
+    int (*listen)(int fd, int backlog);
+} gate;
+
+static _Thread_local bool expecting_subscribers;
+
+/* Those who have not proved who they are, the oldest first; among them some whom libzmq has let go
+ * meanwhile. */
+static struct {
+    pthread_mutex_t lock;
+    struct peer *first;
+    size_t count, max;
+    struct log_limit too_many, refused;
+} strangers = {.lock = PTHREAD_MUTEX_INITIALIZER, .max = SIZE_MAX};
+
+static void find_next(void)
+{
+    *(void **)&gate.receive = dlsym(RTLD_NEXT, "recv");
+    *(void **)&gate.listen = dlsym(RTLD_NEXT, "listen");
+}
+
+int gate_open(size_t descriptors, struct ipcl_error *error)
+{
+    find_next();
+    gate.peers = calloc(descriptors, sizeof(*gate.peers));
+    if (!gate.peers)
+        return ipcl_error_set(error,
+                              "out of memory: %zu connections may be (ulimit -n), of which each "
+                              "takes %zu bytes",
+                              descriptors, sizeof(*gate.peers));
+    gate.count = descriptors;
+    return 0;
+}
+
+void gate_set(bool encrypted, uint64_t frame_bytes_max)
+{
+    gate.encrypted = encrypted;
+    gate.frame_bytes_max = frame_bytes_max;
+}
+
+void gate_set_strangers(size_t max)
+{
+    pthread_mutex_lock(&strangers.lock);
+    strangers.max = max;
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+static struct peer *peer_of(int fd)
+{
+    return fd >= 0 && (size_t)fd < gate.count ? &gate.peers[fd] : NULL;
+}
+
+void gate_expect_subscribers(bool subscribers)
+{
+    expecting_subscribers = subscribers;
+}
+
+static void unlink_stranger(struct peer *peer)
+{
+    if (!peer->stranger)
+        return;
+    DL_DELETE(strangers.first, peer);
+    strangers.count--;
+    peer->stranger = false;
+}
+
+/* It has proved who it is, or has gone. */
+static void forget_stranger(struct peer *peer)
+{
+    pthread_mutex_lock(&strangers.lock);
+    unlink_stranger(peer);
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+/* Whoever has been silent for longest makes room for a new one: a handshake takes milliseconds. */
+static void end_oldest(void)
+{
+    struct peer *oldest = strangers.first;
+    unlink_stranger(oldest);
+    shutdown((int)(oldest - gate.peers), SHUT_RDWR);
+    log_limited(&strangers.too_many, IPCL_LOG_WARN,
+                "full: more than %zu connections have not proved who they are: those that have "
+                "been silent for "
+                "longest are ended",
+                strangers.max);
+}
+
+void gate_admit(int listener, int fd)
+{
+    const struct peer *at = peer_of(listener);
+    struct peer *peer = peer_of(fd);
+    if (!peer || !at)
+        return;
+    pthread_mutex_lock(&strangers.lock);
+    unlink_stranger(peer);
+    if (strangers.count >= strangers.max)
+        end_oldest();
+    *peer = (struct peer){.open = true,
+                          .stranger = true,
+                          .handshake = gate.encrypted ? 2 : 1,
+                          .subscriber = at->subscriber,
+                          .bytes = GATE_SUBSCRIBER_BYTES_MAX};
+    DL_APPEND(strangers.first, peer);
+    strangers.count++;
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+/* Of an older protocol libzmq would take a frame before there is a handshake. */
+static bool is_greeting(unsigned char at, unsigned char byte)
+{
+    return at == 0 ? byte == 0xff : at == 9 ? (byte & 1) != 0 : at == 10 ? byte >= 3 : true;
+}
+
+static uint64_t frame_max(const struct peer *peer)
+{
+    return peer->handshake    ? HANDSHAKE_BYTES_MAX
+           : peer->subscriber ? SOCKET_TOPIC_BYTES_MAX
+                              : gate.frame_bytes_max;
+}
+
+/* A frame has come whole. */
+static void end_frame(struct peer *peer)
+{
+    if (peer->handshake && !--peer->handshake)
+        forget_stranger(peer);
+}
+
+/* Takes a byte of a header. Returns false, with its size in `left`, where that frame is too large.
+ */
+static bool read_header(struct peer *peer, unsigned char byte)
+{
+    if (!peer->have)
+        peer->flags = byte;
+    else
+        peer->left = peer->left << 8 | byte;
+    if (++peer->have < (peer->flags & FLAG_LARGE ? 9 : 2))
+        return true;
+    peer->have = 0;
+    if (peer->left > frame_max(peer))
+        return false;
+    if (!peer->left)
+        end_frame(peer);
+    return true;
+}
+
+/* Returns false where nothing of this is for libzmq. */
+static bool read_along(struct peer *peer, const unsigned char *data, size_t size)
+{
+    if (peer->subscriber && peer->bytes < size)
+        return false;
+    peer->bytes -= peer->subscriber ? (uint32_t)size : 0;
+    while (size) {
+        size_t taken = 1;
+        if (peer->greeted < GREETING_BYTES) {
+            if (!is_greeting(peer->greeted++, *data))
+                return false;
+        } else if (peer->have || !peer->left) {
+            if (!read_header(peer, *data))
+                return false;
+        } else {
+            taken = size < peer->left ? size : peer->left;
+            peer->left -= taken;
+            if (!peer->left)
+                end_frame(peer);
+        }
+        data += taken;
+        size -= taken;
+    }
+    return true;
+}
+
+static void describe_peer(int fd, char *text, size_t size)
+{
+    struct sockaddr_in6 address;
+    socklen_t length = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "a program of this host";
+    if (!getpeername(fd, (struct sockaddr *)&address, &length) && address.sin6_family == AF_INET6)
+        inet_ntop(AF_INET6, &address.sin6_addr, host, sizeof(host));
+    else if (address.sin6_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)&address)->sin_addr, host, sizeof(host));
+    snprintf(text, size, "%s", host);
+}
+
+static void refuse(int fd, const struct peer *peer)
+{
+    char who[INET6_ADDRSTRLEN], why[192];
+    describe_peer(fd, who, sizeof(who));
+    if (peer->greeted < GREETING_BYTES)
+        snprintf(why, sizeof(why), "what it sends is not ZMTP 3");
+    else if (peer->left > frame_max(peer))
+        snprintf(why, sizeof(why), "it sends a frame of %llu bytes, and %llu may be%s",
+                 (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
+                 peer->handshake    ? " as long as it has not proved who it is"
+                 : peer->subscriber ? " in a subscription"
+                                    : " (IPController.frame_bytes_max)");
+    else
+        snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics",
+                 GATE_SUBSCRIBER_BYTES_MAX);
+    pthread_mutex_lock(&strangers.lock);
+    log_limited(&strangers.refused, IPCL_LOG_WARN, "the connection of %s is ended: %s", who, why);
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+/* recv(2), as libzmq's threads call it. */
+__attribute__((visibility("default"))) ssize_t gate_receive(int fd, void *data, size_t size,
+                                                            int flags) __asm__("recv");
+
+ssize_t gate_receive(int fd, void *data, size_t size, int flags)
+{
+    if (!gate.receive)
+        find_next();
+    ssize_t received = gate.receive(fd, data, size, flags);
+    struct peer *peer = peer_of(fd);
+    bool over = !received || (received < 0 && errno != EAGAIN && errno != EINTR);
+    if (!peer || !peer->open || (received < 0 && !over))
+        return received;
+    if (received > 0 && read_along(peer, data, (size_t)received))
+        return received;
+    if (received > 0)
+        refuse(fd, peer);
+    forget_stranger(peer);
+    peer->open = false;
+    if (!over) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    return received;
+}
+
+/* listen(2), as zmq_bind() calls it in our thread. */
+__attribute__((visibility("default"))) int gate_listen(int fd, int backlog) __asm__("listen");
+
+int gate_listen(int fd, int backlog)
+{
+    struct peer *peer = peer_of(fd);
+    if (!gate.listen)
+        find_next();
+    if (peer)
+        *peer = (struct peer){.subscriber = expecting_subscribers};
+    return gate.listen(fd, backlog);
+}
