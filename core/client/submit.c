@@ -70,8 +70,22 @@ static void submission_destroy(struct submission *submission)
     free(submission);
 }
 
+/* What the controller does not take is not sent. Returns 0 or -1 with `error` set. */
+static int check_sizes(const struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_error *error)
+{
+    int64_t most = client->connection.frame_bytes_max;
+    for (size_t i = 0; i < request->buffer_count; i++)
+        if (message_check_frame(request->buffers[i].size, most, error))
+            return -1;
+    return (request->content && message_check_frame(strlen(request->content), most, error)) ||
+                   (request->metadata && message_check_frame(strlen(request->metadata), most, error))
+               ? -1
+               : 0;
+}
+
 /* Takes the buffers over, also on failure. */
-static struct submission *submission_create(const struct ipcl_submission *request, struct ipcl_error *error)
+static struct submission *submission_create(const struct ipcl_client *client, const struct ipcl_submission *request,
+                                            struct ipcl_error *error)
 {
     const char *content = request->content ? request->content : "{}";
     const char *metadata = request->metadata ? request->metadata : "{}";
@@ -80,7 +94,7 @@ static struct submission *submission_create(const struct ipcl_submission *reques
     size_t frames_size = request->buffer_count * sizeof(zmq_msg_t);
     struct submission *submission = NULL;
     size_t made = 0;
-    if (check_mapping("content", content, error) || check_mapping("metadata", metadata, error))
+    if (check_sizes(client, request, error) || check_mapping("content", content, error) || check_mapping("metadata", metadata, error))
         goto failed;
     submission = malloc(sizeof(*submission) + frames_size + type_size + content_size + metadata_size);
     if (!submission) {
@@ -139,7 +153,7 @@ int submit_address(struct ipcl_client *client, struct ipcl_future *future, int e
 int submit_push(struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_future *future,
                 struct broadcast *broadcast, struct ipcl_error *error)
 {
-    struct submission *submission = submission_create(request, error);
+    struct submission *submission = submission_create(client, request, error);
     if (!submission)
         return -1;
     submission->future = future;

@@ -17,6 +17,7 @@ struct iopub {
     struct report report;
     struct flight *flight; /* output that subscribers have not read */
     size_t unread_max;
+    int64_t frame_bytes_max;
     struct refusal unread;
     struct refusal bad_output;
     struct refusal bad_subscription;
@@ -50,8 +51,13 @@ static void publish(struct iopub *iopub, struct message *message)
 static void from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
+    struct ipcl_error error;
     if (!refusal_verify(&iopub->bad_output, iopub->sessions.engines, message, 1))
         return;
+    if (message_check_frames(message, iopub->frame_bytes_max, &error)) {
+        refusal_note(&iopub->bad_output, error.text);
+        return;
+    }
     if (iopub->report.recording)
         record(iopub, message);
     if (session_sign(iopub->sessions.clients, message, NULL))
@@ -107,6 +113,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
         return NULL;
     iopub->unread.socket = "iopub, client side";
     iopub->unread_max = controller->unread_bytes;
+    iopub->frame_bytes_max = controller->frame_bytes_max;
     iopub->flight = flight_create(NULL);
     iopub->bad_output.socket = "iopub, engine side";
     iopub->bad_subscription.socket = "iopub, client side";

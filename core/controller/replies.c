@@ -13,7 +13,8 @@ int replies_prepare(struct replies *replies, const struct controller *controller
 {
     int mandatory = 1;
     replies->session = session;
-    replies->unread.socket = name;
+    replies->unread.socket = replies->large.socket = name;
+    replies->frame_bytes_max = controller->frame_bytes_max;
     if (clients)
         zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
     if (outbox_prepare(&replies->outbox, clients, controller->unread_bytes, false))
@@ -43,11 +44,11 @@ static enum outbox_fate send(struct replies *replies, struct message *message, s
     return fate;
 }
 
-/* Tells a client that the result which it asked for does not wait for it. */
-static void send_in_place_of(struct replies *replies, struct message *message)
+/* Tells a client why the result that it asked for does not come. */
+static void send_in_place_of(struct replies *replies, struct message *message, const char *ename,
+                             const char *why)
 {
     struct reply_request request;
-    char text[512];
     zmq_msg_t *parent = message_part(message, MESSAGE_PARENT);
     if (!parent) {
         drop(replies);
@@ -56,19 +57,31 @@ static void send_in_place_of(struct replies *replies, struct message *message)
     reply_request_of(message, &request);
     request.header = zmq_msg_data(parent);
     request.header_size = zmq_msg_size(parent);
+    replies_error(replies, &request, NULL, ename, why);
+}
+
+static void send_in_place_of_unread(struct replies *replies, struct message *message)
+{
+    char text[512];
+    zmq_msg_t *client = &message->frames[0];
     snprintf(text, sizeof(text),
              "the result was dropped, as this client did not read those before it: %zu bytes wait "
              "for it in the controller, whose bound is IPController.unread_backlog",
-             outbox_waiting(&replies->outbox, request.client, request.client_size));
+             outbox_waiting(&replies->outbox, zmq_msg_data(client), zmq_msg_size(client)));
     refusal_note(&replies->unread, "it is a result, and its client, which is told, does not read "
                                    "those before it (IPController.unread_backlog)");
-    replies_error(replies, &request, NULL, "MemoryError", text);
+    send_in_place_of(replies, message, "MemoryError", text);
 }
 
 void replies_send(struct replies *replies, struct message *message)
 {
-    if (send(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) == OUTBOX_FULL)
-        send_in_place_of(replies, message);
+    struct ipcl_error error;
+    if (message_check_frames(message, replies->frame_bytes_max, &error)) {
+        refusal_note(&replies->large, error.text);
+        send_in_place_of(replies, message, "ValueError", error.text);
+    } else if (send(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) == OUTBOX_FULL) {
+        send_in_place_of_unread(replies, message);
+    }
 }
 
 /* An error has a part of the bound for itself. */
@@ -98,16 +111,20 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
     static const char header[] = "the header of a request has msg_id and msg_type, as texts "
                                  "without escapes";
     enum session_verdict verdict = session_verify(replies->session, message);
-    bool malformed = verdict == SESSION_MALFORMED;
-    const char *why = malformed ? header : REFUSAL_IDENTITIES;
+    bool accepted = verdict == SESSION_ACCEPTED;
     struct reply_request request;
-    if (verdict == SESSION_ACCEPTED && message->delimiter == identities)
+    struct ipcl_error why;
+    if (!accepted)
+        ipcl_error_set(&why, "%s", header);
+    else if (message->delimiter != identities)
+        ipcl_error_set(&why, "%s", REFUSAL_IDENTITIES);
+    else if (!message_check_frames(message, replies->frame_bytes_max, &why))
         return true;
-    refusal_note(refusal, verdict == SESSION_ACCEPTED ? why : session_verdict_text(verdict));
-    if (verdict != SESSION_ACCEPTED && !(malformed && is_named(replies->session, message)))
+    refusal_note(refusal, accepted ? why.text : session_verdict_text(verdict));
+    if (!accepted && !(verdict == SESSION_MALFORMED && is_named(replies->session, message)))
         return false;
     reply_request_of(message, &request);
-    replies_error(replies, &request, NULL, "ValueError", why);
+    replies_error(replies, &request, NULL, "ValueError", why.text);
     return false;
 }
 
@@ -121,6 +138,7 @@ long long replies_tick(struct replies *replies, long long now_ms)
 void replies_release(struct replies *replies)
 {
     refusal_summary(&replies->unread);
+    refusal_summary(&replies->large);
     early_release(&replies->early);
     outbox_release(&replies->outbox);
 }

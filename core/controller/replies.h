@@ -1,6 +1,7 @@
-/* Replies to clients, of which some read late or not at all. Results beyond a bound in bytes are
- * replaced by errors that say so; what a client that reads nothing at all still causes is dropped,
- * which is counted and logged. Those for clients that are not there early.h holds. */
+/* Replies to clients, of which some read late or not at all. Results beyond a bound in bytes, and
+ * those of which a frame is larger than may be, are replaced by errors that say so; what a client
+ * that reads nothing at all still causes is dropped, which is counted and logged. Those for clients
+ * that are not there early.h holds. */
 #ifndef CONTROLLER_REPLIES_H
 #define CONTROLLER_REPLIES_H
 
@@ -14,7 +15,9 @@ struct replies {
     struct outbox outbox;
     struct session *session; /* verifies what they send and signs what goes to them; not owned */
     struct early early;
+    int64_t frame_bytes_max;
     struct refusal unread;
+    struct refusal large;
 };
 
 /* For a ROUTER to clients, which is made mandatory. `name` is the socket's in the log. Returns 0,
@@ -26,8 +29,8 @@ int replies_prepare(struct replies *replies, const struct controller *controller
 void replies_await_clients(struct replies *replies, const struct controller *controller);
 /* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */
 void replies_send(struct replies *replies, struct message *message);
-/* refusal_verify() of what a client sends. What is signed and yet refused, and says which request
- * it is, is answered with an error. */
+/* refusal_verify() of what a client sends, of which no frame may be too large. What is signed and
+ * yet refused, and says which request it is, is answered with an error. */
 bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
                     size_t identities);
 /* Sends an error reply (reply.h). */

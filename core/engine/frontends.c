@@ -187,6 +187,7 @@ static void *listen_at(struct io *io, int at, const char *ip, struct ipcl_error 
         .type = type,
         .exclusive = true,
         .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
+        .frame_bytes_max = type == ZMQ_XPUB ? SOCKET_TOPIC_BYTES_MAX : 0,
         .linger_ms = IO_LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);

@@ -17,6 +17,7 @@ void *io_socket(struct io *io, int type, bool with_identity, const char *url,
         .identity = with_identity ? io->engine->uuid : NULL,
         .identity_size = with_identity ? strlen(io->engine->uuid) : 0,
         .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
+        .frame_bytes_max = type == ZMQ_XPUB ? SOCKET_TOPIC_BYTES_MAX : 0,
         .linger_ms = IO_LINGER_MS,
     };
     void *socket = socket_create(io->engine->context, &options, error);
@@ -188,6 +189,7 @@ int io_prepare(struct io *io, struct ipcl_error *error)
     door_close(&io->cluster);
     if (door_open(&io->cluster, io, engine->serial, session, error))
         return -1;
+    io->cluster.frame_bytes_max = connection->frame_bytes_max;
     if (!connection->curve_serverkey[0])
         return 0;
     if (curve_generate(&io->curve, error))

@@ -174,6 +174,27 @@ bool member_is(const struct ipcl_member *member, const char *text)
            !memcmp(member->data, text, member->size);
 }
 
+int message_check_frame(size_t size, int64_t frame_bytes_max, struct ipcl_error *error)
+{
+    if (frame_bytes_max <= 0 || size <= (uint64_t)frame_bytes_max)
+        return 0;
+    return ipcl_error_set(
+        error,
+        "a part of this message has %zu bytes, and the controller takes up to %lld "
+        "(IPController.frame_bytes_max): send it in pieces, or start the controller with a "
+        "higher limit",
+        size, (long long)frame_bytes_max);
+}
+
+int message_check_frames(const struct message *message, int64_t frame_bytes_max,
+                         struct ipcl_error *error)
+{
+    for (size_t i = 0; i < message->count; i++)
+        if (message_check_frame(zmq_msg_size(&message->frames[i]), frame_bytes_max, error))
+            return -1;
+    return 0;
+}
+
 zmq_msg_t *message_part(struct message *message, enum message_part part)
 {
     size_t index = message->delimiter + 1 + part;

@@ -7,8 +7,10 @@
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
+#include <ipcluster/error.h>
 #include <ipcluster/serial.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <zmq.h>
 
 #define MESSAGE_DELIMITER     "<IDS|MSG>"
@@ -58,6 +60,12 @@ int message_move(struct message *to, struct message *from);
 
 /* Whether a member is this text. */
 bool member_is(const struct ipcl_member *member, const char *text);
+
+/* Checks that no frame has more than so many bytes, which the controller takes (0: it does not say). Returns 0, or -1 with `error`
+ * set. */
+int message_check_frames(const struct message *message, int64_t frame_bytes_max, struct ipcl_error *error);
+/* The same of one frame's size. */
+int message_check_frame(size_t size, int64_t frame_bytes_max, struct ipcl_error *error);
 
 /* A part, or NULL where the message has no delimiter or is too short. */
 zmq_msg_t *message_part(struct message *message, enum message_part part);

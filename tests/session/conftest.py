@@ -79,6 +79,17 @@ def controller(sandbox):
 
 
 @pytest.fixture
+def growth(sandbox):
+    """growth(peer): how many bytes more the controller has now than at the first call; a sanitizer's memory is its own."""
+    first = {}
+
+    def measure(peer):
+        now = 1024 * engine_peer.resident_kb(peer.process.pid)
+        return 0 if sandbox.sanitizers else now - first.setdefault(peer, now)
+    return measure
+
+
+@pytest.fixture
 def box(sandbox):
     """The sandbox with two short names: .ipcluster() runs a command to its end, .begin() leaves it running."""
     sandbox.ipcluster = lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)

@@ -167,9 +167,9 @@ class Engine:
         at = frames.index(DELIMITER)
         return frames[:at], frames[at + 2], frames
 
-    def answer(self, route, header, status="ok", **metadata):
+    def answer(self, route, header, status="ok", buffers=(), **metadata):
         md = {"status": status, "engine": self.uuid, "dependencies_met": True, **metadata}
-        frames, _ = self.peer.message("apply_reply", {"status": status}, md, parent=header)
+        frames, _ = self.peer.message("apply_reply", {"status": status}, md, parent=header, buffers=buffers)
         self.shell.send_multipart([*route, *frames])
 
     def die(self):

@@ -2,12 +2,17 @@
 
 import json
 import os
+import re
+import socket
 
 import pytest
 import zmq
 
 from controller_peer import DELIMITER, Engine, next_frames, submit
 from engine_peer import LINGER_MS
+from support import PYTHON
+
+MEGABYTE = b"x" * (1 << 20)
 
 
 def spoiled(peer, prefix=()):
@@ -64,7 +69,90 @@ def test_bad_input_is_dropped_and_everything_goes_on(controller, name, side, kin
         socket.send_multipart([b"engine.0.stdout", *frames])
         assert peer.receive(sub)[1]["msg_id"] == msg_id, "only what verifies is published"
     assert peer.process.stop() == 0
-    assert "dropped" in peer.process.output
+    assert re.search("a message was dropped|connection of 127.0.0.1 is ended", peer.process.output)
+
+
+SUBSCRIPTIONS = [("iopub", "client"), ("notification", "client"), ("hb_ping", "engine")]
+
+
+# A program of its own, which ends at once: its libzmq would forget the topic by the same recursion.
+SUBSCRIBE = """import sys, time, zmq
+socket = zmq.Context().socket(zmq.SUB)
+socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+socket.curve_serverkey = sys.argv[1].encode()
+socket.connect(sys.argv[2])
+socket.subscribe(b"x" * 300000)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("name, side", SUBSCRIPTIONS)
+def test_a_topic_of_any_length_does_not_end_the_controller(sandbox, controller, name, side):
+    peer = controller()
+    info = getattr(peer, side)
+    subscriber = sandbox.start(PYTHON, "-c", SUBSCRIBE, info["curve_serverkey"], peer.url(info[name]))
+    said = "connection of 127.0.0.1 is ended: it sends a frame of 3000.. bytes, and 1024 may be in a subscription"
+    peer.process.wait_for_output(said)
+    subscriber.stop()
+    assert peer.engines() == {}
+    assert peer.process.stop() == 0
+
+
+@pytest.mark.parametrize("name, side", SUBSCRIPTIONS)
+def test_what_a_subscriber_makes_the_controller_keep_is_bounded(controller, growth, name, side):
+    peer = controller()
+    socket = peer.connect(zmq.XSUB, getattr(peer, side)[name])
+    growth(peer)
+    for number in range(2000):  # in one message: libzmq hands on nothing of it before it has come whole
+        socket.send(b"\1%d " % number + os.urandom(800), zmq.SNDMORE)
+    socket.send(b"")
+    peer.process.wait_for_output("connection of 127.0.0.1 is ended: it subscribes to more than 65536 bytes of topics")
+    assert peer.engines() == {}
+    assert growth(peer) < 30 << 20
+
+
+GREETING = b"\xff" + b"\0" * 8 + b"\x7f" + b"\3\1%s" + b"\0" * 32
+ENCRYPTION = pytest.mark.parametrize("mechanism", [b"CURVE", b"NULL"])
+
+
+def stranger(controller, mechanism, port="mux"):
+    """A controller with this mechanism of ZMTP, and a connection that has sent its greeting."""
+    peer = controller(*([] if mechanism == b"CURVE" else ["--IPController.enable_curve=false"]))
+    connection = socket.create_connection(("127.0.0.1", peer.client[port]))
+    connection.sendall(GREETING % mechanism.ljust(20, b"\0"))
+    return peer, connection
+
+
+@ENCRYPTION
+@pytest.mark.parametrize("flags", [2, 6], ids=["message", "command"])
+def test_a_stranger_makes_the_controller_hold_nothing(controller, growth, mechanism, flags):
+    peer, connection = stranger(controller, mechanism)
+    growth(peer)
+    with connection, pytest.raises(ConnectionError):
+        connection.sendall(bytes([flags]) + (1 << 32).to_bytes(8, "big"))
+        for _ in range(100):
+            connection.sendall(MEGABYTE)
+    peer.process.wait_for_output("it sends a frame of 4294967296 bytes, and 2048 may be as long as it has not proved who it is")
+    assert peer.engines() == {}
+    assert growth(peer) < 20 << 20
+
+
+def test_what_speaks_an_older_protocol_is_not_read(controller):
+    peer = controller("--IPController.enable_curve=false")
+    with socket.create_connection(("127.0.0.1", peer.client["mux"])) as connection, pytest.raises(ConnectionError):
+        connection.sendall(b"\xff" + (1 << 32).to_bytes(8, "big") + b"\0")
+        for _ in range(100):
+            connection.sendall(MEGABYTE)
+    peer.process.wait_for_output("connection of 127.0.0.1 is ended: what it sends is not ZMTP 3")
+
+
+@ENCRYPTION
+def test_who_does_not_say_who_it_is_is_let_go_after_five_seconds(controller, mechanism):
+    _, connection = stranger(controller, mechanism)
+    with connection:
+        connection.settimeout(20)  # libzmq by itself waits for thirty
+        while connection.recv(1000):
+            pass
 
 
 @pytest.mark.parametrize("name", ["mux", "control", "task", "registration", "broadcast"])
@@ -99,14 +187,51 @@ def test_what_is_signed_and_refused_is_answered(controller, name):
     assert peer.engines() == {}
 
 
-def test_oversized_frames_are_refused(controller):
+TOO_LARGE = r"a part of this message has 200000 bytes, and the controller takes up to 100000 \(IPController.frame_bytes_max\)"
+
+
+@pytest.mark.parametrize("name", ["mux", "task", "control", "registration", "broadcast"])
+def test_a_request_that_is_too_large_is_answered_and_its_connection_stays(controller, name):
     peer = controller("--IPController.frame_bytes_max=100000")
-    for name in ("mux", "task", "control", "registration"):
-        socket = peer.connect(zmq.DEALER, peer.client[name])
-        frames, _ = peer.message("apply_request", buffers=[b"x" * 200000])
-        socket.send_multipart([b"nobody", *frames] if name in ("mux", "control") else frames)
-        assert not socket.poll(300)
-    assert peer.engines() == {}
+    client = peer.connect(zmq.DEALER, peer.client[name])
+    for size in (200000, 5):
+        frames, msg_id = peer.message("apply_request", metadata={"timeout": 0.1}, buffers=[b"x" * size])
+        client.send_multipart([b"nobody", *frames] if name in ("mux", "control") else frames)
+        _, _, parent, _, content = peer.receive(client)
+        assert parent["msg_id"] == msg_id and content["status"] == "error"
+        assert bool(re.match(TOO_LARGE, content["evalue"])) == (size == 200000), content
+    peer.process.wait_for_output(TOO_LARGE)
+
+
+@pytest.mark.parametrize("name", ["mux", "task"])
+def test_a_result_that_is_too_large_is_an_error_and_its_engine_goes_on(controller, name):
+    peer = controller("--IPController.frame_bytes_max=100000")
+    engine = Engine(peer).open().beat()
+    client = peer.connect(zmq.DEALER, peer.client[name])
+    for size in (200000, 5):
+        frames, msg_id = peer.message("apply_request")
+        client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
+        route, header, _ = engine.take()
+        engine.answer(route, header, buffers=[b"x" * size])
+        _, _, parent, _, content = peer.receive(client)
+        assert parent["msg_id"] == msg_id
+        assert content["status"] == ("error" if size == 200000 else "ok")
+        assert size == 5 or re.match(TOO_LARGE, content["evalue"])
+    peer.process.wait_for_output(TOO_LARGE)
+
+
+def test_output_that_is_too_large_is_dropped_and_logged(controller):
+    peer = controller("--IPController.frame_bytes_max=100000")
+    engine = Engine(peer).open().beat()
+    listener = peer.subscribe(peer.client["iopub"])
+    output = peer.connect(zmq.XPUB, peer.engine["iopub"])
+    while next_frames(output, "nobody subscribes") != [b"\1"]:
+        pass
+    for size in (200000, 5):
+        frames, msg_id = peer.message("stream", {"name": "stdout", "text": "x" * size})
+        output.send_multipart([b"engine.%d.stdout" % engine.id, *frames])
+    assert peer.receive(listener)[1]["msg_id"] == msg_id
+    peer.process.wait_for_output("iopub.*a part of this message has 2000.. bytes")
 
 
 def test_a_reply_to_another_engines_task_is_dropped(controller):

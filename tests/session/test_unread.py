@@ -4,24 +4,13 @@ import pytest
 import zmq
 
 from controller_peer import Engine, submit
-from engine_peer import LINGER_MS, resident_kb
+from engine_peer import LINGER_MS
 from support import wait_until
 
 MEGABYTE = b"x" * (1 << 20)
 BOUND = 40 << 20
 # The kernel takes in megabytes for a TCP connection that is not read. The engines here beat once, to be registered.
 LOCAL = "--transport=ipc", "--HeartMonitor.period=60000"
-
-
-@pytest.fixture
-def growth(sandbox):
-    """growth(peer): how many bytes more the controller has now than at the first call; a sanitizer's memory is its own."""
-    first = {}
-
-    def measure(peer):
-        now = 1024 * resident_kb(peer.process.pid)
-        return 0 if sandbox.sanitizers else now - first.setdefault(peer, now)
-    return measure
 
 
 def stopped(peer, kind, url, identity=None):
@@ -40,9 +29,7 @@ def stopped(peer, kind, url, identity=None):
 def answer(engine, buffers=()):
     """Answers the engine's next request, with these buffers."""
     route, header, _ = engine.take()
-    metadata = {"status": "ok", "engine": engine.uuid, "dependencies_met": True}
-    frames, _ = engine.peer.message("apply_reply", {"status": "ok"}, metadata, parent=header, buffers=buffers)
-    engine.shell.send_multipart([*route, *frames])
+    engine.answer(route, header, buffers=buffers)
 
 
 def test_replies_that_are_read_late_take_little_memory_and_all_come(controller, growth):
