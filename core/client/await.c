@@ -20,6 +20,7 @@ void await_add(struct io *io, struct ipcl_future *future)
 {
     future_io_hold(future);
     future->output_expected = -1;
+    io->open_tasks += future->channel == IPCL_CHANNEL_TASK;
     HASH_ADD(hh, io->awaited, number, sizeof(future->number), future);
 }
 
@@ -199,6 +200,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
     if (silent && !ipcl_future_output_complete(future))
         future_complete_output(future, 0);
     bool complete = ipcl_future_output_complete(future);
+    io->open_tasks -= future->channel == IPCL_CHANNEL_TASK;
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);

@@ -104,6 +104,8 @@ struct io {
     struct broadcast *broadcasts; /* a hash by number: with parts that are awaited */
     struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
     size_t resolved_count;
+    size_t open_tasks;            /* of the load balancer's, those that are not resolved */
+    long long alone_ms;           /* when to say that nobody can run them; 0: somebody can, -1: it is said */
     struct known_engine *engines; /* a hash by uuid */
     long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */
     struct restart restart;

@@ -12,6 +12,9 @@
 /* The same of a controller that another may replace, as its connection file says. */
 #define AWAY_MS 60000
 
+/* How long tasks wait without an engine before their client hears of it: a cluster that has just been started has none yet. */
+#define ALONE_MS 5000
+
 /* How many engines are remembered with those that have gone: late replies name them. */
 #define KNOWN_MAX 16384
 
@@ -44,6 +47,22 @@ static void fail_dead_engines(struct ipcl_client *client)
         snprintf(text, sizeof(text), "engine %d died before it had answered", engine->id);
         await_fail_engine(io, engine->uuid, engine->end ? engine->end : text);
     }
+}
+
+/* Says once, until an engine comes, that nobody is there who could run what waits. That is no error: engines may come. */
+static void check_alone(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    /* The list of engines is written by this thread alone. */
+    if (client->engine_count || !io->open_tasks || io->lost_since_ms)
+        io->alone_ms = 0;
+    else if (!io->alone_ms)
+        io->alone_ms = clock_ms() + ALONE_MS;
+    if (io->alone_ms <= 0 || clock_ms() < io->alone_ms)
+        return;
+    io->alone_ms = -1;
+    log_warn("no engine is registered with the controller of %s, and %zu %s for one: start some (ipcluster engines --n=4)", client->path,
+             io->open_tasks, io->open_tasks == 1 ? "task waits" : "tasks wait");
 }
 
 static long long patience_ms(const struct ipcl_client *client)
@@ -89,6 +108,7 @@ static int poll_timeout(struct ipcl_client *client)
     until = sooner(until, io->lost_since_ms ? io->lost_since_ms + patience_ms(client) : 0);
     until = sooner(until, sooner(io->restart.due_ms, io->restart.judge_ms));
     until = sooner(until, atomic_load(&client->next_fetch_ms));
+    until = sooner(until, io->alone_ms > 0 ? io->alone_ms : 0);
     if (!until)
         return -1;
     return until > now ? (int)(until - now) : 0;
@@ -123,6 +143,7 @@ static void run_once(struct ipcl_client *client)
     restart_tick(client);
     fetch_tick(client);
     check_lost(client);
+    check_alone(client);
 }
 
 void *io_main(void *argument)

@@ -86,8 +86,8 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
  * memory is short it takes no tasks until its next change. */
 void balancer_settle(struct balancer *balancer, struct worker *worker)
 {
-    bool takes =
-        !worker->suspended && (!balancer->high_water || worker->load < balancer->high_water);
+    bool takes = !worker->suspended && !worker->retired &&
+                 (!balancer->high_water || worker->load < balancer->high_water);
     if (!takes)
         heap_remove(&balancer->takers, &worker->item);
     else if (worker->item.index == HEAP_OUTSIDE)
@@ -285,10 +285,9 @@ void balancer_remove_engine(struct balancer *balancer, struct worker *worker, co
 {
     if (worker->suspended)
         balancer->suspended--;
-    worker->suspended = true; /* settles it out of the heap and the list */
+    balancer_retire(balancer, worker);
     worker->gone = true;
     worker->end = strdup(end);
-    balancer_settle(balancer, worker);
     HASH_DELETE(hh_serial, balancer->by_serial, worker);
     HASH_DEL(balancer->workers, worker);
     while (worker->running) {
@@ -300,6 +299,12 @@ void balancer_remove_engine(struct balancer *balancer, struct worker *worker, co
     while ((task = binding_lose(balancer, worker)))
         lose_place(balancer, task);
     free_worker(worker);
+}
+
+void balancer_retire(struct balancer *balancer, struct worker *worker)
+{
+    worker->retired = true;
+    balancer_settle(balancer, worker);
 }
 
 void balancer_resume(struct balancer *balancer)

@@ -45,6 +45,7 @@ struct worker {
     unsigned long long used; /* when it got its last task: a counter */
     unsigned long long mark; /* the owner's */
     bool suspended;          /* it takes no tasks until balancer_resume() */
+    bool retired;            /* it takes no tasks any more */
     bool gone;               /* stranded tasks still name it */
     char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
@@ -87,6 +88,7 @@ struct task {
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* who depends on it */
     int retries;              /* left */
+    int deaths;               /* the owner's: how many engines have died while they ran it */
     int sent; /* the owner's: how often it went to an engine; likewise `timeout` and `reported` */
     float timeout;             /* seconds */
     unsigned char msg_id_size; /* 1 to 255 */
@@ -120,6 +122,8 @@ struct worker *balancer_engine(const struct balancer *balancer, const char *uuid
 /* Forgets an engine. Tasks that it was running, and those that waited for no other, become
  * stranded. `end` says what became of it. */
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end);
+/* An engine takes no tasks any more, as it is to go. */
+void balancer_retire(struct balancer *balancer, struct worker *worker);
 /* Engines that could not be reached (balancer_put_back()) get no tasks until all are resumed. */
 void balancer_resume(struct balancer *balancer);
 bool balancer_suspended(const struct balancer *balancer);

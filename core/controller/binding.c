@@ -175,8 +175,9 @@ struct worker *binding_choose(const struct balancer *balancer, const struct task
 bool balancer_has_choice(const struct balancer *balancer, const struct task *task)
 {
     size_t count = 0;
-    if (!task->bound)
-        return HASH_COUNT(balancer->workers) > 1;
+    const struct worker *worker = task->bound ? NULL : balancer->workers;
+    for (; worker && count < 2; worker = worker->hh.next)
+        count += !worker->retired;
     for (const struct slot *slot = task->slots; slot && count < 2; slot = slot->sibling)
         count += slot->worker && slot->allowed;
     return count > 1;

@@ -38,6 +38,7 @@ struct controller {
     int heart_misses;
     int registration_timeout_ms;
     int high_water; /* tasks at an engine at a time; 0: no limit */
+    int deaths_max; /* engines that one task may kill; 0: any number */
     enum balancer_scheme scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */

@@ -21,14 +21,16 @@
  * it has not answered for a while. */
 #define SILENCE_MS 500
 
-static void tell_listeners(struct hub *hub, enum notice_kind kind, const struct engine *engine,
-                           const char *text)
+/* Tells of an engine what the notice says, which needs no id and no uuid yet. */
+static void tell_listeners(struct hub *hub, const struct engine *engine, struct notice *notice)
 {
+    notice->id = engine->id;
+    snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
     for (size_t i = 0; i < HUB_LISTENERS; i++)
-        if (i == HUB_HEART ? kind != NOTICE_ADDED : kind != NOTICE_EXPECTED)
-            notice_send(hub->listeners[i], kind, engine->id, engine->uuid, text);
-    if (kind != NOTICE_EXPECTED)
-        hub_record_engine(hub, engine, kind == NOTICE_ADDED);
+        if (i == HUB_HEART ? notice->kind != NOTICE_ADDED : notice->kind != NOTICE_EXPECTED)
+            notice_send(hub->listeners[i], notice);
+    if (notice->kind != NOTICE_EXPECTED)
+        hub_record_engine(hub, engine, notice->kind == NOTICE_ADDED);
 }
 
 static json_t *engine_content(const struct engine *engine)
@@ -58,18 +60,22 @@ static void tell_end(const struct engine *engine, const char *end, char text[NOT
     text[length - 1] = '\0';
 }
 
+/* `notice`, where not NULL, says what became of its requests. */
 static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
-                          const char *end)
+                          const char *end, struct notice *notice)
 {
-    char text[NOTICE_TEXT_BYTES];
-    tell_end(engine, end, text);
-    log_write(level, "hub: %s", text);
-    tell_listeners(hub, NOTICE_GONE, engine, text);
+    struct notice unknown = {.rest = REST_UNKNOWN};
+    if (!notice)
+        notice = &unknown;
+    notice->kind = NOTICE_GONE;
+    tell_end(engine, end, notice->text);
+    log_write(level, "hub: %s", notice->text);
+    tell_listeners(hub, engine, notice);
     hub->leaving++;
     if (engine->registered) {
-        hub_record_death(hub, engine, text);
+        hub_record_death(hub, engine, notice->text);
         json_t *content = engine_content(engine);
-        json_object_set_new(content, "reason", json_string(text));
+        json_object_set_new(content, "reason", json_string(notice->text));
         departures_add(&hub->departures, content, HUB_SCHEDULERS, clock_ms());
     }
     ledger_forget_engine(&hub->ledger, engine);
@@ -100,7 +106,8 @@ static long long wanted_id(const json_t *content)
 
 static void expect_engine(struct hub *hub, const struct engine *engine)
 {
-    tell_listeners(hub, NOTICE_EXPECTED, engine, "");
+    struct notice notice = {.kind = NOTICE_EXPECTED};
+    tell_listeners(hub, engine, &notice);
     if (!hub->expiry_ms)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
 }
@@ -172,7 +179,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
     if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
         return NULL;
     if (engine && engine->silent_ms)
-        forget_engine(hub, engine, IPCL_LOG_WARN, "was away");
+        forget_engine(hub, engine, IPCL_LOG_WARN, "was away", NULL);
     else if (engine && engine->id == wanted)
         return engine; /* it asks once more, or comes back: its connection had ended */
     engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
@@ -206,6 +213,20 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     return 0;
 }
 
+/* What an engine of ours that leaves, or its watcher, says of the requests that it has.
+ * ipyparallel's say nothing. */
+static void read_rest(const json_t *content, struct notice *notice)
+{
+    const char *begun = json_string_value(json_object_get(content, "begun"));
+    notice->rest = REST_UNKNOWN;
+    if (json_is_false(json_object_get(content, "died")))
+        notice->rest = REST_ANSWERED;
+    else if (begun && strlen(begun) < sizeof(notice->begun))
+        notice->rest = REST_BEGUN;
+    if (notice->rest == REST_BEGUN)
+        strcpy(notice->begun, begun);
+}
+
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long id = wanted_id(query->content);
@@ -221,9 +242,11 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
         return ipcl_error_set(
             error, "there is no engine of this id: an unregistration_request has the engine's id");
     }
+    struct notice notice = {.kind = NOTICE_GONE};
+    read_rest(query->content, &notice);
     snprintf(end, sizeof(end), "%s%s%s", died ? "died" : "left", reason ? ": " : "",
              reason ? reason : "");
-    forget_engine(hub, engine, died ? IPCL_LOG_WARN : IPCL_LOG_INFO, end);
+    forget_engine(hub, engine, died ? IPCL_LOG_WARN : IPCL_LOG_INFO, end, &notice);
     return 0; /* ipyparallel's engine expects no reply */
 }
 
@@ -267,10 +290,10 @@ void hub_engine_born(struct hub *hub, const char *uuid)
         return;
     engines_confirm(&hub->engines, engine);
     engine->registered_ms = clock_ms();
-    char name[ENGINE_NAME_BYTES];
-    engines_name(engine, name);
-    log_info("hub: %s is registered, %zu in all", name, hub->engines.registered);
-    tell_listeners(hub, NOTICE_ADDED, engine, name);
+    struct notice notice = {.kind = NOTICE_ADDED};
+    engines_name(engine, notice.text);
+    log_info("hub: %s is registered, %zu in all", notice.text, hub->engines.registered);
+    tell_listeners(hub, engine, &notice);
     hub_tell_departures(hub, 0, true);
     hub_notify(hub, "registration_notification", engine_content(engine));
     engine_table_changed(&hub->table, engine->registered_ms);
@@ -285,7 +308,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
     if (!engine)
         return;
     if (!engine->watched) {
-        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end);
+        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end, NULL);
         return;
     }
     engine->silent_ms = clock_ms();
@@ -298,7 +321,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
-        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end);
+        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end, NULL);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
@@ -308,11 +331,11 @@ static void check_expiry(struct hub *hub, long long now_ms)
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
         if (engine->restored)
-            forget_engine(hub, engine, IPCL_LOG_WARN,
-                          "of the controller before does not come back");
+            forget_engine(hub, engine, IPCL_LOG_WARN, "of the controller before does not come back",
+                          NULL);
         else
             forget_engine(hub, engine, IPCL_LOG_WARN,
-                          "registered, but its heart never began to beat");
+                          "registered, but its heart never began to beat", NULL);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }

@@ -2,16 +2,12 @@
 #include "controller/notice.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
-void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid, const char *text)
+void notice_send(void *socket, const struct notice *notice)
 {
-    struct notice notice = {.kind = kind, .id = id};
-    snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
-    snprintf(notice.text, sizeof(notice.text), "%s", text);
-    zmq_send(socket, &notice, offsetof(struct notice, text) + strlen(notice.text) + 1,
+    zmq_send(socket, notice, offsetof(struct notice, text) + strlen(notice->text) + 1,
              ZMQ_DONTWAIT);
 }
 

@@ -7,6 +7,7 @@
 #define ENGINE_UUID_BYTES 64  /* with its NUL; likewise: */
 #define ENGINE_NAME_BYTES 320 /* "engine 3 (node17, process 4242)" */
 #define NOTICE_TEXT_BYTES 8192
+#define NOTICE_ID_BYTES   256
 
 enum notice_kind {
     NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat
@@ -15,15 +16,24 @@ enum notice_kind {
     NOTICE_GONE, /* dead, left, or never began to beat */
 };
 
+/* What a controller knows of the requests that an engine had which has gone. */
+enum notice_rest {
+    REST_UNKNOWN,  /* any may have begun */
+    REST_ANSWERED, /* it leaves in order: all are answered, some perhaps a moment later */
+    REST_BEGUN,    /* those behind the one that is named have not begun */
+};
+
 struct notice {
     enum notice_kind kind;
     int id;
     char uuid[ENGINE_UUID_BYTES];
+    enum notice_rest rest;       /* of one that has gone */
+    char begun[NOTICE_ID_BYTES]; /* likewise: the msg_id of the task that it began last, or "" */
     char text[NOTICE_TEXT_BYTES]; /* added: the engine's name in sentences; gone: a sentence */
 };
 
 /* Sends one. Never blocks: inproc has no high-water mark here. */
-void notice_send(void *socket, enum notice_kind kind, int id, const char *uuid, const char *text);
+void notice_send(void *socket, const struct notice *notice);
 /* Receives one where there is one. Returns whether there was. */
 bool notice_recv(void *socket, struct notice *notice);
 

@@ -126,6 +126,9 @@ static const struct ipcl_option task_options[] = {
      "its last task first; weighted: of two at random, drawn by the inverse of their loads, the "
      "less loaded. pure: each in turn, however busy it is (hwm has no meaning then), and a task "
      "that asks for after, follow, targets, retries or timeout is refused."},
+    {"deaths_max", IPCL_INT, "3", NULL, NULL,
+     "How many engines may die while they run one and the same task. With so many it fails, and is "
+     "not tried again, whatever retries it has left. 0: any number."},
     {"finished_max", IPCL_INT, "1000000", NULL, NULL,
      "How many finished tasks are remembered, the newest, for tasks that depend on them; a task "
      "that depends on an older one is refused. Each needs 20 bytes of memory, taken as they "
@@ -256,6 +259,8 @@ static int read_limits(const struct settings *settings, struct controller *contr
         read_int(settings, "HeartMonitor", "max_heartmonitor_misses", 1, 100000,
                  &controller->heart_misses, error) ||
         read_int(settings, "TaskScheduler", "hwm", 0, INT_MAX, &controller->high_water, error) ||
+        read_int(settings, "TaskScheduler", "deaths_max", 0, INT_MAX, &controller->deaths_max,
+                 error) ||
         read_int(settings, "TaskScheduler", "finished_max", 0, FINISHED_MAX, &finished_max,
                  error) ||
         read_int(settings, "IPController", "registration_timeout", 0, 86400, &timeout_s, error) ||

@@ -78,6 +78,23 @@ static void start_clock(struct task *task)
         task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }
 
+void scheduler_give_back(struct scheduler *scheduler, struct task *task)
+{
+    if (task->worker)
+        balancer_retire(scheduler->balancer, task->worker);
+    start_clock(task);
+    balancer_retry(scheduler->balancer, task, false, false);
+}
+
+bool scheduler_retry(struct scheduler *scheduler, struct task *task)
+{
+    if (task->retries <= 0)
+        return false;
+    task->retries--;
+    start_clock(task);
+    return !balancer_retry(scheduler->balancer, task, false, false);
+}
+
 /* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
  * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
 static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
@@ -365,12 +382,14 @@ static void retry(struct scheduler *scheduler, struct task *task)
 
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
 {
-    bool elsewhere = end == END_UNMET && !scheduler->pure;
-    if (!elsewhere && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
+    bool elsewhere = end == END_UNMET && !scheduler->pure, unbegun = end == END_UNBEGUN;
+    if (!elsewhere && !unbegun && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
         return false;
     if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
         return false;
-    if (elsewhere) {
+    if (unbegun) {
+        scheduler_give_back(scheduler, task);
+    } else if (elsewhere) {
         unmet(scheduler, task);
     } else {
         task->retries--;
@@ -403,34 +422,9 @@ static void from_engine(void *self, struct message *message)
     dispatch(scheduler, NULL, NULL);
 }
 
-void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue)
+void scheduler_dispatch(struct scheduler *scheduler)
 {
-    if (task->retries > 0) {
-        task->retries--;
-        start_clock(task);
-        if (!balancer_retry(scheduler->balancer, task, false, false))
-            return;
-    }
-    scheduler_fail(scheduler, task, "EngineError", evalue);
-}
-
-/* Answers a task that can run nowhere; or lets it run elsewhere, where its engine went and it may
- * be tried again. */
-static void settle_task(struct scheduler *scheduler, struct task *task)
-{
-    static const char *const texts[] = {
-        [FATE_ALONE] = "none is left of the engines that the task may run on",
-        [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
-        [FATE_APART] = "the tasks that this one follows did not all run at one engine",
-    };
-    if (task->fate != FATE_LOST) {
-        scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
-        return;
-    }
-    /* A retry takes from the engine its last task, with which the engine is forgotten. */
-    char end[NOTICE_TEXT_BYTES];
-    snprintf(end, sizeof(end), "%s", task->worker->end ? task->worker->end : "the engine died");
-    scheduler_lose(scheduler, task, end);
+    dispatch(scheduler, NULL, NULL);
 }
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
@@ -443,43 +437,14 @@ static bool settle(struct scheduler *scheduler, long long now_ms)
         scheduler_fail(scheduler, task, "TaskTimeout",
                        "the task waited longer than its timeout allows");
     while (count++ < BATCH && (task = balancer_stranded(scheduler->balancer)))
-        settle_task(scheduler, task);
+        scheduler_settle(scheduler, task);
     return count > BATCH;
-}
-
-void scheduler_hear_engines(struct scheduler *scheduler)
-{
-    scheduler->draining = true;
-    loop_drain(scheduler->loop, scheduler->engines);
-    scheduler->draining = false;
-}
-
-void scheduler_read_notices(void *self)
-{
-    struct scheduler *scheduler = self;
-    struct notice notice;
-    while (notice_recv(scheduler->notices, &notice)) {
-        if (notice.kind == NOTICE_ADDED) {
-            balancer_add_engine(scheduler->balancer, notice.id, notice.uuid);
-            dispatch(scheduler, NULL, NULL);
-            continue;
-        }
-        struct worker *worker =
-            balancer_engine(scheduler->balancer, notice.uuid, strlen(notice.uuid));
-        if (notice.kind != NOTICE_GONE)
-            continue;
-        if (worker) {
-            scheduler_hear_engines(scheduler);
-            balancer_remove_engine(scheduler->balancer, worker, notice.text);
-        }
-        report_forgotten(&scheduler->report, notice.uuid);
-        dispatch(scheduler, NULL, NULL);
-    }
 }
 
 static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
+    long long engines_ms = leaving_tick(scheduler, now_ms);
     bool more = settle(scheduler, now_ms);
     long long restore_ms = restore_tick(scheduler, now_ms);
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
@@ -493,6 +458,8 @@ static long long on_tick(void *self, long long now_ms)
     long long trim_ms = trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms);
     if (due < 0 || replies_ms < due)
         due = replies_ms;
+    if (engines_ms < due)
+        due = engines_ms;
     if (restore_ms < due)
         due = restore_ms;
     if (trim_ms < due)
@@ -516,6 +483,7 @@ static void task_destroy(void *self)
     refusal_summary(&scheduler->bad_reply);
     replies_release(&scheduler->replies);
     restore_release(scheduler);
+    leaving_release(scheduler);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
     held_pool_destroy(scheduler->pool);
@@ -567,6 +535,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->restarted = controller->restarted;
     scheduler->handouts = controller->handouts;
     scheduler->pure = controller->scheme == BALANCER_PURE;
+    scheduler->deaths_max = controller->deaths_max;
     scheduler->balancer =
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);
     scheduler->pool = held_pool_create();

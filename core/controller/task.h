@@ -1,6 +1,6 @@
 /* The task thread's state, for the files that make it up: task.c (sockets, and each task's way),
- * task_abort.c (tasks that are taken back) and task_restore.c (what the records tell of an earlier
- * controller's tasks). */
+ * task_engines.c (engines that come and go), task_abort.c (tasks that are taken back) and
+ * task_restore.c (what the records tell of an earlier controller's tasks). */
 #ifndef CONTROLLER_TASK_H
 #define CONTROLLER_TASK_H
 
@@ -41,6 +41,8 @@ struct scheduler {
     struct handouts *handouts;
     struct task_metadata_reader reader;
     bool pure;
+    int deaths_max;          /* 0: any number */
+    struct leaving *leaving; /* task_engines.c */
     bool more;     /* there may be more to send than a round's batch */
     bool draining; /* engines' answers are read to their end: nothing is sent meanwhile */
     long long next_try_ms;
@@ -60,18 +62,17 @@ struct scheduler {
  * error. */
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, bool recorded);
-/* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
- * meanwhile, as with what busy ones answer then this would not end. */
-void scheduler_hear_engines(struct scheduler *scheduler);
-/* Learns which engines have come and gone. */
-void scheduler_read_notices(void *self);
+/* Gives out what can run now. */
+void scheduler_dispatch(struct scheduler *scheduler);
 /* The engines that a task names: a malloc'ed array. Returns how many are there, or -1 (memory is
  * short). */
 long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
                             struct worker ***targets);
-/* The engine that had a task has gone: it runs again where it may be tried again, and is answered
- * with this error otherwise. */
-void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue);
+/* Puts a task back in the queue that its engine, which takes no more, has not begun. */
+void scheduler_give_back(struct scheduler *scheduler, struct task *task);
+/* Puts a task in the queue again that may have run, where it may be tried again. Returns whether it
+ * does. */
+bool scheduler_retry(struct scheduler *scheduler, struct task *task);
 /* Answers a task that is not entered. `content` (reply.h) is taken over. */
 void scheduler_decline(struct scheduler *scheduler, struct message *message,
                        const struct ipcl_member *msg_id, json_t *content);
@@ -88,6 +89,23 @@ void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *co
 /* Answers a task with an error, and ends it. */
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
                     const char *evalue);
+
+/* task_engines.c: */
+/* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
+ * meanwhile, as with what busy ones answer then this would not end. */
+void scheduler_hear_engines(struct scheduler *scheduler);
+/* Learns which engines have come and gone. */
+void scheduler_read_notices(void *self);
+/* The engine that had a task has gone: it runs again where it may be tried again, and is answered
+ * with this error otherwise. */
+void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue);
+/* Answers a stranded task, which can run nowhere; or lets it run elsewhere, where its engine went
+ * and it may be tried again. */
+void scheduler_settle(struct scheduler *scheduler, struct task *task);
+/* Forgets engines that have left, once they have answered all. Returns when to be called again, or
+ * LOOP_NEVER. */
+long long leaving_tick(struct scheduler *scheduler, long long now_ms);
+void leaving_release(struct scheduler *scheduler);
 
 /* task_abort.c: */
 /* Serves an abort_request: of its client's tasks that it names, those that wait are answered with

@@ -210,9 +210,12 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
 
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part)
 {
-    struct ipcl_member members[] = {{.name = "dependencies_met"}, {.name = "status"}};
-    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 2))
+    struct ipcl_member members[] = {
+        {.name = "dependencies_met"}, {.name = "status"}, {.name = "begun"}};
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 3))
         return END_SUCCESS;
+    if (equals(&members[2], &reader->no))
+        return END_UNBEGUN;
     if (equals(&members[0], &reader->no))
         return END_UNMET;
     if (members[1].state != IPCL_MEMBER_TEXT || member_is(&members[1], "ok"))

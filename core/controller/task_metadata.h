@@ -46,7 +46,8 @@ enum task_end {
     END_SUCCESS,
     END_FAILURE,
     END_ABORTED,
-    END_UNMET /* the engine does not meet its dependencies */
+    END_UNMET,  /* the engine does not meet its dependencies */
+    END_UNBEGUN /* the engine ends or drains, and takes no task any more */
 };
 /* Reads a reply's: a success where the metadata cannot be read, as the client then has to look at
  * the content anyway. */

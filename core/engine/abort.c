@@ -94,7 +94,7 @@ static json_t *abort_queued(struct io *io, const struct abort_request *request)
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
         json_array_append_new(aborted, json_string(job->msg_id));
-        shell_answer_unrun(io, job);
+        shell_abort(io, job);
     }
     return aborted;
 }

@@ -8,6 +8,9 @@
 
 #include "engine/io.h"
 
+/* As good as for ever. */
+#define DRAIN_MAX_S 1e9
+
 /* Answers, and is done with the job. `content` is taken over; NULL: {"status": "ok"}. */
 static void answer(struct io *io, struct job *job, json_t *content)
 {
@@ -89,9 +92,34 @@ static void signal_request(struct io *io, struct job *job)
     kill(getpid(), number);
 }
 
-/* The reply is also published, for the other clients of this engine. */
+/* When an engine is to stop that drains: `seconds` from now, or where that is no number, never. */
+static long long drained_ms(const json_t *seconds)
+{
+    double left = json_is_number(seconds) ? json_number_value(seconds) : DRAIN_MAX_S;
+    if (left > DRAIN_MAX_S)
+        left = DRAIN_MAX_S;
+    return clock_ms() + (left > 0 ? (long long)(left * 1000) : 0);
+}
+
+void control_answer_drains(struct io *io)
+{
+    struct job *job;
+    while ((job = TAILQ_FIRST(&io->drains))) {
+        TAILQ_REMOVE(&io->drains, job, entry);
+        answer(io, job, NULL);
+    }
+}
+
+/* With a member `drain` the engine ends when it has done what it has begun, or so many seconds
+ * later (null: however long that takes). The reply is also published, for the other clients of this
+ * engine. */
 static void shutdown_request(struct io *io, struct job *job)
 {
+    const json_t *drain = json_object_get(job->content, "drain");
+    if (drain && io->state != IO_STOPPING) {
+        io_drain(io, job, drained_ms(drain));
+        return;
+    }
     bool restart = json_is_true(json_object_get(job->content, "restart"));
     json_t *content = json_pack("{s:s s:b}", "status", "ok", "restart", restart);
     publish(io, "shutdown_reply", "shutdown", content, NULL, NULL, 0);

@@ -53,6 +53,7 @@ struct engine {
     long long waited_ms;   /* of IPEngine.timeout where it is given, for the file and ssh */
     int watcher;           /* the pipe to it; -1: there is none */
     bool watched;          /* it tells the controller of the engine's end */
+    struct begun *begun;   /* shared with it (watcher.h); NULL: there is none */
     struct tunnel *tunnel; /* through which the controller is reached; NULL: none */
 };
 

@@ -34,14 +34,27 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     if (io->state >= IO_STOPPING)
         return;
     log_write(code ? IPCL_LOG_ERROR : IPCL_LOG_INFO, "%s", reason);
-    snprintf(io->ending, sizeof(io->ending), "%s", reason);
+    if (reason != io->ending)
+        snprintf(io->ending, sizeof(io->ending), "%s", reason);
     io->engine->exit_code = code;
+    control_answer_drains(io);
     registration_leave(io);
     io->state = IO_STOPPING;
     io->stop_ms = clock_ms() + IO_RUNNING_GRACE_MS;
-    shell_answer_all(io);
+    shell_answer_queued(io, false);
     frontends_cancel(io);
     io_interrupt(io);
+    shell_next(io);
+}
+
+void io_drain(struct io *io, struct job *job, long long until_ms)
+{
+    TAILQ_INSERT_TAIL(&io->drains, job, entry);
+    snprintf(io->ending, sizeof(io->ending), "a client told the engine to drain and to end");
+    log_info("%s", io->ending);
+    io->draining = true;
+    io->stop_ms = until_ms;
+    shell_answer_queued(io, true);
     shell_next(io);
 }
 
@@ -57,6 +70,8 @@ static void end_process(struct io *io)
 {
     log_warn("user code or MPI does not come to an end: ending the process without it");
     capture_flush(&io->engine->capture);
+    if (io->running && io->running->kind != JOB_QUIT && reply_wanted(io->running))
+        reply_error(io, io->running, "EngineError", io->ending);
     frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
     _exit(io->engine->exit_code);
@@ -152,9 +167,12 @@ static long long tick(void *self, long long now_ms)
         sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
         sleep_ms = sooner(sleep_ms, registration_again_tick(io, now_ms));
     }
-    if (io->state == IO_STOPPING) {
-        if (now_ms >= io->stop_ms)
-            end_process(io);
+    if (io->draining && io->state != IO_STOPPING && now_ms >= io->stop_ms)
+        io_stop(io, ENGINE_EXIT_STOPPED,
+                "a client told the engine to end, and the time is over that it had for what ran");
+    if (io->state == IO_STOPPING && now_ms >= io->stop_ms)
+        end_process(io);
+    if (io->draining || io->state == IO_STOPPING) {
         sleep_ms = sooner(sleep_ms, (long)(io->stop_ms - now_ms));
     }
     return sleep_ms < 0 ? LOOP_NEVER : now_ms + sleep_ms;
@@ -228,6 +246,7 @@ void *io_main(void *argument)
     struct ipcl_error error;
     block_signals(); /* they are the main thread's */
     TAILQ_INIT(&io.queue);
+    TAILQ_INIT(&io.drains);
     io.engine->capture.publish = publish_output;
     io.engine->capture.context = &io;
     if (open_loop(&io, &error)) {

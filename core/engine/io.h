@@ -70,6 +70,9 @@ struct heart {
 #define IO_RUNNING_GRACE_MS 2000
 #define IO_QUIT_GRACE_MS    5000
 
+/* The task scheduler's name at the shell socket: the first frame of what comes from there. */
+#define TASK_SCHEDULER "task"
+
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
@@ -85,8 +88,10 @@ struct io {
     struct job_list queue;
     struct job *running; /* what the main thread has */
     uint64_t jobs;       /* given to it so far */
-    long long stop_ms;   /* when stopping: the end of patience */
+    bool draining;       /* it takes nothing new, and ends with what it has begun */
+    long long stop_ms;   /* when draining or stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
+    struct job_list drains;        /* requests that are answered when the engine has drained */
     struct awaited *aborted;       /* requests to abort when they come: a hash, the oldest first */
     /* The request that output belongs to: its packed header, and how it came. The last one's while
      * none runs. */
@@ -101,6 +106,9 @@ struct io {
 /* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the
  * process when user code does not return. */
 void *io_main(void *engine);
+/* Takes nothing new from now on, and stops when what runs and what was asked directly are done, or
+ * at this time. Takes over the request, which is answered then. */
+void io_drain(struct io *io, struct job *job, long long until_ms);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
 /* Does what follows a job, from its reply to the start of the next, in the place of the I/O thread
@@ -133,8 +141,9 @@ void registration_leave(struct io *io);
 struct registration_end {
     int64_t id;
     const char *uuid;
-    bool died; /* otherwise it leaves by itself */
+    bool died; /* otherwise it leaves by itself, and answers what it has */
     const char *reason;
+    const char *begun; /* the msg_id of the task that began last, "" for none; NULL: not known */
 };
 /* Builds the message that says so. Returns 0 or -1 with `error` set. */
 int registration_build_end(struct session *session, const struct registration_end *end,
@@ -154,11 +163,11 @@ void shell_receive(void *door, struct message *message);
 void shell_next(struct io *io);
 /* A job has come back from the main thread. */
 void shell_done(struct io *io, struct job *job);
-/* Answers a request that is in no queue and does not run, as it was aborted or the engine ends; and
- * is done with the job. */
-void shell_answer_unrun(struct io *io, struct job *job);
-/* The same for all that are queued. */
-void shell_answer_all(struct io *io);
+/* Answers a request that is in no queue and was aborted, and is done with the job. */
+void shell_abort(struct io *io, struct job *job);
+/* Answers what is queued as not begun, as the engine ends: all, or the tasks alone, which can run
+ * elsewhere. */
+void shell_answer_queued(struct io *io, bool tasks_alone);
 
 /* abort.c */
 /* Serves an abort_request: what it names is aborted where it waits, and noted where it has not come
@@ -174,6 +183,8 @@ void control_receive(void *door, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
  * job. */
 void control_answer(struct io *io, struct job *job);
+/* Answers those who have asked for the engine to be drained. */
+void control_answer_drains(struct io *io);
 
 /* reply.c: answers */
 /* Packs what every plain successful reply has. Returns 0 or -1 with `error` set. */
@@ -186,6 +197,9 @@ void reply_send(struct io *io, struct job *job, const json_t *content, const jso
                 const struct ipcl_buffer *buffers, size_t buffer_count);
 void reply_error(struct io *io, struct job *job, const char *ename, const char *evalue);
 void reply_aborted(struct io *io, struct job *job);
+/* The task has not begun, and will not here, as the engine ends: a scheduler of ours runs it
+ * elsewhere; to others this is an error that says why. */
+void reply_unbegun(struct io *io, struct job *job);
 
 /* publish.c */
 /* Releases buffers that were not taken over. */

@@ -253,6 +253,13 @@ static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *
     return socket_connect(socket, url, error);
 }
 
+/* The task scheduler has a name of its own, by which a task is told from other requests. */
+static int connect_to_tasks(struct io *io, void *shell, struct ipcl_error *error)
+{
+    zmq_setsockopt(shell, ZMQ_CONNECT_ROUTING_ID, TASK_SCHEDULER, strlen(TASK_SCHEDULER));
+    return connect_to(io, shell, io->engine->connection.task, error);
+}
+
 /* Connects everything but the heart: the hub announces an engine when its heart beats, and by then
  * it must hear requests and be heard. */
 static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
@@ -267,7 +274,7 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
         loop_add(io->loop, door->iopub, door_subscribed, door))
         return -1;
     if (connect_to(io, door->shell, connection->mux, error) ||
-        connect_to(io, door->shell, connection->task, error) ||
+        connect_to_tasks(io, door->shell, error) ||
         connect_to(io, door->control, connection->control, error) ||
         connect_to(io, door->iopub, connection->iopub, error))
         return -1;
@@ -384,8 +391,9 @@ void registration_receive(void *self, struct message *message)
 int registration_build_end(struct session *session, const struct registration_end *end,
                            struct message *message, struct ipcl_error *error)
 {
-    json_t *content = json_pack("{s:I s:s s:b s:s}", "id", (json_int_t)end->id, "uuid", end->uuid,
-                                "died", end->died, "reason", end->reason);
+    json_t *content =
+        json_pack("{s:I s:s s:b s:s s:s*}", "id", (json_int_t)end->id, "uuid", end->uuid, "died",
+                  end->died, "reason", end->reason, "begun", end->begun);
     struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
     int status = session_build(session, message, &parts, NULL, error);
     json_decref(content);
@@ -403,7 +411,7 @@ void registration_leave(struct io *io)
             zmq_setsockopt(io->registrar, ZMQ_LINGER, &briefly, sizeof(briefly));
         return;
     }
-    struct registration_end end = {io->engine->id, io->engine->uuid, false, io->ending};
+    struct registration_end end = {io->engine->id, io->engine->uuid, false, io->ending, NULL};
     message_init(&message);
     watcher_tell(io->engine, -1);
     if (!registration_build_end(io->cluster.session, &end, &message, &error))

@@ -202,6 +202,15 @@ void reply_error(struct io *io, struct job *job, const char *ename, const char *
     json_decref(content);
 }
 
+void reply_unbegun(struct io *io, struct job *job)
+{
+    json_t *content = error_content(io, "EngineError", io->ending);
+    json_t *metadata = json_pack("{s:b}", "begun", 0);
+    reply_send(io, job, content, metadata, NULL, 0);
+    json_decref(metadata);
+    json_decref(content);
+}
+
 void reply_aborted(struct io *io, struct job *job)
 {
     json_t *content = json_pack("{s:s}", "status", "aborted");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/io.h"
+#include "engine/watcher.h"
 
 /* Finds out what kind of job a request is. Returns false where the kernel does not answer it. */
 static bool find_kind(struct io *io, struct job *job)
@@ -17,16 +18,38 @@ static bool find_kind(struct io *io, struct job *job)
     return *type;
 }
 
-void shell_answer_unrun(struct io *io, struct job *job)
+/* Whether a request comes from the task scheduler, which can give it to another engine. */
+static bool is_task(const struct io *io, struct job *job)
+{
+    zmq_msg_t *from = &job->message.frames[0];
+    return job->door == &io->cluster && zmq_msg_size(from) == strlen(TASK_SCHEDULER) &&
+           !memcmp(zmq_msg_data(from), TASK_SCHEDULER, strlen(TASK_SCHEDULER));
+}
+
+static void answer_unrun(struct io *io, struct job *job, void answer(struct io *, struct job *))
 {
     log_info("%s %s does not run", job->msg_type, job->msg_id);
     publish_status(io, job, true);
-    if (reply_wanted(job) && io->state == IO_STOPPING)
-        reply_error(io, job, "EngineError", io->ending);
-    else if (reply_wanted(job))
-        reply_aborted(io, job);
+    if (reply_wanted(job))
+        answer(io, job);
     publish_status(io, job, false);
     job_destroy(job);
+}
+
+void shell_abort(struct io *io, struct job *job)
+{
+    answer_unrun(io, job, reply_aborted);
+}
+
+static void answer_ended(struct io *io, struct job *job)
+{
+    reply_error(io, job, "EngineError", io->ending);
+}
+
+/* The engine ends, and the request has not begun. */
+static void turn_away(struct io *io, struct job *job)
+{
+    answer_unrun(io, job, is_task(io, job) ? reply_unbegun : answer_ended);
 }
 
 static void enqueue(struct io *io, struct job *job)
@@ -44,8 +67,10 @@ static void enqueue(struct io *io, struct job *job)
         reply_error(io, job, "BadRequest",
                     job->content ? "the content is not a mapping" : error.text);
         job_destroy(job);
-    } else if (io->state == IO_STOPPING || abort_awaits(io, job)) {
-        shell_answer_unrun(io, job);
+    } else if (abort_awaits(io, job)) {
+        shell_abort(io, job);
+    } else if (io->draining || io->state == IO_STOPPING) {
+        turn_away(io, job);
     } else {
         TAILQ_INSERT_TAIL(&io->queue, job, entry);
     }
@@ -76,11 +101,15 @@ void shell_next(struct io *io)
     if (!job) {
         if (io->state == IO_STOPPING)
             quit(io);
+        else if (io->draining)
+            io_stop(io, ENGINE_EXIT_STOPPED, io->ending);
         return;
     }
     TAILQ_REMOVE(&io->queue, job, entry);
     io->running = job;
     job->number = ++io->jobs;
+    if (is_task(io, job))
+        watcher_note_begun(io->engine, job->msg_id);
     capture_forget(&io->engine->capture); /* what the one before printed */
     publish_parent(io, job);
     clock_date(job->started);
@@ -117,7 +146,7 @@ static void stop_on_error(struct io *io, struct job *failed)
         if (job->kind != JOB_EXECUTE || !same_client(job, failed))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        shell_answer_unrun(io, job);
+        shell_abort(io, job);
     }
 }
 
@@ -138,7 +167,7 @@ void shell_done(struct io *io, struct job *job)
     }
     struct ipcl_reply *reply = &job->reply;
     if (reply_wanted(job) && was_cut_short(io, job)) {
-        reply_error(io, job, "EngineError", io->ending);
+        answer_ended(io, job);
     } else if (reply_wanted(job)) {
         reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
         reply->buffer_count = 0; /* their contents were taken over */
@@ -149,14 +178,14 @@ void shell_done(struct io *io, struct job *job)
     shell_next(io);
 }
 
-void shell_answer_all(struct io *io)
+void shell_answer_queued(struct io *io, bool tasks_alone)
 {
     struct job *job = TAILQ_FIRST(&io->queue), *next;
     for (; job; job = next) {
         next = TAILQ_NEXT(job, entry);
-        if (job->kind == JOB_CLEAR)
+        if (job->kind == JOB_CLEAR || (tasks_alone && !is_task(io, job)))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
-        shell_answer_unrun(io, job);
+        turn_away(io, job);
     }
 }

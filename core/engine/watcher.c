@@ -7,10 +7,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +28,15 @@
 #define LINGER_MS 3000
 /* How long it may take from the closing of an engine's files to its end. */
 #define END_MS 500
+/* A msg_id with its NUL: the task scheduler takes no longer ones. */
+#define TASK_ID_BYTES 256
+
+/* The task that began last, in memory that outlives the engine. A task is written where the one
+ * before it is not, so that one of them is whole whenever the engine dies. */
+struct begun {
+    _Atomic unsigned current;
+    char tasks[2][TASK_ID_BYTES];
+};
 
 /* What the engine says of itself, each time in one write(2). */
 struct news {
@@ -39,6 +50,7 @@ _Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 struct watch {
     struct news news;
     const char *profile_dir;
+    const struct begun *begun;
     struct capture capture;
     pid_t pid;   /* the engine's */
     int process; /* readable once the engine has ended; -1 where the kernel has no such thing */
@@ -172,7 +184,9 @@ static void send_notice(const struct watch *watch, const char *reason)
         socket_connect(socket, url, &error))
         return;
     message_init(&message);
-    struct registration_end end = {watch->news.id, watch->news.uuid, true, reason};
+    const struct begun *begun = watch->begun;
+    struct registration_end end = {watch->news.id, watch->news.uuid, true, reason,
+                                   begun ? begun->tasks[begun->current & 1] : NULL};
     if (!registration_build_end(session, &end, &message, &error))
         message_send(&message, socket);
     zmq_close(socket);
@@ -198,10 +212,20 @@ static void become_watcher(struct watch *watch, int argc, char **argv)
     _exit(0);
 }
 
+/* NULL where memory is short: then nobody learns what had begun. */
+static struct begun *share_memory(void)
+{
+    void *memory =
+        mmap(NULL, sizeof(struct begun), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv)
 {
+    engine->begun = share_memory();
     struct watch watch = {.news = {.id = -1},
                           .profile_dir = profile_dir,
+                          .begun = engine->begun,
                           .capture = engine->capture,
                           .pid = getpid()};
     int ends[2];
@@ -239,6 +263,16 @@ void watcher_admit(struct engine *engine)
     }
     /* A tunnel ends with the engine. */
     engine->watched = engine->watcher >= 0 && !engine->tunnel;
+}
+
+void watcher_note_begun(const struct engine *engine, const char *msg_id)
+{
+    struct begun *begun = engine->begun;
+    if (!begun)
+        return;
+    unsigned next = begun->current + 1;
+    snprintf(begun->tasks[next & 1], TASK_ID_BYTES, "%s", msg_id);
+    begun->current = next;
 }
 
 void watcher_tell(const struct engine *engine, int64_t id)

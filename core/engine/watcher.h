@@ -15,6 +15,10 @@
 void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv);
 /* Settings and connection are known: ends it where it is not wanted. */
 void watcher_admit(struct engine *engine);
+/* Notes a task that begins, whose msg_id the watcher tells the controller should the engine die: as
+ * tasks run in the order in which they come, those behind it had not begun. Of a direct request
+ * that is not said, as it would run nowhere else. I/O thread. */
+void watcher_note_begun(const struct engine *engine, const char *msg_id);
 /* Says as what the engine is registered now; -1: it leaves by itself, so there is nothing to tell.
  * I/O thread. */
 void watcher_tell(const struct engine *engine, int64_t id);

@@ -497,6 +497,14 @@ class Client:
         """Sends a signal, by number or name, to the engines' processes."""
         return self._control(targets, "signal_request", {"sig": sig}, block)
 
+    def drain(self, targets="all", timeout=None, block=None):
+        """Ends engines when they have done what they have begun: they take nothing new, and tasks that wait there go to others. What
+        runs after `timeout` seconds is interrupted. The result is ready once that is so."""
+        for target in self._resolve_targets(targets):
+            if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
+                raise NotImplementedError(f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down")
+        return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
+
     def shutdown(self, targets="all", restart=False, hub=False, block=None):
         """Ends engines; with hub=True all of them, and the controller."""
         if restart:

@@ -118,13 +118,13 @@ static void set_controller(unsigned bits)
 
 static void announce(unsigned number, bool there)
 {
-    char uuid[8];
+    struct notice notice = {.id = (int)(number % ENGINES), .text = "the engine"};
     number %= ENGINES;
     if (!life->announcer || life->announced[number] == there)
         return; /* the hub says nothing twice */
-    snprintf(uuid, sizeof(uuid), "e%u", number);
-    notice_send(life->announcer, there ? fuzz_modules.arrival : NOTICE_GONE, (int)number, uuid,
-                "the engine");
+    notice.kind = there ? fuzz_modules.arrival : NOTICE_GONE;
+    snprintf(notice.uuid, sizeof(notice.uuid), "e%u", number);
+    notice_send(life->announcer, &notice);
     life->announced[number] = there;
     network_settle();
 }

@@ -48,7 +48,7 @@ def collect(peer, socket, names, replies):
 
 
 def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added(new_cluster, gate):
-    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4"])
+    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"])  # a task is hit again and again
     cluster.client()
     peer = Peer(cluster.profile_dir)
     sockets, names, replies = [], [[], []], [{}, {}]
@@ -84,7 +84,7 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
 
 
 def test_two_clients_tasks_survive_churn(new_cluster, gate):
-    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4"])
+    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"])  # a task is hit again and again
     clients = [cluster.client(), cluster.client()]
     with Churn(cluster) as churn:
         views = [client.load_balanced_view() for client in clients]

@@ -1,6 +1,7 @@
 """The client in programs of all kinds: with threads, forks and event loops, and that run for long."""
 
 import itertools
+import os
 import sys
 import threading
 import time
@@ -132,6 +133,23 @@ def test_a_callback_that_exits_does_not_keep_others_from_being_called(cluster, c
     later = client[1].apply_async(time.sleep, 0.6)
     later.add_done_callback(called.append)
     wait_until(lambda: called == [later], 20, "the second callback is called")
+
+
+def test_a_client_hears_once_that_nobody_is_there_who_could_run_its_tasks(new_cluster, capfd):
+    cluster = new_cluster(0)
+    client = cluster.client()
+    balanced = client.load_balanced_view()
+    tasks = [balanced.apply_async(os.getpid) for _ in range(2)]
+    said = []
+
+    def heard():
+        said.append(capfd.readouterr().err)
+        return "2 tasks wait for one: start some (ipcluster engines --n=4)" in "".join(said)
+    wait_until(heard, 20, "the client hears of it")
+    engine = cluster.start_engine()
+    assert [task.get(LONG) for task in tasks] == [engine.pid] * 2
+    heard()
+    assert "".join(said).count("no engine is registered") == 1
 
 
 def test_the_thread_of_callbacks_ends_when_it_has_nothing_to_do(cluster):

@@ -1,0 +1,162 @@
+/* Engines that come and go, and what becomes of the tasks that those had which have gone. The task
+ * thread.
+ *
+ * What an engine had begun when it died is lost, and runs again where it may be tried again. What
+ * it had not begun goes back to the queue, as if it had never been given out. Engines of ours say
+ * which is which: of one that dies its watcher names the task that began last, and as an engine
+ * runs tasks in the order in which they come, those behind it had not begun; one that leaves
+ * answers all that it has. Of the tasks of any other engine nothing is certain: they may have run.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "controller/task.h"
+
+/* How long an engine that leaves may take to answer what it has: what runs there has two seconds,
+ * and a large result is on its way for a while. */
+#define ANSWERS_MS 5000
+
+/* An engine that leaves, and has not answered all yet. */
+struct leaving {
+    struct worker *worker;
+    long long until_ms;
+    struct leaving *prev, *next;
+    char end[]; /* the sentence that says so */
+};
+
+void scheduler_hear_engines(struct scheduler *scheduler)
+{
+    scheduler->draining = true;
+    loop_drain(scheduler->loop, scheduler->engines);
+    scheduler->draining = false;
+}
+
+void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue)
+{
+    char text[NOTICE_TEXT_BYTES];
+    bool harmful = scheduler->deaths_max && task->deaths >= scheduler->deaths_max;
+    if (!harmful && scheduler_retry(scheduler, task))
+        return;
+    snprintf(text, sizeof(text),
+             "the task is not tried again, as so many engines have died while they ran it as "
+             "TaskScheduler.deaths_max allows (%d); the last: %.*s",
+             scheduler->deaths_max, NOTICE_TEXT_BYTES / 2, evalue);
+    scheduler_fail(scheduler, task, "EngineError", harmful && task->retries ? text : evalue);
+}
+
+void scheduler_settle(struct scheduler *scheduler, struct task *task)
+{
+    static const char *const texts[] = {
+        [FATE_ALONE] = "none is left of the engines that the task may run on",
+        [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
+        [FATE_APART] = "the tasks that this one follows did not all run at one engine",
+    };
+    if (task->fate != FATE_LOST) {
+        scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
+        return;
+    }
+    /* A retry takes from the engine its last task, with which the engine is forgotten. */
+    char end[NOTICE_TEXT_BYTES];
+    snprintf(end, sizeof(end), "%s", task->worker->end ? task->worker->end : "the engine died");
+    scheduler_lose(scheduler, task, end);
+}
+
+/* Those behind the task that began last go back to the queue, in their order. */
+static void return_unbegun(struct scheduler *scheduler, struct worker *worker, const char *begun)
+{
+    struct task *last = balancer_task(scheduler->balancer, begun, strlen(begun)), *task;
+    if (last && (last->state != TASK_RUNNING || last->worker != worker))
+        last = NULL; /* it has been answered */
+    while (worker->running && (task = worker->running->prev) != last)
+        scheduler_give_back(scheduler, task);
+}
+
+/* Counts an engine's death for what it may have died of. */
+static void count_death(const struct worker *worker, enum notice_rest rest)
+{
+    struct task *task;
+    if (rest == REST_BEGUN && worker->running)
+        worker->running->prev->deaths++;
+    else
+        DL_FOREACH (worker->running, task)
+            task->deaths++;
+}
+
+static void forget(struct scheduler *scheduler, struct worker *worker, const char *end)
+{
+    char uuid[ENGINE_UUID_BYTES];
+    memcpy(uuid, worker->uuid, sizeof(uuid));
+    balancer_remove_engine(scheduler->balancer, worker, end);
+    report_forgotten(&scheduler->report, uuid);
+}
+
+/* Lets an engine that leaves answer what it has. Returns whether it has to be awaited. */
+static bool await_answers(struct scheduler *scheduler, struct worker *worker, const char *end)
+{
+    struct leaving *leaving =
+        worker->running ? calloc(1, sizeof(*leaving) + strlen(end) + 1) : NULL;
+    if (!leaving)
+        return false;
+    leaving->worker = worker;
+    leaving->until_ms = clock_ms() + ANSWERS_MS;
+    strcpy(leaving->end, end);
+    DL_APPEND(scheduler->leaving, leaving);
+    return true;
+}
+
+static void on_gone(struct scheduler *scheduler, const struct notice *notice)
+{
+    struct worker *worker =
+        balancer_engine(scheduler->balancer, notice->uuid, strlen(notice->uuid));
+    if (!worker) {
+        report_forgotten(&scheduler->report, notice->uuid);
+        return;
+    }
+    scheduler_hear_engines(scheduler);
+    balancer_retire(scheduler->balancer, worker);
+    if (notice->rest == REST_ANSWERED && await_answers(scheduler, worker, notice->text))
+        return;
+    if (notice->rest == REST_BEGUN)
+        return_unbegun(scheduler, worker, notice->begun);
+    if (notice->rest != REST_ANSWERED)
+        count_death(worker, notice->rest);
+    forget(scheduler, worker, notice->text);
+}
+
+void scheduler_read_notices(void *self)
+{
+    struct scheduler *scheduler = self;
+    struct notice notice;
+    while (notice_recv(scheduler->notices, &notice)) {
+        if (notice.kind == NOTICE_ADDED)
+            balancer_add_engine(scheduler->balancer, notice.id, notice.uuid);
+        else if (notice.kind == NOTICE_GONE)
+            on_gone(scheduler, &notice);
+        scheduler_dispatch(scheduler);
+    }
+}
+
+long long leaving_tick(struct scheduler *scheduler, long long now_ms)
+{
+    struct leaving *leaving, *next;
+    long long due = LOOP_NEVER;
+    DL_FOREACH_SAFE (scheduler->leaving, leaving, next) {
+        if (leaving->worker->running && now_ms < leaving->until_ms) {
+            due = leaving->until_ms < due ? leaving->until_ms : due;
+            continue;
+        }
+        forget(scheduler, leaving->worker, leaving->end);
+        DL_DELETE(scheduler->leaving, leaving);
+        free(leaving);
+    }
+    return due;
+}
+
+void leaving_release(struct scheduler *scheduler)
+{
+    struct leaving *leaving, *next;
+    DL_FOREACH_SAFE (scheduler->leaving, leaving, next)
+        free(leaving);
+}
