@@ -201,6 +201,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         future_complete_output(future, 0);
     bool complete = ipcl_future_output_complete(future);
     io->open_tasks -= future->channel == IPCL_CHANNEL_TASK;
+    submit_forget(io, future);
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
@@ -306,12 +307,13 @@ bool await_any_before(const struct io *io, uint64_t number)
     return false;
 }
 
-void await_fail_unknown(struct io *io, uint64_t number, const char *text)
+void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char *text)
 {
+    struct io *io = &client->io;
     struct ipcl_future *future, *next, *failing = NULL;
     HASH_ITER(hh, io->awaited, future, next)
     {
-        if (future->number < number && !future->known && !ipcl_future_ready(future)) {
+        if (future->number < number && !future->known && !ipcl_future_ready(future) && !submit_again(client, future)) {
             future->next_resolved = failing;
             failing = future;
         }

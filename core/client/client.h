@@ -104,6 +104,7 @@ struct io {
     struct broadcast *broadcasts; /* a hash by number: with parts that are awaited */
     struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
     size_t resolved_count;
+    size_t kept_bytes;            /* of requests that may be sent again */
     size_t open_tasks;            /* of the load balancer's, those that are not resolved */
     long long alone_ms;           /* when to say that nobody can run them; 0: somebody can, -1: it is said */
     struct known_engine *engines; /* a hash by uuid */
@@ -184,6 +185,11 @@ void submit_release_buffers(const struct ipcl_submission *request, size_t first)
 void client_wake(struct ipcl_client *client);
 /* Sends everything that was submitted. I/O thread. */
 void submit_flush(struct ipcl_client *client);
+/* Sends a task once more that no controller knows any more, and says that in its metadata. Returns whether it does: not where it was not
+ * kept. I/O thread. */
+bool submit_again(struct ipcl_client *client, struct ipcl_future *future);
+/* Forgets what was kept for that. I/O thread. */
+void submit_forget(struct io *io, struct ipcl_future *future);
 /* Frees what was submitted, failing its futures. Any thread, once the client is closing. */
 void submit_drop(struct ipcl_client *client, const char *reason);
 
@@ -210,8 +216,8 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text);
 void await_fail_all(struct io *io, const char *text);
 /* Whether a request of a lower number awaits its reply. */
 bool await_any_before(const struct io *io, uint64_t number);
-/* Fails those of lower numbers that are not `known`, and forgets which are. */
-void await_fail_unknown(struct io *io, uint64_t number, const char *text);
+/* Sends those of lower numbers again that are not `known`, or fails them, and forgets which are. */
+void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char *text);
 
 /* receive.c, I/O thread: */
 /* Receives and handles what has come on a socket, up to a number of messages. Returns whether the socket is empty now. */

@@ -64,6 +64,8 @@ struct ipcl_future {
     struct output *last_output;
     size_t output_count;
     bool known; /* the controller that has come back has it pending */
+    struct submission *kept; /* the request, to be sent again should a controller lose it; NULL: it cannot be */
+    int sent_again;          /* how often it was */
     long long output_expected; /* as the reply says; -1 while that is not known */
     long long answered_ms;
     long long resolved_ms; /* or later: when it was last seen that output still comes */

@@ -5,7 +5,8 @@
  * when they register again. So we ask twice: at once whether it is the same, and once engines have
  * had time to come back, which engines it has and which requests are pending (ipyparallel's
  * connection_request and queue_request). What is not pending and was not answered is lost, with its
- * answer or before it ran: it fails with a sentence, and does not stay pending for ever. */
+ * answer or before it ran. A task is sent again, and the controller says whether it may run (again);
+ * anything else fails with a sentence, and does not stay pending for ever. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -153,7 +154,7 @@ void restart_tick(struct ipcl_client *client)
         return;
     restart->judge_ms = 0;
     receive_everything(client);
-    await_fail_unknown(&client->io, restart->number,
+    await_fail_unknown(client, restart->number,
                        "the connection to the controller was lost, and it knows nothing of this "
                        "request any more: submit it again");
 }

@@ -7,6 +7,10 @@
 
 #define TEXT_CACHE_BYTES 256
 
+/* What is kept of tasks that may be sent again: of one, and in all. */
+#define KEPT_BYTES_MAX     (64 * 1024)
+#define ALL_KEPT_BYTES_MAX (64 * 1024 * 1024)
+
 /* Checks that a text is a JSON mapping. What a thread submits again and again is checked once. */
 static int check_mapping(const char *what, const char *text, struct ipcl_error *error)
 {
@@ -254,7 +258,8 @@ static enum client_socket prepare(const struct ipcl_client *client, const struct
     return broadcast ? SOCKET_BROADCAST : sockets[submission->future->channel];
 }
 
-static int send_submission(struct ipcl_client *client, struct submission *submission, struct message *message)
+/* Sends a request with this metadata. Its frames go, unless it is its future's, and kept. */
+static int send_submission(struct ipcl_client *client, struct submission *submission, const char *metadata, struct message *message)
 {
     struct io *io = &client->io;
     char id[MESSAGE_ID_LENGTH + 1];
@@ -263,16 +268,78 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
     const char *engine = submission->broadcast ? "" : submission->future->engine_uuid;
     if (!io->sockets[socket] ||
         find_packed(client, &io->content_cache, submission->content, &parts.packed_content, &parts.packed_content_size) ||
-        find_packed(client, &io->metadata_cache, submission->metadata, &parts.packed_metadata,
-                    &parts.packed_metadata_size) ||
+        find_packed(client, &io->metadata_cache, metadata, &parts.packed_metadata, &parts.packed_metadata_size) ||
         (*engine && message_append(message, engine, strlen(engine))) ||
         session_build(io->session, message, &parts, NULL, NULL))
         return -1;
+    bool kept = submission->future && submission->future->kept == submission;
     for (size_t i = 0; i < submission->buffer_count; i++)
-        if (message_append_frame(message, &submission->buffers[i]))
+        if (kept ? message_append_reference(message, &submission->buffers[i])
+                 : message_append_frame(message, &submission->buffers[i]))
             return -1;
     io->used |= 1u << socket;
     return message_send(message, io->sockets[socket]);
+}
+
+static size_t size_of(struct submission *submission)
+{
+    size_t size = sizeof(*submission) + strlen(submission->content) + strlen(submission->metadata);
+    for (size_t i = 0; i < submission->buffer_count; i++)
+        size += sizeof(zmq_msg_t) + zmq_msg_size(&submission->buffers[i]);
+    return size;
+}
+
+/* Copies what is the program's own memory, which it may change once it is sent. Returns 0 or -1. */
+static int copy_buffers(struct submission *submission)
+{
+    for (size_t i = 0; i < submission->buffer_count; i++) {
+        zmq_msg_t copy, *frame = &submission->buffers[i];
+        size_t size = zmq_msg_size(frame);
+        if (size <= IPCL_COPY_BYTES)
+            continue;
+        if (zmq_msg_init_size(&copy, size))
+            return -1;
+        memcpy(zmq_msg_data(&copy), zmq_msg_data(frame), size);
+        zmq_msg_move(frame, &copy);
+    }
+    return 0;
+}
+
+/* Keeps a task where another controller may take the place of this one, which then may have lost it, and where it is small. */
+static void keep(struct ipcl_client *client, struct submission *submission)
+{
+    struct ipcl_future *future = submission->future;
+    size_t size = size_of(submission);
+    if (future->channel != IPCL_CHANNEL_TASK || !client->connection.task_aborts || !client->connection.reuse ||
+        !strcmp(submission->msg_type, "abort_request") || size > KEPT_BYTES_MAX ||
+        client->io.kept_bytes + size > ALL_KEPT_BYTES_MAX || copy_buffers(submission))
+        return;
+    client->io.kept_bytes += size;
+    future->kept = submission;
+}
+
+void submit_forget(struct io *io, struct ipcl_future *future)
+{
+    if (!future->kept)
+        return;
+    io->kept_bytes -= size_of(future->kept);
+    submission_destroy(future->kept);
+    future->kept = NULL;
+}
+
+bool submit_again(struct ipcl_client *client, struct ipcl_future *future)
+{
+    struct message message;
+    json_t *metadata = future->kept ? json_loads(future->kept->metadata, JSON_ALLOW_NUL, NULL) : NULL;
+    if (metadata)
+        json_object_set_new(metadata, "again", json_integer(++future->sent_again));
+    char *text = metadata ? json_dumps(metadata, JSON_COMPACT) : NULL;
+    json_decref(metadata);
+    message_init(&message);
+    bool sent = text && !send_submission(client, future->kept, text, &message);
+    message_close(&message);
+    free(text);
+    return sent;
 }
 
 /* The engine may have died between ipcl_submit() and now. */
@@ -310,7 +377,7 @@ static void fail_unsent(void *client, struct ipcl_future *future)
                                         "the request could not be sent: its content or metadata nest too deep, or memory is short"));
 }
 
-/* To an engine that has gone nothing is sent; a broadcast goes out for the others. */
+/* To an engine that has gone nothing is sent; a broadcast goes out for the others. Takes over the submission. */
 static void flush_one(struct ipcl_client *client, struct submission *submission, struct message *message)
 {
     struct io *io = &client->io;
@@ -318,14 +385,19 @@ static void flush_one(struct ipcl_client *client, struct submission *submission,
     if (submission->broadcast) {
         await_add_broadcast(io, submission->broadcast);
         await_each_part(io, submission->broadcast,
-                        send_submission(client, submission, message) ? fail_unsent : fail_if_gone, client);
+                        send_submission(client, submission, submission->metadata, message) ? fail_unsent : fail_if_gone, client);
+        submission_destroy(submission);
         return;
     }
     await_add(io, future);
+    keep(client, submission);
+    bool kept = future->kept; /* it goes with its future, which may be answered at once */
     if (engine_is_gone(io, future))
         fail_if_gone(client, future);
-    else if (send_submission(client, submission, message))
+    else if (send_submission(client, submission, submission->metadata, message))
         fail_unsent(client, future);
+    if (!kept)
+        submission_destroy(submission);
 }
 
 void submit_flush(struct ipcl_client *client)
@@ -336,7 +408,6 @@ void submit_flush(struct ipcl_client *client)
         next = submission->next;
         flush_one(client, submission, &message);
         message_clear(&message);
-        submission_destroy(submission);
     }
     message_close(&message);
 }

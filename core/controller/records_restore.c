@@ -3,7 +3,7 @@
  *
  * A task that the store holds as not finished is run where it is certain that no engine ever had
  * it, and all of it is recorded. Any other may have run: who waits for it hears of the engine that
- * comes back with it, or in the end that it is lost. */
+ * comes back with it, or in the end that it is lost, unless it may be tried again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +40,7 @@ struct told {
 };
 
 /* Sends [restored, client, message ...]. Of a task of which it is not known which engine may have
- * it, only the header is needed, to answer it. */
+ * it, and which cannot be tried again, only the header is needed, to answer it. */
 static bool tell_task(void *context, const struct ipcl_record *record)
 {
     struct told *told = context;
@@ -69,6 +69,25 @@ static bool tell_task(void *context, const struct ipcl_record *record)
     return false;
 }
 
+static bool read_retries(void *context, const struct ipcl_record *record)
+{
+    json_t *retries = json_object_get(json_object_get(record->fields, "metadata"), "retries");
+    *(bool *)context = json_integer_value(retries) > 0;
+    return false;
+}
+
+/* Whether a task may be tried again. */
+static bool has_retries(struct records *records, const char *msg_id)
+{
+    struct ipcl_error error;
+    bool has = false;
+    json_t *query = json_pack("{s:s}", "msg_id", msg_id), *keys = json_pack("[s]", "metadata");
+    records_find(records, query, keys, read_retries, &has, &error);
+    json_decref(query);
+    json_decref(keys);
+    return has;
+}
+
 /* Tells of one task. Returns whether the store has what that takes. */
 static bool find_and_tell(struct records *records, const char *msg_id, enum restored_kind kind,
                           const char *engine)
@@ -76,7 +95,7 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
     struct told told = {.records = records, .kind = kind, .engine = engine};
     json_t *query = json_pack("{s:s}", "msg_id", msg_id);
     json_t *keys =
-        kind == RESTORED_TASK || *engine
+        kind == RESTORED_TASK || *engine || has_retries(records, msg_id)
             ? json_pack("[s s s s s]", "header", "client_uuid", "metadata", "content", "buffers")
             : json_pack("[s s]", "header", "client_uuid");
     struct ipcl_error error;

@@ -63,14 +63,6 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
     scheduler_answer(scheduler, task, reply_error_content(ename, evalue));
 }
 
-/* Answers a message that names no new task. */
-static void refuse_message(struct scheduler *scheduler, struct message *message, const char *evalue)
-{
-    struct reply_request request;
-    reply_request_of(message, &request);
-    replies_error(&scheduler->replies, &request, NULL, "ValueError", evalue);
-}
-
 /* The time that a task may wait begins when it is put in the queue, each time. */
 static void start_clock(struct task *task)
 {
@@ -302,13 +294,22 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
     scheduler_decline(scheduler, message, msg_id, reply_error_content(ename, evalue));
 }
 
+/* Answers a message that names no new task. */
+static void refuse_message(struct scheduler *scheduler, struct message *message, const char *ename,
+                           const char *evalue)
+{
+    struct reply_request request;
+    reply_request_of(message, &request);
+    replies_error(&scheduler->replies, &request, NULL, ename, evalue);
+}
+
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, bool recorded)
 {
     struct task_metadata metadata;
     struct ipcl_error why;
     const char *sentence, *ename;
-    int status = -1;
+    int status = 0;
     bool valid = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
                                      &metadata, &ename, &sentence);
     if (valid && scheduler->pure && !task_metadata_is_plain(&metadata)) {
@@ -318,14 +319,35 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
                    "retries and timeout: start it with another scheme, such as leastload, to use "
                    "these";
     }
-    if (valid)
+    if (valid && metadata.again && !recorded)
+        status = restore_admit(scheduler, msg_id, &metadata);
+    if (valid && status < 0) {
+        refuse_message(scheduler, message, "ConnectionError",
+                       "the connection to the controller was lost, and this task may have run: "
+                       "submit it again");
+        task_metadata_clear(&metadata);
+        return -1;
+    }
+    if (!valid)
+        status = ipcl_error_set(&why, "%s", sentence);
+    else if (!status)
         status = enter(scheduler, message, msg_id, &metadata, recorded, &ename, &why);
-    else
-        ipcl_error_set(&why, "%s", sentence);
     task_metadata_clear(&metadata);
     if (status < 0)
         scheduler_refuse(scheduler, message, msg_id, ename, why.text);
     return status;
+}
+
+/* Whether a client sends a task again that was lost, as it thinks. */
+static bool is_sent_again(struct scheduler *scheduler, struct message *message)
+{
+    struct task_metadata metadata;
+    const char *ename, *sentence;
+    bool again = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
+                                     &metadata, &ename, &sentence) &&
+                 metadata.again;
+    task_metadata_clear(&metadata);
+    return again;
 }
 
 static void from_client(void *self, struct message *message)
@@ -338,11 +360,12 @@ static void from_client(void *self, struct message *message)
     if (member_is(&message->msg_type, "abort_request"))
         abort_serve(scheduler, message);
     else if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
-        refuse_message(scheduler, message, "a task's msg_id has 1 to 255 bytes");
-    else if (balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
-        refuse_message(scheduler, message, "a task of this msg_id is pending already");
-    else
+        refuse_message(scheduler, message, "ValueError", "a task's msg_id has 1 to 255 bytes");
+    else if (!balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
         restore_accept(scheduler, message, &msg_id, false);
+    else if (!is_sent_again(scheduler, message))
+        refuse_message(scheduler, message, "ValueError",
+                       "a task of this msg_id is pending already");
 }
 
 /* The task that a reply belongs to, where it is this engine's; NULL where it is none. */

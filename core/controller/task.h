@@ -123,6 +123,11 @@ bool restore_awaits_engines(const struct scheduler *scheduler, const struct task
                             size_t found);
 /* Whether a task has to wait that depends on one of which nothing is known. */
 bool restore_awaits_tasks(const struct scheduler *scheduler);
+/* Whether a task may run that its client sends again, as no controller knows it any more. It may
+ * where it has certainly not begun, and where it has retries, of which one is used up then. Returns
+ * 0, 1 where it has to wait, or -1. */
+int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *msg_id,
+                  struct task_metadata *metadata);
 /* scheduler_accept(), which puts aside what has to wait. */
 void restore_accept(struct scheduler *scheduler, struct message *message,
                     const struct ipcl_member *msg_id, bool recorded);

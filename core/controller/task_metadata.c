@@ -11,7 +11,7 @@
 #define RETRIES_MAX 1000000
 #define TIMEOUT_MAX 1e9 /* seconds: some thirty years, and milliseconds stay far from overflow */
 
-enum { TARGETS, RETRIES, TIMEOUT, AFTER, FOLLOW, MEMBERS };
+enum { TARGETS, RETRIES, AGAIN, TIMEOUT, AFTER, FOLLOW, MEMBERS };
 
 static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial,
                 json_t *value, struct ipcl_error *error)
@@ -82,15 +82,15 @@ static int read_targets(const struct task_metadata_reader *reader, const struct 
     return valid ? 0 : -1;
 }
 
-static int read_retries(const struct task_metadata_reader *reader, const struct ipcl_member *member,
-                        struct task_metadata *metadata)
+static int read_times(const struct task_metadata_reader *reader, const struct ipcl_member *member,
+                      int *times)
 {
     json_t *value = unpack(reader, member);
-    json_int_t retries = json_is_integer(value) ? json_integer_value(value) : -1;
+    json_int_t number = json_is_integer(value) ? json_integer_value(value) : -1;
     json_decref(value);
-    if (retries < 0)
+    if (number < 0)
         return -1;
-    metadata->retries = retries > RETRIES_MAX ? RETRIES_MAX : (int)retries;
+    *times = number > RETRIES_MAX ? RETRIES_MAX : (int)number;
     return 0;
 }
 
@@ -165,8 +165,8 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
 {
     struct ipcl_member members[MEMBERS] = {
         [TARGETS] = {.name = "targets"}, [RETRIES] = {.name = "retries"},
-        [TIMEOUT] = {.name = "timeout"}, [AFTER] = {.name = "after"},
-        [FOLLOW] = {.name = "follow"},
+        [AGAIN] = {.name = "again"},     [TIMEOUT] = {.name = "timeout"},
+        [AFTER] = {.name = "after"},     [FOLLOW] = {.name = "follow"},
     };
     *metadata = (struct task_metadata){0};
     *ename = "ValueError";
@@ -174,8 +174,11 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
     if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, MEMBERS))
         *evalue = "the task's metadata is no mapping";
     else if (!is_empty(reader, &members[RETRIES]) &&
-             read_retries(reader, &members[RETRIES], metadata))
+             read_times(reader, &members[RETRIES], &metadata->retries))
         *evalue = "the task's metadata is wrong: retries is a number of times, 0 or more";
+    else if (!is_empty(reader, &members[AGAIN]) &&
+             read_times(reader, &members[AGAIN], &metadata->again))
+        *evalue = "the task's metadata is wrong: again is a number of times, 0 or more";
     else if (!is_empty(reader, &members[TIMEOUT]) &&
              read_timeout(reader, &members[TIMEOUT], metadata))
         *evalue = "the task's metadata is wrong: timeout is a number of seconds, 0 or more";

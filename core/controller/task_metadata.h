@@ -30,6 +30,7 @@ struct task_metadata {
     json_t *targets;                 /* a list of uuids that is not empty; NULL for any engine */
     struct dependency after, follow; /* of no tasks for none */
     int retries;
+    int again;       /* how often its client has sent it again, as it was lost with a controller */
     double timeout;  /* seconds; 0 for none */
     json_t *kept[2]; /* the dependencies' texts */
 };

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/handouts.h"
 #include "controller/store.h"
 #include "controller/task.h"
 
@@ -44,6 +45,22 @@ bool restore_awaits_tasks(const struct scheduler *scheduler)
 {
     const struct task_restore *restore = &scheduler->restore;
     return restore->socket && (!restore->told || (restore->aside && !restore->strict));
+}
+
+int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *msg_id,
+                  struct task_metadata *metadata)
+{
+    char id[REPORT_TEXT_MAX + 1];
+    bool success;
+    if (scheduler->restore.socket && !scheduler->restore.told)
+        return 1;
+    snprintf(id, sizeof(id), "%.*s", (int)msg_id->size, msg_id->data);
+    /* A controller that has taken no other's place is the only one that can have had it. */
+    bool begun = balancer_has_ended(scheduler->balancer, msg_id->data, msg_id->size, &success) ||
+                 (scheduler->restarted && handouts_may_have(scheduler->handouts, id));
+    int left = metadata->retries - (begun ? metadata->again : metadata->again - 1);
+    metadata->retries = left > 0 ? left : 0;
+    return begun && left < 0 ? -1 : 0;
 }
 
 static int put_aside(struct scheduler *scheduler, struct message *message, bool recorded)
@@ -276,12 +293,19 @@ static void engine_has(struct scheduler *scheduler, const struct restored *resto
         memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
 }
 
-/* A task's engine has gone, or did not come back: it runs again where it may be tried again. */
+/* A task's engine has gone, or no engine came back with it: it runs again where it may be tried
+ * again. */
 static void lose_engine(struct scheduler *scheduler, struct task *task)
 {
     char text[2 * REPORT_TEXT_MAX];
-    snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
-             ((const struct away *)task)->engine, (int)task->msg_id_size, task->msg_id);
+    const char *engine = ((const struct away *)task)->engine;
+    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine)))
+        snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
+                 engine, (int)task->msg_id_size, task->msg_id);
+    else
+        snprintf(text, sizeof(text),
+                 "the controller ended before this task was answered, and no engine has come back "
+                 "with it: it may have run, and is not run again");
     int status = task->retries ? adopt(scheduler, task) : -1;
     if (status < 0)
         task->retries = 0;
@@ -332,15 +356,8 @@ static void engine_gone(struct scheduler *scheduler, const char *engine)
 static void lose(struct scheduler *scheduler, const char *msg_id)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
-    if (!task || task->state != TASK_AWAY)
-        return;
-    const char *engine = ((const struct away *)task)->engine;
-    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine)))
+    if (task && task->state == TASK_AWAY)
         lose_engine(scheduler, task);
-    else
-        scheduler_fail(scheduler, task, "EngineError",
-                       "the controller ended before this task was answered, and no engine has come "
-                       "back with it: it may have run, and is not run again");
 }
 
 /* What is behind the first frame, as it came from a client. Returns 0 or -1. */

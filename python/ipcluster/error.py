@@ -200,7 +200,7 @@ def combined(failures, method):
     return CompositeError(f"one or more exceptions from call to method: {method}", elist)
 
 
-# What the client library itself makes of requests that nobody answers.
+# What the client library itself, or a scheduler, makes of requests that no engine answers.
 OF_THE_CLIENT = {"ConnectionError": ConnectError, "ClusterError": ClusterError}
 
 _BY_NAME = {

@@ -163,6 +163,7 @@ def test_an_engine_that_drains_finishes_what_it_runs_and_takes_nothing_new(new_c
     asked = crowd.client[0].apply_async(typed(lambda: "asked before"))
     wait_until(lambda: crowd.client.queue_status(0)["queue"] == 1, 30, "the engine has it")
     drained = crowd.client.drain(0)
+    wait_until(lambda: crowd.client.queue_status(0)["tasks"] == 1, 30, "it has given back what it has not begun")
     with pytest.raises(EngineError, match="drain"):
         crowd.client[0].apply_sync(os.getpid)
     assert not drained.ready() and crowd.client.ids == [0, 1]

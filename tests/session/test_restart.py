@@ -96,19 +96,25 @@ def test_what_still_runs_when_the_controller_is_back_is_answered_in_its_time(reu
     wait_until(lambda: queues() == [0, 0], 20, "the hub hears of the end")
 
 
-def test_what_the_old_controller_had_not_given_out_fails_and_does_not_hang(reused):
+def test_what_the_old_controller_had_runs_where_it_has_retries_and_fails_otherwise_and_does_not_hang(reused):
     client = reused.client()
     view = client.load_balanced_view()
     flag = reused.sandbox.dir / "go"
     tasks = [view.apply_async(wait, str(flag), i) for i in range(6)]
     wait_for_beginning(flag, 0, 1)
-    wait_until(lambda: client.queue_status()["unassigned"] == 4, 20, "the others wait")
+    with view.temp_flags(retries=1):
+        lasting = [view.apply_async(len, bytes(size)) for size in (10, 2000, 20_000)]
+        lasting += [view.apply_async(wait, str(flag), 6)]
+    with view.temp_flags(after=[lasting[-1]], retries=1):
+        lasting += [view.apply_async(wait, str(flag), 7)]
+    wait_until(lambda: client.queue_status()["unassigned"] == 9, 20, "the others wait")
     restart(reused)
     flag.touch()
     assert [task.get(timeout=LONG) for task in tasks[:2]] == [0, 1]
     for task in tasks[2:]:
-        with pytest.raises(Exception, match="knows nothing of this request any more: submit it again"):
+        with pytest.raises(ConnectionError, match="this task may have run: submit it again"):
             task.get(timeout=LONG)
+    assert [task.get(timeout=LONG) for task in lasting] == [10, 2000, 20_000, 6, 7]
     assert view.apply_sync(typed(lambda: 1)) == 1
 
 

@@ -192,6 +192,37 @@ def test_where_it_is_not_certain_that_no_engine_had_a_task_it_is_not_run_again(r
     assert sum(result == str(i) for i, result in enumerate(results)) >= 4
 
 
+def test_a_task_with_retries_runs_where_it_is_not_certain_whether_an_engine_had_it(recorded):
+    client = recorded.client()
+    view = client.load_balanced_view(retries=1)
+    flag, path = (recorded.sandbox.dir / name for name in ("go", "ran"))
+    running = [view.apply_async(note, str(path), str(i), 0, str(flag)) for i in range(2)]
+    waiting = view.apply_async(note, str(path), "waiting")
+    wait_until(lambda: path.exists() and len(runs(path)) == 2, 20, "both engines are at work")
+    wait_until(lambda: client.queue_status()["unassigned"] == 1, 20, "one waits")
+    kill(recorded, client)
+    (recorded.profile_dir / "security/ipcontroller-given-out").unlink()
+    recorded.start_controller("--restore", "--sqlitedb", RETURN)
+    flag.touch()
+    assert [task.get(timeout=LONG) for task in (*running, waiting)] == ["0", "1", "waiting"]
+    assert set(runs(path).values()) == {1}
+
+
+def test_tasks_that_a_killed_controller_had_not_read_run_once_without_being_submitted_again(recorded):
+    client = recorded.client()
+    view = client.load_balanced_view()
+    path = recorded.sandbox.dir / "ran"
+    assert view.apply_sync(note, str(path), "before") == "before"
+    wait_for_commit(recorded.profile_dir / "tasks.db", client.db_query({}, keys=["msg_id", "completed", "engine_uuid"]))
+    os.kill(recorded.controller.pid, signal.SIGSTOP)
+    tasks = [view.apply_async(note, str(path), str(i)) for i in range(5)]
+    time.sleep(0.5)  # they leave; what has not left is sent to the next controller in any case
+    recorded.controller.stop(signal.SIGKILL)
+    recorded.start_controller("--restore", "--sqlitedb")
+    assert [task.get(timeout=LONG) for task in tasks] == [str(i) for i in range(5)]
+    assert set(runs(path).values()) == {1}
+
+
 def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recorded):
     client = recorded.client()
     path = recorded.sandbox.dir / "ran"
