@@ -53,12 +53,23 @@ void engine_names_note(struct engine_names *names, int id, const json_t *info)
     name->id = id;
 }
 
+static struct engine_name *find(const struct engine_names *names, int64_t pid)
+{
+    struct engine_name *name;
+    HASH_FIND(hh, names->by_pid, &pid, sizeof(pid), name);
+    return name;
+}
+
+bool engine_names_has(const struct engine_names *names, int64_t pid)
+{
+    return find(names, pid) != NULL;
+}
+
 void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES])
 {
     char host[65];
-    struct engine_name *name;
+    const struct engine_name *name = find(names, pid);
     host_name(host);
-    HASH_FIND(hh, names->by_pid, &pid, sizeof(pid), name);
     if (name)
         snprintf(text, ENGINE_NAME_BYTES, "Engine %d (%s, process %" PRId64 ")", name->id, host,
                  pid);

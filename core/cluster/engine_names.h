@@ -3,6 +3,7 @@
 #define CLUSTER_ENGINE_NAMES_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct engine_names {
 /* Engine `id` has registered, and says this of itself ("host", "pid"). Remembered also after its
  * end. */
 void engine_names_note(struct engine_names *names, int id, const json_t *info);
+bool engine_names_has(const struct engine_names *names, int64_t pid);
 /* Writes "Engine 3 (node17, process 4242)", or that it has not registered. */
 void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES]);
 void engine_names_release(struct engine_names *names);

@@ -64,6 +64,7 @@ struct hub_watch {
     bool answered;
     bool asking_soon;
     bool worked;
+    char refusal[IPCL_ERROR_BYTES];
     long long away_ms; /* since when the connection has ended; 0: it has not */
     enum hub_presence presence;
     struct engine *engines;
@@ -100,6 +101,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
     const char *id;
     const json_t *infos = json_object_get(content, "engine_info"),
                  *requests = json_object_get(content, "requests");
+    const char *refusal = json_string_value(json_object_get(content, "refusal"));
     json_t *uuid;
     struct engine *engine, *next;
     for (engine = watch->engines; engine; engine = engine->hh.next)
@@ -113,6 +115,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
         if (!engine->listed)
             drop_engine(watch, engine);
     }
+    snprintf(watch->refusal, sizeof(watch->refusal), "%s", refusal ? refusal : "");
     watch->worked = !json_is_integer(requests) || json_integer_value(requests) > 0;
     if (json_is_true(json_object_get(content, "ending")))
         watch->presence = HUB_ENDING;
@@ -432,6 +435,16 @@ void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE
 {
     const struct engine_names none = {NULL};
     engine_names_tell(watch ? &watch->names : &none, pid, text);
+}
+
+bool hub_watch_knows(const struct hub_watch *watch, int64_t pid)
+{
+    return watch && engine_names_has(&watch->names, pid);
+}
+
+const char *hub_watch_refusal(const struct hub_watch *watch)
+{
+    return watch ? watch->refusal : "";
 }
 
 bool hub_watch_worked(const struct hub_watch *watch)

@@ -43,6 +43,10 @@ unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set);
 unsigned hub_watch_arrived(const struct hub_watch *watch);
 /* Writes what people call the engine whose process on this host this is or was. */
 void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES]);
+/* Whether that process is or was an engine. */
+bool hub_watch_knows(const struct hub_watch *watch, int64_t pid);
+/* Why the controller has not let in the engine that came last; "": it has, or does not say. */
+const char *hub_watch_refusal(const struct hub_watch *watch);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
 bool hub_watch_worked(const struct hub_watch *watch);
 /* Asks engines that are registered to end, each once. */

@@ -55,6 +55,7 @@ struct supervisor {
     char engine_file[PATH_BYTES];
     /* What was there before the controller was started, or when its file was read. */
     struct path_mark old_client_file, old_engine_file;
+    char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
     bool own_controller;
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
     enum phase phase;

@@ -166,11 +166,37 @@ static void cluster_up(struct supervisor *supervisor)
     }
 }
 
+/* The first of the engines whose output is not that of one that has registered. Where each has a
+ * file of its own, it is named for the process. */
+static unsigned find_missing(const struct supervisor *supervisor)
+{
+    const struct job *job = &supervisor->engines;
+    char path[PATH_BYTES];
+    for (unsigned i = 0; job->launcher && i < job->count; i++) {
+        const char *dash =
+            launcher_output(job->launcher, i, path, sizeof(path)) < 0 ? NULL : strrchr(path, '-');
+        if (dash && !hub_watch_knows(supervisor->hub, atoll(dash + 1)))
+            return i;
+    }
+    return 0;
+}
+
+/* Says once why the controller lets an engine not in. */
+static void tell_refusal(struct supervisor *supervisor)
+{
+    const char *refusal = hub_watch_refusal(supervisor->hub);
+    if (!*refusal || strcmp(refusal, supervisor->refusal) == 0)
+        return;
+    snprintf(supervisor->refusal, sizeof(supervisor->refusal), "%s", refusal);
+    progress_fail(supervisor->progress, "The controller refuses an engine: %s", refusal);
+}
+
 /* Once a second while engines are awaited. */
 static void registration_tick(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
     int64_t seconds = settings_int(supervisor->cluster->settings, "Cluster", "engine_timeout");
+    tell_refusal(supervisor);
     /* A launcher that starts engines one after the other knows more of them now. */
     if (!supervisor->engines.started)
         supervisor_save(supervisor, "starting");
@@ -180,7 +206,7 @@ static void registration_tick(uv_timer_t *timer)
                   "No further engine has registered for %lld seconds; the cluster is given up "
                   "(Cluster.engine_timeout)",
                   (long long)seconds);
-    show_tail(supervisor, &supervisor->engines, 0);
+    show_tail(supervisor, &supervisor->engines, find_missing(supervisor));
     supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
 }
 

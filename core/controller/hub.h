@@ -45,6 +45,7 @@ struct hub {
     long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
                                 0: none has */
     bool asked_to_stop;
+    char refusal[IPCL_ERROR_BYTES]; /* why the engine that came last was not let in; "": it was */
     long long end_ms;            /* since when; 0: main has been told, or nobody has asked */
     size_t leaving;              /* engines that have gone and whose connections have not ended */
     unsigned long long requests; /* that there have been */

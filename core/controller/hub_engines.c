@@ -196,9 +196,11 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         query->door->bad_query.count++;
         log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
                     "hub: a registration was refused: %s", error->text);
+        snprintf(hub->refusal, sizeof(hub->refusal), "%s", error->text);
         query->reply = reply_error_content(query->ename, error->text);
         return 0;
     }
+    hub->refusal[0] = '\0';
     note_info(query, engine);
     if (wanted >= 0 && engine->id != wanted) {
         char name[ENGINE_NAME_BYTES];
@@ -269,9 +271,9 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         json_object_set_new(engines, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
     }
-    query->reply =
-        json_pack("{s:s s:o s:o s:I s:b}", "status", "ok", "engines", engines, "engine_info", infos,
-                  "requests", (json_int_t)hub->requests, "ending", hub->asked_to_stop);
+    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s}", "status", "ok", "engines", engines,
+                             "engine_info", infos, "requests", (json_int_t)hub->requests, "ending",
+                             hub->asked_to_stop, "refusal", hub->refusal);
     return 0;
 }
 

@@ -255,3 +255,11 @@ def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have
         with pytest.raises(ConnectionError, match="does not begin to talk .*no file descriptor left") as raised:
             ipcluster.Client(str(file), timeout=2)
     assert "another cluster" not in str(raised.value)
+
+
+def test_ipcluster_says_why_engines_do_not_register(sandbox):
+    cluster = sandbox.start(*limited(sandbox.programs.ipcluster, "start", "--n=8", "--Cluster.engine_timeout=6", nofile=150))
+    assert cluster.wait(60) == 4
+    assert re.search("The controller refuses an engine: the controller is full: of its 150 file descriptors", cluster.output)
+    tail = cluster.output.partition("The end of ")[2]
+    assert "the controller refuses this engine for now" in tail and "registered as engine" not in tail
