@@ -37,6 +37,7 @@ struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, si
     if (scheme == BALANCER_WEIGHTED)
         balancer->takers.weight = choice_weight;
     balancer->deadlines.before = earlier;
+    balancer->waiting.before = share_before;
     random_bytes(&balancer->random, sizeof(balancer->random));
     balancer->random |= 1;
     balancer->finished = finished_create(finished_max);
@@ -51,6 +52,7 @@ static void free_worker(struct worker *worker)
 {
     if (!worker->gone || worker->load)
         return;
+    heap_release(&worker->bound);
     free(worker->end);
     free(worker);
 }
@@ -67,14 +69,17 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
         binding_drop_all(balancer, task);
         needs_destroy(task);
         needs_forget(task);
+        share_leave(balancer, task);
         release(task);
     }
     struct worker *worker, *next_worker;
     HASH_ITER (hh, balancer->workers, worker, next_worker) {
         HASH_DELETE(hh_serial, balancer->by_serial, worker);
         HASH_DEL(balancer->workers, worker);
+        heap_release(&worker->bound);
         free(worker);
     }
+    heap_release(&balancer->waiting);
     heap_release(&balancer->takers);
     heap_release(&balancer->deadlines);
     table_release(&balancer->tasks);
@@ -94,18 +99,12 @@ void balancer_settle(struct balancer *balancer, struct worker *worker)
         heap_push(&balancer->takers, &worker->item);
     else
         heap_update(&balancer->takers, &worker->item);
-    bool ready = worker->item.index != HEAP_OUTSIDE && worker->bound;
+    bool ready = worker->item.index != HEAP_OUTSIDE && worker->bound.count;
     if (ready && !worker->ready)
         DL_APPEND2(balancer->ready, worker, ready_prev, ready_next);
     else if (!ready && worker->ready)
         DL_DELETE2(balancer->ready, worker, ready_prev, ready_next);
     worker->ready = ready;
-}
-
-/* The queue of a task that may run anywhere. */
-static struct task **queue_of(struct balancer *balancer, const struct task *task)
-{
-    return task->released ? &balancer->released : &balancer->common;
 }
 
 /* Without memory for its deadline a task waits for ever, which is better than not at all. */
@@ -117,15 +116,12 @@ static void watch(struct balancer *balancer, struct task *task)
 
 static void enqueue(struct balancer *balancer, struct task *task, bool first)
 {
-    struct task **queue = queue_of(balancer, task);
     task->state = TASK_WAITING;
     task->worker = NULL;
     if (task->bound)
-        binding_queue(balancer, task, first);
-    else if (first)
-        DL_PREPEND(*queue, task);
+        binding_queue(balancer, task);
     else
-        DL_APPEND(*queue, task);
+        share_queue(balancer, task, first);
     watch(balancer, task);
 }
 
@@ -168,7 +164,7 @@ static void stop_waiting(struct balancer *balancer, struct task *task)
     if (task->bound)
         binding_claim(balancer, task);
     else
-        DL_DELETE(*queue_of(balancer, task), task);
+        share_unqueue(balancer, task);
     heap_remove(&balancer->deadlines, &task->deadline_item);
 }
 
@@ -180,6 +176,8 @@ static void start(struct balancer *balancer, struct task *task, struct worker *w
     DL_APPEND(worker->running, task);
     worker->load++;
     worker->used = ++balancer->clock;
+    if (task->turn > balancer->turn)
+        balancer->turn = task->turn;
     balancer_settle(balancer, worker);
 }
 
@@ -242,6 +240,7 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
     worker->serial = serial_of(balancer, uuid);
     memcpy(worker->uuid, uuid, length);
     worker->item.index = HEAP_OUTSIDE;
+    worker->bound.before = binding_before;
     balancer_settle(balancer, worker);
     if (worker->item.index == HEAP_OUTSIDE) {
         free(worker);
@@ -341,15 +340,18 @@ static void forget(struct balancer *balancer, struct task *task)
     balancer_detach(balancer, task);
     binding_drop_all(balancer, task);
     needs_destroy(task);
+    share_leave(balancer, task);
     table_remove(&balancer->tasks, &task->item);
 }
 
-static void enter(struct balancer *balancer, struct task *task)
+static int enter(struct balancer *balancer, struct task *task)
 {
+    if (share_join(balancer, task))
+        return -1;
     task->deadline_item.index = HEAP_OUTSIDE;
-    task->order = ++balancer->clock;
     task->item.hash = table_hash(&balancer->tasks, task->msg_id, task->msg_id_size);
     table_add(&balancer->tasks, &task->item);
+    return 0;
 }
 
 enum submission balancer_submit(struct balancer *balancer, struct task *task,
@@ -358,7 +360,8 @@ enum submission balancer_submit(struct balancer *balancer, struct task *task,
                                 const char **unknown)
 {
     enum submission status = SUBMISSION_DONE;
-    enter(balancer, task);
+    if (enter(balancer, task))
+        return SUBMISSION_NO_MEMORY;
     bool follows = follow && follow->count;
     for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
         if (binding_add(task, targets[i], !follows))
@@ -381,17 +384,15 @@ void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t
 
 static bool before(const struct task *task, const struct task *other)
 {
-    return task && (!other || task->order < other->order);
+    return task && (!other || task->turn < other->turn);
 }
 
 struct task *balancer_next(struct balancer *balancer)
 {
     struct task *task = balancer->ready ? binding_first(balancer->ready) : NULL;
-    bool any = balancer->takers.count;
-    if (any && before(balancer->common, task))
-        task = balancer->common;
-    if (any && before(balancer->released, task))
-        task = balancer->released;
+    struct task *other = balancer->takers.count ? share_first(balancer) : NULL;
+    if (before(other, task))
+        task = other;
     if (task)
         start(balancer, task, task->bound ? binding_choose(balancer, task) : choice_make(balancer));
     return task;
@@ -418,7 +419,7 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere,
         return -1;
     }
     if (failed)
-        task->order = ++balancer->clock;
+        share_take_turn(balancer, task);
     return balancer_place(balancer, task, !failed);
 }
 
@@ -461,11 +462,13 @@ bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, siz
     return ended;
 }
 
-void balancer_expect(struct balancer *balancer, struct task *task)
+int balancer_expect(struct balancer *balancer, struct task *task)
 {
-    enter(balancer, task);
+    if (enter(balancer, task))
+        return -1;
     task->state = TASK_AWAY;
     DL_APPEND(balancer->away, task);
+    return 0;
 }
 
 int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *const *targets,

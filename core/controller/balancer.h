@@ -1,11 +1,13 @@
 /* The load balancer's books: which engines there are, how busy they are, which tasks wait for what
  * and which run where. It knows of no sockets.
  *
- * A task that may run anywhere waits in one queue; one that is bound to some engines waits in a
- * queue of each of these; one that depends on others waits for these first. Each step costs
- * O(log engines) at most, and O(engines named) or O(tasks named) for a task that names some, and
- * O(engines) where one is to run elsewhere: nothing depends on how many tasks wait or have
- * finished. */
+ * A task that may run anywhere waits in its client's queue; one that is bound to some engines waits
+ * in a queue of each of these; one that depends on others waits for these first. A step costs
+ * O(log engines + log clients) at most, and O(engines named) or O(tasks named) for a task that
+ * names some, in each of whose queues it finds its place by the logarithm of their lengths; and
+ * O(engines) where one is to run elsewhere. Nothing else depends on how many tasks wait or have
+ * finished.
+ */
 #ifndef CONTROLLER_BALANCER_H
 #define CONTROLLER_BALANCER_H
 
@@ -31,6 +33,7 @@ enum balancer_scheme {
 int balancer_scheme_of(const char *name, enum balancer_scheme *scheme);
 
 struct task;
+struct share; /* share.c */
 struct slot;  /* binding.c */
 struct edge;  /* dependency.c */
 struct needs; /* dependency.c */
@@ -49,8 +52,9 @@ struct worker {
     bool gone;               /* stranded tasks still name it */
     char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
-    struct slot *bound;  /* its own queue */
+    struct heap bound;   /* its own queue */
     struct slot *claims; /* of other tasks that are bound to it */
+    size_t slots;        /* in both */
     struct worker *ready_prev,
         *ready_next; /* among those that take tasks and have a queue of their own */
     bool ready;
@@ -80,10 +84,13 @@ struct task {
     long long deadline_ms;          /* when to give up waiting; 0 for never */
     struct table_item item;         /* among all, by msg_id */
     const char *msg_id;             /* kept by the owner of the task; likewise `data` */
+    const void *client;             /* likewise: whose it is */
+    size_t client_size;
     void *data;
     struct task *prev, *next; /* in a queue, an engine's running, the stranded or those away */
     struct worker *worker;    /* while it runs, or is lost */
-    unsigned long long order; /* of submission */
+    struct share *share;      /* its client's */
+    unsigned long long turn;  /* the lowest is the next: share.c */
     struct slot *slots;       /* while it is bound: where it may go */
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* who depends on it */
@@ -134,10 +141,11 @@ size_t balancer_count(const struct balancer *balancer);
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size);
 
 enum submission { SUBMISSION_DONE, SUBMISSION_NO_MEMORY, SUBMISSION_UNKNOWN, SUBMISSION_ITSELF };
-/* Enters a task, zeroed but for deadline_ms, msg_id, its size, data, retries and timeout, whose
- * msg_id is not there yet. `targets` are the engines it may go to; none means any. `after` says
- * when it may run, `follow` when and where: where those ran. Where it is not done, the task is not
- * entered: it depends on itself, or on one of which nothing is known, which `*unknown` names. */
+/* Enters a task, zeroed but for deadline_ms, msg_id, its size, data, client, its size, retries and
+ * timeout, whose msg_id is not there yet. `targets` are the engines it may go to; none means any.
+ * `after` says when it may run, `follow` when and where: where those ran. Where it is not done, the
+ * task is not entered: it depends on itself, or on one of which nothing is known, which `*unknown`
+ * names. */
 enum submission balancer_submit(struct balancer *balancer, struct task *task,
                                 struct worker *const *targets, size_t target_count,
                                 const struct dependency *after, const struct dependency *follow,
@@ -172,8 +180,8 @@ bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, siz
                         bool *success);
 /* Enters a task that another scheduler gave out, in the form of balancer_submit(): others may
  * depend on it. It ends with balancer_finish(), before which `worker` is set where that is known.
- */
-void balancer_expect(struct balancer *balancer, struct task *task);
+ * Returns 0 or -1 (memory is short). */
+int balancer_expect(struct balancer *balancer, struct task *task);
 /* Takes such a task over, which is to go to one of these engines, or to any where none is given:
  * for balancer_retry(). Returns 0, or -1 with the task as it is (memory is short). */
 int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *const *targets,

@@ -16,9 +16,10 @@ struct balancer {
     size_t suspended;
     struct table tasks;
     struct finished *finished;
-    struct task *common;   /* the queue of tasks that may run anywhere */
-    struct task *released; /* the same, of those that waited for other tasks first */
-    struct slot *coming;   /* of tasks that may go to engines that are yet to come */
+    struct share *shares;    /* clients that have tasks */
+    struct heap waiting;     /* those of them with tasks that wait and may run anywhere */
+    unsigned long long turn; /* of the task that was last started, or of a later one */
+    struct slot *coming;     /* of tasks that may go to engines that are yet to come */
     struct task *stranded;
     struct task *away;
     struct heap deadlines;
@@ -26,10 +27,25 @@ struct balancer {
     uint64_t random;
 };
 
+/* share.c: the clients whose tasks wait. */
+bool share_before(const struct heap_item *a, const struct heap_item *b);
+/* Makes a task one of its client's, and gives it its turn. Returns 0 or -1 (memory is short). */
+int share_join(struct balancer *balancer, struct task *task);
+void share_leave(struct balancer *balancer, struct task *task);
+/* Gives a task that is in no queue its turn anew, behind the others of its client. */
+void share_take_turn(const struct balancer *balancer, struct task *task);
+/* Puts a task that may run anywhere in its client's queue, or takes it out. */
+void share_queue(struct balancer *balancer, struct task *task, bool first);
+void share_unqueue(struct balancer *balancer, struct task *task);
+/* Whose turn it is of those in these queues; NULL where they are empty. */
+struct task *share_first(const struct balancer *balancer);
+
 /* binding.c: the places that a task may go to. */
 /* Binds a task that is in nothing to an engine that it names; where it also follows others, it is
  * not `allowed` there yet. Returns 0 or -1 (memory is short). */
 int binding_add(struct task *task, struct worker *worker, bool allowed);
+/* The order of an engine's own queue. */
+bool binding_before(const struct heap_item *a, const struct heap_item *b);
 /* Lets a task go to an engine where one ran that it follows, if nothing else is against it. Without
  * memory for it the task cannot go there, as if the engine had gone. */
 void binding_allow(struct task *task, struct worker *worker);
@@ -43,7 +59,7 @@ void binding_open_to(struct balancer *balancer, struct worker *worker);
 struct task *binding_lose(struct balancer *balancer, struct worker *worker);
 void binding_drop_all(struct balancer *balancer, struct task *task);
 /* Puts a task in the queues of the engines that it may go to, or takes it out of these. */
-void binding_queue(struct balancer *balancer, struct task *task, bool first);
+void binding_queue(struct balancer *balancer, struct task *task);
 void binding_claim(struct balancer *balancer, struct task *task);
 /* The first task of an engine's own queue, which is not empty. */
 struct task *binding_first(const struct worker *worker);

@@ -8,13 +8,13 @@
 /* One place that a bound task may go to. It stands in that engine's queue while the task waits, and
  * among its claims otherwise, so that an engine that goes finds every task that names it. */
 struct slot {
+    struct heap_item item; /* in the engine's queue */
     struct task *task;
-    struct worker *worker; /* NULL: any that is yet to come */
-    struct slot *prev, *next;
-    struct slot *sibling; /* of the same task */
-    bool queued;
-    bool allowed; /* not held back by what the task follows */
-    bool refused; /* the task was there, and shall not go there again */
+    struct worker *worker;    /* NULL: any that is yet to come */
+    struct slot *prev, *next; /* among its claims */
+    struct slot *sibling;     /* of the same task */
+    bool allowed;             /* not held back by what the task follows */
+    bool refused;             /* the task was there, and shall not go there again */
 };
 
 static int add(struct task *task, struct worker *worker, bool allowed, struct slot **head)
@@ -22,6 +22,13 @@ static int add(struct task *task, struct worker *worker, bool allowed, struct sl
     struct slot *slot = calloc(1, sizeof(*slot));
     if (!slot)
         return -1;
+    if (worker && heap_reserve(&worker->bound, worker->slots + 1)) {
+        free(slot);
+        return -1;
+    }
+    if (worker)
+        worker->slots++;
+    slot->item.index = HEAP_OUTSIDE;
     slot->task = task;
     slot->worker = worker;
     slot->allowed = allowed;
@@ -55,12 +62,16 @@ void binding_allow(struct task *task, struct worker *worker)
         binding_add(task, worker, true);
 }
 
+bool binding_before(const struct heap_item *a, const struct heap_item *b)
+{
+    return ((const struct slot *)a)->task->turn < ((const struct slot *)b)->task->turn;
+}
+
 static void claim(struct balancer *balancer, struct slot *slot)
 {
-    if (!slot->queued)
+    if (slot->item.index == HEAP_OUTSIDE)
         return;
-    slot->queued = false;
-    DL_DELETE(slot->worker->bound, slot);
+    heap_remove(&slot->worker->bound, &slot->item);
     DL_APPEND(slot->worker->claims, slot);
     balancer_settle(balancer, slot->worker);
 }
@@ -86,7 +97,7 @@ void binding_open_to(struct balancer *balancer, struct worker *worker)
     struct slot *slot;
     DL_FOREACH (balancer->coming, slot)
         if (!binding_add(slot->task, worker, true) && slot->task->state == TASK_WAITING)
-            binding_queue(balancer, slot->task, true);
+            binding_queue(balancer, slot->task);
 }
 
 static void drop(struct balancer *balancer, struct slot *slot)
@@ -96,16 +107,20 @@ static void drop(struct balancer *balancer, struct slot *slot)
         link = &(*link)->sibling;
     *link = slot->sibling;
     claim(balancer, slot);
-    if (slot->worker)
+    if (slot->worker) {
         DL_DELETE(slot->worker->claims, slot);
-    else
+        slot->worker->slots--;
+    } else {
         DL_DELETE(balancer->coming, slot);
+    }
     free(slot);
 }
 
 struct task *binding_lose(struct balancer *balancer, struct worker *worker)
 {
-    struct slot *slot = worker->claims ? worker->claims : worker->bound;
+    struct slot *slot = worker->claims;
+    if (!slot && worker->bound.count)
+        slot = (struct slot *)worker->bound.items[0];
     struct task *task = slot ? slot->task : NULL;
     if (slot)
         drop(balancer, slot);
@@ -120,20 +135,16 @@ void binding_drop_all(struct balancer *balancer, struct task *task)
 
 struct task *binding_first(const struct worker *worker)
 {
-    return worker->bound->task;
+    return ((const struct slot *)worker->bound.items[0])->task;
 }
 
-void binding_queue(struct balancer *balancer, struct task *task, bool first)
+void binding_queue(struct balancer *balancer, struct task *task)
 {
     for (struct slot *slot = task->slots; slot; slot = slot->sibling) {
-        if (!slot->worker || !slot->allowed || slot->queued)
+        if (!slot->worker || !slot->allowed || slot->item.index != HEAP_OUTSIDE)
             continue;
-        slot->queued = true;
         DL_DELETE(slot->worker->claims, slot);
-        if (first)
-            DL_PREPEND(slot->worker->bound, slot);
-        else
-            DL_APPEND(slot->worker->bound, slot);
+        heap_push(&slot->worker->bound, &slot->item); /* there is room for every slot */
         balancer_settle(balancer, slot->worker);
     }
 }

@@ -106,7 +106,7 @@ void needs_tell(struct balancer *balancer, struct task *task, struct outcome out
             /* It follows any, and has been given another engine to choose from. */
             allow(balancer, waiter, edge->ran_at);
             if (waiter->state == TASK_WAITING)
-                binding_queue(balancer, waiter, false);
+                binding_queue(balancer, waiter);
         }
     }
 }

@@ -69,9 +69,17 @@ static int grow(struct heap *heap)
     return 0;
 }
 
+int heap_reserve(struct heap *heap, size_t count)
+{
+    while (heap->capacity < count)
+        if (grow(heap))
+            return -1;
+    return 0;
+}
+
 int heap_push(struct heap *heap, struct heap_item *item)
 {
-    if (heap->count == heap->capacity && grow(heap))
+    if (heap_reserve(heap, heap->count + 1))
         return -1;
     place(heap, heap->count++, item);
     rise(heap, item);

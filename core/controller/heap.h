@@ -21,7 +21,9 @@ struct heap {
     double *sums; /* of the weights of each item and those below it */
 };
 
-/* Returns 0 or -1 (memory is short). */
+/* Makes room for so many items in all. Returns 0 or -1 (memory is short). */
+int heap_reserve(struct heap *heap, size_t count);
+/* Returns 0, or -1 (memory is short), which cannot be where there is room. */
 int heap_push(struct heap *heap, struct heap_item *item);
 /* Takes an item out, wherever it stands; does nothing for one that is outside. */
 void heap_remove(struct heap *heap, struct heap_item *item);

@@ -54,7 +54,8 @@ core_controller_libbalancer_la_SOURCES = \
 	core/controller/choice.c \
 	core/controller/dependency.c \
 	core/controller/finished.c core/controller/finished.h \
-	core/controller/heap.c core/controller/heap.h
+	core/controller/heap.c core/controller/heap.h \
+	core/controller/share.c
 core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 core_controller_ipcontroller_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \

@@ -197,6 +197,7 @@ static struct task *create_task(struct scheduler *scheduler, struct message *mes
         (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
         offset;
     task->msg_id_size = (unsigned char)msg_id->size;
+    task->client = held_frame(task->data, 0, &task->client_size);
     task->retries = metadata->retries;
     task->timeout = (float)metadata->timeout;
     start_clock(task);

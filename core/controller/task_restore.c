@@ -165,7 +165,8 @@ static struct task *away_task(struct scheduler *scheduler, const char *msg_id, s
 }
 
 /* Makes a task that another controller gave out one of this scheduler's own, which can be tried
- * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot be. */
+ * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot be.
+ */
 static int adopt(struct scheduler *scheduler, struct task *task)
 {
     struct task_metadata metadata = {.targets = NULL};
@@ -258,10 +259,15 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
         (const char *)held_frame(away->task.data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
         offset;
     away->task.msg_id_size = (unsigned char)msg_id.size;
+    away->task.client = held_frame(away->task.data, 0, &away->task.client_size);
     memcpy(away->engine, restored->engine, sizeof(away->engine));
     away->whole = restored->whole;
     read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
-    balancer_expect(scheduler->balancer, &away->task);
+    if (balancer_expect(scheduler->balancer, &away->task)) {
+        held_destroy(away->task.data);
+        free(away);
+        return;
+    }
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
                away->task.msg_id_size, NULL);
 }

@@ -51,6 +51,11 @@ class Scheduler:
         content = self.answers[msg_id]
         return content.get("ename") or content["status"]
 
+    def wait_for_waiting(self, count):
+        """Waits until so many tasks are in the scheduler and at no engine."""
+        query = self.peer.connect(zmq.DEALER, self.peer.client["registration"])
+        wait_until(lambda: self.peer.ask(query, "queue_request", {"targets": None})[1]["unassigned"] == count, 20, f"{count} tasks wait")
+
     def text(self, msg_id):
         self.result(msg_id)
         return self.answers[msg_id]["evalue"]
@@ -68,6 +73,25 @@ def scheduler(controller):
 
 def needs(*msg_ids, **more):
     return {"dependencies": list(msg_ids), "all": True, "success": True, "failure": False, **more}
+
+
+def test_a_new_clients_first_task_does_not_wait_behind_another_clients_many(scheduler):
+    s = scheduler("--hwm=1", engines=1)
+    other = s.peer.connect(zmq.DEALER, s.peer.client["task"])
+    many = [s.submit() for _ in range(300)]
+    s.wait_for_waiting(299)
+    for _ in range(300):
+        s.submit(targets=[s.engines[0].uuid])
+    s.wait_for_waiting(599)
+    few = [submit(s.peer, other, metadata) for metadata in ({}, {"targets": [s.engines[0].uuid]})]
+    s.wait_for_waiting(601)
+    ran = []
+    for _ in range(8):
+        engine, route, header = s.take()
+        ran.append(json.loads(header)["msg_id"])
+        engine.answer(route, header)
+    assert set(few) <= set(ran), "each waits for about one of the first client's"
+    assert [msg_id for msg_id in ran if msg_id in many] == many[:6]
 
 
 def test_a_task_runs_after_those_that_it_names(scheduler):
@@ -213,6 +237,7 @@ def test_a_task_that_fails_again_and_again_waits_behind_others(scheduler):
     for places in ({}, {"targets": [s.engines[0].uuid]}):
         failing = s.submit(retries=1000000, **places)
         others = [s.submit(), s.submit(**places)]
+        s.wait_for_waiting(2)
         s.run(failing, status="error")
         for other in others:
             s.run(other)

@@ -36,17 +36,25 @@ static void release(struct task *task)
     free(task);
 }
 
-static struct task *submit(struct fixture *fixture, struct worker *const *targets, size_t count)
+static struct task *submit_as(struct fixture *fixture, const char *client,
+                              struct worker *const *targets, size_t count)
 {
     struct task *task = calloc(1, sizeof(*task));
     char name[32];
     snprintf(name, sizeof(name), "task%zu", fixture->names++);
     task->msg_id = task->data = strdup(name);
     task->msg_id_size = (unsigned char)strlen(name);
+    task->client = client;
+    task->client_size = strlen(client);
     cr_assert_eq(balancer_submit(fixture->balancer, task, targets, count, NULL, NULL, NULL),
                  SUBMISSION_DONE);
     cr_assert_eq(balancer_task(fixture->balancer, name, strlen(name)), task);
     return task;
+}
+
+static struct task *submit(struct fixture *fixture, struct worker *const *targets, size_t count)
+{
+    return submit_as(fixture, "client", targets, count);
 }
 
 static void finish(struct fixture *fixture, struct task *task)
@@ -128,6 +136,35 @@ Test(balancer, a_bound_task_runs_where_it_may_and_holds_nobody_up)
     finish(&f, first);
     cr_assert_eq(balancer_next(f.balancer), second);
     cr_assert_eq(second->worker, f.workers[0]);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, the_first_task_of_a_new_client_waits_for_one_of_each_other_client)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    for (int bound = 0; bound < 2; bound++) {
+        struct worker *const *targets = bound ? &f.workers[0] : NULL;
+        struct task *many[8], *few[2];
+        for (int i = 0; i < 8; i++)
+            many[i] = submit_as(&f, "many", targets, (size_t)bound);
+        struct task *running = balancer_next(f.balancer);
+        cr_assert_eq(running, many[0]);
+        for (int i = 0; i < 2; i++)
+            few[i] = submit_as(&f, "few", targets, (size_t)bound);
+        size_t at[2] = {0, 0};
+        for (size_t i = 0; i < 9; i++) {
+            finish(&f, running);
+            running = balancer_next(f.balancer);
+            cr_assert(running);
+            /* Of two whose turn is the same either may go first. */
+            size_t client = running == few[0] || running == few[1];
+            cr_assert_eq(running, client ? few[at[1]] : many[++at[0]]);
+            at[1] += client;
+            cr_assert(i < 3 || at[1] == 2, "few does not wait behind many");
+        }
+        finish(&f, running);
+    }
     balancer_destroy(f.balancer, release);
 }
 
