@@ -2,15 +2,20 @@
 
 import json
 import os
+import random
 import re
 import socket
+import sys
 
 import pytest
 import zmq
 
 from controller_peer import DELIMITER, Engine, next_frames, submit
 from engine_peer import LINGER_MS
-from support import PYTHON
+from support import PYTHON, TOP
+
+sys.path.insert(0, str(TOP / "tests/fuzz"))
+from live import campaign  # noqa: E402
 
 MEGABYTE = b"x" * (1 << 20)
 
@@ -255,3 +260,7 @@ def test_strangers_without_the_server_key_are_not_heard(controller):
     stranger.send_multipart(peer.message("connection_request")[0])
     assert not stranger.poll(500)
     assert peer.engines() == {}
+
+
+def test_odd_messages_are_answered_and_harm_nobody(sandbox):
+    print(campaign(sandbox, random.randrange(1 << 32), seconds=15, frame_bytes_max=1 << 20))
