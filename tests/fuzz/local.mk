@@ -13,6 +13,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_elf \
 	tests/fuzz/fuzz_engine \
 	tests/fuzz/fuzz_files \
+	tests/fuzz/fuzz_frontends \
 	tests/fuzz/fuzz_heart \
 	tests/fuzz/fuzz_hub \
 	tests/fuzz/fuzz_iopub \
@@ -22,7 +23,8 @@ FUZZERS = \
 	tests/fuzz/fuzz_records \
 	tests/fuzz/fuzz_serial \
 	tests/fuzz/fuzz_settings \
-	tests/fuzz/fuzz_task
+	tests/fuzz/fuzz_task \
+	tests/fuzz/fuzz_watch
 
 EXTRA_PROGRAMS += $(FUZZERS)
 EXTRA_LTLIBRARIES = $(FUZZ_PARTS)
@@ -71,6 +73,9 @@ NETWORK_WRAP = -Wl,--wrap=zmq_bind,--wrap=zmq_connect,--wrap=zmq_msg_send,--wrap
 FUZZ_MODULE = tests/fuzz/module.c tests/fuzz/module.h
 FUZZ_MODULE_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP)
 FUZZ_MODULE_LIBS = tests/fuzz/libnetwork.la $(FUZZ_CONTROLLER) tests/fuzz/libmemory.la $(FUZZ_LIBS) -lm
+FUZZ_PLAYED = tests/fuzz/played.c tests/fuzz/played.h
+FUZZ_PLAYED_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) -Wl,--wrap=usleep,--wrap=kill,--wrap=path_write_file
+FUZZ_PLAYED_LIBS = tests/fuzz/libnetwork.la tests/fuzz/libengine.la $(FUZZ_LIBS)
 
 tests_fuzz_fuzz_abort_SOURCES = tests/fuzz/fuzz_abort.c
 tests_fuzz_fuzz_abort_LDFLAGS = $(FUZZ_LINK_FLAGS)
@@ -84,12 +89,15 @@ tests_fuzz_fuzz_connection_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_elf_SOURCES = tests/fuzz/fuzz_elf.c
 tests_fuzz_fuzz_elf_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_engine_SOURCES = tests/fuzz/fuzz_engine.c
-tests_fuzz_fuzz_engine_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) -Wl,--wrap=usleep,--wrap=kill
-tests_fuzz_fuzz_engine_LDADD = tests/fuzz/libnetwork.la tests/fuzz/libengine.la $(FUZZ_LIBS)
+tests_fuzz_fuzz_engine_SOURCES = tests/fuzz/fuzz_engine.c $(FUZZ_PLAYED)
+tests_fuzz_fuzz_engine_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
+tests_fuzz_fuzz_engine_LDADD = $(FUZZ_PLAYED_LIBS)
 tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz_files.c core/cluster/processes.c
 tests_fuzz_fuzz_files_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_files_LDADD = tests/fuzz/liblocal.la tests/fuzz/libmpiexec.la $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
+tests_fuzz_fuzz_frontends_SOURCES = tests/fuzz/fuzz_frontends.c $(FUZZ_PLAYED)
+tests_fuzz_fuzz_frontends_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
+tests_fuzz_fuzz_frontends_LDADD = $(FUZZ_PLAYED_LIBS)
 tests_fuzz_fuzz_message_SOURCES = tests/fuzz/fuzz_message.c
 tests_fuzz_fuzz_message_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_message_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
@@ -127,3 +135,8 @@ tests_fuzz_fuzz_records_LDADD = $(FUZZ_MODULE_LIBS)
 tests_fuzz_fuzz_task_SOURCES = tests/fuzz/fuzz_task.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_task_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_task_LDADD = $(FUZZ_MODULE_LIBS)
+tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/hub_watch.c core/cluster/engine_names.c
+tests_fuzz_fuzz_watch_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
+tests_fuzz_fuzz_watch_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) \
+	-Wl,--wrap=message_recv,--wrap=serializer_load,--wrap=connection_read,--wrap=uv_timer_start,--wrap=uv_poll_start
+tests_fuzz_fuzz_watch_LDADD = tests/fuzz/libnetwork.la $(FUZZ_LIBS) $(UV_LIBS)

@@ -3,7 +3,7 @@
 
 Each fuzzer begins with the inputs in tests/fuzz/seeds/NAME. Those whose names begin with "found-" were found by fuzzing and are not
 written here. An input is frames with FF FE between them, and for threads messages with FF FD between them, each behind a byte that
-says how it comes (module.h, fuzz_engine.c).
+says how it comes (module.h, fuzz_engine.c, fuzz_frontends.c, fuzz_watch.c).
 """
 
 import json
@@ -124,6 +124,25 @@ def engine(bits, pack):
     yield "refused", thread(bits, registered({"status": "error", "ename": "KeyError", "evalue": "in use"}), (7 | 15 << 3, b"x"))
 
 
+def frontends(bits, pack):
+    """Of an engine at which bind_kernel() was called; what frontends send is JSON."""
+    if bits:
+        return
+    request, shell, control, stdin, heartbeat, iopub, done, asks = {"identities": (b"f",)}, 0, 1, 2, 3, 4, (6 | 1 << 3, b"x"), (7, b"x")
+    yield "questions", thread(
+        bits, (iopub, b"\x01status."), (shell, message(pack, "execute_request", {"code": "input()", "allow_stdin": True}, **request)), asks,
+        (stdin, message(pack, "input_reply", {"value": "v"}, identities=(b"g",), msg_id="2")),
+        (stdin, message(pack, "input_reply", {"value": "v"}, msg_id="3", **request)), done, asks,
+        (heartbeat, FRAME.join([b"f", b"ping"])), (iopub, b"\x00status."))
+    yield "requests", thread(
+        bits, (5, message(pack, "execute_request", {"code": "1"}, identities=(b"r", b"c"))), asks, done,
+        (shell, message(pack, "kernel_info_request", **request)), (control, message(pack, "connect_request", msg_id="2", **request)),
+        (shell, message(pack, "complete_request", {"code": "a", "cursor_pos": 1}, msg_id="3", **request)), done,
+        (shell, message(pack, "comm_msg", {"comm_id": "a"}, msg_id="4", **request)), done,
+        (control, message(pack, "debug_request", msg_id="5", **request)), (0x81, message(pack, "interrupt_request", msg_id="6", **request)),
+        (control, message(pack, "shutdown_request", {"restart": False}, msg_id="7", **request)))
+
+
 def heart(bits, pack):
     if bits:
         return
@@ -200,6 +219,24 @@ def task(bits, pack):
             (1, message(pack, "abort_request", {"msg_ids": ["2"]}, msg_id="6")), later(1), gone(0), there(3), submit(5, None, 0x81))
 
 
+def watch(bits, pack):
+    info = {"host": "h", "pid": 5, "engine_set": "s"}
+
+    def reply(engines, **more):
+        return 1, message(pack, "connection_reply", {"status": "ok", "engines": engines, "engine_info": {"0": info}, **more}, identities=(),
+                          msg_id=f"r{len(engines)}")
+
+    def notification(msg_type, content, msg_id):
+        return 2, message(pack, msg_type, content, identities=(), msg_id=msg_id)
+
+    for settings in (0, 2):
+        yield f"engines-{settings}", thread(
+            bits | settings, reply({"0": "e0"}, requests=0), notification("registration_notification", {"id": 1, "uuid": "e1", "info": info}, "1"),
+            reply({"0": "e0", "1": "e1"}, requests=3), (7, b"x"), (3, b"x"), (0x83, b"x"), (0, b"\x00\x02\x00\x00\x00\x00"),
+            notification("unregistration_notification", {"id": 0, "uuid": "e0", "reason": "died"}, "2"), (0, b"\x00\x10\x00\x00\x00\x00"),
+            reply({}, ending=True), notification("shutdown_notification", {"status": "ok"}, "3"))
+
+
 def metadata(bits, pack):
     for name, value in {"all": {"targets": ["e1", "e2"], "retries": 3, "timeout": 1.5, "follow": ["b"],
                                 "after": {"dependencies": ["a"], "all": True, "success": False, "failure": True}},
@@ -270,8 +307,9 @@ def queries(_, __):
         yield name, FRAME.join(json.dumps(each).encode() for each in (value, *rows))
 
 
-PACKED = {"abort": abort, "broadcast": broadcast, "client": client, "direct": direct, "engine": engine, "heart": heart, "hub": hub, "iopub": iopub,
-          "message": one_message, "metadata": metadata, "records": records, "serial": serial, "task": task}
+PACKED = {"abort": abort, "broadcast": broadcast, "client": client, "direct": direct, "engine": engine, "frontends": frontends, "heart": heart,
+          "hub": hub, "iopub": iopub, "message": one_message, "metadata": metadata, "records": records, "serial": serial, "task": task,
+          "watch": watch}
 PLAIN = {"connection": connection, "elf": elf, "files": files, "query": queries, "settings": settings}
 
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast

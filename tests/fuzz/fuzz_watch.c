@@ -1,0 +1,162 @@
+/* The supervisor's eyes on the hub: its answers and notifications, and the end of its connection.
+ * An input is a byte of settings (bit 0 MessagePack, bit 1 another controller may take this one's
+ * place) and messages, each with a first byte that says what happens:
+ *
+ *     bits 0-1   0: it is an event of the connection, 1: it answers, 2: it is a notification
+ *                3: engines are asked to end
+ *     bit 7      the hub is gone */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/hub_watch.h"
+#include "network.h"
+#include "wire/connection.h"
+#include "wire/serializer.h"
+
+#define MESSAGES_MAX 16
+
+/* One for each setting, as inputs have these in any order. */
+static struct life {
+    uv_loop_t loop;
+    struct hub_watch *watch;
+    /* What it gave to the loop. */
+    uv_timer_t *timer;
+    uv_timer_cb timer_ready;
+    uv_poll_t *polls[2];
+    uv_poll_cb poll_ready;
+    size_t poll_count;
+    unsigned age; /* inputs */
+} lives[4], *life;
+
+/* What the next call of message_recv() receives. */
+static struct fuzz_bytes arriving;
+
+int __wrap_message_recv(struct message *message, void *socket, int flags);
+int __wrap_message_recv(struct message *message, void *socket, int flags)
+{
+    (void)socket;
+    (void)flags;
+    if (!fuzz_size(arriving)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    fuzz_message(arriving, message, 1);
+    arriving = (struct fuzz_bytes){NULL, NULL};
+    return 0;
+}
+
+const struct ipcl_serial_operations *__wrap_serializer_load(struct registry *registry,
+                                                            const char *pack, const char *unpack,
+                                                            struct ipcl_error *error);
+const struct ipcl_serial_operations *__wrap_serializer_load(struct registry *registry,
+                                                            const char *pack, const char *unpack,
+                                                            struct ipcl_error *error)
+{
+    (void)registry;
+    (void)unpack;
+    (void)error;
+    return fuzz_serial(!strcmp(pack, "msgpack"));
+}
+
+int __wrap_connection_read(const char *path, enum connection_role role,
+                           struct connection *connection, struct ipcl_error *error);
+int __wrap_connection_read(const char *path, enum connection_role role,
+                           struct connection *connection, struct ipcl_error *error)
+{
+    size_t number = (size_t)(life - lives);
+    (void)path;
+    (void)role;
+    (void)error;
+    *connection = (struct connection){.interface = "tcp://127.0.0.1",
+                                      .signature_scheme = "hmac-sha256",
+                                      .registration = 1,
+                                      .control = 1,
+                                      .notification = 1,
+                                      .reuse = number & 2};
+    strcpy(connection->pack, number & 1 ? "msgpack" : "json");
+    return 0;
+}
+
+/* The loop's time stands still: what it would call is called here. */
+int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb ready, uint64_t timeout, uint64_t repeat);
+int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb ready, uint64_t timeout, uint64_t repeat)
+{
+    (void)timeout;
+    (void)repeat;
+    life->timer = timer;
+    life->timer_ready = ready;
+    return 0;
+}
+
+int __wrap_uv_poll_start(uv_poll_t *poll, int events, uv_poll_cb ready);
+int __wrap_uv_poll_start(uv_poll_t *poll, int events, uv_poll_cb ready)
+{
+    (void)events;
+    FUZZ_ASSERT(life->poll_count < 2);
+    life->polls[life->poll_count++] = poll;
+    life->poll_ready = ready;
+    return 0;
+}
+
+static void changed(void *context, struct hub_watch *watch)
+{
+    char name[ENGINE_NAME_BYTES];
+    FUZZ_ASSERT(context == life && watch == life->watch);
+    FUZZ_ASSERT(hub_watch_count(watch, "s") <= hub_watch_count(watch, NULL));
+    FUZZ_ASSERT(hub_watch_arrived(watch) <= hub_watch_count(watch, NULL));
+    hub_watch_name(watch, 5, name);
+    FUZZ_ASSERT(strlen(name) < sizeof(name));
+}
+
+static void create(void)
+{
+    struct ipcl_error error;
+    const struct hub_watch_events events = {.changed = changed, .context = life};
+    *life = (struct life){.age = 1};
+    network_begin((unsigned)(life - lives), NULL);
+    FUZZ_ASSERT(!uv_loop_init(&life->loop));
+    life->watch = hub_watch_create(&life->loop, NULL, "/nonexistent", &events, &error);
+    FUZZ_ASSERT(life->watch && life->timer && life->poll_count == 2);
+}
+
+static void destroy(void)
+{
+    hub_watch_destroy(life->watch);
+    uv_run(&life->loop, UV_RUN_DEFAULT);
+    FUZZ_ASSERT(!uv_loop_close(&life->loop));
+    life->watch = NULL;
+}
+
+static void happen(struct fuzz_bytes bytes)
+{
+    unsigned what = *bytes.at++;
+    network_reachable = !(what & 0x80);
+    if ((what & 3) == 3) {
+        hub_watch_end_engines(life->watch, what & 4 ? "s" : NULL);
+        return;
+    }
+    arriving = bytes;
+    if (what & 3)
+        life->poll_ready(life->polls[(what & 3) - 1], 0, UV_READABLE);
+    else
+        life->timer_ready(life->timer);
+    arriving = (struct fuzz_bytes){NULL, NULL};
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bytes input = {data + 1, data + size}, one;
+    if (!size)
+        return 0;
+    life = &lives[data[0] & 3];
+    network_select(data[0] & 3);
+    if (life->watch && life->age++ >= fuzz_life())
+        destroy();
+    if (!life->watch)
+        create();
+    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
+        if (fuzz_size(one))
+            happen(one);
+    return 0;
+}
