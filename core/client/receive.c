@@ -10,18 +10,21 @@
 /* How many messages to take from a socket before the others have their turn. */
 #define RECEIVE_MAX 256
 
-bool receive_verify(struct ipcl_client *client, struct message *message)
+static void refuse(struct ipcl_client *client, const char *reason)
 {
-    enum session_verdict verdict = session_verify(client->io.session, message);
-    if (verdict == SESSION_ACCEPTED)
-        return true;
-    const char *reason = session_verdict_text(verdict);
     atomic_fetch_add(&client->refused, 1);
     log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "a message from the controller was dropped: %s", reason);
     struct ipcl_event event = {.kind = IPCL_EVENT_REFUSED, .msg_type = "", .parent_id = "", .content = reason,
                                .metadata = "{}", .engine_id = -1, .engine_uuid = ""};
     client_emit(client, &event);
-    return false;
+}
+
+bool receive_verify(struct ipcl_client *client, struct message *message)
+{
+    enum session_verdict verdict = session_verify(client->io.session, message);
+    if (verdict != SESSION_ACCEPTED)
+        refuse(client, session_verdict_text(verdict));
+    return verdict == SESSION_ACCEPTED;
 }
 
 /* Texts of a message, one behind the other, each with a NUL. */
@@ -231,7 +234,25 @@ static void handle_refusal(struct ipcl_client *client, struct message *message)
         await_each_part(&client->io, broadcast, resolve_part, &refusal);
 }
 
-static void handle_reply(struct ipcl_client *client, struct message *message)
+/* Whether a reply comes by the way that its request went, and from the engine that the request was for: whoever is an engine of the
+ * cluster can send this client what he likes, under his own name. */
+static bool is_answer(const struct ipcl_future *future, enum client_socket index, struct message *message)
+{
+    static const enum client_socket sockets[] = {
+        [IPCL_CHANNEL_DIRECT] = SOCKET_DIRECT,
+        [IPCL_CHANNEL_TASK] = SOCKET_TASK,
+        [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,
+        [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
+        [IPCL_CHANNEL_BROADCAST] = SOCKET_BROADCAST,
+    };
+    bool names_sender = message->delimiter && (index == SOCKET_DIRECT || index == SOCKET_CONTROL);
+    zmq_msg_t *sender = &message->frames[0];
+    size_t size = strlen(future->engine_uuid);
+    return sockets[future->channel] == index &&
+           (!names_sender || (zmq_msg_size(sender) == size && !memcmp(zmq_msg_data(sender), future->engine_uuid, size)));
+}
+
+static void handle_reply(struct ipcl_client *client, enum client_socket index, struct message *message)
 {
     if (!receive_verify(client, message) || restart_receive(client, message))
         return;
@@ -242,6 +263,10 @@ static void handle_reply(struct ipcl_client *client, struct message *message)
     }
     if (ipcl_future_ready(future))
         return; /* too late */
+    if (!is_answer(future, index, message)) {
+        refuse(client, "it answers a request that its sender does not have");
+        return;
+    }
     note_published(client, future, message);
     resolve(client, future, message);
 }
@@ -440,7 +465,7 @@ bool receive_all(struct ipcl_client *client, enum client_socket index)
         else if (index == SOCKET_NOTIFICATION)
             handle_notification(client, &message);
         else
-            handle_reply(client, &message);
+            handle_reply(client, index, &message);
     }
     message_close(&message);
     return empty;

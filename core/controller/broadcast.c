@@ -294,10 +294,11 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&broadcast->bad_reply, broadcast->sessions.engines, message, 2))
         return;
     zmq_msg_t *uuid = &message->frames[0];
+    bool known = routes_translate(&broadcast->targets.routes, uuid);
     struct target *target =
         targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
-    if (!target &&
-        !targets_may_return(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid))) {
+    if (!known || (!target && !targets_may_return(&broadcast->targets, zmq_msg_data(uuid),
+                                                  zmq_msg_size(uuid)))) {
         refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
         return;
     }
@@ -341,6 +342,10 @@ static void read_notices(void *self)
     struct broadcast *broadcast = self;
     struct notice notice;
     while (notice_recv(broadcast->notices, &notice)) {
+        if (notice.kind == NOTICE_KNOWN) {
+            targets_know(&broadcast->targets, &notice);
+            continue;
+        }
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&broadcast->targets, &notice);
             continue;

@@ -5,23 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "wire/loop.h"
 
-/* A thousand engines that arrive together are a few writes, not a thousand. */
-#define DELAY_MS       250
-#define FILE_BYTES_MAX (256 * 1024 * 1024)
+/* How far the file may be behind: little, as what an engine answers while the controller is away
+ * counts only where the next one knows it, and so much that a thousand engines that arrive together
+ * are a few writes. */
+#define DELAY_MS_LEAST     10
+#define ENGINES_FOR_ONE_MS 4
+#define FILE_BYTES_MAX     (256 * 1024 * 1024)
 
-void engine_table_changed(struct engine_table *table, long long now_ms)
+void engine_table_changed(struct engine_table *table, const struct engines *engines,
+                          long long now_ms)
 {
+    long long next_ms =
+        table->written_ms + DELAY_MS_LEAST + HASH_CNT(hh_id, engines->by_id) / ENGINES_FOR_ONE_MS;
     if (*table->path && !table->due_ms)
-        table->due_ms = now_ms + DELAY_MS;
+        table->due_ms = next_ms > now_ms ? next_ms : now_ms;
 }
 
 static char *to_text(const struct engines *engines)
 {
-    json_t *ids = json_object(), *infos = json_object();
+    json_t *ids = json_object(), *infos = json_object(), *routes = json_object();
     char id[16];
     for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered && !engine->restored)
@@ -29,9 +36,11 @@ static char *to_text(const struct engines *engines)
         snprintf(id, sizeof(id), "%d", engine->id);
         json_object_set_new(ids, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
+        if (*engine->route)
+            json_object_set_new(routes, engine->uuid, json_string(engine->route));
     }
-    json_t *table = json_pack("{s:o s:i s:o}", "engines", ids, "next_id", engines->next_id,
-                              "engine_info", infos);
+    json_t *table = json_pack("{s:o s:i s:o s:o}", "engines", ids, "next_id", engines->next_id,
+                              "engine_info", infos, "routes", routes);
     char *text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     json_decref(table);
     return text;
@@ -45,6 +54,7 @@ static void write_table(struct engine_table *table, const struct engines *engine
         log_warn("hub: the table of engines is not kept: %s", error.text);
     free(text);
     table->due_ms = 0;
+    table->written_ms = clock_ms();
 }
 
 long long engine_table_tick(struct engine_table *table, const struct engines *engines,
@@ -59,6 +69,13 @@ void engine_table_finish(struct engine_table *table, const struct engines *engin
 {
     if (table->due_ms)
         write_table(table, engines);
+}
+
+/* "": it has none. */
+static const char *route_in(const json_t *root, const char *uuid)
+{
+    const char *route = json_string_value(json_object_get(json_object_get(root, "routes"), uuid));
+    return route && strlen(route) == ENGINE_ROUTE_DIGITS ? route : "";
 }
 
 static int enter(json_t *root, struct engines *engines, long long expires_ms,
@@ -77,6 +94,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
             engines_accept(engines, json_string_value(uuid), number, expires_ms, error);
         if (!engine || engines_describe(engine, json_object_get(infos, id), error))
             return -1;
+        strcpy(engine->route, route_in(root, engine->uuid));
         engine->restored = true;
         count++;
     }
@@ -86,25 +104,48 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
     return count;
 }
 
-int engine_table_load(const struct engine_table *table, struct engines *engines,
-                      long long expires_ms, struct ipcl_error *error)
+/* The file's content; NULL where there is no file, or with `error` set, which is "" otherwise. */
+static json_t *read_table(const struct engine_table *table, struct ipcl_error *error)
 {
     size_t size;
     json_error_t where;
+    error->text[0] = '\0';
     if (!path_exists(table->path))
-        return 0;
+        return NULL;
     char *text = path_read_file(table->path, FILE_BYTES_MAX, &size, error);
     if (!text)
-        return -1;
+        return NULL;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
     free(text);
-    int count = -1;
     if (json_is_object(json_object_get(root, "engines")))
-        count = enter(root, engines, expires_ms, error);
-    else
-        ipcl_error_set(error, "%s", root ? "it has no engines" : where.text);
+        return root;
+    ipcl_error_set(error, "%s", root ? "it has no engines" : where.text);
+    json_decref(root);
+    return NULL;
+}
+
+int engine_table_load(const struct engine_table *table, struct engines *engines,
+                      long long expires_ms, struct ipcl_error *error)
+{
+    json_t *root = read_table(table, error);
+    if (!root)
+        return *error->text ? -1 : 0;
+    int count = enter(root, engines, expires_ms, error);
     if (count < 0)
         engines_release(engines);
     json_decref(root);
     return count;
+}
+
+int engine_table_names(const struct engine_table *table,
+                       void (*each)(void *self, const char *uuid, const char *route), void *self,
+                       struct ipcl_error *error)
+{
+    json_t *root = read_table(table, error), *uuid;
+    const char *id;
+    json_object_foreach (json_object_get(root, "engines"), id, uuid)
+        if (json_is_string(uuid) && json_string_length(uuid) < ENGINE_UUID_BYTES)
+            each(self, json_string_value(uuid), route_in(root, json_string_value(uuid)));
+    json_decref(root);
+    return *error->text ? -1 : 0;
 }

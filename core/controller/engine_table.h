@@ -8,13 +8,20 @@
 struct engine_table {
     const char *path; /* "": nothing is kept */
     long long due_ms; /* when to write; 0: the file is as it should be */
+    long long written_ms;
 };
 
 /* An engine has come or gone: the file is written soon, once for all that change meanwhile. */
-void engine_table_changed(struct engine_table *table, long long now_ms);
+void engine_table_changed(struct engine_table *table, const struct engines *engines,
+                          long long now_ms);
 /* Writes where it is time to. Returns when to be called again, or LOOP_NEVER. */
 long long engine_table_tick(struct engine_table *table, const struct engines *engines,
                             long long now_ms);
+/* Calls `each` for each engine of the file, with its route (routes.h; "" for none). Returns 0, also
+ * where there is no file, or -1 with `error` set. */
+int engine_table_names(const struct engine_table *table,
+                       void (*each)(void *self, const char *uuid, const char *route), void *self,
+                       struct ipcl_error *error);
 /* Writes now what has changed. */
 void engine_table_finish(struct engine_table *table, const struct engines *engines);
 /* Enters the file's engines, into an empty list, as such that have asked to be registered. Returns

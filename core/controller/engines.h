@@ -12,13 +12,15 @@
 
 #include "controller/notice.h"
 
-#define ENGINE_ID_MAX 1000000
+#define ENGINE_ID_MAX       1000000
+#define ENGINE_ROUTE_DIGITS 32 /* hexadecimal: 128 bits */
 
 struct request; /* ledger.h */
 
 struct engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
+    char route[ENGINE_ROUTE_DIGITS + 1]; /* routes.h; "": it connects as its uuid */
     json_t *info;         /* what it says of itself; NULL: nothing */
     bool registered;      /* its heart beats */
     bool restored;        /* an earlier controller had it */

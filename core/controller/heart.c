@@ -21,6 +21,7 @@
 #include "controller/notice.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
+#include "controller/routes.h"
 
 #define MONITOR_NAME "heart-monitor"
 /* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
@@ -55,6 +56,7 @@ struct heart {
     struct refusal bad_pong;
     struct refusal bad_subscription;
     struct beat *beats;
+    struct routes routes;
     size_t awaited; /* neither born nor trusted: those for which pings are quick */
     long long period_ms;
     long long dead_after_ms;
@@ -178,6 +180,8 @@ static void on_pong(void *self, struct message *message)
         refusal_note(&heart->bad_pong, "it is no answer to a ping");
         return;
     }
+    if (!routes_translate(&heart->routes, &message->frames[0]))
+        return; /* likewise */
     HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]),
               zmq_msg_size(&message->frames[0]), beat);
     if (!beat || beat->gone)
@@ -250,6 +254,10 @@ static void read_notices(void *self)
     struct beat *beat;
     while (notice_recv(heart->notices, &notice)) {
         HASH_FIND(hh, heart->beats, notice.uuid, strlen(notice.uuid), beat);
+        if (notice.kind == NOTICE_EXPECTED)
+            routes_add(&heart->routes, notice.uuid, notice.route);
+        else
+            routes_forget(&heart->routes, notice.uuid);
         if (notice.kind == NOTICE_EXPECTED && (!beat || beat->gone)) {
             if (beat)
                 stopped(heart, beat, REPORT_CLOSED);
@@ -285,6 +293,7 @@ static void heart_destroy(void *self)
         zmq_socket_monitor(heart->pong, NULL, 0);
     loop_destroy(heart->loop);
     report_release(&heart->report);
+    routes_release(&heart->routes);
     free(heart);
 }
 
@@ -294,8 +303,7 @@ static int watch_connections(struct heart *heart, struct controller *controller,
     if (zmq_socket_monitor(heart->pong, "inproc://" MONITOR_NAME, ZMQ_EVENT_DISCONNECTED))
         return ipcl_error_set(error, "cannot watch the engines' connections: %s",
                               zmq_strerror(errno));
-    heart->monitor =
-        controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_NAME, error);
+    heart->monitor = controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_NAME, error);
     return heart->monitor ? 0 : -1;
 }
 

@@ -241,6 +241,7 @@ static void hub_destroy(void *self)
     departures_release(&hub->departures);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
+    routes_release(&hub->routes);
     loop_destroy(hub->loop);
     free(hub);
 }
@@ -303,6 +304,8 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
         hub_destroy(hub);
         return NULL;
     }
+    if (controller->restarted)
+        hub_know_engines(hub);
     if (controller->restore_engines)
         hub_restore_engines(hub);
     loop_set_tick(hub->loop, on_tick, hub);

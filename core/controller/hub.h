@@ -14,6 +14,7 @@
 #include "controller/refusal.h"
 #include "controller/replies.h"
 #include "controller/report.h"
+#include "controller/routes.h"
 
 enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
 #define HUB_SCHEDULERS (HUB_LISTENERS - 1) /* all but the heart */
@@ -39,6 +40,7 @@ struct hub {
     bool goodbye_said;
     struct engines engines;
     struct engine_table table;
+    struct routes routes; /* also of the previous controller's engines that have not come back */
     struct departures departures;
     long long silence_ms;    /* when to give up waiting for how an engine died; 0: no wait */
     long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */
@@ -92,6 +94,8 @@ loop_receive hub_on_report;
 
 /* In hub_engines.c. */
 hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
+/* Tells the schedulers which engines the previous controller had. */
+void hub_know_engines(struct hub *hub);
 /* Takes over the engines of the controller before. What is wrong with its table does not keep this
  * one from starting: engines register again. */
 void hub_restore_engines(struct hub *hub);

@@ -26,6 +26,7 @@ static void tell_listeners(struct hub *hub, const struct engine *engine, struct 
 {
     notice->id = engine->id;
     snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
+    memcpy(notice->route, engine->route, sizeof(engine->route));
     for (size_t i = 0; i < HUB_LISTENERS; i++)
         if (i == HUB_HEART ? notice->kind != NOTICE_ADDED : notice->kind != NOTICE_EXPECTED)
             notice_send(hub->listeners[i], notice);
@@ -79,8 +80,9 @@ static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_
         departures_add(&hub->departures, content, HUB_SCHEDULERS, clock_ms());
     }
     ledger_forget_engine(&hub->ledger, engine);
+    routes_forget(&hub->routes, engine->uuid);
     engines_remove(&hub->engines, engine);
-    engine_table_changed(&hub->table, clock_ms());
+    engine_table_changed(&hub->table, &hub->engines, clock_ms());
 }
 
 /* The connection information that a registration reply carries, as ipyparallel's hub sends it. */
@@ -165,6 +167,25 @@ static int has_room(const struct hub *hub, struct query *query, size_t connectio
     return -1;
 }
 
+/* The name under which it connects to the schedulers, which it alone knows: it also proves who it
+ * is.
+ * "" where it has none, as ipyparallel's. */
+static const char *route_of(const json_t *content)
+{
+    const char *route = json_string_value(json_object_get(content, "route"));
+    return route && strlen(route) == ENGINE_ROUTE_DIGITS &&
+                   strspn(route, "0123456789abcdef") == ENGINE_ROUTE_DIGITS
+               ? route
+               : "";
+}
+
+/* Whether uuid and route are this engine's own, or nobody's that is here or may come back. */
+static bool is_its_own(const struct hub *hub, const char *uuid, const char *route)
+{
+    const char *name = routes_of(&hub->routes, uuid), *owner = routes_owner(&hub->routes, route);
+    return (!strcmp(name, uuid) || !strcmp(name, route)) && (!owner || !strcmp(owner, uuid));
+}
+
 /* The engine that asks to be registered; NULL with `error` set where it is refused. */
 static struct engine *accept_engine(struct hub *hub, struct query *query, long long wanted,
                                     struct ipcl_error *error)
@@ -175,16 +196,25 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         ipcl_error_set(error, "a registration_request has the engine's uuid");
         return NULL;
     }
+    const char *route = route_of(query->content);
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
     if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
         return NULL;
+    if (!is_its_own(hub, json_string_value(uuid), route)) {
+        ipcl_error_set(error, "uuid '%.*s' is in use by another engine", ENGINE_UUID_BYTES,
+                       json_string_value(uuid));
+        return NULL;
+    }
     if (engine && engine->silent_ms)
         forget_engine(hub, engine, IPCL_LOG_WARN, "was away", NULL);
-    else if (engine && engine->id == wanted)
+    else if (engine && *engine->route)
         return engine; /* it asks once more, or comes back: its connection had ended */
     engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
-    if (engine)
-        expect_engine(hub, engine);
+    if (!engine)
+        return NULL;
+    memcpy(engine->route, route, strlen(route) + 1);
+    routes_add(&hub->routes, engine->uuid, route);
+    expect_engine(hub, engine);
     return engine;
 }
 
@@ -209,9 +239,9 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     }
     if (hub->controller->restarted)
         note_pending(hub, query->content, engine);
-    query->reply = json_pack("{s:s s:i s:i s:o}", "status", "ok", "id", engine->id, "hb_period",
-                             hub->controller->heart_period_ms, "connection_info",
-                             engine_ports(&hub->controller->engines));
+    query->reply = json_pack("{s:s s:i s:i s:b s:o}", "status", "ok", "id", engine->id, "hb_period",
+                             hub->controller->heart_period_ms, "routed", *engine->route != '\0',
+                             "connection_info", engine_ports(&hub->controller->engines));
     return 0;
 }
 
@@ -243,6 +273,10 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
         query->ename = "KeyError";
         return ipcl_error_set(
             error, "there is no engine of this id: an unregistration_request has the engine's id");
+    }
+    if (strcmp(engine->route, route_of(query->content))) {
+        query->ename = "PermissionError";
+        return ipcl_error_set(error, "engine %d is unregistered by nobody but itself", engine->id);
     }
     struct notice notice = {.kind = NOTICE_GONE};
     read_rest(query->content, &notice);
@@ -298,7 +332,7 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     tell_listeners(hub, engine, &notice);
     hub_tell_departures(hub, 0, true);
     hub_notify(hub, "registration_notification", engine_content(engine));
-    engine_table_changed(&hub->table, engine->registered_ms);
+    engine_table_changed(&hub->table, &hub->engines, engine->registered_ms);
 }
 
 static const char silent_end[] = "died, or cannot be reached";
@@ -357,6 +391,27 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
     if (hub->silence_ms && hub->silence_ms < due)
         due = hub->silence_ms;
     return due;
+}
+
+static void know(void *self, const char *uuid, const char *route)
+{
+    struct hub *hub = self;
+    struct notice notice = {.kind = NOTICE_KNOWN, .id = -1};
+    snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
+    snprintf(notice.route, sizeof(notice.route), "%s", route);
+    routes_add(&hub->routes, uuid, route);
+    for (size_t i = 0; i < HUB_LISTENERS; i++)
+        if (i != HUB_HEART)
+            notice_send(hub->listeners[i], &notice);
+}
+
+void hub_know_engines(struct hub *hub)
+{
+    struct ipcl_error error;
+    if (engine_table_names(&hub->table, know, hub, &error))
+        log_warn("hub: what engines of the previous controller answer meanwhile is lost, as their "
+                 "names cannot be read from %s: %s",
+                 hub->table.path, error.text);
 }
 
 void hub_restore_engines(struct hub *hub)

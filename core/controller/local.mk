@@ -40,6 +40,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/store.c core/controller/store.h \
 	core/controller/reuse.c core/controller/reuse.h \
 	core/controller/room.c core/controller/room.h \
+	core/controller/routes.c core/controller/routes.h \
 	core/controller/task.c core/controller/task.h \
 	core/controller/task_metadata.c core/controller/task_metadata.h \
 	core/controller/task_abort.c \

@@ -10,6 +10,7 @@
 #define NOTICE_ID_BYTES   256
 
 enum notice_kind {
+    NOTICE_KNOWN,    /* schedulers: the previous controller had it, and it may come back */
     NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat
                       */
     NOTICE_ADDED,
@@ -27,9 +28,10 @@ struct notice {
     enum notice_kind kind;
     int id;
     char uuid[ENGINE_UUID_BYTES];
-    enum notice_rest rest;       /* of one that has gone */
-    char begun[NOTICE_ID_BYTES]; /* likewise: the msg_id of the task that it began last, or "" */
-    char text[NOTICE_TEXT_BYTES]; /* added: the engine's name in sentences; gone: a sentence */
+    char route[ENGINE_UUID_BYTES]; /* routes.h; "" for none */
+    enum notice_rest rest;         /* of one that has gone */
+    char begun[NOTICE_ID_BYTES];   /* likewise: the msg_id of the task that it began last, or "" */
+    char text[NOTICE_TEXT_BYTES];  /* added: the engine's name in sentences; gone: a sentence */
 };
 
 /* Sends one. Never blocks: inproc has no high-water mark here. */

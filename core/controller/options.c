@@ -56,11 +56,8 @@ static const struct ipcl_option controller_options[] = {
      "network can read what is sent and change it, and so run code."},
     {"curve_publickey", IPCL_STRING, "", NULL, NULL,
      "The controller's public key for CurveZMQ, for clients. Where keys are not set, new ones are "
-     "made."},
+     "made; so is that for engines, always."},
     {"curve_secretkey", IPCL_STRING, "", NULL, NULL, "The secret key that belongs to it."},
-    {"engine_curve_secretkey", IPCL_STRING, "", NULL, NULL,
-     "The controller's secret key for CurveZMQ, for engines: another than that for clients, as who "
-     "has the engines' file knows the public key that belongs to it."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
      "Let the system write a core file where the controller crashes, as ulimit -c says. It has "
      "what "
@@ -136,8 +133,8 @@ static const struct ipcl_option task_options[] = {
 };
 static const struct ipcl_option session_options[] = {
     {"key", IPCL_STRING, RANDOM_KEY, NULL, NULL,
-     "The key that signs messages; " RANDOM_KEY " for a new one that nobody knows. Where it is "
-     "empty, messages are not signed."},
+     "The key that signs messages of clients; " RANDOM_KEY " for a new one that nobody knows, as "
+     "engines always have. Where it is empty, no messages are signed."},
     {"keyfile", IPCL_STRING, "", "keyfile", NULL, "A file that holds the key."},
     {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
      "How messages are signed: hmac- and a digest of OpenSSL's."},
@@ -347,36 +344,23 @@ static int read_key(const struct settings *settings, struct controller *controll
     return 0;
 }
 
-static int read_secret_key(const struct settings *settings, const char *name, struct curve *curve,
-                           struct ipcl_error *error)
+static int read_curve(const struct settings *settings, struct controller *controller,
+                      struct ipcl_error *error)
 {
-    const char *secret = settings_string(settings, "IPController", name);
-    if (!*secret)
+    const char *public = settings_string(settings, "IPController", "curve_publickey");
+    const char *secret = settings_string(settings, "IPController", "curve_secretkey");
+    struct curve *curve = &controller->curves[CONNECTION_CLIENT];
+    if (!*public && !*secret)
         return 0;
     if (strlen(secret) != CURVE_KEY_BYTES - 1 || zmq_curve_public(curve->public_key, secret))
         return ipcl_error_set(error,
-                              "IPController.%s is no key: it has %d characters, as "
+                              "IPController.curve_secretkey is no key: it has %d characters, as "
                               "zmq_curve_keypair() makes them",
-                              name, CURVE_KEY_BYTES - 1);
+                              CURVE_KEY_BYTES - 1);
     memcpy(curve->secret_key, secret, CURVE_KEY_BYTES);
-    return 0;
-}
-
-static int read_curves(const struct settings *settings, struct controller *controller,
-                       struct ipcl_error *error)
-{
-    const char *public = settings_string(settings, "IPController", "curve_publickey");
-    struct curve *curves = controller->curves;
-    if (read_secret_key(settings, "curve_secretkey", &curves[CONNECTION_CLIENT], error) ||
-        read_secret_key(settings, "engine_curve_secretkey", &curves[CONNECTION_ENGINE], error))
-        return -1;
-    if (*public && strcmp(public, curves[CONNECTION_CLIENT].public_key))
+    if (*public && strcmp(public, curve->public_key))
         return ipcl_error_set(
             error, "IPController.curve_publickey does not belong to IPController.curve_secretkey");
-    if (*curves[CONNECTION_CLIENT].public_key &&
-        !strcmp(curves[CONNECTION_CLIENT].public_key, curves[CONNECTION_ENGINE].public_key))
-        return ipcl_error_set(error, "IPController.curve_secretkey and engine_curve_secretkey are "
-                                     "one key: clients and engines need one each");
     return 0;
 }
 
@@ -393,8 +377,8 @@ static int read_session(const struct settings *settings, struct registry *regist
     if (read_text(settings, "Session", "signature_scheme", file->signature_scheme,
                   sizeof(file->signature_scheme), error))
         return -1;
-    return read_key(settings, controller, error) || read_curves(settings, controller, error) ? -1
-                                                                                             : 0;
+    return read_key(settings, controller, error) || read_curve(settings, controller, error) ? -1
+                                                                                            : 0;
 }
 
 static int read_addresses(const struct settings *settings, struct controller *controller,
@@ -411,7 +395,9 @@ static int read_addresses(const struct settings *settings, struct controller *co
     if (!*clients->location && gethostname(clients->location, sizeof(clients->location) - 1))
         return ipcl_error_set(error, "this host has no name: set --location");
     memcpy(engines->location, clients->location, sizeof(engines->location));
-    memcpy(engines->key, clients->key, sizeof(engines->key));
+    /* Whoever knows the key of one side is nobody at the other. */
+    if (*clients->key)
+        random_hex(engines->key, KEY_DIGITS);
     memcpy(engines->signature_scheme, clients->signature_scheme, sizeof(engines->signature_scheme));
     memcpy(engines->pack, clients->pack, sizeof(engines->pack));
     memcpy(engines->unpack, clients->unpack, sizeof(engines->unpack));

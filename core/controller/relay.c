@@ -7,7 +7,7 @@
  *
  * Where this controller has taken another's place, engines and clients of that one come back one by
  * one, and with them replies to its requests: for a while requests wait for engines that are not
- * known yet, and replies pass from whoever has the cluster's key. */
+ * known yet, and replies pass from those that the previous controller knew. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +69,10 @@ static void read_notices(void *self)
     struct relay *relay = self;
     struct notice notice;
     while (notice_recv(relay->notices, &notice)) {
+        if (notice.kind == NOTICE_KNOWN) {
+            targets_know(&relay->targets, &notice);
+            continue;
+        }
         if (notice.kind == NOTICE_ADDED) {
             targets_add(&relay->targets, &notice);
             continue;
@@ -142,8 +146,10 @@ static void from_engine(void *self, struct message *message)
     if (!refusal_verify(&relay->bad_reply, relay->sessions.engines, message, 2))
         return;
     zmq_msg_t *uuid = &message->frames[0];
+    bool known = routes_translate(&relay->targets.routes, uuid);
     struct target *target = find_target(relay, uuid);
-    if (!target && !targets_may_return(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid))) {
+    if (!known ||
+        (!target && !targets_may_return(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid)))) {
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
         return;
     }

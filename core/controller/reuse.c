@@ -20,8 +20,8 @@ struct old {
     struct connection *ours; /* as the settings have it; what it is to become */
     const struct port_pool *pool;
     const struct curve *curve;
-    const char *ip, *transport, *ssh, *secret; /* the settings that are this role's alone, */
-    const char *ports;                         /* for a sentence */
+    const char *ip, *transport, *ssh; /* the settings that are this role's alone, */
+    const char *ports;                /* for a sentence */
 };
 
 static bool given(const struct settings *settings, const char *name)
@@ -40,46 +40,44 @@ static int conflict(const struct old *old, const char *what, const char *setting
         old->path, what, setting);
 }
 
-static int check_key(const struct old *old, const struct settings *settings,
-                     struct ipcl_error *error)
+static int check_key(const struct old *old, enum connection_role role,
+                     const struct settings *settings, struct ipcl_error *error)
 {
-    const char *key = old->connection.key;
+    const char *key = old->connection.key, *asked = settings_string(settings, "Session", "key");
+    bool from_file = *settings_string(settings, "Session", "keyfile") != '\0';
     const char *what = *key ? "another key" : "no key, so that messages are not signed";
-    if (*settings_string(settings, "Session", "keyfile"))
-        return strcmp(key, old->ours->key) ? conflict(old, what, "Session.keyfile", error) : 0;
-    if (!settings_given(settings, "Session", "key"))
+    if (!from_file && !settings_given(settings, "Session", "key"))
         return 0;
-    bool as_asked = strcmp(settings_string(settings, "Session", "key"), RANDOM_KEY)
-                        ? !strcmp(key, old->ours->key)
-                        : *key != '\0';
-    return as_asked ? 0 : conflict(old, what, "Session.key", error);
+    /* One that is given is the clients'; engines have any, or none. */
+    bool any = role == CONNECTION_ENGINE || (!from_file && !strcmp(asked, RANDOM_KEY));
+    if (any ? !*key == !*old->ours->key : !strcmp(key, old->ours->key))
+        return 0;
+    return conflict(old, what, from_file ? "Session.keyfile" : "Session.key", error);
 }
 
 static int check_encryption(const struct old *old, const struct settings *settings,
                             struct ipcl_error *error)
 {
     const char *public = old->connection.curve_serverkey;
-    char name[64];
     if (given(settings, "enable_curve") &&
         settings_bool(settings, "IPController", "enable_curve") != (*public != '\0'))
         return conflict(old, *public ? "an encryption key" : "no encryption key",
                         "IPController.enable_curve", error);
-    snprintf(name, sizeof(name), "IPController.%s", old->secret);
-    return *old->curve->public_key && strcmp(old->curve->public_key, public)
-               ? conflict(old, *public ? "another encryption key" : "no encryption key", name,
-                          error)
-               : 0;
+    if (!*old->curve->public_key || !strcmp(old->curve->public_key, public))
+        return 0;
+    return conflict(old, *public ? "another encryption key" : "no encryption key",
+                    "IPController.curve_secretkey", error);
 }
 
-static int check_session(const struct old *old, const struct settings *settings,
-                         struct ipcl_error *error)
+static int check_session(const struct old *old, enum connection_role role,
+                         const struct settings *settings, struct ipcl_error *error)
 {
     if (strcmp(old->connection.pack, old->ours->pack))
         return conflict(old, "another serializer", "Session.packer", error);
     if (settings_given(settings, "Session", "signature_scheme") &&
         strcmp(old->connection.signature_scheme, old->ours->signature_scheme))
         return conflict(old, "another way to sign", "Session.signature_scheme", error);
-    return check_key(old, settings, error);
+    return check_key(old, role, settings, error);
 }
 
 static bool has_port(const struct connection *connection, int port)
@@ -167,7 +165,7 @@ static int check(const struct old olds[CONNECTION_ROLES], enum connection_role r
                  struct ipcl_error *error)
 {
     const struct old *old = &olds[role];
-    if (check_session(old, settings, error) || check_encryption(old, settings, error) ||
+    if (check_session(old, role, settings, error) || check_encryption(old, settings, error) ||
         check_ports(olds, role, common, error) || take_interface(old, settings, error))
         return -1;
     take_text(settings, "location", old->ours->location, old->connection.location);
@@ -208,7 +206,6 @@ int reuse_take(const struct files *files, const struct settings *settings,
                                            .ip = "client_ip",
                                            .transport = "client_transport",
                                            .ssh = "ssh_server",
-                                           .secret = "curve_secretkey",
                                            .ports = "IPController.client_ports"};
     olds[CONNECTION_ENGINE] = (struct old){.path = files->engines,
                                            .ours = &controller->engines,
@@ -216,7 +213,6 @@ int reuse_take(const struct files *files, const struct settings *settings,
                                            .ip = "engine_ip",
                                            .transport = "engine_transport",
                                            .ssh = "engine_ssh_server",
-                                           .secret = "engine_curve_secretkey",
                                            .ports = "IPController.engine_ports"};
     struct connection *clients = &olds[CONNECTION_CLIENT].connection,
                       *engines = &olds[CONNECTION_ENGINE].connection;
@@ -225,7 +221,7 @@ int reuse_take(const struct files *files, const struct settings *settings,
         if (connection_read(olds[role].path, role, &olds[role].connection, error))
             return -1;
     }
-    if (strcmp(clients->key, engines->key) || strcmp(clients->pack, engines->pack) ||
+    if (!*clients->key != !*engines->key || strcmp(clients->pack, engines->pack) ||
         !*clients->curve_serverkey != !*engines->curve_serverkey)
         return ipcl_error_set(error, "%s and %s do not belong together: remove them",
                               files->clients, files->engines);

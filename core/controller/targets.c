@@ -89,9 +89,15 @@ static void has_returned(struct targets *targets, struct target *target,
     message_close(&message);
 }
 
+void targets_know(struct targets *targets, const struct notice *notice)
+{
+    routes_add(&targets->routes, notice->uuid, notice->route);
+}
+
 void targets_add(struct targets *targets, const struct notice *notice)
 {
     size_t size = strlen(notice->uuid);
+    targets_know(targets, notice);
     struct target *target = find(targets, notice->uuid, size);
     if (target)
         has_returned(targets, target, notice);
@@ -148,7 +154,8 @@ static void hold(struct targets *targets, struct target *target, struct message 
 
 static void refuse(struct targets *targets, const struct target *target, struct message *message)
 {
-    size_t waiting = outbox_waiting(&targets->outbox, target->uuid, strlen(target->uuid));
+    const char *name = routes_of(&targets->routes, target->uuid);
+    size_t waiting = outbox_waiting(&targets->outbox, name, strlen(name));
     log_limited(&targets->full, IPCL_LOG_WARN,
                 "requests to %s are refused: it does not read those before, of which %zu bytes "
                 "wait (IPController.unread_backlog)",
@@ -158,18 +165,25 @@ static void refuse(struct targets *targets, const struct target *target, struct 
               "the controller (IPController.unread_backlog)");
 }
 
-static enum outbox_fate send(struct targets *targets, struct message *message)
+/* What does not leave is as it was. */
+static enum outbox_fate send(struct targets *targets, const struct target *target,
+                             struct message *message)
 {
-    return session_sign(targets->session, message, NULL)
-               ? OUTBOX_FULL
-               : outbox_send(&targets->outbox, message, 0);
+    const char *name = routes_of(&targets->routes, target->uuid);
+    if (session_sign(targets->session, message, NULL) ||
+        message_replace(&message->frames[0], name, strlen(name)))
+        return OUTBOX_FULL;
+    enum outbox_fate fate = outbox_send(&targets->outbox, message, 0);
+    if (fate != OUTBOX_TAKEN)
+        message_replace(&message->frames[0], target->uuid, strlen(target->uuid));
+    return fate;
 }
 
 void targets_send(struct targets *targets, struct target *target, struct message *message)
 {
     enum outbox_fate fate = OUTBOX_ABSENT;
     if (target->id >= 0 && !target->waiting)
-        fate = send(targets, message);
+        fate = send(targets, target, message);
     if (fate == OUTBOX_ABSENT)
         hold(targets, target, message);
     else if (fate == OUTBOX_FULL)
@@ -186,13 +200,15 @@ struct unsent {
 static void give_back(void *self, struct message *message)
 {
     const struct unsent *unsent = self;
+    message_replace(&message->frames[0], unsent->target->uuid, strlen(unsent->target->uuid));
     unsent->targets->undelivered(unsent->targets->self, message, unsent->target, unsent->why);
 }
 
 static void forget(struct targets *targets, struct target *target, const char *why)
 {
     struct unsent unsent = {targets, target, why};
-    outbox_forget(&targets->outbox, target->uuid, strlen(target->uuid), give_back, &unsent);
+    const char *name = routes_of(&targets->routes, target->uuid);
+    outbox_forget(&targets->outbox, name, strlen(name), give_back, &unsent);
     while (target->waiting)
         give_up(targets, target, target->waiting, why);
     HASH_DEL(targets->by_uuid, target);
@@ -207,6 +223,7 @@ void targets_remove(struct targets *targets, const struct notice *notice)
     snprintf(why, sizeof(why), "this request has not reached its engine: %s", notice->text);
     if (target)
         forget(targets, target, why);
+    routes_forget(&targets->routes, notice->uuid);
     /* It may not come back, as others may. */
     if (is_open(targets) && (target = create(targets, -1, notice->uuid, size, NULL)))
         target->gone = true;
@@ -231,7 +248,7 @@ static void try_again(struct targets *targets, struct target *target, long long 
         message_clear(&message);
         if (held_restore(waiting->held, &message))
             break;
-        enum outbox_fate fate = send(targets, &message);
+        enum outbox_fate fate = send(targets, target, &message);
         if (fate == OUTBOX_TAKEN)
             forget_request(targets, target, waiting);
         else if (fate == OUTBOX_ABSENT && now_ms - waiting->since_ms > HELD_MS_MAX)
@@ -258,6 +275,7 @@ void targets_release(struct targets *targets)
 {
     struct target *target, *next_target;
     outbox_release(&targets->outbox);
+    routes_release(&targets->routes);
     HASH_ITER (hh, targets->by_uuid, target, next_target) {
         while (target->waiting)
             forget_request(targets, target, target->waiting);

@@ -13,6 +13,7 @@
 #include "controller/controller.h"
 #include "controller/notice.h"
 #include "controller/outbox.h"
+#include "controller/routes.h"
 #include "wire/message.h"
 
 struct held_request;
@@ -35,7 +36,7 @@ typedef void targets_undelivered(void *self, struct message *message, const stru
 typedef void targets_returned(void *self, struct message *message, const struct target *target);
 
 struct targets {
-    void *engines; /* a mandatory ROUTER */
+    void *engines;           /* a mandatory ROUTER */
     struct session *session; /* signs what goes to them; not owned */
     struct outbox outbox;
     targets_undelivered *undelivered;
@@ -44,6 +45,7 @@ struct targets {
     long long
         return_until_ms; /* how long engines may come back; 0: there was no controller before */
     struct target *by_uuid;
+    struct routes routes;
     size_t waiting; /* requests of all targets */
     long long next_try_ms;
     struct log_limit full;
@@ -59,6 +61,8 @@ bool targets_may_return(const struct targets *targets, const void *uuid, size_t 
 /* Enters such an engine; NULL for any other. */
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size);
 void targets_add(struct targets *targets, const struct notice *notice);
+/* Notes that an engine may come back. */
+void targets_know(struct targets *targets, const struct notice *notice);
 /* Signs [engine, client, delimiter ...] and sends it to the engine, or holds it until the engine
  * has connected, which it may not do for some time, or reads. Hands it back where too many wait for
  * it. Takes over the frames. */

@@ -122,10 +122,10 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
             return false;
         }
     }
+    const char *name = routes_of(&scheduler->routes, task->worker->uuid);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size);
     if (!restored || session_sign(scheduler->sessions.engines, message, NULL) ||
-        message_send_to(message, scheduler->engines, task->worker->uuid,
-                        strlen(task->worker->uuid))) {
+        message_send_to(message, scheduler->engines, name, strlen(name))) {
         handouts_take_back(scheduler->handouts);
         scheduler->next_try_ms = clock_ms() + RETRY_MS;
         balancer_put_back(scheduler->balancer, task);
@@ -427,6 +427,10 @@ static void from_engine(void *self, struct message *message)
     struct scheduler *scheduler = self;
     if (!refusal_verify(&scheduler->bad_reply, scheduler->sessions.engines, message, 2))
         return;
+    if (!routes_translate(&scheduler->routes, &message->frames[0])) {
+        refusal_note(&scheduler->bad_reply, "it comes from an engine that is not registered");
+        return;
+    }
     struct task *task = task_of_reply(scheduler, message);
     if (!task) {
         if (!restore_reply(scheduler, message))
@@ -510,6 +514,7 @@ static void task_destroy(void *self)
     leaving_release(scheduler);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
+    routes_release(&scheduler->routes);
     held_pool_destroy(scheduler->pool);
     task_metadata_release(&scheduler->reader);
     sessions_destroy(&scheduler->sessions);

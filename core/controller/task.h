@@ -9,6 +9,7 @@
 #include "controller/held.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
+#include "controller/routes.h"
 #include "controller/task_metadata.h"
 #include "controller/trim.h"
 #include "wire/abort_request.h"
@@ -37,6 +38,7 @@ struct scheduler {
     void *engines;
     void *notices;
     struct balancer *balancer;
+    struct routes routes; /* of its engines */
     struct held_pool *pool;
     struct handouts *handouts;
     struct task_metadata_reader reader;

@@ -89,6 +89,7 @@ static void forget(struct scheduler *scheduler, struct worker *worker, const cha
     char uuid[ENGINE_UUID_BYTES];
     memcpy(uuid, worker->uuid, sizeof(uuid));
     balancer_remove_engine(scheduler->balancer, worker, end);
+    routes_forget(&scheduler->routes, uuid);
     report_forgotten(&scheduler->report, uuid);
 }
 
@@ -111,6 +112,7 @@ static void on_gone(struct scheduler *scheduler, const struct notice *notice)
     struct worker *worker =
         balancer_engine(scheduler->balancer, notice->uuid, strlen(notice->uuid));
     if (!worker) {
+        routes_forget(&scheduler->routes, notice->uuid);
         report_forgotten(&scheduler->report, notice->uuid);
         return;
     }
@@ -130,6 +132,8 @@ void scheduler_read_notices(void *self)
     struct scheduler *scheduler = self;
     struct notice notice;
     while (notice_recv(scheduler->notices, &notice)) {
+        if (notice.kind == NOTICE_KNOWN || notice.kind == NOTICE_ADDED)
+            routes_add(&scheduler->routes, notice.uuid, notice.route);
         if (notice.kind == NOTICE_ADDED)
             balancer_add_engine(scheduler->balancer, notice.id, notice.uuid);
         else if (notice.kind == NOTICE_GONE)

@@ -27,6 +27,8 @@ enum engine_exit {
     ENGINE_EXIT_FAILED = 7,       /* the engine itself failed */
 };
 
+#define ENGINE_ROUTE_BYTES (2 * 16 + 1) /* 128 bits, hexadecimal */
+
 /* Constant while the I/O thread runs, but for what is atomic. */
 struct engine {
     const struct settings *settings;
@@ -43,8 +45,10 @@ struct engine {
     char security_dir[PATH_BYTES]; /* the profile's */
     json_t *kernel_info;           /* what the kernel says of itself */
     char uuid[RANDOM_UUID_BYTES];
-    int64_t requested_id; /* -1: any */
-    _Atomic int64_t id;   /* -1 until registered */
+    char route[ENGINE_ROUTE_BYTES]; /* under which it connects to the schedulers: known to it and
+                                       the hub */
+    int64_t requested_id;           /* -1: any */
+    _Atomic int64_t id;             /* -1 until registered */
     _Atomic int exit_code;
     void *context;
     struct link link;

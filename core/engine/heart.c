@@ -13,7 +13,7 @@ static void *connect_heart(struct io *io, int type, int port, struct ipcl_error 
     char url[CONNECTION_TEXT_BYTES + 16];
     if (connection_url(&io->engine->connection, port, url, error))
         return NULL;
-    return io_socket(io, type, type == ZMQ_DEALER, url, error);
+    return io_socket(io, type, type == ZMQ_DEALER ? io->identity : NULL, url, error);
 }
 
 void heart_set_period(struct io *io)

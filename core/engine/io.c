@@ -8,14 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-void *io_socket(struct io *io, int type, bool with_identity, const char *url,
+void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error)
 {
     struct socket_options options = {
         .type = type,
         .curve = io->engine->connection.curve_serverkey[0] ? &io->curve : NULL,
-        .identity = with_identity ? io->engine->uuid : NULL,
-        .identity_size = with_identity ? strlen(io->engine->uuid) : 0,
+        .identity = identity,
+        .identity_size = identity ? strlen(identity) : 0,
         .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
         .frame_bytes_max = type == ZMQ_XPUB ? SOCKET_TOPIC_BYTES_MAX : 0,
         .linger_ms = IO_LINGER_MS,

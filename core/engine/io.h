@@ -77,6 +77,7 @@ struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
     struct curve curve;
+    const char *identity; /* the engine's route, or its uuid where the controller knows no other */
     enum io_state state;
     struct registration registration;
     struct heart heart;
@@ -117,7 +118,7 @@ bool io_take_back(struct job *job);
 /* Interrupts what the main thread runs. */
 void io_interrupt(struct io *io);
 /* A socket with the engine's keys. NULL with `error` set. */
-void *io_socket(struct io *io, int type, bool with_identity, const char *url,
+void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error);
 
 /* Makes what signs and encrypts, as the connection file says. Returns 0 or -1 with `error` set. */
@@ -140,7 +141,7 @@ void registration_leave(struct io *io);
 /* That an engine has ended. */
 struct registration_end {
     int64_t id;
-    const char *uuid;
+    const char *uuid, *route;
     bool died; /* otherwise it leaves by itself, and answers what it has */
     const char *reason;
     const char *begun; /* the msg_id of the task that began last, "" for none; NULL: not known */

@@ -91,6 +91,7 @@ static int read_connection(struct program *program, struct ipcl_error *error)
 {
     struct engine *engine = &program->engine;
     random_uuid(engine->uuid);
+    random_hex(engine->route, sizeof(engine->route) - 1);
     engine->settings = program->settings;
     strcpy(engine->security_dir, program->profile.security);
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");

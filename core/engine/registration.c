@@ -49,8 +49,8 @@ static void send_request(struct io *io, long long now_ms)
     struct ipcl_error error;
     struct message message;
     int64_t id = io->engine->id, wanted = id >= 0 ? id : io->engine->requested_id;
-    json_t *content =
-        json_pack("{s:s s:o*}", "uuid", io->engine->uuid, "info", engine_info(io->engine));
+    json_t *content = json_pack("{s:s s:s s:o*}", "uuid", io->engine->uuid, "route",
+                                io->engine->route, "info", engine_info(io->engine));
     if (wanted >= 0)
         json_object_set_new(content, "id", json_integer(wanted));
     if (io->engine->watched)
@@ -81,7 +81,7 @@ static int open_registrar(struct io *io, struct ipcl_error *error)
     struct registration *registration = &io->registration;
     char address[64];
     snprintf(address, sizeof(address), "inproc://registrar-events-%u", registration->opened++);
-    io->registrar = io_socket(io, ZMQ_DEALER, true, NULL, error);
+    io->registrar = io_socket(io, ZMQ_DEALER, io->engine->route, NULL, error);
     if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
     int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
@@ -266,9 +266,9 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
 {
     struct connection *connection = &io->engine->connection;
     struct door *door = &io->cluster;
-    door->shell = io_socket(io, ZMQ_ROUTER, true, NULL, error);
-    door->control = io_socket(io, ZMQ_ROUTER, true, NULL, error);
-    door->iopub = io_socket(io, ZMQ_XPUB, true, NULL, error);
+    door->shell = io_socket(io, ZMQ_ROUTER, io->identity, NULL, error);
+    door->control = io_socket(io, ZMQ_ROUTER, io->identity, NULL, error);
+    door->iopub = io_socket(io, ZMQ_XPUB, io->identity, NULL, error);
     if (loop_add(io->loop, door->shell, shell_receive, door) ||
         loop_add(io->loop, door->control, control_receive, door) ||
         loop_add(io->loop, door->iopub, door_subscribed, door))
@@ -299,6 +299,9 @@ static void complete(struct io *io, json_t *content)
         log_warn("the controller refuses this engine for now: %s: %s", ename, evalue);
         return;
     }
+    /* ipyparallel's controller knows no other name. */
+    bool routed = json_is_true(json_object_get(content, "routed"));
+    io->identity = routed ? io->engine->route : io->engine->uuid;
     if (connect_all(io, id, &error)) {
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
@@ -391,9 +394,9 @@ void registration_receive(void *self, struct message *message)
 int registration_build_end(struct session *session, const struct registration_end *end,
                            struct message *message, struct ipcl_error *error)
 {
-    json_t *content =
-        json_pack("{s:I s:s s:b s:s s:s*}", "id", (json_int_t)end->id, "uuid", end->uuid, "died",
-                  end->died, "reason", end->reason, "begun", end->begun);
+    json_t *content = json_pack("{s:I s:s s:s s:b s:s s:s*}", "id", (json_int_t)end->id, "uuid",
+                                end->uuid, "route", end->route, "died", end->died, "reason",
+                                end->reason, "begun", end->begun);
     struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
     int status = session_build(session, message, &parts, NULL, error);
     json_decref(content);
@@ -411,7 +414,8 @@ void registration_leave(struct io *io)
             zmq_setsockopt(io->registrar, ZMQ_LINGER, &briefly, sizeof(briefly));
         return;
     }
-    struct registration_end end = {io->engine->id, io->engine->uuid, false, io->ending, NULL};
+    struct registration_end end = {io->engine->id, io->engine->uuid, io->engine->route,
+                                   false,          io->ending,       NULL};
     message_init(&message);
     watcher_tell(io->engine, -1);
     if (!registration_build_end(io->cluster.session, &end, &message, &error))

@@ -41,7 +41,7 @@ struct begun {
 /* What the engine says of itself, each time in one write(2). */
 struct news {
     int64_t id; /* as which it is registered; -1: not, or it leaves by itself */
-    char uuid[RANDOM_UUID_BYTES];
+    char uuid[RANDOM_UUID_BYTES], route[ENGINE_ROUTE_BYTES];
     bool watched; /* as in struct engine */
     struct connection connection;
 };
@@ -185,8 +185,9 @@ static void send_notice(const struct watch *watch, const char *reason)
         return;
     message_init(&message);
     const struct begun *begun = watch->begun;
-    struct registration_end end = {watch->news.id, watch->news.uuid, true, reason,
-                                   begun ? begun->tasks[begun->current & 1] : NULL};
+    struct registration_end end = {
+        watch->news.id, watch->news.uuid, watch->news.route,
+        true,           reason,           begun ? begun->tasks[begun->current & 1] : NULL};
     if (!registration_build_end(session, &end, &message, &error))
         message_send(&message, socket);
     zmq_close(socket);
@@ -279,6 +280,7 @@ void watcher_tell(const struct engine *engine, int64_t id)
 {
     struct news news = {.id = id, .watched = engine->watched, .connection = engine->connection};
     memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
+    memcpy(news.route, engine->route, sizeof(news.route));
     if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
         log_debug("the watcher is gone: %s", strerror(errno));
     explicit_bzero(&news, sizeof(news));

@@ -11,6 +11,8 @@ from engine_peer import LINGER_MS
 from support import PATIENCE, wait_until
 
 DELIMITER = b"<IDS|MSG>"
+# Beside replies.
+FROM_ENGINES = ("registration_request", "unregistration_request", "stream", "display_data")
 ENGINE_PORTS = ("registration", "control", "mux", "task", "iopub", "hb_ping", "hb_pong")
 
 
@@ -34,7 +36,7 @@ class Peer:
         self.client = json.loads(self.client_file.read_text())
         self.engine = json.loads(self.engine_file.read_text())
         self.engine_ports = {*self.engine["broadcast"], *(self.engine[name] for name in ENGINE_PORTS)}
-        self.key = self.client["key"].encode()
+        self.roles = {}  # by socket
         self.context = zmq.Context()
         self.count = 0
 
@@ -52,7 +54,7 @@ class Peer:
     def prepare(self, socket, kind, port):
         """Sets up a socket for one of the controller's ports: with the key of the file that has it."""
         socket.linger = LINGER_MS
-        file = self.engine if port in self.engine_ports else self.client
+        file = self.roles[socket] = self.engine if port in self.engine_ports else self.client
         if file.get("curve_serverkey"):
             socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
             socket.curve_serverkey = file["curve_serverkey"].encode()
@@ -72,24 +74,31 @@ class Peer:
             self.engines()
         return socket
 
-    def sign(self, parts):
-        return hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+    def sign(self, parts, file=None):
+        """The signature of a client's message, or with the key of a file."""
+        return hmac.new((file or self.client)["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
 
-    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test"):
-        """The frames of a message, from the delimiter on, and its msg_id."""
+    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test", file=None):
+        """The frames of a message, from the delimiter on, and its msg_id: signed as who sends such a one signs, or with a file's key."""
         self.count += 1
         msg_id = msg_id or f"{uuid.uuid4()}_{self.count}"
         header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,
                   "date": "2026-01-01T00:00:00.000000Z", "version": "5.3"}
         parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
-        return [DELIMITER, self.sign(parts), *parts, *buffers], msg_id
+        if not file:
+            file = self.engine if msg_type in FROM_ENGINES or msg_type.endswith("_reply") else self.client
+        return [DELIMITER, self.sign(parts, file), *parts, *buffers], msg_id
+
+    def signed(self, frames, file):
+        """The frames of a message, from the delimiter on, with the signature of a file's key: as the controller passes them on."""
+        return [frames[0], self.sign(frames[2:6], file), *frames[2:]]
 
     def receive(self, socket, timeout=30):
         """The next message: its identities, and its header, parent header, metadata and content."""
         frames = next_frames(socket, timeout=timeout)
         at = frames.index(DELIMITER)
         parts = frames[at + 2:at + 6]
-        assert frames[at + 1] == self.sign(parts), "the controller's signature"
+        assert frames[at + 1] == self.sign(parts, self.roles.get(socket)), "the controller's signature"
         return frames[:at], *[json.loads(part) for part in parts]
 
     def notified(self, notification, msg_type, **content):
@@ -101,7 +110,7 @@ class Peer:
             assert header["msg_type"] == "registration_notification", header
 
     def ask(self, socket, msg_type, content=None):
-        frames, msg_id = self.message(msg_type, content)
+        frames, msg_id = self.message(msg_type, content, file=self.roles.get(socket))
         socket.send_multipart(frames)
         _, header, parent, _, answer = self.receive(socket)
         assert parent["msg_id"] == msg_id
@@ -123,12 +132,13 @@ class Peer:
 
 
 class Engine:
-    """An engine that is sockets only: its heart beats when it is told to."""
+    """An engine that is sockets only: its heart beats when it is told to. With a route it connects under that, as ours do, otherwise
+    under its uuid, as ipyparallel's."""
 
     def __init__(self, peer, wanted=None, name=None, **more):
         self.peer = peer
         self.uuid = name or str(uuid.uuid4())
-        ident = self.uuid.encode()
+        self.name = ident = more.get("route", self.uuid).encode()
         self.registration = peer.connect(zmq.DEALER, peer.engine["registration"], ident)
         self.ping = peer.connect(zmq.SUB, peer.engine["hb_ping"])
         self.pong = peer.connect(zmq.DEALER, peer.engine["hb_pong"], ident)
@@ -146,7 +156,7 @@ class Engine:
         self.shell = self.peer.context.socket(zmq.ROUTER)
         self.control = self.peer.context.socket(zmq.ROUTER)
         for socket, ports in ((self.shell, ("mux", "task")), (self.control, ("control",))):
-            socket.setsockopt(zmq.ROUTING_ID, self.uuid.encode())
+            socket.setsockopt(zmq.ROUTING_ID, self.name)
             self.peer.prepare(socket, zmq.ROUTER, self.peer.engine[ports[0]])
             for port in ports:
                 socket.connect(self.peer.url(self.peer.engine[port]))

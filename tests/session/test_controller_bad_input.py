@@ -20,9 +20,9 @@ from live import campaign  # noqa: E402
 MEGABYTE = b"x" * (1 << 20)
 
 
-def spoiled(peer, prefix=()):
+def spoiled(peer, file, prefix=()):
     """Messages that no socket may accept: each the frames of one."""
-    good, _ = peer.message("apply_request")
+    good, _ = peer.message("apply_request", file=file)
     yield "empty", [b""]
     yield "no delimiter", [*prefix, b"x", b"y"]
     yield "delimiter only", [*prefix, DELIMITER]
@@ -35,7 +35,7 @@ def spoiled(peer, prefix=()):
     yield "changed content", [*prefix, *good[:5], b'{"a": 1}']
     for header in (b"", b"[]", b"{}", b"\xff\xff", b'{"msg_id": 5, "msg_type": "x"}', b'{"msg_id": "x"}', b"{" * 100000):
         parts = [header, b"{}", b"{}", b"{}"]
-        yield f"header {header[:20]}", [*prefix, DELIMITER, peer.sign(parts), *parts]
+        yield f"header {header[:20]}", [*prefix, DELIMITER, peer.sign(parts, file), *parts]
     yield "too many identities", [b"a"] * 20 + good
     yield "too many frames", [*prefix, *good, *[b""] * 70000]
     yield "many bytes", [*prefix, os.urandom(100000)]
@@ -61,7 +61,7 @@ def test_bad_input_is_dropped_and_everything_goes_on(controller, name, side, kin
         sub = peer.connect(zmq.SUB, peer.client["iopub"])
         while next_frames(socket, "the subscription has not come") != [b"\1"]:
             pass
-    for _, frames in spoiled(peer, prefix):
+    for _, frames in spoiled(peer, getattr(peer, side), prefix):
         socket.send_multipart(frames)
     task = peer.connect(zmq.DEALER, peer.client["task"])
     submit(peer, task)

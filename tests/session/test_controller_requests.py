@@ -18,7 +18,7 @@ def test_direct_requests_and_unknown_engines(controller):
     direct.send_multipart([engine.uuid.encode(), *frames])  # the engine connects later
     time.sleep(0.1)
     route, header, received = engine.open().take()
-    assert received[-len(frames):] == frames
+    assert received[-len(frames):] == peer.signed(frames, peer.engine)
     engine.answer(route, header)
     idents, _, parent, _, content = peer.receive(direct)
     assert idents == [engine.uuid.encode()] and parent["msg_id"] == msg_id and content["status"] == "ok"
@@ -36,7 +36,7 @@ def test_control_requests(controller):
     control = peer.connect(zmq.DEALER, peer.client["control"])
     frames, _ = peer.message("abort_request", {"msg_ids": []})
     control.send_multipart([engine.uuid.encode(), *frames])
-    assert next_frames(engine.control)[-len(frames):] == frames
+    assert next_frames(engine.control)[-len(frames):] == peer.signed(frames, peer.engine)
 
 
 def test_tasks_wait_for_engines_and_go_to_the_least_loaded(controller):
@@ -78,7 +78,7 @@ def test_retries_after_death_and_failure(controller):
     for status in ("error", "ok"):
         route, header, frames = second.take()
         at = frames.index(DELIMITER)
-        assert frames[at + 1] == peer.sign(frames[at + 2:at + 6])
+        assert frames[at + 1] == peer.sign(frames[at + 2:at + 6], peer.engine)
         signatures.add(frames[at + 1])
         second.answer(route, header, status)
     assert len(signatures) == 2, "an engine accepts each signature once"

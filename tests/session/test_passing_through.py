@@ -35,13 +35,12 @@ def packed(request, monkeypatch):
     return request.param, ODD_JSON
 
 
-def with_parts(peer, frames, **parts):
+def with_parts(peer, frames, file, **parts):
     """A message with other parts, signed anew."""
     frames = list(frames)
     for name, part in parts.items():
         frames[{"metadata": 4, "content": 5}[name]] = part
-    frames[1] = peer.sign(frames[2:6])
-    return frames
+    return peer.signed(frames, file)
 
 
 def received(socket):
@@ -60,14 +59,14 @@ def test_odd_parts_pass_untouched(controller, packed, channel, records):
     contents = [odd, DEEP, b"no value at all", b""]
     for content in contents:
         frames, msg_id = peer.message("apply_request", buffers=[b"\0" * 70000, b""])
-        sent = with_parts(peer, frames, metadata=odd, content=content)
+        sent = with_parts(peer, frames, peer.client, metadata=odd, content=content)
         client.send_multipart([*to, *sent])
         route, got = received(engine.shell)
         assert got[2:] == sent[2:]
         reply, _ = peer.message("apply_reply", {"status": "ok"}, {"status": "ok", "engine": engine.uuid}, parent=got[2],
                                 buffers=[b"\0" * 70000])  # fmt: skip
-        answered = with_parts(peer, reply, content=content)
+        answered = with_parts(peer, reply, peer.engine, content=content)
         engine.shell.send_multipart([*route, *answered])
         _, back = received(client)
-        assert back == answered
+        assert back == peer.signed(answered, peer.client)
     assert peer.engines()

@@ -183,7 +183,7 @@ def test_a_task_is_submitted_again_under_a_new_id(records):
     assert again.pop("msg_id") == new_id and again.pop("date") != original.pop("date")
     original.pop("msg_id")
     assert again == original
-    assert request[at + 1] == records.peer.sign(request[at + 2:at + 6])
+    assert request[at + 1] == records.peer.sign(request[at + 2:at + 6], records.peer.engine)
     assert json.loads(request[at + 5]) == {"n": 1} and json.loads(request[at + 4]) == {}
     assert request[at + 6:] == first[before + 6:] == [b"call", b"args"]
     frames, _ = records.peer.message("apply_reply", {"status": "ok"}, {"engine": records.engine.uuid, "status": "ok"},

@@ -1,10 +1,15 @@
 """Engines and clients have a connection file each: whoever has one of them can do what that role does, and nothing else."""
 
 import json
+import os
+import signal
+from types import SimpleNamespace
 
 import pytest
 import zmq
-from controller_peer import Engine
+from controller_peer import Engine, Peer, next_frames
+
+from support import LONG, typed, wait_until
 
 QUERIES = {
     "connection_request": {}, "queue_request": {"verbose": True}, "load_request": {}, "shutdown_request": {},
@@ -68,6 +73,206 @@ def test_where_clients_ask_no_engine_is_registered_and_none_leaves(controller, m
     assert peer.engines() == {"0": engine.uuid}
 
 
+# --- keys, where nothing is encrypted ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["registration", "mux", "task", "control", "broadcast"])
+def test_the_engines_key_signs_nothing_for_clients_ports(controller, name):
+    peer = controller("--IPController.enable_curve=false")
+    socket = peer.connect(zmq.DEALER, peer.client[name])
+    prefix = [b"nobody"] if name in ("mux", "control") else []
+    socket.send_multipart([*prefix, *peer.message("connection_request", file=peer.engine)[0]])
+    peer.process.wait_for_output("forged signature")
+    socket.send_multipart([*prefix, *peer.message("connection_request", metadata={"timeout": 0.01})[0]])
+    peer.receive(socket)
+    assert not socket.poll(200), "one answer to one request"
+
+
+@pytest.mark.parametrize("name", ["mux", "task", "control", "broadcast"])
+def test_the_clients_key_signs_no_answer(controller, name):
+    peer = controller("--IPController.enable_curve=false")
+    engine = Engine(peer).open().beat()
+    socket = peer.connect(zmq.DEALER, peer.engine[name] if name != "broadcast" else peer.engine[name][0], engine.uuid.encode())
+    socket.send_multipart([b"client", *peer.message("apply_reply", {"status": "ok"}, file=peer.client)[0]])
+    peer.process.wait_for_output("forged signature")
+
+
+def test_the_clients_key_registers_no_engine(controller):
+    peer = controller("--IPController.enable_curve=false")
+    socket = peer.connect(zmq.DEALER, peer.engine["registration"])
+    socket.send_multipart(peer.message("registration_request", {"uuid": "stranger"}, file=peer.client)[0])
+    peer.process.wait_for_output("forged signature")
+
+
+def test_the_clients_key_signs_no_output(controller):
+    peer = controller("--IPController.enable_curve=false")
+    socket = peer.connect(zmq.XPUB, peer.engine["iopub"])
+    assert next_frames(socket) == [b"\1connected"]
+    socket.send_multipart([b"connected", *peer.message("stream", {"text": "x"}, file=peer.client)[0]])
+    peer.process.wait_for_output("forged signature")
+
+
+def test_both_keys_are_kept_where_files_are_reused_and_both_are_new_where_not(controller):
+    first = controller("--reuse", "--Session.key=given")
+    assert first.client["key"] == "given" and first.engine["key"] not in ("", "given")
+    first.process.stop()
+    second = controller("--reuse", "--Session.key=given")
+    assert second.client == first.client and second.engine == first.engine
+    peers = [controller(cluster_id=number) for number in "12"]
+    keys = {file[name] for peer in peers for file in (peer.client, peer.engine) for name in ("key", "curve_serverkey")}
+    assert len(keys) == 8
+
+
+def test_no_key_for_one_role_is_none_for_the_other(controller):
+    peer = controller("--no-secure")
+    assert peer.client["key"] == peer.engine["key"] == ""
+
+
+@typed
+def wait_for_file(path):
+    import os
+    import time
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return os.getpid()
+
+
+# --- an engine's name --------------------------------------------------------------------------------------------------------
+
+ROUTE, OTHER_ROUTE = "0123456789abcdef" * 2, "f" * 32
+
+
+@pytest.fixture
+def living(new_cluster):
+    """A cluster with one engine, and its client; and .peer, which has the engines' file, and the engine's .uuid."""
+    cluster = new_cluster(1)
+    living = SimpleNamespace(client=cluster.client(), pid=cluster.engines[0].pid, peer=Peer(cluster.profile_dir))
+    living.uuid = living.peer.engines()["0"]
+    yield living
+    assert living.client[0].apply_async(os.getpid).get(timeout=LONG) == living.pid
+    assert living.client.load_balanced_view().apply_async(os.getpid).get(timeout=LONG) == living.pid
+    assert living.peer.engines() == {"0": living.uuid}
+    living.peer.close()
+
+
+@pytest.mark.parametrize("more", [{}, {"wanted": 0}, {"route": OTHER_ROUTE}, {"wanted": 0, "route": OTHER_ROUTE}], ids=str)
+def test_a_living_engines_uuid_is_not_registered_again(living, more):
+    reply = Engine(living.peer, name=living.uuid, **more).reply
+    assert reply["status"] == "error" and "in use" in reply["evalue"]
+
+
+def test_an_engine_that_asks_twice_is_one(controller):
+    peer = controller()
+    first = Engine(peer, route=ROUTE)
+    second = Engine(peer, name=first.uuid, route=ROUTE)
+    assert first.id == second.id == 0 and second.beat().id == 0
+    assert Engine(peer, name=first.uuid, route=ROUTE).id == 0
+
+
+def test_no_engine_takes_anothers_name_for_its_own(controller):
+    peer = controller()
+    first = Engine(peer, name="0" * 32).beat()
+    reply = Engine(peer, route=first.uuid).reply
+    assert reply["status"] == "error" and "in use" in reply["evalue"]
+
+
+@pytest.mark.parametrize("more", [{}, {"route": OTHER_ROUTE}, {"route": 5}], ids=str)
+def test_nobody_but_the_engine_itself_unregisters_it(living, more):
+    socket = living.peer.connect(zmq.DEALER, living.peer.engine["registration"])
+    _, reply = living.peer.ask(socket, "unregistration_request", {"id": 0, "uuid": living.uuid, "died": True, **more})
+    assert reply["status"] == "error" and reply["ename"] == "PermissionError"
+
+
+def connected(peer, port, name):
+    """A socket that is connected to a scheduler under this name."""
+    socket = peer.context.socket(zmq.ROUTER)
+    socket.setsockopt(zmq.ROUTING_ID, name.encode())
+    peer.prepare(socket, zmq.ROUTER, port)
+    ready = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    socket.connect(peer.url(port))
+    next_frames(ready, "no connection")
+    socket.disable_monitor()
+    return socket
+
+
+def test_whoever_connects_under_a_living_engines_uuid_gets_nothing_that_is_meant_for_it(living):
+    peer = living.peer
+    ports = [peer.engine[name] for name in ("mux", "task", "control")] + peer.engine["broadcast"]
+    thieves = [connected(peer, port, living.uuid) for port in ports]
+    client, balanced = living.client, living.client.load_balanced_view()
+    for _ in range(5):
+        assert client[0].apply_async(os.getpid).get(timeout=LONG) == living.pid
+        assert balanced.apply_async(os.getpid).get(timeout=LONG) == living.pid
+        assert client.broadcast_view().apply_async(os.getpid).get(timeout=LONG) == [living.pid]
+        client.abort(block=True)
+    assert not any(thief.poll(0) for thief in thieves)
+
+
+@pytest.mark.parametrize("name", ["mux", "task", "broadcast"])
+def test_answers_under_a_living_engines_uuid_are_not_taken(controller, name):
+    peer = controller()
+    engine = Engine(peer, route=ROUTE).open().beat()
+    port = peer.engine[name] if name != "broadcast" else peer.engine[name][0]
+    if name == "broadcast":
+        engine.shell.connect(peer.url(port))
+    client = peer.connect(zmq.DEALER, peer.client[name])
+    frames, msg_id = peer.message("apply_request", metadata={"targets": [[engine.uuid, 0]], "is_broadcast": True}
+                                  if name == "broadcast" else {})
+    client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
+    route, header, _ = engine.take()
+    thief = peer.connect(zmq.DEALER, port, engine.uuid.encode())
+    metadata = {"status": "ok", "engine": engine.uuid, "dependencies_met": True}
+    thief.send_multipart([*route[1:], *peer.message("apply_reply", {"status": "forged"}, metadata, parent=header)[0]])
+    peer.process.wait_for_output("comes from an engine that is not registered")
+    engine.answer(route, header)
+    idents, _, parent, _, content = peer.receive(client)
+    assert parent["msg_id"].startswith(msg_id) and content["status"] == "ok"
+    assert ROUTE.encode() not in idents, "nobody learns the name"
+
+
+def test_an_engine_cannot_answer_what_another_was_asked(living, gate):
+    thief = Engine(living.peer).open().beat()
+    wait_until(lambda: living.client.ids == [0, 1], 20, "the client knows both")
+    asked = [living.client[0].apply_async(wait_for_file, str(gate)),
+             living.client.load_balanced_view(targets=[0]).apply_async(wait_for_file, str(gate))]
+    own = living.client[1].apply_async(os.getpid)
+    route, header, _ = thief.take()
+    for request in asked:
+        forged = {**json.loads(header), "msg_id": request.msg_ids[0]}
+        thief.answer(route, json.dumps(forged).encode(), "error")
+    thief.answer(route, header, "error")
+    wait_until(own.ready, 20, "what was sent behind them is here")
+    assert not any(request.ready() for request in asked)
+    gate.touch()
+    assert [request.get(timeout=LONG) for request in asked] == [living.pid, living.pid]
+    thief.die()
+    wait_until(lambda: living.peer.engines() == {"0": living.uuid}, 20, "the thief is gone")
+
+
+def test_pongs_under_an_engines_uuid_are_not_its_own(controller):
+    peer = controller("--ping=100")
+    engine = Engine(peer, route=ROUTE)
+    thief = peer.connect(zmq.DEALER, peer.engine["hb_pong"], engine.uuid.encode())
+    for _ in range(10):
+        thief.send(next_frames(engine.ping)[0])
+    assert peer.engines() == {}
+    assert engine.beat().id == 0
+
+
+def test_an_engines_name_is_its_own_also_after_a_restart(controller):
+    first = controller("--reuse")
+    engine = Engine(first, route=ROUTE).beat()
+    table = first.client_file.with_name("ipcontroller-engines.json")
+    wait_until(lambda: table.exists() and ROUTE in table.read_text(), 20, "the table of engines is written")
+    first.process.stop(signal.SIGKILL)
+    for arguments in ("--reuse",), ("--restore",):
+        second = controller(*arguments)
+        for more in {}, {"wanted": 0}, {"route": OTHER_ROUTE}:
+            reply = Engine(second, name=engine.uuid, **more).reply
+            assert reply["status"] == "error" and "in use" in reply["evalue"]
+        assert Engine(second, name=engine.uuid, route=ROUTE, wanted=0).id == 0
+        second.process.stop(signal.SIGKILL)
+
+
 # --- what is asked for, and what files say -----------------------------------------------------------------------------------
 
 def test_unencrypted_beyond_loopback_needs_a_second_word(sandbox, controller):
@@ -91,7 +296,6 @@ def test_old_files_do_not_open_an_unencrypted_controller_to_the_network(sandbox,
     (["--IPController.enable_curve=false"], "--IPController.enable_curve=true", "IPController.enable_curve"),
     ([], "--IPController.enable_curve=false", "IPController.enable_curve"),
     ([], f"--IPController.curve_secretkey={SECRET}", "IPController.curve_secretkey"),
-    ([], f"--IPController.engine_curve_secretkey={SECRET}", "IPController.engine_curve_secretkey"),
     (["--no-secure"], "--secure", "Session.key"), ([], "--no-secure", "Session.key"), ([], "--Session.key=abc", "Session.key"),
     ([], "--Session.signature_scheme=hmac-sha512", "Session.signature_scheme"),
     ([], "--Session.packer=msgpack", "Session.packer"), ([], "--transport=ipc", "IPController.transport"),
