@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/leftovers.h"
 #include "base/log.h"
 #include "cluster/by_hand.h"
 #include "cluster/logs.h"
@@ -472,6 +473,7 @@ static int claim(struct supervisor *supervisor)
         progress_fail(supervisor->progress, "%s", error.text);
         return EXIT_WRONG;
     }
+    leftovers_remove(cluster->profile.pid);
     if (supervisor->own_controller) {
         exit_code = state_each(cluster->profile.pid, check_state, supervisor);
         if (exit_code == EXIT_FINE)

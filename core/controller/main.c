@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/leftovers.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "controller/addresses.h"
@@ -123,6 +124,7 @@ static int lock(struct program *program, struct ipcl_error *error)
         addresses_check(settings, &program->controller, error))
         return -1;
     files_remove_sockets(&program->controller);
+    leftovers_remove(program->profile.security);
     return 0;
 }
 

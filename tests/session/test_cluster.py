@@ -77,6 +77,22 @@ def test_start_takes_over_what_a_killed_supervisor_left(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_what_a_killed_program_was_writing_is_removed_by_the_next_and_nothing_else(box):
+    box.ipcluster("profile", "create", "default", check=True)
+    folders = [box.profile_dir() / name for name in ("pid", "security")]
+    names = {"ipcluster.json.c0FfEe": False, "ipcontroller-x-client.json.a1b2c3": False, "ipcluster.json.backup": True, "notes.c0FfEe": True}
+    for folder in folders:
+        for name in names:
+            (folder / name).touch()
+            os.utime(folder / name, (0, 0))
+        (folder / "ipcluster.json.aB3dE5").touch()  # as if it was being written
+    cluster = box.begin("start", "--n=0")
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    kept = {name for name, is_kept in names.items() if is_kept} | {"ipcluster.json.aB3dE5"}
+    assert [{path.name for path in folder.iterdir()} for folder in folders] == [kept, kept]
+
+
 def test_state_of_processes_that_have_all_gone_is_shown_as_stopped_and_removed(box):
     cluster = box.begin("start", "--n=1")
     cluster.wait_for_output(UP, 60)

@@ -1,0 +1,51 @@
+/* Removing what was never finished. */
+#include "base/leftovers.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OLD_SECONDS    600 /* also where the clock of a file server is another */
+#define RANDOM_LETTERS 6
+
+/* "ipcluster.json.c0FfEe", as path_write_file() names it; "ipcluster.json.backup" is a person's. */
+static bool is_leftover(const char *name)
+{
+    size_t length = strlen(name);
+    const char *random = name + length - RANDOM_LETTERS;
+    bool by_chance = false;
+    if (length <= RANDOM_LETTERS || random[-1] != '.')
+        return false;
+    for (const char *at = random; *at; at++) {
+        if (!isalnum((unsigned char)*at))
+            return false;
+        by_chance = by_chance || !islower((unsigned char)*at);
+    }
+    static const char *const endings[] = {".json", ".key"};
+    for (size_t i = 0; by_chance && i < sizeof(endings) / sizeof(*endings); i++) {
+        size_t size = strlen(endings[i]);
+        if (length > RANDOM_LETTERS + 1 + size && !memcmp(random - 1 - size, endings[i], size))
+            return true;
+    }
+    return false;
+}
+
+void leftovers_remove(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    struct stat info;
+    while (dir && (entry = readdir(dir)))
+        if (is_leftover(entry->d_name) &&
+            !fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) &&
+            S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
+            time(NULL) - info.st_mtime > OLD_SECONDS)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+}

@@ -1,0 +1,10 @@
+/* What path_write_file() leaves where the process is killed: a file beside the one that it would
+ * have become. */
+#ifndef BASE_LEFTOVERS_H
+#define BASE_LEFTOVERS_H
+
+/* Removes those of this user in a folder that nobody can still be writing: they are older than ten
+ * minutes. */
+void leftovers_remove(const char *folder);
+
+#endif
