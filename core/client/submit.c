@@ -309,10 +309,11 @@ static int copy_buffers(struct submission *submission)
 static void keep(struct ipcl_client *client, struct submission *submission)
 {
     struct ipcl_future *future = submission->future;
-    size_t size = size_of(submission);
     if (future->channel != IPCL_CHANNEL_TASK || !client->connection.task_aborts || !client->connection.reuse ||
-        !strcmp(submission->msg_type, "abort_request") || size > KEPT_BYTES_MAX ||
-        client->io.kept_bytes + size > ALL_KEPT_BYTES_MAX || copy_buffers(submission))
+        !strcmp(submission->msg_type, "abort_request"))
+        return;
+    size_t size = size_of(submission);
+    if (size > KEPT_BYTES_MAX || client->io.kept_bytes + size > ALL_KEPT_BYTES_MAX || copy_buffers(submission))
         return;
     client->io.kept_bytes += size;
     future->kept = submission;

@@ -32,7 +32,7 @@ def gate(sandbox):
 
 
 def test_10000_tasks_of_two_clients_are_answered_while_engines_are_killed_and_added(new_cluster, connect, gate):
-    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4"])
+    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"])  # a task is hit again and again
     views = [connect(cluster, 4).load_balanced_view() for _ in range(2)]
     views[0].retries = 1000
     with Churn(cluster) as churn:
