@@ -25,6 +25,7 @@ enum engine_exit {
     ENGINE_EXIT_REGISTRATION = 5, /* the controller cannot be reached or refuses */
     ENGINE_EXIT_CONTROLLER = 6,   /* the controller was lost */
     ENGINE_EXIT_FAILED = 7,       /* the engine itself failed */
+    ENGINE_EXIT_LIMIT = 8,        /* it took more memory or time than it may */
 };
 
 #define ENGINE_ROUTE_BYTES (2 * 16 + 1) /* 128 bits, hexadecimal */
@@ -32,6 +33,7 @@ enum engine_exit {
 /* Constant while the I/O thread runs, but for what is atomic. */
 struct engine {
     const struct settings *settings;
+    long long memory_limit_bytes; /* 0: none */
     char connection_file[PATH_BYTES];
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
     /* These two are the I/O thread's once it runs. */

@@ -167,6 +167,7 @@ static long long tick(void *self, long long now_ms)
         sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
         sleep_ms = sooner(sleep_ms, registration_again_tick(io, now_ms));
     }
+    sleep_ms = sooner(sleep_ms, bounds_tick(io, now_ms));
     if (io->draining && io->state != IO_STOPPING && now_ms >= io->stop_ms)
         io_stop(io, ENGINE_EXIT_STOPPED,
                 "a client told the engine to end, and the time is over that it had for what ran");

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "engine/bounds.h"
 #include "engine/door.h"
 #include "engine/engine.h"
 #include "engine/frontends.h"
@@ -101,6 +102,7 @@ struct io {
     struct door *parent_door;
     const struct ipcl_serial_operations *parent_serial;
     struct usage usage;
+    struct bounds bounds;
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 

@@ -1,6 +1,7 @@
 bin_PROGRAMS += core/engine/ipengine
 core_engine_ipengine_SOURCES = \
 	core/engine/abort.c \
+	core/engine/bounds.c core/engine/bounds.h \
 	core/engine/capture.c core/engine/capture.h \
 	core/engine/connect.c \
 	core/engine/control.c \

@@ -82,7 +82,8 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
         capture_open(&program->engine.capture, error))
         return -1;
     watcher_start(&program->engine, program->profile.dir, argc, argv);
-    if (load_plugins(program, error))
+    if (load_plugins(program, error) ||
+        bounds_read_memory(program->settings, &program->engine.memory_limit_bytes, error))
         return -1;
     return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }

@@ -86,6 +86,10 @@ static const struct ipcl_option options[] = {
     {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
      "Start a small process that outlives this engine: were it to die suddenly, the controller "
      "learns at once that it has, how, and what it printed last."},
+    {"memory_limit", IPCL_STRING, "", NULL, NULL,
+     "How much memory this engine may have (4G, 512M, or 50% of the host's): near it there is a "
+     "warning in its log, and beyond it the engine ends, which clients are told. What it starts is "
+     "not counted."},
     {"engine_set", IPCL_STRING, "", NULL, NULL,
      "The set of engines that this one belongs to: ipcluster gives it, and so knows which engines "
      "are its own."},

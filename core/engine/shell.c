@@ -113,6 +113,7 @@ void shell_next(struct io *io)
     capture_forget(&io->engine->capture); /* what the one before printed */
     publish_parent(io, job);
     clock_date(job->started);
+    bounds_begin(io, job);
     if (job->kind != JOB_CLEAR) /* which control_answer() has done */
         publish_status(io, job, true);
     link_give(&io->engine->link, job);
@@ -157,6 +158,13 @@ static bool was_cut_short(const struct io *io, const struct job *job)
     return io->state == IO_STOPPING && ename && !strcmp(ename, "KeyboardInterrupt");
 }
 
+static void answer_too_long(struct io *io, struct job *job, double seconds)
+{
+    char text[96];
+    snprintf(text, sizeof(text), "the request ran longer than its time limit of %g s", seconds);
+    reply_error(io, job, "TaskTimeout", text);
+}
+
 void shell_done(struct io *io, struct job *job)
 {
     capture_flush(&io->engine->capture); /* counted as this job's */
@@ -166,7 +174,11 @@ void shell_done(struct io *io, struct job *job)
         return;
     }
     struct ipcl_reply *reply = &job->reply;
-    if (reply_wanted(job) && was_cut_short(io, job)) {
+    double limit = io->bounds.seconds;
+    bool too_long = bounds_end(io, job);
+    if (reply_wanted(job) && too_long) {
+        answer_too_long(io, job, limit);
+    } else if (reply_wanted(job) && was_cut_short(io, job)) {
         answer_ended(io, job);
     } else if (reply_wanted(job)) {
         reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);

@@ -56,7 +56,7 @@ struct loop {
     struct log_limit too_large;
 };
 
-static void wake(struct loop *loop)
+void loop_wake(struct loop *loop)
 {
     uint64_t one = 1;
     while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
@@ -354,7 +354,7 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopping = true;
-    wake(loop);
+    loop_wake(loop);
 }
 
 void loop_end(struct loop *loop)
@@ -386,5 +386,5 @@ void loop_leave(struct loop *loop)
     sent.overflow = false;
     pthread_mutex_unlock(&loop->turn);
     if (any)
-        wake(loop);
+        loop_wake(loop);
 }

@@ -48,6 +48,8 @@ void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 
 /* Runs until loop_stop(). The loop's thread. */
 void loop_run(struct loop *loop);
+/* Has the loop call its tick soon. Any thread. */
+void loop_wake(struct loop *loop);
 /* Ends the loop. Any thread. */
 void loop_stop(struct loop *loop);
 /* Ends the loop from within one of its functions. */

@@ -14,17 +14,18 @@ class LoadBalancedView(View):
     follow: run where they ran; timeout: seconds that those may take; retries: how often a task that fails is run again."""
 
     balanced = True
-    _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries", "label")
+    _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries", "label", "time_limit")
 
     def __init__(self, client, targets=None, **flags):
         self.follow = None
         self.after = None
         self.timeout = 0.0
         self.retries = 0
-        self._metadata = (None, None)
+        self._made = (None, None)
         super().__init__(client, targets, **flags)
 
     def _check_flag(self, name, value):
+        super()._check_flag(name, value)
         if name in ("after", "follow") and value is not None:
             self._render(value)
         elif name == "timeout" and value is not None and (not isinstance(value, (int, float)) or value < 0):
@@ -44,10 +45,10 @@ class LoadBalancedView(View):
         """The tasks' metadata, made anew only where a flag has changed."""
         key = (
             tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
-            id(self.after), id(self.follow), self.timeout, self.retries, self.label,
+            id(self.after), id(self.follow), self.timeout, self.retries, self.label, self.time_limit,
         )  # fmt: skip
         simple = self.after is None and self.follow is None and self.targets is None
-        known, text = self._metadata
+        known, text = self._made
         if simple and known == key:
             return text
         uuids = {} if self.targets is None else dict(self.client._connection.engines())
@@ -55,9 +56,9 @@ class LoadBalancedView(View):
         text = json.dumps({
             "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
             "targets": [uuids[target] for target in targets], "retries": self.retries,
-            **({} if self.label is None else {"label": self.label}),
+            **self._metadata(),
         })  # fmt: skip
-        self._metadata = (key, text)
+        self._made = (key, text)
         return text
 
     def _apply(self, f, args=(), kwargs=None, block=None):

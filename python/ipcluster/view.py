@@ -26,11 +26,12 @@ class View:
     """What direct and load-balanced views have in common."""
 
     balanced = False  # whether the scheduler chooses the engines
-    _flag_names = ("targets", "block", "track", "label")
+    _flag_names = ("targets", "block", "track", "label", "time_limit")
 
     def __init__(self, client, targets, **flags):
         self.client = client
         self.label = None  # goes with each request, into its metadata and the hub's records
+        self.time_limit = None  # seconds that a request may run: then it is interrupted, and where that is in vain its engine ends
         self.targets = targets
         self.block = client.block
         self.track = False  # memory that is sent is kept until it is: nothing needs tracking
@@ -55,11 +56,19 @@ class View:
             setattr(self, name, value)
 
     def _check_flag(self, name, value):
-        pass
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name == "time_limit" and value is not None and not (number and 0 < value <= 1e9):
+            raise ValueError(f"a time limit is a number of seconds above 0, not {value!r}")
+
+    def _metadata(self):
+        """What goes with each request into its metadata."""
+        flags = {"label": self.label, "time_limit": self.time_limit}
+        return {name: value for name, value in flags.items() if value is not None}
 
     def _metadata_text(self):
         """The metadata of this view's requests, as JSON."""
-        return None if self.label is None else json.dumps({"label": self.label})
+        metadata = self._metadata()
+        return json.dumps(metadata) if metadata else None
 
     def _with(self, **flags):
         """This view with other flags, for one call. The view itself keeps its own: other threads use it meanwhile."""

@@ -1,0 +1,162 @@
+/* What a request and the engine may take. */
+#include "engine/bounds.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/io.h"
+
+/* How often the engine's memory is looked at. */
+#define LOOK_MS 250
+/* Of the limit: where there is a warning, and where, below it, the next may come. */
+#define WARN_PART  0.8
+#define AGAIN_PART 0.7
+/* How long what was interrupted may take to end, before the engine does. */
+#define TIME_GRACE_MS 5000
+#define SECONDS_MAX   1e9
+
+static long long host_bytes(void)
+{
+    return (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
+/* "512M", "4G", "80%" of the host's memory, or bytes. Returns 0 or -1. */
+static int read_amount(const char *text, long long *bytes)
+{
+    static const struct {
+        const char *unit;
+        double bytes;
+    } units[] = {{"", 1},
+                 {"K", 1024.0},
+                 {"M", 1024.0 * 1024},
+                 {"G", 1024.0 * 1024 * 1024},
+                 {"T", 1024.0 * 1024 * 1024 * 1024}};
+    char *end;
+    double number = strtod(text, &end), amount = -1;
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (end != text && !strcmp(end, units[i].unit))
+            amount = number * units[i].bytes;
+    if (end != text && !strcmp(end, "%") && number <= 100)
+        amount = number / 100 * (double)host_bytes();
+    if (!(amount >= 1 && amount < 9e18))
+        return -1;
+    *bytes = (long long)amount;
+    return 0;
+}
+
+int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error)
+{
+    const char *text = settings_string(settings, "IPEngine", "memory_limit");
+    *bytes = 0;
+    if (!*text || !read_amount(text, bytes))
+        return 0;
+    return ipcl_error_set(error,
+                          "IPEngine.memory_limit is bytes, an amount with K, M, G or T behind it, "
+                          "or a part of this host's memory such as 80%%, not '%.100s'",
+                          text);
+}
+
+/* The process's memory that is in the host's (proc(5), statm), without what it started. */
+static long long resident_bytes(void)
+{
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%*s %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+void bounds_begin(struct io *io, struct job *job)
+{
+    struct ipcl_member limit = {.name = "time_limit"};
+    struct bounds *bounds = &io->bounds;
+    bounds->seconds = 0;
+    bounds->interrupted = false;
+    if (job->kind == JOB_CLEAR || job->kind == JOB_QUIT ||
+        session_find(job->door->session, message_part(&job->message, MESSAGE_METADATA), &limit,
+                     1) ||
+        limit.state != IPCL_MEMBER_OTHER)
+        return;
+    json_t *value = job->serial->unpack(limit.data, limit.size, NULL);
+    double seconds = json_is_number(value) ? json_number_value(value) : 0;
+    json_decref(value);
+    if (!(seconds > 0 && seconds <= SECONDS_MAX))
+        return;
+    bounds->seconds = seconds;
+    bounds->due_ms = clock_ms() + (long long)(seconds * 1000) + 1;
+    loop_wake(io->loop); /* where the main thread is in its place, it waits for something later */
+}
+
+bool bounds_end(struct io *io, const struct job *job)
+{
+    const char *ename = json_string_value(json_object_get(job->reply.content, "ename"));
+    bool cut = io->bounds.interrupted && ename && !strcmp(ename, "KeyboardInterrupt");
+    io->bounds.seconds = 0;
+    io->bounds.interrupted = false;
+    return cut;
+}
+
+static void look_at_time(struct io *io, long long now_ms)
+{
+    struct bounds *bounds = &io->bounds;
+    char text[256];
+    if (now_ms < bounds->due_ms)
+        return;
+    if (!bounds->interrupted) {
+        log_warn("%s %s is interrupted: it has run longer than its time limit of %g s",
+                 io->running->msg_type, io->running->msg_id, bounds->seconds);
+        bounds->interrupted = true;
+        bounds->due_ms = now_ms + TIME_GRACE_MS;
+        io_interrupt(io);
+        return;
+    }
+    snprintf(text, sizeof(text),
+             "the engine ends: a request went on for %d s after it was interrupted, as it had run "
+             "longer than its time limit of %g s",
+             TIME_GRACE_MS / 1000, bounds->seconds);
+    bounds->seconds = 0;
+    io_stop(io, ENGINE_EXIT_LIMIT, text);
+}
+
+static void look_at_memory(struct io *io, long long now_ms)
+{
+    struct bounds *bounds = &io->bounds;
+    char text[256];
+    if (now_ms < bounds->look_ms)
+        return;
+    bounds->look_ms = now_ms + LOOK_MS;
+    double mib = 1024 * 1024, bytes = (double)resident_bytes();
+    double limit = (double)io->engine->memory_limit_bytes;
+    if (bytes > limit) {
+        snprintf(text, sizeof(text),
+                 "the engine ends: it has %.0f MiB in memory, more than the %.0f MiB that it may "
+                 "have (IPEngine.memory_limit)",
+                 bytes / mib, limit / mib);
+        io_stop(io, ENGINE_EXIT_LIMIT, text);
+    } else if (bytes > WARN_PART * limit && !bounds->warned) {
+        bounds->warned = true;
+        log_warn("the engine has %.0f MiB in memory of the %.0f MiB that it may have "
+                 "(IPEngine.memory_limit): beyond them it ends",
+                 bytes / mib, limit / mib);
+    } else if (bytes < AGAIN_PART * limit) {
+        bounds->warned = false;
+    }
+}
+
+long bounds_tick(struct io *io, long long now_ms)
+{
+    struct bounds *bounds = &io->bounds;
+    if (io->state == IO_STOPPING)
+        return -1;
+    if (bounds->seconds)
+        look_at_time(io, now_ms);
+    if (io->engine->memory_limit_bytes)
+        look_at_memory(io, now_ms);
+    long long next_ms = io->engine->memory_limit_bytes ? bounds->look_ms : 0;
+    if (bounds->seconds && (!next_ms || bounds->due_ms < next_ms))
+        next_ms = bounds->due_ms;
+    return next_ms ? (long)(next_ms - now_ms) : -1;
+}

@@ -1,0 +1,34 @@
+/* What a request and the engine may take: time for the one that runs, memory for the process. I/O
+ * thread. */
+#ifndef ENGINE_BOUNDS_H
+#define ENGINE_BOUNDS_H
+
+#include <stdbool.h>
+
+#include <ipcluster/error.h>
+
+struct io;
+struct job;
+struct settings;
+
+struct bounds {
+    long long look_ms; /* when to look at the memory next */
+    bool warned;       /* that it is near the limit */
+    double seconds;    /* that what runs may take; 0: as long as it likes */
+    long long due_ms;  /* when to interrupt it, and when that was done, to end the engine */
+    bool interrupted;
+};
+
+/* Reads how much memory the process may have; 0: as much as there is. Returns 0, or -1 with `error`
+ * set where the setting is no amount of memory. Main thread. */
+int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error);
+/* A request begins to run: notes how long it may. */
+void bounds_begin(struct io *io, struct job *job);
+/* What runs has ended. Returns whether it was interrupted because its time was over, and says no
+ * more than that. */
+bool bounds_end(struct io *io, const struct job *job);
+/* Interrupts what runs too long, and ends the engine where it runs on, or has too much memory.
+ * Returns in how many milliseconds to be called again, or -1. */
+long bounds_tick(struct io *io, long long now_ms);
+
+#endif

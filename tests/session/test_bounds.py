@@ -1,0 +1,96 @@
+"""What a request and an engine may take: time for what runs, memory for the process."""
+
+import os
+import time
+
+import pytest
+
+from support import LONG, typed
+
+
+@typed
+def hold_memory(megabytes):
+    import time
+
+    held = b"x" * (megabytes << 20)
+    time.sleep(600)
+    return len(held)
+
+
+@typed
+def stubborn():
+    import time
+
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            pass
+
+
+@pytest.mark.parametrize("kind", ["direct", "balanced", "broadcast", "execute"])
+def test_a_request_that_runs_longer_than_its_time_limit_is_interrupted_and_says_so(ipcluster, cluster, kind):
+    client = cluster.client()
+    pids = client[:].apply_sync(os.getpid)
+    views = {"direct": client[0], "balanced": client.load_balanced_view(), "broadcast": client.broadcast_view([0]), "execute": client[0]}
+    view = views[kind]
+    with view.temp_flags(time_limit=0.3):
+        result = view.execute("import time; time.sleep(600)") if kind == "execute" else view.apply_async(time.sleep, 600)
+        quick = view.apply_async(abs, -1)
+    with pytest.raises(ipcluster.RemoteError, match=r"TaskTimeout.*time limit of 0\.3 s"):
+        result.get(timeout=LONG)
+    assert quick.get(timeout=LONG) in (1, [1])
+    assert client[:].apply_sync(os.getpid) == pids, "no engine has ended of it"
+
+
+def test_what_does_not_end_when_its_time_is_over_ends_with_its_engine(ipcluster, cluster):
+    client = cluster.client()
+    view = client[0]
+    view.time_limit = 0.3
+    result = view.apply_async(stubborn)
+    with pytest.raises(ipcluster.EngineError, match=r"time limit of 0\.3 s"):
+        result.get(timeout=LONG)
+    assert client[1].apply_sync(abs, -1) == 1
+
+
+def test_a_task_that_ran_too_long_is_tried_again_where_it_may_be(cluster, sandbox):
+    view = cluster.client().load_balanced_view(retries=1, time_limit=1)
+
+    @typed
+    def long_at_first(path):
+        import os
+        import time
+
+        if not os.path.exists(path):
+            open(path, "w").close()
+            time.sleep(600)
+        return "at last"
+
+    assert view.apply_async(long_at_first, str(sandbox.dir / "ran")).get(timeout=LONG) == "at last"
+
+
+@pytest.mark.parametrize("value", [0, -1, "soon", True, float("nan")])
+def test_a_time_limit_that_is_none_is_refused(cluster, value):
+    view = cluster.client()[0]
+    with pytest.raises(ValueError, match="time limit"):
+        view.set_flags(time_limit=value)
+
+
+def test_an_engine_with_more_memory_than_it_may_have_ends_and_says_why(ipcluster, new_cluster):
+    cluster = new_cluster(1, engine=["--IPEngine.memory_limit=2G"])
+    client = cluster.client()
+    result = client[0].apply_async(hold_memory, 1660)
+    cluster.engines[0].wait_for_output(r"WARN: the engine has \d+ MiB in memory of the 2048 MiB")
+    client.interrupt(0, block=True)
+    with pytest.raises(ipcluster.RemoteError, match="KeyboardInterrupt"):
+        result.get(timeout=LONG)
+    result = client[0].apply_async(hold_memory, 2100)
+    with pytest.raises(ipcluster.EngineError, match=r"more than the 2048 MiB that it may have"):
+        result.get(timeout=LONG)
+    assert cluster.engines[0].wait() == 8
+
+
+def test_a_memory_limit_that_is_no_amount_is_an_error_that_says_what_is(sandbox, programs):
+    for value in ("much", "120%", "0", "-1G", "3X"):
+        finished = sandbox.run(programs.ipengine, f"--IPEngine.memory_limit={value}")
+        assert finished.status == 1 and "IPEngine.memory_limit is bytes" in finished.err, finished
