@@ -156,8 +156,9 @@ static const char *read_dependency(const struct task_metadata_reader *reader,
         if (!value)
             return NULL;
     }
-    return read_ids(value, dependency) ? "a dependency is malformed: it has a list of msg_ids"
-                                       : NULL;
+    return read_ids(value, dependency)
+               ? "a dependency is malformed: it has a list of at most a million msg_ids"
+               : NULL;
 }
 
 int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
