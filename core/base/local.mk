@@ -7,5 +7,6 @@ core_base_libbase_la_SOURCES = \
 	core/base/path.c core/base/path.h \
 	core/base/random.c core/base/random.h \
 	core/base/secret.c core/base/secret.h \
-	core/base/table.c core/base/table.h
+	core/base/table.c core/base/table.h \
+	core/base/trust.c core/base/trust.h
 core_base_libbase_la_LIBADD =

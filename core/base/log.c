@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/trust.h"
 
 #define LINE_BYTES 2048
 
@@ -39,9 +40,9 @@ int log_open(const char *program, const char *path, struct ipcl_error *error)
     snprintf(program_name, sizeof(program_name), "%s", program);
     if (!path)
         return 0;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = trust_open(path, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, error);
     if (fd < 0)
-        return ipcl_error_set(error, "cannot write the log file %s: %s", path, strerror(errno));
+        return -1;
     log_to_path = true;
     atomic_store(&log_fd, fd);
     return 0;

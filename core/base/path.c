@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -11,6 +12,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/random.h"
+#include "base/trust.h"
+
+#define TEMPORARY_DIGITS   6
+#define TEMPORARY_ATTEMPTS 100
 
 int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *format, ...)
 {
@@ -75,37 +82,69 @@ int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *
     return path_format(absolute, error, "%s/%s", here, path);
 }
 
+/* A path in two. */
+struct split {
+    char path[PATH_BYTES]; /* holds them */
+    const char *folder;
+    const char *name;
+};
+
+static int split(const char *path, struct split *parts, struct ipcl_error *error)
+{
+    if (path_expand(path, parts->path, error))
+        return -1;
+    size_t length = strlen(parts->path);
+    while (length > 1 && parts->path[length - 1] == '/')
+        parts->path[--length] = '\0';
+    char *slash = strrchr(parts->path, '/');
+    *slash = '\0';
+    parts->folder = slash == parts->path ? "/" : parts->path;
+    parts->name = slash + 1;
+    return 0;
+}
+
+/* Opens the folder that is above. */
+static int open_above(const struct split *parts, struct ipcl_error *error)
+{
+    return trust_open(parts->folder, O_PATH | O_DIRECTORY, 0, NULL, error);
+}
+
 int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error)
 {
-    char part[PATH_BYTES];
-    if (path_format(part, error, "%s", path))
-        return -1;
-    for (char *slash = part + 1; *slash; slash++) {
-        if (*slash != '/')
-            continue;
-        *slash = '\0';
-        if (mkdir(part, mode) && errno != EEXIST)
-            return ipcl_error_set(error, "cannot make the folder %s: %s", part, strerror(errno));
-        *slash = '/';
+    struct split parts;
+    int fd = trust_open(path, O_PATH | O_DIRECTORY, 0, NULL, error), failed = 0;
+    if (fd < 0 && errno == ENOENT && !split(path, &parts, error) &&
+        !path_make_dir(parts.folder, mode, error) && (fd = open_above(&parts, error)) >= 0) {
+        failed = mkdirat(fd, parts.name, mode) && errno != EEXIST ? errno : 0;
+        close(fd);
+        fd = failed ? ipcl_error_set(error, "cannot make the folder %s: %s", path, strerror(failed))
+                    : trust_open(path, O_PATH | O_DIRECTORY, 0, NULL, error);
     }
-    struct stat info;
-    if (mkdir(part, mode) && (errno != EEXIST || stat(part, &info) || !S_ISDIR(info.st_mode)))
-        return ipcl_error_set(error, "cannot make the folder %s: %s", path, strerror(errno));
+    if (fd < 0)
+        return -1;
+    close(fd);
     return 0;
 }
 
 int path_make_private_dir(const char *path, struct ipcl_error *error)
 {
     struct stat info;
-    if (path_make_dir(path, 0700, error))
+    int fd = path_make_dir(path, 0700, error)
+                 ? -1
+                 : trust_open(path, O_RDONLY | O_DIRECTORY, 0, NULL, error);
+    int status = 0;
+    if (fd < 0)
         return -1;
-    if (stat(path, &info))
-        return ipcl_error_set(error, "cannot look at the folder %s: %s", path, strerror(errno));
-    if (info.st_uid != geteuid())
-        return ipcl_error_set(error, "the folder %s belongs to another user: keys are not kept there", path);
-    if ((info.st_mode & 0777) != 0700 && chmod(path, 0700))
-        return ipcl_error_set(error, "cannot make the folder %s private: %s", path, strerror(errno));
-    return 0;
+    if (fstat(fd, &info))
+        status = ipcl_error_set(error, "cannot look at the folder %s: %s", path, strerror(errno));
+    else if (info.st_uid != geteuid())
+        status = ipcl_error_set(
+            error, "the folder %s belongs to another user: keys are not kept there", path);
+    else if ((info.st_mode & 0777) != 0700 && fchmod(fd, 0700))
+        status =
+            ipcl_error_set(error, "cannot make the folder %s private: %s", path, strerror(errno));
+    close(fd);
+    return status;
 }
 
 static int write_all(int fd, const char *data, size_t size)
@@ -122,34 +161,62 @@ static int write_all(int fd, const char *data, size_t size)
     return fsync(fd);
 }
 
-int path_write_file(const char *path, const char *data, size_t size, mode_t mode, struct ipcl_error *error)
+/* Makes a file of mode 0600 and a name that none has: `name`.XXXXXX. Returns a descriptor or -1. */
+static int open_temporary(int folder, const char *name, char temporary[NAME_MAX + 1])
 {
-    char temporary[PATH_BYTES];
-    if (path_format(temporary, error, "%s.XXXXXX", path))
-        return -1;
-    int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-    if (fd < 0)
-        return ipcl_error_set(error, "cannot write %s: %s", path, strerror(errno));
-    int failed = write_all(fd, data, size) || fchmod(fd, mode);
-    int saved = errno;
-    close(fd);
-    if (!failed && rename(temporary, path)) {
-        failed = 1;
-        saved = errno;
+    for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
+        char digits[TEMPORARY_DIGITS + 1];
+        random_hex(digits, TEMPORARY_DIGITS);
+        errno = ENAMETOOLONG;
+        if (snprintf(temporary, NAME_MAX + 1, "%s.%s", name, digits) > NAME_MAX)
+            return -1;
+        int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
     }
-    if (!failed)
-        return 0;
-    unlink(temporary);
-    return ipcl_error_set(error, "cannot write %s: %s", path, strerror(saved));
+    return -1;
 }
 
-char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error)
+static int write_in(int folder, const char *name, const char *data, size_t size, mode_t mode)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
+    char temporary[NAME_MAX + 1];
+    int fd = open_temporary(folder, name, temporary);
+    if (fd < 0)
+        return -1;
+    int failed = write_all(fd, data, size) || fchmod(fd, mode), saved = errno;
+    close(fd);
+    if (!failed && !renameat(folder, temporary, folder, name))
+        return 0;
+    if (!failed)
+        saved = errno;
+    unlinkat(folder, temporary, 0);
+    errno = saved;
+    return -1;
+}
+
+int path_write_file(const char *path, const char *data, size_t size, mode_t mode,
+                    struct ipcl_error *error)
+{
+    struct split parts;
+    if (split(path, &parts, error))
+        return -1;
+    int folder = open_above(&parts, error);
+    if (folder < 0)
+        return errno == EPERM ? -1
+                              : ipcl_error_set(error, "cannot write %s: %s", path, strerror(errno));
+    int status = write_in(folder, parts.name, data, size, mode);
+    if (status)
+        ipcl_error_set(error, "cannot write %s: %s", path, strerror(errno));
+    close(folder);
+    return status;
+}
+
+char *path_read_open(int fd, const char *path, size_t limit, size_t *size, struct ipcl_error *error)
+{
     struct stat info;
     char *data = NULL;
     size_t used = 0;
-    if (fd < 0 || fstat(fd, &info))
+    if (fstat(fd, &info))
         goto system_error;
     if (!S_ISREG(info.st_mode)) {
         ipcl_error_set(error, "%s is not a file", path);
@@ -172,7 +239,6 @@ char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_e
             break; /* it has become shorter */
         used += (size_t)got;
     }
-    close(fd);
     data[used] = '\0';
     *size = used;
     return data;
@@ -180,46 +246,32 @@ system_error:
     ipcl_error_set(error, "cannot read %s: %s", path, strerror(errno));
 failed:
     free(data);
-    if (fd >= 0)
-        close(fd);
     return NULL;
 }
 
-static int check_one(const char *path, bool is_ancestor, struct ipcl_error *error)
+static char *read_file(const char *path, bool secret, size_t limit, size_t *size,
+                       struct ipcl_error *error)
 {
-    struct stat info;
-    if (stat(path, &info))
-        return ipcl_error_set(error, "cannot look at %s: %s", path, strerror(errno));
-    if (info.st_uid != 0 && info.st_uid != geteuid())
-        return ipcl_error_set(error, "%s is owned by user %u, neither root nor you", path, (unsigned)info.st_uid);
-    /* In a sticky folder nobody can replace what another owns. */
-    bool sticky = is_ancestor && (info.st_mode & S_ISVTX);
-    if ((info.st_mode & S_IWOTH) && !sticky)
-        return ipcl_error_set(error, "%s can be written by everybody: chmod o-w %s", path, path);
-    /* A group of the user's own number is, by convention, the user alone. */
-    bool private_group = info.st_gid == 0 || (info.st_gid == getegid() && info.st_gid == geteuid());
-    if ((info.st_mode & S_IWGRP) && !private_group && !sticky)
-        return ipcl_error_set(error, "%s can be written by its group: chmod g-w %s", path, path);
-    return 0;
+    /* A FIFO is refused, not waited for. */
+    int fd = trust_open(path, O_RDONLY | O_NONBLOCK, 0, NULL, error);
+    if (fd < 0)
+        return NULL;
+    errno = 0;
+    char *data = secret && trust_check_secret(fd, path, error)
+                     ? NULL
+                     : path_read_open(fd, path, limit, size, error);
+    close(fd);
+    return data;
 }
 
-int path_check_trust(const char *path, char real[PATH_BYTES], struct ipcl_error *error)
+char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error)
 {
-    char above[PATH_BYTES];
-    if (!realpath(path, real))
-        return ipcl_error_set(error, "cannot look at %s: %s", path, strerror(errno));
-    if (check_one(real, false, error))
-        return -1;
-    strcpy(above, real);
-    for (char *slash; (slash = strrchr(above, '/')); ) {
-        bool root = slash == above;
-        slash[root ? 1 : 0] = '\0';
-        if (check_one(above, true, error))
-            return -1;
-        if (root)
-            break;
-    }
-    return 0;
+    return read_file(path, false, limit, size, error);
+}
+
+char *path_read_secret(const char *path, size_t limit, size_t *size, struct ipcl_error *error)
+{
+    return read_file(path, true, limit, size, error);
 }
 
 int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error)

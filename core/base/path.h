@@ -1,4 +1,4 @@
-/* Paths and files: joining, making private folders, writing whole files, and asking whom to trust. */
+/* Paths and files: joining, making folders, and reading and writing whole files. */
 #ifndef BASE_PATH_H
 #define BASE_PATH_H
 
@@ -29,18 +29,22 @@ void path_note(const char *path, struct path_mark *mark);
 bool path_is_new(const char *path, const struct path_mark *before);
 /* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */
 int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *error);
-/* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error` set. */
+/* All of these refuse what others can change, by trust_open(). */
+/* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error`
+ * set. */
 int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error);
 /* The same with mode 0700, which is also enforced on a folder that is there already, and refused where another owns it. */
 int path_make_private_dir(const char *path, struct ipcl_error *error);
 /* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with `error` set. */
 int path_write_file(const char *path, const char *data, size_t size, mode_t mode, struct ipcl_error *error);
-/* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL with `error` set. */
+/* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL
+ * with `error` set; then errno is ENOENT where it is not there. */
 char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
-/* Returns 0 where the file or folder, and each folder above it, is owned by root or this user and writable by nobody else (a
- * sticky folder such as /tmp may be); -1 with `error` saying which is not and why. `real` receives the path without symbolic links,
- * which is the one to open: nobody else can change where it leads. */
-int path_check_trust(const char *path, char real[PATH_BYTES], struct ipcl_error *error);
+/* The same for a file with a key, which is refused where others can read it. */
+char *path_read_secret(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
+/* The same for a file that trust_open() has opened; `path` is for messages. Closes nothing. */
+char *path_read_open(int fd, const char *path, size_t limit, size_t *size,
+                     struct ipcl_error *error);
 /* The folder of the running program. Returns 0 or -1 with `error` set. */
 int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error);
 /* The top of the build tree where the program runs from one that was not installed, or NULL. Static. Looks for

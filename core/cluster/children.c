@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/trust.h"
 #include "cluster/processes.h"
 
 #define POLL_MS                                                                                    \
@@ -224,9 +225,9 @@ int64_t children_spawn(struct children *children, const struct ipcl_spawn *spawn
                        struct ipcl_error *error)
 {
     const char *path = spawn->output_path ? spawn->output_path : "/dev/null";
-    int output = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int output = trust_open(path, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, error);
     if (output < 0)
-        return ipcl_error_set(error, "cannot write the output file %s: %s", path, strerror(errno));
+        return -1;
     struct child *child = calloc(1, sizeof(*child));
     if (!child) {
         close(output);

@@ -101,6 +101,7 @@ static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_err
     cluster->words = calloc((size_t)argc + 1, sizeof(*cluster->words));
     if (!cluster->words)
         return ipcl_error_set(error, "no memory for the command line");
+    settings_take_keys(cluster->settings, cluster->extra);
     cluster->word_count = settings_parse(cluster->settings, own, argv, cluster->words, error);
     return cluster->word_count < 0 ? -1 : 0;
 }

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "base/trust.h"
 #include "cluster/cluster.h"
 
 #define REPORT_MARK '\0' /* what is said is text; behind this stands the exit code */
@@ -59,13 +60,13 @@ static int wait_for_report(int pipe_end)
 static int become_daemon(struct daemon *daemon, int pipe_end, const char *log_stem)
 {
     char log_path[PATH_BYTES];
+    struct ipcl_error error;
     snprintf(log_path, sizeof(log_path), "%s-%d.log", log_stem, (int)getpid());
     int null = open("/dev/null", O_RDONLY);
-    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int log = trust_open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, &error);
     setsid();
     if (log < 0)
-        dprintf(pipe_end, "ipcluster: the log file %s cannot be written: %s\n", log_path,
-                strerror(errno));
+        dprintf(pipe_end, "ipcluster: %s\n", error.text);
     if (null < 0 || log < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(1);
     close(null);

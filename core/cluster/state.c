@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trust.h"
 
 #define STATE_VERSION   1
 #define STATE_BYTES_MAX (16 << 20)
@@ -249,12 +250,10 @@ bool state_supervised(const struct state *state)
 
 int state_lock(const char *pid_dir, struct ipcl_error *error)
 {
-    int folder = open(pid_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || flock(folder, LOCK_EX) < 0) {
-        ipcl_error_set(error, "cannot lock %s: %s", pid_dir, strerror(errno));
-        if (folder >= 0)
-            close(folder);
-        return -1;
-    }
-    return folder;
+    int folder = trust_open(pid_dir, O_RDONLY | O_DIRECTORY, 0, NULL, error);
+    if (folder < 0 || !flock(folder, LOCK_EX))
+        return folder;
+    ipcl_error_set(error, "cannot lock %s: %s", pid_dir, strerror(errno));
+    close(folder);
+    return -1;
 }

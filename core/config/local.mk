@@ -9,6 +9,7 @@ core_config_libconfig_la_SOURCES = \
 	core/config/settings_carry.c \
 	core/config/settings_file.c \
 	core/config/settings_help.c \
+	core/config/settings_keys.c \
 	core/config/settings_man.c \
 	core/config/settings_other.c \
 	core/config/settings_values.c \

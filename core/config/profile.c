@@ -4,12 +4,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trust.h"
 #include "config/accepted.h"
 
 #define BASE_CLASS     "BaseParallelApplication"
@@ -193,11 +194,12 @@ static int refuse_missing(const struct profile *profile, struct ipcl_error *erro
 int profile_find(const char *ipython_dir, const char *name, const char *dir,
                  struct profile *profile, struct ipcl_error *error)
 {
-    struct stat status;
     if (set_paths(ipython_dir, name, dir, profile, error))
         return -1;
-    if (stat(profile->dir, &status) || !S_ISDIR(status.st_mode))
-        return refuse_missing(profile, error);
+    int fd = trust_open(profile->dir, O_RDONLY | O_DIRECTORY, 0, NULL, error);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? refuse_missing(profile, error) : -1;
+    close(fd);
     return 0;
 }
 

@@ -330,6 +330,7 @@ bool settings_waiting(const struct settings *settings)
 int settings_finish(struct settings *settings, struct ipcl_error *error)
 {
     others_warn(settings);
+    settings_warn_of_keys(settings);
     for (const struct pending *pending = settings->pending; pending; pending = pending->next) {
         struct given given = given_from(pending);
         if (!others_accepted(settings, pending->class_name, pending->name))

@@ -17,6 +17,9 @@
 
 struct settings;
 
+/* As Session.key: a new one that nobody knows. */
+#define SETTINGS_RANDOM_KEY "random"
+
 /* A command-line word without a value that sets a setting: {"nodb", "IPController", "db_class",
  * "nodb", "help"}. Further rows with the same flag, whose help is NULL, set further ones. */
 struct settings_flag {
@@ -96,6 +99,9 @@ int settings_add_choices(struct settings *settings, const struct settings_choice
  * settings_answer(). */
 int settings_parse(struct settings *settings, int argc, char **argv, char **words,
                    struct ipcl_error *error);
+/* Moves the keys that a NULL-terminated list of words gives (--Session.key=...), part of our own
+ * command line and meant for a program that we start, into the environment, which it inherits. */
+void settings_take_keys(struct settings *settings, char **words);
 enum settings_wish {
     SETTINGS_RUN,
     SETTINGS_HELP,

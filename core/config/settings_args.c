@@ -64,7 +64,10 @@ static int give(struct arguments *arguments, const struct word *word, const char
         .source = SOURCE_COMMAND_LINE,
         .origin = origin,
     };
-    return settings_give(arguments->settings, &given, arguments->error);
+    int status = settings_give(arguments->settings, &given, arguments->error);
+    if (settings_is_key(class_name, name, value)) /* which stands in a word of argv */
+        settings_hide_key(arguments->settings, class_name, name, (char *)(uintptr_t)value);
+    return status;
 }
 
 /* The settings of all rows of a flag. */

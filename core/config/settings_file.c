@@ -1,9 +1,13 @@
 /* Settings from and to JSON files: {"Class": {"trait": value}}, as traitlets reads. */
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/path.h"
+#include "base/trust.h"
 #include "config/settings_internal.h"
 
 #define FILE_BYTES_MAX (1 << 20)
@@ -59,27 +63,51 @@ static int load_class(struct settings *settings, const struct file *file, const 
     return 0;
 }
 
-static int load(struct settings *settings, const struct file *file, struct ipcl_error *error)
+/* Whether a key stands in the file. */
+static bool has_key(json_t *classes)
+{
+    const char *class_name, *name;
+    json_t *traits, *value;
+    json_object_foreach (classes, class_name, traits)
+        json_object_foreach (traits, name, value)
+            if (settings_is_key(class_name, name, json_string_value(value)))
+                return true;
+    return false;
+}
+
+/* A mapping, or NULL with `error` set. A file with a key is refused where others can read it. */
+static json_t *read_classes(int fd, const char *path, struct ipcl_error *error)
 {
     json_error_t reason;
     size_t size;
-    if (!path_exists(file->path))
-        return 0;
-    char *text = path_read_file(file->path, FILE_BYTES_MAX, &size, error);
+    char *text = path_read_open(fd, path, FILE_BYTES_MAX, &size, error);
     if (!text)
-        return -1;
+        return NULL;
     json_t *classes = json_loadb(text, size, JSON_REJECT_DUPLICATES, &reason);
     free(text);
     if (!classes)
-        return ipcl_error_set(error, "%s: line %d is not JSON: %s", file->path, reason.line,
-                              reason.text);
+        ipcl_error_set(error, "%s: line %d is not JSON: %s", path, reason.line, reason.text);
+    else if (!json_is_object(classes))
+        ipcl_error_set(error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
+                       path);
+    else if (!has_key(classes) || !trust_check_secret(fd, path, error))
+        return classes;
+    json_decref(classes);
+    return NULL;
+}
+
+static int load(struct settings *settings, const struct file *file, struct ipcl_error *error)
+{
+    int fd = trust_open(file->path, O_RDONLY | O_NONBLOCK, 0, NULL, error);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    json_t *classes = read_classes(fd, file->path, error);
+    close(fd);
+    if (!classes)
+        return -1;
     int status = 0;
     const char *class_name;
     json_t *traits;
-    if (!json_is_object(classes))
-        status = ipcl_error_set(
-            error, "%s: expected a mapping of classes: {\"Class\": {\"trait\": value}}",
-            file->path);
     json_object_foreach (classes, class_name, traits) {
         if (!status && !is_no_class(class_name, traits) && !is_passed_over(file, class_name))
             status = load_class(settings, file, class_name, traits, error);

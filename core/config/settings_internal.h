@@ -71,6 +71,7 @@ struct settings {
     struct pending *pending;
     bool command_line_read; /* tables that come later have no use for their aliases */
     bool environment_read;
+    unsigned keys_shown; /* on the command line: a bit each, by settings_keys.c */
     enum settings_wish wish;
 };
 
@@ -119,6 +120,14 @@ const struct other_row *others_alias(const struct settings *settings, const char
 void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
 /* Logs which of the values that no table took have no effect, and forgets them. */
 void others_warn(struct settings *settings);
+
+/* Whether a value is a key: of a setting that holds one, and not "" or the word for a new one. */
+bool settings_is_key(const char *class_name, const char *name, const char *value);
+/* Overwrites a key that was given on the command line, for all who list processes. */
+void settings_hide_key(struct settings *settings, const char *class_name, const char *name,
+                       char *value);
+/* Logs what to use in place of keys on the command line, where some were there. */
+void settings_warn_of_keys(const struct settings *settings);
 
 /* "text", "an integer", ... */
 const char *settings_type_text(enum ipcl_option_type type);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trust.h"
 #include "controller/reuse.h"
 
 #define LOCK_ATTEMPTS 10
@@ -57,11 +58,9 @@ static int open_locked(const char *path, struct ipcl_error *error)
 {
     struct stat ours, there;
     for (int attempt = 1;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0) {
-            ipcl_error_set(error, "cannot write %s: %s", path, strerror(errno));
+        int fd = trust_open(path, O_RDWR | O_CREAT, 0600, NULL, error);
+        if (fd < 0)
             return -2;
-        }
         /* ipcluster tries the lock, too, and has it for a moment. */
         if (flock(fd, LOCK_EX | LOCK_NB)) {
             close(fd);

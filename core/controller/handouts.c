@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/table.h"
+#include "base/trust.h"
 
 /* A store that is further behind than this makes it uncertain what was given out. */
 #define RING       131072
@@ -69,17 +70,18 @@ static void read_boot(char boot[BOOT_BYTES])
 static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
 {
     struct stat status;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    *whole = fd >= 0 && !fstat(fd, &status) && status.st_size == sizeof(struct ring);
+    int fd = trust_open(path, O_RDWR | O_CREAT, 0600, NULL, error);
+    if (fd < 0)
+        return NULL;
+    *whole = !fstat(fd, &status) && status.st_size == sizeof(struct ring);
     /* Its room is taken now: to write where the disk is full would end the program. */
-    int failed = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof(struct ring));
+    int failed = posix_fallocate(fd, 0, sizeof(struct ring));
     void *ring = failed
                      ? MAP_FAILED
                      : mmap(NULL, sizeof(struct ring), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!failed && ring == MAP_FAILED)
         failed = errno;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     if (ring != MAP_FAILED)
         return ring;
     ipcl_error_set(error, "%s cannot be written: %s", path, strerror(failed));

@@ -135,7 +135,8 @@ static const struct ipcl_option session_options[] = {
     {"key", IPCL_STRING, RANDOM_KEY, NULL, NULL,
      "The key that signs messages of clients; " RANDOM_KEY " for a new one that nobody knows, as "
      "engines always have. Where it is empty, no messages are signed."},
-    {"keyfile", IPCL_STRING, "", "keyfile", NULL, "A file that holds the key."},
+    {"keyfile", IPCL_STRING, "", "keyfile", NULL,
+     "A file that holds the key, which only you can read."},
     {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
      "How messages are signed: hmac- and a digest of OpenSSL's."},
     {"packer", IPCL_STRING, "json", NULL, NULL,
@@ -309,7 +310,7 @@ static int read_keyfile(const char *file, char *key, size_t bytes, struct ipcl_e
     size_t size;
     if (path_expand(file, path, error))
         return -1;
-    char *text = path_read_file(path, bytes - 1, &size, error);
+    char *text = path_read_secret(path, bytes - 1, &size, error);
     if (!text)
         return -1;
     size_t first = strspn(text, " \t\r\n");

@@ -10,7 +10,7 @@
 #include "plugin/services.h"
 
 /* What Session.key is for a new key that nobody knows. */
-#define RANDOM_KEY "random"
+#define RANDOM_KEY SETTINGS_RANDOM_KEY
 
 extern const struct settings_program options_program;
 

@@ -3,6 +3,7 @@
  * for now, and as the files say where nothing is asked. */
 #include "controller/reuse.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,7 +179,9 @@ static int read_secrets(const struct files *files, const struct old olds[CONNECT
                         struct controller *controller, struct ipcl_error *error)
 {
     size_t size;
-    char *text = path_read_file(files->secret, CONNECTION_ROLES * CURVE_KEY_BYTES, &size, error);
+    char *text = path_read_secret(files->secret, CONNECTION_ROLES * CURVE_KEY_BYTES, &size, error);
+    if (!text && errno != ENOENT)
+        return -1;
     bool valid = text && size == CONNECTION_ROLES * CURVE_KEY_BYTES;
     for (size_t role = 0; valid && role < CONNECTION_ROLES; role++) {
         struct curve *curve = &controller->curves[role];

@@ -3,7 +3,6 @@
 #include "plugin/loader.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <ltdl.h>
 #include <pthread.h>
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/path.h"
+#include "base/trust.h"
 #include "plugin/descriptor.h"
 #include "plugin/elf.h"
 
@@ -42,17 +41,15 @@ static bool is_global(const char *kind)
     return !strcmp(kind, "kernel") || !strcmp(kind, "mpi");
 }
 
-/* Returns 0 where the file at `path` may be mapped: nobody else can change it, nor, as nobody can
- * change what is above it, put another in its place, and it is whole. Writes its path without links
- * to `real`. */
+/* Returns 0 where the file at `path` may be mapped: it is whole, nobody else can change it, nor, as
+ * nobody can change what is above it, put another in its place. Writes its path without links to
+ * `real`, by which the linker opens it: a descriptor's name would hide $ORIGIN from it. */
 static int check_file(const char *path, char real[PATH_BYTES], struct ipcl_error *error)
 {
     struct stat info;
-    if (path_check_trust(path, real, error))
-        return -1;
-    int fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* no FIFO is waited for */
+    int fd = trust_open(path, O_RDONLY | O_NONBLOCK, 0, real, error); /* no FIFO is waited for */
     if (fd < 0)
-        return ipcl_error_set(error, "it cannot be opened: %s", strerror(errno));
+        return -1;
     int status = fstat(fd, &info) || !S_ISREG(info.st_mode)
                      ? ipcl_error_set(error, "it is no regular file")
                      : elf_check(fd, error);

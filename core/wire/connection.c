@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -165,22 +164,6 @@ static int read_broadcast(const char *path, const json_t *object, struct connect
     return 0;
 }
 
-/* A file that others can read has told them the key: such a cluster is not connected to. */
-static int check_private(const char *path, struct ipcl_error *error)
-{
-    struct stat info;
-    if (stat(path, &info)) {
-        if (errno == ENOENT)
-            return ipcl_error_set(error, "the connection file %s is not there: is a controller running? (ipcluster "
-                                  "list shows those that are; ipcluster start, or ipcontroller, starts one)", path);
-        return ipcl_error_set(error, "cannot read the connection file %s: %s", path, strerror(errno));
-    }
-    if (info.st_mode & 077)
-        return ipcl_error_set(error, "the connection file %s can be read or written by others, so its key is no "
-                              "secret: chmod 600 it, and restart the controller if others may have read it", path);
-    return 0;
-}
-
 int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
                      struct connection *connection, struct ipcl_error *error)
 {
@@ -208,9 +191,13 @@ int connection_read(const char *path, enum connection_role role, struct connecti
 {
     size_t size;
     memset(connection, 0, sizeof(*connection));
-    if (check_private(path, error))
-        return -1;
-    char *text = path_read_file(path, FILE_BYTES_MAX, &size, error);
+    char *text = path_read_secret(path, FILE_BYTES_MAX, &size, error);
+    if (!text && errno == ENOENT)
+        ipcl_error_set(error,
+                       "the connection file %s is not there: is a controller running? (ipcluster "
+                       "list shows those that "
+                       "are; ipcluster start, or ipcontroller, starts one)",
+                       path);
     if (!text)
         return -1;
     int status = connection_parse(path, text, size, role, connection, error);

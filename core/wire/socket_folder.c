@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "base/trust.h"
 
 static const char prefix[] = "ipcluster-sockets-";
 #define ENDING "XXXXXX" /* as mkdtemp() has it */
@@ -70,7 +71,7 @@ static void remove_left(const char *parent)
 
 static int make_in(const char *parent, struct socket_folder *folder, struct ipcl_error *error)
 {
-    char real[PATH_BYTES], checked[PATH_BYTES];
+    char real[PATH_BYTES];
     if (!realpath(parent, real))
         return ipcl_error_set(error, "cannot make a folder for sockets in %s: %s", parent,
                               strerror(errno));
@@ -84,7 +85,7 @@ static int make_in(const char *parent, struct socket_folder *folder, struct ipcl
     folder->lock = open_locked(AT_FDCWD, folder->path, LOCK_SH);
     if (folder->lock < 0)
         return ipcl_error_set(error, "cannot lock %s: %s", folder->path, strerror(errno));
-    if (!path_check_trust(folder->path, checked, error))
+    if (!trust_check(folder->path, error))
         return 0;
     socket_folder_remove(folder);
     return -1;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/trust.h"
 #include "wire/socket_folder.h"
 
 #define PORTS_MAX     (8 + CONNECTION_LEAVES_MAX)
@@ -309,6 +310,14 @@ static void split_server(struct tunnel *tunnel)
     snprintf(tunnel->port, sizeof(tunnel->port), "%s", colon ? colon + 1 : "");
 }
 
+/* Whether others can read a private key, ssh looks at by itself; where there is none it says so. */
+static int take_key(struct tunnel *tunnel, const char *key_file, struct ipcl_error *error)
+{
+    if (path_expand(key_file, tunnel->key_file, error))
+        return -1;
+    return trust_check(tunnel->key_file, error) && errno != ENOENT ? -1 : 0;
+}
+
 static struct tunnel *create(const struct connection *connection, const char *key_file,
                              struct ipcl_error *error)
 {
@@ -320,7 +329,7 @@ static struct tunnel *create(const struct connection *connection, const char *ke
     }
     tunnel->said = -1;
     if (connection_ssh(connection, tunnel->server, remote, error) ||
-        (key_file && *key_file && path_expand(key_file, tunnel->key_file, error)) ||
+        (key_file && *key_file && take_key(tunnel, key_file, error)) ||
         socket_folder_make(&tunnel->folder, error)) {
         tunnel_close(tunnel, 0);
         return NULL;

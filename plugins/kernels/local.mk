@@ -5,7 +5,8 @@ plugins_kernels_python_la_SOURCES = \
 	plugins/kernels/python_buffers.c \
 	plugins/kernels/python_host.c \
 	plugins/kernels/python_interrupt.c \
-	plugins/kernels/python_start.c
+	plugins/kernels/python_start.c \
+	core/base/trust.c core/base/trust.h
 plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EMBED_CFLAGS) \
 	-DPYTHON_PROGRAM='"$(PYTHON)"' -DPYTHON_VERSION='"$(PYTHON_VERSION)"' \
 	-DPYTHON_DIR='"$(pythondir)"'

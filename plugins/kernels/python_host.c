@@ -1,8 +1,12 @@
 /* The built-in module _ipcluster_host: what the Python half of the kernel asks of the engine. */
 #include "python.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/trust.h"
 
 struct python_kernel *python_kernel;
 
@@ -77,6 +81,25 @@ static PyObject *host_log(PyObject *self, PyObject *text)
         return NULL;
     services->base.log(services->base.host, IPCL_LOG_WARN, line);
     Py_RETURN_NONE;
+}
+
+/* open(path): a descriptor, for reading, of a file that nobody else can change. */
+static PyObject *host_open(PyObject *self, PyObject *path)
+{
+    struct ipcl_error error;
+    PyObject *name;
+    (void)self;
+    if (!PyUnicode_FSConverter(path, &name))
+        return NULL;
+    int fd = trust_open(PyBytes_AS_STRING(name), O_RDONLY | O_NONBLOCK, 0, NULL, &error);
+    int reason = errno;
+    Py_DECREF(name);
+    if (fd >= 0)
+        return PyLong_FromLong(fd);
+    PyObject *arguments = Py_BuildValue("(is)", reason, error.text);
+    PyErr_SetObject(PyExc_OSError, arguments); /* by the number FileNotFoundError, or another */
+    Py_XDECREF(arguments);
+    return NULL;
 }
 
 /* part(name): the running request's "header" or "metadata" as JSON text; None where none runs. */
@@ -163,6 +186,7 @@ static PyMethodDef methods[] = {
     {"ask", host_ask, METH_VARARGS, "ask(prompt, secret): a line from the request's client."},
     {"listen", host_listen, METH_O, "listen(wishes): for frontends; returns their file's path."},
     {"log", host_log, METH_O, "log(text): a warning in the engine's log."},
+    {"open", host_open, METH_O, "open(path): a descriptor of a file that nobody else can change."},
     {"part", host_part, METH_O, "part(name): of the request that runs, as JSON text."},
     {NULL, NULL, 0, NULL},
 };

@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/trust.h"
 
 /* How long opening waits for another program that looks into the file. */
 #define OPEN_WAIT_MS 5000
@@ -67,7 +70,29 @@ static int name_file(struct store *store, const struct ipcl_services *services, 
                : ipcl_error_set(error, "SQLiteDB.location is too long");
 }
 
-/* Opens the file, readable by its owner only, and takes it for ourselves. */
+/* Makes the file where it is not there, readable by its owner only, and notes its path without
+ * links. What others can write is refused, and what they can read becomes private: the files that
+ * SQLite puts beside it have its mode. */
+static int make_file(struct store *store, struct ipcl_error *error)
+{
+    char real[PATH_BYTES];
+    struct ipcl_error reason;
+    struct stat info;
+    int fd = trust_open(store->path, O_RDWR | O_CREAT, 0600, real, &reason);
+    if (fd < 0 && errno != EPERM)
+        return ipcl_error_set(error, "%s cannot be written: %s (see SQLiteDB.location)",
+                              store->path, strerror(errno));
+    if (fd < 0)
+        return ipcl_error_set(error, "%.900s (see SQLiteDB.location)", reason.text);
+    strcpy(store->path, real);
+    bool private = !fstat(fd, &info) && (!(info.st_mode & 077) || !fchmod(fd, 0600));
+    if (!private)
+        ipcl_error_set(error, "%s cannot be made private: %s", store->path, strerror(errno));
+    close(fd);
+    return private ? 0 : -1;
+}
+
+/* Opens the file and takes it for ourselves. */
 static int open_file(struct store *store, struct ipcl_error *error)
 {
     static const char setup[] =
@@ -76,11 +101,8 @@ static int open_file(struct store *store, struct ipcl_error *error)
         "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
         "PRAGMA journal_size_limit = " LOG_BYTES "; "
         "BEGIN EXCLUSIVE; COMMIT";
-    int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return ipcl_error_set(error, "%s cannot be written: %s (see SQLiteDB.location)",
-                              store->path, strerror(errno));
-    close(fd);
+    if (make_file(store, error))
+        return -1;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(store->path, &store->db, flags, NULL) ||
         sqlite3_busy_timeout(store->db, OPEN_WAIT_MS) ||

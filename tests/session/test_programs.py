@@ -163,6 +163,7 @@ def str_or_int(value):
 def test_a_key_can_be_given_by_a_file(sandbox, new_cluster):
     keyfile = sandbox.work / "key"
     keyfile.write_text("a secret\n")
+    keyfile.chmod(0o600)
     cluster = new_cluster(1, controller=[f"--keyfile={keyfile}"])
     assert json.loads(cluster.client_file.read_text())["key"] == "a secret"
     assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid

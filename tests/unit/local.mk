@@ -43,7 +43,8 @@ UNIT_TESTS = \
 	tests/unit/test_settings \
 	tests/unit/test_settings_args \
 	tests/unit/test_settings_other \
-	tests/unit/test_table
+	tests/unit/test_table \
+	tests/unit/test_trust
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
@@ -91,6 +92,8 @@ tests_unit_test_descriptor_SOURCES = tests/unit/test_descriptor.c
 tests_unit_test_descriptor_LDADD = $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
+tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
+tests_unit_test_trust_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/handouts.c
 tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
 tests_unit_test_sqlite_plans_SOURCES = tests/unit/test_sqlite_plans.c plugins/stores/sqlite_sql.c plugins/stores/query.c

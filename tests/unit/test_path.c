@@ -1,4 +1,4 @@
-/* Paths: files are written whole, private folders are private, and trust ends where others can write. */
+/* Paths: files are written whole, and private folders are private. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,43 +72,16 @@ Test(path, makes_a_private_folder_private_again)
     cr_assert_eq(info.st_mode & 0777, 0700);
 }
 
-Test(path, trusts_what_only_root_and_the_user_can_write)
+Test(path, makes_folders_and_those_above)
 {
-    char real[PATH_BYTES];
     struct ipcl_error error;
-    path_write_file(path, "x", 1, 0644, &error);
-    cr_assert_eq(path_check_trust(path, real, &error), 0, "%s", error.text);
-}
-
-Test(path, mistrusts_a_file_that_everybody_can_write)
-{
-    char real[PATH_BYTES];
-    struct ipcl_error error;
-    path_write_file(path, "x", 1, 0666, &error);
-    cr_assert_eq(path_check_trust(path, real, &error), -1);
-    cr_assert(strstr(error.text, path) && strstr(error.text, "everybody"));
-}
-
-Test(path, mistrusts_a_folder_above_that_everybody_can_write)
-{
-    char real[PATH_BYTES];
-    struct ipcl_error error;
-    path_write_file(path, "x", 1, 0644, &error);
-    chmod(dir, 0777);
-    cr_assert_eq(path_check_trust(path, real, &error), -1);
-    cr_assert(strstr(error.text, dir) && strstr(error.text, "everybody"));
-}
-
-Test(path, mistrusts_a_file_of_another_user)
-{
-    char real[PATH_BYTES];
-    struct ipcl_error error;
-    if (geteuid() != 0)
-        cr_skip("only root can give a file away");
-    path_write_file(path, "x", 1, 0644, &error);
-    cr_assert_eq(chown(path, 12345, 0), 0);
-    cr_assert_eq(path_check_trust(path, real, &error), -1);
-    cr_assert(strstr(error.text, "12345"));
+    struct stat info;
+    char deep[PATH_BYTES];
+    cr_assert_eq(path_format(deep, &error, "%s/one/./two/", dir), 0);
+    cr_assert_eq(path_make_dir(deep, 0750, &error), 0, "%s", error.text);
+    cr_assert_eq(path_make_dir(deep, 0750, &error), 0, "%s", error.text);
+    cr_assert_eq(stat(deep, &info), 0);
+    cr_assert_eq(info.st_mode & 0777, 0750);
 }
 
 Test(path, refuses_names_that_are_too_long)

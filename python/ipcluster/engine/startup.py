@@ -24,16 +24,18 @@ def _has_ipython():
 def config():
     """A configuration for the shell: IPython's files and what was set for its classes."""
     from traitlets.config import Config
-    from traitlets.config.loader import ConfigFileNotFound, DeferredConfigString, JSONFileConfigLoader, PyFileConfigLoader
+    from traitlets.config.loader import DeferredConfigString, JSONFileConfigLoader, PyFileConfigLoader
 
     found = Config()
     for loader, name in ((PyFileConfigLoader, "ipython_config.py"), (JSONFileConfigLoader, "ipython_config.json")):
+        path = os.path.join(_profile_dir, name)
+        if not os.path.exists(path):
+            continue
         try:
+            _check(path)
             found.merge(loader(name, path=_profile_dir).load_config())
-        except ConfigFileNotFound:
-            pass
         except Exception as error:
-            host.log(f"{os.path.join(_profile_dir, name)} is not read: {type(error).__name__}: {error}")
+            host.log(f"{path} is not read: {type(error).__name__}: {error}")
     for cls, traits in _passed.items():
         for name, value in traits.items():
             found[cls][name] = DeferredConfigString(value) if isinstance(value, str) else value
@@ -64,12 +66,18 @@ def _attempt(what, function, *arguments):
         stream.flush()
 
 
+def _check(path):
+    """Raises OSError where another user could change a file that IPython is to open by its name."""
+    os.close(host.open(path))
+
+
 def run_file(path):
     """Runs a file in the user's namespace, with its name in __file__ meanwhile."""
     if path.endswith((".ipy", ".ipynb")):
+        _check(path)
         shell().safe_execfile_ipy(path, raise_exceptions=True)
         return
-    with open(path, "rb") as file:
+    with open(host.open(path), "rb") as file:
         code = compile(file.read(), path, "exec")
     before = namespace.get("__file__")
     namespace["__file__"] = path

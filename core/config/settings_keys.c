@@ -1,0 +1,91 @@
+/* Settings that are keys: hidden where others could see them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/settings_internal.h"
+
+static const struct key {
+    const char *class_name;
+    const char *name;
+    const char *file; /* how it is given in a file of its own, where that can be */
+} keys[] = {
+    {"Session", "key", "in a file (--keyfile=FILE), "},
+    {"IPController", "curve_secretkey", ""},
+    {"IPController", "engine_curve_secretkey", ""},
+    {"IPEngine", "curve_secretkey", ""},
+};
+#define KEY_COUNT    (sizeof(keys) / sizeof(*keys))
+#define OPTION_BYTES 64
+
+/* A word that is no key, as it names none. */
+static bool names_none(const char *value)
+{
+    return !value || !*value || !strcmp(value, SETTINGS_RANDOM_KEY);
+}
+
+/* NULL where the setting holds none. */
+static const struct key *find(const char *class_name, const char *name)
+{
+    for (const struct key *key = keys; key < keys + KEY_COUNT; key++)
+        if (!strcmp(key->class_name, class_name) && !strcmp(key->name, name))
+            return key;
+    return NULL;
+}
+
+bool settings_is_key(const char *class_name, const char *name, const char *value)
+{
+    return find(class_name, name) && !names_none(value);
+}
+
+void settings_hide_key(struct settings *settings, const char *class_name, const char *name,
+                       char *value)
+{
+    memset(value, '*', strlen(value));
+    settings->keys_shown |= 1u << (find(class_name, name) - keys);
+}
+
+/* The value of a word that gives a key, --Class.trait=VALUE; NULL where it gives none. */
+static char *value_in(char *word, const struct key **key)
+{
+    char option[OPTION_BYTES];
+    for (*key = keys; *key < keys + KEY_COUNT; ++*key) {
+        int size = snprintf(option, sizeof(option), "--%s.%s=", (*key)->class_name, (*key)->name);
+        if (!strncmp(word, option, (size_t)size) && !names_none(word + size))
+            return word + size;
+    }
+    return NULL;
+}
+
+void settings_take_keys(struct settings *settings, char **words)
+{
+    char variable[SETTINGS_VARIABLE_BYTES];
+    const struct key *key;
+    char **kept = words;
+    for (; *words; words++) {
+        char *value = value_in(*words, &key);
+        if (!value) {
+            *kept++ = *words;
+            continue;
+        }
+        settings_variable(key->class_name, key->name, variable);
+        setenv(variable, value, true);
+        settings_hide_key(settings, key->class_name, key->name, value);
+    }
+    *kept = NULL;
+}
+
+void settings_warn_of_keys(const struct settings *settings)
+{
+    char variable[SETTINGS_VARIABLE_BYTES];
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (!(settings->keys_shown & 1u << i))
+            continue;
+        settings_variable(keys[i].class_name, keys[i].name, variable);
+        log_warn("--%s.%s shows the key to everybody on this machine (ps) until it is overwritten, "
+                 "as it is "
+                 "now: give it %sin the environment (%s) or in a file of settings that only you "
+                 "can read",
+                 keys[i].class_name, keys[i].name, keys[i].file, variable);
+    }
+}
