@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "base/secret.h"
 #include "base/trust.h"
 
 #define TEMPORARY_DIGITS   6
@@ -272,6 +273,17 @@ char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_e
 char *path_read_secret(const char *path, size_t limit, size_t *size, struct ipcl_error *error)
 {
     return read_file(path, true, limit, size, error);
+}
+
+int path_renew_secret(const char *path, const char *data, size_t size, struct ipcl_error *error)
+{
+    size_t there;
+    char *text = path_read_secret(path, size, &there, NULL);
+    bool same = text && there == size && !memcmp(text, data, size);
+    secret_free(text);
+    if (same && !utimensat(AT_FDCWD, path, NULL, 0))
+        return 0;
+    return path_write_file(path, data, size, 0600, error);
 }
 
 int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error)

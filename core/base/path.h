@@ -37,6 +37,9 @@ int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error);
 int path_make_private_dir(const char *path, struct ipcl_error *error);
 /* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with `error` set. */
 int path_write_file(const char *path, const char *data, size_t size, mode_t mode, struct ipcl_error *error);
+/* Makes a private file say this. Where it does already only its time changes, as whoever waits for
+ * it looks at that: on a full disk, too. Returns 0 or -1 with `error` set. */
+int path_renew_secret(const char *path, const char *data, size_t size, struct ipcl_error *error);
 /* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL
  * with `error` set; then errno is ENOENT where it is not there. */
 char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error);

@@ -137,7 +137,7 @@ static int write_secrets(const struct files *files, const struct controller *con
     int size =
         snprintf(text, sizeof(text), "%s\n%s\n", controller->curves[CONNECTION_CLIENT].secret_key,
                  controller->curves[CONNECTION_ENGINE].secret_key);
-    int status = path_write_file(files->secret, text, (size_t)size, 0600, error);
+    int status = path_renew_secret(files->secret, text, (size_t)size, error);
     explicit_bzero(text, sizeof(text));
     return status;
 }
@@ -151,7 +151,8 @@ int files_write(struct files *files, const struct controller *controller, struct
     if (!connection_write(files->engines, CONNECTION_ENGINE, &controller->engines, error) &&
         !connection_write(files->clients, CONNECTION_CLIENT, &controller->clients, error))
         return 0;
-    unlink(files->engines);
+    if (!controller->restarted)
+        unlink(files->engines);
     return -1;
 }
 

@@ -110,7 +110,7 @@ int connection_write(const char *path, enum connection_role role, const struct c
     json_decref(object);
     if (!text)
         return ipcl_error_set(error, "cannot write %s: a text in it is not UTF-8, or memory is short", path);
-    int status = path_write_file(path, text, strlen(text), 0600, error);
+    int status = path_renew_secret(path, text, strlen(text), error);
     secret_free(text);
     return status;
 }

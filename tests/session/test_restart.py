@@ -2,8 +2,10 @@
 
 import concurrent.futures
 import json
+import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -242,3 +244,32 @@ def test_a_client_that_waits_on_an_old_connection_file_follows_the_new_one(left_
     left_behind.start_controller()
     with waiting.result(LONG) as client:
         assert client.ids == []
+
+
+# --- a disk that is full ---------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def small_security_folder(sandbox):
+    """The security folder of the default profile, on a disk of its own of 1 MiB."""
+    folder = sandbox.profile_dir() / "security"
+    folder.mkdir(parents=True, mode=0o700)
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "keys", folder], capture_output=True).returncode:
+        pytest.skip("only root makes a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_restart_on_a_full_disk_rewrites_no_file_that_says_what_it_should(small_security_folder, new_cluster):
+    cluster = new_cluster(1, controller=["--restore"])
+    client = cluster.client()
+    files = [cluster.client_file, cluster.engine_file, small_security_folder / "ipcontroller-curve.key"]
+    before = {path: (path.stat().st_ino, path.read_bytes()) for path in files}
+    cluster.controller.stop(signal.SIGKILL)
+    with pytest.raises(OSError), open(small_security_folder / "filler", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    times = {path: path.stat().st_mtime_ns for path in files}
+    cluster.start_controller("--restore")
+    wait_until(lambda: all(path.stat().st_mtime_ns > time for path, time in times.items()), 20, "the files are this controller's")
+    assert client[0].apply_sync(os.getpid) == cluster.engines[0].pid
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
