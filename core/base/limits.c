@@ -75,6 +75,9 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Whatever the limits say of it, a process that runs has as much, or it is lost anyway. */
+#define LEAST_BYTES ((size_t)16 << 20)
+
 size_t limits_memory(void)
 {
     size_t space = 0, data = 0;
@@ -85,8 +88,9 @@ size_t limits_memory(void)
         space = data = 0;
     if (file)
         fclose(file);
-    return least(least(there, control_group_memory()),
-                 least(left_by_limit(RLIMIT_AS, space), left_by_limit(RLIMIT_DATA, data)));
+    size_t left = least(least(there, control_group_memory()),
+                        least(left_by_limit(RLIMIT_AS, space), left_by_limit(RLIMIT_DATA, data)));
+    return left > LEAST_BYTES ? left : LEAST_BYTES;
 }
 
 static int check_descriptors(const struct limits_need *need, struct ipcl_error *error)
