@@ -275,6 +275,29 @@ Test(balancer, an_engine_that_cannot_be_reached_is_passed_over_until_resumed)
     balancer_destroy(f.balancer, release);
 }
 
+Test(balancer, an_engine_that_retires_takes_nothing_more_and_what_it_gives_back_keeps_its_place)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    struct task *tasks[6];
+    for (int i = 0; i < 6; i++) {
+        tasks[i] = submit(&f, NULL, 0);
+        balancer_next(f.balancer);
+    }
+    struct worker *retired = tasks[0]->worker;
+    balancer_retire(f.balancer, retired);
+    struct task *last = submit(&f, NULL, 0);
+    for (int i = 4; i >= 0; i -= 2)
+        balancer_retry(f.balancer, tasks[i], false, false);
+    balancer_resume(f.balancer);
+    struct task *const expected[] = {tasks[0], tasks[2], tasks[4], last};
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(balancer_next(f.balancer), expected[i]);
+        cr_assert_neq(expected[i]->worker, retired);
+    }
+    balancer_destroy(f.balancer, release);
+}
+
 Test(balancer, deadlines_in_their_order_and_only_while_waiting)
 {
     struct fixture f;
