@@ -128,6 +128,22 @@ static void returned(void *self, struct message *message, const struct target *t
                    msg_id.size, message);
 }
 
+/* Whether it is a part of a coalesced broadcast, or the reply to one, for which the engine copies
+ * that: a plain broadcast may have the same msg_id. */
+static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
+{
+    struct ipcl_member member = {.name = "is_coalescing"};
+    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
+                     1) ||
+        member.state != IPCL_MEMBER_OTHER)
+        return false;
+    json_t *value =
+        session_serial(broadcast->sessions.clients)->unpack(member.data, member.size, NULL);
+    bool coalescing = json_is_true(value);
+    json_decref(value);
+    return coalescing;
+}
+
 static void undelivered(void *self, struct message *message, const struct target *target,
                         const char *why)
 {
@@ -135,7 +151,9 @@ static void undelivered(void *self, struct message *message, const struct target
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
     session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1);
-    struct part *part = gather_find(&broadcast->gather, msg_id.data, msg_id.size);
+    struct part *part = is_coalescing(broadcast, message)
+                            ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
+                            : NULL;
     if (part) {
         fail_part(broadcast, part, why);
         return;
@@ -272,21 +290,6 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
     finish(broadcast, gathering);
 }
 
-/* Whether it is a part of a coalesced broadcast, by what the engine copied from its request. */
-static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
-{
-    struct ipcl_member member = {.name = "is_coalescing"};
-    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
-                     1) ||
-        member.state != IPCL_MEMBER_OTHER)
-        return false;
-    json_t *value =
-        session_serial(broadcast->sessions.clients)->unpack(member.data, member.size, NULL);
-    bool coalescing = json_is_true(value);
-    json_decref(value);
-    return coalescing;
-}
-
 static void from_engine(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
@@ -308,7 +311,9 @@ static void from_engine(void *self, struct message *message)
         refusal_note(&broadcast->bad_reply, "it answers nothing");
         return;
     }
-    struct part *part = gather_find(&broadcast->gather, parent.data, parent.size);
+    bool coalescing = is_coalescing(broadcast, message);
+    struct part *part =
+        coalescing ? gather_find(&broadcast->gather, parent.data, parent.size) : NULL;
     if (part && (!target || strcmp(part->uuid, target->uuid))) {
         refusal_note(&broadcast->bad_reply, "it answers no request that its sender has");
         return;
@@ -316,7 +321,7 @@ static void from_engine(void *self, struct message *message)
     /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
     report_add(&broadcast->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
                parent.data, parent.size, message);
-    if (!part && is_coalescing(broadcast, message)) {
+    if (!part && coalescing) {
         refusal_note(&broadcast->bad_reply, "its broadcast is not known");
         return;
     }

@@ -233,6 +233,20 @@ def test_a_broadcast_that_is_out_is_not_taken_twice(listeners):
     assert client.receive()[3] == [b"1"]
 
 
+@pytest.mark.parametrize("order", [[False, True], [True, False]])
+def test_a_plain_broadcast_and_a_coalesced_one_of_the_same_msg_id_are_both_answered(listeners, order):
+    peer, (engine,) = listeners(1)
+    client = Broadcaster(peer)
+    sent = None
+    for coalescing in order:
+        sent = client.send([engine], coalescing, msg_id=sent)
+    requests = {coalescing: engine.take() for coalescing in order}
+    for coalescing in (False, True):
+        engine.answer_with(requests[coalescing], b"coalesced" if coalescing else b"plain")
+        _, metadata, _, buffers = client.receive()
+        assert metadata["is_coalescing"] == coalescing and buffers == [b"coalesced" if coalescing else b"plain"]
+
+
 @pytest.mark.parametrize("coalescing", [False, True])
 def test_an_engine_that_has_not_connected_yet_gets_it_when_it_has(controller, coalescing):
     peer = controller()
