@@ -3,7 +3,8 @@
 
 Starts a controller, engines and a client that works, and sends whatever a peer with the key can send to every socket, for so long. Holds
 against it that every request which can be answered is answered, that the client's work goes on, that memory has bounds, that nobody dies,
-and, where BUILD has sanitizers, that they report nothing. Ends with 1 where anything was found; the same seed sends the same.
+and, where BUILD has sanitizers, that they report nothing. Ends with 1 where anything was found. A seed says what is drawn; when it is
+sent, and how many of it, depends on the machine.
 """
 
 import argparse
