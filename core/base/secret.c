@@ -18,12 +18,24 @@
 static struct rlimit before;
 static bool forbidden;
 
-void secret_hide(void *at, size_t size)
+void secret_hide(const void *at, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)at & ~(page - 1);
     size = (uintptr_t)at + size - begin;
     madvise((void *)begin, size, MADV_DONTDUMP);
     mlock((void *)begin, size);
+}
+
+/* Linux writes them one behind the other (execve(2)). */
+void secret_hide_words(char **argv)
+{
+    const char *begin = argv[0], *end = begin;
+    for (char **word = argv; begin && *word; word++)
+        end = *word + strlen(*word) + 1;
+    for (char **word = environ; begin && *word; word++)
+        end = *word + strlen(*word) + 1;
+    if (begin)
+        secret_hide(begin, (size_t)(end - begin));
 }
 
 void secret_free(void *at)

@@ -8,7 +8,10 @@
 /* Leaves the pages that hold `at` out of core files, and where the limit of locked memory allows
  * it, out of swap; what else lies in these pages as well. Memory that is freed afterwards stays so.
  */
-void secret_hide(void *at, size_t size);
+void secret_hide(const void *at, size_t size);
+/* The same for the command line and the environment, where keys may be. Those of a program's
+ * main(). */
+void secret_hide_words(char **argv);
 /* Wipes what malloc() gave, and frees it. Takes NULL. */
 void secret_free(void *at);
 

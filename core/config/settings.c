@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/secret.h"
 #include "config/settings_internal.h"
 
 #define KEY_BYTES 256
@@ -31,7 +32,7 @@ void pending_destroy(struct pending *pending)
 {
     free(pending->class_name);
     free(pending->name);
-    free(pending->text);
+    secret_free(pending->text);
     free(pending->origin);
     json_decref(pending->json);
     free(pending);

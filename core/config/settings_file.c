@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "base/secret.h"
 #include "base/trust.h"
 #include "config/settings_internal.h"
 
@@ -84,7 +85,7 @@ static json_t *read_classes(int fd, const char *path, struct ipcl_error *error)
     if (!text)
         return NULL;
     json_t *classes = json_loadb(text, size, JSON_REJECT_DUPLICATES, &reason);
-    free(text);
+    secret_free(text);
     if (!classes)
         ipcl_error_set(error, "%s: line %d is not JSON: %s", path, reason.line, reason.text);
     else if (!json_is_object(classes))

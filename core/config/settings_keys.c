@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "config/settings_internal.h"
 
 static const struct key {
@@ -69,7 +70,8 @@ void settings_take_keys(struct settings *settings, char **words)
             continue;
         }
         settings_variable(key->class_name, key->name, variable);
-        setenv(variable, value, true);
+        if (!setenv(variable, value, true))
+            secret_hide(getenv(variable), strlen(value));
         settings_hide_key(settings, key->class_name, key->name, value);
     }
     *kept = NULL;

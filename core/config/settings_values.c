@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "config/settings_internal.h"
 
 /* The value of a setting that must be there and of this type. */
@@ -20,6 +21,12 @@ const char *settings_string(const struct settings *settings, const char *class_n
                             const char *name)
 {
     return need(settings, class_name, name, IPCL_STRING)->text;
+}
+
+void settings_hide(const struct settings *settings, const char *class_name, const char *name)
+{
+    const char *text = settings_string(settings, class_name, name);
+    secret_hide(text, strlen(text));
 }
 
 int64_t settings_int(const struct settings *settings, const char *class_name, const char *name)

@@ -333,6 +333,7 @@ static int read_key(const struct settings *settings, struct controller *controll
 {
     struct connection *file = &controller->clients;
     const char *keyfile = settings_string(settings, "Session", "keyfile");
+    settings_hide(settings, "Session", "key");
     if (*keyfile)
         return read_keyfile(keyfile, file->key, sizeof(file->key), error);
     if (read_text(settings, "Session", "key", file->key, sizeof(file->key), error))
@@ -351,6 +352,7 @@ static int read_curve(const struct settings *settings, struct controller *contro
     const char *public = settings_string(settings, "IPController", "curve_publickey");
     const char *secret = settings_string(settings, "IPController", "curve_secretkey");
     struct curve *curve = &controller->curves[CONNECTION_CLIENT];
+    settings_hide(settings, "IPController", "curve_secretkey");
     if (!*public && !*secret)
         return 0;
     if (strlen(secret) != CURVE_KEY_BYTES - 1 || zmq_curve_public(curve->public_key, secret))

@@ -126,6 +126,8 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
         if (connection_read(engine->connection_file, CONNECTION_ENGINE, connection, error))
             return -1;
     }
+    settings_hide(engine->settings, "Session", "key");
+    settings_hide(engine->settings, "IPEngine", "connection_info");
     engine->serial = complete(engine, connection, error);
     if (!engine->serial || open_tunnel(engine, error))
         return -1;
@@ -148,13 +150,14 @@ bool engine_read_new_connection(struct engine *engine)
         connection_read(engine->connection_file, CONNECTION_ENGINE, &found, &error)
             ? NULL
             : complete(engine, &found, &error);
-    if (!serial || found.ssh[0]) {
+    bool usable = serial && !found.ssh[0],
+         differs = usable && memcmp(&found, &engine->connection, sizeof(found)) != 0;
+    if (!usable)
         log_warn("%s is new, and not followed: %s", engine->connection_file, error.text);
-        return false;
+    if (differs) {
+        engine->connection = found;
+        engine->serial = serial;
     }
-    if (!memcmp(&found, &engine->connection, sizeof(found)))
-        return false;
-    engine->connection = found;
-    engine->serial = serial;
-    return true;
+    explicit_bzero(&found, sizeof(found));
+    return differs;
 }

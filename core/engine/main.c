@@ -183,6 +183,7 @@ static int run(struct program *program, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct program program;
+    secret_hide_words(argv);
     secret_hide(&program.engine.connection, sizeof(program.engine.connection));
     connection_wipe_json();
     log_open("ipengine", NULL, NULL);

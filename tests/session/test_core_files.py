@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from ipcluster_box import UP
-from support import named, wait_until
+from support import named
 
-SOFT, HARD = resource.getrlimit(resource.RLIMIT_CORE)
 NO_CORE = 1
 WITH_CORES = 1 << 30
 
@@ -54,14 +53,43 @@ def no_sanitizers(sandbox):
         pytest.skip("sanitizers keep copies of their own")
 
 
-@pytest.mark.parametrize("given", ["made", "reused"])
-def test_no_key_is_in_what_a_core_of_a_controller_or_engine_has(new_cluster, no_sanitizers, given):
+KEY = "a-key-that-somebody-has-chosen-by-himself"
+
+
+@pytest.fixture(params=["made", "environment", "command line", "settings", "key file"])
+def start_with_key(request, new_cluster, sandbox):
+    """Starts a controller whose key comes from there."""
+    def start():
+        file = sandbox.work / "key"
+        file.touch(mode=0o600)
+        words, env = ["--reuse"], {}
+        if request.param == "environment":
+            env["IPP_SESSION_KEY"] = KEY
+        elif request.param == "command line":
+            words.append(f"--Session.key={KEY}")
+        elif request.param == "settings":
+            file.write_text(json.dumps({"Session": {"key": KEY}}))
+            words.append(f"--config={file}")
+        elif request.param == "key file":
+            file.write_text(KEY)
+            words.append(f"--keyfile={file}")
+        cluster = new_cluster(0, controller=words, env=env)
+        assert request.param == "made" or KEY.encode() in secrets_of(cluster.profile_dir)
+        return cluster
+    return start
+
+
+def test_no_key_is_in_what_a_core_of_a_controller_has(start_with_key, no_sanitizers):
+    cluster = start_with_key()
+    assert not occurrences(cluster.controller.pid, secrets_of(cluster.profile_dir))
+
+
+def test_no_key_is_in_what_a_core_of_those_has_who_read_it_from_connection_files(new_cluster, no_sanitizers):
     cluster = new_cluster(0, controller=["--reuse"])
     secrets = secrets_of(cluster.profile_dir)
-    if given == "reused":
-        assert cluster.controller.stop() == 0
-        cluster.start_controller("--reuse")
-        assert secrets == secrets_of(cluster.profile_dir)
+    assert cluster.controller.stop() == 0
+    cluster.start_controller("--reuse")
+    assert secrets == secrets_of(cluster.profile_dir)
     engine = cluster.start_engine()
     view = cluster.client(wait_for=1)[0]
     assert view.apply_sync(os.getpid) == engine.pid
@@ -71,11 +99,14 @@ def test_no_key_is_in_what_a_core_of_a_controller_or_engine_has(new_cluster, no_
         assert not occurrences(watcher.pid, secrets)
 
 
-def test_no_key_is_in_what_a_core_of_ipcluster_has(sandbox, no_sanitizers):
-    starter = sandbox.start(sandbox.programs.ipcluster, "start", "--n=1")
+@pytest.mark.parametrize("given", ["made", "environment"])
+def test_no_key_is_in_what_a_core_of_ipcluster_has(sandbox, no_sanitizers, given):
+    env = {"IPP_SESSION_KEY": KEY} if given == "environment" else {}
+    starter = sandbox.start(sandbox.programs.ipcluster, "start", "--n=1", env=env)
     starter.wait_for_output(UP, 60)
     secrets = secrets_of(sandbox.profile_dir())
-    for process in named(sandbox, "ipcluster", "ipcontroller", "ipengine"):
+    # Python has a copy of the environment, which is the engine's.
+    for process in named(sandbox, "ipcluster", "ipcontroller", *["ipengine"] * (given == "made")):
         assert not occurrences(process.pid, secrets), process.name()
     assert starter.stop(signal.SIGINT, 60) == 0
 
@@ -88,7 +119,8 @@ def limit_of_cores(pid):
 @pytest.fixture
 def with_cores(sandbox):
     """with_cores(program, words...): starts one that may write core files."""
-    if HARD not in (resource.RLIM_INFINITY,) and HARD < WITH_CORES:
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if 0 <= hard < WITH_CORES:
         pytest.skip("a limit of this system allows no core files")
 
     def start(*argv):
@@ -113,7 +145,8 @@ def test_a_controller_that_crashes_leaves_a_core_only_where_that_is_asked_for(sa
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     if not re.fullmatch(r"[\w.-]+", pattern):
         pytest.skip(f"core files go elsewhere on this system: {pattern}")
-    controller = with_cores(sandbox.programs.ipcontroller, f"--IPController.core_dumps={asked}")
+    words = ["--IPController.core_dumps=true"] if asked else []
+    controller = with_cores(sandbox.programs.ipcontroller, *words)
     controller.wait_for_output("connection files:")
     secrets = secrets_of(sandbox.profile_dir())
     controller.send_signal(signal.SIGABRT)
