@@ -252,8 +252,10 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
     struct hub_door *door = &hub->doors[role];
     *door = (struct hub_door){.hub = hub, .role = role, .bad_query.socket = name};
     door->session = controller_session(hub->controller, role, error);
+    if (!door->session)
+        return -1;
     door->socket = controller_listen(hub->controller, ZMQ_ROUTER, NULL, port, error);
-    if (!door->session || loop_add(hub->loop, door->socket, on_query, door))
+    if (loop_add(hub->loop, door->socket, on_query, door))
         return -1;
     return replies_prepare(&door->replies, hub->controller, door->session, door->socket, name,
                            error);
