@@ -49,6 +49,7 @@ _Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 
 struct watch {
     struct news news;
+    struct news heard; /* where the next comes to: the whole struct is left out of core files */
     const char *profile_dir;
     const struct begun *begun;
     struct capture capture;
@@ -102,11 +103,11 @@ static void wait_for_end(struct watch *watch)
 {
     struct pollfd fds[] = {{.fd = watch->said, .events = POLLIN},
                            {.fd = watch->process, .events = POLLIN}};
-    struct news news;
     ssize_t size = -1;
     while (size && !fds[1].revents && (poll(fds, 2, -1) >= 0 || errno == EINTR))
-        while ((size = read(watch->said, &news, sizeof(news))) == sizeof(news))
-            watch->news = news;
+        while ((size = read(watch->said, &watch->heard, sizeof(watch->heard))) ==
+               sizeof(watch->heard))
+            watch->news = watch->heard;
     watch->dead = watch->process < 0 ? kill(watch->pid, 0) : poll(&fds[1], 1, END_MS) > 0;
 }
 
@@ -244,7 +245,7 @@ void watcher_start(struct engine *engine, const char *profile_dir, int argc, cha
         if (fork())
             _exit(0);
         close(ends[1]);
-        secret_hide(&watch.news, sizeof(watch.news));
+        secret_hide(&watch, sizeof(watch));
         become_watcher(&watch, argc, argv);
     }
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
