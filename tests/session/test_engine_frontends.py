@@ -181,6 +181,18 @@ def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
         context.destroy()
 
 
+def test_a_frontend_that_subscribes_to_a_topic_of_kilobytes_is_let_go(engine, peer, frontend):
+    client = frontend(bind(peer))
+    with zmq.Context() as context, context.socket(zmq.SUB) as subscriber:
+        subscriber.linger = 0
+        gone = subscriber.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        subscriber.subscribe(b"x" * 5000)
+        subscriber.connect(client._make_url("iopub"))
+        assert gone.poll(LONG * 1000), "the engine keeps it"
+        subscriber.disable_monitor()
+    assert run(client, "1")[0]["status"] == "ok"
+
+
 def test_only_who_is_asked_answers(engine, peer, frontend):
     path = bind(peer)
     asked, other = frontend(path), frontend(path)
