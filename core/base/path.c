@@ -17,7 +17,7 @@
 #include "base/secret.h"
 #include "base/trust.h"
 
-#define TEMPORARY_DIGITS   6
+#define TEMPORARY_DIGITS   5
 #define TEMPORARY_ATTEMPTS 100
 
 int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *format, ...)
@@ -162,14 +162,15 @@ static int write_all(int fd, const char *data, size_t size)
     return fsync(fd);
 }
 
-/* Makes a file of mode 0600 and a name that none has: `name`.XXXXXX. Returns a descriptor or -1. */
+/* Makes a file of mode 0600 and a name that none has, by which leftovers_remove() knows it. Returns a
+ * descriptor or -1. */
 static int open_temporary(int folder, const char *name, char temporary[NAME_MAX + 1])
 {
     for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
         char digits[TEMPORARY_DIGITS + 1];
         random_hex(digits, TEMPORARY_DIGITS);
         errno = ENAMETOOLONG;
-        if (snprintf(temporary, NAME_MAX + 1, "%s.%s", name, digits) > NAME_MAX)
+        if (snprintf(temporary, NAME_MAX + 1, "%s.0%s", name, digits) > NAME_MAX)
             return -1;
         int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd >= 0 || errno != EEXIST)

@@ -46,14 +46,19 @@ void settings_hide_key(struct settings *settings, const char *class_name, const 
     settings->keys_shown |= 1u << (find(class_name, name) - keys);
 }
 
-/* The value of a word that gives a key, --Class.trait=VALUE; NULL where it gives none. */
-static char *value_in(char *word, const struct key **key)
+/* The key that the first of these words gives: --Class.trait=VALUE, or --Class.trait and VALUE
+ * behind it, to which `*words` goes on then. NULL where it gives none. */
+static char *take_value(char ***words, const struct key **key)
 {
-    char option[OPTION_BYTES];
+    char option[OPTION_BYTES], *word = **words;
     for (*key = keys; *key < keys + KEY_COUNT; ++*key) {
-        int size = snprintf(option, sizeof(option), "--%s.%s=", (*key)->class_name, (*key)->name);
-        if (!strncmp(word, option, (size_t)size) && !names_none(word + size))
-            return word + size;
+        int length = snprintf(option, sizeof(option), "--%s.%s", (*key)->class_name, (*key)->name);
+        if (strncmp(word, option, (size_t)length))
+            continue;
+        if (word[length] == '=')
+            return names_none(word + length + 1) ? NULL : word + length + 1;
+        if (!word[length] && !names_none((*words)[1]))
+            return *++*words;
     }
     return NULL;
 }
@@ -64,9 +69,9 @@ void settings_take_keys(struct settings *settings, char **words)
     const struct key *key;
     char **kept = words;
     for (; *words; words++) {
-        char *value = value_in(*words, &key);
+        char *word = *words, *value = take_value(&words, &key);
         if (!value) {
-            *kept++ = *words;
+            *kept++ = word;
             continue;
         }
         settings_variable(key->class_name, key->name, variable);

@@ -258,7 +258,10 @@ def words_of(process):
     return psutil.Process(process.pid).cmdline()
 
 
-@pytest.mark.parametrize("given", [["--Session.key=a-secret"], ["--Session.key", "a-secret"]])
+GIVEN = pytest.mark.parametrize("given", [["--Session.key=a-secret"], ["--Session.key", "a-secret"]])
+
+
+@GIVEN
 def test_a_key_on_the_command_line_is_overwritten_at_once_and_the_log_says_what_to_use_instead(new_cluster, given):
     cluster = new_cluster(0, controller=given)
     assert json.loads(cluster.client_file.read_text())["key"] == "a-secret"
@@ -267,8 +270,9 @@ def test_a_key_on_the_command_line_is_overwritten_at_once_and_the_log_says_what_
     assert "a-secret" not in cluster.controller.output
 
 
-def test_a_key_for_the_controller_is_on_no_command_line_of_what_ipcluster_starts(box):
-    cluster = box.begin("start", "--n=1", "--", "--Session.key=a-secret")
+@GIVEN
+def test_a_key_for_the_controller_is_on_no_command_line_of_what_ipcluster_starts(box, given):
+    cluster = box.begin("start", "--n=1", "--", *given)
     cluster.wait_for_output(UP, 60)
     processes = [*named(box, "ipcluster"), *named(box, "ipcontroller"), *named(box, "ipengine")]
     assert len(processes) == 3
