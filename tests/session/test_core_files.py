@@ -50,7 +50,7 @@ def secrets_of(profile_dir):
 @pytest.fixture
 def no_sanitizers(sandbox):
     if sandbox.sanitizers:
-        pytest.skip("sanitizers keep copies of their own")
+        pytest.skip("sanitizers keep copies of their own, and set the limit of cores")
 
 
 KEY = "a-key-that-somebody-has-chosen-by-himself"
@@ -130,7 +130,7 @@ def with_cores(sandbox):
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(sandbox, with_cores, asked):
+def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(sandbox, with_cores, no_sanitizers, asked):
     words = ["--Cluster.core_dumps=true", "--", "--IPController.core_dumps=true"] if asked else []
     starter = with_cores(sandbox.programs.ipcluster, "start", "--n=1", *words)
     starter.wait_for_output(UP, 60)
