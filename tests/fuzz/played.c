@@ -86,6 +86,7 @@ static void set_engine(unsigned bits)
         .serial = fuzz_serial(bits),
         .frontend_serial = fuzz_serial(0),
         .uuid = "00000000-0000-4000-8000-0000000000e0",
+        .route = "route",
         .id = -1,
         .requested_id = -1,
         .watcher = -1,
