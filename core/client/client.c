@@ -217,12 +217,12 @@ static int connect_by_file(struct ipcl_client *client, const struct ipcl_connect
                : 0;
 }
 
-/* Whether its file, which was not named, is that of a controller that has gone: one that comes
- * writes another. */
-static bool leads_nowhere(const struct ipcl_client *client, const struct ipcl_connect *options)
+/* Whether another file is waited for: where the time for that was given, and this file, which was
+ * not named, is that of a controller that has gone. One that comes writes another. */
+static bool awaits_another(const struct ipcl_client *client, const struct ipcl_connect *options)
 {
-    return !options->connection_file && client->thread_started && !atomic_load(&client->closing) &&
-           (!client->io.reached || client->io.rejected);
+    return options->timeout_ms > 0 && !options->connection_file && client->thread_started &&
+           !atomic_load(&client->closing) && (!client->io.reached || client->io.rejected);
 }
 
 struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool (*interrupted)(void *context),
@@ -241,7 +241,7 @@ struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool
         if (!find_file(client, &rest, deadline, interrupted, context, error) &&
             !connect_by_file(client, &rest, &file, interrupted, context, error))
             return client;
-        again = leads_nowhere(client, &rest);
+        again = awaits_another(client, options);
         strcpy(path, client->path);
         ipcl_client_close(client);
         again = again && wait_for_file(path, &file, deadline, interrupted, context);

@@ -13,13 +13,13 @@ PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keyword
     struct ipcl_connect options = {0};
     struct ipcl_error error;
     struct waiting waiting;
-    double timeout = 10;
+    double timeout = 0; /* the library's */
     (void)module;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzdzz", (char **)names, &options.connection_file, &options.profile,
                                      &options.profile_dir, &options.cluster_id, &timeout, &options.ssh_server,
                                      &options.ssh_key))
         return NULL;
-    options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 1;
+    options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 0;
     waiting_begin(&waiting);
     struct ipcl_client *client = ipcl_client_connect(&options, waiting_interrupted, &waiting, &error);
     waiting_end(&waiting);

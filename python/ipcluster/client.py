@@ -70,7 +70,8 @@ class Client:
     connection_info (also by the names connection_file and url_file): the path of ipcontroller-client.json, or a dict with its
     members. Without it the file is that of the profile `profile` (by default that of the IPython we run in, or "default"), or of
     the folder `profile_dir`; `cluster_id` names one of several clusters of a profile. `timeout`: seconds to wait for the file and
-    for the controller's answer. `cluster`: the Cluster that this is a client of, if it was started so. `context` is accepted for
+    for the controller's answer (10); where it is given and the file is left from a controller that has gone, also for another
+    controller's file. `cluster`: the Cluster that this is a client of, if it was started so. `context` is accepted for
     code that was written for ipyparallel, and not used.
 
     sshserver ([user@]host[:port]) is an SSH server through which the controller is reached: one ssh process forwards its ports, and
@@ -81,7 +82,7 @@ class Client:
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
-        timeout=10, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
+        timeout=None, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
     ):  # fmt: skip
         if password or paramiko:
             raise NotImplementedError(
@@ -117,7 +118,7 @@ class Client:
             profile_dir = os.path.join(ipython_dir, f"profile_{profile or 'default'}")
         try:
             return _client.connect(
-                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 10, sshserver, sshkey and os.fspath(sshkey)
+                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 0, sshserver, sshkey and os.fspath(sshkey)
             )
         finally:
             if temporary:

@@ -246,6 +246,13 @@ def test_a_client_that_waits_on_an_old_connection_file_follows_the_new_one(left_
         assert client.ids == []
 
 
+def test_a_client_that_was_given_no_time_to_wait_does_not_wait_for_another_controller(left_behind, ipcluster):
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match="nothing listens at"):
+        ipcluster.Client(profile="default")
+    assert time.monotonic() - start < 9.5, "it has waited as long as for a file"
+
+
 # --- a disk that is full ---------------------------------------------------------------------------------------------------------
 
 @pytest.fixture

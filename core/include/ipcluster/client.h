@@ -36,7 +36,8 @@ struct ipcl_connect {
     const char *profile;         /* a profile's name; NULL for "default" */
     const char *profile_dir;     /* a profile's folder; overrides `profile` */
     const char *cluster_id;      /* NULL or "" for none */
-    int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000. As long again for SSH */
+    int timeout_ms;              /* to wait for the connection file and the hub's answer; 0 means 10,000. As long again for SSH.
+                                  * Where it is set and the file is left from a controller that has gone, also for another's */
     const char *ssh_server;      /* [user@]host[:port], in place of the file's; NULL or "" for the file's */
     const char *ssh_key;         /* a private key's path; NULL or "" for those that ssh finds. Without a server: the controller's host */
 };
