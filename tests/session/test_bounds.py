@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import LONG, typed
+from support import LONG, PATIENCE, typed
 
 
 @typed
@@ -36,6 +36,7 @@ def test_a_request_that_runs_longer_than_its_time_limit_is_interrupted_and_says_
     view = views[kind]
     with view.temp_flags(time_limit=0.3):
         result = view.execute("import time; time.sleep(600)") if kind == "execute" else view.apply_async(time.sleep, 600)
+    with view.temp_flags(time_limit=LONG):
         quick = view.apply_async(abs, -1)
     with pytest.raises(ipcluster.RemoteError, match=r"TaskTimeout.*time limit of 0\.3 s"):
         result.get(timeout=LONG)
@@ -54,7 +55,7 @@ def test_what_does_not_end_when_its_time_is_over_ends_with_its_engine(ipcluster,
 
 
 def test_a_task_that_ran_too_long_is_tried_again_where_it_may_be(cluster, sandbox):
-    view = cluster.client().load_balanced_view(retries=1, time_limit=1)
+    view = cluster.client().load_balanced_view(retries=1, time_limit=PATIENCE)
 
     @typed
     def long_at_first(path):

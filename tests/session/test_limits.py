@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from support import LONG, PYTHON, wait_until
+from support import LONG, PATIENCE, PYTHON, wait_until
 
 CLIENT = "import ipcluster; ipcluster.Client(timeout=5); print('connected')"
 
@@ -258,7 +258,8 @@ def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have
 
 
 def test_ipcluster_says_why_engines_do_not_register(sandbox):
-    cluster = sandbox.start(*limited(sandbox.programs.ipcluster, "start", "--n=8", "--Cluster.engine_timeout=6", nofile=150))
+    seconds = int(4 * PATIENCE)
+    cluster = sandbox.start(*limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=150))
     assert cluster.wait(60) == 4
     assert re.search("The controller refuses an engine: the controller is full: of its 150 file descriptors", cluster.output)
     tail = cluster.output.partition("The end of ")[2]

@@ -390,6 +390,7 @@ def test_output_that_was_lost_is_not_confirmed_and_what_comes_late_is_taken(cont
         frames, _ = peer.message("stream", {"name": "stdout", "text": text}, parent=header)
         iopub.send_multipart([b"engine.0.stdout", *frames])
     publish("one\n")
+    wait_until(lambda: client.metadata[result.msg_ids[0]].stdout == "one\n", 20, "the first line has come")
     engine.answer(route, header, published=3)
     assert result.wait_for_output(LONG) is False
     assert (result.stdout, result.output_missing, result.metadata.output_missing) == ("one\n", 2, 2)
