@@ -21,6 +21,6 @@ docs/man/ipcontroller.1: core/controller/ipcontroller$(EXEEXT)
 docs/man/ipengine.1: core/engine/ipengine$(EXEEXT)
 	$(call write_manual,core/engine/ipengine)
 
-EXTRA_DIST += docs/guide.md
+EXTRA_DIST += docs/guide.md docs/threats.md
 EXTRA_DIST += docs/examples/c_client/Makefile docs/examples/c_client/c_client.c
 EXTRA_DIST += docs/examples/launcher/Makefile docs/examples/launcher/wrap.c

@@ -306,3 +306,13 @@ def test_what_a_page_says_and_is_not_so_is_found(reader, tmp_path, text):
     with pytest.raises(AssertionError):
         test_what_a_section_says_is_so(reader, docblocks.blocks(page))
     reader.box.run(reader.box.programs.ipcluster, "stop")
+
+
+def test_each_test_that_the_threat_model_names_is_there():
+    named = set(re.findall(r"`(?:\w+\.py::)?((?:test_)?[a-z_]{12,})`", (TOP / "docs/threats.md").read_text()))
+    defined = set()
+    for path in (TOP / "tests").rglob("*.[pc]*"):
+        if path.suffix in (".py", ".c"):
+            defined.update(re.findall(r"^(?:def |Test\(\w+, )(\w+)", path.read_text(), re.MULTILINE))
+    assert len(named) > 80
+    assert not named - defined, "these are named and are not there"
