@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@ struct walk {
     char real[PATH_BYTES]; /* its path without links, "" for the root */
     char rest[PATH_BYTES]; /* what is to come */
     int links;             /* that were followed */
+    bool shared;           /* everybody can make files in that folder */
     bool refused;          /* what was come to is not trusted, as `error` says */
     struct ipcl_error *error;
 };
@@ -49,6 +52,41 @@ static bool is_own_group(gid_t id)
            !strcmp(group.gr_name, user.pw_name) && is_only_member(&group, user.pw_name);
 }
 
+#define NOBODY ((uid_t)-1)
+
+static uid_t unknown_owner = NOBODY;
+
+/* Each line of the map is the first number of a range here, the first of the same range outside,
+ * and how many there are (user_namespaces(7)). */
+static void find_unknown_owner(void)
+{
+    unsigned owner, first, count;
+    FILE *file = fopen("/proc/sys/kernel/overflowuid", "re");
+    bool known = !file || fscanf(file, "%u", &owner) != 1;
+    if (file)
+        fclose(file);
+    file = known ? NULL : fopen("/proc/self/uid_map", "re");
+    known = !file;
+    while (file && fscanf(file, "%u %*u %u", &first, &count) == 2)
+        known = known || (owner >= first && owner - first < count);
+    if (file)
+        fclose(file);
+    if (!known)
+        unknown_owner = owner;
+}
+
+/* A container that a user starts without root's help knows none of the host's users but its own,
+ * and shows all others as one, root among them. What they own is taken for root's, as a home could
+ * not be come to otherwise; but not where everybody can make files, so that it may be anybody's. */
+static bool is_roots(const struct walk *walk, uid_t owner)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (!owner)
+        return true;
+    pthread_once(&once, find_unknown_owner);
+    return owner == unknown_owner && owner != NOBODY && !walk->shared;
+}
+
 static int refuse_owner(const char *kind, uid_t owner, const char *path, struct ipcl_error *error)
 {
     return ipcl_error_set(error,
@@ -66,11 +104,12 @@ static int refuse_writers(const char *kind, const char *writers, char class, con
 }
 
 /* A link has no mode, and what is written to a device is not kept there. */
-static int check_info(const struct stat *info, const char *path, struct ipcl_error *error)
+static int check_info(const struct walk *walk, const struct stat *info, const char *path)
 {
+    struct ipcl_error *error = walk->error;
     const char *kind = S_ISDIR(info->st_mode) ? "folder" : S_ISLNK(info->st_mode) ? "link" : "file";
     bool sticky = S_ISDIR(info->st_mode) && (info->st_mode & S_ISVTX);
-    if (info->st_uid != 0 && info->st_uid != geteuid())
+    if (info->st_uid != geteuid() && !is_roots(walk, info->st_uid))
         return refuse_owner(kind, info->st_uid, path, error);
     if (S_ISLNK(info->st_mode) || S_ISCHR(info->st_mode) || sticky)
         return 0;
@@ -84,7 +123,7 @@ static int check_info(const struct stat *info, const char *path, struct ipcl_err
 /* `path` is "" for the root. */
 static int check(struct walk *walk, const struct stat *info, const char *path)
 {
-    walk->refused = check_info(info, *path ? path : "/", walk->error) != 0;
+    walk->refused = check_info(walk, info, *path ? path : "/") != 0;
     return walk->refused ? -1 : 0;
 }
 
@@ -132,6 +171,7 @@ static int check_opened(struct walk *walk, const char *name, int fd)
     struct stat info;
     if (!path_of(walk, name, path) && !fstat(fd, &info) && !check(walk, &info, path)) {
         strcpy(walk->real, path);
+        walk->shared = info.st_mode & S_IWOTH;
         return 0;
     }
     int reason = errno;
@@ -158,6 +198,7 @@ static int enter_root(struct walk *walk)
     if (walk->folder >= 0)
         close(walk->folder);
     walk->folder = -1;
+    walk->shared = false;
     *walk->real = '\0';
     return enter(walk, "");
 }

@@ -15,7 +15,8 @@
  * else can put anything in its place later. All must be owned by root or this user. None may be
  * written by others, nor by a group, except root's and the user's own (of his name, without other
  * members); in a folder with the sticky bit, as /tmp, nobody can replace what another owns, so that
- * it may be written.
+ * it may be written. In a user namespace whoever is not known there passes for root, except in such
+ * a folder.
  *
  * `real`, where not NULL, receives the path without links. Returns a descriptor; -1 with `error`
  * naming what is wrong with what, and the command that mends it; errno is open's, or EPERM where

@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/trust.h"
@@ -176,4 +179,37 @@ Test(trust, a_secret_is_the_owners_alone)
     cr_assert_eq(trust_check_secret(fd, file, &error), -1);
     cr_assert(strstr(error.text, "chmod 600"));
     close(fd);
+}
+
+/* As in a container that a user starts without root's help. Returns whether it could be entered. */
+static bool enter_namespace_without_root(void)
+{
+    char line[32];
+    int size = snprintf(line, sizeof(line), "%d %d 1", ANOTHER, ANOTHER);
+    if (setresuid(ANOTHER, ANOTHER, ANOTHER) || prctl(PR_SET_DUMPABLE, 1) || unshare(CLONE_NEWUSER))
+        return false;
+    int fd = open("/proc/self/uid_map", O_WRONLY);
+    bool entered = fd >= 0 && write(fd, line, (size_t)size) == size;
+    close(fd);
+    return entered;
+}
+
+Test(trust, takes_an_owner_unknown_to_the_namespace_for_root_except_in_a_shared_folder)
+{
+    enum { GOOD, NO_NAMESPACE, ROOTS_REFUSED, ANOTHERS_TRUSTED };
+    int status;
+    need_root();
+    chmod(dir, 01777);
+    cr_assert_eq(lchown(file, ANOTHER + 1, 0), 0);
+    pid_t child = fork();
+    if (!child)
+        _exit(!enter_namespace_without_root() ? NO_NAMESPACE
+              : !trusts("/etc/passwd")        ? ROOTS_REFUSED
+              : trusts(file)                  ? ANOTHERS_TRUSTED
+                                              : GOOD);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_NAMESPACE)
+        cr_skip("users can make no namespaces here");
+    cr_assert_eq(WEXITSTATUS(status), GOOD);
 }
