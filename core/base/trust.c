@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define LINKS_MAX  40   /* as Linux follows */
@@ -229,6 +231,14 @@ static int follow(struct walk *walk, const char *name)
     return *target == '/' ? enter_root(walk) : 0;
 }
 
+/* The links there are the kernel's: /dev/stdout leads to one, which opens what this program has,
+ * and says nothing that could be followed where that is a pipe. */
+static bool is_in_proc(const struct walk *walk)
+{
+    struct statfs info;
+    return !fstatfs(walk->folder, &info) && info.f_type == PROC_SUPER_MAGIC;
+}
+
 /* Opens what the walk leads to. Returns a descriptor or -1 with errno set. */
 static int walk_to_end(struct walk *walk, int flags, mode_t mode)
 {
@@ -238,8 +248,9 @@ static int walk_to_end(struct walk *walk, int flags, mode_t mode)
             return -1;
         bool last = !*walk->rest && strcmp(name, ".") && strcmp(name, "..");
         if (last) {
-            int fd = openat(walk->folder, *name ? name : ".",
-                            flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, mode);
+            int fd =
+                openat(walk->folder, *name ? name : ".",
+                       flags | (is_in_proc(walk) ? 0 : O_NOFOLLOW) | O_NOCTTY | O_CLOEXEC, mode);
             if (fd >= 0)
                 return check_opened(walk, name, fd) ? -1 : fd;
         } else if (!enter(walk, name)) {

@@ -70,6 +70,19 @@ Test(trust, opens_what_only_root_and_the_user_can_write)
     cr_assert(trusts("/dev/null"), "%s", error.text);
 }
 
+Test(trust, opens_what_the_program_has_open_already_as_dev_stdout_does)
+{
+    char path[PATH_BYTES];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[1]);
+    cr_assert_eq(symlink(path, other), 0);
+    int fd = trust_open(other, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, &error);
+    cr_assert_geq(fd, 0, "%s", error.text);
+    cr_assert_eq(write(fd, "text", 4), 4);
+    close(fd);
+}
+
 Test(trust, says_what_is_not_there)
 {
     errno = 0;
