@@ -47,8 +47,7 @@ static struct {
 
 static _Thread_local bool expecting_subscribers;
 
-/* Those who have not proved who they are, the oldest first; among them some whom libzmq has let go
- * meanwhile. */
+/* Those who have not proved who they are, the oldest first. */
 static struct {
     pthread_mutex_t lock;
     struct peer *first;
@@ -100,11 +99,20 @@ static void unlink_stranger(struct peer *peer)
     peer->stranger = false;
 }
 
-/* It has proved who it is, or has gone. */
+/* It has proved who it is. */
 static void forget_stranger(struct peer *peer)
 {
     pthread_mutex_lock(&strangers.lock);
     unlink_stranger(peer);
+    pthread_mutex_unlock(&strangers.lock);
+}
+
+/* It has gone. */
+static void forget(struct peer *peer)
+{
+    pthread_mutex_lock(&strangers.lock);
+    unlink_stranger(peer);
+    peer->open = false;
     pthread_mutex_unlock(&strangers.lock);
 }
 
@@ -128,7 +136,6 @@ void gate_admit(int listener, int fd)
     if (!peer || !at)
         return;
     pthread_mutex_lock(&strangers.lock);
-    unlink_stranger(peer);
     if (strangers.count >= strangers.max)
         end_oldest();
     *peer = (struct peer){.open = true,
@@ -254,13 +261,24 @@ ssize_t gate_receive(int fd, void *data, size_t size, int flags)
         return received;
     if (received > 0)
         refuse(fd, peer);
-    forget_stranger(peer);
-    peer->open = false;
+    forget(peer);
     if (!over) {
         errno = ECONNRESET;
         return -1;
     }
     return received;
+}
+
+/* close(2), as libzmq's threads call it also where they end a connection themselves: its descriptor
+ * may be anything next, a listener as well. */
+__attribute__((visibility("default"))) int gate_close(int fd) __asm__("close");
+
+int gate_close(int fd)
+{
+    struct peer *peer = peer_of(fd);
+    if (peer && peer->open)
+        forget(peer);
+    return (int)syscall(SYS_close, fd);
 }
 
 /* listen(2), as zmq_bind() calls it in our thread. */

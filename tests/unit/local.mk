@@ -20,6 +20,7 @@ UNIT_TESTS = \
 	tests/unit/test_descriptor \
 	tests/unit/test_early \
 	tests/unit/test_engines \
+	tests/unit/test_gate \
 	tests/unit/test_gather \
 	tests/unit/test_heap \
 	tests/unit/test_state \
@@ -92,6 +93,9 @@ tests_unit_test_descriptor_SOURCES = tests/unit/test_descriptor.c
 tests_unit_test_descriptor_LDADD = $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
+tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/gate.c
+tests_unit_test_gate_LDADD = $(UNIT_LIBS)
+
 tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
 tests_unit_test_trust_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/handouts.c
