@@ -79,7 +79,7 @@ class Peer:
         return hmac.new((file or self.client)["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
 
     def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test", file=None):
-        """The frames of a message, from the delimiter on, and its msg_id: signed as who sends such a one signs, or with a file's key."""
+        """The frames of a message, from the delimiter on, and its msg_id: signed with the key of whoever sends such messages, or of a file."""
         self.count += 1
         msg_id = msg_id or f"{uuid.uuid4()}_{self.count}"
         header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,

@@ -157,7 +157,7 @@ def test_frontends_by_tcp_are_asked_for_and_warned_of(engine, peer, frontend):
 
 
 def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
-    """Who knows a frontend's session, which is published, gets neither its replies nor the questions for it."""
+    """Whoever knows a frontend's session, which is published, gets neither its replies nor the questions for it."""
     path = bind(peer, "import ipcluster; print(ipcluster.bind_kernel(ip='127.0.0.1'))")
     client = frontend(path)
     info = json.loads(path.read_text())

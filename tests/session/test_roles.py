@@ -264,6 +264,7 @@ def test_an_engines_name_is_its_own_also_after_a_restart(controller):
     table = first.client_file.with_name("ipcontroller-engines.json")
     wait_until(lambda: table.exists() and ROUTE in table.read_text(), 20, "the table of engines is written")
     first.process.stop(signal.SIGKILL)
+    engine.die()  # it would connect again, under the same name, and take the answers
     for arguments in ("--reuse",), ("--restore",):
         second = controller(*arguments)
         for more in {}, {"wanted": 0}, {"route": OTHER_ROUTE}:
