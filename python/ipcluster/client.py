@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
@@ -16,9 +16,9 @@ from ipcluster.abort import Answer, abort
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
-from ipcluster.dispatcher import Dispatcher
+from ipcluster.dispatcher import Dispatcher, OnceAnswered
 from ipcluster.history import History
-from ipcluster.reply import Failure, error_or_value, metadata_of, read_date, value_of
+from ipcluster.reply import ByRequest, Failure, error_or_value, metadata_of, read_date, text_of_date, value_of
 from ipcluster.shown import get_shell
 from ipcluster.view import DirectView
 
@@ -45,23 +45,6 @@ def _connection_file(connection_info):
     if "://" in path:
         raise ValueError(f"{path!r} is an address: give the path of the connection file (ipcontroller-client.json)")
     return path, False
-
-
-class _ByRequest(Mapping):
-    """What is known of requests, by msg_id."""
-
-    def __init__(self, futures, look, wanted):
-        self._futures = {msg_id: future for msg_id, future in list(futures.items()) if wanted(future)}
-        self._look = look
-
-    def __getitem__(self, msg_id):
-        return self._look(self._futures[msg_id])
-
-    def __iter__(self):
-        return iter(self._futures)
-
-    def __len__(self):
-        return len(self._futures)
 
 
 class Client:
@@ -336,9 +319,13 @@ class Client:
             future = self._futures.get(still_open[len(still_open) // 2]) if still_open else None
             watched = future is not None and self._pruning is None and len(self._futures) > UNFETCHED_MAX // 2
             if watched:
-                self._pruning = _Pruning(self, future)
+                self._pruning = OnceAnswered(future, self._prune_again)
         if watched:
             self._dispatcher.add(self._pruning)
+
+    def _prune_again(self):
+        self._pruning = None
+        self._prune()
 
     def _prune_what_was_noted(self):
         if self._noted and len(self._futures) > UNFETCHED_MAX:
@@ -348,13 +335,13 @@ class Client:
     def results(self):
         """The results that have come and were not fetched, by msg_id; errors as exceptions."""
         self._prune_what_was_noted()
-        return _ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
+        return ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
 
     @property
     def metadata(self):
         """The metadata of requests whose results were not fetched, by msg_id."""
         self._prune_what_was_noted()
-        return _ByRequest(self._futures, metadata_of, lambda future: True)
+        return ByRequest(self._futures, metadata_of, lambda future: True)
 
     def _forget(self, futures):
         for future in futures:
@@ -366,7 +353,7 @@ class Client:
         return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
 
     def _ask_hub(self, msg_type, content=None):
-        text = None if content is None else json.dumps(content, default=_text_of_date)
+        text = None if content is None else json.dumps(content, default=text_of_date)
         future = self._submit(_client.HUB, -1, msg_type, text)
         future.wait()
         value = value_of(future, msg_type)
@@ -597,33 +584,6 @@ class Client:
 
     def _when_done(self, result):
         self._dispatcher.add(result)
-
-
-class _Pruning:
-    """For the dispatcher: has a client, which it does not keep, forget the oldest answers once this request is answered."""
-
-    def __init__(self, client, future):
-        self._client = weakref.ref(client)
-        self._future = future
-
-    def _last_open(self):
-        return self._future
-
-    def ready(self):
-        return self._future.ready()
-
-    def _run_callbacks(self):
-        client = self._client()
-        if client is not None:
-            client._pruning = None
-            client._prune()
-
-
-def _text_of_date(value):
-    """For JSON: a datetime, of this machine's time zone where it has none."""
-    if hasattr(value, "astimezone"):
-        return (value if value.tzinfo else value.astimezone()).isoformat()
-    raise TypeError(f"{value!r} cannot be sent to the hub")
 
 
 def _resolve_in_thread(future, function, *args):

@@ -1,6 +1,7 @@
 """The thread in which a client's callbacks are called."""
 
 import threading
+import weakref
 
 from ipcluster import _client
 
@@ -36,3 +37,22 @@ class Dispatcher:
                 result._run_callbacks()
             else:
                 self.add(result)
+
+
+class OnceAnswered:
+    """For a dispatcher: calls a method once a request is answered, unless its object, which is not kept for that, has gone."""
+
+    def __init__(self, future, method):
+        self._future = future
+        self._method = weakref.WeakMethod(method)
+
+    def _last_open(self):
+        return self._future
+
+    def ready(self):
+        return self._future.ready()
+
+    def _run_callbacks(self):
+        method = self._method()
+        if method is not None:
+            method()

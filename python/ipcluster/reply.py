@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from ipcluster import _client, error as errors
@@ -21,6 +22,13 @@ def read_date(value):
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
+def text_of_date(value):
+    """For JSON: a datetime, of this machine's time zone where it has none."""
+    if hasattr(value, "astimezone"):
+        return (value if value.tzinfo else value.astimezone()).isoformat()
+    raise TypeError(f"{value!r} cannot be sent to the hub")
+
+
 class Metadata(dict):
     """What is known of one request; members are also attributes."""
 
@@ -29,6 +37,23 @@ class Metadata(dict):
             return self[name]
         except KeyError:
             raise AttributeError(f"a request's metadata has no {name!r}, only {sorted(self)}") from None
+
+
+class ByRequest(Mapping):
+    """What is known of requests, by msg_id."""
+
+    def __init__(self, futures, look, wanted):
+        self._futures = {msg_id: future for msg_id, future in list(futures.items()) if wanted(future)}
+        self._look = look
+
+    def __getitem__(self, msg_id):
+        return self._look(self._futures[msg_id])
+
+    def __iter__(self):
+        return iter(self._futures)
+
+    def __len__(self):
+        return len(self._futures)
 
 
 METADATA_KEYS = (
