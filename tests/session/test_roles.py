@@ -264,13 +264,16 @@ def test_an_engines_name_is_its_own_also_after_a_restart(controller):
     table = first.client_file.with_name("ipcontroller-engines.json")
     wait_until(lambda: table.exists() and ROUTE in table.read_text(), 20, "the table of engines is written")
     first.process.stop(signal.SIGKILL)
-    engine.die()  # it would connect again, under the same name, and take the answers
+    engine.die()  # otherwise it connects again, under the same name, and takes the answers; so do those below
     for arguments in ("--reuse",), ("--restore",):
         second = controller(*arguments)
         for more in {}, {"wanted": 0}, {"route": OTHER_ROUTE}:
-            reply = Engine(second, name=engine.uuid, **more).reply
-            assert reply["status"] == "error" and "in use" in reply["evalue"]
-        assert Engine(second, name=engine.uuid, route=ROUTE, wanted=0).id == 0
+            other = Engine(second, name=engine.uuid, **more)
+            assert other.reply["status"] == "error" and "in use" in other.reply["evalue"]
+            other.die()
+        engine = Engine(second, name=engine.uuid, route=ROUTE, wanted=0)
+        assert engine.id == 0
+        engine.die()
         second.process.stop(signal.SIGKILL)
 
 
