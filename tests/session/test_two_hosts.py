@@ -15,7 +15,7 @@ import socket, sys, psutil, ipcluster
 client = ipcluster.Client(sys.argv[1], timeout=60, sshkey=sys.argv[3] if sys.argv[3:] else None)
 client.wait_for_engines(int(sys.argv[2]), timeout=60)
 print("engines on", *sorted(client[:].apply_sync(socket.gethostname)))
-print("connected to", *sorted({c.raddr.ip for c in psutil.Process().connections("tcp") if c.raddr}))
+print("connected to", *sorted({c.raddr.ip for c in psutil.Process().connections("tcp") if c.raddr} or ["no address"]))
 """
 
 
@@ -117,6 +117,7 @@ def test_loopback_of_another_host_is_reached_through_the_ssh_server_that_the_fil
     gate = Gate(sandbox, A, a.words)
     file = a.start_controller(f"--ssh={gate.address}", f"--enginessh={gate.address}")
     b.start_engine(f"--sshkey={gate.key}", env=gate.env)
-    assert b.use(file, 1, gate.key, env=gate.env) == ["engines on host-b", "connected to 127.0.0.1"]
+    # A tunnel begins at local sockets.
+    assert b.use(file, 1, gate.key, env=gate.env) == ["engines on host-b", "connected to no address"]
     # A client beside the controller needs none: here ssh would find neither key nor the server's own.
     assert a.use(file, 1) == ["engines on host-b", "connected to 127.0.0.1"]
