@@ -487,7 +487,7 @@ class Client:
 
     def drain(self, targets="all", timeout=None, block=None):
         """Ends engines when they have done what they have begun: they take nothing new, and tasks that wait there go to others. What
-        runs after `timeout` seconds is interrupted. The result is ready once that is so."""
+        still runs after `timeout` seconds is interrupted. The result is ready when the engines have finished."""
         for target in self._resolve_targets(targets):
             if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
                 raise NotImplementedError(f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down")
