@@ -11,7 +11,7 @@
 #include "client/future.h"
 #include "plugin/registry.h"
 #include "wire/connection.h"
-#include "wire/session.h"
+#include "wire/seal.h"
 #include "wire/socket.h"
 #include "wire/tunnel.h"
 
@@ -99,6 +99,9 @@ struct io {
     struct pollfd polled[POLLED_COUNT];
     unsigned used; /* sockets that may have messages: a bit each */
     struct session *session;
+    struct seal seals[SOCKET_COUNT];
+    unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
+    bool held; /* nothing is sent: what is submitted waits for the controller, or for its life */
     bool json; /* the cluster's serialization is JSON, so that texts need no packing */
     struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
     struct broadcast *broadcasts; /* a hash by number: with parts that are awaited */
@@ -231,7 +234,9 @@ void receive_engines(struct ipcl_client *client, struct message *message, bool c
 /* One sentence on what failed: "" where nothing did. Any thread. */
 void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id);
 /* Verifies; counts and tells of a message that is refused. */
-bool receive_verify(struct ipcl_client *client, struct message *message);
+bool receive_verify(struct ipcl_client *client, enum client_socket index, struct message *message);
+/* Notes the life that a connection_reply names: what is submitted may be sent. */
+void receive_life(struct ipcl_client *client, const json_t *content);
 
 /* restart.c, I/O thread: */
 /* Takes note of which controller has answered. */
@@ -244,6 +249,12 @@ bool restart_receive(struct ipcl_client *client, struct message *message);
 void restart_tick(struct ipcl_client *client);
 
 /* sockets.c, I/O thread: */
+/* Signs a request that is complete. Returns 0 or -1 with `error` set. */
+int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,
+                 struct ipcl_error *error);
+/* The same of what asks for the controller's life. */
+int sockets_introduce(struct ipcl_client *client, struct message *message,
+                      struct ipcl_error *error);
 int sockets_open(struct ipcl_client *client, struct ipcl_error *error);
 void sockets_close(struct ipcl_client *client);
 /* Waits until the hub has answered, the time-out or closing. Returns 0 or -1 with `error` set. */

@@ -127,6 +127,9 @@ static void run_once(struct ipcl_client *client)
     for (int index = 0; index < SOCKET_COUNT; index++)
         if (polled[index].revents)
             io->used |= 1u << index;
+    /* A controller that is gone is not sent what another could not take. */
+    if (polled[POLLED_MONITOR].revents)
+        sockets_read_monitors(client);
     if (polled[POLLED_WAKE].revents) {
         uint64_t count;
         if (read(client->wake_fd, &count, sizeof(count)) > 0)
@@ -135,8 +138,6 @@ static void run_once(struct ipcl_client *client)
     for (int index = 0; index < SOCKET_COUNT; index++)
         if (io->used & 1u << index && receive_all(client, index))
             io->used &= ~(1u << index);
-    if (polled[POLLED_MONITOR].revents)
-        sockets_read_monitors(client);
     if (polled[POLLED_TUNNEL].revents)
         check_tunnel(client);
     fail_dead_engines(client);

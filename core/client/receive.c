@@ -19,9 +19,10 @@ static void refuse(struct ipcl_client *client, const char *reason)
     client_emit(client, &event);
 }
 
-bool receive_verify(struct ipcl_client *client, struct message *message)
+bool receive_verify(struct ipcl_client *client, enum client_socket index, struct message *message)
 {
-    enum session_verdict verdict = session_verify(client->io.session, message);
+    enum session_verdict verdict =
+        seal_verify(&client->io.seals[index], message, client->session_id, SESSION_ID_LENGTH);
     if (verdict != SESSION_ACCEPTED)
         refuse(client, session_verdict_text(verdict));
     return verdict == SESSION_ACCEPTED;
@@ -254,7 +255,7 @@ static bool is_answer(const struct ipcl_future *future, enum client_socket index
 
 static void handle_reply(struct ipcl_client *client, enum client_socket index, struct message *message)
 {
-    if (!receive_verify(client, message) || restart_receive(client, message))
+    if (!receive_verify(client, index, message) || restart_receive(client, message))
         return;
     struct ipcl_future *future = find_parent(client, message);
     if (!future) {
@@ -309,7 +310,7 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
 {
     struct ipcl_future *future = find_parent(client, message);
     struct ipcl_member state = {.name = "execution_state"};
-    if (!future || !receive_verify(client, message))
+    if (!future || !receive_verify(client, SOCKET_IOPUB, message))
         return;
     if (member_is(&message->msg_type, "status")) {
         if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) && member_is(&state, "idle"))
@@ -360,7 +361,7 @@ static void note_death(struct ipcl_client *client, int id, const char *uuid, con
 
 static void handle_notification(struct ipcl_client *client, struct message *message)
 {
-    if (!receive_verify(client, message))
+    if (!receive_verify(client, SOCKET_NOTIFICATION, message))
         return;
     json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
     const char *uuid = json_string_value(json_object_get(content, "uuid"));
@@ -384,6 +385,15 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
     json_decref(content);
 }
 
+void receive_life(struct ipcl_client *client, const json_t *content)
+{
+    if (client->connection.sealed &&
+        seal_read_life(json_string_value(json_object_get(content, "life")), client->io.life))
+        return;
+    client->io.held = false;
+    submit_flush(client);
+}
+
 int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error)
 {
     json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
@@ -394,6 +404,7 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     if (!content)
         return -1;
     restart_note_hub(client, message);
+    receive_life(client, content);
     if (!status || strcmp(status, "ok")) {
         const char *evalue = json_string_value(json_object_get(content, "evalue"));
         result = ipcl_error_set(error, "the controller of %s refused this client: %s", client->path,
@@ -442,6 +453,7 @@ void receive_engines(struct ipcl_client *client, struct message *message, bool c
     }
     if (complete && json_is_object(engines))
         forget_others(client, engines);
+    receive_life(client, content); /* last: what is submitted goes to the engines that are there */
     json_decref(content);
 }
 

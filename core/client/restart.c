@@ -26,7 +26,10 @@ static int send_query(struct ipcl_client *client, const char *msg_type, const ch
     parts.content = value;
     session_message_id(client->session_id, atomic_fetch_add(&client->next_number, 1), msg_id);
     message_init(&message);
+    bool introduces = !strcmp(msg_type, "connection_request");
     int status = session_build(client->io.session, &message, &parts, NULL, NULL) ||
+                 (introduces ? sockets_introduce(client, &message, NULL)
+                             : sockets_sign(client, SOCKET_QUERY, &message, NULL)) ||
                  message_send(&message, client->io.sockets[SOCKET_QUERY]);
     client->io.used |= 1u << SOCKET_QUERY;
     message_close(&message);

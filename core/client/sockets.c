@@ -21,14 +21,15 @@
 static const struct {
     int type;
     size_t port; /* in struct connection */
+    enum seal_channel channel;
 } socket_table[SOCKET_COUNT] = {
-    [SOCKET_QUERY] = {ZMQ_DEALER, offsetof(struct connection, registration)},
-    [SOCKET_NOTIFICATION] = {ZMQ_SUB, offsetof(struct connection, notification)},
-    [SOCKET_IOPUB] = {ZMQ_SUB, offsetof(struct connection, iopub)},
-    [SOCKET_DIRECT] = {ZMQ_DEALER, offsetof(struct connection, mux)},
-    [SOCKET_TASK] = {ZMQ_DEALER, offsetof(struct connection, task)},
-    [SOCKET_CONTROL] = {ZMQ_DEALER, offsetof(struct connection, control)},
-    [SOCKET_BROADCAST] = {ZMQ_DEALER, offsetof(struct connection, broadcast)},
+    [SOCKET_QUERY] = {ZMQ_DEALER, offsetof(struct connection, registration), SEAL_HUB},
+    [SOCKET_NOTIFICATION] = {ZMQ_SUB, offsetof(struct connection, notification), SEAL_NOTIFICATION},
+    [SOCKET_IOPUB] = {ZMQ_SUB, offsetof(struct connection, iopub), SEAL_OUTPUT},
+    [SOCKET_DIRECT] = {ZMQ_DEALER, offsetof(struct connection, mux), SEAL_DIRECT},
+    [SOCKET_TASK] = {ZMQ_DEALER, offsetof(struct connection, task), SEAL_TASK},
+    [SOCKET_CONTROL] = {ZMQ_DEALER, offsetof(struct connection, control), SEAL_CONTROL},
+    [SOCKET_BROADCAST] = {ZMQ_DEALER, offsetof(struct connection, broadcast), SEAL_BROADCAST},
 };
 
 static int make_curve(const struct ipcl_client *client, struct curve *curve, struct ipcl_error *error)
@@ -117,6 +118,33 @@ static int open_tunnel(struct ipcl_client *client, struct ipcl_error *error)
     return 0;
 }
 
+/* What is published is for all clients alike, also ipyparallel's, and is not sealed. */
+static void open_seals(struct ipcl_client *client)
+{
+    const struct connection *connection = &client->connection;
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        client->io.seals[index] =
+            (struct seal){.session = client->io.session,
+                          .channel = socket_table[index].channel,
+                          .role = CONNECTION_CLIENT,
+                          .required = connection->sealed && socket_table[index].type == ZMQ_DEALER,
+                          .encrypted = *connection->curve_serverkey,
+                          .life = client->io.life};
+}
+
+int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,
+                 struct ipcl_error *error)
+{
+    return seal_sign(&client->io.seals[index], message, client->session_id, SESSION_ID_LENGTH,
+                     client->connection.sealed, error);
+}
+
+int sockets_introduce(struct ipcl_client *client, struct message *message, struct ipcl_error *error)
+{
+    return seal_introduce(&client->io.seals[SOCKET_QUERY], message, client->session_id,
+                          SESSION_ID_LENGTH, client->connection.sealed, error);
+}
+
 int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct io *io = &client->io;
@@ -128,6 +156,7 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
                                  client->connection.signature_scheme, client->serial, client->session_id, error);
     if (!io->session || (encrypted && make_curve(client, &curve, error)))
         return -1;
+    open_seals(client);
     io->json = !strcmp(client->serial->traits_name, "json");
     for (int index = 0; index < SOCKET_COUNT; index++)
         if (open_one(client, index, encrypted ? &curve : NULL, error) ||
@@ -162,6 +191,8 @@ void sockets_close(struct ipcl_client *client)
             ;
     io->context = NULL;
     tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        seal_release(&io->seals[index]);
     session_destroy(io->session);
     struct known_engine *engine, *next;
     HASH_ITER(hh, io->engines, engine, next)
@@ -215,6 +246,7 @@ void sockets_read_monitors(struct ipcl_client *client)
             } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED &&
                        !io->lost_since_ms) {
                 io->lost_since_ms = clock_ms();
+                io->held = true;
                 client_set_reach(client, true);
             }
         }
@@ -298,7 +330,10 @@ static int send_connection_request(struct ipcl_client *client, int connections,
     struct session_parts parts = {
         .msg_type = "connection_request", .msg_id = msg_id, .content = content};
     message_init(&message);
-    int status = session_build(client->io.session, &message, &parts, NULL, error);
+    int status = session_build(client->io.session, &message, &parts, NULL, error) ||
+                         sockets_introduce(client, &message, error)
+                     ? -1
+                     : 0;
     if (!status && message_send(&message, client->io.sockets[SOCKET_QUERY]))
         status = ipcl_error_set(error, "cannot send to the controller: %s", zmq_strerror(errno));
     message_close(&message);
@@ -314,7 +349,7 @@ static int read_answer(struct ipcl_client *client, const char *msg_id, struct ip
     message_init(&message);
     while (!status && !message_recv(&message, client->io.sockets[SOCKET_QUERY], ZMQ_DONTWAIT)) {
         struct ipcl_member parent = {.name = "msg_id"};
-        if (receive_verify(client, &message) &&
+        if (receive_verify(client, SOCKET_QUERY, &message) &&
             !session_find(client->io.session, message_part(&message, MESSAGE_PARENT), &parent, 1) &&
             parent.state == IPCL_MEMBER_TEXT && parent.size == MESSAGE_ID_LENGTH &&
             !memcmp(parent.data, msg_id, MESSAGE_ID_LENGTH))

@@ -278,7 +278,9 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
                  : message_append_frame(message, &submission->buffers[i]))
             return -1;
     io->used |= 1u << socket;
-    return message_send(message, io->sockets[socket]);
+    return sockets_sign(client, socket, message, NULL) || message_send(message, io->sockets[socket])
+               ? -1
+               : 0;
 }
 
 static size_t size_of(struct submission *submission)
@@ -404,6 +406,8 @@ static void flush_one(struct ipcl_client *client, struct submission *submission,
 void submit_flush(struct ipcl_client *client)
 {
     struct message message;
+    if (client->io.held)
+        return;
     message_init(&message);
     for (struct submission *next, *submission = take_all(client); submission; submission = next) {
         next = submission->next;

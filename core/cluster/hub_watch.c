@@ -18,7 +18,7 @@
 #include "base/secret.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"
-#include "wire/session.h"
+#include "wire/seal.h"
 #include "wire/socket.h"
 
 /* How often the hub is asked anew: a subscription may begin after an engine was announced. */
@@ -52,6 +52,10 @@ struct hub_watch {
     const char *path; /* of the connection file; the owner's */
     struct connection connection;
     struct session *session;
+    unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
+    struct seal query_seal;
+    struct seal control_seal;
+    struct seal notification_seal;
     void *context;
     void *query;
     void *notification;
@@ -116,6 +120,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
             drop_engine(watch, engine);
     }
     snprintf(watch->refusal, sizeof(watch->refusal), "%s", refusal ? refusal : "");
+    seal_read_life(json_string_value(json_object_get(content, "life")), watch->life);
     watch->worked = !json_is_integer(requests) || json_integer_value(requests) > 0;
     if (json_is_true(json_object_get(content, "ending")))
         watch->presence = HUB_ENDING;
@@ -138,11 +143,12 @@ static void take_notification(struct hub_watch *watch, const char *type, const j
     }
 }
 
-static void take_message(struct hub_watch *watch, struct message *message)
+static void take_message(struct hub_watch *watch, struct seal *seal, struct message *message)
 {
     static struct log_limit limit;
     struct ipcl_error error;
-    enum session_verdict verdict = session_verify(watch->session, message);
+    enum session_verdict verdict =
+        seal_verify(seal, message, session_id(watch->session), SESSION_ID_LENGTH);
     if (verdict != SESSION_ACCEPTED) {
         log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
                     session_verdict_text(verdict));
@@ -170,8 +176,21 @@ static void drain(struct hub_watch *watch, void *socket)
     struct message message;
     message_init(&message);
     while (message_recv(&message, socket, ZMQ_DONTWAIT) == 0)
-        take_message(watch, &message);
+        take_message(watch, socket == watch->query ? &watch->query_seal : &watch->notification_seal,
+                     &message);
     message_close(&message);
+}
+
+/* Under the name that its sockets have. */
+static int sign(struct hub_watch *watch, const void *socket, const char *msg_type,
+                struct message *message, struct ipcl_error *error)
+{
+    const char *name = session_id(watch->session);
+    bool sealed = watch->connection.sealed;
+    if (!strcmp(msg_type, "connection_request"))
+        return seal_introduce(&watch->query_seal, message, name, SESSION_ID_LENGTH, sealed, error);
+    return seal_sign(socket == watch->query ? &watch->query_seal : &watch->control_seal, message,
+                     name, SESSION_ID_LENGTH, sealed, error);
 }
 
 static void send_request(struct hub_watch *watch, void *socket, const char *engine,
@@ -183,7 +202,7 @@ static void send_request(struct hub_watch *watch, void *socket, const char *engi
     message_init(&message);
     if ((engine && message_append(&message, engine, strlen(engine)) < 0) ||
         session_build(watch->session, &message, &parts, NULL, &error) < 0 ||
-        message_send(&message, socket) < 0)
+        sign(watch, socket, msg_type, &message, &error) < 0 || message_send(&message, socket) < 0)
         log_debug("%s could not be sent", msg_type);
     message_close(&message);
 }
@@ -251,7 +270,10 @@ static void socket_ready(uv_poll_t *poll, int status, int events)
 static void *connect_port(struct hub_watch *watch, int type, int port, struct ipcl_error *error)
 {
     struct curve curve = {.server = false};
-    struct socket_options options = {.type = type, .linger_ms = 200};
+    struct socket_options options = {.type = type,
+                                     .linger_ms = 200,
+                                     .identity = session_id(watch->session),
+                                     .identity_size = SESSION_ID_LENGTH};
     char url[CONNECTION_TEXT_BYTES + 16];
     if (*watch->connection.curve_serverkey) {
         if (curve_generate(&curve, error) < 0)
@@ -287,7 +309,19 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
         return -1;
     watch->session = session_create(connection->key, strlen(connection->key),
                                     connection->signature_scheme, serial, NULL, error);
-    return watch->session ? 0 : -1;
+    if (!watch->session)
+        return -1;
+    watch->query_seal = (struct seal){.session = watch->session,
+                                      .channel = SEAL_HUB,
+                                      .role = CONNECTION_CLIENT,
+                                      .required = connection->sealed,
+                                      .encrypted = *connection->curve_serverkey,
+                                      .life = watch->life};
+    watch->control_seal = watch->query_seal;
+    watch->control_seal.channel = SEAL_CONTROL;
+    /* What is published is for all clients alike, also ipyparallel's, and is not sealed. */
+    watch->notification_seal = (struct seal){.session = watch->session};
+    return 0;
 }
 
 static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
@@ -335,6 +369,8 @@ static void free_watch(struct hub_watch *watch)
         zmq_close(watch->control);
     if (watch->context)
         zmq_ctx_term(watch->context);
+    seal_release(&watch->query_seal);
+    seal_release(&watch->control_seal);
     session_destroy(watch->session);
     secret_free(watch);
 }

@@ -47,6 +47,7 @@ struct worker {
     size_t load;             /* tasks that it has */
     unsigned long long used; /* when it got its last task: a counter */
     unsigned long long mark; /* the owner's */
+    bool sealed;             /* the owner's: it takes only what is sealed */
     bool suspended;          /* it takes no tasks until balancer_resume() */
     bool retired;            /* it takes no tasks any more */
     bool gone;               /* stranded tasks still name it */

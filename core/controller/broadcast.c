@@ -294,7 +294,8 @@ static void from_engine(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
     struct ipcl_member parent = {.name = "msg_id"};
-    if (!refusal_verify(&broadcast->bad_reply, broadcast->sessions.engines, message, 2))
+    if (refusal_verify(&broadcast->bad_reply, &broadcast->sessions.engine_seal, message, 2) !=
+        SESSION_ACCEPTED)
         return;
     zmq_msg_t *uuid = &message->frames[0];
     bool known = routes_translate(&broadcast->targets.routes, uuid);
@@ -408,9 +409,9 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                                            &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
-    if (replies_prepare(&broadcast->replies, controller, broadcast->sessions.clients,
+    if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
                         broadcast->clients, "broadcast, client side", error) ||
-        targets_prepare(&broadcast->targets, controller, broadcast->sessions.engines, error))
+        targets_prepare(&broadcast->targets, controller, &broadcast->sessions.engine_seal, error))
         return -1;
     replies_await_clients(&broadcast->replies, controller);
     broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
@@ -430,7 +431,8 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->loop = loop_create("broadcast", error);
-    if (!broadcast->loop || controller_sessions(controller, &broadcast->sessions, error) ||
+    if (!broadcast->loop ||
+        controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
         open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);
         return NULL;

@@ -180,17 +180,36 @@ struct session *controller_session(const struct controller *controller, enum con
                           NULL, error);
 }
 
-int controller_sessions(const struct controller *controller, struct sessions *sessions,
-                        struct ipcl_error *error)
+struct seal controller_seal(const struct controller *controller, enum seal_channel channel,
+                            enum connection_role role, struct session *session)
+{
+    /* Engines may have the first request of a controller before they know its life. */
+    bool alive = role == CONNECTION_CLIENT || channel == SEAL_HUB;
+    return (struct seal){.session = session,
+                         .channel = channel,
+                         .role = role,
+                         .controller = true,
+                         .encrypted = controller->encrypted,
+                         .life = alive ? controller->life : NULL};
+}
+
+int controller_sessions(const struct controller *controller, enum seal_channel channel,
+                        struct sessions *sessions, struct ipcl_error *error)
 {
     sessions->clients = controller_session(controller, CONNECTION_CLIENT, error);
     sessions->engines =
         sessions->clients ? controller_session(controller, CONNECTION_ENGINE, error) : NULL;
+    sessions->client_seal =
+        controller_seal(controller, channel, CONNECTION_CLIENT, sessions->clients);
+    sessions->engine_seal =
+        controller_seal(controller, channel, CONNECTION_ENGINE, sessions->engines);
     return sessions->engines ? 0 : -1;
 }
 
 void sessions_destroy(struct sessions *sessions)
 {
+    seal_release(&sessions->client_seal);
+    seal_release(&sessions->engine_seal);
     session_destroy(sessions->clients);
     session_destroy(sessions->engines);
 }

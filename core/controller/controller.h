@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "controller/balancer.h"
 #include "wire/connection.h"
+#include "wire/seal.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -33,6 +34,7 @@ struct controller {
     struct curve
         curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
     bool encrypted;
+    unsigned char life[SEAL_LIFE_BYTES]; /* this controller's, and no other's */
     int64_t frame_bytes_max; /* what is larger is answered with an error, or ends its connection */
     int heart_period_ms;
     int heart_misses;
@@ -100,15 +102,20 @@ void *controller_inproc_connect(struct controller *controller, int type, const c
 /* A session with the key of one side, for one thread. NULL with `error` set on failure. */
 struct session *controller_session(const struct controller *controller, enum connection_role role,
                                    struct ipcl_error *error);
+/* The controller's end of a channel to one side, for the thread of `session`. */
+struct seal controller_seal(const struct controller *controller, enum seal_channel channel,
+                            enum connection_role role, struct session *session);
 /* The sessions of a thread that has both sides: each verifies what comes from its side and signs
  * what goes there, so that what one side knows is of no use at the other. */
 struct sessions {
     struct session *clients;
     struct session *engines;
+    struct seal client_seal;
+    struct seal engine_seal;
 };
 /* Returns 0, or -1 with `error` set. */
-int controller_sessions(const struct controller *controller, struct sessions *sessions,
-                        struct ipcl_error *error);
+int controller_sessions(const struct controller *controller, enum seal_channel channel,
+                        struct sessions *sessions, struct ipcl_error *error);
 void sessions_destroy(struct sessions *sessions);
 
 #endif

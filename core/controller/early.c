@@ -10,6 +10,7 @@
 #include "controller/flight.h"
 #include "controller/held.h"
 #include "controller/outbox.h"
+#include "controller/reply.h"
 #include "wire/loop.h"
 
 #define RETRY_MS 20
@@ -35,11 +36,11 @@ struct home {
     UT_hash_handle hh;
 };
 
-void early_prepare(struct early *early, const struct controller *controller,
-                   struct session *session, struct outbox *outbox)
+void early_prepare(struct early *early, const struct controller *controller, struct seal *seal,
+                   struct outbox *outbox)
 {
     early->outbox = outbox;
-    early->session = session;
+    early->seal = seal;
     early->until_ms = controller->restarted ? clock_ms() + CONTROLLER_RETURN_MS : 0;
 }
 
@@ -69,7 +70,7 @@ static void read_session(const struct early *early, struct message *message, enu
 {
     struct ipcl_member member = {.name = "session"};
     *session = '\0';
-    if (session_find(early->session, message_part(message, part), &member, 1) ||
+    if (session_find(early->seal->session, message_part(message, part), &member, 1) ||
         member.state != IPCL_MEMBER_TEXT || member.size >= SESSION_BYTES)
         return;
     memcpy(session, member.data, member.size);
@@ -169,7 +170,9 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
         return DELIVERED;
     bool certain = !is_nameless(client) || !*reply->session;
     certain |= find_way(early, message, reply->session);
-    if (outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN)
+    /* Anew: others may have been sent to this client meanwhile. */
+    if (reply_sign(early->seal, message, true) ||
+        outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN)
         return ABSENT;
     reply->sent = true;
     return certain ? DELIVERED : KEPT;

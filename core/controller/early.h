@@ -17,7 +17,7 @@ struct outbox;
 
 struct early {
     struct outbox *outbox;   /* tells whether a client is there; not owned */
-    struct session *session; /* not owned */
+    struct seal *seal;       /* not owned */
     long long until_ms;      /* 0: this controller has replaced none */
     long long next_try_ms;
     struct early_reply *first;
@@ -25,8 +25,8 @@ struct early {
     struct home *homes; /* where clients without an identity are, by their sessions */
 };
 
-void early_prepare(struct early *early, const struct controller *controller,
-                   struct session *session, struct outbox *outbox);
+void early_prepare(struct early *early, const struct controller *controller, struct seal *seal,
+                   struct outbox *outbox);
 /* Notes where the sender of a request is, and sends what is held for it. */
 void early_meet(struct early *early, struct message *request);
 /* Before a reply is sent: has it go to where its client is now. Where that is not certain a copy is

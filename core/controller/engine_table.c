@@ -28,7 +28,8 @@ void engine_table_changed(struct engine_table *table, const struct engines *engi
 
 static char *to_text(const struct engines *engines)
 {
-    json_t *ids = json_object(), *infos = json_object(), *routes = json_object();
+    json_t *ids = json_object(), *infos = json_object(), *routes = json_object(),
+           *sealed = json_object();
     char id[16];
     for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered && !engine->restored)
@@ -36,11 +37,13 @@ static char *to_text(const struct engines *engines)
         snprintf(id, sizeof(id), "%d", engine->id);
         json_object_set_new(ids, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
+        json_object_set_new(sealed, id, json_boolean(engine->sealed));
         if (*engine->route)
             json_object_set_new(routes, engine->uuid, json_string(engine->route));
     }
-    json_t *table = json_pack("{s:o s:i s:o s:o}", "engines", ids, "next_id", engines->next_id,
-                              "engine_info", infos, "routes", routes);
+    json_t *table = json_pack("{s:o s:i s:o s:o s:o}", "engines", ids, "next_id", engines->next_id,
+                              "engine_info", infos, "routes", routes, "sealed",
+                              sealed);
     char *text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     json_decref(table);
     return text;
@@ -83,6 +86,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
 {
     json_t *next_id = json_object_get(root, "next_id"), *uuid;
     const json_t *infos = json_object_get(root, "engine_info");
+    const json_t *sealed = json_object_get(root, "sealed");
     const char *id;
     int count = 0;
     json_object_foreach (json_object_get(root, "engines"), id, uuid) {
@@ -96,6 +100,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
             return -1;
         strcpy(engine->route, route_in(root, engine->uuid));
         engine->restored = true;
+        engine->sealed = json_is_true(json_object_get(sealed, id));
         count++;
     }
     json_int_t next = json_integer_value(next_id);

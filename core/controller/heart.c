@@ -1,21 +1,25 @@
 /* The heart thread: pings the engines (XPUB, which also tells when a heart has connected), reads
  * their pongs (ROUTER), and tells the hub which hearts begin to beat and which have stopped.
  *
- * A ping is this controller's age in seconds, which an engine sends back as it is (ipyparallel's
- * heart monitor). A pong therefore proves that its engine was alive when that ping was sent. An
- * engine is dead when no pong of its has come for as long as it may miss pings, however old the
- * ping was, as a thousand engines may keep host and network busy; and, long before that, when its
- * connection has ended and it does not prove within a second that it lives.
+ * A ping is this controller's age in seconds and digits that nobody can guess, which an engine
+ * sends back as they are (ipyparallel's heart monitor); an engine that seals its messages adds a
+ * proof that it is the one who does. A pong therefore proves that its engine was alive when that
+ * ping was sent, and counts once. An engine is dead when no pong of its has come for as long as it
+ * may miss pings, however old the ping was, as a thousand engines may keep host and network busy;
+ * and, long before that, when its connection has ended and it does not prove within a second that
+ * it lives.
  *
  * The hub also hears when the connection of an engine that has gone ends: one that leaves lives on
  * for a while, for its exit handlers. */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "controller/controller.h"
 #include "wire/loop.h"
 #include "controller/notice.h"
@@ -34,9 +38,15 @@
  * So engines that arrive together, however many, cost a thousand pings a second at most. */
 #define QUICK_MS     20
 #define QUICK_FOR_MS 2000
+/* What the digits of a ping are made of, and how many there are. */
+#define SECRET_BYTES 16
+#define DIGITS       32
+#define AGE_BYTES    32
+#define PING_BYTES   (AGE_BYTES + DIGITS + 2)
 
 struct beat {
     char uuid[ENGINE_UUID_BYTES];
+    bool sealed; /* its pongs have a proof */
     bool born;
     bool gone;            /* the hub has forgotten it: only the end of its connection counts */
     long long heard_ms;   /* when its last pong came */
@@ -48,6 +58,8 @@ struct beat {
 
 struct heart {
     struct loop *loop;
+    struct session *session; /* with the engines' key */
+    unsigned char secret[SECRET_BYTES];
     void *ping;
     void *pong;
     void *monitor;
@@ -84,12 +96,20 @@ static void ping_soon(struct heart *heart, long long now_ms)
         heart->next_ping_ms = now_ms + gap;
 }
 
+/* Writes a ping of this age, in seconds. Returns its length. */
+static size_t write_ping(struct heart *heart, const char *age, char text[PING_BYTES])
+{
+    char digits[SEAL_PROOF_MAX] = "";
+    seal_prove(heart->session, heart->secret, SECRET_BYTES, age, strlen(age), digits);
+    return (size_t)snprintf(text, PING_BYTES, "%s %.*s", age, DIGITS, digits);
+}
+
 static void ping(struct heart *heart, long long now_ms)
 {
-    char text[32];
+    char age_text[AGE_BYTES], text[PING_BYTES];
     long long age = now_ms - heart->started_ms;
-    int length = snprintf(text, sizeof(text), "%lld.%03lld", age / 1000, age % 1000);
-    zmq_send(heart->ping, text, (size_t)length, ZMQ_DONTWAIT);
+    snprintf(age_text, sizeof(age_text), "%lld.%03lld", age / 1000, age % 1000);
+    zmq_send(heart->ping, text, write_ping(heart, age_text, text), ZMQ_DONTWAIT);
     loop_sent(heart->ping);
     long long gap = heart->period_ms;
     if (heart->awaited)
@@ -156,18 +176,31 @@ static long long on_tick(void *self, long long now_ms)
 }
 
 /* When the ping that this pong answers was sent. Returns -1 where it is none of ours. */
-static long long sent_at(const struct heart *heart, zmq_msg_t *frame, long long now_ms)
+static long long sent_at(struct heart *heart, zmq_msg_t *frame, long long now_ms)
 {
-    char text[32], *end;
-    size_t size = zmq_msg_size(frame);
+    char text[AGE_BYTES], ping[PING_BYTES], *end;
+    const char *data = zmq_msg_data(frame), *space = memchr(data, ' ', zmq_msg_size(frame));
+    size_t size = space ? (size_t)(space - data) : 0;
     if (!size || size >= sizeof(text))
         return -1;
-    memcpy(text, zmq_msg_data(frame), size);
+    memcpy(text, data, size);
     text[size] = '\0';
+    size_t length = write_ping(heart, text, ping);
     double age = strtod(text, &end);
-    if (*end || !(age >= 0) || age > (double)(now_ms - heart->started_ms) / 1000 + 0.001)
+    if (length != zmq_msg_size(frame) || CRYPTO_memcmp(ping, data, length) || *end || !(age >= 0) ||
+        age > (double)(now_ms - heart->started_ms) / 1000 + 0.001)
         return -1;
     return heart->started_ms + (long long)(age * 1000 + 0.5);
+}
+
+static bool is_proven(struct heart *heart, const struct beat *beat, struct message *pong)
+{
+    zmq_msg_t *ping = &pong->frames[1], *proof = &pong->frames[2];
+    if (!beat->sealed)
+        return pong->count == 2;
+    return pong->count == 3 &&
+           seal_is_proof(heart->session, beat->uuid, strlen(beat->uuid), zmq_msg_data(ping),
+                         zmq_msg_size(ping), zmq_msg_data(proof), zmq_msg_size(proof));
 }
 
 static void on_pong(void *self, struct message *message)
@@ -175,7 +208,7 @@ static void on_pong(void *self, struct message *message)
     struct heart *heart = self;
     struct beat *beat = NULL;
     long long now_ms = clock_ms();
-    long long sent_ms = message->count == 2 ? sent_at(heart, &message->frames[1], now_ms) : -1;
+    long long sent_ms = message->count > 1 ? sent_at(heart, &message->frames[1], now_ms) : -1;
     if (sent_ms < 0) {
         refusal_note(&heart->bad_pong, "it is no answer to a ping");
         return;
@@ -186,9 +219,14 @@ static void on_pong(void *self, struct message *message)
               zmq_msg_size(&message->frames[0]), beat);
     if (!beat || beat->gone)
         return; /* it has been given up, has left, or has not registered */
+    if (!is_proven(heart, beat, message)) {
+        refusal_note(&heart->bad_pong, "it does not prove that it is the engine's");
+        return;
+    }
+    if (sent_ms <= beat->alive_ms)
+        return; /* it has been answered before */
     beat->heard_ms = now_ms;
-    if (sent_ms > beat->alive_ms)
-        beat->alive_ms = sent_ms;
+    beat->alive_ms = sent_ms;
     beat->connection = zmq_msg_get(&message->frames[1], ZMQ_SRCFD);
     if (!beat->born) {
         beat->born = true;
@@ -240,11 +278,13 @@ static void expect(struct heart *heart, const struct notice *notice)
     if (!beat)
         return;
     memcpy(beat->uuid, notice->uuid, sizeof(beat->uuid));
-    beat->heard_ms = beat->alive_ms = clock_ms();
+    beat->sealed = notice->sealed;
+    beat->heard_ms = clock_ms();
+    beat->alive_ms = beat->heard_ms - 1;
     beat->connection = -1;
     HASH_ADD_KEYPTR(hh, heart->beats, beat->uuid, strlen(beat->uuid), beat);
     heart->awaited++;
-    ping_soon(heart, beat->alive_ms);
+    ping_soon(heart, beat->heard_ms);
 }
 
 static void read_notices(void *self)
@@ -292,6 +332,7 @@ static void heart_destroy(void *self)
     if (heart->pong)
         zmq_socket_monitor(heart->pong, NULL, 0);
     loop_destroy(heart->loop);
+    session_destroy(heart->session);
     report_release(&heart->report);
     routes_release(&heart->routes);
     free(heart);
@@ -342,8 +383,10 @@ static void *heart_create(struct controller *controller, struct ipcl_error *erro
     heart->dead_after_ms = heart->period_ms * (controller->heart_misses + 1);
     heart->started_ms = clock_ms();
     heart->next_ping_ms = heart->started_ms + heart->period_ms;
+    random_bytes(heart->secret, SECRET_BYTES);
+    heart->session = controller_session(controller, CONNECTION_ENGINE, error);
     heart->loop = loop_create("heart", error);
-    if (!heart->loop || open_sockets(heart, controller, error)) {
+    if (!heart->session || !heart->loop || open_sockets(heart, controller, error)) {
         heart_destroy(heart);
         return NULL;
     }

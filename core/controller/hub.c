@@ -26,7 +26,8 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     message_init(&message);
     struct session *session = hub->doors[CONNECTION_CLIENT].session;
-    if (!content || session_build(session, &message, &parts, NULL, &error))
+    if (!content || session_build(session, &message, &parts, NULL, &error) ||
+        session_sign(session, &message, &error))
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: clients cannot be notified: %s",
                     content ? error.text : "out of memory");
     else
@@ -235,6 +236,7 @@ static void hub_destroy(void *self)
     for (size_t role = 0; role < CONNECTION_ROLES; role++) {
         refusal_summary(&hub->doors[role].bad_query);
         replies_release(&hub->doors[role].replies);
+        seal_release(&hub->doors[role].seal);
         session_destroy(hub->doors[role].session);
     }
     refusal_summary(&hub->bad_subscription);
@@ -254,11 +256,11 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
     door->session = controller_session(hub->controller, role, error);
     if (!door->session)
         return -1;
+    door->seal = controller_seal(hub->controller, SEAL_HUB, role, door->session);
     door->socket = controller_listen(hub->controller, ZMQ_ROUTER, NULL, port, error);
     if (loop_add(hub->loop, door->socket, on_query, door))
         return -1;
-    return replies_prepare(&door->replies, hub->controller, door->session, door->socket, name,
-                           error);
+    return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, name, error);
 }
 
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)

@@ -25,6 +25,7 @@ struct hub_door {
     enum connection_role role;
     void *socket; /* ROUTER */
     struct session *session;
+    struct seal seal;
     struct replies replies;
     struct refusal bad_query;
 };

@@ -25,6 +25,7 @@
 static void tell_listeners(struct hub *hub, const struct engine *engine, struct notice *notice)
 {
     notice->id = engine->id;
+    notice->sealed = engine->sealed;
     snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
     memcpy(notice->route, engine->route, sizeof(engine->route));
     for (size_t i = 0; i < HUB_LISTENERS; i++)
@@ -214,6 +215,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         return NULL;
     memcpy(engine->route, route, strlen(route) + 1);
     routes_add(&hub->routes, engine->uuid, route);
+    engine->sealed = json_is_true(json_object_get(query->content, "sealed"));
     expect_engine(hub, engine);
     return engine;
 }
@@ -239,9 +241,12 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     }
     if (hub->controller->restarted)
         note_pending(hub, query->content, engine);
-    query->reply = json_pack("{s:s s:i s:i s:b s:o}", "status", "ok", "id", engine->id, "hb_period",
-                             hub->controller->heart_period_ms, "routed", *engine->route != '\0',
-                             "connection_info", engine_ports(&hub->controller->engines));
+    char life[SEAL_LIFE_TEXT];
+    seal_write_life(hub->controller->life, life);
+    query->reply = json_pack("{s:s s:i s:i s:b s:s s:o}", "status", "ok", "id", engine->id,
+                             "hb_period", hub->controller->heart_period_ms, "routed",
+                             *engine->route != '\0', "life", life, "connection_info",
+                             engine_ports(&hub->controller->engines));
     return 0;
 }
 
@@ -297,7 +302,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
     if (connections > 0 && has_room(hub, query, (size_t)connections, error))
         return -1;
     json_t *engines = json_object(), *infos = json_object();
-    char id[16];
+    char id[16], life[SEAL_LIFE_TEXT];
+    seal_write_life(hub->controller->life, life);
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered)
             continue;
@@ -305,9 +311,9 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         json_object_set_new(engines, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
     }
-    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s}", "status", "ok", "engines", engines,
+    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s s:s}", "status", "ok", "engines", engines,
                              "engine_info", infos, "requests", (json_int_t)hub->requests, "ending",
-                             hub->asked_to_stop, "refusal", hub->refusal);
+                             hub->asked_to_stop, "refusal", hub->refusal, "life", life);
     return 0;
 }
 

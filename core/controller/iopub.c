@@ -48,11 +48,28 @@ static void publish(struct iopub *iopub, struct message *message)
         flight_send(iopub->flight, message, weight, iopub->clients);
 }
 
+/* What is published says itself which engine it comes from. */
+static bool verify(struct iopub *iopub, struct message *message)
+{
+    struct ipcl_member engine = {.name = "engine"};
+    if (session_find(iopub->sessions.engines, message_part(message, MESSAGE_METADATA), &engine,
+                     1) ||
+        engine.state != IPCL_MEMBER_TEXT)
+        engine.size = 0;
+    enum session_verdict verdict =
+        message->delimiter == 1
+            ? seal_verify(&iopub->sessions.engine_seal, message, engine.data, engine.size)
+            : SESSION_TRUNCATED;
+    if (verdict != SESSION_ACCEPTED)
+        refusal_note(&iopub->bad_output, session_verdict_text(verdict));
+    return verdict == SESSION_ACCEPTED;
+}
+
 static void from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
     struct ipcl_error error;
-    if (!refusal_verify(&iopub->bad_output, iopub->sessions.engines, message, 1))
+    if (!verify(iopub, message))
         return;
     if (message_check_frames(message, iopub->frame_bytes_max, &error)) {
         refusal_note(&iopub->bad_output, error.text);
@@ -119,7 +136,8 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->bad_subscription.socket = "iopub, client side";
     iopub->report.recording = controller->store != NULL;
     iopub->loop = loop_create("iopub", error);
-    if (!iopub->loop || !iopub->flight || controller_sessions(controller, &iopub->sessions, error))
+    if (!iopub->loop || !iopub->flight ||
+        controller_sessions(controller, SEAL_OUTPUT, &iopub->sessions, error))
         goto failed;
     iopub->clients =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);

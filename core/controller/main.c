@@ -11,6 +11,7 @@
 
 #include "base/leftovers.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "controller/addresses.h"
 #include "controller/controller.h"
@@ -155,6 +156,7 @@ static int start(struct program *program, struct ipcl_error *error)
         .descriptors = OWN_DESCRIPTORS + ROOM_MIN,
         .threads = MODULES,
     };
+    random_bytes(program->controller.life, SEAL_LIFE_BYTES);
     program->controller.context = socket_context(&needs, error);
     if (!program->controller.context)
         return -1;

@@ -27,6 +27,7 @@ enum notice_rest {
 struct notice {
     enum notice_kind kind;
     int id;
+    bool sealed; /* expected and added: the engine seals what it sends (seal.h) */
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_UUID_BYTES]; /* routes.h; "" for none */
     enum notice_rest rest;         /* of one that has gone */

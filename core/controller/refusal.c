@@ -8,18 +8,19 @@ void refusal_note(struct refusal *refusal, const char *reason)
                 refusal->socket, reason, refusal->count);
 }
 
-bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,
-                    size_t identities)
+enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
+                                    struct message *message, size_t identities)
 {
-    enum session_verdict verdict = SESSION_TRUNCATED;
+    zmq_msg_t *sender = &message->frames[0];
     if (message->delimiter < message->count && message->delimiter != identities) {
         refusal_note(refusal, REFUSAL_IDENTITIES);
-        return false;
+        return SESSION_TRUNCATED;
     }
-    verdict = session_verify(session, message);
+    enum session_verdict verdict =
+        seal_verify(seal, message, zmq_msg_data(sender), zmq_msg_size(sender));
     if (verdict != SESSION_ACCEPTED)
         refusal_note(refusal, session_verdict_text(verdict));
-    return verdict == SESSION_ACCEPTED;
+    return verdict;
 }
 
 void refusal_summary(const struct refusal *refusal)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
-#include "wire/session.h"
+#include "wire/seal.h"
 
 /* One a socket and thread. */
 struct refusal {
@@ -14,10 +14,10 @@ struct refusal {
     struct log_limit limit;
 };
 
-/* Verifies a message that has `identities` frames before its delimiter. Returns whether it is
- * accepted; otherwise it has been counted and logged. */
-bool refusal_verify(struct refusal *refusal, struct session *session, struct message *message,
-                    size_t identities);
+/* Verifies a message that has `identities` frames before its delimiter, of which the first is its
+ * sender's name. What is not accepted has been counted and logged. */
+enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
+                                    struct message *message, size_t identities);
 #define REFUSAL_IDENTITIES "it has too few or too many identities"
 /* Counts and logs a message that is refused for another reason. */
 void refusal_note(struct refusal *refusal, const char *reason);

@@ -143,7 +143,8 @@ static void from_client(void *self, struct message *message)
 static void from_engine(void *self, struct message *message)
 {
     struct relay *relay = self;
-    if (!refusal_verify(&relay->bad_reply, relay->sessions.engines, message, 2))
+    if (refusal_verify(&relay->bad_reply, &relay->sessions.engine_seal, message, 2) !=
+        SESSION_ACCEPTED)
         return;
     zmq_msg_t *uuid = &message->frames[0];
     bool known = routes_translate(&relay->targets.routes, uuid);
@@ -182,6 +183,7 @@ static void relay_destroy(void *self)
 /* How the two relays differ. */
 struct relay_kind {
     const char *name;
+    enum seal_channel channel;
     const char *client_identity; /* ipyparallel's names of these ROUTERs */
     const char *engine_identity;
     const char *client_side; /* for the log */
@@ -204,9 +206,9 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
-    if (replies_prepare(&relay->replies, controller, relay->sessions.clients, relay->clients,
+    if (replies_prepare(&relay->replies, controller, &relay->sessions.client_seal, relay->clients,
                         kind->client_side, error) ||
-        targets_prepare(&relay->targets, controller, relay->sessions.engines, error))
+        targets_prepare(&relay->targets, controller, &relay->sessions.engine_seal, error))
         return -1;
     replies_await_clients(&relay->replies, controller);
     relay->targets.return_until_ms = relay->replies.early.until_ms;
@@ -228,7 +230,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;
     relay->loop = loop_create(kind->name, error);
-    if (!relay->loop || controller_sessions(controller, &relay->sessions, error) ||
+    if (!relay->loop || controller_sessions(controller, kind->channel, &relay->sessions, error) ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);
         return NULL;
@@ -240,7 +242,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
 static void *direct_create(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "direct", "mux_in", "mux_out", "direct, client side", "direct, engine side", true,
+        "direct", SEAL_DIRECT, "mux_in", "mux_out", "direct, client side", "direct, engine side",
+        true,
     };
     return relay_create(controller, &kind, &controller->clients.mux, &controller->engines.mux,
                         error);
@@ -249,7 +252,8 @@ static void *direct_create(struct controller *controller, struct ipcl_error *err
 static void *control_create(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "control", "control_in", "control_out", "control, client side", "control, engine side",
+        "control",     SEAL_CONTROL,           "control_in",
+        "control_out", "control, client side", "control, engine side",
         false,
     };
     return relay_create(controller, &kind, &controller->clients.control,

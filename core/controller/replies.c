@@ -7,12 +7,11 @@
 /* This part of what may wait is for errors. */
 #define ERRORS_SHARE 8
 
-int replies_prepare(struct replies *replies, const struct controller *controller,
-                    struct session *session, void *clients, const char *name,
-                    struct ipcl_error *error)
+int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
+                    void *clients, const char *name, struct ipcl_error *error)
 {
     int mandatory = 1;
-    replies->session = session;
+    replies->seal = seal;
     replies->unread.socket = replies->large.socket = name;
     replies->frame_bytes_max = controller->frame_bytes_max;
     if (clients)
@@ -24,7 +23,7 @@ int replies_prepare(struct replies *replies, const struct controller *controller
 
 void replies_await_clients(struct replies *replies, const struct controller *controller)
 {
-    early_prepare(&replies->early, controller, replies->session, &replies->outbox);
+    early_prepare(&replies->early, controller, replies->seal, &replies->outbox);
 }
 
 static void drop(struct replies *replies)
@@ -35,7 +34,7 @@ static void drop(struct replies *replies)
 
 static enum outbox_fate send(struct replies *replies, struct message *message, size_t reserve)
 {
-    if (session_sign(replies->session, message, NULL))
+    if (reply_sign(replies->seal, message, replies->early.until_ms))
         return OUTBOX_FULL;
     struct early_reply *copy = early_address(&replies->early, message);
     enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
@@ -90,7 +89,7 @@ void replies_error(struct replies *replies, const struct reply_request *request,
 {
     struct message message;
     message_init(&message);
-    if (!reply_error(replies->session, &message, request, engine_uuid, ename, evalue) &&
+    if (!reply_error(replies->seal->session, &message, request, engine_uuid, ename, evalue) &&
         send(replies, &message, 0) == OUTBOX_FULL)
         drop(replies);
     message_close(&message);
@@ -105,26 +104,43 @@ static bool is_named(const struct session *session, struct message *message)
            msg_id.state != IPCL_MEMBER_ABSENT;
 }
 
+/* What the sender of a request that is well signed and yet refused is told. NULL: it is not well
+ * signed, or says not which it is. */
+static const char *answer_to(const struct replies *replies, enum session_verdict verdict,
+                             struct message *message, const char **ename)
+{
+    *ename = "ConnectionError";
+    if (verdict == SESSION_STALE)
+        return "the request was made for the controller before this one, and has not run: submit "
+               "it again";
+    if (verdict == SESSION_REPEATED)
+        return "the request has come a second time, or far too late, and does not run";
+    *ename = "ValueError";
+    if (verdict == SESSION_MALFORMED && is_named(replies->seal->session, message))
+        return "the header of a request has msg_id and msg_type, as texts without escapes";
+    return verdict == SESSION_ACCEPTED ? REFUSAL_IDENTITIES : NULL;
+}
+
 bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
                     size_t identities)
 {
-    static const char header[] = "the header of a request has msg_id and msg_type, as texts "
-                                 "without escapes";
-    enum session_verdict verdict = session_verify(replies->session, message);
-    bool accepted = verdict == SESSION_ACCEPTED;
+    zmq_msg_t *client = &message->frames[0];
     struct reply_request request;
-    struct ipcl_error why;
-    if (!accepted)
-        ipcl_error_set(&why, "%s", header);
-    else if (message->delimiter != identities)
-        ipcl_error_set(&why, "%s", REFUSAL_IDENTITIES);
-    else if (!message_check_frames(message, replies->frame_bytes_max, &why))
-        return true;
-    refusal_note(refusal, accepted ? why.text : session_verdict_text(verdict));
-    if (!accepted && !(verdict == SESSION_MALFORMED && is_named(replies->session, message)))
+    struct ipcl_error large;
+    const char *ename;
+    enum session_verdict verdict =
+        seal_verify(replies->seal, message, zmq_msg_data(client), zmq_msg_size(client));
+    const char *why = answer_to(replies, verdict, message, &ename);
+    if (verdict == SESSION_ACCEPTED && message->delimiter == identities) {
+        if (!message_check_frames(message, replies->frame_bytes_max, &large))
+            return true;
+        why = large.text;
+    }
+    refusal_note(refusal, verdict == SESSION_ACCEPTED ? why : session_verdict_text(verdict));
+    if (!why)
         return false;
     reply_request_of(message, &request);
-    replies_error(replies, &request, NULL, "ValueError", why.text);
+    replies_error(replies, &request, NULL, ename, why);
     return false;
 }
 

@@ -13,7 +13,7 @@
 
 struct replies {
     struct outbox outbox;
-    struct session *session; /* verifies what they send and signs what goes to them; not owned */
+    struct seal *seal; /* verifies what they send and signs what goes to them; not owned */
     struct early early;
     int64_t frame_bytes_max;
     struct refusal unread;
@@ -22,9 +22,8 @@ struct replies {
 
 /* For a ROUTER to clients, which is made mandatory. `name` is the socket's in the log. Returns 0,
  * or -1 with `error` set. */
-int replies_prepare(struct replies *replies, const struct controller *controller,
-                    struct session *session, void *clients, const char *name,
-                    struct ipcl_error *error);
+int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
+                    void *clients, const char *name, struct ipcl_error *error);
 /* Clients of the controller before, where there was one, may come back here. */
 void replies_await_clients(struct replies *replies, const struct controller *controller);
 /* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */

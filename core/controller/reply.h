@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "wire/message.h"
-#include "wire/session.h"
+#include "wire/seal.h"
 
 /* What is answered, and to whom. */
 struct reply_request {
@@ -24,6 +24,10 @@ void reply_request_of(struct message *message, struct reply_request *request);
 /* Writes the type of the reply that belongs to the request: "apply_reply" for "apply_request". */
 void reply_type(struct session *session, const struct reply_request *request, char *type,
                 size_t type_bytes);
+
+/* Signs a reply for the client that is its first frame: sealed where that one seals its requests.
+ * `restarted`: it may have sent them to another controller. Returns 0 or -1. */
+int reply_sign(struct seal *seal, struct message *reply, bool restarted);
 
 /* Builds a reply in `message`, which is empty, of the type that belongs to the request
  * ("apply_request": "apply_reply"). `content` (borrowed) has the status, which stands in the

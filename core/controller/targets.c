@@ -19,10 +19,10 @@ struct held_request {
     struct held_request *prev, *next;
 };
 
-int targets_prepare(struct targets *targets, const struct controller *controller,
-                    struct session *session, struct ipcl_error *error)
+int targets_prepare(struct targets *targets, const struct controller *controller, struct seal *seal,
+                    struct ipcl_error *error)
 {
-    targets->session = session;
+    targets->seal = seal;
     if (outbox_prepare(&targets->outbox, targets->engines, controller->unread_bytes, true))
         return ipcl_error_set(error, "out of memory");
     return 0;
@@ -102,7 +102,9 @@ void targets_add(struct targets *targets, const struct notice *notice)
     if (target)
         has_returned(targets, target, notice);
     else
-        create(targets, notice->id, notice->uuid, size, notice->text);
+        target = create(targets, notice->id, notice->uuid, size, notice->text);
+    if (target)
+        target->sealed = notice->sealed;
 }
 
 static void forget_request(struct targets *targets, struct target *target,
@@ -170,7 +172,7 @@ static enum outbox_fate send(struct targets *targets, const struct target *targe
                              struct message *message)
 {
     const char *name = routes_of(&targets->routes, target->uuid);
-    if (session_sign(targets->session, message, NULL) ||
+    if (seal_sign(targets->seal, message, name, strlen(name), target->sealed, NULL) ||
         message_replace(&message->frames[0], name, strlen(name)))
         return OUTBOX_FULL;
     enum outbox_fate fate = outbox_send(&targets->outbox, message, 0);

@@ -22,6 +22,7 @@ struct target {
     char uuid[ENGINE_UUID_BYTES];
     char name[ENGINE_NAME_BYTES]; /* in sentences */
     int id;                       /* -1: it is not registered, but may come back */
+    bool sealed;                  /* it takes only what is sealed */
     bool gone;                    /* it does not: what it still answers is late */
     struct held_request *waiting; /* oldest first; later requests queue behind them */
     UT_hash_handle hh;
@@ -36,8 +37,8 @@ typedef void targets_undelivered(void *self, struct message *message, const stru
 typedef void targets_returned(void *self, struct message *message, const struct target *target);
 
 struct targets {
-    void *engines;           /* a mandatory ROUTER */
-    struct session *session; /* signs what goes to them; not owned */
+    void *engines;     /* a mandatory ROUTER */
+    struct seal *seal; /* signs what goes to them; not owned */
     struct outbox outbox;
     targets_undelivered *undelivered;
     targets_returned *returned; /* may be NULL */
@@ -52,8 +53,8 @@ struct targets {
 };
 
 /* When `engines` has been set. Returns 0, or -1 with `error` set. */
-int targets_prepare(struct targets *targets, const struct controller *controller,
-                    struct session *session, struct ipcl_error *error);
+int targets_prepare(struct targets *targets, const struct controller *controller, struct seal *seal,
+                    struct ipcl_error *error);
 /* NULL for one that is not known or has gone. */
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
 /* Whether an engine that is not found may be one of the controller's before that is on its way. */

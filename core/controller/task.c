@@ -103,6 +103,19 @@ static int renew(struct scheduler *scheduler, const struct task *task, struct me
     return status;
 }
 
+/* Returns 0 or -1, with the message as it was but for its signature. */
+static int send_to(struct scheduler *scheduler, const struct worker *worker,
+                   struct message *message)
+{
+    const char *name = routes_of(&scheduler->routes, worker->uuid);
+    size_t size = strlen(name);
+    return seal_sign(&scheduler->sessions.engine_seal, message, name, size, worker->sealed,
+                     NULL) ||
+                   message_send_to(message, scheduler->engines, name, size)
+               ? -1
+               : 0;
+}
+
 /* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
  * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
  * whether it was sent; where the engine is not connected the task waits again, and `message` is as
@@ -122,10 +135,8 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
             return false;
         }
     }
-    const char *name = routes_of(&scheduler->routes, task->worker->uuid);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size);
-    if (!restored || session_sign(scheduler->sessions.engines, message, NULL) ||
-        message_send_to(message, scheduler->engines, name, strlen(name))) {
+    if (!restored || send_to(scheduler, task->worker, message)) {
         handouts_take_back(scheduler->handouts);
         scheduler->next_try_ms = clock_ms() + RETRY_MS;
         balancer_put_back(scheduler->balancer, task);
@@ -425,7 +436,8 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
 static void from_engine(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
-    if (!refusal_verify(&scheduler->bad_reply, scheduler->sessions.engines, message, 2))
+    if (refusal_verify(&scheduler->bad_reply, &scheduler->sessions.engine_seal, message, 2) !=
+        SESSION_ACCEPTED)
         return;
     if (!routes_translate(&scheduler->routes, &message->frames[0])) {
         refusal_note(&scheduler->bad_reply, "it comes from an engine that is not registered");
@@ -544,7 +556,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         return -1;
     if (restore_open(scheduler, controller, error))
         return -1;
-    if (replies_prepare(&scheduler->replies, controller, scheduler->sessions.clients,
+    if (replies_prepare(&scheduler->replies, controller, &scheduler->sessions.client_seal,
                         scheduler->clients, "task, client side", error))
         return -1;
     replies_await_clients(&scheduler->replies, controller);
@@ -572,7 +584,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     if (!scheduler->balancer || !scheduler->pool)
         ipcl_error_set(error, "out of memory: TaskScheduler.finished_max may be too large");
     if (!scheduler->balancer || !scheduler->pool || !scheduler->loop ||
-        controller_sessions(controller, &scheduler->sessions, error) ||
+        controller_sessions(controller, SEAL_TASK, &scheduler->sessions, error) ||
         task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
         open_sockets(scheduler, controller, error)) {
         task_destroy(scheduler);

@@ -127,6 +127,13 @@ static void on_gone(struct scheduler *scheduler, const struct notice *notice)
     forget(scheduler, worker, notice->text);
 }
 
+static void add_engine(struct scheduler *scheduler, const struct notice *notice)
+{
+    struct worker *added = balancer_add_engine(scheduler->balancer, notice->id, notice->uuid);
+    if (added)
+        added->sealed = notice->sealed;
+}
+
 void scheduler_read_notices(void *self)
 {
     struct scheduler *scheduler = self;
@@ -135,7 +142,7 @@ void scheduler_read_notices(void *self)
         if (notice.kind == NOTICE_KNOWN || notice.kind == NOTICE_ADDED)
             routes_add(&scheduler->routes, notice.uuid, notice.route);
         if (notice.kind == NOTICE_ADDED)
-            balancer_add_engine(scheduler->balancer, notice.id, notice.uuid);
+            add_engine(scheduler, &notice);
         else if (notice.kind == NOTICE_GONE)
             on_gone(scheduler, &notice);
         scheduler_dispatch(scheduler);

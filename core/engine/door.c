@@ -16,13 +16,23 @@ static char *pack(struct door *door, json_t *value, size_t *size, struct ipcl_er
 }
 
 int door_open(struct door *door, struct io *io, const struct ipcl_serial_operations *serial,
-              struct session *session, struct ipcl_error *error)
+              struct session *session, const struct connection *connection,
+              struct ipcl_error *error)
 {
     door->io = io;
     door->serial = serial;
     door->session = session;
     if (!session)
         return -1;
+    door->sealed = connection && connection->sealed;
+    for (int channel = SEAL_HUB; channel < SEAL_CHANNELS; channel++)
+        door->seals[channel] =
+            (struct seal){.session = session,
+                          .channel = channel,
+                          .role = CONNECTION_ENGINE,
+                          .required = door->sealed,
+                          .encrypted = connection && *connection->curve_serverkey,
+                          .life = channel == SEAL_HUB ? io->engine->life : NULL};
     door->metadata =
         pack(door, json_pack("{s:s}", "engine", io->engine->uuid), &door->metadata_size, error);
     door->busy = pack(door, json_pack("{s:s}", "execution_state", "busy"), &door->busy_size, error);
@@ -32,6 +42,8 @@ int door_open(struct door *door, struct io *io, const struct ipcl_serial_operati
 
 void door_close(struct door *door)
 {
+    for (int channel = SEAL_HUB; channel < SEAL_CHANNELS; channel++)
+        seal_release(&door->seals[channel]);
     session_destroy(door->session);
     free(door->metadata);
     free(door->busy);
@@ -41,14 +53,65 @@ void door_close(struct door *door)
     memset(door, 0, sizeof(*door));
 }
 
+/* By how the name of the controller's socket begins. */
+enum seal_channel door_channel(const struct door *door, const void *socket, struct message *message)
+{
+    static const struct {
+        const char *name;
+        enum seal_channel channel;
+    } relays[] = {{"task", SEAL_TASK}, {"broadcast", SEAL_BROADCAST}};
+    zmq_msg_t *from = &message->frames[0];
+    if (socket == door->control)
+        return SEAL_CONTROL;
+    for (size_t i = 0; i < sizeof(relays) / sizeof(*relays); i++)
+        if (zmq_msg_size(from) >= strlen(relays[i].name) &&
+            !memcmp(zmq_msg_data(from), relays[i].name, strlen(relays[i].name)))
+            return relays[i].channel;
+    return SEAL_DIRECT;
+}
+
+/* The name that this engine has at the other end: of its socket, or in what it publishes. */
+static const char *name_at(const struct door *door, enum seal_channel channel)
+{
+    const struct io *io = door->io;
+    return channel == SEAL_HUB      ? io->engine->route
+           : channel == SEAL_OUTPUT ? io->engine->uuid
+                                    : io->identity;
+}
+
+int door_sign(struct door *door, enum seal_channel channel, struct message *message,
+              struct ipcl_error *error)
+{
+    const char *name = door->sealed ? name_at(door, channel) : "";
+    return seal_sign(&door->seals[channel], message, name, strlen(name), door->sealed, error);
+}
+
+/* Whoever waits for the answer to a request that does not run a second time waits no longer. */
+static void answer_repeated(struct door *door, struct message *message, void *socket)
+{
+    struct job *job = job_create(door, socket, message);
+    if (!job)
+        return;
+    job->serial = door->serial;
+    clock_date(job->started);
+    if (reply_wanted(job))
+        reply_error(door->io, job, "ConnectionError",
+                    "the request has come a second time, and does not run again");
+    job_destroy(job);
+}
+
 struct job *door_accept(struct door *door, struct message *message, void *socket)
 {
     struct log_limit *limit = &door->io->bad_limit;
     const char *name = socket == door->control ? "control" : "shell";
-    enum session_verdict verdict = session_verify(door->session, message);
+    enum seal_channel channel = door_channel(door, socket, message);
+    const char *own = door->sealed ? name_at(door, channel) : "";
+    enum session_verdict verdict = seal_verify(&door->seals[channel], message, own, strlen(own));
     if (verdict != SESSION_ACCEPTED) {
         log_limited(limit, IPCL_LOG_WARN, "%s on the %s socket dropped (%llu so far)",
                     session_verdict_text(verdict), name, session_refused(door->session, verdict));
+        if (verdict == SESSION_REPEATED)
+            answer_repeated(door, message, socket);
         return NULL;
     }
     struct job *job = job_create(door, socket, message);

@@ -6,7 +6,7 @@
 #include <ipcluster/serial.h>
 
 #include "engine/job.h"
-#include "wire/session.h"
+#include "wire/seal.h"
 
 struct io;
 
@@ -14,6 +14,8 @@ struct door {
     struct io *io;
     const struct ipcl_serial_operations *serial;
     struct session *session;
+    struct seal seals[SEAL_CHANNELS];
+    bool sealed; /* the other ends seal what they send, and so do we */
     void *shell;
     void *control;
     void *iopub;               /* NULL while closed */
@@ -29,15 +31,22 @@ struct door {
     char *ok_date;
 };
 
-/* Takes over a session (NULL fails), and packs what is packed once. Returns 0 or -1 with `error`
- * set. */
+/* Takes over a session (NULL fails), and packs what is packed once. `connection`: of a controller,
+ * which may seal; NULL: of frontends. Returns 0 or -1 with `error` set. */
 int door_open(struct door *door, struct io *io, const struct ipcl_serial_operations *serial,
-              struct session *session, struct ipcl_error *error);
+              struct session *session, const struct connection *connection,
+              struct ipcl_error *error);
 /* Releases all but the sockets, which are the loop's. */
 void door_close(struct door *door);
 /* Verifies and makes a job of a message that came by one of the door's sockets, or refuses it,
  * counted and logged. NULL where there is none. */
 struct job *door_accept(struct door *door, struct message *message, void *socket);
+/* The channel of a request, and so of its reply, which has its first frame. */
+enum seal_channel door_channel(const struct door *door, const void *socket,
+                               struct message *message);
+/* Signs a message that is complete. Returns 0 or -1 with `error` set. */
+int door_sign(struct door *door, enum seal_channel channel, struct message *message,
+              struct ipcl_error *error);
 /* The topic of status messages. */
 #define DOOR_TOPIC_BYTES 64
 void door_status_topic(const struct door *door, char topic[DOOR_TOPIC_BYTES]);

@@ -14,6 +14,7 @@
 #include "engine/capture.h"
 #include "engine/link.h"
 #include "wire/connection.h"
+#include "wire/seal.h"
 #include "wire/tunnel.h"
 
 /* What the process exits with. */
@@ -38,6 +39,8 @@ struct engine {
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
     /* These two are the I/O thread's once it runs. */
     struct connection connection;
+    unsigned char
+        life[SEAL_LIFE_BYTES]; /* the controller's; zero until it is known. The I/O thread's */
     const struct ipcl_serial_operations *serial;
     struct registry *registry;
     const struct ipcl_kernel_operations *kernel;

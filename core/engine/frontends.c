@@ -265,7 +265,7 @@ int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error
         frontends->ports[i] = (int)json_integer_value(json_object_get(wishes, port_names[i]));
     strcpy(frontends->file, path);
     struct session *session = session_create(key, KEY_DIGITS, "hmac-sha256", serial, NULL, error);
-    if (door_open(&frontends->door, io, serial, session, error) ||
+    if (door_open(&frontends->door, io, serial, session, NULL, error) ||
         choose_place(frontends, wishes, ip, error) || bind_all(io, ip, sockets, error) ||
         write_file(frontends, ip, key, error)) {
         close_all(sockets);
@@ -313,7 +313,10 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
     if (status)
         ipcl_error_set(error, "out of memory");
     else
-        status = session_build(frontends->door.session, &message, &parts, NULL, error);
+        status = session_build(frontends->door.session, &message, &parts, NULL, error) ||
+                         session_sign(frontends->door.session, &message, error)
+                     ? -1
+                     : 0;
     if (!status && message_send(&message, frontends->questions))
         status = ipcl_error_set(error, "the question was not sent: %s", zmq_strerror(errno));
     if (!status) {

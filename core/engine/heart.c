@@ -49,6 +49,18 @@ long heart_connecting(struct io *io, long long now_ms)
     return 0;
 }
 
+/* A controller of ours knows by a proof that the echo is this engine's. */
+static int prove(struct io *io, struct message *ping)
+{
+    const char *uuid = io->engine->uuid;
+    char proof[SEAL_PROOF_MAX];
+    if (!io->cluster.sealed)
+        return 0;
+    size_t size = seal_prove(io->cluster.session, uuid, strlen(uuid),
+                             zmq_msg_data(&ping->frames[0]), zmq_msg_size(&ping->frames[0]), proof);
+    return message_append(ping, proof, size);
+}
+
 void heart_beat(void *self, struct message *message)
 {
     struct io *io = self;
@@ -59,7 +71,7 @@ void heart_beat(void *self, struct message *message)
     if (heart->ping_ms && silent_ms > 2 * heart->period_ms)
         registration_again(io);
     heart->ping_ms = now_ms;
-    if (message_send(message, io->heart.pong))
+    if (prove(io, message) || message_send(message, io->heart.pong))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a heartbeat was not answered: %s",
                     zmq_strerror(errno));
 }

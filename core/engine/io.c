@@ -206,7 +206,7 @@ int io_prepare(struct io *io, struct ipcl_error *error)
         session_create(connection->key, strlen(connection->key), connection->signature_scheme,
                        engine->serial, engine->uuid, error);
     door_close(&io->cluster);
-    if (door_open(&io->cluster, io, engine->serial, session, error))
+    if (door_open(&io->cluster, io, engine->serial, session, connection, error))
         return -1;
     io->cluster.frame_bytes_max = connection->frame_bytes_max;
     if (!connection->curve_serverkey[0])

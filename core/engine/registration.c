@@ -62,7 +62,12 @@ static void send_request(struct io *io, long long now_ms)
                                   .content = content,
                                   .packed_metadata = io->cluster.metadata,
                                   .packed_metadata_size = io->cluster.metadata_size};
-    if (session_build(io->cluster.session, &message, &parts, NULL, &error))
+    struct door *door = &io->cluster;
+    if (door->sealed)
+        json_object_set_new(content, "sealed", json_true());
+    if (session_build(door->session, &message, &parts, NULL, &error) ||
+        seal_introduce(&door->seals[SEAL_HUB], &message, io->engine->route,
+                       strlen(io->engine->route), door->sealed, &error))
         log_error("no registration request can be made: %s", error.text);
     else if (message_send(&message, io->registrar))
         log_warn("the registration request was not sent: %s", zmq_strerror(errno));
@@ -376,7 +381,9 @@ void registration_receive(void *self, struct message *message)
 {
     struct io *io = self;
     struct ipcl_error error;
-    enum session_verdict verdict = session_verify(io->cluster.session, message);
+    const char *route = io->engine->route;
+    enum session_verdict verdict =
+        seal_verify(&io->cluster.seals[SEAL_HUB], message, route, strlen(route));
     if (verdict != SESSION_ACCEPTED) {
         log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
                     session_verdict_text(verdict));
@@ -384,6 +391,7 @@ void registration_receive(void *self, struct message *message)
     }
     json_t *content =
         session_unpack(io->cluster.session, message_part(message, MESSAGE_CONTENT), &error);
+    seal_read_life(json_string_value(json_object_get(content, "life")), io->engine->life);
     if (content && io->state == IO_REGISTERING)
         complete(io, content);
     else if (content && io->registration.again)
@@ -418,7 +426,8 @@ void registration_leave(struct io *io)
                                    false,          io->ending,       NULL};
     message_init(&message);
     watcher_tell(io->engine, -1);
-    if (!registration_build_end(io->cluster.session, &end, &message, &error))
+    if (!registration_build_end(io->cluster.session, &end, &message, &error) &&
+        !door_sign(&io->cluster, SEAL_HUB, &message, &error))
         message_send(&message, io->registrar);
     message_close(&message);
 }

@@ -165,7 +165,8 @@ static int send_reply(struct io *io, struct job *job, const json_t *content, con
         publish_release(buffers, buffer_count);
     else if (publish_append(&message, buffers, buffer_count))
         failed = ipcl_error_set(error, "out of memory");
-    else if (message_check_frames(&message, job->door->frame_bytes_max, error))
+    else if (message_check_frames(&message, job->door->frame_bytes_max, error) ||
+             door_sign(job->door, door_channel(job->door, job->socket, &message), &message, error))
         failed = -1;
     else if (message_send(&message, job->socket))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,

@@ -44,6 +44,7 @@ struct news {
     char uuid[RANDOM_UUID_BYTES], route[ENGINE_ROUTE_BYTES];
     bool watched; /* as in struct engine */
     struct connection connection;
+    unsigned char life[SEAL_LIFE_BYTES];
 };
 _Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 
@@ -180,6 +181,8 @@ static void send_notice(const struct watch *watch, const char *reason)
                : NULL;
     const struct socket_needs needs = {.who = "the watcher", .io_threads = 1, .descriptors = 2};
     void *context = socket_context(&needs, &error);
+    options.identity = session ? session_id(session) : NULL;
+    options.identity_size = SESSION_ID_LENGTH;
     void *socket = session && context ? socket_create(context, &options, &error) : NULL;
     if (!socket || connection_url(connection, connection->registration, url, &error) ||
         socket_connect(socket, url, &error))
@@ -189,7 +192,14 @@ static void send_notice(const struct watch *watch, const char *reason)
     struct registration_end end = {
         watch->news.id, watch->news.uuid, watch->news.route,
         true,           reason,           begun ? begun->tasks[begun->current & 1] : NULL};
-    if (!registration_build_end(session, &end, &message, &error))
+    struct seal seal = {.session = session,
+                        .channel = SEAL_HUB,
+                        .role = CONNECTION_ENGINE,
+                        .encrypted = options.curve,
+                        .life = watch->news.life};
+    if (!registration_build_end(session, &end, &message, &error) &&
+        !seal_sign(&seal, &message, options.identity, options.identity_size, connection->sealed,
+                   &error))
         message_send(&message, socket);
     zmq_close(socket);
     zmq_ctx_term(context); /* lingers until the notice has left */
@@ -282,6 +292,7 @@ void watcher_tell(const struct engine *engine, int64_t id)
     struct news news = {.id = id, .watched = engine->watched, .connection = engine->connection};
     memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
     memcpy(news.route, engine->route, sizeof(news.route));
+    memcpy(news.life, engine->life, sizeof(news.life));
     if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
         log_debug("the watcher is gone: %s", strerror(errno));
     explicit_bzero(&news, sizeof(news));

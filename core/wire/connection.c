@@ -89,11 +89,14 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
             return NULL;
         }
     }
+    /* Only our controllers write files. */
+    if (object)
+        json_object_set_new(object, "sealed", json_boolean(*connection->key));
     if (object && connection->frame_bytes_max)
         json_object_set_new(object, "frame_bytes_max", json_integer(connection->frame_bytes_max));
     if (object && role == CONNECTION_CLIENT) {
         json_object_set_new(object, "reuse", json_boolean(connection->reuse));
-        json_object_set_new(object, "task_aborts", json_true()); /* only our controllers write files */
+        json_object_set_new(object, "task_aborts", json_true());
     }
     if (object && json_object_set_new(object, "broadcast", broadcast_to_json(connection, role))) {
         json_decref(object);
@@ -178,6 +181,7 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
     int status = read_broadcast(name, object, connection, error);
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
     connection->frame_bytes_max = json_integer_value(json_object_get(object, "frame_bytes_max"));
+    connection->sealed = json_is_true(json_object_get(object, "sealed"));
     connection->task_aborts = json_is_true(json_object_get(object, "task_aborts"));
     for (size_t i = 0; !status && i < FIELD_COUNT; i++)
         if (fields[i].roles & 1 << role)

@@ -28,6 +28,8 @@ struct connection {
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
     bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
+    bool sealed;      /* the controller seals what it sends (seal.h), and takes what is sealed;
+                         ipyparallel's does not */
     bool task_aborts; /* client: the task scheduler serves abort requests; ipyparallel's does not */
     int64_t frame_bytes_max; /* the largest frame that the controller takes; 0: it does not say, as ipyparallel's */
     int registration;

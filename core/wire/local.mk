@@ -7,11 +7,13 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/mac.c core/wire/mac.h \
 	core/wire/message.c core/wire/message.h \
 	core/wire/replay.c core/wire/replay.h \
+	core/wire/seal.c core/wire/seal.h \
 	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \
 	core/wire/socket.c core/wire/socket.h \
 	core/wire/socket_folder.c core/wire/socket_folder.h \
-	core/wire/tunnel.c core/wire/tunnel.h
+	core/wire/tunnel.c core/wire/tunnel.h \
+	core/wire/window.c core/wire/window.h
 core_wire_libwire_bare_la_CFLAGS = $(AM_CFLAGS) $(ZMQ_CFLAGS) $(CRYPTO_CFLAGS)
 core_wire_libwire_bare_la_LIBADD = $(ZMQ_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
 core_wire_libwire_la_SOURCES =

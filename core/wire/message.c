@@ -1,7 +1,9 @@
 /* Multipart messages held by reference. */
 #include "wire/message.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 void message_init(struct message *message)
 {
     message->count = message->delimiter = 0;
+    message->digested = false;
     message->capacity = MESSAGE_FRAMES_INLINE;
     message->frames = message->inline_frames;
 }
@@ -32,6 +35,7 @@ void message_clear(struct message *message)
     for (size_t i = 0; i < message->count; i++)
         zmq_msg_close(&message->frames[i]);
     message->count = message->delimiter = 0;
+    message->digested = false;
 }
 
 void message_close(struct message *message)
@@ -150,6 +154,7 @@ int message_copy(struct message *to, struct message *from)
     }
     to->count = from->count;
     to->delimiter = from->delimiter;
+    message_share_digest(to, from);
     return 0;
 }
 
@@ -164,6 +169,7 @@ int message_move(struct message *to, struct message *from)
     }
     to->count = from->count;
     to->delimiter = from->delimiter;
+    message_share_digest(to, from);
     message_clear(from);
     return 0;
 }
@@ -212,6 +218,14 @@ zmq_msg_t *message_buffer(struct message *message, size_t index)
     return message_part(message, MESSAGE_PARTS + index);
 }
 
+static void added(struct message *message)
+{
+    if (message->delimiter == message->count)
+        message->delimiter++;
+    message->count++;
+    message->digested = false;
+}
+
 int message_append(struct message *message, const void *data, size_t size)
 {
     if (reserve(message, message->count + 1))
@@ -221,9 +235,7 @@ int message_append(struct message *message, const void *data, size_t size)
         return -1;
     if (size)
         memcpy(zmq_msg_data(frame), data, size);
-    if (message->delimiter == message->count)
-        message->delimiter++;
-    message->count++;
+    added(message);
     return 0;
 }
 
@@ -236,9 +248,7 @@ int message_append_owned(struct message *message, void *data, size_t size,
         errno = ENOMEM;
         return -1;
     }
-    if (message->delimiter == message->count)
-        message->delimiter++;
-    message->count++;
+    added(message);
     return 0;
 }
 
@@ -248,9 +258,7 @@ int message_append_frame(struct message *message, zmq_msg_t *frame)
         return -1;
     zmq_msg_init(&message->frames[message->count]);
     zmq_msg_move(&message->frames[message->count], frame);
-    if (message->delimiter == message->count)
-        message->delimiter++;
-    message->count++;
+    added(message);
     return 0;
 }
 
@@ -260,9 +268,7 @@ int message_append_reference(struct message *message, zmq_msg_t *frame)
         return -1;
     zmq_msg_init(&message->frames[message->count]);
     zmq_msg_copy(&message->frames[message->count], frame);
-    if (message->delimiter == message->count)
-        message->delimiter++;
-    message->count++;
+    added(message);
     return 0;
 }
 
@@ -272,6 +278,29 @@ int message_append_copies(struct message *message, struct message *from)
         if (message_append_reference(message, &from->frames[i]))
             return -1;
     return 0;
+}
+
+const unsigned char *message_digest(struct message *message)
+{
+    if (message->digested)
+        return message->digest;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    for (size_t i = 0; good && i < message_buffer_count(message); i++) {
+        zmq_msg_t *buffer = message_buffer(message, i);
+        uint64_t size = htobe64(zmq_msg_size(buffer));
+        good = EVP_DigestUpdate(context, &size, sizeof(size)) &&
+               EVP_DigestUpdate(context, zmq_msg_data(buffer), zmq_msg_size(buffer));
+    }
+    message->digested = good && EVP_DigestFinal_ex(context, message->digest, NULL);
+    EVP_MD_CTX_free(context);
+    return message->digested ? message->digest : NULL;
+}
+
+void message_share_digest(struct message *to, const struct message *from)
+{
+    to->digested = from->digested;
+    memcpy(to->digest, from->digest, sizeof(to->digest));
 }
 
 int message_append_delimiter(struct message *message)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/random.h"
 #include "plugin/services.h"
 #include "wire/mac.h"
@@ -122,44 +123,21 @@ const struct ipcl_serial_operations *session_serial(const struct session *sessio
     return session->serial;
 }
 
-/* Signs the four parts behind `signature`. Returns 0, or -1 where OpenSSL fails. */
-static int sign(struct session *session, zmq_msg_t *parts, unsigned char digest[MAC_BYTES_MAX])
+size_t session_digest_bytes(const struct session *session)
 {
-    if (mac_begin(session->mac))
+    return session->mac ? session->digest_bytes : 0;
+}
+
+int session_digest(struct session *session, const void *head, size_t size, struct message *message,
+                   unsigned char digest[MAC_BYTES_MAX])
+{
+    zmq_msg_t *parts = message ? message_part(message, MESSAGE_HEADER) : NULL;
+    if (mac_begin(session->mac) || (size && mac_add(session->mac, head, size)))
         return -1;
-    for (size_t i = 0; i < SIGNED_PARTS; i++)
+    for (size_t i = 0; parts && i < SIGNED_PARTS; i++)
         if (mac_add(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
             return -1;
     return mac_end(session->mac, digest);
-}
-
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
-}
-
-static int from_hex(const char *text, unsigned char *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return -1;
-        bytes[i] = (unsigned char)(high << 4 | low);
-    }
-    return 0;
-}
-
-static void to_hex(const unsigned char *bytes, size_t count, char *text)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        text[2 * i] = digits[bytes[i] >> 4];
-        text[2 * i + 1] = digits[bytes[i] & 15];
-    }
 }
 
 static enum session_verdict verify_signature(struct session *session, struct message *message)
@@ -169,8 +147,8 @@ static enum session_verdict verify_signature(struct session *session, struct mes
     if (!zmq_msg_size(signature))
         return SESSION_UNSIGNED;
     if (zmq_msg_size(signature) != 2 * session->digest_bytes ||
-        from_hex(zmq_msg_data(signature), claimed, session->digest_bytes) ||
-        sign(session, message_part(message, MESSAGE_HEADER), digest) ||
+        hex_read(zmq_msg_data(signature), claimed, session->digest_bytes) ||
+        session_digest(session, NULL, 0, message, digest) ||
         CRYPTO_memcmp(claimed, digest, session->digest_bytes))
         return SESSION_FORGED;
     if (replay_seen(session->replay, digest) || replay_add(session->replay, digest))
@@ -178,36 +156,53 @@ static enum session_verdict verify_signature(struct session *session, struct mes
     return SESSION_ACCEPTED;
 }
 
-static enum session_verdict verify(struct session *session, struct message *message)
+static bool is_well_signed(enum session_verdict verdict)
 {
-    if (!message_part(message, MESSAGE_CONTENT))
-        return SESSION_TRUNCATED;
-    if (session->mac) {
-        enum session_verdict verdict = verify_signature(session, message);
-        if (verdict != SESSION_ACCEPTED)
-            return verdict;
-    }
+    return verdict == SESSION_ACCEPTED || verdict == SESSION_REPEATED || verdict == SESSION_STALE;
+}
+
+/* Returns whether the header can be read. */
+static bool read_header(struct session *session, struct message *message)
+{
     struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
     if (session_find(session, message_part(message, MESSAGE_HEADER), members, 2) ||
         members[0].state != IPCL_MEMBER_TEXT || members[1].state != IPCL_MEMBER_TEXT)
-        return SESSION_MALFORMED;
+        return false;
     message->msg_id = members[0];
     message->msg_type = members[1];
-    return SESSION_ACCEPTED;
+    return true;
+}
+
+enum session_verdict session_conclude(struct session *session, struct message *message,
+                                      enum session_verdict verdict)
+{
+    if (is_well_signed(verdict) && !read_header(session, message))
+        verdict = SESSION_MALFORMED;
+    session->refused[verdict]++;
+    return verdict;
 }
 
 enum session_verdict session_verify(struct session *session, struct message *message)
 {
-    enum session_verdict verdict = verify(session, message);
-    session->refused[verdict]++;
-    return verdict;
+    enum session_verdict verdict = SESSION_ACCEPTED;
+    if (!message_part(message, MESSAGE_CONTENT))
+        verdict = SESSION_TRUNCATED;
+    else if (session->mac)
+        verdict = verify_signature(session, message);
+    return session_conclude(session, message, verdict);
 }
 
 const char *session_verdict_text(enum session_verdict verdict)
 {
     static const char *const texts[SESSION_VERDICTS] = {
-        "accepted", "truncated message", "unsigned message", "forged signature",
-        "repeated message", "malformed header",
+        "accepted",
+        "truncated message",
+        "unsigned message",
+        "forged signature",
+        "repeated message",
+        "message for another controller",
+        "message that is not bound to where it goes",
+        "malformed header",
     };
     return texts[verdict];
 }
@@ -340,7 +335,7 @@ int session_build(struct session *session, struct message *message, const struct
         append_packed(session, message, parts->content, parts->packed_content,
                       parts->packed_content_size, error))
         return -1;
-    return session_sign(session, message, error);
+    return 0;
 }
 
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error)
@@ -348,9 +343,9 @@ int session_sign(struct session *session, struct message *message, struct ipcl_e
     unsigned char digest[MAC_BYTES_MAX];
     char text[2 * MAC_BYTES_MAX];
     size_t size = session->mac ? 2 * session->digest_bytes : 0;
-    if (size && sign(session, message_part(message, MESSAGE_HEADER), digest))
+    if (size && session_digest(session, NULL, 0, message, digest))
         return ipcl_error_set(error, "OpenSSL cannot sign a message");
-    to_hex(digest, size / 2, text);
+    hex_write(digest, size / 2, text);
     if (message_replace(message_part(message, MESSAGE_SIGNATURE), text, size))
         return ipcl_error_set(error, "out of memory");
     return 0;

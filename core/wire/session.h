@@ -6,6 +6,7 @@
 
 #include <ipcluster/serial.h>
 
+#include "wire/mac.h"
 #include "wire/message.h"
 
 /* How many accepted signatures are remembered: the newest. jupyter_client remembers as many. */
@@ -18,8 +19,10 @@ enum session_verdict {
     SESSION_ACCEPTED,
     SESSION_TRUNCATED, /* no delimiter, or parts missing behind it */
     SESSION_UNSIGNED,
-    SESSION_FORGED,    /* the signature is not that of these parts under our key */
+    SESSION_FORGED, /* the signature is not that of these parts under our key */
     SESSION_REPEATED,
+    SESSION_STALE,     /* sealed (seal.h) for another controller's life */
+    SESSION_UNBOUND,   /* not sealed, where a seal is required */
     SESSION_MALFORMED, /* signed, but its header is no mapping with msg_id and msg_type */
     SESSION_VERDICTS
 };
@@ -39,6 +42,16 @@ const struct ipcl_serial_operations *session_serial(const struct session *sessio
 /* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type
  * are text, and are noted in the message; nothing else has been parsed. Every refusal is counted. */
 enum session_verdict session_verify(struct session *session, struct message *message);
+/* For seal.c: the HMAC over `size` bytes and a message's four parts, where it is not NULL. Returns
+ * 0 or -1. */
+int session_digest(struct session *session, const void *head, size_t size, struct message *message,
+                   unsigned char digest[MAC_BYTES_MAX]);
+/* For seal.c: the HMAC's length; 0: messages are not signed. */
+size_t session_digest_bytes(const struct session *session);
+/* For seal.c: ends a verification. Of what is well signed the header is read, which may change the
+ * verdict. Counts. */
+enum session_verdict session_conclude(struct session *session, struct message *message,
+                                      enum session_verdict verdict);
 /* One word or two for a log line: "forged signature". */
 const char *session_verdict_text(enum session_verdict verdict);
 /* How many messages were refused with this verdict. */
@@ -66,12 +79,14 @@ struct session_parts {
     const char *packed_content;
     size_t packed_content_size;
 };
-/* Appends the delimiter, signature and four parts to `message`, which may hold identities; buffers are appended afterwards. `msg_id`, where
- * not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
+/* Appends the delimiter, an empty signature and four parts to `message`, which may hold identities;
+ * buffers are appended afterwards, and then it is to be signed (session_sign(), seal_sign()).
+ * `msg_id`, where not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
 int session_build(struct session *session, struct message *message, const struct session_parts *parts,
                   char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error);
-/* Signs a message anew, whose parts have changed or which goes on under another key. The signature frame is replaced, as others may
- * share the old one. Returns 0 or -1 with `error` set. */
+/* Signs a message that was built, whose parts have changed or which goes on under another key. The
+ * signature frame is replaced, as others may share the old one. Returns 0 or -1 with `error` set.
+ */
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error);
 
 #endif

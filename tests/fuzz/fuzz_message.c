@@ -1,27 +1,29 @@
 /* What each thread does first with what it receives: its signature, its header, its parts. First
  * byte: bit 0 serializer, bit 1 signed as it should be, bit 2 a digest of 512 bits, bits 3 and 4
- * identities. */
+ * identities, bit 5 sealed. */
 #include "controller/refusal.h"
 #include "controller/reply.h"
 #include "fuzz.h"
 
-static struct session *session_of(struct session **session, unsigned bits)
+static struct seal *seal_of(struct seal *seal, bool controller, unsigned bits)
 {
+    static const unsigned char life[SEAL_LIFE_BYTES] = "life";
     struct ipcl_error error;
-    if (!*session)
-        *session = session_create("secret", 6, bits & 4 ? "hmac-sha512" : "hmac-sha256",
-                                  fuzz_serial(bits), NULL, &error);
-    FUZZ_ASSERT(*session);
-    return *session;
+    if (!seal->session)
+        *seal = (struct seal){.session = session_create("secret", 6,
+                                                        bits & 4 ? "hmac-sha512" : "hmac-sha256",
+                                                        fuzz_serial(bits), NULL, &error),
+                              .channel = SEAL_TASK,
+                              .controller = controller,
+                              .life = life};
+    FUZZ_ASSERT(seal->session);
+    return seal;
 }
 
-static void sign(struct session *session, struct message *message, unsigned bits)
+static void sign(struct seal *seal, struct message *message, unsigned bits)
 {
-    struct ipcl_error error;
-    zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
-    zmq_msg_close(signature);
-    zmq_msg_init_size(signature, bits & 4 ? 128 : 64);
-    session_sign(session, message, &error);
+    zmq_msg_t *name = &message->frames[0];
+    seal_sign(seal, message, zmq_msg_data(name), zmq_msg_size(name), bits & 32, NULL);
 }
 
 static void read_parts(struct session *session, struct message *message)
@@ -45,15 +47,15 @@ static void read_parts(struct session *session, struct message *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct session *readers[8], *writers[8];
+    static struct seal readers[8], writers[8];
     static struct refusal refusal = {.socket = "fuzz"};
     struct message message, copy;
     if (!size)
         return 0;
     unsigned bits = data[0];
     size_t identities = bits >> 3 & 3;
-    struct session *reader = session_of(&readers[bits & 5], bits),
-                   *writer = session_of(&writers[bits & 5], bits);
+    struct seal *reader = seal_of(&readers[bits & 5], true, bits),
+                *writer = seal_of(&writers[bits & 5], false, bits);
     message_init(&message);
     message_init(&copy);
     fuzz_message((struct fuzz_bytes){data + 1, data + size}, &message, 2);
@@ -61,11 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (signs)
         sign(writer, &message, bits);
     message_copy(&copy, &message);
-    bool accepted = refusal_verify(&refusal, reader, &message, identities);
-    FUZZ_ASSERT(!accepted || signs);                                   /* no forgery */
-    FUZZ_ASSERT(!refusal_verify(&refusal, reader, &copy, identities)); /* nor the same again */
+    bool accepted =
+        refusal_verify(&refusal, reader, &message, identities) == SESSION_ACCEPTED;
+    FUZZ_ASSERT(!accepted || signs); /* no forgery, nor the same again: */
+    FUZZ_ASSERT(refusal_verify(&refusal, reader, &copy, identities) != SESSION_ACCEPTED);
     if (accepted)
-        read_parts(reader, &message);
+        read_parts(reader->session, &message);
     message_close(&message);
     message_close(&copy);
     return 0;

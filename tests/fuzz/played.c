@@ -163,7 +163,8 @@ static void create(unsigned bits)
     struct session *session =
         session_create("", 0, "hmac-sha256", life->engine.serial, life->engine.uuid, &error);
     FUZZ_ASSERT(life->io.loop &&
-                !door_open(&life->io.cluster, &life->io, life->engine.serial, session, &error) &&
+                !door_open(&life->io.cluster, &life->io, life->engine.serial, session,
+                           &life->engine.connection, &error) &&
                 !registration_start(&life->io, &error));
     life->begun = true;
     life->age = 1;

@@ -40,12 +40,14 @@ UNIT_TESTS = \
 	tests/unit/test_serial \
 	tests/unit/test_serial_json \
 	tests/unit/test_serial_msgpack \
+	tests/unit/test_seal \
 	tests/unit/test_session \
 	tests/unit/test_settings \
 	tests/unit/test_settings_args \
 	tests/unit/test_settings_other \
 	tests/unit/test_table \
-	tests/unit/test_trust
+	tests/unit/test_trust \
+	tests/unit/test_window
 
 UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la core/config/libconfig.la \
 	core/base/libbase.la $(CRITERION_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
@@ -103,7 +105,7 @@ tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
 tests_unit_test_sqlite_plans_SOURCES = tests/unit/test_sqlite_plans.c plugins/stores/sqlite_sql.c plugins/stores/query.c
 tests_unit_test_sqlite_plans_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_sqlite_plans_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS) -lm
-tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/early.c core/controller/held.c
+tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/early.c core/controller/held.c core/controller/reply.c
 tests_unit_test_early_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
@@ -139,6 +141,10 @@ tests_unit_test_reply_SOURCES = tests/unit/test_reply.c core/controller/reply.c
 tests_unit_test_reply_LDADD = $(UNIT_LIBS)
 tests_unit_test_serial_SOURCES = tests/unit/test_serial.c
 tests_unit_test_serial_LDADD = $(UNIT_LIBS)
+tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
+tests_unit_test_seal_LDADD = $(UNIT_LIBS)
+tests_unit_test_window_SOURCES = tests/unit/test_window.c
+tests_unit_test_window_LDADD = $(UNIT_LIBS)
 tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(UNIT_LIBS)
 tests_unit_test_decoder_noise_SOURCES = tests/unit/test_decoder_noise.c

@@ -69,10 +69,12 @@ static void reply_to(struct early *early, const char *client, int number)
 static void prepare(struct early *early, struct session **session)
 {
     struct ipcl_error error;
+    static struct seal seal;
     struct controller controller = {.restarted = true};
     *session = session_create("key", 3, "hmac-sha256", unit_serial("json"), NULL, &error);
     cr_assert(*session, "%s", error.text);
-    early_prepare(early, &controller, *session, NULL);
+    seal = (struct seal){.session = *session};
+    early_prepare(early, &controller, &seal, NULL);
     early->until_ms = LLONG_MAX; /* however slow this machine is */
 }
 

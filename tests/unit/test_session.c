@@ -38,6 +38,7 @@ static void build(struct session *session, char msg_id[MESSAGE_ID_LENGTH + 1])
     struct session_parts parts = {.msg_type = "execute_request", .content = content};
     message_clear(&message);
     cr_assert_eq(session_build(session, &message, &parts, msg_id, &error), 0, "%s", error.text);
+    cr_assert_eq(session_sign(session, &message, &error), 0, "%s", error.text);
     json_decref(content);
 }
 
@@ -79,6 +80,7 @@ Test(session, remembers_no_more_than_some_message_types)
         snprintf(type, sizeof(type), "type_%d_reply", i);
         message_clear(&message);
         cr_assert_eq(session_build(sender, &message, &parts, NULL, &error), 0, "%s", error.text);
+        cr_assert_eq(session_sign(sender, &message, &error), 0, "%s", error.text);
         if (i == 1000)
             before = mallinfo2().uordblks;
     }

@@ -1,0 +1,264 @@
+/* Seals: binding messages to where they go. */
+#include "wire/seal.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "wire/window.h"
+
+#define COUNTER_BYTES 8
+/* Whoever has been silent for this long goes on with the clock: the controller may have forgotten
+ * it meanwhile, and takes from names that it does not know only counters above those that it has
+ * forgotten. */
+#define SILENCE_MS 60000
+/* Longer names are nobody's. */
+#define NAME_BYTES_MAX 255
+
+static const unsigned char label[] = "\0ipcluster seal 1";
+static const unsigned char pong_label[] = "\0ipcluster pong 1";
+static const unsigned char no_life[SEAL_LIFE_BYTES];
+
+struct seal_peer {
+    struct window window;
+    unsigned long long used; /* the seal's `uses` then */
+    UT_hash_handle hh;
+    char name[];
+};
+
+void seal_write_life(const unsigned char life[SEAL_LIFE_BYTES], char text[SEAL_LIFE_TEXT])
+{
+    hex_write(life, SEAL_LIFE_BYTES, text);
+    text[SEAL_LIFE_TEXT - 1] = '\0';
+}
+
+int seal_read_life(const char *text, unsigned char life[SEAL_LIFE_BYTES])
+{
+    return !text || strlen(text) != SEAL_LIFE_TEXT - 1 ? -1 : hex_read(text, life, SEAL_LIFE_BYTES);
+}
+
+static unsigned char *put_number(unsigned char *at, uint64_t number)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        *at++ = (unsigned char)(number >> shift);
+    return at;
+}
+
+static unsigned char *put_bytes(unsigned char *at, const void *bytes, size_t size)
+{
+    if (size)
+        memcpy(at, bytes, size);
+    return at + size;
+}
+
+/* Computes the HMAC of a message. Returns 0 or -1. */
+static int digest_of(const struct seal *seal, struct message *message, const void *name,
+                     size_t size, bool to_controller, const unsigned char life[SEAL_LIFE_BYTES],
+                     uint64_t counter, unsigned char digest[MAC_BYTES_MAX])
+{
+    unsigned char
+        head[sizeof(label) + 2 + SEAL_LIFE_BYTES + 7 * 8 + NAME_BYTES_MAX + MESSAGE_DIGEST_BYTES],
+        *at = head;
+    const unsigned char *buffers = seal->encrypted ? NULL : message_digest(message);
+    if (size > NAME_BYTES_MAX || (!seal->encrypted && !buffers))
+        return -1;
+    at = put_bytes(at, label, sizeof(label));
+    *at++ = (unsigned char)(seal->role << 1 | to_controller);
+    *at++ = (unsigned char)seal->channel;
+    at = put_bytes(at, life, SEAL_LIFE_BYTES);
+    at = put_number(at, counter);
+    at = put_number(at, size);
+    for (int part = MESSAGE_HEADER; part <= MESSAGE_CONTENT; part++)
+        at = put_number(at, zmq_msg_size(message_part(message, part)));
+    at = put_bytes(at, name, size);
+    if (buffers) {
+        at = put_number(at, message_buffer_count(message));
+        at = put_bytes(at, buffers, MESSAGE_DIGEST_BYTES);
+    }
+    return session_digest(seal->session, head, (size_t)(at - head), message, digest);
+}
+
+static uint64_t next_counter(struct seal *seal)
+{
+    long long now_ms = clock_ms();
+    if (!seal->counter || now_ms - seal->used_ms >= SILENCE_MS) {
+        uint64_t clock = (uint64_t)(clock_wall() * 1e6);
+        seal->counter = clock > seal->counter ? clock : seal->counter;
+    }
+    seal->used_ms = now_ms;
+    return ++seal->counter;
+}
+
+int seal_sign(struct seal *seal, struct message *message, const void *name, size_t size,
+              bool sealed, struct ipcl_error *error)
+{
+    unsigned char digest[MAC_BYTES_MAX], counter[COUNTER_BYTES];
+    char text[2 * (MAC_BYTES_MAX + COUNTER_BYTES + SEAL_LIFE_BYTES)];
+    size_t bytes = session_digest_bytes(seal->session);
+    if (!sealed || !bytes)
+        return session_sign(seal->session, message, error);
+    const unsigned char *life = seal->life && !seal->controller ? seal->life : no_life;
+    uint64_t number = next_counter(seal);
+    if (digest_of(seal, message, name, size, !seal->controller, life, number, digest))
+        return ipcl_error_set(error,
+                              "OpenSSL cannot sign a message, or its recipient's name is too long");
+    put_number(counter, number);
+    hex_write(digest, bytes, text);
+    hex_write(counter, COUNTER_BYTES, text + 2 * bytes);
+    hex_write(life, SEAL_LIFE_BYTES, text + 2 * (bytes + COUNTER_BYTES));
+    if (message_replace(message_part(message, MESSAGE_SIGNATURE), text,
+                        2 * (bytes + COUNTER_BYTES + SEAL_LIFE_BYTES)))
+        return ipcl_error_set(error, "out of memory");
+    return 0;
+}
+
+int seal_introduce(struct seal *seal, struct message *message, const void *name, size_t size,
+                   bool sealed, struct ipcl_error *error)
+{
+    const unsigned char *life = seal->life;
+    seal->life = NULL;
+    int status = seal_sign(seal, message, name, size, sealed, error);
+    seal->life = life;
+    return status;
+}
+
+static struct seal_peer *find_peer(const struct seal *seal, const void *name, size_t size)
+{
+    struct seal_peer *peer;
+    HASH_FIND(hh, seal->peers, name, size, peer);
+    return peer;
+}
+
+static void forget_peer(struct seal *seal, struct seal_peer *peer)
+{
+    HASH_DEL(seal->peers, peer);
+    window_release(&peer->window);
+    free(peer);
+}
+
+/* What is forgotten of a peer is that its counters were seen: no unknown one's are taken that are
+ * not above them. */
+static void forget_oldest(struct seal *seal)
+{
+    struct seal_peer *oldest = seal->peers, *peer;
+    for (peer = seal->peers; peer; peer = peer->hh.next)
+        if (peer->used < oldest->used)
+            oldest = peer;
+    if (oldest->window.highest > seal->floor)
+        seal->floor = oldest->window.highest;
+    forget_peer(seal, oldest);
+}
+
+static struct seal_peer *meet_peer(struct seal *seal, const void *name, size_t size)
+{
+    struct seal_peer *peer = find_peer(seal, name, size);
+    if (!peer) {
+        if (HASH_COUNT(seal->peers) >= SEAL_PEERS_MAX)
+            forget_oldest(seal);
+        peer = calloc(1, sizeof(*peer) + size);
+        if (!peer)
+            return NULL;
+        window_init(&peer->window, seal->floor);
+        memcpy(peer->name, name, size);
+        HASH_ADD_KEYPTR(hh, seal->peers, peer->name, size, peer);
+    }
+    peer->used = ++seal->uses;
+    return peer;
+}
+
+/* Whether a message is for the controller that lives now. Who does not know its life yet asks for
+ * it without. */
+static bool is_of_this_life(const struct seal *seal, const unsigned char life[SEAL_LIFE_BYTES])
+{
+    if (!seal->life || !seal->controller || !memcmp(life, seal->life, SEAL_LIFE_BYTES))
+        return true;
+    return seal->channel == SEAL_HUB && !memcmp(life, no_life, SEAL_LIFE_BYTES);
+}
+
+/* Only connection_request and registration_request may come from who does not know the life. */
+static bool is_introduction(const struct message *message)
+{
+    return member_is(&message->msg_type, "connection_request") ||
+           member_is(&message->msg_type, "registration_request");
+}
+
+enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,
+                                 size_t size)
+{
+    unsigned char claimed[MAC_BYTES_MAX], digest[MAC_BYTES_MAX];
+    unsigned char rest[COUNTER_BYTES + SEAL_LIFE_BYTES], *life = rest + COUNTER_BYTES;
+    zmq_msg_t *frame = message_part(message, MESSAGE_SIGNATURE);
+    size_t bytes = session_digest_bytes(seal->session);
+    uint64_t counter = 0;
+    if (!message_part(message, MESSAGE_CONTENT) || !bytes ||
+        zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
+        bool plain = frame && zmq_msg_size(frame) == 2 * bytes;
+        return seal->required && plain ? session_conclude(seal->session, message, SESSION_UNBOUND)
+                                       : session_verify(seal->session, message);
+    }
+    const char *text = zmq_msg_data(frame);
+    if (hex_read(text, claimed, bytes) || hex_read(text + 2 * bytes, rest, sizeof(rest)))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    for (int i = 0; i < COUNTER_BYTES; i++)
+        counter = counter << 8 | rest[i];
+    if (digest_of(seal, message, name, size, seal->controller, life, counter, digest) ||
+        CRYPTO_memcmp(claimed, digest, bytes))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    struct seal_peer *peer = meet_peer(seal, name, size);
+    if (!is_of_this_life(seal, life))
+        return session_conclude(seal->session, message, SESSION_STALE);
+    if (!peer || !window_take(&peer->window, counter))
+        return session_conclude(seal->session, message, SESSION_REPEATED);
+    enum session_verdict verdict = session_conclude(seal->session, message, SESSION_ACCEPTED);
+    if (verdict == SESSION_ACCEPTED && seal->life && seal->controller &&
+        memcmp(life, seal->life, SEAL_LIFE_BYTES) && !is_introduction(message))
+        return session_conclude(seal->session, message, SESSION_STALE);
+    return verdict;
+}
+
+bool seal_knows(const struct seal *seal, const void *name, size_t size)
+{
+    return seal->peers && find_peer(seal, name, size);
+}
+
+void seal_expect(struct seal *seal, uint64_t counter)
+{
+    if (counter > seal->floor)
+        seal->floor = counter;
+}
+
+void seal_release(struct seal *seal)
+{
+    struct seal_peer *peer, *next;
+    HASH_ITER (hh, seal->peers, peer, next)
+        forget_peer(seal, peer);
+}
+
+size_t seal_prove(struct session *session, const void *name, size_t name_size, const void *ping,
+                  size_t ping_size, char proof[SEAL_PROOF_MAX])
+{
+    unsigned char head[sizeof(pong_label) + 8 + 2 * NAME_BYTES_MAX], digest[MAC_BYTES_MAX],
+        *at = head;
+    size_t bytes = session_digest_bytes(session);
+    if (!bytes || name_size > NAME_BYTES_MAX || ping_size > NAME_BYTES_MAX)
+        return 0;
+    at = put_bytes(at, pong_label, sizeof(pong_label));
+    at = put_number(at, name_size);
+    at = put_bytes(at, name, name_size);
+    at = put_bytes(at, ping, ping_size);
+    if (session_digest(session, head, (size_t)(at - head), NULL, digest))
+        return 0;
+    hex_write(digest, bytes, proof);
+    return 2 * bytes;
+}
+
+bool seal_is_proof(struct session *session, const void *name, size_t name_size, const void *ping,
+                   size_t ping_size, const void *proof, size_t proof_size)
+{
+    char expected[SEAL_PROOF_MAX];
+    size_t size = seal_prove(session, name, name_size, ping, ping_size, expected);
+    return size && size == proof_size && !CRYPTO_memcmp(proof, expected, size);
+}

@@ -1,0 +1,93 @@
+/* Seals: signatures that bind a message to where it goes. A session's signature (session.h) says
+ * who wrote a message, and is as good at every engine, on every channel and after every restart.
+ * Between programs of ours a message is sealed: its signature frame is
+ *
+ *     the HMAC, in hexadecimal; 16 digits of a counter; 32 digits of the life
+ *
+ * and the HMAC is over
+ *
+ *     a label whose first byte begins no message, so that neither form can be taken for the other
+ *     the direction and the channel         1 byte each
+ *     the life                              16 bytes: drawn by each controller at its start; what
+ * clients send is bound to it the counter                           8 bytes the lengths of what
+ * follows           8 bytes each the name of the peer that is not the controller: an engine's uuid,
+ * a client's identity where the connection is not encrypted the number of buffers, and a SHA-256
+ * over each one's length and bytes header, parent header, metadata, content
+ *
+ * (numbers are big-endian). Counters begin with the wall clock in microseconds, so that those of
+ * who starts anew are higher; each is taken once (window.h). A reply is not bound to a life: it
+ * acts once, on the request that it answers, and a controller takes those that were on their way to
+ * its predecessor. */
+#ifndef WIRE_SEAL_H
+#define WIRE_SEAL_H
+
+#include "wire/connection.h"
+#include "wire/session.h"
+
+#define SEAL_LIFE_BYTES 16
+#define SEAL_LIFE_TEXT  (2 * SEAL_LIFE_BYTES + 1)
+/* The names that a controller's end knows: those heard of longest ago are forgotten. */
+#define SEAL_PEERS_MAX 16384
+
+enum seal_channel {
+    SEAL_HUB = 1,
+    SEAL_DIRECT,
+    SEAL_CONTROL,
+    SEAL_TASK,
+    SEAL_BROADCAST,
+    SEAL_OUTPUT,
+    SEAL_NOTIFICATION,
+    SEAL_CHANNELS
+};
+
+struct seal_peer;
+
+/* One end of one channel. One thread's. */
+struct seal {
+    struct session *session; /* not owned */
+    enum seal_channel channel;
+    enum connection_role role; /* of the peer that is not the controller */
+    bool controller;           /* this is the controller's end */
+    bool required;             /* whoever is at the other end seals everything */
+    bool encrypted;            /* the connection is: a seal need not cover buffers */
+    const unsigned char *life; /* what clients send is bound to it; NULL at an engine's channels */
+    uint64_t counter;          /* the last that was given out */
+    long long used_ms;         /* when */
+    struct seal_peer *peers;   /* a hash by name */
+    unsigned long long uses;
+    uint64_t floor; /* the highest counter of those that were forgotten */
+};
+
+/* Writes a life as text, and reads it: returns 0, or -1 where it is none. */
+void seal_write_life(const unsigned char life[SEAL_LIFE_BYTES], char text[SEAL_LIFE_TEXT]);
+int seal_read_life(const char *text, unsigned char life[SEAL_LIFE_BYTES]);
+
+/* Signs a message whole as it is, for or as the peer of this name: sealed, or where not `sealed`
+ * with a plain signature. Replaces its signature frame. Returns 0 or -1 with `error` set. */
+int seal_sign(struct seal *seal, struct message *message, const void *name, size_t size,
+              bool sealed, struct ipcl_error *error);
+/* The same without a life, for what asks the hub for it: connection_request and
+ * registration_request. */
+int seal_introduce(struct seal *seal, struct message *message, const void *name, size_t size,
+                   bool sealed, struct ipcl_error *error);
+/* Checks a message that came from, or for, the peer of this name. What is not sealed has to have a
+ * session's signature, and is taken only where no seal is required. SESSION_REPEATED and
+ * SESSION_STALE are verdicts on what is well signed, and whose header is read. */
+enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,
+                                 size_t size);
+/* Whether a peer of this name has sent something sealed. */
+bool seal_knows(const struct seal *seal, const void *name, size_t size);
+/* Takes from now on only counters above this one, of a peer that is not known yet. */
+void seal_expect(struct seal *seal, uint64_t counter);
+void seal_release(struct seal *seal);
+
+/* What answers a ping beside its echo: digits that only who has the key can write, for this name
+ * and this ping. Returns their number, 0 where messages are not signed. */
+#define SEAL_PROOF_MAX (2 * MAC_BYTES_MAX)
+size_t seal_prove(struct session *session, const void *name, size_t name_size, const void *ping,
+                  size_t ping_size, char proof[SEAL_PROOF_MAX]);
+/* Whether it is that. */
+bool seal_is_proof(struct session *session, const void *name, size_t name_size, const void *ping,
+                   size_t ping_size, const void *proof, size_t proof_size);
+
+#endif

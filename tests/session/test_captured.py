@@ -1,0 +1,196 @@
+"""What an attacker without the key does with messages that were captured where connections are not encrypted: sends them again, elsewhere,
+later, and with other contents."""
+
+import contextlib
+import json
+import signal
+
+import pytest
+import zmq
+
+from controller_peer import DELIMITER, Peer
+from support import LONG, typed, wait_until
+from wire_tap import tapped_file
+
+OPEN = ["--IPController.enable_curve=false"]
+ENGINE_PORTS = ["mux", "task", "control", "broadcast"]
+
+
+@pytest.fixture
+def captured(new_cluster, sandbox):
+    """Starts a controller without encryption, `count` engines and a client, each with taps before its ports."""
+    with contextlib.ExitStack() as stack:
+        def start(count, *controller, engine=()):
+            cluster = new_cluster(0, controller=[*OPEN, *controller])
+            folder = cluster.profile_dir / "security"
+            cluster.taps = []
+            for i in range(count):
+                file = folder / f"tapped-engine-{i}.json"
+                cluster.taps.append(stack.enter_context(tapped_file(cluster.engine_file, file, ENGINE_PORTS)))
+                cluster.start_engine(f"--file={file}", *engine)
+            file = folder / "tapped-client.json"
+            cluster.client_taps = stack.enter_context(
+                tapped_file(cluster.client_file, file, ["mux", "task", "control", "broadcast"]))
+            import ipcluster
+            client = ipcluster.Client(str(file), timeout=LONG)
+            cluster.clients.append(client)
+            wait_until(lambda: len(client.ids) >= count, 30, "engines register")
+            return cluster, client
+        yield start
+
+
+@typed
+def run(code):
+    return eval(code)
+
+
+@typed
+def nap(seconds):
+    import time
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def requests(messages, msg_type):
+    return [frames for frames in messages
+            if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 2])["msg_type"] == msg_type]
+
+
+def count_lines(file):
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def write_line(file):
+    return f"print('x', file=open({str(file)!r}, 'a'))"
+
+
+def settle(client):
+    """Whatever was sent before has run by now, or does not run."""
+    for _ in range(2):
+        client[:].apply_sync(typed(lambda: None))
+        client.load_balanced_view().apply_sync(typed(lambda: None))
+
+
+def wait_for_refusal(process, socket, reason):
+    process.wait_for_output(rf"{socket}: a message was dropped: {reason}")
+
+
+def test_a_captured_request_runs_once_wherever_a_client_may_send_it(captured, tmp_path):
+    cluster, client = captured(2)
+    ran = tmp_path / "ran"
+    client[0].execute(write_line(ran)).get(timeout=LONG)
+    [request] = requests(cluster.client_taps["mux"].to_controller, "execute_request")
+    message = request[request.index(DELIMITER):]
+    # On the same connection, to the same engine and as a task; then from a stranger, with and without the client's name.
+    cluster.client_taps["mux"].inject(request, to_controller=True)
+    cluster.client_taps["task"].inject(message, to_controller=True)
+    cluster.client_taps["control"].inject(request, to_controller=True)
+    cluster.client_taps["broadcast"].inject(message, to_controller=True)
+    peer = Peer(cluster.profile_dir)
+    try:
+        for port in ("mux", "control", "task"):
+            stranger = peer.connect(zmq.DEALER, peer.client[port])
+            stranger.send_multipart(message if port == "task" else request)
+        wait_for_refusal(cluster.controller, "direct, client side", "repeated message")
+        wait_for_refusal(cluster.controller, "task, client side", "forged signature")
+        wait_for_refusal(cluster.controller, "control, client side", "forged signature")
+        wait_for_refusal(cluster.controller, "broadcast, client side", "forged signature")
+        settle(client)
+        assert count_lines(ran) == 1
+    finally:
+        peer.close()
+
+
+def test_what_one_engine_was_sent_runs_at_no_other_and_not_again(captured, tmp_path):
+    cluster, client = captured(2)
+    ran, marked = tmp_path / "ran", tmp_path / "marked"
+    client[0].execute(write_line(ran)).get(timeout=LONG)
+    client[[0]].apply(run, write_line(marked)).get(timeout=LONG)
+    client.load_balanced_view(targets=[0]).apply(run, write_line(marked)).get(timeout=LONG)
+    taps = next(taps for taps in cluster.taps if requests(taps["mux"].to_peer, "execute_request"))
+    [other] = [each for each in cluster.taps if each is not taps]
+    for channel in ENGINE_PORTS:
+        for frames in requests(taps[channel].to_peer, "execute_request") + requests(taps[channel].to_peer, "apply_request"):
+            for each in (taps, other):
+                for way in ENGINE_PORTS:
+                    each[way].inject(frames)
+    for engine in cluster.engines:
+        engine.wait_for_output("forged signature on the (shell|control) socket dropped")
+    settle(client)
+    assert count_lines(ran) == 1
+    assert count_lines(marked) == 2
+
+
+def test_an_interrupt_for_one_engine_is_not_taken_by_another(captured):
+    cluster, client = captured(2)
+    first = client[0].apply_async(nap, 600)
+    second = client[1].apply_async(nap, 3)
+    client.interrupt(0)
+    with pytest.raises(Exception, match="KeyboardInterrupt"):
+        first.get(timeout=LONG)
+    frames = [frames for taps in cluster.taps for frames in requests(taps["control"].to_peer, "signal_request")]
+    assert frames
+    for taps in cluster.taps:
+        taps["control"].inject(frames[0])
+    assert second.get(timeout=LONG) is None
+
+
+def test_code_that_an_attacker_puts_in_a_captured_message_does_not_run(captured, tmp_path):
+    cluster, client = captured(1)
+    ran = tmp_path / "ran"
+    client[0].apply(run, "1").get(timeout=LONG)
+    [request] = requests(cluster.taps[0]["mux"].to_peer, "apply_request")
+    client[0].apply(run, write_line(ran)).get(timeout=LONG)
+    evil = requests(cluster.taps[0]["mux"].to_peer, "apply_request")[-1]
+    buffers = request.index(DELIMITER) + 6
+    cluster.taps[0]["mux"].inject([*request[:buffers], *evil[evil.index(DELIMITER) + 6:]])
+    # Also at the controller, where the message has not been before.
+    [asked, evil] = requests(cluster.client_taps["mux"].to_controller, "apply_request")
+    buffers = asked.index(DELIMITER) + 6
+    cluster.client_taps["mux"].inject([*asked[:buffers], *evil[evil.index(DELIMITER) + 6:]], to_controller=True)
+    cluster.engines[0].wait_for_output("forged signature on the shell socket dropped")
+    wait_for_refusal(cluster.controller, "direct, client side", "forged signature")
+    settle(client)
+    assert count_lines(ran) == 1
+
+
+def test_a_request_that_was_captured_before_a_restart_is_refused_with_an_answer(captured, tmp_path):
+    cluster, client = captured(1, "--reuse")
+    ran = tmp_path / "ran"
+    client[0].execute(write_line(ran)).get(timeout=LONG)
+    [request] = requests(cluster.client_taps["mux"].to_controller, "execute_request")
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--reuse", *OPEN)
+    settle(client)
+    cluster.client_taps["mux"].inject(request, to_controller=True)
+    wait_for_refusal(cluster.controller, "direct, client side", "message for another controller")
+    header = json.loads(request[request.index(DELIMITER) + 2])
+
+    def answers():
+        return [frames for frames in cluster.client_taps["mux"].to_peer if DELIMITER in frames
+                and json.loads(frames[frames.index(DELIMITER) + 3]).get("msg_id") == header["msg_id"]]
+    wait_until(lambda: len(answers()) > 1, 20, "the refusal is answered")
+    content = json.loads(answers()[-1][answers()[-1].index(DELIMITER) + 5])
+    assert content["ename"] == "ConnectionError" and "submit it again" in content["evalue"]
+    settle(client)
+    assert count_lines(ran) == 1
+
+
+def test_a_strangers_pongs_do_not_keep_a_dead_engine_registered(captured):
+    cluster, client = captured(1, "--HeartMonitor.period=300", engine=["--IPEngine.enable_nanny=false"])
+    peer = Peer(cluster.profile_dir)
+    try:
+        [uuid] = peer.engines().values()
+        ping = peer.connect(zmq.SUB, peer.engine["hb_ping"])
+        cluster.engines[0].stop(signal.SIGKILL)
+        pong = peer.connect(zmq.DEALER, peer.engine["hb_pong"], uuid.encode())
+
+        def gone():
+            while ping.poll(50):
+                pong.send(ping.recv())
+            return not peer.engines()
+        wait_until(gone, 20, "the engine is known to be dead")
+        cluster.controller.wait_for_output("it does not prove that it is the engine's")
+    finally:
+        peer.close()

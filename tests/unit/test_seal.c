@@ -1,0 +1,259 @@
+/* Seals: what is sealed is taken once, at the place and by the controller that it is for, as it was
+ * sent. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "unit.h"
+#include "wire/seal.h"
+
+#define KEY    "a-key-of-this-cluster"
+#define CLIENT "c0ffee00-0000-4000-8000-000000000001"
+
+static const unsigned char life[SEAL_LIFE_BYTES] = "this controller";
+static const unsigned char other_life[SEAL_LIFE_BYTES] = "another one";
+static struct session *theirs, *ours;
+static struct seal client, controller;
+static struct message message;
+
+static void open_ends(void)
+{
+    struct ipcl_error error;
+    theirs = session_create(KEY, strlen(KEY), "hmac-sha256", unit_serial("json"), NULL, &error);
+    ours = session_create(KEY, strlen(KEY), "hmac-sha256", unit_serial("json"), NULL, &error);
+    cr_assert(theirs && ours, "%s", error.text);
+    client = (struct seal){.session = theirs, .channel = SEAL_TASK, .required = true, .life = life};
+    controller = client;
+    controller.session = ours;
+    controller.controller = true;
+    controller.required = false;
+    message_init(&message);
+}
+
+static void close_ends(void)
+{
+    message_close(&message);
+    seal_release(&client);
+    seal_release(&controller);
+    session_destroy(theirs);
+    session_destroy(ours);
+}
+
+TestSuite(seal, .init = open_ends, .fini = close_ends);
+
+static void build(const char *msg_type)
+{
+    struct ipcl_error error;
+    json_t *content = json_pack("{s:s}", "code", "a = 1"),
+           *metadata = json_pack("{s:i}", "retries", 1);
+    struct session_parts parts = {.msg_type = msg_type,
+                                  .content = content,
+                                  .metadata = metadata,
+                                  .parent = "{\"a\": 1}",
+                                  .parent_size = 8};
+    message_clear(&message);
+    cr_assert_eq(session_build(theirs, &message, &parts, NULL, &error), 0, "%s", error.text);
+    cr_assert_eq(message_append(&message, "a buffer", 8), 0);
+    cr_assert_eq(message_append(&message, "another", 7), 0);
+    json_decref(content);
+    json_decref(metadata);
+}
+
+static void send_sealed(void)
+{
+    struct ipcl_error error;
+    build("apply_request");
+    cr_assert_eq(seal_sign(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0, "%s",
+                 error.text);
+}
+
+static enum session_verdict take_as(struct seal *seal, const char *name)
+{
+    struct message copy;
+    message_init(&copy);
+    /* As it comes from a socket: nothing is known of it. */
+    for (size_t i = 0; i < message.count; i++)
+        message_append(&copy, zmq_msg_data(&message.frames[i]), zmq_msg_size(&message.frames[i]));
+    copy.delimiter = message.delimiter;
+    enum session_verdict verdict = seal_verify(seal, &copy, name, strlen(name));
+    message_close(&copy);
+    return verdict;
+}
+
+static enum session_verdict take(void)
+{
+    return take_as(&controller, CLIENT);
+}
+
+Test(seal, is_taken_once)
+{
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    cr_assert_eq(take(), SESSION_REPEATED);
+    cr_assert(seal_knows(&controller, CLIENT, strlen(CLIENT)));
+}
+
+Test(seal, is_taken_once_however_many_come_between)
+{
+    struct message first;
+    send_sealed();
+    message_init(&first);
+    cr_assert_eq(message_copy(&first, &message), 0);
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    for (int i = 0; i < 70000; i++) {
+        cr_assert_eq(seal_sign(&client, &message, CLIENT, strlen(CLIENT), true, NULL), 0);
+        cr_assert_eq(seal_verify(&controller, &message, CLIENT, strlen(CLIENT)), SESSION_ACCEPTED);
+    }
+    cr_assert_eq(message_copy(&message, &first), 0);
+    cr_assert_eq(take(), SESSION_REPEATED);
+    message_close(&first);
+}
+
+Test(seal, covers_every_byte)
+{
+    send_sealed();
+    for (size_t frame = message.delimiter + 1; frame < message.count; frame++)
+        for (size_t i = 0; i < zmq_msg_size(&message.frames[frame]); i++) {
+            char *byte = (char *)zmq_msg_data(&message.frames[frame]) + i;
+            *byte ^= 1;
+            enum session_verdict verdict = take();
+            *byte ^= 1;
+            cr_assert_eq(verdict, SESSION_FORGED, "frame %zu, byte %zu", frame, i);
+        }
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+}
+
+/* A byte that goes from the end of one part or buffer to the begin of the next. */
+Test(seal, covers_where_parts_end)
+{
+    for (int part = MESSAGE_HEADER; part <= MESSAGE_PARTS; part++) {
+        send_sealed();
+        zmq_msg_t *left = message_part(&message, part), *right = message_part(&message, part + 1);
+        size_t size = zmq_msg_size(left), next = zmq_msg_size(right);
+        char moved[256];
+        cr_assert_lt(next, sizeof(moved));
+        moved[0] = ((char *)zmq_msg_data(left))[size - 1];
+        memcpy(moved + 1, zmq_msg_data(right), next);
+        cr_assert_eq(message_replace(right, moved, next + 1), 0);
+        memcpy(moved, zmq_msg_data(left), size - 1 < sizeof(moved) ? size - 1 : sizeof(moved));
+        if (size - 1 <= sizeof(moved)) {
+            cr_assert_eq(message_replace(left, moved, size - 1), 0);
+            cr_assert_eq(take(), SESSION_FORGED);
+        }
+    }
+}
+
+Test(seal, covers_how_many_buffers_there_are)
+{
+    send_sealed();
+    cr_assert_eq(message_append(&message, "", 0), 0);
+    cr_assert_eq(take(), SESSION_FORGED);
+    send_sealed();
+    zmq_msg_close(&message.frames[--message.count]);
+    cr_assert_eq(take(), SESSION_FORGED);
+}
+
+Test(seal, leaves_buffers_to_an_encrypted_connection)
+{
+    client.encrypted = controller.encrypted = true;
+    send_sealed();
+    zmq_msg_close(&message.frames[--message.count]);
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    controller.encrypted = false;
+    send_sealed();
+    cr_assert_eq(take(), SESSION_FORGED, "both ends know what is covered");
+}
+
+Test(seal, is_for_one_name_channel_side_and_direction)
+{
+    struct seal other = controller;
+    send_sealed();
+    other.peers = NULL;
+    cr_assert_eq(take_as(&other, "c0ffee00-0000-4000-8000-000000000002"), SESSION_FORGED);
+    cr_assert_eq(take_as(&other, ""), SESSION_FORGED);
+    other.channel = SEAL_DIRECT;
+    cr_assert_eq(take_as(&other, CLIENT), SESSION_FORGED);
+    other.channel = SEAL_TASK;
+    other.role = CONNECTION_ENGINE;
+    cr_assert_eq(take_as(&other, CLIENT), SESSION_FORGED);
+    other.role = CONNECTION_CLIENT;
+    other.controller = false;
+    cr_assert_eq(take_as(&other, CLIENT), SESSION_FORGED, "it does not come back as an answer");
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+}
+
+Test(seal, is_for_one_life_of_the_controller)
+{
+    struct ipcl_error error;
+    send_sealed();
+    controller.life = other_life;
+    cr_assert_eq(take(), SESSION_STALE);
+    cr_assert_eq(take(), SESSION_STALE);
+    build("apply_request");
+    cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
+    cr_assert_eq(take(), SESSION_STALE);
+    /* Whoever does not know the life asks the hub for it, and for nothing else. */
+    client.channel = controller.channel = SEAL_HUB;
+    build("shutdown_request");
+    cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
+    cr_assert_eq(take(), SESSION_STALE);
+    build("connection_request");
+    cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    cr_assert_eq(take(), SESSION_REPEATED);
+}
+
+Test(seal, and_a_plain_signature_are_never_taken_for_each_other)
+{
+    struct ipcl_error error;
+    char text[512];
+    send_sealed();
+    zmq_msg_t *signature = message_part(&message, MESSAGE_SIGNATURE);
+    memcpy(text, zmq_msg_data(signature), zmq_msg_size(signature));
+    cr_assert_eq(message_replace(signature, text, 64), 0);
+    cr_assert_eq(take(), SESSION_FORGED);
+    build("apply_request");
+    cr_assert_eq(seal_sign(&client, &message, CLIENT, strlen(CLIENT), false, &error), 0);
+    cr_assert_eq(take(), SESSION_ACCEPTED, "ipyparallel's programs sign so");
+    cr_assert_eq(take(), SESSION_REPEATED);
+    build("apply_reply");
+    cr_assert_eq(seal_sign(&controller, &message, CLIENT, strlen(CLIENT), false, &error), 0);
+    cr_assert_eq(take_as(&client, CLIENT), SESSION_UNBOUND, "not where a seal is required");
+    memcpy(text, zmq_msg_data(signature), 64);
+    memset(text + 64, '0', 48);
+    cr_assert_eq(message_replace(signature, text, 112), 0);
+    cr_assert_eq(take_as(&client, CLIENT), SESSION_FORGED);
+}
+
+Test(seal, what_was_sent_under_names_that_are_forgotten_stays_refused)
+{
+    struct message first;
+    char name[64];
+    send_sealed();
+    message_init(&first);
+    cr_assert_eq(message_copy(&first, &message), 0);
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    for (int i = 0; i <= SEAL_PEERS_MAX; i++) {
+        snprintf(name, sizeof(name), "client %d", i);
+        cr_assert_eq(seal_sign(&client, &message, name, strlen(name), true, NULL), 0);
+        cr_assert_eq(seal_verify(&controller, &message, name, strlen(name)), SESSION_ACCEPTED);
+    }
+    cr_assert_not(seal_knows(&controller, CLIENT, strlen(CLIENT)), "memory is bounded");
+    cr_assert_eq(message_copy(&message, &first), 0);
+    cr_assert_eq(take(), SESSION_REPEATED, "and the promise is not");
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED, "whoever is forgotten goes on");
+    message_close(&first);
+}
+
+Test(seal, of_who_starts_anew_is_taken)
+{
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    client.counter = 0;
+    long long until_ms = clock_ms() + 2;
+    while (clock_ms() < until_ms)
+        ;
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+}
