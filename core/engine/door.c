@@ -5,6 +5,17 @@
 
 #include "engine/io.h"
 
+/* What this engine calls the connections of a shell socket: the first frame of what comes by them.
+ * What the controller calls its sockets does not come through. */
+static const char *const connections[SEAL_CHANNELS] = {
+    [SEAL_DIRECT] = "direct", [SEAL_TASK] = "task", [SEAL_BROADCAST] = "broadcast"};
+
+void door_name_next(struct door *door, enum seal_channel channel)
+{
+    const char *name = connections[channel];
+    zmq_setsockopt(door->shell, ZMQ_CONNECT_ROUTING_ID, name, strlen(name));
+}
+
 static char *pack(struct door *door, json_t *value, size_t *size, struct ipcl_error *error)
 {
     services_expect(error, "the serializer could not pack a part of a message");
@@ -53,20 +64,15 @@ void door_close(struct door *door)
     memset(door, 0, sizeof(*door));
 }
 
-/* By how the name of the controller's socket begins. */
 enum seal_channel door_channel(const struct door *door, const void *socket, struct message *message)
 {
-    static const struct {
-        const char *name;
-        enum seal_channel channel;
-    } relays[] = {{"task", SEAL_TASK}, {"broadcast", SEAL_BROADCAST}};
     zmq_msg_t *from = &message->frames[0];
     if (socket == door->control)
         return SEAL_CONTROL;
-    for (size_t i = 0; i < sizeof(relays) / sizeof(*relays); i++)
-        if (zmq_msg_size(from) >= strlen(relays[i].name) &&
-            !memcmp(zmq_msg_data(from), relays[i].name, strlen(relays[i].name)))
-            return relays[i].channel;
+    for (int channel = 0; channel < SEAL_CHANNELS; channel++)
+        if (connections[channel] && zmq_msg_size(from) == strlen(connections[channel]) &&
+            !memcmp(zmq_msg_data(from), connections[channel], zmq_msg_size(from)))
+            return channel;
     return SEAL_DIRECT;
 }
 
@@ -95,8 +101,7 @@ static void answer_repeated(struct door *door, struct message *message, void *so
     job->serial = door->serial;
     clock_date(job->started);
     if (reply_wanted(job))
-        reply_error(door->io, job, "ConnectionError",
-                    "the request has come a second time, and does not run again");
+        reply_repeated(door->io, job);
     job_destroy(job);
 }
 

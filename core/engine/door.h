@@ -41,6 +41,8 @@ void door_close(struct door *door);
 /* Verifies and makes a job of a message that came by one of the door's sockets, or refuses it,
  * counted and logged. NULL where there is none. */
 struct job *door_accept(struct door *door, struct message *message, void *socket);
+/* Names the connection that the shell socket makes next, by the channel that it is of. */
+void door_name_next(struct door *door, enum seal_channel channel);
 /* The channel of a request, and so of its reply, which has its first frame. */
 enum seal_channel door_channel(const struct door *door, const void *socket,
                                struct message *message);

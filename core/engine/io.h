@@ -71,9 +71,6 @@ struct heart {
 #define IO_RUNNING_GRACE_MS 2000
 #define IO_QUIT_GRACE_MS    5000
 
-/* The task scheduler's name at the shell socket: the first frame of what comes from there. */
-#define TASK_SCHEDULER "task"
-
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
@@ -203,6 +200,9 @@ void reply_aborted(struct io *io, struct job *job);
 /* The task has not begun, and will not here, as the engine ends: a scheduler of ours runs it
  * elsewhere; to others this is an error that says why. */
 void reply_unbegun(struct io *io, struct job *job);
+/* It has come before, and does not run again: this is no engine's answer, but as a controller's that
+ * refuses it. */
+void reply_repeated(struct io *io, struct job *job);
 
 /* publish.c */
 /* Releases buffers that were not taken over. */

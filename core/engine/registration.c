@@ -258,11 +258,11 @@ static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *
     return socket_connect(socket, url, error);
 }
 
-/* The task scheduler has a name of its own, by which a task is told from other requests. */
-static int connect_to_tasks(struct io *io, void *shell, struct ipcl_error *error)
+static int connect_shell(struct io *io, enum seal_channel channel, int port,
+                         struct ipcl_error *error)
 {
-    zmq_setsockopt(shell, ZMQ_CONNECT_ROUTING_ID, TASK_SCHEDULER, strlen(TASK_SCHEDULER));
-    return connect_to(io, shell, io->engine->connection.task, error);
+    door_name_next(&io->cluster, channel);
+    return connect_to(io, io->cluster.shell, port, error);
 }
 
 /* Connects everything but the heart: the hub announces an engine when its heart beats, and by then
@@ -278,14 +278,14 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
         loop_add(io->loop, door->control, control_receive, door) ||
         loop_add(io->loop, door->iopub, door_subscribed, door))
         return -1;
-    if (connect_to(io, door->shell, connection->mux, error) ||
-        connect_to_tasks(io, door->shell, error) ||
+    if (connect_shell(io, SEAL_DIRECT, connection->mux, error) ||
+        connect_shell(io, SEAL_TASK, connection->task, error) ||
         connect_to(io, door->control, connection->control, error) ||
         connect_to(io, door->iopub, connection->iopub, error))
         return -1;
     return connection->broadcast_count
-               ? connect_to(io, door->shell,
-                            connection->broadcast[id % connection->broadcast_count], error)
+               ? connect_shell(io, SEAL_BROADCAST,
+                               connection->broadcast[id % connection->broadcast_count], error)
                : 0;
 }
 
@@ -341,7 +341,8 @@ long registration_again_tick(struct io *io, long long now_ms)
     return (long)(registration->repeat_ms - now_ms);
 }
 
-/* An engine's broadcasts come through the one of several sockets that its id names. */
+/* An engine's broadcasts come through the one of several sockets that its id names. Only
+ * ipyparallel's controllers have several, which do not seal: the connection needs no name. */
 static void move_to(struct io *io, int64_t id)
 {
     struct connection *connection = &io->engine->connection;

@@ -212,6 +212,16 @@ void reply_unbegun(struct io *io, struct job *job)
     json_decref(content);
 }
 
+void reply_repeated(struct io *io, struct job *job)
+{
+    json_t *content = error_content(io, "ConnectionError",
+                                    "the request has come a second time, and does not run again");
+    json_t *metadata = json_pack("{s:n}", "engine");
+    reply_send(io, job, content, metadata, NULL, 0);
+    json_decref(metadata);
+    json_decref(content);
+}
+
 void reply_aborted(struct io *io, struct job *job)
 {
     json_t *content = json_pack("{s:s}", "status", "aborted");

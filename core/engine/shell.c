@@ -21,9 +21,8 @@ static bool find_kind(struct io *io, struct job *job)
 /* Whether a request comes from the task scheduler, which can give it to another engine. */
 static bool is_task(const struct io *io, struct job *job)
 {
-    zmq_msg_t *from = &job->message.frames[0];
-    return job->door == &io->cluster && zmq_msg_size(from) == strlen(TASK_SCHEDULER) &&
-           !memcmp(zmq_msg_data(from), TASK_SCHEDULER, strlen(TASK_SCHEDULER));
+    return job->door == &io->cluster &&
+           door_channel(job->door, job->socket, &job->message) == SEAL_TASK;
 }
 
 static void answer_unrun(struct io *io, struct job *job, void answer(struct io *, struct job *))

@@ -231,8 +231,8 @@ def _read(future, fname):
     if status == _client.ABORTED:
         return Failure(errors.TaskAborted(future.msg_id))
     content = json.loads(future.content)
-    # Nobody's reply: the client library says what happened, or a scheduler, of what was lost on its way.
-    if content["ename"] in errors.OF_THE_CLIENT and (future.msg_type == "error" or not future.engine_uuid):
+    # No engine has run it: the client library says what happened, or whoever refused it on its way.
+    if content["ename"] in errors.OF_THE_CLIENT and (future.msg_type == "error" or not json.loads(future.metadata).get("engine")):
         return Failure(errors.OF_THE_CLIENT[content["ename"]](content["evalue"]))
     error = errors.from_content(content, fname)
     if future.engine_id is not None:

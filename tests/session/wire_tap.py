@@ -22,9 +22,10 @@ def encode(frames):
 class Stream:
     """One direction of a connection."""
 
-    def __init__(self, source, sink, keep):
-        self.source, self.sink, self.keep = source, sink, keep
+    def __init__(self, source, sink, keep, tap):
+        self.source, self.sink, self.keep, self.tap = source, sink, keep, tap
         self.buffer, self.greeted, self.frames = b"", False, []
+        self.name = b""  # that the source gives itself
         self.lock = threading.Lock()
 
     def _next_frame(self):
@@ -53,13 +54,17 @@ class Stream:
         while frame := self._next_frame():
             flags, body = frame
             if flags & COMMAND:
+                _, found, rest = body.partition(b"\x08Identity")
+                if found:
+                    self.name = rest[4:4 + int.from_bytes(rest[:4], "big")]
                 size = len(body).to_bytes(8 if flags & LONG_SIZE else 1, "big")
                 self.sink.sendall(bytes([flags]) + size + body)
                 continue
             self.frames.append(body)
             if not flags & MORE:
                 self.keep.append(self.frames)
-                self.send(self.frames)
+                if not self.tap.holding:
+                    self.send(self.frames)
                 self.frames = []
         return bool(data)
 
@@ -69,11 +74,12 @@ class Stream:
 
 
 class Tap:
-    """Stands before one port. `to_controller` and `to_peer` are the messages that have passed."""
+    """Stands before one port. `to_controller` and `to_peer` are the messages that have come; while it is `holding`, none passes."""
 
     def __init__(self, port):
         self.port = port
         self.to_controller, self.to_peer, self.connections = [], [], []
+        self.holding = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.own_port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -84,15 +90,19 @@ class Tap:
         while True:
             try:
                 ready, _, _ = select.select([self.listener, *streams], [], [])
-                if self.listener in ready:
-                    peer, _ = self.listener.accept()
-                    controller = socket.create_connection(("127.0.0.1", self.port))
-                    up = Stream(peer, controller, self.to_controller)
-                    down = Stream(controller, peer, self.to_peer)
-                    streams[peer], streams[controller] = up, down
-                    self.connections.append((up, down))
+                peer = self.listener.accept()[0] if self.listener in ready else None
             except (OSError, ValueError):
                 return  # closed
+            if peer:
+                try:
+                    controller = socket.create_connection(("127.0.0.1", self.port))
+                except OSError:
+                    peer.close()  # who finds no controller comes again
+                    continue
+                up = Stream(peer, controller, self.to_controller, self)
+                down = Stream(controller, peer, self.to_peer, self)
+                streams[peer], streams[controller] = up, down
+                self.connections.append((up, down))
             for source in ready:
                 if source in streams:
                     try:
@@ -103,6 +113,10 @@ class Tap:
                     stream = streams.pop(source)
                     with contextlib.suppress(OSError):
                         stream.sink.shutdown(socket.SHUT_RDWR)
+
+    def names(self):
+        """What those who are connected are called."""
+        return [up.name for up, _ in self.connections]
 
     def inject(self, frames, to_controller=False):
         """Sends a message on each connection that stands."""
