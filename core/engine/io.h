@@ -200,8 +200,8 @@ void reply_aborted(struct io *io, struct job *job);
 /* The task has not begun, and will not here, as the engine ends: a scheduler of ours runs it
  * elsewhere; to others this is an error that says why. */
 void reply_unbegun(struct io *io, struct job *job);
-/* It has come before, and does not run again: this is no engine's answer, but as a controller's that
- * refuses it. */
+/* It has come before, and does not run again: this is no engine's answer, but as a controller's
+ * that refuses it. */
 void reply_repeated(struct io *io, struct job *job);
 
 /* publish.c */
