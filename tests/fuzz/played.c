@@ -148,6 +148,8 @@ static void open_frontends(void)
     FUZZ_ASSERT(!frontends_open(&life->io, wishes, &error));
     session_destroy(door->session);
     door->session = session_create("", 0, "hmac-sha256", door->serial, NULL, &error);
+    for (int channel = SEAL_HUB; channel < SEAL_CHANNELS; channel++)
+        door->seals[channel].session = door->session;
     FUZZ_ASSERT(door->session);
     json_decref(wishes);
 }
