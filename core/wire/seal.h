@@ -4,15 +4,17 @@
  *
  *     the HMAC, in hexadecimal; 16 digits of a counter; 32 digits of the life
  *
- * and the HMAC is over
+ * and the HMAC is over, one behind the other,
  *
- *     a label whose first byte begins no message, so that neither form can be taken for the other
- *     the direction and the channel         1 byte each
- *     the life                              16 bytes: drawn by each controller at its start; what
- * clients send is bound to it the counter                           8 bytes the lengths of what
- * follows           8 bytes each the name of the peer that is not the controller: an engine's uuid,
- * a client's identity where the connection is not encrypted the number of buffers, and a SHA-256
- * over each one's length and bytes header, parent header, metadata, content
+ * - a label, whose first byte begins no message, so that neither form can be taken for the other;
+ * - the direction and the channel, a byte each;
+ * - the life, 16 bytes that each controller draws at its start: what clients send is bound to it;
+ * - the counter, 8 bytes;
+ * - the lengths of the name and of the four parts, 8 bytes each;
+ * - the name of the peer that is not the controller: an engine's uuid, a client's identity;
+ * - where the connection is not encrypted, the number of buffers, 8 bytes, and a SHA-256 over the
+ *   length and the bytes of each;
+ * - header, parent header, metadata and content
  *
  * (numbers are big-endian). Counters begin with the wall clock in microseconds, so that those of
  * who starts anew are higher; each is taken once (window.h). A reply is not bound to a life: it
