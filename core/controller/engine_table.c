@@ -10,18 +10,16 @@
 #include "base/path.h"
 #include "wire/loop.h"
 
-/* How far the file may be behind: little, as what an engine answers while the controller is away
- * counts only where the next one knows it, and so much that a thousand engines that arrive together
- * are a few writes. */
-#define DELAY_MS_LEAST     10
+/* How far the file may be behind: not at all where there are few engines, as what one answers while
+ * the controller is away counts only where the next one knows it; and so much that a thousand that
+ * arrive together are a few writes. */
 #define ENGINES_FOR_ONE_MS 4
 #define FILE_BYTES_MAX     (256 * 1024 * 1024)
 
 void engine_table_changed(struct engine_table *table, const struct engines *engines,
                           long long now_ms)
 {
-    long long next_ms =
-        table->written_ms + DELAY_MS_LEAST + HASH_CNT(hh_id, engines->by_id) / ENGINES_FOR_ONE_MS;
+    long long next_ms = table->written_ms + HASH_CNT(hh_id, engines->by_id) / ENGINES_FOR_ONE_MS;
     if (*table->path && !table->due_ms)
         table->due_ms = next_ms > now_ms ? next_ms : now_ms;
 }
@@ -42,8 +40,7 @@ static char *to_text(const struct engines *engines)
             json_object_set_new(routes, engine->uuid, json_string(engine->route));
     }
     json_t *table = json_pack("{s:o s:i s:o s:o s:o}", "engines", ids, "next_id", engines->next_id,
-                              "engine_info", infos, "routes", routes, "sealed",
-                              sealed);
+                              "engine_info", infos, "routes", routes, "sealed", sealed);
     char *text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     json_decref(table);
     return text;

@@ -243,10 +243,10 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         note_pending(hub, query->content, engine);
     char life[SEAL_LIFE_TEXT];
     seal_write_life(hub->controller->life, life);
-    query->reply = json_pack("{s:s s:i s:i s:b s:s s:o}", "status", "ok", "id", engine->id,
-                             "hb_period", hub->controller->heart_period_ms, "routed",
-                             *engine->route != '\0', "life", life, "connection_info",
-                             engine_ports(&hub->controller->engines));
+    query->reply =
+        json_pack("{s:s s:i s:i s:b s:s s:o}", "status", "ok", "id", engine->id, "hb_period",
+                  hub->controller->heart_period_ms, "routed", *engine->route != '\0', "life", life,
+                  "connection_info", engine_ports(&hub->controller->engines));
     return 0;
 }
 
@@ -332,13 +332,15 @@ void hub_engine_born(struct hub *hub, const char *uuid)
         return;
     engines_confirm(&hub->engines, engine);
     engine->registered_ms = clock_ms();
+    /* Whoever hears of the engine may rely on the next controller's knowing it. */
+    engine_table_changed(&hub->table, &hub->engines, engine->registered_ms);
+    engine_table_tick(&hub->table, &hub->engines, engine->registered_ms);
     struct notice notice = {.kind = NOTICE_ADDED};
     engines_name(engine, notice.text);
     log_info("hub: %s is registered, %zu in all", notice.text, hub->engines.registered);
     tell_listeners(hub, engine, &notice);
     hub_tell_departures(hub, 0, true);
     hub_notify(hub, "registration_notification", engine_content(engine));
-    engine_table_changed(&hub->table, &hub->engines, engine->registered_ms);
 }
 
 static const char silent_end[] = "died, or cannot be reached";
