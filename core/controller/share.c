@@ -49,9 +49,10 @@ static struct share *create(struct balancer *balancer, const void *client, size_
 
 int share_join(struct balancer *balancer, struct task *task)
 {
-    HASH_FIND(hh, balancer->shares, task->client, task->client_size, task->share);
+    const void *client = task->client ? task->client : "";
+    HASH_FIND(hh, balancer->shares, client, task->client_size, task->share);
     if (!task->share)
-        task->share = create(balancer, task->client, task->client_size);
+        task->share = create(balancer, client, task->client_size);
     if (!task->share)
         return -1;
     task->share->tasks++;
