@@ -45,8 +45,9 @@ def run(code):
 
 
 @typed
-def nap(seconds):
+def nap(seconds, begun):
     import time
+    open(begun, "w").close()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.05)
@@ -126,10 +127,11 @@ def test_what_one_engine_was_sent_runs_at_no_other_and_not_again(captured, tmp_p
         engine.wait_for_output("(forged signature|repeated message) on the (shell|control) socket dropped")
 
 
-def test_an_interrupt_for_one_engine_is_not_taken_by_another(captured):
+def test_an_interrupt_for_one_engine_is_not_taken_by_another(captured, tmp_path):
     cluster, client = captured(2)
-    first = client[0].apply_async(nap, 600)
-    second = client[1].apply_async(nap, 3)
+    first = client[0].apply_async(nap, 600, str(tmp_path / "first"))
+    second = client[1].apply_async(nap, 3, str(tmp_path / "second"))
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 30, "both run")
     client.interrupt(0)
     with pytest.raises(Exception, match="KeyboardInterrupt"):
         first.get(timeout=LONG)
