@@ -39,9 +39,9 @@ for number in itertools.count(1):
 """
 
 # What a controller may grow by: what waits, what it remembers, and some frames of the largest size on their way. AddressSanitizer takes
-# twice that; ThreadSanitizer keeps several bytes for each.
+# twice that; ThreadSanitizer keeps several bytes for each. As a rule it is a third of that, all of it in the first seconds.
 SANITIZERS_GROWTH = {"": 1, "thread": 8}
-GROWTH_BYTES = 256 << 20
+GROWTH_BYTES = 512 << 20
 RECORDS_BYTES = 64 << 20
 LARGE_FRAMES = 6
 OUTSTANDING_MAX = 300
