@@ -117,7 +117,6 @@ static void look_at_time(struct io *io, long long now_ms)
              "the engine ends: a request went on for %d s after it was interrupted, as it had run "
              "longer than its time limit of %g s",
              TIME_GRACE_MS / 1000, bounds->seconds);
-    bounds->seconds = 0;
     io_stop(io, ENGINE_EXIT_LIMIT, text);
 }
 
