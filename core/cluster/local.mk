@@ -29,7 +29,8 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
 	core/cluster/supervisor_internal.h \
 	core/cluster/supervisor_start.c \
-	core/cluster/supervisor_stop.c
+	core/cluster/supervisor_stop.c \
+	core/cluster/template.c core/cluster/template.h
 core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"'
 core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
 core_cluster_ipcluster_LDFLAGS = $(PROGRAM_LINK_FLAGS)

@@ -24,6 +24,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_serial \
 	tests/fuzz/fuzz_settings \
 	tests/fuzz/fuzz_task \
+	tests/fuzz/fuzz_template \
 	tests/fuzz/fuzz_watch
 
 EXTRA_PROGRAMS += $(FUZZERS)
@@ -114,6 +115,9 @@ tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS) $(SQLITE_LIBS) -lm
 tests_fuzz_fuzz_serial_SOURCES = tests/fuzz/fuzz_serial.c
 tests_fuzz_fuzz_serial_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_serial_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/template.c
+tests_fuzz_fuzz_template_LDFLAGS = $(FUZZ_LINK_FLAGS)
+tests_fuzz_fuzz_template_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_broadcast_SOURCES = tests/fuzz/fuzz_broadcast.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_broadcast_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_broadcast_LDADD = $(FUZZ_MODULE_LIBS)

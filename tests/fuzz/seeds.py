@@ -307,10 +307,19 @@ def queries(_, __):
         yield name, FRAME.join(json.dumps(each).encode() for each in (value, *rows))
 
 
+def template(_, __):
+    for name, text, values in (
+            ("names", "#PBS -q {b}\ncd {a}; echo {{$HOME}}\n", ["/home/u", "a b"]),
+            ("numbers", "{n//4} {(n+7)//8} {a%b:03d} {-(a*2)}", ["7", "-3", "0", "0", "0", "10"]),
+            ("overflow", "{a+1}{a*a}{(-a-1)//-1}{a//0}", ["9223372036854775807"]),
+            ("wrong", "{a!r} {c[0]} {} {a", ["x"])):
+        yield name, FRAME.join(word.encode() for word in (text, *values))
+
+
 PACKED = {"abort": abort, "broadcast": broadcast, "client": client, "direct": direct, "engine": engine, "frontends": frontends, "heart": heart,
           "hub": hub, "iopub": iopub, "message": one_message, "metadata": metadata, "records": records, "serial": serial, "task": task,
           "watch": watch}
-PLAIN = {"connection": connection, "elf": elf, "files": files, "query": queries, "settings": settings}
+PLAIN = {"connection": connection, "elf": elf, "files": files, "query": queries, "settings": settings, "template": template}
 
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast
     uuid id pending info watched died reason msg_ids engine_ids query keys buffers result_buffers verbose ok error aborted e0 e1 $or $and $in

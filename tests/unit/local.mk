@@ -46,6 +46,7 @@ UNIT_TESTS = \
 	tests/unit/test_settings_args \
 	tests/unit/test_settings_other \
 	tests/unit/test_table \
+	tests/unit/test_template \
 	tests/unit/test_trust \
 	tests/unit/test_window
 
@@ -95,6 +96,8 @@ tests_unit_test_descriptor_SOURCES = tests/unit/test_descriptor.c
 tests_unit_test_descriptor_LDADD = $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
+tests_unit_test_template_SOURCES = tests/unit/test_template.c core/cluster/template.c
+tests_unit_test_template_LDADD = $(UNIT_LIBS)
 tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/gate.c
 tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 
