@@ -176,8 +176,7 @@ static void start(struct balancer *balancer, struct task *task, struct worker *w
     DL_APPEND(worker->running, task);
     worker->load++;
     worker->used = ++balancer->clock;
-    if (task->turn > balancer->turn)
-        balancer->turn = task->turn;
+    share_pass_on(balancer, task->share);
     balancer_settle(balancer, worker);
 }
 
@@ -382,19 +381,17 @@ void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t
                  (struct outcome){.success = false});
 }
 
-static bool before(const struct task *task, const struct task *other)
-{
-    return task && (!other || task->turn < other->turn);
-}
-
 struct task *balancer_next(struct balancer *balancer)
 {
-    struct task *task = balancer->ready ? binding_first(balancer->ready) : NULL;
-    struct task *other = balancer->takers.count ? share_first(balancer) : NULL;
-    if (before(other, task))
-        task = other;
+    struct task *task = balancer->takers.count ? share_first(balancer) : NULL;
+    struct worker *worker = task ? choice_make(balancer) : balancer->ready;
+    struct task *bound = worker && worker->ready ? binding_first(worker) : NULL;
+    if (bound && (!task || share_is_earlier(bound, task))) {
+        task = bound;
+        worker = binding_choose(balancer, task);
+    }
     if (task)
-        start(balancer, task, task->bound ? binding_choose(balancer, task) : choice_make(balancer));
+        start(balancer, task, worker);
     return task;
 }
 
@@ -405,10 +402,12 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
         balancer->suspended++;
     worker->suspended = true;
     stop_running(balancer, task);
+    share_take_back(balancer, task->share);
     enqueue(balancer, task, true);
 }
 
-/* What failed is the newest then: a task that fails again and again keeps nobody from running. */
+/* What failed is the newest then: a task that fails again and again keeps none of its client's from
+ * running. */
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed)
 {
     const struct worker *avoided = task->worker;
@@ -419,7 +418,7 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere,
         return -1;
     }
     if (failed)
-        share_take_turn(balancer, task);
+        share_fall_behind(balancer, task);
     return balancer_place(balancer, task, !failed);
 }
 

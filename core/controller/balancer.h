@@ -2,10 +2,11 @@
  * and which run where. It knows of no sockets.
  *
  * A task that may run anywhere waits in its client's queue; one that is bound to some engines waits
- * in a queue of each of these; one that depends on others waits for these first. A step costs
- * O(log engines + log clients) at most, and O(engines named) or O(tasks named) for a task that
- * names some, in each of whose queues it finds its place by the logarithm of their lengths; and
- * O(engines) where one is to run elsewhere. Nothing else depends on how many tasks wait or have
+ * in its client's line at each of these; one that depends on others waits for these first. A step
+ * costs O(log engines + log clients) at most, and O(engines named) or O(tasks named) for a task
+ * that names some, in each of whose lines it finds its place by the logarithm of their lengths; and
+ * O(engines) where one is to run elsewhere, and O(clients log clients) where those with lines at an
+ * engine have been given others meanwhile. Nothing else depends on how many tasks wait or have
  * finished.
  */
 #ifndef CONTROLLER_BALANCER_H
@@ -35,6 +36,7 @@ int balancer_scheme_of(const char *name, enum balancer_scheme *scheme);
 struct task;
 struct share; /* share.c */
 struct slot;  /* binding.c */
+struct line;  /* binding.c */
 struct edge;  /* dependency.c */
 struct needs; /* dependency.c */
 
@@ -53,9 +55,9 @@ struct worker {
     bool gone;               /* stranded tasks still name it */
     char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
-    struct heap bound;   /* its own queue */
+    struct heap bound;   /* its own queue: a line of each client with tasks in it */
     struct slot *claims; /* of other tasks that are bound to it */
-    size_t slots;        /* in both */
+    size_t lines;        /* of the clients with tasks in either */
     struct worker *ready_prev,
         *ready_next; /* among those that take tasks and have a queue of their own */
     bool ready;
@@ -91,7 +93,7 @@ struct task {
     struct task *prev, *next; /* in a queue, an engine's running, the stranded or those away */
     struct worker *worker;    /* while it runs, or is lost */
     struct share *share;      /* its client's */
-    unsigned long long turn;  /* the lowest is the next: share.c */
+    unsigned long long order; /* of its client's tasks the lowest is the next */
     struct slot *slots;       /* while it is bound: where it may go */
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* who depends on it */

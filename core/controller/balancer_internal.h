@@ -18,8 +18,9 @@ struct balancer {
     struct finished *finished;
     struct share *shares;    /* clients that have tasks */
     struct heap waiting;     /* those of them with tasks that wait and may run anywhere */
-    unsigned long long turn; /* of the task that was last started, or of a later one */
-    struct slot *coming;     /* of tasks that may go to engines that are yet to come */
+    unsigned long long turn; /* the last that a client was given */
+    unsigned long long order; /* the last that a task was given */
+    struct slot *coming;      /* of tasks that may go to engines that are yet to come */
     struct task *stranded;
     struct task *away;
     struct heap deadlines;
@@ -28,12 +29,30 @@ struct balancer {
 };
 
 /* share.c: the clients whose tasks wait. */
+struct share {
+    struct heap_item item;       /* among the clients with tasks in these queues: */
+    struct task *common;         /* tasks that may run anywhere */
+    struct task *released;       /* the same, of those that waited for other tasks first */
+    struct line *lines;          /* binding.c: a hash by engine */
+    unsigned long long turn;     /* the lowest is the next */
+    unsigned long long previous; /* its turn before */
+    size_t tasks;
+    UT_hash_handle hh;
+    char client[];
+};
+
 bool share_before(const struct heap_item *a, const struct heap_item *b);
-/* Makes a task one of its client's, and gives it its turn. Returns 0 or -1 (memory is short). */
+/* Makes a task one of its client's, behind the others. Returns 0 or -1 (memory is short). */
 int share_join(struct balancer *balancer, struct task *task);
 void share_leave(struct balancer *balancer, struct task *task);
-/* Gives a task that is in no queue its turn anew, behind the others of its client. */
-void share_take_turn(const struct balancer *balancer, struct task *task);
+/* Puts a task that is in no queue behind the others of its client. */
+void share_fall_behind(struct balancer *balancer, struct task *task);
+/* A client has been given an engine: the others are next. */
+void share_pass_on(struct balancer *balancer, struct share *share);
+/* It could not use the engine, and is next again. */
+void share_take_back(struct balancer *balancer, struct share *share);
+/* Whether a task is next, and not the other one. */
+bool share_is_earlier(const struct task *task, const struct task *other);
 /* Puts a task that may run anywhere in its client's queue, or takes it out. */
 void share_queue(struct balancer *balancer, struct task *task, bool first);
 void share_unqueue(struct balancer *balancer, struct task *task);
@@ -44,7 +63,7 @@ struct task *share_first(const struct balancer *balancer);
 /* Binds a task that is in nothing to an engine that it names; where it also follows others, it is
  * not `allowed` there yet. Returns 0 or -1 (memory is short). */
 int binding_add(struct task *task, struct worker *worker, bool allowed);
-/* The order of an engine's own queue. */
+/* The order of the lines in an engine's own queue. */
 bool binding_before(const struct heap_item *a, const struct heap_item *b);
 /* Lets a task go to an engine where one ran that it follows, if nothing else is against it. Without
  * memory for it the task cannot go there, as if the engine had gone. */
@@ -62,7 +81,7 @@ void binding_drop_all(struct balancer *balancer, struct task *task);
 void binding_queue(struct balancer *balancer, struct task *task);
 void binding_claim(struct balancer *balancer, struct task *task);
 /* The first task of an engine's own queue, which is not empty. */
-struct task *binding_first(const struct worker *worker);
+struct task *binding_first(struct worker *worker);
 /* Whether there is a place that the task may go to now or later. */
 bool binding_leads_somewhere(const struct task *task);
 /* Whether there is an engine that a task may go to once what it follows allows it. */

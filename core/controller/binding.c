@@ -5,29 +5,77 @@
 
 #include "controller/balancer_internal.h"
 
+/* A client's tasks in an engine's queue. */
+struct line {
+    struct heap_item item;   /* in the engine's queue, while there are any */
+    unsigned long long turn; /* its client's, as far as the queue knows: the true one is no lower */
+    struct share *share;
+    struct worker *worker;
+    struct heap slots; /* of those that wait, the oldest task first */
+    size_t count;      /* also of those that do not */
+    UT_hash_handle hh;
+};
+
 /* One place that a bound task may go to. It stands in that engine's queue while the task waits, and
  * among its claims otherwise, so that an engine that goes finds every task that names it. */
 struct slot {
-    struct heap_item item; /* in the engine's queue */
+    struct heap_item item; /* in its line */
     struct task *task;
     struct worker *worker;    /* NULL: any that is yet to come */
+    struct line *line;        /* its client's at this engine */
     struct slot *prev, *next; /* among its claims */
     struct slot *sibling;     /* of the same task */
     bool allowed;             /* not held back by what the task follows */
     bool refused;             /* the task was there, and shall not go there again */
 };
 
+static bool is_older(const struct heap_item *a, const struct heap_item *b)
+{
+    return ((const struct slot *)a)->task->order < ((const struct slot *)b)->task->order;
+}
+
+static void line_leave(struct line *line)
+{
+    if (--line->count)
+        return;
+    HASH_DEL(line->share->lines, line);
+    line->worker->lines--;
+    heap_release(&line->slots);
+    free(line);
+}
+
+/* Makes room in a client's line for one more. NULL where memory is short. */
+static struct line *line_join(struct share *share, struct worker *worker)
+{
+    struct line *line;
+    HASH_FIND_PTR(share->lines, &worker, line);
+    if (!line && !heap_reserve(&worker->bound, worker->lines + 1) &&
+        (line = calloc(1, sizeof(*line)))) {
+        line->item.index = HEAP_OUTSIDE;
+        line->share = share;
+        line->worker = worker;
+        line->slots.before = is_older;
+        HASH_ADD_PTR(share->lines, worker, line);
+        worker->lines++;
+    }
+    if (!line)
+        return NULL;
+    line->count++;
+    if (!heap_reserve(&line->slots, line->count))
+        return line;
+    line_leave(line);
+    return NULL;
+}
+
 static int add(struct task *task, struct worker *worker, bool allowed, struct slot **head)
 {
     struct slot *slot = calloc(1, sizeof(*slot));
+    if (slot && worker && !(slot->line = line_join(task->share, worker))) {
+        free(slot);
+        slot = NULL;
+    }
     if (!slot)
         return -1;
-    if (worker && heap_reserve(&worker->bound, worker->slots + 1)) {
-        free(slot);
-        return -1;
-    }
-    if (worker)
-        worker->slots++;
     slot->item.index = HEAP_OUTSIDE;
     slot->task = task;
     slot->worker = worker;
@@ -64,14 +112,16 @@ void binding_allow(struct task *task, struct worker *worker)
 
 bool binding_before(const struct heap_item *a, const struct heap_item *b)
 {
-    return ((const struct slot *)a)->task->turn < ((const struct slot *)b)->task->turn;
+    return ((const struct line *)a)->turn < ((const struct line *)b)->turn;
 }
 
 static void claim(struct balancer *balancer, struct slot *slot)
 {
     if (slot->item.index == HEAP_OUTSIDE)
         return;
-    heap_remove(&slot->worker->bound, &slot->item);
+    heap_remove(&slot->line->slots, &slot->item);
+    if (!slot->line->slots.count)
+        heap_remove(&slot->worker->bound, &slot->line->item);
     DL_APPEND(slot->worker->claims, slot);
     balancer_settle(balancer, slot->worker);
 }
@@ -109,18 +159,23 @@ static void drop(struct balancer *balancer, struct slot *slot)
     claim(balancer, slot);
     if (slot->worker) {
         DL_DELETE(slot->worker->claims, slot);
-        slot->worker->slots--;
+        line_leave(slot->line);
     } else {
         DL_DELETE(balancer->coming, slot);
     }
     free(slot);
 }
 
+static struct slot *first_slot(const struct line *line)
+{
+    return (struct slot *)line->slots.items[0];
+}
+
 struct task *binding_lose(struct balancer *balancer, struct worker *worker)
 {
     struct slot *slot = worker->claims;
     if (!slot && worker->bound.count)
-        slot = (struct slot *)worker->bound.items[0];
+        slot = first_slot((const struct line *)worker->bound.items[0]);
     struct task *task = slot ? slot->task : NULL;
     if (slot)
         drop(balancer, slot);
@@ -133,9 +188,27 @@ void binding_drop_all(struct balancer *balancer, struct task *task)
         drop(balancer, task->slots);
 }
 
-struct task *binding_first(const struct worker *worker)
+/* A client's turn changes with each of its tasks that starts, wherever: the queue hears of it here,
+ * where a line would be next. */
+struct task *binding_first(struct worker *worker)
 {
-    return ((const struct slot *)worker->bound.items[0])->task;
+    struct line *line = (struct line *)worker->bound.items[0];
+    for (; line->turn != line->share->turn; line = (struct line *)worker->bound.items[0]) {
+        line->turn = line->share->turn;
+        heap_update(&worker->bound, &line->item);
+    }
+    return first_slot(line)->task;
+}
+
+static void queue(struct slot *slot)
+{
+    struct line *line = slot->line;
+    DL_DELETE(slot->worker->claims, slot);
+    heap_push(&line->slots, &slot->item); /* there is room for every slot, and for every line */
+    if (line->item.index != HEAP_OUTSIDE)
+        return;
+    line->turn = line->share->turn;
+    heap_push(&slot->worker->bound, &line->item);
 }
 
 void binding_queue(struct balancer *balancer, struct task *task)
@@ -143,8 +216,7 @@ void binding_queue(struct balancer *balancer, struct task *task)
     for (struct slot *slot = task->slots; slot; slot = slot->sibling) {
         if (!slot->worker || !slot->allowed || slot->item.index != HEAP_OUTSIDE)
             continue;
-        DL_DELETE(slot->worker->claims, slot);
-        heap_push(&slot->worker->bound, &slot->item); /* there is room for every slot */
+        queue(slot);
         balancer_settle(balancer, slot->worker);
     }
 }

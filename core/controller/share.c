@@ -1,36 +1,26 @@
 /* Fair sharing: whose turn it is among clients whose tasks wait.
  *
- * Each task has a turn, a number that its client's tasks get one after the other, beginning with
- * the turn of the task that was last started: the earliest turn runs first. So each client that
- * waits gets every n-th engine that becomes free, a client's tasks stay in order, and the first
- * task of a new client waits for one of each other client, however many of theirs wait. (Goyal,
- * Vin, Cheng: Start-time Fair Queuing, 1996, with tasks of equal length.) */
+ * An engine that takes a task gets one of the client that was given an engine longest ago, of those
+ * with tasks that may run there. So each client that waits for an engine gets every n-th task of
+ * it, and a new client waits for one of each other client, however many of theirs wait. Whoever
+ * had nothing to run for an hour, or nothing but tasks for an engine that was busy, gets one task
+ * first for it, and no more. A client's tasks stay in order. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "controller/balancer_internal.h"
 
-struct share {
-    struct heap_item item;   /* among the clients with tasks in these queues */
-    struct task *common;     /* tasks that may run anywhere */
-    struct task *released;   /* the same, of those that waited for other tasks first */
-    unsigned long long last; /* the turn of its newest task */
-    size_t tasks;
-    UT_hash_handle hh;
-    char client[];
-};
-
 static struct task *first_of(const struct share *share)
 {
     if (share->common && share->released)
-        return share->released->turn < share->common->turn ? share->released : share->common;
+        return share->released->order < share->common->order ? share->released : share->common;
     return share->common ? share->common : share->released;
 }
 
 bool share_before(const struct heap_item *a, const struct heap_item *b)
 {
-    return first_of((const struct share *)a)->turn < first_of((const struct share *)b)->turn;
+    return ((const struct share *)a)->turn < ((const struct share *)b)->turn;
 }
 
 static struct share *create(struct balancer *balancer, const void *client, size_t size)
@@ -41,6 +31,7 @@ static struct share *create(struct balancer *balancer, const void *client, size_
         return NULL;
     }
     share->item.index = HEAP_OUTSIDE;
+    share->turn = ++balancer->turn;
     if (size)
         memcpy(share->client, client, size);
     HASH_ADD_KEYPTR(hh, balancer->shares, share->client, size, share);
@@ -56,15 +47,37 @@ int share_join(struct balancer *balancer, struct task *task)
     if (!task->share)
         return -1;
     task->share->tasks++;
-    share_take_turn(balancer, task);
+    share_fall_behind(balancer, task);
     return 0;
 }
 
-void share_take_turn(const struct balancer *balancer, struct task *task)
+void share_fall_behind(struct balancer *balancer, struct task *task)
 {
-    struct share *share = task->share;
-    task->turn = 1 + (share->last > balancer->turn ? share->last : balancer->turn);
-    share->last = task->turn;
+    task->order = ++balancer->order;
+}
+
+static void set_turn(struct balancer *balancer, struct share *share, unsigned long long turn)
+{
+    share->turn = turn;
+    if (share->item.index != HEAP_OUTSIDE)
+        heap_update(&balancer->waiting, &share->item);
+}
+
+void share_pass_on(struct balancer *balancer, struct share *share)
+{
+    share->previous = share->turn;
+    set_turn(balancer, share, ++balancer->turn);
+}
+
+void share_take_back(struct balancer *balancer, struct share *share)
+{
+    set_turn(balancer, share, share->previous);
+}
+
+bool share_is_earlier(const struct task *task, const struct task *other)
+{
+    return task->share == other->share ? task->order < other->order
+                                       : task->share->turn < other->share->turn;
 }
 
 void share_leave(struct balancer *balancer, struct task *task)
@@ -91,21 +104,13 @@ void share_queue(struct balancer *balancer, struct task *task, bool first)
         DL_APPEND(*queue, task);
     if (task->share->item.index == HEAP_OUTSIDE)
         heap_push(&balancer->waiting, &task->share->item); /* there is room for every share */
-    else
-        heap_update(&balancer->waiting, &task->share->item);
 }
 
 void share_unqueue(struct balancer *balancer, struct task *task)
 {
-    struct share *share = task->share;
-    bool last = share->common == NULL ? share->released->next == NULL
-                                      : !share->released && share->common->next == NULL;
-    /* The heap looks at the first of the queues: there must be one until it has let go. */
-    if (last)
-        heap_remove(&balancer->waiting, &share->item);
     DL_DELETE(*queue_of(task), task);
-    if (!last)
-        heap_update(&balancer->waiting, &share->item);
+    if (!first_of(task->share))
+        heap_remove(&balancer->waiting, &task->share->item);
 }
 
 struct task *share_first(const struct balancer *balancer)

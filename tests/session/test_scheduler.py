@@ -94,6 +94,26 @@ def test_a_new_clients_first_task_does_not_wait_behind_another_clients_many(sche
     assert [msg_id for msg_id in ran if msg_id in many] == many[:6]
 
 
+def test_a_bound_task_that_starts_early_puts_no_new_client_behind_its_clients_others(scheduler):
+    s = scheduler("--hwm=1", engines=2)
+    busy, idle = s.engines
+    other = s.peer.connect(zmq.DEALER, s.peer.client["task"])
+    many = [s.submit(targets=[busy.uuid]) for _ in range(100)]
+    s.wait_for_waiting(99)
+    early = s.submit(targets=[idle.uuid])
+    s.wait_for_waiting(99)
+    few = submit(s.peer, other, {"targets": [busy.uuid]})
+    s.wait_for_waiting(100)
+    idle.answer(*idle.take()[:2])
+    assert s.result(early) == "ok"
+    ran = []
+    for _ in range(4):
+        route, header, _ = busy.take()
+        ran.append(json.loads(header)["msg_id"])
+        busy.answer(route, header)
+    assert few in ran and [msg_id for msg_id in ran if msg_id != few] == many[:3]
+
+
 def test_a_task_runs_after_those_that_it_names(scheduler):
     s = scheduler()
     first, second = s.submit(), s.submit()

@@ -157,13 +157,109 @@ Test(balancer, the_first_task_of_a_new_client_waits_for_one_of_each_other_client
             finish(&f, running);
             running = balancer_next(f.balancer);
             cr_assert(running);
-            /* Of two whose turn is the same either may go first. */
             size_t client = running == few[0] || running == few[1];
             cr_assert_eq(running, client ? few[at[1]] : many[++at[0]]);
             at[1] += client;
             cr_assert(i < 3 || at[1] == 2, "few does not wait behind many");
         }
         finish(&f, running);
+    }
+    balancer_destroy(f.balancer, release);
+}
+
+/* Runs the engine's tasks, one after the other, until this one does; returns how many went first.
+ */
+static size_t wait_for(struct fixture *fixture, struct task *running, const struct task *awaited)
+{
+    size_t before = 0;
+    for (; running != awaited; before++) {
+        struct worker *worker = running->worker;
+        finish(fixture, running);
+        running = balancer_next(fixture->balancer);
+        cr_assert(running && running->worker == worker);
+    }
+    return before;
+}
+
+Test(balancer, a_bound_task_that_starts_early_puts_nobody_behind_its_clients_others)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    for (int i = 0; i < 50; i++)
+        submit_as(&f, "many", &f.workers[0], 1);
+    struct task *running = balancer_next(f.balancer),
+                *early = submit_as(&f, "many", &f.workers[1], 1);
+    cr_assert_eq(balancer_next(f.balancer), early);
+    struct task *few = submit_as(&f, "few", &f.workers[0], 1);
+    cr_assert_leq(wait_for(&f, running, few), 2);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, tasks_for_a_busy_engine_put_none_behind_that_may_run_elsewhere)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    struct task *blocking = submit_as(&f, "many", &f.workers[0], 1), *other[20];
+    cr_assert_eq(balancer_next(f.balancer), blocking);
+    for (int i = 0; i < 20; i++)
+        other[i] = submit_as(&f, "other", &f.workers[1], 1);
+    for (int i = 0; i < 50; i++)
+        submit_as(&f, "many", &f.workers[0], 1);
+    struct task *common = submit_as(&f, "many", NULL, 0);
+    struct task *running = balancer_next(f.balancer);
+    cr_assert(running == other[0] || running == common);
+    cr_assert_leq(wait_for(&f, running, common), 2);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, who_had_nothing_to_run_for_long_gets_one_task_first_and_no_more)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    struct task *long_one = submit_as(&f, "idle", &f.workers[0], 1);
+    cr_assert_eq(balancer_next(f.balancer), long_one);
+    for (int i = 0; i < 50; i++)
+        submit_as(&f, "idle", &f.workers[0], 1);
+    struct task *running = NULL;
+    for (int i = 0; i < 50; i++) {
+        if (running)
+            finish(&f, running);
+        submit_as(&f, "busy", NULL, 0);
+        running = balancer_next(f.balancer);
+        cr_assert(running && running->worker == f.workers[1]);
+    }
+    struct task *last = submit_as(&f, "busy", f.workers, 1);
+    finish(&f, long_one);
+    struct task *first = balancer_next(f.balancer);
+    cr_assert_str_eq(first->client, "idle");
+    cr_assert_eq(wait_for(&f, first, last), 1);
+    for (int i = 0; i < 20; i++)
+        submit_as(&f, "idle", NULL, 0);
+    finish(&f, running);
+    struct task *next = balancer_next(f.balancer);
+    struct task *another = submit_as(&f, "busy", NULL, 0);
+    cr_assert_leq(wait_for(&f, next, another), 1);
+    balancer_destroy(f.balancer, release);
+}
+
+Test(balancer, the_oldest_of_a_clients_bound_tasks_goes_first_and_clients_alternate)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    struct task *tasks[2][3], *running = submit_as(&f, "first", f.workers, 1);
+    static const char *const clients[] = {"first", "second"};
+    cr_assert_eq(balancer_next(f.balancer), running);
+    for (int i = 0; i < 3; i++)
+        for (int client = 0; client < 2; client++)
+            tasks[client][i] = submit_as(&f, clients[client], f.workers, 1);
+    struct task *elsewhere = submit_as(&f, "second", &f.workers[1], 1);
+    cr_assert_eq(balancer_next(f.balancer), elsewhere);
+    for (int i = 0; i < 3; i++) {
+        for (int client = 0; client < 2; client++) {
+            finish(&f, running);
+            running = balancer_next(f.balancer);
+            cr_assert_eq(running, tasks[client][i], "client %d, task %d", client, i);
+        }
     }
     balancer_destroy(f.balancer, release);
 }

@@ -133,7 +133,7 @@ Test(dependency, a_task_follows_to_the_engine_where_all_ran)
     submit(&f, "a", f.workers[1], NULL, NULL);
     submit(&f, "b", NULL, NULL, &on_a);
     submit(&f, "free", NULL, NULL, NULL);
-    struct task *first = run(&f, "a", f.workers[1]), *other = run(&f, "free", f.workers[0]);
+    struct task *other = run(&f, "free", f.workers[0]), *first = run(&f, "a", f.workers[1]);
     end(&f, other, true);
     cr_assert_null(balancer_next(f.balancer));
     end(&f, first, true);
