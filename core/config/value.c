@@ -223,6 +223,24 @@ bool value_is_number(const struct ipcl_option *option, const char *text)
     return takes_number(option) && *text && !text[strspn(text, "0123456789")];
 }
 
+/* A text of several lines may be an array of them. NULL where it is none. */
+static char *join_lines(const json_t *lines)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        size += json_string_length(json_array_get(lines, i)) + 1;
+    char *text = calloc(1, size), *end = text;
+    for (size_t i = 0; text && i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (!json_is_string(line)) {
+            free(text);
+            return NULL;
+        }
+        end = stpcpy(stpcpy(end, i ? "\n" : ""), json_string_value(line));
+    }
+    return text;
+}
+
 static bool parse_string(struct value *value, const struct ipcl_option *option, const json_t *json)
 {
     char number[32];
@@ -231,6 +249,9 @@ static bool parse_string(struct value *value, const struct ipcl_option *option, 
         value->text = strdup(number);
     } else if (json_is_string(json)) {
         value->text = strdup(json_string_value(json));
+    } else if (json_is_array(json)) {
+        value->text = join_lines(json);
+        value->json = json_deep_copy(json);
     }
     return value->text != NULL;
 }

@@ -221,3 +221,23 @@ Test(settings, a_list_in_a_file_may_hold_numbers_or_be_one_text)
     cr_assert_eq(count, 1);
     cr_assert_str_eq(list[0], "10-20");
 }
+
+Test(settings, a_text_of_several_lines_in_a_file_may_be_an_array_of_them)
+{
+    static const char *const except[] = {NULL};
+    const char *file = "{\"Server\": {\"ip\": [\"first\", \"\", \"  third\"], \"port\": 1}}";
+    cr_assert_eq(server_load(file), 0, "%s", error.text);
+    EXPECT_STRING("ip", "first\n\n  third");
+    char *text = settings_to_json(settings, except, &error);
+    server_destroy();
+    server_create();
+    cr_assert_eq(server_load(text), 0, "%s", error.text);
+    cr_expect(strchr(text, '['), "%s", text);
+    free(text);
+    EXPECT_STRING("ip", "first\n\n  third");
+    cr_assert_eq(server_load("{\"Server\": {\"ip\": []}}"), 0, "%s", error.text);
+    EXPECT_STRING("ip", "");
+    EXPECT_REFUSED(server_load("{\"Server\": {\"ip\": [\"a\", 5]}}"), "Server.ip", "text");
+    EXPECT_REFUSED(server_load("{\"Server\": {\"shape\": [\"ova\", \"l\"]}}"),
+                   "one of round,square");
+}
