@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wire/socket.h"
 
@@ -28,7 +29,8 @@
 #define HANDSHAKE_BYTES_MAX 2048
 struct peer {
     uint64_t left;           /* bytes to come of the frame that is being read */
-    uint32_t bytes;          /* that a subscriber may still send */
+    long long window_ms;     /* of a subscriber: when it began, */
+    uint32_t bytes;          /* and what may still come in it */
     unsigned char greeted;   /* bytes of the greeting that have come */
     unsigned char handshake; /* frames of it that are to come */
     unsigned char have;      /* bytes of a header that have come, */
@@ -142,8 +144,7 @@ void gate_admit(int listener, int fd)
     *peer = (struct peer){.open = true,
                           .stranger = true,
                           .handshake = gate.encrypted ? 2 : 1,
-                          .subscriber = at->subscriber,
-                          .bytes = GATE_SUBSCRIBER_BYTES_MAX};
+                          .subscriber = at->subscriber};
     DL_APPEND(strangers.first, peer);
     strangers.count++;
     pthread_mutex_unlock(&strangers.lock);
@@ -187,12 +188,26 @@ static bool read_header(struct peer *peer, unsigned char byte)
     return true;
 }
 
+/* What a subscriber sends is encrypted: a heartbeat looks like a topic. So what counts is how much
+ * comes in a time, and not what it is. */
+static bool is_too_much(struct peer *peer, size_t size)
+{
+    long long now_ms = clock_ms();
+    if (!peer->window_ms || now_ms - peer->window_ms >= GATE_SUBSCRIBER_MS) {
+        peer->window_ms = now_ms;
+        peer->bytes = GATE_SUBSCRIBER_BYTES_MAX;
+    }
+    if (size > peer->bytes)
+        return true;
+    peer->bytes -= (uint32_t)size;
+    return false;
+}
+
 /* Returns false where nothing of this is for libzmq. */
 static bool read_along(struct peer *peer, const unsigned char *data, size_t size)
 {
-    if (peer->subscriber && peer->bytes < size)
+    if (peer->subscriber && is_too_much(peer, size))
         return false;
-    peer->bytes -= peer->subscriber ? (uint32_t)size : 0;
     while (size) {
         size_t taken = 1;
         if (peer->greeted < GREETING_BYTES) {
@@ -238,8 +253,8 @@ static void refuse(int fd, const struct peer *peer)
                  : peer->subscriber ? " in a subscription"
                                     : " (IPController.frame_bytes_max)");
     else
-        snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics",
-                 GATE_SUBSCRIBER_BYTES_MAX);
+        snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics in %d minutes",
+                 GATE_SUBSCRIBER_BYTES_MAX, GATE_SUBSCRIBER_MS / 60000);
     pthread_mutex_lock(&strangers.lock);
     log_limited(&strangers.refused, IPCL_LOG_WARN, "the connection of %s is ended: %s", who, why);
     pthread_mutex_unlock(&strangers.lock);

@@ -11,8 +11,10 @@
 
 #include <ipcluster/error.h>
 
-/* What a subscriber may send in all: libzmq keeps its topics in up to 67 times their size. */
+/* What a subscriber may send in so long a time: libzmq keeps its topics in up to 67 times their
+ * size. It is enough for two encrypted heartbeats of ZMTP a second. */
 #define GATE_SUBSCRIBER_BYTES_MAX 65536
+#define GATE_SUBSCRIBER_MS        (10 * 60 * 1000)
 
 /* Makes room for the connections whose descriptors are lower than `descriptors`. Once, before there
  * is a socket. Returns 0, or -1 with `error` set. */

@@ -99,6 +99,7 @@ tests_unit_test_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_template_SOURCES = tests/unit/test_template.c core/cluster/template.c
 tests_unit_test_template_LDADD = $(UNIT_LIBS)
 tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/gate.c
+tests_unit_test_gate_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 
 tests_unit_test_trust_SOURCES = tests/unit/test_trust.c

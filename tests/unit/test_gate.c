@@ -1,13 +1,23 @@
 /* What libzmq is given to read, and whose a descriptor is. */
 #include <criterion/criterion.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "controller/gate.h"
 
-#define DESCRIPTORS 256
+#define DESCRIPTORS    256
+#define GREETING_BYTES 64
 
 static struct ipcl_error error;
+
+/* The linker gives the gate this clock. */
+static long long now_ms = 1;
+long long __wrap_clock_ms(void);
+long long __wrap_clock_ms(void)
+{
+    return now_ms;
+}
 
 static int listener(void)
 {
@@ -55,4 +65,47 @@ Test(gate, the_descriptor_of_a_connection_that_was_ended_here_may_be_a_listeners
     cr_assert(is_listening(second));
     cr_assert(has_ended(others[0]), "the oldest makes room");
     cr_assert_not(has_ended(others[2]));
+}
+
+/* Sends it, and returns whether the gate hands it on. */
+static bool passes(int fd, int other, const void *data, size_t size)
+{
+    char read[GREETING_BYTES];
+    cr_assert_leq(size, sizeof(read));
+    cr_assert_eq(send(other, data, size, MSG_NOSIGNAL), (ssize_t)size);
+    return recv(fd, read, sizeof(read), 0) == (ssize_t)size && !memcmp(read, data, size);
+}
+
+/* One that is through with its greeting, and with a handshake of frames without a byte. */
+static int subscriber(int *other)
+{
+    unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3};
+    cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
+    gate_set(true, 1000);
+    gate_expect_subscribers(true);
+    int fd = stranger(listener(), other);
+    cr_assert(passes(fd, *other, greeting, sizeof(greeting)));
+    cr_assert(passes(fd, *other, "\4\0\4", 4));
+    return fd;
+}
+
+/* An encrypted heartbeat has forty bytes, as a topic of six. */
+static const unsigned char heartbeat[42] = {0, 40};
+
+Test(gate, a_subscriber_that_sends_heartbeats_for_weeks_is_not_cut_off)
+{
+    int other, fd = subscriber(&other);
+    for (int i = 0; i < 20 * GATE_SUBSCRIBER_BYTES_MAX / (int)sizeof(heartbeat); i++) {
+        now_ms += 500;
+        cr_assert(passes(fd, other, heartbeat, sizeof(heartbeat)), "heartbeat %d", i);
+    }
+}
+
+Test(gate, what_a_subscriber_sends_at_once_is_bounded)
+{
+    int other, fd = subscriber(&other), passed = 0;
+    while (passes(fd, other, heartbeat, sizeof(heartbeat)))
+        passed++;
+    cr_assert_leq(passed * (int)sizeof(heartbeat), GATE_SUBSCRIBER_BYTES_MAX);
+    cr_assert_gt((passed + 3) * (int)sizeof(heartbeat), GATE_SUBSCRIBER_BYTES_MAX);
 }
