@@ -14,6 +14,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_engine \
 	tests/fuzz/fuzz_files \
 	tests/fuzz/fuzz_frontends \
+	tests/fuzz/fuzz_gate \
 	tests/fuzz/fuzz_heart \
 	tests/fuzz/fuzz_hub \
 	tests/fuzz/fuzz_iopub \
@@ -99,6 +100,9 @@ tests_fuzz_fuzz_files_LDADD = tests/fuzz/liblocal.la tests/fuzz/libmpiexec.la $(
 tests_fuzz_fuzz_frontends_SOURCES = tests/fuzz/fuzz_frontends.c $(FUZZ_PLAYED)
 tests_fuzz_fuzz_frontends_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
 tests_fuzz_fuzz_frontends_LDADD = $(FUZZ_PLAYED_LIBS)
+tests_fuzz_fuzz_gate_SOURCES = tests/fuzz/fuzz_gate.c
+tests_fuzz_fuzz_gate_LDFLAGS = $(FUZZ_LINK_FLAGS)
+tests_fuzz_fuzz_gate_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
 tests_fuzz_fuzz_message_SOURCES = tests/fuzz/fuzz_message.c
 tests_fuzz_fuzz_message_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_message_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)

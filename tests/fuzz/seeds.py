@@ -280,6 +280,34 @@ def connection(_, __):
         yield name, bytes([role]) + json.dumps(value).encode()
 
 
+def gate(_, __):
+    """What libzmq's peers send by themselves, and what nobody should, see fuzz_gate.c."""
+    def greeting(major, mechanism):
+        return b"\xff" + bytes(7) + b"\x01\x7f" + bytes([major, 1]) + mechanism.ljust(20, b"\0") + bytes(32)
+
+    def command(name, body=b""):
+        return bytes([len(name)]) + name + body
+
+    def property_of(name, value):
+        return command(name, len(value).to_bytes(4, "big") + value)
+
+    without, subscriber, libzmq = 1, 2, 4
+    dealer = property_of(b"Socket-Type", b"DEALER") + property_of(b"Identity", b"i" * 255)
+    ready, hello, initiate = command(b"READY", dealer), command(b"HELLO", bytes(194)), command(b"INITIATE", bytes(248) + dealer)
+    ping, topic = command(b"PING", bytes(18)), b"t" * 1023
+    for version in (0, 8):
+        yield f"null-{version}", bytes([libzmq | version | without, 0x35]) + FRAME.join([ready, b"", b"a" * 300, ping])
+        yield f"curve-{version}", bytes([libzmq | version, 0x2c]) + FRAME.join([hello, initiate, command(b"MESSAGE", bytes(400))])
+        yield f"topics-{version}", bytes([libzmq | version | without | subscriber, 0]) + FRAME.join([ready, b"\1" + topic, command(b"SUBSCRIBE", b"t"), ping])
+    peer = greeting(3, b"NULL") + b"\4\x19" + command(b"READY", property_of(b"Socket-Type", b"SUB"))
+    for name, how, data in (
+            ("version-1", without, b"\x01\x00\x02\x01x"), ("version-2", without, greeting(1, b"")), ("web", 0, b"GET / HTTP/1.1\r\n\r\n"),
+            ("huge-hello", 0, greeting(3, b"CURVE") + b"\6" + (1 << 32).to_bytes(8, "big") + bytes(99)),
+            ("huge-frame", without, peer + b"\3" + b"\xff" * 8),
+            ("long-topic", without | subscriber, peer + b"\2" + (1025).to_bytes(8, "big"))):
+        yield name, bytes([how, 0x1f]) + data
+
+
 def elf(_, __):
     yield "program", b"\x01"
     yield "truncated", b"\x00\x7fELF\x02\x01\x01"
@@ -319,7 +347,7 @@ def template(_, __):
 PACKED = {"abort": abort, "broadcast": broadcast, "client": client, "direct": direct, "engine": engine, "frontends": frontends, "heart": heart,
           "hub": hub, "iopub": iopub, "message": one_message, "metadata": metadata, "records": records, "serial": serial, "task": task,
           "watch": watch}
-PLAIN = {"connection": connection, "elf": elf, "files": files, "query": queries, "settings": settings, "template": template}
+PLAIN = {"connection": connection, "elf": elf, "files": files, "gate": gate, "query": queries, "settings": settings, "template": template}
 
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast
     uuid id pending info watched died reason msg_ids engine_ids query keys buffers result_buffers verbose ok error aborted e0 e1 $or $and $in
