@@ -3,6 +3,7 @@ core_engine_ipengine_SOURCES = \
 	core/engine/abort.c \
 	core/engine/bounds.c core/engine/bounds.h \
 	core/engine/capture.c core/engine/capture.h \
+	core/engine/children.c core/engine/children.h \
 	core/engine/connect.c \
 	core/engine/control.c \
 	core/engine/door.c core/engine/door.h \

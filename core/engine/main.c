@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "config/profile.h"
+#include "engine/children.h"
 #include "engine/host.h"
 #include "engine/io.h"
 #include "engine/mpi.h"
@@ -143,6 +144,7 @@ static int serve(struct program *program, struct ipcl_error *error)
     if (engine->signal_fd < 0 || link_open(&engine->link, error))
         return failed(ENGINE_EXIT_FAILED, error);
     capture_start(&engine->capture);
+    children_start(&engine->connection);
     if (pthread_create(&thread, NULL, io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");
         return failed(ENGINE_EXIT_FAILED, error);

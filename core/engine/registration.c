@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/children.h"
 #include "engine/io.h"
 #include "engine/watcher.h"
 
@@ -89,7 +90,7 @@ static int open_registrar(struct io *io, struct ipcl_error *error)
     io->registrar = io_socket(io, ZMQ_DEALER, io->engine->route, NULL, error);
     if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
-    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+    int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     struct socket_options options = {.type = ZMQ_PAIR};
@@ -165,9 +166,14 @@ void registration_watch(void *self, struct message *message)
     struct io *io = self;
     struct registration *registration = &io->registration;
     uint16_t event = 0;
-    if (zmq_msg_size(&message->frames[0]) >= sizeof(event))
+    int32_t value = -1;
+    if (zmq_msg_size(&message->frames[0]) >= sizeof(event) + sizeof(value)) {
         memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
-    if (io->engine->id >= 0)
+        memcpy(&value, (char *)zmq_msg_data(&message->frames[0]) + sizeof(event), sizeof(value));
+    }
+    if (event == ZMQ_EVENT_CONNECTED)
+        children_note_controller(value);
+    else if (io->engine->id >= 0)
         watch_controller(io, event);
     else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
         registration->reached = true;

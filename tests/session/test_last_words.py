@@ -260,6 +260,29 @@ def test_what_a_function_forked_does_not_hang_when_it_prints_after_its_engines_e
     wait_until((tmp_path / "ended").exists, 20, "the child has heard that nobody reads")
 
 
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_a_forked_child_does_not_hide_its_engines_end(new_cluster, transport):
+    @interactive
+    def fork_one_that_stays():
+        import os
+        import time
+        child = os.fork()
+        if not child:
+            time.sleep(600)
+        return os.getpid(), child
+
+    # No watcher tells of the end, and no heartbeats are missed before the test has failed.
+    cluster = new_cluster(1, controller=[f"--transport={transport}", "--HeartMonitor.max_heartmonitor_misses=1000"],
+                          engine=["--IPEngine.enable_nanny=false"])
+    client = cluster.client(wait_for=1)
+    engine, child = client[0].apply_sync(fork_one_that_stays)
+    result = client[0].apply_async(time.sleep, 600)
+    os.kill(engine, signal.SIGKILL)
+    with pytest.raises(EngineError, match="died"):
+        result.get(LONG)
+    os.kill(child, signal.SIGKILL)
+
+
 def test_an_engine_whose_output_nobody_reads_works_on(sandbox, new_cluster):
     with engine_that_nobody_reads(sandbox, new_cluster(0)) as client:
         result = client[0].apply_async(print_much, 100)
