@@ -7,6 +7,7 @@
 #include "cluster/cluster.h"
 #include "cluster/columns.h"
 #include "cluster/commands.h"
+#include "plugin/descriptor.h"
 
 static const struct settings_program program = {
     .name = "ipcluster",
@@ -31,6 +32,7 @@ static const char *const type_names[] = {
     [IPCL_REAL] = "number",        [IPCL_STRING] = "text",
     [IPCL_LIST] = "list",          [IPCL_RENAMED] = "another name",
     [IPCL_PASSED] = "handed on",   [IPCL_IGNORED] = "without effect",
+    [IPCL_MAPPING] = "mapping",    [IPCL_INHERITED] = "inherited",
 };
 
 struct gathering {
@@ -44,14 +46,13 @@ static json_t *classes_json(const struct ipcl_plugin *plugin)
     json_t *classes = json_array();
     if (strcmp(plugin->kind, "launcher") != 0)
         return classes;
-    const struct ipcl_launcher_operations *operations = plugin->operations;
-    for (size_t i = 0; i < operations->class_count; i++) {
-        const struct ipcl_launcher_class *class = &operations->classes[i];
+    for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
+        const struct ipcl_launcher_class class = descriptor_class(plugin, i);
         json_array_append_new(classes,
-                              json_pack("{s:s s:s s:s s:s}", "name", class->name, "aliases",
-                                        class->aliases ? class->aliases : "", "role",
-                                        class->role == IPCL_ROLE_ENGINES ? "engines" : "controller",
-                                        "summary", class->summary));
+                              json_pack("{s:s s:s s:s s:s}", "name", class.name, "aliases",
+                                        class.aliases ? class.aliases : "", "role",
+                                        class.role == IPCL_ROLE_ENGINES ? "engines" : "controller",
+                                        "summary", class.summary));
     }
     return classes;
 }

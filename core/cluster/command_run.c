@@ -16,54 +16,95 @@
 #define OUTPUT_BYTES_MAX (1 << 20)
 #define READ_BYTES       4096
 
+/* One of the two output streams. */
+struct stream {
+    struct command_run *run;
+    uv_pipe_t pipe;
+    char chunk[READ_BYTES];
+    char *text;
+    size_t size;
+    bool ended;
+};
+
 struct command_run {
     struct command_run *next;
     struct command_run **list;
     uv_process_t process;
     uv_pipe_t input;
-    uv_pipe_t output;
+    struct stream output;
+    struct stream errors;
+    uv_timer_t timer;
     uv_write_t write;
     uv_shutdown_t shut;
     char *input_text;
-    char chunk[READ_BYTES];
-    char *text;
-    size_t size;
     int status;
     unsigned open_handles;
     bool exited;
-    bool ended;                                               /* the output has */
-    void (*done)(void *self, int status, const char *output); /* NULL: forgotten */
+    bool told; /* the launcher knows of its end, or has been forgotten */
+    void (*done)(void *self, void *context, const struct ipcl_command_end *end);
+    void (*merged)(void *self, int status, const char *output);
     void *self;
+    void *context;
 };
 
-static void handle_closed(uv_handle_t *handle)
+static void release(struct command_run *run)
 {
-    struct command_run *run = handle->data;
     if (--run->open_handles > 0)
         return;
     free(run->input_text);
-    free(run->text);
+    free(run->output.text);
+    free(run->errors.text);
     free(run);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void stream_closed(uv_handle_t *handle)
+{
+    struct stream *stream = handle->data;
+    release(stream->run);
 }
 
 static void close_handles(struct command_run *run)
 {
     uv_close((uv_handle_t *)&run->process, handle_closed);
     uv_close((uv_handle_t *)&run->input, handle_closed);
-    uv_close((uv_handle_t *)&run->output, handle_closed);
+    uv_close((uv_handle_t *)&run->timer, handle_closed);
+    uv_close((uv_handle_t *)&run->output.pipe, stream_closed);
+    uv_close((uv_handle_t *)&run->errors.pipe, stream_closed);
 }
 
+static void tell(struct command_run *run, bool timed_out)
+{
+    struct ipcl_command_end end = {
+        .status = run->status,
+        .timed_out = timed_out,
+        .output = run->output.text ? run->output.text : "",
+        .errors = run->errors.text ? run->errors.text : "",
+    };
+    if (run->told)
+        return;
+    run->told = true;
+    if (run->merged)
+        run->merged(run->self, end.status, end.output);
+    else
+        run->done(run->self, run->context, &end);
+}
+
+/* Where time was over, nobody waits for what has got hold of the output. */
 static void finish(struct command_run *run)
 {
-    if (!run->exited || !run->ended)
+    if (!run->exited || (!run->told && (!run->output.ended || !run->errors.ended)))
         return;
     struct command_run **link = run->list;
     while (link && *link && *link != run)
         link = &(*link)->next;
     if (link && *link)
         *link = run->next;
-    if (run->done)
-        run->done(run->self, run->status, run->text ? run->text : "");
+    tell(run, false);
     close_handles(run);
 }
 
@@ -75,31 +116,42 @@ static void process_exited(uv_process_t *process, int64_t status, int signum)
     finish(run);
 }
 
-static void lend_chunk(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+/* It leads a session of its own, with all that it has started. */
+static void time_over(uv_timer_t *timer)
 {
-    struct command_run *run = handle->data;
-    (void)suggested;
-    *buffer = uv_buf_init(run->chunk, sizeof(run->chunk));
+    struct command_run *run = timer->data;
+    if (run->exited)
+        return; /* its output may be held open: finish() comes with that */
+    run->status = -1;
+    kill(-run->process.pid, SIGKILL);
+    tell(run, true);
 }
 
-static void output_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
+static void lend_chunk(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
-    struct command_run *run = stream->data;
+    struct stream *stream = handle->data;
+    (void)suggested;
+    *buffer = uv_buf_init(stream->chunk, sizeof(stream->chunk));
+}
+
+static void output_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer)
+{
+    struct stream *stream = handle->data;
     if (size < 0) {
-        run->ended = true;
-        uv_read_stop(stream);
-        finish(run);
+        stream->ended = true;
+        uv_read_stop(handle);
+        finish(stream->run);
         return;
     }
-    if (run->size + (size_t)size > OUTPUT_BYTES_MAX)
+    if (stream->size + (size_t)size > OUTPUT_BYTES_MAX)
         return;
-    char *text = realloc(run->text, run->size + (size_t)size + 1);
+    char *text = realloc(stream->text, stream->size + (size_t)size + 1);
     if (!text)
         return;
-    memcpy(text + run->size, buffer->base, (size_t)size);
-    run->text = text;
-    run->size += (size_t)size;
-    text[run->size] = '\0';
+    memcpy(text + stream->size, buffer->base, (size_t)size);
+    stream->text = text;
+    stream->size += (size_t)size;
+    text[stream->size] = '\0';
 }
 
 /* The command sees the end of its input. */
@@ -119,18 +171,32 @@ static void give_input(struct command_run *run)
         input_written(&run->write, 0);
 }
 
-/* Spawns with both output streams in one pipe. Returns libuv's code. */
-static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *const *argv)
+/* Makes a pipe whose end for the command blocks, as programs expect. Returns that end, or libuv's
+ * code. */
+static int open_stream(struct stream *stream)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return uv_translate_sys_error(errno);
-    /* The command's end blocks, as programs expect. */
     fcntl(ends[1], F_SETFL, fcntl(ends[1], F_GETFL) & ~O_NONBLOCK);
+    int code = uv_pipe_open(&stream->pipe, ends[0]);
+    if (code == 0)
+        return ends[1];
+    close(ends[0]);
+    close(ends[1]);
+    return code;
+}
+
+/* Returns libuv's code. */
+static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *const *argv)
+{
+    int output = open_stream(&run->output);
+    int errors = run->merged || output < 0 ? output : open_stream(&run->errors);
+    int code = errors < 0 ? errors : 0;
     uv_stdio_container_t streams[3] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&run->input},
-        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
-        {.flags = UV_INHERIT_FD, .data.fd = ends[1]},
+        {.flags = UV_INHERIT_FD, .data.fd = output},
+        {.flags = UV_INHERIT_FD, .data.fd = errors},
     };
     uv_process_options_t options = {
         .exit_cb = process_exited,
@@ -141,39 +207,62 @@ static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *c
         .stdio = streams,
     };
     secret_start_child(false);
-    int code = uv_spawn(loop, &run->process, &options);
+    if (code == 0)
+        code = uv_spawn(loop, &run->process, &options);
     secret_start_child(true);
-    close(ends[1]);
-    if (uv_pipe_open(&run->output, ends[0]) != 0)
-        close(ends[0]);
+    if (output >= 0)
+        close(output);
+    if (errors >= 0 && errors != output)
+        close(errors);
     return code;
 }
 
-int command_run(uv_loop_t *loop, struct command_run **commands, const char *const *argv,
-                const char *input, void (*done)(void *self, int status, const char *output),
-                void *self, struct ipcl_error *error)
+static struct command_run *create(uv_loop_t *loop, const struct ipcl_command *command)
 {
     struct command_run *run = calloc(1, sizeof(*run));
-    if (!run || !(run->input_text = strdup(input ? input : ""))) {
+    if (!run || !(run->input_text = strdup(command->input ? command->input : ""))) {
         free(run);
-        return ipcl_error_set(error, "no memory to run %s", argv[0]);
+        return NULL;
     }
-    run->done = done;
-    run->self = self;
+    run->done = command->done;
+    run->context = command->context;
     uv_pipe_init(loop, &run->input, 0);
-    uv_pipe_init(loop, &run->output, 0);
-    run->process.data = run->input.data = run->output.data = run;
-    run->open_handles = 3;
-    int code = spawn_command(loop, run, argv);
+    uv_pipe_init(loop, &run->output.pipe, 0);
+    uv_pipe_init(loop, &run->errors.pipe, 0);
+    uv_timer_init(loop, &run->timer);
+    run->process.data = run->input.data = run->timer.data = run;
+    run->output.run = run->errors.run = run;
+    run->output.pipe.data = &run->output;
+    run->errors.pipe.data = &run->errors;
+    run->open_handles = 5;
+    return run;
+}
+
+int command_run(uv_loop_t *loop, struct command_run **commands, const struct ipcl_command *command,
+                void (*merged)(void *self, int status, const char *output), void *self,
+                struct ipcl_error *error)
+{
+    struct command_run *run = create(loop, command);
+    if (!run)
+        return ipcl_error_set(error, "no memory to run %s", command->argv[0]);
+    run->merged = merged;
+    run->errors.ended = merged != NULL;
+    run->self = self;
+    int code = spawn_command(loop, run, command->argv);
     if (code != 0) {
         close_handles(run);
-        return ipcl_error_set(error, "cannot run %s: %s", argv[0], uv_strerror(code));
+        return ipcl_error_set(error, "cannot run %s: %s", command->argv[0], uv_strerror(code));
     }
     run->list = commands;
     run->next = *commands;
     *commands = run;
     give_input(run);
-    uv_read_start((uv_stream_t *)&run->output, lend_chunk, output_read);
+    uv_read_start((uv_stream_t *)&run->output.pipe, lend_chunk, output_read);
+    if (!merged)
+        uv_read_start((uv_stream_t *)&run->errors.pipe, lend_chunk, output_read);
+    uv_update_time(loop);
+    if (command->timeout_ms)
+        uv_timer_start(&run->timer, time_over, command->timeout_ms, 0);
     return 0;
 }
 
@@ -183,9 +272,9 @@ void command_forget_all(struct command_run **commands)
         struct command_run *run = *commands;
         *commands = run->next;
         run->list = NULL;
-        run->done = NULL;
+        run->told = true;
         if (!run->exited)
-            uv_process_kill(&run->process, SIGKILL);
+            kill(-run->process.pid, SIGKILL);
         close_handles(run);
     }
 }

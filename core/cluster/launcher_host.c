@@ -14,7 +14,9 @@ struct host_timer {
     struct host_timer *next;
     struct launcher_host *host;
     uv_timer_t timer;
-    void (*fire)(void *self);
+    void (*fire)(void *self); /* or, with a context: */
+    void (*fire_context)(void *self, void *context);
+    void *context;
 };
 
 struct launcher_host {
@@ -58,7 +60,15 @@ static int service_run(void *context, const char *const *argv, const char *input
                        struct ipcl_error *error)
 {
     struct launcher_host *host = context;
-    return command_run(host->options.loop, &host->commands, argv, input, done, host->self, error);
+    const struct ipcl_command command = {.argv = argv, .input = input};
+    return command_run(host->options.loop, &host->commands, &command, done, host->self, error);
+}
+
+static int service_run_command(void *context, const struct ipcl_command *command,
+                               struct ipcl_error *error)
+{
+    struct launcher_host *host = context;
+    return command_run(host->options.loop, &host->commands, command, NULL, host->self, error);
 }
 
 static void free_handle(uv_handle_t *handle)
@@ -66,33 +76,70 @@ static void free_handle(uv_handle_t *handle)
     free(handle->data);
 }
 
-static void timer_fired(uv_timer_t *handle)
+static void unlink_timer(struct host_timer *timer)
 {
-    struct host_timer *timer = handle->data;
     struct host_timer **link = &timer->host->timers;
     while (*link != timer)
         link = &(*link)->next;
     *link = timer->next;
-    timer->fire(timer->host->self);
-    uv_close((uv_handle_t *)handle, free_handle);
+    uv_close((uv_handle_t *)&timer->timer, free_handle);
+}
+
+static void timer_fired(uv_timer_t *handle)
+{
+    struct host_timer *timer = handle->data;
+    void *self = timer->host->self;
+    unlink_timer(timer);
+    if (timer->fire)
+        timer->fire(self);
+    else
+        timer->fire_context(self, timer->context);
+}
+
+static struct host_timer *start_timer(struct launcher_host *host, unsigned delay_ms,
+                                      struct ipcl_error *error)
+{
+    struct host_timer *timer = calloc(1, sizeof(*timer));
+    if (!timer) {
+        ipcl_error_set(error, "no memory for a timer");
+        return NULL;
+    }
+    uv_timer_init(host->options.loop, &timer->timer);
+    timer->timer.data = timer;
+    timer->host = host;
+    timer->next = host->timers;
+    host->timers = timer;
+    uv_update_time(host->options.loop); /* starting processes takes its time */
+    uv_timer_start(&timer->timer, timer_fired, delay_ms, 0);
+    return timer;
 }
 
 static int service_timer(void *context, unsigned delay_ms, void (*fire)(void *self),
                          struct ipcl_error *error)
 {
-    struct launcher_host *host = context;
-    struct host_timer *timer = calloc(1, sizeof(*timer));
-    if (!timer)
-        return ipcl_error_set(error, "no memory for a timer");
-    uv_timer_init(host->options.loop, &timer->timer);
-    timer->timer.data = timer;
-    timer->host = host;
-    timer->fire = fire;
-    timer->next = host->timers;
-    host->timers = timer;
-    uv_update_time(host->options.loop); /* starting processes takes its time */
-    uv_timer_start(&timer->timer, timer_fired, delay_ms, 0);
-    return 0;
+    struct host_timer *timer = start_timer(context, delay_ms, error);
+    if (timer)
+        timer->fire = fire;
+    return timer ? 0 : -1;
+}
+
+static void *service_timer_start(void *context, unsigned delay_ms,
+                                 void (*fire)(void *self, void *context), void *fire_context,
+                                 struct ipcl_error *error)
+{
+    struct host_timer *timer = start_timer(context, delay_ms, error);
+    if (timer) {
+        timer->fire_context = fire;
+        timer->context = fire_context;
+    }
+    return timer;
+}
+
+static void service_timer_stop(void *context, void *timer)
+{
+    (void)context;
+    if (timer)
+        unlink_timer(timer);
 }
 
 static void service_log(void *context, enum ipcl_log_level level, const char *text)
@@ -107,7 +154,19 @@ static void service_log(void *context, enum ipcl_log_level level, const char *te
 static void service_started(void *context)
 {
     struct launcher_host *host = context;
-    host->options.events.started(host->options.events.context);
+    host->options.events.started(host->options.events.context, IPCL_ALL_COPIES);
+}
+
+static void service_started_some(void *context, unsigned count)
+{
+    struct launcher_host *host = context;
+    host->options.events.started(host->options.events.context, count);
+}
+
+static void service_status(void *context, const char *text)
+{
+    struct launcher_host *host = context;
+    host->options.events.status(host->options.events.context, text);
 }
 
 static void service_stopped(void *context, unsigned index, int status, const char *reason)
@@ -142,6 +201,11 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.timer = service_timer;
     host->services.started = service_started;
     host->services.stopped = service_stopped;
+    host->services.started_some = service_started_some;
+    host->services.status = service_status;
+    host->services.run_command = service_run_command;
+    host->services.timer_start = service_timer_start;
+    host->services.timer_stop = service_timer_stop;
     expect(host, "could not be created", error);
     host->self = options->class->create(&host->services, error);
     if (!host->self) {

@@ -14,7 +14,10 @@ struct launcher_host;
 
 /* What a launcher tells its owner. `stopped` may be called from within start(). */
 struct launcher_events {
-    void (*started)(void *context);
+    /* `count` more copies run; IPCL_ALL_COPIES: all. */
+    void (*started)(void *context, unsigned count);
+    /* What is going on has changed, or what the launcher has to be found again by. */
+    void (*status)(void *context, const char *text);
     void (*stopped)(void *context, unsigned index, int status, const char *reason);
     /* A warning or an error for the user; what a launcher logs beside these goes to the log. */
     void (*warned)(void *context, const char *text);

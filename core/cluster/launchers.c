@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "config/nearest.h"
+#include "plugin/descriptor.h"
 #include "plugin/services.h"
 
 #define WORD_BYTES 128
@@ -44,7 +45,7 @@ struct source {
 struct known_class {
     struct known_class *next;
     const struct source *source;
-    const struct ipcl_launcher_class *class;
+    struct ipcl_launcher_class class;
     struct ipcl_option_table table; /* the settings keep a pointer to it */
 };
 
@@ -97,7 +98,7 @@ static const struct known_class *find_known(const struct launchers *launchers, e
                                             const char *name)
 {
     const struct known_class *known = taken(launchers->first);
-    while (known && !answers_to(known->class, role, name))
+    while (known && !answers_to(&known->class, role, name))
         known = taken(known->next);
     return known;
 }
@@ -112,7 +113,7 @@ static int check_word(const struct launchers *launchers, const struct ipcl_launc
     return ipcl_error_set(error,
                           "its launcher class %s answers to '%s', as %s of the plugin %s (%s) does "
                           "already: give it another name",
-                          class->name, word, known->class->name, known->source->plugin->name,
+                          class->name, word, known->class.name, known->source->plugin->name,
                           known->source->path);
 }
 
@@ -133,15 +134,16 @@ static int check_words(const struct launchers *launchers, const struct ipcl_laun
 static int check_names(const struct launchers *launchers, const struct ipcl_plugin *plugin,
                        struct ipcl_error *error)
 {
-    const struct ipcl_launcher_operations *operations = plugin->operations;
     for (const struct known_class *known = taken(launchers->first); known;
          known = taken(known->next))
         if (strcmp(known->source->plugin->name, plugin->name) == 0)
             return ipcl_error_set(error, "a launcher plugin of its name was found before: %s",
                                   known->source->path);
-    for (size_t i = 0; i < operations->class_count; i++)
-        if (check_words(launchers, &operations->classes[i], error) < 0)
+    for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
+        const struct ipcl_launcher_class class = descriptor_class(plugin, i);
+        if (check_words(launchers, &class, error) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -153,7 +155,7 @@ static int add_class(struct launchers *launchers, const struct source *source,
         return ipcl_error_set(error, "no memory for the launcher %s", class->name);
     bool engines = class->role == IPCL_ROLE_ENGINES;
     known->source = source;
-    known->class = class;
+    known->class = *class;
     known->table =
         (struct ipcl_option_table){class->name, engines ? engine_options : controller_options, 2};
     *launchers->last = known;
@@ -165,13 +167,14 @@ static int add_class(struct launchers *launchers, const struct source *source,
 static int take(struct launchers *launchers, const struct source *source, struct ipcl_error *error)
 {
     const struct ipcl_plugin *plugin = source->plugin;
-    const struct ipcl_launcher_operations *operations = plugin->operations;
     if (check_names(launchers, plugin, error) < 0 ||
         services_add_tables(launchers->settings, plugin, error) < 0)
         return -1;
-    for (size_t i = 0; i < operations->class_count; i++)
-        if (add_class(launchers, source, &operations->classes[i], error) < 0)
+    for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
+        const struct ipcl_launcher_class class = descriptor_class(plugin, i);
+        if (add_class(launchers, source, &class, error) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -302,11 +305,11 @@ static bool would_answer(const struct source *source, enum ipcl_role role, const
 {
     const char *file = strrchr(source->path, '/') + 1;
     size_t size = strlen(file) - strlen(".so");
-    const struct ipcl_launcher_operations *operations =
-        source->plugin ? source->plugin->operations : NULL;
-    for (size_t i = 0; operations && i < operations->class_count; i++)
-        if (answers_to(&operations->classes[i], role, name))
+    for (size_t i = 0; source->plugin && i < descriptor_class_count(source->plugin); i++) {
+        const struct ipcl_launcher_class class = descriptor_class(source->plugin, i);
+        if (answers_to(&class, role, name))
             return true;
+    }
     return strncasecmp(file, name, size) == 0 &&
            (!name[size] || strcmp(name + size, suffixes[role]) == 0);
 }
@@ -325,10 +328,10 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
     for (const struct known_class *known = taken(launchers->first); known;
          known = taken(known->next)) {
         size_t used = strlen(names);
-        if (known->class->role != role)
+        if (known->class.role != role)
             continue;
-        nearest_offer(&nearest, known->class->name);
-        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", known->class->name);
+        nearest_offer(&nearest, known->class.name);
+        snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", known->class.name);
     }
     if (!*names)
         return ipcl_error_set(
@@ -348,6 +351,6 @@ int launchers_find(struct launchers *launchers, enum ipcl_role role, const char 
     const struct known_class *known = find_known(launchers, role, bare);
     if (!known)
         return set_not_found(launchers, role, bare, error);
-    *choice = (struct launcher_choice){known->source->plugin, known->class};
+    *choice = (struct launcher_choice){known->source->plugin, &known->class};
     return 0;
 }

@@ -57,8 +57,9 @@ void state_clear(struct state *state)
 
 static json_t *job_json(const struct state_job *job)
 {
-    return job->own ? json_pack("{s:s s:O s:O?}", "class", job->class_name, "state", job->own,
-                                "processes", job->processes)
+    return job->own ? json_pack("{s:s s:O s:O? s:s s:b}", "class", job->class_name, "state",
+                                job->own, "processes", job->processes, "status", job->status,
+                                "outlives", job->outlives)
                     : json_null();
 }
 
@@ -84,15 +85,18 @@ int state_write(const struct state *state, struct ipcl_error *error)
 /* The opposite of job_json(). Returns 0, or -1 where it is neither null nor a job. */
 static int parse_job(json_t *value, struct state_job *job)
 {
-    const char *name;
+    const char *name, *status = "";
     json_t *own, *processes = NULL;
+    int outlives = 0;
     if (json_is_null(value))
         return 0;
-    if (json_unpack(value, "{s:s s:o s?o}", "class", &name, "state", &own, "processes",
-                    &processes) < 0 ||
+    if (json_unpack(value, "{s:s s:o s?o s?s s?b}", "class", &name, "state", &own, "processes",
+                    &processes, "status", &status, "outlives", &outlives) < 0 ||
         !json_is_object(own))
         return -1;
     snprintf(job->class_name, sizeof(job->class_name), "%s", name);
+    snprintf(job->status, sizeof(job->status), "%s", status);
+    job->outlives = outlives;
     job->own = json_incref(own);
     job->processes = json_incref(processes);
     return 0;

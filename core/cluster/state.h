@@ -22,6 +22,8 @@ struct state_job {
     char class_name[STATE_TEXT_BYTES]; /* "" where there is none */
     json_t *own;       /* the object that its to_json() gave; NULL before it was started */
     json_t *processes; /* its children on this machine: a list of [pid, born] */
+    char status[STATE_TEXT_BYTES]; /* what its launcher says of it; "" for nothing */
+    bool outlives;                 /* it is known and can be stopped from any machine */
 };
 
 struct state {

@@ -31,6 +31,7 @@ int supervisor_note(struct job *job, struct ipcl_error *error)
     json_decref(saved->processes);
     snprintf(saved->class_name, sizeof(saved->class_name), "%s", job->choice.class->name);
     saved->own = own;
+    saved->outlives = job->choice.class->properties & IPCL_OUTLIVES_MACHINE;
     saved->processes = launcher_processes(job->launcher);
     job->noted = true;
     return 0;
@@ -40,7 +41,8 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
 {
     struct job *jobs[] = {&supervisor->controller, &supervisor->engines};
     struct ipcl_error error;
-    snprintf(supervisor->state.phase, sizeof(supervisor->state.phase), "%s", phase);
+    if (phase != supervisor->state.phase)
+        snprintf(supervisor->state.phase, sizeof(supervisor->state.phase), "%s", phase);
     for (size_t i = 0; i < 2; i++) {
         if (jobs[i]->noted && supervisor_note(jobs[i], &error) < 0)
             log_warn("%s", error.text);
@@ -50,10 +52,11 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
                  error.text);
 }
 
-static void job_started(void *context)
+static void job_started(void *context, unsigned count)
 {
     struct job *job = context;
-    job->started = true;
+    unsigned waiting = job->count - job->started;
+    job->started += count < waiting ? count : waiting;
     job->supervisor->phase_ms = clock_ms();
     if (job->supervisor->phase < PHASE_UP)
         supervisor_save(job->supervisor, "starting");
@@ -75,6 +78,19 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
         supervisor_go_on_stopping(supervisor);
 }
 
+/* Between start() and its note the launcher is not asked. */
+static void job_status(void *context, const char *text)
+{
+    struct job *job = context;
+    struct supervisor *supervisor = job->supervisor;
+    bool news = strcmp(job->saved->status, text) != 0;
+    snprintf(job->saved->status, sizeof(job->saved->status), "%s", text);
+    if (!supervisor->adopting && job->noted)
+        supervisor_save(supervisor, supervisor->state.phase);
+    if (news && *text && supervisor->phase <= PHASE_UP)
+        progress_say(supervisor->progress, "%s: %s", job->choice.class->name, text);
+}
+
 static void job_warned(void *context, const char *text)
 {
     struct job *job = context;
@@ -90,6 +106,7 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .plugin = job->choice.plugin,
         .class = job->choice.class,
         .events = {.started = job_started,
+                   .status = job_status,
                    .stopped = job_stopped,
                    .warned = job_warned,
                    .context = job},

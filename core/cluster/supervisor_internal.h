@@ -29,9 +29,10 @@ struct job {
     struct launcher_choice choice;
     struct launcher_host *launcher; /* NULL: not started */
     unsigned count;
-    unsigned running;        /* copies that have not ended */
-    bool started;            /* its launcher says that they run: a batch job may wait */
-    bool noted;              /* its launcher has said how they are found again */
+    unsigned running; /* copies that have not ended */
+    unsigned started; /* copies of which its launcher says that they run: a batch job may wait
+                       */
+    bool noted;       /* its launcher has said how they are found again */
     struct state_job *saved; /* where that stands */
     int status;              /* the first that was not 0 */
 };

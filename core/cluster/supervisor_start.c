@@ -199,9 +199,10 @@ static void registration_tick(uv_timer_t *timer)
     int64_t seconds = settings_int(supervisor->cluster->settings, "Cluster", "engine_timeout");
     tell_refusal(supervisor);
     /* A launcher that starts engines one after the other knows more of them now. */
-    if (!supervisor->engines.started)
+    if (supervisor->engines.started < supervisor->engines.count)
         supervisor_save(supervisor, "starting");
-    if (!supervisor->engines.started || clock_ms() - supervisor->phase_ms < 1000 * seconds)
+    if (supervisor->progress->shown >= supervisor->engines.started ||
+        clock_ms() - supervisor->phase_ms < 1000 * seconds)
         return;
     progress_fail(supervisor->progress,
                   "No further engine has registered for %lld seconds; the cluster is given up "
@@ -274,13 +275,15 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
         .work_dir = work_dir,
         .log_dir = cluster->profile.log,
         .label = label,
+        .profile_dir = cluster->profile.dir,
+        .cluster_id = cluster->cluster_id,
     };
     job->running = job->count;
     int outcome = launcher_start(job->launcher, &launch, error);
     if (outcome < 0)
         job->running = 0;
     else if (supervisor_note(job, error) < 0)
-        outcome = -1; /* what runs is stopped */
+        outcome = -1;                      /* what runs is stopped */
     else if (supervisor->phase < PHASE_UP) /* it may all have ended already */
         supervisor_save(supervisor, "starting");
     cluster_free_argv(argv);

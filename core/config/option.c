@@ -1,4 +1,5 @@
 /* Rows of option tables: whether one has what option.h says must be there. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "config/settings_internal.h"
@@ -8,7 +9,7 @@ int option_check(const char *class_name, const struct ipcl_option *option, struc
     enum ipcl_option_type type = option->type;
     if (!option->name || !*option->name)
         return ipcl_error_set(error, "a setting of %s has no name", class_name);
-    if ((unsigned)type > IPCL_IGNORED)
+    if ((unsigned)type > IPCL_INHERITED)
         return ipcl_error_set(error, "the setting %s.%s has the type %u, which there is not",
                               class_name, option->name, (unsigned)type);
     if (type == IPCL_RENAMED)
@@ -16,12 +17,18 @@ int option_check(const char *class_name, const struct ipcl_option *option, struc
                    ? 0
                    : ipcl_error_set(error, "%s.%s is another name of no Class.trait", class_name,
                                     option->name);
+    if (type == IPCL_INHERITED)
+        return option->fallback && *option->fallback
+                   ? 0
+                   : ipcl_error_set(error, "%s.%s is inherited from no class", class_name,
+                                    option->name);
     if (!option->help)
         return ipcl_error_set(error, "the setting %s.%s has no help", class_name, option->name);
-    if (type < IPCL_RENAMED && !option->fallback)
+    bool holds = type < IPCL_RENAMED || type == IPCL_MAPPING;
+    if (holds && !option->fallback)
         return ipcl_error_set(error, "the setting %s.%s has no default (\"\" stands for none)",
                               class_name, option->name);
-    if (type >= IPCL_RENAMED || !option->bare)
+    if (!holds || !option->bare)
         return 0;
     struct value *value = value_from_text(type, option->bare);
     value_destroy(value);

@@ -133,8 +133,9 @@ bool settings_class_known(const struct settings *settings, const char *class_nam
 const char *settings_type_text(enum ipcl_option_type type)
 {
     static const char *const texts[] = {
-        [IPCL_BOOL] = "true or false", [IPCL_INT] = "an integer",       [IPCL_REAL] = "a number",
-        [IPCL_STRING] = "text",        [IPCL_LIST] = "a list of texts",
+        [IPCL_BOOL] = "true or false",   [IPCL_INT] = "an integer",
+        [IPCL_REAL] = "a number",        [IPCL_STRING] = "text",
+        [IPCL_LIST] = "a list of texts", [IPCL_MAPPING] = "names with values",
     };
     return texts[type];
 }
@@ -223,8 +224,9 @@ static int assign(struct settings *settings, struct setting *item, const struct 
         return refuse_value(settings, item, given, error);
     if (rank < item->rank)
         return 0;
-    if (item->option->type == IPCL_LIST && rank == item->rank &&
-        given->source == SOURCE_COMMAND_LINE && !(value = join(settings, item->value, value)))
+    if ((item->option->type == IPCL_LIST || item->option->type == IPCL_MAPPING) &&
+        rank == item->rank && given->source == SOURCE_COMMAND_LINE &&
+        !(value = join(settings, item->value, value)))
         return ipcl_error_set(error, "out of memory");
     item->value = value;
     item->rank = rank;
@@ -441,27 +443,26 @@ static bool alias_taken(void *context, const char *alias)
     return others_alias(search->settings, alias, same_word) != NULL;
 }
 
-static int add_option(struct settings *settings, const char *class_name,
-                      const struct ipcl_option *option, struct ipcl_error *error)
+static struct setting *find_own(const struct settings *settings, const char *class_name,
+                                const char *name)
 {
-    struct alias_search search = {.settings = settings};
-    if (option_check(class_name, option, error))
-        return -1;
     for (size_t i = 0; i < settings->count; i++)
         if (!strcmp(settings->items[i].class_name, class_name) &&
-            !strcmp(settings->items[i].option->name, option->name))
-            return ipcl_error_set(error, "the setting %s.%s is there twice", class_name,
-                                  option->name);
-    if (!settings->command_line_read && settings_each_word(option->aliases, alias_taken, &search))
-        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
-                              class_name, option->name, option->aliases);
-    if (option->type == IPCL_RENAMED || option->type == IPCL_PASSED || option->type == IPCL_IGNORED)
-        return others_add(settings, class_name, option, error);
+            !strcmp(settings->items[i].option->name, name))
+            return &settings->items[i];
+    return NULL;
+}
+
+/* Adds a setting that holds a value; `base` is the class that it is inherited from, or NULL. */
+static int add_item(struct settings *settings, const char *class_name,
+                    const struct ipcl_option *option, const char *base, struct ipcl_error *error)
+{
     struct setting *items = realloc(settings->items, (settings->count + 1) * sizeof(*items));
     if (!items)
         return ipcl_error_set(error, "out of memory");
     settings->items = items;
-    items[settings->count] = (struct setting){.class_name = class_name, .option = option};
+    items[settings->count] =
+        (struct setting){.class_name = class_name, .option = option, .base = base};
     struct given given = {
         .class_name = class_name,
         .name = option->name,
@@ -475,6 +476,47 @@ static int add_option(struct settings *settings, const char *class_name,
     return settings->environment_read
                ? read_environment(settings, &items[settings->count - 1], error)
                : 0;
+}
+
+/* Adds what a row of type IPCL_INHERITED stands for; rows of the class's own before it stay. */
+static int inherit(struct settings *settings, const char *class_name, const struct ipcl_option *row,
+                   struct ipcl_error *error)
+{
+    size_t before = settings->count;
+    bool any = false;
+    for (size_t i = 0; i < before; i++) {
+        const struct ipcl_option *option = settings->items[i].option;
+        if (strcmp(settings->items[i].class_name, row->fallback) ||
+            (strcmp(row->name, "*") &&
+             !settings_each_word(row->name, same_word, (void *)option->name)))
+            continue;
+        any = true;
+        if (!find_own(settings, class_name, option->name) &&
+            add_item(settings, class_name, option, row->fallback, error))
+            return -1;
+    }
+    if (!any)
+        return ipcl_error_set(error, "%s.%s is inherited from %s, which has no such setting",
+                              class_name, row->name, row->fallback);
+    return others_add(settings, class_name, row, error);
+}
+
+static int add_option(struct settings *settings, const char *class_name,
+                      const struct ipcl_option *option, struct ipcl_error *error)
+{
+    struct alias_search search = {.settings = settings};
+    if (option_check(class_name, option, error))
+        return -1;
+    if (option->type == IPCL_INHERITED)
+        return inherit(settings, class_name, option, error);
+    if (find_own(settings, class_name, option->name))
+        return ipcl_error_set(error, "the setting %s.%s is there twice", class_name, option->name);
+    if (!settings->command_line_read && settings_each_word(option->aliases, alias_taken, &search))
+        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
+                              class_name, option->name, option->aliases);
+    if (option->type == IPCL_RENAMED || option->type == IPCL_PASSED || option->type == IPCL_IGNORED)
+        return others_add(settings, class_name, option, error);
+    return add_item(settings, class_name, option, NULL, error);
 }
 
 int settings_add(struct settings *settings, const struct ipcl_option_table *table,

@@ -153,9 +153,11 @@ static json_t *value_to_json(const struct setting *item)
             return json_integer(strtoll(value->text, NULL, 10));
         return json_string(value->text);
     case IPCL_LIST:
+    case IPCL_MAPPING:
     case IPCL_RENAMED:
     case IPCL_PASSED:
     case IPCL_IGNORED:
+    case IPCL_INHERITED:
         break;
     }
     json_t *list = json_array();
@@ -198,8 +200,7 @@ char *settings_to_json(const struct settings *settings, const char *const *excep
     bool good = classes != NULL;
     for (size_t i = 0; i < settings->count && good; i++) {
         const struct setting *item = &settings->items[i];
-        if (settings_given(settings, item->class_name, item->option->name) &&
-            !is_excepted(item, except))
+        if (item->rank > CLASSES_MAX && !is_excepted(item, except))
             good = !add_to_json(classes, item);
     }
     if (good)

@@ -67,9 +67,9 @@ void settings_lines(FILE *stream, const char *before, const char *lines)
 static const char *value_word(enum ipcl_option_type type)
 {
     static const char *const words[] = {
-        [IPCL_BOOL] = "true|false", [IPCL_INT] = "NUMBER", [IPCL_REAL] = "NUMBER",
-        [IPCL_STRING] = "TEXT",     [IPCL_LIST] = "WORDS", [IPCL_RENAMED] = "VALUE",
-        [IPCL_IGNORED] = "VALUE",
+        [IPCL_BOOL] = "true|false", [IPCL_INT] = "NUMBER",         [IPCL_REAL] = "NUMBER",
+        [IPCL_STRING] = "TEXT",     [IPCL_LIST] = "WORDS",         [IPCL_RENAMED] = "VALUE",
+        [IPCL_IGNORED] = "VALUE",   [IPCL_MAPPING] = "NAME=VALUE",
     };
     return words[type];
 }
@@ -107,7 +107,7 @@ static void write_aliases(const struct settings *settings, FILE *stream)
     for (size_t i = 0; i < settings->count; i++) {
         const struct ipcl_option *option = settings->items[i].option;
         struct alias_list list = {stream, option, "  "};
-        if (!option->aliases)
+        if (!option->aliases || settings->items[i].base)
             continue;
         settings_each_word(option->aliases, write_alias, &list);
         write_default(option, stream);
@@ -139,6 +139,8 @@ static void write_settings(const struct settings *settings, FILE *stream)
         const struct setting *item = &settings->items[i];
         char variable[SETTINGS_VARIABLE_BYTES];
         struct alias_list list = {stream, item->option, "      Short: "};
+        if (item->base)
+            continue;
         if (strcmp(class_name, item->class_name)) {
             class_name = item->class_name;
             fprintf(stream, "\n%s\n", class_name);
@@ -193,6 +195,8 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         settings_write_names(other, "  ", stream);
         if (type == IPCL_RENAMED)
             fprintf(stream, " is %s", other->option->fallback);
+        if (type == IPCL_INHERITED)
+            fprintf(stream, ": where not given, as for %s", other->option->fallback);
         struct alias_list list = {stream, other->option, ", "};
         settings_each_word(other->option->aliases, write_alias, &list);
         fputc('\n', stream);
@@ -227,6 +231,8 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     write_flags(settings, stream);
     if (all) {
         write_settings(settings, stream);
+        write_others(settings, IPCL_INHERITED, "\nSettings that a class has from another:\n",
+                     stream);
         write_others(settings, IPCL_RENAMED, "\nOther names that ipyparallel has:\n", stream);
         write_others(settings, IPCL_PASSED, "\nHanded on as they are:\n", stream);
         write_others(settings, IPCL_IGNORED, "\nAccepted with a warning, and without effect:\n",

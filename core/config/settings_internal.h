@@ -35,7 +35,8 @@ struct setting {
     const char *class_name;
     const struct ipcl_option *option;
     const struct value *value;
-    int rank; /* of the value: its source, and within one the class it was given under */
+    int rank;         /* of the value: its source, and within one the class it was given under */
+    const char *base; /* the class that it is inherited from; NULL for one of its own */
 };
 
 /* A row of a table that holds no value: IPCL_RENAMED, IPCL_PASSED or IPCL_IGNORED. */
@@ -95,7 +96,8 @@ bool settings_same_class(const struct settings *settings, const char *one, const
 /* Whether a class is the program's, or has a row with a value. */
 bool settings_class_known(const struct settings *settings, const char *class_name);
 
-/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error` set. */
+/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error` set.
+ */
 int option_check(const char *class_name, const struct ipcl_option *option,
                  struct ipcl_error *error);
 /* Adds a row without a value. Returns 0 or -1 with `error` set. */

@@ -132,6 +132,8 @@ static void write_options(const struct settings *settings, FILE *stream)
     write_item(stream, "--help-all", "Writes every setting.");
     write_item(stream, "-V, --version", "Writes the version.");
     for (size_t i = 0; i < settings->count; i++) {
+        if (settings->items[i].base)
+            continue;
         if (strcmp(class_name, settings->items[i].class_name)) {
             class_name = settings->items[i].class_name;
             fprintf(stream, ".SS %s\n", class_name);
@@ -155,11 +157,14 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         settings_write_names(other, "", stream);
         settings_each_word(other->option->aliases, write_alias, stream);
         fputc('\n', stream);
-        reasoned = type == IPCL_RENAMED || !settings_same_reason(settings, i);
+        bool same = type == IPCL_RENAMED, inherited = type == IPCL_INHERITED;
+        reasoned = same || inherited || !settings_same_reason(settings, i);
         if (!reasoned)
             continue;
-        write_text(stream, type == IPCL_RENAMED ? "The same as " : other->option->help);
-        write_text(stream, type == IPCL_RENAMED ? other->option->fallback : "");
+        write_text(stream, same        ? "The same as "
+                           : inherited ? "Where not given, as for "
+                                       : other->option->help);
+        write_text(stream, same || inherited ? other->option->fallback : "");
         fputs(".\n", stream);
     }
 }
@@ -239,6 +244,7 @@ void settings_man(const struct settings *settings, FILE *stream)
     const struct settings_program *program = settings->program;
     write_title(program, stream);
     write_options(settings, stream);
+    write_others(settings, IPCL_INHERITED, ".SS Settings that a class has from another\n", stream);
     write_others(settings, IPCL_RENAMED, ".SS Other names that ipyparallel has\n", stream);
     write_others(settings, IPCL_PASSED, ".SS Handed on as they are\n", stream);
     write_others(settings, IPCL_IGNORED, ".SS Accepted with a warning, and without effect\n",

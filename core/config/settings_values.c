@@ -5,12 +5,28 @@
 #include "base/secret.h"
 #include "config/settings_internal.h"
 
+/* Where a setting has its value from: itself, or the class that it is inherited from, where that
+ * was given later. NULL for NULL. */
+static const struct setting *holder(const struct settings *settings, const struct setting *item)
+{
+    if (!item || !item->base)
+        return item;
+    const struct setting *base =
+        holder(settings, settings_lookup(settings, item->base, item->option->name));
+    return base && base->rank > item->rank ? base : item;
+}
+
+static bool is_of_type(const struct setting *item, enum ipcl_option_type type)
+{
+    return item->option->type == type || (type == IPCL_LIST && item->option->type == IPCL_MAPPING);
+}
+
 /* The value of a setting that must be there and of this type. */
 static const struct value *need(const struct settings *settings, const char *class_name,
                                 const char *name, enum ipcl_option_type type)
 {
-    const struct setting *item = settings_lookup(settings, class_name, name);
-    if (item && item->option->type == type)
+    const struct setting *item = holder(settings, settings_lookup(settings, class_name, name));
+    if (item && is_of_type(item, type))
         return item->value;
     fprintf(stderr, "programming error: there is no setting %s.%s that is %s\n", class_name, name,
             settings_type_text(type));
@@ -55,7 +71,7 @@ const char *const *settings_list(const struct settings *settings, const char *cl
 
 bool settings_given(const struct settings *settings, const char *class_name, const char *name)
 {
-    const struct setting *item = settings_lookup(settings, class_name, name);
+    const struct setting *item = holder(settings, settings_lookup(settings, class_name, name));
     return item && item->rank > CLASSES_MAX;
 }
 
@@ -68,5 +84,5 @@ bool settings_has(const struct settings *settings, const char *class_name, const
                   enum ipcl_option_type type)
 {
     const struct setting *item = settings_lookup(settings, class_name, name);
-    return item && item->option->type == type;
+    return item && is_of_type(item, type);
 }

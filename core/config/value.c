@@ -153,6 +153,44 @@ static bool parse_list(struct value *value, const char *text)
     return good;
 }
 
+/* {"name": value} as words NAME=VALUE; a value that is no text is JSON. */
+static bool parse_object(struct value *value, json_t *object)
+{
+    const char *name;
+    json_t *item;
+    bool good = json_is_object(object);
+    json_object_foreach (object, name, item) {
+        char *text = json_is_string(item) ? strdup(json_string_value(item))
+                                          : json_dumps(item, JSON_COMPACT | JSON_ENCODE_ANY);
+        size_t size = strlen(name) + (text ? strlen(text) : 0) + 2;
+        char *word = malloc(size);
+        good = good && text && word && snprintf(word, size, "%s=%s", name, text) >= 0 &&
+               append(value, word, strlen(word));
+        free(text);
+        free(word);
+    }
+    return good;
+}
+
+/* Each word has a name and a value. */
+static bool are_pairs(const struct value *value)
+{
+    for (size_t i = 0; i < value->count; i++)
+        if (!strchr(value->list[i], '=') || *value->list[i] == '=')
+            return false;
+    return true;
+}
+
+static bool parse_mapping(struct value *value, const char *text)
+{
+    if (*text != '{')
+        return split_words(value, text) && are_pairs(value);
+    json_t *object = json_loads(text, 0, NULL);
+    bool good = parse_object(value, object);
+    json_decref(object);
+    return good;
+}
+
 /* Quotes around the whole of a text are not part of it, as with traitlets; a shell takes them off,
  * others that start programs do not. */
 static char *unquote(const char *text)
@@ -200,9 +238,13 @@ struct value *value_from_text(enum ipcl_option_type type, const char *text)
     case IPCL_LIST:
         good = parse_list(value, text);
         break;
+    case IPCL_MAPPING:
+        good = parse_mapping(value, text);
+        break;
     case IPCL_RENAMED:
     case IPCL_PASSED:
     case IPCL_IGNORED:
+    case IPCL_INHERITED:
         good = false;
         break;
     }
@@ -283,9 +325,15 @@ struct value *value_from_json(const struct ipcl_option *option, const json_t *js
                                     : parse_array(value, json);
         value->json = json_deep_copy(json);
         break;
+    case IPCL_MAPPING:
+        good = json_is_object(json) ? parse_object(value, (json_t *)(uintptr_t)json)
+                                    : parse_array(value, json) && are_pairs(value);
+        value->json = json_deep_copy(json);
+        break;
     case IPCL_RENAMED:
     case IPCL_PASSED:
     case IPCL_IGNORED:
+    case IPCL_INHERITED:
         break;
     }
     if (good)

@@ -32,7 +32,6 @@ static const struct member descriptor_members[] = {
     {POINTER(ipcl_plugin, operations)}, {NULL, 0, false},
 };
 static const struct member launcher_members[] = {
-    {POINTER(ipcl_launcher_operations, classes)},
     {NULL, 0, false},
 };
 static const struct member class_members[] = {
@@ -46,6 +45,23 @@ static const struct member class_members[] = {
     {POINTER(ipcl_launcher_class, to_json)},
     {POINTER(ipcl_launcher_class, from_json)},
     {POINTER(ipcl_launcher_class, destroy)},
+    {NULL, 0, false},
+};
+static const struct member system_members[] = {
+    {TEXT(ipcl_batch_system, name)},
+    {TEXT(ipcl_batch_system, aliases)},
+    {TEXT(ipcl_batch_system, summary)},
+    {TEXT(ipcl_batch_system, submit)},
+    {TEXT(ipcl_batch_system, job_id)},
+    {TEXT(ipcl_batch_system, cancel)},
+    {TEXT(ipcl_batch_system, query.command)},
+    {TEXT(ipcl_batch_system, query.record)},
+    {TEXT(ipcl_batch_system, query.state)},
+    {TEXT(ipcl_batch_system, unknown_job)},
+    {POINTER(ipcl_batch_system, states)},
+    {TEXT(ipcl_batch_system, prefix)},
+    {TEXT(ipcl_batch_system, controller)},
+    {TEXT(ipcl_batch_system, engines)},
     {NULL, 0, false},
 };
 static const struct member mpi_members[] = {
@@ -125,20 +141,68 @@ static int check_class(const struct ipcl_launcher_class *class, struct ipcl_erro
     return check_members(what, class, class_members, "launcher", error);
 }
 
+/* The sizes that structs had in minor versions before this: arrays of them are that far apart. */
+static size_t class_size(const struct ipcl_plugin *plugin)
+{
+    return plugin->abi_minor < 2 ? offsetof(struct ipcl_launcher_class, properties)
+                                 : sizeof(struct ipcl_launcher_class);
+}
+
+struct ipcl_launcher_class descriptor_class(const struct ipcl_plugin *plugin, size_t i)
+{
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    struct ipcl_launcher_class class = {.name = NULL};
+    memcpy(&class, (const char *)operations->classes + i * class_size(plugin), class_size(plugin));
+    return class;
+}
+
+size_t descriptor_class_count(const struct ipcl_plugin *plugin)
+{
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    return operations->class_count;
+}
+
+const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plugin *plugin,
+                                                          size_t *count)
+{
+    const struct ipcl_launcher_operations *operations = plugin->operations;
+    *count = plugin->abi_minor < 2 ? 0 : operations->system_count;
+    return *count ? operations->systems : NULL;
+}
+
+static int check_system(const struct ipcl_batch_system *system, struct ipcl_error *error)
+{
+    char what[200];
+    if (!system || !system->name || !*system->name)
+        return ipcl_error_set(error, "a batch system of its lacks name");
+    snprintf(what, sizeof(what), "its batch system '%.128s'", system->name);
+    return check_members(what, system, system_members, "batch", error);
+}
+
 static int check_classes(const struct ipcl_plugin *plugin, struct ipcl_error *error)
 {
     const struct ipcl_launcher_operations *operations = plugin->operations;
-    if (!operations->class_count)
+    size_t classes = descriptor_class_count(plugin), systems;
+    const struct ipcl_batch_system *const *table = descriptor_systems(plugin, &systems);
+    if (!classes && !systems)
         return ipcl_error_set(error, "it offers nothing: its class_count is 0");
-    for (size_t i = 0; i < operations->class_count; i++) {
-        const struct ipcl_launcher_class *class = &operations->classes[i];
-        if (check_class(class, error))
+    if ((classes && !operations->classes) || (systems && !table))
+        return ipcl_error_set(error,
+                              "its struct of operations lacks %s (<ipcluster/launcher.h> says what "
+                              "must be there)",
+                              classes && !operations->classes ? "classes" : "systems");
+    for (size_t i = 0; i < classes; i++) {
+        const struct ipcl_launcher_class class = descriptor_class(plugin, i);
+        if (check_class(&class, error))
             return -1;
         for (size_t k = 0; k < i; k++)
-            if (!strcasecmp(operations->classes[k].name, class->name))
+            if (!strcasecmp(descriptor_class(plugin, k).name, class.name))
                 return ipcl_error_set(error, "it has two launcher classes of the name %s",
-                                      class->name);
+                                      class.name);
     }
+    for (size_t i = 0; i < systems; i++)
+        if (check_system(table[i], error))
+            return -1;
     return 0;
 }
 

@@ -2,12 +2,20 @@
 #ifndef PLUGIN_DESCRIPTOR_H
 #define PLUGIN_DESCRIPTOR_H
 
-#include <ipcluster/plugin.h>
+#include <ipcluster/launcher.h>
 
 /* Checks the descriptor of the plugin `name` of `kind`, its operations and its option tables;
  * nothing of it is called. `plugin` may be NULL: it exports none. Returns 0, or -1 with `error`
  * saying what is wrong or not there. */
 int descriptor_check(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                      struct ipcl_error *error);
+
+/* The i-th launcher class of a plugin that was checked, as this program's headers have it: what the
+ * headers that it was built with did not know is 0. */
+struct ipcl_launcher_class descriptor_class(const struct ipcl_plugin *plugin, size_t i);
+size_t descriptor_class_count(const struct ipcl_plugin *plugin);
+/* Its batch systems, of which there are `count`. */
+const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plugin *plugin,
+                                                          size_t *count);
 
 #endif

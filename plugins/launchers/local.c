@@ -245,8 +245,7 @@ static unsigned adopt_copies(struct local *local, const json_t *copies)
     unsigned adopted = 0;
     size_t position;
     json_t *value;
-    json_array_foreach(copies, position, value)
-    {
+    json_array_foreach (copies, position, value) {
         json_int_t pid, born;
         struct ipcl_error error;
         int index;
@@ -327,7 +326,7 @@ static const struct ipcl_launcher_class classes[] = {
      .create = engines_create,
      LOCAL_CLASS},
 };
-static const struct ipcl_launcher_operations operations = {classes, 2};
+static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 2};
 
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,

@@ -13,7 +13,7 @@
 #include "launch.h"
 
 #define MPI_PATH_BYTES 4096
-#define MPI_ROOT_CLASS "MPILauncher" /* what the classes of this file fall back on */
+#define MPI_ROOT_CLASS "MPILauncher" /* which the classes of this file have their settings from */
 
 struct mpi_job {
     const struct ipcl_launcher_services *services;
@@ -67,13 +67,10 @@ JOB_CREATE(exec_engines_create, "MPIExecEngineSetLauncher", IPCL_ROLE_ENGINES)
 JOB_CREATE(controller_create, "MPIControllerLauncher", IPCL_ROLE_CONTROLLER)
 JOB_CREATE(exec_controller_create, "MPIExecControllerLauncher", IPCL_ROLE_CONTROLLER)
 
-/* A list setting of this class, or of all the classes here where this one's is empty. */
 static const char *const *job_list(const struct mpi_job *job, const char *name)
 {
     const struct ipcl_services *base = &job->services->base;
-    size_t count;
-    const char *const *list = base->option_list(base->host, job->class_name, name, &count);
-    return list && count > 0 ? list : base->option_list(base->host, MPI_ROOT_CLASS, name, &count);
+    return base->option_list(base->host, job->class_name, name, NULL);
 }
 
 /* The name of the engines' MPI initialiser, or NULL for none. */
@@ -83,8 +80,6 @@ static const char *job_initialiser(const struct mpi_job *job)
     if (job->role != IPCL_ROLE_ENGINES)
         return NULL;
     const char *name = base->option_string(base->host, job->class_name, "mpi");
-    if (!*name)
-        name = base->option_string(base->host, MPI_ROOT_CLASS, "mpi");
     return *name && strcmp(name, "none") != 0 ? name : NULL;
 }
 
@@ -277,7 +272,7 @@ static int job_stop(void *self, struct ipcl_error *error)
 {
     struct mpi_job *job = self;
     const struct ipcl_services *base = &job->services->base;
-    double seconds = base->option_real(base->host, MPI_ROOT_CLASS, "stop_seconds_until_kill");
+    double seconds = base->option_real(base->host, job->class_name, "stop_seconds_until_kill");
     job->stopping = true;
     /* A job that cannot be signalled has gone, and is reported as such. */
     job_signal(job, SIGTERM, error);
@@ -336,21 +331,13 @@ static const struct ipcl_option root_options[] = {
      "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
      "most; mpiexec itself may give it less."},
 };
-static const struct ipcl_option engine_options[] = {
-    {"mpi_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command that starts MPI processes; MPILauncher.mpi_cmd where empty."},
-    {"mpi_args", IPCL_LIST, "", NULL, NULL,
-     "Arguments for mpiexec; MPILauncher.mpi_args where empty."},
-    {"mpi", IPCL_STRING, "", NULL, NULL,
-     "What initialises MPI in the engines; MPILauncher.mpi where empty."},
+static const struct ipcl_option inherited[] = {
+    {"*", IPCL_INHERITED, MPI_ROOT_CLASS, NULL, NULL, NULL},
 };
-/* A controller has the first two. */
 static const struct ipcl_option_table tables[] = {
-    {MPI_ROOT_CLASS, root_options, 4},
-    {"MPIEngineSetLauncher", engine_options, 3},
-    {"MPIExecEngineSetLauncher", engine_options, 3},
-    {"MPIControllerLauncher", engine_options, 2},
-    {"MPIExecControllerLauncher", engine_options, 2},
+    {MPI_ROOT_CLASS, root_options, 4},           {"MPIEngineSetLauncher", inherited, 1},
+    {"MPIExecEngineSetLauncher", inherited, 1},  {"MPIControllerLauncher", inherited, 1},
+    {"MPIExecControllerLauncher", inherited, 1},
 };
 
 #define JOB_CLASS                                                                                  \
@@ -383,7 +370,7 @@ static const struct ipcl_launcher_class classes[] = {
      .create = exec_controller_create,
      JOB_CLASS},
 };
-static const struct ipcl_launcher_operations operations = {classes, 4};
+static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 4};
 
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,

@@ -74,6 +74,22 @@ def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(box
     box.wait_for_no_processes()
 
 
+def test_a_plugin_that_was_built_with_the_headers_of_an_earlier_abi_works(box):
+    old = TOP / "tests/session/abi_1_1"
+    folder = box.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{old}", old / "old.c", "-o", folder / "old.so"], check=True)
+    (folder / "old.so").chmod(0o644)
+    env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
+    shown, = json.loads(box.ipcluster("plugins", "--json", "old", env=env, check=True).out)
+    assert [each["name"] for each in shown["classes"]] == ["OldEngineSetLauncher", "OlderEngineSetLauncher"]
+    cluster = box.begin("start", "--n=2", "--elauncher=older", env=env)
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    box.ipcluster("stop", env=env, check=True)
+    box.wait_for_no_processes()
+
+
 # What is found, and where
 
 def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):

@@ -58,7 +58,7 @@ static struct made *make(void)
     static struct made made;
     made.classes[0] = make_class("OneEngineSetLauncher", "one");
     made.classes[1] = make_class("OtherEngineSetLauncher", NULL);
-    made.operations = (struct ipcl_launcher_operations){made.classes, 2};
+    made.operations = (struct ipcl_launcher_operations){.classes = made.classes, .class_count = 2};
     made.options[0] = (struct ipcl_option){"delay", IPCL_REAL, "0.5", NULL, NULL, "Seconds."};
     made.options[1] = (struct ipcl_option){"name", IPCL_STRING, "", "made-name", NULL, "A name."};
     made.table = (struct ipcl_option_table){"Made", made.options, 2};

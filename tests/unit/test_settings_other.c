@@ -21,6 +21,23 @@ static const struct ipcl_option_table late_ignored = {"Late", all_ignored, 1};
 static const struct ipcl_option all_renamed[] = {{"*", IPCL_RENAMED, "Server.*", NULL, NULL, NULL}};
 static const struct ipcl_option_table factory_class = {"Factory", all_renamed, 1};
 
+static const struct ipcl_option base_options[] = {
+    {"queue", IPCL_STRING, "any", "queue", NULL, "A queue."},
+    {"hosts", IPCL_MAPPING, "", NULL, NULL, "Hosts."},
+};
+static const struct ipcl_option_table base_class = {"Batch", base_options, 2};
+static const struct ipcl_option inherited_options[] = {
+    {"hosts", IPCL_MAPPING, "a=1", NULL, NULL, "Hosts of its own."},
+    {"*", IPCL_INHERITED, "Batch", NULL, NULL, NULL},
+};
+static const struct ipcl_option_table role_class = {"RoleBatch", inherited_options, 2};
+
+static void add_role(void)
+{
+    cr_assert_eq(settings_add(settings, &base_class, &error), 0, "%s", error.text);
+    cr_assert_eq(settings_add(settings, &role_class, &error), 0, "%s", error.text);
+}
+
 static void add_others(void)
 {
     cr_assert_eq(settings_add(settings, &others, &error), 0, "%s", error.text);
@@ -129,6 +146,68 @@ Test(settings_other, another_name_sets_the_setting_but_does_not_win_over_its_own
     cr_assert_eq(settings_int(settings, "Server", "port"), 9);
     cr_assert_eq(server_parse("--port=10", "--Factory.port=11", NULL), 0, "%s", error.text);
     cr_assert_eq(settings_int(settings, "Server", "port"), 10);
+}
+
+Test(settings_other, an_inherited_setting_has_the_value_of_the_class_it_is_from_until_it_is_given)
+{
+    add_role();
+    cr_assert_str_eq(settings_string(settings, "RoleBatch", "queue"), "any");
+    cr_assert_eq(server_load("{\"Batch\": {\"queue\": \"long\"}}"), 0, "%s", error.text);
+    cr_assert_str_eq(settings_string(settings, "RoleBatch", "queue"), "long");
+    cr_assert(settings_given(settings, "RoleBatch", "queue"));
+    cr_assert_eq(server_load("{\"RoleBatch\": {\"queue\": \"short\"}}"), 0, "%s", error.text);
+    cr_assert_str_eq(settings_string(settings, "RoleBatch", "queue"), "short");
+    cr_assert_str_eq(settings_string(settings, "Batch", "queue"), "long");
+    cr_assert_eq(server_parse("--queue=typed", NULL), 0, "%s", error.text);
+    cr_assert_str_eq(settings_string(settings, "RoleBatch", "queue"), "typed");
+    cr_assert_str_eq(settings_list(settings, "RoleBatch", "hosts", NULL)[0], "a=1");
+}
+
+Test(settings_other, an_inherited_setting_is_shown_once)
+{
+    char *text;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    add_role();
+    settings_help(settings, true, stream);
+    fclose(stream);
+    cr_assert_eq(count_of(text, "A queue."), 1, "%s", text);
+    cr_assert_eq(count_of(text, "RoleBatch.*: where not given, as for Batch"), 1, "%s", text);
+    free(text);
+    cr_assert_eq(server_load("{\"Batch\": {\"queue\": \"long\"}}"), 0, "%s", error.text);
+    const char *const nothing[] = {NULL};
+    text = settings_to_json(settings, nothing, &error);
+    cr_assert_eq(count_of(text, "queue"), 1, "%s", text);
+    free(text);
+}
+
+Test(settings_other, a_class_inherits_only_what_there_is)
+{
+    static const struct ipcl_option wrong[] = {
+        {"ports", IPCL_INHERITED, "Batch", NULL, NULL, NULL}};
+    static const struct ipcl_option_table table = {"Wrong", wrong, 1};
+    add_role();
+    cr_assert_eq(settings_add(settings, &table, &error), -1);
+    cr_assert(strstr(error.text, "Wrong.ports is inherited from Batch, which has no such setting"),
+              "%s", error.text);
+}
+
+Test(settings_other, a_mapping_is_an_object_or_words)
+{
+    add_role();
+    cr_assert_eq(
+        server_load("{\"Batch\": {\"hosts\": {\"x\": 2, \"y\": {\"n\": 1}, \"z\": \"t\"}}}"), 0,
+        "%s", error.text);
+    size_t count;
+    const char *const *hosts = settings_list(settings, "Batch", "hosts", &count);
+    cr_assert_eq(count, 3);
+    cr_assert_str_eq(hosts[0], "x=2");
+    cr_assert_str_eq(hosts[1], "y={\"n\":1}");
+    cr_assert_str_eq(hosts[2], "z=t");
+    cr_assert_eq(server_parse("--Batch.hosts=a=1 b='2 3'", NULL), 0, "%s", error.text);
+    cr_assert_str_eq(settings_list(settings, "Batch", "hosts", &count)[1], "b=2 3");
+    cr_assert_eq(server_parse("--Batch.hosts=a", NULL), -1);
+    cr_assert(strstr(error.text, "Batch.hosts expects names with values, not a"), "%s", error.text);
 }
 
 Test(settings_other, help_names_what_has_no_effect_and_why)

@@ -3,6 +3,7 @@
 #ifndef IPCLUSTER_LAUNCHER_H
 #define IPCLUSTER_LAUNCHER_H
 
+#include <ipcluster/batch.h>
 #include <ipcluster/plugin.h>
 
 #ifdef __cplusplus
@@ -19,6 +20,9 @@ struct ipcl_launch {
     const char *work_dir;           /* absolute */
     const char *log_dir;            /* absolute; where output files belong */
     const char *label;              /* a file name stem that is unique in log_dir: "ipengine-1700000000-4242" */
+    /* Since ABI 1.2. */
+    const char *profile_dir; /* absolute */
+    const char *cluster_id;  /* "" where it has none */
 };
 
 /* A child of the supervisor. */
@@ -29,6 +33,23 @@ struct ipcl_spawn {
     const char *output_path;        /* both output streams are appended here; NULL discards them */
     /* The child ended: `status` is its exit status, `signum` the signal that ended it, or 0. */
     void (*exited)(void *self, int64_t pid, int status, int signum);
+};
+
+/* How a command ended. Borrowed for the duration of done(). */
+struct ipcl_command_end {
+    int status;         /* its exit status; -1 where a signal ended it */
+    bool timed_out;     /* it took too long, and was killed */
+    const char *output; /* what it printed on its standard output, at most 1 MiB */
+    const char *errors; /* the same of its standard error */
+};
+
+/* A short command, such as qsub, qdel or qstat. */
+struct ipcl_command {
+    const char *const *argv; /* looked up on PATH; NULL-terminated */
+    const char *input;       /* for its standard input; may be NULL */
+    unsigned timeout_ms;     /* after which it is killed; 0: never */
+    void (*done)(void *self, void *context, const struct ipcl_command_end *end);
+    void *context; /* handed to done() */
 };
 
 /* What a launcher may ask of the supervisor. A child runs in a session of its own, so that an interrupt typed
@@ -56,12 +77,32 @@ struct ipcl_launcher_services {
     /* Reports that copy `index` ended (IPCL_ALL_COPIES: all of them): exit status, and a sentence where there is more to say
      * (NULL otherwise). */
     void (*stopped)(void *host, unsigned index, int status, const char *reason);
+    /* Since ABI 1.2. */
+    /* Reports that `count` more copies run, of those that start one by one; started() is for all at once. Waiting to be started counts
+     * against no time-out. */
+    void (*started_some)(void *host, unsigned count);
+    /* Says in one line what is going on ("pending: Priority, starts at 14:20"), for the progress and for ipcluster list; "" where there
+     * is nothing to say. Also where what to_json() says has changed: it is asked anew, and that is saved before this returns. */
+    void (*status)(void *host, const char *text);
+    /* Runs a command as run() does. Returns 0, or -1 with `error` set, where done() is not called. */
+    int (*run_command)(void *host, const struct ipcl_command *command, struct ipcl_error *error);
+    /* Calls `fire` once after `delay_ms`. Returns the timer, which is no more once it has fired; NULL with `error` set. */
+    void *(*timer_start)(void *host, unsigned delay_ms, void (*fire)(void *self, void *context), void *context,
+                         struct ipcl_error *error);
+    /* Cancels a timer that has not fired. Takes NULL. */
+    void (*timer_stop)(void *host, void *timer);
 };
 
 #define IPCL_ALL_COPIES ((unsigned)-1)
 
+/* Properties of a launcher class. */
+enum {
+    IPCL_STARTS_ELSEWHERE = 1, /* what it starts may be on other machines: the controller listens where these can reach it */
+    IPCL_OUTLIVES_MACHINE = 2  /* its jobs are known and can be stopped from any machine that has the profile, also after a reboot */
+};
+
 /* One way to start one role. Of its settings the host has engine_cmd and engine_args, or controller_cmd and controller_args, for
- * itself. All of it must be there, `aliases` excepted. Names and aliases are those of one class alone, in
+ * itself. All of it must be there, `aliases` and what says otherwise excepted. Names and aliases are those of one class alone, in
  * whatever plugin and case: of two that have the same the one that is installed, or was found first, is taken. */
 struct ipcl_launcher_class {
     const char *name;    /* "MPIExecEngineSetLauncher" */
@@ -86,11 +127,18 @@ struct ipcl_launcher_class {
     int (*from_json)(void *self, const char *json, struct ipcl_error *error);
     /* Forgets everything; what runs goes on running. Takes NULL. */
     void (*destroy)(void *self);
+    /* Since ABI 1.2. */
+    unsigned properties; /* of those above; 0: all is on this machine, and ends with it */
+    unsigned stop_ms;    /* how long stop() may take before what is left is killed; 0: half a minute */
 };
 
 struct ipcl_launcher_operations {
-    const struct ipcl_launcher_class *classes;
-    size_t class_count; /* 1 or more */
+    const struct ipcl_launcher_class *classes; /* may be NULL where class_count is 0 */
+    size_t class_count;
+    /* Since ABI 1.2: batch systems, from whose tables the host makes classes (<ipcluster/batch.h>). Of classes and systems there is at
+     * least one. May be NULL where system_count is 0. */
+    const struct ipcl_batch_system *const *systems;
+    size_t system_count;
 };
 
 #ifdef __cplusplus

@@ -19,7 +19,12 @@ enum ipcl_option_type {
      * between, or "*" for every trait of a class that has no row with a value. */
     IPCL_RENAMED, /* another name of the setting `fallback`, "Class.trait" or "Class.*" for the same trait there */
     IPCL_PASSED,  /* accepted, to be read with the services' options_passed(); `help` says what for, to stand behind a colon */
-    IPCL_IGNORED  /* accepted with a warning, and without effect: `help` says why, to stand behind a colon */
+    IPCL_IGNORED, /* accepted with a warning, and without effect: `help` says why, to stand behind a colon */
+    /* Since ABI 1.2. */
+    IPCL_MAPPING,  /* names with values: a JSON object, or words NAME=VALUE. Read as a list of such words, in which a value that is
+                    * no text is JSON */
+    IPCL_INHERITED /* holds no value: the settings `name` ("*" for all) of the class `fallback`, whose table came before, are settings
+                    * of this class too. One that is not given for this class has the value that it has there. Help shows it once */
 };
 
 /* One setting, `Class.name`, as traitlets spells it. Strings are static and owned by the table, and there unless it says
@@ -30,7 +35,7 @@ struct ipcl_option {
     const char *fallback;         /* the default, as it would be typed on a command line; "" for none. May be NULL where a row has no use for it */
     const char *aliases;          /* command-line names, comma separated: "elauncher,engines"; NULL for none */
     const char *bare;             /* what `--alias` without a value means; NULL where a value is required */
-    const char *help;             /* one or more sentences; units are named. May be NULL for IPCL_RENAMED */
+    const char *help;             /* one or more sentences; units are named. May be NULL for IPCL_RENAMED and IPCL_INHERITED */
 };
 
 /* The settings of one class: `IPController`, `MPIExecEngineSetLauncher`. */

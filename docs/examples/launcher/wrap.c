@@ -205,7 +205,7 @@ static const struct ipcl_launcher_class classes[] = {{
     .from_json = wrap_from_json,
     .destroy = wrap_destroy,
 }};
-static const struct ipcl_launcher_operations operations = {classes, 1};
+static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 1};
 
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,

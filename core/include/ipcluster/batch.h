@@ -1,0 +1,91 @@
+/* Batch systems (Slurm, PBS, LSF and so on) as tables, for plugins of kind "launcher".
+ *
+ * A table says by which commands jobs are submitted, deleted, signalled and looked at, and how to read what these print. The host does
+ * the rest: it writes scripts, submits, waits, asks for all jobs at once, remembers them for a later supervisor, and stops them. From
+ * the table of "Slurm" come the launcher classes SlurmControllerLauncher and SlurmEngineSetLauncher, which share the settings
+ * of the class SlurmLauncher, and the short name "slurm".
+ *
+ * Commands are words as a shell reads them; their first is looked up on PATH. Regular expressions are POSIX extended ones, in which
+ * ^ and $ are the ends of a line, and no . is a newline; \d, \s and \w are as Python has them. Their first group is what is meant,
+ * or the whole where there is none. All pointers are static. What may be NULL says so. */
+#ifndef IPCLUSTER_BATCH_H
+#define IPCLUSTER_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <ipcluster/option.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ipcl_batch_phase { IPCL_BATCH_PENDING, IPCL_BATCH_RUNNING, IPCL_BATCH_ENDED };
+
+/* What a word for a job's state means. */
+struct ipcl_batch_state {
+    const char *word; /* "COMPLETED"; one that ends in * stands for all that begin so */
+    enum ipcl_batch_phase phase;
+    const char *said; /* how it is told to people: "has reached its time limit". Where a job that ended has one, it ended with an
+                       * error. NULL: a pending or running job needs no words, one that ended says it by its exit status */
+};
+
+/* How jobs are looked at, and what is printed of each. */
+struct ipcl_batch_query {
+    const char *command;     /* the ids of the jobs follow it */
+    const char *ids_option;  /* "--jobs=": they follow it in its word, with commas between. NULL: each is a word of its own */
+    const char *record;      /* where what is said of a job begins, which goes on to the next such place; its group is the job's id */
+    const char *state;       /* all that follow are looked for in such a record: the word for its state */
+    const char *reason;      /* why it waits; may be NULL */
+    const char *starts;      /* when it is expected to start; may be NULL */
+    const char *exit_status; /* with which status it ended, a number; may be NULL */
+    const char *exit_signal; /* by which signal, a number, 0 for none; may be NULL */
+};
+
+/* A line of a script for a setting that has a value: {"queue", "--partition={queue}"}. */
+struct ipcl_batch_line {
+    const char *setting;
+    const char *text; /* without the prefix; a template */
+};
+
+struct ipcl_batch_system {
+    const char *name;    /* "Slurm": of its classes */
+    const char *aliases; /* short names of both classes, comma separated: "slurm" */
+    const char *summary; /* "Slurm jobs" */
+
+    const char *submit;       /* the script's path follows it: "sbatch" */
+    bool submit_reads_script; /* it is given the script on its standard input in place of its path */
+    const char *job_id;       /* what is a job's id in what submit prints */
+    const char *cancel;       /* the id follows it: "scancel" */
+    const char *signal;       /* the signal's number and the id follow it; NULL where there is no such command */
+    /* All jobs that the system still knows. Where the command fails and prints what `unknown_job` matches, the jobs that it says nothing
+     * of are gone; where it fails in another way, the system cannot be reached, and nothing is known. */
+    struct ipcl_batch_query query;
+    const char *unknown_job;
+    /* How a job that `query` says nothing of any more ended; its command is NULL where nobody knows. */
+    struct ipcl_batch_query history;
+    /* The jobs of the name that follows it, printed as `query` does: for a supervisor that ended before it had read what submit
+     * printed. NULL where there is no such command. */
+    const char *find;
+    const struct ipcl_batch_state *states;
+    size_t state_count;
+
+    /* The scripts, templates as ipyparallel has them. {n}, {program_and_args}, {program}, {profile_dir}, {cluster_id}, {work_dir},
+     * {output}, {job_name} and each setting of the class are known. The lines of settings that have a value follow their first
+     * line, each behind the prefix, but for those that a script has already. */
+    const char *prefix;     /* "#SBATCH" */
+    const char *controller;
+    const char *engines;
+    const struct ipcl_batch_line *lines;
+    size_t line_count;
+    /* Settings of its own, beside those that all batch systems have (ipcluster plugins shows them). May be NULL where the count is 0. A
+     * row with the name of one that all have takes its place. */
+    const struct ipcl_option *options;
+    size_t option_count;
+    unsigned stop_ms; /* how long a cancelled job may take to end */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,99 @@
+/* Launcher plugins (kind "launcher"): start a controller or a set of engines somewhere, and stop them.
+ * One plugin may offer several launcher classes. Everything runs in the supervisor's one thread; nothing may block. */
+#ifndef IPCLUSTER_LAUNCHER_H
+#define IPCLUSTER_LAUNCHER_H
+
+#include <ipcluster/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ipcl_role { IPCL_ROLE_CONTROLLER, IPCL_ROLE_ENGINES };
+
+/* What to start. Borrowed for the duration of start(). */
+struct ipcl_launch {
+    unsigned count;                 /* how many copies; 1 for a controller */
+    const char *const *argv;        /* the program, an absolute path, and its arguments; NULL-terminated */
+    const char *const *environment; /* NAME=value to add, NULL-terminated; may be NULL */
+    const char *work_dir;           /* absolute */
+    const char *log_dir;            /* absolute; where output files belong */
+    const char *label;              /* a file name stem that is unique in log_dir: "ipengine-1700000000-4242" */
+};
+
+/* A child of the supervisor. */
+struct ipcl_spawn {
+    const char *const *argv;        /* looked up on PATH; NULL-terminated */
+    const char *const *environment; /* NAME=value to add, NULL-terminated; may be NULL */
+    const char *work_dir;           /* NULL for the supervisor's own */
+    const char *output_path;        /* both output streams are appended here; NULL discards them */
+    /* The child ended: `status` is its exit status, `signum` the signal that ended it, or 0. */
+    void (*exited)(void *self, int64_t pid, int status, int signum);
+};
+
+/* What a launcher may ask of the supervisor. A child runs in a session of its own, so that an interrupt typed
+ * at the terminal reaches it only through the launcher. */
+struct ipcl_launcher_services {
+    struct ipcl_services base; /* call base.log(base.host, ...) and so on; `base.host` serves all below */
+    /* Starts a child. Returns its pid, or -1 with `error` set. `exited` is called with the launcher's self. */
+    int64_t (*spawn)(void *host, const struct ipcl_spawn *spawn, struct ipcl_error *error);
+    /* Watches a process that an earlier supervisor started, known by pid and by `born`, the value that
+     * process_born() gave then. Returns 0, or -1 with `error` set where it is gone (or another has its pid). */
+    int (*adopt)(void *host, int64_t pid, int64_t born,
+                 void (*exited)(void *self, int64_t pid, int status, int signum), struct ipcl_error *error);
+    /* When a process was started, in clock ticks since boot: with the pid, a name that is never reused. -1 if gone. */
+    int64_t (*process_born)(void *host, int64_t pid);
+    /* Sends a signal to a child's or adopted process's whole session. Returns 0, or -1 with `error` set. */
+    int (*kill)(void *host, int64_t pid, int signum, struct ipcl_error *error);
+    /* Runs a short command (qsub, qdel, qstat) with `input` on its standard input (may be NULL), and calls
+     * `done` with its exit status (-1 where a signal ended it) and all that it printed, at most 1 MiB. */
+    int (*run)(void *host, const char *const *argv, const char *input,
+               void (*done)(void *self, int status, const char *output), struct ipcl_error *error);
+    /* Calls `fire` once after `delay_ms`. Returns 0, or -1 with `error` set. */
+    int (*timer)(void *host, unsigned delay_ms, void (*fire)(void *self), struct ipcl_error *error);
+    /* Reports that what start() began is running (a batch job may wait long in its queue). */
+    void (*started)(void *host);
+    /* Reports that copy `index` ended (IPCL_ALL_COPIES: all of them): exit status, and a sentence where there is more to say
+     * (NULL otherwise). */
+    void (*stopped)(void *host, unsigned index, int status, const char *reason);
+};
+
+#define IPCL_ALL_COPIES ((unsigned)-1)
+
+/* One way to start one role. Of its settings the host has engine_cmd and engine_args, or controller_cmd and controller_args, for
+ * itself. All of it must be there, `aliases` excepted. Names and aliases are those of one class alone, in
+ * whatever plugin and case: of two that have the same the one that is installed, or was found first, is taken. */
+struct ipcl_launcher_class {
+    const char *name;    /* "MPIExecEngineSetLauncher" */
+    const char *aliases; /* short names, comma separated: "mpi,mpiexec"; may be NULL */
+    enum ipcl_role role;
+    const char *summary; /* one line */
+    /* Makes a launcher; `services` outlives it. NULL with `error` set on failure. */
+    void *(*create)(const struct ipcl_launcher_services *services, struct ipcl_error *error);
+    /* Begins to start; called once. Returns 0, and reports copies that cannot be started through services.stopped(); -1 with `error`
+     * set where nothing was started. */
+    int (*start)(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
+    /* Sends a signal to all copies that run. Returns 0 or -1 with `error` set. */
+    int (*signal)(void *self, int signum, struct ipcl_error *error);
+    /* Ends all copies, first politely; services.stopped() tells when each is gone. Returns 0 or -1 with `error` set. */
+    int (*stop)(void *self, struct ipcl_error *error);
+    /* The file with the output of copy `index` (copies may share one). Returns 0 or -1 where there is none. */
+    int (*output)(void *self, unsigned index, char *path, size_t path_bytes);
+    /* What a later supervisor needs to find the jobs again: one JSON object, freed by the caller with free(). */
+    char *(*to_json)(void *self);
+    /* On a launcher that was not started: takes over the jobs that `json` names, and reports the copies that have gone through
+     * services.stopped(). Returns 0; -1 with `error` set where all are gone. */
+    int (*from_json)(void *self, const char *json, struct ipcl_error *error);
+    /* Forgets everything; what runs goes on running. Takes NULL. */
+    void (*destroy)(void *self);
+};
+
+struct ipcl_launcher_operations {
+    const struct ipcl_launcher_class *classes;
+    size_t class_count; /* 1 or more */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
