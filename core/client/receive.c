@@ -305,6 +305,22 @@ static void emit_output(struct ipcl_client *client, const struct ipcl_future *fu
     client_emit(client, &event);
 }
 
+/* The engine that has a request, or had it; "": that is not known as long as the load balancer has not answered. */
+static const char *holder_of(const struct ipcl_future *future)
+{
+    return !*future->engine_uuid && future->outcome ? future->outcome->result.engine_uuid : future->engine_uuid;
+}
+
+/* Whether output comes from the engine that has the request: its metadata says who has published it, which the controller has checked. */
+static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *future, struct message *message)
+{
+    struct ipcl_member engine = {.name = "engine"};
+    const char *holder = holder_of(future);
+    if (!*holder)
+        return true;
+    return !session_find(client->io.session, message_part(message, MESSAGE_METADATA), &engine, 1) && member_is(&engine, holder);
+}
+
 /* Output of requests of other clients comes too, and is not looked at further. */
 static void handle_iopub(struct ipcl_client *client, struct message *message)
 {
@@ -312,6 +328,10 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     struct ipcl_member state = {.name = "execution_state"};
     if (!future || !receive_verify(client, SOCKET_IOPUB, message))
         return;
+    if (!is_output_of(client, future, message)) {
+        refuse(client, "it is output for a request that its engine does not have");
+        return;
+    }
     if (member_is(&message->msg_type, "status")) {
         if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) && member_is(&state, "idle"))
             await_output_complete(&client->io, future);

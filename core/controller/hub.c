@@ -180,16 +180,30 @@ static void on_record(struct hub *hub, const struct report_record *record)
     }
 }
 
+/* Whether an engine's answer or output is of a request that it has. Notes where the hub does not
+ * know. Which engine has a task the scheduler alone knows at every moment. */
+static bool is_its_own(const struct hub *hub, struct report_record *record)
+{
+    if (record->kind != REPORT_OUTPUT && !*record->uuid)
+        return true;
+    const struct request *request = ledger_find(&hub->ledger, record->text);
+    record->doubtful = !request;
+    return !request || !request->engine || request->queue == REPORT_TASK ||
+           !strcmp(request->engine->uuid, record->uuid);
+}
+
 void hub_on_report(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct report_record record;
+    bool counts = false;
     size_t offset = 0;
     zmq_msg_t *first = &message->frames[0];
     while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record))
-        on_record(hub, &record);
+        if ((counts = is_its_own(hub, &record)))
+            on_record(hub, &record);
     /* What is to be recorded comes one by one. */
-    if (offset && hub->records)
+    if (counts && hub->records)
         hub_record(hub, &record, message);
 }
 
@@ -265,8 +279,8 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
 
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
 {
-    static const char *const listeners[HUB_LISTENERS] = {"heart", "direct", "control", "task",
-                                                         "broadcast"};
+    static const char *const listeners[HUB_LISTENERS] = {"heart",   "iopub", "direct",
+                                                         "control", "task",  "broadcast"};
     int verbose = 1;
     hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
     if (loop_add(hub->loop, hub->reports, hub_on_report, hub))

@@ -16,8 +16,16 @@
 #include "controller/report.h"
 #include "controller/routes.h"
 
-enum hub_listener { HUB_HEART, HUB_DIRECT, HUB_CONTROL, HUB_TASK, HUB_BROADCAST, HUB_LISTENERS };
-#define HUB_SCHEDULERS (HUB_LISTENERS - 1) /* all but the heart */
+enum hub_listener {
+    HUB_HEART,
+    HUB_IOPUB,
+    HUB_DIRECT,
+    HUB_CONTROL,
+    HUB_TASK,
+    HUB_BROADCAST,
+    HUB_LISTENERS
+};
+#define HUB_SCHEDULERS (HUB_LISTENERS - HUB_DIRECT)
 
 /* Where those of one role come: engines to register, clients to ask. */
 struct hub_door {

@@ -29,7 +29,7 @@ static void tell_listeners(struct hub *hub, const struct engine *engine, struct 
     snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
     memcpy(notice->route, engine->route, sizeof(engine->route));
     for (size_t i = 0; i < HUB_LISTENERS; i++)
-        if (i == HUB_HEART ? notice->kind != NOTICE_ADDED : notice->kind != NOTICE_EXPECTED)
+        if (notice->kind != (i < HUB_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED))
             notice_send(hub->listeners[i], notice);
     if (notice->kind != NOTICE_EXPECTED)
         hub_record_engine(hub, engine, notice->kind == NOTICE_ADDED);
@@ -401,10 +401,10 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
     return due;
 }
 
-static void know(void *self, const char *uuid, const char *route)
+static void know(void *self, int id, const char *uuid, const char *route, bool sealed)
 {
     struct hub *hub = self;
-    struct notice notice = {.kind = NOTICE_KNOWN, .id = -1};
+    struct notice notice = {.kind = NOTICE_KNOWN, .id = id, .sealed = sealed};
     snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
     snprintf(notice.route, sizeof(notice.route), "%s", route);
     routes_add(&hub->routes, uuid, route);

@@ -83,8 +83,7 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
         report->kind == REPORT_RESTORED || report->kind == REPORT_FORGOTTEN ||
         report->kind == REPORT_CLOSED)
         return;
-    if (engine)
-        memcpy(item.engine, engine->uuid, sizeof(item.engine));
+    memcpy(item.engine, engine ? engine->uuid : report->uuid, sizeof(item.engine));
     if (is_full(hub, 1)) {
         count_dropped(hub);
         if (report->kind != REPORT_DONE || is_full(hub, 2))

@@ -5,6 +5,7 @@
 
 #include "controller/controller.h"
 #include "controller/flight.h"
+#include "controller/publishers.h"
 #include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
@@ -14,6 +15,8 @@ struct iopub {
     struct sessions sessions;
     void *engines; /* XSUB */
     void *clients; /* XPUB */
+    void *notices;
+    struct publishers publishers;
     struct report report;
     struct flight *flight; /* output that subscribers have not read */
     size_t unread_max;
@@ -24,13 +27,13 @@ struct iopub {
 };
 
 /* The hub's copy, for the record of the request that the output belongs to. */
-static void record(struct iopub *iopub, struct message *message)
+static void record(struct iopub *iopub, const struct publisher *publisher, struct message *message)
 {
     struct ipcl_member member = {.name = "msg_id"};
     if (!session_find(iopub->sessions.engines, message_part(message, MESSAGE_PARENT), &member, 1) &&
         member.state == IPCL_MEMBER_TEXT)
-        report_add(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT, -1, member.data, member.size,
-                   message);
+        report_add_from(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT,
+                        publisher ? publisher->uuid : "", member.data, member.size, message);
 }
 
 /* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
@@ -48,35 +51,60 @@ static void publish(struct iopub *iopub, struct message *message)
         flight_send(iopub->flight, message, weight, iopub->clients);
 }
 
-/* What is published says itself which engine it comes from. */
-static bool verify(struct iopub *iopub, struct message *message)
+static void read_notices(void *self)
+{
+    struct iopub *iopub = self;
+    struct notice notice;
+    while (notice_recv(iopub->notices, &notice))
+        publishers_note(&iopub->publishers, &notice);
+}
+
+/* What is published says itself which engine it comes from. NULL where that is not known. */
+static struct publisher *find_publisher(struct iopub *iopub, struct message *message)
 {
     struct ipcl_member engine = {.name = "engine"};
     if (session_find(iopub->sessions.engines, message_part(message, MESSAGE_METADATA), &engine,
                      1) ||
         engine.state != IPCL_MEMBER_TEXT)
-        engine.size = 0;
-    enum session_verdict verdict =
-        message->delimiter == 1
-            ? seal_verify(&iopub->sessions.engine_seal, message, engine.data, engine.size)
-            : SESSION_TRUNCATED;
+        return NULL;
+    struct publisher *publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
+    if (!publisher) {
+        read_notices(iopub);
+        publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
+    }
+    return publisher;
+}
+
+static bool verify(struct iopub *iopub, const struct publisher *publisher, struct message *message)
+{
+    struct seal *seal = &iopub->sessions.engine_seal;
+    const char *name = !publisher ? "" : *publisher->route ? publisher->route : publisher->uuid;
+    seal->required = publisher && publisher->sealed;
+    enum session_verdict verdict = message->delimiter == 1
+                                       ? seal_verify(seal, message, name, strlen(name))
+                                       : SESSION_TRUNCATED;
     if (verdict != SESSION_ACCEPTED)
         refusal_note(&iopub->bad_output, session_verdict_text(verdict));
-    return verdict == SESSION_ACCEPTED;
+    else if (publishers_may_use(&iopub->publishers, publisher, &message->frames[0]))
+        return true;
+    else
+        refusal_note(&iopub->bad_output, "its topic is of another engine");
+    return false;
 }
 
 static void from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
     struct ipcl_error error;
-    if (!verify(iopub, message))
+    const struct publisher *publisher = find_publisher(iopub, message);
+    if (!verify(iopub, publisher, message))
         return;
     if (message_check_frames(message, iopub->frame_bytes_max, &error)) {
         refusal_note(&iopub->bad_output, error.text);
         return;
     }
     if (iopub->report.recording)
-        record(iopub, message);
+        record(iopub, publisher, message);
     if (session_sign(iopub->sessions.clients, message, NULL))
         refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
     else
@@ -111,6 +139,7 @@ static void iopub_destroy(void *self)
     loop_destroy(iopub->loop);
     sessions_destroy(&iopub->sessions);
     report_release(&iopub->report);
+    publishers_release(&iopub->publishers);
     flight_drop(iopub->flight);
     free(iopub);
 }
@@ -138,6 +167,9 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->loop = loop_create("iopub", error);
     if (!iopub->loop || !iopub->flight ||
         controller_sessions(controller, SEAL_OUTPUT, &iopub->sessions, error))
+        goto failed;
+    iopub->notices = controller_inproc_bind(controller, ZMQ_PULL, "iopub", error);
+    if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
         goto failed;
     iopub->clients =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);

@@ -10,11 +10,11 @@
 #define NOTICE_ID_BYTES   256
 
 enum notice_kind {
-    NOTICE_KNOWN,    /* schedulers: the previous controller had it, and it may come back */
-    NOTICE_EXPECTED, /* the heart alone: it asked to be registered, its heart should begin to beat
+    NOTICE_KNOWN, /* schedulers and iopub: the previous controller had it, and it may come back */
+    NOTICE_EXPECTED, /* heart and iopub: it asked to be registered, its heart should begin to beat
                       */
-    NOTICE_ADDED,
-    NOTICE_GONE, /* dead, left, or never began to beat */
+    NOTICE_ADDED,    /* schedulers */
+    NOTICE_GONE,     /* dead, left, or never began to beat */
 };
 
 /* What a controller knows of the requests that an engine had which has gone. */
@@ -27,7 +27,7 @@ enum notice_rest {
 struct notice {
     enum notice_kind kind;
     int id;
-    bool sealed; /* expected and added: the engine seals what it sends (seal.h) */
+    bool sealed; /* of one that has not gone: it seals what it sends (seal.h) */
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_UUID_BYTES]; /* routes.h; "" for none */
     enum notice_rest rest;         /* of one that has gone */

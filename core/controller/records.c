@@ -262,6 +262,32 @@ static void record_output(struct records *records, const struct records_item *it
         json_decref(record.fields);
 }
 
+struct holder {
+    const char *engine;
+    bool differs;
+};
+
+static bool compare_engine(void *context, const struct ipcl_record *record)
+{
+    struct holder *holder = context;
+    const char *engine = json_string_value(json_object_get(record->fields, "engine_uuid"));
+    holder->differs = engine && *engine && strcmp(engine, holder->engine);
+    return false;
+}
+
+/* Whether a request's record names another engine than this. */
+static bool is_anothers(struct records *records, const char *msg_id, const char *engine)
+{
+    struct holder holder = {.engine = engine};
+    struct ipcl_error error;
+    json_t *query = json_pack("{s:s}", "msg_id", msg_id), *keys = json_pack("[s]", "engine_uuid");
+    if (!query || records_find(records, query, keys, compare_engine, &holder, &error))
+        holder.differs = true;
+    json_decref(query);
+    json_decref(keys);
+    return holder.differs;
+}
+
 static void keep(struct records *records, const struct records_item *item, struct message *message)
 {
     switch (item->report.kind) {
@@ -414,6 +440,11 @@ static void on_item(void *self, struct message *message)
     memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
     if (item.answer) {
         answer(records, &item, message);
+    } else if (item.report.doubtful && is_anothers(records, item.report.text, item.engine)) {
+        log_limited(&records->trouble, IPCL_LOG_WARN,
+                    "records: what engine %s has sent for request %s, which is another's, is not "
+                    "recorded",
+                    item.engine, item.report.text);
     } else {
         if (item.report.kind == REPORT_ASSIGNED && item.report.queue == REPORT_DIRECT)
             take_back(records, item.report.text, item.engine);

@@ -1,15 +1,15 @@
-/* Reports to the hub: records of kind, queue, length of text, engine, text. */
+/* Reports to the hub: records of kind, queue, lengths of text and uuid, engine, text, uuid. */
 #include "controller/report.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES (3 + sizeof(int32_t))
+#define HEAD_BYTES (4 + sizeof(int32_t))
 
 static int append(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
-                  const char *text, size_t text_size)
+                  const char *uuid, const char *text, size_t text_size)
 {
-    size_t needed = report->size + HEAD_BYTES + text_size;
+    size_t uuid_size = strlen(uuid), needed = report->size + HEAD_BYTES + text_size + uuid_size;
     if (needed > report->capacity) {
         unsigned char *grown = realloc(report->bytes, 2 * needed);
         if (!grown)
@@ -22,8 +22,10 @@ static int append(struct report *report, enum report_kind kind, enum report_queu
     at[0] = (unsigned char)kind;
     at[1] = (unsigned char)queue;
     at[2] = (unsigned char)text_size;
-    memcpy(at + 3, &number, sizeof(number));
+    at[3] = (unsigned char)uuid_size;
+    memcpy(at + 4, &number, sizeof(number));
     memcpy(at + HEAD_BYTES, text, text_size);
+    memcpy(at + HEAD_BYTES + text_size, uuid, uuid_size);
     report->size = needed;
     return 0;
 }
@@ -42,12 +44,24 @@ static int send_with_frames(struct report *report, struct message *frames)
     return failed ? -1 : 0;
 }
 
+static int add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
+               const char *uuid, const char *text, size_t text_size, struct message *frames)
+{
+    if (text_size > REPORT_TEXT_MAX || append(report, kind, queue, engine, uuid, text, text_size))
+        return -1;
+    return report->recording ? send_with_frames(report, frames) : 0;
+}
+
 int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
                const char *text, size_t text_size, struct message *frames)
 {
-    if (text_size > REPORT_TEXT_MAX || append(report, kind, queue, engine, text, text_size))
-        return -1;
-    return report->recording ? send_with_frames(report, frames) : 0;
+    return add(report, kind, queue, engine, "", text, text_size, frames);
+}
+
+int report_add_from(struct report *report, enum report_kind kind, enum report_queue queue,
+                    const char *uuid, const char *text, size_t text_size, struct message *frames)
+{
+    return add(report, kind, queue, -1, uuid, text, text_size, frames);
 }
 
 void report_forgotten(struct report *report, const char *uuid)
@@ -73,14 +87,18 @@ bool report_next(const void *data, size_t size, size_t *offset, struct report_re
 {
     const unsigned char *at = (const unsigned char *)data + *offset;
     int32_t engine;
-    if (*offset + HEAD_BYTES > size || *offset + HEAD_BYTES + at[2] > size)
+    if (*offset + HEAD_BYTES > size || *offset + HEAD_BYTES + at[2] + at[3] > size ||
+        at[3] >= sizeof(record->uuid))
         return false;
-    memcpy(&engine, at + 3, sizeof(engine));
+    memcpy(&engine, at + 4, sizeof(engine));
     record->kind = at[0];
     record->queue = at[1];
     record->engine = engine;
     memcpy(record->text, at + HEAD_BYTES, at[2]);
     record->text[at[2]] = '\0';
-    *offset += HEAD_BYTES + at[2];
+    memcpy(record->uuid, at + HEAD_BYTES + at[2], at[3]);
+    record->uuid[at[3]] = '\0';
+    record->doubtful = false;
+    *offset += HEAD_BYTES + at[2] + at[3];
     return true;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controller/notice.h"
 #include "wire/message.h"
 
 enum report_kind {
@@ -34,6 +35,8 @@ struct report_record {
     enum report_queue queue;
     int engine;
     char text[REPORT_TEXT_MAX + 1];
+    char uuid[ENGINE_UUID_BYTES]; /* of the engine where it is not told by its id; "" otherwise */
+    bool doubtful; /* for the hub to note: it does not know whether this engine has the request */
 };
 
 /* A thread's way to the hub. */
@@ -50,6 +53,9 @@ struct report {
  * is lost: memory is short. */
 int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
                const char *text, size_t text_size, struct message *frames);
+/* The same of an engine that the hub may not have by an id, or not any more. */
+int report_add_from(struct report *report, enum report_kind kind, enum report_queue queue,
+                    const char *uuid, const char *text, size_t text_size, struct message *frames);
 /* Tells that an engine which has gone has been forgotten. */
 void report_forgotten(struct report *report, const char *uuid);
 /* Sends what has been added. */

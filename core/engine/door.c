@@ -76,13 +76,11 @@ enum seal_channel door_channel(const struct door *door, const void *socket, stru
     return SEAL_DIRECT;
 }
 
-/* The name that this engine has at the other end: of its socket, or in what it publishes. */
+/* The name that this engine has at the other end. */
 static const char *name_at(const struct door *door, enum seal_channel channel)
 {
     const struct io *io = door->io;
-    return channel == SEAL_HUB      ? io->engine->route
-           : channel == SEAL_OUTPUT ? io->engine->uuid
-                                    : io->identity;
+    return channel == SEAL_HUB ? io->engine->route : io->identity;
 }
 
 int door_sign(struct door *door, enum seal_channel channel, struct message *message,

@@ -11,7 +11,7 @@
  * - the life, 16 bytes that each controller draws at its start: what clients send is bound to it;
  * - the counter, 8 bytes;
  * - the lengths of the name and of the four parts, 8 bytes each;
- * - the name of the peer that is not the controller: an engine's uuid, a client's identity;
+ * - the name under which the peer that is not the controller connects to it;
  * - where the connection is not encrypted, the number of buffers, 8 bytes, and a SHA-256 over the
  *   length and the bytes of each;
  * - header, parent header, metadata and content

@@ -4,4 +4,5 @@
 static const struct module *const modules[] = {&iopub_module, NULL};
 static const char *const inside[] = {"iopub", NULL};
 
-const struct fuzz_modules fuzz_modules = {.modules = modules, .inside = inside};
+const struct fuzz_modules fuzz_modules = {
+    .modules = modules, .inside = inside, .notices = "iopub", .arrival = NOTICE_EXPECTED};

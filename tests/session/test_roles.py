@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import zmq
-from controller_peer import Engine, Peer, next_frames
+from controller_peer import OUTPUT_CHANNEL, Engine, Peer, next_frames
 
 from support import LONG, typed, wait_until
 
@@ -246,6 +246,54 @@ def test_an_engine_cannot_answer_what_another_was_asked(living, gate):
     assert [request.get(timeout=LONG) for request in asked] == [living.pid, living.pid]
     thief.die()
     wait_until(lambda: living.peer.engines() == {"0": living.uuid}, 20, "the thief is gone")
+
+
+@typed
+def say_when(path):
+    import os
+    import time
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    print("true", flush=True)
+
+
+@pytest.mark.parametrize("controllers", [["--dictdb"], []], ids=["recorded", "not recorded"])
+def test_whoever_has_the_engines_file_publishes_nothing_in_another_engines_name(new_cluster, gate, controllers):
+    cluster = new_cluster(1, controller=controllers)
+    client, peer = cluster.client(), Peer(cluster.profile_dir)
+    try:
+        uuid = peer.engines()["0"]
+        thief = Engine(peer, name="thief").beat()
+        asked = client[0].apply_async(say_when, str(gate))
+        [request] = asked.msg_ids
+        shown = peer.subscribe(peer.client["iopub"])
+        output = peer.connect(zmq.XPUB, peer.engine["iopub"])
+        while next_frames(output) != [b"\1"]:
+            pass  # until all is subscribed to
+
+        def publish(topic, engine, name=None, text="forged"):
+            frames, _ = peer.message("stream", {"name": "stdout", "text": text}, metadata=engine and {"engine": engine},
+                                     parent=json.dumps({"msg_id": request, "msg_type": "apply_request"}).encode())
+            output.send_multipart([topic, *(frames if name is None else peer.sealed(frames, OUTPUT_CHANNEL, name))])
+        for topic in b"engine.0.stdout", b"engine.1.stdout", b"engine.x":
+            for engine in uuid, thief.uuid, None:
+                publish(topic, engine)
+            for name in uuid.encode(), b"thief", b"":
+                publish(topic, uuid, name)
+                publish(topic, thief.uuid, name)
+        publish(b"engine.1.stdout", thief.uuid, text="the last")
+        while (message := peer.receive(shown))[4].get("text") != "the last":
+            assert message[0] not in ([b"engine.0.stdout"], [b"status.0"]) and message[3].get("engine") != uuid
+        gate.touch()
+        asked.get(timeout=LONG)
+        assert asked.wait_for_output(LONG) and asked.stdout == "true\n"
+        assert client.load_balanced_view(targets=[0]).apply_async(os.getpid).get(timeout=LONG) == cluster.engines[0].pid
+        if controllers:
+            recorded = lambda: client.db_query({"msg_id": request}, keys=["stdout"])[0]["stdout"]
+            wait_until(lambda: "true" in (recorded() or ""), 20, "output is recorded")
+            assert recorded() == "true\n"
+    finally:
+        peer.close()
 
 
 def test_pongs_under_an_engines_uuid_are_not_its_own(controller):
