@@ -484,6 +484,11 @@ int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *
     return 0;
 }
 
+struct worker *balancer_engines(const struct balancer *balancer)
+{
+    return balancer->workers;
+}
+
 struct task *balancer_away(const struct balancer *balancer)
 {
     return balancer->away;

@@ -50,6 +50,7 @@ struct worker {
     unsigned long long used; /* when it got its last task: a counter */
     unsigned long long mark; /* the owner's */
     bool sealed;             /* the owner's: it takes only what is sealed */
+    bool recalled;           /* the owner's */
     bool suspended;          /* it takes no tasks until balancer_resume() */
     bool retired;            /* it takes no tasks any more */
     bool gone;               /* stranded tasks still name it */
@@ -129,6 +130,8 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
 /* NULL when memory is short or the uuid is there already. */
 struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid);
 struct worker *balancer_engine(const struct balancer *balancer, const char *uuid, size_t size);
+/* The first engine; the others by its `hh.next`. */
+struct worker *balancer_engines(const struct balancer *balancer);
 /* Forgets an engine. Tasks that it was running, and those that waited for no other, become
  * stranded. `end` says what became of it. */
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end);

@@ -1,5 +1,5 @@
-/* The file of tasks that were given out: a ring of hashes of msg_ids. The task thread writes it,
- * the records thread says from where on it matters. */
+/* The file of tasks that were given out: a ring of entries. The task thread writes it, the records
+ * thread says from where on the store may not know of them. */
 #include "controller/handouts.h"
 
 #include <errno.h>
@@ -18,7 +18,15 @@
 /* A store that is further behind than this makes it uncertain what was given out. */
 #define RING       131072
 #define BOOT_BYTES 40
-#define MAGIC      "ipclout1"
+#define MAGIC      "ipclout2"
+
+struct entry {
+    uint64_t task; /* its msg_id's hash */
+    uint64_t engine;
+    uint64_t counter;
+    int32_t retries;
+    int32_t deaths;
+};
 
 /* The file. Its numbers are this host's: another's boot identifier differs. */
 struct ring {
@@ -29,13 +37,22 @@ struct ring {
     _Atomic uint64_t settled; /* so many of them the store has */
     _Atomic uint32_t doubtful;
     uint32_t unused;
-    uint64_t hashes[RING];
+    uint64_t first; /* those before it are of controllers of which nothing is known */
+    struct entry entries[RING];
+};
+
+/* What became of a task last, and as which of all. */
+struct last {
+    struct entry entry;
+    uint64_t number;
 };
 
 struct handouts {
     struct ring *ring;
-    uint64_t base;    /* how many there were before us */
-    uint64_t *before; /* those of them that the store may not have, in order */
+    uint64_t base;      /* how many there were before us */
+    struct last *lasts; /* of those, by their tasks; NULL: they are forgotten */
+    size_t last_count;
+    uint64_t *before; /* the tasks that were given out and of which the store may not know that */
     size_t before_count;
     bool uncertain; /* of what was before */
     atomic_bool doubted;
@@ -43,16 +60,24 @@ struct handouts {
 };
 
 /* The file is nobody else's, so that a fixed seed will do. */
-static uint64_t hash_of(const char *msg_id, size_t size)
+uint64_t handouts_hash(const char *text, size_t size)
 {
     static const struct table unseeded;
-    return table_hash(&unseeded, msg_id, size);
+    return table_hash(&unseeded, text, size);
 }
 
+/* A task's hash stands first in all that is sorted by it. */
 static int compare(const void *a, const void *b)
 {
     uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
     return one < other ? -1 : one > other;
+}
+
+static int compare_lasts(const void *a, const void *b)
+{
+    const struct last *one = a, *other = b;
+    int order = compare(a, b);
+    return order ? order : compare(&one->number, &other->number);
 }
 
 /* The kernel's name of this start of the host; "" where it has none, which is nobody's. */
@@ -88,20 +113,29 @@ static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
     return NULL;
 }
 
-/* Takes over what the controller before us left. Returns 0, or -1 where memory is short. */
+/* Takes over what the controllers before us left. Returns 0, or -1 where memory is short. */
 static int read_before(struct handouts *handouts)
 {
     const struct ring *ring = handouts->ring;
-    uint64_t settled = atomic_load(&ring->settled), count = handouts->base - settled;
-    if (handouts->uncertain || !count)
-        return 0;
-    handouts->before = malloc(count * sizeof(*handouts->before));
-    if (!handouts->before)
+    uint64_t settled = atomic_load(&ring->settled), first = ring->first;
+    if (handouts->base - first > RING)
+        first = handouts->base - RING;
+    size_t count = handouts->base - first;
+    handouts->lasts = malloc((count + 1) * sizeof(*handouts->lasts));
+    handouts->before = malloc((count + 1) * sizeof(*handouts->before));
+    if (!handouts->lasts || !handouts->before)
         return -1;
-    for (uint64_t i = 0; i < count; i++)
-        handouts->before[i] = ring->hashes[(settled + i) % RING];
-    handouts->before_count = count;
-    qsort(handouts->before, count, sizeof(*handouts->before), compare);
+    for (size_t i = 0; i < count; i++)
+        handouts->lasts[i] = (struct last){ring->entries[(first + i) % RING], first + i};
+    qsort(handouts->lasts, count, sizeof(*handouts->lasts), compare_lasts);
+    for (size_t i = 0; i < count; i++) {
+        const struct last *last = &handouts->lasts[i];
+        if (i + 1 < count && last[1].entry.task == last->entry.task)
+            continue;
+        if (last->number >= settled && last->entry.engine)
+            handouts->before[handouts->before_count++] = last->entry.task;
+        handouts->lasts[handouts->last_count++] = *last;
+    }
     return 0;
 }
 
@@ -127,6 +161,8 @@ struct handouts *handouts_open(const char *path, int64_t session, int64_t before
         atomic_store(&ring->doubtful, 1);
     handouts->uncertain = atomic_load(&ring->doubtful);
     handouts->base = atomic_load(&ring->next);
+    if (!ours)
+        ring->first = handouts->base;
     memcpy(ring->magic, MAGIC, sizeof(ring->magic));
     memcpy(ring->boot, boot, BOOT_BYTES);
     if (read_before(handouts)) {
@@ -144,17 +180,21 @@ void handouts_close(struct handouts *handouts)
         return;
     if (handouts->ring)
         munmap(handouts->ring, sizeof(*handouts->ring));
+    handouts_forget(handouts);
     free(handouts->before);
     free(handouts);
 }
 
-void handouts_add(struct handouts *handouts, const char *msg_id, size_t size)
+void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
+                  const struct handout *handout)
 {
     if (!handouts)
         return;
     struct ring *ring = handouts->ring;
     uint64_t next = atomic_load_explicit(&ring->next, memory_order_relaxed);
-    ring->hashes[next % RING] = hash_of(msg_id, size);
+    ring->entries[next % RING] =
+        (struct entry){handouts_hash(msg_id, size), handout->engine, handout->counter,
+                       handout->retries, handout->deaths};
     atomic_store_explicit(&ring->next, next + 1, memory_order_release);
 }
 
@@ -174,10 +214,32 @@ void handouts_doubt(struct handouts *handouts)
 
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id)
 {
-    uint64_t hash = hash_of(msg_id, strlen(msg_id));
+    uint64_t hash = handouts_hash(msg_id, strlen(msg_id));
     return !handouts || handouts->uncertain ||
            (handouts->before_count &&
             bsearch(&hash, handouts->before, handouts->before_count, sizeof(hash), compare));
+}
+
+bool handouts_find(const struct handouts *handouts, const char *msg_id, struct handout *handout)
+{
+    uint64_t hash = handouts_hash(msg_id, strlen(msg_id));
+    const struct last *last =
+        handouts && handouts->last_count
+            ? bsearch(&hash, handouts->lasts, handouts->last_count, sizeof(*last), compare)
+            : NULL;
+    if (last)
+        *handout = (struct handout){last->entry.engine, last->entry.counter, last->entry.retries,
+                                    last->entry.deaths};
+    return last != NULL;
+}
+
+void handouts_forget(struct handouts *handouts)
+{
+    if (!handouts)
+        return;
+    free(handouts->lasts);
+    handouts->lasts = NULL;
+    handouts->last_count = 0;
 }
 
 void handouts_begin(struct handouts *handouts)

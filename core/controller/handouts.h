@@ -1,10 +1,10 @@
-/* Which tasks were given to engines lately: a file that is mapped into memory, so that it outlives
- * a controller that is killed, and costs a task no system call.
+/* Which tasks were given to which engines lately: a file that is mapped into memory, so that it
+ * outlives a controller that is killed, and costs a task no system call.
  *
  * The store says of a task that it waits until it is told, a moment later, that an engine has it.
  * A controller that takes the place of one that was killed in this moment finds the task here, and
- * does not run it a second time. What the store is known to have is not looked at any more; what is
- * not certain counts as given out. */
+ * does not run it a second time. What is not certain counts as given out. An engine that it finds
+ * alive can say whether a task has come to it: by the counter under which the task was sealed. */
 #ifndef CONTROLLER_HANDOUTS_H
 #define CONTROLLER_HANDOUTS_H
 
@@ -16,6 +16,14 @@
 
 struct handouts;
 
+/* What is known of a task that was given out. */
+struct handout {
+    uint64_t engine;  /* handouts_hash() of its uuid; 0: it was taken back from an engine */
+    uint64_t counter; /* of its seal; 0: it had none */
+    int retries;      /* that were left then */
+    int deaths;       /* of engines that had it before */
+};
+
 /* Opens or makes the file. `session` is this controller's; `before` that of the one which had the
  * store last, 0 for none: where the file is another's, or the host was started anew since, nothing
  * is certain. Main's thread. NULL with `error` set on failure. The other functions take NULL, as
@@ -24,9 +32,12 @@ struct handouts *handouts_open(const char *path, int64_t session, int64_t before
                                struct ipcl_error *error);
 void handouts_close(struct handouts *handouts);
 
-/* Before a task is sent to an engine; and where it could not be sent, right after. The task thread.
- */
-void handouts_add(struct handouts *handouts, const char *msg_id, size_t size);
+uint64_t handouts_hash(const char *text, size_t size);
+
+/* Before a task is sent to an engine, or when it is taken back from one. The task thread. */
+void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
+                  const struct handout *handout);
+/* Right after that: it could not be sent. */
 void handouts_take_back(struct handouts *handouts);
 
 /* The store does not learn all that happens: who comes after us cannot be certain. Any thread. */
@@ -35,6 +46,10 @@ void handouts_doubt(struct handouts *handouts);
 /* Whether a controller before this one may have given out a task that the store has as waiting. The
  * records thread; likewise below. */
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
+/* What became of a task last, under the controllers before this one. Returns false where that is
+ * not known, as after handouts_forget(). */
+bool handouts_find(const struct handouts *handouts, const char *msg_id, struct handout *handout);
+void handouts_forget(struct handouts *handouts);
 /* The store has all that was to be known of the controllers before. */
 void handouts_begin(struct handouts *handouts);
 /* The store has the first so many of those that were added here. After handouts_begin(). */

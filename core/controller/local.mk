@@ -46,7 +46,9 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/task_metadata.c core/controller/task_metadata.h \
 	core/controller/task_abort.c \
 	core/controller/task_engines.c \
+	core/controller/task_recall.c \
 	core/controller/task_restore.c \
+	core/controller/task_retry.c \
 	core/controller/trim.c core/controller/trim.h
 # The load balancer's books know of no sockets: their unit tests link them alone.
 noinst_LTLIBRARIES += core/controller/libbalancer.la

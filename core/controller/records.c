@@ -235,6 +235,8 @@ static void record_engine(struct records *records, const struct records_item *it
     struct ipcl_record record = {.fields = json_object()};
     if (*item->engine)
         set_text(record.fields, "engine_uuid", item->engine);
+    else if (item->report.engine < 0) /* it was taken back */
+        json_object_set_new(record.fields, "engine_uuid", json_null());
     records_put(records, item->report.text, &record);
 }
 

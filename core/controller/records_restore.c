@@ -39,17 +39,28 @@ struct told {
     bool whole;
 };
 
-/* Sends [restored, client, message ...]. Of a task of which it is not known which engine may have
- * it, and which cannot be tried again, only the header is needed, to answer it. */
+/* What a task still has of the retries that it had when it came. */
+static json_t *with_what_is_left(json_t *metadata, const struct handout *handout)
+{
+    json_t *left = json_copy(metadata);
+    if (json_integer_value(json_object_get(left, "retries")) > handout->retries)
+        json_object_set_new(left, "retries", json_integer(handout->retries));
+    return left;
+}
+
+/* Sends [restored, client, message ...]. Where not all of the task is there the header will do, to
+ * answer it. */
 static bool tell_task(void *context, const struct ipcl_record *record)
 {
     struct told *told = context;
     struct restored restored = {.kind = told->kind};
+    const char *msg_id = json_string_value(json_object_get(record->fields, "msg_id"));
+    json_t *metadata = json_object_get(record->fields, "metadata"), *left = NULL;
     json_t *header = json_object_get(record->fields, "header");
     const char *client = json_string_value(json_object_get(record->fields, "client_uuid"));
     struct session_parts parts = {
         .msg_type = "restored", /* the recorded header takes this one's place */
-        .metadata = json_object_get(record->fields, "metadata"),
+        .metadata = metadata,
         .content = json_object_get(record->fields, "content"),
     };
     struct message message;
@@ -58,6 +69,8 @@ static bool tell_task(void *context, const struct ipcl_record *record)
         return false;
     if (!restored.whole)
         parts.metadata = parts.content = NULL;
+    else if (handouts_find(told->records->controller->handouts, msg_id, &restored.handout))
+        parts.metadata = left = with_what_is_left(metadata, &restored.handout);
     snprintf(restored.engine, sizeof(restored.engine), "%s", told->engine);
     message_init(&message);
     told->whole = !message_append(&message, &restored, sizeof(restored)) &&
@@ -66,26 +79,8 @@ static bool tell_task(void *context, const struct ipcl_record *record)
                   !records_finish_message(told->records, record, header, &message, NULL) &&
                   !message_send(&message, told->records->restored);
     message_close(&message);
+    json_decref(left);
     return false;
-}
-
-static bool read_retries(void *context, const struct ipcl_record *record)
-{
-    json_t *retries = json_object_get(json_object_get(record->fields, "metadata"), "retries");
-    *(bool *)context = json_integer_value(retries) > 0;
-    return false;
-}
-
-/* Whether a task may be tried again. */
-static bool has_retries(struct records *records, const char *msg_id)
-{
-    struct ipcl_error error;
-    bool has = false;
-    json_t *query = json_pack("{s:s}", "msg_id", msg_id), *keys = json_pack("[s]", "metadata");
-    records_find(records, query, keys, read_retries, &has, &error);
-    json_decref(query);
-    json_decref(keys);
-    return has;
 }
 
 /* Tells of one task. Returns whether the store has what that takes. */
@@ -94,10 +89,8 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
 {
     struct told told = {.records = records, .kind = kind, .engine = engine};
     json_t *query = json_pack("{s:s}", "msg_id", msg_id);
-    json_t *keys =
-        kind == RESTORED_TASK || *engine || has_retries(records, msg_id)
-            ? json_pack("[s s s s s]", "header", "client_uuid", "metadata", "content", "buffers")
-            : json_pack("[s s]", "header", "client_uuid");
+    json_t *keys = json_pack("[s s s s s s]", "msg_id", "header", "client_uuid", "metadata",
+                             "content", "buffers");
     struct ipcl_error error;
     if (records_find(records, query, keys, tell_task, &told, &error))
         log_limited(&records->trouble, IPCL_LOG_WARN,
@@ -105,6 +98,18 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
     json_decref(query);
     json_decref(keys);
     return told.whole;
+}
+
+/* Which engine may have a task that the store knows to be at `engine` (null: it waits). */
+static json_t *fate_of(const struct records *records, const char *msg_id, json_t *engine)
+{
+    const struct handouts *handouts = records->controller->handouts;
+    struct handout handout;
+    if (handouts_find(handouts, msg_id, &handout) && !handout.engine)
+        return json_null(); /* it was taken back from it */
+    if (json_is_string(engine))
+        return json_incref(engine);
+    return handouts_may_have(handouts, msg_id) ? json_string("") : json_null();
 }
 
 /* Sorts one that was left unfinished. */
@@ -118,10 +123,8 @@ static bool collect(void *context, const struct ipcl_record *record)
         return true;
     if (!records->restored || !queue || strcmp(queue, "task"))
         fate = json_true();
-    else if (json_is_string(engine))
-        fate = json_incref(engine);
     else
-        fate = handouts_may_have(records->controller->handouts, id) ? json_string("") : json_null();
+        fate = fate_of(records, id, engine);
     return !json_object_set_new(records->unfinished, id, fate);
 }
 
@@ -160,6 +163,8 @@ void records_restore_begin(struct records *records)
     records_commit(records, &error);
     if (records->lost == lost)
         handouts_begin(records->controller->handouts);
+    if (!records->telling)
+        handouts_forget(records->controller->handouts);
 }
 
 /* What a step tells of tasks that have ended. */
@@ -235,6 +240,7 @@ bool records_restore_step(struct records *records)
         log_info("records: %zu tasks that waited in an earlier controller go on", records->told);
     json_array_clear(records->untold);
     tell(records, RESTORED_ALL, "", "");
+    handouts_forget(records->controller->handouts);
     records->telling = false;
     return false;
 }

@@ -19,7 +19,7 @@ enum report_kind {
     REPORT_STOPPED,   /* likewise */
     REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
                          assigned */
-    REPORT_ASSIGNED,
+    REPORT_ASSIGNED, /* engine -1: it waits again */
     REPORT_RESTORED, /* a task of a controller before, whose record is there */
     REPORT_DONE,
     REPORT_OUTPUT,

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "controller/handouts.h"
 #include "controller/notice.h"
 #include "controller/report.h"
 
@@ -22,6 +23,7 @@ struct restored {
         RESTORED_ALL,      /* there is no more of the two kinds before */
     } kind;
     bool whole;
+    struct handout handout; /* of a task; zero where that is not known */
     char engine[ENGINE_UUID_BYTES];
     char msg_id[REPORT_TEXT_MAX + 1];
 };

@@ -63,30 +63,6 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
     scheduler_answer(scheduler, task, reply_error_content(ename, evalue));
 }
 
-/* The time that a task may wait begins when it is put in the queue, each time. */
-static void start_clock(struct task *task)
-{
-    if (task->timeout > 0)
-        task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
-}
-
-void scheduler_give_back(struct scheduler *scheduler, struct task *task)
-{
-    if (task->worker)
-        balancer_retire(scheduler->balancer, task->worker);
-    start_clock(task);
-    balancer_retry(scheduler->balancer, task, false, false);
-}
-
-bool scheduler_retry(struct scheduler *scheduler, struct task *task)
-{
-    if (task->retries <= 0)
-        return false;
-    task->retries--;
-    start_clock(task);
-    return !balancer_retry(scheduler->balancer, task, false, false);
-}
-
 /* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
  * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
 static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
@@ -103,17 +79,32 @@ static int renew(struct scheduler *scheduler, const struct task *task, struct me
     return status;
 }
 
-/* Returns 0 or -1, with the message as it was but for its signature. */
-static int send_to(struct scheduler *scheduler, const struct worker *worker,
-                   struct message *message)
+static struct handout handout_of(const struct task *task)
+{
+    return (struct handout){.retries = task->retries, .deaths = task->deaths};
+}
+
+int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
+                      const struct task *task)
 {
     const char *name = routes_of(&scheduler->routes, worker->uuid);
+    struct seal *seal = &scheduler->sessions.engine_seal;
     size_t size = strlen(name);
-    return seal_sign(&scheduler->sessions.engine_seal, message, name, size, worker->sealed,
-                     NULL) ||
-                   message_send_to(message, scheduler->engines, name, size)
-               ? -1
-               : 0;
+    if (task && recall_begin(scheduler, worker))
+        return -1;
+    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
+        return -1;
+    if (task) {
+        struct handout handout = handout_of(task);
+        handout.engine = handouts_hash(worker->uuid, strlen(worker->uuid));
+        handout.counter = worker->sealed ? seal->counter : 0;
+        handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
+    }
+    if (!message_send_to(message, scheduler->engines, name, size))
+        return 0;
+    if (task)
+        handouts_take_back(scheduler->handouts);
+    return -1;
 }
 
 /* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
@@ -135,9 +126,7 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
             return false;
         }
     }
-    handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size);
-    if (!restored || send_to(scheduler, task->worker, message)) {
-        handouts_take_back(scheduler->handouts);
+    if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
         scheduler->next_try_ms = clock_ms() + RETRY_MS;
         balancer_put_back(scheduler->balancer, task);
         return false;
@@ -211,7 +200,7 @@ static struct task *create_task(struct scheduler *scheduler, struct message *mes
     task->client = held_frame(task->data, 0, &task->client_size);
     task->retries = metadata->retries;
     task->timeout = (float)metadata->timeout;
-    start_clock(task);
+    scheduler_start_clock(task);
     return task;
 }
 
@@ -397,42 +386,6 @@ static struct task *task_of_reply(struct scheduler *scheduler, struct message *m
     return task;
 }
 
-static void unmet(struct scheduler *scheduler, struct task *task)
-{
-    start_clock(task);
-    if (balancer_retry(scheduler->balancer, task, true, false))
-        scheduler_fail(scheduler, task, "ImpossibleDependency",
-                       "no engine that the task may run on meets its dependencies");
-}
-
-/* A task that has failed runs again at another engine, or where there is none at this one. With a
- * time-out it waits that long for one to come, as ipyparallel's scheduler lets it. */
-static void retry(struct scheduler *scheduler, struct task *task)
-{
-    bool waits = task->timeout > 0 && balancer_is_open(task);
-    start_clock(task);
-    balancer_retry(scheduler->balancer, task,
-                   waits || balancer_has_choice(scheduler->balancer, task), true);
-}
-
-bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
-{
-    bool elsewhere = end == END_UNMET && !scheduler->pure, unbegun = end == END_UNBEGUN;
-    if (!elsewhere && !unbegun && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
-        return false;
-    if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
-        return false;
-    if (unbegun) {
-        scheduler_give_back(scheduler, task);
-    } else if (elsewhere) {
-        unmet(scheduler, task);
-    } else {
-        task->retries--;
-        retry(scheduler, task);
-    }
-    return true;
-}
-
 static void from_engine(void *self, struct message *message)
 {
     struct scheduler *scheduler = self;
@@ -445,7 +398,7 @@ static void from_engine(void *self, struct message *message)
     }
     struct task *task = task_of_reply(scheduler, message);
     if (!task) {
-        if (!restore_reply(scheduler, message))
+        if (!recall_answered(scheduler, message) && !restore_reply(scheduler, message))
             refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
         dispatch(scheduler, NULL, NULL);
         return;
@@ -487,6 +440,7 @@ static long long on_tick(void *self, long long now_ms)
     long long engines_ms = leaving_tick(scheduler, now_ms);
     bool more = settle(scheduler, now_ms);
     long long restore_ms = restore_tick(scheduler, now_ms);
+    long long recall_ms = recall_tick(scheduler, now_ms);
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
     dispatch(scheduler, NULL, NULL);
@@ -502,6 +456,8 @@ static long long on_tick(void *self, long long now_ms)
         due = engines_ms;
     if (restore_ms < due)
         due = restore_ms;
+    if (recall_ms < due)
+        due = recall_ms;
     if (trim_ms < due)
         due = trim_ms;
     if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)

@@ -1,10 +1,13 @@
 /* The task thread's state, for the files that make it up: task.c (sockets, and each task's way),
- * task_engines.c (engines that come and go), task_abort.c (tasks that are taken back) and
- * task_restore.c (what the records tell of an earlier controller's tasks). */
+ * task_retry.c (tasks that go back to the queue), task_engines.c (engines that come and go),
+ * task_abort.c (tasks that are taken back), task_restore.c (what the records tell of an earlier
+ * controller's tasks) and task_recall.c (what engines say of these). */
 #ifndef CONTROLLER_TASK_H
 #define CONTROLLER_TASK_H
 
+#include "controller/balancer.h"
 #include "controller/controller.h"
+#include "controller/handouts.h"
 #include "controller/replies.h"
 #include "controller/held.h"
 #include "controller/refusal.h"
@@ -28,7 +31,19 @@ struct task_restore {
     bool progress; /* in this pass */
     bool strict;   /* what is unknown now stays so */
     long long next_pass_ms;
-    long long lost_ms; /* when to try again what has lost its engine; LOOP_NEVER: there is none */
+    long long lost_ms;   /* when to try again what has lost its engine; LOOP_NEVER: there is none */
+    long long recall_ms; /* when to ask engines what they have; LOOP_NEVER: there is no need */
+};
+
+/* A task that another controller gave out. */
+struct away {
+    struct task task;
+    char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
+    struct handout handout;
+    bool whole;   /* it is here, so that it can run again */
+    bool lost;    /* its engine has gone: it waits for another that it names */
+    bool unbegun; /* likewise, but its engine has never had it */
+    bool asked;   /* its engine is asked for it */
 };
 
 struct scheduler {
@@ -45,8 +60,8 @@ struct scheduler {
     bool pure;
     int deaths_max;          /* 0: any number */
     struct leaving *leaving; /* task_engines.c */
-    bool more;     /* there may be more to send than a round's batch */
-    bool draining; /* engines' answers are read to their end: nothing is sent meanwhile */
+    bool more;               /* there may be more to send than a round's batch */
+    bool draining;           /* engines' answers are read to their end: nothing is sent meanwhile */
     long long next_try_ms;
     unsigned long long mark;
     struct trim trim;
@@ -64,17 +79,16 @@ struct scheduler {
  * error. */
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, bool recorded);
+/* Signs a message for an engine and sends it; where it is a task's, that is noted before. Returns 0
+ * or -1, with the message as it was but for its signature. */
+int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
+                      const struct task *task);
 /* Gives out what can run now. */
 void scheduler_dispatch(struct scheduler *scheduler);
 /* The engines that a task names: a malloc'ed array. Returns how many are there, or -1 (memory is
  * short). */
 long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
                             struct worker ***targets);
-/* Puts a task back in the queue that its engine, which takes no more, has not begun. */
-void scheduler_give_back(struct scheduler *scheduler, struct task *task);
-/* Puts a task in the queue again that may have run, where it may be tried again. Returns whether it
- * does. */
-bool scheduler_retry(struct scheduler *scheduler, struct task *task);
 /* Answers a task that is not entered. `content` (reply.h) is taken over. */
 void scheduler_decline(struct scheduler *scheduler, struct message *message,
                        const struct ipcl_member *msg_id, json_t *content);
@@ -83,14 +97,23 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue);
 /* Ends a task. */
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
-/* Puts a task in the queue again whose end says that it is to be tried again. Returns whether it
- * does. */
-bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
 /* Answers a task in an engine's place, and ends it. `content` (reply.h) is taken over. */
 void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
 /* Answers a task with an error, and ends it. */
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
                     const char *evalue);
+
+/* task_retry.c: */
+/* The time that a task may wait begins when it is put in the queue, each time. */
+void scheduler_start_clock(struct task *task);
+/* Puts a task back in the queue that its engine has not begun. */
+void scheduler_give_back(struct scheduler *scheduler, struct task *task);
+/* Puts a task in the queue again that may have run, where it may be tried again. Returns whether it
+ * does. */
+bool scheduler_retry(struct scheduler *scheduler, struct task *task);
+/* Puts a task in the queue again whose end says that it is to be tried again. Returns whether it
+ * does. */
+bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
 
 /* task_engines.c: */
 /* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
@@ -141,6 +164,11 @@ void restore_accept(struct scheduler *scheduler, struct message *message,
 bool restore_reply(struct scheduler *scheduler, struct message *message);
 /* Takes over a task that another controller gave out, to run again. Returns whether that can be. */
 bool restore_adopt(struct scheduler *scheduler, struct task *task);
+/* A task's engine has gone, or has nothing of it any more, as `why` says: it runs again where it
+ * may be tried again, and is answered with that as an error otherwise. Where its engine never had
+ * it
+ * (`unbegun`) it runs as if it had not been given out. */
+void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why);
 /* Tries again what was put aside. Returns when to be called again, or LOOP_NEVER. */
 long long restore_tick(struct scheduler *scheduler, long long now_ms);
 /* Aborts what a request names that is set aside: adds the msg_ids to `aborted`. */
@@ -150,5 +178,17 @@ void restore_abort(struct scheduler *scheduler, const struct abort_request *requ
  * known. */
 const char *restore_engine_of(const struct task *task);
 void restore_release(struct scheduler *scheduler);
+
+/* task_recall.c: */
+/* There are engines or tasks that another controller gave out which were not here before. */
+void recall_soon(struct scheduler *scheduler);
+/* Before an engine gets its first task: asks it, where it may have tasks of another controller.
+ * Returns 0, or -1 where it is not connected. */
+int recall_begin(struct scheduler *scheduler, struct worker *worker);
+/* Asks engines for tasks that another controller gave out. Returns when to be called again, or
+ * LOOP_NEVER. */
+long long recall_tick(struct scheduler *scheduler, long long now_ms);
+/* Takes an engine's answer to that. Returns whether the message is one. */
+bool recall_answered(struct scheduler *scheduler, struct message *message);
 
 #endif

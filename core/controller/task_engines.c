@@ -132,6 +132,7 @@ static void add_engine(struct scheduler *scheduler, const struct notice *notice)
     struct worker *added = balancer_add_engine(scheduler->balancer, notice->id, notice->uuid);
     if (added)
         added->sealed = notice->sealed;
+    recall_soon(scheduler);
 }
 
 void scheduler_read_notices(void *self)

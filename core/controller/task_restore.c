@@ -26,14 +26,6 @@ struct aside {
     struct aside *prev, *next;
 };
 
-/* A task that another controller gave out. */
-struct away {
-    struct task task;
-    char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
-    bool whole;                     /* it is here, so that it can run again */
-    bool lost;                      /* its engine has gone: it waits for another that it names */
-};
-
 bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
                             size_t found)
 {
@@ -260,8 +252,13 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
         offset;
     away->task.msg_id_size = (unsigned char)msg_id.size;
     away->task.client = held_frame(away->task.data, 0, &away->task.client_size);
-    memcpy(away->engine, restored->engine, sizeof(away->engine));
+    away->handout = restored->handout;
+    /* Which engine had it last the store may not have heard. */
+    if (!away->handout.engine ||
+        away->handout.engine == handouts_hash(restored->engine, strlen(restored->engine)))
+        memcpy(away->engine, restored->engine, sizeof(away->engine));
     away->whole = restored->whole;
+    away->task.deaths = restored->handout.deaths;
     read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
     if (balancer_expect(scheduler->balancer, &away->task)) {
         held_destroy(away->task.data);
@@ -270,9 +267,11 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
     }
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
                away->task.msg_id_size, NULL);
+    recall_soon(scheduler);
 }
 
-static void take_task(struct scheduler *scheduler, struct message *message)
+static void take_task(struct scheduler *scheduler, const struct restored *restored,
+                      struct message *message)
 {
     struct ipcl_member msg_id;
     if (!is_new(scheduler, message, true, &msg_id))
@@ -280,6 +279,9 @@ static void take_task(struct scheduler *scheduler, struct message *message)
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
                NULL);
     restore_accept(scheduler, message, &msg_id, true);
+    struct task *task = balancer_task(scheduler->balancer, msg_id.data, msg_id.size);
+    if (task)
+        task->deaths = restored->handout.deaths;
 }
 
 static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
@@ -299,27 +301,39 @@ static void engine_has(struct scheduler *scheduler, const struct restored *resto
         memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
 }
 
-/* A task's engine has gone, or no engine came back with it: it runs again where it may be tried
- * again. */
+void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why)
+{
+    struct away *away = (struct away *)task;
+    int status = unbegun || task->retries ? adopt(scheduler, task) : -1;
+    away->lost = status > 0;
+    away->unbegun = unbegun;
+    if (status > 0) {
+        scheduler->restore.lost_ms = clock_ms() + PASS_MS;
+    } else if (status == 0 && unbegun) {
+        scheduler_give_back(scheduler, task);
+    } else {
+        if (status < 0)
+            task->retries = 0;
+        scheduler_lose(scheduler, task, why);
+    }
+}
+
+/* A task's engine has gone, or no engine came back with it. */
 static void lose_engine(struct scheduler *scheduler, struct task *task)
 {
     char text[2 * REPORT_TEXT_MAX];
-    const char *engine = ((const struct away *)task)->engine;
-    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine)))
+    const struct away *away = (const struct away *)task;
+    const char *engine = away->engine;
+    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine))) {
+        task->deaths += !away->lost;
         snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
                  engine, (int)task->msg_id_size, task->msg_id);
-    else
+    } else {
         snprintf(text, sizeof(text),
                  "the controller ended before this task was answered, and no engine has come back "
                  "with it: it may have run, and is not run again");
-    int status = task->retries ? adopt(scheduler, task) : -1;
-    if (status < 0)
-        task->retries = 0;
-    ((struct away *)task)->lost = status > 0;
-    if (status > 0)
-        scheduler->restore.lost_ms = clock_ms() + PASS_MS;
-    else
-        scheduler_lose(scheduler, task, text);
+    }
+    restore_lose(scheduler, task, away->unbegun, text);
 }
 
 static void try_lost(struct scheduler *scheduler)
@@ -391,7 +405,7 @@ static void on_restored(void *self, struct message *message)
         else if (restored.kind == RESTORED_AWAY)
             take_away(scheduler, &restored, &inner);
         else
-            take_task(scheduler, &inner);
+            take_task(scheduler, &restored, &inner);
         message_close(&inner);
         break;
     case RESTORED_AT:
@@ -417,7 +431,7 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
                  struct ipcl_error *error)
 {
     struct task_restore *restore = &scheduler->restore;
-    restore->lost_ms = LOOP_NEVER;
+    restore->lost_ms = restore->recall_ms = LOOP_NEVER;
     if (!store_restores(controller))
         return 0;
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;

@@ -229,6 +229,7 @@ static void cleanup(struct io *io)
 {
     loop_destroy(io->loop);
     abort_release(io);
+    recall_release(io);
     door_close(&io->cluster);
     frontends_close(&io->frontends);
     free(io->parent);

@@ -20,6 +20,7 @@
 #include "engine/door.h"
 #include "engine/engine.h"
 #include "engine/frontends.h"
+#include "engine/recall.h"
 #include "engine/usage.h"
 #include "plugin/services.h"
 #include "wire/loop.h"
@@ -85,13 +86,14 @@ struct io {
     long long hub_period_ms;
     struct frontends frontends;
     struct job_list queue;
-    struct job *running; /* what the main thread has */
-    uint64_t jobs;       /* given to it so far */
-    bool draining;       /* it takes nothing new, and ends with what it has begun */
-    long long stop_ms;   /* when draining or stopping: the end of patience */
+    struct job *running;           /* what the main thread has */
+    uint64_t jobs;                 /* given to it so far */
+    bool draining;                 /* it takes nothing new, and ends with what it has begun */
+    long long stop_ms;             /* when draining or stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
     struct job_list drains;        /* requests that are answered when the engine has drained */
     struct awaited *aborted;       /* requests to abort when they come: a hash, the oldest first */
+    struct recall recall;
     /* The request that output belongs to: its packed header, and how it came. The last one's while
      * none runs. */
     char *parent;
@@ -158,6 +160,8 @@ long heart_tick(struct io *io, long long now_ms);
 void heart_set_period(struct io *io);
 
 /* shell.c: the queue */
+/* Whether a request comes from the task scheduler, which can give it to another engine. */
+bool shell_is_task(const struct io *io, struct job *job);
 void shell_receive(void *door, struct message *message);
 /* Gives the main thread the next job, if it is free. */
 void shell_next(struct io *io);

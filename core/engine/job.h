@@ -28,6 +28,7 @@ struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
     uint64_t number;   /* from 1 on, once the main thread has it */
+    uint64_t counter;  /* of a task: the one of its seal */
     struct door *door; /* how the request came */
     void *socket;      /* where it came from and its reply goes */
     const struct ipcl_serial_operations *serial;

@@ -18,6 +18,7 @@ core_engine_ipengine_SOURCES = \
 	core/engine/mpi.c core/engine/mpi.h \
 	core/engine/options.c core/engine/options.h \
 	core/engine/publish.c \
+	core/engine/recall.c core/engine/recall.h \
 	core/engine/registration.c \
 	core/engine/reply.c \
 	core/engine/shell.c \

@@ -139,6 +139,15 @@ static int build_reply(struct job *job, struct message *message, const struct se
     return session_build(job->door->session, message, parts, NULL, error);
 }
 
+static void send_signed(struct io *io, struct job *job, struct message *message)
+{
+    if (shell_is_task(io, job))
+        recall_keep(io, job, message);
+    if (message_send(message, job->socket))
+        log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
+                    zmq_strerror(errno));
+}
+
 /* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be
  * made.
  */
@@ -168,9 +177,8 @@ static int send_reply(struct io *io, struct job *job, const json_t *content, con
     else if (message_check_frames(&message, job->door->frame_bytes_max, error) ||
              door_sign(job->door, door_channel(job->door, job->socket, &message), &message, error))
         failed = -1;
-    else if (message_send(&message, job->socket))
-        log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
-                    zmq_strerror(errno));
+    else
+        send_signed(io, job, &message);
     message_close(&message);
     json_decref(made);
     return failed;

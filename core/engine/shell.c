@@ -18,8 +18,7 @@ static bool find_kind(struct io *io, struct job *job)
     return *type;
 }
 
-/* Whether a request comes from the task scheduler, which can give it to another engine. */
-static bool is_task(const struct io *io, struct job *job)
+bool shell_is_task(const struct io *io, struct job *job)
 {
     return job->door == &io->cluster &&
            door_channel(job->door, job->socket, &job->message) == SEAL_TASK;
@@ -48,7 +47,7 @@ static void answer_ended(struct io *io, struct job *job)
 /* The engine ends, and the request has not begun. */
 static void turn_away(struct io *io, struct job *job)
 {
-    answer_unrun(io, job, is_task(io, job) ? reply_unbegun : answer_ended);
+    answer_unrun(io, job, shell_is_task(io, job) ? reply_unbegun : answer_ended);
 }
 
 static void enqueue(struct io *io, struct job *job)
@@ -75,10 +74,26 @@ static void enqueue(struct io *io, struct job *job)
     }
 }
 
+static void take_recall(struct io *io, struct job *job)
+{
+    struct ipcl_error error;
+    clock_date(job->started);
+    job->content =
+        session_unpack(job->door->session, message_part(&job->message, MESSAGE_CONTENT), &error);
+    recall_serve(io, job);
+}
+
 void shell_receive(void *self, struct message *message)
 {
     struct door *door = self;
     struct job *job = door_accept(door, message, door->shell);
+    bool task = job && shell_is_task(door->io, job);
+    if (task && !strcmp(job->msg_type, "recall_request")) {
+        take_recall(door->io, job);
+        return;
+    }
+    if (task)
+        recall_note(door->io, job);
     if (job)
         enqueue(door->io, job);
     shell_next(door->io);
@@ -107,7 +122,7 @@ void shell_next(struct io *io)
     TAILQ_REMOVE(&io->queue, job, entry);
     io->running = job;
     job->number = ++io->jobs;
-    if (is_task(io, job))
+    if (shell_is_task(io, job))
         watcher_note_begun(io->engine, job->msg_id);
     capture_forget(&io->engine->capture); /* what the one before printed */
     publish_parent(io, job);
@@ -194,7 +209,7 @@ void shell_answer_queued(struct io *io, bool tasks_alone)
     struct job *job = TAILQ_FIRST(&io->queue), *next;
     for (; job; job = next) {
         next = TAILQ_NEXT(job, entry);
-        if (job->kind == JOB_CLEAR || (tasks_alone && !is_task(io, job)))
+        if (job->kind == JOB_CLEAR || (tasks_alone && !shell_is_task(io, job)))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
         turn_away(io, job);

@@ -24,6 +24,7 @@ static const unsigned char no_life[SEAL_LIFE_BYTES];
 
 struct seal_peer {
     struct window window;
+    uint64_t past;           /* lower counters are too late */
     unsigned long long used; /* the seal's `uses` then */
     UT_hash_handle hh;
     char name[];
@@ -208,7 +209,7 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
         CRYPTO_memcmp(claimed, digest, bytes))
         return session_conclude(seal->session, message, SESSION_FORGED);
     struct seal_peer *peer = meet_peer(seal, name, size);
-    if (!is_of_this_life(seal, life))
+    if (!is_of_this_life(seal, life) || (peer && counter < peer->past))
         return session_conclude(seal->session, message, SESSION_STALE);
     if (!peer || !window_take(&peer->window, counter))
         return session_conclude(seal->session, message, SESSION_REPEATED);
@@ -222,6 +223,19 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
 bool seal_knows(const struct seal *seal, const void *name, size_t size)
 {
     return seal->peers && find_peer(seal, name, size);
+}
+
+uint64_t seal_highest(const struct seal *seal, const void *name, size_t size)
+{
+    const struct seal_peer *peer = find_peer(seal, name, size);
+    return peer ? peer->window.highest : 0;
+}
+
+void seal_close_past(struct seal *seal, const void *name, size_t size)
+{
+    struct seal_peer *peer = find_peer(seal, name, size);
+    if (peer)
+        peer->past = peer->window.highest;
 }
 
 void seal_expect(struct seal *seal, uint64_t counter)

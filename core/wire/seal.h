@@ -79,6 +79,10 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
                                  size_t size);
 /* Whether a peer of this name has sent something sealed. */
 bool seal_knows(const struct seal *seal, const void *name, size_t size);
+/* The highest counter that was taken of a peer; 0: none. */
+uint64_t seal_highest(const struct seal *seal, const void *name, size_t size);
+/* Whatever a peer sent before the newest that was taken, and comes later, is SESSION_STALE. */
+void seal_close_past(struct seal *seal, const void *name, size_t size);
 /* Takes from now on only counters above this one, of a peer that is not known yet. */
 void seal_expect(struct seal *seal, uint64_t counter);
 void seal_release(struct seal *seal);

@@ -122,6 +122,10 @@ def engine(bits, pack):
         (1, b"\x00\x02\x00\x00\x00\x00"), (1, b"\x00\x10\x00\x00\x00\x00"), (7, b"x"),
         registered({"status": "ok", "id": 5, "hb_period": 1}), (5, b"1.5"))
     yield "refused", thread(bits, registered({"status": "error", "ename": "KeyError", "evalue": "in use"}), (7 | 15 << 3, b"x"))
+    by_scheduler = (b"task", b"c")
+    tasks = [(2, message(pack, "apply_request", identities=by_scheduler, msg_id=number)) for number in "123"]
+    recall = message(pack, "recall_request", {"life": "0" * 32, "tasks": {"1": 0, "2": 7, "9": 0}}, identities=by_scheduler, msg_id="4")
+    yield "recall", thread(bits | 2, *tasks, job_done, (2, recall), job_done)
 
 
 def frontends(bits, pack):
@@ -215,6 +219,7 @@ def task(bits, pack):
         yield f"tasks-{settings}", thread(
             bits | settings, submit(1), submit(2, dependent), submit(3, {"after": ["1"], "retries": 1}), reply(1), reply(1, b"e1"),
             submit(4, {"follow": ["1"], "targets": ["e0", "e1"]}), reply(3, b"e1", {"status": "error"}),
+            (0, message(pack, "recall_reply", {"unbegun": ["4"], "gone": ["5", 6]}, identities=(b"e0", b"scheduler"), msg_id="r6")),
             reply(4, b"e0", {"dependencies_met": False, "status": "error"}),
             (1, message(pack, "abort_request", {"msg_ids": ["2"]}, msg_id="6")), later(1), gone(0), there(3), submit(5, None, 0x81))
 
@@ -351,9 +356,9 @@ PLAIN = {"connection": connection, "elf": elf, "files": files, "gate": gate, "qu
 
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast
     uuid id pending info watched died reason msg_ids engine_ids query keys buffers result_buffers verbose ok error aborted e0 e1 $or $and $in
-    $nin $gt $mod $all $exists $ne completed submitted engine_uuid label dependencies_met restart sig SIGUSR1 connections""".split()
+    $nin $gt $mod $all $exists $ne completed submitted engine_uuid label dependencies_met restart sig SIGUSR1 connections tasks unbegun gone life""".split()
 REQUESTS = """connection registration unregistration shutdown queue load result history purge db resubmit execute apply abort clear
-    interrupt kernel_info connect usage signal""".split()
+    interrupt kernel_info connect usage signal recall""".split()
 
 
 def dictionary():

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from support import LONG, SLOWNESS, typed, wait_for_commit, wait_until
+from wire_tap import tapped_file
 
 RECORDED = ["--reuse", "--sqlitedb"]
 # Long enough for engines to come back.
@@ -335,3 +336,93 @@ def test_tasks_of_before_a_restart_can_be_cancelled(new_cluster):
     gate.touch()
     assert outcome(tasks["here"]) == "here" and outcome(tasks["there"]) == "there"
     assert sorted(runs(path)) == ["here", "there"]
+
+
+@pytest.fixture
+def tapped(new_cluster):
+    """A controller, and an engine that gets its tasks through a tap, `cluster.tap`."""
+    cluster = new_cluster(0, controller=[*RECORDED, "--IPController.enable_curve=false"])
+    file = cluster.profile_dir / "security/tapped-engine.json"
+    with tapped_file(cluster.engine_file, file, ["task"]) as taps:
+        cluster.tap = taps["task"]
+        cluster.start_engine(f"--file={file}")
+        yield cluster
+
+
+def restart_tapped(cluster, client):
+    """What the tap has held is lost with the controller."""
+    kill(cluster, client)
+    cluster.tap.holding = False
+    cluster.start_controller("--restore", "--sqlitedb", "--IPController.enable_curve=false", RETURN)
+
+
+def test_a_task_that_was_on_its_way_to_its_engine_when_the_controller_was_killed_runs_once(tapped):
+    client = tapped.client()
+    view = client.load_balanced_view()
+    path = tapped.sandbox.dir / "ran"
+    assert view.apply_sync(note, str(path), "before") == "before"
+    tapped.tap.holding = True
+    sent = len(tapped.tap.to_peer)
+    lost, waiting = view.apply_async(note, str(path), "lost"), view.apply_async(note, str(path), "waiting")
+    wait_until(lambda: len(tapped.tap.to_peer) > sent, 20, "it is given out")
+    restart_tapped(tapped, client)
+    assert [lost.get(timeout=LONG), waiting.get(timeout=LONG)] == ["lost", "waiting"]
+    assert set(runs(path).values()) == {1}
+
+
+def test_an_answer_that_was_on_its_way_when_the_controller_was_killed_comes_again(tapped):
+    client = tapped.client()
+    path, gate = tapped.sandbox.dir / "ran", tapped.sandbox.dir / "go"
+    task = client.load_balanced_view().apply_async(note, str(path), "answered", 0, str(gate))
+    wait_until(path.exists, 20, "it runs")
+    tapped.tap.holding = True
+    sent = len(tapped.tap.to_controller)
+    gate.touch()
+    wait_until(lambda: len(tapped.tap.to_controller) > sent, 20, "it is answered")
+    restart_tapped(tapped, client)
+    assert task.get(timeout=LONG) == "answered"
+    assert runs(path) == {"answered": 1}
+
+
+@typed
+def fail_each_time(path, gate):
+    import os
+    import time
+    with open(path, "a") as file:
+        file.write(f"run {os.getpid()}\n")
+    while len(open(path).readlines()) > 1 and not os.path.exists(gate):
+        time.sleep(0.02)
+    raise ValueError("meant to")
+
+
+def test_retries_that_a_task_has_used_stay_used_over_a_restart(recorded):
+    client = recorded.client()
+    path, gate = recorded.sandbox.dir / "ran", recorded.sandbox.dir / "go"
+    task = client.load_balanced_view(retries=1).apply_async(fail_each_time, str(path), str(gate))
+    wait_until(lambda: path.exists() and runs(path) == {"run": 2}, 20, "it is tried again")
+    restart(recorded, client, RETURN)
+    gate.touch()
+    with pytest.raises(Exception, match="meant to"):
+        task.get(timeout=LONG)
+    assert runs(path) == {"run": 2}
+
+
+def test_the_engines_that_a_task_has_killed_are_counted_over_a_restart(new_cluster):
+    deaths = "--TaskScheduler.deaths_max=2"
+    cluster = new_cluster(3, controller=[*RECORDED, deaths])
+    client = cluster.client()
+    path = cluster.sandbox.dir / "ran"
+    task = client.load_balanced_view(retries=5).apply_async(note, str(path), "poison", 600)
+
+    def kill_engine(times):
+        wait_until(lambda: path.exists() and len(path.read_text().splitlines()) == times, 20, "it runs")
+        os.kill(int(path.read_text().split()[-1]), signal.SIGKILL)
+
+    kill_engine(1)
+    wait_until(lambda: len(path.read_text().splitlines()) == 2, 20, "it runs at another engine")
+    kill(cluster, client)
+    kill_engine(2)
+    cluster.start_controller("--restore", "--sqlitedb", RETURN, deaths)
+    with pytest.raises(Exception, match="not tried again, as so many engines have died"):
+        task.get(timeout=LONG)
+    assert runs(path) == {"poison": 2}

@@ -45,7 +45,8 @@ static struct handouts *begin(void)
 
 static void add(struct handouts *handouts, const char *msg_id)
 {
-    handouts_add(handouts, msg_id, strlen(msg_id));
+    const struct handout handout = {.engine = handouts_hash("an engine", 9), .counter = 7};
+    handouts_add(handouts, msg_id, strlen(msg_id), &handout);
 }
 
 Test(handouts, what_the_store_has_not_learnt_is_found_by_the_next_controller)
@@ -76,6 +77,45 @@ Test(handouts, what_the_store_has_not_learnt_is_found_by_the_next_controller)
     handouts = reopen(4, 3);
     cr_assert_not(handouts_may_have(handouts, "b"));
     cr_assert_not(handouts_may_have(handouts, "d"));
+    handouts_close(handouts);
+}
+
+static void add_as(struct handouts *handouts, const char *msg_id, const struct handout *handout)
+{
+    handouts_add(handouts, msg_id, strlen(msg_id), handout);
+}
+
+Test(handouts, what_became_of_a_task_last_is_known_until_it_is_forgotten)
+{
+    const struct handout first = {.engine = 1, .counter = 11, .retries = 2, .deaths = 0},
+                         second = {.engine = 2, .counter = 12, .retries = 1, .deaths = 1},
+                         taken_back = {.retries = 1, .deaths = 1};
+    struct handout found;
+    struct handouts *handouts = begin();
+    add_as(handouts, "a", &second);
+    add_as(handouts, "b", &first);
+    add_as(handouts, "b", &second);
+    add_as(handouts, "a", &taken_back);
+    handouts_settle(handouts, 1);
+    handouts_close(handouts);
+
+    handouts = reopen(2, 1);
+    cr_assert(handouts_find(handouts, "b", &found));
+    cr_assert_eq(found.engine, 2);
+    cr_assert_eq(found.counter, 12);
+    cr_assert_eq(found.retries, 1);
+    cr_assert_eq(found.deaths, 1);
+    cr_assert(handouts_find(handouts, "a", &found));
+    cr_assert_eq(found.engine, 0);
+    cr_assert_not(handouts_find(handouts, "c", &found));
+    cr_assert(handouts_may_have(handouts, "b"));
+    cr_assert_not(handouts_may_have(handouts, "a"), "it was taken back");
+    handouts_forget(handouts);
+    cr_assert_not(handouts_find(handouts, "b", &found));
+    handouts_close(handouts);
+
+    handouts = reopen(4, 3);
+    cr_assert_not(handouts_find(handouts, "b", &found), "another controller had the store");
     handouts_close(handouts);
 }
 

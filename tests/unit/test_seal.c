@@ -93,6 +93,24 @@ Test(seal, is_taken_once)
     cr_assert(seal_knows(&controller, CLIENT, strlen(CLIENT)));
 }
 
+Test(seal, what_was_sent_before_the_past_was_closed_is_stale)
+{
+    struct message late;
+    send_sealed();
+    message_init(&late);
+    cr_assert_eq(message_copy(&late, &message), 0);
+    cr_assert_eq(seal_highest(&controller, CLIENT, strlen(CLIENT)), 0);
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    cr_assert_eq(seal_highest(&controller, CLIENT, strlen(CLIENT)), client.counter);
+    seal_close_past(&controller, CLIENT, strlen(CLIENT));
+    cr_assert_eq(message_copy(&message, &late), 0);
+    cr_assert_eq(take(), SESSION_STALE);
+    message_close(&late);
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+}
+
 Test(seal, is_taken_once_however_many_come_between)
 {
     struct message first;
