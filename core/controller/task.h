@@ -46,6 +46,9 @@ struct away {
     bool asked;   /* its engine is asked for it */
 };
 
+/* Whether the engine of this uuid has it, as far as is known. */
+bool away_is_at(struct away *away, const char *uuid);
+
 struct scheduler {
     struct loop *loop;
     struct sessions sessions;

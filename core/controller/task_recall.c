@@ -31,11 +31,8 @@ static struct worker *engine_of(const struct scheduler *scheduler, struct away *
     struct worker *worker = balancer_engines(scheduler->balancer);
     if (*away->engine)
         return balancer_engine(scheduler->balancer, away->engine, strlen(away->engine));
-    while (worker && (!away->handout.engine ||
-                      away->handout.engine != handouts_hash(worker->uuid, strlen(worker->uuid))))
+    while (worker && !away_is_at(away, worker->uuid))
         worker = worker->hh.next;
-    if (worker)
-        memcpy(away->engine, worker->uuid, sizeof(away->engine));
     return worker;
 }
 

@@ -26,6 +26,13 @@ struct aside {
     struct aside *prev, *next;
 };
 
+bool away_is_at(struct away *away, const char *uuid)
+{
+    if (!*away->engine && away->handout.engine == handouts_hash(uuid, strlen(uuid)))
+        memcpy(away->engine, uuid, strlen(uuid) + 1);
+    return !strcmp(away->engine, uuid);
+}
+
 bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
                             size_t found)
 {
@@ -367,7 +374,7 @@ static void engine_gone(struct scheduler *scheduler, const char *engine)
         scheduler_hear_engines(scheduler);
     for (task = balancer_away(scheduler->balancer); task; task = next) {
         next = task->next;
-        if (strcmp(((const struct away *)task)->engine, engine))
+        if (!away_is_at((struct away *)task, engine))
             continue;
         lose_engine(scheduler, task);
     }
