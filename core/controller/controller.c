@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "controller/gate.h"
 
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
@@ -30,6 +31,9 @@
  * hears why not. */
 #define OPEN_FRAME_BYTES ((int64_t)64 << 20)
 #define OPEN_FRAMES_READ 4
+/* By which a ROUTER knows what connects within the program: nobody outside guesses it, and takes it
+ * (ZMQ_ROUTER_HANDOVER). */
+#define INPROC_NAME_DIGITS 32
 /* What encryption adds to a frame, and somewhat more. */
 #define FRAME_OVERHEAD 64
 
@@ -147,9 +151,10 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
 static void *inproc(struct controller *controller, int type, const char *name, bool bind,
                     struct ipcl_error *error)
 {
-    char url[64];
-    /* A ROUTER knows it by its name. */
-    struct socket_options options = {.type = type, .identity = name, .identity_size = strlen(name)};
+    char url[64], identity[INPROC_NAME_DIGITS + 1];
+    struct socket_options options = {
+        .type = type, .identity = identity, .identity_size = INPROC_NAME_DIGITS};
+    random_hex(identity, INPROC_NAME_DIGITS);
     void *socket = socket_create(controller->context, &options, error);
     snprintf(url, sizeof(url), "inproc://%s", name);
     if (socket && (bind ? socket_bind(socket, url, error) : socket_connect(socket, url, error))) {

@@ -169,6 +169,18 @@ def test_queue_status_lists_what_is_completed(records):
     assert records.ask("queue")["0"] == {"queue": 0, "tasks": 1, "completed": 2}
 
 
+def test_nobody_takes_the_hubs_place_where_tasks_are_submitted_again(records):
+    msg_id = records.run()
+    thief = records.peer.connect(zmq.DEALER, records.peer.client["task"], b"tasks")
+    submit(records.peer, thief)
+    records.answer(socket=thief)
+    again = records.ask("resubmit", msg_ids=[msg_id])["resubmitted"][msg_id]
+    route, header, _ = records.engine.take()
+    assert json.loads(header)["msg_id"] == again
+    records.engine.answer(route, header)
+    records.wait_for(again)
+
+
 def test_a_task_is_submitted_again_under_a_new_id(records):
     msg_id = records.submit(content={"n": 1}, metadata={"retries": 1}, buffers=[b"call", b"args"])
     first = records.answer(buffers=[b"first"])
