@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,12 +22,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/peer_name.h"
 #include "wire/socket.h"
 
 #define GREETING_BYTES 64
 #define FLAG_LARGE     0x02 /* eight bytes of size follow */
 /* INITIATE has 257 bytes and what the peer says of itself, among it a name of up to 255 bytes. */
 #define HANDSHAKE_BYTES_MAX 2048
+/* What is encrypted in INITIATE begins with so many bytes of zeros (NaCl), and of keys. */
+#define INITIATE_NONCE "CurveZMQINITIATE"
+#define INITIATE_SKIP  (32 + 128)
+
 struct peer {
     uint64_t left;           /* bytes to come of the frame that is being read */
     long long window_ms;     /* of a subscriber: when it began, */
@@ -37,6 +43,8 @@ struct peer {
     unsigned char flags;     /* its first, and in `left` the size as far as it is known */
     bool open;               /* it was accepted here, and has not ended */
     bool subscriber;         /* also of a listener: those who connect to it are */
+    bool misnamed;           /* it takes a name that is libzmq's own */
+    struct peer_name name;   /* where it is in what it says of itself, if that is not encrypted */
     bool stranger;           /* it is in that list: */
     struct peer *prev, *next;
 };
@@ -49,6 +57,7 @@ static struct {
 } gate;
 
 static _Thread_local bool expecting_subscribers;
+static _Thread_local int receiving = -1; /* whose bytes libzmq reads in this thread */
 
 /* Those who have not proved who they are, the oldest first. */
 static struct {
@@ -203,6 +212,20 @@ static bool is_too_much(struct peer *peer, size_t size)
     return false;
 }
 
+/* Takes bytes of a frame's body. Returns false where they may not be. */
+static bool read_body(struct peer *peer, const unsigned char *data, size_t size)
+{
+    for (size_t i = 0; peer->handshake && !gate.encrypted && i < size; i++) {
+        peer->misnamed = !peer_name_take(&peer->name, data[i]);
+        if (peer->misnamed)
+            return false;
+    }
+    peer->left -= size;
+    if (!peer->left)
+        end_frame(peer);
+    return true;
+}
+
 /* Returns false where nothing of this is for libzmq. */
 static bool read_along(struct peer *peer, const unsigned char *data, size_t size)
 {
@@ -218,9 +241,8 @@ static bool read_along(struct peer *peer, const unsigned char *data, size_t size
                 return false;
         } else {
             taken = size < peer->left ? size : peer->left;
-            peer->left -= taken;
-            if (!peer->left)
-                end_frame(peer);
+            if (!read_body(peer, data, taken))
+                return false;
         }
         data += taken;
         size -= taken;
@@ -246,6 +268,10 @@ static void refuse(int fd, const struct peer *peer)
     describe_peer(fd, who, sizeof(who));
     if (peer->greeted < GREETING_BYTES)
         snprintf(why, sizeof(why), "what it sends is not ZMTP 3");
+    else if (peer->misnamed)
+        snprintf(why, sizeof(why),
+                 "it takes a name that begins with a zero byte, as those have "
+                 "that are made for whoever has none");
     else if (peer->left > frame_max(peer))
         snprintf(why, sizeof(why), "it sends a frame of %llu bytes, and %llu may be%s",
                  (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
@@ -270,6 +296,7 @@ ssize_t gate_receive(int fd, void *data, size_t size, int flags)
 {
     ssize_t received = syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
     struct peer *peer = peer_of(fd);
+    receiving = fd;
     bool over = !received || (received < 0 && errno != EAGAIN && errno != EINTR);
     if (!peer || !peer->open || (received < 0 && !over))
         return received;
@@ -283,6 +310,32 @@ ssize_t gate_receive(int fd, void *data, size_t size, int flags)
         return -1;
     }
     return received;
+}
+
+/* crypto_box_open() of libsodium, as libzmq calls it in the thread that has just received what is
+ * in the box. What it cannot open ends the connection. */
+__attribute__((visibility("default"))) int
+gate_open_box(unsigned char *plain, const unsigned char *box, unsigned long long size,
+              const unsigned char *nonce, const unsigned char *from,
+              const unsigned char *key) __asm__("crypto_box_open");
+
+int gate_open_box(unsigned char *plain, const unsigned char *box, unsigned long long size,
+                  const unsigned char *nonce, const unsigned char *from, const unsigned char *key)
+{
+    int (*open_next)(unsigned char *, const unsigned char *, unsigned long long,
+                     const unsigned char *, const unsigned char *, const unsigned char *);
+    struct peer *peer = peer_of(receiving);
+    struct peer_name name = {.stage = PEER_NAME_PROPERTY_SIZE};
+    *(void **)&open_next = dlsym(RTLD_NEXT, "crypto_box_open");
+    if (!open_next || open_next(plain, box, size, nonce, from, key))
+        return -1;
+    if (!peer || memcmp(nonce, INITIATE_NONCE, strlen(INITIATE_NONCE)) != 0)
+        return 0;
+    for (size_t i = INITIATE_SKIP; i < size && !peer->misnamed; i++)
+        peer->misnamed = !peer_name_take(&name, plain[i]);
+    if (peer->misnamed)
+        refuse(receiving, peer);
+    return peer->misnamed ? -1 : 0;
 }
 
 /* close(2), as libzmq's threads call it also where they end a connection themselves: its descriptor

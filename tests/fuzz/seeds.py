@@ -308,6 +308,7 @@ def gate(_, __):
     for name, how, data in (
             ("version-1", without, b"\x01\x00\x02\x01x"), ("version-2", without, greeting(1, b"")), ("web", 0, b"GET / HTTP/1.1\r\n\r\n"),
             ("huge-hello", 0, greeting(3, b"CURVE") + b"\6" + (1 << 32).to_bytes(8, "big") + bytes(99)),
+            ("zero-name", without, greeting(3, b"NULL") + b"\4\x17" + command(b"READY", property_of(b"Identity", bytes(4)))),
             ("huge-frame", without, peer + b"\3" + b"\xff" * 8),
             ("long-topic", without | subscriber, peer + b"\2" + (1025).to_bytes(8, "big"))):
         yield name, bytes([how, 0x1f]) + data

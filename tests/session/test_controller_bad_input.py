@@ -161,6 +161,32 @@ def test_who_does_not_say_who_it_is_is_let_go_after_five_seconds(controller, mec
             pass
 
 
+@ENCRYPTION
+def test_nobody_takes_a_name_that_libzmq_makes_for_whoever_has_none(controller, mechanism):
+    """libzmq numbers such peers, and ends the process where a number is taken."""
+    peer = controller(*([] if mechanism == b"CURVE" else ["--IPController.enable_curve=false"]))
+    engine = Engine(peer).open().beat()
+
+    def run_a_task():
+        client = peer.connect(zmq.DEALER, peer.client["task"])
+        submit(peer, client)
+        route, header, _ = engine.take()
+        engine.answer(route, header)
+        assert peer.receive(client)[4]["status"] == "ok"
+        return route[-1]
+
+    name = run_a_task()
+    number = int.from_bytes(name[1:], "big")
+    assert name[:1] == b"\0" and len(name) == 5
+    taken = [peer.connect(zmq.DEALER, peer.client["task"], b"\0" + (number + ahead & 0xffffffff).to_bytes(4, "big")) for ahead in range(1, 9)]
+    for each in taken:
+        submit(peer, each)
+    for _ in range(8):
+        run_a_task()
+    peer.process.wait_for_output("connection of 127.0.0.1 is ended: it takes a name that begins with a zero byte")
+    assert not any(each.poll(0) for each in taken)
+
+
 @pytest.mark.parametrize("name", ["mux", "control", "task", "registration", "broadcast"])
 def test_a_repeated_message_is_accepted_once(controller, name):
     peer = controller()

@@ -98,7 +98,7 @@ tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_template_SOURCES = tests/unit/test_template.c core/cluster/template.c
 tests_unit_test_template_LDADD = $(UNIT_LIBS)
-tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/gate.c
+tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/gate.c core/controller/peer_name.c
 tests_unit_test_gate_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 

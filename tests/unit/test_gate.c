@@ -1,5 +1,6 @@
 /* What libzmq is given to read, and whose a descriptor is. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -87,6 +88,34 @@ static int subscriber(int *other)
     cr_assert(passes(fd, *other, greeting, sizeof(greeting)));
     cr_assert(passes(fd, *other, "\4\0\4", 4));
     return fd;
+}
+
+/* Says with READY that this is its name, byte by byte. Returns whether that passes. */
+static bool may_be_named(const char *name, unsigned char size)
+{
+    unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3}, ready[64] = {4};
+    char *at = (char *)ready + 2;
+    int other, fd;
+    cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
+    gate_set(false, 1000);
+    fd = stranger(listener(), &other);
+    cr_assert(passes(fd, other, greeting, sizeof(greeting)));
+    at += sprintf(at, "\5READY\13Socket-Type%c%c%c\6DEALER\10Identity%c%c%c%c", 0, 0, 0, 0, 0, 0,
+                  size);
+    memcpy(at, name, size);
+    ready[1] = (unsigned char)(at + size - (char *)ready - 2);
+    for (size_t i = 0; i < ready[1] + 2u; i++)
+        if (!passes(fd, other, ready + i, 1))
+            return false;
+    return true;
+}
+
+Test(gate, names_that_begin_with_a_zero_byte_are_nobodys)
+{
+    cr_assert_not(may_be_named("\0\1\2\3\4", 5));
+    cr_assert_not(may_be_named("\0", 1));
+    cr_assert(may_be_named("a\0\0", 3));
+    cr_assert(may_be_named("", 0));
 }
 
 /* An encrypted heartbeat has forty bytes, as a topic of six. */
