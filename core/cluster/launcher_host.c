@@ -175,6 +175,12 @@ static void service_stopped(void *context, unsigned index, int status, const cha
     host->options.events.stopped(host->options.events.context, index, status, reason);
 }
 
+static void service_resize(void *context, unsigned count, const char *why)
+{
+    struct launcher_host *host = context;
+    host->options.events.resized(host->options.events.context, count, why);
+}
+
 static void expect(const struct launcher_host *host, const char *what, struct ipcl_error *error)
 {
     ipcl_error_set(error, "the launcher %s %s and gave no reason", host->options.class->name, what);
@@ -206,6 +212,7 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.run_command = service_run_command;
     host->services.timer_start = service_timer_start;
     host->services.timer_stop = service_timer_stop;
+    host->services.resize = service_resize;
     expect(host, "could not be created", error);
     host->self = options->class->create(&host->services, error);
     if (!host->self) {

@@ -19,6 +19,7 @@ struct launcher_events {
     /* What is going on has changed, or what the launcher has to be found again by. */
     void (*status)(void *context, const char *text);
     void (*stopped)(void *context, unsigned index, int status, const char *reason);
+    void (*resized)(void *context, unsigned count, const char *why);
     /* A warning or an error for the user; what a launcher logs beside these goes to the log. */
     void (*warned)(void *context, const char *text);
     void *context;

@@ -78,6 +78,21 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
         supervisor_go_on_stopping(supervisor);
 }
 
+static void job_resized(void *context, unsigned count, const char *why)
+{
+    struct job *job = context;
+    if (why)
+        progress_fail(job->supervisor->progress, "%s: %s", job->choice.class->name, why);
+    job->running = count > job->count - job->running ? count - (job->count - job->running) : 0;
+    job->count = count;
+    if (job->started > count)
+        job->started = count;
+    if (job->supervisor->phase <= PHASE_UP)
+        supervisor_job_resized(job->supervisor, job);
+    else
+        supervisor_go_on_stopping(job->supervisor);
+}
+
 /* Between start() and its note the launcher is not asked. */
 static void job_status(void *context, const char *text)
 {
@@ -108,6 +123,7 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .events = {.started = job_started,
                    .status = job_status,
                    .stopped = job_stopped,
+                   .resized = job_resized,
                    .warned = job_warned,
                    .context = job},
     };

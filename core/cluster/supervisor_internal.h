@@ -93,6 +93,8 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code);
 void supervisor_go_on_stopping(struct supervisor *supervisor);
 /* Kills the engines, and where they have gone, or the user asks once more, the controller. */
 void supervisor_hurry(struct supervisor *supervisor);
+/* A job has another number of copies than was asked for: the cluster is up with these. */
+void supervisor_job_resized(struct supervisor *supervisor, struct job *job);
 /* A copy ended: which is for the start to judge as long as nothing is being stopped. */
 void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
                           int status, const char *reason);

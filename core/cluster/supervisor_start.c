@@ -237,6 +237,21 @@ static void hub_changed(void *context, struct hub_watch *hub)
     }
 }
 
+void supervisor_job_resized(struct supervisor *supervisor, struct job *job)
+{
+    if (job != &supervisor->engines)
+        return;
+    supervisor->state.n = job->count;
+    if (supervisor->phase != PHASE_REGISTRATION)
+        return;
+    if (job->count > 0) {
+        hub_changed(supervisor, supervisor->hub);
+        return;
+    }
+    progress_fail(supervisor->progress, "No engine can be started");
+    supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+}
+
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
 {
     struct hub_watch_events events = {hub_changed, supervisor};
@@ -277,6 +292,8 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
         .label = label,
         .profile_dir = cluster->profile.dir,
         .cluster_id = cluster->cluster_id,
+        .any_count =
+            role == IPCL_ROLE_ENGINES && !settings_given(cluster->settings, "Cluster", "n"),
     };
     job->running = job->count;
     int outcome = launcher_start(job->launcher, &launch, error);

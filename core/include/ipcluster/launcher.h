@@ -23,6 +23,8 @@ struct ipcl_launch {
     /* Since ABI 1.2. */
     const char *profile_dir; /* absolute */
     const char *cluster_id;  /* "" where it has none */
+    bool any_count; /* nobody has said how many: `count` is a guess, and a launcher that knows
+                       better calls resize() */
 };
 
 /* A child of the supervisor. */
@@ -91,6 +93,11 @@ struct ipcl_launcher_services {
                          struct ipcl_error *error);
     /* Cancels a timer that has not fired. Takes NULL. */
     void (*timer_stop)(void *host, void *timer);
+    /* Says that `count` copies run or are going to: in start(), of a launch that is another number,
+     * and later where some cannot be started and the others go on without them. These are not
+     * reported as stopped, nor has any other copy another index. `why` is a sentence for the user,
+     * or NULL. The start fails where none is left. */
+    void (*resize)(void *host, unsigned count, const char *why);
 };
 
 #define IPCL_ALL_COPIES ((unsigned)-1)
