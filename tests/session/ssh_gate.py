@@ -15,10 +15,10 @@ needs_openssh = pytest.mark.skipif(not os.path.exists(SSHD) or not shutil.which(
 class Gate:
     """The server: `address` is what --ssh takes, `key` one that it lets in and `other_key` one that it does not."""
 
-    def __init__(self, sandbox, host="127.0.0.1", words=()):
-        """Listens on `host`, started with `words` before its command."""
+    def __init__(self, sandbox, host="127.0.0.1", words=(), name="ssh", more=""):
+        """Listens on `host`, started with `words` before its command; `more` is for its configuration."""
         self.sandbox = sandbox
-        self.folder = sandbox.dir / "ssh"
+        self.folder = sandbox.dir / name
         self.folder.mkdir()
         self.user = pwd.getpwuid(os.geteuid()).pw_name
         self.port = free_ports(1)[0]
@@ -35,7 +35,7 @@ KbdInteractiveAuthentication no
 PidFile none
 StrictModes no
 UsePAM no
-""")
+{more}""")
         self._write("ssh_config", f"UserKnownHostsFile {self.folder}/known_hosts\nIdentitiesOnly yes\nIdentityAgent none\n")
         # ssh reads the user's own files wherever $HOME leads: with this it reads the test's.
         self._write("ssh", f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/ssh_config "$@"\n').chmod(0o755)

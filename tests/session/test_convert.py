@@ -17,7 +17,8 @@ c.IPClusterStart.controller_launcher_class = 'ipyparallel.cluster.launcher.Local
 c.LocalControllerLauncher.controller_args = ["--ip='*'", '--nodb']
 c.MPIEngineSetLauncher.mpi_args.extend(['--oversubscribe'])
 c.EngineLauncher.engine_cmd = [sys.executable, '-m', 'ipyparallel.engine']
-c.SSHEngineSetLauncher.engines = {'host1': 2}
+c.SSHEngineSetLauncher.engines = {'host1': 2, 'me@host2': {'n': 4, 'engine_args': ['--timeout=60']}}
+c.SlurmEngineSetLauncher.queue = 'long'
 c.Application.log_level = 10
 c.IPClusterEngines.engine_launcher_class = %r
 """
@@ -71,13 +72,14 @@ def test_all_three_files_of_a_profile(sandbox, profile):
     assert done.status == 7, done
     assert "EngineLauncher.engine_cmd: it starts ipyparallel's program" in done.out
     assert "IPController.use_threads: the schedulers are threads" in done.out
-    assert "SSHEngineSetLauncher.engines: no plugin has a launcher of this class" in done.out
+    assert "SlurmEngineSetLauncher.queue: no plugin has a launcher of this class" in done.out
     assert "a file may print" in done.err and "a file may print" not in done.out
     assert converted(profile, "ipcluster") == ({
         "Cluster": {"n": 4, "delay": 2.0, "engine_timeout": 30, "engine_launcher_class": "mpi",
                     "controller_launcher_class": "ipyparallel.cluster.launcher.LocalControllerLauncher"},
         "LocalControllerLauncher": {"controller_args": ["--ip='*'", "--nodb"]},
         "MPIEngineSetLauncher": {"mpi_args": ["--oversubscribe"]},
+        "SSHEngineSetLauncher": {"engines": {"host1": 2, "me@host2": {"n": 4, "engine_args": ["--timeout=60"]}}},
         "BaseParallelApplication": {"log_level": 10},
     }, {"EngineLauncher.engine_cmd"})
     assert converted(profile, "ipcontroller") == ({

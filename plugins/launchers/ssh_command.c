@@ -1,0 +1,258 @@
+/* The launcher "ssh": command lines, and what the agent on a host is told at the start. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch.h"
+#include "ssh.h"
+#include "ssh_agent.h"
+
+/* ssh takes the first value of an option, and what was typed last: these stand in front of the
+ * user's arguments. */
+static const char *const firm[] = {
+    "-oBatchMode=yes", /* nobody is there to be asked for a password */
+    "-oRemoteCommand=none",
+    "-oControlPersist=no",
+    "-oForwardX11=no",
+};
+/* And these behind them. */
+static const char *const gentle[] = {
+    "-T",
+    "-oConnectTimeout=30",
+    "-oServerAliveInterval=15",
+};
+
+struct words {
+    const char **list;
+    size_t count;
+};
+
+static void add(struct words *words, const char *word)
+{
+    words->list[words->count++] = word;
+}
+
+static void add_all(struct words *words, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        add(words, list[i]);
+}
+
+static void add_list(struct words *words, char **list)
+{
+    add_all(words, (const char *const *)list, list_length((const char *const *)list));
+}
+
+/* Room for all that a command line of a host may have, `more` aside. */
+static struct words begin(const struct ssh_host *host, size_t more)
+{
+    size_t room = list_length((const char *const *)host->set->command) +
+                  list_length((const char *const *)host->arguments) + 24 + more;
+    return (struct words){.list = calloc(room, sizeof(const char *))};
+}
+
+static void add_ssh(struct words *words, const struct ssh_host *host, const char *const *options,
+                    size_t count)
+{
+    add_list(words, host->set->command);
+    add_all(words, firm, sizeof(firm) / sizeof(*firm));
+    add_all(words, options, count);
+    add_list(words, host->arguments);
+    add_all(words, gentle, sizeof(gentle) / sizeof(*gentle));
+}
+
+const char **ssh_command_start(const struct ssh_host *host, const char *fifo, const char *control,
+                               const char *remote)
+{
+    /* A FIFO that ssh holds open for writing, too, never ends: the connection outlives this
+     * process. */
+    static const char open_input[] = "fifo=$1; shift; exec \"$@\" 0<>\"$fifo\"";
+    const char *const shell[] = {"/bin/sh", "-c", open_input, "ssh", fifo};
+    const char *const options[] = {"-oClearAllForwardings=yes", "-oControlMaster=yes", control};
+    struct words words = begin(host, 0);
+    if (!words.list)
+        return NULL;
+    add_all(&words, shell, sizeof(shell) / sizeof(*shell));
+    add_ssh(&words, host, options, sizeof(options) / sizeof(*options));
+    add(&words, "--");
+    add(&words, host->destination);
+    add(&words, remote);
+    return words.list;
+}
+
+const char **ssh_command_forward(const struct ssh_host *host, const char *control, char **forwards)
+{
+    const char *const options[] = {"-oControlMaster=no", control, "-O", "forward"};
+    struct words words = begin(host, list_length((const char *const *)forwards));
+    if (!words.list)
+        return NULL;
+    add_ssh(&words, host, options, sizeof(options) / sizeof(*options));
+    add_list(&words, forwards);
+    add(&words, "--");
+    add(&words, host->destination);
+    return words.list;
+}
+
+const char **ssh_command_again(const struct ssh_host *host)
+{
+    const char *const options[] = {"-oClearAllForwardings=yes", "-oControlMaster=no",
+                                   "-oControlPath=none", "-oConnectTimeout=10"};
+    struct words words = begin(host, 0);
+    if (!words.list)
+        return NULL;
+    add_ssh(&words, host, options, sizeof(options) / sizeof(*options));
+    add(&words, "--");
+    add(&words, host->destination);
+    add(&words, "exec /bin/sh -s");
+    return words.list;
+}
+
+/* A host's own texts, as a list whose words are borrowed; NULL for none, and where memory is short.
+ */
+static const char **own_list(const json_t *own, const char *key)
+{
+    const json_t *array = json_object_get(own, key);
+    const char **list = array ? calloc(json_array_size(array) + 1, sizeof(*list)) : NULL;
+    for (size_t i = 0; list && i < json_array_size(array); i++)
+        list[i] = json_string_value(json_array_get(array, i));
+    return list;
+}
+
+char **ssh_command_arguments(const struct ssh_set *set, const struct ssh_place *place)
+{
+    const struct ipcl_services *base = &set->services->base;
+    const char *const *common = base->option_list(base->host, set->class_name, "ssh_args", NULL);
+    const char *user = base->option_string(base->host, set->class_name, "user");
+    const char **own = own_list(place->own, "ssh_args");
+    size_t room = list_length(common) + list_length(own) + 6;
+    struct words words = {.list = calloc(room, sizeof(const char *))};
+    char **arguments = NULL;
+    if (words.list) {
+        add_all(&words, own, list_length(own));
+        add_all(&words, common, list_length(common));
+        if (place->port) {
+            add(&words, "-p");
+            add(&words, place->port);
+        }
+        if (*user && !strchr(place->destination, '@')) {
+            add(&words, "-l");
+            add(&words, user);
+        }
+        arguments = list_copy(words.list);
+    }
+    free(words.list);
+    free(own);
+    return arguments;
+}
+
+static void set_variable(struct text *agent, const char *name, const char *value)
+{
+    text_format(agent, "%s=", name);
+    text_add_quoted(agent, value);
+    text_add(agent, "\n");
+}
+
+/* A text of the host's own, or the class's. */
+static const char *own_text(const struct ssh_set *set, const json_t *own, const char *name)
+{
+    const struct ipcl_services *base = &set->services->base;
+    const char *text = json_string_value(json_object_get(own, name));
+    return text ? text : base->option_string(base->host, set->class_name, name);
+}
+
+/* The profile there: that of here, in the home folder there where it is in the one here. */
+static const char *profile_there(const struct ssh_set *set, const json_t *own,
+                                 const char *profile_dir)
+{
+    const char *home = getenv("HOME"), *given = own_text(set, own, "remote_profile_dir");
+    size_t length = home ? strlen(home) : 0;
+    while (length && home[length - 1] == '/')
+        length--;
+    if (*given)
+        return !strncmp(given, "~/", 2) ? given + 2 : given;
+    return length && !strncmp(profile_dir, home, length) && profile_dir[length] == '/'
+               ? profile_dir + length + 1
+               : profile_dir;
+}
+
+static void export(struct text *agent, const char *const *environment)
+{
+    for (; environment && *environment; environment++) {
+        text_add(agent, "export ");
+        text_add_quoted(agent, *environment);
+        text_add(agent, "\n");
+    }
+}
+
+static void set_environment(const struct ssh_host *host, const json_t *own,
+                            const struct ipcl_launch *launch, struct text *agent)
+{
+    const struct ipcl_services *base = &host->set->services->base;
+    const char *name;
+    json_t *value;
+    export(agent, launch->environment);
+    export(agent, base->option_list(base->host, host->set->class_name, "environment", NULL));
+    json_object_foreach (json_object_get(own, "environment"), name, value) {
+        text_format(agent, "export %s=", name);
+        text_add_quoted(agent, json_string_value(value));
+        text_add(agent, "\n");
+    }
+}
+
+static void add_words(struct text *agent, const char *const *words, size_t count)
+{
+    for (size_t i = 0; words && i < count; i++) {
+        text_add(agent, " ");
+        text_add_quoted(agent, words[i]);
+    }
+}
+
+/* The words of one engine; its program, and where its files are, are known there. */
+static void set_engine_words(const json_t *own, const char *const *argv, struct text *agent)
+{
+    size_t command = 0, all = list_length(argv);
+    const char **own_command = own_list(own, "engine_cmd"),
+               **own_arguments = own_list(own, "engine_args");
+    while (argv[command] && strncmp(argv[command], "--profile-dir=", 14) != 0)
+        command++;
+    const char *const *words = own_command && own_command[0] ? own_command : argv;
+    size_t count = words == own_command ? list_length(own_command) : command;
+    text_add(agent, "engine_words() {\n\"$@\" \"$program\"");
+    add_words(agent, words + 1, count - 1);
+    text_add(agent, " \"--profile-dir=$profile\" \"--file=$run/engine.json\"");
+    if (command < all)
+        add_words(agent, argv + command + 1, all - command - 1);
+    add_words(agent, own_arguments, list_length(own_arguments));
+    text_add(agent, "\n}\nprepare ");
+    text_add_quoted(agent, words[0]);
+    text_add(agent, "\nrun_engines\n");
+    free(own_command);
+    free(own_arguments);
+}
+
+void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
+                     const struct ipcl_launch *launch, struct text *agent)
+{
+    const struct ssh_set *set = host->set;
+    set_variable(agent, "TOKEN", set->token);
+    set_variable(agent, "LABEL", launch->label);
+    set_variable(agent, "PROFILE_DIR", profile_there(set, place->own, launch->profile_dir));
+    set_variable(agent, "WORK_DIR", own_text(set, place->own, "work_dir"));
+    set_variable(agent, "PROLOGUE", own_text(set, place->own, "prologue"));
+    text_format(agent, "COUNT=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.engine_cmd\n", host->count,
+                set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000, set->class_name);
+    set_environment(host, place->own, launch, agent);
+    text_add(agent, agent_script);
+    set_engine_words(place->own, launch->argv, agent);
+}
+
+void ssh_agent_clean(const struct ssh_host *host, struct text *agent)
+{
+    text_format(agent, "TOKEN='%s' GRACE=2\n%sclean_up '%s'", host->set->token, agent_script,
+                host->boot);
+    for (unsigned i = host->first; i < host->first + host->count; i++) {
+        const struct ssh_copy *copy = &host->set->copies[i];
+        if (copy->pid && !copy->ended)
+            text_format(agent, " %lld %lld", (long long)copy->pid, (long long)copy->born);
+    }
+    text_add(agent, "\n");
+}

@@ -1,0 +1,298 @@
+/* The launcher "ssh": what happens at a host, and what follows. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch.h"
+#include "ssh.h"
+#include "ssh_forward.h"
+
+#define FORWARD_MS 60000
+#define CLEAN_MS   40000
+
+static void note_problem(struct ssh_host *host, const char *text)
+{
+    if (!*host->problem)
+        snprintf(host->problem, sizeof(host->problem), "%s", text);
+}
+
+/* What ssh says, the newest, as one line of ASCII. */
+static void note_words(struct ssh_host *host, const char *line)
+{
+    size_t used = strlen(host->words), size = strlen(line);
+    if (used + size + 3 > sizeof(host->words))
+        used = 0;
+    if (size + 3 > sizeof(host->words))
+        return;
+    snprintf(host->words + used, sizeof(host->words) - used, "%s%s", used ? "; " : "", line);
+    for (char *letter = host->words + used; *letter; letter++)
+        if (*letter < ' ' || *letter > '~')
+            *letter = '?';
+}
+
+/* The controller can be reached. */
+static void send_start(struct ssh_host *host, struct text *file)
+{
+    text_add_bytes(&host->queue, host->set->files.bytes ? host->set->files.bytes : "",
+                   host->set->files.size);
+    text_format(&host->queue, "secret %zu\n", file->size);
+    text_add_bytes(&host->queue, file->bytes ? file->bytes : "", file->size);
+    text_add(&host->queue, "start\n");
+    host->state = SSH_STARTING;
+    ssh_set_poll(host->set);
+}
+
+static void give_up(struct ssh_host *host, const char *what, const char *words)
+{
+    char text[SSH_LINE_BYTES];
+    snprintf(text, sizeof(text), "%s%s%s", what, *words ? ": " : "", words);
+    text[strcspn(text, "\r\n")] = '\0';
+    note_problem(host, text);
+    ssh_host_cut(host);
+}
+
+static void forward(struct ssh_host *host);
+
+static void forwarded(void *self, void *context, const struct ipcl_command_end *end)
+{
+    struct ssh_host *host = context;
+    struct text file = {.bytes = NULL};
+    (void)self;
+    if (host->state != SSH_FORWARDING)
+        return;
+    if (end->status != 0 && !end->timed_out && !host->ports) {
+        host->ports = true;
+        forward(host);
+    } else if (end->status != 0) {
+        give_up(host,
+                "the controller cannot be reached from there through ssh (--ip makes it listen "
+                "where engines reach it themselves)",
+                end->errors);
+    } else if (ssh_forward_file(host->set->connection, host->ports ? NULL : host->run, end->output,
+                                &file) < 0) {
+        give_up(host, "ssh does not say which ports it forwards", end->output);
+    } else {
+        send_start(host, &file);
+    }
+    text_clear(&file);
+}
+
+/* Sockets in a private folder there, or, where sshd allows none, ports of loopback. */
+static void forward(struct ssh_host *host)
+{
+    const struct ssh_set *set = host->set;
+    char control[SSH_PATH_BYTES + 32];
+    struct ipcl_error error = {"no memory for ssh's command line"};
+    snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
+    char **forwards = ssh_forward_words(set->connection, host->ports ? NULL : host->run);
+    const char **argv = forwards ? ssh_command_forward(host, control, forwards) : NULL;
+    struct ipcl_command command = {
+        .argv = argv, .timeout_ms = FORWARD_MS, .done = forwarded, .context = host};
+    host->state = SSH_FORWARDING;
+    if (!argv || set->services->run_command(set->services->base.host, &command, &error) < 0)
+        give_up(host, error.text, "");
+    free(argv);
+    list_free(forwards);
+}
+
+/* The folder's name goes into command lines: it is one that the agent makes. */
+static bool is_plain(const char *path)
+{
+    return *path == '/' &&
+           !path[strspn(path,
+                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")];
+}
+
+static void ready(struct ssh_host *host, const char *rest)
+{
+    char version[64], text[320];
+    struct text file = {.bytes = NULL};
+    if (sscanf(rest, "%95s %39s %63s", host->run, host->boot, version) != 3 ||
+        !is_plain(host->run)) {
+        give_up(host, "what the host answered is not understood", rest);
+        return;
+    }
+    if (*version != '-' && strverscmp(version, PACKAGE_VERSION) < 0) {
+        snprintf(text, sizeof(text),
+                 "%.100s has ipengine %s, which is older than this ipcluster (%s): what is newer "
+                 "does not work there",
+                 host->name, version, PACKAGE_VERSION);
+        host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
+    }
+    if (host->set->here)
+        forward(host);
+    else if (ssh_connection_file(host->set->connection, &file) < 0)
+        give_up(host, "no memory for the connection file", "");
+    else
+        send_start(host, &file);
+    text_clear(&file);
+}
+
+/* A host runs when all of its engines have been started. */
+static void look_whether_running(struct ssh_host *host)
+{
+    bool all = true;
+    for (unsigned i = host->first; i < host->first + host->count; i++)
+        all = all && (host->set->copies[i].pid || host->set->copies[i].ended);
+    if (all && host->state == SSH_STARTING)
+        host->state = SSH_RUNNING;
+    ssh_set_changed(host->set);
+}
+
+static void started(struct ssh_host *host, const char *rest)
+{
+    unsigned number;
+    int64_t pid, born;
+    if (sscanf(rest, "%u %" SCNd64 " %" SCNd64, &number, &pid, &born) != 3 ||
+        number >= host->count || pid <= 1)
+        return;
+    host->set->copies[host->first + number].pid = pid;
+    host->set->copies[host->first + number].born = born;
+    look_whether_running(host);
+}
+
+/* The shell there has 128 and the signal's number for the status of what a signal ended. */
+static void ended(struct ssh_host *host, const char *rest)
+{
+    unsigned number;
+    int status;
+    char reason[400], how[80] = "";
+    if (sscanf(rest, "%u %d", &number, &status) != 2 || number >= host->count)
+        return;
+    if (status > 128 && status < 128 + NSIG)
+        snprintf(how, sizeof(how), ": signal %d (%s) ended it", status - 128,
+                 strsignal(status - 128));
+    snprintf(reason, sizeof(reason), "process %" PRId64 " on %.200s%s",
+             host->set->copies[host->first + number].pid, host->name, how);
+    ssh_set_copy_ended(host->set, host->first + number, status, status ? reason : NULL);
+    look_whether_running(host);
+}
+
+void ssh_event_line(struct ssh_host *host, const char *line)
+{
+    static const struct {
+        const char *word;
+        void (*happened)(struct ssh_host *host, const char *rest);
+    } events[] = {
+        {"ready", ready}, {"started", started}, {"ended", ended}, {"problem", note_problem}};
+    size_t token = strlen(host->set->token);
+    if (*line != '@' || strncmp(line + 1, host->set->token, token) != 0 || line[1 + token] != ' ') {
+        if (line[strspn(line, "0123456789")] != ':')
+            note_words(host, line);
+        return;
+    }
+    line += token + 2;
+    size_t size = strcspn(line, " ");
+    for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+        if (size == strlen(events[i].word) && !strncmp(line, events[i].word, size))
+            events[i].happened(host, line + size + (line[size] == ' '));
+}
+
+/* The end of a connection */
+
+static bool has_running(const struct ssh_host *host)
+{
+    bool some = false;
+    for (unsigned i = host->first; i < host->first + host->count; i++)
+        some = some || (host->set->copies[i].pid && !host->set->copies[i].ended);
+    return some;
+}
+
+static void end_copies(struct ssh_host *host, int status, const char *how)
+{
+    char reason[SSH_WORDS_BYTES + 400];
+    for (unsigned i = host->first; i < host->first + host->count; i++) {
+        const struct ssh_copy *copy = &host->set->copies[i];
+        snprintf(reason, sizeof(reason), "process %" PRId64 " on %.200s%s", copy->pid, host->name,
+                 how);
+        if (copy->pid)
+            ssh_set_copy_ended(host->set, i, status, status ? reason : NULL);
+    }
+}
+
+/* It is known now what became of engines of a host that was lost. */
+static void cleaned(void *self, void *context, const struct ipcl_command_end *end)
+{
+    struct ssh_host *host = context;
+    char mark[SSH_TOKEN_BYTES + 16], how[SSH_WORDS_BYTES + 300];
+    (void)self;
+    snprintf(mark, sizeof(mark), "@%s clean", host->set->token);
+    bool clean = end->status == 0 && strstr(end->output, mark);
+    int size = (int)strcspn(end->errors, "\r\n");
+    host->state = SSH_GONE;
+    host->cleaning = false;
+    if (clean && host->set->stopping) {
+        end_copies(host, 0, "");
+    } else if (clean) {
+        snprintf(how, sizeof(how),
+                 ": the connection broke%s%s, and nothing of it runs there any more",
+                 *host->words ? ": " : "", host->words);
+        end_copies(host, 255, how);
+    } else {
+        snprintf(how, sizeof(how),
+                 " cannot be reached any more (%.*s), so that it is not known whether it runs; an "
+                 "engine ends by itself when it hears "
+                 "nothing of its controller",
+                 size && size < 300 ? size : 0, end->errors);
+        if (host->set->stopping) {
+            char text[SSH_WORDS_BYTES + 600];
+            snprintf(text, sizeof(text), "%.200s%s", host->name, how);
+            host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
+        }
+        end_copies(host, 255, how);
+    }
+    ssh_set_changed(host->set);
+}
+
+void ssh_event_clean(struct ssh_host *host)
+{
+    struct ipcl_error error = {"no memory"};
+    struct text agent = {.bytes = NULL};
+    if (host->cleaning)
+        return;
+    host->cleaning = true;
+    ssh_agent_clean(host, &agent);
+    const char **argv = agent.failed ? NULL : ssh_command_again(host);
+    struct ipcl_command command = {.argv = argv,
+                                   .input = agent.bytes,
+                                   .timeout_ms = CLEAN_MS,
+                                   .done = cleaned,
+                                   .context = host};
+    if (!argv ||
+        host->set->services->run_command(host->set->services->base.host, &command, &error) < 0)
+        cleaned(host->set, host,
+                &(struct ipcl_command_end){.status = -1, .output = "", .errors = error.text});
+    free(argv);
+    text_clear(&agent);
+}
+
+/* Why a host that ssh did not reach takes no part, in ssh's own words. */
+static void tell_unreached(struct ssh_host *host)
+{
+    char text[SSH_LINE_BYTES];
+    const char *advice =
+        strstr(host->words, "ermission denied")
+            ? " (it must work without a password: with a key or an agent)"
+        : strstr(host->words, "key verification failed")
+            ? " (log in there once by hand, or ask whoever looks after it for its key)"
+            : "";
+    if (*host->words)
+        snprintf(text, sizeof(text), "ssh says: %s%s", host->words, advice);
+    else
+        snprintf(text, sizeof(text), "ssh %s %d",
+                 host->signum ? "was ended by signal" : "ended with",
+                 host->signum ? host->signum : host->status);
+    note_problem(host, text);
+}
+
+void ssh_event_exited(struct ssh_host *host)
+{
+    host->pid = 0;
+    tell_unreached(host);
+    ssh_set_go_without(host);
+    host->state = has_running(host) ? SSH_LOST : SSH_GONE;
+    ssh_set_changed(host->set);
+    if (host->state == SSH_LOST)
+        ssh_event_clean(host);
+}

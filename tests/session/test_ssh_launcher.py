@@ -1,0 +1,378 @@
+"""Engines on other hosts, which the launcher ssh starts. The hosts are networks with a cable to this one, each with a home of its own and a
+real sshd, which only the superuser can make; for others there is one, on loopback."""
+
+import json
+import os
+import pwd
+import re
+import signal
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+from ssh_gate import Gate, needs_openssh
+
+from support import MARKER, wait_until
+
+pytestmark = needs_openssh
+
+HERE = "192.0.2.{}"  # TEST-NET-1 (RFC 5737): a pair for each cable
+LIVE = 'echo "$0" > /proc/sys/kernel/hostname && mount --bind "$1" "$2" && ip link set lo up && echo ready && exec sleep infinity'
+
+
+class Host:
+    """A host on which `ssh NAME` logs in."""
+
+    def __init__(self, sandbox, name, number, more=""):
+        self.sandbox, self.name = sandbox, name
+        self.home = sandbox.dir / f"home-{name}"
+        self.temporary = sandbox.dir / f"tmp-{name}"
+        for folder in self.home, self.temporary:
+            folder.mkdir(mode=0o700)
+        self.apart = os.geteuid() == 0
+        words, address = (), "127.0.0.1"
+        if self.apart:
+            words, address = self._make_network(number), HERE.format(4 * number + 2)
+        variables = {MARKER: sandbox.marker, "TMPDIR": self.temporary, "HOME": self.home, "PATH": sandbox.env["PATH"]}
+        variables.update({key: value for key, value in sandbox.env.items() if key in ("PYTHONPATH", "PYTHONUSERBASE") or key.endswith("SAN_OPTIONS")})
+        if self.apart:
+            del variables["HOME"]
+        given = " ".join(f'"{key}={value}"' for key, value in variables.items())
+        self.gate = Gate(sandbox, address, words, name=f"sshd-{name}", more=f"SetEnv {given}\n{more}")
+        self.address = address
+
+    def _make_network(self, number):
+        real_home = pwd.getpwuid(os.geteuid()).pw_dir
+        process = self.sandbox.start("unshare", "--net", "--uts", "--mount", "sh", "-c", LIVE, self.name, self.home, real_home)
+        process.wait_for_output("ready")
+        self.words = ("nsenter", "--net", "--uts", "--mount", "-t", str(process.pid), "--")
+        cable = f"c{process.pid}"
+        self.sandbox.run("ip", "link", "add", cable, "type", "veth", "peer", "name", "cable", "netns", process.pid, check=True)
+        self.sandbox.run("ip", "address", "add", HERE.format(4 * number + 1) + "/30", "dev", cable, check=True)
+        self.sandbox.run("ip", "link", "set", cable, "up", check=True)
+        self.sandbox.run(*self.words, "ip", "address", "add", HERE.format(4 * number + 2) + "/30", "dev", "cable", check=True)
+        self.sandbox.run(*self.words, "ip", "link", "set", "cable", "up", check=True)
+        self.cable = cable
+        return self.words
+
+    def engines(self):
+        """The processes there that are engines."""
+        return [process for process in self.processes() if "ipengine" in process.name()]
+
+    def processes(self):
+        """What sshd runs there."""
+        found = []
+        for process in psutil.Process(self.gate.server.pid).children(recursive=True) + self.sandbox.marked():
+            try:
+                if process.environ().get("TMPDIR") == str(self.temporary) and process not in found:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def folders(self):
+        return list(self.temporary.iterdir())
+
+
+class Hosts:
+    """Those of a test: one for each name that is asked for."""
+
+    def __init__(self, box):
+        self.box = box
+        self.all = {}
+        self.folder = box.dir / "ssh-client"
+        self.folder.mkdir()
+        self.config = self.folder / "config"
+
+    def add(self, name, more="", known=True, key="key"):
+        host = self.all[name] = Host(self.box, name, len(self.all) + 1, more)
+        gate = host.gate
+        known_hosts = gate.folder / "known_hosts" if known else "/dev/null"
+        with open(self.config, "a") as config:
+            config.write(f"""Host {name}
+ HostName {host.address}
+ Port {gate.port}
+ User {gate.user}
+ IdentityFile {gate.key if key == "key" else gate.other_key}
+ IdentitiesOnly yes
+ IdentityAgent none
+ UserKnownHostsFile {known_hosts}
+ GlobalKnownHostsFile /dev/null
+""")
+        return host
+
+    def launch(self, *more, engines, command="start"):
+        """An ipcluster that starts engines: {host: n}."""
+        hosts = f"--SSHEngineSetLauncher.engines={json.dumps(engines)}"
+        return self.box.begin(command, "--engines=ssh", f"--SSHLauncher.ssh_args=-F {self.config}", hosts, *more)
+
+    def start(self, *more, engines):
+        cluster = self.launch(*more, engines=engines)
+        cluster.wait_for_output("The cluster is up", 60)
+        return cluster
+
+
+@pytest.fixture
+def hosts(box):
+    if os.geteuid() == 0 and box.run("unshare", "--net", "--uts", "--mount", "true").status:
+        pytest.skip("this superuser cannot make networks")
+    return Hosts(box)
+
+
+@pytest.fixture
+def connect(box, ipcluster):
+    clients = []
+
+    def make(n):
+        client = ipcluster.Client(timeout=60)
+        clients.append(client)
+        client.wait_for_engines(n, timeout=60)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    cluster = hosts.start(engines={"one": 2, "two": 1})
+    assert [len(host.engines()) for host in (one, two)] == [2, 1]
+    view = connect(3)[:]
+    assert sorted(view.apply_sync(os.getpid)) == sorted(process.pid for host in (one, two) for process in host.engines())
+    assert view.apply_sync(len, bytes(1_000_000)) == [1_000_000] * 3
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    for host in one, two:
+        wait_until(lambda: not host.processes(), 20, "nothing is left there")
+        assert not host.folders()
+
+
+def test_an_engine_that_dies_there_is_told_with_its_host_process_and_signal(hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.start(engines={"one": 2})
+    client = connect(2)
+    pid = client[0].apply_sync(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+    cluster.wait_for_output(rf"ended with status 137: process {pid} on one: signal 9 \(Killed\) ended it", 60)
+    wait_until(lambda: len(client.ids) == 1, 60, "the controller notices")
+    assert [process.pid for process in one.engines()] != [pid]
+    assert client[client.ids[0]].apply_sync(abs, -1) == 1
+
+
+def test_what_an_engine_prints_comes_here_and_stays_there(box, hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.start(engines={"one": 2})
+    client = connect(2)
+    pid = client[0].apply_sync(os.getpid)
+    client[0].execute("import os; os.write(2, b'before\\n'); os._exit(3)", block=False)
+    cluster.wait_for_output(f"ended with status 3: process {pid} on one\\nThe end of .*\\n(.*\\n)*    [01]: .*registered as engine 0", 60)
+    profile = ".ipython/profile_default/log"
+    assert "registered as engine 0" in next((one.home / profile).glob(f"*-{pid}.log")).read_text()
+    assert next((box.home / profile).glob("ipengine-*-0.log")).exists()
+
+
+def test_signals_reach_engines_there(box, hosts, connect):
+    hosts.add("one")
+    cluster = hosts.start(engines={"one": 1})
+    view = connect(1)[0]
+    view.execute("import signal; got = []; signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))", block=True)
+    cluster.send_signal(signal.SIGUSR1)
+    wait_until(lambda: view["got"] == [signal.SIGUSR1], 20, "the signal has come")
+
+
+def test_ipcluster_stop_ends_engines_on_hosts_after_the_supervisor_was_killed(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    cluster = hosts.start(engines={"one": 1, "two": 1})
+    connect(2)
+    cluster.stop(signal.SIGKILL)
+    assert len(one.engines()) == len(two.engines()) == 1, "they work on without it"
+    stopped = box.ipcluster("stop")
+    assert stopped.status == 0, stopped
+    for host in one, two:
+        assert not host.engines()
+        wait_until(lambda: not host.processes() and not host.folders(), 20, "nothing is left there")
+
+
+def real_home(host):
+    """As it is called there."""
+    return Path(pwd.getpwuid(os.geteuid()).pw_dir) if host.apart else host.home
+
+
+def ssh_of(box, name):
+    """The process of the connection to a host."""
+    return next(process for process in box.marked() if process.name() == "ssh" and name in process.cmdline())
+
+
+def test_engines_end_with_their_connection_and_that_is_told(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    cluster = hosts.start(engines={"one": 1, "two": 1})
+    client = connect(2)
+    pid = one.engines()[0].pid
+    ssh_of(box, "one").kill()
+    cluster.wait_for_output(f"process {pid} on one: the connection broke, and nothing of it runs there any more", 60)
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
+    wait_until(lambda: len(client.ids) == 1, 60, "the controller notices")
+    assert len(two.engines()) == 1
+
+
+def test_stop_reaches_a_host_again_whose_connection_went_with_the_supervisor(box, hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.start(engines={"one": 1})
+    connect(1)
+    agent = next(process for process in one.processes() if process.name() == "sh" and process.parent().name().startswith("sshd"))
+    shells = [process for process in one.processes() if process.name() == "sh"]
+    for process in shells:
+        process.suspend()  # so that the agent does not end the engine itself
+    cluster.stop(signal.SIGKILL)
+    ssh_of(box, "one").kill()
+    for process in shells:
+        process.kill()
+    assert agent and one.engines()
+    stopped = box.ipcluster("stop")
+    assert stopped.status == 0, stopped
+    assert not one.engines()
+
+
+def test_a_host_that_takes_no_part_is_told_in_a_sentence_and_the_others_go_on(box, hosts, connect):
+    good, stranger, locked, empty = hosts.add("good"), hosts.add("stranger", known=False), hosts.add("locked", key="other"), hosts.add("empty")
+    down = hosts.add("down")
+    down.gate.server.stop()
+    cluster = hosts.start("--log-level=INFO", engines={"good": 1, "stranger": 1, "locked": 2, "down": 1, "nowhere.invalid": 1,
+                                 "empty": {"n": 1, "engine_cmd": ["/nowhere/python", "-m", "ipyparallel.engine"]}})
+    assert connect(1).ids == [0]
+    for sentence in (
+        "stranger: ssh says: .*Host key verification failed.*; 1 engine fewer",
+        r"locked: ssh says: .*Permission denied \(publickey\).*without a password.*; 2 engines fewer",
+        "down: ssh says: .*Connection refused; 1 engine fewer",
+        "nowhere.invalid: ssh says: .*Could not resolve hostname.*; 1 engine fewer",
+        "empty: there is no program /nowhere/python there; 1 engine fewer",
+    ):
+        assert len(re.findall(sentence, cluster.output)) == 1, (sentence, cluster.output)
+    assert "1 of 1 engine has registered" in cluster.output
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    for host in good, stranger, locked, empty:
+        wait_until(lambda: not host.processes() and not host.folders(), 20, "nothing is left there")
+
+
+def test_the_start_fails_where_no_host_takes_part(hosts):
+    one = hosts.add("one")
+    one.home.chmod(0o500)
+    cluster = hosts.launch(engines={"one": {"n": 2, "remote_profile_dir": "/proc/nowhere"}})
+    assert cluster.wait(60) != 0
+    assert re.search("one: the profile folder /proc/nowhere cannot be used there: .*mkdir.*remote_profile_dir.*; 2 engines fewer", cluster.output)
+    assert "No engine can be started" in cluster.output
+
+
+def test_no_ipengine_on_a_host_is_told_with_what_to_do(box, hosts):
+    one = hosts.add("one")
+    cluster = hosts.launch("--SSHEngineSetLauncher.engine_cmd=/nowhere/ipengine", engines={"one": {"n": 1, "prologue": "PATH=/usr/bin:/bin"}})
+    assert cluster.wait(60) != 0
+    assert re.search("one: there is no ipengine of ipcluster there, neither as /nowhere/ipengine nor on the PATH: install it", cluster.output)
+    assert one
+
+
+def test_keys_are_in_no_command_line_or_environment_and_in_files_of_their_owner_alone(box, hosts, connect):
+    one = hosts.add("one")
+    hosts.start(engines={"one": 1})
+    connect(1)
+    file = json.loads((box.profile_dir() / "security/ipcontroller-engine.json").read_text())
+    secrets = [file["key"].encode(), file["curve_serverkey"].encode()]
+    processes = {*box.marked(), *one.processes()}
+    assert len(processes) > 5
+    for process in processes:
+        for name in "cmdline", "environ":
+            with open(f"/proc/{process.pid}/{name}", "rb") as stream:
+                text = stream.read()
+            assert not [secret for secret in secrets if secret in text], (process, name)
+    folder, = one.folders()
+    there = json.loads((folder / "engine.json").read_text())
+    assert there["key"] == file["key"] and there["curve_serverkey"] == file["curve_serverkey"]
+    assert there["interface"] == f"ipc://{folder}/s"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and stat.S_IMODE((folder / "engine.json").stat().st_mode) == 0o600
+
+
+# The addresses that an engine is connected to.
+PEERS = "{c.raddr.ip for c in __import__('psutil').Process().connections('tcp') if c.raddr}"
+
+
+def test_the_controller_stays_on_loopback_and_engines_reach_it_through_the_connection_that_started_them(box, hosts, connect):
+    one = hosts.add("one")
+    hosts.start(engines={"one": 2})
+    view = connect(2)[:]
+    assert json.loads((box.profile_dir() / "security/ipcontroller-client.json").read_text())["interface"] == "tcp://127.0.0.1"
+    assert view.apply_sync(eval, PEERS) == [set()] * 2, "engines there are connected to sockets alone"
+    assert len([process for process in box.marked() if process.name() == "ssh"]) == 1, "one connection a host"
+
+
+def test_where_sshd_forwards_no_sockets_its_loopback_stands_in(box, hosts, connect):
+    one = hosts.add("one", more="AllowStreamLocalForwarding no\n")
+    hosts.start(engines={"one": 2})
+    view = connect(2)[:]
+    assert view.apply_sync(len, bytes(1_000_000)) == [1_000_000] * 2
+    folder, = one.folders()
+    assert json.loads((folder / "engine.json").read_text())["interface"] == "tcp://127.0.0.1"
+
+
+def test_a_controller_that_listens_for_others_is_reached_by_its_address(box, hosts, connect):
+    one = hosts.add("one")
+    if not one.apart:
+        pytest.skip("there is one network")
+    hosts.start("--ip=0.0.0.0", f"--location={HERE.format(5)}", engines={"one": 1})
+    assert connect(1)[0].apply_sync(eval, PEERS) == {HERE.format(5)}
+
+
+def test_a_host_file_and_settings_of_one_host(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    (two.home / "here").mkdir()
+    file = box.work / "hosts"
+    file.write_text("# ours\none slots=2 # big\n\n")
+    own = {"n": 1, "environment": {"A_WORD": "it's \"quoted\"\nand $more"}, "work_dir": "here", "prologue": "export FROM=prologue; cd /"}
+    hosts.start(f"--SSHEngineSetLauncher.hosts_file={file}", engines={"two": own})
+    view = connect(3)[:]
+    seen = view.apply_sync(eval, "[__import__('os').environ.get(name) for name in ('A_WORD', 'FROM')] + [__import__('os').getcwd()]")
+    assert sorted(seen, key=str) == [["it's \"quoted\"\nand $more", "prologue", str(real_home(two) / "here")], *[[None, None, str(real_home(one))]] * 2]
+    assert sorted(len(host.engines()) for host in (one, two)) == [1, 2]
+
+
+def test_fewer_engines_than_hosts_take_and_more(hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.start("-n", "1", engines={"one": 3})
+    connect(1)
+    assert len(one.engines()) == 1
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    more = hosts.start("-n", "5", engines={"one": 2})
+    assert "5 engines were asked for, and the hosts take 2" in more.output
+    connect(2)
+
+
+def test_hosts_that_are_none_are_refused_before_anything_is_started(hosts, box):
+    for words, sentence in (
+        ([], "there is no host to start engines on"),
+        (["--SSHEngineSetLauncher.engines=one=many"], "the engines of a host are a number"),
+        (['--SSHEngineSetLauncher.engines={"one": {"n": 1, "engine_arg": []}}'], "the host one has no setting 'engine_arg' of its own"),
+        (['--SSHEngineSetLauncher.engines={"one": {"engine_args": 5}}'], "engine_args of the host one is to be a list of texts"),
+        (['--SSHEngineSetLauncher.engines={"-oProxyCommand": 1}'], "is no host"),
+    ):
+        finished = box.ipcluster("start", "--engines=ssh", *words)
+        assert finished.status != 0 and sentence in finished.err, finished
+
+
+def test_files_are_sent_to_each_host_before_engines_start(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    script, large = box.work / "script.py", box.work / "large"
+    script.write_text("answer = 42\n")
+    large.write_bytes(os.urandom(300_000))
+    hosts.start(f"--SSHLauncher.to_send={json.dumps({str(script): 'sent to/script.py', str(large): 'large'})}", '--SSHEngineSetLauncher.engine_args=["-s", "sent to/script.py"]',
+                engines={"one": 1, "two": 1})
+    assert connect(2)[:]["answer"] == [42, 42]
+    for host in one, two:
+        assert (host.home / "large").read_bytes() == large.read_bytes()
+
+
+def test_the_launcher_of_one_host_starts_as_many_as_are_asked_for(box, hosts, connect):
+    one = hosts.add("one")
+    cluster = box.begin("start", "--engines=SSHEngineLauncher", f"--SSHLauncher.ssh_args=-F {hosts.config}", "--SSHEngineLauncher.location=one", "-n", "2")
+    cluster.wait_for_output("The cluster is up", 60)
+    connect(2)
+    assert len(one.engines()) == 2
