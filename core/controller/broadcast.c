@@ -2,12 +2,13 @@
  * metadata name (ROUTER), and each engine's reply goes back; or, where the client wants them
  * coalesced, one reply once all engines have answered or died.
  *
- * A plain broadcast leaves nothing here: its parts are relayed like direct requests (departures.h
- * says who answers for an engine that has died). Of a coalesced one there is a book (gather.h), as
- * the reply has to wait for all. */
+ * The parts of a plain broadcast are relayed like direct requests: which engines have them is all
+ * that is kept (asked.h; departures.h says who answers for an engine that has died). Of a coalesced
+ * one there is a book (gather.h), as the reply has to wait for all. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/asked.h"
 #include "controller/broadcast_request.h"
 #include "controller/controller.h"
 #include "controller/replies.h"
@@ -26,6 +27,7 @@ struct broadcast {
     struct targets targets;
     struct replies replies;
     struct gather gather;
+    struct asked asked; /* of plain ones */
     struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
@@ -158,6 +160,8 @@ static void undelivered(void *self, struct message *message, const struct target
         fail_part(broadcast, part, why);
         return;
     }
+    if (msg_id.state == IPCL_MEMBER_TEXT)
+        asked_take(&broadcast->asked, message, &msg_id);
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
@@ -186,12 +190,15 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
     if (!target)
         return "is not registered: it may have died";
     message_init(&part);
-    if (broadcast_request_part(request, target->uuid, &part)) {
+    const struct ipcl_member msg_id = {.data = id, .size = strlen(id)};
+    if (broadcast_request_part(request, target->uuid, &part) ||
+        (!request->coalescing && asked_add(&broadcast->asked, &part.frames[1], target->uuid,
+                                           &msg_id, &request->message->msg_type))) {
         why = "did not get this request: the controller is out of memory";
     } else {
         if (target->id >= 0)
             report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
-                       strlen(id), &part);
+                       msg_id.size, &part);
         targets_send(&broadcast->targets, target, &part);
     }
     message_close(&part);
@@ -290,6 +297,11 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
     finish(broadcast, gathering);
 }
 
+static enum asked_verdict verdict_of_part(const struct part *part, const struct target *target)
+{
+    return target && !strcmp(part->uuid, target->uuid) ? ASKED_ANSWER : ASKED_OTHER;
+}
+
 static void from_engine(void *self, struct message *message)
 {
     struct broadcast *broadcast = self;
@@ -315,13 +327,14 @@ static void from_engine(void *self, struct message *message)
     bool coalescing = is_coalescing(broadcast, message);
     struct part *part =
         coalescing ? gather_find(&broadcast->gather, parent.data, parent.size) : NULL;
-    if (part && (!target || strcmp(part->uuid, target->uuid))) {
-        refusal_note(&broadcast->bad_reply, "it answers no request that its sender has");
+    enum asked_verdict verdict =
+        part ? verdict_of_part(part, target) : asked_take(&broadcast->asked, message, &parent);
+    if (verdict == ASKED_OTHER) {
+        refusal_note(&broadcast->bad_reply, REFUSAL_NOT_ASKED);
         return;
     }
     /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
-    report_add(&broadcast->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
-               parent.data, parent.size, message);
+    asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {
         refusal_note(&broadcast->bad_reply, "its broadcast is not known");
         return;
@@ -359,6 +372,7 @@ static void read_notices(void *self)
         /* What it answered before it went still counts. */
         loop_drain(broadcast->loop, broadcast->targets.engines);
         targets_remove(&broadcast->targets, &notice);
+        asked_forget(&broadcast->asked, notice.uuid);
         fail_parts_of(broadcast, &notice);
         report_forgotten(&broadcast->report, notice.uuid);
     }
@@ -388,6 +402,7 @@ static void broadcast_destroy(void *self)
     targets_release(&broadcast->targets);
     replies_release(&broadcast->replies);
     gather_release(&broadcast->gather);
+    asked_release(&broadcast->asked);
     loop_destroy(broadcast->loop);
     sessions_destroy(&broadcast->sessions);
     report_release(&broadcast->report);
@@ -431,7 +446,7 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->loop = loop_create("broadcast", error);
-    if (!broadcast->loop ||
+    if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted) ||
         controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
         open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);

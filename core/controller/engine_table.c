@@ -96,7 +96,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
         if (!engine || engines_describe(engine, json_object_get(infos, id), error))
             return -1;
         strcpy(engine->route, route_in(root, engine->uuid));
-        engine->restored = true;
+        engine->restored = engine->returned = true;
         engine->sealed = json_is_true(json_object_get(sealed, id));
         count++;
     }

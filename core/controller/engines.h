@@ -24,6 +24,7 @@ struct engine {
     json_t *info;         /* what it says of itself; NULL: nothing */
     bool registered;      /* its heart beats */
     bool restored;        /* an earlier controller had it */
+    bool returned;        /* likewise, and it has proved by its route that it is the same */
     bool sealed;          /* it seals what it sends, and takes only what is sealed */
     bool watched;         /* when it dies, a watcher of its own says how */
     long long silent_ms;  /* since when it is dead, and how is still to come; 0: it is not */

@@ -176,34 +176,36 @@ static void on_record(struct hub *hub, const struct report_record *record)
         departures_confirm(&hub->departures, record->text, clock_ms());
         break;
     case REPORT_OUTPUT:
+    case REPORT_KNOWN:
         break;
     }
 }
 
-/* Whether an engine's answer or output is of a request that it has. Notes where the hub does not
- * know. Which engine has a task the scheduler alone knows at every moment. */
-static bool is_its_own(const struct hub *hub, struct report_record *record)
+/* Whether an engine's answer or output is of a request that another has, as far as the hub knows.
+ * Notes where that is for the record of the request to tell: after a restart the hub knows what
+ * engines say. Which engine has a task the scheduler alone knows at every moment. */
+static bool is_of_another(const struct hub *hub, struct report_record *record)
 {
     if (record->kind != REPORT_OUTPUT && !*record->uuid)
-        return true;
+        return false;
     const struct request *request = ledger_find(&hub->ledger, record->text);
-    record->doubtful = !request;
-    return !request || !request->engine || request->queue == REPORT_TASK ||
-           !strcmp(request->engine->uuid, record->uuid);
+    bool differs = request && request->engine && request->queue == REPORT_DIRECT &&
+                   strcmp(request->engine->uuid, record->uuid) != 0;
+    record->doubtful = !request || differs || hub->controller->restarted;
+    return differs;
 }
 
 void hub_on_report(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct report_record record;
-    bool counts = false;
     size_t offset = 0;
     zmq_msg_t *first = &message->frames[0];
     while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record))
-        if ((counts = is_its_own(hub, &record)))
+        if (!is_of_another(hub, &record))
             on_record(hub, &record);
     /* What is to be recorded comes one by one. */
-    if (counts && hub->records)
+    if (offset && hub->records)
         hub_record(hub, &record, message);
 }
 

@@ -125,8 +125,9 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
 /* Records that an engine's direct requests will not be answered, and why. Before the ledger
  * forgets the engine. */
 void hub_record_death(struct hub *hub, const struct engine *engine, const char *why);
-/* Tells the records thread, where there is one, which engines there are. */
-void hub_record_engine(struct hub *hub, const struct engine *engine, bool there);
+/* Tells the records thread, where there is one, of an engine: REPORT_BORN, REPORT_STOPPED, or
+ * REPORT_KNOWN. */
+void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind);
 /* Records that an engine which comes back to a restarted controller has a request of before. */
 void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine);
 /* Hands a query to the records thread. Returns 0, or -1 with `error` set. */

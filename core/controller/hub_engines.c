@@ -32,7 +32,8 @@ static void tell_listeners(struct hub *hub, const struct engine *engine, struct 
         if (notice->kind != (i < HUB_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED))
             notice_send(hub->listeners[i], notice);
     if (notice->kind != NOTICE_EXPECTED)
-        hub_record_engine(hub, engine, notice->kind == NOTICE_ADDED);
+        hub_record_engine(hub, engine->uuid,
+                          notice->kind == NOTICE_ADDED ? REPORT_BORN : REPORT_STOPPED);
 }
 
 static json_t *engine_content(const struct engine *engine)
@@ -116,7 +117,8 @@ static void expect_engine(struct hub *hub, const struct engine *engine)
 }
 
 /* The requests that an engine has from the controller before: it answers them some time, or dies.
- */
+ * Only of an engine that has proved that it was there it is believed that it has any, and then the
+ * records tell which may be its own. */
 static void note_pending(struct hub *hub, const json_t *content, struct engine *engine)
 {
     const json_t *pending = json_object_get(content, "pending"), *msg_id;
@@ -214,6 +216,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
     if (!engine)
         return NULL;
     memcpy(engine->route, route, strlen(route) + 1);
+    engine->returned = *route && routes_owner(&hub->routes, route);
     routes_add(&hub->routes, engine->uuid, route);
     engine->sealed = json_is_true(json_object_get(query->content, "sealed"));
     expect_engine(hub, engine);
@@ -239,7 +242,7 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         engines_name(engine, name);
         log_info("hub: %s asked for id %lld, which is in use", name, wanted);
     }
-    if (hub->controller->restarted)
+    if (engine->returned)
         note_pending(hub, query->content, engine);
     char life[SEAL_LIFE_TEXT];
     seal_write_life(hub->controller->life, life);
@@ -408,6 +411,7 @@ static void know(void *self, int id, const char *uuid, const char *route, bool s
     snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
     snprintf(notice.route, sizeof(notice.route), "%s", route);
     routes_add(&hub->routes, uuid, route);
+    hub_record_engine(hub, uuid, REPORT_KNOWN);
     for (size_t i = 0; i < HUB_LISTENERS; i++)
         if (i != HUB_HEART)
             notice_send(hub->listeners[i], &notice);

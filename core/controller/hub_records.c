@@ -79,9 +79,9 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     struct records_item item = {.report = *report};
     const struct engine *engine =
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
-    if (report->kind == REPORT_BORN || report->kind == REPORT_STOPPED ||
-        report->kind == REPORT_RESTORED || report->kind == REPORT_FORGOTTEN ||
-        report->kind == REPORT_CLOSED)
+    if (report->kind == REPORT_KNOWN || report->kind == REPORT_BORN ||
+        report->kind == REPORT_STOPPED || report->kind == REPORT_RESTORED ||
+        report->kind == REPORT_FORGOTTEN || report->kind == REPORT_CLOSED)
         return;
     memcpy(item.engine, engine ? engine->uuid : report->uuid, sizeof(item.engine));
     if (is_full(hub, 1)) {
@@ -106,13 +106,13 @@ void hub_record_death(struct hub *hub, const struct engine *engine, const char *
         record_death(hub, request->msg_id, engine->id, engine->uuid, why);
 }
 
-void hub_record_engine(struct hub *hub, const struct engine *engine, bool there)
+void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind)
 {
-    struct records_item item = {.report = {.kind = there ? REPORT_BORN : REPORT_STOPPED}};
+    struct records_item item = {.report = {.kind = kind}};
     struct message message;
     if (!hub->records)
         return;
-    memcpy(item.engine, engine->uuid, sizeof(item.engine));
+    snprintf(item.engine, sizeof(item.engine), "%s", uuid);
     message_init(&message);
     if (!message_append(&message, "", 0))
         send_item(hub, &item, &message);

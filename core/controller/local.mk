@@ -1,6 +1,7 @@
 bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/addresses.c core/controller/addresses.h \
+	core/controller/asked.c core/controller/asked.h \
 	core/controller/broadcast.c \
 	core/controller/broadcast_request.c core/controller/broadcast_request.h \
 	core/controller/controller.c core/controller/controller.h \

@@ -277,8 +277,7 @@ static bool compare_engine(void *context, const struct ipcl_record *record)
     return false;
 }
 
-/* Whether a request's record names another engine than this. */
-static bool is_anothers(struct records *records, const char *msg_id, const char *engine)
+bool records_is_anothers(struct records *records, const char *msg_id, const char *engine)
 {
     struct holder holder = {.engine = engine};
     struct ipcl_error error;
@@ -307,6 +306,9 @@ static void keep(struct records *records, const struct records_item *item, struc
         break;
     case REPORT_OUTPUT:
         record_output(records, item, message);
+        break;
+    case REPORT_KNOWN:
+        json_object_set_new(records->known, item->engine, json_true());
         break;
     case REPORT_BORN:
         json_object_set_new(records->engines, item->engine, json_true());
@@ -347,6 +349,7 @@ static void begin(struct records *records)
 {
     records->begun = true;
     records->engines = json_object();
+    records->known = json_object();
     records_restore_begin(records);
     if (records->controller->restarted && json_object_size(records->unfinished))
         records->give_up_ms = clock_ms() + records->controller->registration_timeout_ms;
@@ -354,17 +357,19 @@ static void begin(struct records *records)
         give_up(records);
 }
 
-/* An engine has come back with a request, and will answer it: where it was given up, it is not. */
-static void take_back(struct records *records, const char *msg_id, const char *engine)
+/* An engine has come back with a request, and will answer it: where it was given up, it is not.
+ * Returns whether that may be so. */
+static bool take_back(struct records *records, const char *msg_id, const char *engine)
 {
     static const char *const keys[] = {"completed", "received", "result_header", "result_metadata",
                                        "result_content"};
     if (!records_restore_returned(records, msg_id, engine))
-        return;
+        return false;
     struct ipcl_record record = {.fields = json_object()};
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         json_object_set_new(record.fields, keys[i], json_null());
     records_put(records, msg_id, &record);
+    return true;
 }
 
 static void send_note(struct records *records, const struct records_note *note)
@@ -442,14 +447,14 @@ static void on_item(void *self, struct message *message)
     memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
     if (item.answer) {
         answer(records, &item, message);
-    } else if (item.report.doubtful && is_anothers(records, item.report.text, item.engine)) {
+    } else if (item.report.doubtful &&
+               records_is_anothers(records, item.report.text, item.engine)) {
         log_limited(&records->trouble, IPCL_LOG_WARN,
                     "records: what engine %s has sent for request %s, which is another's, is not "
                     "recorded",
                     item.engine, item.report.text);
-    } else {
-        if (item.report.kind == REPORT_ASSIGNED && item.report.queue == REPORT_DIRECT)
-            take_back(records, item.report.text, item.engine);
+    } else if (item.report.kind != REPORT_ASSIGNED || item.report.queue != REPORT_DIRECT ||
+               take_back(records, item.report.text, item.engine)) {
         if (item.report.kind == REPORT_DONE)
             json_object_del(records->unfinished, item.report.text);
         keep(records, &item, message);
@@ -514,6 +519,7 @@ static void records_destroy(void *self)
     json_decref(records->unfinished);
     json_decref(records->untold);
     json_decref(records->engines);
+    json_decref(records->known);
     loop_destroy(records->loop);
     session_destroy(records->session);
     free(records);

@@ -69,6 +69,7 @@ struct records {
     void *notes; /* PUSH */
     struct records_note settled;
     json_t *engines; /* a mapping with the uuids of those that are registered */
+    json_t *known;   /* likewise of those that the previous controller had */
     bool begun;
     json_t *unfinished; /* a mapping with the msg_ids that were unfinished when an earlier
                            controller ended, see records_restore.c */
@@ -96,6 +97,8 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
 int records_find(struct records *records, const json_t *query, const json_t *keys,
                  bool (*found)(void *context, const struct ipcl_record *record), void *context,
                  struct ipcl_error *error);
+/* Whether a request's record names another engine than this. */
+bool records_is_anothers(struct records *records, const char *msg_id, const char *engine);
 /* Sends the answer to a query, whose message this is. */
 void records_send_reply(struct records *records, const struct records_item *item,
                         struct records_query *query, struct message *message);
@@ -118,7 +121,8 @@ void records_restore_begin(struct records *records);
 bool records_restore_step(struct records *records);
 /* Whether an earlier controller's request may yet be answered. */
 bool records_restore_expects(const struct records *records, const char *msg_id);
-/* An engine has come back with a request. Returns whether it is one that was left unfinished. */
+/* An engine has come back with a request. Returns whether it is one that was left unfinished, and
+ * may be this engine's. */
 bool records_restore_returned(struct records *records, const char *msg_id, const char *engine);
 void records_restore_engine_gone(struct records *records, const char *engine);
 /* What is left may not be answered any more: tells the scheduler of tasks, and calls `fail` for the

@@ -251,10 +251,21 @@ bool records_restore_expects(const struct records *records, const char *msg_id)
     return fate && (records->give_up_ms || json_is_false(fate) || json_is_null(fate));
 }
 
+/* Whether an engine cannot have what it says: a direct request stays where it was sent, and a task
+ * at the engine that it was given to, unless that has gone, and the task to another since. */
+static bool is_out_of_question(struct records *records, const json_t *fate, const char *msg_id,
+                               const char *engine)
+{
+    const char *given = json_string_value(fate);
+    if (json_is_true(fate))
+        return records_is_anothers(records, msg_id, engine);
+    return given && strcmp(given, engine) && json_object_get(records->known, given);
+}
+
 bool records_restore_returned(struct records *records, const char *msg_id, const char *engine)
 {
     const json_t *fate = json_object_get(records->unfinished, msg_id);
-    if (!fate || json_is_false(fate))
+    if (!fate || json_is_false(fate) || is_out_of_question(records, fate, msg_id, engine))
         return false;
     if (json_is_null(fate))
         find_and_tell(records, msg_id, RESTORED_AWAY, engine);

@@ -19,6 +19,7 @@ struct refusal {
 enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
                                     struct message *message, size_t identities);
 #define REFUSAL_IDENTITIES "it has too few or too many identities"
+#define REFUSAL_NOT_ASKED  "it answers no request that its sender has"
 /* Counts and logs a message that is refused for another reason. */
 void refusal_note(struct refusal *refusal, const char *reason);
 /* Logs the sum, where there is one: at the end. */

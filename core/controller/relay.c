@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/asked.h"
 #include "controller/controller.h"
 #include "controller/replies.h"
 #include "wire/loop.h"
@@ -27,11 +28,20 @@ struct relay {
     void *notices;
     struct targets targets;
     struct replies replies;
+    struct asked asked;
     bool counted; /* the hub hears of requests and replies */
     struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
 };
+
+static void refuse(struct relay *relay, struct message *message, const char *ename,
+                   const char *evalue)
+{
+    struct reply_request request;
+    reply_request_of(message, &request);
+    replies_error(&relay->replies, &request, NULL, ename, evalue);
+}
 
 static void refuse_unknown(struct relay *relay, struct message *message)
 {
@@ -42,7 +52,7 @@ static void refuse_unknown(struct relay *relay, struct message *message)
         request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
     snprintf(text, sizeof(text), "engine '%.*s' is not registered: it may have died", length,
              (const char *)request.engine);
-    replies_error(&relay->replies, &request, NULL, "EngineError", text);
+    refuse(relay, message, "EngineError", text);
 }
 
 static void undelivered(void *self, struct message *message, const struct target *target,
@@ -50,6 +60,10 @@ static void undelivered(void *self, struct message *message, const struct target
 {
     struct relay *relay = self;
     struct reply_request request;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1) &&
+        msg_id.state == IPCL_MEMBER_TEXT)
+        asked_take(&relay->asked, message, &msg_id);
     message_swap_identities(message);
     reply_request_of(message, &request);
     replies_error(&relay->replies, &request, target->uuid, "EngineError", why);
@@ -80,6 +94,7 @@ static void read_notices(void *self)
         /* What it answered before it went still counts. */
         loop_drain(relay->loop, relay->targets.engines);
         targets_remove(&relay->targets, &notice);
+        asked_forget(&relay->asked, notice.uuid);
         report_forgotten(&relay->report, notice.uuid);
     }
 }
@@ -89,31 +104,14 @@ static struct target *find_target(struct relay *relay, zmq_msg_t *uuid)
     return targets_find(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
 }
 
-/* Others, as those of comms, are not answered: they would be pending for ever. */
-static bool is_request(const struct ipcl_member *type)
-{
-    static const char suffix[] = "_request";
-    size_t size = strlen(suffix);
-    return type->size > size && !memcmp(type->data + type->size - size, suffix, size);
-}
-
 static void count_request(void *self, struct message *message, const struct target *target)
 {
     struct relay *relay = self;
     struct ipcl_member members[] = {{.name = "msg_id"}, {.name = "msg_type"}};
     if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_HEADER), members, 2) &&
-        is_request(&members[1]))
+        asked_is_request(&members[1]))
         report_add(&relay->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, members[0].data,
                    members[0].size, message);
-}
-
-static void count_reply(struct relay *relay, const struct target *target, struct message *message)
-{
-    struct ipcl_member member = {.name = "msg_id"};
-    if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_PARENT), &member, 1) &&
-        member.state == IPCL_MEMBER_TEXT)
-        report_add(&relay->report, REPORT_DONE, REPORT_DIRECT, target ? target->id : -1,
-                   member.data, member.size, message);
 }
 
 static void from_client(void *self, struct message *message)
@@ -132,6 +130,11 @@ static void from_client(void *self, struct message *message)
                                zmq_msg_size(&message->frames[1]));
     if (!target) {
         refuse_unknown(relay, message);
+        return;
+    }
+    if (asked_add(&relay->asked, &message->frames[0], target->uuid, &message->msg_id,
+                  &message->msg_type)) {
+        refuse(relay, message, "MemoryError", "the controller is out of memory");
         return;
     }
     if (relay->counted && target->id >= 0)
@@ -154,8 +157,19 @@ static void from_engine(void *self, struct message *message)
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
         return;
     }
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (session_find(relay->sessions.clients, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT) {
+        refusal_note(&relay->bad_reply, "it answers nothing");
+        return;
+    }
+    enum asked_verdict verdict = asked_take(&relay->asked, message, &parent);
+    if (verdict == ASKED_OTHER) {
+        refusal_note(&relay->bad_reply, REFUSAL_NOT_ASKED);
+        return;
+    }
     if (relay->counted)
-        count_reply(relay, target, message);
+        asked_report(&relay->report, verdict, target ? target->id : -1, &parent, message);
     message_swap_identities(message);
     replies_send(&relay->replies, message);
 }
@@ -174,6 +188,7 @@ static void relay_destroy(void *self)
     refusal_summary(&relay->bad_reply);
     targets_release(&relay->targets);
     replies_release(&relay->replies);
+    asked_release(&relay->asked);
     loop_destroy(relay->loop);
     sessions_destroy(&relay->sessions);
     report_release(&relay->report);
@@ -230,7 +245,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;
     relay->loop = loop_create(kind->name, error);
-    if (!relay->loop || controller_sessions(controller, kind->channel, &relay->sessions, error) ||
+    if (!relay->loop || asked_init(&relay->asked, controller->restarted) ||
+        controller_sessions(controller, kind->channel, &relay->sessions, error) ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);
         return NULL;

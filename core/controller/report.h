@@ -15,6 +15,7 @@
 #include "wire/message.h"
 
 enum report_kind {
+    REPORT_KNOWN,     /* the previous controller had an engine: the hub's to the records */
     REPORT_BORN,      /* text: the engine's uuid */
     REPORT_STOPPED,   /* likewise */
     REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
@@ -36,7 +37,7 @@ struct report_record {
     int engine;
     char text[REPORT_TEXT_MAX + 1];
     char uuid[ENGINE_UUID_BYTES]; /* of the engine where it is not told by its id; "" otherwise */
-    bool doubtful; /* for the hub to note: it does not know whether this engine has the request */
+    bool doubtful; /* for the hub to note: the record tells whether this engine has the request */
 };
 
 /* A thread's way to the hub. */

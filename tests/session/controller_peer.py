@@ -166,6 +166,7 @@ class Engine:
         self.control = self.peer.context.socket(zmq.ROUTER)
         for socket, ports in ((self.shell, ("mux", "task")), (self.control, ("control",))):
             socket.setsockopt(zmq.ROUTING_ID, self.name)
+            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
             self.peer.prepare(socket, zmq.ROUTER, self.peer.engine[ports[0]])
             for port in ports:
                 socket.connect(self.peer.url(self.peer.engine[port]))
@@ -189,7 +190,15 @@ class Engine:
     def answer(self, route, header, status="ok", buffers=(), **metadata):
         md = {"status": status, "engine": self.uuid, "dependencies_met": True, **metadata}
         frames, _ = self.peer.message("apply_reply", {"status": status}, md, parent=header, buffers=buffers)
-        self.shell.send_multipart([*route, *frames])
+        wait_until(lambda: self._send([*route, *frames]), 20, "the engine is connected")
+
+    def _send(self, frames):
+        try:
+            self.shell.send_multipart(frames)
+        except zmq.ZMQError as error:
+            assert error.errno == zmq.EHOSTUNREACH
+            return False
+        return True
 
     def die(self):
         for socket in (self.registration, self.ping, self.pong, self.shell, self.control):

@@ -9,7 +9,7 @@ import pytest
 import zmq
 from controller_peer import OUTPUT_CHANNEL, Engine, Peer, next_frames
 
-from support import LONG, typed, wait_until
+from support import LONG, typed, wait_for_commit, wait_until
 
 QUERIES = {
     "connection_request": {}, "queue_request": {"verbose": True}, "load_request": {}, "shutdown_request": {},
@@ -227,6 +227,80 @@ def test_answers_under_a_living_engines_uuid_are_not_taken(controller, name):
     idents, _, parent, _, content = peer.receive(client)
     assert parent["msg_id"].startswith(msg_id) and content["status"] == "ok"
     assert ROUTE.encode() not in idents, "nobody learns the name"
+
+
+def record_of(peer, msg_id):
+    query = peer.connect(zmq.DEALER, peer.client["registration"])
+    record, = peer.ask(query, "db_request", {"query": {"msg_id": msg_id}, "keys": ["engine_uuid", "completed", "result_content"]})[1]["records"]
+    query.close()
+    return record
+
+
+@pytest.mark.parametrize("name", ["mux", "control", "broadcast"])
+def test_only_the_engine_that_was_asked_answers_whatever_client_asks_and_so_the_records_say(controller, name):
+    peer = controller("--dictdb")
+    engine, thief = Engine(peer, route=ROUTE).open().beat(), Engine(peer, route=OTHER_ROUTE).open().beat()
+    for each in engine, thief:
+        if name == "broadcast":
+            each.shell.connect(peer.url(peer.engine["broadcast"][0]))
+        elif name == "control":
+            each.shell = each.control
+    client = peer.connect(zmq.DEALER, peer.client[name], b"asks")
+    targets = [[engine.uuid, 0], [thief.uuid, 1]]
+    for to in (engine, thief):  # to the second as well, so that what it sends has the right form
+        frames, _ = peer.message("apply_request", metadata={"targets": targets, "is_broadcast": True} if name == "broadcast" else {})
+        if name != "broadcast" or to is engine:
+            client.send_multipart([to.uuid.encode(), *frames] if name != "broadcast" else frames)
+    route, header, _ = engine.take()
+    own_route, own_header, _ = thief.take()
+    msg_id = json.loads(header)["msg_id"]
+    thief.answer(own_route, header, "error")
+    thief.answer(own_route, own_header)
+    assert peer.receive(client)[2] == json.loads(own_header), "what was sent before that is dropped"
+    peer.process.wait_for_output("it answers no request that its sender has")
+    if name != "control":
+        wait_until(lambda: record_of(peer, json.loads(own_header)["msg_id"])["completed"], 20, "the records are up to date")
+        assert record_of(peer, msg_id)["engine_uuid"] == engine.uuid and not record_of(peer, msg_id)["completed"]
+    engine.answer(route, header)
+    _, _, parent, _, content = peer.receive(client)
+    assert parent["msg_id"] == msg_id and content["status"] == "ok"
+    if name != "control":
+        wait_until(lambda: record_of(peer, msg_id)["completed"], 20, "the answer is recorded")
+    engine.answer(route, header, "error")
+    thief.answer(own_route, own_header, "error")
+    assert not client.poll(200), "once each"
+
+
+@pytest.mark.parametrize("name", ["mux", "task"])
+def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, name):
+    first = controller("--reuse", "--sqlitedb")
+    engine = Engine(first, route=ROUTE).open().beat()
+    client = first.connect(zmq.DEALER, first.client[name], b"asks")
+    frames, msg_id = first.message("apply_request", session="asks")
+    client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
+    route, header, _ = engine.take()
+    thief = Engine(first, route=OTHER_ROUTE).open().beat()
+    wait_until(lambda: record_of(first, msg_id)["engine_uuid"] == engine.uuid, 20, "it is recorded which engine has the request")
+    wait_for_commit(first.client_file.parent.parent / "tasks.db", [{"msg_id": msg_id, "completed": None, "engine_uuid": engine.uuid}])
+    first.process.stop(signal.SIGKILL)
+    second = controller("--reuse", "--sqlitedb")
+    for each in engine, thief:
+        each.die()
+    # One that was there before, and one that comes now.
+    for more in {"name": thief.uuid, "route": OTHER_ROUTE}, {"route": "1" * 32}:
+        other = Engine(second, pending=[msg_id], **more).open().beat()
+        other.answer(route, header, "error")
+    if name == "mux":
+        second.process.wait_for_output(f"has sent for request {msg_id}, which is another's, is not recorded")
+    else:
+        second.process.wait_for_output("it answers no task that its sender has")
+    assert record_of(second, msg_id)["engine_uuid"] == engine.uuid and not record_of(second, msg_id)["completed"]
+    engine = Engine(second, name=engine.uuid, route=ROUTE, wanted=0, pending=[msg_id]).open().beat()
+    engine.answer(route, header)
+    wait_until(lambda: record_of(second, msg_id)["completed"], 20, "its answer is recorded")
+    assert record_of(second, msg_id)["result_content"] == {"status": "ok"}
+    if name == "task":
+        assert second.receive(client)[4] == {"status": "ok"}
 
 
 def test_an_engine_cannot_answer_what_another_was_asked(living, gate):
