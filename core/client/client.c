@@ -82,6 +82,7 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options, str
     atomic_init(&client->holds, 1);
     client->forks = forks_so_far();
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    client->drops_tasks = options->drop_tasks;
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->changed, NULL);
     random_uuid(client->session_id);

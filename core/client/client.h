@@ -57,6 +57,7 @@ struct known_engine {
     int id;
     long long fail_at_ms; /* once it has died: when what it has not answered fails; 0: never, -1: done */
     char *end;            /* then: the hub's sentence that says so; NULL where it is not known */
+    json_t *left;         /* while leaving: msg_ids of what waits there, or NULL */
     UT_hash_handle hh;
 };
 
@@ -134,6 +135,7 @@ struct ipcl_client {
     char ssh_key[PATH_BYTES];     /* with this key; "": those that ssh finds */
     char session_id[SESSION_ID_LENGTH + 1];
     int timeout_ms;
+    bool drops_tasks; /* what waits when it goes */
     const struct ipcl_serial_operations *serial;
     atomic_ullong next_number; /* of messages */
     atomic_ullong refused;
@@ -261,6 +263,10 @@ void sockets_close(struct ipcl_client *client);
 int sockets_connect(struct ipcl_client *client, struct ipcl_error *error);
 /* Takes note of connections that ended or came back. */
 void sockets_read_monitors(struct ipcl_client *client);
+
+/* leave.c, I/O thread: */
+/* Has dropped what waits, in the task scheduler and on engines. */
+void leave(struct ipcl_client *client);
 
 /* io.c: */
 void *io_main(void *client);

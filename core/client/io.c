@@ -158,6 +158,8 @@ void *io_main(void *argument)
         while (!atomic_load(&client->closing))
             run_once(client);
         submit_flush(client);
+        if (client->drops_tasks)
+            leave(client);
         ipcl_error_set(&error, "the client was closed");
         client_set_state(client, CLIENT_CLOSED, &error);
         pthread_mutex_lock(&client->lock);

@@ -7,6 +7,7 @@ core_client_libclient_la_SOURCES = \
 	core/client/fetch.c \
 	core/client/future.c core/client/future.h \
 	core/client/io.c \
+	core/client/leave.c \
 	core/client/receive.c \
 	core/client/restart.c \
 	core/client/sockets.c \

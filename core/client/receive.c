@@ -129,7 +129,8 @@ void receive_describe(char *sentence, size_t size, int status, const json_t *con
     if (engine_id >= 0)
         snprintf(where, sizeof(where), "engine %d: ", engine_id);
     if (status == IPCL_ABORTED)
-        snprintf(sentence, size, "%sthe request was aborted before it ran", where);
+        snprintf(sentence, size, "%sthe request was aborted before it ran%s%s", where,
+                 evalue ? ": " : "", evalue ? evalue : "");
     else if (status == IPCL_FAILED)
         snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error", evalue ? evalue : "(no more was said)");
 }
@@ -146,7 +147,8 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     int engine_id, kind = IPCL_FAILED;
     if (!session_find(client->io.session, content_part, &status, 1))
         kind = member_is(&status, "ok") ? IPCL_OK : member_is(&status, "aborted") ? IPCL_ABORTED : IPCL_FAILED;
-    json_t *content = kind == IPCL_FAILED ? session_unpack(client->io.session, content_part, NULL) : NULL;
+    json_t *content =
+        kind != IPCL_OK ? session_unpack(client->io.session, content_part, NULL) : NULL;
     find_engine(client, future, message, content, uuid, &engine_id);
     receive_describe(sentence, sizeof(sentence), kind, content, engine_id);
     json_decref(content);

@@ -87,6 +87,18 @@ static int check_sizes(const struct ipcl_client *client, const struct ipcl_submi
                : 0;
 }
 
+/* What a task says that does not outlive its client: no controller need have met that client to
+ * know it. */
+#define DROPPED "{\"keep\":false"
+
+/* Copies metadata, a JSON mapping, with that at its beginning. There is room for both. */
+static void copy_dropped(char *copy, const char *metadata)
+{
+    const char *rest = strchr(metadata, '{') + 1;
+    rest += strspn(rest, " \t\r\n");
+    sprintf(copy, "%s%s%s", DROPPED, *rest == '}' ? "" : ",", rest);
+}
+
 /* Takes the buffers over, also on failure. */
 static struct submission *submission_create(const struct ipcl_client *client, const struct ipcl_submission *request,
                                             struct ipcl_error *error)
@@ -95,12 +107,14 @@ static struct submission *submission_create(const struct ipcl_client *client, co
     const char *metadata = request->metadata ? request->metadata : "{}";
     size_t type_size = strlen(request->msg_type) + 1, content_size = strlen(content) + 1;
     size_t metadata_size = strlen(metadata) + 1;
+    bool dropped = client->drops_tasks && request->channel == IPCL_CHANNEL_TASK;
     size_t frames_size = request->buffer_count * sizeof(zmq_msg_t);
     struct submission *submission = NULL;
     size_t made = 0;
     if (check_sizes(client, request, error) || check_mapping("content", content, error) || check_mapping("metadata", metadata, error))
         goto failed;
-    submission = malloc(sizeof(*submission) + frames_size + type_size + content_size + metadata_size);
+    submission = malloc(sizeof(*submission) + frames_size + type_size + content_size +
+                        metadata_size + sizeof(DROPPED));
     if (!submission) {
         ipcl_error_set(error, "out of memory");
         goto failed;
@@ -109,6 +123,8 @@ static struct submission *submission_create(const struct ipcl_client *client, co
     submission->msg_type = memcpy(texts, request->msg_type, type_size);
     submission->content = memcpy(texts + type_size, content, content_size);
     submission->metadata = memcpy(texts + type_size + content_size, metadata, metadata_size);
+    if (dropped)
+        copy_dropped(texts + type_size + content_size, metadata);
     submission->buffer_count = 0;
     while (made < request->buffer_count) {
         if (make_frame(&submission->buffers[made], &request->buffers[made])) {

@@ -422,6 +422,12 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere,
     return balancer_place(balancer, task, !failed);
 }
 
+void balancer_give_up(struct balancer *balancer, struct task *task)
+{
+    balancer_detach(balancer, task);
+    strand(balancer, task, FATE_UNWANTED);
+}
+
 struct task *balancer_stranded(const struct balancer *balancer)
 {
     return balancer->stranded;

@@ -81,7 +81,10 @@ enum task_fate {
     FATE_ALONE,      /* none is left of the engines that it may run on */
     FATE_IMPOSSIBLE, /* tasks that it depends on have ended otherwise than it needs */
     FATE_APART,      /* it follows tasks, all of them, that ran at different engines, or at none */
+    FATE_UNWANTED,   /* balancer_give_up() */
 };
+
+struct guest; /* task_clients.c */
 
 struct task {
     struct heap_item deadline_item; /* while it waits, among those with a time-out */
@@ -100,6 +103,8 @@ struct task {
     struct edge *dependents;  /* who depends on it */
     int retries;              /* left */
     int deaths;               /* the owner's: how many engines have died while they ran it */
+    struct guest *guest; /* likewise: it is dropped once its client has gone; NULL: it is not */
+    struct task *guest_prev, *guest_next; /* among that client's */
     int sent; /* the owner's: how often it went to an engine; likewise `timeout` and `reported` */
     float timeout;             /* seconds */
     unsigned char msg_id_size; /* 1 to 255 */
@@ -169,6 +174,8 @@ void balancer_put_back(struct balancer *balancer, struct task *task);
  * and no such engine is left, returns -1: it is stranded then; a task that was free waits for an
  * engine to come. */
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed);
+/* Strands a task that waits, for an engine or for other tasks: nobody wants it any more. */
+void balancer_give_up(struct balancer *balancer, struct task *task);
 /* A task that is stranded, as `task->fate` says; NULL where there is none. The caller retries or
  * finishes it. */
 struct task *balancer_stranded(const struct balancer *balancer);

@@ -41,6 +41,7 @@ struct controller {
     int registration_timeout_ms;
     int high_water; /* tasks at an engine at a time; 0: no limit */
     int deaths_max; /* engines that one task may kill; 0: any number */
+    int client_grace_ms; /* how long a client may be away that wants its tasks dropped then */
     enum balancer_scheme scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */

@@ -47,6 +47,8 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/task.c core/controller/task.h \
 	core/controller/task_metadata.c core/controller/task_metadata.h \
 	core/controller/task_abort.c \
+	core/controller/task_answers.c \
+	core/controller/task_clients.c \
 	core/controller/task_engines.c \
 	core/controller/task_recall.c \
 	core/controller/task_restore.c \

@@ -126,6 +126,9 @@ static const struct ipcl_option task_options[] = {
     {"deaths_max", IPCL_INT, "3", NULL, NULL,
      "How many engines may die while they run one and the same task. With so many it fails, and is "
      "not tried again, whatever retries it has left. 0: any number."},
+    {"client_grace", IPCL_INT, "60", NULL, NULL,
+     "Seconds that a client may be out of reach before what it has waiting is dropped, where it "
+     "asked for that (Client(keep_tasks=False)); up to a quarter more pass until it is noticed."},
     {"finished_max", IPCL_INT, "1000000", NULL, NULL,
      "How many finished tasks are remembered, the newest, for tasks that depend on them; a task "
      "that depends on an older one is refused. Each needs 20 bytes of memory, taken as they "
@@ -250,7 +253,7 @@ static int read_int(const struct settings *settings, const char *class_name, con
 static int read_limits(const struct settings *settings, struct controller *controller,
                        struct ipcl_error *error)
 {
-    int timeout_s = 0, finished_max = 0;
+    int timeout_s = 0, finished_max = 0, grace_s = 0;
     const char *scheme = settings_string(settings, "TaskScheduler", "scheme_name");
     if (read_int(settings, "HeartMonitor", "period", 10, 3600000, &controller->heart_period_ms,
                  error) ||
@@ -259,6 +262,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
         read_int(settings, "TaskScheduler", "hwm", 0, INT_MAX, &controller->high_water, error) ||
         read_int(settings, "TaskScheduler", "deaths_max", 0, INT_MAX, &controller->deaths_max,
                  error) ||
+        read_int(settings, "TaskScheduler", "client_grace", 0, 86400, &grace_s, error) ||
         read_int(settings, "TaskScheduler", "finished_max", 0, FINISHED_MAX, &finished_max,
                  error) ||
         read_int(settings, "IPController", "registration_timeout", 0, 86400, &timeout_s, error) ||
@@ -266,6 +270,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
                  error))
         return -1;
     controller->finished_max = (size_t)finished_max;
+    controller->client_grace_ms = grace_s * 1000;
     int64_t backlog = settings_int(settings, "IPController", "records_backlog");
     if (backlog < 1)
         return ipcl_error_set(error,

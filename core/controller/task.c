@@ -20,6 +20,7 @@
 
 static void free_task(struct task *task)
 {
+    guests_remove(task);
     held_destroy(task->data);
     free(task);
 }
@@ -28,39 +29,6 @@ void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
 {
     balancer_finish(scheduler->balancer, task, success);
     free_task(task);
-}
-
-/* The header of a task that is put aside, and the client it came from. */
-static void request_of_task(struct task *task, struct reply_request *request)
-{
-    size_t header = held_delimiter(task->data) + 1 + MESSAGE_HEADER;
-    memset(request, 0, sizeof(*request));
-    request->client = held_frame(task->data, 0, &request->client_size);
-    request->header = held_frame(task->data, header, &request->header_size);
-}
-
-void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content)
-{
-    struct reply_request request;
-    struct message reply;
-    message_init(&reply);
-    request_of_task(task, &request);
-    reply_make(scheduler->sessions.clients, &reply, &request,
-               task->worker ? task->worker->uuid : NULL, content);
-    json_decref(content);
-    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
-               task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
-               &reply);
-    if (reply.count)
-        replies_send(&scheduler->replies, &reply);
-    scheduler_end(scheduler, task, false);
-    message_close(&reply);
-}
-
-void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
-                    const char *evalue)
-{
-    scheduler_answer(scheduler, task, reply_error_content(ename, evalue));
 }
 
 /* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
@@ -258,6 +226,8 @@ static int enter(struct scheduler *scheduler, struct message *message,
             free_task(task);
         return status == SUBMISSION_UNKNOWN && restore_awaits_tasks(scheduler) ? 1 : -1;
     }
+    if (metadata->dropped)
+        guests_add(scheduler, task);
     task->reported = recorded;
     if (scheduler->report.recording && !recorded)
         report_submission(scheduler, task, message);
@@ -265,34 +235,6 @@ static int enter(struct scheduler *scheduler, struct message *message,
     if (!task->reported)
         report_submission(scheduler, task, message);
     return 0;
-}
-
-void scheduler_decline(struct scheduler *scheduler, struct message *message,
-                       const struct ipcl_member *msg_id, json_t *content)
-{
-    struct reply_request request;
-    struct message reply;
-    message_init(&reply);
-    reply_request_of(message, &request);
-    reply_make(scheduler->sessions.clients, &reply, &request, NULL, content);
-    json_decref(content);
-    /* Those that depend on it learn that it failed, and a store records it. */
-    balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
-    if (scheduler->report.recording) {
-        report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,
-                   msg_id->size, message);
-        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, msg_id->data, msg_id->size,
-                   &reply);
-    }
-    if (reply.count)
-        replies_send(&scheduler->replies, &reply);
-    message_close(&reply);
-}
-
-void scheduler_refuse(struct scheduler *scheduler, struct message *message,
-                      const struct ipcl_member *msg_id, const char *ename, const char *evalue)
-{
-    scheduler_decline(scheduler, message, msg_id, reply_error_content(ename, evalue));
 }
 
 /* Answers a message that names no new task. */
@@ -438,6 +380,7 @@ static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
     long long engines_ms = leaving_tick(scheduler, now_ms);
+    long long guests_ms = guests_tick(scheduler, now_ms);
     bool more = settle(scheduler, now_ms);
     long long restore_ms = restore_tick(scheduler, now_ms);
     long long recall_ms = recall_tick(scheduler, now_ms);
@@ -460,6 +403,8 @@ static long long on_tick(void *self, long long now_ms)
         due = recall_ms;
     if (trim_ms < due)
         due = trim_ms;
+    if (guests_ms < due)
+        due = guests_ms;
     if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)
         due = scheduler->next_try_ms;
     return due;
@@ -482,6 +427,7 @@ static void task_destroy(void *self)
     leaving_release(scheduler);
     loop_destroy(scheduler->loop);
     balancer_destroy(scheduler->balancer, free_task);
+    guests_release(scheduler);
     routes_release(&scheduler->routes);
     held_pool_destroy(scheduler->pool);
     task_metadata_release(&scheduler->reader);
@@ -533,6 +479,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->handouts = controller->handouts;
     scheduler->pure = controller->scheme == BALANCER_PURE;
     scheduler->deaths_max = controller->deaths_max;
+    scheduler->guests.grace_ms = controller->client_grace_ms;
     scheduler->balancer =
         balancer_create(controller->scheme, controller->high_water, controller->finished_max);
     scheduler->pool = held_pool_create();

@@ -1,7 +1,8 @@
 /* The task thread's state, for the files that make it up: task.c (sockets, and each task's way),
- * task_retry.c (tasks that go back to the queue), task_engines.c (engines that come and go),
- * task_abort.c (tasks that are taken back), task_restore.c (what the records tell of an earlier
- * controller's tasks) and task_recall.c (what engines say of these). */
+ * task_answers.c (answers in an engine's place), task_retry.c (tasks that go back to the queue),
+ * task_engines.c (engines that come and go), task_clients.c (clients that go), task_abort.c (tasks
+ * that are taken back), task_restore.c (what the records tell of an earlier controller's tasks) and
+ * task_recall.c (what engines say of these). */
 #ifndef CONTROLLER_TASK_H
 #define CONTROLLER_TASK_H
 
@@ -49,6 +50,12 @@ struct away {
 /* Whether the engine of this uuid has it, as far as is known. */
 bool away_is_at(struct away *away, const char *uuid);
 
+struct guests {
+    struct guest *all; /* a hash by identity */
+    long long grace_ms;
+    long long next_look_ms;
+};
+
 struct scheduler {
     struct loop *loop;
     struct sessions sessions;
@@ -70,6 +77,7 @@ struct scheduler {
     struct trim trim;
     bool restarted; /* engines may have tasks of an earlier controller */
     struct task_restore restore;
+    struct guests guests;
     struct replies replies;
     struct message outgoing;
     struct report report;
@@ -92,19 +100,23 @@ void scheduler_dispatch(struct scheduler *scheduler);
  * short). */
 long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
                             struct worker ***targets);
+/* Ends a task. */
+void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
+
+/* task_answers.c: */
+/* Answers a task in an engine's place, and ends it. `content` (reply.h) is taken over. */
+void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
+/* Answers a task with an error, and ends it. */
+void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
+                    const char *evalue);
+/* Ends a task whose client has gone, as aborted. */
+void scheduler_drop(struct scheduler *scheduler, struct task *task);
 /* Answers a task that is not entered. `content` (reply.h) is taken over. */
 void scheduler_decline(struct scheduler *scheduler, struct message *message,
                        const struct ipcl_member *msg_id, json_t *content);
 /* The same with an error. */
 void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue);
-/* Ends a task. */
-void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
-/* Answers a task in an engine's place, and ends it. `content` (reply.h) is taken over. */
-void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
-/* Answers a task with an error, and ends it. */
-void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
-                    const char *evalue);
 
 /* task_retry.c: */
 /* The time that a task may wait begins when it is put in the queue, each time. */
@@ -127,18 +139,29 @@ void scheduler_read_notices(void *self);
 /* The engine that had a task has gone: it runs again where it may be tried again, and is answered
  * with this error otherwise. */
 void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue);
-/* Answers a stranded task, which can run nowhere; or lets it run elsewhere, where its engine went
- * and it may be tried again. */
+/* Answers a stranded task, which can run nowhere, or whose client has gone; or lets it run
+ * elsewhere, where its engine went and it may be tried again. */
 void scheduler_settle(struct scheduler *scheduler, struct task *task);
 /* Forgets engines that have left, once they have answered all. Returns when to be called again, or
  * LOOP_NEVER. */
 long long leaving_tick(struct scheduler *scheduler, long long now_ms);
 void leaving_release(struct scheduler *scheduler);
 
+/* task_clients.c: */
+/* Notes a task that is to be dropped once its client has gone. Where memory is short it is kept. */
+void guests_add(struct scheduler *scheduler, struct task *task);
+/* Forgets a task, whether it is noted or not. */
+void guests_remove(struct task *task);
+/* A client goes: drops what it has waiting of those tasks. */
+void guests_leave(struct scheduler *scheduler, zmq_msg_t *client);
+/* Looks which of these clients are there. Returns when to be called again, or LOOP_NEVER. */
+long long guests_tick(struct scheduler *scheduler, long long now_ms);
+void guests_release(struct scheduler *scheduler);
+
 /* task_abort.c: */
 /* Serves an abort_request: of its client's tasks that it names, those that wait are answered with
  * "aborted". The reply has their msg_ids, and those that engines have, by the engines' uuids: these
- * are to be asked themselves. */
+ * are to be asked themselves. Or it says that its client is leaving. */
 void abort_serve(struct scheduler *scheduler, struct message *message);
 
 /* task_restore.c: */

@@ -55,24 +55,34 @@ static json_t *abort_named_tasks(struct scheduler *scheduler, const struct abort
     return json_pack("{s:s s:o s:o}", "status", "ok", "aborted", aborted, "handed_out", handed_out);
 }
 
-void abort_serve(struct scheduler *scheduler, struct message *message)
+/* Does what is asked. Returns the reply's content, or NULL with `error` set. */
+static json_t *serve(struct scheduler *scheduler, struct message *message, const json_t *content,
+                     struct ipcl_error *error)
 {
     struct abort_request request;
+    json_t *answer = NULL;
+    if (json_is_true(json_object_get(content, "leaving"))) {
+        guests_leave(scheduler, &message->frames[0]);
+        return json_pack("{s:s}", "status", "ok");
+    }
+    if (abort_request_read(&request, scheduler->sessions.clients, message, content, error))
+        return NULL;
+    if (json_object_size(request.named))
+        answer = abort_named_tasks(scheduler, &request);
+    else
+        ipcl_error_set(error, "a scheduler aborts the tasks whose msg_ids it is given: give some");
+    abort_request_clear(&request);
+    return answer;
+}
+
+void abort_serve(struct scheduler *scheduler, struct message *message)
+{
     struct reply_request asked;
     struct message reply;
     struct ipcl_error error;
     json_t *content =
         session_unpack(scheduler->sessions.clients, message_part(message, MESSAGE_CONTENT), &error);
-    json_t *answer = NULL;
-    if (content &&
-        !abort_request_read(&request, scheduler->sessions.clients, message, content, &error)) {
-        if (json_object_size(request.named))
-            answer = abort_named_tasks(scheduler, &request);
-        else
-            ipcl_error_set(&error,
-                           "a scheduler aborts the tasks whose msg_ids it is given: give some");
-        abort_request_clear(&request);
-    }
+    json_t *answer = content ? serve(scheduler, message, content, &error) : NULL;
     if (!answer)
         answer = reply_error_content("ValueError", error.text);
     json_decref(content);

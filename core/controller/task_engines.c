@@ -53,6 +53,10 @@ void scheduler_settle(struct scheduler *scheduler, struct task *task)
         [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
         [FATE_APART] = "the tasks that this one follows did not all run at one engine",
     };
+    if (task->fate == FATE_UNWANTED) {
+        scheduler_drop(scheduler, task);
+        return;
+    }
     if (task->fate != FATE_LOST) {
         scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
         return;

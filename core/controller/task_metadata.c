@@ -1,5 +1,5 @@
 /* The task scheduler's metadata: targets, retries, timeout, after, follow; dependencies_met, status
- * (ipyparallel's task scheduler and load-balanced view). */
+ * (ipyparallel's task scheduler and load-balanced view); and of ours keep, again and begun. */
 #include "controller/task_metadata.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #define RETRIES_MAX 1000000
 #define TIMEOUT_MAX 1e9 /* seconds: some thirty years, and milliseconds stay far from overflow */
 
-enum { TARGETS, RETRIES, AGAIN, TIMEOUT, AFTER, FOLLOW, MEMBERS };
+enum { TARGETS, RETRIES, AGAIN, TIMEOUT, AFTER, FOLLOW, KEEP, MEMBERS };
 
 static int pack(struct packed_value *packed, const struct ipcl_serial_operations *serial,
                 json_t *value, struct ipcl_error *error)
@@ -168,6 +168,7 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
         [TARGETS] = {.name = "targets"}, [RETRIES] = {.name = "retries"},
         [AGAIN] = {.name = "again"},     [TIMEOUT] = {.name = "timeout"},
         [AFTER] = {.name = "after"},     [FOLLOW] = {.name = "follow"},
+        [KEEP] = {.name = "keep"},
     };
     *metadata = (struct task_metadata){0};
     *ename = "ValueError";
@@ -188,6 +189,7 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
         *evalue = "the task's metadata is wrong: targets is a list of engine uuids";
     if (*evalue)
         return -1;
+    metadata->dropped = equals(&members[KEEP], &reader->no);
     *ename = "InvalidDependency";
     if (!is_empty(reader, &members[AFTER]))
         *evalue = read_dependency(reader, &members[AFTER], &metadata->after, &metadata->kept[0]);

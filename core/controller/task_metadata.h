@@ -1,6 +1,6 @@
 /* What the task scheduler reads of a message's metadata: of a task, which engines it may run on,
- * which tasks it depends on, how often it may be tried again and how long it may wait; of a reply,
- * whether it succeeded.
+ * which tasks it depends on, how often it may be tried again, how long it may wait and whether it
+ * outlives its client; of a reply, whether it succeeded.
  * Nothing is unpacked where a member has its common, empty value. */
 #ifndef CONTROLLER_TASK_METADATA_H
 #define CONTROLLER_TASK_METADATA_H
@@ -30,6 +30,7 @@ struct task_metadata {
     json_t *targets;                 /* a list of uuids that is not empty; NULL for any engine */
     struct dependency after, follow; /* of no tasks for none */
     int retries;
+    bool dropped;    /* once its client has gone */
     int again;       /* how often its client has sent it again, as it was lost with a controller */
     double timeout;  /* seconds; 0 for none */
     json_t *kept[2]; /* the dependencies' texts */

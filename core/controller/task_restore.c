@@ -239,6 +239,8 @@ static void read_metadata(struct scheduler *scheduler, struct task *task, zmq_ms
     if (!task_metadata_read(&scheduler->reader, part, &metadata, &ename, &why)) {
         task->retries = metadata.retries;
         task->timeout = (float)metadata.timeout;
+        if (metadata.dropped)
+            guests_add(scheduler, task);
     }
     task_metadata_clear(&metadata);
 }
@@ -266,12 +268,12 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
         memcpy(away->engine, restored->engine, sizeof(away->engine));
     away->whole = restored->whole;
     away->task.deaths = restored->handout.deaths;
-    read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
     if (balancer_expect(scheduler->balancer, &away->task)) {
         held_destroy(away->task.data);
         free(away);
         return;
     }
+    read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
                away->task.msg_id_size, NULL);
     recall_soon(scheduler);

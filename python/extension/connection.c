@@ -8,17 +8,21 @@ struct connection {
 
 PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static const char *const names[] = {"connection_file", "profile", "profile_dir", "cluster_id", "timeout", "ssh_server",
-                                        "ssh_key", NULL};
+    static const char *const names[] = {"connection_file", "profile",    "profile_dir",
+                                        "cluster_id",      "timeout",    "ssh_server",
+                                        "ssh_key",         "drop_tasks", NULL};
     struct ipcl_connect options = {0};
     struct ipcl_error error;
     struct waiting waiting;
     double timeout = 0; /* the library's */
+    int drop_tasks = 0;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzdzz", (char **)names, &options.connection_file, &options.profile,
-                                     &options.profile_dir, &options.cluster_id, &timeout, &options.ssh_server,
-                                     &options.ssh_key))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzdzzp", (char **)names,
+                                     &options.connection_file, &options.profile,
+                                     &options.profile_dir, &options.cluster_id, &timeout,
+                                     &options.ssh_server, &options.ssh_key, &drop_tasks))
         return NULL;
+    options.drop_tasks = drop_tasks;
     options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 0;
     waiting_begin(&waiting);
     struct ipcl_client *client = ipcl_client_connect(&options, waiting_interrupted, &waiting, &error);

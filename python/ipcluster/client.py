@@ -61,11 +61,16 @@ class Client:
     ends with the client. Without it the server is the connection file's (`ipcontroller --ssh`), unless the controller is on this
     machine. `sshkey` is the path of a private key, otherwise ssh looks for one; with a key and no server, the server is the
     controller's host. OpenSSH asks nobody for a password here, so `password` and `paramiko` are refused: a key that needs none, or an agent.
+
+    With keep_tasks=False what waits is dropped once this client has gone: in the scheduler and on engines when it is closed, which it is
+    at the end of a `with` block and of the program; in the scheduler also where its process was killed, or stays out of reach for
+    TaskScheduler.client_grace (60 seconds). What has begun is finished.
     """
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
         timeout=None, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
+        keep_tasks=True,
     ):  # fmt: skip
         if password or paramiko:
             raise NotImplementedError(
@@ -86,13 +91,14 @@ class Client:
         self._dask = None
         self._lock = threading.Lock()
         self._connection = self._connect(
-            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey
+            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey,
+            keep_tasks,
         )
         _open_clients.add(self)
         self._activate_first()
         bytecode.warn_of_engines(self.engine_info)
 
-    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey):
+    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey, keep_tasks):
         path, temporary = _connection_file(connection_info) if connection_info else (None, False)
         shell = get_shell()
         if not profile and shell is not None:
@@ -101,7 +107,7 @@ class Client:
             profile_dir = os.path.join(ipython_dir, f"profile_{profile or 'default'}")
         try:
             return _client.connect(
-                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 0, sshserver, sshkey and os.fspath(sshkey)
+                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 0, sshserver, sshkey and os.fspath(sshkey), not keep_tasks
             )
         finally:
             if temporary:
@@ -128,7 +134,7 @@ class Client:
         self.close()
 
     def close(self, linger=None):
-        """Ends the connection; what is open resolves with an error."""
+        """Ends the connection; what is open resolves with an error, and is dropped where keep_tasks=False and it has not begun."""
         try:
             self._stop_dask_scheduler()
         finally:

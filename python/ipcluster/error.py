@@ -35,7 +35,10 @@ class NoEnginesRegistered(KernelError):
 
 
 class TaskAborted(KernelError, CancelledError):
-    """The task was aborted, or cancelled, before it ran; `args[0]` is its msg_id."""
+    """The task was aborted, or cancelled, before it ran; `args[0]` is its msg_id, and `args[1]`, where that was not asked for, says why."""
+
+    def __str__(self):
+        return ": ".join(map(str, self.args))
 
 
 class TaskTimeout(KernelError):

@@ -229,7 +229,8 @@ def _read(future, fname):
             return ExecuteReply(future)
         return json.loads(future.content)
     if status == _client.ABORTED:
-        return Failure(errors.TaskAborted(future.msg_id))
+        why = json.loads(future.content).get("evalue")
+        return Failure(errors.TaskAborted(future.msg_id, *([why] if why else [])))
     content = json.loads(future.content)
     # No engine has run it: the client library says what happened, or whoever refused it on its way.
     if content["ename"] in errors.OF_THE_CLIENT and (future.msg_type == "error" or not json.loads(future.metadata).get("engine")):

@@ -222,6 +222,10 @@ def task(bits, pack):
             (0, message(pack, "recall_reply", {"unbegun": ["4"], "gone": ["5", 6]}, identities=(b"e0", b"scheduler"), msg_id="r6")),
             reply(4, b"e0", {"dependencies_met": False, "status": "error"}),
             (1, message(pack, "abort_request", {"msg_ids": ["2"]}, msg_id="6")), later(1), gone(0), there(3), submit(5, None, 0x81))
+    yield "leaving", thread(
+        bits, submit(1, {"keep": False, "retries": 1}), submit(2, {"keep": False, "after": ["1"]}), submit(3, {"after": ["2"]}),
+        submit(4, {"keep": False, "targets": ["e0"]}), (1, message(pack, "abort_request", {"leaving": True}, msg_id="6")),
+        reply(1, b"e0", {"status": "error"}), later(3), later(3))
 
 
 def watch(bits, pack):
@@ -357,7 +361,7 @@ PLAIN = {"connection": connection, "elf": elf, "files": files, "gate": gate, "qu
 
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast
     uuid id pending info watched died reason msg_ids engine_ids query keys buffers result_buffers verbose ok error aborted e0 e1 $or $and $in
-    $nin $gt $mod $all $exists $ne completed submitted engine_uuid label dependencies_met restart sig SIGUSR1 connections tasks unbegun gone life""".split()
+    $nin $gt $mod $all $exists $ne completed submitted engine_uuid label dependencies_met restart sig SIGUSR1 connections tasks unbegun gone life keep leaving""".split()
 REQUESTS = """connection registration unregistration shutdown queue load result history purge db resubmit execute apply abort clear
     interrupt kernel_info connect usage signal recall""".split()
 

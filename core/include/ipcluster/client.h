@@ -27,10 +27,12 @@ struct ipcl_future;
 
 /* Where to connect. Zero-initialise and set what is known; strings are copied.
  *
- * The last two are for a controller that is reached through an SSH server. The file may name one (ipcontroller --ssh), which is used
- * where the controller is not on this machine. One process of OpenSSH's ssh forwards all ports, and ends with the client, also where
- * this program is killed. It asks for no password: a key or an agent must do. Where it ends by itself, so does the client's
- * connection, with an error. It is a child of this process: a program that waits for any child of its may be told of it. */
+ * ssh_server and ssh_key are for a controller that is reached through an SSH server. The file may
+ * name one (ipcontroller --ssh), which is used where the controller is not on this machine. One
+ * process of OpenSSH's ssh forwards all ports, and ends with the client, also where this program is
+ * killed. It asks for no password: a key or an agent must do. Where it ends by itself, so does the
+ * client's connection, with an error. It is a child of this process: a program that waits for any
+ * child of its may be told of it. */
 struct ipcl_connect {
     const char *connection_file; /* a path; overrides the three below, and is not waited for */
     const char *profile;         /* a profile's name; NULL for "default" */
@@ -40,6 +42,9 @@ struct ipcl_connect {
                                   * Where it is set and the file is left from a controller that has gone, also for another's */
     const char *ssh_server;      /* [user@]host[:port], in place of the file's; NULL or "" for the file's */
     const char *ssh_key;         /* a private key's path; NULL or "" for those that ssh finds. Without a server: the controller's host */
+    bool drop_tasks; /* what waits in the scheduler and on engines is dropped when the client is
+                      * closed, and what waits in the scheduler also where its process has died or
+                      * stays out of reach (TaskScheduler.client_grace) */
 };
 
 /* How the functions that block are interrupted: `interrupted`, where not NULL, is called every 100 ms from the calling thread, and

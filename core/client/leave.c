@@ -1,0 +1,55 @@
+/* Leaving, for a client whose tasks are not kept: what it has waiting is dropped. I/O thread.
+ *
+ * The task scheduler knows which tasks these are. Engines are told what has not been answered: what
+ * waits there is dropped, and what comes later, as control messages may overtake others. Nobody
+ * waits for their answers. */
+#include "client/client.h"
+
+/* `engine` "": to the task scheduler. Takes over `content`. */
+static void ask(struct ipcl_client *client, enum client_socket socket, const char *engine,
+                json_t *content)
+{
+    struct message message;
+    char msg_id[MESSAGE_ID_LENGTH + 1];
+    struct session_parts parts = {
+        .msg_type = "abort_request", .msg_id = msg_id, .content = content};
+    session_message_id(client->session_id, atomic_fetch_add(&client->next_number, 1), msg_id);
+    message_init(&message);
+    if (!content || (*engine && message_append(&message, engine, strlen(engine))) ||
+        session_build(client->io.session, &message, &parts, NULL, NULL) ||
+        sockets_sign(client, socket, &message, NULL) ||
+        message_send(&message, client->io.sockets[socket]))
+        log_warn("what this client has waiting may run yet: %s cannot be told that it leaves",
+                 *engine ? "an engine" : "the scheduler");
+    message_close(&message);
+    json_decref(content);
+}
+
+/* Adds a request to those that its engine is to drop. */
+static void add(struct io *io, const struct ipcl_future *future)
+{
+    struct known_engine *engine;
+    HASH_FIND_STR(io->engines, future->engine_uuid, engine);
+    if (!engine || engine->fail_at_ms)
+        return;
+    if (!engine->left)
+        engine->left = json_array();
+    json_array_append_new(engine->left, json_string(ipcl_future_id(future)));
+}
+
+void leave(struct ipcl_client *client)
+{
+    struct io *io = &client->io;
+    size_t tasks = io->open_tasks;
+    for (struct ipcl_future *future = io->awaited; future; future = future->hh.next)
+        if (!ipcl_future_ready(future) &&
+            (future->channel == IPCL_CHANNEL_DIRECT || future->channel == IPCL_CHANNEL_BROADCAST))
+            add(io, future);
+    if (tasks && client->connection.task_aborts)
+        ask(client, SOCKET_TASK, "", json_pack("{s:b}", "leaving", 1));
+    for (struct known_engine *engine = io->engines; engine; engine = engine->hh.next) {
+        if (engine->left)
+            ask(client, SOCKET_CONTROL, engine->uuid, json_pack("{s:o}", "msg_ids", engine->left));
+        engine->left = NULL;
+    }
+}
