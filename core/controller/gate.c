@@ -275,9 +275,10 @@ static void refuse(int fd, const struct peer *peer)
     else if (peer->left > frame_max(peer))
         snprintf(why, sizeof(why), "it sends a frame of %llu bytes, and %llu may be%s",
                  (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
-                 peer->handshake    ? " as long as it has not proved who it is"
-                 : peer->subscriber ? " in a subscription"
-                                    : " (IPController.frame_bytes_max)");
+                 peer->handshake ? " as long as it has not proved who it is"
+                 : peer->subscriber
+                     ? " in a subscription"
+                     : " (IPController.frame_bytes_max): the request or result is lost");
     else
         snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics in %d minutes",
                  GATE_SUBSCRIBER_BYTES_MAX, GATE_SUBSCRIBER_MS / 60000);

@@ -252,6 +252,15 @@ def test_a_result_that_is_too_large_is_an_error_and_its_engine_goes_on(controlle
     peer.process.wait_for_output(TOO_LARGE)
 
 
+def test_a_client_that_sends_what_is_too_large_to_be_read_is_served_again_and_the_log_says_what_is_lost(controller):
+    peer = controller("--IPController.enable_curve=false", "--IPController.frame_bytes_max=100000")
+    client = peer.connect(zmq.DEALER, peer.client["task"], b"client")
+    submit(peer, client, buffers=[b"x" * 500000])
+    peer.process.wait_for_output("it sends a frame of 500000 bytes, and 400064 may be .*: the request or result is lost")
+    msg_id = submit(peer, client, metadata={"timeout": 0.1})
+    assert peer.receive(client)[2]["msg_id"] == msg_id
+
+
 def test_output_that_is_too_large_is_dropped_and_logged(controller):
     peer = controller("--IPController.frame_bytes_max=100000")
     engine = Engine(peer).open().beat()
