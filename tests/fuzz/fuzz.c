@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <ipcluster/plugin.h>
-
 #include "base/log.h"
 
 #define FRAMES_MAX 64
@@ -21,6 +19,63 @@ const struct ipcl_serial_operations *fuzz_serial(unsigned bits)
 {
     return (bits & 1 ? &msgpack_plugin : &json_plugin)->operations;
 }
+
+static void ignore_log(void *host, enum ipcl_log_level level, const char *text)
+{
+    (void)host;
+    (void)level;
+    (void)text;
+}
+
+static const char *option_string(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return "";
+}
+
+static int64_t option_int(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    return strcmp(name, "size_limit") ? 100 : 1 << 20;
+}
+
+static double option_real(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return 0.1;
+}
+
+static bool option_bool(void *host, const char *class_name, const char *name)
+{
+    (void)host;
+    (void)class_name;
+    (void)name;
+    return true;
+}
+
+static const char *const *option_list(void *host, const char *class_name, const char *name,
+                                      size_t *count)
+{
+    static const char *const none[] = {NULL};
+    (void)host;
+    (void)class_name;
+    (void)name;
+    if (count)
+        *count = 0;
+    return none;
+}
+
+const struct ipcl_services fuzz_services = {.log = ignore_log,
+                                            .option_string = option_string,
+                                            .option_int = option_int,
+                                            .option_real = option_real,
+                                            .option_bool = option_bool,
+                                            .option_list = option_list};
 
 bool fuzz_cut(struct fuzz_bytes *bytes, uint8_t mark, struct fuzz_bytes *part)
 {

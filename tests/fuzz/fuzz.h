@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ipcluster/plugin.h>
 #include <ipcluster/serial.h>
 
 #include "wire/message.h"
@@ -15,6 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* JSON, or MessagePack where bit 0 is set. */
 const struct ipcl_serial_operations *fuzz_serial(unsigned bits);
+
+/* What plugins ask of their host: no text, numbers that are small but for sizes, nothing is logged.
+ */
+extern const struct ipcl_services fuzz_services;
 
 /* Bytes of an input, with marks of two bytes between what it consists of. */
 struct fuzz_bytes {

@@ -8,7 +8,6 @@
  *     bit 7      peers are gone
  *
  * Four requests have been submitted at first: one of each kind. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,34 +16,15 @@
 #include "client/client.h"
 #include "network.h"
 
-#define MESSAGES_MAX 16
-#define FUTURES_MAX  256
-#define SESSION      "00000000-0000-4000-8000-0000000000c0"
+#define FUTURES_MAX 256
+#define SESSION     "00000000-0000-4000-8000-0000000000c0"
 
 /* One for each setting, as inputs have these in any order. */
 static struct life {
     struct ipcl_client *client;
     struct ipcl_future *futures[FUTURES_MAX];
     size_t future_count;
-    unsigned age; /* inputs */
 } lives[2], *life;
-
-/* What the next call of message_recv() receives. */
-static struct fuzz_bytes arriving;
-
-int __wrap_message_recv(struct message *message, void *socket, int flags);
-int __wrap_message_recv(struct message *message, void *socket, int flags)
-{
-    (void)socket;
-    (void)flags;
-    if (!fuzz_size(arriving)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    fuzz_message(arriving, message, 1);
-    arriving = (struct fuzz_bytes){NULL, NULL};
-    return 0;
-}
 
 static void keep(struct ipcl_future *future)
 {
@@ -81,8 +61,6 @@ static void act(unsigned what)
 static void create(unsigned bits)
 {
     struct ipcl_error error;
-    network_begin(0, NULL);
-    life->age = 1;
     life->client = calloc(1, sizeof(*life->client));
     atomic_init(&life->client->holds, 1);
     life->client->forks = forks_so_far();
@@ -119,34 +97,26 @@ static void destroy(void)
     while (life->future_count)
         ipcl_future_release(life->futures[--life->future_count]);
     ipcl_client_release(life->client);
-    life->client = NULL;
 }
 
-static void happen(struct fuzz_bytes bytes)
+static void happen(unsigned what, struct fuzz_bytes bytes, struct message *message)
 {
-    unsigned what = *bytes.at++;
-    network_reachable = !(what & 0x80);
+    (void)message;
     if ((what & 7) == SOCKET_COUNT) {
         act(what >> 3 & 7);
         return;
     }
-    arriving = bytes;
+    network_arrive(bytes);
     receive_all(life->client, what & 7);
-    arriving = (struct fuzz_bytes){NULL, NULL};
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void enter(unsigned bits)
 {
-    struct fuzz_bytes input = {data + 1, data + size}, one;
-    if (!size)
-        return 0;
-    life = &lives[data[0] & 1];
-    if (life->client && life->age++ >= fuzz_life())
-        destroy();
-    if (!life->client)
-        create(data[0]);
-    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
-        if (fuzz_size(one))
-            happen(one);
-    return 0;
+    life = &lives[bits];
 }
+
+const struct network_harness network_harness = {.settings = sizeof(lives) / sizeof(*lives),
+                                                .enter = enter,
+                                                .create = create,
+                                                .destroy = destroy,
+                                                .happen = happen};

@@ -12,51 +12,6 @@
 
 extern const struct ipcl_plugin local_plugin, mpiexec_plugin;
 
-static void log_nothing(void *host, enum ipcl_log_level level, const char *text)
-{
-    (void)host;
-    (void)level;
-    (void)text;
-}
-
-static const char *option_string(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    (void)name;
-    return "";
-}
-
-static int64_t option_int(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    (void)name;
-    return 1;
-}
-
-static double option_real(void *host, const char *class_name, const char *name)
-{
-    return (double)option_int(host, class_name, name);
-}
-
-static bool option_bool(void *host, const char *class_name, const char *name)
-{
-    return !option_int(host, class_name, name);
-}
-
-static const char *const *option_list(void *host, const char *class_name, const char *name,
-                                      size_t *count)
-{
-    static const char *const none[] = {NULL};
-    (void)host;
-    (void)class_name;
-    (void)name;
-    if (count)
-        *count = 0;
-    return none;
-}
-
 static int64_t spawn(void *host, const struct ipcl_spawn *what, struct ipcl_error *error)
 {
     (void)host;
@@ -142,13 +97,8 @@ static void read_state(const char *text)
 
 static void read_launcher(const struct ipcl_launcher_class *class, const char *text)
 {
-    static const struct ipcl_launcher_services services = {
-        .base = {.log = log_nothing,
-                 .option_string = option_string,
-                 .option_int = option_int,
-                 .option_real = option_real,
-                 .option_bool = option_bool,
-                 .option_list = option_list},
+    const struct ipcl_launcher_services services = {
+        .base = fuzz_services,
         .spawn = spawn,
         .adopt = adopt,
         .process_born = born_at,

@@ -5,7 +5,6 @@
  *     bits 0-1   0: it is an event of the connection, 1: it answers, 2: it is a notification
  *                3: engines are asked to end
  *     bit 7      the hub is gone */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +12,6 @@
 #include "network.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"
-
-#define MESSAGES_MAX 16
 
 /* One for each setting, as inputs have these in any order. */
 static struct life {
@@ -26,25 +23,7 @@ static struct life {
     uv_poll_t *polls[2];
     uv_poll_cb poll_ready;
     size_t poll_count;
-    unsigned age; /* inputs */
 } lives[4], *life;
-
-/* What the next call of message_recv() receives. */
-static struct fuzz_bytes arriving;
-
-int __wrap_message_recv(struct message *message, void *socket, int flags);
-int __wrap_message_recv(struct message *message, void *socket, int flags)
-{
-    (void)socket;
-    (void)flags;
-    if (!fuzz_size(arriving)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    fuzz_message(arriving, message, 1);
-    arriving = (struct fuzz_bytes){NULL, NULL};
-    return 0;
-}
 
 const struct ipcl_serial_operations *__wrap_serializer_load(struct registry *registry,
                                                             const char *pack, const char *unpack,
@@ -109,12 +88,12 @@ static void changed(void *context, struct hub_watch *watch)
     FUZZ_ASSERT(strlen(name) < sizeof(name));
 }
 
-static void create(void)
+static void create(unsigned number)
 {
     struct ipcl_error error;
     const struct hub_watch_events events = {.changed = changed, .context = life};
-    *life = (struct life){.age = 1};
-    network_begin((unsigned)(life - lives), NULL);
+    (void)number;
+    *life = (struct life){0};
     FUZZ_ASSERT(!uv_loop_init(&life->loop));
     life->watch = hub_watch_create(&life->loop, NULL, "/nonexistent", &events, &error);
     FUZZ_ASSERT(life->watch && life->timer && life->poll_count == 2);
@@ -125,38 +104,29 @@ static void destroy(void)
     hub_watch_destroy(life->watch);
     uv_run(&life->loop, UV_RUN_DEFAULT);
     FUZZ_ASSERT(!uv_loop_close(&life->loop));
-    life->watch = NULL;
 }
 
-static void happen(struct fuzz_bytes bytes)
+static void happen(unsigned what, struct fuzz_bytes bytes, struct message *message)
 {
-    unsigned what = *bytes.at++;
-    network_reachable = !(what & 0x80);
+    (void)message;
     if ((what & 3) == 3) {
         hub_watch_end_engines(life->watch, what & 4 ? "s" : NULL);
         return;
     }
-    arriving = bytes;
+    network_arrive(bytes);
     if (what & 3)
         life->poll_ready(life->polls[(what & 3) - 1], 0, UV_READABLE);
     else
         life->timer_ready(life->timer);
-    arriving = (struct fuzz_bytes){NULL, NULL};
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void enter(unsigned number)
 {
-    struct fuzz_bytes input = {data + 1, data + size}, one;
-    if (!size)
-        return 0;
-    life = &lives[data[0] & 3];
-    network_select(data[0] & 3);
-    if (life->watch && life->age++ >= fuzz_life())
-        destroy();
-    if (!life->watch)
-        create();
-    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
-        if (fuzz_size(one))
-            happen(one);
-    return 0;
+    life = &lives[number];
 }
+
+const struct network_harness network_harness = {.settings = sizeof(lives) / sizeof(*lives),
+                                                .enter = enter,
+                                                .create = create,
+                                                .destroy = destroy,
+                                                .happen = happen};

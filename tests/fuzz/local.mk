@@ -1,8 +1,8 @@
 # `make fuzzers`, after `configure --enable-fuzzers CC=clang`: libFuzzer programs that call what reads the bytes of others, with
 # AddressSanitizer and UndefinedBehaviorSanitizer. scripts/fuzz builds and runs them.
 #
-# To add tests/fuzz/fuzz_NAME.c: append it to FUZZERS, write below which of FUZZ_LIBS and of the network it needs, and give it seeds in
-# tests/fuzz/seeds.py.
+# To add tests/fuzz/fuzz_NAME.c: append it to FUZZERS, write below which of FUZZ_LIBS and of the network it needs (and which sources beside
+# its own), and give it seeds in tests/fuzz/seeds.py.
 
 FUZZERS = \
 	tests/fuzz/fuzz_abort \
@@ -45,10 +45,13 @@ endif
 # What a program or plugin is made of, to link with. Plugins get names of their own for what the loader would look for. CPPFLAGS of
 # their own keep libtool's objects apart from those of the programs.
 FUZZ_PARTS = \
-	tests/fuzz/libfuzz.la tests/fuzz/libcontroller.la tests/fuzz/libengine.la tests/fuzz/libnetwork.la \
+	tests/fuzz/libfuzz.la tests/fuzz/libcontroller.la tests/fuzz/libengine.la \
+	tests/fuzz/libnetwork.la tests/fuzz/libmodule.la tests/fuzz/libplayed.la \
 	tests/fuzz/libjson.la tests/fuzz/libmsgpack.la tests/fuzz/libmemory.la tests/fuzz/liblocal.la tests/fuzz/libmpiexec.la
 tests_fuzz_libfuzz_la_SOURCES = tests/fuzz/fuzz.c tests/fuzz/fuzz.h
 tests_fuzz_libnetwork_la_SOURCES = tests/fuzz/network.c tests/fuzz/network.h
+tests_fuzz_libmodule_la_SOURCES = tests/fuzz/module.c tests/fuzz/module.h
+tests_fuzz_libplayed_la_SOURCES = tests/fuzz/played.c tests/fuzz/played.h
 # The programs' main functions are not linked: libFuzzer has one.
 tests_fuzz_libcontroller_la_SOURCES = $(core_controller_ipcontroller_SOURCES)
 tests_fuzz_libcontroller_la_CPPFLAGS = $(AM_CPPFLAGS)
@@ -66,85 +69,66 @@ tests_fuzz_liblocal_la_CPPFLAGS = $(AM_CPPFLAGS) -Dipcl_plugin=local_plugin
 tests_fuzz_libmpiexec_la_SOURCES = $(plugins_launchers_mpiexec_la_SOURCES)
 tests_fuzz_libmpiexec_la_CPPFLAGS = $(AM_CPPFLAGS) -Dipcl_plugin=mpiexec_plugin
 
-FUZZ_LINK_FLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+# libFuzzer, which calls it, comes last.
+FUZZ_LINK_FLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--undefined=LLVMFuzzerTestOneInput
 FUZZ_LIBS = tests/fuzz/libfuzz.la tests/fuzz/libjson.la tests/fuzz/libmsgpack.la core/wire/libwire.la core/plugin/libplugin.la \
 	core/config/libconfig.la core/base/libbase.la $(MSGPACK_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
 FUZZ_CONTROLLER = tests/fuzz/libcontroller.la core/controller/libbalancer.la
-NETWORK_WRAP = -Wl,--wrap=zmq_bind,--wrap=zmq_connect,--wrap=zmq_msg_send,--wrap=zmq_send,--wrap=zmq_socket_monitor \
+NETWORK_WRAP = -Wl,--wrap=message_recv,--wrap=zmq_bind,--wrap=zmq_connect,--wrap=zmq_msg_send,--wrap=zmq_send,--wrap=zmq_socket_monitor \
 	-Wl,--wrap=socket_bind_port,--wrap=loop_add,--wrap=loop_add_ready,--wrap=loop_set_tick
-FUZZ_MODULE = tests/fuzz/module.c tests/fuzz/module.h
 FUZZ_MODULE_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP)
-FUZZ_MODULE_LIBS = tests/fuzz/libnetwork.la $(FUZZ_CONTROLLER) tests/fuzz/libmemory.la $(FUZZ_LIBS) -lm
-FUZZ_PLAYED = tests/fuzz/played.c tests/fuzz/played.h
+FUZZ_MODULE_LIBS = tests/fuzz/libnetwork.la tests/fuzz/libmodule.la $(FUZZ_CONTROLLER) tests/fuzz/libmemory.la $(FUZZ_LIBS) -lm
 FUZZ_PLAYED_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) -Wl,--wrap=usleep,--wrap=kill,--wrap=path_write_file
-FUZZ_PLAYED_LIBS = tests/fuzz/libnetwork.la tests/fuzz/libengine.la $(FUZZ_LIBS)
+FUZZ_PLAYED_LIBS = tests/fuzz/libnetwork.la tests/fuzz/libplayed.la tests/fuzz/libengine.la $(FUZZ_LIBS)
 
-tests_fuzz_fuzz_abort_SOURCES = tests/fuzz/fuzz_abort.c
 tests_fuzz_fuzz_abort_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_abort_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_client_SOURCES = tests/fuzz/fuzz_client.c
-tests_fuzz_fuzz_client_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) -Wl,--wrap=message_recv
+tests_fuzz_fuzz_client_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP)
 tests_fuzz_fuzz_client_LDADD = tests/fuzz/libnetwork.la core/client/libclient.la $(FUZZ_LIBS)
-tests_fuzz_fuzz_connection_SOURCES = tests/fuzz/fuzz_connection.c
 tests_fuzz_fuzz_connection_LDFLAGS = $(FUZZ_LINK_FLAGS) -Wl,--wrap=getaddrinfo
 tests_fuzz_fuzz_connection_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_elf_SOURCES = tests/fuzz/fuzz_elf.c
 tests_fuzz_fuzz_elf_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_engine_SOURCES = tests/fuzz/fuzz_engine.c $(FUZZ_PLAYED)
 tests_fuzz_fuzz_engine_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
 tests_fuzz_fuzz_engine_LDADD = $(FUZZ_PLAYED_LIBS)
 tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz_files.c core/cluster/processes.c
 tests_fuzz_fuzz_files_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_files_LDADD = tests/fuzz/liblocal.la tests/fuzz/libmpiexec.la $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
-tests_fuzz_fuzz_frontends_SOURCES = tests/fuzz/fuzz_frontends.c $(FUZZ_PLAYED)
 tests_fuzz_fuzz_frontends_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
 tests_fuzz_fuzz_frontends_LDADD = $(FUZZ_PLAYED_LIBS)
-tests_fuzz_fuzz_gate_SOURCES = tests/fuzz/fuzz_gate.c
 tests_fuzz_fuzz_gate_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_gate_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
-tests_fuzz_fuzz_message_SOURCES = tests/fuzz/fuzz_message.c
 tests_fuzz_fuzz_message_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_message_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
-tests_fuzz_fuzz_metadata_SOURCES = tests/fuzz/fuzz_metadata.c
 tests_fuzz_fuzz_metadata_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_metadata_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
-tests_fuzz_fuzz_settings_SOURCES = tests/fuzz/fuzz_settings.c
 tests_fuzz_fuzz_settings_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_settings_LDADD = $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c plugins/stores/query.c plugins/stores/sqlite_sql.c
 tests_fuzz_fuzz_query_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) -I$(top_srcdir)/plugins/stores
 tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS) $(SQLITE_LIBS) -lm
-tests_fuzz_fuzz_serial_SOURCES = tests/fuzz/fuzz_serial.c
 tests_fuzz_fuzz_serial_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_serial_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/template.c
 tests_fuzz_fuzz_template_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_template_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_broadcast_SOURCES = tests/fuzz/fuzz_broadcast.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_broadcast_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_broadcast_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_direct_SOURCES = tests/fuzz/fuzz_direct.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_direct_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_direct_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_heart_SOURCES = tests/fuzz/fuzz_heart.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_heart_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_heart_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_hub_SOURCES = tests/fuzz/fuzz_hub.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_hub_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_hub_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_iopub_SOURCES = tests/fuzz/fuzz_iopub.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_iopub_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_iopub_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_records_SOURCES = tests/fuzz/fuzz_records.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_records_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_records_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_task_SOURCES = tests/fuzz/fuzz_task.c $(FUZZ_MODULE)
 tests_fuzz_fuzz_task_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_task_LDADD = $(FUZZ_MODULE_LIBS)
 tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/hub_watch.c core/cluster/engine_names.c
 tests_fuzz_fuzz_watch_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_fuzz_fuzz_watch_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) \
-	-Wl,--wrap=message_recv,--wrap=serializer_load,--wrap=connection_read,--wrap=uv_timer_start,--wrap=uv_poll_start
+	-Wl,--wrap=serializer_load,--wrap=connection_read,--wrap=uv_timer_start,--wrap=uv_poll_start
 tests_fuzz_fuzz_watch_LDADD = tests/fuzz/libnetwork.la $(FUZZ_LIBS) $(UV_LIBS)

@@ -10,7 +10,6 @@
 #include "network.h"
 
 #define MODULES_MAX  8
-#define MESSAGES_MAX 16
 #define ENGINES      4
 #define TIME_STEP_MS 3000
 
@@ -22,59 +21,14 @@ static struct life {
     void *selves[MODULES_MAX];
     void *announcer; /* PUSH, in the hub's place */
     bool announced[ENGINES];
-    bool begun;
-    unsigned age; /* inputs */
 } lives[NETWORKS], *life;
-
-static void ignore_log(void *host, enum ipcl_log_level level, const char *text)
-{
-    (void)host;
-    (void)level;
-    (void)text;
-}
-
-static const char *option_string(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    (void)name;
-    return "";
-}
-
-static int64_t option_int(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    return strcmp(name, "record_limit") ? 1 << 20 : 100; /* the other is of bytes */
-}
-
-static double option_real(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    (void)name;
-    return 0.1;
-}
-
-static bool option_bool(void *host, const char *class_name, const char *name)
-{
-    (void)host;
-    (void)class_name;
-    (void)name;
-    return true;
-}
 
 static void open_store(void)
 {
-    static const struct ipcl_services services = {.log = ignore_log,
-                                                  .option_string = option_string,
-                                                  .option_int = option_int,
-                                                  .option_real = option_real,
-                                                  .option_bool = option_bool};
     struct ipcl_error error;
     life->controller.store = memory_plugin.operations;
     life->controller.records =
-        life->controller.store->create(&services, "/nonexistent", "", &error);
+        life->controller.store->create(&fuzz_services, "/nonexistent", "", &error);
     if (!life->controller.records)
         fuzz_fail("store", 0, error.text);
 }
@@ -132,15 +86,14 @@ static void announce(unsigned number, bool there)
 static void create(unsigned bits)
 {
     struct ipcl_error error;
-    *life = (struct life){.age = 1};
+    *life = (struct life){0};
     set_controller(bits);
-    network_begin(bits, fuzz_modules.inside);
+    network_set_inside(fuzz_modules.inside);
     for (size_t i = 0; fuzz_modules.modules[i]; i++) {
         life->selves[i] = fuzz_modules.modules[i]->create(&life->controller, &error);
         if (!life->selves[i])
             fuzz_fail(fuzz_modules.modules[i]->name, 0, error.text);
     }
-    life->begun = true;
     if (fuzz_modules.notices) {
         life->announcer =
             controller_inproc_connect(&life->controller, ZMQ_PUSH, fuzz_modules.notices, &error);
@@ -160,15 +113,13 @@ static void destroy(void)
         fuzz_modules.modules[made]->destroy(life->selves[made]);
     if (life->announcer)
         zmq_close(life->announcer);
-    life->begun = false;
     if (life->controller.store)
         life->controller.store->destroy(life->controller.records);
 }
 
-static void happen(struct fuzz_bytes bytes, struct message *message)
+static void happen(unsigned what, struct fuzz_bytes bytes, struct message *message)
 {
-    unsigned what = *bytes.at++, number = what >> 3 & 15;
-    network_reachable = !(what & 0x80);
+    unsigned number = what >> 3 & 15;
     switch (what & 7) {
     case 5:
         network_tick(number * TIME_STEP_MS);
@@ -185,23 +136,10 @@ static void happen(struct fuzz_bytes bytes, struct message *message)
     network_settle();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void enter(unsigned bits)
 {
-    struct fuzz_bytes input = {data + 1, data + size}, one;
-    struct message message;
-    if (!size)
-        return 0;
-    unsigned bits = data[0] % NETWORKS;
     life = &lives[bits];
-    network_select(bits);
-    if (life->begun && life->age++ >= fuzz_life())
-        destroy();
-    if (!life->begun)
-        create(bits);
-    message_init(&message);
-    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
-        if (fuzz_size(one))
-            happen(one, &message);
-    message_close(&message);
-    return 0;
 }
+
+const struct network_harness network_harness = {
+    .settings = NETWORKS, .enter = enter, .create = create, .destroy = destroy, .happen = happen};

@@ -10,8 +10,9 @@
 #include "base/clock.h"
 #include "wire/socket.h"
 
-#define SOURCES_MAX 64
-#define ROUNDS_MAX  4 /* what a thread says makes another speak */
+#define SOURCES_MAX  64
+#define ROUNDS_MAX   4 /* what a thread says makes another speak */
+#define MESSAGES_MAX 16
 
 bool network_reachable = true;
 
@@ -35,13 +36,17 @@ static struct network {
         void *self;
     } ticks[SOURCES_MAX];
     unsigned tick_count;
+    unsigned inputs; /* so many has its state had; 0: there is none */
 } networks[NETWORKS], *now = networks;
+
+static struct fuzz_bytes arriving;
 
 /* The linker gives these names (ld(1), --wrap). */
 int __real_zmq_bind(void *socket, const char *url);
 int __real_zmq_connect(void *socket, const char *url);
 int __real_zmq_msg_send(zmq_msg_t *frame, void *socket, int flags);
 int __real_zmq_send(void *socket, const void *data, size_t size, int flags);
+int __real_message_recv(struct message *message, void *socket, int flags);
 int __real_loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int __real_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
 void __real_loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
@@ -49,6 +54,7 @@ int __wrap_zmq_bind(void *socket, const char *url);
 int __wrap_zmq_connect(void *socket, const char *url);
 int __wrap_zmq_msg_send(zmq_msg_t *frame, void *socket, int flags);
 int __wrap_zmq_send(void *socket, const void *data, size_t size, int flags);
+int __wrap_message_recv(struct message *message, void *socket, int flags);
 int __wrap_zmq_socket_monitor(void *socket, const char *url, int events);
 int __wrap_socket_bind_port(void *socket, const char *interface, int *port,
                             struct ipcl_error *error);
@@ -181,17 +187,23 @@ void __wrap_loop_set_tick(struct loop *loop, loop_tick *tick, void *self)
     __real_loop_set_tick(loop, tick, self);
 }
 
-void network_begin(unsigned number, const char *const *inside)
+int __wrap_message_recv(struct message *message, void *socket, int flags)
 {
-    static unsigned long age;
-    now = &networks[number];
-    *now = (struct network){.names = inside, .age = ++age};
-    network_reachable = true;
+    if (!fuzz_size(arriving))
+        return __real_message_recv(message, socket, flags);
+    fuzz_message(arriving, message, 1);
+    arriving = (struct fuzz_bytes){NULL, NULL};
+    return 0;
 }
 
-void network_select(unsigned number)
+void network_arrive(struct fuzz_bytes bytes)
 {
-    now = &networks[number];
+    arriving = bytes;
+}
+
+void network_set_inside(const char *const *names)
+{
+    now->names = names;
 }
 
 void network_receive(unsigned index, struct fuzz_bytes bytes, struct message *message)
@@ -225,4 +237,43 @@ void network_tick(long long later_ms)
 {
     for (unsigned i = 0; i < now->tick_count; i++)
         now->ticks[i].tick(now->ticks[i].self, clock_ms() + later_ms);
+}
+
+/* Enters the state of a setting, which is made anew where it has become old. */
+static void enter(unsigned number)
+{
+    static unsigned long age;
+    now = &networks[number];
+    network_harness.enter(number);
+    bool over = network_harness.is_over && now->inputs && network_harness.is_over();
+    if (now->inputs && (over || now->inputs >= fuzz_life())) {
+        network_harness.destroy();
+        now->inputs = 0;
+    }
+    if (!now->inputs) {
+        *now = (struct network){.age = ++age};
+        network_reachable = true;
+        network_harness.create(number);
+    }
+    now->inputs++;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bytes input = {data + 1, data + size}, one;
+    struct message message;
+    if (!size)
+        return 0;
+    enter(data[0] % network_harness.settings);
+    message_init(&message);
+    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++) {
+        if (!fuzz_size(one))
+            continue;
+        unsigned what = *one.at++;
+        network_reachable = !(what & 0x80);
+        network_harness.happen(what, one, &message);
+        arriving = (struct fuzz_bytes){NULL, NULL};
+    }
+    message_close(&message);
+    return 0;
 }

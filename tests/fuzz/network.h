@@ -12,13 +12,26 @@
 /* What is taken for granted of peers: whether messages to them leave. */
 extern bool network_reachable;
 
-/* Several states of a harness live side by side, each with a network by its number. */
+/* What a harness of a thread defines. An input is a byte of settings and messages, each with a
+ * first byte that says what happens; with its bit 7 peers are gone. A state of the thread, and a
+ * network with it, lives for several inputs: one for each setting, as inputs have these in any
+ * order. */
 #define NETWORKS 32
-/* Makes a network empty, and the one that counts. `inside` has the names of inproc that are real,
- * NULL-terminated. */
-void network_begin(unsigned number, const char *const *inside);
-/* The one that counts from now on. */
-void network_select(unsigned number);
+struct network_harness {
+    unsigned settings;              /* how many: the lowest bits of the first byte */
+    void (*enter)(unsigned number); /* the state that counts from now on */
+    void (*create)(unsigned number);
+    void (*destroy)(void);
+    bool (*is_over)(void); /* whether it is to be destroyed at once; NULL: never */
+    void (*happen)(unsigned what, struct fuzz_bytes bytes, struct message *message);
+};
+extern const struct network_harness network_harness;
+
+/* While a state is created: the names of inproc that are real, NULL-terminated. */
+void network_set_inside(const char *const *names);
+/* What the next message_recv() receives, in place of what its socket has. Until what happens has
+ * happened. */
+void network_arrive(struct fuzz_bytes bytes);
 /* Hands a message, of at least as many frames as its kind of socket gives, to what reads the
  * `index`th socket that peers can send to (modulo their number). */
 void network_receive(unsigned index, struct fuzz_bytes bytes, struct message *message);

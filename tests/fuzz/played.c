@@ -9,7 +9,6 @@
 #include "engine/io.h"
 #include "network.h"
 
-#define MESSAGES_MAX  16
 #define CONNECTING_MS 60000 /* no engine waits so long for its sockets to connect */
 #define REGISTERED    2     /* a bit of the settings */
 #define SOCKETS       6     /* registrar, its events, shell, control, iopub, ping */
@@ -53,8 +52,6 @@ static const struct settings_program program = {.name = "fuzz", .usage = "", .de
 static struct life {
     struct engine engine;
     struct io io;
-    bool begun;
-    unsigned age; /* inputs */
 } lives[4], *life;
 
 /* Nothing is printed. */
@@ -160,7 +157,6 @@ static void create(unsigned bits)
     set_engine(bits);
     life->io = (struct io){.engine = &life->engine};
     TAILQ_INIT(&life->io.queue);
-    network_begin(bits, NULL);
     life->io.loop = loop_create("engine", &error);
     struct session *session =
         session_create("", 0, "hmac-sha256", life->engine.serial, life->engine.uuid, &error);
@@ -168,9 +164,7 @@ static void create(unsigned bits)
                 !door_open(&life->io.cluster, &life->io, life->engine.serial, session,
                            &life->engine.connection, &error) &&
                 !registration_start(&life->io, &error));
-    life->begun = true;
-    life->age = 1;
-    if (bits & REGISTERED)
+    if (bits & REGISTERED || fuzz_frontends)
         register_engine();
     if (fuzz_frontends)
         open_frontends();
@@ -192,7 +186,6 @@ static void destroy(void)
     free(life->io.parent);
     link_close(&life->engine.link);
     json_decref(life->engine.kernel_info);
-    life->begun = false;
 }
 
 /* What the main thread does with a job. */
@@ -221,10 +214,9 @@ static void ask(bool secret)
     frontends_ask(&life->io, "?", secret, &error);
 }
 
-static void happen(struct fuzz_bytes bytes, struct message *message)
+static void happen(unsigned what, struct fuzz_bytes bytes, struct message *message)
 {
-    unsigned what = *bytes.at++, event = what & 7, number = what >> 3 & 15;
-    network_reachable = !(what & 0x80);
+    unsigned event = what & 7, number = what >> 3 & 15;
     if (fuzz_frontends && event < FRONTEND_PORTS)
         network_receive(SOCKETS + event, bytes, message);
     else if (fuzz_frontends && event == OWN_SHELL)
@@ -241,23 +233,19 @@ static void happen(struct fuzz_bytes bytes, struct message *message)
         heart_connecting(&life->io, clock_ms() + CONNECTING_MS);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void enter(unsigned bits)
 {
-    struct fuzz_bytes input = {data + 1, data + size}, one;
-    struct message message;
-    if (!size)
-        return 0;
-    unsigned bits = (data[0] & 3) | (fuzz_frontends ? REGISTERED : 0);
     life = &lives[bits];
-    network_select(bits);
-    if (life->begun && (life->io.state >= IO_STOPPING || life->age++ >= fuzz_life()))
-        destroy();
-    if (!life->begun)
-        create(bits);
-    message_init(&message);
-    for (int i = 0; i < MESSAGES_MAX && fuzz_cut(&input, FUZZ_MESSAGE, &one); i++)
-        if (fuzz_size(one))
-            happen(one, &message);
-    message_close(&message);
-    return 0;
 }
+
+static bool is_over(void)
+{
+    return life->io.state >= IO_STOPPING;
+}
+
+const struct network_harness network_harness = {.settings = sizeof(lives) / sizeof(*lives),
+                                                .enter = enter,
+                                                .create = create,
+                                                .destroy = destroy,
+                                                .is_over = is_over,
+                                                .happen = happen};
