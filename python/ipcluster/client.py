@@ -67,6 +67,8 @@ class Client:
     TaskScheduler.client_grace (60 seconds). What has begun is finished.
     """
 
+    _connection = None  # until it is made: what shows a traceback's variables shows this client, too
+
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
         timeout=None, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
@@ -122,6 +124,8 @@ class Client:
             activate_default(shell, self)
 
     def __repr__(self):
+        if self._connection is None:
+            return "<Client: not connected>"
         try:
             return f"<Client: {len(self)} engines>"
         except errors.ConnectError:

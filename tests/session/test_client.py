@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ipcluster import Client
 from support import LONG, PYTHON, build_c_example, wait_for_file, wait_until
 
 
@@ -277,6 +278,14 @@ def test_every_call_says_that_the_controller_is_lost(cluster):
         with pytest.raises(ConnectionError, match="connection to the controller.*lost"):
             print(name, call())
     assert repr(client) == "<Client: closed>"
+
+
+@pytest.mark.parametrize("wrong", [{"connection_info": "/nowhere/ipcontroller-client.json"}, {"password": "x"}])
+def test_a_client_that_could_not_connect_can_be_shown_as_tracebacks_do(wrong):
+    with pytest.raises((OSError, NotImplementedError)) as caught:
+        Client(**wrong)
+    clients = [entry.frame.f_locals["self"] for entry in caught.traceback if isinstance(entry.frame.f_locals.get("self"), Client)]
+    assert clients and all(repr(client) == "<Client: not connected>" for client in clients)
 
 
 def test_a_forked_child_is_told_to_connect_anew(cluster, sandbox):
