@@ -232,11 +232,10 @@ static void record_reply(struct records *records, const struct records_item *ite
 static void record_engine(struct records *records, const struct records_item *item)
 {
     records->handed_out += item->report.queue == REPORT_TASK;
-    struct ipcl_record record = {.fields = json_object()};
-    if (*item->engine)
-        set_text(record.fields, "engine_uuid", item->engine);
-    else if (item->report.engine < 0) /* it was taken back */
-        json_object_set_new(record.fields, "engine_uuid", json_null());
+    /* "": an engine had it that has gone meanwhile. */
+    bool taken_back = item->report.engine < 0;
+    struct ipcl_record record = {
+        .fields = json_pack("{s:s?}", "engine_uuid", taken_back ? NULL : item->engine)};
     records_put(records, item->report.text, &record);
 }
 
