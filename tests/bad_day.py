@@ -248,13 +248,13 @@ class BadDay:
         try:
             self.befall(seconds)
             wait_until(lambda: len(self.client.ids) >= ENGINES, 60, "engines are back")
-            # Its last life reads what there was in the one before.
-            self.kill_client()()
-            self.strangers[-1].wait_for_output("has read", 4 * LONG)
         finally:
             self.over.set()
             for thread in threads:
                 thread.join()
+        # Its last life reads what there was in the one before.
+        self.kill_client()()
+        self.strangers[-1].wait_for_output("has read", 4 * LONG)
         self.strangers[-1].popen.kill()
         self.found += [line for client in self.strangers for line in client.output.splitlines() if line.startswith("FAULT")]
 

@@ -37,7 +37,7 @@ struct ring {
     _Atomic uint64_t settled; /* so many of them the store has */
     _Atomic uint32_t doubtful;
     uint32_t unused;
-    uint64_t first; /* those before it are of controllers of which nothing is known */
+    uint64_t first; /* what was added before may not be the last that became of its task */
     struct entry entries[RING];
 };
 
@@ -52,7 +52,7 @@ struct handouts {
     uint64_t base;      /* how many there were before us */
     struct last *lasts; /* of those, by their tasks; NULL: they are forgotten */
     size_t last_count;
-    uint64_t *before; /* the tasks that were given out and of which the store may not know that */
+    uint64_t *before; /* those tasks that were given out and not taken back */
     size_t before_count;
     bool uncertain; /* of what was before */
     atomic_bool doubted;
@@ -117,24 +117,23 @@ static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
 static int read_before(struct handouts *handouts)
 {
     const struct ring *ring = handouts->ring;
-    uint64_t settled = atomic_load(&ring->settled), first = ring->first;
-    if (handouts->base - first > RING)
-        first = handouts->base - RING;
-    size_t count = handouts->base - first;
+    size_t count = handouts->base < RING ? handouts->base : RING;
+    uint64_t oldest = handouts->base - count;
     handouts->lasts = malloc((count + 1) * sizeof(*handouts->lasts));
     handouts->before = malloc((count + 1) * sizeof(*handouts->before));
     if (!handouts->lasts || !handouts->before)
         return -1;
     for (size_t i = 0; i < count; i++)
-        handouts->lasts[i] = (struct last){ring->entries[(first + i) % RING], first + i};
+        handouts->lasts[i] = (struct last){ring->entries[(oldest + i) % RING], oldest + i};
     qsort(handouts->lasts, count, sizeof(*handouts->lasts), compare_lasts);
     for (size_t i = 0; i < count; i++) {
         const struct last *last = &handouts->lasts[i];
         if (i + 1 < count && last[1].entry.task == last->entry.task)
             continue;
-        if (last->number >= settled && last->entry.engine)
+        if (last->entry.engine)
             handouts->before[handouts->before_count++] = last->entry.task;
-        handouts->lasts[handouts->last_count++] = *last;
+        if (last->number >= ring->first)
+            handouts->lasts[handouts->last_count++] = *last;
     }
     return 0;
 }

@@ -1,10 +1,11 @@
 /* Which tasks were given to which engines lately: a file that is mapped into memory, so that it
  * outlives a controller that is killed, and costs a task no system call.
  *
- * The store says of a task that it waits until it is told, a moment later, that an engine has it.
- * A controller that takes the place of one that was killed in this moment finds the task here, and
- * does not run it a second time. What is not certain counts as given out. An engine that it finds
- * alive can say whether a task has come to it: by the counter under which the task was sealed. */
+ * The store says of a task that it waits until it is told, a moment later, that an engine has it;
+ * and of one that has just come it may not know at all, when its client sends it again to the next
+ * controller, or the one after that. Who finds the task here does not run it a second time. What is
+ * not certain counts as given out. An engine that is found alive can say whether a task has come to
+ * it: by the counter under which the task was sealed. */
 #ifndef CONTROLLER_HANDOUTS_H
 #define CONTROLLER_HANDOUTS_H
 
@@ -43,8 +44,8 @@ void handouts_take_back(struct handouts *handouts);
 /* The store does not learn all that happens: who comes after us cannot be certain. Any thread. */
 void handouts_doubt(struct handouts *handouts);
 
-/* Whether a controller before this one may have given out a task that the store has as waiting. The
- * records thread; likewise below. */
+/* Whether a controller before this one may have given out a task, of which the store does not know
+ * that. The records thread; likewise below. */
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
 /* What became of a task last, under the controllers before this one. Returns false where that is
  * not known, as after handouts_forget(). */

@@ -105,12 +105,11 @@ static json_t *fate_of(const struct records *records, const char *msg_id, json_t
 {
     const struct handouts *handouts = records->controller->handouts;
     struct handout handout;
-    bool found = handouts_find(handouts, msg_id, &handout);
-    if (found && !handout.engine)
+    if (handouts_find(handouts, msg_id, &handout) && !handout.engine)
         return json_null(); /* it was taken back from it */
     if (json_is_string(engine))
         return json_incref(engine);
-    return found || handouts_may_have(handouts, msg_id) ? json_string("") : json_null();
+    return handouts_may_have(handouts, msg_id) ? json_string("") : json_null();
 }
 
 /* Sorts one that was left unfinished. */

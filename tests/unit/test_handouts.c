@@ -49,7 +49,7 @@ static void add(struct handouts *handouts, const char *msg_id)
     handouts_add(handouts, msg_id, strlen(msg_id), &handout);
 }
 
-Test(handouts, what_the_store_has_not_learnt_is_found_by_the_next_controller)
+Test(handouts, what_was_given_out_is_found_by_those_who_come_after)
 {
     struct handouts *handouts = begin();
     struct stat status;
@@ -62,9 +62,10 @@ Test(handouts, what_the_store_has_not_learnt_is_found_by_the_next_controller)
     handouts_close(handouts);
     cr_assert(!stat(file, &status) && (status.st_mode & 0777) == 0600);
     handouts = reopen(2, 1);
-    cr_assert_not(handouts_may_have(handouts, "a"));
+    cr_assert(handouts_may_have(handouts, "a"));
     cr_assert(handouts_may_have(handouts, "b"));
     cr_assert(handouts_may_have(handouts, "c"));
+    cr_assert_not(handouts_may_have(handouts, "z"));
     cr_assert_not(handouts_may_have(handouts, "unreachable"));
     /* It is killed before the store has it. */
     add(handouts, "d");
@@ -74,9 +75,18 @@ Test(handouts, what_the_store_has_not_learnt_is_found_by_the_next_controller)
     cr_assert(handouts_may_have(handouts, "d"));
     handouts_begin(handouts);
     handouts_close(handouts);
+    /* The store may never have heard of it, and its client sends it again only now. */
     handouts = reopen(4, 3);
-    cr_assert_not(handouts_may_have(handouts, "b"));
-    cr_assert_not(handouts_may_have(handouts, "d"));
+    cr_assert(handouts_may_have(handouts, "b"));
+    cr_assert(handouts_may_have(handouts, "d"));
+    handouts_close(handouts);
+    handouts_close(reopen(6, 5));
+    handouts = reopen(7, 6);
+    handouts_begin(handouts);
+    handouts_close(handouts);
+    handouts = reopen(8, 7);
+    cr_assert(handouts_may_have(handouts, "d"), "also where another had the store meanwhile");
+    cr_assert_not(handouts_may_have(handouts, "z"));
     handouts_close(handouts);
 }
 
