@@ -62,7 +62,7 @@ static int read_info(struct engine *engine, const char *info, struct ipcl_error 
     strcpy(engine->connection_file, "$IPP_CONNECTION_INFO");
     log_info("reading %s", engine->connection_file);
     return connection_parse(engine->connection_file, info, strlen(info), CONNECTION_ENGINE,
-                            &engine->connection, error);
+                            &engine->stated, error);
 }
 
 /* Where a setting is given, it is in place of what the file says, or, with `if_none`, of what it
@@ -95,25 +95,37 @@ complete(const struct engine *engine, struct connection *connection, struct ipcl
     return serializer_load(engine->registry, connection->pack, connection->unpack, error);
 }
 
-/* A server that is named is used, and a key that is named is for one. */
-static int open_tunnel(struct engine *engine, struct ipcl_error *error)
+/* Makes what is stated the connection. A server that is named is used, and a key that is named is
+ * for one. Returns 0 or -1 with `error` set. */
+static int reach(struct engine *engine, struct ipcl_error *error)
 {
     const char *key_file = settings_string(engine->settings, "IPEngine", "sshkey");
     long long begun_ms = clock_ms(), patience_ms = engine_patience_ms(engine);
+    engine->connection = engine->stated;
     if (!engine->connection.ssh[0] && !*key_file)
         return 0;
     log_info("tunnelling through %s",
              engine->connection.ssh[0] ? engine->connection.ssh : "the controller's host");
-    engine->tunnel = tunnel_open(&engine->connection, key_file,
-                                 patience_ms < INT_MAX ? (int)patience_ms : INT_MAX, NULL, error);
+    engine->tunnel =
+        tunnel_open(&engine->connection, key_file,
+                    patience_ms < INT_MAX ? (int)patience_ms : INT_MAX, &engine->ending, error);
     if (settings_given(engine->settings, "IPEngine", "timeout"))
         engine->waited_ms += clock_ms() - begun_ms;
     return engine->tunnel ? 0 : -1;
 }
 
+void engine_reach(struct engine *engine)
+{
+    struct ipcl_error error = {""};
+    tunnel_close(engine->tunnel, 0);
+    engine->tunnel = NULL;
+    reach(engine, &error);
+    strcpy(engine->unreachable, error.text);
+}
+
 int engine_read_connection(struct engine *engine, const char *profile_dir, struct ipcl_error *error)
 {
-    struct connection *connection = &engine->connection;
+    struct connection *connection = &engine->stated;
     const char *info = settings_string(engine->settings, "IPEngine", "connection_info");
     if (*info && !settings_given(engine->settings, "IPEngine", "url_file")) {
         if (read_info(engine, info, error))
@@ -129,7 +141,7 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
     settings_hide(engine->settings, "Session", "key");
     settings_hide(engine->settings, "IPEngine", "connection_info");
     engine->serial = complete(engine, connection, error);
-    if (!engine->serial || open_tunnel(engine, error))
+    if (!engine->serial || reach(engine, error))
         return -1;
     if (!engine->connection.key[0] && !engine->connection.curve_serverkey[0])
         log_warn("%s has no key: messages are neither signed nor encrypted",
@@ -137,12 +149,11 @@ int engine_read_connection(struct engine *engine, const char *profile_dir, struc
     return 0;
 }
 
-/* An ssh process belongs to the main thread, so a tunnel stays where it leads. */
 bool engine_read_new_connection(struct engine *engine)
 {
     struct connection found;
-    struct ipcl_error error = {"through SSH it is followed by an engine that is started anew"};
-    if (!engine->connection_mark.inode || engine->tunnel ||
+    struct ipcl_error error;
+    if (!engine->connection_mark.inode ||
         !path_is_new(engine->connection_file, &engine->connection_mark))
         return false;
     path_note(engine->connection_file, &engine->connection_mark);
@@ -150,12 +161,11 @@ bool engine_read_new_connection(struct engine *engine)
         connection_read(engine->connection_file, CONNECTION_ENGINE, &found, &error)
             ? NULL
             : complete(engine, &found, &error);
-    bool usable = serial && !found.ssh[0],
-         differs = usable && memcmp(&found, &engine->connection, sizeof(found)) != 0;
-    if (!usable)
+    bool differs = serial && memcmp(&found, &engine->stated, sizeof(found)) != 0;
+    if (!serial)
         log_warn("%s is new, and not followed: %s", engine->connection_file, error.text);
     if (differs) {
-        engine->connection = found;
+        engine->stated = found;
         engine->serial = serial;
     }
     explicit_bzero(&found, sizeof(found));

@@ -37,11 +37,16 @@ struct engine {
     long long memory_limit_bytes; /* 0: none */
     char connection_file[PATH_BYTES];
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
-    /* These two are the I/O thread's once it runs. */
+    /* These are the I/O thread's once it runs, and the main thread's while that has JOB_REACH. */
     struct connection connection;
+    struct connection
+        stated; /* as file and settings have it: the other may lead through a tunnel */
     unsigned char
         life[SEAL_LIFE_BYTES]; /* the controller's; zero until it is known. The I/O thread's */
     const struct ipcl_serial_operations *serial;
+    struct tunnel *tunnel;              /* through which the controller is reached; NULL: none */
+    char unreachable[IPCL_ERROR_BYTES]; /* after JOB_REACH: why; "": it is reached */
+    atomic_bool ending;                 /* what takes long is given up */
     struct registry *registry;
     const struct ipcl_kernel_operations *kernel;
     void *kernel_self;
@@ -59,20 +64,22 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
-    long long waited_ms;   /* of IPEngine.timeout where it is given, for the file and ssh */
-    int watcher;           /* the pipe to it; -1: there is none */
-    bool watched;          /* it tells the controller of the engine's end */
-    struct begun *begun;   /* shared with it (watcher.h); NULL: there is none */
-    struct tunnel *tunnel; /* through which the controller is reached; NULL: none */
+    long long waited_ms; /* of IPEngine.timeout where it is given, for the file and ssh */
+    int watcher;         /* the pipe to it; -1: there is none */
+    bool watched;        /* it tells the controller of the engine's end */
+    struct begun *begun; /* shared with it (watcher.h); NULL: there is none */
 };
 
 /* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long
  * as the settings say. */
 int engine_read_connection(struct engine *engine, const char *profile_dir,
                            struct ipcl_error *error);
-/* Reads the file again where another has taken its place. Returns whether it leads elsewhere now.
- * I/O thread, while the main thread waits for the engine's first job. */
+/* Reads the file again where another has taken its place. Returns whether it states something else
+ * now. I/O thread, while the main thread waits for the engine's first job. */
 bool engine_read_new_connection(struct engine *engine);
+/* Makes what is stated the connection: JOB_REACH where that takes a tunnel, whose ssh belongs to
+ * the main thread. */
+void engine_reach(struct engine *engine);
 /* What is left of IPEngine.timeout. */
 long long engine_patience_ms(const struct engine *engine);
 

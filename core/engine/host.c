@@ -275,6 +275,7 @@ static void run_job(struct engine *engine, struct job *job)
     case JOB_CLEAR:
         clear(engine, job);
         break;
+    case JOB_REACH:
     case JOB_QUIT:
         break;
     }
@@ -287,6 +288,11 @@ void host_serve(struct host *host)
         struct job *job = link_take(&engine->link);
         if (job->kind == JOB_QUIT)
             return;
+        if (job->kind == JOB_REACH) {
+            engine_reach(engine);
+            link_return(&engine->link);
+            continue;
+        }
         set_job(host, job);
         run_job(engine, job);
         set_job(host, NULL);

@@ -37,6 +37,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     if (reason != io->ending)
         snprintf(io->ending, sizeof(io->ending), "%s", reason);
     io->engine->exit_code = code;
+    io->engine->ending = true;
     control_answer_drains(io);
     registration_leave(io);
     io->state = IO_STOPPING;
@@ -60,7 +61,7 @@ void io_drain(struct io *io, struct job *job, long long until_ms)
 
 void io_interrupt(struct io *io)
 {
-    if (io->running && io->running->kind != JOB_QUIT) /* with which the kernel goes */
+    if (io->running && io->running->door) /* with JOB_QUIT the kernel goes */
         io->engine->kernel->interrupt(io->engine->kernel_self, io->running->number);
 }
 
@@ -70,7 +71,7 @@ static void end_process(struct io *io)
 {
     log_warn("user code or MPI does not come to an end: ending the process without it");
     capture_flush(&io->engine->capture);
-    if (io->running && io->running->kind != JOB_QUIT && reply_wanted(io->running))
+    if (io->running && io->running->door && reply_wanted(io->running))
         reply_error(io, io->running, "EngineError", io->ending);
     frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
@@ -86,7 +87,7 @@ static void read_signals(void *self)
             io_stop(io, ENGINE_EXIT_STOPPED, "the engine was told to end (SIGTERM)");
         else if (number == SIGHUP)
             io_stop(io, ENGINE_EXIT_STOPPED, "the engine's terminal has gone (SIGHUP)");
-        else if (io->running)
+        else if (io->running && io->running->door)
             io_interrupt(io);
         else if (io->state == IO_REGISTERING)
             io_stop(io, ENGINE_EXIT_STOPPED,
@@ -149,6 +150,14 @@ static void check_tunnel(void *self)
     io_stop(io, ENGINE_EXIT_CONTROLLER, error.text);
 }
 
+int io_watch_tunnel(struct io *io, struct ipcl_error *error)
+{
+    struct tunnel *tunnel = io->engine->tunnel;
+    if (tunnel && loop_add_fd(io->loop, tunnel_fd(tunnel), check_tunnel, io))
+        return ipcl_error_set(error, "ssh's words cannot be polled");
+    return 0;
+}
+
 static long sooner(long left, long right)
 {
     return left < 0 ? right : right < 0 ? left : left < right ? left : right;
@@ -193,9 +202,7 @@ static int open_loop(struct io *io, struct ipcl_error *error)
         loop_add_fd(io->loop, engine->capture.streams[0].pipe, read_output, io) ||
         loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
         return ipcl_error_set(error, "the engine's own descriptors cannot be polled");
-    if (engine->tunnel)
-        return loop_add_fd(io->loop, tunnel_fd(engine->tunnel), check_tunnel, io);
-    return 0;
+    return io_watch_tunnel(io, error);
 }
 
 int io_prepare(struct io *io, struct ipcl_error *error)

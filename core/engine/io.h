@@ -118,6 +118,8 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason);
 bool io_take_back(struct job *job);
 /* Interrupts what the main thread runs. */
 void io_interrupt(struct io *io);
+/* Hears what the tunnel's ssh says, where there is a tunnel. Returns 0 or -1 with `error` set. */
+int io_watch_tunnel(struct io *io, struct ipcl_error *error);
 /* A socket with the engine's keys. NULL with `error` set. */
 void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error);
@@ -128,6 +130,8 @@ int io_prepare(struct io *io, struct ipcl_error *error);
 /* registration.c */
 int registration_start(struct io *io, struct ipcl_error *error);
 void registration_receive(void *io, struct message *message);
+/* The main thread has reached what the connection file states, or not. */
+void registration_reached(struct io *io);
 /* Takes note of an event of the connection. */
 void registration_watch(void *io, struct message *message);
 /* Repeats or gives up. Returns in how many milliseconds to be called again. */
@@ -165,6 +169,8 @@ bool shell_is_task(const struct io *io, struct job *job);
 void shell_receive(void *door, struct message *message);
 /* Gives the main thread the next job, if it is free. */
 void shell_next(struct io *io);
+/* Has the main thread, which is free, reach what the connection file states now. */
+void shell_reach(struct io *io);
 /* A job has come back from the main thread. */
 void shell_done(struct io *io, struct job *job);
 /* Answers a request that is in no queue and was aborted, and is done with the job. */

@@ -19,6 +19,7 @@ enum job_kind {
     JOB_EXECUTE,
     JOB_ANSWER, /* whatever else the kernel answers */
     JOB_CLEAR,  /* empties the namespace */
+    JOB_REACH,  /* opens a tunnel to the controller; no request's, like the next */
     JOB_QUIT    /* ends the main thread's loop; comes back when the kernel is destroyed */
 };
 

@@ -187,6 +187,7 @@ int main(int argc, char **argv)
     static struct program program;
     secret_hide_words(argv);
     secret_hide(&program.engine.connection, sizeof(program.engine.connection));
+    secret_hide(&program.engine.stated, sizeof(program.engine.stated));
     connection_wipe_json();
     log_open("ipengine", NULL, NULL);
     int status = run(&program, argc, argv);

@@ -120,23 +120,35 @@ int registration_start(struct io *io, struct ipcl_error *error)
 }
 
 /* The file may have been that of a controller that has gone: its successor's leads to it. Returns
- * whether the engine has begun anew. */
+ * whether the engine begins anew. */
 static bool follow_file(struct io *io)
 {
     struct registration *registration = &io->registration;
-    struct ipcl_error error;
-    if (!engine_read_new_connection(io->engine))
+    struct engine *engine = io->engine;
+    if (io->running || !engine_read_new_connection(engine))
         return false;
-    log_info("%s is another controller's now", io->engine->connection_file);
+    log_info("%s is another controller's now", engine->connection_file);
     zmq_socket_monitor(io->registrar, NULL, 0);
     loop_close(io->loop, registration->monitor);
     loop_close(io->loop, io->registrar);
     io->registrar = NULL;
     registration->reached = registration->handshake_failed = registration->lost = false;
     registration->refusal[0] = '\0';
-    if (io_prepare(io, &error) || registration_start(io, &error))
-        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
+    if (engine->tunnel)
+        loop_remove_fd(io->loop, tunnel_fd(engine->tunnel));
+    shell_reach(io);
     return true;
+}
+
+void registration_reached(struct io *io)
+{
+    struct ipcl_error error;
+    if (io->state == IO_STOPPING)
+        return;
+    snprintf(error.text, sizeof(error.text), "%s", io->engine->unreachable);
+    if (*error.text || io_watch_tunnel(io, &error) || io_prepare(io, &error) ||
+        registration_start(io, &error))
+        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
 }
 
 /* The connection of an engine that is registered. */
@@ -230,8 +242,8 @@ static void give_up(struct io *io)
 long registration_tick(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
-    if (follow_file(io))
-        return 0;
+    if (!io->registrar || follow_file(io))
+        return -1; /* until the new connection stands, or does not */
     if (now_ms >= registration->deadline_ms) {
         give_up(io);
         return -1;

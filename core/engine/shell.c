@@ -107,6 +107,13 @@ static void quit(struct io *io)
     link_give(&io->engine->link, &quit_job);
 }
 
+void shell_reach(struct io *io)
+{
+    static struct job reach_job = {.kind = JOB_REACH};
+    io->running = &reach_job;
+    link_give(&io->engine->link, &reach_job);
+}
+
 void shell_next(struct io *io)
 {
     if (io->running)
@@ -185,6 +192,11 @@ void shell_done(struct io *io, struct job *job)
     io->running = NULL;
     if (job->kind == JOB_QUIT) {
         loop_end(io->loop);
+        return;
+    }
+    if (job->kind == JOB_REACH) {
+        registration_reached(io);
+        shell_next(io);
         return;
     }
     struct ipcl_reply *reply = &job->reply;

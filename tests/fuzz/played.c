@@ -182,6 +182,7 @@ static void destroy(void)
     loop_destroy(life->io.loop);
     frontends_close(&life->io.frontends);
     abort_release(&life->io);
+    recall_release(&life->io);
     door_close(&life->io.cluster);
     free(life->io.parent);
     link_close(&life->engine.link);

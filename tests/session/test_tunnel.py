@@ -73,6 +73,30 @@ def test_an_engine_works_through_a_tunnel(new_cluster, gate, given_to):
     wait_until(lambda: not gate.clients(), 60, "ssh ends with its engine")
 
 
+def test_an_engine_that_waits_behind_a_tunnel_follows_a_new_connection_file_through_another(new_cluster, gate):
+    cluster = new_cluster(0, controller=[f"--enginessh={gate.address}"])
+    cluster.controller.stop(signal.SIGKILL)
+    engine = cluster.start_engine(f"--sshkey={gate.key}", env=gate.env)
+    engine.wait_for_output("cannot be reached yet", 60)
+    old, = gate.clients()
+    cluster.start_controller(f"--enginessh={gate.address}", "--Session.packer=msgpack.packb")
+    engine.wait_for_output("registered as engine 0 ", 60)
+    assert cluster.client(wait_for=1)[0].apply_sync(os.getpid) == engine.pid
+    assert gate.clients() and old not in gate.clients()
+    assert engine.stop() == 0
+    wait_until(lambda: not gate.clients(), 60, "ssh ends with its engine")
+
+
+def test_an_engine_that_cannot_reach_a_new_controller_through_ssh_says_so(new_cluster, gate):
+    cluster = new_cluster(0)
+    cluster.controller.stop(signal.SIGKILL)
+    engine = cluster.start_engine(env=gate.env)
+    engine.wait_for_output("cannot be reached yet", 60)
+    cluster.start_controller(f"--enginessh=127.0.0.1:{gate.port}")
+    assert engine.wait(60) == 5
+    assert "ssh to 127.0.0.1" in engine.output
+
+
 def test_a_tunnel_begins_where_no_other_user_can_connect_or_listen_first(new_cluster, gate):
     engine = new_cluster(0).start_engine(f"--ssh={gate.address}", f"--sshkey={gate.key}", env=gate.env)
     engine.wait_for_output("registered as engine 0", 60)
