@@ -65,6 +65,10 @@ def own_loopback():
         fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", up))
 
 
+def has_own_network():
+    return _machines_network is not None
+
+
 def machines_network():
     """In a child process, before it executes what has to reach other machines: the opposite of own_loopback()."""
     if _machines_network is not None and _libc.setns(_machines_network, 0) != 0:

@@ -110,6 +110,10 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
     if (engines) {
         add_word(&words, "--IPEngine.engine_set=", engine_set);
     } else {
+        if (cluster->engines_elsewhere)
+            add_word(&words, "", "--IPController.engines_elsewhere=true");
+        if (choice->class->properties & IPCL_STARTS_ELSEWHERE)
+            add_word(&words, "", "--IPController.clients_elsewhere=true");
         add_setting(&words, cluster, "Cluster", "controller_ip", "--ip=");
         add_setting(&words, cluster, "Cluster", "controller_location", "--location=");
     }

@@ -41,12 +41,15 @@ static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
      "Go into the background once all engines have registered, with the log in the profile's log "
      "folder."},
+    {"dry_run", IPCL_BOOL, "false", "dry-run", "true",
+     "Write what would be started, or submitted to a batch system and by which command, and start "
+     "nothing."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
      "When all engines end with an error within this many seconds of their registration, and "
      "nobody has asked anything of them, something is wrong: the cluster is stopped. 0 lets the "
      "controller run on."},
 };
-static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 2};
+static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 3};
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,

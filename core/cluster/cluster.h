@@ -38,6 +38,7 @@ struct cluster {
     int word_count;
     char **extra; /* what stood behind --, for the program of extra_role; NULL-terminated */
     enum ipcl_role extra_role;
+    bool engines_elsewhere; /* those of this start may be on other machines */
 };
 
 /* What a command is, for cluster_open(). */

@@ -58,7 +58,9 @@ static const char *state_word(struct cluster *cluster, const struct state *state
     if (state_supervised(state))
         return state->phase;
     if (!state_is_here(state))
-        return state_is_of_host(state) ? "stopped" : "elsewhere";
+        return !state_is_of_host(state)                ? "elsewhere"
+               : supervisor_finds_jobs(cluster, state) ? "stale"
+                                                       : "stopped";
     return supervisor_finds_jobs(cluster, state) ? "stale" : "stopped";
 }
 
@@ -79,13 +81,14 @@ static int list_one(void *context, struct state *state)
             0 &&
         path_exists(path))
         engines = hub_count_engines(listing->cluster->early_registry, path, HUB_TIMEOUT_MS, &error);
-    json_t *entry =
-        json_pack("{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:f}", "profile", listing->profile,
-                  "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
-                  "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host",
-                  state->host, "engines", engines < 0 ? json_null() : json_integer(engines), "n",
-                  (int)state->n, "controller_launcher", state->controller.class_name,
-                  "engine_launcher", state->engines.class_name, "started", state->started);
+    json_t *entry = json_pack(
+        "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:s s:s s:f}", "profile", listing->profile,
+        "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
+        "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host", state->host,
+        "engines", engines < 0 ? json_null() : json_integer(engines), "n", (int)state->n,
+        "controller_launcher", state->controller.class_name, "engine_launcher",
+        state->engines.class_name, "controller_status", state->controller.status, "engine_status",
+        state->engines.status, "started", state->started);
     if (entry)
         json_array_append_new(listing->clusters, entry);
     return 0;
@@ -114,13 +117,13 @@ static void list_by_hand(void *context, const struct by_hand *found)
     if (is_listed(listing, found->cluster_id))
         return;
     json_t *entry =
-        json_pack("{s:s s:s s:s s:s s:b s:o s:s s:o s:i s:s s:s s:n}", "profile", listing->profile,
-                  "profile_dir", listing->dir, "cluster_id", found->cluster_id, "state",
-                  found->elsewhere ? "elsewhere" : "by hand", "engines_only", 0, "pid",
+        json_pack("{s:s s:s s:s s:s s:b s:o s:s s:o s:i s:s s:s s:s s:s s:n}", "profile",
+                  listing->profile, "profile_dir", listing->dir, "cluster_id", found->cluster_id,
+                  "state", found->elsewhere ? "elsewhere" : "by hand", "engines_only", 0, "pid",
                   found->pid ? json_integer(found->pid) : json_null(), "host", found->host,
                   "engines", found->engines < 0 ? json_null() : json_integer(found->engines), "n",
                   found->engines < 0 ? 0 : found->engines, "controller_launcher", "",
-                  "engine_launcher", "", "started");
+                  "engine_launcher", "", "controller_status", "", "engine_status", "", "started");
     if (entry)
         json_array_append_new(listing->clusters, entry);
 }
@@ -171,22 +174,24 @@ static void write_table(const json_t *clusters)
     json_t *rows =
         json_pack("[[ssssss]]", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
     json_array_foreach (clusters, position, entry) {
-        const char *profile, *id, *state, *launcher;
+        const char *profile, *id, *state, *launcher, *status;
         json_t *engines, *pid;
         json_int_t n;
         int added;
         char number[32] = "?", count[32] = "?";
-        json_unpack(entry, "{s:s s:s s:s s:b s:o s:o s:I s:s}", "profile", &profile, "cluster_id",
-                    &id, "state", &state, "engines_only", &added, "pid", &pid, "engines", &engines,
-                    "n", &n, "engine_launcher", &launcher);
+        json_unpack(entry, "{s:s s:s s:s s:b s:o s:o s:I s:s s:s}", "profile", &profile,
+                    "cluster_id", &id, "state", &state, "engines_only", &added, "pid", &pid,
+                    "engines", &engines, "n", &n, "engine_launcher", &launcher, "engine_status",
+                    &status);
         if (added)
             snprintf(count, sizeof(count), "+%lld", (long long)n);
         else if (json_is_integer(engines))
             snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
         if (json_is_integer(pid))
             snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(pid));
-        json_array_append_new(rows, json_pack("[ssssss]", profile, *id ? id : "-", state, number,
-                                              count, *launcher ? launcher : "-"));
+        json_array_append_new(rows,
+                              json_pack("[ssssss++]", profile, *id ? id : "-", state, number, count,
+                                        *launcher ? launcher : "-", *status ? ": " : "", status));
     }
     columns_write(rows, stdout);
     json_decref(rows);

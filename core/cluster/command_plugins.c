@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "cluster/batch_classes.h"
 #include "cluster/cluster.h"
 #include "cluster/columns.h"
 #include "cluster/commands.h"
@@ -41,36 +42,53 @@ struct gathering {
     json_t *found;
 };
 
-static json_t *classes_json(const struct ipcl_plugin *plugin)
+static void add_class(json_t *classes, const struct ipcl_launcher_class *class)
 {
+    json_array_append_new(classes,
+                          json_pack("{s:s s:s s:s s:s}", "name", class->name, "aliases",
+                                    class->aliases ? class->aliases : "", "role",
+                                    class->role == IPCL_ROLE_ENGINES ? "engines" : "controller",
+                                    "summary", class->summary));
+}
+
+static json_t *classes_json(const struct launchers *launchers, const struct ipcl_plugin *plugin)
+{
+    const struct batch_classes *made = NULL;
     json_t *classes = json_array();
     if (strcmp(plugin->kind, "launcher") != 0)
         return classes;
     for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
         const struct ipcl_launcher_class class = descriptor_class(plugin, i);
-        json_array_append_new(classes,
-                              json_pack("{s:s s:s s:s s:s}", "name", class.name, "aliases",
-                                        class.aliases ? class.aliases : "", "role",
-                                        class.role == IPCL_ROLE_ENGINES ? "engines" : "controller",
-                                        "summary", class.summary));
+        add_class(classes, &class);
     }
+    while ((made = launchers_made(launchers, plugin, made)))
+        for (size_t i = 0; i < 2; i++)
+            add_class(classes, &made->classes[i]);
     return classes;
 }
 
-static json_t *options_json(const struct ipcl_plugin *plugin)
+static void add_table(json_t *list, const struct ipcl_option_table *settings)
 {
-    json_t *list = json_array();
-    for (size_t t = 0; t < plugin->table_count; t++) {
-        for (size_t i = 0; i < plugin->tables[t].count; i++) {
-            const struct ipcl_option *option = &plugin->tables[t].options[i];
-            json_array_append_new(
-                list, json_pack("{s:s s:s s:s s:s s:s s:s}", "class", plugin->tables[t].class_name,
-                                "name", option->name, "type", type_names[option->type], "default",
-                                option->fallback ? option->fallback : "", "aliases",
-                                option->aliases ? option->aliases : "", "help",
-                                option->help ? option->help : ""));
-        }
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct ipcl_option *option = &settings->options[i];
+        json_array_append_new(list,
+                              json_pack("{s:s s:s s:s s:s s:s s:s}", "class", settings->class_name,
+                                        "name", option->name, "type", type_names[option->type],
+                                        "default", option->fallback ? option->fallback : "",
+                                        "aliases", option->aliases ? option->aliases : "", "help",
+                                        option->help ? option->help : ""));
     }
+}
+
+static json_t *options_json(const struct launchers *launchers, const struct ipcl_plugin *plugin)
+{
+    const struct batch_classes *made = NULL;
+    json_t *list = json_array();
+    for (size_t t = 0; t < plugin->table_count; t++)
+        add_table(list, &plugin->tables[t]);
+    while ((made = launchers_made(launchers, plugin, made)))
+        for (size_t t = 0; t < 3; t++)
+            add_table(list, &made->tables[t]);
     return list;
 }
 
@@ -91,14 +109,15 @@ static void gather(void *context, const struct registry_entry *entry)
     bool hidden = entry->shadowed && !launchers_took(gathering->launchers, entry->path);
     if (gathering->name && !has_stem(entry->path, gathering->name))
         return;
-    json_t *item = !refusal
-                       ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path,
-                                   "kind", entry->kind, "name", plugin->name, "version",
-                                   plugin->version, "summary", plugin->summary, "license",
-                                   plugin->license, "author", plugin->author, "shadowed", hidden,
-                                   "classes", classes_json(plugin), "options", options_json(plugin))
-                       : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind,
-                                   "refused", refusal);
+    json_t *item =
+        !refusal
+            ? json_pack("{s:s s:s s:s s:s s:s s:s s:s s:b s:o s:o}", "path", entry->path, "kind",
+                        entry->kind, "name", plugin->name, "version", plugin->version, "summary",
+                        plugin->summary, "license", plugin->license, "author", plugin->author,
+                        "shadowed", hidden, "classes", classes_json(gathering->launchers, plugin),
+                        "options", options_json(gathering->launchers, plugin))
+            : json_pack("{s:s s:s s:s}", "path", entry->path, "kind", entry->kind, "refused",
+                        refusal);
     if (item)
         json_array_append_new(gathering->found, item);
 }
@@ -167,6 +186,13 @@ static void write_plugin(const json_t *item)
         printf("\nSettings:\n");
     json_array_foreach (json_object_get(item, "options"), position, part) {
         const char *aliases = text(part, "aliases");
+        if (strcmp(text(part, "type"), type_names[IPCL_INHERITED]) == 0) {
+            printf("  %s.%s: where not given, as for %s\n", text(part, "class"), text(part, "name"),
+                   text(part, "default"));
+            continue;
+        }
+        if (strcmp(text(part, "type"), type_names[IPCL_IGNORED]) == 0)
+            continue;
         printf("  %s.%s (%s, default '%s')%s%s\n      %s\n", text(part, "class"),
                text(part, "name"), text(part, "type"), text(part, "default"),
                *aliases ? ", also --" : "", aliases, text(part, "help"));

@@ -10,7 +10,7 @@
 #include "cluster/commands.h"
 #include "cluster/supervisor.h"
 
-#define STOP_TIMEOUT_MS 90000 /* longer than a supervisor takes, with all its escalation */
+#define STOP_TIMEOUT_MS 180000 /* longer than a supervisor takes, with all its escalation */
 #define LOOK_MS         20
 
 static const struct settings_program program = {
@@ -80,7 +80,7 @@ static void stop_supervisor(struct stopping *stopping, const struct state *state
 /* Cleans up what a supervisor has left. */
 static int clean_up(struct stopping *stopping, const struct state *state)
 {
-    if (!state_is_here(state)) {
+    if (!state_is_here(state) && !state_outlives(state)) {
         state_remove(state); /* the machine was started anew */
         return EXIT_FINE;
     }
@@ -138,7 +138,7 @@ static int stop_one(void *context, struct state *state)
         stopping->exit_code = EXIT_NOT_STOPPED;
         return 0;
     }
-    if (!state_is_of_host(state)) {
+    if (!state_is_of_host(state) && !state_outlives(state)) {
         progress_fail(&stopping->progress, "The cluster of %s runs on %s: stop it there",
                       state->path, state->host);
         stopping->exit_code = EXIT_NOT_STOPPED;

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cluster/batch.h"
 #include "cluster/command_run.h"
 #include "cluster/processes.h"
+#include "cluster/template.h"
 #include "plugin/services.h"
 
 struct host_timer {
@@ -25,13 +27,28 @@ struct launcher_host {
     struct ipcl_launcher_services services;
     struct host_timer *timers;
     struct command_run *commands;
+    char *shown; /* of a dry run */
     void *self;
 };
+
+/* A dry run: a command line, each once in a row. */
+static void show_command(struct launcher_host *host, const char *const *argv)
+{
+    char *line = template_quote(argv);
+    if (line && (!host->shown || strcmp(host->shown, line) != 0))
+        fprintf(host->options.dry, "%s\n", line);
+    free(host->shown);
+    host->shown = line;
+}
 
 static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn,
                              struct ipcl_error *error)
 {
     struct launcher_host *host = context;
+    if (host->options.dry) {
+        show_command(host, spawn->argv);
+        return INT64_MAX;
+    }
     return children_spawn(host->options.children, spawn, host->self, error);
 }
 
@@ -61,6 +78,10 @@ static int service_run(void *context, const char *const *argv, const char *input
 {
     struct launcher_host *host = context;
     const struct ipcl_command command = {.argv = argv, .input = input};
+    if (host->options.dry) {
+        done(host->self, -1, "");
+        return 0;
+    }
     return command_run(host->options.loop, &host->commands, &command, done, host->self, error);
 }
 
@@ -68,6 +89,10 @@ static int service_run_command(void *context, const struct ipcl_command *command
                                struct ipcl_error *error)
 {
     struct launcher_host *host = context;
+    if (host->options.dry) {
+        show_command(host, command->argv);
+        return 0;
+    }
     return command_run(host->options.loop, &host->commands, command, NULL, host->self, error);
 }
 
@@ -214,7 +239,9 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.timer_stop = service_timer_stop;
     host->services.resize = service_resize;
     expect(host, "could not be created", error);
-    host->self = options->class->create(&host->services, error);
+    host->self = options->system ? batch_create(options->system, options->system_settings,
+                                                options->class, &host->services, error)
+                                 : options->class->create(&host->services, error);
     if (!host->self) {
         free(host);
         return NULL;
@@ -226,6 +253,7 @@ void launcher_host_destroy(struct launcher_host *host)
 {
     if (!host)
         return;
+    host->options.class->destroy(host->self); /* it may cancel its timers */
     children_forget(host->options.children, host->self);
     command_forget_all(&host->commands);
     while (host->timers) {
@@ -233,7 +261,7 @@ void launcher_host_destroy(struct launcher_host *host)
         host->timers = timer->next;
         uv_close((uv_handle_t *)&timer->timer, free_handle);
     }
-    host->options.class->destroy(host->self);
+    free(host->shown);
     free(host);
 }
 
@@ -241,6 +269,13 @@ int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
                    struct ipcl_error *error)
 {
     expect(host, "could not start anything", error);
+    if (host->options.dry && host->options.system) {
+        char *preview = batch_preview(host->self, launch, error);
+        if (preview)
+            fputs(preview, host->options.dry);
+        free(preview);
+        return preview ? 0 : -1;
+    }
     return host->options.class->start(host->self, launch, error);
 }
 

@@ -31,7 +31,10 @@ struct launcher_host_options {
     const struct settings *settings;
     const struct ipcl_plugin *plugin;
     const struct ipcl_launcher_class *class;
+    const struct ipcl_batch_system *system; /* as in struct launcher_choice */
+    const struct ipcl_option_table *system_settings;
     struct launcher_events events;
+    FILE *dry; /* where to write what would be started, in place of starting it; NULL: start it */
 };
 
 /* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "cluster/batch_classes.h"
 #include "config/nearest.h"
 #include "plugin/descriptor.h"
 #include "plugin/services.h"
@@ -46,7 +47,16 @@ struct known_class {
     struct known_class *next;
     const struct source *source;
     struct ipcl_launcher_class class;
+    const struct ipcl_batch_system *system; /* whose table it is made from; NULL: none */
+    const struct ipcl_option_table *system_settings;
     struct ipcl_option_table table; /* the settings keep a pointer to it */
+};
+
+/* What was made from the table of a batch system. */
+struct known_system {
+    struct known_system *next;
+    const struct ipcl_plugin *plugin;
+    struct batch_classes *made;
 };
 
 struct launchers {
@@ -55,6 +65,7 @@ struct launchers {
     struct settings *settings;
     struct known_class *first;
     struct known_class **last;
+    struct known_system *systems;
     struct source *sources;
     struct source **last_source;
 };
@@ -147,12 +158,16 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
     return 0;
 }
 
-static int add_class(struct launchers *launchers, const struct source *source,
-                     const struct ipcl_launcher_class *class, struct ipcl_error *error)
+/* NULL with `error` set on failure. */
+static struct known_class *add_class(struct launchers *launchers, const struct source *source,
+                                     const struct ipcl_launcher_class *class,
+                                     struct ipcl_error *error)
 {
     struct known_class *known = calloc(1, sizeof(*known));
-    if (!known)
-        return ipcl_error_set(error, "no memory for the launcher %s", class->name);
+    if (!known) {
+        ipcl_error_set(error, "no memory for the launcher %s", class->name);
+        return NULL;
+    }
     bool engines = class->role == IPCL_ROLE_ENGINES;
     known->source = source;
     known->class = *class;
@@ -160,7 +175,35 @@ static int add_class(struct launchers *launchers, const struct source *source,
         (struct ipcl_option_table){class->name, engines ? engine_options : controller_options, 2};
     *launchers->last = known;
     launchers->last = &known->next;
-    return settings_add(launchers->settings, &known->table, error);
+    return settings_add(launchers->settings, &known->table, error) < 0 ? NULL : known;
+}
+
+/* Takes the classes of a batch system, and their settings. Returns 0 or -1 with `error` set. */
+static int take_system(struct launchers *launchers, const struct source *source,
+                       const struct ipcl_batch_system *system, struct ipcl_error *error)
+{
+    struct known_system *known = calloc(1, sizeof(*known));
+    struct batch_classes *made = known ? batch_classes_create(system, error) : NULL;
+    if (!made) {
+        free(known);
+        return ipcl_error_set(error, "no memory for the launchers of %s", system->name);
+    }
+    *known = (struct known_system){launchers->systems, source->plugin, made};
+    launchers->systems = known;
+    for (size_t i = 0; i < 2; i++)
+        if (check_words(launchers, &made->classes[i], error) < 0)
+            return -1;
+    for (size_t i = 0; i < 3; i++)
+        if (settings_add(launchers->settings, &made->tables[i], error) < 0)
+            return -1;
+    for (size_t i = 0; i < 2; i++) {
+        struct known_class *class = add_class(launchers, source, &made->classes[i], error);
+        if (!class)
+            return -1;
+        class->system = system;
+        class->system_settings = &made->tables[0];
+    }
+    return 0;
 }
 
 /* Takes what a plugin offers. Returns 0, or -1 with `error` set. */
@@ -172,9 +215,14 @@ static int take(struct launchers *launchers, const struct source *source, struct
         return -1;
     for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
         const struct ipcl_launcher_class class = descriptor_class(plugin, i);
-        if (add_class(launchers, source, &class, error) < 0)
+        if (!add_class(launchers, source, &class, error))
             return -1;
     }
+    size_t count;
+    const struct ipcl_batch_system *const *systems = descriptor_systems(plugin, &count);
+    for (size_t i = 0; i < count; i++)
+        if (take_system(launchers, source, systems[i], error) < 0)
+            return -1;
     return 0;
 }
 
@@ -291,6 +339,12 @@ void launchers_destroy(struct launchers *launchers)
         launchers->first = known->next;
         free(known);
     }
+    while (launchers->systems) {
+        struct known_system *system = launchers->systems;
+        launchers->systems = system->next;
+        batch_classes_destroy(system->made);
+        free(system);
+    }
     while (launchers->sources) {
         struct source *source = launchers->sources;
         launchers->sources = source->next;
@@ -341,6 +395,19 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
         name, what, nearest.best, names);
 }
 
+const struct batch_classes *launchers_made(const struct launchers *launchers,
+                                           const struct ipcl_plugin *plugin,
+                                           const struct batch_classes *after)
+{
+    bool behind = after == NULL;
+    for (const struct known_system *system = launchers->systems; system; system = system->next) {
+        if (behind && system->plugin == plugin)
+            return system->made;
+        behind = behind || system->made == after;
+    }
+    return NULL;
+}
+
 int launchers_find(struct launchers *launchers, enum ipcl_role role, const char *name,
                    struct launcher_choice *choice, struct ipcl_error *error)
 {
@@ -351,6 +418,7 @@ int launchers_find(struct launchers *launchers, enum ipcl_role role, const char 
     const struct known_class *known = find_known(launchers, role, bare);
     if (!known)
         return set_not_found(launchers, role, bare, error);
-    *choice = (struct launcher_choice){known->source->plugin, &known->class};
+    *choice = (struct launcher_choice){known->source->plugin, &known->class, known->system,
+                                       known->system_settings};
     return 0;
 }

@@ -8,11 +8,15 @@
 #include "plugin/registry.h"
 
 struct launchers;
+struct batch_classes;
 
 /* One class and the plugin that it is from. Valid as long as the launchers. */
 struct launcher_choice {
     const struct ipcl_plugin *plugin;
     const struct ipcl_launcher_class *class;
+    /* Where it is made from the table of a batch system: that, and its settings. NULL otherwise. */
+    const struct ipcl_batch_system *system;
+    const struct ipcl_option_table *system_settings;
 };
 
 /* The launchers of a search path, none of which is loaded yet. Registry and settings outlive it.
@@ -32,6 +36,10 @@ bool launchers_warn(struct launchers *launchers);
 bool launchers_took(const struct launchers *launchers, const char *path);
 /* Why the plugin at `path` was refused, or NULL where it was not. */
 const char *launchers_refusal(const struct launchers *launchers, const char *path);
+/* What was made from the batch systems of a plugin in use, one after the other; NULL: no more. */
+const struct batch_classes *launchers_made(const struct launchers *launchers,
+                                           const struct ipcl_plugin *plugin,
+                                           const struct batch_classes *after);
 void launchers_destroy(struct launchers *launchers);
 
 /* Loads what is not loaded yet, and finds a class by its name, its name without "EngineSetLauncher"

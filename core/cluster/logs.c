@@ -76,9 +76,10 @@ static bool read_name(const char *name, struct log_name *log)
     static const char *const programs[] = {"ipengine", "ipcontroller", "ipcluster"};
     char text[NAME_BYTES];
     size_t length = strlen(name);
-    if (length < 4 || length >= sizeof(text) || strcmp(name + length - 4, ".log"))
+    const char *suffix = strrchr(name, '.');
+    if (!suffix || length >= sizeof(text) || (strcmp(suffix, ".log") && strcmp(suffix, ".sh")))
         return false;
-    snprintf(text, sizeof(text), "%.*s", (int)length - 4, name);
+    snprintf(text, sizeof(text), "%.*s", (int)(suffix - name), name);
     if (!cut_number(text, &log->pid) || !cut_number(text, &log->time))
         return false;
     if (log->time < TIME_LEAST) {

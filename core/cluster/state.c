@@ -247,6 +247,11 @@ bool state_is_here(const struct state *state)
     return state_is_of_host(state) && strcmp(boot, state->boot) == 0;
 }
 
+bool state_outlives(const struct state *state)
+{
+    return state->controller.outlives || state->engines.outlives;
+}
+
 bool state_supervised(const struct state *state)
 {
     return state_is_here(state) && process_runs(state->pid, state->born);

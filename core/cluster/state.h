@@ -70,6 +70,8 @@ int state_each(const char *pid_dir, int (*visit)(void *context, struct state *st
 /* Whether the state was written on this machine, and whether since it was booted. */
 bool state_is_of_host(const struct state *state);
 bool state_is_here(const struct state *state);
+/* Whether it has jobs that are known and can be stopped from any machine. */
+bool state_outlives(const struct state *state);
 /* Whether its supervisor runs. */
 bool state_supervised(const struct state *state);
 

@@ -12,6 +12,7 @@
 
 /* Of the event loop, a connection to the hub (hub_watch.c), and a process that is being started. */
 #define OWN_DESCRIPTORS 32
+#define ANSWER_MS       10000 /* for a batch system to say what has become of a job */
 
 static const int signal_numbers[SIGNAL_COUNT] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
@@ -58,7 +59,8 @@ static void job_started(void *context, unsigned count)
     unsigned waiting = job->count - job->started;
     job->started += count < waiting ? count : waiting;
     job->supervisor->phase_ms = clock_ms();
-    if (job->supervisor->phase < PHASE_UP)
+    job->answered = true;
+    if (!job->supervisor->adopting && !job->supervisor->dry && job->supervisor->phase < PHASE_UP)
         supervisor_save(job->supervisor, "starting");
 }
 
@@ -87,6 +89,8 @@ static void job_resized(void *context, unsigned count, const char *why)
     job->count = count;
     if (job->started > count)
         job->started = count;
+    if (job->supervisor->dry)
+        return;
     if (job->supervisor->phase <= PHASE_UP)
         supervisor_job_resized(job->supervisor, job);
     else
@@ -99,10 +103,11 @@ static void job_status(void *context, const char *text)
     struct job *job = context;
     struct supervisor *supervisor = job->supervisor;
     bool news = strcmp(job->saved->status, text) != 0;
+    job->answered = true;
     snprintf(job->saved->status, sizeof(job->saved->status), "%s", text);
     if (!supervisor->adopting && job->noted)
         supervisor_save(supervisor, supervisor->state.phase);
-    if (news && *text && supervisor->phase <= PHASE_UP)
+    if (news && *text && !supervisor->adopting && supervisor->phase <= PHASE_UP)
         progress_say(supervisor->progress, "%s: %s", job->choice.class->name, text);
 }
 
@@ -120,12 +125,15 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .settings = supervisor->cluster->settings,
         .plugin = job->choice.plugin,
         .class = job->choice.class,
+        .system = job->choice.system,
+        .system_settings = job->choice.system_settings,
         .events = {.started = job_started,
                    .status = job_status,
                    .stopped = job_stopped,
                    .resized = job_resized,
                    .warned = job_warned,
                    .context = job},
+        .dry = supervisor->dry ? supervisor->progress->stream : NULL,
     };
     job->launcher = launcher_host_create(&options, error);
     return job->launcher ? 0 : -1;
@@ -226,7 +234,7 @@ int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_r
                      struct ipcl_error *error)
 {
     const struct state_job *saved = job->saved;
-    if (!saved->own)
+    if (!saved->own || (!saved->outlives && !state_is_here(&supervisor->state)))
         return 0;
     supervisor->adopting = true;
     int outcome = launchers_find(supervisor->cluster->launchers, role, saved->class_name,
@@ -246,6 +254,28 @@ int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_r
     return outcome;
 }
 
+static void give_up(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+/* Whether a job still runs. What is not on this machine is asked for. */
+static bool finds_job(struct supervisor *supervisor, struct job *job, enum ipcl_role role)
+{
+    struct ipcl_error error;
+    if (supervisor_adopt(supervisor, job, role, &error) < 0)
+        return true;
+    supervisor->adopting = true;
+    uv_timer_start(&supervisor->timer, give_up, ANSWER_MS, 0);
+    while (job->running > 0 && job->saved->outlives && !job->answered &&
+           uv_run(&supervisor->loop, UV_RUN_ONCE) &&
+           uv_is_active((uv_handle_t *)&supervisor->timer))
+        continue;
+    uv_timer_stop(&supervisor->timer);
+    supervisor->adopting = false;
+    return job->running > 0;
+}
+
 bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
 {
     struct progress silent;
@@ -253,17 +283,12 @@ bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
     struct ipcl_error error;
     bool found = false;
     progress_init(&silent, stdout, stderr, false, true);
-    if (!state_is_here(state))
+    if (!state_is_here(state) && !state_outlives(state))
         return false;
     if (supervisor_open(&supervisor, cluster, &silent, &error) == 0) {
         supervisor_take_state(&supervisor, state);
-        for (size_t i = 0; i < 2 && !found; i++) {
-            struct job *job = i == 0 ? &supervisor.engines : &supervisor.controller;
-            found =
-                supervisor_adopt(&supervisor, job,
-                                 i == 0 ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER, &error) < 0 ||
-                job->running > 0;
-        }
+        found = finds_job(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES) ||
+                finds_job(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER);
     }
     supervisor_close(&supervisor);
     return found;

@@ -32,6 +32,7 @@ struct job {
     unsigned running; /* copies that have not ended */
     unsigned started; /* copies of which its launcher says that they run: a batch job may wait
                        */
+    bool answered;    /* its launcher has said how it is, where that has to be asked for */
     bool noted;       /* its launcher has said how they are found again */
     struct state_job *saved; /* where that stands */
     int status;              /* the first that was not 0 */
@@ -58,6 +59,7 @@ struct supervisor {
     struct path_mark old_client_file, old_engine_file;
     char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
     bool own_controller;
+    bool dry;      /* what would be started is written, and nothing is */
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
     enum phase phase;
     long long phase_ms; /* when it began, or last made progress */

@@ -297,6 +297,10 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
     };
     job->running = job->count;
     int outcome = launcher_start(job->launcher, &launch, error);
+    if (supervisor->dry) {
+        cluster_free_argv(argv);
+        return outcome;
+    }
     if (outcome < 0)
         job->running = 0;
     else if (supervisor_note(job, error) < 0)
@@ -429,9 +433,9 @@ static int check_state(void *context, struct state *state)
     }
     cluster_words(supervisor->cluster, words, sizeof(words));
     if (!state_is_of_host(state)) {
-        progress_fail(progress,
-                      "This cluster runs on %s: stop it there (when it does not, remove %s)",
-                      state->host, state->path);
+        progress_fail(
+            progress, "This cluster runs on %s: stop it there%s (when it does not, remove %s)",
+            state->host, state_outlives(state) ? ", or here with ipcluster stop" : "", state->path);
         return EXIT_ALREADY_RUNS;
     }
     if (state_supervised(state)) {
@@ -450,7 +454,7 @@ static int check_state(void *context, struct state *state)
                 (long long)state->pid, words, words);
         return EXIT_ALREADY_RUNS;
     }
-    if (!state_is_here(state)) {
+    if (!state_is_here(state) && !state_outlives(state)) {
         state_remove(state);
         return 0;
     }
@@ -524,11 +528,38 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
                        &supervisor->engines.choice, error) < 0)
         return -1;
     supervisor->controller.count = 1;
+    cluster->engines_elsewhere =
+        supervisor->engines.choice.class->properties & IPCL_STARTS_ELSEWHERE;
     return supervisor->own_controller
                ? launchers_find(cluster->launchers, IPCL_ROLE_CONTROLLER,
                                 cluster_launcher_name(cluster, IPCL_ROLE_CONTROLLER),
                                 &supervisor->controller.choice, error)
                : 0;
+}
+
+/* Writes what would be started. Returns 0 or -1 with `error` set. */
+static int dry_run(struct supervisor *supervisor, struct ipcl_error *error)
+{
+    const struct cluster *cluster = supervisor->cluster;
+    struct job *jobs[] = {&supervisor->controller, &supervisor->engines};
+    supervisor->dry = true;
+    if (state_init(&supervisor->state, cluster->profile.dir, cluster->profile.pid,
+                   cluster->cluster_id, !supervisor->own_controller, error) < 0)
+        return -1;
+    for (size_t i = supervisor->own_controller ? 0 : 1; i < 2; i++) {
+        struct job *job = jobs[i];
+        if (job->count == 0)
+            continue;
+        if (i == 0)
+            progress_say(supervisor->progress,
+                         "# The controller, with %s:", job->choice.class->name);
+        else
+            progress_say(supervisor->progress, "# %u engine%s, with %s:", job->count,
+                         job->count == 1 ? "" : "s", job->choice.class->name);
+        if (start_job(supervisor, job, error) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static void begin(struct supervisor *supervisor)
@@ -556,6 +587,12 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
     supervisor.own_controller = !engines_only;
     if (choose(&supervisor, &error) < 0)
         goto failed;
+    if (settings_bool(cluster->settings, "IPClusterEngines", "dry_run")) {
+        if (dry_run(&supervisor, &error) < 0)
+            goto failed;
+        supervisor_close(&supervisor);
+        return EXIT_FINE;
+    }
     if (engines_only && !path_exists(supervisor.client_file)) {
         ipcl_error_set(&error,
                        "no controller runs here (there is no %s): start one with ipcluster start",

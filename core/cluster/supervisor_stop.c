@@ -17,11 +17,12 @@
  * lets also those that run user code finish MPI and leave by themselves; those that have heard it
  * get the time that an engine may take (seven seconds, core/engine/io.h); what then remains is
  * signalled by its launcher, and killed. The controller follows when no engine is left. */
-#define HEARD_MS      2000 /* for engines to leave the hub, which they do as soon as they hear it */
-#define ENGINE_MS     8000 /* for those that have to end */
-#define STOPPING_MS   30000 /* for a launcher to end its copies; it escalates by itself */
-#define KILLED_MS     5000  /* for copies to go after SIGKILL */
-#define LOOK_AGAIN_MS 200   /* how often it is looked whether time is over */
+#define HEARD_MS  2000 /* for engines to leave the hub, which they do as soon as they hear it */
+#define ENGINE_MS 8000 /* for those that have to end */
+#define STOPPING_MS                                                                                \
+    30000 /* for a launcher to end its copies, where it says no other; it escalates by itself */
+#define KILLED_MS     5000 /* for copies to go after SIGKILL */
+#define LOOK_AGAIN_MS 200  /* how often it is looked whether time is over */
 
 static void stop_controller(struct supervisor *supervisor);
 
@@ -92,13 +93,18 @@ static void not_stopped(struct supervisor *supervisor, const char *what)
     supervisor->exit_code = EXIT_NOT_STOPPED;
 }
 
+static unsigned stopping_ms(const struct job *job)
+{
+    return job->choice.class->stop_ms ? job->choice.class->stop_ms : STOPPING_MS;
+}
+
 /* The job did not end in its time: kills it, and gives up when that did not help. Returns whether
  * to wait. */
 static bool job_late(struct supervisor *supervisor, struct job *job, const char *what)
 {
     struct ipcl_error error;
     long long waited = clock_ms() - supervisor->phase_ms;
-    if (waited >= STOPPING_MS + KILLED_MS) {
+    if (waited >= stopping_ms(job) + KILLED_MS) {
         not_stopped(supervisor, what);
         return false;
     }
@@ -134,7 +140,7 @@ static void stop_controller(struct supervisor *supervisor)
     }
     supervisor_phase(supervisor, PHASE_STOPPING_CONTROLLER);
     progress_say(supervisor->progress, "Stopping the controller");
-    uv_timer_start(&supervisor->timer, controller_late, STOPPING_MS, KILLED_MS);
+    uv_timer_start(&supervisor->timer, controller_late, stopping_ms(job), KILLED_MS);
     if (launcher_stop(job->launcher, &error) < 0)
         log_warn("stopping the controller: %s", error.text);
 }
@@ -144,7 +150,7 @@ static void stop_engines(struct supervisor *supervisor)
     struct job *job = &supervisor->engines;
     struct ipcl_error error;
     supervisor_phase(supervisor, PHASE_STOPPING_ENGINES);
-    uv_timer_start(&supervisor->timer, engines_late, STOPPING_MS, KILLED_MS);
+    uv_timer_start(&supervisor->timer, engines_late, stopping_ms(job), KILLED_MS);
     if (launcher_stop(job->launcher, &error) < 0)
         log_warn("stopping the engines: %s", error.text);
 }
@@ -254,6 +260,11 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
     supervisor_phase(&supervisor, PHASE_UP);
     adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES);
     adopt(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER);
+    if (!state_is_of_host(state) && state->controller.own && !state->controller.outlives) {
+        progress_fail(progress, "The controller of %s runs on %s: stop it there", state->path,
+                      state->host);
+        supervisor.exit_code = EXIT_NOT_STOPPED;
+    }
     bool controller = supervisor.controller.running > 0 || !supervisor.own_controller;
     if (controller && path_exists(supervisor.client_file) &&
         supervisor_watch_hub(&supervisor, &error) < 0)

@@ -96,6 +96,17 @@ static const char *of_side(const struct settings *settings, const char *own, con
     return *given ? given : settings_string(settings, "IPController", common);
 }
 
+/* Where to listen for one side: as somebody has said, or where those who come can reach it. */
+static const char *address_of(const struct settings *settings, const char *own,
+                              const char *elsewhere)
+{
+    bool said = *settings_string(settings, "IPController", own) ||
+                settings_given(settings, "IPController", "ip");
+    return !said && settings_bool(settings, "IPController", elsewhere)
+               ? "0.0.0.0"
+               : of_side(settings, own, "ip");
+}
+
 static int set_interface(char interface[CONNECTION_TEXT_BYTES], const char *transport,
                          const char *ip, const struct settings *settings,
                          const struct profile *profile, struct ipcl_error *error)
@@ -128,9 +139,11 @@ int addresses_read(const struct settings *settings, const struct profile *profil
             "clients and engines have one transport, not %s and %s: set IPController.transport",
             for_clients, for_engines);
     if (set_interface(controller->clients.interface, for_clients,
-                      of_side(settings, "client_ip", "ip"), settings, profile, error) ||
+                      address_of(settings, "client_ip", "clients_elsewhere"), settings, profile,
+                      error) ||
         set_interface(controller->engines.interface, for_engines,
-                      of_side(settings, "engine_ip", "ip"), settings, profile, error))
+                      address_of(settings, "engine_ip", "engines_elsewhere"), settings, profile,
+                      error))
         return -1;
     /* What lies in a private folder needs no encryption, unless it is asked for. */
     controller->encrypted =

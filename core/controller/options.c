@@ -30,6 +30,12 @@ static const struct ipcl_option controller_options[] = {
     {"engine_ip", IPCL_STRING, "", NULL, NULL,
      "The address to listen on for engines, where it is another than that for clients."},
     {"client_ip", IPCL_STRING, "", NULL, NULL, "The same for clients."},
+    {"engines_elsewhere", IPCL_BOOL, "false", NULL, NULL,
+     "Engines are on other machines, as ipcluster says of those that a batch system starts: where "
+     "no "
+     "address is set, listen for them on all of this host's."},
+    {"clients_elsewhere", IPCL_BOOL, "false", NULL, NULL,
+     "The same for clients, where a batch system starts the controller."},
     {"ports", IPCL_LIST, "", "ports", NULL,
      "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, "
      "or this is not set, free ports are taken. "

@@ -18,7 +18,7 @@ c.LocalControllerLauncher.controller_args = ["--ip='*'", '--nodb']
 c.MPIEngineSetLauncher.mpi_args.extend(['--oversubscribe'])
 c.EngineLauncher.engine_cmd = [sys.executable, '-m', 'ipyparallel.engine']
 c.SSHEngineSetLauncher.engines = {'host1': 2, 'me@host2': {'n': 4, 'engine_args': ['--timeout=60']}}
-c.SlurmEngineSetLauncher.queue = 'long'
+c.WindowsHPCEngineSetLauncher.queue = 'long'
 c.Application.log_level = 10
 c.IPClusterEngines.engine_launcher_class = %r
 """
@@ -72,7 +72,7 @@ def test_all_three_files_of_a_profile(sandbox, profile):
     assert done.status == 7, done
     assert "EngineLauncher.engine_cmd: it starts ipyparallel's program" in done.out
     assert "IPController.use_threads: the schedulers are threads" in done.out
-    assert "SlurmEngineSetLauncher.queue: no plugin has a launcher of this class" in done.out
+    assert "WindowsHPCEngineSetLauncher.queue: no plugin has a launcher of this class" in done.out
     assert "a file may print" in done.err and "a file may print" not in done.out
     assert converted(profile, "ipcluster") == ({
         "Cluster": {"n": 4, "delay": 2.0, "engine_timeout": 30, "engine_launcher_class": "mpi",
@@ -123,7 +123,7 @@ def test_every_spelling_of_a_launcher(sandbox, profile, spelling):
 
 
 @pytest.mark.parametrize("line, reason", [
-    ("c.IPClusterEngines.engine_launcher_class = 'slurm'", "there is no launcher 'slurm'"),
+    ("c.IPClusterEngines.engine_launcher_class = 'WindowsHPC'", "there is no launcher 'WindowsHPC'"),
     ("c.Cluster.engine_launcher_class = lambda: 1", "has no place in JSON"),
     ("c.Cluster.n = 'four'", "expects an integer"),
     ("c.Cluster.nn = 4", "the nearest known one is Cluster.n"),

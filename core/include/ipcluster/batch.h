@@ -40,6 +40,7 @@ struct ipcl_batch_query {
     const char *starts;      /* when it is expected to start; may be NULL */
     const char *exit_status; /* with which status it ended, a number; may be NULL */
     const char *exit_signal; /* by which signal, a number, 0 for none; may be NULL */
+    bool raw_status;         /* the status is as wait(2) has it, with the signal in it */
 };
 
 /* A line of a script for a setting that has a value: {"queue", "--partition={queue}"}. */

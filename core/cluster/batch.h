@@ -1,0 +1,19 @@
+/* The launcher of batch systems: one job of a system that a plugin's table describes. */
+#ifndef CLUSTER_BATCH_H
+#define CLUSTER_BATCH_H
+
+#include <ipcluster/launcher.h>
+
+/* What the classes of all batch systems have in common; their create() is batch_create(). */
+extern const struct ipcl_launcher_class batch_class;
+
+/* Makes a launcher of a class of a system, with what the settings of the system are. NULL with
+ * `error` set on failure. All that is handed over outlives it. */
+void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_option_table *settings,
+                   const struct ipcl_launcher_class *class,
+                   const struct ipcl_launcher_services *services, struct ipcl_error *error);
+/* What start() would submit: the command, a line, and the script. Malloc'ed; NULL with `error`
+ * set. */
+char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
+
+#endif

@@ -1,0 +1,355 @@
+/* Scripts of batch jobs: a template with its values, and directives for the settings that are
+ * given. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/batch_internal.h"
+#include "cluster/template.h"
+
+#define TEMPLATE_BYTES_MAX (1 << 20)
+#define LINE_BYTES         512
+
+/* The values of a template, and the texts that are freed with them. */
+struct values {
+    struct template_value *list;
+    char **owned;
+    size_t count;
+    bool failed;
+};
+
+/* Takes `text`, which may be NULL where memory is short. */
+static void add(struct values *values, const char *name, char *text)
+{
+    struct template_value *list =
+        realloc(values->list, (values->count + 1) * sizeof(*values->list));
+    char **owned = realloc(values->owned, 2 * (values->count + 1) * sizeof(*values->owned));
+    char *own_name = strdup(name);
+    if (list)
+        values->list = list;
+    if (owned)
+        values->owned = owned;
+    if (!list || !owned || !text || !own_name) {
+        values->failed = true;
+        free(own_name);
+        free(text);
+        return;
+    }
+    owned[2 * values->count] = own_name;
+    owned[2 * values->count + 1] = text;
+    list[values->count++] = (struct template_value){.name = own_name, .text = text};
+}
+
+static void add_copy(struct values *values, const char *name, const char *text)
+{
+    add(values, name, strdup(text));
+}
+
+static void free_values(struct values *values)
+{
+    for (size_t i = 0; i < 2 * values->count; i++)
+        free(values->owned[i]);
+    free(values->owned);
+    free(values->list);
+}
+
+static const char *text_setting(const struct batch *batch, const char *name)
+{
+    const struct ipcl_services *base = &batch->services->base;
+    return base->option_string(base->host, batch->class_name, name);
+}
+
+static const char *const *list_setting(const struct batch *batch, const char *name, size_t *count)
+{
+    const struct ipcl_services *base = &batch->services->base;
+    return base->option_list(base->host, batch->class_name, name, count);
+}
+
+/* One setting, as text. */
+static void add_setting(struct values *values, const struct batch *batch,
+                        const struct ipcl_option *option)
+{
+    const struct ipcl_services *base = &batch->services->base;
+    char number[64];
+    switch (option->type) {
+    case IPCL_STRING:
+        add_copy(values, option->name, text_setting(batch, option->name));
+        break;
+    case IPCL_INT:
+        snprintf(number, sizeof(number), "%lld",
+                 (long long)base->option_int(base->host, batch->class_name, option->name));
+        add_copy(values, option->name, number);
+        break;
+    case IPCL_REAL:
+        snprintf(number, sizeof(number), "%.15g",
+                 base->option_real(base->host, batch->class_name, option->name));
+        add_copy(values, option->name, number);
+        break;
+    case IPCL_LIST:
+        add(values, option->name, template_quote(list_setting(batch, option->name, NULL)));
+        break;
+    default:
+        break;
+    }
+}
+
+static void add_word(struct values *values, const char *name, const char *text)
+{
+    const char *const words[] = {text, NULL};
+    add(values, name, template_quote(words));
+}
+
+/* The program as the script starts it: env NAME=value ... program arguments --mpi=... */
+static char *program_and_args(const struct batch *batch, const struct ipcl_launch *launch)
+{
+    size_t variables, given = 0, words = 0, used = 0;
+    const char *const *environment = list_setting(batch, "environment", &variables);
+    const char *mpi = text_setting(batch, "mpi");
+    char mpi_option[LINE_BYTES];
+    while (launch->environment && launch->environment[given])
+        given++;
+    while (launch->argv[words])
+        words++;
+    const char **argv = calloc(variables + given + words + 3, sizeof(*argv));
+    if (!argv)
+        return NULL;
+    if (variables + given)
+        argv[used++] = "env";
+    for (size_t i = 0; i < given; i++)
+        argv[used++] = launch->environment[i];
+    for (size_t i = 0; i < variables; i++)
+        argv[used++] = environment[i];
+    for (size_t i = 0; i < words; i++)
+        argv[used++] = launch->argv[i];
+    if (batch->role == IPCL_ROLE_ENGINES && *mpi && strcmp(mpi, "none") != 0) {
+        snprintf(mpi_option, sizeof(mpi_option), "--mpi=%s", mpi);
+        argv[used++] = mpi_option;
+    }
+    char *text = template_quote(argv);
+    free(argv);
+    return text;
+}
+
+/* What a template may name: of two with one name the first counts. */
+static int collect(struct values *values, const struct batch *batch,
+                   const struct ipcl_launch *launch, const struct ipcl_option_table *settings,
+                   struct ipcl_error *error)
+{
+    char number[32], name[128];
+    snprintf(number, sizeof(number), "%u", launch->count);
+    add_copy(values, "n", number);
+    add(values, "program_and_args", program_and_args(batch, launch));
+    add_word(values, "program", launch->argv[0]);
+    add_word(values, "profile_dir", launch->profile_dir);
+    add_word(values, "work_dir", launch->work_dir);
+    add_copy(values, "cluster_id", launch->cluster_id);
+    add_copy(values, "job_name", batch->name);
+    add_copy(values, "output", batch->output);
+    const char *const *pairs = list_setting(batch, "namespace", NULL);
+    for (size_t i = 0; pairs && pairs[i]; i++) {
+        size_t length = strcspn(pairs[i], "=");
+        snprintf(name, sizeof(name), "%.*s", (int)length, pairs[i]);
+        add_copy(values, name, pairs[i] + length + 1);
+    }
+    for (size_t i = 0; i < settings->count; i++)
+        add_setting(values, batch, &settings->options[i]);
+    return values->failed ? ipcl_error_set(error, "no memory for a job's script") : 0;
+}
+
+/* Where a script's path or the output's is given: in this folder where it is no whole path. */
+static int place(const char *given, const char *folder, char path[PATH_BYTES],
+                 struct ipcl_error *error)
+{
+    char expanded[PATH_BYTES];
+    if (*given == '~')
+        return path_expand(given, path, error);
+    return path_format(expanded, error, "%s%s%s", *given == '/' ? "" : folder,
+                       *given == '/' ? "" : "/", given) < 0
+               ? -1
+               : (strcpy(path, expanded), 0);
+}
+
+static int choose_paths(struct batch *batch, const struct ipcl_launch *launch,
+                        struct ipcl_error *error)
+{
+    const char *script = text_setting(batch, "batch_file_name");
+    const char *output = text_setting(batch, "output_file");
+    snprintf(batch->name, sizeof(batch->name), "%s", launch->label);
+    int status =
+        *output ? place(output, launch->log_dir, batch->output, error)
+                : path_format(batch->output, error, "%s/%s.log", launch->log_dir, launch->label);
+    if (status == 0)
+        status =
+            *script ? place(script, launch->profile_dir, batch->script, error)
+                    : path_format(batch->script, error, "%s/%s.sh", launch->log_dir, launch->label);
+    return status;
+}
+
+/* The template and, for errors, where it is from. Malloc'ed; NULL with `error` set. */
+static char *find_template(const struct batch *batch, const struct ipcl_launch *launch,
+                           char origin[PATH_BYTES], struct ipcl_error *error)
+{
+    const char *text = text_setting(batch, "batch_template");
+    const char *file = text_setting(batch, "batch_template_file");
+    size_t size;
+    if (*text && *file) {
+        ipcl_error_set(error,
+                       "%s.batch_template and batch_template_file are both given: leave one out",
+                       batch->class_name);
+        return NULL;
+    }
+    if (*file) {
+        if (place(file, launch->profile_dir, origin, error) < 0)
+            return NULL;
+        char *read = path_read_file(origin, TEMPLATE_BYTES_MAX, &size, error);
+        if (!read && errno == ENOENT)
+            ipcl_error_set(error, "%s.batch_template_file: there is no %s", batch->class_name,
+                           origin);
+        return read;
+    }
+    snprintf(origin, PATH_BYTES, "%s",
+             *text ? "the setting batch_template" : "the batch system's own template");
+    if (!*text)
+        text =
+            batch->role == IPCL_ROLE_ENGINES ? batch->system->engines : batch->system->controller;
+    char *copy = strdup(text);
+    if (!copy)
+        ipcl_error_set(error, "no memory for a job's script");
+    return copy;
+}
+
+/* Whether the script has the directive already: a line that begins with the prefix and has the
+ * option's name. */
+static bool has_directive(const char *script, const char *prefix, const char *text)
+{
+    char key[LINE_BYTES];
+    size_t length = strcspn(text, "={ ");
+    snprintf(key, sizeof(key), "%.*s", (int)length, text);
+    for (const char *line = script; length && line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        const char *end = strchr(line, '\n'), *found;
+        if (strncmp(line, prefix, strlen(prefix)) == 0 && (found = strstr(line, key)) &&
+            (!end || found < end) && !strchr("-_abcdefghijklmnopqrstuvwxyz", found[length]))
+            return true;
+        if (!end)
+            break;
+        line = end;
+    }
+    return false;
+}
+
+static const char *value_of(const struct values *values, const char *name)
+{
+    for (size_t i = 0; i < values->count; i++)
+        if (strcmp(values->list[i].name, name) == 0)
+            return values->list[i].text;
+    return "";
+}
+
+/* Writes the directives of settings that have a value. Returns 0 or -1 with `error` set. */
+static int write_directives(const struct batch *batch, struct values *values, const char *script,
+                            FILE *stream, struct ipcl_error *error)
+{
+    const struct ipcl_batch_system *system = batch->system;
+    for (size_t i = 0; i < system->line_count; i++) {
+        const struct ipcl_batch_line *line = &system->lines[i];
+        if (!*value_of(values, line->setting) || has_directive(script, system->prefix, line->text))
+            continue;
+        char *text = template_fill(line->text, values->list, values->count, error);
+        if (!text)
+            return -1;
+        fprintf(stream, "%s %s\n", system->prefix, text);
+        free(text);
+    }
+    return 0;
+}
+
+/* A setting that only a template can use, and that this one does not. */
+static int check_unused(const struct batch *batch, const struct values *values, const char *origin,
+                        struct ipcl_error *error)
+{
+    static const char *const needed[] = {"prologue"};
+    const char *const *pairs = list_setting(batch, "namespace", NULL);
+    for (size_t i = 0; i < values->count; i++) {
+        const struct template_value *value = &values->list[i];
+        bool given = false;
+        for (size_t k = 0; k < sizeof(needed) / sizeof(*needed); k++)
+            given |= *value->text && strcmp(value->name, needed[k]) == 0;
+        for (size_t k = 0; pairs && pairs[k]; k++)
+            given |= strncmp(pairs[k], value->name, strlen(value->name)) == 0 &&
+                     pairs[k][strlen(value->name)] == '=';
+        if (given && !value->used)
+            return ipcl_error_set(error, "%s: '%s' is given, and %s has no {%s}", batch->class_name,
+                                  value->name, origin, value->name);
+    }
+    return 0;
+}
+
+/* The script's own first line, or that of a shell; *rest is what follows. */
+static void write_first_line(const char *script, FILE *stream, const char **rest)
+{
+    *rest = script;
+    if (strncmp(script, "#!", 2) != 0) {
+        fputs("#!/bin/sh\n", stream);
+        return;
+    }
+    size_t length = strcspn(script, "\n");
+    fprintf(stream, "%.*s\n", (int)length, script);
+    *rest = script + length + (script[length] == '\n');
+}
+
+/* Fills the template, and puts the directives behind its first line. */
+static char *compose(const struct batch *batch, struct values *values, const char *template,
+                     const char *origin, struct ipcl_error *error)
+{
+    struct ipcl_error reason;
+    const char *rest;
+    char *whole = NULL;
+    size_t size;
+    char *script = template_fill(template, values->list, values->count, &reason);
+    if (!script) {
+        ipcl_error_set(error, "%s, %s", origin, reason.text);
+        return NULL;
+    }
+    FILE *stream = open_memstream(&whole, &size);
+    int status = stream ? check_unused(batch, values, origin, error)
+                        : ipcl_error_set(error, "no memory for a job's script");
+    if (status == 0) {
+        write_first_line(script, stream, &rest);
+        status = write_directives(batch, values, script, stream, error);
+        fputs(rest, stream);
+    }
+    if (stream)
+        fclose(stream);
+    free(script);
+    if (status == 0)
+        return whole;
+    free(whole);
+    return NULL;
+}
+
+char *batch_script(struct batch *batch, const struct ipcl_launch *launch, struct ipcl_error *error)
+{
+    struct values values = {.list = NULL};
+    char origin[PATH_BYTES], *script = NULL;
+    if (choose_paths(batch, launch, error) < 0)
+        return NULL;
+    char *template = find_template(batch, launch, origin, error);
+    if (template && collect(&values, batch, launch, batch->settings, error) == 0)
+        script = compose(batch, &values, template, origin, error);
+    free(template);
+    free_values(&values);
+    return script;
+}
+
+int batch_write_script(struct batch *batch, const struct ipcl_launch *launch,
+                       struct ipcl_error *error)
+{
+    char *script = batch_script(batch, launch, error);
+    if (!script)
+        return -1;
+    int status = path_write_file(batch->script, script, strlen(script), 0700, error);
+    free(script);
+    return status;
+}

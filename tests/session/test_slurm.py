@@ -1,0 +1,314 @@
+"""Clusters whose engines, or all of whose processes, are jobs of a real Slurm that the tests start for themselves."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+import docblocks
+from ipcluster_box import UP, listed
+from support import PATIENCE, TOP, has_own_network, named, wait_until
+
+JOB = r"job (\d+) is submitted"
+
+
+class Slurm:
+    """One node of our own, from tests/session/slurm/start-slurm."""
+
+    def __init__(self, folder):
+        if has_own_network():
+            # The C library finds no address for a server where there is none but the loopback's. This one is for documentation.
+            subprocess.run(["ip", "address", "replace", "192.0.2.1/32", "dev", "lo"], check=True)
+        started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
+                                 env={**os.environ, "TMPDIR": str(folder), "SLURM_TEST_EXTRA": "WaitTime=0\nKillOnBadExit=1"})
+        if started.returncode:
+            pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
+        self.env = dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0]))
+        self.folder = self.env["SLURM_TEST_DIR"]
+
+    def command(self, *words, check=True):
+        return subprocess.run(words, env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}, check=check,
+                              capture_output=True, text=True).stdout
+
+    def states(self, name="ipengine"):
+        """{job id: state} of the jobs whose name begins so, also those that ended a while ago."""
+        rows = self.command("squeue", "--noheader", "--states=all", "-O", "JobID:|,State:|,Name:60")
+        fields = [row.split("|") for row in rows.splitlines()]
+        return {job: state for job, state, job_name in fields if job_name.startswith(name)}
+
+    def state(self, job):
+        return self.command("squeue", "--noheader", "--states=all", f"--jobs={job}", "-O", "State").strip()
+
+    def stop_controller(self):
+        with open(f"{self.folder}/slurmctld.pid") as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="slurmctld has ended")
+
+    def start_controller(self):
+        self.command("slurmctld")
+        wait_until(lambda: self.command("squeue", "-O", "JobID", check=False), 30, "slurmctld answers")
+
+    def stop(self):
+        subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    made = Slurm(tmp_path_factory.mktemp("slurm"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def box(box, slurm):
+    """The sandbox with this Slurm; what is left of its jobs is cancelled at the end."""
+    box.env.update(slurm.env)
+    yield box
+    running = [job for name in ("ipengine", "ipcontroller") for job, state in slurm.states(name).items()
+               if state in ("PENDING", "RUNNING", "COMPLETING")]
+    if running:
+        slurm.command("scancel", *running, check=False)
+
+
+def start(box, *words, **options):
+    """A cluster that is up, and the number of its engines' job."""
+    cluster = box.begin("start", "--elauncher=slurm", *words, **options)
+    cluster.wait_for_output(UP, 60)
+    return cluster, re.findall(JOB, cluster.output)[-1]
+
+
+def connection(box, role):
+    return json.loads((box.profile_dir() / f"security/ipcontroller-{role}.json").read_text())
+
+
+def ask(box, code):
+    """What a client of the cluster prints."""
+    return box.run("/usr/bin/python3", "-c", f"import ipcluster\nclient = ipcluster.Client()\n{code}", python=True, check=True).out.strip()
+
+
+# What works
+
+def test_engines_are_a_job_that_works_and_ends_as_completed(box, slurm):
+    cluster, job = start(box, "--n=3")
+    assert slurm.state(job) == "RUNNING"
+    assert ask(box, "print(sum(client[:].apply_sync(lambda: 14)))") == "42"
+    jobs = ask(box, "import os\nprint(set(client[:].apply_sync(lambda: __import__('os').environ['SLURM_JOB_ID'])))")
+    assert jobs == f"{{'{job}'}}"
+    script, = (box.profile_dir() / "log").glob("*.sh")
+    assert script.stat().st_mode & 0o777 == 0o700
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    wait_until(lambda: slurm.state(job) == "COMPLETED", what="the job has ended by itself")
+
+
+def test_all_of_a_cluster_can_be_jobs(box, slurm):
+    up = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
+    jobs = re.findall(JOB, up.out)
+    assert [slurm.state(job) for job in jobs] == ["RUNNING"] * 2
+    assert ask(box, "print(len(client.ids))") == "2"
+    box.ipcluster("stop", check=True)
+    assert not set(map(slurm.state, jobs)) & {"RUNNING", "PENDING"}
+    box.wait_for_no_processes()
+
+
+def test_engines_of_a_job_are_the_ranks_of_one_mpi_world_where_srun_is_told_to(box):
+    pytest.importorskip("mpi4py")
+    cluster, _ = start(box, "--n=2", "--SlurmLauncher.start_command=srun --mpi=pmix", "--SlurmLauncher.mpi=mpi4py",
+                       env=box.no_leak_check())
+    (box.work / "psum.py").write_text((TOP / "tests/session/psum.py").read_text())
+    total = ask(box, "view = client[:]\nview.run('psum.py', block=True)\nimport numpy\n"
+                     "view.scatter('a', numpy.arange(16, dtype=float), block=True)\n"
+                     "view.execute('total = psum(a)', block=True)\nprint([float(each) for each in view['total']])")
+    assert total == "[120.0, 120.0]"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_a_cluster_goes_on_without_an_engine_that_was_lost(box, slurm):
+    cluster, job = start(box, "--n=2")
+    named(box, "ipengine")[0].kill()
+    seen = ask(box, "import time\nwhile len(client.ids) > 1: time.sleep(0.05)\nprint(client[:].apply_sync(lambda: 1))")
+    assert seen == "[1]" and slurm.state(job) == "RUNNING"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_settings_become_directives_and_a_template_is_the_users_own(box, slurm):
+    template = box.dir / "template"
+    template.write_text("#!/bin/bash\n#SBATCH --partition=debug --ntasks={n}\n#SBATCH --comment={word}\n"
+                        "{prologue}\nsrun {program_and_args}\n")
+    cluster, job = start(box, "--n=2", f"--SlurmLauncher.batch_template_file={template}", "--SlurmLauncher.namespace=word=mine",
+                         "--SlurmLauncher.queue=down", "--SlurmLauncher.timelimit=30", "--SlurmLauncher.prologue=export FROM_PROLOGUE=1",
+                         "--SlurmLauncher.environment='ANSWER=forty two'")
+    shown = slurm.command("scontrol", "show", "job", job)
+    assert "Partition=debug" in shown and "TimeLimit=00:30:00" in shown and "Comment=mine" in shown
+    values = ask(box, "import os\nprint(client[0].apply_sync(lambda: [__import__('os').environ[name] for name in ('ANSWER', "
+                      "'FROM_PROLOGUE')]))")
+    assert values == "['forty two', '1']"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_a_dry_run_shows_script_and_command_and_submits_nothing(box, slurm):
+    before = slurm.states()
+    shown = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--SlurmLauncher.queue=debug", "--dry-run", check=True).out
+    assert re.search(r"ipcontroller --profile-dir=\S+", shown)
+    assert re.search(r"sbatch /\S+\.sh\n#!/bin/sh\n(#SBATCH .*\n)*#SBATCH --partition=debug", shown)
+    assert slurm.states() == before and not list((box.profile_dir() / "pid").iterdir())
+
+
+def test_what_the_guide_says_of_slurm_is_taken(box):
+    blocks = docblocks.sections(TOP / "docs/guide.md")["On Slurm"]
+    settings, = (json.loads(block.text) for block in blocks if block.kind == "json")
+    commands = [shlex.split(typed)[1:] for block in blocks if block.kind == "sh" for typed, _ in block.commands]
+    assert len(commands) == 2
+    box.ipcluster("profile", "create", "default", check=True)
+    (box.profile_dir() / "ipcluster_config.json").write_text(json.dumps(settings))
+    for words in commands:
+        shown = box.ipcluster(*words, "--dry-run", check=True).out
+        for line in ("#SBATCH --partition=long", "#SBATCH --account=physics", "#SBATCH --mem-per-cpu=4G", "module load python",
+                     "#SBATCH --ntasks=64", "OMP_NUM_THREADS=1"):
+            assert line in shown
+        assert ("srun --mpi=pmix env" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
+
+
+# Where the controller listens
+
+def test_engines_elsewhere_reach_the_controller_and_clients_stay_on_loopback(box):
+    cluster, _ = start(box, "--n=1")
+    assert connection(box, "engine")["interface"] == "tcp://0.0.0.0"
+    assert connection(box, "client")["interface"] == "tcp://127.0.0.1"
+    assert connection(box, "engine")["curve_serverkey"]
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_an_address_that_was_set_is_kept(box):
+    cluster, _ = start(box, "--n=1", "--ip=127.0.0.1")
+    assert connection(box, "engine")["interface"] == "tcp://127.0.0.1"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_a_controller_for_engines_elsewhere_is_never_without_encryption(box):
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--", "--IPController.enable_curve=false")
+    assert refused.status == 3 and "without encryption" in refused.err + refused.out
+
+
+# Waiting
+
+def test_a_job_that_waits_says_why_and_is_cancelled_by_stop(box, slurm):
+    cluster = box.begin("start", "--n=2", "--elauncher=slurm", "--SlurmLauncher.queue=down", "--Cluster.engine_timeout=1")
+    job, = re.findall(JOB, cluster.wait_for_output(JOB, 60).group())
+    cluster.wait_for_output("is pending: PartitionDown")
+    entry, = listed(box)
+    assert entry["engine_status"] == f"job {job} is pending: PartitionDown"
+    assert cluster.alive
+    box.ipcluster("stop", check=True)
+    assert slurm.state(job) == "CANCELLED"
+
+
+def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
+    cluster, job = start(box, "--n=1")
+    slurm.stop_controller()
+    try:
+        cluster.wait_for_output("Slurm cannot be reached, and is asked again: .*Unable to contact slurm controller", 60)
+        assert ask(box, "print(client[0].apply_sync(lambda: 7))") == "7"
+    finally:
+        slurm.start_controller()
+    wait_until(lambda: listed(box)[0]["engine_status"] == f"job {job} runs", 60, "Slurm is reached again")
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+# What goes wrong
+
+def test_a_refused_job_is_told_in_slurms_words_with_the_script(box):
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.queue=nowhere")
+    assert refused.status == 4
+    assert re.search(r"sbatch does not take the job: .*[Ii]nvalid partition.*\(its script is /\S+\.sh\)", refused.err)
+
+
+def test_a_command_that_is_not_there_is_told_at_once(box):
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.submit_command=no-such-sbatch")
+    assert refused.status == 4 and "cannot run no-such-sbatch: no such file or directory" in refused.err
+
+
+def test_an_answer_without_an_id_is_quoted(box):
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.submit_command=echo be welcome")
+    assert refused.status == 4 and "not in what was printed: 'be welcome /" in refused.err
+
+
+@pytest.mark.parametrize("word, reason", [
+    ("prologue=x", "'prologue' is given, and the setting batch_template has no {prologue}"),
+    ("batch_template=exit {m}", "line 1, column 7: "),
+    ("batch_template_file=/nowhere", "there is no /nowhere"),
+], ids=["unused", "unknown", "missing"])
+def test_a_template_that_is_wrong_is_told_and_nothing_is_submitted(box, slurm, word, reason):
+    before = slurm.states()
+    words = [f"--SlurmLauncher.{word}"] + ([] if "template" in word else ["--SlurmLauncher.batch_template=exit"])
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", *words)
+    assert refused.status == 4 and reason in refused.err
+    assert slurm.states() == before
+
+
+def test_a_job_that_ends_at_once_says_how_with_the_end_of_its_output(box):
+    failed = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.batch_template=echo last words; exit 3")
+    assert failed.status == 4
+    assert re.search(r"ended with status 3 .*: Slurm job \d+ ended with exit status 3", failed.err)
+    assert "last words" in failed.err
+
+
+def test_a_job_that_somebody_cancels_is_told_with_the_reason(box, slurm):
+    cluster, job = start(box, "--n=1")
+    slurm.command("scancel", job)
+    cluster.wait_for_output(f"Slurm job {job} was cancelled", 60)
+    cluster.wait(60)
+
+
+# Whoever stops it
+
+def test_jobs_of_a_supervisor_that_was_killed_are_found_and_cancelled(box, slurm):
+    cluster, job = start(box, "--n=2")
+    cluster.stop(signal.SIGKILL)
+    assert listed(box)[0]["state"] == "stale"
+    box.ipcluster("stop", check=True)
+    assert slurm.state(job) not in ("RUNNING", "PENDING")
+    box.wait_for_no_processes()
+
+
+def test_a_job_whose_submission_nobody_saw_end_is_found_by_its_name(box, slurm):
+    slow, begun = box.dir / "slow-sbatch", box.dir / "begun"
+    slow.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 1\nexec sbatch \"$@\"\n")
+    slow.chmod(0o755)
+    known = slurm.states()
+    cluster = box.begin("start", "--n=1", "--elauncher=slurm", f"--SlurmLauncher.submit_command={slow}")
+    wait_until(begun.exists, 60, "the submission has begun")
+    cluster.stop(signal.SIGKILL)
+    box.ipcluster("stop", check=True)
+    new = {job: state for job, state in slurm.states().items() if job not in known}
+    assert list(new.values()) in (["CANCELLED"], ["COMPLETED"], ["COMPLETING"])
+    box.wait_for_no_processes()
+
+
+def test_jobs_are_cancelled_from_another_login_node_too(box, slurm):
+    up = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
+    state_file = box.profile_dir() / "pid/ipcluster.json"
+    state = json.loads(state_file.read_text())
+    os.kill(state["pid"], signal.SIGKILL)
+    state_file.write_text(json.dumps({**state, "host": "another-login-node"}))
+    box.ipcluster("stop", check=True)
+    assert not {slurm.state(job) for job in re.findall(JOB, up.out)} & {"RUNNING", "PENDING"}
+    assert not state_file.exists()
+
+
+def test_what_runs_on_another_machine_is_named_and_its_jobs_are_cancelled(box, slurm):
+    cluster, job = start(box, "--n=1")
+    state_file = box.profile_dir() / "pid/ipcluster.json"
+    cluster.stop(signal.SIGKILL)
+    state = json.loads(state_file.read_text())
+    state_file.write_text(json.dumps({**state, "host": "another-login-node"}))
+    stopped = box.ipcluster("stop")
+    assert stopped.status == 6 and "runs on another-login-node: stop it there" in stopped.err
+    assert slurm.state(job) not in ("RUNNING", "PENDING")
+    state_file.write_text(json.dumps({**json.loads(state_file.read_text()), "host": state["host"]}))
+    box.ipcluster("stop", check=True)
+    box.wait_for_no_processes()
