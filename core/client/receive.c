@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/published.h"
 
 /* How many messages to take from a socket before the others have their turn. */
 #define RECEIVE_MAX 256
@@ -21,9 +22,15 @@ static void refuse(struct ipcl_client *client, const char *reason)
 
 bool receive_verify(struct ipcl_client *client, enum client_socket index, struct message *message)
 {
+    struct seal *seal = &client->io.seals[index];
+    bool published = index == SOCKET_NOTIFICATION || index == SOCKET_IOPUB;
     enum session_verdict verdict =
-        seal_verify(&client->io.seals[index], message, client->session_id, SESSION_ID_LENGTH);
-    if (verdict != SESSION_ACCEPTED)
+        published ? published_verify(seal, message)
+                  : seal_verify(seal, message, client->session_id, SESSION_ID_LENGTH);
+    /* A controller that has just taken another's place has not said yet that it has. */
+    bool early = published && verdict == SESSION_STALE &&
+                 (client->io.lost_since_ms || *client->io.restart.asked_engines);
+    if (verdict != SESSION_ACCEPTED && !early)
         refuse(client, session_verdict_text(verdict));
     return verdict == SESSION_ACCEPTED;
 }
@@ -409,9 +416,17 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
 
 void receive_life(struct ipcl_client *client, const json_t *content)
 {
-    if (client->connection.sealed &&
-        seal_read_life(json_string_value(json_object_get(content, "life")), client->io.life))
-        return;
+    unsigned char life[SEAL_LIFE_BYTES];
+    if (client->connection.sealed) {
+        if (seal_read_life(json_string_value(json_object_get(content, "life")), life))
+            return;
+        if (memcmp(life, client->io.life, sizeof(life)) != 0) {
+            json_int_t notified = json_integer_value(json_object_get(content, "notified"));
+            published_begin(&client->io.seals[SOCKET_NOTIFICATION], (uint64_t)notified);
+            published_begin(&client->io.seals[SOCKET_IOPUB], 0);
+        }
+        memcpy(client->io.life, life, sizeof(life));
+    }
     client->io.held = false;
     submit_flush(client);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/published.h"
 
 /* What was submitted just before closing still has this long to go out. */
 #define LINGER_MS 1000
@@ -118,18 +119,20 @@ static int open_tunnel(struct ipcl_client *client, struct ipcl_error *error)
     return 0;
 }
 
-/* What is published is for all clients alike, also ipyparallel's, and is not sealed. */
 static void open_seals(struct ipcl_client *client)
 {
     const struct connection *connection = &client->connection;
-    for (int index = 0; index < SOCKET_COUNT; index++)
-        client->io.seals[index] =
-            (struct seal){.session = client->io.session,
-                          .channel = socket_table[index].channel,
-                          .role = CONNECTION_CLIENT,
-                          .required = connection->sealed && socket_table[index].type == ZMQ_DEALER,
-                          .encrypted = *connection->curve_serverkey,
-                          .life = client->io.life};
+    for (int index = 0; index < SOCKET_COUNT; index++) {
+        struct seal seal = {.session = client->io.session,
+                            .channel = socket_table[index].channel,
+                            .role = CONNECTION_CLIENT,
+                            .required = connection->sealed,
+                            .encrypted = *connection->curve_serverkey,
+                            .life = client->io.life};
+        client->io.seals[index] = socket_table[index].type == ZMQ_DEALER
+                                      ? seal
+                                      : published_sink(seal, connection->sealed, client->io.life);
+    }
 }
 
 int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,

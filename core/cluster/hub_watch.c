@@ -18,7 +18,7 @@
 #include "base/secret.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"
-#include "wire/seal.h"
+#include "wire/published.h"
 #include "wire/socket.h"
 
 /* How often the hub is asked anew: a subscription may begin after an engine was announced. */
@@ -98,6 +98,17 @@ static void drop_engine(struct hub_watch *watch, struct engine *engine)
     free(engine);
 }
 
+static void note_life(struct hub_watch *watch, const json_t *content)
+{
+    unsigned char life[SEAL_LIFE_BYTES];
+    if (seal_read_life(json_string_value(json_object_get(content, "life")), life) ||
+        !memcmp(life, watch->life, sizeof(life)))
+        return;
+    memcpy(watch->life, life, sizeof(life));
+    published_begin(&watch->notification_seal,
+                    (uint64_t)json_integer_value(json_object_get(content, "notified")));
+}
+
 /* {"engines": {"0": "uuid", ...}, "engine_info": {"0": {"engine_set": "..."}, ...}, "requests": 0,
  * "ending": false}; ipyparallel's has the first. */
 static void take_answer(struct hub_watch *watch, const json_t *content)
@@ -120,7 +131,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
             drop_engine(watch, engine);
     }
     snprintf(watch->refusal, sizeof(watch->refusal), "%s", refusal ? refusal : "");
-    seal_read_life(json_string_value(json_object_get(content, "life")), watch->life);
+    note_life(watch, content);
     watch->worked = !json_is_integer(requests) || json_integer_value(requests) > 0;
     if (json_is_true(json_object_get(content, "ending")))
         watch->presence = HUB_ENDING;
@@ -128,6 +139,14 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
 }
 
 static void ask_hub(uv_timer_t *timer);
+
+static void ask_soon(struct hub_watch *watch)
+{
+    if (watch->asking_soon)
+        return;
+    watch->asking_soon = true;
+    uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS + HASH_COUNT(watch->engines) / 10, ASK_MS);
+}
 
 static void take_notification(struct hub_watch *watch, const char *type, const json_t *content)
 {
@@ -137,9 +156,8 @@ static void take_notification(struct hub_watch *watch, const char *type, const j
                           json_object_get(content, "info"));
     if (strcmp(type, "shutdown_notification") == 0) {
         watch->presence = HUB_ENDING;
-    } else if (!watch->asking_soon) {
-        watch->asking_soon = true;
-        uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS + HASH_COUNT(watch->engines) / 10, ASK_MS);
+    } else {
+        ask_soon(watch);
     }
 }
 
@@ -147,8 +165,14 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
 {
     static struct log_limit limit;
     struct ipcl_error error;
+    bool published = seal == &watch->notification_seal;
     enum session_verdict verdict =
-        seal_verify(seal, message, session_id(watch->session), SESSION_ID_LENGTH);
+        published ? published_verify(seal, message)
+                  : seal_verify(seal, message, session_id(watch->session), SESSION_ID_LENGTH);
+    if (published && verdict == SESSION_STALE) {
+        ask_soon(watch); /* another controller has come, or this one has not answered yet */
+        return;
+    }
     if (verdict != SESSION_ACCEPTED) {
         log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
                     session_verdict_text(verdict));
@@ -319,8 +343,10 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
                                       .life = watch->life};
     watch->control_seal = watch->query_seal;
     watch->control_seal.channel = SEAL_CONTROL;
-    /* What is published is for all clients alike, also ipyparallel's, and is not sealed. */
-    watch->notification_seal = (struct seal){.session = watch->session};
+    watch->notification_seal = watch->query_seal;
+    watch->notification_seal.channel = SEAL_NOTIFICATION;
+    watch->notification_seal =
+        published_sink(watch->notification_seal, connection->sealed, watch->life);
     return 0;
 }
 
@@ -371,6 +397,7 @@ static void free_watch(struct hub_watch *watch)
         zmq_ctx_term(watch->context);
     seal_release(&watch->query_seal);
     seal_release(&watch->control_seal);
+    seal_release(&watch->notification_seal);
     session_destroy(watch->session);
     secret_free(watch);
 }

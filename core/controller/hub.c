@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "controller/reply.h"
+#include "wire/published.h"
 
 /* Clients that subscribe within this time are told together: a notification goes to all of them. */
 #define SUBSCRIPTION_WAIT_MS 100
@@ -27,7 +28,7 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
     message_init(&message);
     struct session *session = hub->doors[CONNECTION_CLIENT].session;
     if (!content || session_build(session, &message, &parts, NULL, &error) ||
-        session_sign(session, &message, &error))
+        published_sign(&hub->notification_seal, &message, &error))
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: clients cannot be notified: %s",
                     content ? error.text : "out of memory");
     else
@@ -302,6 +303,10 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
         open_door(hub, CONNECTION_ENGINE, "hub, registration", &controller->engines.registration,
                   error))
         return -1;
+    hub->notification_seal =
+        published_source(controller_seal(controller, SEAL_NOTIFICATION, CONNECTION_CLIENT,
+                                         hub->doors[CONNECTION_CLIENT].session),
+                         controller->life);
     hub->notification =
         controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
     if (loop_add(hub->loop, hub->notification, on_subscription, hub))

@@ -43,6 +43,7 @@ struct hub {
     struct loop *loop;
     struct hub_door doors[CONNECTION_ROLES];
     void *notification;             /* PUB */
+    struct seal notification_seal;
     void *reports;                  /* PULL */
     void *listeners[HUB_LISTENERS]; /* PUSH: notices to the other threads */
     void *main;                     /* PAIR: a message here asks main to stop the controller */

@@ -314,9 +314,10 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         json_object_set_new(engines, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
     }
-    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s s:s}", "status", "ok", "engines", engines,
-                             "engine_info", infos, "requests", (json_int_t)hub->requests, "ending",
-                             hub->asked_to_stop, "refusal", hub->refusal, "life", life);
+    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s s:s s:I}", "status", "ok", "engines",
+                             engines, "engine_info", infos, "requests", (json_int_t)hub->requests,
+                             "ending", hub->asked_to_stop, "refusal", hub->refusal, "life", life,
+                             "notified", (json_int_t)hub->notification_seal.counter);
     return 0;
 }
 

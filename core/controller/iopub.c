@@ -9,6 +9,7 @@
 #include "wire/loop.h"
 #include "controller/refusal.h"
 #include "controller/report.h"
+#include "wire/published.h"
 
 struct iopub {
     struct loop *loop;
@@ -105,7 +106,7 @@ static void from_engine(void *self, struct message *message)
     }
     if (iopub->report.recording)
         record(iopub, publisher, message);
-    if (session_sign(iopub->sessions.clients, message, NULL))
+    if (published_sign(&iopub->sessions.client_seal, message, NULL))
         refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
     else
         publish(iopub, message);
@@ -168,6 +169,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     if (!iopub->loop || !iopub->flight ||
         controller_sessions(controller, SEAL_OUTPUT, &iopub->sessions, error))
         goto failed;
+    iopub->sessions.client_seal = published_source(iopub->sessions.client_seal, controller->life);
     iopub->notices = controller_inproc_bind(controller, ZMQ_PULL, "iopub", error);
     if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
         goto failed;

@@ -303,6 +303,22 @@ void message_share_digest(struct message *to, const struct message *from)
     memcpy(to->digest, from->digest, sizeof(to->digest));
 }
 
+int message_insert(struct message *message, size_t index, const void *data, size_t size)
+{
+    if (message_append(message, data, size))
+        return -1;
+    if (index <= message->delimiter)
+        message->delimiter++;
+    zmq_msg_t inserted;
+    zmq_msg_init(&inserted);
+    zmq_msg_move(&inserted, &message->frames[message->count - 1]);
+    for (size_t i = message->count - 1; i > index; i--)
+        zmq_msg_move(&message->frames[i], &message->frames[i - 1]);
+    zmq_msg_move(&message->frames[index], &inserted);
+    zmq_msg_close(&inserted);
+    return 0;
+}
+
 int message_append_delimiter(struct message *message)
 {
     size_t index = message->count;

@@ -92,6 +92,9 @@ int message_append_frame(struct message *message, zmq_msg_t *frame);
 /* Append another frame, which stays as it is, or all of another message's, by reference. Return 0 or -1 (ENOMEM). */
 int message_append_reference(struct message *message, zmq_msg_t *frame);
 int message_append_copies(struct message *message, struct message *from);
+/* Puts a frame with a copy of bytes before the one of this index, which is there. Returns 0 or -1
+ * (ENOMEM). */
+int message_insert(struct message *message, size_t index, const void *data, size_t size);
 /* Appends the delimiter and notes where it stands. */
 int message_append_delimiter(struct message *message);
 /* Puts a copy of bytes in a frame's place, which others may share. Returns 0, or -1 (ENOMEM) with

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import time
 import uuid
 
 import zmq
@@ -14,7 +13,6 @@ from support import PATIENCE, wait_until
 DELIMITER = b"<IDS|MSG>"
 # Beside replies.
 FROM_ENGINES = ("registration_request", "unregistration_request", "stream", "display_data")
-ENGINES_ROLE, OUTPUT_CHANNEL = 1, 6  # core/wire/connection.h, core/wire/seal.h
 ENGINE_PORTS = ("registration", "control", "mux", "task", "iopub", "hb_ping", "hb_pong")
 
 
@@ -94,13 +92,6 @@ class Peer:
     def signed(self, frames, file):
         """The frames of a message, from the delimiter on, with the signature of a file's key: as the controller passes them on."""
         return [frames[0], self.sign(frames[2:6], file), *frames[2:]]
-
-    def sealed(self, frames, channel, name):
-        """An engine's message from the delimiter on, sealed (core/wire/seal.h) for a channel and under a name; where all is encrypted."""
-        life, counter = bytes(16), (time.time_ns() // 1000).to_bytes(8, "big")
-        lengths = b"".join(len(part).to_bytes(8, "big") for part in (name, *frames[2:6]))
-        head = b"\0ipcluster seal 1\0" + bytes([ENGINES_ROLE << 1 | 1, channel]) + life + counter + lengths + name
-        return [frames[0], self.sign([head, *frames[2:6]], self.engine) + (counter + life).hex().encode(), *frames[2:]]
 
     def receive(self, socket, timeout=30):
         """The next message: its identities, and its header, parent header, metadata and content."""

@@ -200,6 +200,46 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
     assert count_lines(ran) == 0
 
 
+def test_what_was_published_is_taken_once_by_whom_it_was_for_in_its_controllers_life(new_cluster):
+    import ipcluster
+    cluster = new_cluster(0, controller=[*OPEN, "--reuse"])
+    with contextlib.ExitStack() as stack:
+        def connect(name):
+            file = cluster.profile_dir / "security" / f"tapped-{name}.json"
+            taps = stack.enter_context(tapped_file(cluster.client_file, file, ["notification", "iopub"]))
+            client = ipcluster.Client(str(file), timeout=LONG)
+            cluster.clients.append(client)
+            return client, taps
+
+        def start_engine(*clients):
+            """Once all have heard of it, they have read what was sent to them before."""
+            engine, known = cluster.start_engine(), [set(client.ids) for client in clients]
+            wait_until(lambda: all(set(client.ids) > before for client, before in zip(clients, known)), 30, "an engine comes")
+            return engine
+        first, taps = connect("first")
+        engine = start_engine(first)
+        printed = first[0].execute("print('once')")
+        assert printed.wait_for_output(LONG)
+        [came] = requests(taps["notification"].to_peer, "registration_notification")[:1]
+        for frames in requests(taps["iopub"].to_peer, "stream"):
+            taps["iopub"].inject(frames)
+        engine.stop(signal.SIGKILL)
+        wait_until(lambda: not first.ids, 30, "it is known to be dead")
+        start_engine(first)
+        second, other_taps = connect("second")
+        taps["notification"].inject(came)
+        other_taps["notification"].inject(came)
+        start_engine(first, second)
+        assert first.ids == second.ids == [1, 2] and printed.stdout == "once\n"
+        cluster.controller.stop(signal.SIGKILL)
+        cluster.start_controller("--reuse", *OPEN)
+        third, third_taps = connect("third")
+        wait_until(lambda: third.ids == [1, 2], 30, "engines are back")
+        third_taps["notification"].inject(came)
+        start_engine(third)
+        assert third.ids == [1, 2, 3]
+
+
 def test_a_strangers_pongs_do_not_keep_a_dead_engine_registered(captured):
     cluster, client = captured(1, "--HeartMonitor.period=300", engine=["--IPEngine.enable_nanny=false"])
     peer = Peer(cluster.profile_dir)

@@ -26,6 +26,7 @@ UNIT_TESTS = \
 	tests/unit/test_heap \
 	tests/unit/test_state \
 	tests/unit/test_handouts \
+	tests/unit/test_publishers \
 	tests/unit/test_sqlite_plans \
 	tests/unit/test_held \
 	tests/unit/test_log \
@@ -109,6 +110,8 @@ tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
 tests_unit_test_trust_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/handouts.c
 tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
+tests_unit_test_publishers_SOURCES = tests/unit/test_publishers.c core/controller/publishers.c
+tests_unit_test_publishers_LDADD = $(UNIT_LIBS)
 tests_unit_test_sqlite_plans_SOURCES = tests/unit/test_sqlite_plans.c plugins/stores/sqlite_sql.c plugins/stores/query.c
 tests_unit_test_sqlite_plans_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_sqlite_plans_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS) -lm
