@@ -10,6 +10,7 @@ plugins_launchers_slurm_la_SOURCES = plugins/launchers/slurm.c
 plugins_launchers_slurm_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_launchers_ssh_la_SOURCES = plugins/launchers/ssh.c plugins/launchers/ssh.h \
 	plugins/launchers/ssh_command.c \
+	plugins/launchers/ssh_controller.c \
 	plugins/launchers/ssh_events.c \
 	plugins/launchers/ssh_forward.c plugins/launchers/ssh_forward.h \
 	plugins/launchers/ssh_host.c \

@@ -1,4 +1,4 @@
-/* The launcher "ssh": engines on other hosts, through OpenSSH. */
+/* The launcher "ssh": engines and controllers on other hosts, through OpenSSH. */
 #include <ipcluster/launcher.h>
 
 #include "ssh.h"
@@ -35,7 +35,8 @@ static const struct ipcl_option ignored[] = {
     {"remote_python", IPCL_IGNORED, "", NULL, NULL, "an engine is ipengine, which has its Python"},
     {"scp_cmd,scp_args", IPCL_IGNORED, "", NULL, NULL,
      "files go through the connection that starts the engines"},
-    {"to_fetch", IPCL_IGNORED, "", NULL, NULL, "what engines print comes here by itself"},
+    {"to_fetch", IPCL_IGNORED, "", NULL, NULL,
+     "a controller's connection files come here by themselves, and what is printed there"},
 };
 static const struct ipcl_option set_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
@@ -58,35 +59,44 @@ static const struct ipcl_option one_options[] = {
         class_name, options, sizeof(options) / sizeof(*options)                                    \
     }
 static const struct ipcl_option_table tables[] = {
-    TABLE(SSH_ROOT_CLASS, root_options), TABLE(SSH_ROOT_CLASS, ignored),
-    TABLE(SSH_SET_CLASS, set_options),   TABLE(SSH_SET_CLASS, ignored),
-    TABLE(SSH_ONE_CLASS, one_options),   TABLE(SSH_ONE_CLASS, ignored),
+    TABLE(SSH_ROOT_CLASS, root_options),      TABLE(SSH_ROOT_CLASS, ignored),
+    TABLE(SSH_SET_CLASS, set_options),        TABLE(SSH_SET_CLASS, ignored),
+    TABLE(SSH_ONE_CLASS, one_options),        TABLE(SSH_ONE_CLASS, ignored),
+    TABLE(SSH_CONTROLLER_CLASS, one_options), TABLE(SSH_CONTROLLER_CLASS, ignored),
 };
 
 #define SET_CLASS                                                                                  \
-    .role = IPCL_ROLE_ENGINES, .start = ssh_set_start, .signal = ssh_set_signal,                   \
-    .stop = ssh_set_stop, .output = ssh_set_output, .to_json = ssh_set_to_json,                    \
-    .from_json = ssh_set_from_json, .destroy = ssh_set_destroy, .stop_ms = 90000
+    .start = ssh_set_start, .signal = ssh_set_signal, .stop = ssh_set_stop,                        \
+    .output = ssh_set_output, .to_json = ssh_set_to_json, .from_json = ssh_set_from_json,          \
+    .destroy = ssh_set_destroy, .stop_ms = 90000
 
 static const struct ipcl_launcher_class classes[] = {
     {.name = SSH_SET_CLASS,
      .aliases = "ssh",
      .summary = "engines on other hosts, each host through one ssh",
+     .role = IPCL_ROLE_ENGINES,
      .create = ssh_set_create,
      SET_CLASS},
     {.name = SSH_ONE_CLASS,
      .summary = "engines on one other host",
+     .role = IPCL_ROLE_ENGINES,
      .create = ssh_one_create,
      SET_CLASS},
+    {.name = SSH_CONTROLLER_CLASS,
+     .aliases = "ssh",
+     .role = IPCL_ROLE_CONTROLLER,
+     .summary = "the controller on another host",
+     .create = ssh_controller_create,
+     SET_CLASS},
 };
-static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 2};
+static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 3};
 
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,
     .kind = "launcher",
     .name = "ssh",
     .version = "1.0",
-    .summary = "engines on other hosts, through OpenSSH",
+    .summary = "engines and controllers on other hosts, through OpenSSH",
     .license = "BSD-2-Clause",
     .author = "the ipcluster developers",
     .tables = tables,

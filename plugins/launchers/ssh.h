@@ -10,15 +10,16 @@
 #include "ssh_plan.h"
 #include "ssh_text.h"
 
-#define SSH_ROOT_CLASS  "SSHLauncher" /* whose settings the others inherit */
-#define SSH_SET_CLASS   "SSHEngineSetLauncher"
-#define SSH_ONE_CLASS   "SSHEngineLauncher" /* one host */
-#define SSH_PATH_BYTES  4096
-#define SSH_LINE_BYTES  1024
-#define SSH_WORDS_BYTES 512
-#define SSH_RUN_BYTES   96
-#define SSH_BOOT_BYTES  40
-#define SSH_TOKEN_BYTES 17
+#define SSH_ROOT_CLASS       "SSHLauncher" /* whose settings the others inherit */
+#define SSH_SET_CLASS        "SSHEngineSetLauncher"
+#define SSH_ONE_CLASS        "SSHEngineLauncher" /* one host */
+#define SSH_CONTROLLER_CLASS "SSHControllerLauncher"
+#define SSH_PATH_BYTES       4096
+#define SSH_LINE_BYTES       1024
+#define SSH_WORDS_BYTES      512
+#define SSH_RUN_BYTES        96
+#define SSH_BOOT_BYTES       40
+#define SSH_TOKEN_BYTES      17
 
 enum ssh_state {
     SSH_CONNECTING, /* until the agent there says that it is ready */
@@ -32,6 +33,8 @@ enum ssh_state {
 struct ssh_copy {
     int64_t pid; /* the engine's, on its host; 0: not started */
     int64_t born;
+    bool over; /* it has ended, with this status, which is not told yet */
+    int status;
     bool ended; /* or never to be started */
 };
 
@@ -44,11 +47,13 @@ struct ssh_host {
     unsigned first;    /* of its copies */
     unsigned count;
     enum ssh_state state;
-    int64_t pid, born; /* ssh's */
-    int input;         /* its FIFO; -1 */
-    int output;        /* what it prints, from the file; -1 */
-    off_t offset;      /* of what was read */
-    struct text queue; /* for the FIFO */
+    int64_t pid, born;             /* ssh's */
+    int64_t agent_pid, agent_born; /* there; 0: it is not known, or has ended */
+    struct ssh_copy agent;         /* what looks after them there: while it may run */
+    int input;                     /* its FIFO; -1 */
+    int output;                    /* what it prints, from the file; -1 */
+    off_t offset;                  /* of what was read */
+    struct text queue;             /* for the FIFO */
     size_t sent;
     char line[SSH_LINE_BYTES];
     size_t line_size;
@@ -58,6 +63,7 @@ struct ssh_host {
     char boot[SSH_BOOT_BYTES];    /* the id of the host's boot */
     bool ports;                   /* sockets cannot be forwarded there: ports of loopback are */
     bool cleaning;                /* engines there are being ended by another connection */
+    bool told;                    /* that it cannot be reached any more */
     bool exited;                  /* ssh has, which is still to be dealt with */
     int status, signum;           /* how */
 };
@@ -65,6 +71,9 @@ struct ssh_host {
 struct ssh_set {
     const struct ipcl_launcher_services *services;
     const char *class_name;
+    bool controller;             /* it is a controller, on one host */
+    char *file_stem;             /* of its files here */
+    json_t *clients;             /* its clients' file, until both are here */
     char folder[SSH_PATH_BYTES]; /* FIFOs and sockets of the connections; "" for none */
     char token[SSH_TOKEN_BYTES]; /* marks what agents say */
     char *log_dir;
@@ -82,7 +91,8 @@ struct ssh_set {
     struct ssh_host *hosts;
     bool polling;
     bool told_started;
-    bool restoring; /* from what an earlier supervisor saved */
+    bool restoring;  /* from what an earlier supervisor saved */
+    bool taken_over; /* that was so: what is there is only ended */
     bool stopping;
 };
 
@@ -109,7 +119,8 @@ void ssh_host_clear(struct ssh_host *host);
  * NULL where memory is short. */
 const char **ssh_command_start(const struct ssh_host *host, const char *fifo, const char *control,
                                const char *remote);
-const char **ssh_command_forward(const struct ssh_host *host, const char *control, char **forwards);
+const char **ssh_command_through(const struct ssh_host *host, const char *control,
+                                 const char *operation, char **forwards, const char *remote);
 const char **ssh_command_again(const struct ssh_host *host);
 /* The list of arguments for a host. NULL where memory is short. */
 char **ssh_command_arguments(const struct ssh_set *set, const struct ssh_place *place);
@@ -119,12 +130,18 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
 /* The agent's text that ends what is left on a host. */
 void ssh_agent_clean(const struct ssh_host *host, struct text *agent);
 
+/* ssh_controller.c: the files of a controller there are there: STEM-client.json and
+ * STEM-engine.json. */
+void ssh_controller_files(struct ssh_host *host, const char *stem);
+
 /* ssh_events.c: what happens at a host, and what follows. */
 
 /* A line of what comes from there. */
 void ssh_event_line(struct ssh_host *host, const char *line);
 /* ssh has ended, and all that came from there has been read. */
 void ssh_event_exited(struct ssh_host *host);
+/* Tells of copies that have ended, where that was put off. */
+void ssh_event_tell_over(struct ssh_host *host);
 /* Ends, by another connection, engines of a host that is lost. */
 void ssh_event_clean(struct ssh_host *host);
 

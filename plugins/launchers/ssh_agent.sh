@@ -21,10 +21,10 @@ look_at() {
 
 # Sends a signal to an engine and what it started.
 signal_session() { # leader signal
-    kill "-$2" -- "-$1" 2>/dev/null || kill "-$2" "$1" 2>/dev/null
+    kill -s "$2" -- "-$1" 2>/dev/null || kill -s "$2" "$1" 2>/dev/null
     for process in /proc/[0-9]*; do
         process=${process#/proc/}
-        look_at "$process" && [ "$session" = "$1" ] && [ "$group" != "$1" ] && kill "-$2" "$process" 2>/dev/null
+        look_at "$process" && [ "$session" = "$1" ] && [ "$group" != "$1" ] && kill -s "$2" "$process" 2>/dev/null
     done
     return 0
 }
@@ -127,7 +127,7 @@ copy() { # number log
     rm -f "$run/out.$1"
 }
 
-# Runs one engine to its end: it leads a session of its own.
+# Runs one engine, or the controller, to its end: it leads a session of its own.
 engine() { # number word...
     number=$1
     shift
@@ -150,6 +150,7 @@ engine() { # number word...
         sleep 0.1
     done
     kill "$copier" 2>/dev/null
+    : >"$run/ended.$number"
     say ended "$number" "$status"
 }
 
@@ -211,6 +212,9 @@ prepare() { # program
     trap '[ -z "$run" ] || { stop_all 0; rm -rf "$run"; }' EXIT
     trap 'exit 1' HUP INT TERM
     exec 3<&0 </dev/null
+    read -r boot </proc/sys/kernel/random/boot_id
+    look_at $$
+    say agent $$ "$born" "$boot"
     cd "$HOME" 2>/dev/null || fail "the home folder $HOME cannot be entered there"
     command -v setsid >/dev/null || fail "there is no setsid there (of util-linux)"
     make_run
@@ -218,8 +222,7 @@ prepare() { # program
     run_prologue || fail "the prologue ended with status $?"
     [ -z "$WORK_DIR" ] || { cd "$HOME" && cd "$WORK_DIR"; } 2>/dev/null || fail "the working folder $WORK_DIR cannot be entered there"
     find_program "$1"
-    read -r boot </proc/sys/kernel/random/boot_id
-    say ready "$run" "$boot" "$version"
+    say ready "$run" "$version"
 }
 
 # Runs the engines until all have ended.
@@ -230,13 +233,31 @@ run_engines() {
     engines= number=0
     while [ $number -lt "$COUNT" ] && [ ! -e "$run/stop" ]; do
         [ $number -eq 0 ] || [ "$DELAY" = 0.000 ] || sleep "$DELAY"
-        engine_words engine $number &
+        with_words engine $number &
         engines="$engines $!"
         number=$((number + 1))
     done
     for started in $engines; do
         wait "$started"
     done
+    kill "$listener"
+}
+
+# Runs a controller to its end, and tells when its files are there.
+run_controller() {
+    receive
+    : >"$run/before"
+    listen &
+    listener=$!
+    with_words engine 0 &
+    controller=$!
+    stem=$profile/security/$FILES
+    until [ "$stem-client.json" -nt "$run/before" ] && [ "$stem-engine.json" -nt "$run/before" ]; do
+        [ ! -e "$run/ended.0" ] || break
+        sleep 0.1
+    done
+    [ -e "$run/ended.0" ] || say files "$stem"
+    wait "$controller"
     kill "$listener"
 }
 

@@ -79,16 +79,19 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
     return words.list;
 }
 
-const char **ssh_command_forward(const struct ssh_host *host, const char *control, char **forwards)
+const char **ssh_command_through(const struct ssh_host *host, const char *control,
+                                 const char *operation, char **forwards, const char *remote)
 {
-    const char *const options[] = {"-oControlMaster=no", control, "-O", "forward"};
+    const char *const options[] = {"-oControlMaster=no", control, "-O", operation};
     struct words words = begin(host, list_length((const char *const *)forwards));
     if (!words.list)
         return NULL;
-    add_ssh(&words, host, options, sizeof(options) / sizeof(*options));
+    add_ssh(&words, host, options, operation ? 4 : 2);
     add_list(&words, forwards);
     add(&words, "--");
     add(&words, host->destination);
+    if (remote)
+        add(&words, remote);
     return words.list;
 }
 
@@ -192,9 +195,13 @@ static void set_environment(const struct ssh_host *host, const json_t *own,
     export(agent, launch->environment);
     export(agent, base->option_list(base->host, host->set->class_name, "environment", NULL));
     json_object_foreach (json_object_get(own, "environment"), name, value) {
-        text_format(agent, "export %s=", name);
-        text_add_quoted(agent, json_string_value(value));
+        struct text word = {.bytes = NULL};
+        text_format(&word, "%s=%s", name, json_string_value(value));
+        text_add(agent, "export ");
+        text_add_quoted(agent, word.bytes ? word.bytes : "");
         text_add(agent, "\n");
+        agent->failed = agent->failed || word.failed;
+        text_clear(&word);
     }
 }
 
@@ -206,8 +213,10 @@ static void add_words(struct text *agent, const char *const *words, size_t count
     }
 }
 
-/* The words of one engine; its program, and where its files are, are known there. */
-static void set_engine_words(const json_t *own, const char *const *argv, struct text *agent)
+/* The words of one engine, or of the controller; the program, and where its files are, are known
+ * there. */
+static void set_words(const struct ssh_set *set, const json_t *own, const char *const *argv,
+                      struct text *agent)
 {
     size_t command = 0, all = list_length(argv);
     const char **own_command = own_list(own, "engine_cmd"),
@@ -216,15 +225,16 @@ static void set_engine_words(const json_t *own, const char *const *argv, struct 
         command++;
     const char *const *words = own_command && own_command[0] ? own_command : argv;
     size_t count = words == own_command ? list_length(own_command) : command;
-    text_add(agent, "engine_words() {\n\"$@\" \"$program\"");
+    text_add(agent, "with_words() {\n\"$@\" \"$program\"");
     add_words(agent, words + 1, count - 1);
-    text_add(agent, " \"--profile-dir=$profile\" \"--file=$run/engine.json\"");
+    text_add(agent, " \"--profile-dir=$profile\"");
+    text_add(agent, set->controller ? "" : " \"--file=$run/engine.json\"");
     if (command < all)
         add_words(agent, argv + command + 1, all - command - 1);
     add_words(agent, own_arguments, list_length(own_arguments));
     text_add(agent, "\n}\nprepare ");
     text_add_quoted(agent, words[0]);
-    text_add(agent, "\nrun_engines\n");
+    text_add(agent, set->controller ? "\nrun_controller\n" : "\nrun_engines\n");
     free(own_command);
     free(own_arguments);
 }
@@ -238,17 +248,23 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
     set_variable(agent, "PROFILE_DIR", profile_there(set, place->own, launch->profile_dir));
     set_variable(agent, "WORK_DIR", own_text(set, place->own, "work_dir"));
     set_variable(agent, "PROLOGUE", own_text(set, place->own, "prologue"));
-    text_format(agent, "COUNT=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.engine_cmd\n", host->count,
-                set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000, set->class_name);
+    text_format(agent, "COUNT=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.%s_cmd\n", host->count,
+                set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000, set->class_name,
+                set->controller ? "controller" : "engine");
+    text_format(agent, "FILES=ipcontroller%s", *launch->cluster_id ? "-" : "");
+    text_add_quoted(agent, launch->cluster_id);
+    text_add(agent, "\n");
     set_environment(host, place->own, launch, agent);
     text_add(agent, agent_script);
-    set_engine_words(place->own, launch->argv, agent);
+    set_words(set, place->own, launch->argv, agent);
 }
 
 void ssh_agent_clean(const struct ssh_host *host, struct text *agent)
 {
     text_format(agent, "TOKEN='%s' GRACE=2\n%sclean_up '%s'", host->set->token, agent_script,
                 host->boot);
+    if (host->agent_pid)
+        text_format(agent, " %lld %lld", (long long)host->agent_pid, (long long)host->agent_born);
     for (unsigned i = host->first; i < host->first + host->count; i++) {
         const struct ssh_copy *copy = &host->set->copies[i];
         if (copy->pid && !copy->ended)

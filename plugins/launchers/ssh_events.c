@@ -10,11 +10,17 @@
 
 #define FORWARD_MS 60000
 #define CLEAN_MS   40000
+#define AGAIN_MS   30000 /* until a host that was lost is tried again */
 
+/* The first is the reason of what follows. */
 static void note_problem(struct ssh_host *host, const char *text)
 {
-    if (!*host->problem)
-        snprintf(host->problem, sizeof(host->problem), "%s", text);
+    if (*host->problem)
+        return;
+    snprintf(host->problem, sizeof(host->problem), "%s", text);
+    for (char *letter = host->problem; *letter; letter++)
+        if ((unsigned char)*letter < ' ')
+            *letter = '?';
 }
 
 /* What ssh says, the newest, as one line of ASCII. */
@@ -31,13 +37,15 @@ static void note_words(struct ssh_host *host, const char *line)
             *letter = '?';
 }
 
-/* The controller can be reached. */
+/* The controller can be reached; or it is what starts, without a file. */
 static void send_start(struct ssh_host *host, struct text *file)
 {
     text_add_bytes(&host->queue, host->set->files.bytes ? host->set->files.bytes : "",
                    host->set->files.size);
-    text_format(&host->queue, "secret %zu\n", file->size);
-    text_add_bytes(&host->queue, file->bytes ? file->bytes : "", file->size);
+    if (file) {
+        text_format(&host->queue, "secret %zu\n", file->size);
+        text_add_bytes(&host->queue, file->bytes ? file->bytes : "", file->size);
+    }
     text_add(&host->queue, "start\n");
     host->state = SSH_STARTING;
     ssh_set_poll(host->set);
@@ -86,7 +94,8 @@ static void forward(struct ssh_host *host)
     struct ipcl_error error = {"no memory for ssh's command line"};
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
     char **forwards = ssh_forward_words(set->connection, host->ports ? NULL : host->run);
-    const char **argv = forwards ? ssh_command_forward(host, control, forwards) : NULL;
+    const char **argv =
+        forwards ? ssh_command_through(host, control, "forward", forwards, NULL) : NULL;
     struct ipcl_command command = {
         .argv = argv, .timeout_ms = FORWARD_MS, .done = forwarded, .context = host};
     host->state = SSH_FORWARDING;
@@ -104,15 +113,24 @@ static bool is_plain(const char *path)
                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")];
 }
 
+static void agent_runs(struct ssh_host *host, const char *rest)
+{
+    if (sscanf(rest, "%" SCNd64 " %" SCNd64 " %39s", &host->agent_pid, &host->agent_born,
+               host->boot) != 3 ||
+        host->agent_pid <= 1)
+        host->agent_pid = 0;
+}
+
 static void ready(struct ssh_host *host, const char *rest)
 {
     char version[64], text[320];
     struct text file = {.bytes = NULL};
-    if (sscanf(rest, "%95s %39s %63s", host->run, host->boot, version) != 3 ||
-        !is_plain(host->run)) {
+    if (sscanf(rest, "%95s %63s", host->run, version) != 2 || !is_plain(host->run)) {
         give_up(host, "what the host answered is not understood", rest);
         return;
     }
+    if (host->set->taken_over || host->set->stopping)
+        return;
     if (*version != '-' && strverscmp(version, PACKAGE_VERSION) < 0) {
         snprintf(text, sizeof(text),
                  "%.100s has ipengine %s, which is older than this ipcluster (%s): what is newer "
@@ -120,13 +138,24 @@ static void ready(struct ssh_host *host, const char *rest)
                  host->name, version, PACKAGE_VERSION);
         host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
     }
-    if (host->set->here)
+    if (host->set->controller)
+        send_start(host, NULL);
+    else if (host->set->here)
         forward(host);
     else if (ssh_connection_file(host->set->connection, &file) < 0)
         give_up(host, "no memory for the connection file", "");
     else
         send_start(host, &file);
     text_clear(&file);
+}
+
+static bool has_running(const struct ssh_host *host)
+{
+    bool some = false;
+    for (unsigned i = host->first; i < host->first + host->count; i++)
+        some = some || (host->set->copies[i].pid && !host->set->copies[i].ended &&
+                        !host->set->copies[i].over);
+    return some;
 }
 
 /* A host runs when all of its engines have been started. */
@@ -152,21 +181,38 @@ static void started(struct ssh_host *host, const char *rest)
     look_whether_running(host);
 }
 
-/* The shell there has 128 and the signal's number for the status of what a signal ended. */
-static void ended(struct ssh_host *host, const char *rest)
+static void tell_ended(struct ssh_host *host, unsigned index, int status)
 {
-    unsigned number;
-    int status;
     char reason[400], how[80] = "";
-    if (sscanf(rest, "%u %d", &number, &status) != 2 || number >= host->count)
-        return;
+    /* The shell there has 128 and the signal's number for the status of what a signal ended. */
     if (status > 128 && status < 128 + NSIG)
         snprintf(how, sizeof(how), ": signal %d (%s) ended it", status - 128,
                  strsignal(status - 128));
     snprintf(reason, sizeof(reason), "process %" PRId64 " on %.200s%s",
-             host->set->copies[host->first + number].pid, host->name, how);
-    ssh_set_copy_ended(host->set, host->first + number, status, status ? reason : NULL);
+             host->set->copies[index].pid, host->name, how);
+    ssh_set_copy_ended(host->set, index, status, status ? reason : NULL);
+}
+
+/* The last of a host is told together with the end of the connection: whoever hears that all have
+ * ended finds nothing left. */
+static void ended(struct ssh_host *host, const char *rest)
+{
+    unsigned number;
+    int status;
+    if (sscanf(rest, "%u %d", &number, &status) != 2 || number >= host->count)
+        return;
+    host->set->copies[host->first + number].over = true;
+    host->set->copies[host->first + number].status = status;
+    if (has_running(host))
+        tell_ended(host, host->first + number, status);
     look_whether_running(host);
+}
+
+void ssh_event_tell_over(struct ssh_host *host)
+{
+    for (unsigned i = host->first; i < host->first + host->count; i++)
+        if (host->set->copies[i].over)
+            tell_ended(host, i, host->set->copies[i].status);
 }
 
 void ssh_event_line(struct ssh_host *host, const char *line)
@@ -174,8 +220,9 @@ void ssh_event_line(struct ssh_host *host, const char *line)
     static const struct {
         const char *word;
         void (*happened)(struct ssh_host *host, const char *rest);
-    } events[] = {
-        {"ready", ready}, {"started", started}, {"ended", ended}, {"problem", note_problem}};
+    } events[] = {{"agent", agent_runs},     {"ready", ready},
+                  {"started", started},      {"ended", ended},
+                  {"problem", note_problem}, {"files", ssh_controller_files}};
     size_t token = strlen(host->set->token);
     if (*line != '@' || strncmp(line + 1, host->set->token, token) != 0 || line[1 + token] != ' ') {
         if (line[strspn(line, "0123456789")] != ':')
@@ -191,14 +238,6 @@ void ssh_event_line(struct ssh_host *host, const char *line)
 
 /* The end of a connection */
 
-static bool has_running(const struct ssh_host *host)
-{
-    bool some = false;
-    for (unsigned i = host->first; i < host->first + host->count; i++)
-        some = some || (host->set->copies[i].pid && !host->set->copies[i].ended);
-    return some;
-}
-
 static void end_copies(struct ssh_host *host, int status, const char *how)
 {
     char reason[SSH_WORDS_BYTES + 400];
@@ -211,37 +250,61 @@ static void end_copies(struct ssh_host *host, int status, const char *how)
     }
 }
 
-/* It is known now what became of engines of a host that was lost. */
+static void try_again(void *self, void *context)
+{
+    struct ssh_host *host = context;
+    (void)self;
+    if (host->state == SSH_LOST)
+        ssh_event_clean(host);
+}
+
+/* Engines of a host that cannot be reached are not known to have ended: that is tried again, and
+ * told once. */
+static void unreachable(struct ssh_host *host, const char *words)
+{
+    const struct ipcl_launcher_services *services = host->set->services;
+    char text[SSH_WORDS_BYTES + 600];
+    struct ipcl_error error;
+    unsigned left = 0;
+    int size = (int)strcspn(words, "\r\n");
+    for (unsigned i = host->first; i < host->first + host->count; i++)
+        left += host->set->copies[i].pid && !host->set->copies[i].ended;
+    snprintf(text, sizeof(text),
+             "%.200s cannot be reached any more (%.*s): it is not known whether its %u engine%s "
+             "run%s; %s",
+             host->name, size < 300 ? size : 300, words, left, left == 1 ? "" : "s",
+             left == 1 ? "s" : "",
+             host->set->stopping
+                 ? "an engine ends by itself when it hears nothing of its controller"
+                 : "it is tried again until it can be");
+    if (left && (!host->told || host->set->stopping))
+        services->base.log(services->base.host, IPCL_LOG_WARN, text);
+    host->told = true;
+    if (!left || host->set->stopping ||
+        !services->timer_start(services->base.host, AGAIN_MS, try_again, host, &error)) {
+        host->state = SSH_GONE;
+        end_copies(host, 255, ", which cannot be reached any more");
+    }
+}
+
+/* It may be known now what became of engines of a host that was lost. */
 static void cleaned(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct ssh_host *host = context;
-    char mark[SSH_TOKEN_BYTES + 16], how[SSH_WORDS_BYTES + 300];
+    char mark[SSH_TOKEN_BYTES + 16], how[SSH_WORDS_BYTES + 100];
     (void)self;
     snprintf(mark, sizeof(mark), "@%s clean", host->set->token);
-    bool clean = end->status == 0 && strstr(end->output, mark);
-    int size = (int)strcspn(end->errors, "\r\n");
-    host->state = SSH_GONE;
+    snprintf(how, sizeof(how),
+             ": the connection ended (%.500s), and nothing of it runs there any more",
+             host->problem);
     host->cleaning = false;
-    if (clean && host->set->stopping) {
-        end_copies(host, 0, "");
-    } else if (clean) {
-        snprintf(how, sizeof(how),
-                 ": the connection broke%s%s, and nothing of it runs there any more",
-                 *host->words ? ": " : "", host->words);
-        end_copies(host, 255, how);
+    if (end->status != 0 || !strstr(end->output, mark)) {
+        unreachable(host, end->timed_out ? "it does not answer" : end->errors);
     } else {
-        snprintf(how, sizeof(how),
-                 " cannot be reached any more (%.*s), so that it is not known whether it runs; an "
-                 "engine ends by itself when it hears "
-                 "nothing of its controller",
-                 size && size < 300 ? size : 0, end->errors);
-        if (host->set->stopping) {
-            char text[SSH_WORDS_BYTES + 600];
-            snprintf(text, sizeof(text), "%.200s%s", host->name, how);
-            host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
-        }
-        end_copies(host, 255, how);
+        host->state = SSH_GONE;
+        end_copies(host, host->set->stopping ? 0 : 255, how);
     }
+    ssh_set_go_without(host);
     ssh_set_changed(host->set);
 }
 
@@ -289,9 +352,15 @@ static void tell_unreached(struct ssh_host *host)
 void ssh_event_exited(struct ssh_host *host)
 {
     host->pid = 0;
+    /* Where ssh tells how the agent ended, it has, as it does by itself once it has engines. */
+    bool told = !host->set->taken_over && !host->signum && host->status != 255;
+    if (has_running(host) || told)
+        host->agent_pid = 0;
     tell_unreached(host);
-    ssh_set_go_without(host);
-    host->state = has_running(host) ? SSH_LOST : SSH_GONE;
+    ssh_event_tell_over(host);
+    if (!host->agent_pid)
+        ssh_set_go_without(host);
+    host->state = has_running(host) || host->agent_pid ? SSH_LOST : SSH_GONE;
     ssh_set_changed(host->set);
     if (host->state == SSH_LOST)
         ssh_event_clean(host);

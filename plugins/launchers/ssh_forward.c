@@ -4,17 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/trust.h"
+#include "launch.h"
 
 /* A socket's name is this, a colon and the port, as the connection file's interface and a port are
  * put together. */
 #define STEM           "s"
 #define FILE_BYTES_MAX (1 << 20)
+#define PORTS_MAX      160
 
 static const char *const port_keys[] = {"registration", "control", "mux",    "task",
                                         "iopub",        "hb_ping", "hb_pong"};
@@ -101,6 +104,47 @@ char **ssh_forward_words(const json_t *connection, const char *run)
         for (size_t w = 0; w < 2 * i + 2; w++)
             free(words[w]);
         free(words);
+        words = NULL;
+    }
+    return words;
+}
+
+/* Adds the ports of a file to a list that has room, each once. */
+static size_t add_ports(const json_t *connection, int *ports, size_t count)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+    json_object_foreach ((json_t *)(uintptr_t)connection, key, value) {
+        bool many = json_is_array(value);
+        for (i = 0; i < (many ? json_array_size(value) : 1) && count < PORTS_MAX; i++) {
+            json_int_t port = json_integer_value(many ? json_array_get(value, i) : value);
+            size_t known = 0;
+            while (known < count && ports[known] != port)
+                known++;
+            if (known == count && port > 0 && port <= 65535)
+                ports[count++] = (int)port;
+        }
+    }
+    return count;
+}
+
+char **ssh_forward_back_words(const json_t *engines, const json_t *clients, const char *folder)
+{
+    const char *interface = member(engines, "interface") + 6;
+    bool local = !strncmp(interface - 6, "ipc://", 6), good = true;
+    int ports[PORTS_MAX];
+    size_t count = add_ports(clients, ports, add_ports(engines, ports, 0));
+    char **words = calloc(2 * count + 1, sizeof(*words));
+    for (size_t i = 0; words && good && i < count; i++) {
+        words[2 * i] = strdup("-L");
+        if (asprintf(&words[2 * i + 1], "%s/" STEM "\\:%d:%s%s%d", folder, ports[i], interface,
+                     local ? "\\:" : ":", ports[i]) < 0)
+            words[2 * i + 1] = NULL;
+        good = words[2 * i] && words[2 * i + 1];
+    }
+    if (!good) {
+        list_free(words);
         words = NULL;
     }
     return words;

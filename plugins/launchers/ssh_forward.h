@@ -20,6 +20,9 @@ bool ssh_connection_is_here(const json_t *connection);
  * sockets in the folder `run` of the host, or, where that is NULL, from ports of its loopback which
  * sshd chooses. Returns the list, malloc'ed as its words are, or NULL where memory is short. */
 char **ssh_forward_words(const json_t *connection, const char *run);
+/* For a controller on the host: "-L" and sockets in the folder `folder` here, for each port of
+ * either file. */
+char **ssh_forward_back_words(const json_t *engines, const json_t *clients, const char *folder);
 /* Writes the file that engines on the host read: with sockets in the folder `run`, or, where that
  * is NULL, with the ports that ssh has printed, one a line. Returns 0, or -1 where these are not as
  * many as were asked for, or memory is short. */

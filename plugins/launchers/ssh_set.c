@@ -1,4 +1,5 @@
 /* The launcher "ssh": the set of engines on all hosts. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,7 +33,9 @@ void ssh_set_destroy(void *self)
     free(set->log_dir);
     free(set->label);
     list_free(set->command);
+    free(set->file_stem);
     json_decref(set->connection);
+    json_decref(set->clients);
     text_clear(&set->files);
     free(set);
 }
@@ -64,6 +67,14 @@ void *ssh_set_create(const struct ipcl_launcher_services *services, struct ipcl_
 void *ssh_one_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
     return create(services, SSH_ONE_CLASS, error);
+}
+
+void *ssh_controller_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+{
+    struct ssh_set *set = create(services, SSH_CONTROLLER_CLASS, error);
+    if (set)
+        set->controller = true;
+    return set;
 }
 
 /* Looking after hosts */
@@ -103,16 +114,15 @@ void ssh_set_poll(struct ssh_set *set)
                                         poll_hosts, &error) == 0;
 }
 
-/* What is left of the connections, when all have gone. */
+/* What is left of the connections, when all have gone: nobody else has anything in there. */
 static void remove_folder(struct ssh_set *set)
 {
-    char path[SSH_PATH_BYTES + 32];
-    for (size_t i = 0; *set->folder && i < set->host_count; i++) {
-        snprintf(path, sizeof(path), "%s/%u.in", set->folder, set->hosts[i].number);
-        unlink(path);
-        snprintf(path, sizeof(path), "%s/%u", set->folder, set->hosts[i].number);
-        unlink(path);
-    }
+    DIR *entries = *set->folder ? opendir(set->folder) : NULL;
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        unlinkat(dirfd(entries), entry->d_name, 0);
+    if (entries)
+        closedir(entries);
     if (*set->folder)
         rmdir(set->folder);
     set->folder[0] = '\0';
@@ -127,9 +137,9 @@ void ssh_set_changed(struct ssh_set *set)
     }
     if (gone)
         remove_folder(set);
-    if (set->restoring)
+    if (set->restoring || set->alive == 0)
         return;
-    if (!starting && !set->told_started && set->alive > 0) {
+    if (!starting && !set->told_started && !set->taken_over) {
         set->told_started = true;
         set->services->started(set->services->base.host);
     }
@@ -154,8 +164,9 @@ void ssh_set_go_without(struct ssh_host *host)
     for (unsigned i = host->first; i < host->first + host->count; i++) {
         if (set->copies[i].pid || set->copies[i].ended)
             continue;
-        if (set->stopping) {
-            ssh_set_copy_ended(set, i, 0, NULL);
+        if (set->stopping || set->controller) {
+            snprintf(text, sizeof(text), "%.200s: %s", host->name, host->problem);
+            ssh_set_copy_ended(set, i, set->stopping ? 0 : 255, set->stopping ? NULL : text);
             continue;
         }
         set->copies[i].ended = true;
@@ -262,13 +273,14 @@ static int plan_hosts(const struct ssh_set *set, const struct ipcl_launch *launc
                       struct ssh_plan *plan, struct ipcl_error *error)
 {
     const struct ipcl_services *base = &set->services->base;
-    if (strcmp(set->class_name, SSH_ONE_CLASS) != 0)
+    if (!strcmp(set->class_name, SSH_SET_CLASS))
         return ssh_plan_read(plan, base->option_list(base->host, SSH_SET_CLASS, "engines", NULL),
                              base->option_string(base->host, SSH_SET_CLASS, "hosts_file"), error);
-    const char *location = base->option_string(base->host, SSH_ONE_CLASS, "location");
-    const char *name = base->option_string(base->host, SSH_ONE_CLASS, "hostname");
+    const char *location = base->option_string(base->host, set->class_name, "location");
+    const char *name = base->option_string(base->host, set->class_name, "hostname");
     if (!*location && !*name)
-        return ipcl_error_set(error, "name the host with --%s.location=[user@]host", SSH_ONE_CLASS);
+        return ipcl_error_set(error, "name the host with --%s.location=[user@]host",
+                              set->class_name);
     return ssh_plan_add(plan, *location ? location : name, launch->any_count ? 1 : launch->count,
                         NULL, error);
 }
@@ -313,6 +325,11 @@ static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
     for (; send && *send; send++)
         if (read_file(&set->files, *send, error) < 0)
             return -1;
+    if (set->controller)
+        return asprintf(&set->file_stem, "%s/security/ipcontroller%s%s", launch->profile_dir,
+                        *launch->cluster_id ? "-" : "", launch->cluster_id) < 0
+                   ? ipcl_error_set(error, "no memory for the paths of connection files")
+                   : 0;
     set->connection = ssh_connection_read(launch->profile_dir, launch->cluster_id, error);
     set->here = ssh_connection_is_here(set->connection);
     return set->connection ? 0 : -1;

@@ -6,6 +6,8 @@
 
 void *ssh_set_create(const struct ipcl_launcher_services *services, struct ipcl_error *error);
 void *ssh_one_create(const struct ipcl_launcher_services *services, struct ipcl_error *error);
+void *ssh_controller_create(const struct ipcl_launcher_services *services,
+                            struct ipcl_error *error);
 int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
 int ssh_set_signal(void *self, int signum, struct ipcl_error *error);
 int ssh_set_stop(void *self, struct ipcl_error *error);

@@ -18,11 +18,12 @@ static json_t *list_json(char **list)
 
 static json_t *host_json(const struct ssh_host *host)
 {
-    return json_pack("{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:s}", "number", (int)host->number,
-                     "name", host->name, "destination", host->destination, "arguments",
-                     list_json(host->arguments), "first", (int)host->first, "count",
+    return json_pack("{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s}", "number",
+                     (int)host->number, "name", host->name, "destination", host->destination,
+                     "arguments", list_json(host->arguments), "first", (int)host->first, "count",
                      (int)host->count, "state", (int)host->state, "pid", (json_int_t)host->pid,
-                     "born", (json_int_t)host->born, "offset",
+                     "born", (json_int_t)host->born, "agent_pid", (json_int_t)host->agent_pid,
+                     "agent_born", (json_int_t)host->agent_born, "offset",
                      (json_int_t)(host->offset - (off_t)host->line_size), "boot", host->boot);
 }
 
@@ -78,13 +79,14 @@ static int read_host(struct ssh_set *set, json_t *value)
     struct ssh_host *host = &set->hosts[set->host_count];
     const char *name, *destination, *boot;
     json_t *arguments;
-    json_int_t pid, born, offset;
+    json_int_t pid, born, agent_pid, agent_born, offset;
     int number, first, count, state;
     *host = (struct ssh_host){.set = set, .input = -1, .output = -1};
-    if (json_unpack(value, "{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:s}", "number", &number,
-                    "name", &name, "destination", &destination, "arguments", &arguments, "first",
-                    &first, "count", &count, "state", &state, "pid", &pid, "born", &born, "offset",
-                    &offset, "boot", &boot) < 0 ||
+    if (json_unpack(value, "{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s}", "number",
+                    &number, "name", &name, "destination", &destination, "arguments", &arguments,
+                    "first", &first, "count", &count, "state", &state, "pid", &pid, "born", &born,
+                    "agent_pid", &agent_pid, "agent_born", &agent_born, "offset", &offset, "boot",
+                    &boot) < 0 ||
         first < 0 || count < 0 || (unsigned)first + (unsigned)count > set->count || state < 0 ||
         state > SSH_GONE)
         return -1;
@@ -95,6 +97,8 @@ static int read_host(struct ssh_set *set, json_t *value)
     host->state = (enum ssh_state)state;
     host->pid = pid;
     host->born = born;
+    host->agent_pid = agent_pid;
+    host->agent_born = agent_born;
     host->offset = offset;
     snprintf(host->boot, sizeof(host->boot), "%s", boot);
     host->name = strdup(name);
@@ -136,8 +140,9 @@ static void restore_host(struct ssh_host *host)
         return;
     host->pid = 0;
     host->state = SSH_GONE;
+    ssh_event_tell_over(host);
     for (unsigned i = host->first; i < host->first + host->count; i++) {
-        if (!set->copies[i].pid)
+        if (!set->copies[i].pid && !host->agent_pid)
             ssh_set_copy_ended(set, i, 0, NULL);
         else if (!set->copies[i].ended)
             host->state = SSH_LOST;
@@ -155,7 +160,7 @@ int ssh_set_from_json(void *self, const char *json, struct ipcl_error *error)
     for (unsigned i = 0; i < set->count; i++)
         if (set->copies[i].ended)
             set->services->stopped(set->services->base.host, i, 0, NULL);
-    set->restoring = set->told_started = true;
+    set->restoring = set->taken_over = true;
     for (size_t i = 0; i < set->host_count; i++)
         restore_host(&set->hosts[i]);
     set->restoring = false;

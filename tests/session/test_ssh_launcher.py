@@ -107,6 +107,10 @@ class Hosts:
         hosts = f"--SSHEngineSetLauncher.engines={json.dumps(engines)}"
         return self.box.begin(command, "--engines=ssh", f"--SSHLauncher.ssh_args=-F {self.config}", hosts, *more)
 
+    def launch_controller(self, name, *more):
+        """An ipcluster whose controller is on a host; its engines are here, where not said otherwise."""
+        return self.box.begin("start", "--controller=ssh", f"--SSHLauncher.ssh_args=-F {self.config}", f"--SSHControllerLauncher.location={name}", *more)
+
     def start(self, *more, engines):
         cluster = self.launch(*more, engines=engines)
         cluster.wait_for_output("The cluster is up", 60)
@@ -210,7 +214,7 @@ def test_engines_end_with_their_connection_and_that_is_told(box, hosts, connect)
     client = connect(2)
     pid = one.engines()[0].pid
     ssh_of(box, "one").kill()
-    cluster.wait_for_output(f"process {pid} on one: the connection broke, and nothing of it runs there any more", 60)
+    cluster.wait_for_output(rf"process {pid} on one: the connection ended \(ssh was ended by signal 9\), and nothing of it runs there any more", 60)
     wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
     wait_until(lambda: len(client.ids) == 1, 60, "the controller notices")
     assert len(two.engines()) == 1
@@ -232,6 +236,34 @@ def test_stop_reaches_a_host_again_whose_connection_went_with_the_supervisor(box
     stopped = box.ipcluster("stop")
     assert stopped.status == 0, stopped
     assert not one.engines()
+
+
+def test_engines_of_a_host_that_cannot_be_reached_are_told_from_dead_ones_and_ended_when_it_can_be(box, hosts, connect):
+    one = hosts.add("one")
+    if not one.apart:
+        pytest.skip("loopback is always reached")
+    fast = {"n": 1, "ssh_args": ["-oServerAliveInterval=1", "-oServerAliveCountMax=1", "-oConnectTimeout=1"]}
+    cluster = hosts.start(engines={"one": fast})
+    connect(1)
+    box.run("ip", "link", "set", one.cable, "down", check=True)
+    cluster.wait_for_output("one cannot be reached any more .*: it is not known whether its 1 engine runs", 60)
+    assert "ended with" not in cluster.output and len(one.engines()) == 1
+    box.run("ip", "link", "set", one.cable, "up", check=True)
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    assert not one.engines()
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["interrupted", "killed"])
+def test_stop_leaves_nothing_of_a_start_that_hangs_there(box, hosts, killed):
+    one = hosts.add("one")
+    cluster = hosts.launch(engines={"one": {"n": 1, "prologue": "sleep 600"}})
+    wait_until(lambda: [process for process in one.processes() if process.name() == "sleep"], 30, "the prologue runs")
+    if killed:
+        cluster.stop(signal.SIGKILL)
+        assert box.ipcluster("stop").status == 0
+    else:
+        assert cluster.stop(signal.SIGINT, 60) == 130, cluster.output
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
 
 
 def test_a_host_that_takes_no_part_is_told_in_a_sentence_and_the_others_go_on(box, hosts, connect):
@@ -376,3 +408,49 @@ def test_the_launcher_of_one_host_starts_as_many_as_are_asked_for(box, hosts, co
     cluster.wait_for_output("The cluster is up", 60)
     connect(2)
     assert len(one.engines()) == 2
+
+
+# A controller there
+
+
+def test_a_controller_on_another_host_serves_engines_and_clients_here(box, hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.launch_controller("one", "-n", "2")
+    cluster.wait_for_output("The cluster is up", 60)
+    assert [process.name() for process in one.processes() if process.name().startswith("ip")] == ["ipcontroller"]
+    view = connect(2)[:]
+    assert view.apply_sync(len, bytes(1_000_000)) == [1_000_000] * 2
+    files = [box.profile_dir() / f"security/ipcontroller-{role}.json" for role in ("client", "engine")]
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert json.loads(file.read_text())["interface"].startswith("ipc://"), "it listens on its own loopback, and sockets here lead to it"
+    assert "key" not in "".join(log.read_text() for log in (box.profile_dir() / "log").glob("ipcontroller*"))
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
+    assert not [file for file in files if file.exists()] and not list(box.temporary.iterdir())
+
+
+def test_controller_and_engines_on_two_hosts_meet_here(box, hosts, connect):
+    hosts.add("one"), hosts.add("two")
+    cluster = hosts.launch_controller("one", "--engines=ssh", "--SSHEngineSetLauncher.engines=two=2")
+    cluster.wait_for_output("The cluster is up", 60)
+    assert connect(2)[:].apply_sync(abs, -1) == [1, 1]
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+
+
+def test_ipcluster_stop_ends_a_controller_there_after_the_supervisor_was_killed(box, hosts, connect):
+    one = hosts.add("one")
+    cluster = hosts.launch_controller("one", "-n", "1")
+    cluster.wait_for_output("The cluster is up", 60)
+    cluster.stop(signal.SIGKILL)
+    assert connect(1)[0].apply_sync(abs, -1) == 1
+    stopped = box.ipcluster("stop")
+    assert stopped.status == 0, stopped
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
+
+
+def test_a_controller_that_cannot_be_started_there_is_told_in_a_sentence(hosts):
+    hosts.add("one", key="other")
+    cluster = hosts.launch_controller("one", "-n", "1")
+    assert cluster.wait(60) == 3
+    assert re.search("The controller ended with status 255 before the cluster was up: one: ssh says: .*Permission denied", cluster.output)
