@@ -52,18 +52,6 @@ static void say(struct batch *batch, enum ipcl_log_level level, const char *text
     batch->services->base.log(batch->services->base.host, level, text);
 }
 
-/* The job is over: the supervisor hears how. What was to be stopped has ended well. */
-static void end_job(struct batch *batch, int status, const char *reason)
-{
-    if (batch->step == BATCH_ENDED)
-        return;
-    batch->step = BATCH_ENDED;
-    batch_unwatch(batch);
-    bool well = batch->stopping || (status == 0 && !*reason);
-    batch->services->stopped(batch->services->base.host, IPCL_ALL_COPIES, well ? 0 : status,
-                             well ? NULL : reason);
-}
-
 /* Each thing once, as it is shown and saved. */
 __attribute__((format(printf, 2, 3))) static void tell_status(struct batch *batch,
                                                               const char *format, ...)
@@ -77,6 +65,19 @@ __attribute__((format(printf, 2, 3))) static void tell_status(struct batch *batc
         return;
     strcpy(batch->said, text);
     batch->services->status(batch->services->base.host, text);
+}
+
+/* The job is over: the supervisor hears how. What was to be stopped has ended well. */
+static void end_job(struct batch *batch, int status, const char *reason)
+{
+    if (batch->step == BATCH_ENDED)
+        return;
+    batch->step = BATCH_ENDED;
+    batch_unwatch(batch);
+    tell_status(batch, "%s", "");
+    bool well = batch->stopping || (status == 0 && !*reason);
+    batch->services->stopped(batch->services->base.host, IPCL_ALL_COPIES, well ? 0 : status,
+                             well ? NULL : reason);
 }
 
 static void cancel_done(void *self, void *context, const struct ipcl_command_end *end)
@@ -347,12 +348,19 @@ static int batch_stop(void *self, struct ipcl_error *error)
     return 0;
 }
 
+void batch_look(void *self)
+{
+    struct batch *batch = self;
+    if (*batch->id && batch->step != BATCH_ENDED)
+        batch_watch(batch);
+}
+
+/* What was not submitted has none. */
 static int batch_output(void *self, unsigned index, char *path, size_t path_bytes)
 {
     const struct batch *batch = self;
     (void)index;
-    return *batch->output && snprintf(path, path_bytes, "%s", batch->output) < (int)path_bytes ? 0
-                                                                                               : -1;
+    return *batch->id && snprintf(path, path_bytes, "%s", batch->output) < (int)path_bytes ? 0 : -1;
 }
 
 static int batch_from_json(void *self, const char *json, struct ipcl_error *error)

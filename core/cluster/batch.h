@@ -12,6 +12,8 @@ extern const struct ipcl_launcher_class batch_class;
 void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_option_table *settings,
                    const struct ipcl_launcher_class *class,
                    const struct ipcl_launcher_services *services, struct ipcl_error *error);
+/* Its job is expected to end: it is looked at soon. */
+void batch_look(void *self);
 /* What start() would submit: the command, a line, and the script. Malloc'ed; NULL with `error`
  * set. */
 char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);

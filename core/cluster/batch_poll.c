@@ -111,13 +111,12 @@ static void tell(struct batch *batch, const struct ipcl_command_end *end)
 static void answered(void *self, void *context, const struct ipcl_command_end *end)
 {
     const struct batch *asker = self;
-    const struct ipcl_batch_system *system = asker->system;
     long long now = clock_ms();
     (void)context;
     struct batch *job;
     do {
         for (job = watched; job; job = job->next)
-            if (job->system == system && job->looked_ms < 0)
+            if (same_system(job, asker) && job->looked_ms < 0)
                 break;
         if (job) {
             job->looked_ms = now;

@@ -291,6 +291,12 @@ int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
     return host->options.class->stop(host->self, error);
 }
 
+void launcher_look(struct launcher_host *host)
+{
+    if (host->options.system)
+        batch_look(host->self);
+}
+
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes)
 {
     return host->options.class->output(host->self, index, path, path_bytes);

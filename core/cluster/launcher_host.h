@@ -49,6 +49,8 @@ int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
                    struct ipcl_error *error);
 int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
+/* What it started is about to end by itself: where that has to be asked for, it is soon. */
+void launcher_look(struct launcher_host *host);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
 /* A new reference to an object; NULL with `error` set where the class gives anything else. */
 json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);

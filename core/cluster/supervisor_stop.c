@@ -209,6 +209,8 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
         progress_say(supervisor->progress, "Stopping %u engine%s", supervisor->engines.running,
                      supervisor->engines.running == 1 ? "" : "s");
     supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
+    if (supervisor->engines.launcher)
+        launcher_look(supervisor->engines.launcher);
     uv_timer_start(&supervisor->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     ask_engines(supervisor);
 }

@@ -21,8 +21,8 @@ struct old {
     struct connection *ours; /* as the settings have it; what it is to become */
     const struct port_pool *pool;
     const struct curve *curve;
-    const char *ip, *transport, *ssh; /* the settings that are this role's alone, */
-    const char *ports;                /* for a sentence */
+    const char *ip, *elsewhere, *transport, *ssh; /* the settings that are this role's alone, */
+    const char *ports;                            /* for a sentence */
 };
 
 static bool given(const struct settings *settings, const char *name)
@@ -130,7 +130,7 @@ static int check_ports(const struct old olds[CONNECTION_ROLES], enum connection_
 static int take_interface(const struct old *old, const struct settings *settings,
                           struct ipcl_error *error)
 {
-    bool ip = given(settings, "ip") || given(settings, old->ip);
+    bool ip = given(settings, "ip") || given(settings, old->ip) || given(settings, old->elsewhere);
     bool transport = given(settings, "transport") || given(settings, old->transport);
     const char *asked = old->ours->interface, *there = old->connection.interface;
     bool local = !strncmp(asked, "ipc:", 4);
@@ -207,6 +207,7 @@ int reuse_take(const struct files *files, const struct settings *settings,
                                            .ours = &controller->clients,
                                            .pool = &controller->client_pool,
                                            .ip = "client_ip",
+                                           .elsewhere = "clients_elsewhere",
                                            .transport = "client_transport",
                                            .ssh = "ssh_server",
                                            .ports = "IPController.client_ports"};
@@ -214,6 +215,7 @@ int reuse_take(const struct files *files, const struct settings *settings,
                                            .ours = &controller->engines,
                                            .pool = &controller->engine_pool,
                                            .ip = "engine_ip",
+                                           .elsewhere = "engines_elsewhere",
                                            .transport = "engine_transport",
                                            .ssh = "engine_ssh_server",
                                            .ports = "IPController.engine_ports"};

@@ -48,7 +48,7 @@ static const struct ipcl_batch_system slurm = {
               .ids_option = "--jobs=",
               .record = "^([0-9]+)\\|",
               .state = "^" FIELD "([A-Z_]+)",
-              .reason = "^" FIELD FIELD "([^|]+)",
+              .reason = "^" FIELD FIELD "([^N|][^|]*|N[^o|][^|]*|No[^n|][^|]*)", /* not None */
               .starts = "^" FIELD FIELD FIELD "[0-9-]+T([0-9]+:[0-9]+)",
               .exit_status = "^" FIELD FIELD FIELD FIELD "([0-9]+)",
               .raw_status = true},

@@ -447,6 +447,16 @@ def test_what_is_asked_for_now_comes_in_the_place_of_what_reused_files_say(contr
     assert controller("--reuse").client["interface"] == "tcp://127.0.0.1", "nothing is asked: as the files say"
 
 
+def test_reused_files_do_not_keep_engines_elsewhere_out(controller):
+    first = controller("--reuse")
+    first.process.stop()
+    second = controller("--reuse", "--IPController.engines_elsewhere=true")
+    assert first.engine["interface"] == "tcp://127.0.0.1" and second.engine["interface"] == "tcp://0.0.0.0"
+    assert second.client == first.client
+    second.process.stop()
+    assert controller("--reuse", "--ip=127.0.0.1", "--IPController.engines_elsewhere=true").engine == first.engine
+
+
 def test_what_reused_files_agree_with_may_be_asked_for_again(controller):
     words = ("--reuse", "--IPController.enable_curve=true", "--secure", "--ip=127.0.0.1", "--ports=20601-20615", "--transport=tcp")
     first = controller(*words)
