@@ -110,6 +110,10 @@ void batch_unreachable(struct batch *batch, const char *why)
 void batch_is(struct batch *batch, const struct batch_record *record)
 {
     char reason[2 * BATCH_TEXT_BYTES];
+    if (!record && batch->stopping) {
+        end_job(batch, 0, "");
+        return;
+    }
     if (!record) {
         batch_ask_history(batch);
         return;
@@ -202,12 +206,12 @@ static void submit_done(void *self, void *context, const struct ipcl_command_end
     struct batch *batch = self;
     const struct ipcl_services *base = &batch->services->base;
     struct ipcl_error error;
-    char why[BATCH_TEXT_BYTES], reason[PATH_BYTES + 2 * BATCH_TEXT_BYTES];
+    char why[IPCL_ERROR_BYTES / 2], reason[PATH_BYTES + IPCL_ERROR_BYTES];
     (void)context;
     if (!end->timed_out && end->status != 0) {
         batch_failure(end, why, sizeof(why));
         snprintf(reason, sizeof(reason), "%s does not take the job: %s (its script is %s)",
-                 *batch->commands[BATCH_SUBMIT], why, batch->script);
+                 batch->system->name, why, batch->script);
         end_job(batch, end->status > 0 ? end->status : 1, reason);
         return;
     }

@@ -76,13 +76,26 @@ struct search {
     bool found;
 };
 
+/* Of an array's tasks, which are records of one job, one that runs counts first, then one that
+ * waits, then one that ended badly. */
+static bool counts_more(const struct batch_record *record, const struct batch_record *than)
+{
+    static const int ranks[] = {
+        [IPCL_BATCH_PENDING] = 1, [IPCL_BATCH_RUNNING] = 2, [IPCL_BATCH_ENDED] = 0};
+    if (record->phase != than->phase)
+        return ranks[record->phase] > ranks[than->phase];
+    return record->phase == IPCL_BATCH_ENDED && record->status && !than->status;
+}
+
 static bool take_record(void *context, const struct batch_record *record)
 {
     struct search *search = context;
-    search->found = strcmp(search->batch->id, record->id) == 0;
-    if (search->found)
+    if (strcmp(search->batch->id, record->id) == 0 &&
+        (!search->found || counts_more(record, &search->record))) {
+        search->found = true;
         search->record = *record;
-    return search->found;
+    }
+    return false;
 }
 
 /* Tells one job what the query found. */

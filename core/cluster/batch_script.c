@@ -100,8 +100,10 @@ static void add_word(struct values *values, const char *name, const char *text)
     add(values, name, template_quote(words));
 }
 
-/* The program as the script starts it: env NAME=value ... program arguments --mpi=... */
-static char *program_and_args(const struct batch *batch, const struct ipcl_launch *launch)
+/* The program as the script starts it: env NAME=value ... program arguments --mpi=... Or what
+ * stands behind the program alone. */
+static char *program_and_args(const struct batch *batch, const struct ipcl_launch *launch,
+                              bool args_alone)
 {
     size_t variables, given = 0, words = 0, used = 0;
     const char *const *environment = list_setting(batch, "environment", &variables);
@@ -114,13 +116,13 @@ static char *program_and_args(const struct batch *batch, const struct ipcl_launc
     const char **argv = calloc(variables + given + words + 3, sizeof(*argv));
     if (!argv)
         return NULL;
-    if (variables + given)
+    if (variables + given && !args_alone)
         argv[used++] = "env";
-    for (size_t i = 0; i < given; i++)
+    for (size_t i = 0; i < given && !args_alone; i++)
         argv[used++] = launch->environment[i];
-    for (size_t i = 0; i < variables; i++)
+    for (size_t i = 0; i < variables && !args_alone; i++)
         argv[used++] = environment[i];
-    for (size_t i = 0; i < words; i++)
+    for (size_t i = args_alone; i < words; i++)
         argv[used++] = launch->argv[i];
     if (batch->role == IPCL_ROLE_ENGINES && *mpi && strcmp(mpi, "none") != 0) {
         snprintf(mpi_option, sizeof(mpi_option), "--mpi=%s", mpi);
@@ -139,7 +141,8 @@ static int collect(struct values *values, const struct batch *batch,
     char number[32], name[128];
     snprintf(number, sizeof(number), "%u", launch->count);
     add_copy(values, "n", number);
-    add(values, "program_and_args", program_and_args(batch, launch));
+    add(values, "program_and_args", program_and_args(batch, launch, false));
+    add(values, "program_args", program_and_args(batch, launch, true));
     add_word(values, "program", launch->argv[0]);
     add_word(values, "profile_dir", launch->profile_dir);
     add_word(values, "work_dir", launch->work_dir);

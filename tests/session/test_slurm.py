@@ -224,7 +224,7 @@ def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
 def test_a_refused_job_is_told_in_slurms_words_with_the_script(box):
     refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.queue=nowhere")
     assert refused.status == 4
-    assert re.search(r"sbatch does not take the job: .*[Ii]nvalid partition.*\(its script is /\S+\.sh\)", refused.err)
+    assert re.search(r"Slurm does not take the job: .*[Ii]nvalid partition.*\(its script is /\S+\.sh\)", refused.err)
 
 
 def test_a_command_that_is_not_there_is_told_at_once(box):

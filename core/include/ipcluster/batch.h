@@ -71,7 +71,7 @@ struct ipcl_batch_system {
     const struct ipcl_batch_state *states;
     size_t state_count;
 
-    /* The scripts, templates as ipyparallel has them. {n}, {program_and_args}, {program}, {profile_dir}, {cluster_id}, {work_dir},
+    /* The scripts, templates as ipyparallel has them. {n}, {program_and_args}, {program}, {program_args}, {profile_dir}, {cluster_id}, {work_dir},
      * {output}, {job_name} and each setting of the class are known. The lines of settings that have a value follow their first
      * line, each behind the prefix, but for those that a script has already. */
     const char *prefix;     /* "#SBATCH" */
