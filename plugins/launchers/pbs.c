@@ -1,0 +1,75 @@
+/* The batch system "pbs": OpenPBS and PBS Pro, Torque, and Slurm's commands of the same names.
+ * Engines are an array job, which is -J 1-N for the first two and -t 1-N for the others; the first
+ * two have no array of one. */
+#include <ipcluster/launcher.h>
+
+#define IF_PRO "qsub --version 2>&1 | grep -q pbs_version && "
+
+static const struct ipcl_batch_state states[] = {
+    {"R", IPCL_BATCH_RUNNING, NULL},
+    {"B", IPCL_BATCH_RUNNING, NULL}, /* an array of which something runs, or did */
+    {"E", IPCL_BATCH_RUNNING, NULL},
+    {"S", IPCL_BATCH_RUNNING, "is suspended"},
+    {"U", IPCL_BATCH_RUNNING, "is suspended, as its host is in use"},
+    {"Q", IPCL_BATCH_PENDING, "waits in the queue"},
+    {"H", IPCL_BATCH_PENDING, "is held"},
+    {"W", IPCL_BATCH_PENDING, "waits for its time"},
+    {"T", IPCL_BATCH_PENDING, "is on its way to another server"},
+    {"C", IPCL_BATCH_ENDED, NULL},
+    {"F", IPCL_BATCH_ENDED, NULL},
+    {"X", IPCL_BATCH_ENDED, NULL},
+    {"M", IPCL_BATCH_ENDED, "has gone to another server"},
+};
+static const struct ipcl_batch_line lines[] = {
+    {"job_name", "-N {job_name}"},
+    {"output", "-j oe -o \"{output}.pbs\""},
+    {"queue", "-q {queue}"},
+    {"account", "-A {account}"},
+    {"timelimit", "-l walltime={timelimit}"},
+    {"options", "{options}"},
+};
+static const struct ipcl_batch_system pbs = {
+    .name = "PBS",
+    .aliases = "pbs",
+    .summary = "a PBS job",
+    .submit = "sh -c '" IF_PRO "to=J || to=t; sed -i \"/^#PBS -J 1-1$/d; s/^#PBS -J /#PBS -$to /\" "
+              "\"$1\"; exec qsub \"$1\"' qsub",
+    .job_id = "^([0-9]+[^[:space:]]*)",
+    .cancel = "qdel",
+    .signal = "qsig -s",
+    /* PBS Pro shows ended jobs with -x, where it keeps their history. 153: no such job. */
+    .query = {.command = "sh -c '" IF_PRO "qstat -x -f \"$@\" 2> /dev/null || qstat -f \"$@\" || "
+                         "{ s=$?; [ $s != 153 ] || echo Unknown Job Id >&2; exit $s; }' qstat",
+              .record = "^Job Id:[ \t]*([^ \t]+)",
+              .state = "job_state = ([A-Z])",
+              .reason = "comment = (.*)",
+              .exit_status = "[Ee]xit_status = ([0-9]+)"},
+    .unknown_job = "Unknown Job|has finished",
+    /* Tasks of an array that run are jobs of the same name for Slurm, with higher numbers. */
+    .find = "sh -c 'qstat -f | awk -v RS= -v name=\"Job_Name = $1\" \"index(\\$0, name) && "
+            "(!low || \\$3 + 0 < low) { low = \\$3 + 0; job = \\$0 } END { print job }\"' qstat",
+    .states = states,
+    .state_count = sizeof(states) / sizeof(*states),
+    .prefix = "#PBS",
+    .controller = "#!/bin/sh\n#PBS -V\n{prologue}\ncd {work_dir} && exec {program_and_args} >> "
+                  "\"{output}\" 2>&1\n",
+    .engines = "#!/bin/sh\n#PBS -J 1-{n}\n#PBS -V\n{prologue}\ncd {work_dir} && exec "
+               "{program_and_args} >> \"{output}\" 2>&1\n",
+    .lines = lines,
+    .line_count = sizeof(lines) / sizeof(*lines),
+    .stop_ms = 45000,
+};
+static const struct ipcl_batch_system *const systems[] = {&pbs};
+static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
+
+extern const struct ipcl_plugin ipcl_plugin;
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "launcher",
+    .name = "pbs",
+    .version = "1.0",
+    .summary = "PBS jobs",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .operations = &operations,
+};

@@ -1,0 +1,69 @@
+/* The batch system "sge": Grid Engine, of whichever branch. Engines are the tasks of an array job.
+ */
+#include <ipcluster/launcher.h>
+
+static const struct ipcl_batch_state states[] = {
+    {"r", IPCL_BATCH_RUNNING, NULL},
+    {"t", IPCL_BATCH_RUNNING, NULL},
+    {"R*", IPCL_BATCH_RUNNING, NULL},
+    {"d*", IPCL_BATCH_RUNNING, "is being deleted"},
+    {"s*", IPCL_BATCH_RUNNING, "is suspended"},
+    {"S*", IPCL_BATCH_RUNNING, "is suspended with its queue"},
+    {"T*", IPCL_BATCH_RUNNING, "is suspended, as its host is busy"},
+    {"qw", IPCL_BATCH_PENDING, "waits in the queue (qstat -j says what for)"},
+    {"h*", IPCL_BATCH_PENDING, "is held"},
+    {"E*", IPCL_BATCH_PENDING, "could not be started (qstat -j says why; qmod -cj tries again)"},
+    /* What qacct says: whether it failed, before the user's program did, or with it. */
+    {"0", IPCL_BATCH_ENDED, NULL},
+    {"37", IPCL_BATCH_ENDED, "has reached a limit of its queue, or one that it asked for"},
+    {"100", IPCL_BATCH_ENDED, "was killed"},
+    {"*", IPCL_BATCH_ENDED, "failed (qacct -j says how)"},
+};
+static const struct ipcl_batch_line lines[] = {
+    {"job_name", "-N {job_name}"}, {"output", "-j y -o /dev/null"},      {"queue", "-q {queue}"},
+    {"account", "-P {account}"},   {"timelimit", "-l h_rt={timelimit}"}, {"options", "{options}"},
+};
+static const struct ipcl_batch_system sge = {
+    .name = "SGE",
+    .aliases = "sge",
+    .summary = "a Grid Engine job",
+    .submit = "qsub",
+    .job_id = "Your job[-a-z]* ([0-9]+)|^[0-9]+",
+    .cancel = "qdel",
+    .query = {.command = "sh -c 'exec qstat -xml' qstat", /* lists all jobs, and takes no ids */
+              .record = "<JB_job_number>([0-9]+)<",
+              .state = "<state>([A-Za-z]+)<"},
+    .unknown_job = "do not exist",
+    .history = {.command = "sh -c 'for i in 1 2 3 4 5 6; do qacct -j \"$1\" && break; sleep 3; "
+                           "done' qacct", /* it may know of it 15 seconds later */
+                .record = "^jobnumber +([0-9]+)",
+                .state = "^failed +([0-9]+)",
+                .exit_status = "^exit_status +([0-9]+)"},
+    .find = "sh -c 'qstat -xml | awk -v RS=\"</job_list>\" -v name=\"<JB_name>$1<\" "
+            "\"index(\\$0, name)\"' qstat",
+    .states = states,
+    .state_count = sizeof(states) / sizeof(*states),
+    .prefix = "#$",
+    .controller =
+        "#!/bin/sh\n#$ -S /bin/sh -V\n{prologue}\ncd {work_dir} && exec {program_and_args} >> "
+        "\"{output}\" 2>&1\n",
+    .engines = "#!/bin/sh\n#$ -S /bin/sh -V -t 1-{n}\n{prologue}\ncd {work_dir} && exec "
+               "{program_and_args} >> \"{output}\" 2>&1\n",
+    .lines = lines,
+    .line_count = sizeof(lines) / sizeof(*lines),
+    .stop_ms = 45000,
+};
+static const struct ipcl_batch_system *const systems[] = {&sge};
+static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
+
+extern const struct ipcl_plugin ipcl_plugin;
+IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
+    IPCL_PLUGIN_HEAD,
+    .kind = "launcher",
+    .name = "sge",
+    .version = "1.0",
+    .summary = "Grid Engine jobs",
+    .license = "BSD-2-Clause",
+    .author = "the ipcluster developers",
+    .operations = &operations,
+};

@@ -1,0 +1,142 @@
+"""Engines as jobs of batch systems, each through its table: they start, work and stop, and what becomes of their jobs is said. PBS's commands
+and Grid Engine are real; LSF and HTCondor are stand-ins."""
+
+import shutil
+import signal
+
+import pytest
+from batch_systems import SYSTEMS
+from ipcluster_box import UP, assert_nothing_left, listed
+
+from support import named, typed, wait_until
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
+def system(request):
+    made = SYSTEMS[request.param]()
+    made.alias = request.param
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def batch(box, system):
+    """The box, whose programs find the system's commands."""
+    path = f"{system.env['PATH'].split(':')[0]}:{box.env['PATH']}"
+    box.env.update({**system.env, "PATH": path})
+    box.words = ["--n=2", f"--elauncher={system.alias}"]
+    yield box
+    system.clear()
+
+
+def assert_no_jobs(system):
+    wait_until(lambda: not system.jobs(), 20, "no job is left")
+
+
+def test_engines_of_a_job_start_work_and_stop(batch, system, ipcluster):
+    batch.ipcluster("start", "--daemonize", *batch.words, check=True)
+    with ipcluster.Client(str(batch.profile_dir() / "security/ipcontroller-client.json")) as client:
+        assert client[:].apply_sync(typed(lambda: 6 * 7)) == [42, 42]
+    assert len(system.jobs()) == 1
+    batch.ipcluster("stop", check=True)
+    assert_no_jobs(system)
+    assert_nothing_left(batch, batch.profile_dir())
+
+
+def test_a_profiles_folder_may_have_spaces_and_quotes_in_its_name(batch, system):
+    if system.name == "PBS":
+        pytest.skip("Slurm's qsub hands a path on unquoted")
+    folder = batch.work / "it's ä profile"
+    batch.ipcluster("profile", "create", f"--profile-dir={folder}", check=True)
+    assert "The cluster is up" in batch.ipcluster("start", "--daemonize", f"--profile-dir={folder}", *batch.words, check=True).out
+    output, = folder.glob("log/ipengine-*.log")
+    assert "registered as engine 1" in output.read_text()
+    batch.ipcluster("stop", f"--profile-dir={folder}", check=True)
+    assert_no_jobs(system)
+    assert_nothing_left(batch, folder)
+
+
+def test_a_pending_job_is_shown_with_what_it_waits_for_and_cancelled_by_stop(batch, system):
+    cluster = batch.begin("start", *batch.words, *system.pending)
+    cluster.wait_for_output(system.waits_for, 60)
+    assert system.waits_for in listed(batch)[0]["engine_status"]
+    assert cluster.stop(signal.SIGINT, 60) == 128 + signal.SIGINT
+    assert_no_jobs(system)
+    assert_nothing_left(batch, batch.profile_dir())
+
+
+def test_a_job_that_is_refused_is_said_in_the_systems_own_words(batch, system):
+    refused = batch.ipcluster("start", *batch.words, *system.refused)
+    assert refused.status and system.refusal in refused.err, refused
+    assert_no_jobs(system)
+    assert_nothing_left(batch, batch.profile_dir())
+
+
+def test_a_job_whose_number_was_not_printed_is_found_by_its_name(batch, system):
+    folder = batch.dir / "silent"
+    folder.mkdir()
+    folder.joinpath(system.submit).write_text(
+        f'#!/bin/sh\nexec {shutil.which(system.submit, path=system.env["PATH"])} "$@" > /dev/null\n')
+    folder.joinpath(system.submit).chmod(0o755)
+    cluster = batch.begin("start", *batch.words, env={"PATH": f"{folder}:{batch.env['PATH']}"})
+    cluster.wait_for_output(UP, 60)
+    job, = system.jobs()
+    assert f"job {job} is submitted" in cluster.output
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    assert_no_jobs(system)
+
+
+def test_how_a_job_ended_that_somebody_deleted_is_said(batch, system):
+    cluster = batch.begin("start", *batch.words)
+    cluster.wait_for_output(UP, 60)
+    job, = system.jobs()
+    system.run(*system.delete, job)
+    cluster.wait_for_output(system.deleted.format(job), 60)
+    cluster.stop(signal.SIGINT, 60)
+    assert_nothing_left(batch, batch.profile_dir())
+
+
+def test_stop_deletes_the_jobs_of_a_supervisor_that_was_killed(batch, system):
+    cluster = batch.begin("start", *batch.words)
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    assert len(system.jobs()) == 1
+    batch.ipcluster("stop", check=True)
+    assert_no_jobs(system)
+    batch.wait_for_no_processes()
+    assert_nothing_left(batch, batch.profile_dir())
+
+
+@pytest.mark.parametrize("system", ["lsf"], indirect=True)
+def test_engines_of_an_array_run_on_where_one_has_ended(batch, system, ipcluster):
+    cluster = batch.begin("start", *batch.words)
+    cluster.wait_for_output(UP, 60)
+    with ipcluster.Client(str(batch.profile_dir() / "security/ipcontroller-client.json")) as client:
+        named(batch, "ipengine")[0].kill()
+        wait_until(lambda: len(client.ids) == 1, 60, "the hub misses it")
+        asked = system.asked()
+        wait_until(lambda: system.asked() >= asked + 2, 60, "LSF has been asked again")
+        assert client[:].apply_sync(typed(lambda: 6 * 7)) == [42]
+    assert "ended" not in cluster.output
+    assert len(system.jobs()) == 1
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    assert_no_jobs(system)
+
+
+# As ipyparallel has it.
+DESCRIPTION = """universe = vanilla
+executable = {program}
+transfer_executable = False
+arguments = "{program_args}"
+getenv = True
+queue {n}
+"""
+
+
+@pytest.mark.parametrize("system", ["htcondor"], indirect=True)
+def test_a_template_that_is_a_submit_description_is_submitted_as_it_is(batch, system):
+    started = batch.ipcluster("start", "--daemonize", *batch.words, f"--HTCondorEngineSetLauncher.batch_template={DESCRIPTION}", check=True)
+    assert UP in started.out
+    batch.ipcluster("stop", check=True)
+    assert_no_jobs(system)
+    assert_nothing_left(batch, batch.profile_dir())
