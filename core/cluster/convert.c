@@ -18,6 +18,7 @@ struct conversion {
     struct cluster *cluster;
     const char *source;
     const char *program;
+    bool force; /* replaces files */
     char target[PATH_BYTES];
     json_t *lost; /* [[name, reason]] */
 };
@@ -207,10 +208,54 @@ static size_t count_settings(const json_t *settings)
     return count;
 }
 
+/* Returns 0, or -1 with `error` set where a file is there that may not be replaced. */
+static int check_free(const struct conversion *conversion, const char *path,
+                      struct ipcl_error *error)
+{
+    if (conversion->force || !path_exists(path))
+        return 0;
+    return ipcl_error_set(error, "%s is there already: --force replaces it", path);
+}
+
+/* A template of several lines becomes a file beside the converted one, for people to read and
+ * edit; ipyparallel's programs, which may read the same settings, take no array of lines. */
+static int write_template(const struct conversion *conversion, const char *class_name,
+                          json_t *traits, struct ipcl_error *error)
+{
+    char path[PATH_BYTES], full[PATH_BYTES];
+    const char *text = json_string_value(json_object_get(traits, "batch_template"));
+    const char *slash = strrchr(conversion->target, '/');
+    if (!text || !strchr(text, '\n'))
+        return 0;
+    if (path_format(path, error, "%.*s%s.template",
+                    slash ? (int)(slash - conversion->target + 1) : 0, conversion->target,
+                    class_name) ||
+        check_free(conversion, path, error) ||
+        path_write_file(path, text, strlen(text), 0600, error))
+        return -1;
+    json_object_del(traits, "batch_template");
+    return json_object_set_new(traits, "batch_template_file",
+                               json_string(realpath(path, full) ? full : path));
+}
+
+static int write_templates(const struct conversion *conversion, json_t *settings,
+                           struct ipcl_error *error)
+{
+    const char *class_name;
+    json_t *traits;
+    int status = 0;
+    json_object_foreach (settings, class_name, traits)
+        if (!status)
+            status = write_template(conversion, class_name, traits, error);
+    return status;
+}
+
 static int write_target(struct conversion *conversion, const json_t *report,
                         struct ipcl_error *error)
 {
     json_t *settings = json_object_get(report, "settings");
+    if (write_templates(conversion, settings, error))
+        return -1;
     size_t count = count_settings(settings);
     json_array_extend(conversion->lost, json_object_get(report, "refused"));
     char *text = compose(conversion, settings, error);
@@ -247,13 +292,9 @@ static int convert(struct conversion *conversion, struct ipcl_error *error)
 enum convert_outcome convert_file(struct cluster *cluster, const char *path, bool force,
                                   struct ipcl_error *error)
 {
-    struct conversion conversion = {.cluster = cluster, .source = path};
-    if (identify(&conversion, error))
+    struct conversion conversion = {.cluster = cluster, .source = path, .force = force};
+    if (identify(&conversion, error) || check_free(&conversion, conversion.target, error))
         return CONVERT_FAILED;
-    if (!force && path_exists(conversion.target)) {
-        ipcl_error_set(error, "%s is there already: --force replaces it", conversion.target);
-        return CONVERT_FAILED;
-    }
     int status = convert(&conversion, error);
     size_t lost = json_array_size(conversion.lost);
     json_decref(conversion.lost);

@@ -137,6 +137,46 @@ def test_what_cannot_be_carried_over_is_listed_with_the_reason(sandbox, profile,
     assert read == {} and lost == {line.split(" ")[0].removeprefix("c.")}
 
 
+TEMPLATE = """#!/bin/sh
+#SBATCH --ntasks={n} --nodes={(n+7)//8} --gres=gpu:{gpus}
+echo "${{HOME}}"
+srun {program_and_args}
+"""
+
+
+SYSTEMS = "PBS", "Slurm", "SGE", "LSF", "HTCondor"
+
+
+def test_settings_of_batch_systems_are_carried_over_and_their_templates_become_files(sandbox, profile):
+    source = profile / "ipcluster_config.py"
+    source.write_text("c.IPClusterEngines.engine_launcher_class = 'IPython.parallel.apps.launcher.PBSEngineSetLauncher'\n" + "".join(f"""
+c.{system}Launcher.queue = 'short'
+c.{system}EngineSetLauncher.batch_template = {TEMPLATE!r}
+c.{system}EngineSetLauncher.namespace = {{'gpus': 2}}
+c.{system}ControllerLauncher.batch_template = 'one line'
+""" for system in SYSTEMS))
+    assert convert(sandbox, str(source)).status == 0
+    read, _ = converted(profile, "ipcluster")
+    assert read.pop("Cluster") == {"engine_launcher_class": "IPython.parallel.apps.launcher.PBSEngineSetLauncher"}
+    files = {system: profile / f"{system}EngineSetLauncher.template" for system in SYSTEMS}
+    assert read == {name: traits for system, file in files.items() for name, traits in {
+        f"{system}Launcher": {"queue": "short"},
+        f"{system}EngineSetLauncher": {"batch_template_file": str(file), "namespace": {"gpus": 2}},
+        f"{system}ControllerLauncher": {"batch_template": "one line"}}.items()}
+    assert {file.read_text() for file in files.values()} == {TEMPLATE}
+
+
+def test_a_template_that_is_there_already_is_not_replaced_without_force(sandbox, profile):
+    source, file = profile / "ipcluster_config.py", profile / "PBSEngineSetLauncher.template"
+    source.write_text(f"c.PBSEngineSetLauncher.batch_template = {TEMPLATE!r}\n")
+    file.write_text("mine")
+    refused = convert(sandbox, str(source))
+    assert refused.status == 1 and f"{file} is there already: --force replaces it" in refused.err
+    assert file.read_text() == "mine" and not (profile / "ipcluster_config.json").exists()
+    assert convert(sandbox, str(source), "--force").status == 0
+    assert file.read_text() == TEMPLATE
+
+
 def test_a_file_that_fails_is_an_error_and_writes_nothing(sandbox, profile):
     (profile / "ipengine_config.py").write_text("c.IPEngine.timeout = 1 / 0\n")
     done = convert(sandbox, str(profile / "ipengine_config.py"))
