@@ -43,7 +43,7 @@ static const struct ipcl_batch_system pbs = {
               .record = "^Job Id:[ \t]*([^ \t]+)",
               .state = "job_state = ([A-Z])",
               .reason = "comment = (.*)",
-              .exit_status = "[Ee]xit_status = ([0-9]+)"},
+              .exit_status = "[Ee]xit_status = (-?[0-9]+)"},
     .unknown_job = "Unknown Job|has finished",
     /* Tasks of an array that run are jobs of the same name for Slurm, with higher numbers. */
     .find = "sh -c 'qstat -f | awk -v RS= -v name=\"Job_Name = $1\" \"index(\\$0, name) && "
