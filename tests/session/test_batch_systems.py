@@ -1,14 +1,16 @@
 """Engines as jobs of batch systems, each through its table: they start, work and stop, and what becomes of their jobs is said. PBS's commands
 and Grid Engine are real; LSF and HTCondor are stand-ins."""
 
+import shlex
 import shutil
 import signal
 
+import docblocks
 import pytest
 from batch_systems import SYSTEMS
 from ipcluster_box import UP, assert_nothing_left, listed
 
-from support import named, typed, wait_until
+from support import TOP, named, typed, wait_until
 
 
 @pytest.fixture(scope="module", params=SYSTEMS)
@@ -140,3 +142,10 @@ def test_a_template_that_is_a_submit_description_is_submitted_as_it_is(batch, sy
     batch.ipcluster("stop", check=True)
     assert_no_jobs(system)
     assert_nothing_left(batch, batch.profile_dir())
+
+
+def test_the_guides_commands_submit_what_it_says(box):
+    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_batch_systems.py"]
+    for typed, _ in block.commands:
+        shown = box.ipcluster(*shlex.split(typed)[1:], "--dry-run", check=True).out
+        assert {"#PBS -J 1-64", "#PBS -q short", "#PBS -l walltime=2:00:00"} <= set(shown.splitlines())

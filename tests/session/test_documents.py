@@ -18,8 +18,8 @@ NOT_RUN = {"README.md": 2, "guide.md": 2}
 
 # Programs that stay until they are interrupted: what they print when they are ready.
 STAYS = [
-    (r"ipcluster start\b(?!.*--daemonize)", "The cluster is up"),
-    (r"ipcluster engines\b(?!.*--daemonize)", "more engines? (is|are) up"),
+    (r"ipcluster start\b(?!.*(--daemonize|--dry-run))", "The cluster is up"),
+    (r"ipcluster engines\b(?!.*(--daemonize|--dry-run))", "more engines? (is|are) up"),
     (r"ipcontroller\b(?! --help)", "connection files: "),
     (r"(mpiexec .*)?ipengine\b(?! --help)", "registered as engine"),
 ]
