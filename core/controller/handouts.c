@@ -197,7 +197,7 @@ void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
     atomic_store_explicit(&ring->next, next + 1, memory_order_release);
 }
 
-void handouts_take_back(struct handouts *handouts)
+void handouts_undo(struct handouts *handouts)
 {
     if (handouts)
         atomic_fetch_sub_explicit(&handouts->ring->next, 1, memory_order_relaxed);

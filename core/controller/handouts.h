@@ -39,7 +39,7 @@ uint64_t handouts_hash(const char *text, size_t size);
 void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
                   const struct handout *handout);
 /* Right after that: it could not be sent. */
-void handouts_take_back(struct handouts *handouts);
+void handouts_undo(struct handouts *handouts);
 
 /* The store does not learn all that happens: who comes after us cannot be certain. Any thread. */
 void handouts_doubt(struct handouts *handouts);

@@ -71,7 +71,7 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
     if (!message_send_to(message, scheduler->engines, name, size))
         return 0;
     if (task)
-        handouts_take_back(scheduler->handouts);
+        handouts_undo(scheduler->handouts);
     return -1;
 }
 

@@ -39,8 +39,7 @@ struct engine {
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
     /* These are the I/O thread's once it runs, and the main thread's while that has JOB_REACH. */
     struct connection connection;
-    struct connection
-        stated; /* as file and settings have it: the other may lead through a tunnel */
+    struct connection stated; /* by file and settings: the other may be a tunnel's */
     unsigned char
         life[SEAL_LIFE_BYTES]; /* the controller's; zero until it is known. The I/O thread's */
     const struct ipcl_serial_operations *serial;

@@ -145,6 +145,7 @@ void registration_reached(struct io *io)
     struct ipcl_error error;
     if (io->state == IO_STOPPING)
         return;
+    watcher_admit(io->engine); /* which has to do without a tunnel */
     snprintf(error.text, sizeof(error.text), "%s", io->engine->unreachable);
     if (*error.text || io_watch_tunnel(io, &error) || io_prepare(io, &error) ||
         registration_start(io, &error))

@@ -56,7 +56,7 @@ Test(handouts, what_was_given_out_is_found_by_those_who_come_after)
     add(handouts, "a");
     add(handouts, "b");
     add(handouts, "unreachable");
-    handouts_take_back(handouts);
+    handouts_undo(handouts);
     add(handouts, "c");
     handouts_settle(handouts, 1);
     handouts_close(handouts);
