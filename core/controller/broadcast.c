@@ -212,6 +212,7 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
 {
     char id[REPORT_TEXT_MAX + 1], text[ENGINE_NAME_BYTES + 256];
     broadcast->targets.outbox.sharers = request->count;
+    seal_tag_buffers(&broadcast->sessions.engine_seal, request->message);
     for (size_t i = 0; i < request->count; i++) {
         const struct broadcast_target *named = &request->targets[i];
         struct target *target = find_target(broadcast, named->uuid);

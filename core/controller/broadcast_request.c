@@ -170,6 +170,6 @@ int broadcast_request_part(struct broadcast_request *request, const char *uuid,
     for (size_t i = message->delimiter + 1 + MESSAGE_PARENT; i < message->count; i++)
         if (message_append_reference(part, &message->frames[i]))
             return -1;
-    message_share_digest(part, message);
+    message_share_tag(part, message);
     return 0;
 }

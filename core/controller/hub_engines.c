@@ -218,7 +218,8 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
     memcpy(engine->route, route, strlen(route) + 1);
     engine->returned = *route && routes_owner(&hub->routes, route);
     routes_add(&hub->routes, engine->uuid, route);
-    engine->sealed = json_is_true(json_object_get(query->content, "sealed"));
+    engine->sealed =
+        json_integer_value(json_object_get(query->content, "sealed")) == CONNECTION_SEALED;
     expect_engine(hub, engine);
     return engine;
 }

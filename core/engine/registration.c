@@ -65,7 +65,7 @@ static void send_request(struct io *io, long long now_ms)
                                   .packed_metadata_size = io->cluster.metadata_size};
     struct door *door = &io->cluster;
     if (door->sealed)
-        json_object_set_new(content, "sealed", json_true());
+        json_object_set_new(content, "sealed", json_integer(CONNECTION_SEALED));
     if (session_build(door->session, &message, &parts, NULL, &error) ||
         seal_introduce(&door->seals[SEAL_HUB], &message, io->engine->route,
                        strlen(io->engine->route), door->sealed, &error))

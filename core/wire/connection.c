@@ -91,7 +91,8 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
     }
     /* Only our controllers write files. */
     if (object)
-        json_object_set_new(object, "sealed", json_boolean(*connection->key));
+        json_object_set_new(object, "sealed",
+                            *connection->key ? json_integer(CONNECTION_SEALED) : json_false());
     if (object && connection->frame_bytes_max)
         json_object_set_new(object, "frame_bytes_max", json_integer(connection->frame_bytes_max));
     if (object && role == CONNECTION_CLIENT) {
@@ -181,7 +182,8 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
     int status = read_broadcast(name, object, connection, error);
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
     connection->frame_bytes_max = json_integer_value(json_object_get(object, "frame_bytes_max"));
-    connection->sealed = json_is_true(json_object_get(object, "sealed"));
+    connection->sealed =
+        json_integer_value(json_object_get(object, "sealed")) == CONNECTION_SEALED;
     connection->task_aborts = json_is_true(json_object_get(object, "task_aborts"));
     for (size_t i = 0; !status && i < FIELD_COUNT; i++)
         if (fields[i].roles & 1 << role)

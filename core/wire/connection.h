@@ -16,6 +16,10 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 #define CURVE_KEY_BYTES       41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
 #define CONNECTION_LEAVES_MAX 64 /* broadcast ports that an engine's file may list */
 
+/* The form of seals (seal.h), as connection files and engines name it: whoever names another signs,
+ * and is sent, what ipyparallel's programs do. */
+#define CONNECTION_SEALED 2
+
 /* Ports are 0 where the role has none. */
 struct connection {
     char interface[CONNECTION_TEXT_BYTES]; /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */

@@ -1,9 +1,7 @@
 /* Multipart messages held by reference. */
 #include "wire/message.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +23,7 @@
 void message_init(struct message *message)
 {
     message->count = message->delimiter = 0;
-    message->digested = false;
+    message->tagged = NULL;
     message->capacity = MESSAGE_FRAMES_INLINE;
     message->frames = message->inline_frames;
 }
@@ -35,7 +33,7 @@ void message_clear(struct message *message)
     for (size_t i = 0; i < message->count; i++)
         zmq_msg_close(&message->frames[i]);
     message->count = message->delimiter = 0;
-    message->digested = false;
+    message->tagged = NULL;
 }
 
 void message_close(struct message *message)
@@ -154,7 +152,7 @@ int message_copy(struct message *to, struct message *from)
     }
     to->count = from->count;
     to->delimiter = from->delimiter;
-    message_share_digest(to, from);
+    message_share_tag(to, from);
     return 0;
 }
 
@@ -169,7 +167,7 @@ int message_move(struct message *to, struct message *from)
     }
     to->count = from->count;
     to->delimiter = from->delimiter;
-    message_share_digest(to, from);
+    message_share_tag(to, from);
     message_clear(from);
     return 0;
 }
@@ -223,7 +221,7 @@ static void added(struct message *message)
     if (message->delimiter == message->count)
         message->delimiter++;
     message->count++;
-    message->digested = false;
+    message->tagged = NULL;
 }
 
 int message_append(struct message *message, const void *data, size_t size)
@@ -280,27 +278,10 @@ int message_append_copies(struct message *message, struct message *from)
     return 0;
 }
 
-const unsigned char *message_digest(struct message *message)
+void message_share_tag(struct message *to, const struct message *from)
 {
-    if (message->digested)
-        return message->digest;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (size_t i = 0; good && i < message_buffer_count(message); i++) {
-        zmq_msg_t *buffer = message_buffer(message, i);
-        uint64_t size = htobe64(zmq_msg_size(buffer));
-        good = EVP_DigestUpdate(context, &size, sizeof(size)) &&
-               EVP_DigestUpdate(context, zmq_msg_data(buffer), zmq_msg_size(buffer));
-    }
-    message->digested = good && EVP_DigestFinal_ex(context, message->digest, NULL);
-    EVP_MD_CTX_free(context);
-    return message->digested ? message->digest : NULL;
-}
-
-void message_share_digest(struct message *to, const struct message *from)
-{
-    to->digested = from->digested;
-    memcpy(to->digest, from->digest, sizeof(to->digest));
+    to->tagged = from->tagged;
+    memcpy(to->tag, from->tag, sizeof(to->tag));
 }
 
 int message_insert(struct message *message, size_t index, const void *data, size_t size)
@@ -331,6 +312,10 @@ int message_append_delimiter(struct message *message)
 int message_replace(zmq_msg_t *frame, const void *data, size_t size)
 {
     zmq_msg_t copy;
+    if (size == zmq_msg_size(frame) && !zmq_msg_get(frame, ZMQ_SHARED)) {
+        memcpy(zmq_msg_data(frame), data, size);
+        return 0;
+    }
     if (zmq_msg_init_size(&copy, size))
         return -1;
     if (size)

@@ -18,7 +18,7 @@
 #define MESSAGE_FRAMES_INLINE 16
 #define MESSAGE_FRAMES_MAX    65536 /* a message of more frames is received to its end and refused */
 
-#define MESSAGE_DIGEST_BYTES 32
+#define MESSAGE_TAG_BYTES 16
 
 /* The frames behind the delimiter, in their order. */
 enum message_part {
@@ -36,8 +36,8 @@ struct message {
     size_t delimiter; /* the delimiter's index; `count` where there is none */
     /* Of the header, once session_verify() has accepted the message and as long as it is not moved: both are text. */
     struct ipcl_member msg_id, msg_type;
-    bool digested; /* `digest` is that of its buffers */
-    unsigned char digest[MESSAGE_DIGEST_BYTES];
+    const void *tagged; /* whose `tag` over the buffers it is (seal.c); NULL: there is none */
+    unsigned char tag[MESSAGE_TAG_BYTES];
     zmq_msg_t *frames;
     zmq_msg_t inline_frames[MESSAGE_FRAMES_INLINE];
 };
@@ -77,11 +77,8 @@ zmq_msg_t *message_part(struct message *message, enum message_part part);
 size_t message_buffer_count(const struct message *message);
 zmq_msg_t *message_buffer(struct message *message, size_t index);
 
-/* A SHA-256 over the buffers, each behind its length; computed once for as long as none is added.
- * NULL where OpenSSL fails. */
-const unsigned char *message_digest(struct message *message);
-/* What has the same buffers has the same digest: spares computing it. */
-void message_share_digest(struct message *to, const struct message *from);
+/* What has the same buffers has the same tag: spares computing it. */
+void message_share_tag(struct message *to, const struct message *from);
 
 /* Append a frame: a copy of bytes; bytes that are released by `release(data, hint)`, from any thread, when zmq is done with them; or
  * another frame, which is left empty. Return 0 or -1 (ENOMEM); the second releases the bytes when it fails. */

@@ -2,9 +2,11 @@
 #include "wire/seal.h"
 
 #include <openssl/crypto.h>
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/hex.h"
@@ -15,17 +17,21 @@
  * it meanwhile, and takes from names that it does not know only counters above those that it has
  * forgotten. */
 #define SILENCE_MS 60000
-/* Longer names are nobody's. */
+/* Longer names are nobody's: a byte holds the length. */
 #define NAME_BYTES_MAX 255
+/* Buffers of more bytes have a tag of their own: it is computed once for a broadcast. */
+#define TOGETHER_BYTES_MAX 4096
 
-static const unsigned char label[] = "\0ipcluster seal 1";
+static const unsigned char label[] = "\0ipcluster seal 2";
 static const unsigned char pong_label[] = "\0ipcluster pong 1";
 static const unsigned char no_life[SEAL_LIFE_BYTES];
+#define INPUT_BYTES_MAX                                                                            \
+    (sizeof(label) + 2 + SEAL_LIFE_BYTES + COUNTER_BYTES + 1 + NAME_BYTES_MAX + 2 * POLY_TAG_BYTES)
 
 struct seal_peer {
     struct window window;
-    uint64_t past;           /* lower counters are too late */
-    unsigned long long used; /* the seal's `uses` then */
+    uint64_t past; /* lower counters are too late */
+    struct seal_peer *prev, *next; /* in the order of their last messages */
     UT_hash_handle hh;
     char name[];
 };
@@ -43,9 +49,9 @@ int seal_read_life(const char *text, unsigned char life[SEAL_LIFE_BYTES])
 
 static unsigned char *put_number(unsigned char *at, uint64_t number)
 {
-    for (int shift = 56; shift >= 0; shift -= 8)
-        *at++ = (unsigned char)(number >> shift);
-    return at;
+    number = htobe64(number);
+    memcpy(at, &number, sizeof(number));
+    return at + sizeof(number);
 }
 
 static unsigned char *put_bytes(unsigned char *at, const void *bytes, size_t size)
@@ -55,31 +61,79 @@ static unsigned char *put_bytes(unsigned char *at, const void *bytes, size_t siz
     return at + size;
 }
 
+static int add_number(struct poly *poly, uint64_t number)
+{
+    number = htobe64(number);
+    return poly_add(poly, &number, sizeof(number));
+}
+
+/* A frame behind its length. Returns 0 or -1. */
+static int add_frame(struct poly *poly, zmq_msg_t *frame)
+{
+    size_t size = zmq_msg_size(frame);
+    return add_number(poly, size) || poly_add(poly, zmq_msg_data(frame), size) ? -1 : 0;
+}
+
+/* Tags `count` frames from a part on. Returns 0 or -1. */
+static int tag_frames(struct poly *poly, struct message *message, enum message_part first,
+                      size_t count, unsigned char tag[POLY_TAG_BYTES])
+{
+    zmq_msg_t *frames = message_part(message, first);
+    int failed = poly_begin(poly);
+    for (size_t i = 0; !failed && i < count; i++)
+        failed = add_frame(poly, &frames[i]);
+    return failed || poly_end(poly, tag) ? -1 : 0;
+}
+
+/* How many buffers a seal covers, and whether by a tag of their own. */
+static size_t covered(const struct seal *seal, struct message *message, bool *apart)
+{
+    size_t count = seal->encrypted ? 0 : message_buffer_count(message), bytes = 0;
+    for (size_t i = 0; i < count && bytes <= TOGETHER_BYTES_MAX; i++)
+        bytes += zmq_msg_size(message_buffer(message, i));
+    *apart = bytes > TOGETHER_BYTES_MAX;
+    return count;
+}
+
+int seal_tag_buffers(const struct seal *seal, struct message *message)
+{
+    struct poly *poly = session_poly(seal->session);
+    bool apart;
+    size_t count = covered(seal, message, &apart);
+    if (!apart || message->tagged == poly)
+        return 0;
+    message->tagged = NULL;
+    if (tag_frames(poly, message, MESSAGE_PARTS, count, message->tag))
+        return -1;
+    message->tagged = poly;
+    return 0;
+}
+
 /* Computes the HMAC of a message. Returns 0 or -1. */
 static int digest_of(const struct seal *seal, struct message *message, const void *name,
                      size_t size, bool to_controller, const unsigned char life[SEAL_LIFE_BYTES],
                      uint64_t counter, unsigned char digest[MAC_BYTES_MAX])
 {
-    unsigned char
-        head[sizeof(label) + 2 + SEAL_LIFE_BYTES + 7 * 8 + NAME_BYTES_MAX + MESSAGE_DIGEST_BYTES],
-        *at = head;
-    const unsigned char *buffers = seal->encrypted ? NULL : message_digest(message);
-    if (size > NAME_BYTES_MAX || (!seal->encrypted && !buffers))
+    unsigned char input[INPUT_BYTES_MAX], *at = input;
+    bool apart;
+    size_t frames = MESSAGE_PARTS - MESSAGE_HEADER, buffers = covered(seal, message, &apart);
+    if (size > NAME_BYTES_MAX)
         return -1;
     at = put_bytes(at, label, sizeof(label));
     *at++ = (unsigned char)(seal->role << 1 | to_controller);
     *at++ = (unsigned char)seal->channel;
     at = put_bytes(at, life, SEAL_LIFE_BYTES);
     at = put_number(at, counter);
-    at = put_number(at, size);
-    for (int part = MESSAGE_HEADER; part <= MESSAGE_CONTENT; part++)
-        at = put_number(at, zmq_msg_size(message_part(message, part)));
+    *at++ = (unsigned char)size;
     at = put_bytes(at, name, size);
-    if (buffers) {
-        at = put_number(at, message_buffer_count(message));
-        at = put_bytes(at, buffers, MESSAGE_DIGEST_BYTES);
-    }
-    return session_digest(seal->session, head, (size_t)(at - head), message, digest);
+    if (tag_frames(session_poly(seal->session), message, MESSAGE_HEADER,
+                   apart ? frames : frames + buffers, at) ||
+        seal_tag_buffers(seal, message))
+        return -1;
+    at += POLY_TAG_BYTES;
+    if (apart)
+        at = put_bytes(at, message->tag, POLY_TAG_BYTES);
+    return session_digest(seal->session, input, (size_t)(at - input), digest);
 }
 
 static uint64_t next_counter(struct seal *seal)
@@ -128,7 +182,9 @@ int seal_introduce(struct seal *seal, struct message *message, const void *name,
 
 static struct seal_peer *find_peer(const struct seal *seal, const void *name, size_t size)
 {
-    struct seal_peer *peer;
+    struct seal_peer *peer = seal->order ? seal->order->prev : NULL;
+    if (peer && peer->hh.keylen == size && !memcmp(peer->name, name, size))
+        return peer;
     HASH_FIND(hh, seal->peers, name, size, peer);
     return peer;
 }
@@ -136,6 +192,7 @@ static struct seal_peer *find_peer(const struct seal *seal, const void *name, si
 static void forget_peer(struct seal *seal, struct seal_peer *peer)
 {
     HASH_DEL(seal->peers, peer);
+    DL_DELETE(seal->order, peer);
     window_release(&peer->window);
     free(peer);
 }
@@ -144,10 +201,7 @@ static void forget_peer(struct seal *seal, struct seal_peer *peer)
  * not above them. */
 static void forget_oldest(struct seal *seal)
 {
-    struct seal_peer *oldest = seal->peers, *peer;
-    for (peer = seal->peers; peer; peer = peer->hh.next)
-        if (peer->used < oldest->used)
-            oldest = peer;
+    struct seal_peer *oldest = seal->order;
     if (oldest->window.highest > seal->floor)
         seal->floor = oldest->window.highest;
     forget_peer(seal, oldest);
@@ -165,8 +219,11 @@ static struct seal_peer *meet_peer(struct seal *seal, const void *name, size_t s
         window_init(&peer->window, seal->floor);
         memcpy(peer->name, name, size);
         HASH_ADD_KEYPTR(hh, seal->peers, peer->name, size, peer);
+        DL_APPEND(seal->order, peer);
+    } else if (peer->next) {
+        DL_DELETE(seal->order, peer);
+        DL_APPEND(seal->order, peer);
     }
-    peer->used = ++seal->uses;
     return peer;
 }
 
@@ -189,7 +246,8 @@ static bool is_introduction(const struct message *message)
 enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,
                                  size_t size)
 {
-    unsigned char claimed[MAC_BYTES_MAX], digest[MAC_BYTES_MAX];
+    unsigned char digest[MAC_BYTES_MAX];
+    char expected[2 * MAC_BYTES_MAX];
     unsigned char rest[COUNTER_BYTES + SEAL_LIFE_BYTES], *life = rest + COUNTER_BYTES;
     zmq_msg_t *frame = message_part(message, MESSAGE_SIGNATURE);
     size_t bytes = session_digest_bytes(seal->session);
@@ -201,12 +259,14 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
                                        : session_verify(seal->session, message);
     }
     const char *text = zmq_msg_data(frame);
-    if (hex_read(text, claimed, bytes) || hex_read(text + 2 * bytes, rest, sizeof(rest)))
+    if (hex_read(text + 2 * bytes, rest, sizeof(rest)))
         return session_conclude(seal->session, message, SESSION_FORGED);
     for (int i = 0; i < COUNTER_BYTES; i++)
         counter = counter << 8 | rest[i];
-    if (digest_of(seal, message, name, size, seal->controller, life, counter, digest) ||
-        CRYPTO_memcmp(claimed, digest, bytes))
+    if (digest_of(seal, message, name, size, seal->controller, life, counter, digest))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    hex_write(digest, bytes, expected);
+    if (CRYPTO_memcmp(text, expected, 2 * bytes))
         return session_conclude(seal->session, message, SESSION_FORGED);
     struct seal_peer *peer = meet_peer(seal, name, size);
     if (!is_of_this_life(seal, life) || (peer && counter < peer->past))
@@ -238,12 +298,6 @@ void seal_close_past(struct seal *seal, const void *name, size_t size)
         peer->past = peer->window.highest;
 }
 
-void seal_expect(struct seal *seal, uint64_t counter)
-{
-    if (counter > seal->floor)
-        seal->floor = counter;
-}
-
 void seal_release(struct seal *seal)
 {
     struct seal_peer *peer, *next;
@@ -263,7 +317,7 @@ size_t seal_prove(struct session *session, const void *name, size_t name_size, c
     at = put_number(at, name_size);
     at = put_bytes(at, name, name_size);
     at = put_bytes(at, ping, ping_size);
-    if (session_digest(session, head, (size_t)(at - head), NULL, digest))
+    if (session_digest(session, head, (size_t)(at - head), digest))
         return 0;
     hex_write(digest, bytes, proof);
     return 2 * bytes;

@@ -10,13 +10,21 @@
  * - the direction and the channel, a byte each;
  * - the life, 16 bytes that each controller draws at its start: what clients send is bound to it;
  * - the counter, 8 bytes;
- * - the lengths of the name and of the four parts, 8 bytes each;
- * - the name under which the peer that is not the controller connects to it;
- * - where the connection is not encrypted, the number of buffers, 8 bytes, and a SHA-256 over the
- *   length and the bytes of each;
- * - header, parent header, metadata and content
+ * - the name under which the peer that is not the controller connects to it, behind its length, a
+ *   byte;
+ * - a tag (poly.h) over header, parent header, metadata, content and, where the connection is not
+ *   encrypted, the buffers, each behind its length, 8 bytes;
+ * - where these are buffers of more than 4096 bytes in all, not these but a tag of their own
  *
- * (numbers are big-endian). Counters begin with the wall clock in microseconds, so that those of
+ * (numbers are big-endian). The key of the tags is derived from the session's, and one key serves
+ * for all messages, as that of Poly1305-AES does: nobody sees a tag, as the HMAC is over it. So to
+ * change what somebody has sealed is to guess: the HMAC of what was never sealed cannot be known,
+ * thus label to name stay, and what comes in the place of parts or buffers has to have a tag that
+ * nobody without the key can compute. A try succeeds with the chance that poly.h names, 2^-81 for
+ * 64 MiB, and all that it tells is that it did not. That holds also where a counter was used twice.
+ * Whoever has the session's key can seal anything, and needs no other's tag.
+ *
+ * Counters begin with the wall clock in microseconds, so that those of
  * who starts anew are higher; each is taken once (window.h). A reply is not bound to a life: it
  * acts once, on the request that it answers, and a controller takes those that were on their way to
  * its predecessor. */
@@ -56,8 +64,8 @@ struct seal {
     uint64_t counter;          /* the last that was given out */
     long long used_ms;         /* when */
     struct seal_peer *peers;   /* a hash by name */
-    unsigned long long uses;
-    uint64_t floor; /* the highest counter of those that were forgotten */
+    struct seal_peer *order;   /* a list: whoever has been silent for longest is the first */
+    uint64_t floor;            /* the highest counter of those that were forgotten */
 };
 
 /* Writes a life as text, and reads it: returns 0, or -1 where it is none. */
@@ -72,6 +80,9 @@ int seal_sign(struct seal *seal, struct message *message, const void *name, size
  * registration_request. */
 int seal_introduce(struct seal *seal, struct message *message, const void *name, size_t size,
                    bool sealed, struct ipcl_error *error);
+/* Tags a message's buffers, where seals cover them: whatever has the same (message_share_tag()) is
+ * signed without reading them again. Returns 0 or -1. */
+int seal_tag_buffers(const struct seal *seal, struct message *message);
 /* Checks a message that came from, or for, the peer of this name. What is not sealed has to have a
  * session's signature, and is taken only where no seal is required. SESSION_REPEATED and
  * SESSION_STALE are verdicts on what is well signed, and whose header is read. */
@@ -83,8 +94,6 @@ bool seal_knows(const struct seal *seal, const void *name, size_t size);
 uint64_t seal_highest(const struct seal *seal, const void *name, size_t size);
 /* Whatever a peer sent before the newest that was taken, and comes later, is SESSION_STALE. */
 void seal_close_past(struct seal *seal, const void *name, size_t size);
-/* Takes from now on only counters above this one, of a peer that is not known yet. */
-void seal_expect(struct seal *seal, uint64_t counter);
 void seal_release(struct seal *seal);
 
 /* What answers a ping beside its echo: digits that only who has the key can write, for this name

@@ -34,6 +34,7 @@ struct session {
     const struct ipcl_serial_operations *serial;
     struct mac *mac; /* NULL: messages are not signed */
     size_t digest_bytes;
+    struct poly *poly;
     struct replay *replay;
     struct header_template *templates;
     size_t template_count;
@@ -50,6 +51,33 @@ static struct mac *create_mac(const char *key, size_t key_size, const char *sche
         return mac_create(key, key_size, scheme + 5, error);
     ipcl_error_set(error, "signature scheme '%s' is not known: use hmac-sha256", scheme);
     return NULL;
+}
+
+/* The key of tags, as the counter mode of NIST's SP 800-108 derives one: an HMAC may be shorter than
+ * it. No message, seal or pong is signed over this label. NULL with `error` set on failure. */
+static struct poly *create_poly(struct session *session, struct ipcl_error *error)
+{
+    static const unsigned char label[] = "\0ipcluster tag 2";
+    unsigned char digest[MAC_BYTES_MAX], key[POLY_KEY_BYTES], input[sizeof(label) + 1];
+    struct poly *poly = NULL;
+    size_t filled = 0;
+    memcpy(input, label, sizeof(label));
+    for (unsigned char number = 1; filled < sizeof(key); number++) {
+        size_t missing = sizeof(key) - filled,
+               size = session->digest_bytes < missing ? session->digest_bytes : missing;
+        input[sizeof(label)] = number;
+        if (session_digest(session, input, sizeof(input), digest))
+            break;
+        memcpy(key + filled, digest, size);
+        filled += size;
+    }
+    if (filled == sizeof(key))
+        poly = poly_create(key, error);
+    else
+        ipcl_error_set(error, "OpenSSL cannot derive a key");
+    OPENSSL_cleanse(key, sizeof(key));
+    OPENSSL_cleanse(digest, sizeof(digest));
+    return poly;
 }
 
 struct session *session_create(const char *key, size_t key_size, const char *scheme,
@@ -69,6 +97,9 @@ struct session *session_create(const char *key, size_t key_size, const char *sch
         if (!session->mac)
             goto failed;
         session->digest_bytes = mac_bytes(session->mac);
+        session->poly = create_poly(session, error);
+        if (!session->poly)
+            goto failed;
         session->replay = replay_create(SESSION_HISTORY);
         if (!session->replay)
             goto no_memory;
@@ -108,6 +139,7 @@ void session_destroy(struct session *session)
         return;
     forget_templates(session);
     mac_destroy(session->mac);
+    poly_destroy(session->poly);
     replay_destroy(session->replay);
     free(session->empty);
     free(session);
@@ -128,13 +160,28 @@ size_t session_digest_bytes(const struct session *session)
     return session->mac ? session->digest_bytes : 0;
 }
 
-int session_digest(struct session *session, const void *head, size_t size, struct message *message,
+int session_digest(struct session *session, const void *data, size_t size,
                    unsigned char digest[MAC_BYTES_MAX])
 {
-    zmq_msg_t *parts = message ? message_part(message, MESSAGE_HEADER) : NULL;
-    if (mac_begin(session->mac) || (size && mac_add(session->mac, head, size)))
+    return mac_begin(session->mac) || mac_add(session->mac, data, size) ||
+                   mac_end(session->mac, digest)
+               ? -1
+               : 0;
+}
+
+struct poly *session_poly(struct session *session)
+{
+    return session->poly;
+}
+
+/* The signature of the four parts, in binary. Returns 0 or -1. */
+static int digest_parts(struct session *session, struct message *message,
+                        unsigned char digest[MAC_BYTES_MAX])
+{
+    zmq_msg_t *parts = message_part(message, MESSAGE_HEADER);
+    if (mac_begin(session->mac))
         return -1;
-    for (size_t i = 0; parts && i < SIGNED_PARTS; i++)
+    for (size_t i = 0; i < SIGNED_PARTS; i++)
         if (mac_add(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
             return -1;
     return mac_end(session->mac, digest);
@@ -148,7 +195,7 @@ static enum session_verdict verify_signature(struct session *session, struct mes
         return SESSION_UNSIGNED;
     if (zmq_msg_size(signature) != 2 * session->digest_bytes ||
         hex_read(zmq_msg_data(signature), claimed, session->digest_bytes) ||
-        session_digest(session, NULL, 0, message, digest) ||
+        digest_parts(session, message, digest) ||
         CRYPTO_memcmp(claimed, digest, session->digest_bytes))
         return SESSION_FORGED;
     if (replay_seen(session->replay, digest) || replay_add(session->replay, digest))
@@ -343,7 +390,7 @@ int session_sign(struct session *session, struct message *message, struct ipcl_e
     unsigned char digest[MAC_BYTES_MAX];
     char text[2 * MAC_BYTES_MAX];
     size_t size = session->mac ? 2 * session->digest_bytes : 0;
-    if (size && session_digest(session, NULL, 0, message, digest))
+    if (size && digest_parts(session, message, digest))
         return ipcl_error_set(error, "OpenSSL cannot sign a message");
     hex_write(digest, size / 2, text);
     if (message_replace(message_part(message, MESSAGE_SIGNATURE), text, size))

@@ -8,6 +8,7 @@
 
 #include "wire/mac.h"
 #include "wire/message.h"
+#include "wire/poly.h"
 
 /* How many accepted signatures are remembered: the newest. jupyter_client remembers as many. */
 #define SESSION_HISTORY     65536
@@ -42,10 +43,11 @@ const struct ipcl_serial_operations *session_serial(const struct session *sessio
 /* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type
  * are text, and are noted in the message; nothing else has been parsed. Every refusal is counted. */
 enum session_verdict session_verify(struct session *session, struct message *message);
-/* For seal.c: the HMAC over `size` bytes and a message's four parts, where it is not NULL. Returns
- * 0 or -1. */
-int session_digest(struct session *session, const void *head, size_t size, struct message *message,
+/* For seal.c: the HMAC over `size` bytes. Returns 0 or -1. */
+int session_digest(struct session *session, const void *data, size_t size,
                    unsigned char digest[MAC_BYTES_MAX]);
+/* For seal.c: tags with a key that is derived from the session's. NULL: messages are not signed. */
+struct poly *session_poly(struct session *session);
 /* For seal.c: the HMAC's length; 0: messages are not signed. */
 size_t session_digest_bytes(const struct session *session);
 /* For seal.c: ends a verification. Of what is well signed the header is read, which may change the
