@@ -195,7 +195,8 @@ struct seal controller_seal(const struct controller *controller, enum seal_chann
                          .role = role,
                          .controller = true,
                          .encrypted = controller->encrypted,
-                         .life = alive ? controller->life : NULL};
+                         .life = alive ? controller->life : NULL,
+                         .counter = controller->counter};
 }
 
 int controller_sessions(const struct controller *controller, enum seal_channel channel,

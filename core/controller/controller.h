@@ -35,6 +35,7 @@ struct controller {
         curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
     bool encrypted;
     unsigned char life[SEAL_LIFE_BYTES]; /* this controller's, and no other's */
+    uint64_t counter; /* where those of its seals begin; 0: with the clock */
     int64_t frame_bytes_max; /* what is larger is answered with an error, or ends its connection */
     int heart_period_ms;
     int heart_misses;

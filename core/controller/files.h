@@ -1,6 +1,6 @@
 /* The files of a running controller: its pid file, which is also the lock that keeps a second one
- * of the same profile and cluster out; the two connection files; and the CurveZMQ secrets that
- * reused connection files need. */
+ * of the same profile and cluster out; the two connection files; and what reused connection
+ * files need: the CurveZMQ secrets, and where counters begin. */
 #ifndef CONTROLLER_FILES_H
 #define CONTROLLER_FILES_H
 
@@ -18,6 +18,7 @@ struct files {
     char secret[PATH_BYTES];
     char table[PATH_BYTES];
     char handouts[PATH_BYTES];
+    char counter[PATH_BYTES];
     int lock; /* -1: not ours */
     bool reuse;
     bool written;

@@ -17,6 +17,10 @@
  * it meanwhile, and takes from names that it does not know only counters above those that it has
  * forgotten. */
 #define SILENCE_MS 60000
+/* Whoever's counters are further ahead of the clock than this is not forgotten, as everybody whose
+ * clock is right would be refused then; and not more than so many are taken. */
+#define AHEAD_US        60000000
+#define AHEAD_PEERS_MAX (SEAL_PEERS_MAX / 2)
 /* Longer names are nobody's: a byte holds the length. */
 #define NAME_BYTES_MAX 255
 /* Buffers of more bytes have a tag of their own: it is computed once for a broadcast. */
@@ -30,8 +34,9 @@ static const unsigned char no_life[SEAL_LIFE_BYTES];
 
 struct seal_peer {
     struct window window;
-    uint64_t past; /* lower counters are too late */
-    struct seal_peer *prev, *next; /* in the order of their last messages */
+    uint64_t past;                 /* lower counters are too late */
+    bool ahead;                    /* of the clock */
+    struct seal_peer *prev, *next; /* otherwise: in the order of their last messages */
     UT_hash_handle hh;
     char name[];
 };
@@ -136,11 +141,16 @@ static int digest_of(const struct seal *seal, struct message *message, const voi
     return session_digest(seal->session, input, (size_t)(at - input), digest);
 }
 
+static uint64_t clock_us(void)
+{
+    return (uint64_t)(clock_wall() * 1e6);
+}
+
 static uint64_t next_counter(struct seal *seal)
 {
     long long now_ms = clock_ms();
-    if (!seal->counter || now_ms - seal->used_ms >= SILENCE_MS) {
-        uint64_t clock = (uint64_t)(clock_wall() * 1e6);
+    if (!seal->counter || (!seal->controller && now_ms - seal->used_ms >= SILENCE_MS)) {
+        uint64_t clock = clock_us();
         seal->counter = clock > seal->counter ? clock : seal->counter;
     }
     seal->used_ms = now_ms;
@@ -192,7 +202,10 @@ static struct seal_peer *find_peer(const struct seal *seal, const void *name, si
 static void forget_peer(struct seal *seal, struct seal_peer *peer)
 {
     HASH_DEL(seal->peers, peer);
-    DL_DELETE(seal->order, peer);
+    if (peer->ahead)
+        seal->ahead--;
+    else
+        DL_DELETE(seal->order, peer);
     window_release(&peer->window);
     free(peer);
 }
@@ -207,23 +220,60 @@ static void forget_oldest(struct seal *seal)
     forget_peer(seal, oldest);
 }
 
-static struct seal_peer *meet_peer(struct seal *seal, const void *name, size_t size)
+static struct seal_peer *add_peer(struct seal *seal, const void *name, size_t size)
+{
+    if (HASH_COUNT(seal->peers) >= SEAL_PEERS_MAX)
+        forget_oldest(seal);
+    struct seal_peer *peer = calloc(1, sizeof(*peer) + size);
+    if (!peer)
+        return NULL;
+    window_init(&peer->window, seal->floor);
+    memcpy(peer->name, name, size);
+    HASH_ADD_KEYPTR(hh, seal->peers, peer->name, size, peer);
+    DL_APPEND(seal->order, peer);
+    return peer;
+}
+
+/* Puts a peer at the end of the order, or takes it out. */
+static void place_peer(struct seal *seal, struct seal_peer *peer, bool ahead)
+{
+    if (!peer->ahead && !ahead && !peer->next)
+        return;
+    if (peer->ahead)
+        seal->ahead--;
+    else
+        DL_DELETE(seal->order, peer);
+    peer->ahead = ahead;
+    if (ahead)
+        seal->ahead++;
+    else
+        DL_APPEND(seal->order, peer);
+}
+
+static bool is_ahead(struct seal *seal, uint64_t counter)
+{
+    if (counter > seal->present) {
+        uint64_t present = clock_us() + AHEAD_US;
+        seal->present = present > seal->present ? present : seal->present;
+    }
+    return counter > seal->present;
+}
+
+/* The peer that sends this counter. NULL where it is one too many that is ahead of the clock, or
+ * memory is short. */
+static struct seal_peer *meet_peer(struct seal *seal, const void *name, size_t size,
+                                   uint64_t counter)
 {
     struct seal_peer *peer = find_peer(seal, name, size);
-    if (!peer) {
-        if (HASH_COUNT(seal->peers) >= SEAL_PEERS_MAX)
-            forget_oldest(seal);
-        peer = calloc(1, sizeof(*peer) + size);
-        if (!peer)
-            return NULL;
-        window_init(&peer->window, seal->floor);
-        memcpy(peer->name, name, size);
-        HASH_ADD_KEYPTR(hh, seal->peers, peer->name, size, peer);
-        DL_APPEND(seal->order, peer);
-    } else if (peer->next) {
-        DL_DELETE(seal->order, peer);
-        DL_APPEND(seal->order, peer);
-    }
+    if (peer && peer->window.highest > counter)
+        counter = peer->window.highest;
+    bool ahead = is_ahead(seal, counter);
+    if (ahead && !(peer && peer->ahead) && seal->ahead == AHEAD_PEERS_MAX)
+        return NULL;
+    if (!peer)
+        peer = add_peer(seal, name, size);
+    if (peer)
+        place_peer(seal, peer, ahead);
     return peer;
 }
 
@@ -268,7 +318,7 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
     hex_write(digest, bytes, expected);
     if (CRYPTO_memcmp(text, expected, 2 * bytes))
         return session_conclude(seal->session, message, SESSION_FORGED);
-    struct seal_peer *peer = meet_peer(seal, name, size);
+    struct seal_peer *peer = meet_peer(seal, name, size, counter);
     if (!is_of_this_life(seal, life) || (peer && counter < peer->past))
         return session_conclude(seal->session, message, SESSION_STALE);
     if (!peer || !window_take(&peer->window, counter))

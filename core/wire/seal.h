@@ -24,10 +24,10 @@
  * 64 MiB, and all that it tells is that it did not. That holds also where a counter was used twice.
  * Whoever has the session's key can seal anything, and needs no other's tag.
  *
- * Counters begin with the wall clock in microseconds, so that those of
- * who starts anew are higher; each is taken once (window.h). A reply is not bound to a life: it
- * acts once, on the request that it answers, and a controller takes those that were on their way to
- * its predecessor. */
+ * Counters begin with the wall clock in microseconds, so that those of who starts anew are higher,
+ * and a controller's also above those of the previous one, whose clock may have been ahead; each is
+ * taken once (window.h). A reply is not bound to a life: it acts once, on the request that it
+ * answers, and a controller takes those that were on their way to its predecessor. */
 #ifndef WIRE_SEAL_H
 #define WIRE_SEAL_H
 
@@ -65,6 +65,8 @@ struct seal {
     long long used_ms;         /* when */
     struct seal_peer *peers;   /* a hash by name */
     struct seal_peer *order;   /* a list: whoever has been silent for longest is the first */
+    unsigned ahead;            /* how many are ahead of the clock, and not in that list */
+    uint64_t present;          /* counters up to here are not ahead of the clock */
     uint64_t floor;            /* the highest counter of those that were forgotten */
 };
 

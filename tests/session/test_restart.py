@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import LONG, kill, named, typed, wait_until
+from support import LONG, TOP, kill, named, typed, wait_until
 
 
 def restart(cluster, *arguments, signum=signal.SIGKILL):
@@ -184,6 +184,24 @@ def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
     for engine in reused.engines:
         engine.send_signal(signal.SIGCONT)
     wait_until(lambda: ids_of_another() == [0, 1, 2], 30, "the old ones are back")
+
+
+@pytest.fixture
+def clock_ahead(sandbox):
+    """What gives a program a wall clock that is two hours ahead, in its environment."""
+    library = sandbox.dir / "clock_ahead.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, TOP / "tests/session/clock_ahead.c"], check=True)
+    return {"LD_PRELOAD": f"{sandbox.python_env().get('LD_PRELOAD', '')} {library}".strip()}
+
+
+def test_a_controller_whose_clock_is_behind_that_of_the_previous_one_serves_those_that_stayed(reused, clock_ahead):
+    client = reused.client()
+    view = client.load_balanced_view()
+    for environment in (clock_ahead, None):
+        reused.controller.stop(signal.SIGKILL)
+        reused.start_controller("--reuse", env=environment)
+        for task in (client[0].apply_async(abs, -5), view.apply_async(abs, -5)):
+            assert task.get(LONG) == 5
 
 
 def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):

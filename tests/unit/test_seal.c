@@ -385,6 +385,104 @@ Test(seal, what_was_sent_under_names_that_are_forgotten_stays_refused)
     message_close(&first);
 }
 
+static void send_as(const char *name)
+{
+    cr_assert_eq(seal_sign(&client, &message, name, strlen(name), true, NULL), 0);
+}
+
+static void meet_others(int count)
+{
+    char name[64];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "client %d", i);
+        send_as(name);
+        cr_assert_eq(seal_verify(&controller, &message, name, strlen(name)), SESSION_ACCEPTED);
+    }
+}
+
+Test(seal, of_whoever_has_been_silent_for_longest_is_forgotten_first)
+{
+    build("apply_request");
+    send_as("one that is silent");
+    cr_assert_eq(take_as(&controller, "one that is silent"), SESSION_ACCEPTED);
+    for (int i = 0; i < 4; i++) {
+        send_sealed();
+        cr_assert_eq(take(), SESSION_ACCEPTED);
+        meet_others(SEAL_PEERS_MAX / 2);
+    }
+    cr_assert(seal_knows(&controller, CLIENT, strlen(CLIENT)));
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    message_clear(&message);
+    build("apply_request");
+    char name[64];
+    for (int i = 0; i < SEAL_PEERS_MAX - 1; i++) {
+        snprintf(name, sizeof(name), "another %d", i);
+        send_as(name);
+        cr_assert_eq(seal_verify(&controller, &message, name, strlen(name)), SESSION_ACCEPTED);
+    }
+    cr_assert(seal_knows(&controller, CLIENT, strlen(CLIENT)));
+    cr_assert_not(seal_knows(&controller, "one that is silent", strlen("one that is silent")));
+    cr_assert_not(seal_knows(&controller, "client 0", strlen("client 0")));
+}
+
+/* Whoever has the key could otherwise keep everybody new out, with counters of the year 600000. */
+Test(seal, with_a_counter_of_the_far_future_keeps_nobody_out)
+{
+    struct message first;
+    uint64_t honest;
+    message_init(&first);
+    send_sealed();
+    honest = client.counter;
+    client.counter = UINT64_MAX - SEAL_PEERS_MAX;
+    send_as("who holds the key");
+    cr_assert_eq(message_copy(&first, &message), 0);
+    cr_assert_eq(take_as(&controller, "who holds the key"), SESSION_ACCEPTED);
+    client.counter = honest;
+    meet_others(SEAL_PEERS_MAX + 1);
+    send_as("who is new");
+    cr_assert_eq(take_as(&controller, "who is new"), SESSION_ACCEPTED);
+    cr_assert_eq(message_copy(&message, &first), 0);
+    cr_assert_eq(take_as(&controller, "who holds the key"), SESSION_REPEATED);
+    message_close(&first);
+}
+
+Test(seal, with_counters_of_the_far_future_is_taken_of_some_and_memory_is_bounded)
+{
+    uint64_t honest;
+    char name[64];
+    int taken = 0;
+    send_sealed();
+    honest = client.counter;
+    client.counter = UINT64_MAX - 2 * SEAL_PEERS_MAX;
+    for (int i = 0; i < SEAL_PEERS_MAX; i++) {
+        snprintf(name, sizeof(name), "ahead %d", i);
+        send_as(name);
+        taken += seal_verify(&controller, &message, name, strlen(name)) == SESSION_ACCEPTED;
+    }
+    cr_assert_eq(taken, SEAL_PEERS_MAX / 2);
+    client.counter = honest;
+    meet_others(SEAL_PEERS_MAX);
+    send_sealed();
+    cr_assert_eq(take(), SESSION_ACCEPTED);
+    cr_assert_eq(controller.ahead, (unsigned)taken, "none of them was forgotten");
+}
+
+Test(seal, of_a_controller_counts_on_from_where_it_begins)
+{
+    struct seal engine = {.session = theirs}, successor = {.session = ours, .controller = true};
+    uint64_t begin = (uint64_t)((clock_wall() + 3600) * 1e6);
+    successor.counter = begin;
+    for (int i = 0; i < 2; i++) {
+        successor.used_ms = clock_ms() - 3600000; /* it was silent for an hour */
+        build("apply_request");
+        cr_assert_eq(seal_sign(&successor, &message, "engine", 6, true, NULL), 0);
+        cr_assert_eq(take_as(&engine, "engine"), SESSION_ACCEPTED);
+    }
+    cr_assert_eq(successor.counter, begin + 2);
+    seal_release(&engine);
+}
+
 Test(seal, of_who_starts_anew_is_taken)
 {
     send_sealed();
