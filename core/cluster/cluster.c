@@ -31,25 +31,25 @@ static const struct ipcl_option cluster_options[] = {
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
+    {"dry_run", IPCL_BOOL, "false", "dry-run", "true",
+     "Write what would be started, or submitted to a batch system and by which command, and start "
+     "nothing."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
      "Let the system write a core file where ipcluster crashes, as ulimit -c says. It has what is "
      "made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 8};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 9};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
      "Go into the background once all engines have registered, with the log in the profile's log "
      "folder."},
-    {"dry_run", IPCL_BOOL, "false", "dry-run", "true",
-     "Write what would be started, or submitted to a batch system and by which command, and start "
-     "nothing."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
      "When all engines end with an error within this many seconds of their registration, and "
      "nobody has asked anything of them, something is wrong: the cluster is stopped. 0 lets the "
      "controller run on."},
 };
-static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 3};
+static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 2};
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,

@@ -587,7 +587,7 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
     supervisor.own_controller = !engines_only;
     if (choose(&supervisor, &error) < 0)
         goto failed;
-    if (settings_bool(cluster->settings, "IPClusterEngines", "dry_run")) {
+    if (settings_bool(cluster->settings, "Cluster", "dry_run")) {
         if (dry_run(&supervisor, &error) < 0)
             goto failed;
         supervisor_close(&supervisor);
