@@ -556,8 +556,10 @@ static int dry_run(struct supervisor *supervisor, struct ipcl_error *error)
         else
             progress_say(supervisor->progress, "# %u engine%s, with %s:", job->count,
                          job->count == 1 ? "" : "s", job->choice.class->name);
-        if (start_job(supervisor, job, error) < 0)
-            return -1;
+        struct ipcl_error reason;
+        if (start_job(supervisor, job, &reason) < 0)
+            return ipcl_error_set(error, "--dry-run cannot show what %s would do: %s",
+                                  job->choice.class->name, reason.text);
     }
     return 0;
 }

@@ -5,6 +5,7 @@ import collections
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -75,8 +76,10 @@ def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
     for document in DOCUMENTS:
         for blocks in docblocks.sections(document).values():
             for block in blocks:
-                name = block.note("file") or ""
-                assert not name or any(name.rpartition("/")[2] in other.text for other in ours(blocks, *KINDS)), f"{block}: nothing uses {name}"
+                path = Path(block.note("file") or "")
+                profile = path.parent.name.partition("profile_")[2]
+                words = [path.name, f"--profile={profile} "]
+                assert not path.name or any(word in other.text for other in ours(blocks, *KINDS) for word in words), f"{block}: nothing uses {path}"
 
 
 def test_a_block_that_is_said_to_be_tested_elsewhere_is():

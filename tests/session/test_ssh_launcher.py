@@ -5,15 +5,17 @@ import json
 import os
 import pwd
 import re
+import shlex
 import signal
 import stat
 from pathlib import Path
 
+import docblocks
 import psutil
 import pytest
 from ssh_gate import Gate, needs_openssh
 
-from support import MARKER, wait_until
+from support import MARKER, TOP, wait_until
 
 pytestmark = needs_openssh
 
@@ -150,6 +152,17 @@ def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, con
     for host in one, two:
         wait_until(lambda: not host.processes(), 20, "nothing is left there")
         assert not host.folders()
+
+
+def test_the_guides_command_starts_what_it_says(box, hosts):
+    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
+    (typed, _), = block.commands
+    one, two = hosts.add("a.host"), hosts.add("b.host")
+    words = shlex.split(typed.replace("me@b.host:2222", "b.host"))
+    assert words[0] == "ipcluster"
+    cluster = box.begin(*words[1:], f"--SSHLauncher.ssh_args=-F {hosts.config}")
+    cluster.wait_for_output("The cluster is up", 60)
+    assert [len(host.engines()) for host in (one, two)] == [4, 8]
 
 
 def test_an_engine_that_dies_there_is_told_with_its_host_process_and_signal(hosts, connect):
