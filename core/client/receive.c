@@ -320,14 +320,21 @@ static const char *holder_of(const struct ipcl_future *future)
     return !*future->engine_uuid && future->outcome ? future->outcome->result.engine_uuid : future->engine_uuid;
 }
 
-/* Whether output comes from the engine that has the request: its metadata says who has published it, which the controller has checked. */
+/* Whether output comes from the engine that has the request: its metadata says who has published it, or where these are another's
+ * programs that do not say it, its topic. The controller has checked both. */
 static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *future, struct message *message)
 {
     struct ipcl_member engine = {.name = "engine"};
     const char *holder = holder_of(future);
+    char topic[32];
     if (!*holder)
         return true;
-    return !session_find(client->io.session, message_part(message, MESSAGE_METADATA), &engine, 1) && member_is(&engine, holder);
+    if (session_find(client->io.session, message_part(message, MESSAGE_METADATA), &engine, 1))
+        return false;
+    if (engine.state != IPCL_MEMBER_ABSENT)
+        return member_is(&engine, holder);
+    int size = snprintf(topic, sizeof(topic), "engine.%d.", engine_id_of(&client->io, holder));
+    return zmq_msg_size(&message->frames[0]) > (size_t)size && !memcmp(zmq_msg_data(&message->frames[0]), topic, (size_t)size);
 }
 
 /* Output of requests of other clients comes too, and is not looked at further. */

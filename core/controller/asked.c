@@ -77,7 +77,8 @@ bool asked_is_request(const struct ipcl_member *type)
 {
     static const char suffix[] = "_request";
     size_t size = strlen(suffix);
-    return type->size > size && !memcmp(type->data + type->size - size, suffix, size);
+    return type->state == IPCL_MEMBER_OTHER ||
+           (type->size >= size && !memcmp(type->data + type->size - size, suffix, size));
 }
 
 int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,

@@ -20,15 +20,20 @@ class Slurm:
     """One node of our own, from tests/session/slurm/start-slurm."""
 
     def __init__(self, folder):
-        if has_own_network():
-            # The C library finds no address for a server where there is none but the loopback's. This one is for documentation.
-            subprocess.run(["ip", "address", "replace", "192.0.2.1/32", "dev", "lo"], check=True)
+        self.folder = None
+        self._address("replace")
         started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
                                  env={**os.environ, "TMPDIR": str(folder), "SLURM_TEST_EXTRA": "WaitTime=0\nKillOnBadExit=1"})
         if started.returncode:
+            self.stop()
             pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
         self.env = dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0]))
         self.folder = self.env["SLURM_TEST_DIR"]
+
+    def _address(self, what):
+        """The C library finds no address for a server where there is none but the loopback's; Open MPI takes this one for another network."""
+        if has_own_network():
+            subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
 
     def command(self, *words, check=True):
         return subprocess.run(words, env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}, check=check,
@@ -54,7 +59,9 @@ class Slurm:
         wait_until(lambda: self.command("squeue", "-O", "JobID", check=False), 30, "slurmctld answers")
 
     def stop(self):
-        subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
+        if self.folder:
+            subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
+        self._address("del")
 
 
 @pytest.fixture(scope="module")
