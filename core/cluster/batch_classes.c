@@ -55,17 +55,19 @@ static const struct ipcl_option common[] = {
      "Which group of the expression is the id. 0: the first, or where it has none the whole."},
 };
 /* What ipyparallel has beside these. */
-static const struct ipcl_option ignored = {
-    "job_array_regexp,job_array_template,queue_regexp,queue_template,output_regexp,output_template,"
-    "account_regexp,account_template,qos_regexp,qos_template,timelimit_regexp,timelimit_template,"
-    "options_regexp,options_template",
-    IPCL_IGNORED,
-    "",
-    NULL,
-    NULL,
-    "the directives of settings are the batch system's own; what a template has already is found "
-    "by "
-    "the option's name"};
+#define IGNORED(names, why)                                                                        \
+    {                                                                                              \
+        names, IPCL_IGNORED, "", NULL, NULL, why                                                   \
+    }
+static const struct ipcl_option ignored[BATCH_IGNORED] = {
+    IGNORED("job_array_regexp,job_array_template,queue_regexp,queue_template,output_regexp,"
+            "output_template,account_regexp,account_template,qos_regexp,qos_template,"
+            "timelimit_regexp,timelimit_template,options_regexp,options_template",
+            "the directives of settings are the batch system's own; what a template has already is "
+            "found by the option's name"),
+    IGNORED("output_limit,stop_timeout",
+            "jobs are asked for as long as they are there, and their output is kept"),
+};
 #define COMMON_COUNT (sizeof(common) / sizeof(*common))
 
 static const struct ipcl_option *own_row(const struct ipcl_batch_system *system, const char *name)
@@ -122,7 +124,8 @@ struct batch_classes *batch_classes_create(const struct ipcl_batch_system *syste
     static const char *const suffixes[] = {"Launcher", "ControllerLauncher", "EngineSetLauncher"};
     struct batch_classes *made = calloc(1, sizeof(*made));
     if (made)
-        made->options = calloc(1 + COMMON_COUNT + system->option_count, sizeof(*made->options));
+        made->options =
+            calloc(BATCH_IGNORED + COMMON_COUNT + system->option_count, sizeof(*made->options));
     if (!made || !made->options) {
         batch_classes_destroy(made);
         ipcl_error_set(error, "no memory for the launchers of %s", system->name);
@@ -131,11 +134,14 @@ struct batch_classes *batch_classes_create(const struct ipcl_batch_system *syste
     for (size_t i = 0; i < 3; i++)
         snprintf(made->names[i], sizeof(made->names[i]), "%.100s%s", system->name, suffixes[i]);
     size_t count = fill_options(system, made->options);
-    made->options[count] = made->rows[1] = ignored;
+    memcpy(made->options + count, ignored, sizeof(ignored));
+    memcpy(made->rows + 1, ignored, sizeof(ignored));
     made->rows[0] = (struct ipcl_option){"*", IPCL_INHERITED, made->names[0], NULL, NULL, NULL};
-    made->tables[0] = (struct ipcl_option_table){made->names[0], made->options, count + 1};
+    made->tables[0] =
+        (struct ipcl_option_table){made->names[0], made->options, count + BATCH_IGNORED};
     for (size_t i = 0; i < 2; i++) {
-        made->tables[i + 1] = (struct ipcl_option_table){made->names[i + 1], made->rows, 2};
+        made->tables[i + 1] =
+            (struct ipcl_option_table){made->names[i + 1], made->rows, 1 + BATCH_IGNORED};
         made->classes[i] = batch_class;
         made->classes[i].name = made->names[i + 1];
         made->classes[i].aliases = system->aliases;

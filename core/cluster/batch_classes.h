@@ -6,12 +6,15 @@
 
 #include "config/settings.h"
 
+/* Rows of settings of ipyparallel's that have no effect. */
+#define BATCH_IGNORED 2
+
 /* A batch system's: of the class NAMELauncher, whose settings the two others have. */
 struct batch_classes {
     struct ipcl_launcher_class classes[2];
     struct ipcl_option_table tables[3];
-    struct ipcl_option *options; /* of tables[0] */
-    struct ipcl_option rows[2];  /* of the others */
+    struct ipcl_option *options;                /* of tables[0] */
+    struct ipcl_option rows[1 + BATCH_IGNORED]; /* of the others */
     char names[3][128];
 };
 

@@ -9,6 +9,9 @@ static const struct ipcl_option root_options[] = {
     {"ssh_args", IPCL_LIST, "", NULL, NULL, "Further arguments for ssh."},
     {"user", IPCL_STRING, "", NULL, NULL,
      "The user's name there, for hosts that are named without one."},
+    {"location", IPCL_STRING, "", NULL, NULL,
+     "The host, for the launchers of one: [user@]host[:port]."},
+    {"hostname", IPCL_STRING, "", NULL, NULL, "The same, where location names none."},
     {"remote_profile_dir", IPCL_STRING, "", NULL, NULL,
      "The profile folder there, below the home folder where it does not begin with a /; it is made "
      "where it is not there. Where it is "
@@ -51,8 +54,6 @@ static const struct ipcl_option set_options[] = {
 };
 static const struct ipcl_option one_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
-    {"hostname", IPCL_STRING, "", NULL, NULL, "The host, where location names none."},
-    {"location", IPCL_STRING, "", NULL, NULL, "The host: [user@]host[:port]."},
 };
 #define TABLE(class_name, options)                                                                 \
     {                                                                                              \
