@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "cluster/template.h"
 
-#define FIND_S 5 /* for a submission whose supervisor was killed to be seen */
+#define FIND_S 15 /* for a submission whose end nobody saw to be seen */
 
 static void find(struct batch *batch);
 
@@ -171,16 +171,19 @@ static void find_done(void *self, void *context, const struct ipcl_command_end *
     struct ipcl_error error;
     char why[BATCH_TEXT_BYTES];
     (void)context;
+    bool none = !end->timed_out &&
+                (end->status == 0 || batch_matches(batch->system->unknown_job, end->errors) ||
+                 batch_matches(batch->system->unknown_job, end->output));
     if (batch_read(batch->system, &batch->system->query, end->output, take_first, batch, &error) <
         0) {
         end_job(batch, 1, error.text);
     } else if (*batch->id) {
         submitted(batch);
-    } else if (end->status == 0 && !end->timed_out && clock_wall() - batch->began > FIND_S) {
+    } else if (none && clock_wall() - batch->began > FIND_S) {
         end_job(batch, 1, *batch->trouble ? batch->trouble : "its job was not submitted");
     } else {
         batch_failure(end, why, sizeof(why));
-        if (end->status != 0)
+        if (!none)
             batch_unreachable(batch, why);
         batch->timer = batch->services->timer_start(batch->services->base.host, 1000, find_again,
                                                     NULL, &error);
@@ -217,6 +220,8 @@ static void submit_done(void *self, void *context, const struct ipcl_command_end
     }
     const char *expression = base->option_string(base->host, batch->class_name, "job_id_regexp");
     int64_t group = base->option_int(base->host, batch->class_name, "job_id_regexp_group");
+    if (end->timed_out)
+        batch->began = clock_wall(); /* it may still be taken */
     if (end->timed_out)
         snprintf(batch->trouble, sizeof(batch->trouble), "%.60s has not answered in %d seconds",
                  *batch->commands[BATCH_SUBMIT], BATCH_COMMAND_MS / 1000);

@@ -87,10 +87,18 @@ static bool counts_more(const struct batch_record *record, const struct batch_re
     return record->phase == IPCL_BATCH_ENDED && record->status && !than->status;
 }
 
+/* A site's regular expression may leave out the server's name: 123, of 123.server or 123[].server.
+ */
+static bool is_id(const char *id, const char *printed)
+{
+    size_t length = strlen(id);
+    return strncmp(id, printed, length) == 0 && (!printed[length] || strchr(".[", printed[length]));
+}
+
 static bool take_record(void *context, const struct batch_record *record)
 {
     struct search *search = context;
-    if (strcmp(search->batch->id, record->id) == 0 &&
+    if (is_id(search->batch->id, record->id) &&
         (!search->found || counts_more(record, &search->record))) {
         search->found = true;
         search->record = *record;

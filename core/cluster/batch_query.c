@@ -87,7 +87,7 @@ void batch_one_line(const char *text, char *line, size_t size)
         bool space = isspace((unsigned char)*text);
         if (space && !text[strspn(text, " \t\r\n")])
             break;
-        if (!space || line[used - 1] != ' ')
+        if (!space || (used && line[used - 1] != ' '))
             line[used++] = (char)(space ? ' ' : *text);
     }
     line[used] = '\0';

@@ -1,5 +1,6 @@
 /* Scripts of batch jobs: a template with its values, and directives for the settings that are
  * given. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,18 @@ static char *program_and_args(const struct batch *batch, const struct ipcl_launc
     return text;
 }
 
+/* Stands between double quotes, in a shell or a directive. */
+static void add_quoted(struct values *values, const char *name, const char *text)
+{
+    char *escaped = malloc(2 * strlen(text) + 1), *to = escaped;
+    for (; escaped && *text; *to++ = *text++)
+        if (strchr("\\\"$`", *text))
+            *to++ = '\\';
+    if (escaped)
+        *to = '\0';
+    add(values, name, escaped);
+}
+
 /* What a template may name: of two with one name the first counts. */
 static int collect(struct values *values, const struct batch *batch,
                    const struct ipcl_launch *launch, const struct ipcl_option_table *settings,
@@ -148,7 +161,7 @@ static int collect(struct values *values, const struct batch *batch,
     add_word(values, "work_dir", launch->work_dir);
     add_copy(values, "cluster_id", launch->cluster_id);
     add_copy(values, "job_name", batch->name);
-    add_copy(values, "output", batch->output);
+    add_quoted(values, "output", batch->output);
     const char *const *pairs = list_setting(batch, "namespace", NULL);
     for (size_t i = 0; pairs && pairs[i]; i++) {
         size_t length = strcspn(pairs[i], "=");
@@ -179,6 +192,9 @@ static int choose_paths(struct batch *batch, const struct ipcl_launch *launch,
     const char *script = text_setting(batch, "batch_file_name");
     const char *output = text_setting(batch, "output_file");
     snprintf(batch->name, sizeof(batch->name), "%s", launch->label);
+    for (char *at = batch->name; *at; at++)
+        if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
+            *at = '_'; /* batch systems take no others, nor do the commands that look for it */
     int status =
         *output ? place(output, launch->log_dir, batch->output, error)
                 : path_format(batch->output, error, "%s/%s.log", launch->log_dir, launch->label);
@@ -227,6 +243,7 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
 static bool has_directive(const char *script, const char *prefix, const char *text)
 {
     char key[LINE_BYTES];
+    text += strncmp(text, "-l ", 3) ? 0 : 3; /* which says what for behind it */
     size_t length = strcspn(text, "={ ");
     snprintf(key, sizeof(key), "%.*s", (int)length, text);
     for (const char *line = script; length && line; line = strchr(line, '\n')) {
@@ -276,13 +293,15 @@ static int check_unused(const struct batch *batch, const struct values *values, 
     const char *const *pairs = list_setting(batch, "namespace", NULL);
     for (size_t i = 0; i < values->count; i++) {
         const struct template_value *value = &values->list[i];
-        bool given = false;
+        bool given = false, second = false;
+        for (size_t k = 0; k < i; k++)
+            second |= strcmp(values->list[k].name, value->name) == 0; /* and counts for nothing */
         for (size_t k = 0; k < sizeof(needed) / sizeof(*needed); k++)
             given |= *value->text && strcmp(value->name, needed[k]) == 0;
         for (size_t k = 0; pairs && pairs[k]; k++)
             given |= strncmp(pairs[k], value->name, strlen(value->name)) == 0 &&
                      pairs[k][strlen(value->name)] == '=';
-        if (given && !value->used)
+        if (given && !second && !value->used)
             return ipcl_error_set(error, "%s: '%s' is given, and %s has no {%s}", batch->class_name,
                                   value->name, origin, value->name);
     }
@@ -316,13 +335,14 @@ static char *compose(const struct batch *batch, struct values *values, const cha
         return NULL;
     }
     FILE *stream = open_memstream(&whole, &size);
-    int status = stream ? check_unused(batch, values, origin, error)
-                        : ipcl_error_set(error, "no memory for a job's script");
+    int status = stream ? 0 : ipcl_error_set(error, "no memory for a job's script");
     if (status == 0) {
         write_first_line(script, stream, &rest);
         status = write_directives(batch, values, script, stream, error);
         fputs(rest, stream);
     }
+    if (status == 0)
+        status = check_unused(batch, values, origin, error);
     if (stream)
         fclose(stream);
     free(script);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "config/settings.h"
 
 #define OUTPUT_BYTES_MAX (1 << 20)
 #define READ_BYTES       4096
@@ -24,6 +25,7 @@ struct stream {
     char *text;
     size_t size;
     bool ended;
+    bool cut; /* there was more */
 };
 
 struct command_run {
@@ -39,6 +41,7 @@ struct command_run {
     char *input_text;
     int status;
     unsigned open_handles;
+    bool spawned; /* the process is libuv's */
     bool exited;
     bool told; /* the launcher knows of its end, or has been forgotten */
     void (*done)(void *self, void *context, const struct ipcl_command_end *end);
@@ -70,7 +73,10 @@ static void stream_closed(uv_handle_t *handle)
 
 static void close_handles(struct command_run *run)
 {
-    uv_close((uv_handle_t *)&run->process, handle_closed);
+    if (run->spawned)
+        uv_close((uv_handle_t *)&run->process, handle_closed);
+    else
+        run->open_handles--;
     uv_close((uv_handle_t *)&run->input, handle_closed);
     uv_close((uv_handle_t *)&run->timer, handle_closed);
     uv_close((uv_handle_t *)&run->output.pipe, stream_closed);
@@ -80,7 +86,7 @@ static void close_handles(struct command_run *run)
 static void tell(struct command_run *run, bool timed_out)
 {
     struct ipcl_command_end end = {
-        .status = run->status,
+        .status = run->output.cut && run->done ? -1 : run->status,
         .timed_out = timed_out,
         .output = run->output.text ? run->output.text : "",
         .errors = run->errors.text ? run->errors.text : "",
@@ -120,8 +126,11 @@ static void process_exited(uv_process_t *process, int64_t status, int signum)
 static void time_over(uv_timer_t *timer)
 {
     struct command_run *run = timer->data;
-    if (run->exited)
-        return; /* its output may be held open: finish() comes with that */
+    if (run->exited) { /* what it has left behind holds its output open */
+        tell(run, false);
+        finish(run);
+        return;
+    }
     run->status = -1;
     kill(-run->process.pid, SIGKILL);
     tell(run, true);
@@ -143,7 +152,8 @@ static void output_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffe
         finish(stream->run);
         return;
     }
-    if (stream->size + (size_t)size > OUTPUT_BYTES_MAX)
+    stream->cut |= stream->size + (size_t)size > OUTPUT_BYTES_MAX;
+    if (stream->cut)
         return;
     char *text = realloc(stream->text, stream->size + (size_t)size + 1);
     if (!text)
@@ -187,6 +197,20 @@ static int open_stream(struct stream *stream)
     return code;
 }
 
+/* What batch systems' commands hand on to jobs, and show to others, has no keys in it. To be freed;
+ * NULL where memory is short. */
+static char **without_keys(char **environment)
+{
+    size_t count = 0, kept = 0;
+    while (environment[count])
+        count++;
+    char **list = calloc(count + 1, sizeof(*list));
+    for (size_t i = 0; list && i < count; i++)
+        if (!settings_gives_key(environment[i]))
+            list[kept++] = environment[i];
+    return list;
+}
+
 /* Returns libuv's code. */
 static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *const *argv)
 {
@@ -198,7 +222,11 @@ static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *c
         {.flags = UV_INHERIT_FD, .data.fd = output},
         {.flags = UV_INHERIT_FD, .data.fd = errors},
     };
+    char **environment = without_keys(environ);
+    if (!environment && code == 0)
+        code = UV_ENOMEM;
     uv_process_options_t options = {
+        .env = environment,
         .exit_cb = process_exited,
         .file = argv[0],
         .args = (char **)(uintptr_t)argv,
@@ -207,9 +235,11 @@ static int spawn_command(uv_loop_t *loop, struct command_run *run, const char *c
         .stdio = streams,
     };
     secret_start_child(false);
+    run->spawned = code == 0;
     if (code == 0)
         code = uv_spawn(loop, &run->process, &options);
     secret_start_child(true);
+    free(environment);
     if (output >= 0)
         close(output);
     if (errors >= 0 && errors != output)

@@ -72,7 +72,7 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
     job->running -= ended < job->running ? ended : job->running;
     if (job->status == 0)
         job->status = status;
-    if (supervisor->adopting)
+    if (supervisor->adopting || supervisor->dry)
         return;
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
@@ -105,6 +105,9 @@ static void job_status(void *context, const char *text)
     bool news = strcmp(job->saved->status, text) != 0;
     job->answered = true;
     snprintf(job->saved->status, sizeof(job->saved->status), "%s", text);
+    for (char *at = job->saved->status; *at; at++)
+        if (*at & 0x80)
+            *at = '?'; /* it is saved as UTF-8, which a command's words need not be */
     if (!supervisor->adopting && job->noted)
         supervisor_save(supervisor, supervisor->state.phase);
     if (news && *text && !supervisor->adopting && supervisor->phase <= PHASE_UP)

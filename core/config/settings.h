@@ -102,6 +102,8 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
 /* Moves the keys that a NULL-terminated list of words gives (--Session.key=...), part of our own
  * command line and meant for a program that we start, into the environment, which it inherits. */
 void settings_take_keys(struct settings *settings, char **words);
+/* Whether an entry of the environment, NAME=value, gives a setting that is a key. */
+bool settings_gives_key(const char *entry);
 enum settings_wish {
     SETTINGS_RUN,
     SETTINGS_HELP,

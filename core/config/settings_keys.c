@@ -82,6 +82,17 @@ void settings_take_keys(struct settings *settings, char **words)
     *kept = NULL;
 }
 
+bool settings_gives_key(const char *entry)
+{
+    char variable[SETTINGS_VARIABLE_BYTES];
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        settings_variable(keys[i].class_name, keys[i].name, variable);
+        if (!strncmp(entry, variable, strlen(variable)) && entry[strlen(variable)] == '=')
+            return true;
+    }
+    return false;
+}
+
 void settings_warn_of_keys(const struct settings *settings)
 {
     char variable[SETTINGS_VARIABLE_BYTES];

@@ -192,7 +192,7 @@ static bool is_of_another(const struct hub *hub, struct report_record *record)
     const struct request *request = ledger_find(&hub->ledger, record->text);
     bool differs = request && request->engine && request->queue == REPORT_DIRECT &&
                    strcmp(request->engine->uuid, record->uuid) != 0;
-    record->doubtful = !request || differs || hub->controller->restarted;
+    record->doubtful = !request || differs || request->claimed;
     return differs;
 }
 

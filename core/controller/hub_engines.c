@@ -132,6 +132,7 @@ static void note_pending(struct hub *hub, const json_t *content, struct engine *
             ledger_assign(&hub->ledger, id, engine);
         else
             ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
+        ledger_claim(&hub->ledger, id);
         hub_record_return(hub, id, engine);
     }
 }

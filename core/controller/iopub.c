@@ -69,7 +69,7 @@ static struct publisher *find_publisher(struct iopub *iopub, struct message *mes
         engine.state != IPCL_MEMBER_TEXT)
         return NULL;
     struct publisher *publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
-    if (!publisher) {
+    if (!publisher || publisher->gone) {
         read_notices(iopub);
         publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
     }

@@ -78,8 +78,16 @@ void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *eng
     struct request *request = find(ledger, msg_id);
     if (!request)
         return;
+    request->claimed = false;
     leave(ledger, request);
     enter(ledger, request, engine);
+}
+
+void ledger_claim(struct ledger *ledger, const char *msg_id)
+{
+    struct request *request = find(ledger, msg_id);
+    if (request)
+        request->claimed = true;
 }
 
 void ledger_done(struct ledger *ledger, const char *msg_id)

@@ -12,6 +12,7 @@ struct request {
     struct engine *engine; /* NULL: a task that is not yet assigned */
     struct request *prev, *next;
     unsigned char queue; /* enum report_queue */
+    bool claimed;        /* its engine alone says that it has it */
     char msg_id[];
 };
 
@@ -28,6 +29,8 @@ int ledger_init(struct ledger *ledger);
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
                    struct engine *engine);
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine);
+/* What is known of it, an engine has said that registered after a restart. */
+void ledger_claim(struct ledger *ledger, const char *msg_id);
 void ledger_done(struct ledger *ledger, const char *msg_id);
 /* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler
  * answers, so they wait to be assigned again or done. */

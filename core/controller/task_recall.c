@@ -31,6 +31,8 @@ static struct worker *engine_of(const struct scheduler *scheduler, struct away *
     struct worker *worker = balancer_engines(scheduler->balancer);
     if (*away->engine)
         return balancer_engine(scheduler->balancer, away->engine, strlen(away->engine));
+    if (!away->handout.engine)
+        return NULL;
     while (worker && !away_is_at(away, worker->uuid))
         worker = worker->hh.next;
     return worker;

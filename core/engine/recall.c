@@ -29,6 +29,17 @@ static void drop(struct answered *answered)
     answered->msg_id = NULL;
 }
 
+/* Not by reference: what user code has lent may be another value by the time that it is asked for.
+ */
+static int copy_bytes(struct message *to, struct message *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (message_append(to, zmq_msg_data(&from->frames[i]), zmq_msg_size(&from->frames[i])))
+            return -1;
+    to->delimiter = from->delimiter;
+    return 0;
+}
+
 void recall_keep(struct io *io, const struct job *job, struct message *message)
 {
     struct recall *recall = &io->recall;
@@ -37,7 +48,7 @@ void recall_keep(struct io *io, const struct job *job, struct message *message)
         return;
     drop(answered);
     message_init(&answered->message);
-    if (message_copy(&answered->message, message) || !(answered->msg_id = strdup(job->msg_id))) {
+    if (copy_bytes(&answered->message, message) || !(answered->msg_id = strdup(job->msg_id))) {
         message_close(&answered->message);
         return;
     }

@@ -390,6 +390,8 @@ static void complete_again(struct io *io, const json_t *content)
     }
     if (id != io->engine->id)
         move_to(io, id);
+    else
+        watcher_tell(io->engine, id); /* the controller's life may be another */
     if (period_ms > 0 && period_ms != io->hub_period_ms) {
         io->hub_period_ms = period_ms;
         heart_set_period(io);

@@ -46,7 +46,8 @@ static const struct ipcl_batch_system pbs = {
               .exit_status = "[Ee]xit_status = (-?[0-9]+)"},
     .unknown_job = "Unknown Job|has finished",
     /* Tasks of an array that run are jobs of the same name for Slurm, with higher numbers. */
-    .find = "sh -c 'qstat -f | awk -v RS= -v name=\"Job_Name = $1\" \"index(\\$0, name) && "
+    .find = "sh -c 'jobs=$(qstat -f) || exit; echo \"$jobs\" | awk -v RS= -v name=\"Job_Name = "
+            "$1\" \"index(\\$0, name) && "
             "(!low || \\$3 + 0 < low) { low = \\$3 + 0; job = \\$0 } END { print job }\"' qstat",
     .states = states,
     .state_count = sizeof(states) / sizeof(*states),

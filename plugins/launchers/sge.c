@@ -4,7 +4,7 @@
 
 static const struct ipcl_batch_state states[] = {
     {"r", IPCL_BATCH_RUNNING, NULL},
-    {"t", IPCL_BATCH_RUNNING, NULL},
+    {"t*", IPCL_BATCH_RUNNING, NULL},
     {"R*", IPCL_BATCH_RUNNING, NULL},
     {"d*", IPCL_BATCH_RUNNING, "is being deleted"},
     {"s*", IPCL_BATCH_RUNNING, "is suspended"},
@@ -17,7 +17,16 @@ static const struct ipcl_batch_state states[] = {
     {"0", IPCL_BATCH_ENDED, NULL},
     {"37", IPCL_BATCH_ENDED, "has reached a limit of its queue, or one that it asked for"},
     {"100", IPCL_BATCH_ENDED, "was killed"},
-    {"*", IPCL_BATCH_ENDED, "failed (qacct -j says how)"},
+#define FAILED "failed (qacct -j says how)"
+    {"1*", IPCL_BATCH_ENDED, FAILED},
+    {"2*", IPCL_BATCH_ENDED, FAILED},
+    {"3*", IPCL_BATCH_ENDED, FAILED},
+    {"4*", IPCL_BATCH_ENDED, FAILED},
+    {"5*", IPCL_BATCH_ENDED, FAILED},
+    {"6*", IPCL_BATCH_ENDED, FAILED},
+    {"7*", IPCL_BATCH_ENDED, FAILED},
+    {"8*", IPCL_BATCH_ENDED, FAILED},
+    {"9*", IPCL_BATCH_ENDED, FAILED},
 };
 static const struct ipcl_batch_line lines[] = {
     {"job_name", "-N {job_name}"}, {"output", "-j y -o /dev/null"},      {"queue", "-q {queue}"},
@@ -39,7 +48,8 @@ static const struct ipcl_batch_system sge = {
                 .record = "^jobnumber +([0-9]+)",
                 .state = "^failed +([0-9]+)",
                 .exit_status = "^exit_status +([0-9]+)"},
-    .find = "sh -c 'qstat -xml | awk -v RS=\"</job_list>\" -v name=\"<JB_name>$1<\" "
+    .find = "sh -c 'jobs=$(qstat -xml) || exit; echo \"$jobs\" | awk -v RS=\"</job_list>\" -v "
+            "name=\"<JB_name>$1<\" "
             "\"index(\\$0, name)\"' qstat",
     .states = states,
     .state_count = sizeof(states) / sizeof(*states),
