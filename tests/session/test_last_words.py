@@ -106,6 +106,17 @@ def test_what_a_dying_process_wrote_is_in_its_log_and_in_the_error_of_what_it_ra
     kill(process for process in named(sandbox, "ipengine") if process.ppid() == 1)
 
 
+def test_the_last_words_of_an_engine_come_to_another_controller_too(new_cluster):
+    cluster = new_cluster(1, controller=["--reuse"])
+    client = cluster.client()
+    assert client[0].apply_sync(abs, -1) == 1
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--reuse")
+    assert client[0].apply_async(abs, -1).get(LONG) == 1
+    with pytest.raises(EngineError, match="(?s)exited with status 7.*dann Übles"):
+        client[0].apply_async(exit_with_words).get(LONG)
+
+
 def test_the_engines_of_a_broadcast_that_die_have_their_last_words_in_its_error(new_cluster):
     client = new_cluster(2).client()
     view = client.broadcast_view()
