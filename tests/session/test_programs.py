@@ -233,6 +233,8 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
     helps += [sandbox.run(programs.ipcluster, "plugins", store, check=True).out for store in ("memory", "sqlite")]
     known = {tuple(name) for text in helps for name in re.findall(r"^  (?:--)?([A-Z]\w+)\.(\w+)[ =]", text, re.MULTILINE)}
     assert ("Cluster", "engine_timeout") in known
+    known |= {(heir, name) for text in helps for heir, heard in re.findall(r"^  (\w+)\.\*: where not given, as for (\w+)", text, re.MULTILINE)
+              for class_name, name in known if class_name == heard}
     classes = {name for name, _ in known}
     none = {("Class", "trait"), ("PID", "log"), ("IPython", "core"), ("IPython", "parallel"), ("PBSEngineSetLauncher", "template")}
     named = [(name, source) for folder in ("core", "plugins") for source in (TOP / folder).rglob("*.[ch]")

@@ -354,7 +354,8 @@ def test_whoever_has_the_engines_file_publishes_nothing_in_another_engines_name(
                 publish(topic, engine)
         publish(b"engine.1.stdout", thief.uuid, text="the last")
         while (message := peer.receive(shown))[4].get("text") != "the last":
-            assert message[0][0] not in (b"engine.0.stdout", b"status.0") and message[3].get("engine") != uuid
+            forged = message[4].get("text") == "forged"  # the engine's own word that it works may come as well
+            assert not (forged and (message[0][0] == b"engine.0.stdout" or message[3].get("engine") == uuid))
         gate.touch()
         asked.get(timeout=LONG)
         assert asked.wait_for_output(LONG) and asked.stdout == "true\n"
