@@ -195,7 +195,7 @@ static void explain(enum submission status, const char *unknown, const char **en
  * not entered. */
 static int enter(struct scheduler *scheduler, struct message *message,
                  const struct ipcl_member *msg_id, const struct task_metadata *metadata,
-                 bool recorded, const char **ename, struct ipcl_error *why)
+                 const struct handout *before, const char **ename, struct ipcl_error *why)
 {
     struct worker **targets = NULL;
     const char *unknown = NULL;
@@ -216,6 +216,8 @@ static int enter(struct scheduler *scheduler, struct message *message,
         return ipcl_error_set(why, "none of the engines that the task names is registered");
     }
     struct task *task = count < 0 ? NULL : create_task(scheduler, message, msg_id, metadata);
+    if (task && before)
+        task->deaths = before->deaths;
     if (task)
         status = balancer_submit(scheduler->balancer, task, targets, (size_t)count,
                                  &metadata->after, &metadata->follow, &unknown);
@@ -228,8 +230,8 @@ static int enter(struct scheduler *scheduler, struct message *message,
     }
     if (metadata->dropped)
         guests_add(scheduler, task);
-    task->reported = recorded;
-    if (scheduler->report.recording && !recorded)
+    task->reported = before;
+    if (scheduler->report.recording && !before)
         report_submission(scheduler, task, message);
     dispatch(scheduler, task, message);
     if (!task->reported)
@@ -247,7 +249,7 @@ static void refuse_message(struct scheduler *scheduler, struct message *message,
 }
 
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
-                     const struct ipcl_member *msg_id, bool recorded)
+                     const struct ipcl_member *msg_id, const struct handout *before)
 {
     struct task_metadata metadata;
     struct ipcl_error why;
@@ -262,7 +264,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
                    "retries and timeout: start it with another scheme, such as leastload, to use "
                    "these";
     }
-    if (valid && metadata.again && !recorded)
+    if (valid && metadata.again && !before)
         status = restore_admit(scheduler, msg_id, &metadata);
     if (valid && status < 0) {
         refuse_message(scheduler, message, "ConnectionError",
@@ -274,7 +276,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
     if (!valid)
         status = ipcl_error_set(&why, "%s", sentence);
     else if (!status)
-        status = enter(scheduler, message, msg_id, &metadata, recorded, &ename, &why);
+        status = enter(scheduler, message, msg_id, &metadata, before, &ename, &why);
     task_metadata_clear(&metadata);
     if (status < 0)
         scheduler_refuse(scheduler, message, msg_id, ename, why.text);
@@ -305,7 +307,7 @@ static void from_client(void *self, struct message *message)
     else if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
         refuse_message(scheduler, message, "ValueError", "a task's msg_id has 1 to 255 bytes");
     else if (!balancer_task(scheduler->balancer, msg_id.data, msg_id.size))
-        restore_accept(scheduler, message, &msg_id, false);
+        restore_accept(scheduler, message, &msg_id, NULL);
     else if (!is_sent_again(scheduler, message))
         refuse_message(scheduler, message, "ValueError",
                        "a task of this msg_id is pending already");

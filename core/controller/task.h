@@ -85,11 +85,12 @@ struct scheduler {
     struct refusal bad_reply;
 };
 
-/* Enters a task whose msg_id is good and not pending. `recorded`: the hub and the store know it.
- * Returns 0, 1 where it has to wait for what is being restored, or -1 where it was answered with an
- * error. */
+/* Enters a task whose msg_id is good and not pending. `before`: what is known of its hand-outs,
+ * where the hub and the store know the task; NULL: it comes from a client now. The message is used
+ * up, and `msg_id` with it, unless it has to wait. Returns 0, 1 where it has to wait for what is
+ * being restored, or -1 where it was answered with an error. */
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
-                     const struct ipcl_member *msg_id, bool recorded);
+                     const struct ipcl_member *msg_id, const struct handout *before);
 /* Signs a message for an engine and sends it; where it is a task's, that is noted before. Returns 0
  * or -1, with the message as it was but for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
@@ -181,7 +182,7 @@ int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *m
                   struct task_metadata *metadata);
 /* scheduler_accept(), which puts aside what has to wait. */
 void restore_accept(struct scheduler *scheduler, struct message *message,
-                    const struct ipcl_member *msg_id, bool recorded);
+                    const struct ipcl_member *msg_id, const struct handout *before);
 /* A reply to a task that this controller did not give out. Where it has taken the place of another,
  * the task may be one of that one's: its client, which connects under its old identity, still waits
  * for the reply. Returns whether it is.

@@ -23,6 +23,7 @@
 struct aside {
     struct held *held;
     bool recorded;
+    struct handout before; /* where it is recorded */
     struct aside *prev, *next;
 };
 
@@ -62,7 +63,8 @@ int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *m
     return begun && left < 0 ? -1 : 0;
 }
 
-static int put_aside(struct scheduler *scheduler, struct message *message, bool recorded)
+static int put_aside(struct scheduler *scheduler, struct message *message,
+                     const struct handout *before)
 {
     struct task_restore *restore = &scheduler->restore;
     struct aside *aside = calloc(1, sizeof(*aside));
@@ -70,7 +72,9 @@ static int put_aside(struct scheduler *scheduler, struct message *message, bool 
         free(aside);
         return -1;
     }
-    aside->recorded = recorded;
+    aside->recorded = before;
+    if (before)
+        aside->before = *before;
     if (!restore->aside)
         restore->next_pass_ms = clock_ms() + PASS_MS;
     DL_APPEND(restore->aside, aside);
@@ -78,10 +82,10 @@ static int put_aside(struct scheduler *scheduler, struct message *message, bool 
 }
 
 void restore_accept(struct scheduler *scheduler, struct message *message,
-                    const struct ipcl_member *msg_id, bool recorded)
+                    const struct ipcl_member *msg_id, const struct handout *before)
 {
-    if (scheduler_accept(scheduler, message, msg_id, recorded) > 0 &&
-        put_aside(scheduler, message, recorded))
+    if (scheduler_accept(scheduler, message, msg_id, before) > 0 &&
+        put_aside(scheduler, message, before))
         scheduler_refuse(scheduler, message, msg_id, "RuntimeError",
                          "the controller is out of memory");
 }
@@ -115,7 +119,8 @@ static bool try_again(struct scheduler *scheduler, struct aside *aside)
     message_init(&message);
     int status = held_restore(aside->held, &message);
     if (!status && is_new(scheduler, &message, aside->recorded, &msg_id))
-        status = scheduler_accept(scheduler, &message, &msg_id, aside->recorded);
+        status =
+            scheduler_accept(scheduler, &message, &msg_id, aside->recorded ? &aside->before : NULL);
     else if (!status)
         status = -1;
     message_close(&message);
@@ -287,10 +292,7 @@ static void take_task(struct scheduler *scheduler, const struct restored *restor
         return;
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
                NULL);
-    restore_accept(scheduler, message, &msg_id, true);
-    struct task *task = balancer_task(scheduler->balancer, msg_id.data, msg_id.size);
-    if (task)
-        task->deaths = restored->handout.deaths;
+    restore_accept(scheduler, message, &msg_id, &restored->handout);
 }
 
 static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
