@@ -1,10 +1,13 @@
 /* What comes from a batch system's table: launcher classes, and tables of their settings. */
 #include "cluster/batch_classes.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cluster/batch.h"
+
+#define STOP_MS 45000 /* batch systems wait 30 seconds before they kill */
 
 /* The settings that all batch systems have. Commands and expressions have the defaults of their
  * table. */
@@ -118,10 +121,21 @@ static size_t fill_options(const struct ipcl_batch_system *system, struct ipcl_o
     return count;
 }
 
+/* Their names, as the system's. */
+static void name_classes(const struct ipcl_batch_system *system, struct batch_classes *made)
+{
+    static const char *const suffixes[] = {"Launcher", "ControllerLauncher", "EngineSetLauncher"};
+    for (size_t i = 0; i < 3; i++)
+        snprintf(made->names[i], sizeof(made->names[i]), "%.100s%s", system->name, suffixes[i]);
+    snprintf(made->summary, sizeof(made->summary), "%.100s jobs", system->name);
+    snprintf(made->alias, sizeof(made->alias), "%s", system->name);
+    for (char *at = made->alias; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+}
+
 struct batch_classes *batch_classes_create(const struct ipcl_batch_system *system,
                                            struct ipcl_error *error)
 {
-    static const char *const suffixes[] = {"Launcher", "ControllerLauncher", "EngineSetLauncher"};
     struct batch_classes *made = calloc(1, sizeof(*made));
     if (made)
         made->options =
@@ -131,8 +145,7 @@ struct batch_classes *batch_classes_create(const struct ipcl_batch_system *syste
         ipcl_error_set(error, "no memory for the launchers of %s", system->name);
         return NULL;
     }
-    for (size_t i = 0; i < 3; i++)
-        snprintf(made->names[i], sizeof(made->names[i]), "%.100s%s", system->name, suffixes[i]);
+    name_classes(system, made);
     size_t count = fill_options(system, made->options);
     memcpy(made->options + count, ignored, sizeof(ignored));
     memcpy(made->rows + 1, ignored, sizeof(ignored));
@@ -144,10 +157,10 @@ struct batch_classes *batch_classes_create(const struct ipcl_batch_system *syste
             (struct ipcl_option_table){made->names[i + 1], made->rows, 1 + BATCH_IGNORED};
         made->classes[i] = batch_class;
         made->classes[i].name = made->names[i + 1];
-        made->classes[i].aliases = system->aliases;
+        made->classes[i].aliases = system->aliases ? system->aliases : made->alias;
         made->classes[i].role = i == 0 ? IPCL_ROLE_CONTROLLER : IPCL_ROLE_ENGINES;
-        made->classes[i].summary = system->summary;
-        made->classes[i].stop_ms = system->stop_ms;
+        made->classes[i].summary = made->summary;
+        made->classes[i].stop_ms = system->stop_ms ? system->stop_ms : STOP_MS;
     }
     return made;
 }

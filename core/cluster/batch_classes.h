@@ -16,6 +16,7 @@ struct batch_classes {
     struct ipcl_option *options;                /* of tables[0] */
     struct ipcl_option rows[1 + BATCH_IGNORED]; /* of the others */
     char names[3][128];
+    char alias[128], summary[128];
 };
 
 /* NULL with `error` set where memory is short. The system outlives it. */

@@ -112,20 +112,26 @@ int batch_read_id(const char *expression, unsigned group, const char *text, char
         line, expression);
 }
 
-static bool is_word(const char *word, const char *found)
+/* Whether `found` is one of the words that stand in a text. */
+static bool is_among(const char *words, const char *found)
 {
-    size_t length = strlen(word);
-    return length && word[length - 1] == '*' ? strncmp(word, found, length - 1) == 0
-                                             : strcmp(word, found) == 0;
+    for (size_t length; *words; words += length + (words[length] == ' ')) {
+        length = strcspn(words, " ");
+        bool begins = length && words[length - 1] == '*';
+        if (begins ? strncmp(words, found, length - 1) == 0
+                   : strncmp(words, found, length) == 0 && !found[length])
+            return true;
+    }
+    return false;
 }
 
 static const struct ipcl_batch_state *find_state(const struct ipcl_batch_system *system,
                                                  const char *word)
 {
-    for (size_t i = 0; i < system->state_count; i++)
-        if (is_word(system->states[i].word, word))
-            return &system->states[i];
-    return NULL;
+    const struct ipcl_batch_state *state = system->states;
+    while (state->words && !is_among(state->words, word))
+        state++;
+    return state->words ? state : NULL;
 }
 
 static int number(const char *expression, const char *text)

@@ -205,6 +205,28 @@ static int choose_paths(struct batch *batch, const struct ipcl_launch *launch,
     return status;
 }
 
+/* The batch system's own template: malloc'ed; NULL where memory is short. */
+static char *own_template(const struct batch *batch)
+{
+    const struct ipcl_batch_system *system = batch->system;
+    const char *lines = batch->role == IPCL_ROLE_ENGINES ? system->engines : system->controller;
+    char *whole = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&whole, &size);
+    if (!stream)
+        return NULL;
+    fputs("#!/bin/sh\n", stream);
+    while (lines && *lines) {
+        size_t length = strcspn(lines, "\n");
+        fprintf(stream, "%s %.*s\n", system->prefix, (int)length, lines);
+        lines += length + (lines[length] == '\n');
+    }
+    fprintf(stream, "{prologue}\ncd {work_dir} && exec %s\n",
+            system->run ? system->run : "{program_and_args} >> \"{output}\" 2>&1");
+    fclose(stream);
+    return whole;
+}
+
 /* The template and, for errors, where it is from. Malloc'ed; NULL with `error` set. */
 static char *find_template(const struct batch *batch, const struct ipcl_launch *launch,
                            char origin[PATH_BYTES], struct ipcl_error *error)
@@ -229,10 +251,7 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
     }
     snprintf(origin, PATH_BYTES, "%s",
              *text ? "the setting batch_template" : "the batch system's own template");
-    if (!*text)
-        text =
-            batch->role == IPCL_ROLE_ENGINES ? batch->system->engines : batch->system->controller;
-    char *copy = strdup(text);
+    char *copy = *text ? strdup(text) : own_template(batch);
     if (!copy)
         ipcl_error_set(error, "no memory for a job's script");
     return copy;
@@ -259,30 +278,48 @@ static bool has_directive(const char *script, const char *prefix, const char *te
     return false;
 }
 
-static const char *value_of(const struct values *values, const char *name)
+/* Whether a setting that a directive names has no value. */
+static bool lacks_value(const char *text, const struct values *values)
 {
-    for (size_t i = 0; i < values->count; i++)
-        if (strcmp(values->list[i].name, name) == 0)
-            return values->list[i].text;
-    return "";
+    for (const char *name = strchr(text, '{'); name; name = strchr(name, '{')) {
+        size_t length = strcspn(++name, "}");
+        for (size_t i = 0; i < values->count; i++) {
+            const struct template_value *value = &values->list[i];
+            if (strncmp(value->name, name, length) == 0 && !value->name[length]) {
+                if (!*value->text)
+                    return true;
+                break;
+            }
+        }
+    }
+    return false;
 }
 
-/* Writes the directives of settings that have a value. Returns 0 or -1 with `error` set. */
+static int write_directive(const struct batch *batch, struct values *values, const char *text,
+                           FILE *stream, struct ipcl_error *error)
+{
+    if (lacks_value(text, values))
+        return 0;
+    char *filled = template_fill(text, values->list, values->count, error);
+    if (!filled)
+        return -1;
+    fprintf(stream, "%s %s\n", batch->system->prefix, filled);
+    free(filled);
+    return 0;
+}
+
+/* Writes the directives that the script does not have. Returns 0 or -1 with `error` set. */
 static int write_directives(const struct batch *batch, struct values *values, const char *script,
                             FILE *stream, struct ipcl_error *error)
 {
     const struct ipcl_batch_system *system = batch->system;
-    for (size_t i = 0; i < system->line_count; i++) {
-        const struct ipcl_batch_line *line = &system->lines[i];
-        if (!*value_of(values, line->setting) || has_directive(script, system->prefix, line->text))
-            continue;
-        char *text = template_fill(line->text, values->list, values->count, error);
-        if (!text)
-            return -1;
-        fprintf(stream, "%s %s\n", system->prefix, text);
-        free(text);
-    }
-    return 0;
+    char *list = strdup(system->directives), *rest = list, *text;
+    int status = list ? 0 : ipcl_error_set(error, "no memory for a job's script");
+    while (status == 0 && (text = strsep(&rest, "\n")))
+        if (!has_directive(script, system->prefix, text))
+            status = write_directive(batch, values, text, stream, error);
+    free(list);
+    return status < 0 ? status : write_directive(batch, values, "{options}", stream, error);
 }
 
 /* A setting that only a template can use, and that this one does not. */

@@ -49,8 +49,6 @@ static const struct member class_members[] = {
 };
 static const struct member system_members[] = {
     {TEXT(ipcl_batch_system, name)},
-    {TEXT(ipcl_batch_system, aliases)},
-    {TEXT(ipcl_batch_system, summary)},
     {TEXT(ipcl_batch_system, submit)},
     {TEXT(ipcl_batch_system, job_id)},
     {TEXT(ipcl_batch_system, cancel)},
@@ -60,8 +58,7 @@ static const struct member system_members[] = {
     {TEXT(ipcl_batch_system, unknown_job)},
     {POINTER(ipcl_batch_system, states)},
     {TEXT(ipcl_batch_system, prefix)},
-    {TEXT(ipcl_batch_system, controller)},
-    {TEXT(ipcl_batch_system, engines)},
+    {TEXT(ipcl_batch_system, directives)},
     {NULL, 0, false},
 };
 static const struct member mpi_members[] = {

@@ -9,24 +9,17 @@
 
 static const struct ipcl_batch_state states[] = {
     {"1", IPCL_BATCH_PENDING, "is idle (condor_q -better-analyze says what it waits for)"},
-    {"2", IPCL_BATCH_RUNNING, NULL},
+    {"2 6", IPCL_BATCH_RUNNING, NULL},
     {"3", IPCL_BATCH_ENDED, "was removed"},
     {"4", IPCL_BATCH_ENDED, NULL},
     {"5", IPCL_BATCH_PENDING, "is held"},
-    {"6", IPCL_BATCH_RUNNING, NULL},
     {"7", IPCL_BATCH_RUNNING, "is suspended"},
-};
-static const struct ipcl_batch_line lines[] = {
-    {"job_name", "batch_name = {job_name}"},
-    {"account", "accounting_group = {account}"},
-    {"options", "{options}"},
+    {.words = NULL},
 };
 static const struct ipcl_batch_system htcondor = {
     .name = "HTCondor",
-    .aliases = "htcondor",
-    .summary = "an HTCondor job",
     .submit = "sh -c '{ " SUBMIT " || { echo \"executable = $1\"; sed -n \"s/^#HTCONDOR //p\" "
-                                 "\"$1\"; }; } | condor_submit' condor_submit",
+              "\"$1\"; }; } | condor_submit' condor_submit",
     .job_id = "submitted to cluster ([0-9]+)",
     .cancel = "condor_rm",
     .query = {.command = "condor_q" LIVE,
@@ -35,34 +28,18 @@ static const struct ipcl_batch_system htcondor = {
               .reason = "^[0-9]+ 5 (.+)"},
     .unknown_job = "no such job", /* condor_q fails only where it reaches nobody */
     .history = {.command = "condor_history" JOB " -format \"%d \" ExitCode -format \"signal %d\" "
-                                                "ExitSignal -format \"\\\\n\" ClusterId",
+                           "ExitSignal -format \"\\\\n\" ClusterId",
                 .record = "^([0-9]+) ",
                 .state = "^[0-9]+ ([0-9])",
                 .exit_status = "^[0-9]+ [0-9] ([0-9]+)",
                 .exit_signal = "signal ([0-9]+)"},
     .find = "sh -c 'exec condor_q -constraint \"JobBatchName == \\\"$1\\\"\"" LIVE "' condor_q",
     .states = states,
-    .state_count = sizeof(states) / sizeof(*states),
     .prefix = "#HTCONDOR",
-    .controller = "#!/bin/sh\n#HTCONDOR getenv = True\n#HTCONDOR queue\n{prologue}\ncd {work_dir} "
-                  "&& exec {program_and_args} >> \"{output}\" 2>&1\n",
-    .engines = "#!/bin/sh\n#HTCONDOR getenv = True\n#HTCONDOR queue {n}\n{prologue}\ncd {work_dir} "
-               "&& exec {program_and_args} >> \"{output}\" 2>&1\n",
-    .lines = lines,
-    .line_count = sizeof(lines) / sizeof(*lines),
-    .stop_ms = 45000,
+    .directives = "batch_name = {job_name}\naccounting_group = {account}",
+    .controller = "getenv = True\nqueue",
+    .engines = "getenv = True\nqueue {n}",
 };
-static const struct ipcl_batch_system *const systems[] = {&htcondor};
-static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
 
-extern const struct ipcl_plugin ipcl_plugin;
-IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
-    IPCL_PLUGIN_HEAD,
-    .kind = "launcher",
-    .name = "htcondor",
-    .version = "1.0",
-    .summary = "HTCondor jobs",
-    .license = "BSD-2-Clause",
-    .author = "the ipcluster developers",
-    .operations = &operations,
-};
+IPCL_BATCH_PLUGIN(htcondor, .name = "htcondor", .version = "1.0", .summary = "HTCondor jobs",
+                  .license = "BSD-2-Clause", .author = "the ipcluster developers");

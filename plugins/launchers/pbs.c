@@ -6,32 +6,19 @@
 #define IF_PRO "qsub --version 2>&1 | grep -q pbs_version && "
 
 static const struct ipcl_batch_state states[] = {
-    {"R", IPCL_BATCH_RUNNING, NULL},
-    {"B", IPCL_BATCH_RUNNING, NULL}, /* an array of which something runs, or did */
-    {"E", IPCL_BATCH_RUNNING, NULL},
+    {"R B E", IPCL_BATCH_RUNNING, NULL}, /* B: an array of which something runs, or did */
     {"S", IPCL_BATCH_RUNNING, "is suspended"},
     {"U", IPCL_BATCH_RUNNING, "is suspended, as its host is in use"},
     {"Q", IPCL_BATCH_PENDING, "waits in the queue"},
     {"H", IPCL_BATCH_PENDING, "is held"},
     {"W", IPCL_BATCH_PENDING, "waits for its time"},
     {"T", IPCL_BATCH_PENDING, "is on its way to another server"},
-    {"C", IPCL_BATCH_ENDED, NULL},
-    {"F", IPCL_BATCH_ENDED, NULL},
-    {"X", IPCL_BATCH_ENDED, NULL},
+    {"C F X", IPCL_BATCH_ENDED, NULL},
     {"M", IPCL_BATCH_ENDED, "has gone to another server"},
-};
-static const struct ipcl_batch_line lines[] = {
-    {"job_name", "-N {job_name}"},
-    {"output", "-j oe -o \"{output}.pbs\""},
-    {"queue", "-q {queue}"},
-    {"account", "-A {account}"},
-    {"timelimit", "-l walltime={timelimit}"},
-    {"options", "{options}"},
+    {.words = NULL},
 };
 static const struct ipcl_batch_system pbs = {
     .name = "PBS",
-    .aliases = "pbs",
-    .summary = "a PBS job",
     .submit = "sh -c '" IF_PRO "to=J || to=t; sed -i \"/^#PBS -J 1-1$/d; s/^#PBS -J /#PBS -$to /\" "
               "\"$1\"; exec qsub \"$1\"' qsub",
     .job_id = "^([0-9]+[^[:space:]]*)",
@@ -50,27 +37,12 @@ static const struct ipcl_batch_system pbs = {
             "$1\" \"index(\\$0, name) && "
             "(!low || \\$3 + 0 < low) { low = \\$3 + 0; job = \\$0 } END { print job }\"' qstat",
     .states = states,
-    .state_count = sizeof(states) / sizeof(*states),
     .prefix = "#PBS",
-    .controller = "#!/bin/sh\n#PBS -V\n{prologue}\ncd {work_dir} && exec {program_and_args} >> "
-                  "\"{output}\" 2>&1\n",
-    .engines = "#!/bin/sh\n#PBS -J 1-{n}\n#PBS -V\n{prologue}\ncd {work_dir} && exec "
-               "{program_and_args} >> \"{output}\" 2>&1\n",
-    .lines = lines,
-    .line_count = sizeof(lines) / sizeof(*lines),
-    .stop_ms = 45000,
+    .directives = "-N {job_name}\n-j oe -o \"{output}.pbs\"\n-q {queue}\n-A {account}\n"
+                  "-l walltime={timelimit}",
+    .controller = "-V",
+    .engines = "-J 1-{n}\n-V",
 };
-static const struct ipcl_batch_system *const systems[] = {&pbs};
-static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
 
-extern const struct ipcl_plugin ipcl_plugin;
-IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
-    IPCL_PLUGIN_HEAD,
-    .kind = "launcher",
-    .name = "pbs",
-    .version = "1.0",
-    .summary = "PBS jobs",
-    .license = "BSD-2-Clause",
-    .author = "the ipcluster developers",
-    .operations = &operations,
-};
+IPCL_BATCH_PLUGIN(pbs, .name = "pbs", .version = "1.0", .summary = "PBS jobs",
+                  .license = "BSD-2-Clause", .author = "the ipcluster developers");

@@ -1,11 +1,8 @@
-/* The batch system "sge": Grid Engine, of whichever branch. Engines are the tasks of an array job.
- */
+/* The batch system "sge": Grid Engine, any branch. Engines are the tasks of an array job. */
 #include <ipcluster/launcher.h>
 
 static const struct ipcl_batch_state states[] = {
-    {"r", IPCL_BATCH_RUNNING, NULL},
-    {"t*", IPCL_BATCH_RUNNING, NULL},
-    {"R*", IPCL_BATCH_RUNNING, NULL},
+    {"r t* R*", IPCL_BATCH_RUNNING, NULL},
     {"d*", IPCL_BATCH_RUNNING, "is being deleted"},
     {"s*", IPCL_BATCH_RUNNING, "is suspended"},
     {"S*", IPCL_BATCH_RUNNING, "is suspended with its queue"},
@@ -17,25 +14,11 @@ static const struct ipcl_batch_state states[] = {
     {"0", IPCL_BATCH_ENDED, NULL},
     {"37", IPCL_BATCH_ENDED, "has reached a limit of its queue, or one that it asked for"},
     {"100", IPCL_BATCH_ENDED, "was killed"},
-#define FAILED "failed (qacct -j says how)"
-    {"1*", IPCL_BATCH_ENDED, FAILED},
-    {"2*", IPCL_BATCH_ENDED, FAILED},
-    {"3*", IPCL_BATCH_ENDED, FAILED},
-    {"4*", IPCL_BATCH_ENDED, FAILED},
-    {"5*", IPCL_BATCH_ENDED, FAILED},
-    {"6*", IPCL_BATCH_ENDED, FAILED},
-    {"7*", IPCL_BATCH_ENDED, FAILED},
-    {"8*", IPCL_BATCH_ENDED, FAILED},
-    {"9*", IPCL_BATCH_ENDED, FAILED},
-};
-static const struct ipcl_batch_line lines[] = {
-    {"job_name", "-N {job_name}"}, {"output", "-j y -o /dev/null"},      {"queue", "-q {queue}"},
-    {"account", "-P {account}"},   {"timelimit", "-l h_rt={timelimit}"}, {"options", "{options}"},
+    {"1* 2* 3* 4* 5* 6* 7* 8* 9*", IPCL_BATCH_ENDED, "failed (qacct -j says how)"},
+    {.words = NULL},
 };
 static const struct ipcl_batch_system sge = {
     .name = "SGE",
-    .aliases = "sge",
-    .summary = "a Grid Engine job",
     .submit = "qsub",
     .job_id = "Your job[-a-z]* ([0-9]+)|^[0-9]+",
     .cancel = "qdel",
@@ -52,28 +35,12 @@ static const struct ipcl_batch_system sge = {
             "name=\"<JB_name>$1<\" "
             "\"index(\\$0, name)\"' qstat",
     .states = states,
-    .state_count = sizeof(states) / sizeof(*states),
     .prefix = "#$",
-    .controller =
-        "#!/bin/sh\n#$ -S /bin/sh -V\n{prologue}\ncd {work_dir} && exec {program_and_args} >> "
-        "\"{output}\" 2>&1\n",
-    .engines = "#!/bin/sh\n#$ -S /bin/sh -V -t 1-{n}\n{prologue}\ncd {work_dir} && exec "
-               "{program_and_args} >> \"{output}\" 2>&1\n",
-    .lines = lines,
-    .line_count = sizeof(lines) / sizeof(*lines),
-    .stop_ms = 45000,
+    .directives = "-N {job_name}\n-j y -o /dev/null\n-q {queue}\n-P {account}\n"
+                  "-l h_rt={timelimit}",
+    .controller = "-S /bin/sh -V",
+    .engines = "-S /bin/sh -V -t 1-{n}",
 };
-static const struct ipcl_batch_system *const systems[] = {&sge};
-static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
 
-extern const struct ipcl_plugin ipcl_plugin;
-IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
-    IPCL_PLUGIN_HEAD,
-    .kind = "launcher",
-    .name = "sge",
-    .version = "1.0",
-    .summary = "Grid Engine jobs",
-    .license = "BSD-2-Clause",
-    .author = "the ipcluster developers",
-    .operations = &operations,
-};
+IPCL_BATCH_PLUGIN(sge, .name = "sge", .version = "1.0", .summary = "Grid Engine jobs",
+                  .license = "BSD-2-Clause", .author = "the ipcluster developers");

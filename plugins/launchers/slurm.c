@@ -1,15 +1,14 @@
 /* The batch system "slurm": what Slurm's commands are called, and how to read what they print. */
 #include <ipcluster/launcher.h>
 
-#define FIELD "[^|]*\\|"
+#define FIELD  "[^|]*\\|"
+#define SQUEUE "squeue --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:|"
 
 static const struct ipcl_batch_state states[] = {
     {"PENDING", IPCL_BATCH_PENDING, NULL},
-    {"RUNNING", IPCL_BATCH_RUNNING, NULL},
-    {"COMPLETING", IPCL_BATCH_RUNNING, NULL},
+    {"RUNNING COMPLETING", IPCL_BATCH_RUNNING, NULL},
     {"SUSPENDED", IPCL_BATCH_RUNNING, "is suspended"},
-    {"COMPLETED", IPCL_BATCH_ENDED, NULL},
-    {"FAILED", IPCL_BATCH_ENDED, NULL},
+    {"COMPLETED FAILED", IPCL_BATCH_ENDED, NULL},
     {"CANCELLED*", IPCL_BATCH_ENDED, "was cancelled"},
     {"TIMEOUT", IPCL_BATCH_ENDED, "has reached its time limit"},
     {"DEADLINE", IPCL_BATCH_ENDED, "has reached its deadline"},
@@ -17,16 +16,7 @@ static const struct ipcl_batch_state states[] = {
     {"NODE_FAIL", IPCL_BATCH_ENDED, "lost a node, which failed"},
     {"BOOT_FAIL", IPCL_BATCH_ENDED, "had a node that did not boot"},
     {"PREEMPTED", IPCL_BATCH_ENDED, "had to give way to another job"},
-};
-
-static const struct ipcl_batch_line lines[] = {
-    {"job_name", "--job-name={job_name}"},
-    {"output", "--output=\"{output}\""},
-    {"queue", "--partition={queue}"},
-    {"account", "--account={account}"},
-    {"qos", "--qos={qos}"},
-    {"timelimit", "--time={timelimit}"},
-    {"options", "{options}"},
+    {.words = NULL},
 };
 
 static const struct ipcl_option options[] = {
@@ -37,14 +27,11 @@ static const struct ipcl_option options[] = {
 
 static const struct ipcl_batch_system slurm = {
     .name = "Slurm",
-    .aliases = "slurm",
-    .summary = "a Slurm job",
     .submit = "sbatch",
     .job_id = "Submitted batch job ([0-9]+)|^([0-9]+)",
     .cancel = "scancel",
     .signal = "scancel -s",
-    .query = {.command = "squeue --noheader --states=all -O "
-                         "JobID:|,State:|,Reason:|,StartTime:|,exit_code:|",
+    .query = {.command = SQUEUE,
               .ids_option = "--jobs=",
               .record = "^([0-9]+)\\|",
               .state = "^" FIELD "([A-Z_]+)",
@@ -53,34 +40,17 @@ static const struct ipcl_batch_system slurm = {
               .exit_status = "^" FIELD FIELD FIELD FIELD "([0-9]+)",
               .raw_status = true},
     .unknown_job = "Invalid job id",
-    .find =
-        "squeue --me --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:| "
-        "--name",
+    .find = SQUEUE " --me --name",
     .states = states,
-    .state_count = sizeof(states) / sizeof(*states),
     .prefix = "#SBATCH",
-    .controller =
-        "#!/bin/sh\n#SBATCH --ntasks=1\n{prologue}\ncd {work_dir} && exec {start_command} "
-        "{program_and_args}\n",
-    .engines = "#!/bin/sh\n#SBATCH --ntasks={n}\n{prologue}\ncd {work_dir} && exec {start_command} "
-               "{program_and_args}\n",
-    .lines = lines,
-    .line_count = sizeof(lines) / sizeof(*lines),
+    .directives = "--job-name={job_name}\n--output=\"{output}\"\n--partition={queue}\n"
+                  "--account={account}\n--qos={qos}\n--time={timelimit}",
+    .controller = "--ntasks=1",
+    .engines = "--ntasks={n}",
+    .run = "{start_command} {program_and_args}",
     .options = options,
     .option_count = 1,
-    .stop_ms = 45000, /* Slurm's KillWait is 30 seconds */
 };
-static const struct ipcl_batch_system *const systems[] = {&slurm};
-static const struct ipcl_launcher_operations operations = {.systems = systems, .system_count = 1};
 
-extern const struct ipcl_plugin ipcl_plugin;
-IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
-    IPCL_PLUGIN_HEAD,
-    .kind = "launcher",
-    .name = "slurm",
-    .version = "1.0",
-    .summary = "Slurm jobs",
-    .license = "BSD-2-Clause",
-    .author = "the ipcluster developers",
-    .operations = &operations,
-};
+IPCL_BATCH_PLUGIN(slurm, .name = "slurm", .version = "1.0", .summary = "Slurm jobs",
+                  .license = "BSD-2-Clause", .author = "the ipcluster developers");

@@ -90,6 +90,11 @@ def test_a_plugin_that_was_built_with_the_headers_of_an_earlier_abi_works(box):
     box.wait_for_no_processes()
 
 
+@pytest.mark.parametrize("name", ["slurm", "pbs", "sge", "lsf", "htcondor"])
+def test_the_whole_plugin_of_a_batch_system_has_at_most_60_lines(name):
+    assert len((TOP / f"plugins/launchers/{name}.c").read_text().splitlines()) <= 60
+
+
 # What is found, and where
 
 def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):

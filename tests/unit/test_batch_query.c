@@ -35,7 +35,7 @@ Test(batch_query, what_has_no_id_is_quoted_in_one_line)
 static const struct ipcl_batch_state states[] = {
     {"Q", IPCL_BATCH_PENDING, NULL},        {"H", IPCL_BATCH_PENDING, "is held"},
     {"R", IPCL_BATCH_RUNNING, NULL},        {"F", IPCL_BATCH_ENDED, NULL},
-    {"X*", IPCL_BATCH_ENDED, "was killed"},
+    {"Y X*", IPCL_BATCH_ENDED, "was killed"}, {.words = NULL},
 };
 static const struct ipcl_batch_system made_up = {
     .query = {.record = "^Job Id: (.*)$",
@@ -43,7 +43,6 @@ static const struct ipcl_batch_system made_up = {
               .reason = "comment = (.*)$",
               .exit_status = "Exit_status = (-?[0-9]+)"},
     .states = states,
-    .state_count = sizeof(states) / sizeof(*states),
 };
 
 struct records {

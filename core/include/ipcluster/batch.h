@@ -22,9 +22,9 @@ extern "C" {
 
 enum ipcl_batch_phase { IPCL_BATCH_PENDING, IPCL_BATCH_RUNNING, IPCL_BATCH_ENDED };
 
-/* What a word for a job's state means. */
+/* What words for a job's state mean. */
 struct ipcl_batch_state {
-    const char *word; /* "COMPLETED"; one that ends in * stands for all that begin so */
+    const char *words; /* "COMPLETED FAILED", with spaces between; one that ends in * stands for all that begin so */
     enum ipcl_batch_phase phase;
     const char *said; /* how it is told to people: "has reached its time limit". Where a job that ended has one, it ended with an
                        * error. NULL: a pending or running job needs no words, one that ended says it by its exit status */
@@ -43,16 +43,9 @@ struct ipcl_batch_query {
     bool raw_status;         /* the status is as wait(2) has it, with the signal in it */
 };
 
-/* A line of a script for a setting that has a value: {"queue", "--partition={queue}"}. */
-struct ipcl_batch_line {
-    const char *setting;
-    const char *text; /* without the prefix; a template */
-};
-
 struct ipcl_batch_system {
     const char *name;    /* "Slurm": of its classes */
-    const char *aliases; /* short names of both classes, comma separated: "slurm" */
-    const char *summary; /* "Slurm jobs" */
+    const char *aliases; /* short names of both classes, comma separated. NULL: the name in small letters */
 
     const char *submit;       /* the script's path follows it: "sbatch" */
     bool submit_reads_script; /* it is given the script on its standard input in place of its path */
@@ -68,22 +61,23 @@ struct ipcl_batch_system {
     /* The jobs of the name that follows it, printed as `query` does: for a supervisor that ended before it had read what submit
      * printed. NULL where there is no such command. */
     const char *find;
-    const struct ipcl_batch_state *states;
-    size_t state_count;
+    const struct ipcl_batch_state *states; /* up to one without words */
 
-    /* The scripts, templates as ipyparallel has them. {n}, {program_and_args}, {program}, {program_args}, {profile_dir}, {cluster_id}, {work_dir},
-     * {output}, {job_name} and each setting of the class are known. The lines of settings that have a value follow their first
-     * line, each behind the prefix, but for those that a script has already. */
-    const char *prefix;     /* "#SBATCH" */
-    const char *controller;
-    const char *engines;
-    const struct ipcl_batch_line *lines;
-    size_t line_count;
+    /* What scripts are made of, all of it templates as ipyparallel has them. {n}, {program_and_args}, {program}, {program_args}, {profile_dir},
+     * {cluster_id}, {work_dir}, {output}, {job_name} and each setting of the class are known. */
+    const char *prefix; /* of a directive's line: "#SBATCH" */
+    /* Directives, with \n between. These stand behind the first line of each script, but for those that it has already, and those that
+     * name a setting which has no value: "--partition={queue}". The setting `options` follows them. */
+    const char *directives;
+    /* The system's own scripts have these as well, then {prologue}, and in {work_dir} what runs the program. */
+    const char *controller; /* NULL: none */
+    const char *engines;    /* "--ntasks={n}"; NULL: none */
+    const char *run;        /* NULL: {program_and_args} >> "{output}" 2>&1 */
     /* Settings of its own, beside those that all batch systems have (ipcluster plugins shows them). May be NULL where the count is 0. A
      * row with the name of one that all have takes its place. */
     const struct ipcl_option *options;
     size_t option_count;
-    unsigned stop_ms; /* how long a cancelled job may take to end */
+    unsigned stop_ms; /* how long a cancelled job may take to end; 0: 45 seconds */
 };
 
 #ifdef __cplusplus

@@ -148,6 +148,16 @@ struct ipcl_launcher_operations {
     size_t system_count;
 };
 
+/* All that a plugin has beside the table of one batch system. Behind the table stand the members of the descriptor that are the plugin's
+ * own: IPCL_BATCH_PLUGIN(slurm, .name = "slurm", .version = "1.0", .summary = "Slurm jobs", .license = "BSD-2-Clause", .author = "...") */
+#define IPCL_BATCH_PLUGIN(table, ...)                                                              \
+    static const struct ipcl_batch_system *const ipcl_batch_systems[] = {&(table)};                \
+    static const struct ipcl_launcher_operations ipcl_batch_operations = {                         \
+        .systems = ipcl_batch_systems, .system_count = 1};                                         \
+    extern const struct ipcl_plugin ipcl_plugin;                                                   \
+    IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {                                           \
+        IPCL_PLUGIN_HEAD, .kind = "launcher", .operations = &ipcl_batch_operations, __VA_ARGS__}
+
 #ifdef __cplusplus
 }
 #endif
