@@ -255,3 +255,21 @@ int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct 
     }
     return 0;
 }
+
+void cluster_words(const struct cluster *cluster, char *text, size_t size)
+{
+    const struct settings *settings = cluster->settings;
+    const char *name = settings_string(settings, "BaseParallelApplication", "profile");
+    bool by_dir = *settings_string(settings, "BaseParallelApplication", "profile_dir") != '\0';
+    bool by_default = !by_dir && strcmp(name, "default") == 0;
+    int length = snprintf(text, size, "%s%s%s%s",
+                          by_dir       ? " --profile-dir="
+                          : by_default ? ""
+                                       : " --profile=",
+                          by_dir       ? cluster->profile.dir
+                          : by_default ? ""
+                                       : name,
+                          *cluster->cluster_id ? " --cluster-id=" : "", cluster->cluster_id);
+    if (length < 0 || (size_t)length >= size)
+        *text = '\0'; /* half a command is worse than none */
+}

@@ -66,6 +66,10 @@ const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role 
  * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
 
+/* Writes how a user names this cluster, with a space in front: " --profile=mpi --cluster-id=a"; ""
+ * for the default one. */
+void cluster_words(const struct cluster *cluster, char *text, size_t size);
+
 /* The program of a role that belongs to this one: of the same build tree or folder, or else its
  * name alone, to be found on PATH. Returns 0 or -1 with `error` set. */
 int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);

@@ -34,6 +34,8 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/progress.c core/cluster/progress.h \
 	core/cluster/state.c core/cluster/state.h \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
+	core/cluster/supervisor_claim.c \
+	core/cluster/supervisor_events.c \
 	core/cluster/supervisor_internal.h \
 	core/cluster/supervisor_start.c \
 	core/cluster/supervisor_stop.c \

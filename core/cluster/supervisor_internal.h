@@ -88,6 +88,17 @@ int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_r
                      struct ipcl_error *error);
 /* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
+/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
+ * to go on. */
+int supervisor_claim(struct supervisor *supervisor);
+/* Starts the engines, or where there are none to start, is up. */
+void supervisor_start_engines(struct supervisor *supervisor);
+/* Gives the start up where engines do not register in time. */
+void supervisor_await_engines(struct supervisor *supervisor);
+/* The start is done. */
+void supervisor_up(struct supervisor *supervisor);
+/* Shows the last lines of a copy's output. */
+void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
 /* Ends everything, in order, and then the loop. Does nothing where that has begun. */
 void supervisor_stop(struct supervisor *supervisor, int exit_code);
 /* The next step of stopping, where it is time for it: after a process has ended, engines have left

@@ -1,0 +1,234 @@
+/* What the supervisor makes of engines that register, and of what ends by itself. */
+#include "cluster/supervisor_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cluster/logs.h"
+
+#define TAIL_LINES 20
+
+void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
+{
+    char path[PATH_BYTES];
+    if (!job->launcher || launcher_output(job->launcher, index, path, sizeof(path)) < 0)
+        return;
+    if (!logs_tail(path, TAIL_LINES, supervisor->progress->errors))
+        progress_fail(supervisor->progress, "Its output file %s is empty.", path);
+}
+
+/* Says which copies ended, how, and what they said last. */
+static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index,
+                     int status, const char *reason, const char *when)
+{
+    char what[ENGINE_NAME_BYTES];
+    if (job == &supervisor->controller)
+        snprintf(what, sizeof(what), "The controller");
+    else if (index != IPCL_ALL_COPIES && children_ending(supervisor->children))
+        hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
+    else
+        snprintf(what, sizeof(what), index == IPCL_ALL_COPIES ? "The engines" : "An engine");
+    progress_fail(supervisor->progress, "%s ended with status %d%s%s%s%s", what, status,
+                  *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
+    supervisor_show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
+}
+
+/* No engine is left, neither of this start nor of any other. Those that could not work end early,
+ * and without having been asked anything; where they worked, the reason is what they were asked. */
+static void cluster_emptied(struct supervisor *supervisor)
+{
+    long long seconds =
+        settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
+    bool early = clock_ms() - supervisor->phase_ms < 1000 * seconds;
+    char words[PATH_BYTES];
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    if (early && supervisor->engines.status != 0 && !hub_watch_worked(supervisor->hub)) {
+        progress_fail(supervisor->progress,
+                      "All engines ended within %lld seconds of their registration, and nobody had "
+                      "asked anything of them: the cluster is stopped "
+                      "(--IPClusterEngines.early_shutdown=0 lets the controller run on)",
+                      seconds);
+        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+    } else {
+        progress_say(
+            supervisor->progress,
+            "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s",
+            words);
+    }
+}
+
+/* Engines have come or gone while the cluster is up. As long as any works the controller stays,
+ * whoever started it. */
+static void look_for_engines(struct supervisor *supervisor)
+{
+    bool was_empty = supervisor->empty;
+    if (supervisor->engines.running > 0 || !supervisor->own_controller)
+        return;
+    supervisor->empty = hub_watch_count(supervisor->hub, NULL) == 0;
+    if (supervisor->empty && !was_empty)
+        cluster_emptied(supervisor);
+}
+
+/* The controller says that it ends, or has gone. One of our own that has gone is its launcher's to
+ * tell. */
+static void controller_ends(struct supervisor *supervisor, enum hub_presence presence)
+{
+    bool up = supervisor->phase == PHASE_UP;
+    if (supervisor->own_controller && presence == HUB_LOST)
+        return;
+    if (presence == HUB_ENDING)
+        progress_say(supervisor->progress, "The controller was told to end: so do the engines");
+    else
+        progress_fail(supervisor->progress, "The controller has gone: its engines are stopped");
+    supervisor_stop(supervisor, up && presence == HUB_ENDING ? EXIT_FINE
+                                : up                         ? EXIT_CLUSTER_DIED
+                                : supervisor->own_controller ? EXIT_CONTROLLER_FAILED
+                                                             : EXIT_NO_CONTROLLER);
+}
+
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
+                          int status, const char *reason)
+{
+    bool up = supervisor->phase == PHASE_UP;
+    if (job == &supervisor->controller) {
+        if (up && status == 0) {
+            progress_say(supervisor->progress, "The controller has ended");
+            supervisor_stop(supervisor, EXIT_FINE);
+            return;
+        }
+        tell_end(supervisor, job, index, status, reason, up ? "" : "before the cluster was up");
+        supervisor_stop(supervisor, up ? EXIT_CLUSTER_DIED : EXIT_CONTROLLER_FAILED);
+    } else if (!up) {
+        tell_end(supervisor, job, index, status, reason, "before all engines had registered");
+        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+    } else {
+        if (status != 0)
+            tell_end(supervisor, job, index, status, reason, "");
+        supervisor_save(supervisor, "running");
+        look_for_engines(supervisor);
+        if (job->running == 0 && !supervisor->own_controller) {
+            progress_say(supervisor->progress, "All engines have ended");
+            supervisor_stop(supervisor, job->status ? EXIT_CLUSTER_DIED : EXIT_FINE);
+        }
+    }
+}
+
+void supervisor_up(struct supervisor *supervisor)
+{
+    char words[PATH_BYTES];
+    cluster_words(supervisor->cluster, words, sizeof(words));
+    supervisor_phase(supervisor, PHASE_UP);
+    supervisor->empty = supervisor->engines.count == 0;
+    uv_timer_stop(&supervisor->timer);
+    supervisor_save(supervisor, "running");
+    if (supervisor->own_controller)
+        progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
+                     supervisor->daemon->report ? "" : "Ctrl-C or ", words);
+    else
+        progress_say(supervisor->progress, "%u more engine%s up%s", supervisor->engines.count,
+                     supervisor->engines.count == 1 ? " is" : "s are",
+                     supervisor->daemon->report ? "" : ". Stop them with Ctrl-C");
+    if (supervisor->daemon->report) {
+        daemon_report(supervisor->daemon, EXIT_FINE);
+        progress_init(supervisor->progress, stdout, stderr, false, supervisor->progress->quiet);
+    }
+}
+
+/* The first of the engines whose output is not that of one that has registered. Where each has a
+ * file of its own, it is named for the process. */
+static unsigned find_missing(const struct supervisor *supervisor)
+{
+    const struct job *job = &supervisor->engines;
+    char path[PATH_BYTES];
+    for (unsigned i = 0; job->launcher && i < job->count; i++) {
+        const char *dash =
+            launcher_output(job->launcher, i, path, sizeof(path)) < 0 ? NULL : strrchr(path, '-');
+        if (dash && !hub_watch_knows(supervisor->hub, atoll(dash + 1)))
+            return i;
+    }
+    return 0;
+}
+
+/* Says once why the controller lets an engine not in. */
+static void tell_refusal(struct supervisor *supervisor)
+{
+    const char *refusal = hub_watch_refusal(supervisor->hub);
+    if (!*refusal || strcmp(refusal, supervisor->refusal) == 0)
+        return;
+    snprintf(supervisor->refusal, sizeof(supervisor->refusal), "%s", refusal);
+    progress_fail(supervisor->progress, "The controller refuses an engine: %s", refusal);
+}
+
+/* Once a second while engines are awaited. */
+static void registration_tick(uv_timer_t *timer)
+{
+    struct supervisor *supervisor = timer->data;
+    int64_t seconds = settings_int(supervisor->cluster->settings, "Cluster", "engine_timeout");
+    tell_refusal(supervisor);
+    /* A launcher that starts engines one after the other knows more of them now. */
+    if (supervisor->engines.started < supervisor->engines.count)
+        supervisor_save(supervisor, "starting");
+    if (supervisor->progress->shown >= supervisor->engines.started ||
+        clock_ms() - supervisor->phase_ms < 1000 * seconds)
+        return;
+    progress_fail(supervisor->progress,
+                  "No further engine has registered for %lld seconds; the cluster is given up "
+                  "(Cluster.engine_timeout)",
+                  (long long)seconds);
+    supervisor_show_tail(supervisor, &supervisor->engines, find_missing(supervisor));
+    supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+}
+
+void supervisor_await_engines(struct supervisor *supervisor)
+{
+    uv_timer_start(&supervisor->timer, registration_tick, 1000, 1000);
+}
+
+static void hub_changed(void *context, struct hub_watch *hub)
+{
+    struct supervisor *supervisor = context;
+    unsigned ours =
+        hub_watch_count(hub, supervisor->own_controller ? NULL : supervisor->state.engine_set);
+    if (ours > supervisor->registered)
+        supervisor->registered = ours;
+    if (supervisor->phase > PHASE_UP) {
+        supervisor_go_on_stopping(supervisor);
+    } else if (hub_watch_presence(hub) != HUB_THERE) {
+        controller_ends(supervisor, hub_watch_presence(hub));
+    } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
+        supervisor_start_engines(supervisor);
+    } else if (supervisor->phase == PHASE_REGISTRATION) {
+        unsigned count = supervisor->own_controller ? ours : hub_watch_arrived(hub);
+        if (count > supervisor->progress->shown)
+            supervisor->phase_ms = clock_ms();
+        progress_engines(supervisor->progress, count, supervisor->engines.count);
+        if (count >= supervisor->engines.count)
+            supervisor_up(supervisor);
+    } else if (supervisor->phase == PHASE_UP) {
+        look_for_engines(supervisor);
+    }
+}
+
+void supervisor_job_resized(struct supervisor *supervisor, struct job *job)
+{
+    if (job != &supervisor->engines)
+        return;
+    supervisor->state.n = job->count;
+    if (supervisor->phase != PHASE_REGISTRATION)
+        return;
+    if (job->count > 0) {
+        hub_changed(supervisor, supervisor->hub);
+        return;
+    }
+    progress_fail(supervisor->progress, "No engine can be started");
+    supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+}
+
+int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
+{
+    struct hub_watch_events events = {hub_changed, supervisor};
+    supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
+                                       supervisor->client_file, &events, error);
+    return supervisor->hub ? 0 : -1;
+}
