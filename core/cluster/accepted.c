@@ -68,7 +68,7 @@ static const struct ipcl_option_table tables[] = {
     {"SSHEngineSetLauncher", process, 1},
     {"SSHControllerLauncher", process, 1},
     {"SSHControllerLauncher", controller_launcher, 1},
-    {"SSHProxyEngineSetLauncher", no_launcher, 1},
+    {"SSHProxyEngineSetLauncher", process, 1},
     {"BatchSystemLauncher", no_launcher, 1},
     {"BatchControllerLauncher", no_launcher, 1},
     {"BatchEngineSetLauncher", no_launcher, 1},

@@ -55,6 +55,16 @@ static const struct ipcl_option set_options[] = {
 static const struct ipcl_option one_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
 };
+static const struct ipcl_option proxy_options[] = {
+    {"stop_seconds_until_kill", IPCL_REAL, "60", NULL, NULL,
+     "Seconds that the ipcluster there has to end its engines, before what is left is ended with "
+     "ipcluster stop."},
+    {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
+    {"ipcluster_cmd", IPCL_LIST, "ipcluster", NULL, NULL, "The command of ipcluster there."},
+    {"ipcluster_args", IPCL_LIST, "", NULL, NULL,
+     "Further arguments for ipcluster engines there, where its profile there says not enough: "
+     "--elauncher=slurm."},
+};
 #define TABLE(class_name, options)                                                                 \
     {                                                                                              \
         class_name, options, sizeof(options) / sizeof(*options)                                    \
@@ -63,6 +73,7 @@ static const struct ipcl_option_table tables[] = {
     TABLE(SSH_ROOT_CLASS, root_options),      TABLE(SSH_ROOT_CLASS, ignored),
     TABLE(SSH_SET_CLASS, set_options),        TABLE(SSH_SET_CLASS, ignored),
     TABLE(SSH_ONE_CLASS, one_options),        TABLE(SSH_ONE_CLASS, ignored),
+    TABLE(SSH_PROXY_CLASS, proxy_options),    TABLE(SSH_PROXY_CLASS, ignored),
     TABLE(SSH_CONTROLLER_CLASS, one_options), TABLE(SSH_CONTROLLER_CLASS, ignored),
 };
 
@@ -83,6 +94,12 @@ static const struct ipcl_launcher_class classes[] = {
      .role = IPCL_ROLE_ENGINES,
      .create = ssh_one_create,
      SET_CLASS},
+    {.name = SSH_PROXY_CLASS,
+     .aliases = "sshproxy",
+     .summary = "engines that the ipcluster of another host starts, with any launcher there",
+     .role = IPCL_ROLE_ENGINES,
+     .create = ssh_proxy_create,
+     SET_CLASS},
     {.name = SSH_CONTROLLER_CLASS,
      .aliases = "ssh",
      .role = IPCL_ROLE_CONTROLLER,
@@ -90,7 +107,8 @@ static const struct ipcl_launcher_class classes[] = {
      .create = ssh_controller_create,
      SET_CLASS},
 };
-static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 3};
+static const struct ipcl_launcher_operations operations = {
+    .classes = classes, .class_count = sizeof(classes) / sizeof(*classes)};
 
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     IPCL_PLUGIN_HEAD,

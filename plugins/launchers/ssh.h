@@ -14,6 +14,7 @@
 #define SSH_SET_CLASS        "SSHEngineSetLauncher"
 #define SSH_ONE_CLASS        "SSHEngineLauncher" /* one host */
 #define SSH_CONTROLLER_CLASS "SSHControllerLauncher"
+#define SSH_PROXY_CLASS      "SSHProxyEngineSetLauncher" /* the ipcluster of one host */
 #define SSH_PATH_BYTES       4096
 #define SSH_LINE_BYTES       1024
 #define SSH_WORDS_BYTES      512
@@ -71,9 +72,11 @@ struct ssh_host {
 struct ssh_set {
     const struct ipcl_launcher_services *services;
     const char *class_name;
-    bool controller;             /* it is a controller, on one host */
-    char *file_stem;             /* of its files here */
-    json_t *clients;             /* its clients' file, until both are here */
+    bool controller; /* it is a controller, on one host */
+    bool proxy;      /* its one copy is an ipcluster there, which starts the engines */
+    char *file_stem; /* of its files here */
+    json_t *clients; /* the clients' file: of a controller there, until both are here, and for a
+                        proxy */
     char folder[SSH_PATH_BYTES]; /* FIFOs and sockets of the connections; "" for none */
     char token[SSH_TOKEN_BYTES]; /* marks what agents say */
     char *log_dir;
@@ -83,6 +86,7 @@ struct ssh_set {
     struct text files;  /* those that are sent to each host, as the agent takes them */
     bool here;          /* the controller is reached back through the connections */
     unsigned grace_s;   /* between the polite request to end and SIGKILL */
+    unsigned clean_ms;  /* for ending, by another connection, what is left on a host */
     unsigned delay_ms;  /* between one engine of a host and the next */
     unsigned count;     /* copies */
     unsigned alive;     /* of them, those that are reckoned with */

@@ -91,7 +91,7 @@ receive() {
     while read -r word size path <&3; do
         case $word in
             start) return 0 ;;
-            secret) take "$size" >"$run/engine.json" ;;
+            secret) take "$size" >"$stem$path.json" || fail "$stem$path.json cannot be written" ;;
             file)
                 case $path in
                     /*) ;;
@@ -144,6 +144,7 @@ engine() { # number word...
     status=$?
     rm -f "$run/pid.$number"
     end_session "$leader"
+    finish
     # Who has left the session may hold its output for ever.
     for try in 1 2 3 4 5 6 7 8 9 10; do
         [ -e "$run/out.$number" ] || break
@@ -154,10 +155,17 @@ engine() { # number word...
     say ended "$number" "$status"
 }
 
+# What a set has to do when it has ended, also where this shell has: an ipcluster that was killed leaves engines.
+finish() {
+    [ -e "$run/finish" ] || return 0
+    (. "$run/finish") >/dev/null 2>&1
+    rm -f "$run/finish"
+}
+
 # A private folder for the connection file and for sockets, whose paths must be short.
 make_run() {
     for place in "$XDG_RUNTIME_DIR" "$TMPDIR" /tmp; do
-        [ -n "$place" ] && [ ${#place} -lt 60 ] && run=$(mktemp -d "$place/ipcluster-ssh-XXXXXX" 2>/dev/null) && return 0
+        [ -n "$place" ] && [ ${#place} -lt 60 ] && run=$(mktemp -d "$place/ipcluster-ssh-XXXXXX" 2>/dev/null) && stem=$run/ && return 0
     done
     fail "no private folder can be made in /tmp there"
 }
@@ -209,7 +217,7 @@ prepare() { # program
     umask 077
     run=
     trap '' PIPE
-    trap '[ -z "$run" ] || { stop_all 0; rm -rf "$run"; }' EXIT
+    trap '[ -z "$run" ] || { stop_all 0; finish; rm -rf "$run"; }' EXIT
     trap 'exit 1' HUP INT TERM
     exec 3<&0 </dev/null
     read -r boot </proc/sys/kernel/random/boot_id
@@ -223,6 +231,20 @@ prepare() { # program
     [ -z "$WORK_DIR" ] || { cd "$HOME" && cd "$WORK_DIR"; } 2>/dev/null || fail "the working folder $WORK_DIR cannot be entered there"
     find_program "$1"
     say ready "$run" "$version"
+}
+
+# As one word of a shell.
+quote() {
+    printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
+# For an ipcluster that starts the engines: its connection files are where it looks for them, as do engines on further hosts. They go
+# first: the ipcluster that ends what is left is to find engines, and no controller that it could end, too.
+prepare_proxy() { # words that end what it leaves
+    cluster=ssh-$TOKEN
+    stem=$profile/security/ipcontroller-$cluster-
+    printf '%s\n' "program=$(quote "$program") profile=$(quote "$profile") cluster=$cluster stem=$(quote "$stem")" \
+        'rm -f "${stem}engine.json" "${stem}client.json"' "$1" >"$run/finish"
 }
 
 # Runs the engines until all have ended.
@@ -262,10 +284,11 @@ run_controller() {
 }
 
 # Ends engines of a connection that has gone: by number of process and the time of its start.
-clean_up() { # boot-id (leader born)...
+clean_up() { # boot-id folder (leader born)...
     read -r boot </proc/sys/kernel/random/boot_id
     if [ "$boot" = "$1" ]; then
-        shift
+        run=$2
+        shift 2
         leaders=
         while [ $# -gt 1 ]; do
             look_at "$1" && [ "$born" = "$2" ] && leaders="$leaders $1" && signal_session "$1" TERM
@@ -279,6 +302,7 @@ clean_up() { # boot-id (leader born)...
             done
             signal_session "$leader" KILL
         done
+        [ -z "$run" ] || { finish; rm -rf "$run"; }
     fi
     say clean
 }

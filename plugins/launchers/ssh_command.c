@@ -239,6 +239,37 @@ static void set_words(const struct ssh_set *set, const json_t *own, const char *
     free(own_arguments);
 }
 
+/* The cluster id there is the set's own, so that it meets no cluster of that profile. */
+static void add_proxy(struct text *words, const char *const *command, const char *verb)
+{
+    text_add(words, "\"$program\"");
+    add_words(words, command + 1, list_length(command + 1));
+    text_format(words, " %s \"--profile-dir=$profile\" --cluster-id=\"$cluster\"", verb);
+}
+
+/* The words of an ipcluster that starts engines, and of the one that ends what it leaves. */
+static void set_proxy_words(const struct ssh_set *set, unsigned count, struct text *agent)
+{
+    const struct ipcl_services *base = &set->services->base;
+    const char *const *command =
+        base->option_list(base->host, SSH_PROXY_CLASS, "ipcluster_cmd", NULL);
+    const char *const *more =
+        base->option_list(base->host, SSH_PROXY_CLASS, "ipcluster_args", NULL);
+    struct text stop = {.bytes = NULL};
+    add_proxy(&stop, command, "stop");
+    text_add(agent, "with_words() {\n\"$@\" ");
+    add_proxy(agent, command, "engines");
+    text_format(agent, " --n=%u", count);
+    add_words(agent, more, list_length(more));
+    text_add(agent, "\n}\nprepare ");
+    text_add_quoted(agent, command[0]);
+    text_add(agent, "\nprepare_proxy ");
+    text_add_quoted(agent, stop.bytes ? stop.bytes : "");
+    text_add(agent, "\nrun_engines\n");
+    agent->failed = agent->failed || stop.failed;
+    text_clear(&stop);
+}
+
 void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
                      const struct ipcl_launch *launch, struct text *agent)
 {
@@ -250,19 +281,24 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
     set_variable(agent, "PROLOGUE", own_text(set, place->own, "prologue"));
     text_format(agent, "COUNT=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.%s_cmd\n", host->count,
                 set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000, set->class_name,
-                set->controller ? "controller" : "engine");
+                set->controller ? "controller"
+                : set->proxy    ? "ipcluster"
+                                : "engine");
     text_format(agent, "FILES=ipcontroller%s", *launch->cluster_id ? "-" : "");
     text_add_quoted(agent, launch->cluster_id);
     text_add(agent, "\n");
     set_environment(host, place->own, launch, agent);
     text_add(agent, agent_script);
-    set_words(set, place->own, launch->argv, agent);
+    if (set->proxy)
+        set_proxy_words(set, launch->count, agent);
+    else
+        set_words(set, place->own, launch->argv, agent);
 }
 
 void ssh_agent_clean(const struct ssh_host *host, struct text *agent)
 {
-    text_format(agent, "TOKEN='%s' GRACE=2\n%sclean_up '%s'", host->set->token, agent_script,
-                host->boot);
+    text_format(agent, "TOKEN='%s' GRACE=2\n%sclean_up '%s' '%s'", host->set->token, agent_script,
+                host->boot, host->run);
     if (host->agent_pid)
         text_format(agent, " %lld %lld", (long long)host->agent_pid, (long long)host->agent_born);
     for (unsigned i = host->first; i < host->first + host->count; i++) {

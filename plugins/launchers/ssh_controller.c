@@ -86,9 +86,12 @@ static void forward(struct ssh_host *host)
 {
     const struct ssh_set *set = host->set;
     char control[SSH_PATH_BYTES + 32];
+    struct ssh_ports ports = {.count = 0};
     struct ipcl_error error = {"no memory for ssh's command line"};
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
-    char **forwards = ssh_forward_back_words(set->connection, set->clients, set->folder);
+    ssh_ports_add(&ports, set->connection);
+    ssh_ports_add(&ports, set->clients);
+    char **forwards = ssh_forward_words(&ports, "-L", set->folder);
     const char **argv =
         forwards ? ssh_command_through(host, control, "forward", forwards, NULL) : NULL;
     struct ipcl_command command = {

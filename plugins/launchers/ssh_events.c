@@ -9,7 +9,6 @@
 #include "ssh_forward.h"
 
 #define FORWARD_MS 60000
-#define CLEAN_MS   40000
 #define AGAIN_MS   30000 /* until a host that was lost is tried again */
 
 /* The first is the reason of what follows. */
@@ -37,20 +36,6 @@ static void note_words(struct ssh_host *host, const char *line)
             *letter = '?';
 }
 
-/* The controller can be reached; or it is what starts, without a file. */
-static void send_start(struct ssh_host *host, struct text *file)
-{
-    text_add_bytes(&host->queue, host->set->files.bytes ? host->set->files.bytes : "",
-                   host->set->files.size);
-    if (file) {
-        text_format(&host->queue, "secret %zu\n", file->size);
-        text_add_bytes(&host->queue, file->bytes ? file->bytes : "", file->size);
-    }
-    text_add(&host->queue, "start\n");
-    host->state = SSH_STARTING;
-    ssh_set_poll(host->set);
-}
-
 static void give_up(struct ssh_host *host, const char *what, const char *words)
 {
     char text[SSH_LINE_BYTES];
@@ -60,12 +45,52 @@ static void give_up(struct ssh_host *host, const char *what, const char *words)
     ssh_host_cut(host);
 }
 
+static struct ssh_ports ports_of(const struct ssh_set *set)
+{
+    struct ssh_ports ports = {.count = 0};
+    ssh_ports_add(&ports, set->connection);
+    ssh_ports_add(&ports, set->clients);
+    return ports;
+}
+
+/* Adds a connection file for the host to what the agent takes; `printed` is what ssh says of
+ * forwarded ports. Returns 0 or -1. */
+static int add_file(struct ssh_host *host, const char *role, const json_t *connection,
+                    const char *printed)
+{
+    struct ssh_ports ports = ports_of(host->set);
+    struct text file = {.bytes = NULL};
+    int outcome = connection ? ssh_forward_file(connection, &ports, host->ports ? NULL : host->run,
+                                                printed, &file)
+                             : 0;
+    if (outcome == 0 && connection) {
+        text_format(&host->queue, "secret %zu %s\n", file.size, role);
+        text_add_bytes(&host->queue, file.bytes, file.size);
+    }
+    text_clear(&file);
+    return outcome;
+}
+
+/* The controller can be reached; or it is what starts, and there is no file of it. */
+static void send_start(struct ssh_host *host, const char *printed)
+{
+    const struct ssh_set *set = host->set;
+    if (add_file(host, "engine", set->connection, printed) < 0 ||
+        add_file(host, "client", set->clients, printed) < 0) {
+        give_up(host, "ssh does not say which ports it forwards", printed);
+        return;
+    }
+    text_add_bytes(&host->queue, set->files.bytes ? set->files.bytes : "", set->files.size);
+    text_add(&host->queue, "start\n");
+    host->state = SSH_STARTING;
+    ssh_set_poll(host->set);
+}
+
 static void forward(struct ssh_host *host);
 
 static void forwarded(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct ssh_host *host = context;
-    struct text file = {.bytes = NULL};
     (void)self;
     if (host->state != SSH_FORWARDING)
         return;
@@ -77,13 +102,9 @@ static void forwarded(void *self, void *context, const struct ipcl_command_end *
                 "the controller cannot be reached from there through ssh (--ip makes it listen "
                 "where engines reach it themselves)",
                 end->errors);
-    } else if (ssh_forward_file(host->set->connection, host->ports ? NULL : host->run, end->output,
-                                &file) < 0) {
-        give_up(host, "ssh does not say which ports it forwards", end->output);
     } else {
-        send_start(host, &file);
+        send_start(host, end->output);
     }
-    text_clear(&file);
 }
 
 /* Sockets in a private folder there, or, where sshd allows none, ports of loopback. */
@@ -93,7 +114,8 @@ static void forward(struct ssh_host *host)
     char control[SSH_PATH_BYTES + 32];
     struct ipcl_error error = {"no memory for ssh's command line"};
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
-    char **forwards = ssh_forward_words(set->connection, host->ports ? NULL : host->run);
+    struct ssh_ports ports = ports_of(set);
+    char **forwards = ssh_forward_words(&ports, "-R", host->ports ? NULL : host->run);
     const char **argv =
         forwards ? ssh_command_through(host, control, "forward", forwards, NULL) : NULL;
     struct ipcl_command command = {
@@ -124,7 +146,6 @@ static void agent_runs(struct ssh_host *host, const char *rest)
 static void ready(struct ssh_host *host, const char *rest)
 {
     char version[64], text[320];
-    struct text file = {.bytes = NULL};
     if (sscanf(rest, "%95s %63s", host->run, version) != 2 || !is_plain(host->run)) {
         give_up(host, "what the host answered is not understood", rest);
         return;
@@ -133,20 +154,15 @@ static void ready(struct ssh_host *host, const char *rest)
         return;
     if (*version != '-' && strverscmp(version, PACKAGE_VERSION) < 0) {
         snprintf(text, sizeof(text),
-                 "%.100s has ipengine %s, which is older than this ipcluster (%s): what is newer "
+                 "%.100s has ipcluster %s, which is older than this one (%s): what is newer "
                  "does not work there",
                  host->name, version, PACKAGE_VERSION);
         host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
     }
-    if (host->set->controller)
-        send_start(host, NULL);
-    else if (host->set->here)
+    if (host->set->here)
         forward(host);
-    else if (ssh_connection_file(host->set->connection, &file) < 0)
-        give_up(host, "no memory for the connection file", "");
     else
-        send_start(host, &file);
-    text_clear(&file);
+        send_start(host, "");
 }
 
 static bool has_running(const struct ssh_host *host)
@@ -319,7 +335,7 @@ void ssh_event_clean(struct ssh_host *host)
     const char **argv = agent.failed ? NULL : ssh_command_again(host);
     struct ipcl_command command = {.argv = argv,
                                    .input = agent.bytes,
-                                   .timeout_ms = CLEAN_MS,
+                                   .timeout_ms = host->set->clean_ms,
                                    .done = cleaned,
                                    .context = host};
     if (!argv ||

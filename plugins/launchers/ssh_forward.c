@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,19 @@
  * put together. */
 #define STEM           "s"
 #define FILE_BYTES_MAX (1 << 20)
-#define PORTS_MAX      160
 
-static const char *const port_keys[] = {"registration", "control", "mux",    "task",
-                                        "iopub",        "hb_ping", "hb_pong"};
+/* What of a connection file is a port, or a list of ports. */
+static const char *const port_keys[] = {"registration", "control", "mux",     "task",     "iopub",
+                                        "notification", "hb_ping", "hb_pong", "broadcast"};
 #define PORT_KEY_COUNT (sizeof(port_keys) / sizeof(*port_keys))
 
-json_t *ssh_connection_read(const char *profile_dir, const char *cluster_id,
+json_t *ssh_connection_read(const char *profile_dir, const char *cluster_id, const char *role,
                             struct ipcl_error *error)
 {
     struct text path = {.bytes = NULL};
     json_t *connection = NULL;
-    text_format(&path, "%s/security/ipcontroller%s%s-engine.json", profile_dir,
-                *cluster_id ? "-" : "", cluster_id);
+    text_format(&path, "%s/security/ipcontroller%s%s-%s.json", profile_dir, *cluster_id ? "-" : "",
+                cluster_id, role);
     int fd = path.failed ? -1 : trust_open(path.bytes, O_RDONLY, 0, NULL, error);
     if (path.failed)
         ipcl_error_set(error, "no memory for the connection file's path");
@@ -67,83 +66,55 @@ bool ssh_connection_is_here(const json_t *connection)
     return false;
 }
 
-/* The port at a place, of those with a name and then of broadcast; 0 behind the last. */
-static int port_at(const json_t *connection, size_t place)
+static size_t place_of(const struct ssh_ports *ports, json_int_t port)
 {
-    const json_t *port =
-        place < PORT_KEY_COUNT
-            ? json_object_get(connection, port_keys[place])
-            : json_array_get(json_object_get(connection, "broadcast"), place - PORT_KEY_COUNT);
-    return (int)json_integer_value(port);
+    size_t place = 0;
+    while (place < ports->count && ports->ports[place] != port)
+        place++;
+    return place;
 }
 
-/* A colon would end a path. */
-static char *forward_word(const char *interface, int port, const char *run)
+static void add_port(struct ssh_ports *ports, const json_t *port, const char *interface)
 {
-    bool local = !strncmp(interface, "ipc://", 6);
+    json_int_t number = json_integer_value(port);
+    if (number < 1 || number > 65535 || place_of(ports, number) < ports->count ||
+        ports->count == SSH_PORTS_MAX)
+        return;
+    ports->interfaces[ports->count] = interface;
+    ports->ports[ports->count++] = (int)number;
+}
+
+void ssh_ports_add(struct ssh_ports *ports, const json_t *connection)
+{
+    for (size_t i = 0; i < PORT_KEY_COUNT && ssh_connection_is_here(connection); i++) {
+        const json_t *value = json_object_get(connection, port_keys[i]);
+        add_port(ports, value, member(connection, "interface"));
+        for (size_t k = 0; k < json_array_size(value); k++)
+            add_port(ports, json_array_get(value, k), member(connection, "interface"));
+    }
+}
+
+/* From a port, or a socket in the folder, to the controller. A colon would end a path. */
+static char *forward_word(const struct ssh_ports *ports, size_t place, const char *folder)
+{
+    const char *interface = ports->interfaces[place] + 6;
+    const char *colon = strncmp(ports->interfaces[place], "ipc://", 6) ? ":" : "\\:";
+    int port = ports->ports[place];
     char *word;
     int size =
-        run ? asprintf(&word, "%s/" STEM "\\:%d:%s%s%d", run, port, interface + 6,
-                       local ? "\\:" : ":", port)
-            : asprintf(&word, "127.0.0.1:0:%s%s%d", interface + 6, local ? "\\:" : ":", port);
+        folder ? asprintf(&word, "%s/" STEM "\\:%d:%s%s%d", folder, port, interface, colon, port)
+               : asprintf(&word, "127.0.0.1:0:%s%s%d", interface, colon, port);
     return size < 0 ? NULL : word;
 }
 
-char **ssh_forward_words(const json_t *connection, const char *run)
+char **ssh_forward_words(const struct ssh_ports *ports, const char *option, const char *folder)
 {
-    size_t count = 0;
-    while (port_at(connection, count))
-        count++;
-    char **words = calloc(2 * count + 1, sizeof(*words));
-    for (size_t i = 0; words && i < count; i++) {
-        words[2 * i] = strdup("-R");
-        words[2 * i + 1] =
-            forward_word(member(connection, "interface"), port_at(connection, i), run);
-        if (words[2 * i] && words[2 * i + 1])
+    char **words = calloc(2 * ports->count + 1, sizeof(*words));
+    for (size_t i = 0; words && i < ports->count; i++) {
+        words[2 * i] = strdup(option);
+        words[2 * i + 1] = words[2 * i] ? forward_word(ports, i, folder) : NULL;
+        if (words[2 * i + 1])
             continue;
-        for (size_t w = 0; w < 2 * i + 2; w++)
-            free(words[w]);
-        free(words);
-        words = NULL;
-    }
-    return words;
-}
-
-/* Adds the ports of a file to a list that has room, each once. */
-static size_t add_ports(const json_t *connection, int *ports, size_t count)
-{
-    const char *key;
-    json_t *value;
-    size_t i;
-    json_object_foreach ((json_t *)(uintptr_t)connection, key, value) {
-        bool many = json_is_array(value);
-        for (i = 0; i < (many ? json_array_size(value) : 1) && count < PORTS_MAX; i++) {
-            json_int_t port = json_integer_value(many ? json_array_get(value, i) : value);
-            size_t known = 0;
-            while (known < count && ports[known] != port)
-                known++;
-            if (known == count && port > 0 && port <= 65535)
-                ports[count++] = (int)port;
-        }
-    }
-    return count;
-}
-
-char **ssh_forward_back_words(const json_t *engines, const json_t *clients, const char *folder)
-{
-    const char *interface = member(engines, "interface") + 6;
-    bool local = !strncmp(interface - 6, "ipc://", 6), good = true;
-    int ports[PORTS_MAX];
-    size_t count = add_ports(clients, ports, add_ports(engines, ports, 0));
-    char **words = calloc(2 * count + 1, sizeof(*words));
-    for (size_t i = 0; words && good && i < count; i++) {
-        words[2 * i] = strdup("-L");
-        if (asprintf(&words[2 * i + 1], "%s/" STEM "\\:%d:%s%s%d", folder, ports[i], interface,
-                     local ? "\\:" : ":", ports[i]) < 0)
-            words[2 * i + 1] = NULL;
-        good = words[2 * i] && words[2 * i + 1];
-    }
-    if (!good) {
         list_free(words);
         words = NULL;
     }
@@ -161,30 +132,48 @@ int ssh_connection_file(const json_t *connection, struct text *file)
     return file->failed ? -1 : 0;
 }
 
-int ssh_forward_file(const json_t *connection, const char *run, const char *ports,
-                     struct text *file)
+/* Takes the ports that ssh has printed, one a line. Returns 0, or -1 where these are not as many as
+ * were asked for. */
+static int read_ports(const struct ssh_ports *ports, const char *printed, int *there)
 {
-    json_t *there = json_deep_copy(connection);
-    int outcome = there ? 0 : -1;
-    for (size_t i = 0; !run && outcome == 0 && port_at(connection, i); i++) {
+    for (size_t i = 0; i < ports->count; i++) {
         char *end;
-        long port = strtol(ports, &end, 10);
-        json_t *value = json_integer(port);
-        if (end == ports || port < 1 || port > 65535)
-            outcome = -1;
-        ports = end + strspn(end, "\r\n");
-        if (i < PORT_KEY_COUNT)
-            json_object_set_new(there, port_keys[i], value);
-        else
-            json_array_set_new(json_object_get(there, "broadcast"), i - PORT_KEY_COUNT, value);
+        long port = strtol(printed, &end, 10);
+        if (end == printed || port < 1 || port > 65535)
+            return -1;
+        there[i] = (int)port;
+        printed = end + strspn(end, "\r\n");
     }
-    if (outcome == 0) {
-        json_object_set_new(there, "interface",
-                            run ? json_sprintf("ipc://%s/" STEM, run)
-                                : json_string("tcp://127.0.0.1"));
-        json_object_set_new(there, "location", json_string(""));
-        outcome = ssh_connection_file(there, file);
+    return 0;
+}
+
+static void replace_port(const struct ssh_ports *ports, const int *there, json_t *port)
+{
+    size_t place = place_of(ports, json_integer_value(port));
+    if (place < ports->count)
+        json_integer_set(port, there[place]);
+}
+
+int ssh_forward_file(const json_t *connection, const struct ssh_ports *ports, const char *run,
+                     const char *printed, struct text *file)
+{
+    int there[SSH_PORTS_MAX];
+    json_t *copy;
+    if (!ssh_connection_is_here(connection))
+        return ssh_connection_file(connection, file);
+    if (!run && read_ports(ports, printed, there) < 0)
+        return -1;
+    copy = json_deep_copy(connection);
+    for (size_t i = 0; copy && !run && i < PORT_KEY_COUNT; i++) {
+        json_t *value = json_object_get(copy, port_keys[i]);
+        replace_port(ports, there, value);
+        for (size_t k = 0; k < json_array_size(value); k++)
+            replace_port(ports, there, json_array_get(value, k));
     }
-    json_decref(there);
+    json_object_set_new(copy, "interface",
+                        run ? json_sprintf("ipc://%s/" STEM, run) : json_string("tcp://127.0.0.1"));
+    json_object_set_new(copy, "location", json_string(""));
+    int outcome = copy ? ssh_connection_file(copy, file) : -1;
+    json_decref(copy);
     return outcome;
 }

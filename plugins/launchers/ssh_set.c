@@ -20,6 +20,7 @@
 #define POLL_IDLE_MS 250
 /* After its engines should have gone, a host has so long until its connection is cut. */
 #define SLACK_MS 5000
+#define CLEAN_MS 40000
 
 void ssh_set_destroy(void *self)
 {
@@ -56,6 +57,8 @@ static void *create(const struct ipcl_launcher_services *services, const char *c
          999) /
         1000;
     set->delay_ms = milliseconds(base->option_real(base->host, set->class_name, "delay"));
+    set->proxy = !strcmp(class_name, SSH_PROXY_CLASS);
+    set->clean_ms = CLEAN_MS + (set->proxy ? set->grace_s * 1000 : 0);
     return set;
 }
 
@@ -67,6 +70,11 @@ void *ssh_set_create(const struct ipcl_launcher_services *services, struct ipcl_
 void *ssh_one_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
     return create(services, SSH_ONE_CLASS, error);
+}
+
+void *ssh_proxy_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+{
+    return create(services, SSH_PROXY_CLASS, error);
 }
 
 void *ssh_controller_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
@@ -153,7 +161,8 @@ void ssh_set_copy_ended(struct ssh_set *set, unsigned index, int status, const c
         return;
     copy->ended = true;
     set->alive--;
-    set->services->stopped(set->services->base.host, index, status, reason);
+    set->services->stopped(set->services->base.host, set->proxy ? IPCL_ALL_COPIES : index, status,
+                           reason);
 }
 
 void ssh_set_go_without(struct ssh_host *host)
@@ -164,7 +173,7 @@ void ssh_set_go_without(struct ssh_host *host)
     for (unsigned i = host->first; i < host->first + host->count; i++) {
         if (set->copies[i].pid || set->copies[i].ended)
             continue;
-        if (set->stopping || set->controller) {
+        if (set->stopping || set->controller || set->proxy) {
             snprintf(text, sizeof(text), "%.200s: %s", host->name, host->problem);
             ssh_set_copy_ended(set, i, set->stopping ? 0 : 255, set->stopping ? NULL : text);
             continue;
@@ -208,7 +217,8 @@ static int make_folder(struct ssh_set *set, struct ipcl_error *error)
 static int deal(struct ssh_set *set, const struct ssh_plan *plan, const struct ipcl_launch *launch,
                 struct ipcl_error *error)
 {
-    unsigned wanted = launch->any_count ? plan->slots : launch->count, left = wanted;
+    unsigned asked = set->proxy ? 1 : launch->count;
+    unsigned wanted = launch->any_count ? plan->slots : asked, left = wanted;
     char text[160];
     if (!plan->slots)
         return ipcl_error_set(error,
@@ -243,7 +253,7 @@ static int deal(struct ssh_set *set, const struct ssh_plan *plan, const struct i
         return ipcl_error_set(error, "no memory for %u engines", wanted);
     snprintf(text, sizeof(text), "%u engines were asked for, and the hosts take %u", wanted,
              set->count);
-    if (set->count != launch->count)
+    if (set->count != asked)
         set->services->resize(set->services->base.host, set->count, left ? text : NULL);
     return 0;
 }
@@ -281,8 +291,8 @@ static int plan_hosts(const struct ssh_set *set, const struct ipcl_launch *launc
     if (!*location && !*name)
         return ipcl_error_set(error, "name the host with --%s.location=[user@]host",
                               set->class_name);
-    return ssh_plan_add(plan, *location ? location : name, launch->any_count ? 1 : launch->count,
-                        NULL, error);
+    return ssh_plan_add(plan, *location ? location : name,
+                        launch->any_count || set->proxy ? 1 : launch->count, NULL, error);
 }
 
 /* Reads a file that is to be sent, HERE=THERE. Returns 0 or -1 with `error` set. */
@@ -330,9 +340,12 @@ static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
                         *launch->cluster_id ? "-" : "", launch->cluster_id) < 0
                    ? ipcl_error_set(error, "no memory for the paths of connection files")
                    : 0;
-    set->connection = ssh_connection_read(launch->profile_dir, launch->cluster_id, error);
-    set->here = ssh_connection_is_here(set->connection);
-    return set->connection ? 0 : -1;
+    set->connection = ssh_connection_read(launch->profile_dir, launch->cluster_id, "engine", error);
+    if (set->proxy && set->connection)
+        set->clients =
+            ssh_connection_read(launch->profile_dir, launch->cluster_id, "client", error);
+    set->here = ssh_connection_is_here(set->connection) || ssh_connection_is_here(set->clients);
+    return set->connection && (set->clients || !set->proxy) ? 0 : -1;
 }
 
 int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
@@ -392,7 +405,7 @@ int ssh_set_output(void *self, unsigned index, char *path, size_t path_bytes)
 {
     const struct ssh_set *set = self;
     for (size_t i = 0; i < set->host_count; i++)
-        if (index - set->hosts[i].first < set->hosts[i].count)
+        if (set->proxy || index - set->hosts[i].first < set->hosts[i].count)
             return ssh_host_output(&set->hosts[i], path, path_bytes);
     return -1;
 }

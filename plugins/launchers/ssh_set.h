@@ -6,6 +6,7 @@
 
 void *ssh_set_create(const struct ipcl_launcher_services *services, struct ipcl_error *error);
 void *ssh_one_create(const struct ipcl_launcher_services *services, struct ipcl_error *error);
+void *ssh_proxy_create(const struct ipcl_launcher_services *services, struct ipcl_error *error);
 void *ssh_controller_create(const struct ipcl_launcher_services *services,
                             struct ipcl_error *error);
 int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);

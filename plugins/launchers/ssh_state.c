@@ -18,13 +18,13 @@ static json_t *list_json(char **list)
 
 static json_t *host_json(const struct ssh_host *host)
 {
-    return json_pack("{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s}", "number",
-                     (int)host->number, "name", host->name, "destination", host->destination,
-                     "arguments", list_json(host->arguments), "first", (int)host->first, "count",
-                     (int)host->count, "state", (int)host->state, "pid", (json_int_t)host->pid,
-                     "born", (json_int_t)host->born, "agent_pid", (json_int_t)host->agent_pid,
-                     "agent_born", (json_int_t)host->agent_born, "offset",
-                     (json_int_t)(host->offset - (off_t)host->line_size), "boot", host->boot);
+    return json_pack(
+        "{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s s:s}", "number", (int)host->number,
+        "name", host->name, "destination", host->destination, "arguments",
+        list_json(host->arguments), "first", (int)host->first, "count", (int)host->count, "state",
+        (int)host->state, "pid", (json_int_t)host->pid, "born", (json_int_t)host->born, "agent_pid",
+        (json_int_t)host->agent_pid, "agent_born", (json_int_t)host->agent_born, "offset",
+        (json_int_t)(host->offset - (off_t)host->line_size), "boot", host->boot, "run", host->run);
 }
 
 char *ssh_set_to_json(void *self)
@@ -77,16 +77,16 @@ static int read_copies(struct ssh_set *set, json_t *copies)
 static int read_host(struct ssh_set *set, json_t *value)
 {
     struct ssh_host *host = &set->hosts[set->host_count];
-    const char *name, *destination, *boot;
+    const char *name, *destination, *boot, *run;
     json_t *arguments;
     json_int_t pid, born, agent_pid, agent_born, offset;
     int number, first, count, state;
     *host = (struct ssh_host){.set = set, .input = -1, .output = -1};
-    if (json_unpack(value, "{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s}", "number",
+    if (json_unpack(value, "{s:i s:s s:s s:o s:i s:i s:i s:I s:I s:I s:I s:I s:s s:s}", "number",
                     &number, "name", &name, "destination", &destination, "arguments", &arguments,
                     "first", &first, "count", &count, "state", &state, "pid", &pid, "born", &born,
                     "agent_pid", &agent_pid, "agent_born", &agent_born, "offset", &offset, "boot",
-                    &boot) < 0 ||
+                    &boot, "run", &run) < 0 ||
         first < 0 || count < 0 || (unsigned)first + (unsigned)count > set->count || state < 0 ||
         state > SSH_GONE)
         return -1;
@@ -101,6 +101,7 @@ static int read_host(struct ssh_set *set, json_t *value)
     host->agent_born = agent_born;
     host->offset = offset;
     snprintf(host->boot, sizeof(host->boot), "%s", boot);
+    snprintf(host->run, sizeof(host->run), "%s", run);
     host->name = strdup(name);
     host->destination = strdup(destination);
     host->arguments = read_list(arguments);
@@ -159,7 +160,8 @@ int ssh_set_from_json(void *self, const char *json, struct ipcl_error *error)
         return ipcl_error_set(error, "the saved state of an ssh launcher is damaged");
     for (unsigned i = 0; i < set->count; i++)
         if (set->copies[i].ended)
-            set->services->stopped(set->services->base.host, i, 0, NULL);
+            set->services->stopped(set->services->base.host, set->proxy ? IPCL_ALL_COPIES : i, 0,
+                                   NULL);
     set->restoring = set->taken_over = true;
     for (size_t i = 0; i < set->host_count; i++)
         restore_host(&set->hosts[i]);

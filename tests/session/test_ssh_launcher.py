@@ -113,6 +113,12 @@ class Hosts:
         """An ipcluster whose controller is on a host; its engines are here, where not said otherwise."""
         return self.box.begin("start", "--controller=ssh", f"--SSHLauncher.ssh_args=-F {self.config}", f"--SSHControllerLauncher.location={name}", *more)
 
+    def launch_proxy(self, name, *more, program=None):
+        """An ipcluster whose engines the ipcluster of a host starts."""
+        proxy = "--SSHProxyEngineSetLauncher"
+        return self.box.begin("start", "--engines=sshproxy", f"--SSHLauncher.ssh_args=-F {self.config}", f"{proxy}.location={name}",
+                              f"{proxy}.ipcluster_cmd={program or self.box.programs.ipcluster}", *more)
+
     def start(self, *more, engines):
         cluster = self.launch(*more, engines=engines)
         cluster.wait_for_output("The cluster is up", 60)
@@ -154,9 +160,13 @@ def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, con
         assert not host.folders()
 
 
+def guides_commands():
+    blocks = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
+    return [typed for block in blocks for typed, _ in block.commands]
+
+
 def test_the_guides_command_starts_what_it_says(box, hosts):
-    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
-    (typed, _), = block.commands
+    typed, _ = guides_commands()
     one, two = hosts.add("a.host"), hosts.add("b.host")
     words = shlex.split(typed.replace("me@b.host:2222", "b.host"))
     assert words[0] == "ipcluster"
@@ -421,6 +431,64 @@ def test_the_launcher_of_one_host_starts_as_many_as_are_asked_for(box, hosts, co
     cluster.wait_for_output("The cluster is up", 60)
     connect(2)
     assert len(one.engines()) == 2
+
+
+# Engines that an ipcluster there starts
+
+
+def test_an_ipcluster_of_another_host_starts_engines_as_its_profile_there_says_and_leaves_nothing(box, hosts, connect):
+    one = hosts.add("login.node")
+    profile = one.home / ".ipython/profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipcluster_config.json").write_text(json.dumps({"EngineLauncher": {"engine_args": ["-c", "answer = 42"]}}))
+    _, typed = guides_commands()
+    words = shlex.split(typed.replace("me@", "").replace("slurm", "local").replace("--n=64", "--n=2"))
+    cluster = box.begin(*words[1:], f"--SSHLauncher.ssh_args=-F {hosts.config}", f"--SSHProxyEngineSetLauncher.ipcluster_cmd={box.programs.ipcluster}")
+    cluster.wait_for_output("The cluster is up", 60)
+    assert len(one.engines()) == 2 and "ipcluster" in [process.name() for process in one.processes()]
+    view = connect(2)[:]
+    assert view["answer"] == [42, 42]
+    assert view.apply_sync(eval, PEERS) == [set()] * 2, "they reach the controller through the connection"
+    here = json.loads((box.profile_dir() / "security/ipcontroller-client.json").read_text())
+    there, = (profile / "security").glob("*-client.json")
+    assert json.loads(there.read_text())["key"] == here["key"] and stat.S_IMODE(there.stat().st_mode) == 0o600
+    assert not [process for process in {*box.marked(), *one.processes()} if here["key"] in " ".join([*process.cmdline(), *process.environ().values()])]
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
+    assert not list((profile / "security").iterdir()) and not list((profile / "pid").iterdir())
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["connected", "lost"])
+def test_stop_ends_what_an_ipcluster_there_started_after_the_supervisor_was_killed(box, hosts, connect, lost):
+    one = hosts.add("one")
+    cluster = hosts.launch_proxy("one", "-n", "1")
+    cluster.wait_for_output("The cluster is up", 60)
+    assert connect(1)[0].apply_sync(abs, -1) == 1
+    shells = [process for process in one.processes() if process.name() == "sh"]
+    for process in shells if lost else ():
+        process.suspend()
+    cluster.stop(signal.SIGKILL)
+    if lost:
+        # Nobody there is left to end the engines, not the ipcluster that started them either.
+        ssh_of(box, "one").kill()
+        for process in [*shells, *(process for process in one.processes() if process.name() == "ipcluster")]:
+            process.kill()
+        assert one.engines()
+    stopped = box.ipcluster("stop")
+    assert stopped.status == 0, stopped
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
+    assert not list((one.home / ".ipython/profile_default/security").iterdir())
+
+
+def test_what_an_ipcluster_there_says_when_it_fails_is_told(box, hosts):
+    one = hosts.add("one")
+    cluster = hosts.launch_proxy("one", "--SSHProxyEngineSetLauncher.ipcluster_args=--elauncher=nowhere", "-n", "1")
+    assert cluster.wait(60) != 0
+    assert "there is no launcher 'nowhere' for engines" in cluster.output
+    missing = hosts.launch_proxy("one", "--SSHLauncher.prologue=PATH=/usr/bin:/bin", "-n", "1", program="/nowhere/ipcluster")
+    assert missing.wait(60) != 0
+    assert "there is no ipcluster of ipcluster there, neither as /nowhere/ipcluster nor on the PATH" in missing.output
+    wait_until(lambda: not one.processes() and not one.folders(), 20, "nothing is left there")
 
 
 # A controller there
