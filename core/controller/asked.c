@@ -93,9 +93,12 @@ int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,
         request->count++;
         return 0;
     }
-    struct asked_engine *holder = size ? meet_engine(asked, engine) : NULL;
-    if (!holder || !(request = malloc(sizeof(*request) + size)))
+    request = size ? malloc(sizeof(*request) + size) : NULL;
+    struct asked_engine *holder = request ? meet_engine(asked, engine) : NULL;
+    if (!holder) {
+        free(request);
         return -1;
+    }
     *request =
         (struct asked_request){.item.hash = hash, .engine = holder, .count = 1, .key_size = size};
     memcpy(request->key, asked->key, size);
@@ -104,11 +107,18 @@ int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,
     return 0;
 }
 
+/* An engine of which nothing is awaited any more is forgotten: one that does not come back after a
+ * restart is never told to have gone. */
 static void end(struct asked *asked, struct asked_request *request)
 {
-    DL_DELETE(request->engine->requests, request);
+    struct asked_engine *engine = request->engine;
+    DL_DELETE(engine->requests, request);
     table_remove(&asked->requests, &request->item);
     free(request);
+    if (engine->requests)
+        return;
+    HASH_DEL(asked->engines, engine);
+    free(engine);
 }
 
 enum asked_verdict asked_take(struct asked *asked, struct message *message,
@@ -141,14 +151,13 @@ void asked_report(struct report *report, enum asked_verdict verdict, int engine,
 
 void asked_forget(struct asked *asked, const char *uuid)
 {
+    struct asked_request *request, *next;
     struct asked_engine *engine;
     HASH_FIND_STR(asked->engines, uuid, engine);
-    if (!engine)
-        return;
-    while (engine->requests)
-        end(asked, engine->requests);
-    HASH_DEL(asked->engines, engine);
-    free(engine);
+    for (request = engine ? engine->requests : NULL; request; request = next) {
+        next = request->next;
+        end(asked, request);
+    }
 }
 
 void asked_release(struct asked *asked)

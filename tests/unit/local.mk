@@ -9,6 +9,7 @@
 # folder). A test of a program's own files names those behind its test in _SOURCES.
 
 UNIT_TESTS = \
+	tests/unit/test_asked \
 	tests/unit/test_balancer \
 	tests/unit/test_batch_query \
 	tests/unit/test_batch_tables \
@@ -87,6 +88,8 @@ endif
 
 tests_unit_libunit_la_SOURCES = tests/unit/unit.c tests/unit/unit.h
 
+tests_unit_test_asked_SOURCES = tests/unit/test_asked.c core/controller/asked.c core/controller/report.c
+tests_unit_test_asked_LDADD = $(UNIT_LIBS)
 tests_unit_test_balancer_SOURCES = tests/unit/test_balancer.c
 tests_unit_test_balancer_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_batch_query_SOURCES = tests/unit/test_batch_query.c core/cluster/batch_query.c
