@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "engine/frontends.h"
+
 /* Where something is connected to; without the port, all of the controller's are the same. */
 struct place {
     struct sockaddr_storage address;
@@ -19,6 +21,12 @@ struct place {
 
 static const struct connection *controller;
 static struct place known;
+/* Where frontends connect: a folder of local sockets, or ports. */
+static struct {
+    char folder[SOCKET_FOLDER_BYTES];
+    int lock; /* of that folder */
+    int ports[FRONTEND_PORTS];
+} entrance;
 
 /* Returns false where it is no connection of a kind that engines have. */
 static bool find_place(int fd, struct place *place)
@@ -58,20 +66,46 @@ static bool is_port_of_controller(int port)
     return false;
 }
 
+static bool is_frontends(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    const struct sockaddr_un *local = (void *)&address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size))
+        return false;
+    if (*entrance.folder)
+        return address.ss_family == AF_UNIX &&
+               !strncmp(local->sun_path, entrance.folder, strlen(entrance.folder));
+    int port = ntohs(address.ss_family == AF_INET    ? ((struct sockaddr_in *)&address)->sin_port
+                     : address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                     : 0);
+    for (int i = 0; port && i < FRONTEND_PORTS; i++)
+        if (entrance.ports[i] == port)
+            return true;
+    return false;
+}
+
+static bool is_controllers(int fd)
+{
+    struct place place;
+    return find_place(fd, &place) && is_port_of_controller(place.port) &&
+           !memcmp(&place.address, &known.address, sizeof(place.address));
+}
+
 /* In the child. */
 static void leave_connections(void)
 {
-    struct place place;
     DIR *folder = opendir("/proc/self/fd");
     struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
         int fd = atoi(entry->d_name);
-        if (find_place(fd, &place) && is_port_of_controller(place.port) &&
-            !memcmp(&place.address, &known.address, sizeof(place.address)))
+        if (is_controllers(fd) || is_frontends(fd))
             close(fd);
     }
     if (folder)
         closedir(folder);
+    if (*entrance.folder)
+        close(entrance.lock);
 }
 
 void children_start(const struct connection *connection)
@@ -85,4 +119,11 @@ void children_note_controller(int fd)
     struct place place;
     if (find_place(fd, &place))
         known = place;
+}
+
+void children_note_frontends(const struct frontends *frontends)
+{
+    strcpy(entrance.folder, frontends->folder.path);
+    entrance.lock = frontends->folder.lock;
+    memcpy(entrance.ports, frontends->ports, sizeof(entrance.ports));
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "engine/children.h"
 #include "engine/io.h"
 
 #define KEY_DIGITS 32
@@ -273,6 +274,7 @@ int frontends_open(struct io *io, const json_t *wishes, struct ipcl_error *error
         frontends_close(frontends);
         return -1;
     }
+    children_note_frontends(frontends);
     make_link(frontends, wish(wishes, "runtime_folder"));
     explicit_bzero(key, sizeof(key));
     log_info("frontends can attach: jupyter console --existing %s", path);
@@ -287,6 +289,7 @@ void frontends_close(struct frontends *frontends)
         unlink(frontends->file);
     frontends->link[0] = frontends->file[0] = '\0';
     socket_folder_remove(&frontends->folder);
+    children_note_frontends(frontends);
     door_close(&frontends->door);
 }
 

@@ -146,6 +146,36 @@ def test_frontends_are_let_in_by_sockets_that_no_other_user_reaches(engine, peer
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_a_child_that_a_task_forks_keeps_no_frontends(engine, peer, frontend, transport):
+    info = json.loads(bind(peer, f"import ipcluster; print(ipcluster.bind_kernel(transport={transport!r}))").read_text())
+    frontend(Path(peer.apply(lambda: __import__("ipcluster").bind_kernel()).result))
+    between = "-" if transport == "ipc" else ":"
+    places = {f"{info['ip']}{between}{info[name]}" for name in info if name.endswith("_port")}
+
+    def held(process):
+        own = [c.laddr for c in process.connections("unix" if transport == "ipc" else "inet") if c.laddr]
+        return places.intersection(own if transport == "ipc" else (f"{address.ip}:{address.port}" for address in own))
+
+    def fork():
+        import os
+        import signal
+        child = os.fork()
+        if not child:
+            signal.pause()
+        return child
+
+    child = psutil.Process(peer.apply(fork).result)
+    try:
+        assert held(psutil.Process(engine.popen.pid)) == places
+        wait_until(lambda: not held(child), 20, "the child has let go of them")
+        if transport == "ipc":
+            folders = [Path(f"/proc/{child.pid}/fd/{fd}").resolve() for fd in range(child.num_fds() + 64)]
+            assert Path(info["ip"]).parent not in folders, "the folder's lock"
+    finally:
+        child.kill()
+
+
 def test_frontends_by_tcp_are_asked_for_and_warned_of(engine, peer, frontend):
     msg_id = peer.send("execute_request", {"code": "import ipcluster; print(ipcluster.bind_kernel(transport='tcp'))", "silent": False})
     assert peer.reply(msg_id).content["status"] == "ok"
