@@ -347,8 +347,13 @@ static void from_engine(void *self, struct message *message)
         dispatch(scheduler, NULL, NULL);
         return;
     }
-    enum task_end end =
-        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA));
+    uint64_t repeats;
+    enum task_end end = task_metadata_of_reply(&scheduler->reader,
+                                               message_part(message, MESSAGE_METADATA), &repeats);
+    if (repeats) {
+        refusal_note(&scheduler->bad_reply, "it is an earlier attempt's, which was answered");
+        return;
+    }
     if (!scheduler_try_again(scheduler, task, end)) {
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);

@@ -214,12 +214,19 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
            !metadata->retries && !(metadata->timeout > 0);
 }
 
-enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part)
+enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part,
+                                     uint64_t *repeats)
 {
     struct ipcl_member members[] = {
-        {.name = "dependencies_met"}, {.name = "status"}, {.name = "begun"}};
-    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 3))
+        {.name = "dependencies_met"}, {.name = "status"}, {.name = "begun"}, {.name = "repeats"}};
+    *repeats = 0;
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 4))
         return END_SUCCESS;
+    if (members[3].state == IPCL_MEMBER_OTHER) {
+        json_t *counter = reader->serial->unpack(members[3].data, members[3].size, NULL);
+        *repeats = (uint64_t)json_integer_value(counter);
+        json_decref(counter);
+    }
     if (equals(&members[2], &reader->no))
         return END_UNBEGUN;
     if (equals(&members[0], &reader->no))

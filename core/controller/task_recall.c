@@ -4,11 +4,12 @@
  * engine: they were on their way, or their answers were. An engine of ours that lives is asked for
  * them, with a recall_request on the way that tasks take, whose `tasks` is a mapping of their
  * msg_ids to the counters under which they were sealed (0: not known). What it has answered lately
- * it answers once more. Then its recall_reply says which of them have not come (`unbegun`: their
- * counters are above those of all that came before the first question of this controller's `life`),
- * and will not, as the engine takes nothing any more that was sent before that; and which are not
- * there any more (`gone`). So the first that a controller sends an engine is a question, if only
- * about no task. */
+ * it answers once more, and says so with the counter of the task that it answers (`repeats` in the
+ * metadata), as it is no answer to an attempt that came later. Then its recall_reply says which of
+ * them have not come (`unbegun`: their counters are above those of all that came before the first
+ * question of this controller's `life`), and will not, as the engine takes nothing any more that was
+ * sent before that; and which are not there any more (`gone`). So the first that a controller sends
+ * an engine is a question, if only about no task. */
 #include <string.h>
 
 #include "base/clock.h"

@@ -203,6 +203,14 @@ bool restore_adopt(struct scheduler *scheduler, struct task *task)
     return !adopt(scheduler, task);
 }
 
+/* Whether an answer that its engine has sent once more is to an earlier attempt at this task: it
+ * has been given out again since, under another counter. */
+static bool is_of_earlier(const struct task *task, uint64_t repeats)
+{
+    uint64_t counter = ((const struct away *)task)->handout.counter;
+    return repeats && counter && repeats != counter;
+}
+
 bool restore_reply(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
@@ -215,9 +223,12 @@ bool restore_reply(struct scheduler *scheduler, struct message *message)
         parent.state != IPCL_MEMBER_TEXT)
         return false;
     memcpy(engine, zmq_msg_data(&message->frames[0]), size);
-    enum task_end end =
-        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA));
+    uint64_t repeats;
+    enum task_end end = task_metadata_of_reply(&scheduler->reader,
+                                               message_part(message, MESSAGE_METADATA), &repeats);
     struct task *away = away_task(scheduler, parent.data, parent.size, engine);
+    if (away && is_of_earlier(away, repeats))
+        return false;
     if (away && scheduler_try_again(scheduler, away, end))
         return true;
     bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,

@@ -68,6 +68,22 @@ static json_t *what_is_here(const struct io *io)
     return here;
 }
 
+/* Marks an answer as one that may have come before, by the counter under which its task came: it is
+ * none to a later attempt at that. Returns 0 or -1. */
+static int mark(const struct io *io, struct message *message, uint64_t counter)
+{
+    const struct door *door = &io->cluster;
+    zmq_msg_t *part = message_part(message, MESSAGE_METADATA);
+    json_t *metadata = session_unpack(door->session, part, NULL);
+    size_t size;
+    json_object_set_new(metadata, "repeats", json_integer((json_int_t)counter));
+    char *packed = metadata ? door->serial->pack(metadata, &size, NULL) : NULL;
+    json_decref(metadata);
+    int status = packed ? message_replace(part, packed, size) : -1;
+    free(packed);
+    return status;
+}
+
 /* Returns whether the answer is kept. `counter`: the task's, 0 where that is not known. */
 static bool answer_again(struct io *io, const char *msg_id, uint64_t counter, void *socket)
 {
@@ -83,9 +99,9 @@ static bool answer_again(struct io *io, const char *msg_id, uint64_t counter, vo
     if (!answered)
         return false;
     message_init(&message);
-    bool sent = !message_copy(&message, &answered->message) &&
-                !door_sign(&io->cluster, SEAL_TASK, &message, &error) &&
-                !message_send(&message, socket);
+    bool sent =
+        !message_copy(&message, &answered->message) && !mark(io, &message, answered->counter) &&
+        !door_sign(&io->cluster, SEAL_TASK, &message, &error) && !message_send(&message, socket);
     message_close(&message);
     return sent;
 }

@@ -384,6 +384,33 @@ def test_an_answer_that_was_on_its_way_when_the_controller_was_killed_comes_agai
     assert runs(path) == {"answered": 1}
 
 
+def test_an_answer_that_comes_twice_is_none_to_the_next_attempt(tapped):
+    client, tap = tapped.client(), tapped.tap
+    path, flag = tapped.sandbox.dir / "ran", tapped.sandbox.dir / "go"
+    task = client.load_balanced_view(retries=1).apply_async(fail_at_first, str(path), str(flag))
+    msg_id = task.msg_ids[0].encode()
+    wait_until(lambda: path.exists() and runs(path), 20, "it runs")
+    tap.holding = True
+    answered, sent = len(tap.to_controller), len(tap.to_peer)
+
+    def given(word):
+        return [message for message in tap.to_peer[sent:] if msg_id in b"".join(message) and word in b"".join(message)]
+
+    flag.touch()
+    wait_until(lambda: len(tap.to_controller) > answered, 20, "its first attempt has failed")
+    answer = tap.to_controller[answered]
+    kill(tapped, client)
+    tapped.start_controller("--restore", "--sqlitedb", "--IPController.enable_curve=false", RETURN)
+    wait_until(lambda: given(b"recall_request"), 60, "its engine is asked for it")
+    tap.inject(answer, to_controller=True)
+    wait_until(lambda: given(b"apply_request"), 60, "it is given out again")
+    tap.holding = False
+    for message in tap.to_peer[sent:]:
+        tap.inject(message)  # now its engine is asked, and sends the answer once more
+    assert task.get(timeout=LONG) == "at last"
+    assert runs(path) == {"run": 2}
+
+
 @typed
 def fail_each_time(path, gate):
     import os
