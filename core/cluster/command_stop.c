@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cluster/by_hand.h"
+#include "cluster/cluster_file.h"
 #include "cluster/commands.h"
 #include "cluster/supervisor.h"
 
@@ -82,6 +83,7 @@ static int clean_up(struct stopping *stopping, const struct state *state)
 {
     if (!state_is_here(state) && !state_outlives(state)) {
         state_remove(state); /* the machine was started anew */
+        cluster_file_update(state->profile_dir, state->cluster_id);
         return EXIT_FINE;
     }
     /* The files of a cluster are named for its id. */

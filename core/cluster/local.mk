@@ -13,6 +13,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/by_hand.c core/cluster/by_hand.h \
 	core/cluster/children.c core/cluster/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \
+	core/cluster/cluster_file.c core/cluster/cluster_file.h \
 	core/cluster/columns.c core/cluster/columns.h \
 	core/cluster/command_list.c \
 	core/cluster/command_plugins.c \

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "cluster/cluster_file.h"
 #include "wire/connection.h"
 
 /* Of the event loop, a connection to the hub (hub_watch.c), and a process that is being started. */
@@ -51,6 +52,7 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
     if (state_write(&supervisor->state, &error) < 0)
         log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s",
                  error.text);
+    cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }
 
 static void job_started(void *context, unsigned count)

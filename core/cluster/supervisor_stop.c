@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cluster/by_hand.h"
+#include "cluster/cluster_file.h"
 #include "wire/connection.h"
 
 /* The order, the same for all that is stopped by whomever: engines are asked over the wire, which
@@ -73,6 +74,7 @@ static void remove_files(struct supervisor *supervisor)
             unlink(pid_file);
     }
     state_remove(&supervisor->state);
+    cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }
 
 static void finish(struct supervisor *supervisor)

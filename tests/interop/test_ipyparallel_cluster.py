@@ -161,3 +161,32 @@ app.load_config_file(suppress_errors=False)
 print(app.ip, app.ports[0], len(app.ports))
 """, check=True)
     assert show.out.split() == ["3", "MPIEngineSetLauncher", "*", "10101", "2"]
+
+
+FOUND = """
+import json, os, sys, time
+import ipyparallel as ipp
+from ipyparallel.cluster.cluster import ClusterManager
+
+keys = list(ClusterManager().load_clusters())
+cluster = ipp.Cluster.from_file()
+with cluster.connect_client_sync() as client:
+    client.wait_for_engines(3, timeout=60)
+    pids = client[:].apply_sync(os.getpid)
+named = {place["pid"] for engines in cluster.to_dict()["engines"]["sets"].values() for place in engines["engines"].values()}
+print(json.dumps({"keys": keys, "sets": len(cluster.engines), "pids": sorted(pids), "named": sorted(named)}), flush=True)
+cluster.stop_cluster_sync()
+"""
+
+
+def test_ipyparallel_finds_a_cluster_of_ours_and_stops_it(sandbox):
+    """With a set of engines that was added to it."""
+    ipcluster, file = sandbox.programs.ipcluster, sandbox.profile_dir() / "security/cluster-.json"
+    sandbox.run(ipcluster, "start", "--n=2", "--daemonize", check=True)
+    sandbox.run(ipcluster, "engines", "--n=1", "--daemonize", check=True)
+    assert file.stat().st_mode & 0o777 == 0o600
+    found = json.loads(sandbox.run(PYTHON, "-c", FOUND, check=True, timeout=60).out)
+    assert found["keys"] == ["default:"] and found["sets"] == 2
+    assert found["named"] == found["pids"] and len(found["pids"]) == 3
+    sandbox.wait_for_no_processes(30)
+    assert not file.exists()
