@@ -32,6 +32,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
 	python/ipcluster/dispatcher.py \
+	python/ipcluster/engines.py \
 	python/ipcluster/error.py \
 	python/ipcluster/executor.py \
 	python/ipcluster/history.py \

@@ -114,9 +114,10 @@ void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES])
 {
     const char *host = json_string_value(json_object_get(engine->info, "host"));
     const json_t *pid = json_object_get(engine->info, "pid");
+    const char *job = json_string_value(json_object_get(engine->info, "job"));
     if (host && *host && json_is_integer(pid))
-        snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s, process %lld)", engine->id, host,
-                 (long long)json_integer_value(pid));
+        snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s, process %lld%s%s)", engine->id, host,
+                 (long long)json_integer_value(pid), job ? ", " : "", job ? job : "");
     else
         snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s)", engine->id, engine->uuid);
 }

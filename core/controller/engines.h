@@ -56,7 +56,7 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
  * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
  * texts and numbers: then nothing changes. */
 int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error);
-/* Writes what people know it by: "engine 3 (node17, process 4242)". */
+/* Writes what people know it by: "engine 3 (node17, process 4242, Slurm job 88)". */
 void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES]);
 void engines_confirm(struct engines *engines, struct engine *engine);
 /* Forgets and frees an engine. */

@@ -49,8 +49,8 @@ void hub_tell_departures(struct hub *hub, long long now_ms, bool all)
         hub_notify(hub, "unregistration_notification", content);
 }
 
-/* "engine 3 (node17, process 4242)" and what goes on there: as much as has room, in whole
- * characters. */
+/* "engine 3 (node17, process 4242, Slurm job 88)" and what goes on there: as much as has room, in
+ * whole characters. */
 static void tell_end(const struct engine *engine, const char *end, char text[NOTICE_TEXT_BYTES])
 {
     char name[ENGINE_NAME_BYTES];

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #define ENGINE_UUID_BYTES 64  /* with its NUL; likewise: */
-#define ENGINE_NAME_BYTES 320 /* "engine 3 (node17, process 4242)" */
+#define ENGINE_NAME_BYTES 600 /* "engine 3 (node17, process 4242, Slurm job 88)" */
 #define NOTICE_TEXT_BYTES 8192
 #define NOTICE_ID_BYTES   256
 

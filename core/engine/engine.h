@@ -57,6 +57,7 @@ struct engine {
     char route[ENGINE_ROUTE_BYTES]; /* under which it connects to the schedulers: known to it and
                                        the hub */
     int64_t requested_id;           /* -1: any */
+    int rank; /* in MPI_COMM_WORLD; -1: MPI is not initialised */
     _Atomic int64_t id;             /* -1 until registered */
     _Atomic int exit_code;
     void *context;

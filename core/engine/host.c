@@ -220,6 +220,7 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
         return -1;
     int rank = host->mpi->rank(host->mpi_self), size = host->mpi->size(host->mpi_self);
     log_info("MPI is initialised by %s: rank %d of %d", plugin->name, rank, size);
+    engine->rank = rank;
     if (size > 1 && engine->requested_id < 0)
         engine->requested_id = rank;
     services_expect(error, "the kernel could not bind mpi_rank and mpi_size");

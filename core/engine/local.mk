@@ -8,6 +8,7 @@ core_engine_ipengine_SOURCES = \
 	core/engine/control.c \
 	core/engine/door.c core/engine/door.h \
 	core/engine/engine.h \
+	core/engine/facts.c core/engine/facts.h \
 	core/engine/frontends.c core/engine/frontends.h \
 	core/engine/heart.c \
 	core/engine/host.c core/engine/host.h \

@@ -165,7 +165,7 @@ static int serve(struct program *program, struct ipcl_error *error)
 static int run(struct program *program, int argc, char **argv)
 {
     struct ipcl_error error = {"out of memory"};
-    program->engine.id = program->engine.watcher = -1;
+    program->engine.id = program->engine.watcher = program->engine.rank = -1;
     int status = set_up(program, argc, argv, &error);
     if (status < 0)
         return failed(ENGINE_EXIT_SETTINGS, &error);

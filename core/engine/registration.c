@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/children.h"
+#include "engine/facts.h"
 #include "engine/io.h"
 #include "engine/watcher.h"
 
@@ -29,21 +30,6 @@ static json_t *pending_requests(struct io *io)
     return pending;
 }
 
-/* What people and clients are told of this engine, in kernel_info_reply's words where there are. */
-static json_t *engine_info(const struct engine *engine)
-{
-    char host[256] = "";
-    const char *language = "", *version = "",
-               *set = settings_string(engine->settings, "IPEngine", "engine_set");
-    gethostname(host, sizeof(host) - 1);
-    json_unpack(engine->kernel_info, "{s:{s?s s?s}}", "language_info", "name", &language, "version",
-                &version);
-    return json_pack("{s:s s:i s:s s:s s:s s:s s:s*}", "host", host, "pid", (int)getpid(),
-                     "implementation", "ipcluster", "implementation_version", PACKAGE_VERSION,
-                     "language", language, "language_version", version, "engine_set",
-                     *set ? set : NULL);
-}
-
 static void send_request(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
@@ -51,7 +37,7 @@ static void send_request(struct io *io, long long now_ms)
     struct message message;
     int64_t id = io->engine->id, wanted = id >= 0 ? id : io->engine->requested_id;
     json_t *content = json_pack("{s:s s:s s:o*}", "uuid", io->engine->uuid, "route",
-                                io->engine->route, "info", engine_info(io->engine));
+                                io->engine->route, "info", facts_of(io->engine));
     if (wanted >= 0)
         json_object_set_new(content, "id", json_integer(wanted));
     if (io->engine->watched)

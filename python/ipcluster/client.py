@@ -17,6 +17,7 @@ from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
 from ipcluster.dispatcher import Dispatcher, OnceAnswered
+from ipcluster.engines import Engines
 from ipcluster.history import History
 from ipcluster.reply import ByRequest, Failure, error_or_value, metadata_of, read_date, text_of_date, value_of
 from ipcluster.shown import get_shell
@@ -127,7 +128,7 @@ class Client:
         if self._connection is None:
             return "<Client: not connected>"
         try:
-            return f"<Client: {len(self)} engines>"
+            return f"<Client: {self.engines.summary()}>"
         except errors.ConnectError:
             return "<Client: closed>"
 
@@ -157,9 +158,15 @@ class Client:
         return [engine_id for engine_id, _ in self._connection.engines()]
 
     @property
+    def engines(self):
+        """The engines that are registered now, by id: `host`, `pid`, `rank`, `python` (its version), `executable`, `set`, `job`
+        and `version` (ipcluster's) of each, None where it does not say."""
+        return Engines(self._connection)
+
+    @property
     def engine_info(self):
-        """What each engine said of itself when it registered, by id: `host`, `pid`, `implementation` ("ipcluster") and
-        `implementation_version`, `language` ("python") and `language_version`. Empty for an engine that says nothing, as ipyparallel's."""
+        """`engines` in the words of the messages: all that each engine said of itself when it registered, by id. Empty for an
+        engine that says nothing, as ipyparallel's."""
         return {engine_id: json.loads(self._connection.engine_info(engine_id)) for engine_id in self.ids}
 
     def __len__(self):

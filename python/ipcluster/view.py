@@ -40,7 +40,12 @@ class View:
 
     def __repr__(self):
         text = str(self.targets)
-        return f"<{type(self).__name__} {text if len(text) <= 16 else text[:12] + '...]'}>"
+        targets = text if len(text) <= 16 else text[:12] + "...]"
+        named = [self.targets] if isinstance(self.targets, int) else self.targets if isinstance(self.targets, list) else None
+        try:
+            return f"<{type(self).__name__} {targets}: {self.client.engines.summary(named)}>"
+        except ConnectionError:  # the client is closed
+            return f"<{type(self).__name__} {targets}>"
 
     def __len__(self):
         if isinstance(self.targets, list):

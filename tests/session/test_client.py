@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from controller_peer import Engine
 from ipcluster import Client
 from support import LONG, PYTHON, build_c_example, wait_for_file, wait_until
 
@@ -35,7 +36,51 @@ def test_what_engines_say_of_themselves_is_known_before_and_after_they_come(new_
         assert other.engine_info[0] == {
             "host": socket.gethostname(), "pid": pids[0], "implementation": "ipcluster", "implementation_version": version,
             "language": "python", "language_version": client[0].apply_sync(platform.python_version),
+            "executable": client[0].apply_sync(eval, "__import__('sys').executable"),
         }  # fmt: skip
+
+
+JOBS = [
+    ({"SLURM_JOB_ID": "88"}, "Slurm job 88"),
+    ({"SLURM_JOB_ID": "90", "SLURM_ARRAY_JOB_ID": "88", "SLURM_ARRAY_TASK_ID": "0"}, "Slurm job 88_0"),
+    ({"PBS_JOBID": "88[2].server"}, "PBS job 88[2].server"),
+    ({"LSB_JOBID": "88", "LSB_JOBINDEX": "0"}, "LSF job 88"),
+    ({"LSB_JOBID": "88", "LSB_JOBINDEX": "2"}, "LSF job 88[2]"),
+    ({"JOB_ID": "88", "SGE_TASK_ID": "undefined"}, "SGE job 88"),
+    ({"JOB_ID": "88", "SGE_TASK_ID": "2"}, "SGE job 88.2"),
+    ({"JOB_ID": "88"}, None),
+    ({"PBS_JOBID": "8" * 300}, None),
+    ({"PBS_JOBID": "two\nlines"}, None),
+]
+
+
+def test_an_engine_says_in_which_batch_job_it_is(new_cluster):
+    cluster = new_cluster(0)
+    for number, (env, _) in enumerate(JOBS):
+        cluster.start_engine(f"--IPEngine.id={number}", "--IPEngine.engine_set=mine", env=env)
+    engines = cluster.client().engines
+    assert [engines[number].job for number in range(len(JOBS))] == [job for _, job in JOBS]
+    assert [engine.pid for engine in engines.values()] == [process.pid for process in cluster.engines]
+    assert {(engine.set, engine.rank) for engine in engines.values()} == {("mine", None)}
+
+
+def test_engines_are_shown_by_host(controller):
+    peer = controller()
+    client = Client(str(peer.client_file))
+    for number, host in enumerate(["node1", "node2", "node1"]):
+        Engine(peer, info={"host": host, "pid": 7, "rank": number, "language_version": "3.11.2"}).beat()
+    Engine(peer, info={"host": "<b>"}).beat()
+    client.wait_for_engines(4, timeout=LONG)
+    text = "4 engines: 1 on <b>, 2 on node1, 1 on node2; Python 3.11.2"
+    assert repr(client.engines) == text and repr(client) == f"<Client: {text}>"
+    assert [engine.rank for engine in client.engines.values()] == [0, 1, 2, None] and client.engines[3].python is None
+    assert "<b>" not in client.engines._repr_html_() and "<td>node2</td>" in client.engines._repr_html_()
+    assert repr(client[0]) == "<DirectView 0: 1 engine on node1; Python 3.11.2>"
+    assert repr(client[[0, 2]]) == "<DirectView [0, 2]: 2 engines on node1; Python 3.11.2>"
+    assert repr(client.load_balanced_view()) == f"<LoadBalancedView None: {text}>"
+    view = client[:]
+    client.close()
+    assert repr(view) == "<DirectView [0, 1, 2, 3]>"
 
 
 def test_a_missing_file_is_named_with_what_to_do(ipcluster, sandbox):

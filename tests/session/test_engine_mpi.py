@@ -23,6 +23,7 @@ class Engines:
         self.uuids = {}
         for _ in range(RANKS):
             request = peer.receive("registration", 60)
+            assert request.content["info"]["rank"] == request.content["id"]
             self.uuids[request.content["id"]] = request.content["uuid"].encode()
             reply = {"status": "ok", "id": request.content["id"], "hb_period": 3000}
             frames, _ = peer.frames("registration_reply", reply, parent=request.header)

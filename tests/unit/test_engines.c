@@ -69,6 +69,14 @@ Test(engines, say_of_themselves_what_is_small_and_plain)
                              "pid", 7, "load", 0.5);
     cr_assert_eq(engines_describe(engine, info, NULL), 0);
     cr_assert_eq(engines_describe(engine, NULL, NULL), 0, "it says nothing new");
+    char shown[ENGINE_NAME_BYTES];
+    engines_name(engine, shown);
+    cr_assert_str_eq(shown, "engine 0 (n\xc3\xb6"
+                           "de, process 7)");
+    json_object_set_new(info, "job", json_string("Slurm job 88"));
+    engines_name(engine, shown);
+    cr_assert_str_eq(shown, "engine 0 (n\xc3\xb6"
+                           "de, process 7, Slurm job 88)");
     json_t *many = json_object(), *nonsense[] = {json_array(),
                                                  json_string("n1"),
                                                  json_pack("{s:[]}", "a"),

@@ -81,7 +81,8 @@ struct ipcl_engine {
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines, size_t capacity);
 /* What an engine said of itself when it registered, as the JSON text of an object, which the caller frees with free(): "host", "pid",
  * "implementation" and "implementation_version" ("ipcluster" and its version), "language" and "language_version" ("python",
- * "3.11.2"). NULL where it said nothing, as ipyparallel's engines do, or is not registered. */
+ * "3.11.2"), "executable", and where there are such "rank" (MPI's), "engine_set" and "job" ("Slurm job 88"). NULL where it said
+ * nothing, as ipyparallel's engines do, or is not registered. */
 char *ipcl_client_engine_info(struct ipcl_client *client, int id);
 /* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit).
  * Returns 0, or -1 with `error` set. */

@@ -3,6 +3,11 @@
 import sys
 
 
+def _text(text):
+    """A JSON text; of one that has what JSON or UTF-8 cannot be written with in plain, nothing."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if text.isprintable() else '""'
+
+
 def info():
     """A kernel_info_reply's content, but for its status, as JSON bytes. Written out: an engine that runs functions only shall not
     import json."""
@@ -17,6 +22,7 @@ def info():
         "language_info": {{
             "name": "python",
             "version": "{version}",
+            "executable": {_text(sys.executable or "")},
             "mimetype": "text/x-python",
             "file_extension": ".py",
             "codemirror_mode": {{"name": "ipython", "version": {major}}},
