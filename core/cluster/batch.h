@@ -1,6 +1,8 @@
-/* The launcher of batch systems: one job of a system that a plugin's table describes. */
+/* The launcher of batch systems: jobs of a system that a plugin's table describes. */
 #ifndef CLUSTER_BATCH_H
 #define CLUSTER_BATCH_H
+
+#include <stdbool.h>
 
 #include <ipcluster/launcher.h>
 
@@ -12,10 +14,12 @@ extern const struct ipcl_launcher_class batch_class;
 void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_option_table *settings,
                    const struct ipcl_launcher_class *class,
                    const struct ipcl_launcher_services *services, struct ipcl_error *error);
-/* Its job is expected to end: it is looked at soon. */
+/* Its jobs are expected to end: they are looked at soon. */
 void batch_look(void *self);
-/* What start() would submit: the command, a line, and the script. Malloc'ed; NULL with `error`
- * set. */
+/* Whether it is several jobs, of which each goes on without the others. */
+bool batch_goes_on(const void *self);
+/* What start() would submit: the command, a line, and the script; of several jobs those of the
+ * first. Malloc'ed; NULL with `error` set. */
 char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
 
 #endif

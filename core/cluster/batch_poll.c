@@ -6,12 +6,13 @@
 #include "base/clock.h"
 #include "cluster/batch_internal.h"
 
-#define FIRST_MS    500
-#define LONGEST_MS  15000
-#define STOPPING_MS 1000
+#define FIRST_MS        500
+#define LONGEST_MS      15000
+#define STOPPING_MS     1000
+#define QUERY_BYTES_MAX 100000 /* of ids in one query: a word of a command has at most 128 KiB */
 
 /* All jobs that are looked after. */
-static struct batch *watched;
+static struct batch_job *watched;
 
 static bool same_system(const struct batch *one, const struct batch *other)
 {
@@ -25,53 +26,68 @@ static bool same_system(const struct batch *one, const struct batch *other)
     }
 }
 
-/* The query's words and the ids of all jobs of the system that are known. For free(), as is
- * *joined; NULL where memory is short. */
-static const char **query_words(const struct batch *batch, char **joined)
+/* A query as it is put together: its words, or all ids in the last of them. */
+struct question {
+    const char **argv;
+    char *joined;
+    size_t words, bytes;
+};
+
+/* Adds a job to a query where there is room, and marks it: the answer is about it. */
+static void ask_for(struct question *question, struct batch_job *job)
 {
-    const char *option = batch->system->query.ids_option;
-    size_t words = 0, jobs = 0, used = 0;
-    while (batch->commands[BATCH_QUERY][words])
-        words++;
-    for (const struct batch *job = watched; job; job = job->next)
-        jobs += same_system(job, batch);
-    const char **argv = calloc(words + jobs + 2, sizeof(*argv));
-    *joined = calloc(1, (option ? strlen(option) : 0) + jobs * (BATCH_ID_BYTES + 1) + 1);
-    if (!argv || !*joined) {
-        free(argv);
-        free(*joined);
-        *joined = NULL;
-        return NULL;
-    }
-    for (; used < words; used++)
-        argv[used] = batch->commands[BATCH_QUERY][used];
-    char *end = option ? stpcpy(*joined, option) : *joined;
-    bool any = false;
-    for (const struct batch *job = watched; job; job = job->next) {
-        if (!same_system(job, batch))
-            continue;
-        if (!option)
-            argv[used++] = job->id;
-        else
-            end = stpcpy(stpcpy(end, any ? "," : ""), job->id);
-        any = true;
-    }
+    const char *option = job->batch->system->query.ids_option;
+    size_t length = strlen(job->id) + 1;
+    if (question->bytes + length > QUERY_BYTES_MAX)
+        return;
     if (option)
-        argv[used++] = *joined;
-    return argv;
+        sprintf(question->joined + strlen(question->joined), "%s%s", question->bytes ? "," : option,
+                job->id);
+    else
+        question->argv[question->words++] = job->id;
+    question->bytes += length;
+    job->asked_ms = clock_ms();
+    job->looked_ms = -1;
 }
 
-static struct batch *find_watched(const struct batch *batch)
+/* The query's words and the ids of the job and of all others of the system that are known and have
+ * room. Both of its members are for free(). Returns 0 or -1 with `error` set. */
+static int make_question(struct question *question, struct batch_job *job, struct ipcl_error *error)
 {
-    struct batch *job = watched;
-    while (job && job != batch)
-        job = job->next;
-    return job;
+    const char *option = job->batch->system->query.ids_option;
+    char *const *words = job->batch->commands[BATCH_QUERY];
+    size_t jobs = 0;
+    for (const struct batch_job *other = watched; other; other = other->next)
+        jobs++;
+    *question = (struct question){.argv = NULL};
+    while (words[question->words])
+        question->words++;
+    question->argv = calloc(question->words + jobs + 2, sizeof(*question->argv));
+    question->joined = calloc(1, (option ? strlen(option) : 0) + QUERY_BYTES_MAX + 1);
+    if (!question->argv || !question->joined)
+        return ipcl_error_set(error, "no memory for a query");
+    for (size_t i = 0; i < question->words; i++)
+        question->argv[i] = words[i];
+    ask_for(question, job);
+    for (struct batch_job *other = watched; other; other = other->next)
+        if (other != job && same_system(other->batch, job->batch))
+            ask_for(question, other);
+    if (option)
+        question->argv[question->words++] = question->joined;
+    return 0;
+}
+
+static bool is_watched(const struct batch_job *job)
+{
+    const struct batch_job *each = watched;
+    while (each && each != job)
+        each = each->next;
+    return each;
 }
 
 /* For batch_read(): finds one job's record. */
 struct search {
-    const struct batch *batch;
+    const struct batch_job *job;
     struct batch_record record;
     bool found;
 };
@@ -98,7 +114,7 @@ static bool is_id(const char *id, const char *printed)
 static bool take_record(void *context, const struct batch_record *record)
 {
     struct search *search = context;
-    if (is_id(search->batch->id, record->id) &&
+    if (is_id(search->job->id, record->id) &&
         (!search->found || counts_more(record, &search->record))) {
         search->found = true;
         search->record = *record;
@@ -107,135 +123,142 @@ static bool take_record(void *context, const struct batch_record *record)
 }
 
 /* Tells one job what the query found. */
-static void tell(struct batch *batch, const struct ipcl_command_end *end)
+static void tell(struct batch_job *job, const struct ipcl_command_end *end)
 {
-    struct search search = {.batch = batch};
+    const struct ipcl_batch_system *system = job->batch->system;
+    struct search search = {.job = job};
     struct ipcl_error error;
     char why[BATCH_TEXT_BYTES];
     bool failed = end->timed_out || end->status != 0;
-    if (batch_read(batch->system, &batch->system->query, end->output, take_record, &search,
-                   &error) < 0) {
-        batch_unreachable(batch, error.text);
+    if (batch_read(system, &system->query, end->output, take_record, &search, &error) < 0) {
+        batch_unreachable(job, error.text);
     } else if (search.found) {
-        batch_is(batch, &search.record);
-    } else if (failed &&
-               (end->timed_out || !(batch_matches(batch->system->unknown_job, end->errors) ||
-                                    batch_matches(batch->system->unknown_job, end->output)))) {
+        batch_is(job, &search.record);
+    } else if (failed && (end->timed_out || !(batch_matches(system->unknown_job, end->errors) ||
+                                              batch_matches(system->unknown_job, end->output)))) {
         batch_failure(end, why, sizeof(why));
-        batch_unreachable(batch, why);
+        batch_unreachable(job, why);
     } else {
-        batch_is(batch, NULL);
+        batch_is(job, NULL);
     }
 }
 
-/* A job that is told may end, and others with it: the list is read anew after each. */
+/* A job that is told may end, and others with it: the list is read anew after each. What they are
+ * all together is told once. */
 static void answered(void *self, void *context, const struct ipcl_command_end *end)
 {
-    const struct batch *asker = self;
+    struct batch *asker = self;
     long long now = clock_ms();
     (void)context;
-    struct batch *job;
+    struct batch_job *job;
     do {
         for (job = watched; job; job = job->next)
-            if (same_system(job, asker) && job->looked_ms < 0)
+            if (same_system(job->batch, asker) && job->looked_ms < 0)
                 break;
         if (job) {
             job->looked_ms = now;
             tell(job, end);
         }
     } while (job);
+    batch_tell(asker);
+    for (job = watched; job; job = job->next)
+        if (job->batch != asker)
+            batch_tell(job->batch);
 }
 
-/* Marks the jobs that a query is about, so that its answer is theirs. */
-static void ask(struct batch *batch)
+static void ask(struct batch_job *job)
 {
+    const struct ipcl_launcher_services *services = job->batch->services;
     struct ipcl_error error;
-    char *joined;
-    const char **argv = query_words(batch, &joined);
-    struct ipcl_command command = {.argv = argv, .timeout_ms = BATCH_COMMAND_MS, .done = answered};
-    int status = argv ? batch->services->run_command(batch->services->base.host, &command, &error)
-                      : ipcl_error_set(&error, "no memory for a query");
-    for (struct batch *job = watched; job && status == 0; job = job->next)
-        if (same_system(job, batch)) {
-            job->asked_ms = clock_ms();
-            job->looked_ms = -1;
-        }
-    free(argv);
-    free(joined);
-    if (status < 0)
-        batch_unreachable(batch, error.text);
+    struct question question;
+    int status = make_question(&question, job, &error);
+    struct ipcl_command command = {
+        .argv = question.argv, .timeout_ms = BATCH_COMMAND_MS, .done = answered};
+    if (status == 0)
+        status = services->run_command(services->base.host, &command, &error);
+    free(question.argv);
+    free(question.joined);
+    if (status < 0) {
+        batch_unreachable(job, error.text);
+        batch_tell(job->batch);
+    }
 }
+
+static void look_later(struct batch_job *job);
 
 static void look(void *self, void *context)
 {
-    struct batch *batch = self;
-    (void)context;
-    batch->timer = NULL;
-    batch_look_later(batch);
+    struct batch_job *job = context;
+    (void)self;
+    job->timer = NULL;
+    look_later(job);
     /* Another job's query may have been about this one as well. */
-    long long waits = batch->looked_ms < 0 ? BATCH_COMMAND_MS : batch->interval_ms / 2;
-    if (clock_ms() - batch->asked_ms >= waits)
-        ask(batch);
+    long long waits = job->looked_ms < 0 ? BATCH_COMMAND_MS : job->interval_ms / 2;
+    if (clock_ms() - job->asked_ms >= waits)
+        ask(job);
 }
 
-void batch_look_later(struct batch *batch)
+/* Looks again after a while, which grows. */
+static void look_later(struct batch_job *job)
 {
-    const struct ipcl_launcher_services *services = batch->services;
+    const struct ipcl_launcher_services *services = job->batch->services;
     struct ipcl_error error;
-    unsigned longest = batch->stopping ? STOPPING_MS : LONGEST_MS;
-    batch->interval_ms = batch->interval_ms + batch->interval_ms / 2;
-    if (batch->interval_ms > longest)
-        batch->interval_ms = longest;
-    services->timer_stop(services->base.host, batch->timer);
-    batch->timer =
-        services->timer_start(services->base.host, batch->interval_ms, look, NULL, &error);
-    if (!batch->timer)
+    unsigned longest = job->batch->stopping ? STOPPING_MS : LONGEST_MS;
+    job->interval_ms = job->interval_ms + job->interval_ms / 2;
+    if (job->interval_ms > longest)
+        job->interval_ms = longest;
+    services->timer_stop(services->base.host, job->timer);
+    job->timer = services->timer_start(services->base.host, job->interval_ms, look, job, &error);
+    if (!job->timer)
         services->base.log(services->base.host, IPCL_LOG_ERROR, error.text);
 }
 
-void batch_watch(struct batch *batch)
+void batch_watch(struct batch_job *job)
 {
-    if (!find_watched(batch)) {
-        batch->next = watched;
-        watched = batch;
+    if (!is_watched(job)) {
+        job->next = watched;
+        watched = job;
     }
-    batch->interval_ms = FIRST_MS;
-    batch->asked_ms = batch->looked_ms = 0;
-    batch_look_later(batch);
+    job->interval_ms = FIRST_MS;
+    job->asked_ms = job->looked_ms = 0;
+    look_later(job);
 }
 
-void batch_unwatch(struct batch *batch)
+void batch_unwatch(struct batch_job *job)
 {
-    struct batch **link = &watched;
-    while (*link && *link != batch)
+    const struct ipcl_launcher_services *services = job->batch->services;
+    struct batch_job **link = &watched;
+    while (*link && *link != job)
         link = &(*link)->next;
     if (*link)
-        *link = batch->next;
-    batch->services->timer_stop(batch->services->base.host, batch->timer);
-    batch->timer = NULL;
+        *link = job->next;
+    services->timer_stop(services->base.host, job->timer);
+    job->timer = NULL;
 }
 
 static void history_answered(void *self, void *context, const struct ipcl_command_end *end)
 {
-    struct batch *batch = self;
-    struct search search = {.batch = batch};
+    struct batch_job *job = context;
+    const struct ipcl_batch_system *system = job->batch->system;
+    struct search search = {.job = job};
     struct ipcl_error error;
-    (void)context;
     struct batch_record unknown = {.phase = IPCL_BATCH_ENDED, .status = 1};
     snprintf(unknown.text, sizeof(unknown.text), "has gone from %s, which says no more of it",
-             batch->system->name);
-    bool found = batch->system->history.record &&
-                 batch_read(batch->system, &batch->system->history, end->output, take_record,
-                            &search, &error) == 0 &&
-                 search.found && search.record.phase == IPCL_BATCH_ENDED;
-    batch_is(batch, found ? &search.record : &unknown);
+             system->name);
+    bool found =
+        system->history.record &&
+        batch_read(system, &system->history, end->output, take_record, &search, &error) == 0 &&
+        search.found && search.record.phase == IPCL_BATCH_ENDED;
+    if (found || !batch_is_new(job))
+        batch_is(job, found ? &search.record : &unknown);
+    batch_tell(self);
 }
 
-void batch_ask_history(struct batch *batch)
+void batch_ask_history(struct batch_job *job)
 {
     const struct ipcl_command_end nothing = {.output = "", .errors = ""};
     struct ipcl_error error;
-    if (!*batch->commands[BATCH_HISTORY] ||
-        batch_run(batch, BATCH_HISTORY, batch->id, NULL, NULL, history_answered, &error) < 0)
-        history_answered(batch, NULL, &nothing);
+    if (!*job->batch->commands[BATCH_HISTORY] ||
+        batch_run_for(job, BATCH_HISTORY, job->id, history_answered, &error) < 0)
+        history_answered(job->batch, job, &nothing);
 }

@@ -168,8 +168,10 @@ static void read_wait(const struct ipcl_batch_query *query, const struct ipcl_ba
         look(query->reason, text, reason, sizeof(reason));
         look(query->starts, text, starts, sizeof(starts));
     }
-    snprintf(record->text, sizeof(record->text), "%s%s%s%s%s", state->said ? state->said : "",
-             state->said && *reason ? ": " : "", reason, *starts ? ", starts about " : "", starts);
+    snprintf(record->text, sizeof(record->text), "%s%s%s%s%s%s", state->said ? state->said : "",
+             state->said && *reason ? ": " : "", reason,
+             *starts && (state->said || *reason) ? ", " : "", *starts ? "starts about " : "",
+             starts);
 }
 
 /* Of a state that the table does not know: it is there, and does not run. */

@@ -147,10 +147,11 @@ static void add_quoted(struct values *values, const char *name, const char *text
 }
 
 /* What a template may name: of two with one name the first counts. */
-static int collect(struct values *values, const struct batch *batch,
-                   const struct ipcl_launch *launch, const struct ipcl_option_table *settings,
-                   struct ipcl_error *error)
+static int collect(struct values *values, const struct batch_job *job,
+                   const struct ipcl_launch *launch, struct ipcl_error *error)
 {
+    const struct batch *batch = job->batch;
+    const struct ipcl_option_table *settings = batch->settings;
     char number[32], name[128];
     snprintf(number, sizeof(number), "%u", launch->count);
     add_copy(values, "n", number);
@@ -160,8 +161,8 @@ static int collect(struct values *values, const struct batch *batch,
     add_word(values, "profile_dir", launch->profile_dir);
     add_word(values, "work_dir", launch->work_dir);
     add_copy(values, "cluster_id", launch->cluster_id);
-    add_copy(values, "job_name", batch->name);
-    add_quoted(values, "output", batch->output);
+    add_copy(values, "job_name", job->name);
+    add_quoted(values, "output", job->output);
     const char *const *pairs = list_setting(batch, "namespace", NULL);
     for (size_t i = 0; pairs && pairs[i]; i++) {
         size_t length = strcspn(pairs[i], "=");
@@ -174,34 +175,38 @@ static int collect(struct values *values, const struct batch *batch,
 }
 
 /* Where a script's path or the output's is given: in this folder where it is no whole path. */
-static int place(const char *given, const char *folder, char path[PATH_BYTES],
+static int place(const char *given, const char *folder, const char *number, char path[PATH_BYTES],
                  struct ipcl_error *error)
 {
-    char expanded[PATH_BYTES];
-    if (*given == '~')
-        return path_expand(given, path, error);
-    return path_format(expanded, error, "%s%s%s", *given == '/' ? "" : folder,
-                       *given == '/' ? "" : "/", given) < 0
-               ? -1
-               : (strcpy(path, expanded), 0);
+    char expanded[PATH_BYTES] = "";
+    if (*given == '~' && path_expand(given, expanded, error) < 0)
+        return -1;
+    bool whole = *given == '/' || *given == '~';
+    return path_format(path, error, "%s%s%s%s", whole ? "" : folder, whole ? "" : "/",
+                       *given == '~' ? expanded : given, number);
 }
 
-static int choose_paths(struct batch *batch, const struct ipcl_launch *launch,
+/* Of several jobs each has files of its own, numbered where their path is given. */
+static int choose_paths(struct batch_job *job, const struct ipcl_launch *launch,
                         struct ipcl_error *error)
 {
+    const struct batch *batch = job->batch;
     const char *script = text_setting(batch, "batch_file_name");
     const char *output = text_setting(batch, "output_file");
-    snprintf(batch->name, sizeof(batch->name), "%s", launch->label);
-    for (char *at = batch->name; *at; at++)
+    char number[16] = "";
+    if (batch->job_count > 1)
+        snprintf(number, sizeof(number), ".%u", (unsigned)(job - batch->jobs) + 1);
+    snprintf(job->name, sizeof(job->name), "%s", launch->label);
+    for (char *at = job->name; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
             *at = '_'; /* batch systems take no others, nor do the commands that look for it */
-    int status =
-        *output ? place(output, launch->log_dir, batch->output, error)
-                : path_format(batch->output, error, "%s/%s.log", launch->log_dir, launch->label);
+    int status = *output
+                     ? place(output, launch->log_dir, number, job->output, error)
+                     : path_format(job->output, error, "%s/%s.log", launch->log_dir, launch->label);
     if (status == 0)
-        status =
-            *script ? place(script, launch->profile_dir, batch->script, error)
-                    : path_format(batch->script, error, "%s/%s.sh", launch->log_dir, launch->label);
+        status = *script
+                     ? place(script, launch->profile_dir, number, job->script, error)
+                     : path_format(job->script, error, "%s/%s.sh", launch->log_dir, launch->label);
     return status;
 }
 
@@ -241,7 +246,7 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
         return NULL;
     }
     if (*file) {
-        if (place(file, launch->profile_dir, origin, error) < 0)
+        if (place(file, launch->profile_dir, "", origin, error) < 0)
             return NULL;
         char *read = path_read_file(origin, TEMPLATE_BYTES_MAX, &size, error);
         if (!read && errno == ENOENT)
@@ -389,27 +394,29 @@ static char *compose(const struct batch *batch, struct values *values, const cha
     return NULL;
 }
 
-char *batch_script(struct batch *batch, const struct ipcl_launch *launch, struct ipcl_error *error)
+char *batch_script(struct batch_job *job, const struct ipcl_launch *launch,
+                   struct ipcl_error *error)
 {
+    const struct batch *batch = job->batch;
     struct values values = {.list = NULL};
     char origin[PATH_BYTES], *script = NULL;
-    if (choose_paths(batch, launch, error) < 0)
+    if (choose_paths(job, launch, error) < 0)
         return NULL;
     char *template = find_template(batch, launch, origin, error);
-    if (template && collect(&values, batch, launch, batch->settings, error) == 0)
+    if (template && collect(&values, job, launch, error) == 0)
         script = compose(batch, &values, template, origin, error);
     free(template);
     free_values(&values);
     return script;
 }
 
-int batch_write_script(struct batch *batch, const struct ipcl_launch *launch,
+int batch_write_script(struct batch_job *job, const struct ipcl_launch *launch,
                        struct ipcl_error *error)
 {
-    char *script = batch_script(batch, launch, error);
+    char *script = batch_script(job, launch, error);
     if (!script)
         return -1;
-    int status = path_write_file(batch->script, script, strlen(script), 0700, error);
+    int status = path_write_file(job->script, script, strlen(script), 0700, error);
     free(script);
     return status;
 }

@@ -1,4 +1,4 @@
-/* What is kept of a batch job: its commands, and its state as JSON for a later supervisor. */
+/* What is kept of batch jobs: their commands, and their state as JSON for a later supervisor. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,13 +67,36 @@ static json_t *commands_json(const struct batch *batch)
     return commands;
 }
 
+int batch_make_jobs(struct batch *batch, size_t count, struct ipcl_error *error)
+{
+    batch->jobs = calloc(count ? count : 1, sizeof(*batch->jobs));
+    if (!batch->jobs)
+        return ipcl_error_set(error, "no memory for a job");
+    batch->job_count = (unsigned)count;
+    for (unsigned i = 0; i < batch->job_count; i++)
+        batch->jobs[i].batch = batch;
+    return 0;
+}
+
+static json_t *jobs_json(const struct batch *batch)
+{
+    json_t *jobs = json_array();
+    for (unsigned i = 0; i < batch->job_count; i++) {
+        const struct batch_job *job = &batch->jobs[i];
+        json_array_append_new(jobs,
+                              json_pack("{s:i s:i s:i s:s s:s s:s s:s s:f}", "step", (int)job->step,
+                                        "first", (int)job->first, "count", (int)job->count, "name",
+                                        job->name, "job", job->id, "script", job->script, "output",
+                                        job->output, "began", job->began));
+    }
+    return jobs;
+}
+
 char *batch_to_json(void *self)
 {
     const struct batch *batch = self;
     json_t *whole =
-        json_pack("{s:i s:i s:s s:s s:s s:s s:f s:o}", "step", (int)batch->step, "count",
-                  (int)batch->count, "name", batch->name, "job", batch->id, "script", batch->script,
-                  "output", batch->output, "began", batch->began, "commands", commands_json(batch));
+        json_pack("{s:o s:o}", "jobs", jobs_json(batch), "commands", commands_json(batch));
     char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
     json_decref(whole);
     return text;
@@ -99,20 +122,36 @@ static bool take(char *to, size_t size, const char *from)
     return snprintf(to, size, "%s", from) < (int)size;
 }
 
-static int load(struct batch *batch, json_t *whole, struct ipcl_error *error)
+/* Returns false where it is not as we write it. */
+static bool load_job(struct batch_job *job, json_t *saved)
 {
     const char *name, *id, *script, *output;
-    json_t *commands;
-    int step, count;
-    if (json_unpack(whole, "{s:i s:i s:s s:s s:s s:s s:F s:o}", "step", &step, "count", &count,
-                    "name", &name, "job", &id, "script", &script, "output", &output, "began",
-                    &batch->began, "commands", &commands) < 0 ||
-        !take(batch->name, sizeof(batch->name), name) || !take(batch->id, sizeof(batch->id), id) ||
-        !take(batch->script, sizeof(batch->script), script) ||
-        !take(batch->output, sizeof(batch->output), output) || step < 0 || step > BATCH_ENDED)
-        return ipcl_error_set(error, "the saved state of a %s job is damaged", batch->system->name);
-    batch->count = (unsigned)count;
-    batch->step = (enum batch_step)step;
+    int step, first, count;
+    if (json_unpack(saved, "{s:i s:i s:i s:s s:s s:s s:s s:F}", "step", &step, "first", &first,
+                    "count", &count, "name", &name, "job", &id, "script", &script, "output",
+                    &output, "began", &job->began) < 0 ||
+        !take(job->name, sizeof(job->name), name) || !take(job->id, sizeof(job->id), id) ||
+        !take(job->script, sizeof(job->script), script) ||
+        !take(job->output, sizeof(job->output), output) || step < 0 || step > BATCH_ENDED ||
+        first < 0 || count < 0)
+        return false;
+    job->first = (unsigned)first;
+    job->count = (unsigned)count;
+    job->step = (enum batch_step)step;
+    return true;
+}
+
+static int load(struct batch *batch, json_t *whole, struct ipcl_error *error)
+{
+    json_t *jobs, *commands;
+    if (json_unpack(whole, "{s:o s:o}", "jobs", &jobs, "commands", &commands) < 0)
+        return ipcl_error_set(error, "the saved state of %s jobs is damaged", batch->system->name);
+    if (batch_make_jobs(batch, json_array_size(jobs), error) < 0)
+        return -1;
+    for (unsigned i = 0; i < batch->job_count; i++)
+        if (!load_job(&batch->jobs[i], json_array_get(jobs, i)))
+            return ipcl_error_set(error, "the saved state of a %s job is damaged",
+                                  batch->system->name);
     for (size_t i = 0; i < BATCH_COMMANDS; i++) {
         batch->commands[i] = list_from_json(json_object_get(commands, command_settings[i]));
         if (!batch->commands[i])

@@ -51,6 +51,9 @@ int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *e
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
 /* What it started is about to end by itself: where that has to be asked for, it is soon. */
 void launcher_look(struct launcher_host *host);
+/* Whether it is several batch jobs, of which each goes on without the others, also before all have
+ * begun. */
+bool launcher_goes_on(const struct launcher_host *host);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
 /* A new reference to an object; NULL with `error` set where the class gives anything else. */
 json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);

@@ -6,10 +6,12 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/batch.c core/cluster/batch.h \
 	core/cluster/batch_classes.c core/cluster/batch_classes.h \
 	core/cluster/batch_internal.h \
+	core/cluster/batch_job.c \
 	core/cluster/batch_poll.c \
 	core/cluster/batch_query.c core/cluster/batch_query.h \
 	core/cluster/batch_script.c \
 	core/cluster/batch_state.c \
+	core/cluster/batch_submit.c \
 	core/cluster/by_hand.c core/cluster/by_hand.h \
 	core/cluster/children.c core/cluster/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \

@@ -23,12 +23,20 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
                      int status, const char *reason, const char *when)
 {
     char what[ENGINE_NAME_BYTES];
+    bool part = job->launcher && launcher_goes_on(job->launcher);
+    if (part && reason && strcmp(supervisor->told, reason) == 0)
+        return; /* the next engine of the same batch job */
+    if (part && reason)
+        snprintf(supervisor->told, sizeof(supervisor->told), "%s", reason);
     if (job == &supervisor->controller)
         snprintf(what, sizeof(what), "The controller");
     else if (index != IPCL_ALL_COPIES && children_ending(supervisor->children))
         hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
     else
-        snprintf(what, sizeof(what), index == IPCL_ALL_COPIES ? "The engines" : "An engine");
+        snprintf(what, sizeof(what), "%s",
+                 index == IPCL_ALL_COPIES ? "The engines"
+                 : part                   ? "Engines"
+                                          : "An engine");
     progress_fail(supervisor->progress, "%s ended with status %d%s%s%s%s", what, status,
                   *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
     supervisor_show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
@@ -99,6 +107,11 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         }
         tell_end(supervisor, job, index, status, reason, up ? "" : "before the cluster was up");
         supervisor_stop(supervisor, up ? EXIT_CLUSTER_DIED : EXIT_CONTROLLER_FAILED);
+    } else if (!up && job->running > 0 && launcher_goes_on(job->launcher)) {
+        tell_end(supervisor, job, index, status, reason, "before all engines had registered");
+        job->count--;
+        job->started--;
+        supervisor_job_resized(supervisor, job);
     } else if (!up) {
         tell_end(supervisor, job, index, status, reason, "before all engines had registered");
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
@@ -160,6 +173,13 @@ static void tell_refusal(struct supervisor *supervisor)
     progress_fail(supervisor->progress, "The controller refuses an engine: %s", refusal);
 }
 
+/* How many engines of this start are registered. */
+static unsigned count_registered(const struct supervisor *supervisor)
+{
+    return supervisor->own_controller ? hub_watch_count(supervisor->hub, NULL)
+                                      : hub_watch_arrived(supervisor->hub);
+}
+
 /* Once a second while engines are awaited. */
 static void registration_tick(uv_timer_t *timer)
 {
@@ -169,7 +189,7 @@ static void registration_tick(uv_timer_t *timer)
     /* A launcher that starts engines one after the other knows more of them now. */
     if (supervisor->engines.started < supervisor->engines.count)
         supervisor_save(supervisor, "starting");
-    if (supervisor->progress->shown >= supervisor->engines.started ||
+    if (count_registered(supervisor) >= supervisor->engines.started ||
         clock_ms() - supervisor->phase_ms < 1000 * seconds)
         return;
     progress_fail(supervisor->progress,
@@ -199,7 +219,7 @@ static void hub_changed(void *context, struct hub_watch *hub)
     } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
         supervisor_start_engines(supervisor);
     } else if (supervisor->phase == PHASE_REGISTRATION) {
-        unsigned count = supervisor->own_controller ? ours : hub_watch_arrived(hub);
+        unsigned count = count_registered(supervisor);
         if (count > supervisor->progress->shown)
             supervisor->phase_ms = clock_ms();
         progress_engines(supervisor->progress, count, supervisor->engines.count);

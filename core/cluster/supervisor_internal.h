@@ -57,7 +57,8 @@ struct supervisor {
     char engine_file[PATH_BYTES];
     /* What was there before the controller was started, or when its file was read. */
     struct path_mark old_client_file, old_engine_file;
-    char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
+    char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
+    char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
     bool own_controller;
     bool dry;      /* what would be started is written, and nothing is */
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */

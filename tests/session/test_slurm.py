@@ -112,6 +112,46 @@ def test_engines_are_a_job_that_works_and_ends_as_completed(box, slurm):
     wait_until(lambda: slurm.state(job) == "COMPLETED", what="the job has ended by itself")
 
 
+def test_engines_can_be_several_jobs_that_start_as_they_find_room_and_end_each_by_itself(box, slurm):
+    known = set(slurm.states())
+    cluster = box.begin("start", "--n=11", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=4", "--Cluster.engine_timeout=5",
+                        "--SlurmLauncher.prologue=# of {n}")
+    first, last = cluster.wait_for_output(r"3 jobs are submitted, (\d+) to (\d+)", 60).groups()
+    # The node has eight places: the third job waits, and is asked about together with the others.
+    cluster.wait_for_output("1 job of 3 pending: Resources.*; 2 running", 60)
+    wait_until(lambda: ask(box, "print(len(client.ids))") == "8", 60, "eight engines work")
+    jobs = sorted(set(slurm.states()) - known, key=int)
+    assert jobs[0] == first and jobs[-1] == last and len(jobs) == 3
+    scripts = sorted((box.profile_dir() / "log").glob("*.sh"))
+    assert [re.search("ntasks=(.)", script.read_text()).group(1) for script in scripts] == ["4", "4", "3"]
+    # One that ends before all have begun takes no other with it, and makes room for the next.
+    slurm.command("scancel", first)
+    cluster.wait_for_output(f"Slurm job {first} was cancelled", 60)
+    cluster.wait_for_output(UP, 60)
+    assert cluster.output.count(f"Slurm job {first} was cancelled") == 1
+    assert ask(box, "print(sum(client[:].apply_sync(lambda: 1)))") == "7"
+    slurm.command("scancel", last)
+    cluster.wait_for_output(f"Slurm job {last} was cancelled", 60)
+    assert ask(box, "import time\nwhile len(client.ids) > 4: time.sleep(0.05)\nprint(sum(client[:].apply_sync(lambda: 1)))") == "4"
+    assert listed(box)[0]["engine_status"] == "1 job of 3 running"
+    box.ipcluster("stop", check=True)
+    assert cluster.wait(60) == 0 and slurm.state(jobs[1]) not in ("RUNNING", "PENDING")
+
+
+def test_stop_ends_all_of_several_jobs_also_where_nobody_saw_their_submission_end(box, slurm):
+    slow, begun, known = box.dir / "slow-sbatch", box.dir / "begun", set(slurm.states())
+    slow.write_text(f"#!/bin/sh\ncase $1 in *-2.sh) touch {begun}; sleep 1;; esac\nexec sbatch \"$@\"\n")
+    slow.chmod(0o755)
+    cluster = box.begin("start", "--n=9", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=3", "--SlurmLauncher.queue=down",
+                        f"--SlurmLauncher.submit_command={slow}")
+    wait_until(begun.exists, 60, "the second submission has begun")
+    cluster.stop(signal.SIGKILL)
+    wait_until(lambda: len(set(slurm.states()) - known) == 2, 60, "it has ended")
+    box.ipcluster("stop", check=True)
+    assert [state for job, state in slurm.states().items() if job not in known] == ["CANCELLED"] * 2
+    box.wait_for_no_processes()
+
+
 def test_all_of_a_cluster_can_be_jobs(box, slurm):
     up = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
     jobs = re.findall(JOB, up.out)
@@ -169,13 +209,13 @@ def test_what_the_guide_says_of_slurm_is_taken(box):
     blocks = docblocks.sections(TOP / "docs/guide.md")["On Slurm"]
     settings, = (json.loads(block.text) for block in blocks if block.kind == "json")
     commands = [shlex.split(typed)[1:] for block in blocks if block.kind == "sh" for typed, _ in block.commands]
-    assert len(commands) == 2
+    assert len(commands) == 3
     box.ipcluster("profile", "create", "default", check=True)
     (box.profile_dir() / "ipcluster_config.json").write_text(json.dumps(settings))
     for words in commands:
         shown = box.ipcluster(*words, "--dry-run", check=True).out
         for line in ("#SBATCH --partition=long", "#SBATCH --account=physics", "#SBATCH --mem-per-cpu=4G", "module load python",
-                     "#SBATCH --ntasks=64", "OMP_NUM_THREADS=1"):
+                     f"#SBATCH --ntasks={8 if 'engines_per_job' in str(words) else 64}", "OMP_NUM_THREADS=1"):
             assert line in shown
         assert ("srun --mpi=pmix env" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
 
