@@ -40,6 +40,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/imports.py \
 	python/ipcluster/joblib.py \
 	python/ipcluster/magics.py \
+	python/ipcluster/manager.py \
 	python/ipcluster/maps.py \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/reply.py \

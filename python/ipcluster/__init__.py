@@ -19,6 +19,7 @@ _HOMES = {
     "FIRST_COMPLETED": "asyncresult",
     "FIRST_EXCEPTION": "asyncresult",
     "Cluster": "cluster",
+    "ClusterManager": "manager",
     "ViewExecutor": "executor",
     "register_joblib_backend": "executor",
     "ParallelFunction": "remotefunction",

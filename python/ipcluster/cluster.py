@@ -44,8 +44,19 @@ def _program():
     return found
 
 
-def _ipython_dir():
+def ipython_dir():
+    """IPython's folder, in which the profiles are."""
     return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython")
+
+
+def run_program(command, *words, timeout=None, fine=(0,)):
+    """Runs `ipcluster COMMAND WORDS`; returns what it printed. Raises RuntimeError with its words where it fails."""
+    done = subprocess.run([_program(), command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                          timeout=timeout)  # fmt: skip
+    if done.returncode not in fine:
+        said = (done.stdout + done.stderr).strip()
+        raise RuntimeError(f"ipcluster {command} failed: {said or f'exit status {done.returncode}'}")
+    return done.stdout
 
 
 def _in_background(name):
@@ -106,20 +117,15 @@ class Cluster:
     @property
     def connection_file(self):
         """The path of the clients' connection file."""
-        folder = Path(self.profile_dir or _ipython_dir() / f"profile_{self.profile or 'default'}")
+        folder = Path(self.profile_dir or ipython_dir() / f"profile_{self.profile or 'default'}")
         return folder / "security" / f"ipcontroller{'-' + self.cluster_id if self.cluster_id else ''}-client.json"
 
     def _words(self):
         named = {"profile": self.profile, "profile-dir": self.profile_dir, "cluster-id": self.cluster_id}
         return [f"--{name}={value}" for name, value in named.items() if value]
 
-    def _run(self, command, *words, timeout=None, fine=(0,)):
-        done = subprocess.run([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, errors="replace", timeout=timeout)  # fmt: skip
-        if done.returncode not in fine:
-            said = (done.stdout + done.stderr).strip()
-            raise RuntimeError(f"ipcluster {command} failed: {said or f'exit status {done.returncode}'}")
-        return done.stdout
+    def _run(self, command, *words, **options):
+        return run_program(command, *self._words(), *words, **options)
 
     def _engine_sets(self):
         """What `ipcluster list` says of sets of engines, by their identifiers, which are the processes that look after them."""

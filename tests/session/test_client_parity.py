@@ -248,6 +248,14 @@ def test_a_cluster_from_python(ipcluster, sandbox_here):
         again = ipcluster.Cluster.from_file(cluster_id=client.cluster.cluster_id).connect_client_sync()
         assert again.wait_for_engines(2, block=False).result(timeout=LONG) is None
         again.close()
+        manager = ipcluster.ClusterManager()
+        key = f"default:{client.cluster.cluster_id}"
+        assert list(manager.load_clusters(profile="default")) == [key]
+        assert manager.get_cluster(key).connection_file == client.cluster.connection_file
+        new, _ = manager.new_cluster(cluster_id="another")
+        with pytest.raises(KeyError, match="already"):
+            manager.new_cluster(cluster_id="another")
+    assert list(manager.load_clusters()) == [new] and not manager.list_clusters()
     sandbox_here.wait_for_no_processes()
     with pytest.raises(FileNotFoundError, match="no cluster runs"):
         ipcluster.Cluster.from_file()

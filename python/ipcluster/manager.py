@@ -1,0 +1,63 @@
+"""The clusters of this machine's profiles, as `ipcluster list` finds them."""
+
+import json
+import os
+
+from ipcluster.cluster import Cluster, ipython_dir, run_program
+
+
+def _name(profile_dir):
+    """A profile's name where it is one of IPython's folder, and otherwise the folder."""
+    prefix = str(ipython_dir() / "profile_")
+    return profile_dir[len(prefix) :] if profile_dir.startswith(prefix) else profile_dir
+
+
+class ClusterManager:
+    """Clusters by "PROFILE:CLUSTER-ID", the names that ipyparallel's has for them."""
+
+    def __init__(self):
+        self.clusters = {}
+
+    def list_clusters(self, *, profile_dirs=None, profile_dir=None, profiles=None, profile=None):
+        """What `ipcluster list --json` says, a dict for each cluster and each set of engines that was added to one.
+
+        Of the profiles or profile folders that are given; without, of all in IPython's folder.
+        """
+        named = [("profile-dir", os.fspath(one)) for one in profile_dirs or ([profile_dir] if profile_dir else [])]
+        named += [("profile", one) for one in profiles or ([profile] if profile else [])]
+        words = [[f"--{option}={value}"] for option, value in named] or [[]]
+        return [entry for some in words for entry in json.loads(run_program("list", "--json", *some))]
+
+    def load_clusters(self, *, init_default_clusters=False, **profiles):
+        """Brings `clusters` up to date and returns it; takes what list_clusters() takes.
+
+        Those that have ended go, those that were never started stay. With init_default_clusters=True the default profile has a cluster
+        that can be started where it has none.
+        """
+        running = {f"{_name(entry['profile_dir'])}:{entry['cluster_id']}": entry for entry in self.list_clusters(**profiles)
+                   if not entry["engines_only"] and entry["state"] != "stopped"}  # fmt: skip
+        self.clusters = {key: cluster for key, cluster in self.clusters.items() if key in running or not cluster.running}
+        for key, entry in running.items():
+            if key not in self.clusters:
+                self.clusters[key] = Cluster(profile_dir=entry["profile_dir"], cluster_id=entry["cluster_id"])
+            self.clusters[key].running = True
+        if init_default_clusters and "default:" not in self.clusters:
+            self.clusters["default:"] = Cluster(cluster_id="")
+        return self.clusters
+
+    def new_cluster(self, **options):
+        """A cluster that was not started yet, from what Cluster() takes; returns its key and the cluster."""
+        cluster = Cluster(**options)
+        key = f"{_name(str(cluster.connection_file.parents[1]))}:{cluster.cluster_id}"
+        if key in self.clusters:
+            raise KeyError(f"there is a cluster {key} already")
+        self.clusters[key] = cluster
+        return key, cluster
+
+    def get_cluster(self, key):
+        """The cluster of a key that load_clusters() or new_cluster() gave."""
+        return self.clusters[key]
+
+    def remove_cluster(self, key):
+        """Forgets a cluster, which runs on where it runs."""
+        del self.clusters[key]
