@@ -61,6 +61,7 @@ dist_pyengine_DATA = \
 	python/ipcluster/engine/jupyter.py \
 	python/ipcluster/engine/kernel.py \
 	python/ipcluster/engine/messages.py \
+	python/ipcluster/engine/othermpi.py \
 	python/ipcluster/engine/plain.py \
 	python/ipcluster/engine/startup.py
 

@@ -94,6 +94,18 @@ def cluster(new_cluster):
 
 
 @pytest.fixture(scope="session")
+def mpi4py_of_mpich(tmp_path_factory):
+    """The folder of the stand-in for an mpi4py that a user has built for MPICH."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "mpi4py").mkdir()
+    (folder / "mpi4py/__init__.py").touch()
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "mpich"], capture_output=True, text=True, check=True).stdout
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", folder / "mpi4py/MPI.so", TOP / "tests/session/mpich/mpi.c",
+                    *shlex.split(flags)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def pytrilinos(tmp_path_factory):
     """The folder of the stand-in for the packaging of PyTrilinos, built over Debian's Epetra."""
     sources = TOP / "tests/session/pytrilinos"

@@ -109,23 +109,28 @@ static char *program_and_args(const struct batch *batch, const struct ipcl_launc
     size_t variables, given = 0, words = 0, used = 0;
     const char *const *environment = list_setting(batch, "environment", &variables);
     const char *mpi = text_setting(batch, "mpi");
-    char mpi_option[LINE_BYTES];
+    bool with_mpi = batch->role == IPCL_ROLE_ENGINES && *mpi && strcmp(mpi, "none") != 0;
+    char mpi_option[LINE_BYTES], mpi_size[64];
     while (launch->environment && launch->environment[given])
         given++;
     while (launch->argv[words])
         words++;
-    const char **argv = calloc(variables + given + words + 3, sizeof(*argv));
+    const char **argv = calloc(variables + given + words + 4, sizeof(*argv));
     if (!argv)
         return NULL;
-    if (variables + given && !args_alone)
+    if (variables + given + with_mpi && !args_alone)
         argv[used++] = "env";
+    if (with_mpi && !args_alone) {
+        snprintf(mpi_size, sizeof(mpi_size), "IPCLUSTER_MPI_SIZE=%u", launch->count);
+        argv[used++] = mpi_size;
+    }
     for (size_t i = 0; i < given && !args_alone; i++)
         argv[used++] = launch->environment[i];
     for (size_t i = 0; i < variables && !args_alone; i++)
         argv[used++] = environment[i];
     for (size_t i = args_alone; i < words; i++)
         argv[used++] = launch->argv[i];
-    if (batch->role == IPCL_ROLE_ENGINES && *mpi && strcmp(mpi, "none") != 0) {
+    if (with_mpi) {
         snprintf(mpi_option, sizeof(mpi_option), "--mpi=%s", mpi);
         argv[used++] = mpi_option;
     }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "engine/io.h"
+#include "engine/mpi.h"
 
 /* The host that a services struct belongs to. */
 static struct host *of_kernel(void *base)
@@ -220,6 +221,9 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
         return -1;
     int rank = host->mpi->rank(host->mpi_self), size = host->mpi->size(host->mpi_self);
     log_info("MPI is initialised by %s: rank %d of %d", plugin->name, rank, size);
+    if (size == 1 && !settings_bool(engine->settings, "IPEngine", "mpi_singleton") &&
+        mpi_check_alone((int)settings_int(engine->settings, "IPEngine", "mpi_size"), error))
+        return -1;
     engine->rank = rank;
     if (size > 1 && engine->requested_id < 0)
         engine->requested_id = rank;

@@ -13,6 +13,7 @@ static const struct settings_variable variables[] = {
     {"IPP_SESSION_KEY", "Session", "key"},
     {"IPP_CURVE_SERVERKEY", "IPEngine", "curve_serverkey"},
     {"IPP_CONNECTION_INFO", "IPEngine", "connection_info"},
+    {"IPCLUSTER_MPI_SIZE", "IPEngine", "mpi_size"},
 };
 
 const struct settings_program engine_program = {
@@ -74,7 +75,11 @@ static const struct ipcl_option options[] = {
     {"init_mpi", IPCL_STRING, "", NULL, NULL,
      "Code to run in the user's namespace once MPI is initialised."},
     {"mpi_singleton", IPCL_BOOL, "false", NULL, NULL,
-     "Let an engine that mpiexec did not start initialise MPI, with itself as the only rank."},
+     "Let an engine that mpiexec did not start, or started as one of several, initialise MPI with "
+     "itself as the only rank."},
+    {"mpi_size", IPCL_INT, "0", NULL, NULL,
+     "How many ranks were started as one MPI world, where the launcher's own environment does not "
+     "say it: an engine that finds itself alone ends. ipcluster gives it."},
     {"startup_command", IPCL_STRING, "", "c", NULL,
      "Code to run in the user's namespace before registering."},
     {"startup_script", IPCL_STRING, "", "s", NULL,

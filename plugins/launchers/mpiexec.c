@@ -100,6 +100,46 @@ static void job_exited(void *self, int64_t pid, int status, int signum)
                            signum ? 128 + signum : status, signum ? reason : NULL);
 }
 
+/* Whether mpiexec was told which processors each rank has. */
+static bool bound(const struct mpi_job *job)
+{
+    static const char *const words[] = {"bind", "map-by", "cpu", "rankfile", "-rf"};
+    const char *const *extra = job_list(job, "mpi_args");
+    for (size_t i = 0; extra && extra[i]; i++)
+        for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++)
+            if (strstr(extra[i], words[w]))
+                return true;
+    return false;
+}
+
+/* The environment of mpiexec and its ranks: the launch's, how many ranks are to be one world, and,
+ * where nobody else has decided it, that none is tied to one core or socket, which is Open MPI's
+ * default: what an engine runs may have threads. Returns NULL where memory is short. */
+static char **job_environment(const struct mpi_job *job, const char *const *given)
+{
+    static const char *const unbound[] = {"OMPI_MCA_hwloc_base_binding_policy",     /* Open MPI 4 */
+                                          "PRTE_MCA_hwloc_default_binding_policy"}; /* 5 */
+    char texts[3][64];
+    const char **all = calloc(list_length(given) + 4, sizeof(*all));
+    size_t used = 0, made = 0;
+    if (!all)
+        return NULL;
+    for (; given && given[used]; used++)
+        all[used] = given[used];
+    if (job_initialiser(job)) {
+        snprintf(texts[made], sizeof(texts[made]), "IPCLUSTER_MPI_SIZE=%u", job->count);
+        all[used++] = texts[made++];
+    }
+    for (size_t i = 0; i < 2 && !bound(job); i++)
+        if (!getenv(unbound[i])) {
+            snprintf(texts[made], sizeof(texts[made]), "%s=none", unbound[i]);
+            all[used++] = texts[made++];
+        }
+    char **copy = list_copy(all);
+    free(all);
+    return copy;
+}
+
 /* Runs mpiexec [--oversubscribe] for the job. Returns 0 or -1 with `error` set. */
 static int job_spawn(struct mpi_job *job, bool oversubscribe, struct ipcl_error *error)
 {
@@ -236,7 +276,7 @@ static int job_start(void *self, const struct ipcl_launch *launch, struct ipcl_e
     job->output = strdup(output);
     job->work_dir = strdup(launch->work_dir);
     job->program = list_copy(launch->argv);
-    job->environment = list_copy(launch->environment);
+    job->environment = job_environment(job, launch->environment);
     if (!job->output || !job->work_dir || !job->program || !job->environment)
         return ipcl_error_set(error, "no memory to start %u engines", launch->count);
     if (job->count <= cores() || placed(job))

@@ -1,7 +1,9 @@
 /* MPI from C: MPI_Init_thread, for engines whose Python calls libraries that use MPI without
  * initialising it. */
+#include <inttypes.h>
 #include <mpi.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <ipcluster/mpi.h>
 
@@ -11,9 +13,25 @@ struct native {
     bool ours; /* we initialised it, and finalise it */
 };
 
+/* Sees to it that user code imports no mpi4py of another MPI. Returns -1 where that has happened
+ * already. A kernel whose language is not Python has none, and does not understand this. */
+static int keep_others_out(const struct ipcl_mpi_services *services, struct ipcl_error *error)
+{
+    char code[160];
+    snprintf(code, sizeof(code),
+             "__import__('ipcluster.engine.othermpi', fromlist=['guard']).guard(%" PRIuPTR ")",
+             (uintptr_t)MPI_Get_library_version);
+    return services->run(services->base.host, code, error) &&
+                   !strncmp(error->text, "ImportError", strlen("ImportError"))
+               ? -1
+               : 0;
+}
+
 static void *create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
 {
     int initialised = 0, provided = 0;
+    if (keep_others_out(services, error))
+        return NULL;
     struct native *self = calloc(1, sizeof(*self));
     if (!self) {
         ipcl_error_set(error, "out of memory");

@@ -1,9 +1,17 @@
-"""Engines that mpiexec starts: each MPI initialiser, ranks and ids, an Allreduce over all of them, and what is said when it cannot be."""
+"""Engines that mpiexec starts: each MPI initialiser, ranks and ids, an Allreduce over all of them, two MPIs on one machine, and what is said
+when it cannot be."""
+
+import ast
+import os
+import shlex
+import signal
 
 import pytest
 
+import docblocks
 from engine_peer import CLIENT, Peer, canning
-from support import wait_until
+from ipcluster_box import MPI, UP, assert_nothing_left
+from support import TOP, wait_until
 
 RANKS = 4
 
@@ -113,6 +121,78 @@ def test_without_mpiexec_it_says_how_to_start(sandbox, peer):
     engine = sandbox.start(sandbox.programs.ipengine, "--mpi=mpi4py", "--IPEngine.mpi_singleton=true",
                            f"--file={peer.file}", env=sandbox.no_leak_check())
     engine.wait_for_output("initialised by mpi4py: rank 0 of 1")
+
+
+# Two MPIs on one machine
+
+WRONG = {  # mpiexec, --mpi, what started several, what they have
+    "MPICH's mpiexec, mpi4py of Open MPI": (["mpiexec.mpich", "-n", 2], "mpi4py", "An mpiexec of MPICH's kind started 2", "Open MPI"),
+    "MPICH's mpiexec, native": (["mpiexec.mpich", "-n", 2], "native", "An mpiexec of MPICH's kind started 2", "Open MPI"),
+    "Open MPI's mpiexec, mpi4py of MPICH": (["mpiexec.openmpi", "-n", 2], "mpi4py", "Open MPI's mpiexec started 2", "MPICH"),
+    "one that ipcluster alone tells of": (["mpiexec.openmpi", "-n", 1, "env", "IPCLUSTER_MPI_SIZE=3"], "mpi4py",
+                                          "The launcher of this set started 3", "Open MPI"),
+}
+
+
+@pytest.fixture
+def with_mpich(sandbox, mpi4py_of_mpich):
+    """The environment in which Python finds an mpi4py of MPICH."""
+    return {**sandbox.no_leak_check(), "PYTHONPATH": f"{mpi4py_of_mpich}:{sandbox.env['PYTHONPATH']}"}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_engines_that_the_wrong_mpiexec_made_worlds_of_one_rank_end_and_say_how_to_start_them(sandbox, peer, with_mpich, case):
+    mpiexec, name, started, mpi = WRONG[case]
+    env = with_mpich if mpi == "MPICH" else sandbox.no_leak_check()
+    engine = [*mpiexec, sandbox.programs.ipengine, f"--mpi={name}", f"--file={peer.file}"]
+    ended = sandbox.run(*engine, env=env)
+    assert ended.status == 4
+    sentence, = {line.partition(started)[2] for line in (ended.out + ended.err).splitlines() if started in line}
+    assert f"their MPI is {mpi}" in sentence
+    for word in ("MPILauncher.mpi_cmd", "mpiexec.openmpi", "mpiexec.mpich", "srun --mpi=pmix", "srun --mpi=list"):
+        assert word in sentence
+    # Whoever means it has them.
+    sandbox.start(*engine, "--IPEngine.mpi_singleton=true", env=env).wait_for_output("rank 0 of 1")
+
+
+def test_an_mpi4py_of_another_mpi_is_not_imported_where_native_has_initialised_one(sandbox, peer, with_mpich):
+    engine = ["mpiexec.openmpi", "-n", 1, sandbox.programs.ipengine, "--mpi=native", f"--file={peer.file}"]
+    tried = sandbox.run(*engine, "-c", "from mpi4py import MPI", env=with_mpich)
+    assert tried.status == 1
+    assert "is built for MPICH" in tried.err and "--mpi=native has initialised Open MPI" in tried.err and "--mpi=mpi4py" in tried.err
+    # Nor is MPI initialised where it has been imported already.
+    (sandbox.work / "sitecustomize.py").write_text("import mpi4py.MPI")
+    with_mpich["PYTHONPATH"] = f"{sandbox.work}:{with_mpich['PYTHONPATH']}"
+    tried = sandbox.run(*engine, env=with_mpich)
+    assert tried.status == 4 and "is built for MPICH" in tried.err
+
+
+def test_engines_under_mpiexec_may_use_every_processor_unless_it_is_told_which(box):
+    count = "len(__import__('os').sched_getaffinity(0))"
+    ask = f"import ipcluster\nprint(ipcluster.Client()[:].apply_sync(lambda: {count}))"
+    bound = box.run("mpiexec", "-n", 1, "--bind-to", "core", "/usr/bin/python3", "-c", f"print({count})", check=True)
+
+    def processors(*words):
+        cluster = box.begin("start", "--n=2", *MPI, "--mpi=none", *words)
+        cluster.wait_for_output(UP, 60)
+        answer = ast.literal_eval(box.run("/usr/bin/python3", "-c", ask, python=True, check=True).out)
+        assert cluster.stop(signal.SIGINT, 60) == 0
+        return answer
+    assert processors() == [len(os.sched_getaffinity(0))] * 2
+    assert processors("--MPILauncher.mpi_args=--bind-to core") == [int(bound.out)] * 2
+
+
+def test_engines_under_mpich_have_an_mpi4py_of_it(box, with_mpich):
+    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_engine_mpi.py"]
+    cluster = box.begin(*shlex.split(block.commands[0][0])[1:], env=with_mpich)
+    cluster.wait_for_output(UP, 60)
+    total = "import ipcluster\nprint(ipcluster.Client()[:].apply_sync(lambda: MPI.COMM_WORLD.allreduce(mpi_rank + 1.0)))"
+    assert box.run("/usr/bin/python3", "-c", total, python=True, check=True).out == "[3.0, 3.0]\n"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    assert_nothing_left(box, box.profile_dir())
+    failed = box.ipcluster("start", "--n=2", *MPI, "--mpi=mpi4py", env=with_mpich)
+    assert failed.status == 4 and "Open MPI's mpiexec started 2 engines as one MPI world, but their MPI is MPICH" in failed.err
+    assert_nothing_left(box, box.profile_dir())
 
 
 @pytest.mark.parametrize("name, module, advice", [
