@@ -20,7 +20,6 @@ LEFT_OUT = {
         **dict.fromkeys(("builtins", "sys", "traceback", "print_function", "traitlets", "MultipleInstanceError"), "something that it imports"),
         **dict.fromkeys(("can_map", "uncan_map", "serialize_object", "deserialize_object", "pack_apply_message", "unpack_apply_message",
                          "wrap_exception", "unwrap_exception", "collect_exceptions"), INTERNAL),
-        "ClusterManager": "ipcluster list finds clusters, Cluster.from_file connects to one",
         "load_jupyter_server_extension": "there is no extension of Jupyter's server here",
         "version_info": "the version of another package",
     },
