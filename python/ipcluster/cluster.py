@@ -203,10 +203,21 @@ class Cluster:
             client.activate()
         return client
 
-    def signal_engines_sync(self, signum):
-        """Sends a signal to all engines."""
+    def signal_engines_sync(self, signum, engine_set_id=None):
+        """Sends a signal to the engines of a set, or to all."""
         with self.connect_client_sync() as client:
-            client.send_signal(signum, block=True)
+            of_set = [engine_id for engine_id, engine in client.engines.items() if (engine.set or "").endswith(f"-{engine_set_id}")]
+            client.send_signal(signum, None if engine_set_id is None else of_set, block=True)
+
+    def signal_engine_sync(self, signum, engine_id):
+        """Sends a signal to one engine."""
+        with self.connect_client_sync() as client:
+            client.send_signal(signum, engine_id, block=True)
+
+    def stop_engine_sync(self, engine_id):
+        """Ends one engine; under mpiexec all of its world end with it."""
+        with self.connect_client_sync() as client:
+            client.shutdown(engine_id, block=True)
 
     def stop_cluster_sync(self):
         """Stops the engines, then the controller."""
@@ -223,6 +234,8 @@ class Cluster:
     connect_client = _in_background("connect_client_sync")
     start_and_connect = _in_background("start_and_connect_sync")
     signal_engines = _in_background("signal_engines_sync")
+    signal_engine = _in_background("signal_engine_sync")
+    stop_engine = _in_background("stop_engine_sync")
     stop_cluster = _in_background("stop_cluster_sync")
 
     def __enter__(self):

@@ -35,7 +35,7 @@ LEFT_OUT = {
             "log_level", "parent", "config", "class_config_rst_doc", "class_config_section", "class_get_help", "class_get_trait_help",
             "class_print_help", "section_names", "update_config",
         ), FACE),
-        **dict.fromkeys(("restart_engine", "restart_engine_sync", "signal_engine", "signal_engine_sync", "stop_engine", "stop_engine_sync"),
+        **dict.fromkeys(("restart_engine", "restart_engine_sync"),
                         "not implemented there either"),
     },
     "ParallelFunction": {"mapObject": "how it deals out its arguments is its own affair"},
