@@ -123,7 +123,8 @@ static int show_job(struct batch_job *job, const struct ipcl_launch *launch, FIL
     return status;
 }
 
-char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
+/* The command, a line, and the script; of several jobs those of the first. */
+static char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
 {
     struct batch *batch = self;
     char *whole = NULL;
@@ -274,5 +275,6 @@ const struct ipcl_launcher_class batch_class = {
     .to_json = batch_to_json,
     .from_json = batch_from_json,
     .destroy = batch_destroy,
+    .preview = batch_preview,
     .properties = IPCL_STARTS_ELSEWHERE | IPCL_OUTLIVES_MACHINE,
 };

@@ -18,8 +18,5 @@ void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_opt
 void batch_look(void *self);
 /* Whether it is several jobs, of which each goes on without the others. */
 bool batch_goes_on(const void *self);
-/* What start() would submit: the command, a line, and the script; of several jobs those of the
- * first. Malloc'ed; NULL with `error` set. */
-char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
 
 #endif

@@ -28,6 +28,7 @@ struct launcher_host {
     struct host_timer *timers;
     struct command_run *commands;
     char *shown; /* of a dry run */
+    unsigned stop_ms;
     void *self;
 };
 
@@ -206,6 +207,12 @@ static void service_resize(void *context, unsigned count, const char *why)
     host->options.events.resized(host->options.events.context, count, why);
 }
 
+static void service_stop_takes(void *context, unsigned stop_ms)
+{
+    struct launcher_host *host = context;
+    host->stop_ms = stop_ms;
+}
+
 static void expect(const struct launcher_host *host, const char *what, struct ipcl_error *error)
 {
     ipcl_error_set(error, "the launcher %s %s and gave no reason", host->options.class->name, what);
@@ -238,6 +245,8 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.timer_start = service_timer_start;
     host->services.timer_stop = service_timer_stop;
     host->services.resize = service_resize;
+    host->services.stop_takes = service_stop_takes;
+    host->stop_ms = options->class->stop_ms;
     expect(host, "could not be created", error);
     host->self = options->system ? batch_create(options->system, options->system_settings,
                                                 options->class, &host->services, error)
@@ -269,8 +278,8 @@ int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
                    struct ipcl_error *error)
 {
     expect(host, "could not start anything", error);
-    if (host->options.dry && host->options.system) {
-        char *preview = batch_preview(host->self, launch, error);
+    if (host->options.dry && host->options.class->preview) {
+        char *preview = host->options.class->preview(host->self, launch, error);
         if (preview)
             fputs(preview, host->options.dry);
         free(preview);
@@ -289,6 +298,11 @@ int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
 {
     expect(host, "could not stop what it had started", error);
     return host->options.class->stop(host->self, error);
+}
+
+unsigned launcher_stop_ms(const struct launcher_host *host)
+{
+    return host->stop_ms;
 }
 
 void launcher_look(struct launcher_host *host)

@@ -97,7 +97,8 @@ static void not_stopped(struct supervisor *supervisor, const char *what)
 
 static unsigned stopping_ms(const struct job *job)
 {
-    return job->choice.class->stop_ms ? job->choice.class->stop_ms : STOPPING_MS;
+    unsigned stop_ms = launcher_stop_ms(job->launcher);
+    return stop_ms ? stop_ms : STOPPING_MS;
 }
 
 /* The job did not end in its time: kills it, and gives up when that did not help. Returns whether

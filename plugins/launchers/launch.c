@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KILLED_SECONDS 20 /* for copies to go after SIGKILL, on a busy machine */
+
 size_t list_length(const char *const *list)
 {
     size_t count = 0;
@@ -32,6 +34,11 @@ void list_free(char **list)
     for (size_t i = 0; list && list[i]; i++)
         free(list[i]);
     free(list);
+}
+
+void say_patience(const struct ipcl_launcher_services *services, double seconds)
+{
+    services->stop_takes(services->base.host, milliseconds(seconds + KILLED_SECONDS));
 }
 
 unsigned milliseconds(double seconds)

@@ -4,12 +4,17 @@
 
 #include <stddef.h>
 
+#include <ipcluster/launcher.h>
+
 /* Lists end with NULL; NULL is an empty one. */
 size_t list_length(const char *const *list);
 /* A deep copy for list_free(), or NULL where memory is short. */
 char **list_copy(const char *const *list);
 void list_free(char **list);
 
+/* Tells the supervisor to be as patient as a setting asks it to be: copies have `seconds` between
+ * SIGTERM and SIGKILL. */
+void say_patience(const struct ipcl_launcher_services *services, double seconds);
 /* A setting in seconds as a timer's milliseconds: 0 for what is negative or no number. */
 unsigned milliseconds(double seconds);
 

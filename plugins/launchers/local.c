@@ -49,6 +49,12 @@ static void local_destroy(void *self)
     free(local);
 }
 
+static double stop_seconds(const struct local *local)
+{
+    const struct ipcl_services *base = &local->services->base;
+    return base->option_real(base->host, "LocalProcessLauncher", "stop_seconds_until_kill");
+}
+
 static struct local *local_create(const struct ipcl_launcher_services *services,
                                   enum ipcl_role role, struct ipcl_error *error)
 {
@@ -59,6 +65,7 @@ static struct local *local_create(const struct ipcl_launcher_services *services,
     }
     local->services = services;
     local->role = role;
+    say_patience(services, stop_seconds(local));
     return local;
 }
 
@@ -212,13 +219,12 @@ static void local_kill(void *self)
 static int local_stop(void *self, struct ipcl_error *error)
 {
     struct local *local = self;
-    struct ipcl_services base = local->services->base;
-    double seconds = base.option_real(base.host, "LocalProcessLauncher", "stop_seconds_until_kill");
     local->stopping = true;
     /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the
      * others. */
     local_signal(local, SIGTERM, error);
-    return local->services->timer(base.host, milliseconds(seconds), local_kill, error);
+    return local->services->timer(local->services->base.host, milliseconds(stop_seconds(local)),
+                                  local_kill, error);
 }
 
 static char *local_to_json(void *self)

@@ -42,6 +42,12 @@ static void job_destroy(void *self)
     free(job);
 }
 
+static double stop_seconds(const struct mpi_job *job)
+{
+    const struct ipcl_services *base = &job->services->base;
+    return base->option_real(base->host, job->class_name, "stop_seconds_until_kill");
+}
+
 static void *job_create(const struct ipcl_launcher_services *services, const char *class_name,
                         enum ipcl_role role, struct ipcl_error *error)
 {
@@ -54,6 +60,7 @@ static void *job_create(const struct ipcl_launcher_services *services, const cha
     job->class_name = class_name;
     job->role = role;
     job->pid = -1;
+    say_patience(services, stop_seconds(job));
     return job;
 }
 
@@ -311,12 +318,11 @@ static void job_kill(void *self)
 static int job_stop(void *self, struct ipcl_error *error)
 {
     struct mpi_job *job = self;
-    const struct ipcl_services *base = &job->services->base;
-    double seconds = base->option_real(base->host, job->class_name, "stop_seconds_until_kill");
     job->stopping = true;
     /* A job that cannot be signalled has gone, and is reported as such. */
     job_signal(job, SIGTERM, error);
-    return job->services->timer(base->host, milliseconds(seconds), job_kill, error);
+    return job->services->timer(job->services->base.host, milliseconds(stop_seconds(job)), job_kill,
+                                error);
 }
 
 static int job_output(void *self, unsigned index, char *path, size_t path_bytes)

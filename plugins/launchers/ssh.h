@@ -15,6 +15,7 @@
 #define SSH_ONE_CLASS        "SSHEngineLauncher" /* one host */
 #define SSH_CONTROLLER_CLASS "SSHControllerLauncher"
 #define SSH_PROXY_CLASS      "SSHProxyEngineSetLauncher" /* the ipcluster of one host */
+#define SSH_REMOTE_BYTES     120
 #define SSH_PATH_BYTES       4096
 #define SSH_LINE_BYTES       1024
 #define SSH_WORDS_BYTES      512
@@ -126,11 +127,16 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
 const char **ssh_command_through(const struct ssh_host *host, const char *control,
                                  const char *operation, char **forwards, const char *remote);
 const char **ssh_command_again(const struct ssh_host *host);
+/* What ssh has run there, which takes the agent's text from its input. */
+void ssh_command_remote(const struct text *agent, char remote[SSH_REMOTE_BYTES]);
 /* The list of arguments for a host. NULL where memory is short. */
 char **ssh_command_arguments(const struct ssh_set *set, const struct ssh_place *place);
 /* The agent's text for a host of a launch. */
 void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
                      const struct ipcl_launch *launch, struct text *agent);
+/* Adds, for people, ssh's command line and what is run there by it. */
+void ssh_agent_preview(const struct ssh_host *host, const struct ssh_place *place,
+                       const struct ipcl_launch *launch, struct text *preview);
 /* The agent's text that ends what is left on a host. */
 void ssh_agent_clean(const struct ssh_host *host, struct text *agent);
 

@@ -21,6 +21,8 @@ static const char *const gentle[] = {
     "-oServerAliveInterval=15",
 };
 
+#define SSH_SHELL_WORDS 5 /* in front of ssh's, of the connection that starts */
+
 struct words {
     const char **list;
     size_t count;
@@ -66,7 +68,7 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
     /* A FIFO that ssh holds open for writing, too, never ends: the connection outlives this
      * process. */
     static const char open_input[] = "fifo=$1; shift; exec \"$@\" 0<>\"$fifo\"";
-    const char *const shell[] = {"/bin/sh", "-c", open_input, "ssh", fifo};
+    const char *const shell[SSH_SHELL_WORDS] = {"/bin/sh", "-c", open_input, "ssh", fifo};
     const char *const options[] = {"-oClearAllForwardings=yes", "-oControlMaster=yes", control};
     struct words words = begin(host, 0);
     if (!words.list)
@@ -77,6 +79,14 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
     add(&words, host->destination);
     add(&words, remote);
     return words.list;
+}
+
+void ssh_command_remote(const struct text *agent, char remote[SSH_REMOTE_BYTES])
+{
+    /* The shell reads no further than the agent's end; whatever shell is the user's, it understands
+     * this. */
+    snprintf(remote, SSH_REMOTE_BYTES,
+             "exec /bin/sh -c 'eval \"$(dd bs=1 count=%zu 2>/dev/null)\"'", agent->size);
 }
 
 const char **ssh_command_through(const struct ssh_host *host, const char *control,
@@ -213,10 +223,10 @@ static void add_words(struct text *agent, const char *const *words, size_t count
     }
 }
 
-/* The words of one engine, or of the controller; the program, and where its files are, are known
- * there. */
-static void set_words(const struct ssh_set *set, const json_t *own, const char *const *argv,
-                      struct text *agent)
+/* Adds the words of one engine, or of the controller; the program, and where its files are, are
+ * known there. Returns the program as it is named here, in the memory of its arguments. */
+static const char *add_program(const struct ssh_set *set, const json_t *own,
+                               const char *const *argv, struct text *agent)
 {
     size_t command = 0, all = list_length(argv);
     const char **own_command = own_list(own, "engine_cmd"),
@@ -225,18 +235,17 @@ static void set_words(const struct ssh_set *set, const json_t *own, const char *
         command++;
     const char *const *words = own_command && own_command[0] ? own_command : argv;
     size_t count = words == own_command ? list_length(own_command) : command;
-    text_add(agent, "with_words() {\n\"$@\" \"$program\"");
+    const char *name = words[0];
+    text_add(agent, "\"$program\"");
     add_words(agent, words + 1, count - 1);
     text_add(agent, " \"--profile-dir=$profile\"");
     text_add(agent, set->controller ? "" : " \"--file=$run/engine.json\"");
     if (command < all)
         add_words(agent, argv + command + 1, all - command - 1);
     add_words(agent, own_arguments, list_length(own_arguments));
-    text_add(agent, "\n}\nprepare ");
-    text_add_quoted(agent, words[0]);
-    text_add(agent, set->controller ? "\nrun_controller\n" : "\nrun_engines\n");
     free(own_command);
     free(own_arguments);
+    return name;
 }
 
 /* The cluster id there is the set's own, so that it meets no cluster of that profile. */
@@ -247,25 +256,45 @@ static void add_proxy(struct text *words, const char *const *command, const char
     text_format(words, " %s \"--profile-dir=$profile\" --cluster-id=\"$cluster\"", verb);
 }
 
-/* The words of an ipcluster that starts engines, and of the one that ends what it leaves. */
-static void set_proxy_words(const struct ssh_set *set, unsigned count, struct text *agent)
+/* The words of an ipcluster that starts engines. */
+static const char *add_engines(const struct ssh_set *set, unsigned count, struct text *agent)
 {
     const struct ipcl_services *base = &set->services->base;
     const char *const *command =
         base->option_list(base->host, SSH_PROXY_CLASS, "ipcluster_cmd", NULL);
     const char *const *more =
         base->option_list(base->host, SSH_PROXY_CLASS, "ipcluster_args", NULL);
-    struct text stop = {.bytes = NULL};
-    add_proxy(&stop, command, "stop");
-    text_add(agent, "with_words() {\n\"$@\" ");
     add_proxy(agent, command, "engines");
     text_format(agent, " --n=%u", count);
     add_words(agent, more, list_length(more));
+    return command[0];
+}
+
+/* The words of what is run there. Returns the program's name. */
+static const char *add_command(const struct ssh_set *set, const json_t *own,
+                               const struct ipcl_launch *launch, struct text *agent)
+{
+    return set->proxy ? add_engines(set, launch->count, agent)
+                      : add_program(set, own, launch->argv, agent);
+}
+
+/* And, of an ipcluster, of the one that ends what it leaves. */
+static void set_words(const struct ssh_set *set, const json_t *own,
+                      const struct ipcl_launch *launch, struct text *agent)
+{
+    const struct ipcl_services *base = &set->services->base;
+    struct text stop = {.bytes = NULL};
+    text_add(agent, "with_words() {\n\"$@\" ");
+    const char *name = add_command(set, own, launch, agent);
     text_add(agent, "\n}\nprepare ");
-    text_add_quoted(agent, command[0]);
-    text_add(agent, "\nprepare_proxy ");
-    text_add_quoted(agent, stop.bytes ? stop.bytes : "");
-    text_add(agent, "\nrun_engines\n");
+    text_add_quoted(agent, name);
+    if (set->proxy) {
+        add_proxy(&stop, base->option_list(base->host, SSH_PROXY_CLASS, "ipcluster_cmd", NULL),
+                  "stop");
+        text_add(agent, "\nprepare_proxy ");
+        text_add_quoted(agent, stop.bytes ? stop.bytes : "");
+    }
+    text_add(agent, set->controller ? "\nrun_controller\n" : "\nrun_engines\n");
     agent->failed = agent->failed || stop.failed;
     text_clear(&stop);
 }
@@ -289,10 +318,59 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
     text_add(agent, "\n");
     set_environment(host, place->own, launch, agent);
     text_add(agent, agent_script);
-    if (set->proxy)
-        set_proxy_words(set, launch->count, agent);
-    else
-        set_words(set, place->own, launch->argv, agent);
+    set_words(set, place->own, launch, agent);
+}
+
+static void add_line(struct text *preview, const char *before, const char *word)
+{
+    if (*word) {
+        text_add(preview, before);
+        text_add_word(preview, word);
+        text_add(preview, "\n");
+    }
+}
+
+/* Files that are sent first, HERE=THERE. */
+static void add_sent(const struct ssh_set *set, struct text *preview)
+{
+    const struct ipcl_services *base = &set->services->base;
+    const char *const *send = base->option_list(base->host, set->class_name, "to_send", NULL);
+    for (; send && *send; send++)
+        add_line(preview, "# with the file ", *send);
+}
+
+void ssh_agent_preview(const struct ssh_host *host, const struct ssh_place *place,
+                       const struct ipcl_launch *launch, struct text *preview)
+{
+    const struct ssh_set *set = host->set;
+    const char *prologue = own_text(set, place->own, "prologue");
+    char control[SSH_PATH_BYTES + 32], remote[SSH_REMOTE_BYTES];
+    struct text agent = {.bytes = NULL}, command = {.bytes = NULL};
+    ssh_agent_start(host, place, launch, &agent);
+    ssh_command_remote(&agent, remote);
+    snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
+    const char **argv = ssh_command_start(host, "", control, remote);
+    text_format(preview, "# %s:\n", host->name);
+    for (size_t i = SSH_SHELL_WORDS; argv && argv[i]; i++) {
+        text_add(preview, i == SSH_SHELL_WORDS ? "" : " ");
+        text_add_word(preview, argv[i]);
+    }
+    text_format(preview, "\n# which has run there, %u time%s:\n", host->count,
+                host->count == 1 ? "" : "s");
+    add_sent(set, preview);
+    const char *name = add_command(set, place->own, launch, &command);
+    set_environment(host, place->own, launch, preview);
+    text_format(preview, "%s%s", prologue, *prologue ? "\n" : "");
+    add_line(preview, "cd ", own_text(set, place->own, "work_dir"));
+    add_line(preview,
+             set->proxy ? "cluster=" : "run=", set->proxy ? "ssh-..." : "/tmp/ipcluster-ssh-...");
+    add_line(preview, "profile=", profile_there(set, place->own, launch->profile_dir));
+    add_line(preview, "program=", name);
+    text_format(preview, "%s\n", command.bytes ? command.bytes : "");
+    preview->failed = preview->failed || agent.failed || command.failed || !argv;
+    free(argv);
+    text_clear(&agent);
+    text_clear(&command);
 }
 
 void ssh_agent_clean(const struct ssh_host *host, struct text *agent)

@@ -40,7 +40,8 @@ static int fifo_path(const struct ssh_host *host, char path[SSH_PATH_BYTES],
 
 int ssh_host_connect(struct ssh_host *host, const struct text *agent, struct ipcl_error *error)
 {
-    char fifo[SSH_PATH_BYTES], control[SSH_PATH_BYTES + 32], output[SSH_PATH_BYTES], remote[120];
+    char fifo[SSH_PATH_BYTES], control[SSH_PATH_BYTES + 32], output[SSH_PATH_BYTES],
+        remote[SSH_REMOTE_BYTES];
     if (fifo_path(host, fifo, error) < 0)
         return -1;
     if (ssh_host_output(host, output, sizeof(output)) < 0)
@@ -52,10 +53,7 @@ int ssh_host_connect(struct ssh_host *host, const struct text *agent, struct ipc
     if (open_ends(host, fifo, output, error) < 0)
         return -1;
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", host->set->folder, host->number);
-    /* The shell reads no further than the agent's end; whatever shell is the user's, it understands
-     * this. */
-    snprintf(remote, sizeof(remote), "exec /bin/sh -c 'eval \"$(dd bs=1 count=%zu 2>/dev/null)\"'",
-             agent->size);
+    ssh_command_remote(agent, remote);
     const char **argv = ssh_command_start(host, fifo, control, remote);
     if (!argv)
         return ipcl_error_set(error, "no memory for ssh's command line");

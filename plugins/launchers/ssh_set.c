@@ -59,6 +59,8 @@ static void *create(const struct ipcl_launcher_services *services, const char *c
     set->delay_ms = milliseconds(base->option_real(base->host, set->class_name, "delay"));
     set->proxy = !strcmp(class_name, SSH_PROXY_CLASS);
     set->clean_ms = CLEAN_MS + (set->proxy ? set->grace_s * 1000 : 0);
+    /* Where a host does not answer it is tried by another connection. */
+    services->stop_takes(base->host, set->grace_s * 1000 + SLACK_MS + set->clean_ms);
     return set;
 }
 
@@ -191,16 +193,23 @@ void ssh_set_go_without(struct ssh_host *host)
 
 /* Starting */
 
-/* A folder that nobody else can enter, of a short name: sockets are in it. */
-static int make_folder(struct ssh_set *set, struct ipcl_error *error)
+/* Of a short name, as sockets are in it. */
+static void name_folder(struct ssh_set *set)
 {
-    const char *given = getenv("TMPDIR"), *hex = "0123456789abcdef";
+    const char *given = getenv("TMPDIR");
     bool short_enough =
         given && *given == '/' && strlen(given) < 60 &&
         !given[strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")];
-    unsigned char noise[SSH_TOKEN_BYTES / 2];
     snprintf(set->folder, sizeof(set->folder), "%s/ipcluster-ssh-XXXXXX",
              short_enough ? given : "/tmp");
+}
+
+/* A folder that nobody else can enter. */
+static int make_folder(struct ssh_set *set, struct ipcl_error *error)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char noise[SSH_TOKEN_BYTES / 2];
+    name_folder(set);
     if (!mkdtemp(set->folder)) {
         ipcl_error_set(error, "cannot make a folder %s: %s", set->folder, strerror(errno));
         set->folder[0] = '\0';
@@ -319,6 +328,24 @@ static int read_file(struct text *files, const char *word, struct ipcl_error *er
     return good ? 0 : ipcl_error_set(error, "%s cannot be sent to %s", here, there);
 }
 
+/* How engines reach the controller, and an ipcluster there its hub. Returns 0 or -1 with `error`
+ * set. */
+static int find_controller(struct ssh_set *set, const struct ipcl_launch *launch,
+                           struct ipcl_error *error)
+{
+    if (set->controller)
+        return asprintf(&set->file_stem, "%s/security/ipcontroller%s%s", launch->profile_dir,
+                        *launch->cluster_id ? "-" : "", launch->cluster_id) < 0
+                   ? ipcl_error_set(error, "no memory for the paths of connection files")
+                   : 0;
+    set->connection = ssh_connection_read(launch->profile_dir, launch->cluster_id, "engine", error);
+    if (set->proxy && set->connection)
+        set->clients =
+            ssh_connection_read(launch->profile_dir, launch->cluster_id, "client", error);
+    set->here = ssh_connection_is_here(set->connection) || ssh_connection_is_here(set->clients);
+    return set->connection && (set->clients || !set->proxy) ? 0 : -1;
+}
+
 /* What is the same for all hosts. Returns 0 or -1 with `error` set. */
 static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
                          struct ipcl_error *error)
@@ -335,17 +362,7 @@ static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
     for (; send && *send; send++)
         if (read_file(&set->files, *send, error) < 0)
             return -1;
-    if (set->controller)
-        return asprintf(&set->file_stem, "%s/security/ipcontroller%s%s", launch->profile_dir,
-                        *launch->cluster_id ? "-" : "", launch->cluster_id) < 0
-                   ? ipcl_error_set(error, "no memory for the paths of connection files")
-                   : 0;
-    set->connection = ssh_connection_read(launch->profile_dir, launch->cluster_id, "engine", error);
-    if (set->proxy && set->connection)
-        set->clients =
-            ssh_connection_read(launch->profile_dir, launch->cluster_id, "client", error);
-    set->here = ssh_connection_is_here(set->connection) || ssh_connection_is_here(set->clients);
-    return set->connection && (set->clients || !set->proxy) ? 0 : -1;
+    return 0;
 }
 
 int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
@@ -355,6 +372,8 @@ int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_erro
     int outcome = plan_hosts(set, launch, &plan, error);
     if (outcome == 0)
         outcome = take_settings(set, launch, error);
+    if (outcome == 0)
+        outcome = find_controller(set, launch, error);
     if (outcome == 0 && (make_folder(set, error) < 0 || deal(set, &plan, launch, error) < 0)) {
         remove_folder(set);
         outcome = -1;
@@ -363,6 +382,25 @@ int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_erro
         connect_all(set, &plan, launch);
     ssh_plan_clear(&plan);
     return outcome;
+}
+
+char *ssh_set_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
+{
+    struct ssh_set *set = self;
+    struct ssh_plan plan = {.places = NULL};
+    struct text text = {.bytes = NULL};
+    int outcome = plan_hosts(set, launch, &plan, error);
+    if (outcome == 0)
+        outcome = take_settings(set, launch, error);
+    name_folder(set);
+    if (outcome == 0)
+        outcome = deal(set, &plan, launch, error);
+    for (size_t i = 0; outcome == 0 && i < set->host_count; i++)
+        ssh_agent_preview(&set->hosts[i], &plan.places[set->hosts[i].number], launch, &text);
+    if (outcome == 0 && text.failed)
+        ipcl_error_set(error, "no memory");
+    ssh_plan_clear(&plan);
+    return outcome == 0 && !text.failed ? text.bytes : NULL;
 }
 
 /* Signals, and the end */

@@ -10,6 +10,7 @@ void *ssh_proxy_create(const struct ipcl_launcher_services *services, struct ipc
 void *ssh_controller_create(const struct ipcl_launcher_services *services,
                             struct ipcl_error *error);
 int ssh_set_start(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
+char *ssh_set_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
 int ssh_set_signal(void *self, int signum, struct ipcl_error *error);
 int ssh_set_stop(void *self, struct ipcl_error *error);
 int ssh_set_output(void *self, unsigned index, char *path, size_t path_bytes);

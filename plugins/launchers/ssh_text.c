@@ -66,6 +66,16 @@ void text_add_quoted(struct text *text, const char *word)
     text_add(text, "'");
 }
 
+void text_add_word(struct text *text, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=:,./@%";
+    if (*word && !word[strspn(word, plain)])
+        text_add(text, word);
+    else
+        text_add_quoted(text, word);
+}
+
 void text_clear(struct text *text)
 {
     if (text->bytes)

@@ -18,6 +18,8 @@ void text_add(struct text *text, const char *string);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As one word of a shell, whatever is in it. */
 void text_add_quoted(struct text *text, const char *word);
+/* The same, without quotes where none are needed. */
+void text_add_word(struct text *text, const char *word);
 /* Wipes it: there may be keys in it. */
 void text_clear(struct text *text);
 

@@ -413,6 +413,27 @@ def test_hosts_that_are_none_are_refused_before_anything_is_started(hosts, box):
         assert finished.status != 0 and sentence in finished.err, finished
 
 
+def test_a_dry_run_shows_commands_and_what_would_run_on_each_host_and_leaves_nothing_behind(box):
+    box.ipcluster("profile", "create", "default", check=True)
+    (box.work / "script.py").write_text("")
+    before = sorted(box.dir.rglob("*"))
+    engines = {"a.host": 4, "me@b.host:2222": {"n": 8, "prologue": "module load python", "work_dir": "the data", "environment": {"WORD": "it's"}}}
+    shown = box.ipcluster("start", "--dry-run", "--engines=ssh", f"--SSHEngineSetLauncher.engines={json.dumps(engines)}", "--SSHLauncher.ssh_args=-4",
+                          f"--SSHLauncher.to_send={box.work}/script.py=there.py", check=True).out
+    controller, one, two = re.split("^# (?:a.host|me@b.host:2222):$", shown, flags=re.MULTILINE)
+    assert "ipcontroller --profile-dir=" in controller
+    assert re.search(r"^ssh .* -4 .* -- a.host 'exec /bin/sh", one, re.MULTILINE) and "run there, 4 times" in one
+    assert re.search(r"^ssh .* -p 2222 .* -- me@b.host 'exec /bin/sh", two, re.MULTILINE) and "run there, 8 times" in two
+    for line in (r"export 'WORD=it'\\''s'", "module load python", "cd 'the data'", f"# with the file {box.work}/script.py=there.py", "program=.*/ipengine",
+                 r'"\$program" "--profile-dir=\$profile" "--file=\$run/engine.json" .*'):
+        assert re.search(f"^{line}$", two, re.MULTILINE), (line, two)
+    proxy = box.ipcluster("start", "--dry-run", "--engines=sshproxy", "--SSHProxyEngineSetLauncher.location=c.host", "--controller=SSHControllerLauncher",
+                          "--SSHControllerLauncher.location=d.host", "--n=3", check=True).out
+    assert '\n"$program" engines "--profile-dir=$profile" --cluster-id="$cluster" --n=3\n' in proxy
+    assert re.search(r"-- d.host '(.*\n)*program=.*ipcontroller\n\"\$program\" \"--profile-dir=\$profile\"\n", proxy)
+    assert sorted(box.dir.rglob("*")) == before
+
+
 def test_files_are_sent_to_each_host_before_engines_start(box, hosts, connect):
     one, two = hosts.add("one"), hosts.add("two")
     script, large = box.work / "script.py", box.work / "large"

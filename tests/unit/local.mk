@@ -37,6 +37,7 @@ UNIT_TESTS = \
 	tests/unit/test_stores \
 	tests/unit/test_message \
 	tests/unit/test_path \
+	tests/unit/test_patience \
 	tests/unit/test_profile \
 	tests/unit/test_registry \
 	tests/unit/test_replay \
@@ -151,6 +152,8 @@ tests_unit_test_message_SOURCES = tests/unit/test_message.c
 tests_unit_test_message_LDADD = $(UNIT_LIBS)
 tests_unit_test_path_SOURCES = tests/unit/test_path.c
 tests_unit_test_path_LDADD = $(UNIT_LIBS)
+tests_unit_test_patience_SOURCES = tests/unit/test_patience.c
+tests_unit_test_patience_LDADD = $(UNIT_LIBS)
 tests_unit_test_replay_SOURCES = tests/unit/test_replay.c
 tests_unit_test_replay_LDADD = $(UNIT_LIBS)
 tests_unit_test_reply_SOURCES = tests/unit/test_reply.c core/controller/reply.c

@@ -98,6 +98,9 @@ struct ipcl_launcher_services {
      * reported as stopped, nor has any other copy another index. `why` is a sentence for the user,
      * or NULL. The start fails where none is left. */
     void (*resize)(void *host, unsigned count, const char *why);
+    /* Says, in create(), how long stop() may take, where that depends on settings: it counts in
+     * place of the class's stop_ms. */
+    void (*stop_takes)(void *host, unsigned stop_ms);
 };
 
 #define IPCL_ALL_COPIES ((unsigned)-1)
@@ -137,6 +140,10 @@ struct ipcl_launcher_class {
     /* Since ABI 1.2. */
     unsigned properties; /* of those above; 0: all is on this machine, and ends with it */
     unsigned stop_ms;    /* how long stop() may take before what is left is killed; 0: half a minute */
+    /* For --dry-run: what start() would run, as text that the caller frees with free(); NULL with
+     * `error` set. It leaves nothing behind, and there may be no controller yet. Where a class has
+     * none, start() is called and the commands are shown that it would run. */
+    char *(*preview)(void *self, const struct ipcl_launch *launch, struct ipcl_error *error);
 };
 
 struct ipcl_launcher_operations {
