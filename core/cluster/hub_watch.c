@@ -3,26 +3,20 @@
  * SUB for the hub's notifications.
  *
  * What the hub answers is what counts. A notification only says that it is time to ask. */
-#include "cluster/hub_watch.h"
+#include "cluster/hub_watch_internal.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <uthash.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "wire/connection.h"
 #include "wire/serializer.h"
 #include "wire/published.h"
 #include "wire/socket.h"
 
-/* How often the hub is asked anew: a subscription may begin after an engine was announced. */
-#define ASK_MS 500
 /* The same after a notification: engines that arrive together have one answer. It names all there
  * are, so each takes a millisecond more for every ten. */
 #define ASK_SOON_MS 20
@@ -32,48 +26,9 @@
 #define GOODBYE_MS  500
 #define MONITOR_URL "inproc://hub-watch"
 
-#define LOOK_MS 50
-
 /* Three sockets, each with a connection, and the descriptors of processes that are being started.
  * However many engines there are, there are no more: so the limit stays as it is for them, too. */
 #define OWN_DESCRIPTORS 12
-
-struct engine {
-    UT_hash_handle hh;
-    bool early;  /* it was there at the hub's first answer */
-    bool listed; /* in the hub's last answer */
-    bool told;   /* to end */
-    char set[64];
-    char uuid[];
-};
-
-struct hub_watch {
-    struct hub_watch_events events;
-    const char *path; /* of the connection file; the owner's */
-    struct connection connection;
-    struct session *session;
-    unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
-    struct seal query_seal;
-    struct seal control_seal;
-    struct seal notification_seal;
-    void *context;
-    void *query;
-    void *notification;
-    void *control;
-    void *monitor; /* PAIR: the end of the query's connection, and its return */
-    uv_poll_t query_poll;
-    uv_poll_t notification_poll;
-    uv_timer_t ask;
-    unsigned open_handles;
-    bool answered;
-    bool asking_soon;
-    bool worked;
-    char refusal[IPCL_ERROR_BYTES];
-    long long away_ms; /* since when the connection has ended; 0: it has not */
-    enum hub_presence presence;
-    struct engine *engines;
-    struct engine_names names;
-};
 
 static void note_engine(struct hub_watch *watch, const char *uuid, const json_t *info)
 {
@@ -145,7 +100,7 @@ static void ask_soon(struct hub_watch *watch)
     if (watch->asking_soon)
         return;
     watch->asking_soon = true;
-    uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS + HASH_COUNT(watch->engines) / 10, ASK_MS);
+    uv_timer_start(&watch->ask, ask_hub, ASK_SOON_MS + HASH_COUNT(watch->engines) / 10, HUB_ASK_MS);
 }
 
 static void take_notification(struct hub_watch *watch, const char *type, const json_t *content)
@@ -183,9 +138,11 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
         session_unpack(watch->session, message_part(message, MESSAGE_CONTENT), &error);
     const char *type = json_string_value(json_object_get(header, "msg_type"));
     if (type && content) {
+        if (watch->answers)
+            json_object_set(watch->answers, type, content);
         if (strcmp(type, "connection_reply") == 0)
             take_answer(watch, content);
-        else
+        else if (published)
             take_notification(watch, type, content);
         if (watch->answered && watch->events.changed)
             watch->events.changed(watch->events.context, watch);
@@ -194,8 +151,7 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
     json_decref(content);
 }
 
-/* Takes all that has come. ZMQ_FD tells of changes only, so this also follows each sending. */
-static void drain(struct hub_watch *watch, void *socket)
+void hub_watch_drain(struct hub_watch *watch, void *socket)
 {
     struct message message;
     message_init(&message);
@@ -217,8 +173,8 @@ static int sign(struct hub_watch *watch, const void *socket, const char *msg_typ
                      name, SESSION_ID_LENGTH, sealed, error);
 }
 
-static void send_request(struct hub_watch *watch, void *socket, const char *engine,
-                         const char *msg_type, const json_t *content)
+void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, const char *msg_type,
+                    const json_t *content)
 {
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     struct ipcl_error error;
@@ -235,7 +191,7 @@ static void send_request(struct hub_watch *watch, void *socket, const char *engi
 static void request_list(struct hub_watch *watch)
 {
     json_t *content = json_pack("{s:i}", "connections", 0);
-    send_request(watch, watch->query, NULL, "connection_request", content);
+    hub_watch_send(watch, watch->query, NULL, "connection_request", content);
     json_decref(content);
 }
 
@@ -271,15 +227,15 @@ static void ask_hub(uv_timer_t *timer)
     struct hub_watch *watch = timer->data;
     watch->asking_soon = false;
     note_connection(watch);
-    drain(watch, watch->query);
-    drain(watch, watch->notification);
+    hub_watch_drain(watch, watch->query);
+    hub_watch_drain(watch, watch->notification);
     if (watch->presence == HUB_THERE && has_gone(watch)) {
         watch->presence = HUB_LOST;
         watch->events.changed(watch->events.context, watch);
         return;
     }
     request_list(watch);
-    drain(watch, watch->query);
+    hub_watch_drain(watch, watch->query);
 }
 
 static void socket_ready(uv_poll_t *poll, int status, int events)
@@ -287,7 +243,7 @@ static void socket_ready(uv_poll_t *poll, int status, int events)
     struct hub_watch *watch = poll->data;
     (void)status;
     (void)events;
-    drain(watch, poll == &watch->query_poll ? watch->query : watch->notification);
+    hub_watch_drain(watch, poll == &watch->query_poll ? watch->query : watch->notification);
 }
 
 /* Returns a socket connected to one of the hub's ports, or NULL with `error` set. */
@@ -366,6 +322,13 @@ static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
     return watch->control ? 0 : -1;
 }
 
+int hub_watch_connect(struct hub_watch *watch, struct registry *registry, const char *path,
+                      struct ipcl_error *error)
+{
+    int outcome = open_session(watch, registry, path, error);
+    return outcome < 0 ? outcome : open_sockets(watch, error);
+}
+
 static int open_monitor(struct hub_watch *watch, struct ipcl_error *error)
 {
     const struct socket_options options = {.type = ZMQ_PAIR};
@@ -377,7 +340,7 @@ static int open_monitor(struct hub_watch *watch, struct ipcl_error *error)
     return watch->monitor ? socket_connect(watch->monitor, MONITOR_URL, error) : -1;
 }
 
-static void free_watch(struct hub_watch *watch)
+void hub_watch_free(struct hub_watch *watch)
 {
     struct engine *engine, *next;
     HASH_ITER (hh, watch->engines, engine, next)
@@ -395,6 +358,7 @@ static void free_watch(struct hub_watch *watch)
         zmq_close(watch->control);
     if (watch->context)
         zmq_ctx_term(watch->context);
+    json_decref(watch->answers);
     seal_release(&watch->query_seal);
     seal_release(&watch->control_seal);
     seal_release(&watch->notification_seal);
@@ -406,7 +370,7 @@ static void handle_closed(uv_handle_t *handle)
 {
     struct hub_watch *watch = handle->data;
     if (--watch->open_handles == 0)
-        free_watch(watch);
+        hub_watch_free(watch);
 }
 
 static int watch_socket(struct hub_watch *watch, uv_loop_t *loop, uv_poll_t *poll, void *socket)
@@ -431,9 +395,8 @@ struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, c
         return NULL;
     }
     watch->events = *events;
-    if (open_session(watch, registry, path, error) < 0 || open_sockets(watch, error) < 0 ||
-        open_monitor(watch, error) < 0) {
-        free_watch(watch);
+    if (hub_watch_connect(watch, registry, path, error) < 0 || open_monitor(watch, error) < 0) {
+        hub_watch_free(watch);
         return NULL;
     }
     uv_timer_init(loop, &watch->ask);
@@ -445,7 +408,7 @@ struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, c
         hub_watch_destroy(watch);
         return NULL;
     }
-    uv_timer_start(&watch->ask, ask_hub, 0, ASK_MS);
+    uv_timer_start(&watch->ask, ask_hub, 0, HUB_ASK_MS);
     return watch;
 }
 
@@ -522,66 +485,7 @@ void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set)
         if (engine->told || !is_of(engine, engine_set))
             continue;
         engine->told = true;
-        send_request(watch, watch->control, engine->uuid, "shutdown_request", content);
+        hub_watch_send(watch, watch->control, engine->uuid, "shutdown_request", content);
     }
     json_decref(content);
-}
-
-/* A watch without a loop. NULL with `error` set. */
-static struct hub_watch *open_alone(struct registry *registry, const char *path,
-                                    struct ipcl_error *error)
-{
-    struct hub_watch *watch = calloc(1, sizeof(*watch));
-    if (!watch) {
-        ipcl_error_set(error, "no memory for a connection to the hub");
-        return NULL;
-    }
-    if (open_session(watch, registry, path, error) == 0 && open_sockets(watch, error) == 0)
-        return watch;
-    free_watch(watch);
-    return NULL;
-}
-
-/* Asks for the list and takes what comes within that time. Returns whether the hub has answered. */
-static bool ask_alone(struct hub_watch *watch, int timeout_ms)
-{
-    zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
-    watch->answered = false;
-    request_list(watch);
-    if (zmq_poll(&item, 1, timeout_ms) > 0)
-        drain(watch, watch->query);
-    return watch->answered;
-}
-
-int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
-                      struct ipcl_error *error)
-{
-    struct hub_watch *watch = open_alone(registry, path, error);
-    int count = -1;
-    if (!watch)
-        return -1;
-    if (ask_alone(watch, timeout_ms))
-        count = (int)hub_watch_count(watch, NULL);
-    else
-        ipcl_error_set(error, "no hub answers at the address in %s", path);
-    free_watch(watch);
-    return count;
-}
-
-int hub_end(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error)
-{
-    struct hub_watch *watch = open_alone(registry, path, error);
-    long long end = clock_ms() + timeout_ms;
-    if (!watch)
-        return -1;
-    while ((!ask_alone(watch, ASK_MS) || hub_watch_count(watch, NULL)) && clock_ms() < end) {
-        hub_watch_end_engines(watch, NULL);
-        usleep(LOOK_MS * 1000);
-    }
-    unsigned left = hub_watch_count(watch, NULL);
-    send_request(watch, watch->query, NULL, "shutdown_request", NULL);
-    free_watch(watch);
-    return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",
-                                 left, left == 1 ? " has" : "s have")
-                : 0;
 }

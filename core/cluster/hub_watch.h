@@ -56,6 +56,13 @@ void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);
  * -1 with `error` set. */
 int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
                       struct ipcl_error *error);
+/* Asks the hub once for all that it knows of engines: {"engines": a list, by their ids, of what
+ * each says of itself (host, pid and so on) and "id", "uuid", "state" (idle, busy; registered where
+ * the hub does not say), "tasks" that it has, "completed", "since"; "departed": the last that have
+ * gone, a list of {"id", "reason", "ended"}; "unassigned": how many tasks wait for an engine}. What
+ * the hub does not know is null. A new reference; NULL with `error` set. */
+json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
+                    struct ipcl_error *error);
 /* Asks all engines to end, waits up to `timeout_ms` until they have left, and asks the controller,
  * which waits until those that have left have ended. Returns 0, or -1 with `error` set where some
  * engines have not left. */

@@ -27,6 +27,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/convert.c core/cluster/convert.h \
 	core/cluster/convert_script.c \
 	core/cluster/daemon.c core/cluster/daemon.h \
+	core/cluster/hub_alone.c core/cluster/hub_watch_internal.h \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
 	core/cluster/engine_names.c core/cluster/engine_names.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wire/loop.h"
 
@@ -20,6 +21,18 @@ struct departure {
     struct departure *prev, *next;
 };
 
+static void keep(struct departures *departures, const json_t *content)
+{
+    if (!departures->last)
+        departures->last = json_array();
+    if (json_array_size(departures->last) == DEPARTURES_KEPT)
+        json_array_remove(departures->last, 0);
+    json_array_append_new(departures->last,
+                          json_pack("{s:O? s:O? s:f}", "id", json_object_get(content, "id"),
+                                    "reason", json_object_get(content, "reason"), "ended",
+                                    clock_wall()));
+}
+
 void departures_add(struct departures *departures, json_t *content, int schedulers,
                     long long now_ms)
 {
@@ -33,6 +46,7 @@ void departures_add(struct departures *departures, json_t *content, int schedule
     departure->schedulers = schedulers;
     departure->due_ms = now_ms + SCHEDULERS_MS;
     DL_APPEND(departures->first, departure);
+    keep(departures, content);
 }
 
 void departures_confirm(struct departures *departures, const char *uuid, long long now_ms)
@@ -72,4 +86,6 @@ void departures_release(struct departures *departures)
     json_t *content;
     while ((content = departures_next(departures, 0, true)))
         json_decref(content);
+    json_decref(departures->last);
+    departures->last = NULL;
 }

@@ -1,4 +1,5 @@
-/* Engines that have gone, of which clients are yet to be told.
+/* Engines that have gone: those of which clients are yet to be told, and the last ones, for whoever
+ * asks later.
  *
  * Clients fail by themselves what an engine had that has gone, and ipyparallel's cannot bear a
  * second answer. So there is one rule for who answers first: the schedulers, which hear of it at
@@ -14,10 +15,13 @@ struct departure;
 
 struct departures {
     struct departure *first;
+    json_t
+        *last; /* a list of {"id", "reason", "ended"}: of so many, the oldest first; NULL: none */
 };
+#define DEPARTURES_KEPT 20
 
 /* An engine has gone, of which so many schedulers have still to hear; `content` is what clients are
- * told, with its "uuid", and taken over, also where it is NULL. */
+ * told, with its "id", "uuid" and "reason", and taken over, also where it is NULL. */
 void departures_add(struct departures *departures, json_t *content, int schedulers,
                     long long now_ms);
 /* A scheduler has done with an engine. */

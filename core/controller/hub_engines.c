@@ -296,6 +296,24 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     return 0; /* ipyparallel's engine expects no reply */
 }
 
+/* For whoever wants to know more than a client needs to work: since when each is registered, and
+ * how the last that have gone ended. */
+static void add_details(const struct hub *hub, json_t *reply)
+{
+    json_t *since = json_object();
+    char id[16];
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
+        snprintf(id, sizeof(id), "%d", engine->id);
+        if (engine->registered)
+            json_object_set_new(since, id,
+                                json_real(clock_wall() -
+                                          (double)(clock_ms() - engine->registered_ms) / 1000));
+    }
+    json_object_set_new(reply, "engine_since", since);
+    json_object_set_new(reply, "departed",
+                        hub->departures.last ? json_copy(hub->departures.last) : json_array());
+}
+
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     /* ipyparallel's client asks, and then makes its other connections; whoever makes another number
@@ -320,6 +338,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
                              engines, "engine_info", infos, "requests", (json_int_t)hub->requests,
                              "ending", hub->asked_to_stop, "refusal", hub->refusal, "life", life,
                              "notified", (json_int_t)hub->notification_seal.counter);
+    if (json_is_true(json_object_get(query->content, "details")))
+        add_details(hub, query->reply);
     return 0;
 }
 

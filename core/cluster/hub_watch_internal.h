@@ -1,0 +1,65 @@
+/* What watching the hub on the event loop (hub_watch.c) and asking it without one (hub_alone.c)
+ * share. */
+#ifndef CLUSTER_HUB_WATCH_INTERNAL_H
+#define CLUSTER_HUB_WATCH_INTERNAL_H
+
+#include <uthash.h>
+
+#include "cluster/hub_watch.h"
+#include "wire/connection.h"
+#include "wire/seal.h"
+
+/* How often the hub is asked anew: a subscription may begin after an engine was announced. */
+#define HUB_ASK_MS 500
+
+struct engine {
+    UT_hash_handle hh;
+    bool early;  /* it was there at the hub's first answer */
+    bool listed; /* in the hub's last answer */
+    bool told;   /* to end */
+    char set[64];
+    char uuid[];
+};
+
+struct hub_watch {
+    struct hub_watch_events events;
+    const char *path; /* of the connection file; the owner's */
+    struct connection connection;
+    struct session *session;
+    unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
+    struct seal query_seal;
+    struct seal control_seal;
+    struct seal notification_seal;
+    void *context;
+    void *query;
+    void *notification;
+    void *control;
+    void *monitor; /* PAIR: the end of the query's connection, and its return */
+    uv_poll_t query_poll;
+    uv_poll_t notification_poll;
+    uv_timer_t ask;
+    unsigned open_handles;
+    bool answered;
+    bool asking_soon;
+    bool worked;
+    char refusal[IPCL_ERROR_BYTES];
+    long long away_ms; /* since when the connection has ended; 0: it has not */
+    enum hub_presence presence;
+    struct engine *engines;
+    struct engine_names names;
+    json_t
+        *answers; /* the last of each type, as a whole, for hub_alone.c; NULL: they are not kept */
+};
+
+/* Reads the connection file at `path` and makes the sockets. Returns 0 or -1 with `error` set. */
+int hub_watch_connect(struct hub_watch *watch, struct registry *registry, const char *path,
+                      struct ipcl_error *error);
+/* Sends a request: to the engine of that uuid, or, where it is NULL, to the hub. */
+void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, const char *msg_type,
+                    const json_t *content);
+/* Takes all that has come. ZMQ_FD tells of changes only, so this also follows each sending. */
+void hub_watch_drain(struct hub_watch *watch, void *socket);
+/* Without handles on a loop. */
+void hub_watch_free(struct hub_watch *watch);
+
+#endif
