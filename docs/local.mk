@@ -6,6 +6,7 @@ man_MANS = \
 	docs/man/ipcluster-plugins.1 \
 	docs/man/ipcluster-profile.1 \
 	docs/man/ipcluster-start.1 \
+	docs/man/ipcluster-status.1 \
 	docs/man/ipcluster-stop.1 \
 	docs/man/ipcontroller.1 \
 	docs/man/ipengine.1

@@ -23,6 +23,9 @@ enum exit_code {
     EXIT_ALREADY_RUNS = 10,
     EXIT_NOTHING_TO_STOP = 11,
     EXIT_NO_CONTROLLER = 12,
+    EXIT_STARTING = 20, /* what ipcluster status tells: the cluster is not up yet, */
+    EXIT_STOPPING = 21, /* or not for long, */
+    EXIT_STALE = 22,    /* or has no ipcluster any more */
     EXIT_INTERRUPTED = 130 /* before the cluster was up */
 };
 
@@ -81,7 +84,7 @@ void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterClean,"                  \
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterClean,"                  \
     "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                     \
     "BaseIPythonApplication,Application"
 

@@ -53,17 +53,6 @@ struct listing {
     int exit_code;
 };
 
-static const char *state_word(struct cluster *cluster, const struct state *state)
-{
-    if (state_supervised(state))
-        return state->phase;
-    if (!state_is_here(state))
-        return !state_is_of_host(state)                ? "elsewhere"
-               : supervisor_finds_jobs(cluster, state) ? "stale"
-                                                       : "stopped";
-    return supervisor_finds_jobs(cluster, state) ? "stale" : "stopped";
-}
-
 static int list_one(void *context, struct state *state)
 {
     struct listing *listing = context;
@@ -75,7 +64,7 @@ static int list_one(void *context, struct state *state)
         listing->exit_code = EXIT_WRONG;
         return 0;
     }
-    const char *word = state_word(listing->cluster, state);
+    const char *word = supervisor_state_word(listing->cluster, state);
     if (strcmp(word, "stopped") != 0 &&
         connection_path(state->profile_dir, state->cluster_id, CONNECTION_CLIENT, path, &error) ==
             0 &&

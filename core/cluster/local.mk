@@ -22,8 +22,11 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/command_profile.c \
 	core/cluster/command_run.c core/cluster/command_run.h \
 	core/cluster/command_start.c \
+	core/cluster/command_status.c \
 	core/cluster/command_stop.c \
 	core/cluster/commands.h \
+	core/cluster/control.c core/cluster/control.h \
+	core/cluster/control_ask.c \
 	core/cluster/convert.c core/cluster/convert.h \
 	core/cluster/convert_script.c \
 	core/cluster/daemon.c core/cluster/daemon.h \
@@ -38,6 +41,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/progress.c core/cluster/progress.h \
 	core/cluster/state.c core/cluster/state.h \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
+	core/cluster/supervisor_answers.c \
 	core/cluster/supervisor_claim.c \
 	core/cluster/supervisor_events.c \
 	core/cluster/supervisor_internal.h \

@@ -66,12 +66,12 @@ static json_t *job_json(const struct state_job *job)
 int state_write(const struct state *state, struct ipcl_error *error)
 {
     json_t *whole = json_pack(
-        "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:o s:o}", "version", STATE_VERSION,
+        "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:s s:o s:o}", "version", STATE_VERSION,
         "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host", state->host,
         "boot", state->boot, "state", state->phase, "engines_only", state->engines_only,
         "engine_set", state->engine_set, "pid", (json_int_t)state->pid, "born",
-        (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started, "controller",
-        job_json(&state->controller), "engines", job_json(&state->engines));
+        (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started, "socket",
+        state->socket, "controller", job_json(&state->controller), "engines", job_json(&state->engines));
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
     json_decref(whole);
     if (!text)
@@ -116,17 +116,17 @@ int64_t state_process_left(const struct state_job *job)
 
 static int state_parse(const char *text, struct state *state)
 {
-    const char *profile_dir, *cluster_id, *host, *boot, *phase, *engine_set;
+    const char *profile_dir, *cluster_id, *host, *boot, *phase, *engine_set, *socket = "";
     json_t *controller, *engines;
     json_int_t pid, born, n;
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s:o s:o}", "version",
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s?s s:o s:o}", "version",
                     &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host,
                     "boot", &boot, "state", &phase, "engines_only", &engines_only, "engine_set",
                     &engine_set, "pid", &pid, "born", &born, "n", &n, "started", &state->started,
-                    "controller", &controller, "engines", &engines) < 0 ||
+                    "socket", &socket, "controller", &controller, "engines", &engines) < 0 ||
         version != STATE_VERSION || parse_job(controller, &state->controller) < 0 ||
         parse_job(engines, &state->engines) < 0) {
         json_decref(whole);
@@ -138,6 +138,7 @@ static int state_parse(const char *text, struct state *state)
     snprintf(state->boot, sizeof(state->boot), "%s", boot);
     snprintf(state->phase, sizeof(state->phase), "%s", phase);
     snprintf(state->engine_set, sizeof(state->engine_set), "%s", engine_set);
+    snprintf(state->socket, sizeof(state->socket), "%s", socket);
     state->engines_only = engines_only;
     state->pid = pid;
     state->born = born;
@@ -210,6 +211,8 @@ void state_remove(const struct state *state)
 {
     if (unlink(state->path) < 0 && errno != ENOENT)
         log_warn("cannot remove %s: %s", state->path, strerror(errno));
+    if (*state->socket)
+        unlink(state->socket);
 }
 
 int state_each(const char *pid_dir, int (*visit)(void *context, struct state *state), void *context)

@@ -40,6 +40,7 @@ struct state {
     int64_t born;
     unsigned n;
     double started;
+    char socket[PATH_BYTES]; /* where its supervisor can be asked (control.h); "": nowhere */
     struct state_job controller;
     struct state_job engines;
     struct ipcl_error error;

@@ -211,6 +211,7 @@ void supervisor_close(struct supervisor *supervisor)
 {
     if (!supervisor->loop.data)
         return; /* it was never made */
+    control_destroy(supervisor->control);
     hub_watch_destroy(supervisor->hub);
     launcher_host_destroy(supervisor->engines.launcher);
     launcher_host_destroy(supervisor->controller.launcher);
@@ -297,4 +298,15 @@ bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
     }
     supervisor_close(&supervisor);
     return found;
+}
+
+const char *supervisor_state_word(struct cluster *cluster, const struct state *state)
+{
+    if (state_supervised(state))
+        return state->phase;
+    if (!state_is_here(state))
+        return !state_is_of_host(state)                ? "elsewhere"
+               : supervisor_finds_jobs(cluster, state) ? "stale"
+                                                       : "stopped";
+    return supervisor_finds_jobs(cluster, state) ? "stale" : "stopped";
 }

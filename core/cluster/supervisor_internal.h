@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "cluster/children.h"
+#include "cluster/control.h"
 #include "cluster/hub_watch.h"
 #include "cluster/launcher_host.h"
 #include "cluster/supervisor.h"
@@ -47,6 +48,7 @@ struct supervisor {
     uv_signal_t signals[SIGNAL_COUNT];
     uv_timer_t timer; /* the phase's: polling, or its end */
     struct children *children;
+    struct control *control; /* where it is asked; NULL: nowhere */
     struct job controller;
     struct job engines;
     struct hub_watch *hub;
@@ -87,6 +89,9 @@ void supervisor_take_state(struct supervisor *supervisor, const struct state *st
  * set where it cannot be taken over though some of it may run. */
 int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
                      struct ipcl_error *error);
+/* Begins to answer at a control socket, and notes in the state where that is. Where it cannot, that
+ * is logged. */
+void supervisor_listen(struct supervisor *supervisor);
 /* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
 /* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE

@@ -221,6 +221,7 @@ static int dry_run(struct supervisor *supervisor, struct ipcl_error *error)
 static void begin(struct supervisor *supervisor)
 {
     struct cluster *cluster = supervisor->cluster;
+    supervisor_listen(supervisor);
     if (!supervisor->own_controller) {
         watch_hub(supervisor);
         return;

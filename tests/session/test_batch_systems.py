@@ -1,6 +1,7 @@
 """Engines as jobs of batch systems, each through its table: they start, work and stop, and what becomes of their jobs is said. PBS's commands
 and Grid Engine are real; LSF and HTCondor are stand-ins."""
 
+import json
 import shlex
 import shutil
 import signal
@@ -62,6 +63,10 @@ def test_a_pending_job_is_shown_with_what_it_waits_for_and_cancelled_by_stop(bat
     cluster = batch.begin("start", *batch.words, *system.pending)
     cluster.wait_for_output(system.waits_for, 60)
     assert system.waits_for in listed(batch)[0]["engine_status"]
+    told = json.loads(batch.ipcluster("status", "--json").out)
+    waiting, = (one for one in told["sets"] if one["role"] == "engines")
+    assert (waiting["state"], waiting["running"]) == ("waiting", 0) and system.waits_for in waiting["said"]
+    assert len(waiting["jobs"]) == 1
     assert cluster.stop(signal.SIGINT, 60) == 128 + signal.SIGINT
     assert_no_jobs(system)
     assert_nothing_left(batch, batch.profile_dir())

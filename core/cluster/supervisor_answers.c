@@ -1,0 +1,112 @@
+/* What a running supervisor answers at its control socket. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cluster/supervisor_internal.h"
+
+/* Once started copies end, they are no longer among those that run. */
+static const char *state_of(const struct job *job)
+{
+    if (job->supervisor->phase > PHASE_UP)
+        return "stopping";
+    if (!job->launcher || (job->running > 0 && job->started < job->count))
+        return "waiting";
+    return job->running > 0 ? "running" : "ended";
+}
+
+/* The output files of all copies, each once. */
+static json_t *logs_of(const struct job *job)
+{
+    json_t *logs = json_array();
+    char path[PATH_BYTES], previous[PATH_BYTES] = "";
+    for (unsigned i = 0; job->launcher && i < job->count; i++) {
+        if (launcher_output(job->launcher, i, path, sizeof(path)) < 0 ||
+            strcmp(path, previous) == 0)
+            continue;
+        json_array_append_new(logs, json_string(path));
+        snprintf(previous, sizeof(previous), "%s", path);
+    }
+    return logs;
+}
+
+/* What a batch system calls its jobs: batch_to_json() has that. */
+static json_t *job_ids_of(const struct job *job)
+{
+    json_t *ids = json_array(), *one, *id;
+    size_t i;
+    if (!job->choice.system)
+        return ids;
+    json_array_foreach (json_object_get(job->saved->own, "jobs"), i, one)
+        if (json_is_string(id = json_object_get(one, "job")) && *json_string_value(id))
+            json_array_append(ids, id);
+    return ids;
+}
+
+/* Copies that were started and have not ended: those that wait have done neither. */
+static int running(const struct job *job)
+{
+    unsigned ended = job->count - job->running;
+    return job->started > ended ? (int)(job->started - ended) : 0;
+}
+
+static json_t *describe(const struct job *job, const char *name)
+{
+    return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:s s:o s:o}", "set", name, "role",
+                     job->choice.class->role == IPCL_ROLE_ENGINES ? "engines" : "controller",
+                     "launcher", job->choice.class->name, "asked", (int)job->count, "started",
+                     (int)job->started, "running", running(job), "state", state_of(job), "said",
+                     job->saved->status, "jobs", job_ids_of(job), "logs", logs_of(job));
+}
+
+static json_t *answer_status(struct supervisor *supervisor, const json_t *request,
+                             struct ipcl_error *error)
+{
+    const struct state *state = &supervisor->state;
+    json_t *sets = json_array();
+    (void)request;
+    if (supervisor->own_controller)
+        json_array_append_new(sets, describe(&supervisor->controller, "controller"));
+    if (supervisor->engines.count > 0)
+        json_array_append_new(sets, describe(&supervisor->engines, state->engine_set));
+    json_t *answer = json_pack("{s:s s:o}", "state", state->phase, "sets", sets);
+    if (!answer)
+        ipcl_error_set(error, "no memory for an answer");
+    return answer;
+}
+
+static const struct {
+    const char *name;
+    json_t *(*answer)(struct supervisor *supervisor, const json_t *request,
+                      struct ipcl_error *error);
+} requests[] = {
+    {"status", answer_status},
+};
+
+static json_t *answer(void *context, const json_t *request, struct ipcl_error *error)
+{
+    const char *name = json_string_value(json_object_get(request, "request"));
+    for (size_t i = 0; name && i < sizeof(requests) / sizeof(*requests); i++)
+        if (strcmp(requests[i].name, name) == 0)
+            return requests[i].answer(context, request, error);
+    if (name)
+        ipcl_error_set(error, "there is no request '%.64s': this ipcluster knows of status", name);
+    else
+        ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");
+    return NULL;
+}
+
+void supervisor_listen(struct supervisor *supervisor)
+{
+    struct state *state = &supervisor->state;
+    struct ipcl_error error;
+    char name[ENGINE_SET_BYTES + 16];
+    snprintf(name, sizeof(name), "ipcluster-%s", state->engine_set);
+    supervisor->control = control_create(&supervisor->loop, supervisor->cluster->profile.security,
+                                         name, answer, supervisor, state->socket, &error);
+    if (supervisor->control && state_write(state, &error) == 0)
+        return;
+    if (!supervisor->control)
+        state->socket[0] = '\0';
+    log_warn("ipcluster status will not say all of this cluster: %s", error.text);
+}

@@ -1,0 +1,148 @@
+"""Asking a cluster that runs: ipcluster status, and the socket at which its supervisor answers."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+
+import pexpect
+import pytest
+from ipcluster_box import UP, assert_nothing_left
+
+from support import LONG, wait_until
+
+
+def status(box, *words):
+    """The exit code, and what is told."""
+    told = box.ipcluster("status", "--json", *words)
+    return told.status, json.loads(told.out)
+
+
+def control_path(box, profile_dir=None):
+    state, = (profile_dir or box.profile_dir()).glob("pid/ipcluster.json")
+    return json.loads(state.read_text())["socket"]
+
+
+@contextlib.contextmanager
+def connected(path):
+    """A connection to a socket whose path may be too long for an address."""
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    with socket.socket(socket.AF_UNIX) as end:
+        end.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+        end.settimeout(LONG)
+        os.close(folder)
+        yield end
+
+
+def asked(end, line):
+    """The answer to one line."""
+    end.sendall(line + b"\n")
+    answer = b""
+    while not answer.endswith(b"\n"):
+        some = end.recv(1 << 16)
+        assert some, answer
+        answer += some
+    return json.loads(answer)
+
+
+def test_status_shows_sets_engines_and_how_the_last_ended(box):
+    box.ipcluster("start", "--n=2", "--daemonize", check=True)
+    box.ipcluster("engines", "--n=1", "--daemonize", check=True)
+    code, told = status(box)
+    assert (code, told["state"], told["departed"]) == (0, "running", [])
+    controller, first, added = sorted(told["sets"], key=lambda one: (one["role"], -one["asked"]))
+    assert [(one["launcher"], one["asked"], one["running"], one["state"]) for one in (controller, first, added)] == [
+        ("LocalControllerLauncher", 1, 1, "running"), ("LocalEngineSetLauncher", 2, 2, "running"), ("LocalEngineSetLauncher", 1, 1, "running")]
+    assert [engine["id"] for engine in told["engines"]] == [0, 1, 2]
+    assert [engine["engine_set"] for engine in told["engines"]] == [first["set"], first["set"], added["set"]]
+    for engine in told["engines"]:
+        assert (engine["host"], engine["state"], engine["tasks"]) == (socket.gethostname(), "idle", 0)
+        assert engine["since"] > told["started"] and engine["log"].endswith(f"-{engine['pid']}.log")
+    assert sorted(first["logs"]) == sorted(engine["log"] for engine in told["engines"][:2])
+
+    os.kill(told["engines"][0]["pid"], signal.SIGKILL)
+    _, told = wait_until(lambda: (seen := status(box))[1]["departed"] and seen, 20, "its end is told")
+    gone, = told["departed"]
+    assert gone["id"] == 0 and "killed by signal 9" in gone["reason"] and [engine["id"] for engine in told["engines"]] == [1, 2]
+    _, told = wait_until(lambda: (seen := status(box))[1]["sets"][1]["running"] == 1 and seen, 20, "the set has one less")
+    shown = box.ipcluster("status", check=True).out
+    assert "1 of 2" in shown and gone["reason"] in shown and f"{told['engines'][0]['pid']}" in shown
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_status_fits_the_terminal(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    terminal = pexpect.spawn(str(box.programs.ipcluster), ["status"], env=box.env, cwd=str(box.work), timeout=LONG,
+                             encoding="utf-8", dimensions=(24, 60))
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    table = terminal.before.splitlines()[1:]
+    assert terminal.exitstatus == 0 and any(line.endswith("...") for line in table)
+    assert max(map(len, table)) <= 60
+    box.ipcluster("stop", check=True)
+
+
+@pytest.mark.parametrize("engines", [0, 2])
+def test_status_shows_what_was_started_by_hand(new_cluster, box, engines):
+    cluster = new_cluster(engines)
+    with cluster.client():
+        code, told = status(box)
+    assert (code, told["state"], told["pid"], told["sets"]) == (0, "by hand", cluster.controller.pid, [])
+    assert sorted(engine["pid"] for engine in told["engines"]) == sorted(engine.pid for engine in cluster.engines)
+    assert ("No engine is registered" in box.ipcluster("status", check=True).out) == (engines == 0)
+
+
+def test_the_exit_code_of_status_says_how_the_cluster_is(box):
+    assert status(box)[0] == 11
+    cluster = box.begin("start", "--n=1", "--delay=600")
+    wait_until(lambda: status(box)[0] == 20, 60, "it is starting")
+    assert cluster.stop(signal.SIGINT, 60) == 130
+    cluster = box.begin("start", "--n=1")
+    cluster.wait_for_output(UP, 60)
+    assert status(box)[0] == 0
+    cluster.stop(signal.SIGKILL)
+    code, told = status(box)
+    assert code == 22 and told["state"] == "stale" and len(told["engines"]) == 1
+    box.ipcluster("stop", check=True)
+    assert status(box)[0] == 11
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_the_control_socket_is_its_users_alone_however_long_its_path_is(box):
+    folder = box.work / ("long" * 30)
+    box.ipcluster("profile", "create", f"--profile-dir={folder}", check=True)
+    box.ipcluster("start", "--n=0", "--daemonize", f"--profile-dir={folder}", check=True)
+    path = control_path(box, folder)
+    assert len(path) > 108
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    with connected(path) as end:
+        assert asked(end, b'{"request": "status"}')["status"] == "ok"
+    assert status(box, f"--profile-dir={folder}")[0] == 0
+    box.ipcluster("stop", f"--profile-dir={folder}", check=True)
+    assert_nothing_left(box, folder)
+
+
+def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    path = control_path(box)
+    with connected(path) as end, contextlib.ExitStack() as others:
+        for line, reason in [(b"nonsense", "not JSON"), (b"", "not JSON"), (b"\x00\xff", "not JSON"), (b"[" * 5000, "not JSON"), (b"[]", "JSON object"),
+                             (b"{}", "which"), (b'{"request": 7}', "which"), (b'{"request": "dance"}', "'dance'")]:
+            answer = asked(end, line)
+            assert answer["status"] == "error" and reason in answer["error"], (line, answer)
+        assert asked(end, b'{"request": "status"}')["status"] == "ok"
+        assert "65536 bytes" in asked(end, b"x" * 70000)["error"]
+        with contextlib.suppress(ConnectionResetError):
+            assert end.recv(1) == b""
+        for _ in range(40):  # who says nothing makes room for who asks
+            others.enter_context(connected(path))
+        last = others.enter_context(connected(path))
+        last.sendall(b'{"request": "status"}\n' * 100)  # and answers wait for who reads none
+        assert status(box)[0] == 0
+    log, = box.profile_dir().glob("log/ipcluster-*.log")
+    assert 1 <= log.read_text().count("was refused") < 8
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
