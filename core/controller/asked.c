@@ -149,6 +149,26 @@ void asked_report(struct report *report, enum asked_verdict verdict, int engine,
     report_add_from(report, REPORT_DONE, REPORT_DIRECT, uuid, msg_id->data, msg_id->size, message);
 }
 
+bool asked_lose(struct asked *asked, const char *uuid, struct ipcl_member *client,
+                struct ipcl_member *msg_id)
+{
+    struct asked_engine *engine;
+    HASH_FIND_STR(asked->engines, uuid, engine);
+    if (!engine)
+        return false;
+    struct asked_request *request = engine->requests;
+    size_t sizes[2], head = sizeof(sizes);
+    memcpy(asked->key, request->key, request->key_size); /* it has room for each that was added */
+    memcpy(sizes, request->key, sizeof(sizes));
+    *client = (struct ipcl_member){.data = (char *)asked->key + head, .size = sizes[0]};
+    head += sizes[0] + sizes[1];
+    *msg_id =
+        (struct ipcl_member){.data = (char *)asked->key + head, .size = request->key_size - head};
+    if (!--request->count)
+        end(asked, request);
+    return true;
+}
+
 void asked_forget(struct asked *asked, const char *uuid)
 {
     struct asked_request *request, *next;

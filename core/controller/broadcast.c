@@ -7,10 +7,12 @@
  * one there is a book (gather.h), as the reply has to wait for all. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controller/asked.h"
 #include "controller/broadcast_request.h"
 #include "controller/controller.h"
+#include "controller/gate.h"
 #include "controller/replies.h"
 #include "controller/gather.h"
 #include "controller/refusal.h"
@@ -28,6 +30,7 @@ struct broadcast {
     struct replies replies;
     struct gather gather;
     struct asked asked; /* of plain ones */
+    int losses;         /* of answers that are too large to be read (gate.h) */
     struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
@@ -357,6 +360,41 @@ static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone
             fail_part(broadcast, part, gone->text);
 }
 
+/* Engines answer in the order in which they were asked (relay.c): which is older of a part and of a
+ * request that is answered by itself is not known, and both end. */
+static void lose_oldest(struct broadcast *broadcast, const struct target *target, const char *why)
+{
+    struct ipcl_member client, msg_id;
+    struct part *part = broadcast->gather.open_parts;
+    struct message reply;
+    message_init(&reply);
+    if (asked_lose(&broadcast->asked, target->uuid, &client, &msg_id) &&
+        !reply_lost(broadcast->sessions.clients, &reply, &client, &msg_id, target->uuid, false,
+                    why)) {
+        asked_report(&broadcast->report, ASKED_ANSWER, target->id, &msg_id, &reply);
+        replies_send(&broadcast->replies, &reply);
+    }
+    while (part && strcmp(part->uuid, target->uuid))
+        part = part->hh.next;
+    if (part)
+        fail_part(broadcast, part, why);
+    message_close(&reply);
+}
+
+static void hear_losses(void *self)
+{
+    struct broadcast *broadcast = self;
+    struct gate_loss loss;
+    while (gate_read_loss(broadcast->losses, &loss)) {
+        loop_drain(broadcast->loop, broadcast->targets.engines);
+        const char *uuid = routes_owner(&broadcast->targets.routes, loss.name);
+        const struct target *target =
+            uuid ? targets_find(&broadcast->targets, uuid, strlen(uuid)) : NULL;
+        if (target)
+            lose_oldest(broadcast, target, loss.text);
+    }
+}
+
 static void read_notices(void *self)
 {
     struct broadcast *broadcast = self;
@@ -405,6 +443,8 @@ static void broadcast_destroy(void *self)
     gather_release(&broadcast->gather);
     asked_release(&broadcast->asked);
     loop_destroy(broadcast->loop);
+    if (broadcast->losses > 0)
+        close(broadcast->losses);
     sessions_destroy(&broadcast->sessions);
     report_release(&broadcast->report);
     free(broadcast);
@@ -416,6 +456,9 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
     controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
     broadcast->notices = controller_inproc_bind(controller, ZMQ_PULL, "broadcast", error);
     if (loop_add_ready(broadcast->loop, broadcast->notices, read_notices, broadcast))
+        return -1;
+    broadcast->losses = gate_watch_losses(error);
+    if (loop_add_fd(broadcast->loop, broadcast->losses, hear_losses, broadcast))
         return -1;
     broadcast->targets.engines = controller_listen_mandatory(
         controller, "broadcast_out", &controller->engines.broadcast[0], error);

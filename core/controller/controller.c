@@ -31,6 +31,10 @@
  * hears why not. */
 #define OPEN_FRAME_BYTES ((int64_t)64 << 20)
 #define OPEN_FRAMES_READ 4
+/* Frames of up to so many bytes are read in any case, more than the system's buffers of a
+ * connection have: so what an engine sends behind an answer that is too large has not left it when
+ * the connection is ended, and comes by the next. */
+#define OPEN_READ_LEAST ((int64_t)16 << 20)
 /* By which a ROUTER knows what connects within the program: nobody outside guesses it, and takes it
  * (ZMQ_ROUTER_HANDOVER). */
 #define INPROC_NAME_DIGITS 32
@@ -43,8 +47,9 @@ void controller_bound_frames(struct controller *controller)
     int64_t most = (int64_t)(limits_memory() / FRAME_SHARE), taken = controller->frame_bytes_max;
     if (!taken)
         taken = open && most > OPEN_FRAME_BYTES ? OPEN_FRAME_BYTES : most;
-    if (open && most / OPEN_FRAMES_READ > taken)
-        most = taken * OPEN_FRAMES_READ;
+    if (open && most > OPEN_READ_LEAST && most / OPEN_FRAMES_READ > taken)
+        most =
+            taken > OPEN_READ_LEAST / OPEN_FRAMES_READ ? taken * OPEN_FRAMES_READ : OPEN_READ_LEAST;
     controller->frame_bytes_max = taken;
     controller->clients.frame_bytes_max = controller->engines.frame_bytes_max = taken;
     gate_set(controller->encrypted, (uint64_t)(most > taken ? most : taken) + FRAME_OVERHEAD);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -44,7 +45,9 @@ struct peer {
     bool open;               /* it was accepted here, and has not ended */
     bool subscriber;         /* also of a listener: those who connect to it are */
     bool misnamed;           /* it takes a name that is libzmq's own */
-    struct peer_name name;   /* where it is in what it says of itself, if that is not encrypted */
+    bool ending;             /* what comes next is too large */
+    int losses;              /* where such is told; also of a listener. 0: nowhere */
+    struct peer_name name;   /* where it is in what it says of itself */
     bool stranger;           /* it is in that list: */
     struct peer *prev, *next;
 };
@@ -57,6 +60,7 @@ static struct {
 } gate;
 
 static _Thread_local bool expecting_subscribers;
+static _Thread_local int watched;        /* `losses` of what this thread listens on next */
 static _Thread_local int receiving = -1; /* whose bytes libzmq reads in this thread */
 
 /* Those who have not proved who they are, the oldest first. */
@@ -100,6 +104,21 @@ static struct peer *peer_of(int fd)
 void gate_expect_subscribers(bool subscribers)
 {
     expecting_subscribers = subscribers;
+}
+
+/* The other end is open as long as there may be connections: until the process ends. */
+int gate_watch_losses(struct ipcl_error *error)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+        return ipcl_error_set(error, "cannot make a pipe: %s", strerror(errno));
+    watched = ends[1];
+    return ends[0];
+}
+
+bool gate_read_loss(int losses, struct gate_loss *loss)
+{
+    return read(losses, loss, sizeof(*loss)) == sizeof(*loss);
 }
 
 static void unlink_stranger(struct peer *peer)
@@ -153,7 +172,8 @@ void gate_admit(int listener, int fd)
     *peer = (struct peer){.open = true,
                           .stranger = true,
                           .handshake = gate.encrypted ? 2 : 1,
-                          .subscriber = at->subscriber};
+                          .subscriber = at->subscriber,
+                          .losses = at->losses};
     DL_APPEND(strangers.first, peer);
     strangers.count++;
     pthread_mutex_unlock(&strangers.lock);
@@ -226,28 +246,32 @@ static bool read_body(struct peer *peer, const unsigned char *data, size_t size)
     return true;
 }
 
-/* Returns false where nothing of this is for libzmq. */
-static bool read_along(struct peer *peer, const unsigned char *data, size_t size)
+/* Takes the next bytes. Returns how many they were, or 0 where they may not be. */
+static size_t read_next(struct peer *peer, const unsigned char *data, size_t size)
 {
+    if (peer->greeted < GREETING_BYTES)
+        return is_greeting(peer->greeted++, *data);
+    if (peer->have || !peer->left)
+        return read_header(peer, *data);
+    size_t taken = size < peer->left ? size : peer->left;
+    return read_body(peer, data, taken) ? taken : 0;
+}
+
+/* Returns how much of this is for libzmq: all, nothing, or what comes before a frame that is too
+ * large, as it may be whole answers. */
+static size_t read_along(struct peer *peer, const unsigned char *data, size_t size)
+{
+    size_t taken, whole = 0;
     if (peer->subscriber && is_too_much(peer, size))
-        return false;
-    while (size) {
-        size_t taken = 1;
-        if (peer->greeted < GREETING_BYTES) {
-            if (!is_greeting(peer->greeted++, *data))
-                return false;
-        } else if (peer->have || !peer->left) {
-            if (!read_header(peer, *data))
-                return false;
-        } else {
-            taken = size < peer->left ? size : peer->left;
-            if (!read_body(peer, data, taken))
-                return false;
-        }
-        data += taken;
-        size -= taken;
+        return 0;
+    for (size_t at = 0; at < size; at += taken) {
+        if (!peer->have && !peer->left)
+            whole = at;
+        taken = read_next(peer, data + at, size - at);
+        if (!taken)
+            return peer->handshake || peer->subscriber ? 0 : whole;
     }
-    return true;
+    return size;
 }
 
 static void describe_peer(int fd, char *text, size_t size)
@@ -260,6 +284,21 @@ static void describe_peer(int fd, char *text, size_t size)
     else if (address.sin6_family == AF_INET)
         inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)&address)->sin_addr, host, sizeof(host));
     snprintf(text, size, "%s", host);
+}
+
+/* Whoever waits for it is to hear of it. Where the pipe is full it stands in the log alone. */
+static void tell_loss(const struct peer *peer)
+{
+    struct gate_loss loss = {0};
+    memcpy(loss.name, peer->name.text, sizeof(loss.name));
+    snprintf(
+        loss.text, sizeof(loss.text),
+        "the answer was lost: a part of it has %llu bytes, and the controller reads up to %llu "
+        "(IPController.frame_bytes_max): send it in pieces, or start the controller with a "
+        "higher limit",
+        (unsigned long long)peer->left, (unsigned long long)gate.frame_bytes_max);
+    if (write(peer->losses, &loss, sizeof(loss)) < 0)
+        return;
 }
 
 static void refuse(int fd, const struct peer *peer)
@@ -282,9 +321,19 @@ static void refuse(int fd, const struct peer *peer)
     else
         snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics in %d minutes",
                  GATE_SUBSCRIBER_BYTES_MAX, GATE_SUBSCRIBER_MS / 60000);
+    if (peer->losses && !peer->handshake && !peer->subscriber)
+        tell_loss(peer);
     pthread_mutex_lock(&strangers.lock);
     log_limited(&strangers.refused, IPCL_LOG_WARN, "the connection of %s is ended: %s", who, why);
     pthread_mutex_unlock(&strangers.lock);
+}
+
+static ssize_t end_connection(int fd, struct peer *peer)
+{
+    refuse(fd, peer);
+    forget(peer);
+    errno = ECONNRESET;
+    return -1;
 }
 
 /* recv(2), as libzmq's threads call it: a program's own functions come before those of the
@@ -295,22 +344,23 @@ __attribute__((visibility("default"))) ssize_t gate_receive(int fd, void *data, 
 
 ssize_t gate_receive(int fd, void *data, size_t size, int flags)
 {
-    ssize_t received = syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
     struct peer *peer = peer_of(fd);
     receiving = fd;
+    if (peer && peer->open && peer->ending)
+        return end_connection(fd, peer);
+    ssize_t received = syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
     bool over = !received || (received < 0 && errno != EAGAIN && errno != EINTR);
     if (!peer || !peer->open || (received < 0 && !over))
         return received;
-    if (received > 0 && read_along(peer, data, (size_t)received))
+    if (over) {
+        forget(peer);
         return received;
-    if (received > 0)
-        refuse(fd, peer);
-    forget(peer);
-    if (!over) {
-        errno = ECONNRESET;
-        return -1;
     }
-    return received;
+    size_t passed = read_along(peer, data, (size_t)received);
+    if (!passed)
+        return end_connection(fd, peer);
+    peer->ending = passed < (size_t)received;
+    return (ssize_t)passed;
 }
 
 /* crypto_box_open() of libsodium, as libzmq calls it in the thread that has just received what is
@@ -334,6 +384,7 @@ int gate_open_box(unsigned char *plain, const unsigned char *box, unsigned long 
         return 0;
     for (size_t i = INITIATE_SKIP; i < size && !peer->misnamed; i++)
         peer->misnamed = !peer_name_take(&name, plain[i]);
+    peer->name = name;
     if (peer->misnamed)
         refuse(receiving, peer);
     return peer->misnamed ? -1 : 0;
@@ -361,6 +412,7 @@ int gate_listen(int fd, int backlog)
 {
     struct peer *peer = peer_of(fd);
     if (peer)
-        *peer = (struct peer){.subscriber = expecting_subscribers};
+        *peer = (struct peer){.subscriber = expecting_subscribers, .losses = watched};
+    watched = 0;
     return (int)syscall(SYS_listen, fd, backlog);
 }

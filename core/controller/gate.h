@@ -11,6 +11,8 @@
 
 #include <ipcluster/error.h>
 
+#include "controller/peer_name.h"
+
 /* What a subscriber may send in so long a time: libzmq keeps its topics in up to 67 times their
  * size. It is enough for two encrypted heartbeats of ZMTP a second. */
 #define GATE_SUBSCRIBER_BYTES_MAX 65536
@@ -26,6 +28,18 @@ void gate_set(bool encrypted, uint64_t frame_bytes_max);
 void gate_set_strangers(size_t max);
 /* Whether those who connect to what this thread listens on from now on are subscribers. */
 void gate_expect_subscribers(bool subscribers);
+/* An answer that was too large to be read, and is lost with the connection that it came by. */
+struct gate_loss {
+    char name[PEER_NAME_TEXT]; /* that its sender gives itself */
+    char text[256];            /* a sentence that says so */
+};
+
+/* Tells of what is lost of those who connect to what this thread listens on next. Returns the
+ * descriptor to read that from, which is the caller's to close, or -1 with `error` set. */
+int gate_watch_losses(struct ipcl_error *error);
+/* The next loss, once all has been handed on that came before it. Returns false where there is none
+ * now. */
+bool gate_read_loss(int losses, struct gate_loss *loss);
 /* A connection that was accepted. Where too many have not proved who they are, the oldest of them
  * makes room. */
 void gate_admit(int listener, int fd);

@@ -26,8 +26,12 @@ bool peer_name_take(struct peer_name *at, unsigned char byte)
     case PEER_NAME_COMMAND_SIZE:
         go_on(at, PEER_NAME_COMMAND, byte, PEER_NAME_PROPERTY_SIZE);
         break;
-    case PEER_NAME_COMMAND:
     case PEER_NAME_VALUE:
+        if (at->is_name && at->size - at->left < sizeof(at->text) - 1)
+            at->text[at->size - at->left] = (char)byte;
+        go_on(at, at->stage, at->left - 1, PEER_NAME_PROPERTY_SIZE);
+        break;
+    case PEER_NAME_COMMAND:
         go_on(at, at->stage, at->left - 1, PEER_NAME_PROPERTY_SIZE);
         break;
     case PEER_NAME_PROPERTY_SIZE:

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Longer ones are cut: engines have none. */
+#define PEER_NAME_TEXT 64
+
 /* Where in it a name stands: in the properties that a peer tells of itself (RFC 23 of ZeroMQ), each
  * a name behind its size in one byte, and a value behind its size in four. */
 struct peer_name {
@@ -18,9 +21,10 @@ struct peer_name {
         PEER_NAME_VALUE_SIZE,
         PEER_NAME_VALUE,
     } stage;
-    uint32_t left; /* bytes of the stage to come */
-    uint32_t size; /* of the value, as far as it is known */
-    bool is_name;  /* the property is the peer's name, as far as is known */
+    uint32_t left;             /* bytes of the stage to come */
+    uint32_t size;             /* of the value, as far as it is known */
+    bool is_name;              /* the property is the peer's name, as far as is known */
+    char text[PEER_NAME_TEXT]; /* the name, as far as it has come */
 };
 
 /* Takes the next byte. Returns false where a name begins that is libzmq's own. */

@@ -10,9 +10,11 @@
  * known yet, and replies pass from those that the previous controller knew. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controller/asked.h"
 #include "controller/controller.h"
+#include "controller/gate.h"
 #include "controller/replies.h"
 #include "wire/loop.h"
 #include "controller/notice.h"
@@ -29,6 +31,7 @@ struct relay {
     struct targets targets;
     struct replies replies;
     struct asked asked;
+    int losses;   /* of answers that are too large to be read (gate.h) */
     bool counted; /* the hub hears of requests and replies */
     struct report report;
     struct refusal bad_request;
@@ -174,6 +177,31 @@ static void from_engine(void *self, struct message *message)
     replies_send(&relay->replies, message);
 }
 
+/* An answer is lost. Engines answer in the order in which they were asked: so it was the oldest
+ * request's, once what they had answered before is taken in. */
+static void hear_losses(void *self)
+{
+    struct relay *relay = self;
+    struct ipcl_member client, msg_id;
+    struct gate_loss loss;
+    struct message reply;
+    message_init(&reply);
+    while (gate_read_loss(relay->losses, &loss)) {
+        loop_drain(relay->loop, relay->targets.engines);
+        const char *uuid = routes_owner(&relay->targets.routes, loss.name);
+        const struct target *target =
+            uuid ? targets_find(&relay->targets, uuid, strlen(uuid)) : NULL;
+        if (!target || !asked_lose(&relay->asked, uuid, &client, &msg_id) ||
+            reply_lost(relay->sessions.clients, &reply, &client, &msg_id, uuid, true, loss.text))
+            continue;
+        if (relay->counted)
+            asked_report(&relay->report, ASKED_ANSWER, target->id, &msg_id, &reply);
+        replies_send(&relay->replies, &reply);
+        message_clear(&reply);
+    }
+    message_close(&reply);
+}
+
 static struct loop *relay_loop(void *self)
 {
     return ((struct relay *)self)->loop;
@@ -190,6 +218,8 @@ static void relay_destroy(void *self)
     replies_release(&relay->replies);
     asked_release(&relay->asked);
     loop_destroy(relay->loop);
+    if (relay->losses > 0)
+        close(relay->losses);
     sessions_destroy(&relay->sessions);
     report_release(&relay->report);
     free(relay);
@@ -212,6 +242,9 @@ static int open_sockets(struct relay *relay, struct controller *controller,
 {
     relay->notices = controller_inproc_bind(controller, ZMQ_PULL, kind->name, error);
     if (loop_add_ready(relay->loop, relay->notices, read_notices, relay))
+        return -1;
+    relay->losses = gate_watch_losses(error);
+    if (loop_add_fd(relay->loop, relay->losses, hear_losses, relay))
         return -1;
     relay->targets.engines =
         controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);

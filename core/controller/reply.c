@@ -2,6 +2,7 @@
 #include "controller/reply.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -121,5 +122,25 @@ int reply_error(struct session *session, struct message *message,
     json_t *content = reply_error_content(ename, evalue);
     int status = reply_make(session, message, request, engine_uuid, content);
     json_decref(content);
+    return status;
+}
+
+int reply_lost(struct session *session, struct message *message, const struct ipcl_member *client,
+               const struct ipcl_member *msg_id, const char *engine_uuid, bool named,
+               const char *evalue)
+{
+    struct reply_request request = {.client = client->data, .client_size = client->size};
+    json_t *header = json_pack("{s:s%}", "msg_id", msg_id->data, msg_id->size);
+    char *packed =
+        header ? session_serial(session)->pack(header, &request.header_size, NULL) : NULL;
+    if (named) {
+        request.engine = engine_uuid;
+        request.engine_size = strlen(engine_uuid);
+    }
+    request.header = packed;
+    int status =
+        packed ? reply_error(session, message, &request, engine_uuid, "ValueError", evalue) : -1;
+    json_decref(header);
+    free(packed);
     return status;
 }

@@ -2,6 +2,7 @@
 #ifndef CONTROLLER_REPLY_H
 #define CONTROLLER_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "wire/message.h"
@@ -39,6 +40,13 @@ int reply_make(struct session *session, struct message *message,
 int reply_error(struct session *session, struct message *message,
                 const struct reply_request *request, const char *engine_uuid, const char *ename,
                 const char *evalue);
+
+/* Builds an error for a request of which no more is known than its client, its msg_id and the
+ * engine that had it. `named`: replies carry that engine's name behind the client's. Returns 0 or
+ * -1. */
+int reply_lost(struct session *session, struct message *message, const struct ipcl_member *client,
+               const struct ipcl_member *msg_id, const char *engine_uuid, bool named,
+               const char *evalue);
 
 /* The content of an error, as ipyparallel's clients read it: status, ename, evalue, traceback,
  * engine_info. A new reference, or NULL when memory is short. */

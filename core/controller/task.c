@@ -6,8 +6,10 @@
  * Of a message only the header's msg_id and the scheduler's own metadata are read. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "controller/gate.h"
 #include "controller/handouts.h"
 #include "controller/reply.h"
 #include "controller/task.h"
@@ -433,6 +435,8 @@ static void task_destroy(void *self)
     restore_release(scheduler);
     leaving_release(scheduler);
     loop_destroy(scheduler->loop);
+    if (scheduler->losses > 0)
+        close(scheduler->losses);
     balancer_destroy(scheduler->balancer, free_task);
     guests_release(scheduler);
     routes_release(&scheduler->routes);
@@ -449,6 +453,9 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
 {
     scheduler->notices = controller_inproc_bind(controller, ZMQ_PULL, "task", error);
     if (loop_add_ready(scheduler->loop, scheduler->notices, scheduler_read_notices, scheduler))
+        return -1;
+    scheduler->losses = gate_watch_losses(error);
+    if (loop_add_fd(scheduler->loop, scheduler->losses, scheduler_hear_losses, scheduler))
         return -1;
     scheduler->engines =
         controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);

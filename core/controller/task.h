@@ -62,6 +62,7 @@ struct scheduler {
     void *clients;
     void *engines;
     void *notices;
+    int losses; /* of answers that are too large to be read (gate.h) */
     struct balancer *balancer;
     struct routes routes; /* of its engines */
     struct held_pool *pool;
@@ -147,6 +148,8 @@ void scheduler_settle(struct scheduler *scheduler, struct task *task);
  * LOOP_NEVER. */
 long long leaving_tick(struct scheduler *scheduler, long long now_ms);
 void leaving_release(struct scheduler *scheduler);
+/* Answers tasks whose answers are lost. */
+void scheduler_hear_losses(void *self);
 
 /* task_clients.c: */
 /* Notes a task that is to be dropped once its client has gone. Where memory is short it is kept. */

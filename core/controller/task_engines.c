@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "controller/gate.h"
 #include "controller/task.h"
 
 /* How long an engine that leaves may take to answer what it has: what runs there has two seconds,
@@ -150,6 +151,33 @@ void scheduler_read_notices(void *self)
             add_engine(scheduler, &notice);
         else if (notice.kind == NOTICE_GONE)
             on_gone(scheduler, &notice);
+        scheduler_dispatch(scheduler);
+    }
+}
+
+/* Of what an engine has, what it was given first: by a previous controller, if it has such. */
+static struct task *oldest_at(const struct scheduler *scheduler, const struct worker *worker)
+{
+    struct task *task = balancer_away(scheduler->balancer);
+    while (task && !away_is_at((struct away *)task, worker->uuid))
+        task = task->next;
+    return task ? task : worker->running;
+}
+
+/* Engines run tasks in the order in which they come: once what they have answered before is taken
+ * in, the answer that is lost was to the oldest. */
+void scheduler_hear_losses(void *self)
+{
+    struct scheduler *scheduler = self;
+    struct gate_loss loss;
+    while (gate_read_loss(scheduler->losses, &loss)) {
+        scheduler_hear_engines(scheduler);
+        const char *uuid = routes_owner(&scheduler->routes, loss.name);
+        const struct worker *worker =
+            uuid ? balancer_engine(scheduler->balancer, uuid, strlen(uuid)) : NULL;
+        struct task *task = worker ? oldest_at(scheduler, worker) : NULL;
+        if (task)
+            scheduler_fail(scheduler, task, "ValueError", loss.text);
         scheduler_dispatch(scheduler);
     }
 }

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from churn import Churn, outcomes, restart, wait_for_all
-from support import LONG, PYTHON, wait_until
+from support import LONG, PYTHON, Cluster, wait_until
 
 ipp = pytest.importorskip("ipyparallel")
 
@@ -112,3 +112,21 @@ def test_their_engine_is_restored_and_keeps_its_namespace(new_cluster, connect, 
     assert engine.alive
     engine.send_signal(signal.SIGKILL)
     wait_until(lambda: rc.ids == [1 - theirs], 30, "its death is noticed")
+
+
+def test_whoever_waits_for_a_result_of_their_engine_that_is_too_large_to_be_read_hears_so_and_it_goes_on(sandbox, connect):
+    if sandbox.sanitizers:
+        pytest.skip("the limit is for a process without a sanitizer's memory")
+    cluster = Cluster(sandbox)
+    cluster.profile_dir.mkdir(mode=0o700)
+    sandbox.start("prlimit", f"--data={200 << 20}", "--", sandbox.programs.ipcontroller).wait_for_output("connection files")
+    sandbox.start(PYTHON, "-m", "ipyparallel.engine", f"--file={cluster.engine_file}", python=True)
+    rc = connect(cluster, 1)
+    for view in rc[0], rc.load_balanced_view():
+        lost, behind = view.apply_async(bytearray, 80 << 20), view.apply_async(os.getpid)
+        with pytest.raises(ipp.RemoteError, match="answer was lost: a part of it has 838.* bytes, and the controller reads up to"):
+            lost.get(timeout=LONG)
+        assert behind.get(timeout=LONG) == view.apply_async(os.getpid).get(timeout=LONG)
+    with pytest.raises(ipp.RemoteError, match="answer was lost"):
+        rc.broadcast_view().apply_async(bytearray, 80 << 20).get(timeout=LONG)
+    assert rc.broadcast_view().apply_async(os.getpid).get(timeout=LONG)

@@ -252,11 +252,38 @@ def test_a_result_that_is_too_large_is_an_error_and_its_engine_goes_on(controlle
     peer.process.wait_for_output(TOO_LARGE)
 
 
+@pytest.mark.parametrize("name", ["task", "mux", "broadcast", "coalesced"])
+def test_whoever_waits_for_a_result_that_is_too_large_to_be_read_hears_so_and_its_engine_goes_on(controller, name):
+    peer = controller("--IPController.enable_curve=false", "--IPController.frame_bytes_max=100000", "--hwm=0")
+    engine = Engine(peer).open().beat()
+    port = peer.client["broadcast"] if name in ("broadcast", "coalesced") else peer.client[name]
+    if name in ("broadcast", "coalesced"):
+        engine.shell.connect(peer.url(peer.engine["broadcast"][0]))
+    client = peer.connect(zmq.DEALER, port if isinstance(port, int) else port[0])
+
+    def ask():
+        targets = {"targets": [[engine.uuid, engine.id]], "is_broadcast": True, "is_coalescing": name == "coalesced"}
+        frames, msg_id = peer.message("apply_request", metadata=targets if port is peer.client["broadcast"] else None)
+        client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
+        return msg_id
+
+    sent = [ask() for _ in range(4)]
+    requests = [engine.take() for _ in sent]
+    coalescing = {"is_coalescing": True} if name == "coalesced" else {}
+    for size, (route, header, _) in zip((5, 7, 20000000, 9), requests):
+        engine.answer(route, header, buffers=[b"x" * size], **coalescing)
+    answers = [peer.receive(client) for _ in sent]
+    for msg_id, (_, header, parent, _, content) in zip(sent, answers):
+        assert parent["msg_id"].startswith(msg_id) and header["msg_type"] == "apply_reply"
+        assert content["status"] == ("error" if msg_id == sent[2] else "ok")
+    assert re.search("has 20000000 bytes, and the controller reads up to 16777280 .IPController.frame_bytes_max", answers[2][4]["evalue"])
+
+
 def test_a_client_that_sends_what_is_too_large_to_be_read_is_served_again_and_the_log_says_what_is_lost(controller):
     peer = controller("--IPController.enable_curve=false", "--IPController.frame_bytes_max=100000")
     client = peer.connect(zmq.DEALER, peer.client["task"], b"client")
-    submit(peer, client, buffers=[b"x" * 500000])
-    peer.process.wait_for_output("it sends a frame of 500000 bytes, and 400064 may be .*: the request or result is lost")
+    submit(peer, client, buffers=[b"x" * 20000000])
+    peer.process.wait_for_output("it sends a frame of 20000000 bytes, and 16777280 may be .*: the request or result is lost")
     msg_id = submit(peer, client, metadata={"timeout": 0.1})
     assert peer.receive(client)[2]["msg_id"] == msg_id
 
