@@ -44,6 +44,15 @@ static int compile(const char *expression, regex_t *compiled, struct ipcl_error 
     return ipcl_error_set(error, "'%s' is no regular expression: %s", expression, reason);
 }
 
+int batch_check_expression(const char *expression, struct ipcl_error *error)
+{
+    regex_t compiled;
+    if (compile(expression, &compiled, error) < 0)
+        return -1;
+    regfree(&compiled);
+    return 0;
+}
+
 /* Copies what an expression means in a text to `found`; *end, where not NULL, is behind the match.
  * Returns whether it matches. */
 static bool search(const regex_t *compiled, unsigned group, const char *text, char *found,
@@ -183,6 +192,7 @@ static void read_record(const struct ipcl_batch_system *system,
     look(query->state, text, word, sizeof(word));
     const struct ipcl_batch_state *state = find_state(system, word);
     struct ipcl_batch_state unknown = {word, IPCL_BATCH_PENDING, word};
+    record->known = state != NULL;
     if (!state)
         state = &unknown;
     record->phase = state->phase;

@@ -18,12 +18,15 @@ struct batch_record {
     char text[BATCH_TEXT_BYTES]; /* what it waits for, or how it ended; "" where there is nothing to
                                     say */
     int status;                  /* of one that ended, as a shell has it: 128 and the signal */
+    bool known;                  /* its state is one of the table */
 };
 
 /* Finds a job's id: the group of the expression, or where that is 0 its first group, or the whole.
  * Returns 0, or -1 with `error` set where there is none, or the expression is wrong. */
 int batch_read_id(const char *expression, unsigned group, const char *text, char id[BATCH_ID_BYTES],
                   struct ipcl_error *error);
+/* Returns 0, or -1 with `error` set where it is no regular expression. */
+int batch_check_expression(const char *expression, struct ipcl_error *error);
 /* Whether an expression matches somewhere in a text. */
 bool batch_matches(const char *expression, const char *text);
 /* Calls `each` for every job that was printed; stops where it returns true. Returns 0, or -1 with

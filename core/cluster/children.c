@@ -309,7 +309,7 @@ json_t *children_list(const struct children *children, const void *self)
 
 void children_forget(struct children *children, const void *self)
 {
-    for (struct child *child = children->list; child; child = child->next) {
+    for (struct child *child = children ? children->list : NULL; child; child = child->next) {
         if (child->self == self)
             child->exited = NULL;
     }

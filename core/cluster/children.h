@@ -29,7 +29,7 @@ int children_kill(struct children *children, int64_t pid, int signum, struct ipc
 json_t *children_list(const struct children *children, const void *self);
 /* The process whose end is being reported; 0: none. */
 int64_t children_ending(const struct children *children);
-/* The processes of `self` are forgotten. */
+/* The processes of `self` are forgotten. `children` may be NULL. */
 void children_forget(struct children *children, const void *self);
 
 #endif

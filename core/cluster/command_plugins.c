@@ -8,25 +8,33 @@
 #include "cluster/cluster.h"
 #include "cluster/columns.h"
 #include "cluster/commands.h"
+#include "cluster/plugin_check.h"
 #include "plugin/descriptor.h"
 
 static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-plugins",
-    .usage = "ipcluster plugins [options] [NAME]",
+    .usage = "ipcluster plugins [options] [NAME | check FILE.so... [-- SETTINGS]]",
     .description = "Shows the plugins on the search path, and those that were refused with "
                    "the reason. With a NAME: what that plugin offers, and its settings with "
-                   "their defaults.",
+                   "their defaults. check says all that is wrong with the plugin of a file, a "
+                   "sentence each, and ends with status 1 where there is anything; a launcher "
+                   "starts and stops sleep and true, with the settings behind --, and a batch system's table reads samples.",
     .examples = "ipcluster plugins\n"
                 "ipcluster plugins mpiexec\n"
+                "ipcluster plugins check ./mine.so\n"
+                "ipcluster plugins check ./mine.so --samples=samples\n"
                 "IPCLUSTER_PLUGIN_PATH=~/my/plugins ipcluster plugins --json",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON."},
+    {"samples", IPCL_STRING, "", "samples", NULL,
+     "For check: a folder with what the commands of a batch system print, in files whose names "
+     "begin with submit, query or history. What its table reads in them is written."},
 };
-static const struct ipcl_option_table table = {"IPClusterPlugins", options, 1};
+static const struct ipcl_option_table table = {"IPClusterPlugins", options, 2};
 
 static const char *const type_names[] = {
     [IPCL_BOOL] = "true or false", [IPCL_INT] = "integer",
@@ -225,6 +233,29 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
     return outcome;
 }
 
+/* Returns 0, 1 where anything is wrong with a file, or -1 with `error` set. */
+static int check(const struct cluster *cluster, struct ipcl_error *error)
+{
+    const char *samples = settings_string(cluster->settings, "IPClusterPlugins", "samples");
+    bool good = true;
+    if (cluster->word_count < 2)
+        return ipcl_error_set(error,
+                              "which plugin is to be checked? ipcluster plugins check FILE.so");
+    for (int i = 1; i < cluster->word_count; i++)
+        good = plugin_check(cluster->words[i], *samples ? samples : NULL, cluster->extra) && good;
+    return good ? 0 : 1;
+}
+
+static int act(const struct cluster *cluster, struct ipcl_error *error)
+{
+    const char *word = cluster->word_count ? cluster->words[0] : NULL;
+    if (word && strcmp(word, "check") == 0)
+        return check(cluster, error);
+    if (cluster->word_count > 1)
+        return ipcl_error_set(error, "one plugin's NAME at a time");
+    return show(cluster, word, settings_bool(cluster->settings, "IPClusterPlugins", "json"), error);
+}
+
 static const struct cluster_command command = {
     .program = &program, .table = &table, .need = NEED_ANY_PROFILE};
 
@@ -233,13 +264,11 @@ int command_plugins(int argc, char **argv)
     struct cluster cluster;
     struct ipcl_error error;
     int outcome = cluster_open(&cluster, &command, argc, argv, &error);
-    if (outcome == 0 && cluster.word_count > 1)
-        outcome = ipcl_error_set(&error, "one plugin's NAME at a time");
+    bool answered = outcome == 1;
     if (outcome == 0)
-        outcome = show(&cluster, cluster.word_count ? cluster.words[0] : NULL,
-                       settings_bool(cluster.settings, "IPClusterPlugins", "json"), &error);
+        outcome = act(&cluster, &error);
     if (outcome < 0)
         fprintf(stderr, "ipcluster: %s\n", error.text);
     cluster_close(&cluster);
-    return outcome < 0 ? EXIT_WRONG : EXIT_FINE;
+    return outcome == 0 || answered ? EXIT_FINE : EXIT_WRONG;
 }

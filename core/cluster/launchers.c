@@ -114,12 +114,13 @@ static const struct known_class *find_known(const struct launchers *launchers, e
     return known;
 }
 
-/* Returns 0, or -1 with `error` set where a word that a class would answer to is another's. */
+/* Returns 0, or -1 with `error` set where a word that a class would answer to is another's; of the
+ * plugin whose name is `successor`, which may be NULL, it may be. */
 static int check_word(const struct launchers *launchers, const struct ipcl_launcher_class *class,
-                      const char *word, struct ipcl_error *error)
+                      const char *word, const char *successor, struct ipcl_error *error)
 {
     const struct known_class *known = find_known(launchers, class->role, word);
-    if (!known)
+    if (!known || (successor && strcmp(known->source->plugin->name, successor) == 0))
         return 0;
     return ipcl_error_set(error,
                           "its launcher class %s answers to '%s', as %s of the plugin %s (%s) does "
@@ -129,14 +130,14 @@ static int check_word(const struct launchers *launchers, const struct ipcl_launc
 }
 
 static int check_words(const struct launchers *launchers, const struct ipcl_launcher_class *class,
-                       struct ipcl_error *error)
+                       const char *successor, struct ipcl_error *error)
 {
     char word[WORD_BYTES];
-    int status = check_word(launchers, class, class->name, error);
+    int status = check_word(launchers, class, class->name, successor, error);
     for (const char *alias = class->aliases; alias && *alias && !status;) {
         size_t size = strcspn(alias, ",");
         snprintf(word, sizeof(word), "%.*s", (int)size, alias);
-        status = check_word(launchers, class, word, error);
+        status = check_word(launchers, class, word, successor, error);
         alias += size + (alias[size] == ',');
     }
     return status;
@@ -152,7 +153,7 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
                                   known->source->path);
     for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
         const struct ipcl_launcher_class class = descriptor_class(plugin, i);
-        if (check_words(launchers, &class, error) < 0)
+        if (check_words(launchers, &class, NULL, error) < 0)
             return -1;
     }
     return 0;
@@ -191,7 +192,7 @@ static int take_system(struct launchers *launchers, const struct source *source,
     *known = (struct known_system){launchers->systems, source->plugin, made};
     launchers->systems = known;
     for (size_t i = 0; i < 2; i++)
-        if (check_words(launchers, &made->classes[i], error) < 0)
+        if (check_words(launchers, &made->classes[i], NULL, error) < 0)
             return -1;
     for (size_t i = 0; i < 3; i++)
         if (settings_add(launchers->settings, &made->tables[i], error) < 0)
@@ -258,21 +259,63 @@ static const struct source *find_source(const struct launchers *launchers, const
     return source;
 }
 
+/* NULL where memory is short. */
+static struct source *new_source(struct launchers *launchers, const char *path,
+                                 const struct ipcl_plugin *plugin)
+{
+    struct source *source = calloc(1, sizeof(*source));
+    if (!source) {
+        log_error("no memory for the plugin %s", path);
+        return NULL;
+    }
+    snprintf(source->path, sizeof(source->path), "%s", path);
+    source->plugin = plugin;
+    *launchers->last_source = source;
+    launchers->last_source = &source->next;
+    return source;
+}
+
 static void add_source(void *context, const struct registry_entry *entry)
 {
     struct launchers *launchers = context;
     if (entry->shadowed || find_source(launchers, entry->path))
         return;
-    struct source *source = calloc(1, sizeof(*source));
-    if (!source) {
-        log_error("no memory for the plugin %s", entry->path);
-        return;
+    struct source *source = new_source(launchers, entry->path, entry->plugin);
+    if (source)
+        source->refusal = entry->refusal;
+}
+
+int launchers_take(struct launchers *launchers, const char *path, const struct ipcl_plugin *plugin,
+                   struct ipcl_error *error)
+{
+    struct source *source = new_source(launchers, path, plugin);
+    if (!source)
+        return ipcl_error_set(error, "no memory for the plugin %s", path);
+    source->looked_at = true;
+    return take(launchers, source, error);
+}
+
+static struct launcher_choice choice_of(const struct known_class *known)
+{
+    return (struct launcher_choice){known->source->plugin, &known->class, known->system,
+                                    known->system_settings};
+}
+
+void launchers_each(const struct launchers *launchers,
+                    void (*each)(void *context, const struct launcher_choice *choice),
+                    void *context)
+{
+    for (const struct known_class *known = taken(launchers->first); known;
+         known = taken(known->next)) {
+        const struct launcher_choice choice = choice_of(known);
+        each(context, &choice);
     }
-    strcpy(source->path, entry->path);
-    source->plugin = entry->plugin;
-    source->refusal = entry->refusal;
-    *launchers->last_source = source;
-    launchers->last_source = &source->next;
+}
+
+int launchers_check_class(const struct launchers *launchers, const struct launcher_choice *choice,
+                          struct ipcl_error *error)
+{
+    return check_words(launchers, choice->class, choice->plugin->name, error);
 }
 
 void launchers_search(struct launchers *launchers, struct registry *registry)
@@ -418,7 +461,6 @@ int launchers_find(struct launchers *launchers, enum ipcl_role role, const char 
     const struct known_class *known = find_known(launchers, role, bare);
     if (!known)
         return set_not_found(launchers, role, bare, error);
-    *choice = (struct launcher_choice){known->source->plugin, &known->class, known->system,
-                                       known->system_settings};
+    *choice = choice_of(known);
     return 0;
 }

@@ -40,6 +40,17 @@ const char *launchers_refusal(const struct launchers *launchers, const char *pat
 const struct batch_classes *launchers_made(const struct launchers *launchers,
                                            const struct ipcl_plugin *plugin,
                                            const struct batch_classes *after);
+/* Takes the plugin of a file that is on no search path. Returns 0 or -1 with `error` set. */
+int launchers_take(struct launchers *launchers, const char *path, const struct ipcl_plugin *plugin,
+                   struct ipcl_error *error);
+/* Calls `each` for every class in use. */
+void launchers_each(const struct launchers *launchers,
+                    void (*each)(void *context, const struct launcher_choice *choice),
+                    void *context);
+/* Returns 0, or -1 with `error` set where a class that is not among these answers to what one of
+ * another plugin does, whose name is not that of its own. */
+int launchers_check_class(const struct launchers *launchers, const struct launcher_choice *choice,
+                          struct ipcl_error *error);
 void launchers_destroy(struct launchers *launchers);
 
 /* Loads what is not loaded yet, and finds a class by its name, its name without "EngineSetLauncher"

@@ -37,6 +37,9 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/launchers.c core/cluster/launchers.h \
 	core/cluster/logs.c core/cluster/logs.h \
 	core/cluster/main.c \
+	core/cluster/plugin_check.c core/cluster/plugin_check.h \
+	core/cluster/plugin_table.c \
+	core/cluster/plugin_trial.c \
 	core/cluster/processes.c core/cluster/processes.h \
 	core/cluster/progress.c core/cluster/progress.h \
 	core/cluster/state.c core/cluster/state.h \

@@ -1,6 +1,7 @@
 /* Whether a plugin's descriptor has all that the headers of its ABI say must be there. */
 #include "plugin/descriptor.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -48,18 +49,12 @@ static const struct member class_members[] = {
     {NULL, 0, false},
 };
 static const struct member system_members[] = {
-    {TEXT(ipcl_batch_system, name)},
-    {TEXT(ipcl_batch_system, submit)},
-    {TEXT(ipcl_batch_system, job_id)},
-    {TEXT(ipcl_batch_system, cancel)},
-    {TEXT(ipcl_batch_system, query.command)},
-    {TEXT(ipcl_batch_system, query.record)},
-    {TEXT(ipcl_batch_system, query.state)},
-    {TEXT(ipcl_batch_system, unknown_job)},
-    {POINTER(ipcl_batch_system, states)},
-    {TEXT(ipcl_batch_system, prefix)},
-    {TEXT(ipcl_batch_system, directives)},
-    {NULL, 0, false},
+    {TEXT(ipcl_batch_system, name)},          {TEXT(ipcl_batch_system, submit)},
+    {TEXT(ipcl_batch_system, job_id)},        {TEXT(ipcl_batch_system, cancel)},
+    {TEXT(ipcl_batch_system, query.command)}, {TEXT(ipcl_batch_system, query.record)},
+    {TEXT(ipcl_batch_system, query.state)},   {TEXT(ipcl_batch_system, unknown_job)},
+    {POINTER(ipcl_batch_system, states)},     {TEXT(ipcl_batch_system, prefix)},
+    {TEXT(ipcl_batch_system, directives)},    {NULL, 0, false},
 };
 static const struct member mpi_members[] = {
     {POINTER(ipcl_mpi_operations, create)},
@@ -95,6 +90,7 @@ static const struct {
     {"launcher", launcher_members}, {"mpi", mpi_members},     {"serial", serial_members},
     {"kernel", kernel_members},     {"store", store_members},
 };
+#define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
 
 static bool is_utf8(const char *text)
 {
@@ -104,9 +100,21 @@ static bool is_utf8(const char *text)
     return good;
 }
 
-/* Returns 0, or -1 with `error` naming those of the members that `object` lacks. */
-static int check_members(const char *what, const void *object, const struct member *members,
-                         const char *header, struct ipcl_error *error)
+/* Tells of one fault. */
+__attribute__((format(printf, 2, 3))) static void tell(const struct descriptor_faults *faults,
+                                                       const char *format, ...)
+{
+    char fault[IPCL_ERROR_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault, sizeof(fault), format, args);
+    va_end(args);
+    faults->found(faults->context, fault);
+}
+
+/* Tells of those of the members that `object` lacks. Returns whether all are there. */
+static bool check_members(const char *what, const void *object, const struct member *members,
+                          const char *header, const struct descriptor_faults *faults)
 {
     char missing[300] = "";
     for (; members->name; members++) {
@@ -117,25 +125,26 @@ static int check_members(const char *what, const void *object, const struct memb
             snprintf(missing + used, sizeof(missing) - used, "%s%s", used ? ", " : "",
                      members->name);
         else if (members->is_text && !is_utf8(pointer))
-            return ipcl_error_set(error, "%s has the %s of bytes that are not UTF-8", what,
-                                  members->name);
+            tell(faults, "%s has the %s of bytes that are not UTF-8", what, members->name);
     }
-    if (!*missing)
-        return 0;
-    return ipcl_error_set(error, "%s lacks %s (<ipcluster/%s.h> says what must be there)", what,
-                          missing, header);
+    if (*missing)
+        tell(faults, "%s lacks %s (<ipcluster/%s.h> says what must be there)", what, missing,
+             header);
+    return !*missing;
 }
 
-static int check_class(const struct ipcl_launcher_class *class, struct ipcl_error *error)
+static void check_class(const struct ipcl_launcher_class *class,
+                        const struct descriptor_faults *faults)
 {
     char what[200];
-    if (!class->name || !*class->name)
-        return ipcl_error_set(error, "a launcher class of its lacks name");
+    if (!class->name || !*class->name) {
+        tell(faults, "a launcher class of its lacks name");
+        return;
+    }
     snprintf(what, sizeof(what), "its launcher class '%.128s'", class->name);
     if (class->role != IPCL_ROLE_CONTROLLER && class->role != IPCL_ROLE_ENGINES)
-        return ipcl_error_set(error, "%s has the role %d, which there is not", what,
-                              (int)class->role);
-    return check_members(what, class, class_members, "launcher", error);
+        tell(faults, "%s has the role %d, which there is not", what, (int)class->role);
+    check_members(what, class, class_members, "launcher", faults);
 }
 
 /* The sizes that structs had in minor versions before this: arrays of them are that far apart. */
@@ -167,92 +176,113 @@ const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plug
     return *count ? operations->systems : NULL;
 }
 
-static int check_system(const struct ipcl_batch_system *system, struct ipcl_error *error)
+static void check_system(const struct ipcl_batch_system *system,
+                         const struct descriptor_faults *faults)
 {
     char what[200];
-    if (!system || !system->name || !*system->name)
-        return ipcl_error_set(error, "a batch system of its lacks name");
+    if (!system || !system->name || !*system->name) {
+        tell(faults, "a batch system of its lacks name");
+        return;
+    }
     snprintf(what, sizeof(what), "its batch system '%.128s'", system->name);
-    return check_members(what, system, system_members, "batch", error);
+    check_members(what, system, system_members, "batch", faults);
 }
 
-static int check_classes(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+static void check_classes(const struct ipcl_plugin *plugin, const struct descriptor_faults *faults)
 {
     const struct ipcl_launcher_operations *operations = plugin->operations;
     size_t classes = descriptor_class_count(plugin), systems;
     const struct ipcl_batch_system *const *table = descriptor_systems(plugin, &systems);
     if (!classes && !systems)
-        return ipcl_error_set(error, "it offers nothing: its class_count is 0");
-    if ((classes && !operations->classes) || (systems && !table))
-        return ipcl_error_set(error,
-                              "its struct of operations lacks %s (<ipcluster/launcher.h> says what "
-                              "must be there)",
-                              classes && !operations->classes ? "classes" : "systems");
+        tell(faults, "it offers nothing: its class_count is 0");
+    if ((classes && !operations->classes) || (systems && !table)) {
+        tell(faults,
+             "its struct of operations lacks %s (<ipcluster/launcher.h> says what must be there)",
+             classes && !operations->classes ? "classes" : "systems");
+        return;
+    }
     for (size_t i = 0; i < classes; i++) {
         const struct ipcl_launcher_class class = descriptor_class(plugin, i);
-        if (check_class(&class, error))
-            return -1;
-        for (size_t k = 0; k < i; k++)
-            if (!strcasecmp(descriptor_class(plugin, k).name, class.name))
-                return ipcl_error_set(error, "it has two launcher classes of the name %s",
-                                      class.name);
+        check_class(&class, faults);
+        for (size_t k = 0; k < i && class.name; k++) {
+            const char *other = descriptor_class(plugin, k).name;
+            if (other && !strcasecmp(other, class.name))
+                tell(faults, "it has two launcher classes of the name %s", class.name);
+        }
     }
     for (size_t i = 0; i < systems; i++)
-        if (check_system(table[i], error))
-            return -1;
-    return 0;
+        check_system(table[i], faults);
 }
 
 /* Settings that the plugin alone would have: what is wrong with its tables themselves. */
-static int check_tables(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+static void check_tables(const struct ipcl_plugin *plugin, const struct descriptor_faults *faults)
 {
     static const struct settings_program nobody = {.name = "", .usage = ""};
-    if (plugin->table_count && !plugin->tables)
-        return ipcl_error_set(error, "its table_count is %zu, and it has no tables",
-                              plugin->table_count);
-    struct settings *settings = settings_create(&nobody, error);
-    int status = settings ? services_add_tables(settings, plugin, error) : -1;
+    struct ipcl_error error;
+    if (plugin->table_count && !plugin->tables) {
+        tell(faults, "its table_count is %zu, and it has no tables", plugin->table_count);
+        return;
+    }
+    struct settings *settings = settings_create(&nobody, &error);
+    if (!settings || services_add_tables(settings, plugin, &error) < 0)
+        tell(faults, "%s", error.text);
     settings_destroy(settings);
-    return status;
 }
 
 /* The ABI is checked before anything behind it is read. */
-static int check_abi(const struct ipcl_plugin *plugin, struct ipcl_error *error)
+static bool check_abi(const struct ipcl_plugin *plugin, const struct descriptor_faults *faults)
 {
     if (!plugin)
-        return ipcl_error_set(error,
-                              "it has no descriptor: a plugin exports the constant ipcl_plugin");
-    if (plugin->abi_major != IPCL_ABI_MAJOR || plugin->abi_minor > IPCL_ABI_MINOR)
-        return ipcl_error_set(
-            error,
-            "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
-            "with the installed headers",
-            plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
-    if (plugin->size < sizeof(*plugin))
-        return ipcl_error_set(
-            error, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
-            plugin->size, sizeof(*plugin));
-    return 0;
+        tell(faults, "it has no descriptor: a plugin exports the constant ipcl_plugin");
+    else if (plugin->abi_major != IPCL_ABI_MAJOR || plugin->abi_minor > IPCL_ABI_MINOR)
+        tell(faults,
+             "it was built for plugin ABI %u.%u and this program has %d.%d: rebuild it "
+             "with the installed headers",
+             plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
+    else if (plugin->size < sizeof(*plugin))
+        tell(faults, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
+             plugin->size, sizeof(*plugin));
+    else
+        return true;
+    return false;
+}
+
+void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, const char *name,
+                            const struct descriptor_faults *faults)
+{
+    size_t i = 0;
+    if (!check_abi(plugin, faults) ||
+        !check_members("its descriptor", plugin, descriptor_members, "plugin", faults))
+        return;
+    if (kind && strcmp(plugin->kind, kind))
+        tell(faults, "it is a plugin of kind '%s' in a folder for kind '%s'", plugin->kind, kind);
+    if (strcmp(plugin->name, name))
+        tell(faults, "it calls itself '%s': a plugin's file is named for it", plugin->name);
+    while (i < KIND_COUNT && strcmp(kinds[i].kind, plugin->kind))
+        i++;
+    if (i == KIND_COUNT)
+        tell(faults, "its kind '%s' is none: launcher, mpi, serial, kernel or store", plugin->kind);
+    else
+        check_members("its struct of operations", plugin->operations, kinds[i].members,
+                      plugin->kind, faults);
+    if (!strcmp(plugin->kind, "launcher"))
+        check_classes(plugin, faults);
+    check_tables(plugin, faults);
+}
+
+/* Keeps the first. */
+static void keep(void *context, const char *fault)
+{
+    struct ipcl_error *error = context;
+    if (!*error->text)
+        ipcl_error_set(error, "%s", fault);
 }
 
 int descriptor_check(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                      struct ipcl_error *error)
 {
-    if (check_abi(plugin, error) ||
-        check_members("its descriptor", plugin, descriptor_members, "plugin", error))
-        return -1;
-    if (strcmp(plugin->kind, kind))
-        return ipcl_error_set(error, "it is a plugin of kind '%s' in a folder for kind '%s'",
-                              plugin->kind, kind);
-    if (strcmp(plugin->name, name))
-        return ipcl_error_set(error, "it calls itself '%s': a plugin's file is named for it",
-                              plugin->name);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-        if (!strcmp(kinds[i].kind, kind) &&
-            check_members("its struct of operations", plugin->operations, kinds[i].members, kind,
-                          error))
-            return -1;
-    if (!strcmp(kind, "launcher") && check_classes(plugin, error))
-        return -1;
-    return check_tables(plugin, error);
+    struct ipcl_error first = {.text = ""};
+    descriptor_find_faults(plugin, kind, name,
+                           &(struct descriptor_faults){.found = keep, .context = &first});
+    return *first.text ? ipcl_error_set(error, "%s", first.text) : 0;
 }

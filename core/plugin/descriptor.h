@@ -10,6 +10,16 @@
 int descriptor_check(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                      struct ipcl_error *error);
 
+/* Hears of each fault, in a sentence. */
+struct descriptor_faults {
+    void (*found)(void *context, const char *fault);
+    void *context;
+};
+/* The same with all that is wrong, as far as can be told of what is behind it. `kind` may be NULL:
+ * any. */
+void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, const char *name,
+                            const struct descriptor_faults *faults);
+
 /* The i-th launcher class of a plugin that was checked, as this program's headers have it: what the
  * headers that it was built with did not know is 0. */
 struct ipcl_launcher_class descriptor_class(const struct ipcl_plugin *plugin, size_t i);

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <ltdl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/trust.h"
-#include "plugin/descriptor.h"
 #include "plugin/elf.h"
 
 /* libltdl keeps process-wide lists without locks of its own. */
@@ -38,7 +38,7 @@ int loader_start(struct ipcl_error *error)
  * kept to itself. */
 static bool is_global(const char *kind)
 {
-    return !strcmp(kind, "kernel") || !strcmp(kind, "mpi");
+    return kind && (!strcmp(kind, "kernel") || !strcmp(kind, "mpi"));
 }
 
 /* Returns 0 where the file at `path` may be mapped: it is whole, nobody else can change it, nor, as
@@ -104,6 +104,50 @@ const struct ipcl_plugin *loader_load(const char *path, const char *kind, const 
 {
     pthread_mutex_lock(&lock);
     const struct ipcl_plugin *plugin = load(path, kind, name, error);
+    pthread_mutex_unlock(&lock);
+    return plugin;
+}
+
+/* Passes faults on, and counts them. */
+struct counting {
+    const struct descriptor_faults *faults;
+    unsigned count;
+};
+
+static void count_fault(void *context, const char *fault)
+{
+    struct counting *counting = context;
+    counting->count++;
+    counting->faults->found(counting->faults->context, fault);
+}
+
+static const struct ipcl_plugin *check(const char *path, struct counting *counting)
+{
+    const struct descriptor_faults faults = {count_fault, counting};
+    char real[PATH_BYTES], name[NAME_MAX + 1];
+    struct ipcl_error reason;
+    lt_dlhandle handle;
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    snprintf(name, sizeof(name), "%s", file);
+    char *dot = strrchr(name, '.');
+    if (!dot || strcmp(dot, ".so"))
+        count_fault(counting, "its file's name does not end in .so, as a plugin's does");
+    else
+        *dot = '\0';
+    if (check_file(path, real, &reason) || !(handle = open_file(real, NULL, &reason))) {
+        count_fault(counting, reason.text);
+        return NULL;
+    }
+    const struct ipcl_plugin *plugin = lt_dlsym(handle, "ipcl_plugin");
+    descriptor_find_faults(plugin, NULL, name, &faults);
+    return counting->count ? NULL : plugin;
+}
+
+const struct ipcl_plugin *loader_check(const char *path, const struct descriptor_faults *faults)
+{
+    struct counting counting = {.faults = faults};
+    pthread_mutex_lock(&lock);
+    const struct ipcl_plugin *plugin = check(path, &counting);
     pthread_mutex_unlock(&lock);
     return plugin;
 }

@@ -5,6 +5,8 @@
 
 #include <ipcluster/plugin.h>
 
+#include "plugin/descriptor.h"
+
 /* Starts libltdl. Any number of times, any thread. Returns 0 or -1 with `error` set. */
 int loader_start(struct ipcl_error *error);
 
@@ -13,5 +15,9 @@ int loader_start(struct ipcl_error *error);
  * it was refused. Any thread, after loader_start(). */
 const struct ipcl_plugin *loader_load(const char *path, const char *kind, const char *name,
                                       struct ipcl_error *error);
+
+/* Loads the plugin at `path`, of whichever kind, and tells of all that is wrong with it. Returns
+ * its descriptor, or NULL where there is a fault. Any thread, after loader_start(). */
+const struct ipcl_plugin *loader_check(const char *path, const struct descriptor_faults *faults);
 
 #endif

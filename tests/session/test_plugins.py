@@ -269,6 +269,88 @@ def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
     assert refusals(box.ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
 
 
+# All that is wrong with one
+
+def checked(box, path, *words):
+    """What is said of a file, a finding a line, and the exit status."""
+    done = box.ipcluster("plugins", "check", path, *words)
+    lines = [line for line in done.out.splitlines() if line]
+    assert not done.err and all(line.startswith(f"{path}: ") for line in lines), done
+    return [line.removeprefix(f"{path}: ") for line in lines], done.status
+
+
+@pytest.mark.parametrize("name", [name for name in BAD if name not in ("usurper", "alias", "taker", "pipe")])
+def test_check_says_what_is_wrong_with_a_file_that_is_refused(box, name):
+    make, reason = BAD[name]
+    path = box.dir / f"{name}.so"
+    make(path)
+    found, status = checked(box, path)
+    assert status == 1 and any(reason in line for line in found), found
+
+
+def test_check_says_all_that_is_wrong_with_a_descriptor_a_finding_a_line(box):
+    build(box.dir / "odd.so", WITHOUT_FUNCTIONS=1, DEFAULT='"often"')
+    path = box.dir / "mine.so"
+    (box.dir / "odd.so").rename(path)
+    found, status = checked(box, path)
+    assert status == 1 and len(found) == 3, found
+    for line, part in zip(found, ("it calls itself 'odd'", "lacks create, start", "Odd.times expects an integer")):
+        assert part in line
+
+
+def test_check_says_that_others_can_change_a_plugin_and_does_not_load_it(box):
+    path = box.dir / "odd.so"
+    build(path, ON_LOAD=1)
+    path.chmod(0o666)
+    found, status = checked(box, path)
+    assert status == 1 and len(found) == 1 and "odd.so" in found[0], found
+
+
+@pytest.mark.parametrize("macros, finding", [
+    ({"ON_LOAD": 1}, "it ended the process when it was loaded"),
+    ({}, "OddEngineSetLauncher could not be created and gave no reason"),
+    ({"CREATE": "something"}, "cannot start 'exec sleep 90': the launcher OddEngineSetLauncher could not start anything"),
+    ({"CREATE": "something", "START": "something", "CLASS": '"LocalEngineSetLauncher"'}, "as LocalEngineSetLauncher of the plugin local"),
+    ({"CREATE": "(void *)8"}, "it crashed in create() of OddEngineSetLauncher: Segmentation fault"),
+])
+def test_check_runs_a_launcher_and_outlives_it(box, macros, finding):
+    if box.sanitizers and "crashed" in finding:
+        pytest.skip("a sanitizer ends what crashes with a report")
+    path = box.dir / "odd.so"
+    build(path, **macros)
+    found, status = checked(box, path)
+    assert status == 1 and any(finding in line for line in found), found
+
+
+def test_check_finds_nothing_wrong_with_launchers_that_keep_to_the_header(box, wrap_plugin):
+    found, status = checked(box, wrap_plugin / "launchers/wrap.so")
+    assert status == 0 and found == ["nothing is wrong with the launcher wrap 1.0 (ABI 1.2)"]
+    old = TOP / "tests/session/abi_1_1"
+    path = box.dir / "old.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{old}", old / "old.c", "-o", path], check=True)
+    path.chmod(0o644)
+    found, status = checked(box, path)
+    assert status == 0 and "(ABI 1.1)" in found[0]
+    box.wait_for_no_processes()
+
+
+def test_check_reads_samples_by_the_table_of_a_batch_system(box):
+    samples = box.dir / "samples"
+    samples.mkdir()
+    (samples / "submit").write_text("Submitted batch job 5\n")
+    (samples / "query").write_text("5|RUNNING|None|N/A|0|\n6|PENDING|Priority|2026-11-29T10:00:00|0|\n")
+    shown, = json.loads(box.ipcluster("plugins", "--json", "slurm", check=True).out)
+    plugin = shown["path"]
+    done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}", check=True)
+    assert "query: job 5 runs\nquery: job 6 is pending: Priority, starts about 10:00\nsubmit: job 5\n" in done.out
+    (samples / "submit").write_text("sbatch: error\n")
+    (samples / "query-2").write_text("7|REVOKED|None|N/A|0|\n")
+    done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}")
+    assert done.status == 1
+    assert "submit: the job's id is not in what was printed: 'sbatch: error'" in done.out
+    assert "query-2: the state 'REVOKED' of job 7 is none of its states" in done.out
+
+
 # What fails without a word
 
 @pytest.mark.parametrize("macros, what", [
