@@ -9,32 +9,37 @@
 #include "cluster/columns.h"
 #include "cluster/commands.h"
 #include "cluster/plugin_check.h"
+#include "cluster/plugin_new.h"
 #include "plugin/descriptor.h"
 
 static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-plugins",
-    .usage = "ipcluster plugins [options] [NAME | check FILE.so... [-- SETTINGS]]",
+    .usage = "ipcluster plugins [options] [NAME | new KIND NAME | check FILE... [-- SETTINGS]]",
     .description = "Shows the plugins on the search path, and those that were refused with "
                    "the reason. With a NAME: what that plugin offers, and its settings with "
-                   "their defaults. check says all that is wrong with the plugin of a file, a "
-                   "sentence each, and ends with status 1 where there is anything; a launcher "
-                   "starts and stops sleep and true, with the settings behind --, and a batch system's table reads samples.",
+                   "their defaults. new makes a folder that builds, with a test, a manual page and "
+                   "what packages are made from; its KIND is batch (a batch system's table), "
+                   "launcher, mpi, serial, kernel or store. check says all that is wrong with the "
+                   "plugin of a file, a sentence each, and ends with status 1 where there is "
+                   "anything; a launcher starts and stops sleep and true, with the settings behind "
+                   "--, and a batch system's table reads samples.",
     .examples = "ipcluster plugins\n"
                 "ipcluster plugins mpiexec\n"
-                "ipcluster plugins check ./mine.so\n"
-                "ipcluster plugins check ./mine.so --samples=samples\n"
+                "ipcluster plugins new batch mine\n"
                 "IPCLUSTER_PLUGIN_PATH=~/my/plugins ipcluster plugins --json",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON."},
+    {"folder", IPCL_STRING, "", "folder", NULL,
+     "For new: the folder to make. Where it is empty: one of the plugin's name."},
     {"samples", IPCL_STRING, "", "samples", NULL,
      "For check: a folder with what the commands of a batch system print, in files whose names "
      "begin with submit, query or history. What its table reads in them is written."},
 };
-static const struct ipcl_option_table table = {"IPClusterPlugins", options, 2};
+static const struct ipcl_option_table table = {"IPClusterPlugins", options, 3};
 
 static const char *const type_names[] = {
     [IPCL_BOOL] = "true or false", [IPCL_INT] = "integer",
@@ -239,11 +244,26 @@ static int check(const struct cluster *cluster, struct ipcl_error *error)
     const char *samples = settings_string(cluster->settings, "IPClusterPlugins", "samples");
     bool good = true;
     if (cluster->word_count < 2)
-        return ipcl_error_set(error,
-                              "which plugin is to be checked? ipcluster plugins check FILE.so");
+        return ipcl_error_set(error, "which plugin is to be checked? ipcluster plugins check FILE");
     for (int i = 1; i < cluster->word_count; i++)
         good = plugin_check(cluster->words[i], *samples ? samples : NULL, cluster->extra) && good;
     return good ? 0 : 1;
+}
+
+static int make(const struct cluster *cluster, struct ipcl_error *error)
+{
+    const char *folder = settings_string(cluster->settings, "IPClusterPlugins", "folder");
+    if (cluster->word_count != 3)
+        return ipcl_error_set(error, "what is to be made? ipcluster plugins new KIND NAME, where "
+                                     "KIND is batch, launcher, mpi, serial, kernel or store");
+    const char *name = cluster->words[2], *place = *folder ? folder : name;
+    if (plugin_new(cluster->words[1], name, place, error) < 0)
+        return -1;
+    printf(
+        "%s/%s.c is the plugin. In %s, make builds it, make check says whether anything is wrong "
+        "with it, and make install puts it where ipcluster finds it.\n",
+        place, name, place);
+    return 0;
 }
 
 static int act(const struct cluster *cluster, struct ipcl_error *error)
@@ -251,6 +271,8 @@ static int act(const struct cluster *cluster, struct ipcl_error *error)
     const char *word = cluster->word_count ? cluster->words[0] : NULL;
     if (word && strcmp(word, "check") == 0)
         return check(cluster, error);
+    if (word && strcmp(word, "new") == 0)
+        return make(cluster, error);
     if (cluster->word_count > 1)
         return ipcl_error_set(error, "one plugin's NAME at a time");
     return show(cluster, word, settings_bool(cluster->settings, "IPClusterPlugins", "json"), error);

@@ -38,6 +38,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/logs.c core/cluster/logs.h \
 	core/cluster/main.c \
 	core/cluster/plugin_check.c core/cluster/plugin_check.h \
+	core/cluster/plugin_new.c core/cluster/plugin_new.h \
 	core/cluster/plugin_table.c \
 	core/cluster/plugin_trial.c \
 	core/cluster/processes.c core/cluster/processes.h \
@@ -51,7 +52,8 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_start.c \
 	core/cluster/supervisor_stop.c \
 	core/cluster/template.c core/cluster/template.h
-core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"'
+core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
+	-DTEMPLATE_DIR='"$(pkgdatadir)"'
 core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
 core_cluster_ipcluster_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_cluster_ipcluster_LDADD = core/plugin/libplugin.la core/config/libconfig.la core/wire/libwire.la \

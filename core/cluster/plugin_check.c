@@ -3,7 +3,6 @@
 #include "cluster/plugin_check.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cluster/plugin_new.h"
 #include "plugin/loader.h"
 
 #define STAGE_BYTES 200
@@ -121,12 +121,6 @@ static int take_extra(const struct plugin_check *check, struct ipcl_error *error
     return left ? -1 : settings_finish(check->settings, error);
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
 static void check_launchers(struct plugin_check *check, const char *path,
                             const struct ipcl_plugin *plugin)
 {
@@ -151,7 +145,7 @@ static void check_launchers(struct plugin_check *check, const char *path,
     }
     launchers_destroy(check->launchers);
     settings_destroy(check->settings);
-    nftw(check->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    plugin_remove_folder(check->folder);
 }
 
 /* The process that checks. */

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -349,6 +350,46 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
     assert done.status == 1
     assert "submit: the job's id is not in what was printed: 'sbatch: error'" in done.out
     assert "query-2: the state 'REVOKED' of job 7 is none of its states" in done.out
+
+
+# New ones
+
+@pytest.fixture
+def author(box, installed):
+    """The box with what a plugin's author has: the installed headers, and the programs on PATH."""
+    box.env.update(package_config(installed), PATH=f"{box.programs.ipcluster.parent}:{os.environ['PATH']}", DEBFULLNAME="Ada Example")
+    return box
+
+
+@pytest.mark.parametrize("kind, place", [("batch", "launchers"), ("launcher", "launchers"), ("mpi", "mpi"), ("serial", "serial"),
+                                         ("kernel", "kernels"), ("store", "stores")])
+def test_a_new_plugin_builds_passes_its_own_test_and_is_found_where_it_is_installed(author, kind, place):
+    made = author.ipcluster("plugins", "new", kind, "mine", f"--folder={author.dir}/folder", check=True)
+    assert f"{author.dir}/folder/mine.c is the plugin" in made.out
+    folder = author.dir / "folder"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files >= {"Makefile", "mine.c", "test.sh", "ipcluster-mine.7", "ipcluster-mine.spec", "debian/control", "debian/rules"}
+    texts = [(folder / file).read_text() for file in files]
+    assert not [text for text in texts if re.search("@[A-Z]+@|NAME@", text)] and "Ada Example" in (folder / "debian/changelog").read_text()
+    author.run("make", "-C", folder, "check", check=True)
+    author.run("make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True)
+    shown, = json.loads(author.ipcluster("plugins", "--json", "mine", env={"IPCLUSTER_PLUGIN_PATH": f"{author.dir}/plugins"}, check=True).out)
+    assert shown["path"] == f"{author.dir}/plugins/{place}/mine.so" and "refused" not in shown
+    assert (author.dir / "man/man7/ipcluster-mine.7").exists()
+
+
+@pytest.mark.parametrize("words, reason", [
+    (["batch", "there"], "there is there already: name another with --folder"),
+    (["bach", "mine"], "'bach' is no kind of plugin; the nearest is batch"),
+    (["batch", "my-own"], "'my-own' is no name for a plugin"),
+    (["batch", "../mine"], "'../mine' is no name for a plugin"),
+    (["batch", "mine", "--folder=no/such"], "no/such cannot be made: No such file or directory"),
+    (["batch"], "what is to be made? ipcluster plugins new KIND NAME"),
+])
+def test_a_new_plugin_that_cannot_be_made_is_said_and_nothing_is_left(box, words, reason):
+    (box.work / "there").mkdir()
+    done = box.ipcluster("plugins", "new", *words, cwd=box.work)
+    assert done.status == 1 and reason in done.err and [path.name for path in box.work.iterdir()] == ["there"]
 
 
 # What fails without a word
