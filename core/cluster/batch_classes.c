@@ -159,6 +159,8 @@ struct batch_classes *batch_classes_create(const struct ipcl_batch_system *syste
         made->tables[i + 1] =
             (struct ipcl_option_table){made->names[i + 1], made->rows, 1 + BATCH_IGNORED};
         made->classes[i] = batch_class;
+        if (system->here)
+            made->classes[i].properties = 0;
         made->classes[i].name = made->names[i + 1];
         made->classes[i].aliases = system->aliases ? system->aliases : made->alias;
         made->classes[i].role = i == 0 ? IPCL_ROLE_CONTROLLER : IPCL_ROLE_ENGINES;

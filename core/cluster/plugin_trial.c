@@ -1,5 +1,6 @@
 /* A launcher class at work on made-up jobs, whose programs are sleep and true: what launcher.h
  * promises of it is looked for. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,14 +180,19 @@ static void check_stop(struct trial *trial, struct launcher_host *host)
     if (launcher_stop(host, &error) < 0)
         check_fault(trial->check, "%s cannot stop what it started: %s", name_of(trial), error.text);
     alarm(0);
-    if (!wait_until(trial, are_ended, patience_ms))
+    bool ended = wait_until(trial, are_ended, patience_ms);
+    json_t *left = launcher_processes(host);
+    if (!ended)
         check_fault(trial->check,
                     "%s has reported the end of %u copies of %u, %u seconds after stop()",
                     name_of(trial), trial->ended, trial->count, patience_ms / 1000);
-    json_t *left = launcher_processes(host);
-    if (json_array_size(left))
+    else if (json_array_size(left))
         check_fault(trial->check, "%s leaves processes behind where it has stopped all copies",
                     name_of(trial));
+    for (size_t i = 0; i < json_array_size(left); i++)
+        children_kill(trial->children,
+                      json_integer_value(json_array_get(json_array_get(left, i), 0)), SIGKILL,
+                      NULL);
     json_decref(left);
 }
 

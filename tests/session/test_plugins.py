@@ -13,7 +13,7 @@ import pytest
 
 import docblocks
 from ipcluster_box import UP
-from support import TOP, named
+from support import TOP, named, typed, wait_until
 
 
 def package_config(installed):
@@ -390,6 +390,56 @@ def test_a_new_plugin_that_cannot_be_made_is_said_and_nothing_is_left(box, words
     (box.work / "there").mkdir()
     done = box.ipcluster("plugins", "new", *words, cwd=box.work)
     assert done.status == 1 and reason in done.err and [path.name for path in box.work.iterdir()] == ["there"]
+
+
+# The guide's batch system
+
+@pytest.fixture
+def spooler(author):
+    """The box with the plugin for task-spooler, made from a new folder and the files of the guide's chapter, and a queue of its own."""
+    kept = TOP / "tests/session/task_spooler"
+    folder = author.dir / "tsp"
+    author.ipcluster("plugins", "new", "batch", "tsp", f"--folder={folder}", check=True)
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    author.run("make", "-C", folder, "check", check=True)
+    author.run("make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True)
+    author.env.update(IPCLUSTER_PLUGIN_PATH=f"{author.dir}/plugins", TS_SOCKET=f"{author.dir}/tsp.socket", TS_SLOTS="1", TMPDIR=str(author.dir))
+    author.tsp = lambda *words: author.run("tsp", *words, check=True).out
+    author.tsp()
+    yield author
+    author.tsp("-K")
+
+
+def test_the_guides_chapter_shows_the_table_that_is_tested():
+    block, = (block for block in docblocks.sections(TOP / "docs/guide.md")["A batch system in an afternoon"] if block.kind == "c")
+    text = (TOP / "tests/session/task_spooler/tsp.c").read_text()
+    assert block.text == text and len(text.splitlines()) <= 60
+
+
+def test_engines_of_the_guides_batch_system_start_wait_work_and_stop(spooler, ipcluster):
+    busy = spooler.tsp("sleep", "300").strip()
+    cluster = spooler.begin("start", "--n=2", "--elauncher=tsp")
+    cluster.wait_for_output("job 1 is pending: waits for a slot", 30)
+    spooler.tsp("-k", busy)
+    cluster.wait_for_output(UP, 60)
+    with ipcluster.Client(str(spooler.profile_dir() / "security/ipcontroller-client.json")) as client:
+        assert client[:].apply_sync(typed(lambda: 6 * 7)) == [42, 42]
+    assert json.loads((spooler.profile_dir() / "security/ipcontroller-engine.json").read_text())["interface"] == "tcp://127.0.0.1"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    wait_until(lambda: "running" not in spooler.tsp("-l") and not named(spooler, "ipengine"), 20, "the job has ended")
+
+
+def test_a_job_of_the_guides_batch_system_is_killed_found_again_and_cancelled(spooler):
+    cluster = spooler.begin("start", "--n=1", "--elauncher=tsp")
+    cluster.wait_for_output(UP, 60)
+    spooler.tsp("-k", "0")
+    cluster.wait_for_output("TaskSpooler job 0 ended with exit status -1", 60)
+    cluster.stop(signal.SIGINT, 60)
+    cluster = spooler.begin("start", "--n=1", "--elauncher=tsp")
+    cluster.wait_for_output(UP, 60)
+    cluster.stop(signal.SIGKILL)
+    spooler.ipcluster("stop", check=True)
+    wait_until(lambda: "running" not in spooler.tsp("-l") and not named(spooler, "ipengine"), 20, "the job has ended")
 
 
 # What fails without a word

@@ -77,6 +77,7 @@ struct ipcl_batch_system {
      * row with the name of one that all have takes its place. */
     const struct ipcl_option *options;
     size_t option_count;
+    bool here;        /* its jobs run on this machine, and end with it: the controller need not be reached from others */
     unsigned stop_ms; /* how long a cancelled job may take to end; 0: 45 seconds */
 };
 
