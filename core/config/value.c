@@ -181,13 +181,37 @@ static bool are_pairs(const struct value *value)
     return true;
 }
 
+/* ["name=value"], or, as ipyparallel has it, [["name", "value"]]. */
+static bool parse_pairs(struct value *value, const json_t *array)
+{
+    bool good = json_is_array(array);
+    for (size_t i = 0; good && i < json_array_size(array); i++) {
+        json_t *item = json_array_get(array, i);
+        json_t *pair = json_array_size(item) == 2 && json_is_string(json_array_get(item, 0))
+                           ? json_object()
+                           : NULL;
+        if (pair)
+            json_object_set(pair, json_string_value(json_array_get(item, 0)),
+                            json_array_get(item, 1));
+        good = pair ? parse_object(value, pair) : append_json(value, item);
+        json_decref(pair);
+    }
+    return good && are_pairs(value);
+}
+
+static bool parse_mapping_json(struct value *value, const json_t *json)
+{
+    return json_is_object(json) ? parse_object(value, (json_t *)(uintptr_t)json)
+                                : parse_pairs(value, json);
+}
+
 static bool parse_mapping(struct value *value, const char *text)
 {
-    if (*text != '{')
+    if (*text != '{' && *text != '[')
         return split_words(value, text) && are_pairs(value);
-    json_t *object = json_loads(text, 0, NULL);
-    bool good = parse_object(value, object);
-    json_decref(object);
+    json_t *json = json_loads(text, 0, NULL);
+    bool good = parse_mapping_json(value, json);
+    json_decref(json);
     return good;
 }
 
@@ -326,8 +350,7 @@ struct value *value_from_json(const struct ipcl_option *option, const json_t *js
         value->json = json_deep_copy(json);
         break;
     case IPCL_MAPPING:
-        good = json_is_object(json) ? parse_object(value, (json_t *)(uintptr_t)json)
-                                    : parse_array(value, json) && are_pairs(value);
+        good = parse_mapping_json(value, json);
         value->json = json_deep_copy(json);
         break;
     case IPCL_RENAMED:

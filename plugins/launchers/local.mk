@@ -21,6 +21,7 @@ plugins_launchers_ssh_la_SOURCES = plugins/launchers/ssh.c plugins/launchers/ssh
 	plugins/launchers/ssh_command.c \
 	plugins/launchers/ssh_controller.c \
 	plugins/launchers/ssh_events.c \
+	plugins/launchers/ssh_fetch.c \
 	plugins/launchers/ssh_forward.c plugins/launchers/ssh_forward.h \
 	plugins/launchers/ssh_host.c \
 	plugins/launchers/ssh_plan.c plugins/launchers/ssh_plan.h \

@@ -27,6 +27,10 @@ static const struct ipcl_option root_options[] = {
      "Files to send there first, HERE=THERE: small ones, such as scripts. A path there is below "
      "the home folder where it does not "
      "begin with a /."},
+    {"to_fetch", IPCL_MAPPING, "", NULL, NULL,
+     "Files to fetch from there once all has been started there, THERE=HERE; they are waited for a "
+     "minute. Where there are several hosts, the host's name is put behind HERE. Connection files "
+     "and what is printed there come by themselves."},
     {"delay", IPCL_REAL, "0", NULL, NULL,
      "Seconds between the start of one engine of a host and the next."},
     {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
@@ -38,8 +42,6 @@ static const struct ipcl_option ignored[] = {
     {"remote_python", IPCL_IGNORED, "", NULL, NULL, "an engine is ipengine, which has its Python"},
     {"scp_cmd,scp_args", IPCL_IGNORED, "", NULL, NULL,
      "files go through the connection that starts the engines"},
-    {"to_fetch", IPCL_IGNORED, "", NULL, NULL,
-     "a controller's connection files come here by themselves, and what is printed there"},
 };
 static const struct ipcl_option set_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},

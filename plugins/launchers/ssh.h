@@ -94,6 +94,7 @@ struct ssh_set {
     struct ssh_copy *copies;
     size_t host_count;
     struct ssh_host *hosts;
+    struct ssh_fetch *fetches; /* those that have begun */
     bool polling;
     bool told_started;
     bool restoring;  /* from what an earlier supervisor saved */
@@ -143,6 +144,12 @@ void ssh_agent_clean(const struct ssh_host *host, struct text *agent);
 /* ssh_controller.c: the files of a controller there are there: STEM-client.json and
  * STEM-engine.json. */
 void ssh_controller_files(struct ssh_host *host, const char *stem);
+
+/* ssh_fetch.c: files that come here. */
+
+/* Begins to fetch the files of a host on which all has started. */
+void ssh_fetch_files(struct ssh_host *host);
+void ssh_fetch_free(struct ssh_set *set);
 
 /* ssh_events.c: what happens at a host, and what follows. */
 

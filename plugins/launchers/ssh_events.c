@@ -180,8 +180,10 @@ static void look_whether_running(struct ssh_host *host)
     bool all = true;
     for (unsigned i = host->first; i < host->first + host->count; i++)
         all = all && (host->set->copies[i].pid || host->set->copies[i].ended);
-    if (all && host->state == SSH_STARTING)
+    if (all && host->state == SSH_STARTING) {
         host->state = SSH_RUNNING;
+        ssh_fetch_files(host);
+    }
     ssh_set_changed(host->set);
 }
 

@@ -27,6 +27,7 @@ void ssh_set_destroy(void *self)
     struct ssh_set *set = self;
     if (!set)
         return;
+    ssh_fetch_free(set);
     for (size_t i = 0; i < set->host_count; i++)
         ssh_host_clear(&set->hosts[i]);
     free(set->hosts);

@@ -439,11 +439,32 @@ def test_files_are_sent_to_each_host_before_engines_start(box, hosts, connect):
     script, large = box.work / "script.py", box.work / "large"
     script.write_text("answer = 42\n")
     large.write_bytes(os.urandom(300_000))
-    hosts.start(f"--SSHLauncher.to_send={json.dumps({str(script): 'sent to/script.py', str(large): 'large'})}", '--SSHEngineSetLauncher.engine_args=["-s", "sent to/script.py"]',
+    hosts.start(f"--SSHLauncher.to_send={json.dumps([[str(script), 'sent to/script.py'], [str(large), 'large']])}", '--SSHEngineSetLauncher.engine_args=["-s", "sent to/script.py"]',
                 engines={"one": 1, "two": 1})
     assert connect(2)[:]["answer"] == [42, 42]
     for host in one, two:
         assert (host.home / "large").read_bytes() == large.read_bytes()
+
+
+# A file that is whole as soon as it is there.
+LATER = "import os; os.chdir(os.path.expanduser('~')); open('new', 'w').write('it is there'); os.rename('new', 'later')"
+
+
+def test_files_are_fetched_from_each_host_once_engines_have_started(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    made = os.urandom(300_000)
+    for host in one, two:
+        (host.home / "a file").write_bytes(host.name.encode() + made)
+    fetch = [["a file", str(box.work / "fetched")], ["later", str(box.work / "later")], ["nowhere", "/nowhere/there"], ["never", str(box.work / "never")]]
+    cluster = hosts.start(f"--SSHLauncher.to_fetch={json.dumps(fetch)}", engines={"one": 1, "two": 1})
+    connect(2)[:].execute(LATER, block=True)
+    for host in one, two:
+        for name, content in (("fetched", host.name.encode() + made), ("later", b"it is there")):
+            file = box.work / f"{name}.{host.name}"
+            wait_until(lambda: file.exists() and file.read_bytes() == content, 30, f"{file} has come")
+    assert "nowhere of one was not fetched to /nowhere/there.one" in cluster.output
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    assert not list(box.work.glob("*.part"))
 
 
 def test_the_launcher_of_one_host_starts_as_many_as_are_asked_for(box, hosts, connect):
