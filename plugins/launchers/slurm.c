@@ -47,7 +47,10 @@ static const struct ipcl_batch_system slurm = {
                   "--account={account}\n--qos={qos}\n--time={timelimit}",
     .controller = "--ntasks=1",
     .engines = "--ntasks={n}",
-    .run = "{start_command} {program_and_args}",
+    /* srun does not take this from the job; Open MPI's mpiexec would bind ranks to cores. */
+    .run = "env ${{SLURM_CPUS_PER_TASK:+SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK}} "
+           "OMPI_MCA_hwloc_base_binding_policy=${{OMPI_MCA_hwloc_base_binding_policy-none}} "
+           "{start_command} {program_and_args}",
     .options = options,
     .option_count = 1,
 };

@@ -174,6 +174,22 @@ def test_engines_of_a_job_are_the_ranks_of_one_mpi_world_where_srun_is_told_to(b
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
+def test_an_srun_that_makes_worlds_of_one_rank_is_told_with_what_helps(box, mpi4py_of_mpich):
+    failed = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--SlurmLauncher.start_command=srun --mpi=none", "--SlurmLauncher.mpi=mpi4py",
+                           env={**box.no_leak_check(), "PYTHONPATH": f"{mpi4py_of_mpich}:{box.env['PYTHONPATH']}"})
+    assert failed.status == 4
+    assert "srun started 2 engines as one MPI world, but their MPI is MPICH" in failed.err and "srun --mpi=list" in failed.err
+
+
+def test_engines_of_a_job_may_use_every_processor_that_it_has(box):
+    count = "import os\nprint(client[:].apply_sync(lambda: (__import__('os').environ.get('SLURM_CPUS_PER_TASK'), " \
+            "len(__import__('os').sched_getaffinity(0)))))"
+    for words, tasks_processors in (["--SlurmLauncher.options=--cpus-per-task=2"], "2"), (["--SlurmLauncher.start_command=mpiexec"], None):
+        cluster, _ = start(box, "--n=2", *words, env={"OMPI_MCA_oob_tcp_if_include": "lo"})
+        assert ask(box, count) == str([(tasks_processors, len(os.sched_getaffinity(0)))] * 2)
+        assert cluster.stop(signal.SIGINT, 60) == 0
+
+
 def test_a_cluster_goes_on_without_an_engine_that_was_lost(box, slurm):
     cluster, job = start(box, "--n=2")
     named(box, "ipengine")[0].kill()
