@@ -489,3 +489,17 @@ void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set)
     }
     json_decref(content);
 }
+
+void hub_watch_explain(struct hub_watch *watch, const char *engine_set, bool all, int64_t pid,
+                       const char *reason)
+{
+    char host[256] = "";
+    if (!watch)
+        return;
+    gethostname(host, sizeof(host) - 1);
+    json_t *content =
+        json_pack("{s:s s:b s:s s:o* s:s}", "engine_set", engine_set, "all", all, "host", host,
+                  "pid", pid ? json_integer(pid) : NULL, "reason", reason);
+    hub_watch_send(watch, watch->query, NULL, "explain_request", content);
+    json_decref(content);
+}

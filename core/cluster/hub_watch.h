@@ -49,6 +49,10 @@ bool hub_watch_knows(const struct hub_watch *watch, int64_t pid);
 const char *hub_watch_refusal(const struct hub_watch *watch);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
 bool hub_watch_worked(const struct hub_watch *watch);
+/* Tells the hub why engines of a set have ended: the process `pid` of this host, or, where that is
+ * 0, all of them, or else those of the batch job that the reason begins with. */
+void hub_watch_explain(struct hub_watch *watch, const char *engine_set, bool all, int64_t pid,
+                       const char *reason);
 /* Asks engines that are registered to end, each once. */
 void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);
 

@@ -76,6 +76,9 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
         job->status = status;
     if (supervisor->adopting || supervisor->dry)
         return;
+    if (reason && job == &supervisor->engines)
+        hub_watch_explain(supervisor->hub, supervisor->state.engine_set, index == IPCL_ALL_COPIES,
+                          children_ending(supervisor->children), reason);
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
     else if (job->running == 0)

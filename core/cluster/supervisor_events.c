@@ -212,6 +212,10 @@ static void hub_changed(void *context, struct hub_watch *hub)
         hub_watch_count(hub, supervisor->own_controller ? NULL : supervisor->state.engine_set);
     if (ours > supervisor->registered)
         supervisor->registered = ours;
+    /* Whoever asks why one has gone is told soon. */
+    if (ours < supervisor->present && supervisor->engines.launcher)
+        launcher_look(supervisor->engines.launcher);
+    supervisor->present = ours;
     if (supervisor->phase > PHASE_UP) {
         supervisor_go_on_stopping(supervisor);
     } else if (hub_watch_presence(hub) != HUB_THERE) {

@@ -54,6 +54,7 @@ struct supervisor {
     struct hub_watch *hub;
     unsigned registered; /* the most engines that the hub has had at a time, of those that end with
                             this supervisor */
+    unsigned present;    /* how many of these there are now */
     bool empty;          /* nobody is registered any more, and that has been said */
     char client_file[PATH_BYTES];
     char engine_file[PATH_BYTES];

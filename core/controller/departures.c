@@ -14,6 +14,9 @@
 /* A scheduler that is busier than this keeps nobody from being told. */
 #define SCHEDULERS_MS 5000
 
+/* What started an engine may learn of its end as late as this: a batch system is asked seldom. */
+#define EXPLAINED_S 60
+
 struct departure {
     json_t *content;
     int schedulers; /* that have not done with it */
@@ -28,9 +31,43 @@ static void keep(struct departures *departures, const json_t *content)
     if (json_array_size(departures->last) == DEPARTURES_KEPT)
         json_array_remove(departures->last, 0);
     json_array_append_new(departures->last,
-                          json_pack("{s:O? s:O? s:f}", "id", json_object_get(content, "id"),
+                          json_pack("{s:O? s:O? s:f s:O*}", "id", json_object_get(content, "id"),
                                     "reason", json_object_get(content, "reason"), "ended",
-                                    clock_wall()));
+                                    clock_wall(), "info", json_object_get(content, "info")));
+}
+
+bool departures_concern(const json_t *content, const json_t *info)
+{
+    const char *job = json_string_value(json_object_get(info, "job")),
+               *reason = json_string_value(json_object_get(content, "reason"));
+    const json_t *set = json_object_get(info, "engine_set"), *pid = json_object_get(content, "pid");
+    if (!reason || !set || !json_equal(set, json_object_get(content, "engine_set")))
+        return false;
+    if (json_is_true(json_object_get(content, "all")))
+        return true;
+    if (pid)
+        return json_equal(pid, json_object_get(info, "pid")) &&
+               json_equal(json_object_get(content, "host"), json_object_get(info, "host"));
+    return job && !strncmp(reason, job, strlen(job)) && reason[strlen(job)] == ' ';
+}
+
+bool departures_add_to(const json_t *info, const char *end, const char *reason)
+{
+    return (json_object_get(info, "job") || strstr(end, DEPARTURE_UNSEEN)) && !strstr(end, reason);
+}
+
+void departures_explain(struct departures *departures, const json_t *content)
+{
+    const char *why = json_string_value(json_object_get(content, "reason"));
+    for (size_t i = json_array_size(departures->last); i > 0; i--) {
+        json_t *gone = json_array_get(departures->last, i - 1);
+        const char *end = json_string_value(json_object_get(gone, "reason"));
+        const json_t *info = json_object_get(gone, "info");
+        if (clock_wall() - json_real_value(json_object_get(gone, "ended")) > EXPLAINED_S)
+            return;
+        if (end && departures_concern(content, info) && departures_add_to(info, end, why))
+            json_object_set_new(gone, "reason", json_sprintf("%s; %s", end, why));
+    }
 }
 
 void departures_add(struct departures *departures, json_t *content, int schedulers,

@@ -136,6 +136,7 @@ void engines_remove(struct engines *engines, struct engine *engine)
     HASH_DELETE(hh_id, engines->by_id, engine);
     HASH_DELETE(hh_uuid, engines->by_uuid, engine);
     json_decref(engine->info);
+    free(engine->reason);
     free(engine);
 }
 

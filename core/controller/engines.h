@@ -27,6 +27,7 @@ struct engine {
     bool returned;        /* likewise, and it has proved by its route that it is the same */
     bool sealed;          /* it seals what it sends, and takes only what is sealed */
     bool watched;         /* when it dies, a watcher of its own says how */
+    char *reason;         /* for which it ends, as whoever started it says; NULL: none */
     long long silent_ms;  /* since when it is dead, and how is still to come; 0: it is not */
     long long expires_ms; /* until then it has to */
     long long registered_ms;

@@ -103,7 +103,8 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content);
 loop_receive hub_on_report;
 
 /* In hub_engines.c. */
-hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
+hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection,
+    hub_answer_explain;
 /* Tells the schedulers which engines the previous controller had. */
 void hub_know_engines(struct hub *hub);
 /* Takes over the engines of the controller before. What is wrong with its table does not keep this

@@ -21,6 +21,10 @@
  * it has not answered for a while. */
 #define SILENCE_MS 500
 
+#define DEPARTED_SHOWN 20 /* of those that have gone, among details */
+/* Of why engines ended, in the words of a batch system. */
+#define REASON_BYTES_MAX 2048
+
 /* Tells of an engine what the notice says, which needs no id and no uuid yet. */
 static void tell_listeners(struct hub *hub, const struct engine *engine, struct notice *notice)
 {
@@ -55,7 +59,10 @@ static void tell_end(const struct engine *engine, const char *end, char text[NOT
 {
     char name[ENGINE_NAME_BYTES];
     engines_name(engine, name);
-    if (snprintf(text, NOTICE_TEXT_BYTES, "%s %s", name, end) < NOTICE_TEXT_BYTES)
+    const char *reason = engine->reason;
+    const char *why = reason && departures_add_to(engine->info, end, reason) ? reason : "";
+    if (snprintf(text, NOTICE_TEXT_BYTES, "%s %s%s%s", name, end, *why ? "; " : "", why) <
+        NOTICE_TEXT_BYTES)
         return;
     size_t length = strlen(text);
     while (length && (text[length - 1] & 0xc0) == 0x80)
@@ -310,8 +317,28 @@ static void add_details(const struct hub *hub, json_t *reply)
                                           (double)(clock_ms() - engine->registered_ms) / 1000));
     }
     json_object_set_new(reply, "engine_since", since);
-    json_object_set_new(reply, "departed",
-                        hub->departures.last ? json_copy(hub->departures.last) : json_array());
+    json_t *departed = json_array();
+    size_t count = json_array_size(hub->departures.last);
+    for (size_t i = count > DEPARTED_SHOWN ? count - DEPARTED_SHOWN : 0; i < count; i++)
+        json_array_append(departed, json_array_get(hub->departures.last, i));
+    json_object_set_new(reply, "departed", departed);
+}
+
+/* Whoever started engines says why they ended: some may not be known to be dead yet. */
+int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    const char *reason = json_string_value(json_object_get(query->content, "reason"));
+    if (!reason || !*reason || strlen(reason) >= REASON_BYTES_MAX)
+        return ipcl_error_set(error, "a reason is a text of 1 to %d bytes", REASON_BYTES_MAX - 1);
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
+        if (!departures_concern(query->content, engine->info))
+            continue;
+        free(engine->reason);
+        engine->reason = strdup(reason);
+    }
+    departures_explain(&hub->departures, query->content);
+    query->reply = json_pack("{s:s}", "status", "ok");
+    return 0;
 }
 
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
@@ -369,8 +396,6 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     hub_notify(hub, "registration_notification", engine_content(engine));
 }
 
-static const char silent_end[] = "died, or cannot be reached";
-
 /* Where it has a watcher, that says how it died: as a rule it has done so long before. */
 void hub_engine_silent(struct hub *hub, const char *uuid)
 {
@@ -378,7 +403,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
     if (!engine)
         return;
     if (!engine->watched) {
-        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end, NULL);
+        forget_engine(hub, engine, IPCL_LOG_WARN, DEPARTURE_UNSEEN, NULL);
         return;
     }
     engine->silent_ms = clock_ms();
@@ -391,7 +416,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
-        forget_engine(hub, engine, IPCL_LOG_WARN, silent_end, NULL);
+        forget_engine(hub, engine, IPCL_LOG_WARN, DEPARTURE_UNSEEN, NULL);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 

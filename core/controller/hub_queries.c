@@ -241,6 +241,15 @@ static int answer_purge(struct hub *hub, struct query *query, struct ipcl_error 
     return 0;
 }
 
+static int answer_departed(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    (void)error;
+    query->reply =
+        json_pack("{s:s s:o}", "status", "ok", "departed",
+                  hub->departures.last ? json_incref(hub->departures.last) : json_array());
+    return 0;
+}
+
 /* There is no Dask scheduler to stop: ipyparallel's hub finds that in order. */
 static int answer_stop_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
@@ -275,6 +284,8 @@ static const struct {
     {"unregistration_request", NULL, CONNECTION_ENGINE, false, hub_answer_unregistration},
     {"connection_request", "connection_reply", CONNECTION_CLIENT, false, hub_answer_connection},
     {"shutdown_request", "shutdown_reply", CONNECTION_CLIENT, false, hub_answer_shutdown},
+    {"departed_request", "departed_reply", CONNECTION_CLIENT, false, answer_departed},
+    {"explain_request", "explain_reply", CONNECTION_CLIENT, false, hub_answer_explain},
     {"queue_request", "queue_reply", CONNECTION_CLIENT, false, answer_queue},
     {"load_request", "load_reply", CONNECTION_CLIENT, false, answer_load},
     {"result_request", "result_reply", CONNECTION_CLIENT, true, answer_result},

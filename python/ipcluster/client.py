@@ -164,6 +164,12 @@ class Client:
         return Engines(self._connection)
 
     @property
+    def departed(self):
+        """The last thousand engines that have gone, the newest last: `id`, `reason` (a sentence, with what a batch system says),
+        `ended` (seconds since the epoch), and `info`, as `engine_info` has it."""
+        return self._ask_hub("departed_request")[0]["departed"]
+
+    @property
     def engine_info(self):
         """`engines` in the words of the messages: all that each engine said of itself when it registered, by id. Empty for an
         engine that says nothing, as ipyparallel's."""
@@ -190,8 +196,16 @@ class Client:
             gone = self._seen.intersection(named).difference(self.ids)
             if not gone:
                 raise
-            text = f"engine {min(gone)} is gone: client[:] is a view of the engines that are there"
+            text = f"engine {min(gone)} is gone{self._why(min(gone))}: client[:] is a view of the engines that are there"
             raise errors.EngineError("EngineError", text, "", {"engine_id": min(gone)}) from None
+
+    def _why(self, engine_id):
+        """The hub's sentence on the end of an engine, in parentheses, where it is ours and still knows."""
+        try:
+            reasons = [gone["reason"] for gone in self.departed if gone["id"] == engine_id]
+        except errors.RemoteError:
+            reasons = []
+        return f" ({reasons[-1]})" if reasons else ""
 
     def _chosen(self, targets):
         """Turns what a user writes into a list of ids, all of which are registered."""

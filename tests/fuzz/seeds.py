@@ -174,6 +174,7 @@ def hub(bits, pack):
             query(pack, 8, "db_request", {"query": {}, "keys": ["msg_id"]}), query(pack, 9, "resubmit_request", {"msg_ids": ["x"]}),
             (2, b"\x01"), query(pack, 11, "registration_request", {"uuid": "e1"}), (1, message(pack, "shutdown_request", msg_id="12")),
             later(4), (1, message(pack, "unregistration_request", {"id": 0, "uuid": "e0", "died": True, "reason": "killed"}, msg_id="6")),
+            query(pack, 13, "explain_request", {"engine_set": "s", "all": True, "reason": "it was cancelled"}), query(pack, 14, "departed_request"),
             query(pack, 10, "shutdown_request"), later(12))
 
 

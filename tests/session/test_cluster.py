@@ -338,6 +338,31 @@ def test_a_controller_that_dies_at_once_is_reported_with_its_last_words(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_how_an_engine_that_nobody_watched_died_is_known_from_ipcluster(box):
+    cluster = box.begin("start", "--n=2", "--EngineLauncher.engine_args=--IPEngine.enable_nanny=false")
+    cluster.wait_for_output(UP, 60)
+    code = """
+import os, signal, socket, time
+import ipcluster
+client = ipcluster.Client()
+engine, view = client.engines[0], client[0]
+try:
+    view.apply_sync(os.kill, engine.pid, signal.SIGKILL)
+except ipcluster.EngineError as error:
+    name = f"engine 0 ({socket.gethostname()}, process {engine.pid})"
+    assert name + " died, or cannot be reached" in str(error), error
+while "signal 9 (Killed) ended it" not in client.departed[0]["reason"]:
+    time.sleep(0.05)
+try:
+    view.apply_sync(abs, 1)
+except ipcluster.EngineError as error:
+    assert f"engine 0 is gone ({name} died, or cannot be reached; signal 9 (Killed) ended it)" in str(error), error
+    print("as it was")
+"""
+    assert box.run("/usr/bin/python3", "-c", code, python=True, check=True).out == "as it was\n"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
 def test_a_controller_killed_later_ends_the_cluster(box):
     cluster = box.begin("start", "--n=1")
     cluster.wait_for_output(UP, 60)

@@ -3,6 +3,7 @@
 import json
 import signal
 import stat
+import time
 
 import pytest
 import zmq
@@ -196,6 +197,32 @@ def test_nonsense_that_an_engine_says_of_itself_is_dropped_and_logged(controller
     known = peer.connection()
     assert known["engines"] == {"0": engine.uuid} and known["engine_info"] == {}
     peer.process.wait_for_output("what engine 0 says of itself is dropped: ")
+
+
+def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
+    peer = controller("--ping=60000")
+    query = peer.connect(zmq.DEALER, peer.client["registration"])
+    infos = [{"engine_set": "one", "host": "node", "pid": 1, "job": "Slurm job 8"}, {"engine_set": "one", "host": "node", "pid": 2, "job": "Slurm job 88"},
+             {"engine_set": "one", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 4}]
+    engines = [Engine(peer, info=info).beat() for info in infos]
+
+    def explain(reason, **whom):
+        return peer.ask(query, "explain_request", {"reason": reason, **whom})[0]
+    assert explain("Slurm job 88 was cancelled", engine_set="one", all=False) == "explain_reply", "before the end is known"
+    for engine in engines:
+        engine.die()
+    wait_until(lambda: not peer.engines(), 30, "all are gone")
+    assert explain("signal 9 ended it", engine_set="two", all=False, host="node", pid=3) == "explain_reply"
+    assert explain("its host went down", engine_set="one", all=True) == "explain_reply"
+    for nonsense in ("", "x" * 5000, None, 7):
+        assert explain(nonsense, engine_set="one", all=True) == "hub_error"
+    departed = {gone["id"]: gone for gone in peer.ask(query, "departed_request")[1]["departed"]}
+    assert [departed[number]["info"] for number in range(5)] == infos
+    assert [departed[number]["reason"].replace("died, or cannot be reached", "died") for number in range(5)] == [
+        "engine 0 (node, process 1, Slurm job 8) died; its host went down",
+        "engine 1 (node, process 2, Slurm job 88) died; Slurm job 88 was cancelled; its host went down",
+        "engine 2 (node, process 3) died; its host went down", "engine 3 (node, process 3) died; signal 9 ended it", "engine 4 (node, process 4) died"]
+    assert abs(departed[0]["ended"] - time.time()) < 600
 
 
 def test_a_dead_engine_is_noticed_by_its_connection(controller):

@@ -12,7 +12,8 @@ from controller_peer import Engine, Peer, next_frames
 from support import LONG, typed, wait_for_commit, wait_until
 
 QUERIES = {
-    "connection_request": {}, "queue_request": {"verbose": True}, "load_request": {}, "shutdown_request": {},
+    "connection_request": {}, "queue_request": {"verbose": True}, "departed_request": {},
+    "explain_request": {"engine_set": "s", "all": True, "reason": "r"}, "load_request": {}, "shutdown_request": {},
     "result_request": {"msg_ids": ["x"]}, "history_request": {}, "purge_request": {"msg_ids": "all"},
     "db_request": {"query": {}, "keys": ["content", "buffers", "result_buffers"]}, "resubmit_request": {"msg_ids": ["x"]},
 }

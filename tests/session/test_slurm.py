@@ -327,6 +327,27 @@ def test_a_job_that_somebody_cancels_is_told_with_the_reason(box, slurm):
     cluster.wait(60)
 
 
+def test_why_an_engine_of_a_cancelled_job_ended_reaches_the_client(box, slurm):
+    cluster, job = start(box, "--n=1", "--IPClusterEngines.early_shutdown=0")
+    engine, end = ask(box, f"""
+import subprocess, time
+view, engine = client[0], client.engines[0]
+result = view.apply_async(time.sleep, 600)
+subprocess.run(["scancel", "{job}"], check=True)
+try:
+    result.get(60)
+except ipcluster.EngineError as error:
+    print(f"engine 0 ({{engine.host}}, process {{engine.pid}}, {{engine.job}})")
+while not client.departed or "cancelled" not in client.departed[-1]["reason"]:
+    time.sleep(0.05)
+try:
+    view.apply_sync(abs, 1)
+except ipcluster.EngineError as error:
+    print(error)""").splitlines()
+    assert f", Slurm job {job})" in engine and f"engine 0 is gone ({engine}" in end and f"; Slurm job {job} was cancelled" in end
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
 # Whoever stops it
 
 def test_jobs_of_a_supervisor_that_was_killed_are_found_and_cancelled(box, slurm):
