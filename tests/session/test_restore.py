@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -209,13 +210,21 @@ def test_a_task_with_retries_runs_where_it_is_not_certain_whether_an_engine_had_
     assert set(runs(path).values()) == {1}
 
 
+def freeze(pid):
+    """Stops a process, until none of its threads runs: the signal comes to one of them, and that may not have its turn for a while."""
+    def states():
+        return {(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in Path(f"/proc/{pid}/task").iterdir()}
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: states() == {"T"}, 20, "each of its threads has stopped")
+
+
 def test_tasks_that_a_killed_controller_had_not_read_run_once_without_being_submitted_again(recorded):
     client = recorded.client()
     view = client.load_balanced_view()
     path = recorded.sandbox.dir / "ran"
     assert view.apply_sync(note, str(path), "before") == "before"
     wait_for_commit(recorded.profile_dir / "tasks.db", client.db_query({}, keys=["msg_id", "completed", "engine_uuid"]))
-    os.kill(recorded.controller.pid, signal.SIGSTOP)
+    freeze(recorded.controller.pid)
     tasks = [view.apply_async(note, str(path), str(i)) for i in range(5)]
     time.sleep(0.5)  # they leave; what has not left is sent to the next controller in any case
     recorded.controller.stop(signal.SIGKILL)
