@@ -236,7 +236,8 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
     known |= {(heir, name) for text in helps for heir, heard in re.findall(r"^  (\w+)\.\*: where not given, as for (\w+)", text, re.MULTILINE)
               for class_name, name in known if class_name == heard}
     classes = {name for name, _ in known}
-    none = {("Class", "trait"), ("PID", "log"), ("IPython", "core"), ("IPython", "parallel"), ("PBSEngineSetLauncher", "template")}
+    none = {("Class", "trait"), ("PID", "log"), ("IPython", "core"), ("IPython", "parallel"), ("PBSEngineSetLauncher", "template"),
+            ("Cluster", "from_file")}
     named = [(name, source) for folder in ("core", "plugins") for source in (TOP / folder).rglob("*.[ch]")
              for text in texts_of_c(source) for name in NAME.findall(text) if name not in none]
     others = [*(TOP / "python").rglob("*.py"), TOP / "README.md", TOP / "docs/guide.md"]
