@@ -3,6 +3,7 @@ man_MANS = \
 	docs/man/ipcluster.1 \
 	docs/man/ipcluster-engines.1 \
 	docs/man/ipcluster-list.1 \
+	docs/man/ipcluster-logs.1 \
 	docs/man/ipcluster-plugins.1 \
 	docs/man/ipcluster-profile.1 \
 	docs/man/ipcluster-start.1 \

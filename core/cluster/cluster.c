@@ -179,7 +179,8 @@ static int add_others(struct cluster *cluster, const struct cluster_command *com
                       struct ipcl_error *error)
 {
     static const struct ipcl_option_table *const tables[] = {
-        &command_stop_table, &command_list_table, &command_status_table, &command_profile_table};
+        &command_stop_table, &command_list_table, &command_status_table, &command_logs_table,
+        &command_profile_table};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
         if (tables[i] != command->table && settings_add(cluster->settings, tables[i], error) < 0)
             return -1;

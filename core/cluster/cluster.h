@@ -84,7 +84,7 @@ void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterClean,"                  \
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterClean,"                  \
     "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                     \
     "BaseIPythonApplication,Application"
 

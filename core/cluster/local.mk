@@ -18,6 +18,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/cluster_file.c core/cluster/cluster_file.h \
 	core/cluster/columns.c core/cluster/columns.h \
 	core/cluster/command_list.c \
+	core/cluster/command_logs.c \
 	core/cluster/command_plugins.c \
 	core/cluster/command_profile.c \
 	core/cluster/command_run.c core/cluster/command_run.h \
@@ -44,6 +45,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/processes.c core/cluster/processes.h \
 	core/cluster/progress.c core/cluster/progress.h \
 	core/cluster/state.c core/cluster/state.h \
+	core/cluster/status.c core/cluster/status.h \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
 	core/cluster/supervisor_answers.c \
 	core/cluster/supervisor_claim.c \

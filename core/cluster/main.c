@@ -22,6 +22,7 @@ static const struct command {
     {"stop", "stop a cluster, also one whose ipcluster was killed", command_stop},
     {"engines", "add engines to a controller that runs", command_engines},
     {"status", "show what a cluster is made of: sets, jobs and engines", command_status},
+    {"logs", "show what controller and engines have written", command_logs},
     {"list", "show the clusters there are", command_list},
     {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},
     {"profile", "make, list, find and convert profiles", command_profile},

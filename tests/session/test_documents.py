@@ -127,16 +127,18 @@ BEFORE = {
     "ipcluster status": ["ipcluster start --n=0 --daemonize"],
     "ipcluster status --profile=mpi --cluster-id=a": [
         "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a"],
+    "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
     "ipcluster list --profile=mpi": ["ipcluster profile create mpi"],
     "ipcluster profile convert mpi": ["rm ~/.ipython/profile_mpi/*.json", "touch ~/.ipython/profile_mpi/ipcontroller_config.py"],
     "ipcontroller --profile=mpi --cluster-id=b": ["ipcluster profile create mpi"],
     "ipengine": ["ipcluster start --n=0 --daemonize"],
     "ipengine --file=ipcontroller-engine.json": ["cp ~/.ipython/profile_default/security/ipcontroller-engine.json ."],
 }
-NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in"}
+NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in",
+             "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it"}
 
 
-@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "list", "plugins", "profile")),
+@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "list", "plugins", "profile")),
                                      "ipcontroller", "ipengine"])
 def test_what_help_gives_as_an_example_can_be_typed(reader, program):
     told = reader.box.run(*program.split(), "--help", check=True).out.partition("\nExamples:\n")[2].partition("\n\n")[0]

@@ -73,6 +73,27 @@ def test_status_shows_sets_engines_and_how_the_last_ended(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_logs_shows_what_was_written_and_follows_what_is(box):
+    assert box.ipcluster("logs").status == 11
+    box.ipcluster("start", "--n=2", "--daemonize", check=True)
+    whole = box.ipcluster("logs", check=True).out
+    assert all(text in whole for text in ("registered as engine 0", "registered as engine 1", "engine 1 ")), whole
+    assert "registered as engine 1" in (one := box.ipcluster("logs", "1", check=True).out) and "engine 0" not in one
+    assert "registered as engine" not in box.ipcluster("logs", "controller", check=True).out
+    assert box.ipcluster("logs", "--lines=1", "0", check=True).out.count("\n") == 1
+    wrong = box.ipcluster("logs", "0", "7")
+    assert wrong.status == 1 and wrong.out == "" and "there is no engine 7" in wrong.err
+    following = box.begin("logs", "--follow", "0")
+    following.wait_for_output("registered as engine 0", 60)
+    log = status(box)[1]["engines"][0]["log"]
+    with open(log, "a") as file:
+        file.write("and more\n")
+    following.wait_for_output("and more", 60)
+    following.stop(signal.SIGINT)
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
 def test_status_fits_the_terminal(box):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
     terminal = pexpect.spawn(str(box.programs.ipcluster), ["status"], env=box.env, cwd=str(box.work), timeout=LONG,
