@@ -175,7 +175,7 @@ static void check_output(struct trial *trial, struct launcher_host *host)
 static void check_stop(struct trial *trial, struct launcher_host *host)
 {
     struct ipcl_error error;
-    unsigned patience_ms = trial->choice->class->stop_ms ? trial->choice->class->stop_ms : STOP_MS;
+    unsigned own_ms = launcher_stop_ms(host), patience_ms = own_ms ? own_ms : STOP_MS;
     check_stage(trial->check, "in stop() of %s", name_of(trial));
     if (launcher_stop(host, &error) < 0)
         check_fault(trial->check, "%s cannot stop what it started: %s", name_of(trial), error.text);
