@@ -17,12 +17,17 @@
 static const struct ipcl_option cluster_options[] = {
     {"n", IPCL_INT, "", "n", NULL,
      "The number of engines. Where it is not set: one for each processor."},
+    {"n_min", IPCL_INT, "", "n-min", NULL,
+     "With how many registered engines the start is done, and --daemonize returns: the others come "
+     "as they can. 0: as soon as they are started or submitted. Where it is not set: all, but with "
+     "--daemonize 0 for engines that are a batch system's jobs, which may wait long."},
     {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
      "How engines are started: a launcher's name or alias, such as local, mpi, "
      "MPIExecEngineSetLauncher "
      "(ipcluster plugins lists them)."},
     {"engine_timeout", IPCL_INT, "60", NULL, NULL,
-     "Seconds to wait for a further engine to register, from when they were started."},
+     "Seconds to wait for a further engine to register, from when they were started. Of a batch "
+     "system's jobs some may wait in its queue: once one has come the others are not given up."},
     {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher",
      NULL, "How the controller is started: a launcher's name or alias, such as local, mpi."},
     {"delay", IPCL_REAL, "0", "delay", NULL,
@@ -38,11 +43,11 @@ static const struct ipcl_option cluster_options[] = {
      "Let the system write a core file where ipcluster crashes, as ulimit -c says. It has what is "
      "made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 9};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 10};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
-     "Go into the background once all engines have registered, with the log in the profile's log "
+     "Go into the background once the start is done (--n-min), with the log in the profile's log "
      "folder."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
      "When all engines end with an error within this many seconds of their registration, and "
@@ -254,6 +259,21 @@ int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct 
                      ? (unsigned)CPU_COUNT(&allowed)
                      : 1;
     }
+    return 0;
+}
+
+int cluster_engine_minimum(const struct cluster *cluster, bool queued, unsigned *minimum,
+                           struct ipcl_error *error)
+{
+    int64_t asked = settings_int(cluster->settings, "Cluster", "n_min");
+    bool daemonize = settings_bool(cluster->settings, "IPClusterEngines", "daemonize");
+    if (!settings_given(cluster->settings, "Cluster", "n_min"))
+        *minimum = queued && daemonize ? 0 : ENGINES_MAX;
+    else if (asked < 0 || asked > ENGINES_MAX)
+        return ipcl_error_set(error, "--n-min: %lld is not a number of engines: 0 to %d",
+                              (long long)asked, ENGINES_MAX);
+    else
+        *minimum = (unsigned)asked;
     return 0;
 }
 

@@ -69,6 +69,11 @@ const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role 
  * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
 
+/* With how many of them the start is done, or with all where there are fewer. Those that are
+ * `queued` may wait long. Returns 0 or -1 with `error` set. */
+int cluster_engine_minimum(const struct cluster *cluster, bool queued, unsigned *minimum,
+                           struct ipcl_error *error);
+
 /* Writes how a user names this cluster, with a space in front: " --profile=mpi --cluster-id=a"; ""
  * for the default one. */
 void cluster_words(const struct cluster *cluster, char *text, size_t size);

@@ -21,12 +21,14 @@ static const struct settings_program start_program = {
     .name = "ipcluster",
     .page = "ipcluster-start",
     .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
-    .description = "Starts a controller and engines, shows how many engines have "
-                   "registered, and stays until it is interrupted (Ctrl-C): then it stops "
-                   "the engines and the controller. A second Ctrl-C hurries. With "
-                   "--daemonize it goes into the background once all engines have "
-                   "registered. Output of controller and engines is in the profile's log "
-                   "folder.",
+    .description =
+        "Starts a controller and engines, shows how many engines have "
+        "registered, and stays until it is interrupted (Ctrl-C): then it stops "
+        "the engines and the controller. A second Ctrl-C hurries. The start is done when "
+        "all engines have registered, or with --n-min=K when K of them have; with "
+        "--daemonize it then goes into the background. What it still waits for is in "
+        "its log and in ipcluster list. Output of controller and engines is in the profile's log "
+        "folder.",
     .exit_status = EXIT_STATUS,
     .examples =
         "ipcluster start --n=4                                       four engines on this machine\n"
@@ -37,7 +39,9 @@ static const struct settings_program start_program = {
         "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the "
         "background\n"
         "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for "
-        "ipcontroller",
+        "ipcontroller\n"
+        "ipcluster start --n=4 --n-min=1 --daemonize                 back when one engine works: "
+        "the others follow",
     .classes = CLUSTER_CLASSES,
 };
 

@@ -17,6 +17,11 @@
 
 static const int signal_numbers[SIGNAL_COUNT] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
+bool supervisor_queues(const struct job *job)
+{
+    return job->choice.class->properties & IPCL_OUTLIVES_MACHINE;
+}
+
 void supervisor_phase(struct supervisor *supervisor, enum phase phase)
 {
     supervisor->phase = phase;
@@ -62,8 +67,10 @@ static void job_started(void *context, unsigned count)
     job->started += count < waiting ? count : waiting;
     job->supervisor->phase_ms = clock_ms();
     job->answered = true;
-    if (!job->supervisor->adopting && !job->supervisor->dry && job->supervisor->phase < PHASE_UP)
-        supervisor_save(job->supervisor, "starting");
+    if (job->supervisor->adopting || job->supervisor->dry || job->supervisor->phase > PHASE_UP)
+        return;
+    supervisor_save(job->supervisor, job->supervisor->state.phase);
+    supervisor_look_up(job->supervisor);
 }
 
 static void job_stopped(void *context, unsigned index, int status, const char *reason)
@@ -117,6 +124,8 @@ static void job_status(void *context, const char *text)
         supervisor_save(supervisor, supervisor->state.phase);
     if (news && *text && !supervisor->adopting && supervisor->phase <= PHASE_UP)
         progress_say(supervisor->progress, "%s: %s", job->choice.class->name, text);
+    if (!supervisor->adopting)
+        supervisor_look_up(supervisor);
 }
 
 static void job_warned(void *context, const char *text)

@@ -112,8 +112,9 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         job->count--;
         job->started--;
         supervisor_job_resized(supervisor, job);
-    } else if (!up) {
-        tell_end(supervisor, job, index, status, reason, "before all engines had registered");
+    } else if (!up || (job->running == 0 && supervisor->registered == 0)) {
+        tell_end(supervisor, job, index, status, reason,
+                 up ? "before any engine had registered" : "before all engines had registered");
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
     } else {
         if (status != 0)
@@ -127,25 +128,57 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
     }
 }
 
-void supervisor_up(struct supervisor *supervisor)
+/* As far as its engines are up. */
+static void tell_up(struct supervisor *supervisor)
 {
-    char words[PATH_BYTES];
+    unsigned count = supervisor->engines.count, arrived = supervisor->arrived;
+    const char *ctrl_c = supervisor->daemon->report ? "" : "Ctrl-C or ";
+    char words[PATH_BYTES], some[48] = "";
     cluster_words(supervisor->cluster, words, sizeof(words));
+    if (arrived < count)
+        snprintf(some, sizeof(some), "%u of ", arrived);
+    if (!supervisor->own_controller)
+        progress_say(supervisor->progress, "%s%u more engine%s up%s", some, count,
+                     count == 1 ? " is" : "s are",
+                     supervisor->daemon->report ? "" : ". Stop them with Ctrl-C");
+    else if (*some)
+        progress_say(supervisor->progress,
+                     "The cluster is up with %s%u engine%s, and goes on waiting for the others. "
+                     "Stop it with %sipcluster stop%s",
+                     some, count, count == 1 ? "" : "s", ctrl_c, words);
+    else
+        progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
+                     ctrl_c, words);
+}
+
+static void cluster_up(struct supervisor *supervisor)
+{
     supervisor_phase(supervisor, PHASE_UP);
     supervisor->empty = supervisor->engines.count == 0;
-    uv_timer_stop(&supervisor->timer);
+    if (supervisor->arrived >= supervisor->engines.count)
+        uv_timer_stop(&supervisor->timer);
     supervisor_save(supervisor, "running");
-    if (supervisor->own_controller)
-        progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
-                     supervisor->daemon->report ? "" : "Ctrl-C or ", words);
-    else
-        progress_say(supervisor->progress, "%u more engine%s up%s", supervisor->engines.count,
-                     supervisor->engines.count == 1 ? " is" : "s are",
-                     supervisor->daemon->report ? "" : ". Stop them with Ctrl-C");
+    tell_up(supervisor);
     if (supervisor->daemon->report) {
         daemon_report(supervisor->daemon, EXIT_FINE);
         progress_init(supervisor->progress, stdout, stderr, false, supervisor->progress->quiet);
     }
+}
+
+/* How many of the engines that were started are registered now. */
+static unsigned registered(const struct supervisor *supervisor)
+{
+    return supervisor->own_controller ? hub_watch_count(supervisor->hub, NULL)
+                                      : hub_watch_arrived(supervisor->hub);
+}
+
+void supervisor_look_up(struct supervisor *supervisor)
+{
+    const struct job *job = &supervisor->engines;
+    unsigned needed = supervisor->minimum < job->count ? supervisor->minimum : job->count;
+    bool begun = job->count == 0 || (job->noted && (job->answered || !supervisor_queues(job)));
+    if (supervisor->phase == PHASE_REGISTRATION && begun && registered(supervisor) >= needed)
+        cluster_up(supervisor);
 }
 
 /* The first of the engines whose output is not that of one that has registered. Where each has a
@@ -173,11 +206,28 @@ static void tell_refusal(struct supervisor *supervisor)
     progress_fail(supervisor->progress, "The controller refuses an engine: %s", refusal);
 }
 
-/* How many engines of this start are registered. */
-static unsigned count_registered(const struct supervisor *supervisor)
+/* Nobody waits for those that do not come where some have: the cluster works with these. None is
+ * given up that may wait in a queue, as those of an array do, of which others run. */
+static bool goes_without(const struct supervisor *supervisor)
 {
-    return supervisor->own_controller ? hub_watch_count(supervisor->hub, NULL)
-                                      : hub_watch_arrived(supervisor->hub);
+    return supervisor->arrived > 0 &&
+           (supervisor->phase == PHASE_UP || supervisor_queues(&supervisor->engines));
+}
+
+/* Engines that were started have not registered in time. */
+static void engines_late(struct supervisor *supervisor, long long seconds)
+{
+    bool given_up = !goes_without(supervisor);
+    if (supervisor->late)
+        return;
+    supervisor->late = true;
+    progress_fail(
+        supervisor->progress,
+        "No further engine has registered for %lld seconds%s (Cluster.engine_timeout)", seconds,
+        given_up ? "; the cluster is given up" : ", and those that are missing may come later");
+    supervisor_show_tail(supervisor, &supervisor->engines, find_missing(supervisor));
+    if (given_up)
+        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
 }
 
 /* Once a second while engines are awaited. */
@@ -188,21 +238,31 @@ static void registration_tick(uv_timer_t *timer)
     tell_refusal(supervisor);
     /* A launcher that starts engines one after the other knows more of them now. */
     if (supervisor->engines.started < supervisor->engines.count)
-        supervisor_save(supervisor, "starting");
-    if (count_registered(supervisor) >= supervisor->engines.started ||
-        clock_ms() - supervisor->phase_ms < 1000 * seconds)
-        return;
-    progress_fail(supervisor->progress,
-                  "No further engine has registered for %lld seconds; the cluster is given up "
-                  "(Cluster.engine_timeout)",
-                  (long long)seconds);
-    supervisor_show_tail(supervisor, &supervisor->engines, find_missing(supervisor));
-    supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
+        supervisor_save(supervisor, supervisor->state.phase);
+    if (supervisor->arrived < supervisor->engines.started &&
+        clock_ms() - supervisor->phase_ms >= 1000 * seconds)
+        engines_late(supervisor, seconds);
 }
 
 void supervisor_await_engines(struct supervisor *supervisor)
 {
     uv_timer_start(&supervisor->timer, registration_tick, 1000, 1000);
+}
+
+/* Shows how many of those that are awaited have come. */
+static void note_arrivals(struct supervisor *supervisor)
+{
+    unsigned count = registered(supervisor), all = supervisor->engines.count;
+    if (supervisor->arrived >= all)
+        return;
+    if (count > supervisor->arrived) {
+        supervisor->arrived = count;
+        supervisor->phase_ms = clock_ms();
+        supervisor->late = false;
+    }
+    progress_engines(supervisor->progress, count, all);
+    if (supervisor->arrived >= all)
+        uv_timer_stop(&supervisor->timer);
 }
 
 static void hub_changed(void *context, struct hub_watch *hub)
@@ -222,15 +282,11 @@ static void hub_changed(void *context, struct hub_watch *hub)
         controller_ends(supervisor, hub_watch_presence(hub));
     } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
         supervisor_start_engines(supervisor);
-    } else if (supervisor->phase == PHASE_REGISTRATION) {
-        unsigned count = count_registered(supervisor);
-        if (count > supervisor->progress->shown)
-            supervisor->phase_ms = clock_ms();
-        progress_engines(supervisor->progress, count, supervisor->engines.count);
-        if (count >= supervisor->engines.count)
-            supervisor_up(supervisor);
-    } else if (supervisor->phase == PHASE_UP) {
-        look_for_engines(supervisor);
+    } else if (supervisor->phase >= PHASE_REGISTRATION) {
+        note_arrivals(supervisor);
+        if (supervisor->phase == PHASE_UP)
+            look_for_engines(supervisor);
+        supervisor_look_up(supervisor);
     }
 }
 
@@ -239,7 +295,7 @@ void supervisor_job_resized(struct supervisor *supervisor, struct job *job)
     if (job != &supervisor->engines)
         return;
     supervisor->state.n = job->count;
-    if (supervisor->phase != PHASE_REGISTRATION)
+    if (supervisor->phase < PHASE_REGISTRATION)
         return;
     if (job->count > 0) {
         hub_changed(supervisor, supervisor->hub);

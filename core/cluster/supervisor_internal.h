@@ -55,6 +55,10 @@ struct supervisor {
     unsigned registered; /* the most engines that the hub has had at a time, of those that end with
                             this supervisor */
     unsigned present;    /* how many of these there are now */
+    unsigned minimum;    /* with so many registered engines, or all, the start is done */
+    unsigned arrived;    /* the most of those that were started that have been registered at a time
+                          */
+    bool late;           /* some are, and that has been said */
     bool empty;          /* nobody is registered any more, and that has been said */
     char client_file[PATH_BYTES];
     char engine_file[PATH_BYTES];
@@ -76,6 +80,8 @@ struct supervisor {
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
+/* Whether a job may wait in the queue of a batch system. */
+bool supervisor_queues(const struct job *job);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
 /* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
@@ -100,10 +106,11 @@ int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error
 int supervisor_claim(struct supervisor *supervisor);
 /* Starts the engines, or where there are none to start, is up. */
 void supervisor_start_engines(struct supervisor *supervisor);
-/* Gives the start up where engines do not register in time. */
+/* Looks after engines that do not register in time. */
 void supervisor_await_engines(struct supervisor *supervisor);
-/* The start is done. */
-void supervisor_up(struct supervisor *supervisor);
+/* The start is done where enough engines have registered, or none has to and they are on their way.
+ */
+void supervisor_look_up(struct supervisor *supervisor);
 /* Shows the last lines of a copy's output. */
 void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
 /* Ends everything, in order, and then the loop. Does nothing where that has begun. */

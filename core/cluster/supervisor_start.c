@@ -71,7 +71,7 @@ void supervisor_start_engines(struct supervisor *supervisor)
     struct ipcl_error error;
     supervisor_phase(supervisor, PHASE_REGISTRATION);
     if (job->count == 0) {
-        supervisor_up(supervisor);
+        supervisor_look_up(supervisor);
         return;
     }
     progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count,
@@ -80,6 +80,8 @@ void supervisor_start_engines(struct supervisor *supervisor)
     supervisor_await_engines(supervisor);
     if (start_job(supervisor, job, &error) < 0)
         fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
+    else
+        supervisor_look_up(supervisor);
 }
 
 static void delay_over(uv_timer_t *timer)
@@ -180,6 +182,9 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
         launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
                        cluster_launcher_name(cluster, IPCL_ROLE_ENGINES),
                        &supervisor->engines.choice, error) < 0)
+        return -1;
+    bool queued = supervisor_queues(&supervisor->engines);
+    if (cluster_engine_minimum(cluster, queued, &supervisor->minimum, error) < 0)
         return -1;
     supervisor->controller.count = 1;
     cluster->engines_elsewhere =

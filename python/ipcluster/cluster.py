@@ -10,16 +10,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
 
 from ipcluster.client import Client
+from ipcluster.shown import is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
 NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster has ended already
 POLL_INTERVAL = 0.05
 ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
+ALL_ENGINES = 1_000_000  # for --n-min, which takes all where there are fewer
 
 # Those that this process started, to be stopped when it ends.
 _started = set()
@@ -75,13 +78,17 @@ class Cluster:
 
     `engines` and `controller`: launchers, by name or alias ("mpi"). `controller_args`: further arguments of ipcontroller; `options`:
     further arguments of ipcluster, such as ["--mpi=native"]. `engine_timeout`: how many seconds to wait for a further engine to register
-    (`Cluster.engine_timeout` of ipcluster). It ends with this process, unless `shutdown_atexit` is false. Used as a
+    (`Cluster.engine_timeout` of ipcluster). `n_min`: with how many registered engines a start is done, where it is not all; the others come
+    as they can. Engines that are a batch system's jobs may wait long: start_engines() and start_cluster() return when these are submitted,
+    where n_min says nothing else. How far a start is is shown at a terminal and in IPython, or where `progress` says so. It ends with this
+    process, unless `shutdown_atexit` is false. Used as a
     context manager it gives a client that sees all engines, and stops the cluster behind it.
     """
 
     def __init__(
         self, n=None, *, engines=None, controller=None, profile=None, profile_dir=None, cluster_id=None, controller_ip=None,
-        controller_location=None, controller_args=(), options=(), engine_timeout=None, shutdown_atexit=True,
+        controller_location=None, controller_args=(), options=(), engine_timeout=None, n_min=None, progress=None,
+        shutdown_atexit=True,
     ):  # fmt: skip
         self.n = n
         self.engines = engines
@@ -94,6 +101,8 @@ class Cluster:
         self.controller_args = list(controller_args)
         self.options = list(options)
         self.engine_timeout = engine_timeout
+        self.n_min = n_min
+        self.progress = progress
         self.shutdown_atexit = shutdown_atexit
         self.running = False
         self._starter = None
@@ -124,6 +133,20 @@ class Cluster:
         named = {"profile": self.profile, "profile-dir": self.profile_dir, "cluster-id": self.cluster_id}
         return [f"--{name}={value}" for name, value in named.items() if value]
 
+    def _run_shown(self, command, *words):
+        """The same as _run(), and shows what the program says as it says it."""
+        if not (is_watched() if self.progress is None else self.progress):
+            self._run(command, *words)
+            return
+        said = []
+        with subprocess.Popen([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace") as program:  # fmt: skip
+            for line in program.stdout:
+                said.append(line)
+                print(line, end="", file=sys.stderr, flush=True)
+        if program.returncode != 0:
+            raise RuntimeError(f"ipcluster {command} failed: {''.join(said).strip() or f'exit status {program.returncode}'}")
+
     def _run(self, command, *words, **options):
         return run_program(command, *self._words(), *words, **options)
 
@@ -144,21 +167,23 @@ class Cluster:
             self._starter = os.getpid()
             _started.add(self)
 
-    def start_engines_sync(self, n=None):
-        """Adds a set of engines; returns its identifier once all have registered."""
-        named = {"n": n, "engines": self.engines, "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout)}
+    def start_engines_sync(self, n=None, n_min=None):
+        """Adds a set of engines; returns its identifier once all have registered, or `n_min` of them, or they are submitted to a batch
+        system."""
+        named = {"n": n, "engines": self.engines, "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout),
+                 "n-min": self.n_min if n_min is None else n_min}  # fmt: skip
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         before = self._engine_sets()
-        self._run("engines", "--daemonize", *words, *self.options)
+        self._run_shown("engines", "--daemonize", *words, *self.options)
         return (self._engine_sets().keys() - before).pop()
 
-    def start_cluster_sync(self, n=None):
-        """Starts controller and engines; returns once all have registered."""
+    def start_cluster_sync(self, n=None, n_min=None):
+        """Starts controller and engines; returns when start_engines() does."""
         self.n = self.n if n is None else n
         self.start_controller_sync()
         try:
             if self.n != 0:
-                self.start_engines_sync(self.n)
+                self.start_engines_sync(self.n, n_min)
         except BaseException:
             self.stop_cluster_sync()
             raise
@@ -194,11 +219,13 @@ class Cluster:
         return Client(self.connection_file, cluster=self, **client_options)
 
     def start_and_connect_sync(self, n=None, activate=False):
-        """Starts the cluster and returns a client that sees its engines; with activate=True they are those of the px magics."""
-        self.start_cluster_sync(n)
+        """Starts the cluster and returns a client that sees its engines, or `n_min` of them; with activate=True they are those of the px
+        magics. However long a batch system's jobs wait, these are waited for."""
+        n_min = ALL_ENGINES if self.n_min is None else self.n_min
+        self.start_cluster_sync(n, n_min)
         client = self.connect_client_sync()
         if self.n:
-            client.wait_for_engines(self.n, timeout=self.engine_timeout or ENGINE_TIMEOUT)
+            client.wait_for_engines(min(self.n, n_min), timeout=self.engine_timeout or ENGINE_TIMEOUT)
         if activate:
             client.activate()
         return client

@@ -15,6 +15,11 @@ def get_shell():
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
+def is_watched():
+    """Whether a person sees what is written on sys.stderr: at a terminal, or in IPython."""
+    return get_shell() is not None or (sys.stderr is not None and sys.stderr.isatty())
+
+
 class Printer:
     """Writes pieces of several engines' streams, each piece behind its engine's mark."""
 

@@ -37,7 +37,7 @@ def assert_no_jobs(system):
 
 
 def test_engines_of_a_job_start_work_and_stop(batch, system, ipcluster):
-    batch.ipcluster("start", "--daemonize", *batch.words, check=True)
+    batch.ipcluster("start", "--daemonize", "--n-min=2", *batch.words, check=True)
     with ipcluster.Client(str(batch.profile_dir() / "security/ipcontroller-client.json")) as client:
         assert client[:].apply_sync(typed(lambda: 6 * 7)) == [42, 42]
     assert len(system.jobs()) == 1
@@ -51,7 +51,7 @@ def test_a_profiles_folder_may_have_spaces_and_quotes_in_its_name(batch, system)
         pytest.skip("Slurm's qsub hands a path on unquoted")
     folder = batch.work / "it's ä profile"
     batch.ipcluster("profile", "create", f"--profile-dir={folder}", check=True)
-    assert "The cluster is up" in batch.ipcluster("start", "--daemonize", f"--profile-dir={folder}", *batch.words, check=True).out
+    assert "The cluster is up" in batch.ipcluster("start", "--daemonize", "--n-min=2", f"--profile-dir={folder}", *batch.words, check=True).out
     output, = folder.glob("log/ipengine-*.log")
     assert "registered as engine 1" in output.read_text()
     batch.ipcluster("stop", f"--profile-dir={folder}", check=True)
@@ -142,7 +142,7 @@ queue {n}
 
 @pytest.mark.parametrize("system", ["htcondor"], indirect=True)
 def test_a_template_that_is_a_submit_description_is_submitted_as_it_is(batch, system):
-    started = batch.ipcluster("start", "--daemonize", *batch.words, f"--HTCondorEngineSetLauncher.batch_template={DESCRIPTION}", check=True)
+    started = batch.ipcluster("start", "--daemonize", "--n-min=2", *batch.words, f"--HTCondorEngineSetLauncher.batch_template={DESCRIPTION}", check=True)
     assert UP in started.out
     batch.ipcluster("stop", check=True)
     assert_no_jobs(system)

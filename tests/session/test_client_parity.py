@@ -270,6 +270,14 @@ def test_a_clusters_engine_timeout_is_what_its_programs_wait(ipcluster, sandbox_
     sandbox_here.wait_for_no_processes()
 
 
+def test_a_cluster_is_there_with_the_fewest_engines_that_it_is_asked_for_and_shows_how_far_it_is(ipcluster, sandbox_here, capfd):
+    first = sandbox_here.dir / "first"
+    engine = f"mkdir {first} && exec {sandbox_here.programs.ipengine} \"$@\"; exec sleep 1000"
+    with ipcluster.Cluster(n=2, n_min=1, progress=True, options=[f"--EngineLauncher.engine_cmd={['sh', '-c', engine, 'sh']}"]) as client:
+        assert client[:].apply_sync(len, "four") == [4]
+    assert "1 of 2 more engines are up\n" in capfd.readouterr().err
+
+
 def test_a_cluster_step_by_step(ipcluster, sandbox_here):
     cluster = ipcluster.Cluster()
     asyncio.run(cluster.start_controller())

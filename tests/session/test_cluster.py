@@ -10,7 +10,7 @@ import pexpect
 import psutil
 import pytest
 
-from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids, listed, ports
+from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids, listed, one_by_one, ports
 from support import LONG, kill, listeners, named, wait_until
 
 # Start and stop
@@ -236,6 +236,28 @@ def test_what_an_engine_started_itself_goes_with_it(box):
     cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={parent}")
     cluster.wait_for_output(UP, 60)
     assert cluster.stop(signal.SIGINT, 60) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_work_begins_with_the_engines_that_are_there_and_the_others_come_as_they_can(box):
+    started = box.ipcluster("start", "--n=2", "--n-min=1", "--Cluster.engine_timeout=1", "--daemonize", one_by_one(box), check=True)
+    assert "The cluster is up with 1 of 2 engines" in started.out
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    wait_until(lambda: "those that are missing may come later" in log.read_text(), what="the log says that one is missing")
+    assert [c["engines"] for c in listed(box)] == [1]
+    (box.dir / "come").touch()
+    wait_until(lambda: "2 of 2 engines have registered" in log.read_text(), what="the second has come")
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_with_none_to_wait_for_a_daemon_is_back_when_engines_are_started_and_ends_where_all_die(box):
+    dying = "--EngineLauncher.engine_cmd=['sh', '-c', 'sleep 2; echo no such module; exit 7']"
+    started = box.ipcluster("start", "--n=1", "--n-min=0", "--daemonize", dying, check=True)
+    assert "The cluster is up with 0 of 1 engine," in started.out
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    wait_until(lambda: "ended with status 7 before any engine had registered\n" in log.read_text(), what="the end is told")
+    assert "no such module" in log.read_text()
     assert_nothing_left(box, box.profile_dir())
 
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import docblocks
-from ipcluster_box import UP, listed
+from ipcluster_box import UP, listed, one_by_one
 from support import PATIENCE, TOP, has_own_network, named, wait_until
 
 JOB = r"job (\d+) is submitted"
@@ -153,7 +153,7 @@ def test_stop_ends_all_of_several_jobs_also_where_nobody_saw_their_submission_en
 
 
 def test_all_of_a_cluster_can_be_jobs(box, slurm):
-    up = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
+    up = box.ipcluster("start", "--n=2", "--n-min=2", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
     jobs = re.findall(JOB, up.out)
     assert [slurm.state(job) for job in jobs] == ["RUNNING"] * 2
     assert ask(box, "print(len(client.ids))") == "2"
@@ -270,6 +270,26 @@ def test_a_job_that_waits_says_why_and_is_cancelled_by_stop(box, slurm):
     assert slurm.state(job) == "CANCELLED"
 
 
+def test_a_daemon_is_back_when_its_job_is_submitted_and_goes_on_waiting(box, slurm):
+    started = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--SlurmLauncher.queue=down", "--daemonize", check=True)
+    job, = re.findall(JOB, started.out)
+    assert "The cluster is up with 0 of 2 engines" in started.out
+    waits = f"job {job} is pending: PartitionDown"
+    wait_until(lambda: (listed(box)[0]["state"], listed(box)[0]["engine_status"]) == ("running", waits), what="list says what it waits for")
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    assert waits in log.read_text()
+    box.ipcluster("stop", check=True)
+    assert slurm.state(job) == "CANCELLED"
+
+
+def test_an_engine_of_a_job_that_comes_long_after_the_first_is_not_given_up(box):
+    cluster = box.begin("start", "--n=2", "--elauncher=slurm", "--Cluster.engine_timeout=1", one_by_one(box))
+    cluster.wait_for_output("No further engine has registered for 1 seconds, and those that are missing may come later", 60)
+    (box.dir / "come").touch()
+    cluster.wait_for_output(UP, 60)
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
 def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
     cluster, job = start(box, "--n=1")
     slurm.stop_controller()
@@ -374,7 +394,7 @@ def test_a_job_whose_submission_nobody_saw_end_is_found_by_its_name(box, slurm):
 
 
 def test_jobs_are_cancelled_from_another_login_node_too(box, slurm):
-    up = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
+    up = box.ipcluster("start", "--n=1", "--n-min=1", "--elauncher=slurm", "--controller=slurm", "--daemonize", check=True)
     state_file = box.profile_dir() / "pid/ipcluster.json"
     state = json.loads(state_file.read_text())
     os.kill(state["pid"], signal.SIGKILL)
