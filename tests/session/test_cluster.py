@@ -406,6 +406,13 @@ def test_engines_that_never_register_are_given_up(box):
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_an_engine_that_never_registers_is_given_up_also_where_others_came_and_all_is_quiet(box):
+    failed = box.ipcluster("start", "--n=2", "--quiet", "--Cluster.engine_timeout=1", one_by_one(box))
+    assert failed.status == 4
+    assert "No further engine has registered for 1 seconds; the cluster is given up" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
 def test_a_program_that_is_not_there_is_an_error_that_names_it(box):
     failed = box.ipcluster("start", "--n=1", "--EngineLauncher.engine_cmd=/no/such/engine")
     assert failed.status == 4 and "/no/such/engine" in failed.err
