@@ -226,6 +226,15 @@ bool batch_goes_on(const void *self)
     return batch->job_count > 1;
 }
 
+bool batch_submitted(const void *self)
+{
+    const struct batch *batch = self;
+    for (unsigned i = 0; i < batch->job_count; i++)
+        if (!*batch->jobs[i].id && batch->jobs[i].step != BATCH_ENDED)
+            return false;
+    return true;
+}
+
 /* What was not submitted has none. */
 static int batch_output(void *self, unsigned index, char *path, size_t path_bytes)
 {

@@ -18,5 +18,7 @@ void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_opt
 void batch_look(void *self);
 /* Whether it is several jobs, of which each goes on without the others. */
 bool batch_goes_on(const void *self);
+/* Whether all of them are submitted. */
+bool batch_submitted(const void *self);
 
 #endif

@@ -316,6 +316,11 @@ bool launcher_goes_on(const struct launcher_host *host)
     return host->options.system && batch_goes_on(host->self);
 }
 
+bool launcher_submitted(const struct launcher_host *host)
+{
+    return !host->options.system || batch_submitted(host->self);
+}
+
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes)
 {
     return host->options.class->output(host->self, index, path, path_bytes);

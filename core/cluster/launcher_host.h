@@ -56,6 +56,8 @@ void launcher_look(struct launcher_host *host);
 /* Whether it is several batch jobs, of which each goes on without the others, also before all have
  * begun. */
 bool launcher_goes_on(const struct launcher_host *host);
+/* Whether what was started is on its way: batch jobs are, once their system has taken them. */
+bool launcher_submitted(const struct launcher_host *host);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
 /* A new reference to an object; NULL with `error` set where the class gives anything else. */
 json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);

@@ -176,7 +176,7 @@ void supervisor_look_up(struct supervisor *supervisor)
 {
     const struct job *job = &supervisor->engines;
     unsigned needed = supervisor->minimum < job->count ? supervisor->minimum : job->count;
-    bool begun = job->count == 0 || (job->noted && (job->answered || !supervisor_queues(job)));
+    bool begun = job->count == 0 || (job->noted && launcher_submitted(job->launcher));
     if (supervisor->phase == PHASE_REGISTRATION && begun && registered(supervisor) >= needed)
         cluster_up(supervisor);
 }
