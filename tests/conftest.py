@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, own_loopback, sanitizers  # noqa: E402
 
-# A shell starts what runs in its background with SIGINT ignored, which children inherit, and Ctrl-C is what some tests are about.
+# A shell starts what runs in its background with SIGINT ignored, and nohup with SIGHUP, which children inherit; some tests are about
+# these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The package of the build tree, for whichever test module imports it first: the sources' own has no extension.
 sys.path.insert(0, str(find_build() / "python"))

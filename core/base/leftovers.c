@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/path.h"
+
 #define OLD_SECONDS    600 /* also where the clock of a file server is another */
 #define RANDOM_LETTERS 6
 
@@ -35,17 +37,33 @@ static bool is_leftover(const char *name)
     return false;
 }
 
-void leftovers_remove(const char *folder)
+/* Of one file where `name` is not NULL, and otherwise those that are old. */
+static void clear(const char *folder, const char *name)
 {
     DIR *dir = opendir(folder);
     const struct dirent *entry;
     struct stat info;
     while (dir && (entry = readdir(dir)))
         if (is_leftover(entry->d_name) &&
+            (!name || strlen(entry->d_name) == strlen(name) + 1 + RANDOM_LETTERS) &&
+            (!name || !strncmp(entry->d_name, name, strlen(name))) &&
             !fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) &&
             S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
-            time(NULL) - info.st_mtime > OLD_SECONDS)
+            (name || time(NULL) - info.st_mtime > OLD_SECONDS))
             unlinkat(dirfd(dir), entry->d_name, 0);
     if (dir)
         closedir(dir);
+}
+
+void leftovers_remove(const char *folder)
+{
+    clear(folder, NULL);
+}
+
+void leftovers_remove_of(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    char folder[PATH_BYTES];
+    if (name && path_format(folder, NULL, "%.*s", (int)(name - path), path) == 0)
+        clear(folder, name + 1);
 }

@@ -6,5 +6,7 @@
 /* Removes those of this user in a folder that nobody can still be writing: they are older than ten
  * minutes. */
 void leftovers_remove(const char *folder);
+/* Removes those of one file that nobody writes any more, whenever they were made. */
+void leftovers_remove_of(const char *path);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/leftovers.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "cluster/processes.h"
@@ -101,6 +102,8 @@ void cluster_file_update(const char *profile_dir, const char *cluster_id)
         outcome = write_file(&file, path, &error);
     else if (unlink(path) < 0 && errno != ENOENT)
         outcome = ipcl_error_set(&error, "cannot remove %s: %s", path, strerror(errno));
+    if (!file.controller)
+        leftovers_remove_of(path);
     if (outcome < 0)
         log_warn("ipyparallel's programs will not find this cluster as it is: %s", error.text);
     json_decref(file.controller);

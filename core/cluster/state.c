@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/leftovers.h"
 #include "base/log.h"
 #include "base/trust.h"
 
@@ -65,13 +66,14 @@ static json_t *job_json(const struct state_job *job)
 
 int state_write(const struct state *state, struct ipcl_error *error)
 {
-    json_t *whole = json_pack(
-        "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:s s:o s:o}", "version", STATE_VERSION,
-        "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "host", state->host,
-        "boot", state->boot, "state", state->phase, "engines_only", state->engines_only,
-        "engine_set", state->engine_set, "pid", (json_int_t)state->pid, "born",
-        (json_int_t)state->born, "n", (json_int_t)state->n, "started", state->started, "socket",
-        state->socket, "controller", job_json(&state->controller), "engines", job_json(&state->engines));
+    json_t *whole =
+        json_pack("{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:s s:o s:o}", "version",
+                  STATE_VERSION, "profile_dir", state->profile_dir, "cluster_id", state->cluster_id,
+                  "host", state->host, "boot", state->boot, "state", state->phase, "engines_only",
+                  state->engines_only, "engine_set", state->engine_set, "pid",
+                  (json_int_t)state->pid, "born", (json_int_t)state->born, "n",
+                  (json_int_t)state->n, "started", state->started, "socket", state->socket,
+                  "controller", job_json(&state->controller), "engines", job_json(&state->engines));
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
     json_decref(whole);
     if (!text)
@@ -122,11 +124,12 @@ static int state_parse(const char *text, struct state *state)
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s?s s:o s:o}", "version",
-                    &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host,
-                    "boot", &boot, "state", &phase, "engines_only", &engines_only, "engine_set",
-                    &engine_set, "pid", &pid, "born", &born, "n", &n, "started", &state->started,
-                    "socket", &socket, "controller", &controller, "engines", &engines) < 0 ||
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s?s s:o s:o}",
+                    "version", &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id,
+                    "host", &host, "boot", &boot, "state", &phase, "engines_only", &engines_only,
+                    "engine_set", &engine_set, "pid", &pid, "born", &born, "n", &n, "started",
+                    &state->started, "socket", &socket, "controller", &controller, "engines",
+                    &engines) < 0 ||
         version != STATE_VERSION || parse_job(controller, &state->controller) < 0 ||
         parse_job(engines, &state->engines) < 0) {
         json_decref(whole);
@@ -211,6 +214,7 @@ void state_remove(const struct state *state)
 {
     if (unlink(state->path) < 0 && errno != ENOENT)
         log_warn("cannot remove %s: %s", state->path, strerror(errno));
+    leftovers_remove_of(state->path);
     if (*state->socket)
         unlink(state->socket);
 }

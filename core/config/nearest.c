@@ -18,6 +18,18 @@ static int plain(char letter)
     return letter == '_' ? '-' : tolower((unsigned char)letter);
 }
 
+/* What it costs to add or drop a letter: the dot between a class and its setting stays where it is.
+ */
+static size_t cost(int letter)
+{
+    return letter == '.' ? 2 : 1;
+}
+
+static size_t replacing(int here, int there)
+{
+    return here == there ? 0 : cost(here) > cost(there) ? cost(here) : cost(there);
+}
+
 static size_t least(size_t a, size_t b, size_t c)
 {
     size_t ab = a < b ? a : b;
@@ -33,16 +45,17 @@ static size_t distance(const char *from, const char *to)
            to_length = strnlen(to, NEAREST_BYTES - 1);
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= to_length; j++)
-        row[j] = j;
+        row[j] = j ? row[j - 1] + cost(to[j - 1]) : 0;
     for (size_t i = 1; i <= from_length; i++) {
         size_t *oldest = before;
         before = above;
         above = row;
         row = oldest;
-        row[0] = i;
+        row[0] = above[0] + cost(from[i - 1]);
         for (size_t j = 1; j <= to_length; j++) {
             int here = plain(from[i - 1]), there = plain(to[j - 1]);
-            row[j] = least(above[j] + 1, row[j - 1] + 1, above[j - 1] + (here != there));
+            row[j] = least(above[j] + cost(here), row[j - 1] + cost(there),
+                           above[j - 1] + replacing(here, there));
             if (i > 1 && j > 1 && here == plain(to[j - 2]) && plain(from[i - 2]) == there &&
                 before[j - 2] + 1 < row[j])
                 row[j] = before[j - 2] + 1;

@@ -85,11 +85,11 @@ def test_what_a_killed_program_was_writing_is_removed_by_the_next_and_nothing_el
         for name in names:
             (folder / name).touch()
             os.utime(folder / name, (0, 0))
-        (folder / "ipcluster.json.aB3dE5").touch()  # as if it was being written
+        (folder / "ipcluster-x.json.aB3dE5").touch()  # as if it was being written
     cluster = box.begin("start", "--n=0")
     cluster.wait_for_output(UP, 60)
     assert cluster.stop(signal.SIGINT, 60) == 0
-    kept = {name for name, is_kept in names.items() if is_kept} | {"ipcluster.json.aB3dE5"}
+    kept = {name for name, is_kept in names.items() if is_kept} | {"ipcluster-x.json.aB3dE5"}
     assert [{path.name for path in folder.iterdir()} for folder in folders] == [kept, kept]
 
 

@@ -97,7 +97,7 @@ def type_the_session(sandbox):
 
 
 def connection_files(sandbox, profile):
-    return sorted((sandbox.profile_dir(profile) / "security").glob("*.json"))
+    return sorted((sandbox.profile_dir(profile) / "security").glob("ipcontroller*.json"))
 
 
 def sockets_of(files):
@@ -115,7 +115,7 @@ def sockets_of(files):
 def assert_nothing_left(sandbox, profile, sockets):
     """No process, no listening socket, no connection file."""
     sandbox.wait_for_no_processes(30)
-    assert connection_files(sandbox, profile) == []
+    assert not list((sandbox.profile_dir(profile) / "security").iterdir())
     assert not sockets & listeners({port for port, _ in sockets})
 
 
