@@ -395,12 +395,17 @@ struct task *balancer_next(struct balancer *balancer)
     return task;
 }
 
-void balancer_put_back(struct balancer *balancer, struct task *task)
+void balancer_suspend(struct balancer *balancer, struct worker *worker)
 {
-    struct worker *worker = task->worker;
     if (!worker->suspended)
         balancer->suspended++;
     worker->suspended = true;
+    balancer_settle(balancer, worker);
+}
+
+void balancer_put_back(struct balancer *balancer, struct task *task)
+{
+    balancer_suspend(balancer, task->worker);
     stop_running(balancer, task);
     share_take_back(balancer, task->share);
     enqueue(balancer, task, true);

@@ -166,6 +166,8 @@ void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t
 /* The next task that can run now, which then counts as running at `task->worker`; NULL where none
  * can. */
 struct task *balancer_next(struct balancer *balancer);
+/* An engine takes no tasks until balancer_resume(). */
+void balancer_suspend(struct balancer *balancer, struct worker *worker);
 /* Puts a task that has just come from balancer_next() back where it was: its engine could not be
  * reached, and is suspended. */
 void balancer_put_back(struct balancer *balancer, struct task *task);

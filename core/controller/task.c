@@ -77,6 +77,13 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
     return -1;
 }
 
+void scheduler_rest(struct scheduler *scheduler, int delay_ms)
+{
+    long long then = clock_ms() + delay_ms;
+    if (!balancer_suspended(scheduler->balancer) || then > scheduler->next_try_ms)
+        scheduler->next_try_ms = then;
+}
+
 /* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
  * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
  * whether it was sent; where the engine is not connected the task waits again, and `message` is as
@@ -97,7 +104,7 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         }
     }
     if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
-        scheduler->next_try_ms = clock_ms() + RETRY_MS;
+        scheduler_rest(scheduler, RETRY_MS);
         balancer_put_back(scheduler->balancer, task);
         return false;
     }

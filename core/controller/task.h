@@ -96,6 +96,8 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
  * or -1, with the message as it was but for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
                       const struct task *task);
+/* Engines that are suspended take tasks again after a while: the longest that any of them needs. */
+void scheduler_rest(struct scheduler *scheduler, int delay_ms);
 /* Gives out what can run now. */
 void scheduler_dispatch(struct scheduler *scheduler);
 /* The engines that a task names: a malloc'ed array. Returns how many are there, or -1 (memory is

@@ -18,6 +18,8 @@
 /* How long an engine that leaves may take to answer what it has: what runs there has two seconds,
  * and a large result is on its way for a while. */
 #define ANSWERS_MS 5000
+/* For a connection that the gate ends to be gone: tasks are sent by the next one then. */
+#define CLOSING_MS 1000
 
 /* An engine that leaves, and has not answered all yet. */
 struct leaving {
@@ -165,7 +167,8 @@ static struct task *oldest_at(const struct scheduler *scheduler, const struct wo
 }
 
 /* Engines run tasks in the order in which they come: once what they have answered before is taken
- * in, the answer that is lost was to the oldest. */
+ * in, the answer that is lost was to the oldest. Its connection is being closed: what is sent by it
+ * now is lost, too. */
 void scheduler_hear_losses(void *self)
 {
     struct scheduler *scheduler = self;
@@ -173,9 +176,13 @@ void scheduler_hear_losses(void *self)
     while (gate_read_loss(scheduler->losses, &loss)) {
         scheduler_hear_engines(scheduler);
         const char *uuid = routes_owner(&scheduler->routes, loss.name);
-        const struct worker *worker =
+        struct worker *worker =
             uuid ? balancer_engine(scheduler->balancer, uuid, strlen(uuid)) : NULL;
         struct task *task = worker ? oldest_at(scheduler, worker) : NULL;
+        if (worker) {
+            scheduler_rest(scheduler, CLOSING_MS);
+            balancer_suspend(scheduler->balancer, worker);
+        }
         if (task)
             scheduler_fail(scheduler, task, "ValueError", loss.text);
         scheduler_dispatch(scheduler);
