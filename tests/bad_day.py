@@ -248,6 +248,8 @@ class BadDay:
         try:
             self.befall(seconds)
             wait_until(lambda: len(self.client.ids) >= ENGINES, 60, "engines are back")
+            # A client takes an engine for gone some seconds after the last of several controllers, and until then no broadcast reaches all.
+            wait_until(lambda: all(work.answers["good"] for work in self.work), 60, "work of each kind succeeds")
         finally:
             self.over.set()
             for thread in threads:
