@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids, listed, one_by_one, ports
-from support import LONG, kill, listeners, named, wait_until
+from support import LONG, PATIENCE, kill, listeners, named, wait_until
 
 # Start and stop
 
@@ -240,7 +240,8 @@ def test_what_an_engine_started_itself_goes_with_it(box):
 
 
 def test_work_begins_with_the_engines_that_are_there_and_the_others_come_as_they_can(box):
-    started = box.ipcluster("start", "--n=2", "--n-min=1", "--Cluster.engine_timeout=1", "--daemonize", one_by_one(box), check=True)
+    started = box.ipcluster("start", "--n=2", "--n-min=1", f"--Cluster.engine_timeout={int(3 * PATIENCE)}", "--daemonize", one_by_one(box),
+                            check=True)
     assert "The cluster is up with 1 of 2 engines" in started.out
     log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
     wait_until(lambda: "those that are missing may come later" in log.read_text(), what="the log says that one is missing")

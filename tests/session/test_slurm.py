@@ -283,8 +283,9 @@ def test_a_daemon_is_back_when_its_job_is_submitted_and_goes_on_waiting(box, slu
 
 
 def test_an_engine_of_a_job_that_comes_long_after_the_first_is_not_given_up(box):
-    cluster = box.begin("start", "--n=2", "--elauncher=slurm", "--Cluster.engine_timeout=1", one_by_one(box))
-    cluster.wait_for_output("No further engine has registered for 1 seconds, and those that are missing may come later", 60)
+    patience = int(3 * PATIENCE)
+    cluster = box.begin("start", "--n=2", "--elauncher=slurm", f"--Cluster.engine_timeout={patience}", one_by_one(box))
+    cluster.wait_for_output(f"No further engine has registered for {patience} seconds, and those that are missing may come later", 60)
     (box.dir / "come").touch()
     cluster.wait_for_output(UP, 60)
     assert cluster.stop(signal.SIGINT, 60) == 0
