@@ -254,8 +254,11 @@ void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, 
     if (!check_abi(plugin, faults) ||
         !check_members("its descriptor", plugin, descriptor_members, "plugin", faults))
         return;
-    if (kind && strcmp(plugin->kind, kind))
+    /* What it has for operations is not known then. */
+    if (kind && strcmp(plugin->kind, kind)) {
         tell(faults, "it is a plugin of kind '%s' in a folder for kind '%s'", plugin->kind, kind);
+        return;
+    }
     if (strcmp(plugin->name, name))
         tell(faults, "it calls itself '%s': a plugin's file is named for it", plugin->name);
     while (i < KIND_COUNT && strcmp(kinds[i].kind, plugin->kind))

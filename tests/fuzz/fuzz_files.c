@@ -78,6 +78,12 @@ static void stopped(void *host, unsigned index, int status, const char *reason)
     (void)reason;
 }
 
+static void stop_takes(void *host, unsigned stop_ms)
+{
+    (void)host;
+    (void)stop_ms;
+}
+
 static void read_table(struct fuzz_bytes bytes)
 {
     struct engine_table table = {.path = fuzz_file(bytes)};
@@ -107,6 +113,7 @@ static void read_launcher(const struct ipcl_launcher_class *class, const char *t
         .timer = timer,
         .started = started,
         .stopped = stopped,
+        .stop_takes = stop_takes,
     };
     struct ipcl_error error;
     void *self = class->create(&services, &error);

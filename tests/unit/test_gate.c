@@ -121,7 +121,7 @@ Test(gate, names_that_begin_with_a_zero_byte_are_nobodys)
 Test(gate, what_comes_before_a_frame_that_is_too_large_is_handed_on_and_the_loss_is_told)
 {
     unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3};
-    static const char ready[] = "\4\53\5READY\10Identity\0\0\0\6engine\13Socket-Type\0\0";
+    static const char ready[45] = "\4\53\5READY\10Identity\0\0\0\6engine\13Socket-Type\0\0";
     struct gate_loss loss;
     char read[64];
     int other, fd, losses;
@@ -130,7 +130,7 @@ Test(gate, what_comes_before_a_frame_that_is_too_large_is_handed_on_and_the_loss
     losses = gate_watch_losses(&error);
     fd = stranger(listener(), &other);
     cr_assert(passes(fd, other, greeting, sizeof(greeting)));
-    cr_assert(passes(fd, other, ready, 45));
+    cr_assert(passes(fd, other, ready, sizeof(ready)));
     cr_assert_eq(send(other, "\0\1a\0\2bc\0\145d", 10, 0), 10);
     cr_assert_eq(recv(fd, read, sizeof(read), 0), 7);
     cr_assert_not(gate_read_loss(losses, &loss), "libzmq has not taken yet what came before");
