@@ -11,6 +11,7 @@
 #include "client/future.h"
 #include "plugin/registry.h"
 #include "wire/connection.h"
+#include "wire/reach.h"
 #include "wire/seal.h"
 #include "wire/socket.h"
 #include "wire/tunnel.h"
@@ -122,6 +123,7 @@ struct io {
     unsigned expected;   /* the same for each that is to succeed */
     int connections;     /* how often the query socket's was made and ended before its handshake */
     bool turned_away;    /* another's was */
+    struct reach *reach; /* of a controller's addresses on another host; NULL: none is tried */
     bool reached;        /* something listens at the address */
     bool rejected;       /* the handshake failed for a reason that the other side gave */
 };

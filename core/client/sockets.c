@@ -18,6 +18,9 @@
 #define POLL_SLICE_MS   100
 /* A controller that is there listens at once: it did before it wrote its file. */
 #define REFUSAL_MS      2000
+/* When to find out why nothing is reached. */
+#define DOUBT_MS        500
+#define CHOICE_SLICE_MS 20
 
 static const struct {
     int type;
@@ -167,9 +170,7 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
             return -1;
     io->polled[POLLED_WAKE] = (struct pollfd){.fd = client->wake_fd, .events = POLLIN};
     io->used = (1u << SOCKET_COUNT) - 1;
-    if (find_descriptor(io->monitors[SOCKET_QUERY], &io->polled[POLLED_MONITOR], error))
-        return -1;
-    return connect_one(client, SOCKET_QUERY, error);
+    return find_descriptor(io->monitors[SOCKET_QUERY], &io->polled[POLLED_MONITOR], error);
 }
 
 void sockets_close(struct ipcl_client *client)
@@ -193,6 +194,7 @@ void sockets_close(struct ipcl_client *client)
         while (zmq_ctx_term(io->context) && errno == EINTR)
             ;
     io->context = NULL;
+    reach_destroy(io->reach);
     tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
     for (int index = 0; index < SOCKET_COUNT; index++)
         seal_release(&io->seals[index]);
@@ -271,6 +273,16 @@ static void wait_a_moment(struct ipcl_client *client)
     sockets_read_monitors(client);
 }
 
+/* No address of the controller's answers. */
+static int explain(const struct ipcl_client *client, struct ipcl_error *error)
+{
+    reach_explain(client->io.reach, &client->connection, client->path,
+                  "it has stopped without removing its file; start a cluster (ipcluster start)",
+                  "come through SSH (sshserver of the client, or --ssh=HOST of the controller)",
+                  clock_ms(), error);
+    return -1;
+}
+
 static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl_error *error)
 {
     const struct io *io = &client->io;
@@ -284,6 +296,8 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
                               "its file; start a cluster (ssh says: %s)", client->path, tunnel_words(io->tunnel));
     if (!io->reached && connection_check_name(&client->connection, error))
         return -1;
+    if (!io->reached && io->reach && !reach_has_answered(io->reach) && !reach_is_refused(io->reach))
+        return explain(client, error);
     if (!io->reached)
         return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
                               "its file; start a cluster (ipcluster start)", url, client->path);
@@ -383,6 +397,18 @@ static int connect_others(struct ipcl_client *client, struct ipcl_error *error)
     return 0;
 }
 
+/* Whether it is known after a while that nothing is reached; where a firewall is silent, that takes
+ * all the time that there is. */
+static bool has_failed(const struct ipcl_client *client, long long waited_ms)
+{
+    const struct io *io = &client->io;
+    if (io->reached || waited_ms < DOUBT_MS)
+        return false;
+    if (io->reach)
+        reach_try(io->reach, clock_ms());
+    return waited_ms >= REFUSAL_MS && (!io->reach || reach_has_failed(io->reach));
+}
+
 /* Asks the hub once the sockets in `connected` are, and waits for the answer. Returns 0 or -1 with
  * `error` set. */
 static int ask(struct ipcl_client *client, unsigned connected, int connections, long long start_ms,
@@ -393,7 +419,7 @@ static int ask(struct ipcl_client *client, unsigned connected, int connections, 
     for (int answered = 0;;) {
         long long waited = clock_ms() - start_ms;
         if (atomic_load(&client->closing) || waited >= client->timeout_ms || io->lost_since_ms ||
-            (!io->handshakes && (io->connections >= CONNECTIONS_MAX || (!io->reached && waited >= REFUSAL_MS))))
+            (!io->handshakes && (io->connections >= CONNECTIONS_MAX || has_failed(client, waited))))
             return give_up(client, waited >= client->timeout_ms, error);
         if (io->tunnel && tunnel_check(io->tunnel, error))
             return -1;
@@ -408,6 +434,30 @@ static int ask(struct ipcl_client *client, unsigned connected, int connections, 
     }
 }
 
+/* Makes the first of the controller's addresses that answers its location. Returns 0 or -1 with
+ * `error` set. */
+static int choose_address(struct ipcl_client *client, long long start_ms, struct ipcl_error *error)
+{
+    struct io *io = &client->io;
+    const char *answered;
+    io->reach = reach_create(&client->connection, client->connection.registration);
+    if (!reach_has_choice(io->reach))
+        return 0;
+    while (!(answered = reach_try(io->reach, clock_ms()))) {
+        long long waited_ms = clock_ms() - start_ms;
+        if (atomic_load(&client->closing))
+            return ipcl_error_set(error, "connecting to the controller of %s was interrupted",
+                                  client->path);
+        if (waited_ms >= client->timeout_ms || has_failed(client, waited_ms))
+            return explain(client, error);
+        poll(NULL, 0, CHOICE_SLICE_MS);
+    }
+    snprintf(client->connection.location, sizeof(client->connection.location), "%s", answered);
+    reach_destroy(io->reach);
+    io->reach = NULL;
+    return 0;
+}
+
 int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct io *io = &client->io;
@@ -415,7 +465,8 @@ int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
     int others = __builtin_popcount(io->expected) - 1;
     /* First whether we may come; then, once both subscriptions stand, who is there: no engine that
      * comes or goes after the answer is missed, nor output. */
-    if (ask(client, 1u << SOCKET_QUERY, others, start, error) || connect_others(client, error) ||
+    if (choose_address(client, start, error) || connect_one(client, SOCKET_QUERY, error) ||
+        ask(client, 1u << SOCKET_QUERY, others, start, error) || connect_others(client, error) ||
         ask(client, io->expected, 0, start, error))
         return -1;
     stop_watching(io);

@@ -1,6 +1,10 @@
 /* Where the controller listens: interfaces, and pools of ports. */
 #include "controller/addresses.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +172,31 @@ int addresses_check(const struct settings *settings, const struct controller *co
                 "IPController.allow_unencrypted=true",
                 sides[i]->interface);
     return 0;
+}
+
+static void add_address(struct connection *connection, const struct ifaddrs *interface)
+{
+    if (!interface->ifa_addr || interface->ifa_addr->sa_family != AF_INET ||
+        !(interface->ifa_flags & IFF_UP) || interface->ifa_flags & IFF_LOOPBACK ||
+        connection->address_count == CONNECTION_ADDRESSES_MAX)
+        return;
+    inet_ntop(AF_INET, &((const struct sockaddr_in *)interface->ifa_addr)->sin_addr,
+              connection->addresses[connection->address_count++], CONNECTION_ADDRESS_BYTES);
+}
+
+void addresses_name(const struct settings *settings, struct controller *controller)
+{
+    struct connection *sides[] = {&controller->clients, &controller->engines};
+    struct ifaddrs *interfaces;
+    for (size_t i = 0; i < sizeof(sides) / sizeof(*sides); i++)
+        sides[i]->address_count = 0; /* a file that is used again may have told of others */
+    if (*settings_string(settings, "IPController", "location") || getifaddrs(&interfaces))
+        return;
+    for (size_t i = 0; i < sizeof(sides) / sizeof(*sides); i++)
+        for (const struct ifaddrs *at = interfaces; at && connection_is_everywhere(sides[i]);
+             at = at->ifa_next)
+            add_address(sides[i], at);
+    freeifaddrs(interfaces);
 }
 
 void addresses_free(struct controller *controller)

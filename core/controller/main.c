@@ -124,6 +124,7 @@ static int lock(struct program *program, struct ipcl_error *error)
         files_take_keys(&program->files, settings, &program->controller, error) ||
         addresses_check(settings, &program->controller, error))
         return -1;
+    addresses_name(settings, &program->controller);
     files_remove_sockets(&program->controller);
     leftovers_remove(program->profile.security);
     return 0;

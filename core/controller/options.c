@@ -24,7 +24,7 @@ static const struct ipcl_option controller_options[] = {
      "can connect only through SSH tunnels."},
     {"location", IPCL_STRING, "", "location", NULL,
      "The name or address under which other hosts reach this one. Where this is not set it is the "
-     "host's name."},
+     "host's name, and with --ip=* also each of its addresses: the first that answers is taken."},
     {"regport", IPCL_INT, "0", "port", NULL,
      "The port for registration of engines. 0: one that is free."},
     {"engine_ip", IPCL_STRING, "", NULL, NULL,

@@ -92,6 +92,8 @@ complete(const struct engine *engine, struct connection *connection, struct ipcl
                  sizeof(connection->curve_serverkey), error) ||
         set_text(engine, "Session", "key", true, connection->key, sizeof(connection->key), error))
         return NULL;
+    if (*settings_string(engine->settings, "IPEngine", "location"))
+        connection->address_count = 0; /* it is said which */
     return serializer_load(engine->registry, connection->pack, connection->unpack, error);
 }
 

@@ -235,6 +235,7 @@ static void publish_output(void *context, const char *name, const char *text, si
 static void cleanup(struct io *io)
 {
     loop_destroy(io->loop);
+    registration_release(io);
     abort_release(io);
     recall_release(io);
     door_close(&io->cluster);

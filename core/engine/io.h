@@ -24,6 +24,7 @@
 #include "engine/usage.h"
 #include "plugin/services.h"
 #include "wire/loop.h"
+#include "wire/reach.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -38,6 +39,8 @@ enum io_state {
 struct registration {
     void *monitor;   /* of the registrar's connection */
     unsigned opened; /* registrars so far */
+    struct reach *reach; /* of a controller's addresses on another host; NULL: none is tried */
+    long long doubt_ms;  /* when to ask whether anything listens there */
     char url[CONNECTION_TEXT_BYTES + 16];
     long long deadline_ms;
     long long repeat_ms; /* when to send again */
@@ -142,6 +145,8 @@ void registration_again(struct io *io);
 /* Repeats that. Returns in how many milliseconds to be called again, or -1. */
 long registration_again_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
+/* Stops trying addresses. */
+void registration_release(struct io *io);
 
 /* That an engine has ended. */
 struct registration_end {

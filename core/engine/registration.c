@@ -30,6 +30,14 @@ static json_t *pending_requests(struct io *io)
     return pending;
 }
 
+static void repeat_later(struct registration *registration, long long now_ms)
+{
+    registration->repeat_ms = now_ms + registration->delay_ms;
+    registration->delay_ms *= 2;
+    if (registration->delay_ms > LONGEST_DELAY_MS)
+        registration->delay_ms = LONGEST_DELAY_MS;
+}
+
 static void send_request(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
@@ -61,10 +69,7 @@ static void send_request(struct io *io, long long now_ms)
     message_close(&message);
     json_decref(content);
     registration->lost = false;
-    registration->repeat_ms = now_ms + registration->delay_ms;
-    registration->delay_ms *= 2;
-    if (registration->delay_ms > LONGEST_DELAY_MS)
-        registration->delay_ms = LONGEST_DELAY_MS;
+    repeat_later(registration, now_ms);
 }
 
 /* Makes the socket, and the one that tells of its connection. */
@@ -88,13 +93,16 @@ static int open_registrar(struct io *io, struct ipcl_error *error)
     return socket_connect(io->registrar, registration->url, error);
 }
 
-int registration_start(struct io *io, struct ipcl_error *error)
+void registration_release(struct io *io)
+{
+    reach_destroy(io->registration.reach);
+    io->registration.reach = NULL;
+}
+
+/* Where the connection leads to is known. */
+static int ask_controller(struct io *io, long long now_ms, struct ipcl_error *error)
 {
     struct registration *registration = &io->registration;
-    long long now_ms = clock_ms();
-    registration->delay_ms = FIRST_DELAY_MS;
-    if (!registration->deadline_ms || !settings_given(io->engine->settings, "IPEngine", "timeout"))
-        registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
     if (connection_url(&io->engine->connection, io->engine->connection.registration,
                        registration->url, error) ||
         open_registrar(io, error))
@@ -103,6 +111,37 @@ int registration_start(struct io *io, struct ipcl_error *error)
              (double)(registration->deadline_ms - now_ms) / 1000);
     send_request(io, now_ms);
     return 0;
+}
+
+/* Connects to the first of the controller's addresses that answers; where there is but one, or one
+ * is taken, this is only to learn why the connection does not come about. */
+static void try_addresses(struct io *io, long long now_ms)
+{
+    struct connection *connection = &io->engine->connection;
+    struct ipcl_error error;
+    const char *answered = reach_try(io->registration.reach, now_ms);
+    if (!answered || io->registrar)
+        return;
+    log_info("of the addresses that the controller on %s may have, %s answers first",
+             connection->location, answered);
+    snprintf(connection->location, sizeof(connection->location), "%s", answered);
+    registration_release(io);
+    if (ask_controller(io, now_ms, &error))
+        io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
+}
+
+int registration_start(struct io *io, struct ipcl_error *error)
+{
+    struct registration *registration = &io->registration;
+    long long now_ms = clock_ms();
+    registration->delay_ms = FIRST_DELAY_MS;
+    if (!registration->deadline_ms || !settings_given(io->engine->settings, "IPEngine", "timeout"))
+        registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
+    registration_release(io);
+    registration->reach =
+        reach_create(&io->engine->connection, io->engine->connection.registration);
+    registration->repeat_ms = registration->doubt_ms = now_ms + FIRST_DELAY_MS;
+    return reach_has_choice(registration->reach) ? 0 : ask_controller(io, now_ms, error);
 }
 
 /* The file may have been that of a controller that has gone: its successor's leads to it. Returns
@@ -114,6 +153,7 @@ static bool follow_file(struct io *io)
     if (io->running || !engine_read_new_connection(engine))
         return false;
     log_info("%s is another controller's now", engine->connection_file);
+    registration_release(io);
     zmq_socket_monitor(io->registrar, NULL, 0);
     loop_close(io->loop, registration->monitor);
     loop_close(io->loop, io->registrar);
@@ -187,7 +227,7 @@ static void give_up(struct io *io)
     struct registration *registration = &io->registration;
     const char *file = io->engine->connection_file, *url = registration->url;
     char reason[3 * PATH_BYTES];
-    struct ipcl_error unknown;
+    struct ipcl_error said;
     bool loopback = strstr(url, "://127.") || strstr(url, "://localhost");
     const char *words = io->engine->tunnel ? tunnel_words(io->engine->tunnel) : "";
     if (registration->refusal[0])
@@ -212,9 +252,15 @@ static void give_up(struct io *io)
                  "key in %s: the connection file is of another cluster, or a controller without "
                  "encryption listens there; use the connection file that this controller wrote",
                  url, file);
-    else if (connection_check_name(&io->engine->connection, &unknown))
-        snprintf(reason, sizeof(reason), "%s", unknown.text);
-    else
+    else if (!reach_has_choice(registration->reach) &&
+             connection_check_name(&io->engine->connection, &said))
+        snprintf(reason, sizeof(reason), "%s", said.text);
+    else if (registration->reach && !reach_has_answered(registration->reach)) {
+        reach_explain(registration->reach, &io->engine->connection, file,
+                      "start ipcontroller, or remove the file if it is left from an earlier one",
+                      "with --enginessh=HOST, so that engines come through SSH", clock_ms(), &said);
+        snprintf(reason, sizeof(reason), "%s", said.text);
+    } else
         snprintf(reason, sizeof(reason),
                  "the controller at %s (from %s) cannot be reached: start ipcontroller, or remove "
                  "the file if it is "
@@ -226,33 +272,51 @@ static void give_up(struct io *io)
     io_stop(io, ENGINE_EXIT_REGISTRATION, reason);
 }
 
+static void warn_of_nobody(struct io *io, long long now_ms)
+{
+    const struct registration *registration = &io->registration;
+    char tried[1024];
+    if (io->registrar) {
+        log_warn("the controller at %s cannot be reached yet%s", registration->url,
+                 registration->handshake_failed ? " (the encryption handshake fails)" : "");
+        return;
+    }
+    reach_describe(registration->reach, now_ms, tried, sizeof(tried));
+    log_warn("the controller on %s cannot be reached yet: port %d of %s",
+             io->engine->connection.location, io->engine->connection.registration, tried);
+}
+
 long registration_tick(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
-    if (!io->registrar || follow_file(io))
-        return -1; /* until the new connection stands, or does not */
+    bool waits =
+        !io->registrar && !registration->reach; /* until a new connection stands, or does not */
+    if (waits || follow_file(io))
+        return -1;
     if (now_ms >= registration->deadline_ms) {
         give_up(io);
         return -1;
     }
+    if (registration->reach && !registration->reached &&
+        (!io->registrar || now_ms >= registration->doubt_ms))
+        try_addresses(io, now_ms);
+    if (io->state != IO_REGISTERING)
+        return -1;
     if (now_ms >= registration->repeat_ms) {
         /* What was never sent is still queued; only what may be lost is sent again. */
         if (registration->reached) {
             log_warn("no answer from the controller at %s yet: asking again", registration->url);
             send_request(io, now_ms);
         } else {
-            log_warn("the controller at %s cannot be reached yet%s", registration->url,
-                     registration->handshake_failed ? " (the encryption handshake fails)" : "");
-            registration->repeat_ms = now_ms + registration->delay_ms;
-            registration->delay_ms *= 2;
-            if (registration->delay_ms > LONGEST_DELAY_MS)
-                registration->delay_ms = LONGEST_DELAY_MS;
+            warn_of_nobody(io, now_ms);
+            repeat_later(registration, now_ms);
         }
     }
     if (registration->lost && registration->repeat_ms - now_ms > FIRST_DELAY_MS)
         registration->repeat_ms = now_ms + FIRST_DELAY_MS;
     long sleep_ms = (long)(registration->repeat_ms - now_ms);
-    return sleep_ms < 100 ? sleep_ms : 100; /* the deadline is not slept over */
+    long most_ms = io->registrar ? 100 : 20; /* the deadline is not slept over, nor an answer */
+    return sleep_ms < most_ms ? sleep_ms : most_ms;
 }
 
 static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *error)

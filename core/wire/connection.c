@@ -72,6 +72,14 @@ static json_t *broadcast_to_json(const struct connection *connection, enum conne
     return ports;
 }
 
+static json_t *addresses_to_json(const struct connection *connection)
+{
+    json_t *addresses = json_array();
+    for (int i = 0; addresses && i < connection->address_count; i++)
+        json_array_append_new(addresses, json_string(connection->addresses[i]));
+    return addresses;
+}
+
 static json_t *connection_to_json(const struct connection *connection, enum connection_role role)
 {
     json_t *object = json_object();
@@ -95,6 +103,8 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
                             *connection->key ? json_integer(CONNECTION_SEALED) : json_false());
     if (object && connection->frame_bytes_max)
         json_object_set_new(object, "frame_bytes_max", json_integer(connection->frame_bytes_max));
+    if (object && connection->address_count)
+        json_object_set_new(object, "addresses", addresses_to_json(connection));
     if (object && role == CONNECTION_CLIENT) {
         json_object_set_new(object, "reuse", json_boolean(connection->reuse));
         json_object_set_new(object, "task_aborts", json_true());
@@ -168,6 +178,25 @@ static int read_broadcast(const char *path, const json_t *object, struct connect
     return 0;
 }
 
+static int read_addresses(const char *path, const json_t *object, struct connection *connection,
+                          struct ipcl_error *error)
+{
+    const json_t *list = json_object_get(object, "addresses"), *value;
+    size_t index;
+    json_array_foreach (list, index, value) {
+        const char *text = json_string_value(value);
+        if (index == CONNECTION_ADDRESSES_MAX || !text || !*text ||
+            strlen(text) >= CONNECTION_ADDRESS_BYTES)
+            return ipcl_error_set(error,
+                                  "the connection file %s: 'addresses' should be up to %d texts of "
+                                  "less than %d bytes",
+                                  path, CONNECTION_ADDRESSES_MAX, CONNECTION_ADDRESS_BYTES);
+        strcpy(connection->addresses[index], text);
+    }
+    connection->address_count = (int)json_array_size(list);
+    return 0;
+}
+
 int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
                      struct connection *connection, struct ipcl_error *error)
 {
@@ -179,7 +208,10 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
         return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)", name,
                               object ? "it is another value" : where.text, object ? 1 : where.line);
     }
-    int status = read_broadcast(name, object, connection, error);
+    int status = read_broadcast(name, object, connection, error) ||
+                         read_addresses(name, object, connection, error)
+                     ? -1
+                     : 0;
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
     connection->frame_bytes_max = json_integer_value(json_object_get(object, "frame_bytes_max"));
     connection->sealed =
@@ -296,6 +328,19 @@ int connection_url(const struct connection *connection, int port, char url[CONNE
     return 0;
 }
 
+size_t connection_hosts(const struct connection *connection,
+                        const char *hosts[CONNECTION_ADDRESSES_MAX + 1])
+{
+    const char *host = tcp_host(connection), *location = connection->location;
+    size_t count = 0;
+    if (!host || is_loopback(host) || (is_everywhere(host) && is_this_machine(location)))
+        return 0;
+    hosts[count++] = is_everywhere(host) ? location : host;
+    for (int i = 0; is_everywhere(host) && i < connection->address_count; i++)
+        hosts[count++] = connection->addresses[i];
+    return count;
+}
+
 int connection_check_name(const struct connection *connection, struct ipcl_error *error)
 {
     const char *host = tcp_host(connection);
@@ -310,6 +355,12 @@ int connection_check_name(const struct connection *connection, struct ipcl_error
     return !code ? 0
                  : ipcl_error_set(error, "the controller says that it is on %s, a name that is not known on this machine (%s): start it "
                                   "with --location=ADDRESS, one that this machine can reach", host, gai_strerror(code));
+}
+
+bool connection_is_everywhere(const struct connection *connection)
+{
+    const char *host = tcp_host(connection);
+    return host && is_everywhere(host);
 }
 
 bool connection_stays_here(const struct connection *connection)

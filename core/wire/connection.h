@@ -4,6 +4,7 @@
 #define WIRE_CONNECTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <ipcluster/error.h>
@@ -15,6 +16,8 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 #define CONNECTION_TEXT_BYTES 256
 #define CURVE_KEY_BYTES       41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
 #define CONNECTION_LEAVES_MAX 64 /* broadcast ports that an engine's file may list */
+#define CONNECTION_ADDRESSES_MAX 16
+#define CONNECTION_ADDRESS_BYTES 64
 
 /* The form of seals (seal.h), as connection files and engines name it: whoever names another signs,
  * and is sent, what ipyparallel's programs do. */
@@ -46,6 +49,11 @@ struct connection {
     int hb_pong;                    /* engine */
     int broadcast[CONNECTION_LEAVES_MAX]; /* a client has one, an engine connects to [id % broadcast_count] */
     int broadcast_count;
+    char addresses[CONNECTION_ADDRESSES_MAX]
+                  [CONNECTION_ADDRESS_BYTES]; /* which its host has, where it listens at all and
+                                                 nobody has said its location; ipyparallel's do not
+                                                 say */
+    int address_count;
 };
 
 /* Writes a file readable by the owner only, whole or not at all. Returns 0 or -1 with `error` set. */
@@ -69,10 +77,17 @@ int connection_path(const char *profile_dir, const char *cluster_id, enum connec
  * loopback of another machine is refused here, with what to do. */
 int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
                    struct ipcl_error *error);
+/* The hosts at which a controller of another machine may listen, several where its file says so.
+ * Texts are the connection's. Returns how many; 0: this machine reaches it by loopback or by local
+ * sockets. */
+size_t connection_hosts(const struct connection *connection,
+                        const char *hosts[CONNECTION_ADDRESSES_MAX + 1]);
 /* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
 /* Whether what is sent does not leave the controller's machine: it listens on loopback or on local sockets only. */
 bool connection_stays_here(const struct connection *connection);
+/* Whether it listens on all addresses of its machine. */
+bool connection_is_everywhere(const struct connection *connection);
 /* Whether a client reaches the controller without the SSH server that its file names: the controller listens on loopback or on all
  * addresses, and its location is this machine. */
 bool connection_is_local(const struct connection *connection);

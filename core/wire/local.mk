@@ -9,6 +9,7 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/poly.c core/wire/poly.h \
 	core/wire/replay.c core/wire/replay.h \
 	core/wire/published.c core/wire/published.h \
+	core/wire/reach.c core/wire/reach.h \
 	core/wire/seal.c core/wire/seal.h \
 	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \

@@ -33,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_ASSERT(connection.broadcast_count >= 0 &&
                 connection.broadcast_count <= CONNECTION_LEAVES_MAX);
     FUZZ_ASSERT(connection.registration > 0 && connection.registration < 65536);
+    const char *hosts[CONNECTION_ADDRESSES_MAX + 1];
+    FUZZ_ASSERT(connection_hosts(&connection, hosts) <= CONNECTION_ADDRESSES_MAX + 1);
     connection_url(&connection, connection.registration, url, &error);
     connection_ssh(&connection, server, host, &error);
     connection_is_local(&connection);

@@ -286,7 +286,8 @@ def connection(_, __):
     file = {"interface": "tcp://127.0.0.1", "location": "vm", "ssh": "u@h:22", "key": "k", "signature_scheme": "hmac-sha256",
             "pack": "json", "unpack": "json", "task_scheme": "leastload", "reuse": False, "broadcast": [9, 10], **ports}
     for name, role, value in (("client", 0, file), ("engine", 1, file), ("local", 1, {**file, "interface": "ipc:///tmp/x"}),
-                              ("elsewhere", 0, {**file, "interface": "tcp://*", "location": "elsewhere", "curve_serverkey": "a" * 40})):
+                              ("elsewhere", 0, {**file, "interface": "tcp://*", "location": "elsewhere", "curve_serverkey": "a" * 40,
+                                              "addresses": ["192.0.2.1", "203.0.113.1"]})):
         yield name, bytes([role]) + json.dumps(value).encode()
 
 

@@ -1,7 +1,9 @@
 """Two hosts that share a home: a controller on one, engines and clients on either. They are two networks with a cable between, each with
 a host's name of its own, which only the superuser can make."""
 
+import json
 import os
+import re
 
 import pytest
 from ssh_gate import Gate, needs_openssh
@@ -9,6 +11,7 @@ from ssh_gate import Gate, needs_openssh
 from support import PYTHON, wait_until
 
 A, B = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
+SILENT_A, SILENT_B, UNROUTED_A = "198.51.100.1", "198.51.100.2", "203.0.113.1"
 ANY_NAME = 'echo "$0" > /proc/sys/kernel/hostname && ip link set lo up && echo ready && exec sleep infinity'
 USE = """
 import socket, sys, psutil, ipcluster
@@ -38,9 +41,9 @@ class Host:
     def start_controller(self, *options):
         """Returns its client file."""
         self.sandbox.profile_dir().mkdir(mode=0o700, exist_ok=True)
-        process = self.start(self.sandbox.programs.ipcontroller, *options)
+        self.controller = self.start(self.sandbox.programs.ipcontroller, *options)
         file = self.sandbox.profile_dir() / "security/ipcontroller-client.json"
-        wait_until(lambda: file.exists() or not process.alive, 30, "the controller writes its file")
+        wait_until(lambda: file.exists() or not self.controller.alive, 30, "the controller writes its file")
         return file
 
     def start_engine(self, *options, env=None):
@@ -50,9 +53,9 @@ class Host:
         """A client's lines on where the engines are, and on whom it is connected to."""
         return self.run(PYTHON, "-c", USE, file, engines, *key, python=True, env=env, timeout=120, check=True).out.splitlines()
 
-    def refusal(self, file):
+    def refusal(self, file, timeout=60):
         """What connecting fails with."""
-        finished = self.run(PYTHON, "-c", USE, file, 0, python=True, timeout=120)
+        finished = self.run(PYTHON, "-c", USE.replace("timeout=60", f"timeout={timeout}"), file, 0, python=True, timeout=120)
         assert finished.status == 1 and "ConnectionError" in finished.err, finished
         return finished.err
 
@@ -67,6 +70,16 @@ def hosts(sandbox):
         host.run("ip", "address", "add", f"{address}/24", "dev", "cable", check=True)
         host.run("ip", "link", "set", "cable", "up", check=True)
     return a, b
+
+
+@pytest.fixture
+def hosts_apart(hosts):
+    """Of three addresses of the first one answers the second: from another nothing comes back, and to the third it knows no way."""
+    a, b = hosts
+    for host, address in (a, SILENT_A), (a, UNROUTED_A), (b, SILENT_B):
+        host.run("ip", "address", "add", f"{address}/24", "dev", "cable", check=True)
+    a.run("ip", "route", "add", "blackhole", SILENT_B, check=True)
+    return hosts
 
 
 @pytest.mark.parametrize("options, from_a", [(["--ip=0.0.0.0", f"--location={A}"], "127.0.0.1"), (["--ip=*", f"--location={A}"], "127.0.0.1"),
@@ -92,7 +105,7 @@ def test_loopback_of_another_host_is_refused_with_what_to_do(hosts):
 
 def test_a_location_that_another_host_does_not_know_is_refused_with_what_to_do(hosts):
     a, b = hosts
-    file = a.start_controller("--ip=0.0.0.0")  # and the host's name, which nobody resolves
+    file = a.start_controller("--ip=0.0.0.0", "--location=host-a")  # which nobody resolves
     engine = b.start_engine("--timeout=3")
     assert engine.wait(60) == 5
     for said in engine.output, b.refusal(file):
@@ -107,8 +120,45 @@ def test_an_address_that_is_out_of_reach_is_an_error(hosts):
     b.run("ip", "link", "set", "cable", "down", check=True)
     engine = b.start_engine("--timeout=3")
     assert engine.wait(60) == 5
-    assert f"the controller at tcp://{A}:" in engine.output and "cannot be reached" in engine.output
-    assert f"nothing listens at tcp://{A}:" in b.refusal(file)
+    for said in engine.output, b.refusal(file):
+        assert "cannot be reached from host-b" in said and f"{A} (Network is unreachable)" in said
+
+
+def test_the_files_name_every_address_and_the_one_that_answers_is_taken(hosts_apart):
+    a, b = hosts_apart
+    file = a.start_controller("--ip=0.0.0.0")
+    for role in "client", "engine":
+        assert set(json.loads(file.with_name(f"ipcontroller-{role}.json").read_text())["addresses"]) == {A, SILENT_A, UNROUTED_A}
+    engine = b.start_engine()
+    assert b.use(file, 1) == ["engines on host-b", f"connected to {A}"]
+    assert f"of the addresses that the controller on host-a may have, {A} answers first" in engine.output
+
+
+def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_are_told(hosts_apart):
+    a, b = hosts_apart
+    file = a.start_controller("--ip=0.0.0.0")
+    a.run("ip", "route", "add", "blackhole", B, check=True)
+    engine = b.start_engine("--timeout=3")
+    refusal = b.refusal(file, timeout=3)
+    assert engine.wait(60) == 5
+    for said in engine.output, refusal:
+        assert "cannot be reached from host-b: port " in said and "(on host-a)" in said
+        assert "host-a (not known here: " in said and f"{UNROUTED_A} (Network is unreachable)" in said
+        assert re.search(rf"{A} \(no answer within [23]\.\d s\)", said) and re.search(rf"{SILENT_A} \(no answer within", said)
+        assert "a firewall" in said and "--location=ADDRESS" in said and "--ip=ADDRESS" in said
+    assert "--enginessh=HOST" in engine.output and "--ssh=HOST" in refusal
+
+
+def test_where_nothing_listens_at_any_address_no_firewall_is_blamed(hosts):
+    a, b = hosts
+    file = a.start_controller("--ip=0.0.0.0", "--reuse")
+    a.controller.stop()
+    engine = b.start_engine("--timeout=3")
+    refusal = b.refusal(file)
+    assert engine.wait(60) == 5
+    for said in engine.output, refusal:
+        assert "nothing listens at port " in said and f"{A} (refused)" in said and "firewall" not in said
+    assert "start ipcontroller" in engine.output and "ipcluster start" in refusal
 
 
 @needs_openssh

@@ -116,6 +116,25 @@ Test(connection, to_all_interfaces_goes_through_loopback_at_home)
     cr_assert_str_eq(url, "tcp://192.0.2.77:5");
 }
 
+Test(connection, to_all_interfaces_names_each_address_for_those_who_are_elsewhere)
+{
+    const char *hosts[CONNECTION_ADDRESSES_MAX + 1];
+    struct ipcl_error error;
+    struct connection all = sample, read;
+    strcpy(all.interface, "tcp://0.0.0.0");
+    strcpy(all.addresses[all.address_count++], "198.51.100.1");
+    cr_assert_eq(connection_hosts(&all, hosts), 0, "loopback leads there");
+    strcpy(all.location, "192.0.2.77");
+    cr_assert_eq(connection_write(path, CONNECTION_ENGINE, &all, &error), 0, "%s", error.text);
+    cr_assert_eq(connection_read(path, CONNECTION_ENGINE, &read, &error), 0, "%s", error.text);
+    cr_assert_eq(connection_hosts(&read, hosts), 2);
+    cr_assert_str_eq(hosts[0], "192.0.2.77");
+    cr_assert_str_eq(hosts[1], "198.51.100.1");
+    all.addresses[0][0] = '\0';
+    connection_write(path, CONNECTION_CLIENT, &all, &error);
+    assert_refused("'addresses' should be");
+}
+
 Test(connection, to_the_loopback_of_another_machine_is_refused_with_advice)
 {
     char url[CONNECTION_TEXT_BYTES + 16];

@@ -1,0 +1,225 @@
+/* Trying a controller's addresses. */
+#include "wire/reach.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What resolves to several addresses counts as so many. */
+#define TARGETS_MAX (CONNECTION_ADDRESSES_MAX + 8)
+/* After it was refused. */
+#define AGAIN_MS 1000
+
+struct target {
+    char text[CONNECTION_ADDRESS_BYTES]; /* as people write it */
+    struct sockaddr_in address;          /* as ZeroMQ's sockets have it by default, which is IPv4 */
+    const char *unknown;                 /* why the name has no address; otherwise NULL */
+    int fd;                              /* -1: it is not being tried */
+    int failure;                         /* of the last attempt, as errno; 0: none has failed */
+    bool answered;
+    long long begun_ms; /* the first attempt; 0: there was none */
+    long long again_ms;
+};
+
+struct reach {
+    size_t count;
+    int port;
+    struct target targets[TARGETS_MAX];
+};
+
+static bool is_there(const struct reach *reach, const struct sockaddr_in *address)
+{
+    for (size_t i = 0; i < reach->count; i++)
+        if (!reach->targets[i].unknown &&
+            reach->targets[i].address.sin_addr.s_addr == address->sin_addr.s_addr)
+            return true;
+    return false;
+}
+
+static struct target *add(struct reach *reach)
+{
+    if (reach->count == TARGETS_MAX)
+        return NULL;
+    struct target *target = &reach->targets[reach->count++];
+    target->fd = -1;
+    return target;
+}
+
+static void add_host(struct reach *reach, const char *host)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    struct target *target;
+    int code = getaddrinfo(host, NULL, &hints, &found);
+    if (code) {
+        if ((target = add(reach))) {
+            snprintf(target->text, sizeof(target->text), "%s", host);
+            target->unknown = gai_strerror(code);
+        }
+        return;
+    }
+    for (const struct addrinfo *each = found; each; each = each->ai_next) {
+        struct sockaddr_in address = *(const struct sockaddr_in *)each->ai_addr;
+        address.sin_port = htons((uint16_t)reach->port);
+        if (is_there(reach, &address) || !(target = add(reach)))
+            continue;
+        target->address = address;
+        inet_ntop(AF_INET, &address.sin_addr, target->text, sizeof(target->text));
+    }
+    freeaddrinfo(found);
+}
+
+struct reach *reach_create(const struct connection *connection, int port)
+{
+    const char *hosts[CONNECTION_ADDRESSES_MAX + 1];
+    size_t count = connection_hosts(connection, hosts);
+    struct reach *reach = count ? calloc(1, sizeof(*reach)) : NULL;
+    if (!reach)
+        return NULL;
+    reach->port = port;
+    for (size_t i = 0; i < count; i++)
+        add_host(reach, hosts[i]);
+    return reach;
+}
+
+static void stop(struct target *target)
+{
+    if (target->fd >= 0)
+        close(target->fd);
+    target->fd = -1;
+}
+
+void reach_destroy(struct reach *reach)
+{
+    for (size_t i = 0; reach && i < reach->count; i++)
+        stop(&reach->targets[i]);
+    free(reach);
+}
+
+bool reach_has_choice(const struct reach *reach)
+{
+    return reach && reach->count > 1;
+}
+
+/* An attempt has ended; `failure` is 0 where the address has answered. */
+static void end(struct target *target, int failure, long long now_ms)
+{
+    stop(target);
+    target->failure = failure;
+    target->answered |= !failure;
+    target->again_ms = now_ms + AGAIN_MS;
+}
+
+static void begin(struct target *target, long long now_ms)
+{
+    if (!target->begun_ms)
+        target->begun_ms = now_ms;
+    target->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (target->fd < 0 ||
+        (connect(target->fd, (const struct sockaddr *)&target->address, sizeof(target->address)) &&
+         errno != EINPROGRESS))
+        end(target, errno, now_ms);
+}
+
+/* Returns whether it has answered. */
+static bool look(struct target *target, long long now_ms)
+{
+    struct pollfd polled = {.fd = target->fd, .events = POLLOUT};
+    int failure = 0;
+    socklen_t size = sizeof(failure);
+    if (poll(&polled, 1, 0) != 1)
+        return false;
+    getsockopt(target->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    end(target, failure, now_ms);
+    return !failure;
+}
+
+const char *reach_try(struct reach *reach, long long now_ms)
+{
+    const char *answered = NULL;
+    for (size_t i = 0; i < reach->count; i++) {
+        struct target *target = &reach->targets[i];
+        if (target->fd < 0 && !target->unknown && now_ms >= target->again_ms)
+            begin(target, now_ms);
+        if (target->fd >= 0 && look(target, now_ms) && !answered)
+            answered = target->text;
+    }
+    return answered;
+}
+
+bool reach_has_answered(const struct reach *reach)
+{
+    for (size_t i = 0; i < reach->count; i++)
+        if (reach->targets[i].answered)
+            return true;
+    return false;
+}
+
+bool reach_has_failed(const struct reach *reach)
+{
+    for (size_t i = 0; i < reach->count; i++)
+        if (!reach->targets[i].unknown && !reach->targets[i].failure)
+            return false;
+    return true;
+}
+
+bool reach_is_refused(const struct reach *reach)
+{
+    for (size_t i = 0; i < reach->count; i++)
+        if (!reach->targets[i].unknown && reach->targets[i].failure != ECONNREFUSED)
+            return false;
+    return true;
+}
+
+static void describe(const struct target *target, long long now_ms, char *text, size_t size)
+{
+    if (target->unknown)
+        snprintf(text, size, "%s (not known here: %s)", target->text, target->unknown);
+    else if (target->failure == ECONNREFUSED)
+        snprintf(text, size, "%s (refused)", target->text);
+    else if (target->failure && target->failure != ETIMEDOUT)
+        snprintf(text, size, "%s (%s)", target->text, strerror(target->failure));
+    else
+        snprintf(text, size, "%s (no answer within %.1f s)", target->text,
+                 target->begun_ms ? (double)(now_ms - target->begun_ms) / 1000 : 0.0);
+}
+
+void reach_describe(const struct reach *reach, long long now_ms, char *text, size_t size)
+{
+    size_t used = 0;
+    *text = '\0';
+    for (size_t i = 0; i < reach->count && used < size; i++) {
+        char one[2 * CONNECTION_ADDRESS_BYTES];
+        describe(&reach->targets[i], now_ms, one, sizeof(one));
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", one);
+    }
+}
+
+void reach_explain(const struct reach *reach, const struct connection *connection, const char *file,
+                   const char *refused, const char *ssh, long long now_ms, struct ipcl_error *error)
+{
+    char here[CONNECTION_ADDRESS_BYTES] = "this host", tried[1024];
+    const char *there =
+        *connection->location ? connection->location : "the host that listens there";
+    gethostname(here, sizeof(here) - 1);
+    reach_describe(reach, now_ms, tried, sizeof(tried));
+    if (reach_is_refused(reach))
+        ipcl_error_set(
+            error,
+            "the controller of %s cannot be reached from %s: nothing listens at port %d of %s: %s",
+            file, here, reach->port, tried, refused);
+    else
+        ipcl_error_set(error,
+                       "the controller of %s cannot be reached from %s: port %d of %s: if a "
+                       "controller runs there (on %s), a firewall "
+                       "stands between the two, or %s knows it by another address: start it with "
+                       "--location=ADDRESS, one that %s "
+                       "reaches (or --ip=ADDRESS), or %s",
+                       file, here, reach->port, tried, there, here, here, ssh);
+}
