@@ -58,10 +58,12 @@ static int add(void *context, struct state *state)
     struct file *file = context;
     if (state->pid < 0 || !state_is_here(state) || strcmp(state->cluster_id, file->cluster_id) != 0)
         return 0;
-    json_t *set = set_json(file, &state->engines);
-    if (set)
-        json_object_set_new(file->sets, state->engine_set, set);
-    file->n += state->n;
+    for (const struct state_set *set = state->sets; set; set = set->next) {
+        json_t *saved = set_json(file, &set->job);
+        if (saved)
+            json_object_set_new(file->sets, set->name, saved);
+    }
+    file->n += state_engine_count(state);
     if (!state->engines_only) {
         int64_t pid = state_process_left(&state->controller);
         /* Who supervises a controller of another machine can end it. */

@@ -59,6 +59,8 @@ static int list_one(void *context, struct state *state)
     char path[PATH_BYTES];
     struct ipcl_error error;
     int engines = -1;
+    const struct state_job none = {.class_name = ""},
+                           *first = state->sets ? &state->sets->job : &none;
     if (state->pid < 0) {
         fprintf(stderr, "ipcluster: %s\n", state->error.text);
         listing->exit_code = EXIT_WRONG;
@@ -74,10 +76,10 @@ static int list_one(void *context, struct state *state)
         "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:s s:s s:f}", "profile", listing->profile,
         "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
         "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host", state->host,
-        "engines", engines < 0 ? json_null() : json_integer(engines), "n", (int)state->n,
-        "controller_launcher", state->controller.class_name, "engine_launcher",
-        state->engines.class_name, "controller_status", state->controller.status, "engine_status",
-        state->engines.status, "started", state->started);
+        "engines", engines < 0 ? json_null() : json_integer(engines), "n",
+        (int)state_engine_count(state), "controller_launcher", state->controller.class_name,
+        "engine_launcher", first->class_name, "controller_status", state->controller.status,
+        "engine_status", first->status, "started", state->started);
     if (entry)
         json_array_append_new(listing->clusters, entry);
     return 0;

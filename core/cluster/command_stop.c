@@ -119,8 +119,9 @@ static int stop_known(struct stopping *stopping, struct state *state)
         progress_fail(&stopping->progress, "%s", error.text);
     else if (state_refresh(state))
         exit_code = clean_up(stopping, state);
-    if (exit_code == EXIT_FINE && state_is_here(state))
-        exit_code = look_at(stopping, &state->engines);
+    for (const struct state_set *set = state->sets; set; set = set->next)
+        if (exit_code == EXIT_FINE && state_is_here(state))
+            exit_code = look_at(stopping, &set->job);
     if (exit_code == EXIT_FINE && state_is_here(state))
         exit_code = look_at(stopping, &state->controller);
     if (lock >= 0)

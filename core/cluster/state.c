@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/trust.h"
 
-#define STATE_VERSION   1
+#define STATE_VERSION   2
 #define STATE_BYTES_MAX (16 << 20)
 
 int state_init(struct state *state, const char *profile_dir, const char *pid_dir,
@@ -29,8 +29,8 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
     state->born = process_born(state->pid);
     state->started = clock_wall();
     state->engines_only = engines_only;
-    snprintf(state->engine_set, sizeof(state->engine_set), "%lld-%" PRId64,
-             (long long)state->started, state->pid);
+    snprintf(state->label, sizeof(state->label), "%lld-%" PRId64, (long long)state->started,
+             state->pid);
     boot_id(state->boot);
     if (gethostname(state->host, sizeof(state->host) - 1) < 0)
         state->host[0] = '\0';
@@ -53,7 +53,56 @@ static void clear_job(struct state_job *job)
 void state_clear(struct state *state)
 {
     clear_job(&state->controller);
-    clear_job(&state->engines);
+    while (state->sets) {
+        struct state_set *set = state->sets;
+        state->sets = set->next;
+        clear_job(&set->job);
+        free(set);
+    }
+}
+
+struct state_set *state_add_set(struct state *state, const char *name, struct ipcl_error *error)
+{
+    struct state_set **link = &state->sets, *set = calloc(1, sizeof(*set));
+    if (!set) {
+        ipcl_error_set(error, "no memory for a set of engines");
+        return NULL;
+    }
+    snprintf(set->name, sizeof(set->name), "%s", name);
+    while (*link)
+        link = &(*link)->next;
+    *link = set;
+    return set;
+}
+
+static void copy_job(struct state_job *to, const struct state_job *from)
+{
+    *to = *from;
+    json_incref(to->own);
+    json_incref(to->processes);
+}
+
+int state_copy(struct state *to, const struct state *from, struct ipcl_error *error)
+{
+    *to = *from;
+    to->sets = NULL;
+    copy_job(&to->controller, &from->controller);
+    for (const struct state_set *set = from->sets; set; set = set->next) {
+        struct state_set *copy = state_add_set(to, set->name, error);
+        if (!copy)
+            return -1;
+        copy->n = set->n;
+        copy_job(&copy->job, &set->job);
+    }
+    return 0;
+}
+
+unsigned state_engine_count(const struct state *state)
+{
+    unsigned count = 0;
+    for (const struct state_set *set = state->sets; set; set = set->next)
+        count += set->n;
+    return count;
 }
 
 static json_t *job_json(const struct state_job *job)
@@ -64,16 +113,24 @@ static json_t *job_json(const struct state_job *job)
                     : json_null();
 }
 
+static json_t *sets_json(const struct state_set *set)
+{
+    json_t *sets = json_array();
+    for (; set; set = set->next)
+        json_array_append_new(sets, json_pack("{s:s s:I s:o}", "name", set->name, "n",
+                                              (json_int_t)set->n, "job", job_json(&set->job)));
+    return sets;
+}
+
 int state_write(const struct state *state, struct ipcl_error *error)
 {
     json_t *whole =
-        json_pack("{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:f s:s s:o s:o}", "version",
+        json_pack("{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:f s:s s:o s:o}", "version",
                   STATE_VERSION, "profile_dir", state->profile_dir, "cluster_id", state->cluster_id,
                   "host", state->host, "boot", state->boot, "state", state->phase, "engines_only",
-                  state->engines_only, "engine_set", state->engine_set, "pid",
-                  (json_int_t)state->pid, "born", (json_int_t)state->born, "n",
-                  (json_int_t)state->n, "started", state->started, "socket", state->socket,
-                  "controller", job_json(&state->controller), "engines", job_json(&state->engines));
+                  state->engines_only, "label", state->label, "pid", (json_int_t)state->pid, "born",
+                  (json_int_t)state->born, "started", state->started, "socket", state->socket,
+                  "controller", job_json(&state->controller), "sets", sets_json(state->sets));
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
     json_decref(whole);
     if (!text)
@@ -116,22 +173,53 @@ int64_t state_process_left(const struct state_job *job)
     return 0;
 }
 
+/* Returns 0 or -1. */
+static int parse_set(struct state *state, const char *name, json_int_t n, json_t *job)
+{
+    struct state_set *set = state_add_set(state, name, NULL);
+    if (!set)
+        return -1;
+    set->n = (unsigned)n;
+    return parse_job(job, &set->job);
+}
+
+/* Version 1 had one set, which had the label for a name. Returns 0 or -1. */
+static int parse_sets(const json_t *whole, int version, struct state *state)
+{
+    const char *name;
+    json_t *sets, *set, *job;
+    json_int_t n;
+    size_t i;
+    if (version == 1)
+        return json_unpack((json_t *)whole, "{s:s s:I s:o}", "engine_set", &name, "n", &n,
+                           "engines", &job) == 0
+                   ? parse_set(state, name, n, job)
+                   : -1;
+    sets = json_object_get(whole, "sets");
+    if (version != STATE_VERSION || !json_is_array(sets))
+        return -1;
+    json_array_foreach (sets, i, set)
+        if (json_unpack(set, "{s:s s:I s:o}", "name", &name, "n", &n, "job", &job) < 0 ||
+            parse_set(state, name, n, job) < 0)
+            return -1;
+    return 0;
+}
+
 static int state_parse(const char *text, struct state *state)
 {
-    const char *profile_dir, *cluster_id, *host, *boot, *phase, *engine_set, *socket = "";
-    json_t *controller, *engines;
-    json_int_t pid, born, n;
+    const char *profile_dir, *cluster_id, *host, *boot, *phase, *label, *socket = "";
+    json_t *controller;
+    json_int_t pid, born;
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:I s:F s?s s:o s:o}",
-                    "version", &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id,
-                    "host", &host, "boot", &boot, "state", &phase, "engines_only", &engines_only,
-                    "engine_set", &engine_set, "pid", &pid, "born", &born, "n", &n, "started",
-                    &state->started, "socket", &socket, "controller", &controller, "engines",
-                    &engines) < 0 ||
-        version != STATE_VERSION || parse_job(controller, &state->controller) < 0 ||
-        parse_job(engines, &state->engines) < 0) {
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:F s?s s:o}", "version", &version,
+                    "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host, "boot",
+                    &boot, "state", &phase, "engines_only", &engines_only, "pid", &pid, "born",
+                    &born, "started", &state->started, "socket", &socket, "controller",
+                    &controller) < 0 ||
+        json_unpack(whole, "{s:s}", version == 1 ? "engine_set" : "label", &label) < 0 ||
+        parse_job(controller, &state->controller) < 0 || parse_sets(whole, version, state) < 0) {
         json_decref(whole);
         return -1;
     }
@@ -140,12 +228,11 @@ static int state_parse(const char *text, struct state *state)
     snprintf(state->host, sizeof(state->host), "%s", host);
     snprintf(state->boot, sizeof(state->boot), "%s", boot);
     snprintf(state->phase, sizeof(state->phase), "%s", phase);
-    snprintf(state->engine_set, sizeof(state->engine_set), "%s", engine_set);
+    snprintf(state->label, sizeof(state->label), "%s", label);
     snprintf(state->socket, sizeof(state->socket), "%s", socket);
     state->engines_only = engines_only;
     state->pid = pid;
     state->born = born;
-    state->n = (unsigned)n;
     json_decref(whole);
     return 0;
 }
@@ -256,7 +343,10 @@ bool state_is_here(const struct state *state)
 
 bool state_outlives(const struct state *state)
 {
-    return state->controller.outlives || state->engines.outlives;
+    bool any = state->controller.outlives;
+    for (const struct state_set *set = state->sets; set; set = set->next)
+        any = any || set->job.outlives;
+    return any;
 }
 
 bool state_supervised(const struct state *state)

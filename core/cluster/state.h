@@ -26,23 +26,30 @@ struct state_job {
     bool outlives;                 /* it is known and can be stopped from any machine */
 };
 
+/* A set of engines. */
+struct state_set {
+    struct state_set *next;
+    char name[ENGINE_SET_BYTES]; /* what its engines say that they belong to */
+    unsigned n;
+    struct state_job job;
+};
+
 struct state {
     char path[PATH_BYTES];
     char profile_dir[PATH_BYTES];
     char cluster_id[STATE_TEXT_BYTES];
     char host[STATE_TEXT_BYTES];
     char boot[BOOT_ID_BYTES];
-    char phase[32];                    /* "starting", "running", "stopping" */
-    bool engines_only;                 /* a set that was added to a running controller */
-    char engine_set[ENGINE_SET_BYTES]; /* what its engines say that they belong to: TIME-PID, which
-                                          is also in the names of its output files */
+    char phase[32];               /* "starting", "running", "stopping" */
+    bool engines_only;            /* a set that was added to a running controller */
+    char label[ENGINE_SET_BYTES]; /* TIME-PID: in the names of its output files and of its first set
+                                   */
     int64_t pid; /* the supervisor's; -1 where the file cannot be read: `error` says why */
     int64_t born;
-    unsigned n;
     double started;
     char socket[PATH_BYTES]; /* where its supervisor can be asked (control.h); "": nowhere */
     struct state_job controller;
-    struct state_job engines;
+    struct state_set *sets; /* in the order in which they were added */
     struct ipcl_error error;
 };
 
@@ -50,6 +57,12 @@ struct state {
 int state_init(struct state *state, const char *profile_dir, const char *pid_dir,
                const char *cluster_id, bool engines_only, struct ipcl_error *error);
 void state_clear(struct state *state);
+/* Appends a set of that name. NULL with `error` set where memory is short. */
+struct state_set *state_add_set(struct state *state, const char *name, struct ipcl_error *error);
+/* Makes `to` a copy, to be cleared also on failure. Returns 0 or -1 with `error` set. */
+int state_copy(struct state *to, const struct state *from, struct ipcl_error *error);
+/* How many engines its sets have in all. */
+unsigned state_engine_count(const struct state *state);
 /* Writes the file, whole or not at all. Returns 0 or -1 with `error` set. */
 int state_write(const struct state *state, struct ipcl_error *error);
 void state_remove(const struct state *state);

@@ -27,17 +27,15 @@ struct status {
 };
 
 /* A set of a supervisor that cannot be asked: what its state file says. */
-static void add_saved(struct status *status, const struct state *state, const struct state_job *job,
-                      const char *name, const char *word)
+static void add_saved(struct status *status, const struct state_job *job, const char *role,
+                      const char *name, unsigned n, const char *word)
 {
-    bool engines = job == &state->engines;
     if (!*job->class_name)
         return;
     json_array_append_new(
         status->sets, json_pack("{s:s s:s s:s s:i s:n s:n s:s s:s s:[] s:[]}", "set", name, "role",
-                                engines ? "engines" : "controller", "launcher", job->class_name,
-                                "asked", engines ? (int)state->n : 1, "started", "running", "state",
-                                word, "said", job->status, "jobs", "logs"));
+                                role, "launcher", job->class_name, "asked", (int)n, "started",
+                                "running", "state", word, "said", job->status, "jobs", "logs"));
 }
 
 /* Returns what the supervisor says of itself. */
@@ -55,8 +53,9 @@ static const char *ask_supervisor(struct status *status, const struct state *sta
     } else {
         if (state_supervised(state) && *state->socket)
             fprintf(stderr, "ipcluster: %s\n", error.text);
-        add_saved(status, state, &state->controller, "controller", word);
-        add_saved(status, state, &state->engines, state->engine_set, word);
+        add_saved(status, &state->controller, "controller", "controller", 1, word);
+        for (const struct state_set *set = state->sets; set; set = set->next)
+            add_saved(status, &set->job, "engines", set->name, set->n, word);
     }
     json_decref(answer);
     return word;

@@ -44,16 +44,21 @@ int supervisor_note(struct job *job, struct ipcl_error *error)
     return 0;
 }
 
+static void note_again(struct job *job)
+{
+    struct ipcl_error error;
+    if (job->noted && supervisor_note(job, &error) < 0)
+        log_warn("%s", error.text);
+}
+
 void supervisor_save(struct supervisor *supervisor, const char *phase)
 {
-    struct job *jobs[] = {&supervisor->controller, &supervisor->engines};
     struct ipcl_error error;
     if (phase != supervisor->state.phase)
         snprintf(supervisor->state.phase, sizeof(supervisor->state.phase), "%s", phase);
-    for (size_t i = 0; i < 2; i++) {
-        if (jobs[i]->noted && supervisor_note(jobs[i], &error) < 0)
-            log_warn("%s", error.text);
-    }
+    note_again(&supervisor->controller);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        note_again(&set->job);
     if (state_write(&supervisor->state, &error) < 0)
         log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s",
                  error.text);
@@ -83,8 +88,8 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
         job->status = status;
     if (supervisor->adopting || supervisor->dry)
         return;
-    if (reason && job == &supervisor->engines)
-        hub_watch_explain(supervisor->hub, supervisor->state.engine_set, index == IPCL_ALL_COPIES,
+    if (reason && job->set)
+        hub_watch_explain(supervisor->hub, job->set->saved->name, index == IPCL_ALL_COPIES,
                           children_ending(supervisor->children), reason);
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
@@ -161,9 +166,10 @@ static void signal_came(uv_signal_t *handle, int signum)
     struct supervisor *supervisor = handle->data;
     struct ipcl_error error;
     if (signum == SIGUSR1 || signum == SIGUSR2) {
-        if (supervisor->engines.launcher && supervisor->phase <= PHASE_UP &&
-            launcher_signal(supervisor->engines.launcher, signum, &error) < 0)
-            log_warn("signal %d did not reach all engines: %s", signum, error.text);
+        for (struct engine_set *set = supervisor->sets; set; set = set->next)
+            if (set->job.launcher && supervisor->phase <= PHASE_UP &&
+                launcher_signal(set->job.launcher, signum, &error) < 0)
+                log_warn("signal %d did not reach all engines: %s", signum, error.text);
         return;
     }
     /* Only who types Ctrl-C twice wants that: ipcluster stop may come while it is stopping. */
@@ -179,15 +185,48 @@ static void signal_came(uv_signal_t *handle, int signum)
     supervisor_stop(supervisor, supervisor->phase == PHASE_UP ? EXIT_FINE : EXIT_INTERRUPTED);
 }
 
+struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
+                                      struct ipcl_error *error)
+{
+    struct engine_set **link = &supervisor->sets, *set = calloc(1, sizeof(*set));
+    if (!set) {
+        ipcl_error_set(error, "no memory for a set of engines");
+        return NULL;
+    }
+    set->saved = saved;
+    set->job =
+        (struct job){.supervisor = supervisor, .set = set, .saved = &saved->job, .count = saved->n};
+    while (*link)
+        link = &(*link)->next;
+    *link = set;
+    return set;
+}
+
+unsigned supervisor_running(const struct supervisor *supervisor)
+{
+    unsigned running = 0;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        running += set->job.running;
+    return running;
+}
+
+unsigned supervisor_asked(const struct supervisor *supervisor)
+{
+    unsigned asked = 0;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        asked += set->job.count;
+    return asked;
+}
+
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error)
 {
     memset(supervisor, 0, sizeof(*supervisor));
     supervisor->cluster = cluster;
     supervisor->progress = progress;
-    supervisor->controller.supervisor = supervisor->engines.supervisor = supervisor;
+    supervisor->controller.supervisor = supervisor;
     supervisor->controller.saved = &supervisor->state.controller;
-    supervisor->engines.saved = &supervisor->state.engines;
+    supervisor->controller.count = 1;
     supervisor->exit_code = EXIT_WRONG;
     /* libuv, too, ends the process where its first descriptors are not to be had. */
     const struct limits_need need = {"ipcluster", OWN_DESCRIPTORS, 0};
@@ -225,7 +264,12 @@ void supervisor_close(struct supervisor *supervisor)
         return; /* it was never made */
     control_destroy(supervisor->control);
     hub_watch_destroy(supervisor->hub);
-    launcher_host_destroy(supervisor->engines.launcher);
+    while (supervisor->sets) {
+        struct engine_set *set = supervisor->sets;
+        supervisor->sets = set->next;
+        launcher_host_destroy(set->job.launcher);
+        free(set);
+    }
     launcher_host_destroy(supervisor->controller.launcher);
     children_destroy(supervisor->children);
     uv_close((uv_handle_t *)&supervisor->timer, NULL);
@@ -236,22 +280,20 @@ void supervisor_close(struct supervisor *supervisor)
     state_clear(&supervisor->state);
 }
 
-void supervisor_take_state(struct supervisor *supervisor, const struct state *state)
+int supervisor_take_state(struct supervisor *supervisor, const struct state *state,
+                          struct ipcl_error *error)
 {
-    supervisor->state = *state;
-    json_incref(state->controller.own);
-    json_incref(state->controller.processes);
-    json_incref(state->engines.own);
-    json_incref(state->engines.processes);
+    int outcome = state_copy(&supervisor->state, state, error);
+    for (struct state_set *set = supervisor->state.sets; set && outcome == 0; set = set->next)
+        outcome = supervisor_add_set(supervisor, set, error) ? 0 : -1;
     supervisor->own_controller = !state->engines_only;
-    supervisor->engines.count = state->n;
-    supervisor->controller.count = 1;
+    return outcome;
 }
 
-int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
-                     struct ipcl_error *error)
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
 {
     const struct state_job *saved = job->saved;
+    enum ipcl_role role = job->set ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
     if (!saved->own || (!saved->outlives && !state_is_here(&supervisor->state)))
         return 0;
     supervisor->adopting = true;
@@ -278,10 +320,10 @@ static void give_up(uv_timer_t *timer)
 }
 
 /* Whether a job still runs. What is not on this machine is asked for. */
-static bool finds_job(struct supervisor *supervisor, struct job *job, enum ipcl_role role)
+static bool finds_job(struct supervisor *supervisor, struct job *job)
 {
     struct ipcl_error error;
-    if (supervisor_adopt(supervisor, job, role, &error) < 0)
+    if (supervisor_adopt(supervisor, job, &error) < 0)
         return true;
     supervisor->adopting = true;
     uv_timer_start(&supervisor->timer, give_up, ANSWER_MS, 0);
@@ -303,10 +345,11 @@ bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state)
     progress_init(&silent, stdout, stderr, false, true);
     if (!state_is_here(state) && !state_outlives(state))
         return false;
-    if (supervisor_open(&supervisor, cluster, &silent, &error) == 0) {
-        supervisor_take_state(&supervisor, state);
-        found = finds_job(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES) ||
-                finds_job(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER);
+    if (supervisor_open(&supervisor, cluster, &silent, &error) == 0 &&
+        supervisor_take_state(&supervisor, state, &error) == 0) {
+        for (struct engine_set *set = supervisor.sets; set && !found; set = set->next)
+            found = finds_job(&supervisor, &set->job);
+        found = found || finds_job(&supervisor, &supervisor.controller);
     }
     supervisor_close(&supervisor);
     return found;

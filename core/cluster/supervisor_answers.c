@@ -53,10 +53,10 @@ static int running(const struct job *job)
 static json_t *describe(const struct job *job, const char *name)
 {
     return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:s s:o s:o}", "set", name, "role",
-                     job->choice.class->role == IPCL_ROLE_ENGINES ? "engines" : "controller",
-                     "launcher", job->choice.class->name, "asked", (int)job->count, "started",
-                     (int)job->started, "running", running(job), "state", state_of(job), "said",
-                     job->saved->status, "jobs", job_ids_of(job), "logs", logs_of(job));
+                     job->set ? "engines" : "controller", "launcher", job->choice.class->name,
+                     "asked", (int)job->count, "started", (int)job->started, "running",
+                     running(job), "state", state_of(job), "said", job->saved->status, "jobs",
+                     job_ids_of(job), "logs", logs_of(job));
 }
 
 static json_t *answer_status(struct supervisor *supervisor, const json_t *request,
@@ -67,8 +67,9 @@ static json_t *answer_status(struct supervisor *supervisor, const json_t *reques
     (void)request;
     if (supervisor->own_controller)
         json_array_append_new(sets, describe(&supervisor->controller, "controller"));
-    if (supervisor->engines.count > 0)
-        json_array_append_new(sets, describe(&supervisor->engines, state->engine_set));
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.count > 0)
+            json_array_append_new(sets, describe(&set->job, set->saved->name));
     json_t *answer = json_pack("{s:s s:o}", "state", state->phase, "sets", sets);
     if (!answer)
         ipcl_error_set(error, "no memory for an answer");
@@ -101,7 +102,7 @@ void supervisor_listen(struct supervisor *supervisor)
     struct state *state = &supervisor->state;
     struct ipcl_error error;
     char name[ENGINE_SET_BYTES + 16];
-    snprintf(name, sizeof(name), "ipcluster-%s", state->engine_set);
+    snprintf(name, sizeof(name), "ipcluster-%s", state->label);
     supervisor->control = control_create(&supervisor->loop, supervisor->cluster->profile.security,
                                          name, answer, supervisor, state->socket, &error);
     if (supervisor->control && state_write(state, &error) == 0)

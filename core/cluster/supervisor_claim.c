@@ -92,11 +92,8 @@ int supervisor_claim(struct supervisor *supervisor)
     }
     if (exit_code == EXIT_FINE) {
         struct state *state = &supervisor->state;
-        int outcome = state_init(state, cluster->profile.dir, cluster->profile.pid,
-                                 cluster->cluster_id, !supervisor->own_controller, &error);
-        state->n = supervisor->engines.count;
         snprintf(state->phase, sizeof(state->phase), "starting");
-        if (outcome < 0 || state_write(state, &error) < 0) {
+        if (state_write(state, &error) < 0) {
             progress_fail(supervisor->progress, "%s", error.text);
             exit_code = EXIT_WRONG;
         }

@@ -24,11 +24,12 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
 {
     char what[ENGINE_NAME_BYTES];
     bool part = job->launcher && launcher_goes_on(job->launcher);
-    if (part && reason && strcmp(supervisor->told, reason) == 0)
-        return; /* the next engine of the same batch job */
-    if (part && reason)
-        snprintf(supervisor->told, sizeof(supervisor->told), "%s", reason);
-    if (job == &supervisor->controller)
+    if (part && reason && job->set) {
+        if (strcmp(job->set->told, reason) == 0)
+            return; /* the next engine of the same batch job */
+        snprintf(job->set->told, sizeof(job->set->told), "%s", reason);
+    }
+    if (!job->set)
         snprintf(what, sizeof(what), "The controller");
     else if (index != IPCL_ALL_COPIES && children_ending(supervisor->children))
         hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
@@ -42,6 +43,14 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
     supervisor_show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
 }
 
+static bool ended_with_error(const struct supervisor *supervisor)
+{
+    bool any = false;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        any = any || set->job.status != 0;
+    return any;
+}
+
 /* No engine is left, neither of this start nor of any other. Those that could not work end early,
  * and without having been asked anything; where they worked, the reason is what they were asked. */
 static void cluster_emptied(struct supervisor *supervisor)
@@ -51,7 +60,7 @@ static void cluster_emptied(struct supervisor *supervisor)
     bool early = clock_ms() - supervisor->phase_ms < 1000 * seconds;
     char words[PATH_BYTES];
     cluster_words(supervisor->cluster, words, sizeof(words));
-    if (early && supervisor->engines.status != 0 && !hub_watch_worked(supervisor->hub)) {
+    if (early && ended_with_error(supervisor) && !hub_watch_worked(supervisor->hub)) {
         progress_fail(supervisor->progress,
                       "All engines ended within %lld seconds of their registration, and nobody had "
                       "asked anything of them: the cluster is stopped "
@@ -71,7 +80,7 @@ static void cluster_emptied(struct supervisor *supervisor)
 static void look_for_engines(struct supervisor *supervisor)
 {
     bool was_empty = supervisor->empty;
-    if (supervisor->engines.running > 0 || !supervisor->own_controller)
+    if (supervisor_running(supervisor) > 0 || !supervisor->own_controller)
         return;
     supervisor->empty = hub_watch_count(supervisor->hub, NULL) == 0;
     if (supervisor->empty && !was_empty)
@@ -99,7 +108,7 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
                           int status, const char *reason)
 {
     bool up = supervisor->phase == PHASE_UP;
-    if (job == &supervisor->controller) {
+    if (!job->set) {
         if (up && status == 0) {
             progress_say(supervisor->progress, "The controller has ended");
             supervisor_stop(supervisor, EXIT_FINE);
@@ -112,7 +121,7 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         job->count--;
         job->started--;
         supervisor_job_resized(supervisor, job);
-    } else if (!up || (job->running == 0 && supervisor->registered == 0)) {
+    } else if (!up || (job->running == 0 && job->set->registered == 0)) {
         tell_end(supervisor, job, index, status, reason,
                  up ? "before any engine had registered" : "before all engines had registered");
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
@@ -128,10 +137,19 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
     }
 }
 
+/* How many of the engines of all sets have come. */
+static unsigned all_arrived(const struct supervisor *supervisor)
+{
+    unsigned arrived = 0;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        arrived += set->arrived;
+    return arrived;
+}
+
 /* As far as its engines are up. */
 static void tell_up(struct supervisor *supervisor)
 {
-    unsigned count = supervisor->engines.count, arrived = supervisor->arrived;
+    unsigned count = supervisor_asked(supervisor), arrived = all_arrived(supervisor);
     const char *ctrl_c = supervisor->daemon->report ? "" : "Ctrl-C or ";
     char words[PATH_BYTES], some[48] = "";
     cluster_words(supervisor->cluster, words, sizeof(words));
@@ -154,8 +172,8 @@ static void tell_up(struct supervisor *supervisor)
 static void cluster_up(struct supervisor *supervisor)
 {
     supervisor_phase(supervisor, PHASE_UP);
-    supervisor->empty = supervisor->engines.count == 0;
-    if (supervisor->arrived >= supervisor->engines.count)
+    supervisor->empty = supervisor_asked(supervisor) == 0;
+    if (all_arrived(supervisor) >= supervisor_asked(supervisor))
         uv_timer_stop(&supervisor->timer);
     supervisor_save(supervisor, "running");
     tell_up(supervisor);
@@ -172,20 +190,29 @@ static unsigned registered(const struct supervisor *supervisor)
                                       : hub_watch_arrived(supervisor->hub);
 }
 
+/* Whether a set's start is done: enough engines of it have registered, or none has to and they are
+ * on their way. */
+static bool is_up(const struct supervisor *supervisor, const struct engine_set *set)
+{
+    const struct job *job = &set->job;
+    unsigned needed = set->minimum < job->count ? set->minimum : job->count;
+    bool begun = job->count == 0 || (job->noted && launcher_submitted(job->launcher));
+    return begun && registered(supervisor) >= needed;
+}
+
 void supervisor_look_up(struct supervisor *supervisor)
 {
-    const struct job *job = &supervisor->engines;
-    unsigned needed = supervisor->minimum < job->count ? supervisor->minimum : job->count;
-    bool begun = job->count == 0 || (job->noted && launcher_submitted(job->launcher));
-    if (supervisor->phase == PHASE_REGISTRATION && begun && registered(supervisor) >= needed)
+    bool up = supervisor->phase == PHASE_REGISTRATION;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        up = up && is_up(supervisor, set);
+    if (up)
         cluster_up(supervisor);
 }
 
-/* The first of the engines whose output is not that of one that has registered. Where each has a
- * file of its own, it is named for the process. */
-static unsigned find_missing(const struct supervisor *supervisor)
+/* The first of a set's engines whose output is not that of one that has registered. Where each has
+ * a file of its own, it is named for the process. */
+static unsigned find_missing(const struct supervisor *supervisor, const struct job *job)
 {
-    const struct job *job = &supervisor->engines;
     char path[PATH_BYTES];
     for (unsigned i = 0; job->launcher && i < job->count; i++) {
         const char *dash =
@@ -208,24 +235,23 @@ static void tell_refusal(struct supervisor *supervisor)
 
 /* Nobody waits for those that do not come where some have: the cluster works with these. None is
  * given up that may wait in a queue, as those of an array do, of which others run. */
-static bool goes_without(const struct supervisor *supervisor)
+static bool goes_without(const struct supervisor *supervisor, const struct engine_set *set)
 {
-    return supervisor->arrived > 0 &&
-           (supervisor->phase == PHASE_UP || supervisor_queues(&supervisor->engines));
+    return set->arrived > 0 && (supervisor->phase == PHASE_UP || supervisor_queues(&set->job));
 }
 
 /* Engines that were started have not registered in time. */
-static void engines_late(struct supervisor *supervisor, long long seconds)
+static void engines_late(struct supervisor *supervisor, struct engine_set *set, long long seconds)
 {
-    bool given_up = !goes_without(supervisor);
-    if (supervisor->late)
+    bool given_up = !goes_without(supervisor, set);
+    if (set->late)
         return;
-    supervisor->late = true;
+    set->late = true;
     progress_fail(
         supervisor->progress,
         "No further engine has registered for %lld seconds%s (Cluster.engine_timeout)", seconds,
         given_up ? "; the cluster is given up" : ", and those that are missing may come later");
-    supervisor_show_tail(supervisor, &supervisor->engines, find_missing(supervisor));
+    supervisor_show_tail(supervisor, &set->job, find_missing(supervisor, &set->job));
     if (given_up)
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
 }
@@ -235,13 +261,16 @@ static void registration_tick(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
     int64_t seconds = settings_int(supervisor->cluster->settings, "Cluster", "engine_timeout");
+    bool starting = false;
     tell_refusal(supervisor);
     /* A launcher that starts engines one after the other knows more of them now. */
-    if (supervisor->engines.started < supervisor->engines.count)
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        starting = starting || set->job.started < set->job.count;
+    if (starting)
         supervisor_save(supervisor, supervisor->state.phase);
-    if (supervisor->arrived < supervisor->engines.started &&
-        clock_ms() - supervisor->phase_ms >= 1000 * seconds)
-        engines_late(supervisor, seconds);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->arrived < set->job.started && clock_ms() - supervisor->phase_ms >= 1000 * seconds)
+            engines_late(supervisor, set, seconds);
 }
 
 void supervisor_await_engines(struct supervisor *supervisor)
@@ -249,33 +278,40 @@ void supervisor_await_engines(struct supervisor *supervisor)
     uv_timer_start(&supervisor->timer, registration_tick, 1000, 1000);
 }
 
-/* Shows how many of those that are awaited have come. */
-static void note_arrivals(struct supervisor *supervisor)
+/* Notes how many of those that are awaited have come. */
+static void note_arrivals(struct supervisor *supervisor, struct engine_set *set)
 {
-    unsigned count = registered(supervisor), all = supervisor->engines.count;
-    if (supervisor->arrived >= all)
+    unsigned count = registered(supervisor);
+    if (set->arrived >= set->job.count)
         return;
-    if (count > supervisor->arrived) {
-        supervisor->arrived = count;
+    if (count > set->arrived) {
+        set->arrived = count;
         supervisor->phase_ms = clock_ms();
-        supervisor->late = false;
+        set->late = false;
     }
-    progress_engines(supervisor->progress, count, all);
-    if (supervisor->arrived >= all)
+    progress_engines(supervisor->progress, count, set->job.count);
+    if (all_arrived(supervisor) >= supervisor_asked(supervisor))
         uv_timer_stop(&supervisor->timer);
+}
+
+/* Notes how many there are of those that end with a set. */
+static void note_presence(struct supervisor *supervisor, struct engine_set *set)
+{
+    unsigned ours =
+        hub_watch_count(supervisor->hub, supervisor->own_controller ? NULL : set->saved->name);
+    if (ours > set->registered)
+        set->registered = ours;
+    /* Whoever asks why one has gone is told soon. */
+    if (ours < set->present && set->job.launcher)
+        launcher_look(set->job.launcher);
+    set->present = ours;
 }
 
 static void hub_changed(void *context, struct hub_watch *hub)
 {
     struct supervisor *supervisor = context;
-    unsigned ours =
-        hub_watch_count(hub, supervisor->own_controller ? NULL : supervisor->state.engine_set);
-    if (ours > supervisor->registered)
-        supervisor->registered = ours;
-    /* Whoever asks why one has gone is told soon. */
-    if (ours < supervisor->present && supervisor->engines.launcher)
-        launcher_look(supervisor->engines.launcher);
-    supervisor->present = ours;
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        note_presence(supervisor, set);
     if (supervisor->phase > PHASE_UP) {
         supervisor_go_on_stopping(supervisor);
     } else if (hub_watch_presence(hub) != HUB_THERE) {
@@ -283,7 +319,8 @@ static void hub_changed(void *context, struct hub_watch *hub)
     } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
         supervisor_start_engines(supervisor);
     } else if (supervisor->phase >= PHASE_REGISTRATION) {
-        note_arrivals(supervisor);
+        for (struct engine_set *set = supervisor->sets; set; set = set->next)
+            note_arrivals(supervisor, set);
         if (supervisor->phase == PHASE_UP)
             look_for_engines(supervisor);
         supervisor_look_up(supervisor);
@@ -292,9 +329,9 @@ static void hub_changed(void *context, struct hub_watch *hub)
 
 void supervisor_job_resized(struct supervisor *supervisor, struct job *job)
 {
-    if (job != &supervisor->engines)
+    if (!job->set)
         return;
-    supervisor->state.n = job->count;
+    job->set->saved->n = job->count;
     if (supervisor->phase < PHASE_REGISTRATION)
         return;
     if (job->count > 0) {

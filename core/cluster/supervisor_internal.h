@@ -24,9 +24,12 @@ enum phase {
     PHASE_DONE
 };
 
-/* A controller or a set of engines. */
+struct engine_set;
+
+/* A controller or a set's engines. */
 struct job {
     struct supervisor *supervisor;
+    struct engine_set *set; /* NULL: it is the controller */
     struct launcher_choice choice;
     struct launcher_host *launcher; /* NULL: not started */
     unsigned count;
@@ -37,6 +40,20 @@ struct job {
     bool noted;       /* its launcher has said how they are found again */
     struct state_job *saved; /* where that stands */
     int status;              /* the first that was not 0 */
+};
+
+/* A set of engines. */
+struct engine_set {
+    struct engine_set *next;
+    struct job job;
+    struct state_set *saved; /* its name, and what a later supervisor needs */
+    unsigned registered;     /* the most engines that the hub has had at a time, of those that end
+                                with this set */
+    unsigned present;        /* how many of these there are now */
+    unsigned minimum;        /* with so many registered engines, or all, its start is done */
+    unsigned arrived; /* the most of those that were started that have been registered at a time */
+    bool late;        /* some are, and that has been said */
+    char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
 };
 
 struct supervisor {
@@ -50,22 +67,14 @@ struct supervisor {
     struct children *children;
     struct control *control; /* where it is asked; NULL: nowhere */
     struct job controller;
-    struct job engines;
+    struct engine_set *sets; /* in the order in which they were added */
     struct hub_watch *hub;
-    unsigned registered; /* the most engines that the hub has had at a time, of those that end with
-                            this supervisor */
-    unsigned present;    /* how many of these there are now */
-    unsigned minimum;    /* with so many registered engines, or all, the start is done */
-    unsigned arrived;    /* the most of those that were started that have been registered at a time
-                          */
-    bool late;           /* some are, and that has been said */
-    bool empty;          /* nobody is registered any more, and that has been said */
+    bool empty; /* nobody is registered any more, and that has been said */
     char client_file[PATH_BYTES];
     char engine_file[PATH_BYTES];
     /* What was there before the controller was started, or when its file was read. */
     struct path_mark old_client_file, old_engine_file;
-    char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
-    char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
+    char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
     bool own_controller;
     bool dry;      /* what would be started is written, and nothing is */
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
@@ -80,6 +89,13 @@ struct supervisor {
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
+/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
+ * where memory is short. */
+struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
+                                      struct ipcl_error *error);
+/* How many engines there are in all sets that have not ended, and that were asked for. */
+unsigned supervisor_running(const struct supervisor *supervisor);
+unsigned supervisor_asked(const struct supervisor *supervisor);
 /* Whether a job may wait in the queue of a batch system. */
 bool supervisor_queues(const struct job *job);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
@@ -90,12 +106,12 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
 int supervisor_note(struct job *job, struct ipcl_error *error);
 /* Saves what a later supervisor needs; a failure is logged. */
 void supervisor_save(struct supervisor *supervisor, const char *phase);
-/* Makes an earlier supervisor's state this one's. */
-void supervisor_take_state(struct supervisor *supervisor, const struct state *state);
+/* Makes an earlier supervisor's state this one's. Returns 0 or -1 with `error` set. */
+int supervisor_take_state(struct supervisor *supervisor, const struct state *state,
+                          struct ipcl_error *error);
 /* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
  * set where it cannot be taken over though some of it may run. */
-int supervisor_adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role,
-                     struct ipcl_error *error);
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
 /* Begins to answer at a control socket, and notes in the state where that is. Where it cannot, that
  * is logged. */
 void supervisor_listen(struct supervisor *supervisor);
@@ -104,7 +120,7 @@ int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error
 /* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
  * to go on. */
 int supervisor_claim(struct supervisor *supervisor);
-/* Starts the engines, or where there are none to start, is up. */
+/* Starts the sets of engines, or where there are none to start, is up. */
 void supervisor_start_engines(struct supervisor *supervisor);
 /* Looks after engines that do not register in time. */
 void supervisor_await_engines(struct supervisor *supervisor);

@@ -26,14 +26,13 @@ static void fail(struct supervisor *supervisor, int exit_code, const char *what,
 static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
 {
     const struct cluster *cluster = supervisor->cluster;
-    enum ipcl_role role = job->choice.class->role;
     char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
     if (!getcwd(work_dir, sizeof(work_dir)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    snprintf(label, sizeof(label), "%s%s%s-%s",
-             role == IPCL_ROLE_ENGINES ? "ipengine" : "ipcontroller",
-             *cluster->cluster_id ? "-" : "", cluster->cluster_id, supervisor->state.engine_set);
-    char **argv = cluster_argv(cluster, &job->choice, supervisor->state.engine_set, error);
+    snprintf(label, sizeof(label), "%s%s%s-%s", job->set ? "ipengine" : "ipcontroller",
+             *cluster->cluster_id ? "-" : "", cluster->cluster_id, supervisor->state.label);
+    char **argv =
+        cluster_argv(cluster, &job->choice, job->set ? job->set->saved->name : NULL, error);
     if (!argv || supervisor_make(supervisor, job, error) < 0) {
         cluster_free_argv(argv);
         return -1;
@@ -46,8 +45,7 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
         .label = label,
         .profile_dir = cluster->profile.dir,
         .cluster_id = cluster->cluster_id,
-        .any_count =
-            role == IPCL_ROLE_ENGINES && !settings_given(cluster->settings, "Cluster", "n"),
+        .any_count = job->set && !settings_given(cluster->settings, "Cluster", "n"),
     };
     job->running = job->count;
     int outcome = launcher_start(job->launcher, &launch, error);
@@ -65,23 +63,30 @@ static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl
     return outcome;
 }
 
-void supervisor_start_engines(struct supervisor *supervisor)
+/* Returns 0, or -1 where they cannot be started: all is being stopped. */
+static int start_set(struct supervisor *supervisor, struct engine_set *set)
 {
-    struct job *job = &supervisor->engines;
+    struct job *job = &set->job;
     struct ipcl_error error;
-    supervisor_phase(supervisor, PHASE_REGISTRATION);
-    if (job->count == 0) {
-        supervisor_look_up(supervisor);
-        return;
-    }
+    if (job->count == 0)
+        return 0;
     progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count,
                  job->count == 1 ? "" : "s", job->choice.class->name);
     progress_engines(supervisor->progress, 0, job->count);
     supervisor_await_engines(supervisor);
-    if (start_job(supervisor, job, &error) < 0)
-        fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
-    else
-        supervisor_look_up(supervisor);
+    if (start_job(supervisor, job, &error) == 0)
+        return 0;
+    fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
+    return -1;
+}
+
+void supervisor_start_engines(struct supervisor *supervisor)
+{
+    supervisor_phase(supervisor, PHASE_REGISTRATION);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (start_set(supervisor, set) < 0)
+            return;
+    supervisor_look_up(supervisor);
 }
 
 static void delay_over(uv_timer_t *timer)
@@ -178,17 +183,17 @@ static void start_controller(struct supervisor *supervisor)
 static int choose(struct supervisor *supervisor, struct ipcl_error *error)
 {
     struct cluster *cluster = supervisor->cluster;
-    if (cluster_engine_count(cluster, &supervisor->engines.count, error) < 0 ||
-        launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
-                       cluster_launcher_name(cluster, IPCL_ROLE_ENGINES),
-                       &supervisor->engines.choice, error) < 0)
+    struct state_set *saved = state_add_set(&supervisor->state, supervisor->state.label, error);
+    struct engine_set *set = saved && cluster_engine_count(cluster, &saved->n, error) == 0
+                                 ? supervisor_add_set(supervisor, saved, error)
+                                 : NULL;
+    if (!set || launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
+                               cluster_launcher_name(cluster, IPCL_ROLE_ENGINES), &set->job.choice,
+                               error) < 0)
         return -1;
-    bool queued = supervisor_queues(&supervisor->engines);
-    if (cluster_engine_minimum(cluster, queued, &supervisor->minimum, error) < 0)
+    if (cluster_engine_minimum(cluster, supervisor_queues(&set->job), &set->minimum, error) < 0)
         return -1;
-    supervisor->controller.count = 1;
-    cluster->engines_elsewhere =
-        supervisor->engines.choice.class->properties & IPCL_STARTS_ELSEWHERE;
+    cluster->engines_elsewhere = set->job.choice.class->properties & IPCL_STARTS_ELSEWHERE;
     return supervisor->own_controller
                ? launchers_find(cluster->launchers, IPCL_ROLE_CONTROLLER,
                                 cluster_launcher_name(cluster, IPCL_ROLE_CONTROLLER),
@@ -196,30 +201,33 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
                : 0;
 }
 
+/* Writes what a job would start. Returns 0 or -1 with `error` set. */
+static int show_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+{
+    const char *class_name = job->choice.class->name;
+    struct ipcl_error reason;
+    if (job->count == 0)
+        return 0;
+    if (job->set)
+        progress_say(supervisor->progress, "# %u engine%s, with %s:", job->count,
+                     job->count == 1 ? "" : "s", class_name);
+    else
+        progress_say(supervisor->progress, "# The controller, with %s:", class_name);
+    return start_job(supervisor, job, &reason) == 0
+               ? 0
+               : ipcl_error_set(error, "--dry-run cannot show what %s would do: %s", class_name,
+                                reason.text);
+}
+
 /* Writes what would be started. Returns 0 or -1 with `error` set. */
 static int dry_run(struct supervisor *supervisor, struct ipcl_error *error)
 {
-    const struct cluster *cluster = supervisor->cluster;
-    struct job *jobs[] = {&supervisor->controller, &supervisor->engines};
     supervisor->dry = true;
-    if (state_init(&supervisor->state, cluster->profile.dir, cluster->profile.pid,
-                   cluster->cluster_id, !supervisor->own_controller, error) < 0)
+    if (supervisor->own_controller && show_job(supervisor, &supervisor->controller, error) < 0)
         return -1;
-    for (size_t i = supervisor->own_controller ? 0 : 1; i < 2; i++) {
-        struct job *job = jobs[i];
-        if (job->count == 0)
-            continue;
-        if (i == 0)
-            progress_say(supervisor->progress,
-                         "# The controller, with %s:", job->choice.class->name);
-        else
-            progress_say(supervisor->progress, "# %u engine%s, with %s:", job->count,
-                         job->count == 1 ? "" : "s", job->choice.class->name);
-        struct ipcl_error reason;
-        if (start_job(supervisor, job, &reason) < 0)
-            return ipcl_error_set(error, "--dry-run cannot show what %s would do: %s",
-                                  job->choice.class->name, reason.text);
-    }
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (show_job(supervisor, &set->job, error) < 0)
+            return -1;
     return 0;
 }
 
@@ -247,7 +255,9 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
         goto failed;
     supervisor.daemon = daemon;
     supervisor.own_controller = !engines_only;
-    if (choose(&supervisor, &error) < 0)
+    if (state_init(&supervisor.state, cluster->profile.dir, cluster->profile.pid,
+                   cluster->cluster_id, engines_only, &error) < 0 ||
+        choose(&supervisor, &error) < 0)
         goto failed;
     if (settings_bool(cluster->settings, "Cluster", "dry_run")) {
         if (dry_run(&supervisor, &error) < 0)

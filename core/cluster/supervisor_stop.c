@@ -120,7 +120,11 @@ static bool job_late(struct supervisor *supervisor, struct job *job, const char 
 static void engines_late(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
-    if (!job_late(supervisor, &supervisor->engines, "engines"))
+    bool waits = false;
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.running > 0)
+            waits = job_late(supervisor, &set->job, "engines") || waits;
+    if (!waits)
         stop_controller(supervisor);
 }
 
@@ -150,22 +154,28 @@ static void stop_controller(struct supervisor *supervisor)
 
 static void stop_engines(struct supervisor *supervisor)
 {
-    struct job *job = &supervisor->engines;
     struct ipcl_error error;
+    unsigned stop_ms = 0;
     supervisor_phase(supervisor, PHASE_STOPPING_ENGINES);
-    uv_timer_start(&supervisor->timer, engines_late, stopping_ms(job), KILLED_MS);
-    if (launcher_stop(job->launcher, &error) < 0)
-        log_warn("stopping the engines: %s", error.text);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.running > 0 && stopping_ms(&set->job) > stop_ms)
+            stop_ms = stopping_ms(&set->job);
+    uv_timer_start(&supervisor->timer, engines_late, stop_ms, KILLED_MS);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.running > 0 && launcher_stop(set->job.launcher, &error) < 0)
+            log_warn("stopping the engines: %s", error.text);
 }
 
 /* How long engines that are asked may take: their time where all that run have left the hub, less
  * where one may not have heard, and none where nobody can be asked. */
 static long long time_to_end(const struct supervisor *supervisor, unsigned left, bool reachable)
 {
-    unsigned running = supervisor->engines.running;
-    if (running > 0 && left == 0 && supervisor->registered >= running)
+    unsigned running = supervisor_running(supervisor), registered = 0;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        registered += set->registered;
+    if (running > 0 && left == 0 && registered >= running)
         return ENGINE_MS;
-    bool some = supervisor->registered > 0 || !hub_watch_answered(supervisor->hub);
+    bool some = registered > 0 || !hub_watch_answered(supervisor->hub);
     return reachable && some ? HEARD_MS : 0;
 }
 
@@ -173,7 +183,8 @@ static long long time_to_end(const struct supervisor *supervisor, unsigned left,
  * when they have ended, or there is nothing to wait for. */
 static void ask_engines(struct supervisor *supervisor)
 {
-    const char *set = supervisor->own_controller ? NULL : supervisor->state.engine_set;
+    const char *set =
+        supervisor->own_controller || !supervisor->sets ? NULL : supervisor->sets->saved->name;
     bool reachable = supervisor->own_controller
                          ? supervisor->hub && supervisor->controller.running > 0
                          : hub_watch_presence(supervisor->hub) != HUB_LOST;
@@ -181,7 +192,7 @@ static void ask_engines(struct supervisor *supervisor)
         hub_watch_end_engines(supervisor->hub, set);
     unsigned left = hub_watch_count(supervisor->hub, set);
     bool late = clock_ms() - supervisor->phase_ms >= time_to_end(supervisor, left, reachable);
-    if (supervisor->engines.running == 0 && (left == 0 || late))
+    if (supervisor_running(supervisor) == 0 && (left == 0 || late))
         stop_controller(supervisor);
     else if (late)
         stop_engines(supervisor);
@@ -191,7 +202,7 @@ void supervisor_go_on_stopping(struct supervisor *supervisor)
 {
     if (supervisor->phase == PHASE_ASKING_ENGINES)
         ask_engines(supervisor);
-    else if (supervisor->phase == PHASE_STOPPING_ENGINES && supervisor->engines.running == 0)
+    else if (supervisor->phase == PHASE_STOPPING_ENGINES && supervisor_running(supervisor) == 0)
         stop_controller(supervisor);
     else if (supervisor->phase == PHASE_STOPPING_CONTROLLER && supervisor->controller.running == 0)
         finish(supervisor);
@@ -208,37 +219,40 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
         return;
     supervisor->exit_code = exit_code;
     supervisor_save(supervisor, "stopping");
-    if (supervisor->engines.running > 0)
-        progress_say(supervisor->progress, "Stopping %u engine%s", supervisor->engines.running,
-                     supervisor->engines.running == 1 ? "" : "s");
+    unsigned running = supervisor_running(supervisor);
+    if (running > 0)
+        progress_say(supervisor->progress, "Stopping %u engine%s", running,
+                     running == 1 ? "" : "s");
     supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
-    if (supervisor->engines.launcher)
-        launcher_look(supervisor->engines.launcher);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.launcher)
+            launcher_look(set->job.launcher);
     uv_timer_start(&supervisor->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     ask_engines(supervisor);
 }
 
 void supervisor_hurry(struct supervisor *supervisor)
 {
-    struct job *engines = &supervisor->engines, *controller = &supervisor->controller;
+    struct job *controller = &supervisor->controller;
     struct ipcl_error error;
     bool last = supervisor->interrupts > 2 || supervisor->phase == PHASE_STOPPING_CONTROLLER;
     progress_say(supervisor->progress,
                  last ? "Killing all that is left" : "Hurrying: killing the engines");
-    if (supervisor->phase == PHASE_ASKING_ENGINES && engines->running > 0)
+    if (supervisor->phase == PHASE_ASKING_ENGINES && supervisor_running(supervisor) > 0)
         stop_engines(supervisor);
-    if (engines->launcher && engines->running > 0)
-        launcher_signal(engines->launcher, SIGKILL, &error);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.launcher && set->job.running > 0)
+            launcher_signal(set->job.launcher, SIGKILL, &error);
     if (last && controller->launcher && controller->running > 0)
         launcher_signal(controller->launcher, SIGKILL, &error);
 }
 
-static void adopt(struct supervisor *supervisor, struct job *job, enum ipcl_role role)
+static void adopt(struct supervisor *supervisor, struct job *job)
 {
     const struct state *state = &supervisor->state;
     struct ipcl_error error;
     char process[64] = "";
-    if (supervisor_adopt(supervisor, job, role, &error) == 0)
+    if (supervisor_adopt(supervisor, job, &error) == 0)
         return;
     long long pid = state_process_left(job->saved);
     if (pid)
@@ -255,16 +269,17 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
 {
     struct supervisor supervisor;
     struct ipcl_error error;
-    if (supervisor_open(&supervisor, cluster, progress, &error) < 0) {
+    if (supervisor_open(&supervisor, cluster, progress, &error) < 0 ||
+        supervisor_take_state(&supervisor, state, &error) < 0) {
         progress_fail(progress, "%s", error.text);
         supervisor_close(&supervisor);
         return EXIT_WRONG;
     }
-    supervisor_take_state(&supervisor, state);
     supervisor.exit_code = EXIT_FINE;
     supervisor_phase(&supervisor, PHASE_UP);
-    adopt(&supervisor, &supervisor.engines, IPCL_ROLE_ENGINES);
-    adopt(&supervisor, &supervisor.controller, IPCL_ROLE_CONTROLLER);
+    for (struct engine_set *set = supervisor.sets; set; set = set->next)
+        adopt(&supervisor, &set->job);
+    adopt(&supervisor, &supervisor.controller);
     if (!state_is_of_host(state) && state->controller.own && !state->controller.outlives) {
         progress_fail(progress, "The controller of %s runs on %s: stop it there", state->path,
                       state->host);

@@ -25,21 +25,20 @@ static void write_state(struct state *state, const char *cluster_id, bool engine
     struct ipcl_error error;
     cr_assert_eq(state_init(state, "/profile", folder, cluster_id, engines_only, &error), 0);
     strcpy(state->phase, "running");
-    strcpy(state->engines.class_name, "AnyLauncher");
-    state->engines.own = json_pack("{s:s}", "its", "own");
-    state->engines.processes =
-        json_pack("[[I,I]]", (json_int_t)state->pid, (json_int_t)state->born);
+    struct state_set *set = state_add_set(state, "first", &error);
+    set->n = 3;
+    strcpy(set->job.class_name, "AnyLauncher");
+    set->job.own = json_pack("{s:s}", "its", "own");
+    set->job.processes = json_pack("[[I,I]]", (json_int_t)state->pid, (json_int_t)state->born);
+    cr_assert(state_add_set(state, "waits", &error));
     cr_assert_eq(state_write(state, &error), 0, "%s", error.text);
 }
 
 /* Keeps the last of the states that are visited. */
 static int keep(void *context, struct state *state)
 {
-    struct state *kept = context;
-    *kept = *state;
-    json_incref(state->engines.own);
-    json_incref(state->engines.processes);
-    return 0;
+    struct ipcl_error error;
+    return state_copy(context, state, &error);
 }
 
 Test(state, is_read_as_it_was_written)
@@ -49,12 +48,18 @@ Test(state, is_read_as_it_was_written)
     state_each(folder, keep, &read);
     cr_assert_str_eq(read.path, written.path);
     cr_assert_str_eq(read.cluster_id, "a");
-    cr_assert_str_eq(read.engine_set, written.engine_set);
+    cr_assert_str_eq(read.label, written.label);
     cr_assert(read.engines_only);
-    cr_assert(json_equal(read.engines.own, written.engines.own));
     cr_assert_null(read.controller.own);
-    cr_assert_eq(state_process_left(&read.engines), written.pid);
     cr_assert_eq(state_process_left(&read.controller), 0);
+    cr_assert_eq(state_engine_count(&read), 3);
+    const struct state_set *set = read.sets;
+    cr_assert_str_eq(set->name, "first");
+    cr_assert(json_equal(set->job.own, written.sets->job.own));
+    cr_assert_eq(state_process_left(&set->job), written.pid);
+    cr_assert_str_eq(set->next->name, "waits");
+    cr_assert_null(set->next->job.own);
+    cr_assert_null(set->next->next);
     state_clear(&read);
     state_clear(&written);
 }
@@ -75,8 +80,33 @@ Test(state, is_not_taken_for_that_of_a_cluster_that_came_in_its_place)
     cr_assert_not(state_refresh(&first));
     state_remove(&first);
     cr_assert_not(state_refresh(&first));
-    cr_assert_eq(state_process_left(&first.engines), first.pid);
+    cr_assert_eq(state_process_left(&first.sets->job), first.pid);
     state_clear(&first);
+}
+
+Test(state, of_the_version_before_is_read_as_one_set)
+{
+    static const char text[] =
+        "{\"version\": 1, \"profile_dir\": \"/p\", \"cluster_id\": \"\", \"host\": \"vm\", "
+        "\"boot\": "
+        "\"b\", \"state\": \"running\", \"engines_only\": false, \"engine_set\": \"17-5\", "
+        "\"pid\": 5, "
+        "\"born\": 6, \"n\": 2, \"started\": 1.5, \"controller\": null, \"engines\": {\"class\": "
+        "\"AnyLauncher\", \"state\": {\"its\": \"own\"}, \"processes\": [[1, 2]]}}";
+    char path[PATH_BYTES];
+    struct ipcl_error error;
+    struct state state;
+    path_format(path, &error, "%s/ipcluster.json", folder);
+    unit_write(path, text);
+    state_each(folder, keep, &state);
+    cr_assert_eq(state.pid, 5);
+    cr_assert_str_eq(state.label, "17-5");
+    cr_assert_str_eq(state.sets->name, "17-5");
+    cr_assert_eq(state.sets->n, 2);
+    cr_assert_str_eq(state.sets->job.class_name, "AnyLauncher");
+    cr_assert_eq(json_object_size(state.sets->job.own), 1);
+    cr_assert_null(state.sets->next);
+    state_clear(&state);
 }
 
 Test(state, that_cannot_be_read_is_known_by_its_name_and_says_what_to_do)
