@@ -258,7 +258,7 @@ static int batch_from_json(void *self, const char *json, struct ipcl_error *erro
         if (job->step == BATCH_PLANNED)
             job->step = BATCH_ENDED;
         if (job->step != BATCH_ENDED)
-            left += job->count;
+            left += job->count - job->ended;
     }
     if (left == 0)
         return ipcl_error_set(error, "all jobs have ended");

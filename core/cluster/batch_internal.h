@@ -42,6 +42,9 @@ struct batch_job {
     char id[BATCH_ID_BYTES];
     char script[PATH_BYTES];
     char output[PATH_BYTES];
+    char ends[PATH_BYTES];  /* the file in which its engines' wrappers say how these ended; "" */
+    unsigned ended;         /* copies that were reported, one by one */
+    unsigned told, written; /* lines of that file: those done with, and all at the last look */
     char text[BATCH_TEXT_BYTES];    /* what it waits for, or how it runs; "" where there is nothing
                                        to say */
     double began;                   /* the submission, in seconds since the epoch */
@@ -124,6 +127,12 @@ void batch_end(struct batch_job *job, int status, const char *reason);
 void batch_tell(struct batch *batch);
 /* Has what is known of the jobs saved. */
 void batch_save(struct batch *batch);
+
+/* batch_ends.c: the words of a program, as a shell reads them, in a wrapper that notes how it
+ * ended. Malloc'ed; NULL where memory is short. `words` is NULL-terminated. */
+char *batch_wrap(const char *ends, const char *const *words);
+/* Reports copies of a job that runs, and goes on to, which have ended. */
+void batch_read_ends(struct batch_job *job);
 
 /* Looks after a job from now on: soon, and then less and less often. Also for one that is looked
  * after already, where something has changed. */

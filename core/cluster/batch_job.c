@@ -154,14 +154,19 @@ void batch_end(struct batch_job *job, int status, const char *reason)
     bool well = batch->stopping || (status == 0 && !*reason);
     status = well ? 0 : status;
     reason = well ? NULL : reason;
-    if (batch->job_count == 1) {
+    if (batch->job_count == 1 && job->ended == 0) {
         services->stopped(services->base.host, IPCL_ALL_COPIES, status, reason);
         return;
     }
+    char whole[IPCL_ERROR_BYTES];
+    if (reason && job->ended + 1 < job->count) {
+        snprintf(whole, sizeof(whole), "%s, with its %u engines", reason, job->count - job->ended);
+        reason = whole;
+    }
     if (!ran)
         services->started_some(services->base.host, job->count);
-    for (unsigned i = 0; i < job->count; i++)
-        services->stopped(services->base.host, job->first + i, status, reason);
+    while (job->ended < job->count)
+        services->stopped(services->base.host, job->first + job->ended++, status, reason);
 }
 
 static void cancel_done(void *self, void *context, const struct ipcl_command_end *end)
@@ -252,6 +257,8 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
         batch_watch(job);
         batch->services->started_some(batch->services->base.host, job->count);
     }
+    if (runs && !batch->stopping)
+        batch_read_ends(job);
     if (batch->stopping && !job->cancelled)
         batch_cancel(job);
 }

@@ -103,9 +103,10 @@ static void add_word(struct values *values, const char *name, const char *text)
 
 /* The program as the script starts it: env NAME=value ... program arguments --mpi=... Or what
  * stands behind the program alone. */
-static char *program_and_args(const struct batch *batch, const struct ipcl_launch *launch,
+static char *program_and_args(const struct batch_job *job, const struct ipcl_launch *launch,
                               bool args_alone)
 {
+    const struct batch *batch = job->batch;
     size_t variables, given = 0, words = 0, used = 0;
     const char *const *environment = list_setting(batch, "environment", &variables);
     const char *mpi = text_setting(batch, "mpi");
@@ -134,7 +135,7 @@ static char *program_and_args(const struct batch *batch, const struct ipcl_launc
         snprintf(mpi_option, sizeof(mpi_option), "--mpi=%s", mpi);
         argv[used++] = mpi_option;
     }
-    char *text = template_quote(argv);
+    char *text = args_alone || !*job->ends ? template_quote(argv) : batch_wrap(job->ends, argv);
     free(argv);
     return text;
 }
@@ -160,8 +161,8 @@ static int collect(struct values *values, const struct batch_job *job,
     char number[32], name[128];
     snprintf(number, sizeof(number), "%u", launch->count);
     add_copy(values, "n", number);
-    add(values, "program_and_args", program_and_args(batch, launch, false));
-    add(values, "program_args", program_and_args(batch, launch, true));
+    add(values, "program_and_args", program_and_args(job, launch, false));
+    add(values, "program_args", program_and_args(job, launch, true));
     add_word(values, "program", launch->argv[0]);
     add_word(values, "profile_dir", launch->profile_dir);
     add_word(values, "work_dir", launch->work_dir);
@@ -208,6 +209,8 @@ static int choose_paths(struct batch_job *job, const struct ipcl_launch *launch,
     int status = *output
                      ? place(output, launch->log_dir, number, job->output, error)
                      : path_format(job->output, error, "%s/%s.log", launch->log_dir, launch->label);
+    if (status == 0 && batch->role == IPCL_ROLE_ENGINES)
+        status = path_format(job->ends, error, "%s/%s.ends", launch->log_dir, launch->label);
     if (status == 0)
         status = *script
                      ? place(script, launch->profile_dir, number, job->script, error)
@@ -422,6 +425,8 @@ int batch_write_script(struct batch_job *job, const struct ipcl_launch *launch,
     if (!script)
         return -1;
     int status = path_write_file(job->script, script, strlen(script), 0700, error);
+    if (status == 0 && *job->ends)
+        status = path_write_file(job->ends, "", 0, 0600, error);
     free(script);
     return status;
 }

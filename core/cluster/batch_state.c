@@ -83,11 +83,12 @@ static json_t *jobs_json(const struct batch *batch)
     json_t *jobs = json_array();
     for (unsigned i = 0; i < batch->job_count; i++) {
         const struct batch_job *job = &batch->jobs[i];
-        json_array_append_new(jobs,
-                              json_pack("{s:i s:i s:i s:s s:s s:s s:s s:f}", "step", (int)job->step,
-                                        "first", (int)job->first, "count", (int)job->count, "name",
-                                        job->name, "job", job->id, "script", job->script, "output",
-                                        job->output, "began", job->began));
+        json_array_append_new(jobs, json_pack("{s:i s:i s:i s:i s:i s:s s:s s:s s:s s:s s:f}",
+                                              "step", (int)job->step, "first", (int)job->first,
+                                              "count", (int)job->count, "ended", (int)job->ended,
+                                              "told", (int)job->told, "ends", job->ends, "name",
+                                              job->name, "job", job->id, "script", job->script,
+                                              "output", job->output, "began", job->began));
     }
     return jobs;
 }
@@ -125,18 +126,22 @@ static bool take(char *to, size_t size, const char *from)
 /* Returns false where it is not as we write it. */
 static bool load_job(struct batch_job *job, json_t *saved)
 {
-    const char *name, *id, *script, *output;
-    int step, first, count;
-    if (json_unpack(saved, "{s:i s:i s:i s:s s:s s:s s:s s:F}", "step", &step, "first", &first,
-                    "count", &count, "name", &name, "job", &id, "script", &script, "output",
-                    &output, "began", &job->began) < 0 ||
+    const char *name, *id, *script, *output, *ends;
+    int step, first, count, ended, told;
+    if (json_unpack(saved, "{s:i s:i s:i s:i s:i s:s s:s s:s s:s s:s s:F}", "step", &step, "first",
+                    &first, "count", &count, "ended", &ended, "told", &told, "ends", &ends, "name",
+                    &name, "job", &id, "script", &script, "output", &output, "began",
+                    &job->began) < 0 ||
         !take(job->name, sizeof(job->name), name) || !take(job->id, sizeof(job->id), id) ||
         !take(job->script, sizeof(job->script), script) ||
         !take(job->output, sizeof(job->output), output) || step < 0 || step > BATCH_ENDED ||
-        first < 0 || count < 0)
+        !take(job->ends, sizeof(job->ends), ends) || first < 0 || ended < 0 || count < ended ||
+        told < 0)
         return false;
     job->first = (unsigned)first;
     job->count = (unsigned)count;
+    job->ended = (unsigned)ended;
+    job->told = (unsigned)told;
     job->step = (enum batch_step)step;
     return true;
 }

@@ -5,6 +5,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/ask.c core/cluster/ask.h \
 	core/cluster/batch.c core/cluster/batch.h \
 	core/cluster/batch_classes.c core/cluster/batch_classes.h \
+	core/cluster/batch_ends.c \
 	core/cluster/batch_internal.h \
 	core/cluster/batch_job.c \
 	core/cluster/batch_poll.c \

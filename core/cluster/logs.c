@@ -51,7 +51,7 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
     return true;
 }
 
-/* What the name of an output file says: PROGRAM[-ID]-TIME-PID[-PID].log. */
+/* What the name of an output file, or one beside it, says: PROGRAM[-ID]-TIME-PID[-PID].log. */
 struct log_name {
     char cluster_id[NAME_BYTES];
     long long time; /* seconds since the epoch */
@@ -77,7 +77,8 @@ static bool read_name(const char *name, struct log_name *log)
     char text[NAME_BYTES];
     size_t length = strlen(name);
     const char *suffix = strrchr(name, '.');
-    if (!suffix || length >= sizeof(text) || (strcmp(suffix, ".log") && strcmp(suffix, ".sh")))
+    if (!suffix || length >= sizeof(text) ||
+        (strcmp(suffix, ".log") && strcmp(suffix, ".sh") && strcmp(suffix, ".ends")))
         return false;
     snprintf(text, sizeof(text), "%.*s", (int)(suffix - name), name);
     if (!cut_number(text, &log->pid) || !cut_number(text, &log->time))

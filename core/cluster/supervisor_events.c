@@ -34,10 +34,7 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
     else if (index != IPCL_ALL_COPIES && children_ending(supervisor->children))
         hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
     else
-        snprintf(what, sizeof(what), "%s",
-                 index == IPCL_ALL_COPIES ? "The engines"
-                 : part                   ? "Engines"
-                                          : "An engine");
+        snprintf(what, sizeof(what), index == IPCL_ALL_COPIES ? "The engines" : "An engine");
     progress_fail(supervisor->progress, "%s ended with status %d%s%s%s%s", what, status,
                   *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
     supervisor_show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);

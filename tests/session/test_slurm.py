@@ -190,11 +190,27 @@ def test_engines_of_a_job_may_use_every_processor_that_it_has(box):
         assert cluster.stop(signal.SIGINT, 60) == 0
 
 
-def test_a_cluster_goes_on_without_an_engine_that_was_lost(box, slurm):
+def test_a_cluster_goes_on_without_an_engine_that_was_lost_also_after_an_interrupt(box, slurm):
     cluster, job = start(box, "--n=2")
-    named(box, "ipengine")[0].kill()
+    interrupted = ask(box, f"""
+import glob, os, subprocess, time
+def work(folder):
+    import os, time
+    open(f"{{folder}}/begun-{{os.getpid()}}", "w").close()
+    time.sleep(600)
+result = client[:].apply_async(work, {str(box.dir)!r})
+while len(glob.glob({str(box.dir)!r} + "/begun-*")) < 2: time.sleep(0.05)
+subprocess.run(["scancel", "-s", "INT", "{job}"], check=True)
+try:
+    result.get(60)
+except ipcluster.CompositeError as error:
+    print([name for name, *_ in error.elist])""")
+    assert interrupted == "['KeyboardInterrupt', 'KeyboardInterrupt']"
+    lost = int(ask(box, "print(client[0].apply_sync(lambda: __import__('os').getpid()))"))
+    os.kill(lost, signal.SIGKILL)
     seen = ask(box, "import time\nwhile len(client.ids) > 1: time.sleep(0.05)\nprint(client[:].apply_sync(lambda: 1))")
     assert seen == "[1]" and slurm.state(job) == "RUNNING"
+    cluster.wait_for_output(rf"An engine ended with status 137: process {lost} on \S+, of Slurm job {job}, was ended by signal 9", 60)
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
@@ -233,7 +249,7 @@ def test_what_the_guide_says_of_slurm_is_taken(box):
         for line in ("#SBATCH --partition=long", "#SBATCH --account=physics", "#SBATCH --mem-per-cpu=4G", "module load python",
                      f"#SBATCH --ntasks={8 if 'engines_per_job' in str(words) else 64}", "OMP_NUM_THREADS=1"):
             assert line in shown
-        assert ("srun --mpi=pmix env" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
+        assert ("srun --mpi=pmix sh" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
 
 
 # Where the controller listens
