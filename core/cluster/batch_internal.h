@@ -45,15 +45,16 @@ struct batch_job {
     char ends[PATH_BYTES];  /* the file in which its engines' wrappers say how these ended; "" */
     unsigned ended;         /* copies that were reported, one by one */
     unsigned told, written; /* lines of that file: those done with, and all at the last look */
-    char text[BATCH_TEXT_BYTES];    /* what it waits for, or how it runs; "" where there is nothing
-                                       to say */
-    double began;                   /* the submission, in seconds since the epoch */
-    char trouble[BATCH_TEXT_BYTES]; /* with the submission: told where there is no such job */
-    void *timer;                    /* to look again; NULL: none */
-    unsigned interval_ms;           /* until the next look */
-    long long asked_ms;             /* when it was asked for last, by whichever job's query, */
-    long long looked_ms;            /* and when it was answered; -1: not yet */
-    bool cancelled;                 /* the command to cancel it has succeeded */
+    char text[BATCH_TEXT_BYTES]; /* what it waits for, or how it runs; "" where there is nothing
+                                    to say */
+    double began;                /* the submission, in seconds since the epoch */
+    char trouble[PATH_BYTES + IPCL_ERROR_BYTES]; /* with the submission: told where there is no such
+                                                    job */
+    void *timer;                                 /* to look again; NULL: none */
+    unsigned interval_ms;                        /* until the next look */
+    long long asked_ms;  /* when it was asked for last, by whichever job's query, */
+    long long looked_ms; /* and when it was answered; -1: not yet */
+    bool cancelled;      /* the command to cancel it has succeeded */
 };
 
 /* What one launcher starts: a job, or where engines_per_job says so several, which are submitted

@@ -152,6 +152,62 @@ static void add_quoted(struct values *values, const char *name, const char *text
     add(values, name, escaped);
 }
 
+/* For systems that take a path with % for a pattern. */
+static void add_pattern(struct values *values, const char *text)
+{
+    char *escaped = malloc(2 * strlen(text) + 1), *to = escaped;
+    for (; escaped && *text; *to++ = *text++)
+        if (*text == '%')
+            *to++ = '%';
+    if (escaped)
+        *to = '\0';
+    add_quoted(values, "output_pattern", escaped ? escaped : "");
+    values->failed |= !escaped;
+    free(escaped);
+}
+
+/* An amount of memory such as 4GB, 4g or 500 MiB, in MiB, rounded up; 0 where it is none. Units are
+ * powers of 1024, as batch systems have them. */
+static int64_t mebibytes(const char *text)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double amount = strtod(text, &end);
+    end += strspn(end, " ");
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    for (const char *each = units; unit && each <= unit; each++)
+        amount *= 1024;
+    end += unit != NULL;
+    end += unit && *end == 'i';
+    end += toupper((unsigned char)*end) == 'B';
+    amount /= 1024 * 1024;
+    if (end == text || *end || !(amount > 0) || amount > 1e12)
+        return 0;
+    return (int64_t)amount + ((double)(int64_t)amount < amount);
+}
+
+/* What settings come to for directives: {memory_mb}, "" where it is not given, and {engine_cores},
+ * at least one. Returns 0 or -1 with `error` set. */
+static int add_sizes(struct values *values, const struct batch *batch, struct ipcl_error *error)
+{
+    const struct ipcl_services *base = &batch->services->base;
+    int64_t cores = base->option_int(base->host, batch->class_name, "cores");
+    const char *memory = text_setting(batch, "memory");
+    char number[32] = "";
+    if (cores < 0 || base->option_int(base->host, batch->class_name, "gpus") < 0)
+        return ipcl_error_set(error, "%s.cores or gpus is less than 0", batch->class_name);
+    int64_t amount = mebibytes(memory);
+    if (*memory && amount == 0)
+        return ipcl_error_set(error, "%s.memory: '%s' is no size such as 4GB or 500MB",
+                              batch->class_name, memory);
+    if (*memory)
+        snprintf(number, sizeof(number), "%lld", (long long)amount);
+    add_copy(values, "memory_mb", number);
+    snprintf(number, sizeof(number), "%lld", (long long)(cores ? cores : 1));
+    add_copy(values, "engine_cores", number);
+    return 0;
+}
+
 /* What a template may name: of two with one name the first counts. */
 static int collect(struct values *values, const struct batch_job *job,
                    const struct ipcl_launch *launch, struct ipcl_error *error)
@@ -169,6 +225,7 @@ static int collect(struct values *values, const struct batch_job *job,
     add_copy(values, "cluster_id", launch->cluster_id);
     add_copy(values, "job_name", job->name);
     add_quoted(values, "output", job->output);
+    add_pattern(values, job->output);
     const char *const *pairs = list_setting(batch, "namespace", NULL);
     for (size_t i = 0; pairs && pairs[i]; i++) {
         size_t length = strcspn(pairs[i], "=");
@@ -177,6 +234,8 @@ static int collect(struct values *values, const struct batch_job *job,
     }
     for (size_t i = 0; i < settings->count; i++)
         add_setting(values, batch, &settings->options[i]);
+    if (add_sizes(values, batch, error) < 0)
+        return -1;
     return values->failed ? ipcl_error_set(error, "no memory for a job's script") : 0;
 }
 
@@ -291,19 +350,24 @@ static bool has_directive(const char *script, const char *prefix, const char *te
     return false;
 }
 
-/* Whether a setting that a directive names has no value. */
+/* Whether a setting that a directive names, also in an expression, has no value, or is a number of
+ * 0. */
 static bool lacks_value(const char *text, const struct values *values)
 {
-    for (const char *name = strchr(text, '{'); name; name = strchr(name, '{')) {
-        size_t length = strcspn(++name, "}");
-        for (size_t i = 0; i < values->count; i++) {
-            const struct template_value *value = &values->list[i];
-            if (strncmp(value->name, name, length) == 0 && !value->name[length]) {
-                if (!*value->text)
-                    return true;
-                break;
-            }
-        }
+    bool inside = false;
+    for (const char *at = text; *at; at++) {
+        inside = (inside || *at == '{') && *at != '}';
+        if (!inside || !isalpha((unsigned char)*at))
+            continue;
+        size_t length = 1;
+        while (isalnum((unsigned char)at[length]) || at[length] == '_')
+            length++;
+        const struct template_value *value = values->list, *end = value + values->count;
+        while (value < end && (strncmp(value->name, at, length) != 0 || value->name[length]))
+            value++;
+        if (value < end && (!*value->text || strcmp(value->text, "0") == 0))
+            return true;
+        at += length - 1;
     }
     return false;
 }
@@ -332,7 +396,12 @@ static int write_directives(const struct batch *batch, struct values *values, co
         if (!has_directive(script, system->prefix, text))
             status = write_directive(batch, values, text, stream, error);
     free(list);
-    return status < 0 ? status : write_directive(batch, values, "{options}", stream, error);
+    if (status == 0)
+        status = write_directive(batch, values, "{options}", stream, error);
+    const char *const *extra = list_setting(batch, "job_extra_directives", NULL);
+    for (size_t i = 0; status == 0 && extra && extra[i]; i++)
+        fprintf(stream, "%s %s\n", system->prefix, extra[i]);
+    return status;
 }
 
 /* A setting that only a template can use, and that this one does not. */
@@ -371,6 +440,26 @@ static void write_first_line(const char *script, FILE *stream, const char **rest
     *rest = script + length + (script[length] == '\n');
 }
 
+/* Takes the directives out of a script that job_directives_skip names. */
+static void leave_out(const struct batch *batch, char *script)
+{
+    const char *const *skip = list_setting(batch, "job_directives_skip", NULL);
+    const char *prefix = batch->system->prefix;
+    char *to = script;
+    for (char *line = script; *line;) {
+        size_t length = strcspn(line, "\n"), whole = length + (line[length] == '\n');
+        bool out = false;
+        for (size_t i = 0; strncmp(line, prefix, strlen(prefix)) == 0 && skip && skip[i]; i++)
+            out |= memmem(line, length, skip[i], strlen(skip[i])) != NULL;
+        if (!out) {
+            memmove(to, line, whole);
+            to += whole;
+        }
+        line += whole;
+    }
+    *to = '\0';
+}
+
 /* Fills the template, and puts the directives behind its first line. */
 static char *compose(const struct batch *batch, struct values *values, const char *template,
                      const char *origin, struct ipcl_error *error)
@@ -396,8 +485,10 @@ static char *compose(const struct batch *batch, struct values *values, const cha
     if (stream)
         fclose(stream);
     free(script);
-    if (status == 0)
+    if (status == 0 && whole) {
+        leave_out(batch, whole);
         return whole;
+    }
     free(whole);
     return NULL;
 }

@@ -18,6 +18,15 @@ static void submitted(struct batch_job *job)
         batch_cancel(job);
 }
 
+/* The batch system takes no more: what is planned would be refused as well. */
+static void refused(struct batch_job *job, int status, const char *reason)
+{
+    struct batch *batch = job->batch;
+    for (unsigned i = 0; i < batch->job_count; i++)
+        if (batch->jobs[i].step == BATCH_PLANNED || &batch->jobs[i] == job)
+            batch_end(&batch->jobs[i], status, reason);
+}
+
 static bool take_first(void *context, const struct batch_record *record)
 {
     struct batch_job *job = context;
@@ -64,7 +73,7 @@ static void find_done(void *self, void *context, const struct ipcl_command_end *
 void batch_find(struct batch_job *job)
 {
     struct ipcl_error error;
-    char reason[IPCL_ERROR_BYTES];
+    char reason[sizeof(job->trouble) + BATCH_TEXT_BYTES + 64];
     if (!*job->batch->commands[BATCH_FIND]) {
         snprintf(reason, sizeof(reason), "%s%sa job of the name %s may have been submitted",
                  job->trouble, *job->trouble ? "; " : "", job->name);
@@ -74,13 +83,20 @@ void batch_find(struct batch_job *job)
     }
 }
 
-/* The batch system takes no more: what is planned would be refused as well. */
-static void refused(struct batch_job *job, int status, const char *reason)
+/* A command that says that it has waited too long for an answer may have been heard nevertheless:
+ * its job is looked for. */
+static void failed(struct batch_job *job, const struct ipcl_command_end *end)
 {
-    struct batch *batch = job->batch;
-    for (unsigned i = 0; i < batch->job_count; i++)
-        if (batch->jobs[i].step == BATCH_PLANNED || &batch->jobs[i] == job)
-            batch_end(&batch->jobs[i], status, reason);
+    const struct batch *batch = job->batch;
+    char why[IPCL_ERROR_BYTES / 2];
+    batch_failure(end, why, sizeof(why));
+    snprintf(job->trouble, sizeof(job->trouble), "%s does not take the job: %s (its script is %s)",
+             batch->system->name, why, job->script);
+    job->began = clock_wall();
+    if (batch_matches("[Tt]imed? ?-?out", why))
+        batch_find(job);
+    else
+        refused(job, end->status > 0 ? end->status : 1, job->trouble);
 }
 
 static void submit_done(void *self, void *context, const struct ipcl_command_end *end)
@@ -89,12 +105,8 @@ static void submit_done(void *self, void *context, const struct ipcl_command_end
     struct batch_job *job = context;
     const struct ipcl_services *base = &batch->services->base;
     struct ipcl_error error;
-    char why[IPCL_ERROR_BYTES / 2], reason[PATH_BYTES + IPCL_ERROR_BYTES];
     if (!end->timed_out && end->status != 0) {
-        batch_failure(end, why, sizeof(why));
-        snprintf(reason, sizeof(reason), "%s does not take the job: %s (its script is %s)",
-                 batch->system->name, why, job->script);
-        refused(job, end->status > 0 ? end->status : 1, reason);
+        failed(job, end);
         return;
     }
     const char *expression = base->option_string(base->host, batch->class_name, "job_id_regexp");
@@ -105,7 +117,7 @@ static void submit_done(void *self, void *context, const struct ipcl_command_end
         snprintf(job->trouble, sizeof(job->trouble), "%.60s has not answered in %d seconds",
                  *batch->commands[BATCH_SUBMIT], BATCH_COMMAND_MS / 1000);
     else if (batch_read_id(expression, (unsigned)group, end->output, job->id, &error) < 0)
-        snprintf(job->trouble, sizeof(job->trouble), "%.*s", BATCH_TEXT_BYTES - 1, error.text);
+        snprintf(job->trouble, sizeof(job->trouble), "%s", error.text);
     if (*job->id) {
         submitted(job);
         batch_tell(batch);

@@ -36,7 +36,8 @@ static const struct ipcl_batch_system htcondor = {
     .find = "sh -c 'exec condor_q -constraint \"JobBatchName == \\\"$1\\\"\"" LIVE "' condor_q",
     .states = states,
     .prefix = "#HTCONDOR",
-    .directives = "batch_name = {job_name}\naccounting_group = {account}",
+    .directives = "batch_name = {job_name}\naccounting_group = {account}\n"
+                  "request_cpus = {cores}\nrequest_memory = {memory_mb}\nrequest_gpus = {gpus}",
     .controller = "getenv = True\nqueue",
     .engines = "getenv = True\nqueue {n}",
 };

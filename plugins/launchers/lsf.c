@@ -37,7 +37,9 @@ static const struct ipcl_batch_system lsf = {
     .find = BJOBS " -J",
     .states = states,
     .prefix = "#BSUB",
-    .directives = "-o \"{output}.lsf\"\n-q {queue}\n-P {account}\n-W {timelimit}",
+    .directives = "-o \"{output}.lsf\"\n-q {queue}\n-P {account}\n-W {timelimit}\n"
+                  "-n {cores} -R \"span[hosts=1]\"\n"
+                  "-M {memory_mb}MB -R \"rusage[mem={memory_mb}MB]\"\n-gpu \"num={gpus}\"",
     .controller = "-J {job_name}",
     .engines = "-J {job_name}[1-{n}]",
     .stop_ms = 30000,

@@ -38,8 +38,9 @@ static const struct ipcl_batch_system pbs = {
             "(!low || \\$3 + 0 < low) { low = \\$3 + 0; job = \\$0 } END { print job }\"' qstat",
     .states = states,
     .prefix = "#PBS",
-    .directives = "-N {job_name}\n-j oe -o \"{output}.pbs\"\n-q {queue}\n-A {account}\n"
-                  "-l walltime={timelimit}",
+    .directives =
+        "-N {job_name}\n-j oe -o \"{output}.pbs\"\n-q {queue}\n-A {account}\n"
+        "-l walltime={timelimit}\n-l ncpus={cores}\n-l mem={memory_mb}mb\n-l ngpus={gpus}",
     .controller = "-V",
     .engines = "-J 1-{n}\n-V",
 };

@@ -37,7 +37,8 @@ static const struct ipcl_batch_system sge = {
     .states = states,
     .prefix = "#$",
     .directives = "-N {job_name}\n-j y -o /dev/null\n-q {queue}\n-P {account}\n"
-                  "-l h_rt={timelimit}",
+                  "-l h_rt={timelimit}\n-pe smp {cores}\n"
+                  "-l h_vmem={(memory_mb+engine_cores-1)//engine_cores}M\n-l gpu={gpus}",
     .controller = "-S /bin/sh -V",
     .engines = "-S /bin/sh -V -t 1-{n}",
 };

@@ -43,8 +43,9 @@ static const struct ipcl_batch_system slurm = {
     .find = SQUEUE " --me --name",
     .states = states,
     .prefix = "#SBATCH",
-    .directives = "--job-name={job_name}\n--output=\"{output}\"\n--partition={queue}\n"
-                  "--account={account}\n--qos={qos}\n--time={timelimit}",
+    .directives = "--job-name={job_name}\n--output=\"{output_pattern}\"\n--partition={queue}\n"
+                  "--account={account}\n--qos={qos}\n--time={timelimit}\n--cpus-per-task={cores}\n"
+                  "--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M\n--gpus-per-task={gpus}",
     .controller = "--ntasks=1",
     .engines = "--ntasks={n}",
     /* srun does not take this from the job; Open MPI's mpiexec would bind ranks to cores. */

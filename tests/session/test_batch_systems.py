@@ -149,6 +149,20 @@ def test_a_template_that_is_a_submit_description_is_submitted_as_it_is(batch, sy
     assert_nothing_left(batch, batch.profile_dir())
 
 
+@pytest.mark.parametrize("name, directives", [
+    ("PBS", {"#PBS -l ncpus=4", "#PBS -l mem=8192mb", "#PBS -l ngpus=1"}),
+    ("SGE", {"#$ -pe smp 4", "#$ -l h_vmem=2048M", "#$ -l gpu=1"}),
+    ("LSF", {'#BSUB -n 4 -R "span[hosts=1]"', '#BSUB -M 8192MB -R "rusage[mem=8192MB]"', '#BSUB -gpu "num=1"'}),
+    ("HTCondor", {"#HTCONDOR request_cpus = 4", "#HTCONDOR request_memory = 8192", "#HTCONDOR request_gpus = 1"}),
+])
+def test_memory_cores_and_gpus_of_an_engine_are_asked_for_in_the_systems_words(box, name, directives):
+    words = [f"--{name}Launcher.{setting}" for setting in ("memory=8GB", "cores=4", "gpus=1")]
+    shown = box.ipcluster("start", "--n=2", f"--elauncher={name.lower()}", *words, "--dry-run", check=True).out
+    assert directives <= set(shown.splitlines())
+    plain = box.ipcluster("start", "--n=2", f"--elauncher={name.lower()}", "--dry-run", check=True).out
+    assert len(plain.splitlines()) == len(shown.splitlines()) - len(directives)
+
+
 def test_the_guides_commands_submit_what_it_says(box):
     block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_batch_systems.py"]
     for typed, _ in block.commands:

@@ -229,6 +229,21 @@ def test_settings_become_directives_and_a_template_is_the_users_own(box, slurm):
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
+def test_engines_have_the_memory_and_the_cores_that_settings_give_them_and_output_goes_where_it_is_said(box, slurm):
+    cluster, job = start(box, "--n=2", "--SlurmLauncher.cores=2", "--SlurmLauncher.memory=90MB", "--SlurmLauncher.output_file=100%j.log",
+                         "--SlurmLauncher.job_extra_directives=--comment=mine --requeue", "--SlurmLauncher.job_directives_skip=requeue")
+    shown = slurm.command("scontrol", "show", "job", job)
+    assert "NumTasks=2" in shown and "CPUs/Task=2" in shown and "MinMemoryCPU=45M" in shown and "Comment=mine" in shown
+    assert "registered as engine" in (box.profile_dir() / "log/100%j.log").read_text()
+    cores = ask(box, "import os\nprint(set(client[:].apply_sync(lambda: __import__('os').environ['SLURM_CPUS_PER_TASK'])))")
+    assert cores == "{'2'}"
+    script, = (box.profile_dir() / "log").glob("*.sh")
+    assert "requeue" not in script.read_text()
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    refused = box.ipcluster("start", "--elauncher=slurm", "--SlurmLauncher.memory=4 apples", "--dry-run")
+    assert "SlurmEngineSetLauncher.memory: '4 apples' is no size such as 4GB or 500MB" in refused.err
+
+
 def test_a_dry_run_shows_script_and_command_and_submits_nothing(box, slurm):
     before = slurm.states()
     shown = box.ipcluster("start", "--n=2", "--elauncher=slurm", "--SlurmLauncher.queue=debug", "--dry-run", check=True).out
@@ -246,7 +261,7 @@ def test_what_the_guide_says_of_slurm_is_taken(box):
     (box.profile_dir() / "ipcluster_config.json").write_text(json.dumps(settings))
     for words in commands:
         shown = box.ipcluster(*words, "--dry-run", check=True).out
-        for line in ("#SBATCH --partition=long", "#SBATCH --account=physics", "#SBATCH --mem-per-cpu=4G", "module load python",
+        for line in ("#SBATCH --partition=long", "#SBATCH --account=physics", "#SBATCH --mem-per-cpu=2048M", "#SBATCH --cpus-per-task=2", "#SBATCH --gpus-per-task=1", "module load python",
                      f"#SBATCH --ntasks={8 if 'engines_per_job' in str(words) else 64}", "OMP_NUM_THREADS=1"):
             assert line in shown
         assert ("srun --mpi=pmix sh" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
@@ -330,6 +345,16 @@ def test_a_refused_job_is_told_in_slurms_words_with_the_script(box):
 def test_a_command_that_is_not_there_is_told_at_once(box):
     refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.submit_command=no-such-sbatch")
     assert refused.status == 4 and "cannot run no-such-sbatch: no such file or directory" in refused.err
+
+
+def test_a_job_that_was_queued_though_its_submission_timed_out_is_found_by_its_name(box, slurm):
+    late, known = box.dir / "late-sbatch", set(slurm.states())
+    late.write_text('#!/bin/sh\nsbatch "$@" > /dev/null\necho sbatch: error: Batch job submission failed: '
+                    'Socket timed out on send/recv operation >&2\nexit 1\n')
+    late.chmod(0o755)
+    cluster, job = start(box, "--n=1", f"--SlurmLauncher.submit_command={late}")
+    assert set(slurm.states()) - known == {job}
+    assert cluster.stop(signal.SIGINT, 60) == 0
 
 
 def test_an_answer_without_an_id_is_quoted(box):

@@ -64,10 +64,11 @@ struct ipcl_batch_system {
     const struct ipcl_batch_state *states; /* up to one without words */
 
     /* What scripts are made of, all of it templates as ipyparallel has them. {n}, {program_and_args}, {program}, {program_args}, {profile_dir},
-     * {cluster_id}, {work_dir}, {output}, {job_name} and each setting of the class are known. */
+     * {cluster_id}, {work_dir}, {output}, {output_pattern} (with %% for %), {job_name}, {memory_mb}, {engine_cores} (at least 1) and each
+     * setting of the class are known. */
     const char *prefix; /* of a directive's line: "#SBATCH" */
     /* Directives, with \n between. These stand behind the first line of each script, but for those that it has already, and those that
-     * name a setting which has no value: "--partition={queue}". The setting `options` follows them. */
+     * name a setting which has no value, or a number of 0: "--partition={queue}". The setting `options` follows them. */
     const char *directives;
     /* The system's own scripts have these as well, then {prologue}, and in {work_dir} what runs the program. */
     const char *controller; /* NULL: none */
