@@ -4,6 +4,15 @@
 #include <ipcluster/launcher.h>
 
 #define IF_PRO "qsub --version 2>&1 | grep -q pbs_version && "
+/* Slurm's qstat, which alone has a tab there, shows a task of an array as a job of its own number,
+ * of the same name and owner: it is printed as one of the job, or jobs, that were asked for. */
+#define TASKS                                                                                      \
+    "case $jobs in \"Job Id:\t\"*) jobs=$(qstat -f) || exit; echo \"$jobs\" | "                    \
+    "awk -v RS= -v ids=\" $* \" \"{ id[NR] = \\$3; name[NR] = \\$6 \\$9; text[NR] = \\$0 } "       \
+    "index(ids, \\\" \\\" \\$3 \\\" \\\") { asked[\\$3] = \\$6 \\$9 } "                            \
+    "END { for (i in id) for (job in asked) "                                                      \
+    "if (name[i] == asked[job] && (id[i] == job || !(id[i] in asked))) "                           \
+    "{ sub(/[0-9]+/, job, text[i]); print text[i] \\\"\\n\\\" } }\"; exit;; esac; "
 
 static const struct ipcl_batch_state states[] = {
     {"R B E", IPCL_BATCH_RUNNING, NULL}, /* B: an array of which something runs, or did */
@@ -25,8 +34,9 @@ static const struct ipcl_batch_system pbs = {
     .cancel = "qdel",
     .signal = "qsig -s",
     /* PBS Pro shows ended jobs with -x, where it keeps their history. 153: no such job. */
-    .query = {.command = "sh -c '" IF_PRO "qstat -x -f \"$@\" 2> /dev/null || qstat -f \"$@\" || "
-                         "{ s=$?; [ $s != 153 ] || echo Unknown Job Id >&2; exit $s; }' qstat",
+    .query = {.command = "sh -c '" IF_PRO "qstat -x -f \"$@\" 2> /dev/null || { jobs=$(qstat -f "
+                         "\"$@\"); s=$?; [ $s != 153 ] || echo Unknown Job Id >&2; " TASKS
+                         "echo \"$jobs\"; exit $s; }' qstat",
               .record = "^Job Id:[ \t]*([^ \t]+)",
               .state = "job_state = ([A-Z])",
               .reason = "comment = (.*)",
