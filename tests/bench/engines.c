@@ -1,6 +1,6 @@
-/* Simulated engines, many to a process: engines CONNECTION-FILE COUNT registers COUNT of them, each
- * with sockets of its own, answers heartbeats, and every request at once with success; an apply's
- * result is None.
+/* Simulated engines, many to a process: engines CONNECTION-FILE COUNT [INFO-FILE] registers COUNT of
+ * them, each with sockets of its own, answers heartbeats, and every request at once with success; an
+ * apply's result is None. What each says of itself is its element of the JSON list in INFO-FILE.
  *
  * Prints one JSON object when the heart of each has been heard and answered: {"registered": COUNT,
  * "seconds": ...}; and another when standard input ends, which ends the engines: {"answered":
@@ -44,6 +44,7 @@ static struct {
     struct session *session;
     const struct ipcl_serial_operations *serial;
     struct engine *engines;
+    json_t *infos;
     size_t count, beating, left;
     unsigned long long answered;
     int epoll;
@@ -122,7 +123,9 @@ static void tell_hub(struct engine *engine, const char *msg_type, json_t *conten
     struct message message;
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     message_init(&message);
-    need(!session_build(all.session, &message, &parts, NULL, &error), error.text);
+    need(!session_build(all.session, &message, &parts, NULL, &error) &&
+             !session_sign(all.session, &message, &error),
+         error.text);
     message_send(&message, engine->sockets[REGISTRAR]);
     message_close(&message);
     json_decref(content);
@@ -132,7 +135,9 @@ static void start_engine(struct engine *engine)
 {
     random_uuid(engine->uuid);
     open_socket(engine, REGISTRAR, ZMQ_DEALER, all.connection.registration);
-    tell_hub(engine, "registration_request", json_pack("{s:s}", "uuid", engine->uuid));
+    json_t *info = json_array_get(all.infos, (size_t)(engine - all.engines));
+    tell_hub(engine, "registration_request",
+             json_pack("{s:s s:O*}", "uuid", engine->uuid, "info", info));
 }
 
 /* Packs the metadata of replies; with `size`, of one to a broadcast. */
@@ -247,10 +252,11 @@ static void answer(struct engine *engine, void *socket, struct message *request)
         .packed_content = is(&type, "execute_request") ? executed : ok,
         .packed_content_size = is(&type, "execute_request") ? sizeof(executed) - 1 : sizeof(ok) - 1,
     };
-    need(!session_build(all.session, &reply, &parts, NULL, &(struct ipcl_error){0}),
-         "a reply cannot be made");
+    struct ipcl_error error;
+    need(!session_build(all.session, &reply, &parts, NULL, &error), error.text);
     if (is(&type, "apply_request"))
         message_append(&reply, "N.", 2);
+    need(!session_sign(all.session, &reply, &error), error.text);
     message_send(&reply, socket);
     message_close(&reply);
     all.answered++;
@@ -343,9 +349,11 @@ static void set_up(const char *file, size_t count)
 
 int main(int argc, char **argv)
 {
-    long count = argc == 3 ? atol(argv[2]) : 0;
-    need(count > 0, "usage: engines CONNECTION-FILE COUNT");
+    long count = argc == 3 || argc == 4 ? atol(argv[2]) : 0;
+    need(count > 0, "usage: engines CONNECTION-FILE COUNT [INFO-FILE]");
     set_up(argv[1], (size_t)count);
+    if (argc == 4)
+        need((all.infos = json_load_file(argv[3], 0, NULL)) != NULL, "INFO-FILE is not JSON");
     watch(STDIN_FILENO, (uint64_t)count * SOCKETS);
     all.started_ms = clock_ms();
     for (size_t i = 0; i < all.count; i++)
@@ -362,6 +370,7 @@ int main(int argc, char **argv)
         close_engine(engine);
         free(engine->metadata);
     }
+    json_decref(all.infos);
     session_destroy(all.session);
     zmq_ctx_term(all.context);
     free(all.engines);

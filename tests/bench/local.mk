@@ -1,8 +1,9 @@
-# make bench: built only when asked for.
-EXTRA_PROGRAMS += tests/bench/crowd tests/bench/engines tests/bench/floor tests/bench/queue tests/bench/tasks
+# Tests have simulated engines, too; the rest is built only when asked for, by make bench.
+noinst_PROGRAMS += tests/bench/engines
+EXTRA_PROGRAMS += tests/bench/crowd tests/bench/floor tests/bench/queue tests/bench/tasks
 tests_bench_engines_SOURCES = tests/bench/engines.c plugins/serial/json.c plugins/serial/utf8.h
 tests_bench_engines_CFLAGS = $(AM_CFLAGS) -O2
-tests_bench_engines_LDADD = core/wire/libwire.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+tests_bench_engines_LDADD = core/wire/libwire.la core/plugin/libplugin.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
 tests_bench_crowd_SOURCES = tests/bench/crowd.c
 tests_bench_crowd_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_crowd_LDADD = core/client/libipcluster.la
@@ -11,7 +12,7 @@ tests_bench_floor_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_floor_LDADD = $(ZMQ_LIBS)
 tests_bench_queue_SOURCES = tests/bench/queue.c plugins/serial/json.c plugins/serial/utf8.h
 tests_bench_queue_CFLAGS = $(AM_CFLAGS) -O2
-tests_bench_queue_LDADD = core/wire/libwire.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+tests_bench_queue_LDADD = core/wire/libwire.la core/plugin/libplugin.la core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
 tests_bench_tasks_SOURCES = tests/bench/tasks.c
 tests_bench_tasks_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_tasks_LDADD = core/client/libipcluster.la

@@ -99,10 +99,11 @@ static unsigned long long submit(unsigned long long first, unsigned long long st
                                   .packed_metadata = all.metadata,
                                   .packed_metadata_size = (size_t)(end - all.metadata)};
     message_init(&message);
-    need(!session_build(all.session, &message, &parts, NULL, &(struct ipcl_error){0}),
-         "out of memory");
+    struct ipcl_error error;
+    need(!session_build(all.session, &message, &parts, NULL, &error), error.text);
     message_append(&message, bytes, FUNCTION_BYTES);
     message_append(&message, bytes, ARGUMENTS_BYTES);
+    need(!session_sign(all.session, &message, &error), error.text);
     message_send(&message, all.socket);
     message_close(&message);
     all.edges += count;
