@@ -18,11 +18,11 @@ struct engine_name {
     int id;
 };
 
-static void host_name(char host[65])
+static void host_name(char host[ENGINE_HOST_BYTES])
 {
     *host = '\0';
-    gethostname(host, 64);
-    host[64] = '\0';
+    gethostname(host, ENGINE_HOST_BYTES - 1);
+    host[ENGINE_HOST_BYTES - 1] = '\0';
 }
 
 static void forget(struct engine_names *names, struct engine_name *name)
@@ -33,12 +33,12 @@ static void forget(struct engine_names *names, struct engine_name *name)
 
 void engine_names_note(struct engine_names *names, int id, const json_t *info)
 {
-    char host[65];
     const char *named = json_string_value(json_object_get(info, "host"));
     int64_t pid = json_integer_value(json_object_get(info, "pid"));
     struct engine_name *name;
-    host_name(host);
-    if (!named || strcmp(named, host) != 0 || pid <= 0)
+    if (!*names->host)
+        host_name(names->host);
+    if (!named || strcmp(named, names->host) != 0 || pid <= 0)
         return;
     HASH_FIND(hh, names->by_pid, &pid, sizeof(pid), name);
     if (!name) {
@@ -67,7 +67,7 @@ bool engine_names_has(const struct engine_names *names, int64_t pid)
 
 void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES])
 {
-    char host[65];
+    char host[ENGINE_HOST_BYTES];
     const struct engine_name *name = find(names, pid);
     host_name(host);
     if (name)

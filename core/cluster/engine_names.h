@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 #define ENGINE_NAME_BYTES 160
+#define ENGINE_HOST_BYTES 65 /* Linux's names of hosts have 64 characters */
 
 struct engine_name;
 
 struct engine_names {
     struct engine_name *by_pid;
+    char host[ENGINE_HOST_BYTES]; /* this one; "": not asked for yet */
 };
 
 /* Engine `id` has registered, and says this of itself ("host", "pid"). Remembered also after its

@@ -459,7 +459,7 @@ unsigned hub_watch_arrived(const struct hub_watch *watch)
 
 void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES])
 {
-    const struct engine_names none = {NULL};
+    const struct engine_names none = {.by_pid = NULL};
     engine_names_tell(watch ? &watch->names : &none, pid, text);
 }
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 where there is no such process. */
 static int process_read(int64_t pid, struct process *process)
@@ -67,27 +69,58 @@ void processes_walk(void (*visit)(void *context, const struct process *process),
         closedir(folder);
 }
 
-struct session_query {
-    int64_t leader;
-    int64_t born;
-    unsigned count;
-};
+/* The processes there were when all were last looked at, for whoever asks about many that have
+ * gone: a session that had no members then has none later either. */
+static struct {
+    struct process *list;
+    size_t count, room;
+    int64_t looked; /* in clock ticks since boot; 0: the list is not whole */
+} seen;
 
-static void count_member(void *context, const struct process *process)
+static void note_process(void *context, const struct process *process)
 {
-    struct session_query *query = context;
-    query->count += process->session == query->leader && process->born >= query->born;
+    (void)context;
+    if (seen.count == seen.room) {
+        size_t room = seen.room ? 2 * seen.room : 1024;
+        struct process *list = realloc(seen.list, room * sizeof(*list));
+        if (!list) {
+            seen.looked = 0;
+            return;
+        }
+        seen.list = list;
+        seen.room = room;
+    }
+    seen.list[seen.count++] = *process;
+}
+
+static void look_at_all(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    int64_t per_second = sysconf(_SC_CLK_TCK);
+    seen.looked = now.tv_sec * per_second + now.tv_nsec / (1000000000 / per_second);
+    seen.count = 0;
+    processes_walk(note_process, NULL);
+}
+
+static bool had_members(int64_t leader, int64_t born)
+{
+    for (size_t i = 0; i < seen.count; i++)
+        if (seen.list[i].session == leader && seen.list[i].born >= born)
+            return true;
+    return false;
 }
 
 bool process_left(int64_t pid, int64_t born)
 {
-    struct session_query query = {.leader = pid, .born = born};
     if (process_runs(pid, born))
         return true;
     if (born < 0 || process_born(pid) >= 0) /* another has its number: its session had ended */
         return false;
-    processes_walk(count_member, &query);
-    return query.count > 0;
+    if (born < seen.looked && !had_members(pid, born))
+        return false;
+    look_at_all();
+    return had_members(pid, born);
 }
 
 void boot_id(char text[BOOT_ID_BYTES])

@@ -24,7 +24,8 @@ void processes_walk(void (*visit)(void *context, const struct process *process),
 int64_t process_born(int64_t pid);
 /* Whether this very process still runs. */
 bool process_runs(int64_t pid, int64_t born);
-/* Whether it runs, or has left processes in the session that it leads. */
+/* Whether it runs, or has left processes in the session that it leads. Of many that have gone, the
+ * first alone costs a look at all processes. */
 bool process_left(int64_t pid, int64_t born);
 /* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
  * say. */

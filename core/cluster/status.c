@@ -2,7 +2,9 @@
  * the hub for the engines, so that what was started by hand is known, too. */
 #include "cluster/status.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cluster/by_hand.h"
@@ -96,28 +98,46 @@ static void look_by_hand(struct status *status)
     json_decref(own);
 }
 
-/* An engine of this cluster's own whose output file is named for its process, or the only one. */
-static void find_log(const json_t *sets, json_t *engine)
+/* The number behind the last dash of "LABEL-NUMBER.log"; -1 where there is none. */
+static json_int_t number_of(const char *log)
 {
-    char ending[32];
+    const char *dash = strrchr(log, '-');
+    return dash && isdigit((unsigned char)dash[1]) ? strtoll(dash + 1, NULL, 10) : -1;
+}
+
+/* Output files by "SET NUMBER", and one that is all that a set has by "SET ". Borrowed by nobody.
+ */
+static json_t *logs_by_process(const json_t *sets)
+{
     size_t i, k;
-    json_t *set, *log, *found = NULL;
-    snprintf(ending, sizeof(ending), "-%" JSON_INTEGER_FORMAT,
-             json_integer_value(json_object_get(engine, "pid")));
+    json_t *set, *log, *by_process = json_object();
+    char key[128];
     json_array_foreach (sets, i, set) {
-        json_t *logs = json_object_get(set, "logs");
-        if (strcmp(status_text(set, "set"), status_text(engine, "engine_set")) != 0)
-            continue;
-        if (json_array_size(logs) == 1)
-            found = json_array_get(logs, 0);
+        const json_t *logs = json_object_get(set, "logs");
         json_array_foreach (logs, k, log) {
-            const char *dash = strrchr(json_string_value(log), '-');
-            if (dash && strncmp(dash, ending, strlen(ending)) == 0 &&
-                !strchr("0123456789", dash[strlen(ending)] ? dash[strlen(ending)] : 'x'))
-                found = log;
+            snprintf(key, sizeof(key), "%s %" JSON_INTEGER_FORMAT, status_text(set, "set"),
+                     number_of(json_string_value(log)));
+            json_object_set(by_process, key, log);
         }
+        snprintf(key, sizeof(key), "%s ", status_text(set, "set"));
+        if (json_array_size(logs) == 1)
+            json_object_set(by_process, key, json_array_get(logs, 0));
     }
-    json_object_set(engine, "log", found ? found : json_null());
+    return by_process;
+}
+
+/* Of an engine of this cluster's own: the file that is named for its process, or the only one. */
+static void find_log(const json_t *by_process, json_t *engine)
+{
+    char key[128];
+    snprintf(key, sizeof(key), "%s %" JSON_INTEGER_FORMAT, status_text(engine, "engine_set"),
+             json_integer_value(json_object_get(engine, "pid")));
+    json_t *log = json_object_get(by_process, key);
+    if (!log) {
+        snprintf(key, sizeof(key), "%s ", status_text(engine, "engine_set"));
+        log = json_object_get(by_process, key);
+    }
+    json_object_set(engine, "log", log ? log : json_null());
 }
 
 static void ask_hub(struct status *status)
@@ -135,8 +155,10 @@ static void ask_hub(struct status *status)
         ipcl_error_set(&error, "the controller has not written %s", path);
     if (details) {
         json_object_update(status->whole, details);
+        json_t *by_process = logs_by_process(status->sets);
         json_array_foreach (json_object_get(details, "engines"), i, engine)
-            find_log(status->sets, engine);
+            find_log(by_process, engine);
+        json_decref(by_process);
     }
     json_object_set_new(status->whole, "controller_error",
                         details ? json_null() : json_string(error.text));
