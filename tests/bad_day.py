@@ -335,7 +335,9 @@ class SupervisedDay:
             victims = self._engines()
             if self.random.random() < 0.5:
                 victims = [watcher for engine in victims for watcher in engine.children()]
-            kill(self.random.sample(victims, min(1, len(victims))))
+            victims = self.random.sample(victims, min(1, len(victims)))
+            kill(victims)
+            wait_until(lambda: not set(victims) & set(self.box.marked()), 10, "what was killed is dead")
             time.sleep(self.random.uniform(0, 0.5))
 
     def _kinds_of_work(self, client, life):

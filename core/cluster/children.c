@@ -48,6 +48,7 @@ struct children {
     uv_timer_t poll;
     struct child *list;
     int64_t ending;
+    char mark[PROCESS_MARK_BYTES]; /* of this supervisor */
 };
 
 static void poll_children(uv_timer_t *timer);
@@ -60,6 +61,7 @@ struct children *children_create(uv_loop_t *loop, struct ipcl_error *error)
         return NULL;
     }
     children->loop = loop;
+    process_mark(getpid(), process_born(getpid()), children->mark);
     uv_timer_init(loop, &children->poll);
     children->poll.data = children;
     return children;
@@ -168,21 +170,22 @@ static void child_exited(uv_process_t *process, int64_t status, int signum)
     leader_gone(child);
 }
 
-/* The environment with `extra` added or put in place. Freed with free(); its strings are borrowed.
- */
-static char **merged_environment(const char *const *extra)
+/* The environment with the mark and `extra` added or put in place. Freed with free(); its strings
+ * are borrowed. */
+static char **merged_environment(const char *mark, const char *const *extra)
 {
     size_t count = 0, added = 0;
     while (environ[count])
         count++;
     while (extra && extra[added])
         added++;
-    char **merged = calloc(count + added + 1, sizeof(*merged));
+    char **merged = calloc(count + added + 2, sizeof(*merged));
     if (!merged)
         return NULL;
     size_t used = 0;
+    merged[used++] = (char *)(uintptr_t)mark;
     for (size_t i = 0; i < count; i++) {
-        bool replaced = false;
+        bool replaced = strncmp(environ[i], mark, strcspn(mark, "=") + 1) == 0;
         for (size_t e = 0; e < added && !replaced; e++) {
             size_t name = strcspn(extra[e], "=") + 1;
             replaced = strncmp(environ[i], extra[e], name) == 0;
@@ -203,7 +206,7 @@ static int spawn_process(struct child *child, const struct ipcl_spawn *spawn, in
         {.flags = UV_INHERIT_FD, .data.fd = output},
         {.flags = UV_INHERIT_FD, .data.fd = output},
     };
-    char **environment = merged_environment(spawn->environment);
+    char **environment = merged_environment(child->owner->mark, spawn->environment);
     uv_process_options_t options = {
         .exit_cb = child_exited,
         .file = spawn->argv[0],

@@ -46,6 +46,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/processes.c core/cluster/processes.h \
 	core/cluster/progress.c core/cluster/progress.h \
 	core/cluster/state.c core/cluster/state.h \
+	core/cluster/strays.c core/cluster/strays.h \
 	core/cluster/status.c core/cluster/status.h \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
 	core/cluster/supervisor_answers.c \

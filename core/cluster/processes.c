@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mark.h"
+
 /* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 where there is no such process. */
 static int process_read(int64_t pid, struct process *process)
 {
@@ -121,6 +123,26 @@ bool process_left(int64_t pid, int64_t born)
         return false;
     look_at_all();
     return had_members(pid, born);
+}
+
+void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES])
+{
+    snprintf(mark, PROCESS_MARK_BYTES, MARK_VARIABLE "=%" PRId64 "-%" PRId64, pid, born);
+}
+
+bool process_is_marked(int64_t pid, const char *mark)
+{
+    char path[64], *word = NULL;
+    size_t size = 0;
+    bool marked = false;
+    snprintf(path, sizeof(path), "/proc/%" PRId64 "/environ", pid);
+    FILE *file = fopen(path, "r");
+    while (file && !marked && getdelim(&word, &size, '\0', file) > 0)
+        marked = strcmp(word, mark) == 0;
+    free(word);
+    if (file)
+        fclose(file);
+    return marked;
 }
 
 void boot_id(char text[BOOT_ID_BYTES])

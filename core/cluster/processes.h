@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOOT_ID_BYTES 40
+#define BOOT_ID_BYTES      40
+#define PROCESS_MARK_BYTES 64
 
 struct process {
     int64_t pid;
@@ -27,6 +28,10 @@ bool process_runs(int64_t pid, int64_t born);
 /* Whether it runs, or has left processes in the session that it leads. Of many that have gone, the
  * first alone costs a look at all processes. */
 bool process_left(int64_t pid, int64_t born);
+/* What a supervisor marks with that it started a process: base/mark.h. */
+void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES]);
+/* Whether a process was started with a mark. */
+bool process_is_marked(int64_t pid, const char *mark);
 /* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
  * say. */
 void boot_id(char text[BOOT_ID_BYTES]);

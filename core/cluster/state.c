@@ -173,6 +173,24 @@ int64_t state_process_left(const struct state_job *job)
     return 0;
 }
 
+static bool job_names(const struct state_job *job, int64_t pid)
+{
+    size_t index;
+    json_t *process;
+    json_array_foreach (job->processes, index, process)
+        if (json_integer_value(json_array_get(process, 0)) == pid)
+            return true;
+    return false;
+}
+
+bool state_names(const struct state *state, int64_t pid)
+{
+    for (const struct state_set *set = state->sets; set; set = set->next)
+        if (job_names(&set->job, pid))
+            return true;
+    return job_names(&state->controller, pid);
+}
+
 /* Returns 0 or -1. */
 static int parse_set(struct state *state, const char *name, json_int_t n, json_t *job)
 {

@@ -75,6 +75,9 @@ bool state_reload(struct state *state);
 /* A process of a job that runs, or whose session has processes left; 0 for none. */
 int64_t state_process_left(const struct state_job *job);
 
+/* Whether a process is one of those that a state knows of. */
+bool state_names(const struct state *state, int64_t pid);
+
 /* Calls `visit` for each state file in a profile's pid/; the state is cleared afterwards. Of a file
  * that cannot be read path, cluster_id and engines_only are known from its name. Stops when
  * `visit` returns other than 0, and returns that. */

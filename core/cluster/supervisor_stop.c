@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cluster/by_hand.h"
 #include "cluster/cluster_file.h"
+#include "cluster/strays.h"
 #include "wire/connection.h"
 
 /* The order, the same for all that is stopped by whomever: engines are asked over the wire, which
@@ -277,6 +278,8 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
     }
     supervisor.exit_code = EXIT_FINE;
     supervisor_phase(&supervisor, PHASE_UP);
+    if (state_is_here(state))
+        strays_end(&supervisor.loop, supervisor.children, progress, state);
     for (struct engine_set *set = supervisor.sets; set; set = set->next)
         adopt(&supervisor, &set->job);
     adopt(&supervisor, &supervisor.controller);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mark.h"
 #include "base/secret.h"
 #include "config/profile.h"
 #include "engine/children.h"
@@ -186,6 +187,7 @@ int main(int argc, char **argv)
 {
     static struct program program;
     secret_hide_words(argv);
+    unsetenv(MARK_VARIABLE);
     secret_hide(&program.engine.connection, sizeof(program.engine.connection));
     secret_hide(&program.engine.stated, sizeof(program.engine.stated));
     connection_wipe_json();

@@ -1,5 +1,6 @@
 /* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless that says otherwise its
  * descriptor is whole, and what it does fails without a word. */
+#include <signal.h>
 #include <unistd.h>
 
 #include <ipcluster/kernel.h>
@@ -63,6 +64,24 @@ __attribute__((constructor)) static void end(void)
     _exit(99);
 }
 #endif
+
+/* Starts a process that does not end, and is killed before it can say so. */
+static const struct ipcl_launcher_services *handed;
+
+__attribute__((unused)) static void *keep(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+{
+    (void)error;
+    handed = services;
+    return &handed;
+}
+
+__attribute__((unused)) static int start_and_die(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
+{
+    const struct ipcl_spawn spawn = {.argv = (const char *const[]){"sleep", "1000", NULL}, .work_dir = launch->work_dir};
+    (void)self;
+    handed->spawn(handed->base.host, &spawn, error);
+    return raise(SIGKILL);
+}
 
 static int fail(void)
 {

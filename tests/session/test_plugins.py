@@ -206,6 +206,30 @@ def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(box, na
     assert reason in started.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("command, status", [(["stop"], 0), (["start", "--n=0", "--daemonize"], 0)], ids=["stop", "start"])
+def test_what_a_supervisor_had_started_and_not_noted_when_it_was_killed_is_ended(box, command, status):
+    folder = box.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "odd.so", CREATE="keep", START="start_and_die")
+    env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
+    assert box.begin("start", "--n=1", "--elauncher=odd", env=env).wait(60) == -signal.SIGKILL
+    assert len(named(box, "sleep")) == 1
+    told = box.ipcluster(*command, env=env)
+    assert told.status == status and "Ending 1 process that had just been started" in told.out
+    assert not named(box, "sleep")
+    box.ipcluster("stop")
+    box.wait_for_no_processes()
+
+
+def test_user_code_of_an_engine_does_not_see_how_its_supervisor_marks_it(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    engine = min(named(box, "ipengine"), key=lambda process: process.create_time())
+    assert "IPCLUSTER_SUPERVISOR" in engine.environ()
+    code = "import ipcluster, os; print(ipcluster.Client()[:].apply_sync(os.getenv, 'IPCLUSTER_SUPERVISOR'))"
+    assert box.run("/usr/bin/python3", "-c", code, env=box.python_env()).out == "[None]\n"
+    box.ipcluster("stop", check=True)
+
+
 def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(box):
     folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
