@@ -120,6 +120,11 @@ class Work:
             self.wrong.append(f"{name} fails with {kind}: {error}")
 
 
+def watchers(sandbox, engine):
+    """The process that watches an engine of this pid, where it has one."""
+    return [process for process in named(sandbox, "engine-watcher") if process.cmdline()[0].split() == ["engine-watcher", str(engine)]]
+
+
 class BadDay:
     """A cluster, work of every kind, and what befalls it."""
 
@@ -176,12 +181,12 @@ class BadDay:
     def kill_watcher_and_engine(self):
         """Nobody says how the engine died."""
         def end(engine):
-            kill(self._watchers(engine))
+            kill(watchers(self.cluster.sandbox, engine.pid))
             engine.popen.kill()
         return self._end_engine(end)
 
     def kill_watcher(self):
-        kill(self._watchers(self.random.choice(self.alive)))
+        kill(watchers(self.cluster.sandbox, self.random.choice(self.alive).pid))
         return lambda: None
 
     def stop_engine(self):
@@ -209,9 +214,6 @@ class BadDay:
             return lambda: None
         end(self.alive.pop(self.random.randrange(len(self.alive))))
         return lambda: self.alive.append(self.cluster.start_engine())
-
-    def _watchers(self, engine):
-        return [process for process in named(self.cluster.sandbox, "ipengine") if process.ppid() == engine.pid]
 
     @staticmethod
     def _stop_for_a_while(process, seconds):
@@ -303,9 +305,7 @@ class SupervisedDay:
         self.supervisor = self.box.begin("start", f"--n={ENGINES}", "--IPClusterEngines.early_shutdown=0")
 
     def _engines(self):
-        """Those processes that are no watchers."""
-        engines = {process.pid: process for process in named(self.box, "ipengine")}
-        return [process for process in engines.values() if process.ppid() not in engines]
+        return named(self.box, "ipengine")
 
     # What befalls it: each returns whether the cluster goes on.
 
@@ -333,8 +333,10 @@ class SupervisedDay:
     def _harm_engines(self):
         for _ in range(self.random.randrange(3)):
             victims = self._engines()
+            if len(victims) < 2:
+                return  # one is left to work
             if self.random.random() < 0.5:
-                victims = [watcher for engine in victims for watcher in engine.children()]
+                victims = [watcher for engine in victims for watcher in watchers(self.box, engine.pid)]
             victims = self.random.sample(victims, min(1, len(victims)))
             kill(victims)
             wait_until(lambda: not set(victims) & set(self.box.marked()), 10, "what was killed is dead")

@@ -5,7 +5,7 @@ core_base_libbase_la_SOURCES = \
 	core/base/leftovers.c core/base/leftovers.h \
 	core/base/limits.c core/base/limits.h \
 	core/base/log.c core/base/log.h \
-	core/base/mark.h \
+	core/base/mark.c core/base/mark.h \
 	core/base/path.c core/base/path.h \
 	core/base/random.c core/base/random.h \
 	core/base/secret.c core/base/secret.h \

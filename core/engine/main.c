@@ -187,7 +187,7 @@ int main(int argc, char **argv)
 {
     static struct program program;
     secret_hide_words(argv);
-    unsetenv(MARK_VARIABLE);
+    mark_keep_to_self();
     secret_hide(&program.engine.connection, sizeof(program.engine.connection));
     secret_hide(&program.engine.stated, sizeof(program.engine.stated));
     connection_wipe_json();

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <zmq.h>
 
 #include "base/clock.h"
@@ -61,6 +62,7 @@ int __wrap_socket_bind_port(void *socket, const char *interface, int *port,
 int __wrap_loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int __wrap_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
 void __wrap_loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
+int __wrap_gate_watch_losses(struct ipcl_error *error);
 
 static int type_of(void *socket)
 {
@@ -177,6 +179,14 @@ int __wrap_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, vo
 {
     note((struct source){.loop = loop, .socket = socket, .ready = ready, .self = self});
     return __real_loop_add_ready(loop, socket, ready, self);
+}
+
+/* Nothing is lost where there are no connections, and the gate would keep an end of each pipe until
+ * the process ends. */
+int __wrap_gate_watch_losses(struct ipcl_error *error)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return fd < 0 ? ipcl_error_set(error, "there is no descriptor left") : fd;
 }
 
 void __wrap_loop_set_tick(struct loop *loop, loop_tick *tick, void *self)

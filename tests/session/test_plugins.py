@@ -221,10 +221,11 @@ def test_what_a_supervisor_had_started_and_not_noted_when_it_was_killed_is_ended
     box.wait_for_no_processes()
 
 
-def test_user_code_of_an_engine_does_not_see_how_its_supervisor_marks_it(box):
+def test_a_supervisors_mark_is_on_what_it_starts_and_on_nothing_that_an_engine_starts(box):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
-    engine = min(named(box, "ipengine"), key=lambda process: process.create_time())
-    assert "IPCLUSTER_SUPERVISOR" in engine.environ()
+    (engine,), (watcher,) = named(box, "ipengine"), named(box, "engine-watcher")
+    marks = [process.environ().get("IPCLUSTER_SUPERVISOR", "").strip() for process in (engine, watcher)]
+    assert [bool(mark) for mark in marks] == [True, False]
     code = "import ipcluster, os; print(ipcluster.Client()[:].apply_sync(os.getenv, 'IPCLUSTER_SUPERVISOR'))"
     assert box.run("/usr/bin/python3", "-c", code, env=box.python_env()).out == "[None]\n"
     box.ipcluster("stop", check=True)
