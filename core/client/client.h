@@ -233,7 +233,8 @@ bool receive_all(struct ipcl_client *client, enum client_socket index);
 int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error);
 /* Handles what has come on all sockets. */
 void receive_everything(struct ipcl_client *client);
-/* Notes the engines of a connection_reply as the hub's now; where `complete`, others are gone. */
+/* Notes the engines of a connection_reply as the hub's now; others are gone where it says so, and
+ * where `complete` unless it awaits them. */
 void receive_engines(struct ipcl_client *client, struct message *message, bool complete);
 /* One sentence on what failed: "" where nothing did. Any thread. */
 void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id);

@@ -464,8 +464,11 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
     return result;
 }
 
-/* Those that the hub does not have any more. */
-static void forget_others(struct ipcl_client *client, const json_t *engines)
+/* Those that the hub does not have. It says how engines of the previous controller have ended, or
+ * that they may yet come back; where it knows nothing of one, that is gone once all have had time
+ * to. */
+static void forget_others(struct ipcl_client *client, const json_t *engines, const json_t *previous,
+                          bool complete)
 {
     struct known_engine *engine, *next;
     char id[16];
@@ -473,11 +476,13 @@ static void forget_others(struct ipcl_client *client, const json_t *engines)
     {
         snprintf(id, sizeof(id), "%d", engine->id);
         const char *uuid = json_string_value(json_object_get(engines, id));
-        if (engine->fail_at_ms || (uuid && !strcmp(uuid, engine->uuid)))
+        const json_t *end = json_object_get(previous, engine->uuid);
+        bool gone = end ? json_is_string(end) : complete;
+        if (engine->fail_at_ms || !gone || (uuid && !strcmp(uuid, engine->uuid)))
             continue;
         struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED, .msg_type = "", .parent_id = "", .content = "",
                                    .metadata = "{}", .engine_id = engine->id, .engine_uuid = engine->uuid};
-        note_death(client, engine->id, engine->uuid, NULL);
+        note_death(client, engine->id, engine->uuid, json_string_value(end));
         client_emit(client, &event);
     }
 }
@@ -495,8 +500,8 @@ void receive_engines(struct ipcl_client *client, struct message *message, bool c
         if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && note_engine(client, atoi(id), uuid, json_object_get(infos, id)))
             client_emit(client, &event);
     }
-    if (complete && json_is_object(engines))
-        forget_others(client, engines);
+    if (json_is_object(engines))
+        forget_others(client, engines, json_object_get(content, "previous"), complete);
     receive_life(client, content); /* last: what is submitted goes to the engines that are there */
     json_decref(content);
 }

@@ -81,7 +81,7 @@ void departures_add(struct departures *departures, json_t *content, int schedule
     }
     departure->content = content;
     departure->schedulers = schedulers;
-    departure->due_ms = now_ms + SCHEDULERS_MS;
+    departure->due_ms = schedulers ? now_ms + SCHEDULERS_MS : now_ms;
     DL_APPEND(departures->first, departure);
     keep(departures, content);
 }

@@ -140,17 +140,25 @@ int engine_table_load(const struct engine_table *table, struct engines *engines,
 }
 
 int engine_table_names(const struct engine_table *table,
-                       void (*each)(void *self, int id, const char *uuid, const char *route,
-                                    bool sealed),
-                       void *self, struct ipcl_error *error)
+                       void (*each)(void *self, const struct engine *engine), void *self,
+                       struct ipcl_error *error)
 {
     json_t *root = read_table(table, error), *uuid;
-    const json_t *sealed = json_object_get(root, "sealed");
+    const json_t *sealed = json_object_get(root, "sealed"),
+                 *infos = json_object_get(root, "engine_info");
     const char *id;
-    json_object_foreach (json_object_get(root, "engines"), id, uuid)
-        if (json_is_string(uuid) && json_string_length(uuid) < ENGINE_UUID_BYTES)
-            each(self, atoi(id), json_string_value(uuid), route_in(root, json_string_value(uuid)),
-                 json_is_true(json_object_get(sealed, id)));
+    json_object_foreach (json_object_get(root, "engines"), id, uuid) {
+        struct engine engine = {.id = atoi(id)};
+        struct ipcl_error unfit;
+        if (!json_is_string(uuid) || json_string_length(uuid) >= ENGINE_UUID_BYTES)
+            continue;
+        strcpy(engine.uuid, json_string_value(uuid));
+        strcpy(engine.route, route_in(root, engine.uuid));
+        engine.sealed = json_is_true(json_object_get(sealed, id));
+        engines_describe(&engine, json_object_get(infos, id), &unfit);
+        each(self, &engine);
+        json_decref(engine.info);
+    }
     json_decref(root);
     return *error->text ? -1 : 0;
 }

@@ -17,12 +17,11 @@ void engine_table_changed(struct engine_table *table, const struct engines *engi
 /* Writes where it is time to. Returns when to be called again, or LOOP_NEVER. */
 long long engine_table_tick(struct engine_table *table, const struct engines *engines,
                             long long now_ms);
-/* Calls `each` for each engine of the file, with its route (routes.h; "" for none) and whether it
- * seals. Returns 0, also where there is no file, or -1 with `error` set. */
+/* Calls `each` for each engine of the file, with its id, uuid, route (routes.h; "" for none) and
+ * info, and whether it seals. Returns 0, also where there is no file, or -1 with `error` set. */
 int engine_table_names(const struct engine_table *table,
-                       void (*each)(void *self, int id, const char *uuid, const char *route,
-                                    bool sealed),
-                       void *self, struct ipcl_error *error);
+                       void (*each)(void *self, const struct engine *engine), void *self,
+                       struct ipcl_error *error);
 /* Writes now what has changed. */
 void engine_table_finish(struct engine_table *table, const struct engines *engines);
 /* Enters the file's engines, into an empty list, as such that have asked to be registered. Returns

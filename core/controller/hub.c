@@ -258,6 +258,7 @@ static void hub_destroy(void *self)
     }
     refusal_summary(&hub->bad_subscription);
     departures_release(&hub->departures);
+    previous_release(&hub->previous);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
     routes_release(&hub->routes);

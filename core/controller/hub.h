@@ -9,6 +9,7 @@
 #include "controller/engine_table.h"
 #include "controller/engines.h"
 #include "controller/ledger.h"
+#include "controller/previous.h"
 #include "wire/loop.h"
 #include "controller/records.h"
 #include "controller/refusal.h"
@@ -51,6 +52,7 @@ struct hub {
     struct engines engines;
     struct engine_table table;
     struct routes routes; /* also of the previous controller's engines that have not come back */
+    struct previous previous;
     struct departures departures;
     long long silence_ms;    /* when to give up waiting for how an engine died; 0: no wait */
     long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */

@@ -46,6 +46,23 @@ static json_t *engine_content(const struct engine *engine)
                      engine->info);
 }
 
+static json_t *end_content(const struct engine *engine, const char *sentence)
+{
+    json_t *content = engine_content(engine);
+    json_object_set_new(content, "reason", json_string(sentence));
+    return content;
+}
+
+/* ipyparallel's clients know an engine by its id alone: where that is another's meanwhile, they are
+ * not told. */
+static void announce_departure(struct hub *hub, const struct engine *engine, const char *sentence,
+                               int schedulers)
+{
+    const struct engine *now = engines_by_id(&hub->engines, engine->id);
+    if (!now || !strcmp(now->uuid, engine->uuid))
+        departures_add(&hub->departures, end_content(engine, sentence), schedulers, clock_ms());
+}
+
 void hub_tell_departures(struct hub *hub, long long now_ms, bool all)
 {
     json_t *content;
@@ -70,9 +87,10 @@ static void tell_end(const struct engine *engine, const char *end, char text[NOT
     text[length - 1] = '\0';
 }
 
-/* `notice`, where not NULL, says what became of its requests. */
-static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
-                          const char *end, struct notice *notice)
+/* Schedulers hear that an engine has gone, and then those clients that know of it. `notice`, where
+ * not NULL, says what became of its requests. */
+static void announce_end(struct hub *hub, const struct engine *engine, enum ipcl_log_level level,
+                         const char *end, struct notice *notice)
 {
     struct notice unknown = {.rest = REST_UNKNOWN};
     if (!notice)
@@ -82,14 +100,18 @@ static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_
     log_write(level, "hub: %s", notice->text);
     tell_listeners(hub, engine, notice);
     hub->leaving++;
-    if (engine->registered) {
+    if (previous_end(&hub->previous, engine->uuid, notice->text) || engine->registered) {
         hub_record_death(hub, engine, notice->text);
-        json_t *content = engine_content(engine);
-        json_object_set_new(content, "reason", json_string(notice->text));
-        departures_add(&hub->departures, content, HUB_SCHEDULERS, clock_ms());
+        announce_departure(hub, engine, notice->text, HUB_SCHEDULERS);
     }
-    ledger_forget_engine(&hub->ledger, engine);
     routes_forget(&hub->routes, engine->uuid);
+}
+
+static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
+                          const char *end, struct notice *notice)
+{
+    announce_end(hub, engine, level, end, notice);
+    ledger_forget_engine(&hub->ledger, engine);
     engines_remove(&hub->engines, engine);
     engine_table_changed(&hub->table, &hub->engines, clock_ms());
 }
@@ -279,14 +301,19 @@ static void read_rest(const json_t *content, struct notice *notice)
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long id = wanted_id(query->content);
-    struct engine *engine =
+    struct engine *there =
         id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
     bool died = json_is_true(json_object_get(query->content, "died"));
     char end[NOTICE_TEXT_BYTES];
     /* The id of an engine that has gone may be another's by now. */
-    if (!engine || (uuid && strcmp(uuid, engine->uuid))) {
+    if (there && uuid && strcmp(uuid, there->uuid))
+        there = NULL;
+    const struct engine *engine = there  ? there
+                                  : uuid ? previous_awaited(&hub->previous, uuid)
+                                         : NULL;
+    if (!engine) {
         query->ename = "KeyError";
         return ipcl_error_set(
             error, "there is no engine of this id: an unregistration_request has the engine's id");
@@ -299,7 +326,11 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     read_rest(query->content, &notice);
     snprintf(end, sizeof(end), "%s%s%s", died ? "died" : "left", reason ? ": " : "",
              reason ? reason : "");
-    forget_engine(hub, engine, died ? IPCL_LOG_WARN : IPCL_LOG_INFO, end, &notice);
+    enum ipcl_log_level level = died ? IPCL_LOG_WARN : IPCL_LOG_INFO;
+    if (there)
+        forget_engine(hub, there, level, end, &notice);
+    else
+        announce_end(hub, engine, level, end, &notice);
     return 0; /* ipyparallel's engine expects no reply */
 }
 
@@ -365,6 +396,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
                              engines, "engine_info", infos, "requests", (json_int_t)hub->requests,
                              "ending", hub->asked_to_stop, "refusal", hub->refusal, "life", life,
                              "notified", (json_int_t)hub->notification_seal.counter);
+    if (hub->previous.by_uuid)
+        json_object_set_new(query->reply, "previous", previous_to_json(&hub->previous));
     if (json_is_true(json_object_get(query->content, "details")))
         add_details(hub, query->reply);
     return 0;
@@ -384,6 +417,7 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     if (!engine || engine->registered)
         return;
     engines_confirm(&hub->engines, engine);
+    previous_forget(&hub->previous, uuid);
     engine->registered_ms = clock_ms();
     /* Whoever hears of the engine may rely on the next controller's knowing it. */
     engine_table_changed(&hub->table, &hub->engines, engine->registered_ms);
@@ -420,14 +454,30 @@ static void check_silence(struct hub *hub, long long now_ms)
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
+static const char not_back[] = "of the controller before does not come back";
+
+/* Tells clients of those of the previous controller that they wait for in vain. Should one come
+ * later, it is an engine like others. */
+static void check_previous(struct hub *hub)
+{
+    const struct engine *engine;
+    char text[NOTICE_TEXT_BYTES];
+    while ((engine = previous_missing(&hub->previous, &hub->engines))) {
+        tell_end(engine, not_back, text);
+        log_warn("hub: %s", text);
+        previous_end(&hub->previous, engine->uuid, text);
+        announce_departure(hub, engine, text, 0);
+    }
+    hub->previous.until_ms = 0;
+}
+
 /* Gives up on those whose heart does not begin to beat. */
 static void check_expiry(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
         if (engine->restored)
-            forget_engine(hub, engine, IPCL_LOG_WARN, "of the controller before does not come back",
-                          NULL);
+            forget_engine(hub, engine, IPCL_LOG_WARN, not_back, NULL);
         else
             forget_engine(hub, engine, IPCL_LOG_WARN,
                           "registered, but its heart never began to beat", NULL);
@@ -441,6 +491,8 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
         check_expiry(hub, now_ms);
     if (hub->silence_ms && now_ms >= hub->silence_ms)
         check_silence(hub, now_ms);
+    if (hub->previous.until_ms && now_ms >= hub->previous.until_ms)
+        check_previous(hub);
     hub_tell_departures(hub, now_ms, false);
     long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
     if (departures_due(&hub->departures) < due)
@@ -449,17 +501,21 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
         due = hub->expiry_ms;
     if (hub->silence_ms && hub->silence_ms < due)
         due = hub->silence_ms;
+    if (hub->previous.until_ms && hub->previous.until_ms < due)
+        due = hub->previous.until_ms;
     return due;
 }
 
-static void know(void *self, int id, const char *uuid, const char *route, bool sealed)
+static void know(void *self, const struct engine *engine)
 {
     struct hub *hub = self;
-    struct notice notice = {.kind = NOTICE_KNOWN, .id = id, .sealed = sealed};
-    snprintf(notice.uuid, sizeof(notice.uuid), "%s", uuid);
-    snprintf(notice.route, sizeof(notice.route), "%s", route);
-    routes_add(&hub->routes, uuid, route);
-    hub_record_engine(hub, uuid, REPORT_KNOWN);
+    struct notice notice = {.kind = NOTICE_KNOWN, .id = engine->id, .sealed = engine->sealed};
+    snprintf(notice.uuid, sizeof(notice.uuid), "%s", engine->uuid);
+    snprintf(notice.route, sizeof(notice.route), "%s", engine->route);
+    routes_add(&hub->routes, engine->uuid, engine->route);
+    previous_add(&hub->previous, engine);
+    hub->previous.until_ms = clock_ms() + CONTROLLER_RETURN_MS;
+    hub_record_engine(hub, engine->uuid, REPORT_KNOWN);
     for (size_t i = 0; i < HUB_LISTENERS; i++)
         if (i != HUB_HEART)
             notice_send(hub->listeners[i], &notice);

@@ -27,6 +27,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/options.c core/controller/options.h \
 	core/controller/outbox.c core/controller/outbox.h \
 	core/controller/peer_name.c core/controller/peer_name.h \
+	core/controller/previous.c core/controller/previous.h \
 	core/controller/publishers.c core/controller/publishers.h \
 	core/controller/records.c core/controller/records.h \
 	core/controller/records_purge.c \

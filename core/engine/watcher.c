@@ -44,7 +44,6 @@ struct news {
     char uuid[RANDOM_UUID_BYTES], route[ENGINE_ROUTE_BYTES];
     bool watched; /* as in struct engine */
     struct connection connection;
-    unsigned char life[SEAL_LIFE_BYTES];
 };
 _Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 
@@ -195,11 +194,10 @@ static void send_notice(const struct watch *watch, const char *reason)
     struct seal seal = {.session = session,
                         .channel = SEAL_HUB,
                         .role = CONNECTION_ENGINE,
-                        .encrypted = options.curve,
-                        .life = watch->news.life};
+                        .encrypted = options.curve};
     if (!registration_build_end(session, &end, &message, &error) &&
-        !seal_sign(&seal, &message, options.identity, options.identity_size, connection->sealed,
-                   &error))
+        !seal_introduce(&seal, &message, options.identity, options.identity_size,
+                        connection->sealed, &error))
         message_send(&message, socket);
     zmq_close(socket);
     zmq_ctx_term(context); /* lingers until the notice has left */
@@ -292,7 +290,6 @@ void watcher_tell(const struct engine *engine, int64_t id)
     struct news news = {.id = id, .watched = engine->watched, .connection = engine->connection};
     memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
     memcpy(news.route, engine->route, sizeof(news.route));
-    memcpy(news.life, engine->life, sizeof(news.life));
     if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
         log_debug("the watcher is gone: %s", strerror(errno));
     explicit_bzero(&news, sizeof(news));

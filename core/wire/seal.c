@@ -286,11 +286,14 @@ static bool is_of_this_life(const struct seal *seal, const unsigned char life[SE
     return seal->channel == SEAL_HUB && !memcmp(life, no_life, SEAL_LIFE_BYTES);
 }
 
-/* Only connection_request and registration_request may come from who does not know the life. */
+/* What may come from who does not know the life: whoever asks for it, and the news of an engine's
+ * end, of which a controller that has taken another's place hears too. That is as true in every
+ * life, and comes to nothing where it comes again: a uuid is one process's. */
 static bool is_introduction(const struct message *message)
 {
     return member_is(&message->msg_type, "connection_request") ||
-           member_is(&message->msg_type, "registration_request");
+           member_is(&message->msg_type, "registration_request") ||
+           member_is(&message->msg_type, "unregistration_request");
 }
 
 enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,

@@ -78,8 +78,9 @@ int seal_read_life(const char *text, unsigned char life[SEAL_LIFE_BYTES]);
  * with a plain signature. Replaces its signature frame. Returns 0 or -1 with `error` set. */
 int seal_sign(struct seal *seal, struct message *message, const void *name, size_t size,
               bool sealed, struct ipcl_error *error);
-/* The same without a life, for what asks the hub for it: connection_request and
- * registration_request. */
+/* The same without a life, for what asks the hub for it (connection_request and
+ * registration_request), and for unregistration_request, which a controller that has taken
+ * another's place is to hear as well. */
 int seal_introduce(struct seal *seal, struct message *message, const void *name, size_t size,
                    bool sealed, struct ipcl_error *error);
 /* Tags a message's buffers, where seals cover them: whatever has the same (message_share_tag()) is

@@ -138,6 +138,22 @@ def test_an_engine_that_died_meanwhile_is_gone_and_what_it_had_fails(reused):
         victim.apply_sync(typed(lambda: 5))
 
 
+def test_a_client_hears_how_an_engine_ended_that_died_together_with_its_controller(reused, ipcluster):
+    client = reused.client()
+    flag = reused.sandbox.dir / "go"
+    lost = client[0].apply_async(wait, str(flag), "lost")
+    wait_for_beginning(flag, "lost")
+    name = re.search(r"engine 0 \([^)]*\)", reused.controller.output).group()
+    pid = client.engines[0].pid
+    for process in reused.controller, *(engine for engine in reused.engines if engine.pid == pid):
+        process.popen.kill()
+    reused.start_controller("--reuse")
+    with pytest.raises(ipcluster.EngineError, match=re.escape(f"{name} died: killed by signal 9 (Killed)")):
+        lost.get(timeout=LONG)
+    assert client.ids == [1]
+    assert any(f"{name} died: killed by signal 9" in gone["reason"] for gone in client.departed)
+
+
 def test_a_stopped_engine_that_was_given_up_registers_again(new_cluster):
     cluster = new_cluster(1, controller=["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=3"])
     client = cluster.client()
@@ -204,8 +220,10 @@ def test_a_controller_whose_clock_is_behind_that_of_the_previous_one_serves_thos
             assert task.get(LONG) == 5
 
 
-def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):
-    reused.client()
+def test_restored_engines_whose_heart_does_not_beat_are_forgotten_and_clients_hear_so(reused, ipcluster):
+    client = reused.client()
+    lost = client[0].apply_async(time.sleep, 3600)
+    has_come(client, 1)
     reused.controller.stop(signal.SIGTERM)
     kill(named(reused.sandbox, "engine-watcher"))  # who would tell at once
     for engine in reused.engines:
@@ -214,6 +232,9 @@ def test_restored_engines_whose_heart_does_not_beat_are_forgotten(reused):
     reused.controller.wait_for_output("engine 0 .* of the controller before does not come back")
     reused.controller.wait_for_output("engine 1 .* of the controller before does not come back")
     assert reused.client(wait_for=0).ids == []
+    with pytest.raises(ipcluster.EngineError, match="engine 0 .* of the controller before does not come back"):
+        lost.get(timeout=LONG)
+    assert client.ids == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"engines": []}', '{"engines": {"x": "y"}}', '{"engines": {"0": 5}}',

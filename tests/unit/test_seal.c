@@ -331,15 +331,19 @@ Test(seal, is_for_one_life_of_the_controller)
     build("apply_request");
     cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
     cr_assert_eq(take(), SESSION_STALE);
-    /* Whoever does not know the life asks the hub for it, and for nothing else. */
+    /* Whoever does not know the life asks the hub for it, or says that an engine has ended. */
     client.channel = controller.channel = SEAL_HUB;
     build("shutdown_request");
     cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
     cr_assert_eq(take(), SESSION_STALE);
-    build("connection_request");
-    cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
-    cr_assert_eq(take(), SESSION_ACCEPTED);
-    cr_assert_eq(take(), SESSION_REPEATED);
+    const char *const told[] = {"connection_request", "registration_request",
+                                "unregistration_request"};
+    for (size_t i = 0; i < sizeof(told) / sizeof(*told); i++) {
+        build(told[i]);
+        cr_assert_eq(seal_introduce(&client, &message, CLIENT, strlen(CLIENT), true, &error), 0);
+        cr_assert_eq(take(), SESSION_ACCEPTED);
+        cr_assert_eq(take(), SESSION_REPEATED);
+    }
 }
 
 Test(seal, and_a_plain_signature_are_never_taken_for_each_other)

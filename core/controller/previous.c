@@ -1,0 +1,84 @@
+/* The previous controller's engines. The hub's thread. */
+#include "controller/previous.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct previous_engine {
+    struct engine engine;
+    char *end; /* NULL: it is awaited */
+    UT_hash_handle hh;
+};
+
+static struct previous_engine *find(const struct previous *previous, const char *uuid)
+{
+    struct previous_engine *found;
+    HASH_FIND_STR(previous->by_uuid, uuid, found);
+    return found;
+}
+
+static void drop(struct previous *previous, struct previous_engine *engine)
+{
+    HASH_DEL(previous->by_uuid, engine);
+    json_decref(engine->engine.info);
+    free(engine->end);
+    free(engine);
+}
+
+void previous_add(struct previous *previous, const struct engine *engine)
+{
+    struct previous_engine *added = find(previous, engine->uuid) ? NULL : calloc(1, sizeof(*added));
+    if (!added)
+        return;
+    added->engine.id = engine->id;
+    memcpy(added->engine.uuid, engine->uuid, sizeof(added->engine.uuid));
+    memcpy(added->engine.route, engine->route, sizeof(added->engine.route));
+    added->engine.info = json_incref(engine->info);
+    HASH_ADD_KEYPTR(hh, previous->by_uuid, added->engine.uuid, strlen(added->engine.uuid), added);
+}
+
+const struct engine *previous_awaited(const struct previous *previous, const char *uuid)
+{
+    const struct previous_engine *found = find(previous, uuid);
+    return found && !found->end ? &found->engine : NULL;
+}
+
+bool previous_end(struct previous *previous, const char *uuid, const char *sentence)
+{
+    struct previous_engine *found = find(previous, uuid);
+    if (!found || found->end)
+        return false;
+    found->end = strdup(sentence);
+    return true;
+}
+
+void previous_forget(struct previous *previous, const char *uuid)
+{
+    struct previous_engine *found = find(previous, uuid);
+    if (found)
+        drop(previous, found);
+}
+
+const struct engine *previous_missing(const struct previous *previous,
+                                      const struct engines *engines)
+{
+    for (struct previous_engine *at = previous->by_uuid; at; at = at->hh.next)
+        if (!at->end && !engines_by_uuid(engines, at->engine.uuid))
+            return &at->engine;
+    return NULL;
+}
+
+json_t *previous_to_json(const struct previous *previous)
+{
+    json_t *object = json_object();
+    for (struct previous_engine *at = previous->by_uuid; at; at = at->hh.next)
+        json_object_set_new(object, at->engine.uuid, at->end ? json_string(at->end) : json_null());
+    return object;
+}
+
+void previous_release(struct previous *previous)
+{
+    struct previous_engine *engine, *next;
+    HASH_ITER (hh, previous->by_uuid, engine, next)
+        drop(previous, engine);
+}
