@@ -6,6 +6,8 @@ man_MANS = \
 	docs/man/ipcluster-logs.1 \
 	docs/man/ipcluster-plugins.1 \
 	docs/man/ipcluster-profile.1 \
+	docs/man/ipcluster-restart.1 \
+	docs/man/ipcluster-signal.1 \
 	docs/man/ipcluster-start.1 \
 	docs/man/ipcluster-status.1 \
 	docs/man/ipcluster-stop.1 \

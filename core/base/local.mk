@@ -6,6 +6,7 @@ core_base_libbase_la_SOURCES = \
 	core/base/limits.c core/base/limits.h \
 	core/base/log.c core/base/log.h \
 	core/base/mark.c core/base/mark.h \
+	core/base/numbers.c core/base/numbers.h \
 	core/base/path.c core/base/path.h \
 	core/base/random.c core/base/random.h \
 	core/base/secret.c core/base/secret.h \

@@ -91,7 +91,7 @@ static void add_setting(struct words *words, const struct cluster *cluster, cons
 }
 
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
-                    const char *engine_set, struct ipcl_error *error)
+                    const char *engine_set, const char *ids, struct ipcl_error *error)
 {
     struct words words = {.list = NULL};
     char names[PROFILE_NAMES_BYTES];
@@ -109,6 +109,8 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
         add_word(&words, "", "--BaseParallelApplication.point_out_python=false");
     if (engines) {
         add_word(&words, "--IPEngine.engine_set=", engine_set);
+        if (*ids)
+            add_word(&words, "--IPEngine.ids=", ids);
     } else {
         if (cluster->engines_elsewhere)
             add_word(&words, "", "--IPController.engines_elsewhere=true");

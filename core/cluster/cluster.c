@@ -36,6 +36,9 @@ static const struct ipcl_option cluster_options[] = {
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
+    {"restart", IPCL_INT, "0", "restart", NULL,
+     "How often each engine that dies comes back, under its id, after half a second and then twice "
+     "as long each time. 0: never. One that was asked to end stays away."},
     {"dry_run", IPCL_BOOL, "false", "dry-run", "true",
      "Write what would be started, or submitted to a batch system and by which command, and start "
      "nothing."},
@@ -43,7 +46,7 @@ static const struct ipcl_option cluster_options[] = {
      "Let the system write a core file where ipcluster crashes, as ulimit -c says. It has what is "
      "made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 10};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 11};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",

@@ -82,9 +82,10 @@ void cluster_words(const struct cluster *cluster, char *text, size_t size);
  * name alone, to be found on PATH. Returns 0 or -1 with `error` set. */
 int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);
 /* A command line for a role's program, and its own arguments: NULL-terminated, freed with
- * cluster_free_argv(). NULL with `error` set. Engines are told that they are of `engine_set`. */
+ * cluster_free_argv(). NULL with `error` set. Engines are told that they are of `engine_set`,
+ * and which ids they have, where it is not "". */
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
-                    const char *engine_set, struct ipcl_error *error);
+                    const char *engine_set, const char *ids, struct ipcl_error *error);
 void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */

@@ -1,6 +1,7 @@
 /* ipcluster stop: through the supervisor where it runs, else from the state file that it left. */
 #include <inttypes.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "cluster/by_hand.h"
 #include "cluster/cluster_file.h"
 #include "cluster/commands.h"
+#include "cluster/named_engines.h"
 #include "cluster/supervisor.h"
 
 #define STOP_TIMEOUT_MS 180000 /* longer than a supervisor takes, with all its escalation */
@@ -21,24 +23,29 @@ static const struct settings_program program = {
     .description = "Stops a cluster: engines first, then the controller, and waits until "
                    "all has gone. A cluster whose ipcluster was killed is stopped from the "
                    "state file that it left, one whose controller was started by hand from "
-                   "its controller. Sets of engines that were added are stopped too.",
+                   "its controller. Sets of engines that were added are stopped too. With --engine "
+                   "it ends single engines instead, and the cluster goes on without them.",
     .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
                    "not be ended.\n"
-                   "11  There was none.\n",
+                   "11  There was none.\n12  No controller runs whose engines could be ended.\n",
     .examples = "ipcluster stop\n"
                 "ipcluster stop --profile=mpi\n"
                 "ipcluster stop --cluster-id=a\n"
-                "ipcluster stop --all          every cluster of the profile",
+                "ipcluster stop --all          every cluster of the profile\n"
+                "ipcluster stop --engine=0,2-3  these engines; ipcluster status shows their ids",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
     {"all_cluster_ids", IPCL_BOOL, "false", "all", "true",
      "Stop all clusters of the profile, not just one."},
+    {"engine", IPCL_STRING, "", "engine", NULL,
+     "Stop these engines alone, named by their ids (3 or 5-7 or 3,5-7). Of an MPI world all ranks "
+     "end. None of them comes back (--restart)."},
     {"signal", IPCL_IGNORED, "", "signal", NULL,
      "processes are asked to end, and are killed where they do not"},
 };
-const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 2};
+const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 3};
 
 struct stopping {
     struct cluster *cluster;
@@ -211,6 +218,22 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
+static int stop_engines(const struct cluster *cluster, const char *word)
+{
+    struct ipcl_error error;
+    int exit_code;
+    char *words[] = {(char *)(uintptr_t)word};
+    json_t *engines = named_engines_find(cluster, words, 1, &exit_code, &error);
+    if (engines)
+        exit_code = named_engines_stop(cluster, engines, &error);
+    if (exit_code != EXIT_FINE)
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    else if (!cluster->quiet)
+        printf("Stopped\n");
+    json_decref(engines);
+    return exit_code;
+}
+
 static const struct cluster_command command = {
     .program = &program, .table = &command_stop_table, .need = NEED_PROFILE};
 
@@ -224,6 +247,12 @@ int command_stop(int argc, char **argv)
             fprintf(stderr, "ipcluster: %s\n", error.text);
         cluster_close(&cluster);
         return opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    }
+    const char *engines = settings_string(cluster.settings, "IPClusterStop", "engine");
+    if (*engines) {
+        int exit_code = stop_engines(&cluster, engines);
+        cluster_close(&cluster);
+        return exit_code;
     }
     struct stopping stopping = {.cluster = &cluster, .exit_code = EXIT_FINE};
     progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);

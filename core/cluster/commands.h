@@ -11,6 +11,8 @@ int command_stop(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_logs(int argc, char **argv);
+int command_restart(int argc, char **argv);
+int command_signal(int argc, char **argv);
 int command_plugins(int argc, char **argv);
 int command_profile(int argc, char **argv);
 

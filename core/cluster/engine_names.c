@@ -65,6 +65,12 @@ bool engine_names_has(const struct engine_names *names, int64_t pid)
     return find(names, pid) != NULL;
 }
 
+int engine_names_id(const struct engine_names *names, int64_t pid)
+{
+    const struct engine_name *name = find(names, pid);
+    return name ? name->id : -1;
+}
+
 void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES])
 {
     char host[ENGINE_HOST_BYTES];

@@ -21,6 +21,8 @@ struct engine_names {
  * end. */
 void engine_names_note(struct engine_names *names, int id, const json_t *info);
 bool engine_names_has(const struct engine_names *names, int64_t pid);
+/* The id; -1: that is none. */
+int engine_names_id(const struct engine_names *names, int64_t pid);
 /* Writes "Engine 3 (node17, process 4242)", or that it has not registered. */
 void engine_names_tell(const struct engine_names *names, int64_t pid, char text[ENGINE_NAME_BYTES]);
 void engine_names_release(struct engine_names *names);

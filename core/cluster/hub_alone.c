@@ -82,6 +82,45 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
                 : 0;
 }
 
+/* How many answers come to control messages until there are `count`, or time is over. */
+static size_t count_answers(struct hub_watch *watch, size_t count, int timeout_ms)
+{
+    zmq_pollitem_t item = {.socket = watch->control, .events = ZMQ_POLLIN};
+    long long end = clock_ms() + timeout_ms;
+    struct message message;
+    size_t answers = 0;
+    message_init(&message);
+    while (answers < count && end > clock_ms())
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0 &&
+            message_recv(&message, watch->control, ZMQ_DONTWAIT) == 0)
+            answers++;
+    message_close(&message);
+    return answers;
+}
+
+int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
+                     const char *msg_type, const json_t *content, int timeout_ms,
+                     struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    size_t count = json_array_size(uuids), i, answers = 0;
+    json_t *uuid;
+    if (!watch)
+        return -1;
+    bool found = ask_list(watch, timeout_ms);
+    if (found) {
+        json_array_foreach (uuids, i, uuid)
+            hub_watch_send(watch, watch->control, json_string_value(uuid), msg_type, content);
+        answers = count_answers(watch, count, timeout_ms);
+    }
+    hub_watch_free(watch);
+    if (!found)
+        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+    return answers == count ? 0
+                            : ipcl_error_set(error, "%zu of %zu engines have not answered",
+                                             count - answers, count);
+}
+
 static int compare_ids(const void *one, const void *other)
 {
     long a = atol(*(const char *const *)one), b = atol(*(const char *const *)other);

@@ -30,10 +30,16 @@
  * However many engines there are, there are no more: so the limit stays as it is for them, too. */
 #define OWN_DESCRIPTORS 12
 
-static void note_engine(struct hub_watch *watch, const char *uuid, const json_t *info)
+/* Copies a member of what an engine says of itself; "" where it has none. */
+static void take_fact(char *text, size_t size, const json_t *info, const char *name)
+{
+    const char *fact = json_string_value(json_object_get(info, name));
+    snprintf(text, size, "%s", fact ? fact : "");
+}
+
+static void note_engine(struct hub_watch *watch, int id, const char *uuid, const json_t *info)
 {
     struct engine *engine;
-    const char *set = json_string_value(json_object_get(info, "engine_set"));
     HASH_FIND_STR(watch->engines, uuid, engine);
     if (!engine) {
         engine = calloc(1, sizeof(*engine) + strlen(uuid) + 1);
@@ -43,7 +49,12 @@ static void note_engine(struct hub_watch *watch, const char *uuid, const json_t 
         engine->early = !watch->answered;
         HASH_ADD_STR(watch->engines, uuid, engine);
     }
-    snprintf(engine->set, sizeof(engine->set), "%s", set ? set : "");
+    engine->id = id;
+    engine->pid = json_integer_value(json_object_get(info, "pid"));
+    engine->ranked = json_object_get(info, "rank");
+    take_fact(engine->set, sizeof(engine->set), info, "engine_set");
+    take_fact(engine->host, sizeof(engine->host), info, "host");
+    take_fact(engine->job, sizeof(engine->job), info, "job");
     engine->listed = true;
 }
 
@@ -78,7 +89,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
         engine->listed = false;
     json_object_foreach (json_object_get(content, "engines"), id, uuid) {
         if (json_is_string(uuid))
-            note_engine(watch, json_string_value(uuid), json_object_get(infos, id));
+            note_engine(watch, atoi(id), json_string_value(uuid), json_object_get(infos, id));
         engine_names_note(&watch->names, atoi(id), json_object_get(infos, id));
     }
     HASH_ITER (hh, watch->engines, engine, next) {
@@ -468,6 +479,29 @@ bool hub_watch_knows(const struct hub_watch *watch, int64_t pid)
     return watch && engine_names_has(&watch->names, pid);
 }
 
+int hub_watch_id(const struct hub_watch *watch, int64_t pid)
+{
+    return watch ? engine_names_id(&watch->names, pid) : -1;
+}
+
+void hub_watch_each(const struct hub_watch *watch, const char *engine_set,
+                    void (*see)(void *context, const struct hub_engine *engine), void *context)
+{
+    char host[65] = "";
+    gethostname(host, sizeof(host) - 1);
+    for (const struct engine *engine = watch ? watch->engines : NULL; engine;
+         engine = engine->hh.next) {
+        const struct hub_engine one = {.id = engine->id,
+                                       .uuid = engine->uuid,
+                                       .job = engine->job,
+                                       .ranked = engine->ranked,
+                                       .elsewhere = strcmp(engine->host, host) != 0,
+                                       .pid = engine->pid};
+        if (is_of(engine, engine_set))
+            see(context, &one);
+    }
+}
+
 const char *hub_watch_refusal(const struct hub_watch *watch)
 {
     return watch ? watch->refusal : "";
@@ -487,6 +521,20 @@ void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set)
         engine->told = true;
         hub_watch_send(watch, watch->control, engine->uuid, "shutdown_request", content);
     }
+    json_decref(content);
+}
+
+void hub_watch_end_engine(struct hub_watch *watch, const char *uuid)
+{
+    json_t *content = json_pack("{s:b}", "restart", 0);
+    hub_watch_send(watch, watch->control, uuid, "shutdown_request", content);
+    json_decref(content);
+}
+
+void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum)
+{
+    json_t *content = json_pack("{s:i}", "sig", signum);
+    hub_watch_send(watch, watch->control, uuid, "signal_request", content);
     json_decref(content);
 }
 

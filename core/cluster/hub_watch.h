@@ -13,6 +13,16 @@
 
 struct hub_watch;
 
+/* A registered engine. */
+struct hub_engine {
+    int id;
+    const char *uuid;
+    const char *job; /* its batch job, as it names it; "": none */
+    bool ranked;     /* it is a rank of an MPI world */
+    bool elsewhere;  /* it is on another host, or does not say where it is */
+    int64_t pid;
+};
+
 struct hub_watch_events {
     /* The set of engines has changed, the hub answered for the first time, or the controller ends.
      */
@@ -45,6 +55,11 @@ unsigned hub_watch_arrived(const struct hub_watch *watch);
 void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES]);
 /* Whether that process is or was an engine. */
 bool hub_watch_knows(const struct hub_watch *watch, int64_t pid);
+/* The id that its engine has or had; -1: it is none. */
+int hub_watch_id(const struct hub_watch *watch, int64_t pid);
+/* Calls `see` for each engine of a set that is registered. */
+void hub_watch_each(const struct hub_watch *watch, const char *engine_set,
+                    void (*see)(void *context, const struct hub_engine *engine), void *context);
 /* Why the controller has not let in the engine that came last; "": it has, or does not say. */
 const char *hub_watch_refusal(const struct hub_watch *watch);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
@@ -53,6 +68,9 @@ bool hub_watch_worked(const struct hub_watch *watch);
  * 0, all of them, or else those of the batch job that the reason begins with. */
 void hub_watch_explain(struct hub_watch *watch, const char *engine_set, bool all, int64_t pid,
                        const char *reason);
+/* Asks one engine to end, or sends it a signal, which it also hears while it works. */
+void hub_watch_end_engine(struct hub_watch *watch, const char *uuid);
+void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum);
 /* Asks engines that are registered to end, each once. */
 void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);
 
@@ -67,6 +85,11 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
  * the hub does not know is null. A new reference; NULL with `error` set. */
 json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
                     struct ipcl_error *error);
+/* Sends engines, a list of their uuids, a control message each, and waits up to `timeout_ms` for
+ * their answers. Returns 0, or -1 with `error` set where not all have answered. */
+int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
+                     const char *msg_type, const json_t *content, int timeout_ms,
+                     struct ipcl_error *error);
 /* Asks all engines to end, waits up to `timeout_ms` until they have left, and asks the controller,
  * which waits until those that have left have ended. Returns 0, or -1 with `error` set where some
  * engines have not left. */

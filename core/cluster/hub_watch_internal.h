@@ -17,7 +17,12 @@ struct engine {
     bool early;  /* it was there at the hub's first answer */
     bool listed; /* in the hub's last answer */
     bool told;   /* to end */
+    int id;
+    int64_t pid;
+    bool ranked;
     char set[64];
+    char host[65];
+    char job[256];
     char uuid[];
 };
 

@@ -22,7 +22,9 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/command_logs.c \
 	core/cluster/command_plugins.c \
 	core/cluster/command_profile.c \
+	core/cluster/command_restart.c \
 	core/cluster/command_run.c core/cluster/command_run.h \
+	core/cluster/command_signal.c \
 	core/cluster/command_start.c \
 	core/cluster/command_status.c \
 	core/cluster/command_stop.c \
@@ -35,16 +37,19 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/hub_alone.c core/cluster/hub_watch_internal.h \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
 	core/cluster/engine_names.c core/cluster/engine_names.h \
+	core/cluster/instances.c core/cluster/instances.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \
 	core/cluster/launchers.c core/cluster/launchers.h \
 	core/cluster/logs.c core/cluster/logs.h \
 	core/cluster/main.c \
+	core/cluster/named_engines.c core/cluster/named_engines.h \
 	core/cluster/plugin_check.c core/cluster/plugin_check.h \
 	core/cluster/plugin_new.c core/cluster/plugin_new.h \
 	core/cluster/plugin_table.c \
 	core/cluster/plugin_trial.c \
 	core/cluster/processes.c core/cluster/processes.h \
 	core/cluster/progress.c core/cluster/progress.h \
+	core/cluster/slots.c core/cluster/slots.h \
 	core/cluster/state.c core/cluster/state.h \
 	core/cluster/strays.c core/cluster/strays.h \
 	core/cluster/status.c core/cluster/status.h \
@@ -52,6 +57,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_answers.c \
 	core/cluster/supervisor_claim.c \
 	core/cluster/supervisor_events.c \
+	core/cluster/supervisor_heal.c \
 	core/cluster/supervisor_internal.h \
 	core/cluster/supervisor_start.c \
 	core/cluster/supervisor_stop.c \

@@ -19,9 +19,12 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"start", "start a cluster: a controller and engines", command_start},
-    {"stop", "stop a cluster, also one whose ipcluster was killed", command_stop},
+    {"stop", "stop a cluster, also one whose ipcluster was killed, or single engines",
+     command_stop},
     {"engines", "add engines to a controller that runs", command_engines},
     {"status", "show what a cluster is made of: sets, jobs and engines", command_status},
+    {"restart", "end engines, and start them anew under their ids", command_restart},
+    {"signal", "send engines a signal", command_signal},
     {"logs", "show what controller and engines have written", command_logs},
     {"list", "show the clusters there are", command_list},
     {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},

@@ -31,7 +31,7 @@ void supervisor_phase(struct supervisor *supervisor, enum phase phase)
 int supervisor_note(struct job *job, struct ipcl_error *error)
 {
     struct state_job *saved = job->saved;
-    json_t *own = launcher_to_json(job->launcher, error);
+    json_t *own = instances_to_json(job->launcher, error);
     if (!own)
         return -1;
     json_decref(saved->own);
@@ -39,7 +39,7 @@ int supervisor_note(struct job *job, struct ipcl_error *error)
     snprintf(saved->class_name, sizeof(saved->class_name), "%s", job->choice.class->name);
     saved->own = own;
     saved->outlives = job->choice.class->properties & IPCL_OUTLIVES_MACHINE;
-    saved->processes = launcher_processes(job->launcher);
+    saved->processes = instances_processes(job->launcher);
     job->noted = true;
     return 0;
 }
@@ -78,12 +78,12 @@ static void job_started(void *context, unsigned count)
     supervisor_look_up(job->supervisor);
 }
 
-static void job_stopped(void *context, unsigned index, int status, const char *reason)
+static void job_stopped(void *context, unsigned index, unsigned count, int status,
+                        const char *reason)
 {
     struct job *job = context;
     struct supervisor *supervisor = job->supervisor;
-    unsigned ended = index == IPCL_ALL_COPIES ? job->running : 1;
-    job->running -= ended < job->running ? ended : job->running;
+    job->running -= count < job->running ? count : job->running;
     if (job->status == 0)
         job->status = status;
     if (supervisor->adopting || supervisor->dry)
@@ -91,23 +91,30 @@ static void job_stopped(void *context, unsigned index, int status, const char *r
     if (reason && job->set)
         hub_watch_explain(supervisor->hub, job->set->saved->name, index == IPCL_ALL_COPIES,
                           children_ending(supervisor->children), reason);
+    if (job->set)
+        supervisor_note_end(job->set, index, count, status);
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
     else if (job->running == 0)
         supervisor_go_on_stopping(supervisor);
 }
 
-static void job_resized(void *context, unsigned count, const char *why)
+static void job_resized(void *context, int change, const char *why)
 {
     struct job *job = context;
+    unsigned fewer = change < 0 ? (unsigned)-change : 0, more = change > 0 ? (unsigned)change : 0;
     if (why)
         progress_fail(job->supervisor->progress, "%s: %s", job->choice.class->name, why);
-    job->running = count > job->count - job->running ? count - (job->count - job->running) : 0;
-    job->count = count;
-    if (job->started > count)
-        job->started = count;
-    if (job->supervisor->dry)
+    job->running += more - (fewer < job->running ? fewer : job->running);
+    job->count += more - (fewer < job->count ? fewer : job->count);
+    if (job->started > job->count)
+        job->started = job->count;
+    if (job->supervisor->dry || job->supervisor->adopting)
         return;
+    if (job->set && (slots_add(&job->set->slots, more) < 0))
+        log_warn("no memory for the places of %u engines", more);
+    if (job->set)
+        slots_drop(&job->set->slots, fewer);
     if (job->supervisor->phase <= PHASE_UP)
         supervisor_job_resized(job->supervisor, job);
     else
@@ -149,15 +156,15 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
         .class = job->choice.class,
         .system = job->choice.system,
         .system_settings = job->choice.system_settings,
-        .events = {.started = job_started,
-                   .status = job_status,
-                   .stopped = job_stopped,
-                   .resized = job_resized,
-                   .warned = job_warned,
-                   .context = job},
         .dry = supervisor->dry ? supervisor->progress->stream : NULL,
     };
-    job->launcher = launcher_host_create(&options, error);
+    const struct instances_events events = {.started = job_started,
+                                            .status = job_status,
+                                            .stopped = job_stopped,
+                                            .resized = job_resized,
+                                            .warned = job_warned,
+                                            .context = job};
+    job->launcher = instances_create(&options, &events, error);
     return job->launcher ? 0 : -1;
 }
 
@@ -168,7 +175,7 @@ static void signal_came(uv_signal_t *handle, int signum)
     if (signum == SIGUSR1 || signum == SIGUSR2) {
         for (struct engine_set *set = supervisor->sets; set; set = set->next)
             if (set->job.launcher && supervisor->phase <= PHASE_UP &&
-                launcher_signal(set->job.launcher, signum, &error) < 0)
+                instances_signal(set->job.launcher, signum, &error) < 0)
                 log_warn("signal %d did not reach all engines: %s", signum, error.text);
         return;
     }
@@ -237,6 +244,8 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
     supervisor->loop.data = supervisor;
     uv_timer_init(&supervisor->loop, &supervisor->timer);
     supervisor->timer.data = supervisor;
+    uv_timer_init(&supervisor->loop, &supervisor->heal);
+    supervisor->heal.data = supervisor;
     struct sigaction before;
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
@@ -267,12 +276,14 @@ void supervisor_close(struct supervisor *supervisor)
     while (supervisor->sets) {
         struct engine_set *set = supervisor->sets;
         supervisor->sets = set->next;
-        launcher_host_destroy(set->job.launcher);
+        instances_destroy(set->job.launcher);
+        slots_release(&set->slots);
         free(set);
     }
-    launcher_host_destroy(supervisor->controller.launcher);
+    instances_destroy(supervisor->controller.launcher);
     children_destroy(supervisor->children);
     uv_close((uv_handle_t *)&supervisor->timer, NULL);
+    uv_close((uv_handle_t *)&supervisor->heal, NULL);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
@@ -302,8 +313,8 @@ int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl
     if (outcome == 0)
         outcome = supervisor_make(supervisor, job, error);
     if (outcome == 0) {
-        job->running = job->count;
-        job->noted = launcher_from_json(job->launcher, saved->own, error) == 0;
+        job->running = job->count = 0; /* it says how many there are */
+        job->noted = instances_from_json(job->launcher, saved->own, error) == 0;
         if (!job->noted) {
             job->running = 0;
             outcome = state_process_left(saved) ? -1 : 0;

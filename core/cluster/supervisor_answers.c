@@ -20,8 +20,8 @@ static json_t *logs_of(const struct job *job)
 {
     json_t *logs = json_array();
     char path[PATH_BYTES], previous[PATH_BYTES] = "";
-    for (unsigned i = 0; job->launcher && i < job->count; i++) {
-        if (launcher_output(job->launcher, i, path, sizeof(path)) < 0 ||
+    for (unsigned i = 0; job->launcher && i < instances_count(job->launcher); i++) {
+        if (instances_output(job->launcher, i, path, sizeof(path)) < 0 ||
             strcmp(path, previous) == 0)
             continue;
         json_array_append_new(logs, json_string(path));
@@ -33,13 +33,14 @@ static json_t *logs_of(const struct job *job)
 /* What a batch system calls its jobs: batch_to_json() has that. */
 static json_t *job_ids_of(const struct job *job)
 {
-    json_t *ids = json_array(), *one, *id;
-    size_t i;
+    json_t *ids = json_array(), *instance, *one, *id;
+    size_t i, k;
     if (!job->choice.system)
         return ids;
-    json_array_foreach (json_object_get(job->saved->own, "jobs"), i, one)
-        if (json_is_string(id = json_object_get(one, "job")) && *json_string_value(id))
-            json_array_append(ids, id);
+    json_array_foreach (json_object_get(job->saved->own, "instances"), i, instance)
+        json_array_foreach (json_object_get(json_object_get(instance, "state"), "jobs"), k, one)
+            if (json_is_string(id = json_object_get(one, "job")) && *json_string_value(id))
+                json_array_append(ids, id);
     return ids;
 }
 
@@ -76,12 +77,41 @@ static json_t *answer_status(struct supervisor *supervisor, const json_t *reques
     return answer;
 }
 
+/* {"engines": the ids of those that are of this supervisor's sets, and with them of their MPI
+ * worlds}: they are asked to end. */
+static json_t *end_engines(struct supervisor *supervisor, const json_t *request,
+                           enum slot_fate fate, struct ipcl_error *error)
+{
+    const json_t *ids = json_object_get(request, "engines");
+    json_t *taken = json_array();
+    if (!json_is_array(ids))
+        ipcl_error_set(error, "engines are a list of ids");
+    else if (supervisor_end_engines(supervisor, ids, fate, taken, error) == 0)
+        return json_pack("{s:o}", "engines", taken);
+    json_decref(taken);
+    return NULL;
+}
+
+static json_t *answer_stop(struct supervisor *supervisor, const json_t *request,
+                           struct ipcl_error *error)
+{
+    return end_engines(supervisor, request, FATE_END, error);
+}
+
+static json_t *answer_restart(struct supervisor *supervisor, const json_t *request,
+                              struct ipcl_error *error)
+{
+    return end_engines(supervisor, request, FATE_RESTART, error);
+}
+
 static const struct {
     const char *name;
     json_t *(*answer)(struct supervisor *supervisor, const json_t *request,
                       struct ipcl_error *error);
 } requests[] = {
     {"status", answer_status},
+    {"stop", answer_stop},
+    {"restart", answer_restart},
 };
 
 static json_t *answer(void *context, const json_t *request, struct ipcl_error *error)
@@ -91,7 +121,9 @@ static json_t *answer(void *context, const json_t *request, struct ipcl_error *e
         if (strcmp(requests[i].name, name) == 0)
             return requests[i].answer(context, request, error);
     if (name)
-        ipcl_error_set(error, "there is no request '%.64s': this ipcluster knows of status", name);
+        ipcl_error_set(
+            error, "there is no request '%.64s': this ipcluster knows of status, stop and restart",
+            name);
     else
         ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");
     return NULL;

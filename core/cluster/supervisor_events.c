@@ -12,7 +12,7 @@
 void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
 {
     char path[PATH_BYTES];
-    if (!job->launcher || launcher_output(job->launcher, index, path, sizeof(path)) < 0)
+    if (!job->launcher || instances_output(job->launcher, index, path, sizeof(path)) < 0)
         return;
     if (!logs_tail(path, TAIL_LINES, supervisor->progress->errors))
         progress_fail(supervisor->progress, "Its output file %s is empty.", path);
@@ -23,7 +23,7 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
                      int status, const char *reason, const char *when)
 {
     char what[ENGINE_NAME_BYTES];
-    bool part = job->launcher && launcher_goes_on(job->launcher);
+    bool part = job->launcher && instances_go_on(job->launcher);
     if (part && reason && job->set) {
         if (strcmp(job->set->told, reason) == 0)
             return; /* the next engine of the same batch job */
@@ -77,11 +77,24 @@ static void cluster_emptied(struct supervisor *supervisor)
 static void look_for_engines(struct supervisor *supervisor)
 {
     bool was_empty = supervisor->empty;
-    if (supervisor_running(supervisor) > 0 || !supervisor->own_controller)
+    if (supervisor_running(supervisor) > 0 || supervisor_hopes(supervisor) ||
+        !supervisor->own_controller)
         return;
     supervisor->empty = hub_watch_count(supervisor->hub, NULL) == 0;
     if (supervisor->empty && !was_empty)
         cluster_emptied(supervisor);
+}
+
+void supervisor_look_for_engines(struct supervisor *supervisor)
+{
+    if (supervisor->phase != PHASE_UP)
+        return;
+    look_for_engines(supervisor);
+    if (supervisor->own_controller || supervisor_running(supervisor) > 0 ||
+        supervisor_hopes(supervisor))
+        return;
+    progress_say(supervisor->progress, "All engines have ended");
+    supervisor_stop(supervisor, ended_with_error(supervisor) ? EXIT_CLUSTER_DIED : EXIT_FINE);
 }
 
 /* The controller says that it ends, or has gone. One of our own that has gone is its launcher's to
@@ -113,7 +126,7 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         }
         tell_end(supervisor, job, index, status, reason, up ? "" : "before the cluster was up");
         supervisor_stop(supervisor, up ? EXIT_CLUSTER_DIED : EXIT_CONTROLLER_FAILED);
-    } else if (!up && job->running > 0 && launcher_goes_on(job->launcher)) {
+    } else if (!up && job->running > 0 && instances_go_on(job->launcher)) {
         tell_end(supervisor, job, index, status, reason, "before all engines had registered");
         job->count--;
         job->started--;
@@ -126,11 +139,7 @@ void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsign
         if (status != 0)
             tell_end(supervisor, job, index, status, reason, "");
         supervisor_save(supervisor, "running");
-        look_for_engines(supervisor);
-        if (job->running == 0 && !supervisor->own_controller) {
-            progress_say(supervisor->progress, "All engines have ended");
-            supervisor_stop(supervisor, job->status ? EXIT_CLUSTER_DIED : EXIT_FINE);
-        }
+        supervisor_look_for_engines(supervisor);
     }
 }
 
@@ -193,7 +202,7 @@ static bool is_up(const struct supervisor *supervisor, const struct engine_set *
 {
     const struct job *job = &set->job;
     unsigned needed = set->minimum < job->count ? set->minimum : job->count;
-    bool begun = job->count == 0 || (job->noted && launcher_submitted(job->launcher));
+    bool begun = job->count == 0 || (job->noted && instances_submitted(job->launcher));
     return begun && registered(supervisor) >= needed;
 }
 
@@ -213,7 +222,7 @@ static unsigned find_missing(const struct supervisor *supervisor, const struct j
     char path[PATH_BYTES];
     for (unsigned i = 0; job->launcher && i < job->count; i++) {
         const char *dash =
-            launcher_output(job->launcher, i, path, sizeof(path)) < 0 ? NULL : strrchr(path, '-');
+            instances_output(job->launcher, i, path, sizeof(path)) < 0 ? NULL : strrchr(path, '-');
         if (dash && !hub_watch_knows(supervisor->hub, atoll(dash + 1)))
             return i;
     }
@@ -300,7 +309,7 @@ static void note_presence(struct supervisor *supervisor, struct engine_set *set)
         set->registered = ours;
     /* Whoever asks why one has gone is told soon. */
     if (ours < set->present && set->job.launcher)
-        launcher_look(set->job.launcher);
+        instances_look(set->job.launcher);
     set->present = ours;
 }
 
@@ -309,6 +318,7 @@ static void hub_changed(void *context, struct hub_watch *hub)
     struct supervisor *supervisor = context;
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         note_presence(supervisor, set);
+    supervisor_see_engines(supervisor);
     if (supervisor->phase > PHASE_UP) {
         supervisor_go_on_stopping(supervisor);
     } else if (hub_watch_presence(hub) != HUB_THERE) {

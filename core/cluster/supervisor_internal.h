@@ -8,7 +8,8 @@
 #include "cluster/children.h"
 #include "cluster/control.h"
 #include "cluster/hub_watch.h"
-#include "cluster/launcher_host.h"
+#include "cluster/instances.h"
+#include "cluster/slots.h"
 #include "cluster/supervisor.h"
 
 #define SIGNAL_COUNT 5
@@ -31,7 +32,7 @@ struct job {
     struct supervisor *supervisor;
     struct engine_set *set; /* NULL: it is the controller */
     struct launcher_choice choice;
-    struct launcher_host *launcher; /* NULL: not started */
+    struct instances *launcher; /* NULL: not started */
     unsigned count;
     unsigned running; /* copies that have not ended */
     unsigned started; /* copies of which its launcher says that they run: a batch job may wait
@@ -53,6 +54,7 @@ struct engine_set {
     unsigned minimum;        /* with so many registered engines, or all, its start is done */
     unsigned arrived; /* the most of those that were started that have been registered at a time */
     bool late;        /* some are, and that has been said */
+    struct slots slots;
     char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
 };
 
@@ -64,6 +66,7 @@ struct supervisor {
     uv_loop_t loop;
     uv_signal_t signals[SIGNAL_COUNT];
     uv_timer_t timer; /* the phase's: polling, or its end */
+    uv_timer_t heal;  /* runs while engines are to come back, or to end */
     struct children *children;
     struct control *control; /* where it is asked; NULL: nowhere */
     struct job controller;
@@ -75,6 +78,7 @@ struct supervisor {
     /* What was there before the controller was started, or when its file was read. */
     struct path_mark old_client_file, old_engine_file;
     char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
+    long long labelled; /* the time in the names of the last output files; 0: the state's */
     bool own_controller;
     bool dry;      /* what would be started is written, and nothing is */
     bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
@@ -122,6 +126,26 @@ int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error
 int supervisor_claim(struct supervisor *supervisor);
 /* Starts the sets of engines, or where there are none to start, is up. */
 void supervisor_start_engines(struct supervisor *supervisor);
+/* Starts so many engines more of a set whose start is done, under these ids ("3,5"; "": any).
+ * Returns 0 or -1 with `error` set. */
+int supervisor_start_more(struct engine_set *set, unsigned count, const char *ids,
+                          struct ipcl_error *error);
+/* What becomes of engines that end (supervisor_heal.c): the hub has listed those it has, or copies
+ * of a set have ended. */
+void supervisor_see_engines(struct supervisor *supervisor);
+void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count, int status);
+/* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
+int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
+/* Looks at that soon. */
+void supervisor_heal(struct supervisor *supervisor);
+/* Whether an engine of a set that has ended comes back. */
+bool supervisor_hopes(const struct supervisor *supervisor);
+/* What follows from no engine's running any more. */
+void supervisor_look_for_engines(struct supervisor *supervisor);
+/* Asks engines to end, and, where `fate` says so, to come back: adds those that are of our sets to
+ * `taken`, and with them those of the same MPI worlds. Returns 0 or -1 with `error` set. */
+int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
+                           json_t *taken, struct ipcl_error *error);
 /* Looks after engines that do not register in time. */
 void supervisor_await_engines(struct supervisor *supervisor);
 /* The start is done where enough engines have registered, or none has to and they are on their way.

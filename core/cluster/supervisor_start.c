@@ -2,6 +2,7 @@
  * files, the engines. */
 #include "cluster/supervisor_internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,44 +22,63 @@ static void fail(struct supervisor *supervisor, int exit_code, const char *what,
     supervisor_stop(supervisor, exit_code);
 }
 
-/* Starts one job: its log files are named for the cluster, the time and this process. Returns 0 or
- * -1 with `error` set. */
-static int start_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+/* Names output files for the cluster, the time and this process: what is started later has a later
+ * time. */
+static void label_job(struct supervisor *supervisor, const struct job *job, char *label,
+                      size_t size)
+{
+    const struct cluster *cluster = supervisor->cluster;
+    long long now = (long long)clock_wall(), first = (long long)supervisor->state.started;
+    char own[ENGINE_SET_BYTES];
+    if (!job->launcher) {
+        snprintf(own, sizeof(own), "%s", supervisor->state.label);
+    } else {
+        long long last = supervisor->labelled ? supervisor->labelled : first;
+        supervisor->labelled = now > last ? now : last + 1;
+        snprintf(own, sizeof(own), "%lld-%lld", supervisor->labelled,
+                 (long long)supervisor->state.pid);
+    }
+    snprintf(label, size, "%s%s%s-%s", job->set ? "ipengine" : "ipcontroller",
+             *cluster->cluster_id ? "-" : "", cluster->cluster_id, own);
+}
+
+/* Starts so many copies of a job, engines under these ids. Returns 0 or -1 with `error` set. */
+static int start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+                     const char *ids, struct ipcl_error *error)
 {
     const struct cluster *cluster = supervisor->cluster;
     char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
     if (!getcwd(work_dir, sizeof(work_dir)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    snprintf(label, sizeof(label), "%s%s%s-%s", job->set ? "ipengine" : "ipcontroller",
-             *cluster->cluster_id ? "-" : "", cluster->cluster_id, supervisor->state.label);
+    label_job(supervisor, job, label, sizeof(label));
     char **argv =
-        cluster_argv(cluster, &job->choice, job->set ? job->set->saved->name : NULL, error);
-    if (!argv || supervisor_make(supervisor, job, error) < 0) {
+        cluster_argv(cluster, &job->choice, job->set ? job->set->saved->name : NULL, ids, error);
+    if (!argv || (!job->launcher && supervisor_make(supervisor, job, error) < 0)) {
         cluster_free_argv(argv);
         return -1;
     }
     struct ipcl_launch launch = {
-        .count = job->count,
+        .count = count,
         .argv = (const char *const *)argv,
         .work_dir = work_dir,
         .log_dir = cluster->profile.log,
         .label = label,
         .profile_dir = cluster->profile.dir,
         .cluster_id = cluster->cluster_id,
-        .any_count = job->set && !settings_given(cluster->settings, "Cluster", "n"),
+        .any_count = job->set && !job->noted && !settings_given(cluster->settings, "Cluster", "n"),
     };
-    job->running = job->count;
-    int outcome = launcher_start(job->launcher, &launch, error);
+    job->running += count;
+    int outcome = instances_start(job->launcher, &launch, error);
     if (supervisor->dry) {
         cluster_free_argv(argv);
         return outcome;
     }
     if (outcome < 0)
-        job->running = 0;
+        job->running -= count;
     else if (supervisor_note(job, error) < 0)
-        outcome = -1;                      /* what runs is stopped */
-    else if (supervisor->phase < PHASE_UP) /* it may all have ended already */
-        supervisor_save(supervisor, "starting");
+        outcome = -1;                       /* what runs is stopped */
+    else if (supervisor->phase <= PHASE_UP) /* it may all have ended already */
+        supervisor_save(supervisor, supervisor->state.phase);
     cluster_free_argv(argv);
     return outcome;
 }
@@ -74,10 +94,20 @@ static int start_set(struct supervisor *supervisor, struct engine_set *set)
                  job->count == 1 ? "" : "s", job->choice.class->name);
     progress_engines(supervisor->progress, 0, job->count);
     supervisor_await_engines(supervisor);
-    if (start_job(supervisor, job, &error) == 0)
+    if (slots_add(&set->slots, job->count) < 0)
+        ipcl_error_set(&error, "no memory for the places of %u engines", job->count);
+    else if (start_job(supervisor, job, job->count, "", &error) == 0)
         return 0;
     fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
     return -1;
+}
+
+int supervisor_start_more(struct engine_set *set, unsigned count, const char *ids,
+                          struct ipcl_error *error)
+{
+    struct job *job = &set->job;
+    job->started -= count < job->started ? count : job->started;
+    return start_job(job->supervisor, job, count, ids, error);
 }
 
 void supervisor_start_engines(struct supervisor *supervisor)
@@ -175,8 +205,19 @@ static void start_controller(struct supervisor *supervisor)
     path_note(supervisor->client_file, &supervisor->old_client_file);
     path_note(supervisor->engine_file, &supervisor->old_engine_file);
     uv_timer_start(&supervisor->timer, look_for_files, LOOK_MS, LOOK_MS);
-    if (start_job(supervisor, &supervisor->controller, &error) < 0)
+    if (start_job(supervisor, &supervisor->controller, 1, "", &error) < 0)
         fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);
+}
+
+/* How often the engines of a set come back. Returns 0 or -1 with `error` set. */
+static int choose_returns(struct engine_set *set, struct ipcl_error *error)
+{
+    int64_t most = settings_int(set->job.supervisor->cluster->settings, "Cluster", "restart");
+    if (most < 0 || most > INT_MAX)
+        return ipcl_error_set(error, "--restart: %lld is not how often engines can come back",
+                              (long long)most);
+    set->slots.returns_max = (unsigned)most;
+    return most > 0 ? supervisor_can_restart(&set->job, error) : 0;
 }
 
 /* Finds the launchers and the number of engines. Returns 0 or -1 with `error` set. */
@@ -192,6 +233,8 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
                                error) < 0)
         return -1;
     if (cluster_engine_minimum(cluster, supervisor_queues(&set->job), &set->minimum, error) < 0)
+        return -1;
+    if (choose_returns(set, error) < 0)
         return -1;
     cluster->engines_elsewhere = set->job.choice.class->properties & IPCL_STARTS_ELSEWHERE;
     return supervisor->own_controller
@@ -213,7 +256,7 @@ static int show_job(struct supervisor *supervisor, struct job *job, struct ipcl_
                      job->count == 1 ? "" : "s", class_name);
     else
         progress_say(supervisor->progress, "# The controller, with %s:", class_name);
-    return start_job(supervisor, job, &reason) == 0
+    return start_job(supervisor, job, job->count, "", &reason) == 0
                ? 0
                : ipcl_error_set(error, "--dry-run cannot show what %s would do: %s", class_name,
                                 reason.text);

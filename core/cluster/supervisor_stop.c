@@ -98,7 +98,7 @@ static void not_stopped(struct supervisor *supervisor, const char *what)
 
 static unsigned stopping_ms(const struct job *job)
 {
-    unsigned stop_ms = launcher_stop_ms(job->launcher);
+    unsigned stop_ms = instances_stop_ms(job->launcher);
     return stop_ms ? stop_ms : STOPPING_MS;
 }
 
@@ -114,7 +114,7 @@ static bool job_late(struct supervisor *supervisor, struct job *job, const char 
     }
     progress_say(supervisor->progress, "The %s ha%s not ended: killing", what,
                  *what == 'e' ? "ve" : "s");
-    launcher_signal(job->launcher, SIGKILL, &error);
+    instances_signal(job->launcher, SIGKILL, &error);
     return true;
 }
 
@@ -149,7 +149,7 @@ static void stop_controller(struct supervisor *supervisor)
     supervisor_phase(supervisor, PHASE_STOPPING_CONTROLLER);
     progress_say(supervisor->progress, "Stopping the controller");
     uv_timer_start(&supervisor->timer, controller_late, stopping_ms(job), KILLED_MS);
-    if (launcher_stop(job->launcher, &error) < 0)
+    if (instances_stop(job->launcher, &error) < 0)
         log_warn("stopping the controller: %s", error.text);
 }
 
@@ -163,7 +163,7 @@ static void stop_engines(struct supervisor *supervisor)
             stop_ms = stopping_ms(&set->job);
     uv_timer_start(&supervisor->timer, engines_late, stop_ms, KILLED_MS);
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.running > 0 && launcher_stop(set->job.launcher, &error) < 0)
+        if (set->job.running > 0 && instances_stop(set->job.launcher, &error) < 0)
             log_warn("stopping the engines: %s", error.text);
 }
 
@@ -227,7 +227,7 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
     supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         if (set->job.launcher)
-            launcher_look(set->job.launcher);
+            instances_look(set->job.launcher);
     uv_timer_start(&supervisor->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     ask_engines(supervisor);
 }
@@ -243,9 +243,9 @@ void supervisor_hurry(struct supervisor *supervisor)
         stop_engines(supervisor);
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         if (set->job.launcher && set->job.running > 0)
-            launcher_signal(set->job.launcher, SIGKILL, &error);
+            instances_signal(set->job.launcher, SIGKILL, &error);
     if (last && controller->launcher && controller->running > 0)
-        launcher_signal(controller->launcher, SIGKILL, &error);
+        instances_signal(controller->launcher, SIGKILL, &error);
 }
 
 static void adopt(struct supervisor *supervisor, struct job *job)

@@ -5,41 +5,19 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int add_port(struct port_pool *pool, long port)
-{
-    int *grown = realloc(pool->ports, (pool->count + 1) * sizeof(*grown));
-    if (!grown)
-        return -1;
-    pool->ports = grown;
-    pool->ports[pool->count++] = (int)port;
-    return 0;
-}
 
 /* "10101" or "10101-10120", or several with commas between. */
 static int add_ports(struct port_pool *pool, const char *name, const char *text,
                      struct ipcl_error *error)
 {
-    const char *at = text;
-    while (*at) {
-        char *end;
-        long first = strtol(at, &end, 10), last = first;
-        if (end != at && *end == '-') {
-            at = end + 1;
-            last = strtol(at, &end, 10);
-        }
-        if (end == at || (*end && *end != ',') || first < 1 || last > 65535 || first > last)
-            return ipcl_error_set(
-                error, "IPController.%s: '%s' is no port and no range such as 10101-10120", name,
-                text);
-        for (long port = first; port <= last; port++)
-            if (add_port(pool, port))
-                return ipcl_error_set(error, "out of memory");
-        at = *end ? end + 1 : end;
-    }
-    return 0;
+    return numbers_add(&pool->ports, text, 1, 65535) == 0
+               ? 0
+               : ipcl_error_set(error,
+                                "IPController.%s: '%s' is no port and no range such as 10101-10120",
+                                name, text);
 }
 
 /* A list of ports and ranges, all for one pool. */
@@ -80,11 +58,10 @@ static int read_pools(const struct settings *settings, struct controller *contro
     for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
         if (read_pair(settings, pairs[i], controller, error))
             return -1;
-    if (notifier && (notifier < 0 || notifier > 65535))
-        return ipcl_error_set(error, "IPController.notifier_port is a port, not %lld",
-                              (long long)notifier);
-    if (notifier && add_port(&controller->client_pool, (long)notifier))
-        return ipcl_error_set(error, "out of memory");
+    char port[24];
+    snprintf(port, sizeof(port), "%lld", (long long)notifier);
+    if (notifier && numbers_add(&controller->client_pool.ports, port, 1, 65535))
+        return ipcl_error_set(error, "IPController.notifier_port is a port, not %s", port);
     return read_pool(settings, "hb", &controller->engine_pool, error) ||
                    read_pool(settings, "engine_ports", &controller->engine_pool, error) ||
                    read_pool(settings, "client_ports", &controller->client_pool, error) ||
@@ -201,7 +178,7 @@ void addresses_name(const struct settings *settings, struct controller *controll
 
 void addresses_free(struct controller *controller)
 {
-    free(controller->pool.ports);
-    free(controller->engine_pool.ports);
-    free(controller->client_pool.ports);
+    free(controller->pool.ports.list);
+    free(controller->engine_pool.ports.list);
+    free(controller->client_pool.ports.list);
 }

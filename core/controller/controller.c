@@ -57,14 +57,14 @@ void controller_bound_frames(struct controller *controller)
 
 static int next_port(struct port_pool *pool)
 {
-    return pool->next < pool->count ? pool->ports[pool->next++] : 0;
+    return pool->next < pool->ports.count ? pool->ports.list[pool->next++] : 0;
 }
 
 static void warn_of_random(struct port_pool *pool)
 {
-    if (pool->count && !pool->warned)
+    if (pool->ports.count && !pool->warned)
         log_warn("of the %zu ports that were given none is left: the others are any that are free",
-                 pool->count);
+                 pool->ports.count);
     pool->warned = true;
 }
 
@@ -100,7 +100,7 @@ static int bind_socket(struct controller *controller, void *socket, int *port,
     while ((*port = next_port(&controller->pool)))
         if (!socket_bind_port(socket, interface, port, error))
             return 0;
-    warn_of_random(controller->pool.count ? &controller->pool : own);
+    warn_of_random(controller->pool.ports.count ? &controller->pool : own);
     return socket_bind_port(socket, interface, port, error);
 }
 

@@ -11,6 +11,7 @@
 #include <ipcluster/serial.h>
 #include <ipcluster/store.h>
 
+#include "base/numbers.h"
 #include "base/path.h"
 #include "controller/balancer.h"
 #include "wire/connection.h"
@@ -22,8 +23,7 @@ struct handouts;
 
 /* Ports to listen on, used in order; when they run out the system chooses. */
 struct port_pool {
-    int *ports;
-    size_t count;
+    struct numbers ports;
     size_t next;
     bool warned; /* that it has run out */
 };
@@ -35,13 +35,13 @@ struct controller {
         curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
     bool encrypted;
     unsigned char life[SEAL_LIFE_BYTES]; /* this controller's, and no other's */
-    uint64_t counter; /* where those of its seals begin; 0: with the clock */
+    uint64_t counter;                    /* where those of its seals begin; 0: with the clock */
     int64_t frame_bytes_max; /* what is larger is answered with an error, or ends its connection */
     int heart_period_ms;
     int heart_misses;
     int registration_timeout_ms;
-    int high_water; /* tasks at an engine at a time; 0: no limit */
-    int deaths_max; /* engines that one task may kill; 0: any number */
+    int high_water;      /* tasks at an engine at a time; 0: no limit */
+    int deaths_max;      /* engines that one task may kill; 0: any number */
     int client_grace_ms; /* how long a client may be away that wants its tasks dropped then */
     enum balancer_scheme scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */

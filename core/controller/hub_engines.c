@@ -128,13 +128,28 @@ static json_t *engine_ports(const struct connection *engines)
                      engines->hb_ping, "hb_pong", engines->hb_pong, "broadcast", broadcast);
 }
 
-/* An id where one is asked for, -1 where none is, -2 where what is there is no number. */
-static long long wanted_id(const json_t *content)
+static bool is_taken(const struct hub *hub, const json_t *id)
 {
-    const json_t *id = json_object_get(content, "id");
+    json_int_t number = json_integer_value(id);
+    return number > ENGINE_ID_MAX || engines_by_id(&hub->engines, (int)number);
+}
+
+/* An id where one is asked for, -1 where none is, -2 where what is there is no number. Where it is
+ * taken, the first of "ids" that is not: those of engines that have gone, in whose place several
+ * come. */
+static long long wanted_id(const struct hub *hub, const json_t *content)
+{
+    const json_t *id = json_object_get(content, "id"), *other;
+    size_t i;
     if (!id || json_is_null(id))
         return -1;
-    return json_is_integer(id) && json_integer_value(id) >= 0 ? json_integer_value(id) : -2;
+    if (!json_is_integer(id) || json_integer_value(id) < 0)
+        return -2;
+    if (is_taken(hub, id))
+        json_array_foreach (json_object_get(content, "ids"), i, other)
+            if (json_is_integer(other) && json_integer_value(other) >= 0 && !is_taken(hub, other))
+                return json_integer_value(other);
+    return json_integer_value(id);
 }
 
 static void expect_engine(struct hub *hub, const struct engine *engine)
@@ -256,7 +271,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
 
 int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    long long wanted = wanted_id(query->content);
+    long long wanted = wanted_id(hub, query->content);
     struct engine *engine = accept_engine(hub, query, wanted, error);
     if (!engine) {
         query->door->bad_query.count++;
@@ -300,7 +315,7 @@ static void read_rest(const json_t *content, struct notice *notice)
 
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
-    long long id = wanted_id(query->content);
+    long long id = wanted_id(hub, query->content);
     struct engine *there =
         id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
@@ -343,9 +358,9 @@ static void add_details(const struct hub *hub, json_t *reply)
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
         snprintf(id, sizeof(id), "%d", engine->id);
         if (engine->registered)
-            json_object_set_new(since, id,
-                                json_real(clock_wall() -
-                                          (double)(clock_ms() - engine->registered_ms) / 1000));
+            json_object_set_new(
+                since, id,
+                json_real(clock_wall() - (double)(clock_ms() - engine->registered_ms) / 1000));
     }
     json_object_set_new(reply, "engine_since", since);
     json_t *departed = json_array();

@@ -95,9 +95,9 @@ static bool has_port(const struct connection *connection, int port)
 /* Whether the files use all ports of a pool: where these run out others are taken. */
 static bool is_used_up(const struct port_pool *pool, const struct old olds[CONNECTION_ROLES])
 {
-    for (size_t i = 0; i < pool->count; i++)
-        if (!has_port(&olds[CONNECTION_CLIENT].connection, pool->ports[i]) &&
-            !has_port(&olds[CONNECTION_ENGINE].connection, pool->ports[i]))
+    for (size_t i = 0; i < pool->ports.count; i++)
+        if (!has_port(&olds[CONNECTION_CLIENT].connection, pool->ports.list[i]) &&
+            !has_port(&olds[CONNECTION_ENGINE].connection, pool->ports.list[i]))
             return false;
     return true;
 }
@@ -106,8 +106,8 @@ static bool is_used_up(const struct port_pool *pool, const struct old olds[CONNE
 static int found_in(const struct port_pool *pool, const struct connection *connection)
 {
     int count = 0;
-    for (size_t i = 0; i < pool->count; i++)
-        count += has_port(connection, pool->ports[i]);
+    for (size_t i = 0; i < pool->ports.count; i++)
+        count += has_port(connection, pool->ports.list[i]);
     return count;
 }
 

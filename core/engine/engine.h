@@ -9,6 +9,7 @@
 #include <ipcluster/kernel.h>
 #include <ipcluster/serial.h>
 
+#include "base/numbers.h"
 #include "base/random.h"
 #include "config/settings.h"
 #include "engine/capture.h"
@@ -57,7 +58,8 @@ struct engine {
     char route[ENGINE_ROUTE_BYTES]; /* under which it connects to the schedulers: known to it and
                                        the hub */
     int64_t requested_id;           /* -1: any */
-    int rank; /* in MPI_COMM_WORLD; -1: MPI is not initialised */
+    struct numbers requested_ids;   /* others that do as well */
+    int rank;                       /* in MPI_COMM_WORLD; -1: MPI is not initialised */
     _Atomic int64_t id;             /* -1 until registered */
     _Atomic int exit_code;
     void *context;

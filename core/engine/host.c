@@ -225,8 +225,9 @@ int host_start_mpi(struct host *host, const struct ipcl_plugin *plugin, struct i
         mpi_check_alone((int)settings_int(engine->settings, "IPEngine", "mpi_size"), error))
         return -1;
     engine->rank = rank;
+    const struct numbers *ids = &engine->requested_ids;
     if (size > 1 && engine->requested_id < 0)
-        engine->requested_id = rank;
+        engine->requested_id = ids->count ? ids->list[(size_t)rank % ids->count] : rank;
     services_expect(error, "the kernel could not bind mpi_rank and mpi_size");
     if (engine->kernel->bind_integer(engine->kernel_self, "mpi_rank", rank, error) ||
         engine->kernel->bind_integer(engine->kernel_self, "mpi_size", size, error))

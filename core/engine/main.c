@@ -1,5 +1,6 @@
 /* ipengine: sets up settings, interpreter and MPI in the main thread, starts the I/O thread, and
  * serves. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,9 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     engine->settings = program->settings;
     strcpy(engine->security_dir, program->profile.security);
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
+    const char *ids = settings_string(program->settings, "IPEngine", "ids");
+    if (numbers_add(&engine->requested_ids, ids, 0, INT_MAX))
+        return ipcl_error_set(error, "IPEngine.ids: '%s' is no list of ids such as 3,5-7", ids);
     engine->registry = program->registry;
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;

@@ -38,6 +38,14 @@ static void repeat_later(struct registration *registration, long long now_ms)
         registration->delay_ms = LONGEST_DELAY_MS;
 }
 
+static json_t *requested_ids(const struct numbers *numbers)
+{
+    json_t *ids = numbers->count ? json_array() : NULL;
+    for (size_t i = 0; i < numbers->count; i++)
+        json_array_append_new(ids, json_integer(numbers->list[i]));
+    return ids;
+}
+
 static void send_request(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
@@ -46,8 +54,12 @@ static void send_request(struct io *io, long long now_ms)
     int64_t id = io->engine->id, wanted = id >= 0 ? id : io->engine->requested_id;
     json_t *content = json_pack("{s:s s:s s:o*}", "uuid", io->engine->uuid, "route",
                                 io->engine->route, "info", facts_of(io->engine));
+    if (wanted < 0 && io->engine->requested_ids.count)
+        wanted = io->engine->requested_ids.list[0];
     if (wanted >= 0)
         json_object_set_new(content, "id", json_integer(wanted));
+    if (id < 0)
+        json_object_set_new(content, "ids", requested_ids(&io->engine->requested_ids));
     if (io->engine->watched)
         json_object_set_new(content, "watched", json_true());
     if (id >= 0)

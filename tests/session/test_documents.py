@@ -120,6 +120,7 @@ BEFORE = {
     "ipcluster stop": ["ipcluster start --n=0 --daemonize"],
     "ipcluster stop --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi"],
     "ipcluster stop --cluster-id=a": ["ipcluster start --n=0 --daemonize --cluster-id=a"],
+    "ipcluster stop --engine=0,2-3": ["ipcluster start --n=4 --daemonize"],
     "ipcluster stop --all": ["ipcluster start --n=0 --daemonize", "ipcluster start --n=0 --daemonize --cluster-id=b"],
     "ipcluster engines --n=2": ["ipcluster start --n=0 --daemonize"],
     "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize": [
@@ -128,6 +129,9 @@ BEFORE = {
     "ipcluster status --profile=mpi --cluster-id=a": [
         "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a"],
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
+    "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
+    "ipcluster restart 1": ["ipcluster start --n=4 --daemonize"],
+    "ipcluster restart 0 2-3 --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=4 --daemonize --profile=mpi"],
     "ipcluster list --profile=mpi": ["ipcluster profile create mpi"],
     "ipcluster profile convert mpi": ["rm ~/.ipython/profile_mpi/*.json", "touch ~/.ipython/profile_mpi/ipcontroller_config.py"],
     "ipcontroller --profile=mpi --cluster-id=b": ["ipcluster profile create mpi"],
@@ -135,10 +139,11 @@ BEFORE = {
     "ipengine --file=ipcontroller-engine.json": ["cp ~/.ipython/profile_default/security/ipcontroller-engine.json ."],
 }
 NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in",
+             "ipcluster signal USR1 0 2-3": "it ends engines that have no handler for it; test_healing.py sends signals",
              "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it"}
 
 
-@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "list", "plugins", "profile")),
+@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "restart", "signal", "list", "plugins", "profile")),
                                      "ipcontroller", "ipengine"])
 def test_what_help_gives_as_an_example_can_be_typed(reader, program):
     told = reader.box.run(*program.split(), "--help", check=True).out.partition("\nExamples:\n")[2].partition("\n\n")[0]

@@ -36,7 +36,9 @@ UNIT_TESTS = \
 	tests/unit/test_sqlite_store \
 	tests/unit/test_stores \
 	tests/unit/test_message \
+	tests/unit/test_numbers \
 	tests/unit/test_path \
+	tests/unit/test_slots \
 	tests/unit/test_patience \
 	tests/unit/test_profile \
 	tests/unit/test_registry \
@@ -150,6 +152,10 @@ tests_unit_test_sqlite_store_SOURCES = tests/unit/test_sqlite_store.c $(UNIT_OPE
 tests_unit_test_sqlite_store_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c
 tests_unit_test_message_LDADD = $(UNIT_LIBS)
+tests_unit_test_numbers_SOURCES = tests/unit/test_numbers.c
+tests_unit_test_numbers_LDADD = $(UNIT_LIBS)
+tests_unit_test_slots_SOURCES = tests/unit/test_slots.c core/cluster/slots.c
+tests_unit_test_slots_LDADD = $(UNIT_LIBS)
 tests_unit_test_path_SOURCES = tests/unit/test_path.c
 tests_unit_test_path_LDADD = $(UNIT_LIBS)
 tests_unit_test_patience_SOURCES = tests/unit/test_patience.c

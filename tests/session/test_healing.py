@@ -1,0 +1,145 @@
+"""Engines of a cluster that runs, one by one: they come back when they have died, are ended, started anew, and sent signals."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids
+
+from support import LONG, PATIENCE, typed, wait_until
+
+
+def begin(box, *words):
+    cluster = box.begin("start", *words)
+    cluster.wait_for_output(UP, 60)
+    return cluster
+
+
+def engines_of(box):
+    """The process of each engine, by its id."""
+    return {engine["id"]: engine["pid"] for engine in json.loads(box.ipcluster("status", "--json").out)["engines"]}
+
+
+def wait_for_others(box, before, ids):
+    """Waits until engines of these ids are there in other processes, and the rest as before; returns all."""
+    def back():
+        now = engines_of(box)
+        return now if now.keys() == before.keys() and {one for one in now if now[one] != before[one]} == set(ids) else None
+    return wait_until(back, LONG, f"engines {ids} are back", interval=0.2)
+
+
+@typed
+def die_once(marker):
+    """Ends the engine that runs it first."""
+    import os
+    import signal
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return os.getpid()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_engine_that_died_comes_back_under_its_id_and_its_task_is_answered(box, ipcluster):
+    cluster = begin(box, "--n=3", "--restart=2")
+    before = engines_of(box)
+    with ipcluster.Client(profile_dir=box.profile_dir()) as client:
+        task = client.load_balanced_view(retries=1).apply_async(die_once, str(box.dir / "marker"))
+        answered = task.get(timeout=LONG)
+        gone, = client.departed
+        after = wait_for_others(box, before, [gone["id"]])
+        assert answered in [*before.values(), *after.values()]
+        wait_until(lambda: client.ids == [0, 1, 2], PATIENCE)
+        assert "killed by signal 9" in gone["reason"], gone
+        assert client[gone["id"]].apply_sync(os.getpid) == after[gone["id"]]
+    assert f"Starting engine {gone['id']} again" in cluster.output
+    assert cluster.stop(signal.SIGINT, 60) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_an_mpi_world_comes_back_as_a_whole_under_its_ids(box, ipcluster):
+    begin(box, "--n=2", "--restart=1", *MPI)
+    box.ipcluster("engines", "--n=1", "--daemonize", check=True)
+    before = engines_of(box)
+    os.kill(before[1], signal.SIGKILL)
+    wait_for_others(box, before, [0, 1])
+    with ipcluster.Client(profile_dir=box.profile_dir()) as client:
+        assert client[0, 1].apply_sync(world) == [(0, 2), (1, 2)]
+    before = engines_of(box)
+    box.ipcluster("restart", "0", check=True)
+    wait_for_others(box, before, [0, 1])
+
+
+@typed
+def world():
+    from mpi4py import MPI
+    return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
+
+
+def test_each_engine_comes_back_as_often_as_it_may_and_the_last_reason_is_told(box):
+    cluster = begin(box, "--n=2", "--restart=1")
+    before = engines_of(box)
+    os.kill(before[0], signal.SIGKILL)
+    now = wait_for_others(box, before, [0])
+    os.kill(now[0], signal.SIGKILL)
+    cluster.wait_for_output("Engine 0 has come back 1 time, and does not once more", LONG)
+    os.kill(now[1], signal.SIGKILL)
+    after = wait_for_others(box, {1: now[1]}, [1])
+    os.kill(after[1], signal.SIGSEGV)
+    cluster.wait_for_output("All engines", LONG)
+    assert "signal 11 (Segmentation fault) ended it" in cluster.output
+
+
+def test_what_a_killed_supervisor_had_started_again_is_ended_too(box):
+    cluster = begin(box, "--n=2", "--restart=1")
+    before = engines_of(box)
+    os.kill(before[0], signal.SIGKILL)
+    wait_for_others(box, before, [0])
+    assert cluster.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert len(engine_pids(box)) == 2
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_single_engines_are_started_anew_and_stopped_and_the_others_are_left_alone(box, ipcluster):
+    cluster = begin(box, "--n=3", "--restart=1")
+    before = engines_of(box)
+    with ipcluster.Client(profile_dir=box.profile_dir()) as client:
+        client[:].push({"kept": 1}, block=True)
+        assert "Engine 1 is back" in box.ipcluster("restart", "1", check=True).out
+        wait_for_others(box, before, [1])
+        assert client[0, 2]["kept"] == [1, 1] and client[1].apply_sync(eval, "'kept' in globals()") is False
+        box.ipcluster("stop", "--engine=0,2", check=True)
+        wait_until(lambda: client.ids == [1], PATIENCE)
+        refused = box.ipcluster("restart", "2")
+        assert refused.status == 1 and "there is no engine 2" in refused.err
+    box.ipcluster("stop", "--engine=1", check=True)
+    cluster.wait_for_output("All engines have ended; the controller runs on", LONG)
+    assert "ended with status" not in cluster.output
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_an_engine_that_hears_nothing_is_killed_when_it_is_to_end(box):
+    cluster = begin(box, "--n=2")
+    os.kill(engines_of(box)[1], signal.SIGSTOP)
+    assert box.ipcluster("stop", "--engine=1", check=True)
+    assert list(engines_of(box)) == [0]
+    assert "Engine 1 has not ended: killing" in cluster.output
+
+
+def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(new_cluster, box):
+    cluster = new_cluster(2)
+    with cluster.client() as client:
+        sleep = client[0].apply_async(time.sleep, 300)
+        wait_until(lambda: client.queue_status(0)["queue"] == 1, PATIENCE)
+        box.ipcluster("signal", "INT", "0", check=True)
+        with pytest.raises(Exception, match="KeyboardInterrupt"):
+            sleep.get(timeout=LONG)
+        assert "no signal" in box.ipcluster("signal", "INFINITE").err
+        refused = box.ipcluster("restart", "1")
+        assert refused.status == 1 and "no ipcluster that runs has started engine 1" in refused.err
+        box.ipcluster("stop", "--engine=1", check=True)
+        wait_until(lambda: client.ids == [0], PATIENCE)
+    wait_until(lambda: [engine.alive for engine in cluster.engines].count(False) == 1, PATIENCE)
