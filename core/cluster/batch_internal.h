@@ -55,6 +55,8 @@ struct batch_job {
     long long asked_ms;  /* when it was asked for last, by whichever job's query, */
     long long looked_ms; /* and when it was answered; -1: not yet */
     bool cancelled;      /* the command to cancel it has succeeded */
+    struct batch_record end; /* how it ended, by the query; of another phase: not known */
+    bool asking;             /* the history is asked how it ended */
 };
 
 /* What one launcher starts: a job, or where engines_per_job says so several, which are submitted
@@ -115,9 +117,11 @@ void batch_find(struct batch_job *job);
 /* batch_job.c: cancels all jobs that are known and have not ended, or that one. */
 void batch_cancel_all(struct batch *batch);
 void batch_cancel(struct batch_job *job);
-/* What was found out about a job: of one that is gone `record` is NULL. Whoever calls these three
+/* What was found out about a job: of one that is gone `record` is NULL. Whoever calls these four
  * calls batch_tell() after them. */
 void batch_is(struct batch_job *job, const struct batch_record *record);
+/* It has ended, and nobody knows more of it. */
+void batch_ended(struct batch_job *job, const struct batch_record *record);
 /* The batch system cannot be reached: nothing is known. */
 void batch_unreachable(struct batch_job *job, const char *why);
 /* Whether a job was submitted so lately that the batch system may not know of it yet. */
@@ -139,7 +143,8 @@ void batch_read_ends(struct batch_job *job);
  * after already, where something has changed. */
 void batch_watch(struct batch_job *job);
 void batch_unwatch(struct batch_job *job);
-/* Asks the history of the batch system how a job ended that it has forgotten. */
+/* Asks the history of the batch system how a job ended: that it has forgotten, or of which it does
+ * not say why. */
 void batch_ask_history(struct batch_job *job);
 
 #endif

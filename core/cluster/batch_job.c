@@ -235,19 +235,28 @@ static void is_gone(struct batch_job *job)
         batch_end(job, 0, "");
 }
 
+void batch_ended(struct batch_job *job, const struct batch_record *record)
+{
+    char reason[2 * BATCH_TEXT_BYTES];
+    snprintf(reason, sizeof(reason), "%s job %s %s", job->batch->system->name, job->id,
+             record->text);
+    batch_end(job, record->status, *record->text ? reason : "");
+}
+
 void batch_is(struct batch_job *job, const struct batch_record *record)
 {
     struct batch *batch = job->batch;
-    char reason[2 * BATCH_TEXT_BYTES];
     *batch->trouble = '\0';
     if (!record) {
         is_gone(job);
         return;
     }
     if (record->phase == IPCL_BATCH_ENDED) {
-        snprintf(reason, sizeof(reason), "%s job %s %s", batch->system->name, job->id,
-                 record->text);
-        batch_end(job, record->status, *record->text ? reason : "");
+        job->end = *record;
+        if (record->status == 0 || batch->stopping)
+            batch_ended(job, record);
+        else
+            batch_ask_history(job);
         return;
     }
     bool runs = record->phase == IPCL_BATCH_RUNNING, begins = runs && job->step != BATCH_RUNNING;

@@ -242,15 +242,19 @@ static void history_answered(void *self, void *context, const struct ipcl_comman
     const struct ipcl_batch_system *system = job->batch->system;
     struct search search = {.job = job};
     struct ipcl_error error;
-    struct batch_record unknown = {.phase = IPCL_BATCH_ENDED, .status = 1};
-    snprintf(unknown.text, sizeof(unknown.text), "has gone from %s, which says no more of it",
-             system->name);
+    job->asking = false;
+    bool ended = job->end.phase == IPCL_BATCH_ENDED;
+    if (!ended) {
+        job->end.status = 1;
+        snprintf(job->end.text, sizeof(job->end.text), "has gone from %s, which says no more of it",
+                 system->name);
+    }
     bool found =
         system->history.record &&
         batch_read(system, &system->history, end->output, take_record, &search, &error) == 0 &&
         search.found && search.record.phase == IPCL_BATCH_ENDED;
-    if (found || !batch_is_new(job))
-        batch_is(job, found ? &search.record : &unknown);
+    if (found || ended || !batch_is_new(job))
+        batch_ended(job, found ? &search.record : &job->end);
     batch_tell(self);
 }
 
@@ -258,6 +262,9 @@ void batch_ask_history(struct batch_job *job)
 {
     const struct ipcl_command_end nothing = {.output = "", .errors = ""};
     struct ipcl_error error;
+    if (job->asking)
+        return;
+    job->asking = true;
     if (!*job->batch->commands[BATCH_HISTORY] ||
         batch_run_for(job, BATCH_HISTORY, job->id, history_answered, &error) < 0)
         history_answered(job->batch, job, &nothing);

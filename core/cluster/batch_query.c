@@ -149,18 +149,24 @@ static int number(const char *expression, const char *text)
     return look(expression, text, found, sizeof(found)) ? atoi(found) : 0;
 }
 
-/* How a job ended: its exit status, and where it has none and did not end well 1. */
-static void read_end(const struct ipcl_batch_query *query, const struct ipcl_batch_state *state,
-                     const char *text, struct batch_record *record)
+/* How a job ended: its exit status, and where it has none and did not end well 1. Only the history
+ * says more than its state does. */
+static void read_end(const struct ipcl_batch_system *system, const struct ipcl_batch_query *query,
+                     const struct ipcl_batch_state *state, const char *text,
+                     struct batch_record *record)
 {
+    char reason[BATCH_TEXT_BYTES / 2] = "", line[sizeof(reason)];
     int status = number(query->exit_status, text), signum = number(query->exit_signal, text);
     if (query->raw_status) {
         signum = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
         status = WEXITSTATUS(status);
     }
     record->status = signum ? 128 + signum : status ? status : state->said ? 1 : 0;
+    if (state->said && query == &system->history)
+        look(query->reason, text, reason, sizeof(reason));
+    batch_one_line(reason, line, sizeof(line));
     if (state->said)
-        snprintf(record->text, sizeof(record->text), "%s", state->said);
+        snprintf(record->text, sizeof(record->text), "%s%s%s", state->said, *line ? " " : "", line);
     else if (signum)
         snprintf(record->text, sizeof(record->text), "was ended by signal %d (%s)", signum,
                  strsignal(signum));
@@ -197,7 +203,7 @@ static void read_record(const struct ipcl_batch_system *system,
         state = &unknown;
     record->phase = state->phase;
     if (state->phase == IPCL_BATCH_ENDED)
-        read_end(query, state, text, record);
+        read_end(system, query, state, text, record);
     else
         read_wait(query, state, text, record);
 }

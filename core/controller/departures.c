@@ -36,6 +36,17 @@ static void keep(struct departures *departures, const json_t *content)
                                     clock_wall(), "info", json_object_get(content, "info")));
 }
 
+/* Whether a reason begins with the engine's batch job: "SGE job 7 " of "SGE job 7.2" as well, and
+ * "PBS job 7[].server " of "PBS job 7[2].server", as systems spell the elements of an array. */
+static bool is_of_job(const char *reason, const char *job)
+{
+    size_t same = 0;
+    while (reason[same] && reason[same] == job[same])
+        same++;
+    bool whole = reason[same] == ' ' && (!job[same] || strchr("._[", job[same]));
+    return same > 0 && (whole || (reason[same] == ']' && reason[same - 1] == '['));
+}
+
 bool departures_concern(const json_t *content, const json_t *info)
 {
     const char *job = json_string_value(json_object_get(info, "job")),
@@ -48,7 +59,7 @@ bool departures_concern(const json_t *content, const json_t *info)
     if (pid)
         return json_equal(pid, json_object_get(info, "pid")) &&
                json_equal(json_object_get(content, "host"), json_object_get(info, "host"));
-    return job && !strncmp(reason, job, strlen(job)) && reason[strlen(job)] == ' ';
+    return job && is_of_job(reason, job);
 }
 
 bool departures_add_to(const json_t *info, const char *end, const char *reason)

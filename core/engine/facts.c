@@ -23,6 +23,7 @@ static const struct batch_job {
     {"Slurm", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "", "_", ""},
     {"Slurm", "SLURM_JOB_ID", NULL, NULL, "", ""},
     {"PBS", "PBS_JOBID", NULL, NULL, "", ""},
+    {"HTCondor", "CONDOR_ID", NULL, NULL, "", ""}, /* set by our submit description */
     {"LSF", "LSB_JOBID", "LSB_JOBINDEX", "0", "[", "]"},
     {"SGE", "JOB_ID", "SGE_TASK_ID", "undefined", ".", ""},
 };

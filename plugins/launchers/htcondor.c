@@ -28,9 +28,10 @@ static const struct ipcl_batch_system htcondor = {
               .reason = "^[0-9]+ 5 (.+)"},
     .unknown_job = "no such job", /* condor_q fails only where it reaches nobody */
     .history = {.command = "condor_history" JOB " -format \"%d \" ExitCode -format \"signal %d\" "
-                           "ExitSignal -format \"\\\\n\" ClusterId",
+                           "ExitSignal -format %s RemoveReason -format \"\\\\n\" ClusterId",
                 .record = "^([0-9]+) ",
                 .state = "^[0-9]+ ([0-9])",
+                .reason = "via .*",
                 .exit_status = "^[0-9]+ [0-9] ([0-9]+)",
                 .exit_signal = "signal ([0-9]+)"},
     .find = "sh -c 'exec condor_q -constraint \"JobBatchName == \\\"$1\\\"\"" LIVE "' condor_q",
@@ -39,7 +40,7 @@ static const struct ipcl_batch_system htcondor = {
     .directives = "batch_name = {job_name}\naccounting_group = {account}\n"
                   "request_cpus = {cores}\nrequest_memory = {memory_mb}\nrequest_gpus = {gpus}",
     .controller = "getenv = True\nqueue",
-    .engines = "getenv = True\nqueue {n}",
+    .engines = "getenv = True\nenvironment = \"CONDOR_ID=$(ClusterId).$(ProcId)\"\nqueue {n}",
 };
 
 IPCL_BATCH_PLUGIN(htcondor, .name = "htcondor", .version = "1.0", .summary = "HTCondor jobs",

@@ -30,6 +30,7 @@ static const struct ipcl_batch_system sge = {
                            "done' qacct", /* it may know of it 15 seconds later */
                 .record = "^jobnumber +([0-9]+)",
                 .state = "^failed +([0-9]+)",
+                .reason = "^deleted_(by +[^ N\n].*)", /* some branches say it; NONE: nobody */
                 .exit_status = "^exit_status +([0-9]+)"},
     .find = "sh -c 'jobs=$(qstat -xml) || exit; echo \"$jobs\" | awk -v RS=\"</job_list>\" -v "
             "name=\"<JB_name>$1<\" "

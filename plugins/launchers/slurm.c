@@ -1,7 +1,9 @@
 /* The batch system "slurm": what Slurm's commands are called, and how to read what they print. */
 #include <ipcluster/launcher.h>
-
-#define FIELD  "[^|]*\\|"
+#define FIELD "[^|]*\\|"
+/* id|state|reason|start|status as wait(2) has it */
+#define ROW                                                                                        \
+    .record = "^[0-9]+", .state = "[|]([A-Z_]+)", .exit_status = "([0-9]+).$", .raw_status = true
 #define SQUEUE "squeue --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:|"
 
 static const struct ipcl_batch_state states[] = {
@@ -10,21 +12,17 @@ static const struct ipcl_batch_state states[] = {
     {"SUSPENDED", IPCL_BATCH_RUNNING, "is suspended"},
     {"COMPLETED FAILED", IPCL_BATCH_ENDED, NULL},
     {"CANCELLED*", IPCL_BATCH_ENDED, "was cancelled"},
-    {"TIMEOUT", IPCL_BATCH_ENDED, "has reached its time limit"},
-    {"DEADLINE", IPCL_BATCH_ENDED, "has reached its deadline"},
+    {"TIMEOUT DEADLINE", IPCL_BATCH_ENDED, "has reached its time limit"},
     {"OUT_OF_MEMORY", IPCL_BATCH_ENDED, "ran out of memory"},
-    {"NODE_FAIL", IPCL_BATCH_ENDED, "lost a node, which failed"},
-    {"BOOT_FAIL", IPCL_BATCH_ENDED, "had a node that did not boot"},
+    {"NODE_FAIL BOOT_FAIL", IPCL_BATCH_ENDED, "lost a node, which failed or did not boot"},
     {"PREEMPTED", IPCL_BATCH_ENDED, "had to give way to another job"},
     {.words = NULL},
 };
-
 static const struct ipcl_option options[] = {
     {"start_command", IPCL_LIST, "srun --kill-on-bad-exit=0 --wait=0", NULL, NULL,
      "What starts the program within a job, as often as the job has tasks: {start_command} in a "
      "template. With MPI: srun --mpi=pmix, or mpiexec."},
 };
-
 static const struct ipcl_batch_system slurm = {
     .name = "Slurm",
     .submit = "sbatch",
@@ -33,19 +31,22 @@ static const struct ipcl_batch_system slurm = {
     .signal = "scancel -s",
     .query = {.command = SQUEUE,
               .ids_option = "--jobs=",
-              .record = "^([0-9]+)\\|",
-              .state = "^" FIELD "([A-Z_]+)",
+              ROW,
               .reason = "^" FIELD FIELD "([^N|][^|]*|N[^o|][^|]*|No[^n|][^|]*)", /* not None */
-              .starts = "^" FIELD FIELD FIELD "[0-9-]+T([0-9]+:[0-9]+)",
-              .exit_status = "^" FIELD FIELD FIELD FIELD "([0-9]+)",
-              .raw_status = true},
+              .starts = "^" FIELD FIELD FIELD "[0-9-]+T([0-9]+:[0-9]+)"},
     .unknown_job = "Invalid job id",
+    .history = {.command = "sh -c 'sacct -nXPo JobIDRaw,State,ExitCode -j $1 | while IFS=\\| read "
+                           "-r id state code; do echo \"$id|$state|by $(id -nu ${state#*by "
+                           "})||$((${code%:*} * 256 + ${code#*:}))|\"; done' sacct",
+                ROW,
+                .reason = "CANCELLED by.*\\|(by [^|]+)"},
     .find = SQUEUE " --me --name",
     .states = states,
     .prefix = "#SBATCH",
-    .directives = "--job-name={job_name}\n--output=\"{output_pattern}\"\n--partition={queue}\n"
-                  "--account={account}\n--qos={qos}\n--time={timelimit}\n--cpus-per-task={cores}\n"
-                  "--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M\n--gpus-per-task={gpus}",
+    .directives =
+        "--job-name={job_name}\n--output=\"{output_pattern}\"\n--partition={queue}\n"
+        "--account={account}\n--qos={qos}\n--time={timelimit}\n--cpus-per-task={cores}\n"
+        "--gpus-per-task={gpus}\n--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M",
     .controller = "--ntasks=1",
     .engines = "--ntasks={n}",
     /* srun does not take this from the job; Open MPI's mpiexec would bind ranks to cores. */
@@ -55,6 +56,5 @@ static const struct ipcl_batch_system slurm = {
     .options = options,
     .option_count = 1,
 };
-
 IPCL_BATCH_PLUGIN(slurm, .name = "slurm", .version = "1.0", .summary = "Slurm jobs",
                   .license = "BSD-2-Clause", .author = "the ipcluster developers");

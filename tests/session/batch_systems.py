@@ -91,7 +91,7 @@ class HTCondor(StandIn):
     list, job, delete = ["condor_q", "-format", "%d\n", "ClusterId"], r"^(\d+)$", ["condor_rm"]
     pending, waits_for = ["--HTCondorLauncher.options=request_cpus = 1000"], "pending"
     refused, refusal = ["--HTCondorLauncher.options=universe = nope"], "I don't know about the 'nope' universe."
-    deleted = "HTCondor job {} was removed"
+    deleted = r"HTCondor job {} was removed via condor_rm \(by user root\)"
 
 
 SYSTEMS = {"pbs": Pbs, "sge": Sge, "lsf": Lsf, "htcondor": HTCondor}

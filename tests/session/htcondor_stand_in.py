@@ -64,7 +64,7 @@ def condor_submit(words):
         if int(given.get("request_cpus", 1)) >= 1000:
             continue
         output = expand(given.get("output", ""), job, process)
-        env = dict(word.split("=", 1) for word in split_arguments(given.get("environment", '""')))
+        env = dict(word.split("=", 1) for word in split_arguments(expand(given.get("environment", '""'), job, process)))
         if given.get("getenv", "false").lower() != "true":
             fail("this stand-in hands on the environment or does not run")
         start(copy, [given["executable"], *split_arguments(expand(given.get("arguments", ""), job, process))], output, env)

@@ -44,6 +44,7 @@ JOBS = [
     ({"SLURM_JOB_ID": "88"}, "Slurm job 88"),
     ({"SLURM_JOB_ID": "90", "SLURM_ARRAY_JOB_ID": "88", "SLURM_ARRAY_TASK_ID": "0"}, "Slurm job 88_0"),
     ({"PBS_JOBID": "88[2].server"}, "PBS job 88[2].server"),
+    ({"CONDOR_ID": "88.2"}, "HTCondor job 88.2"),
     ({"LSB_JOBID": "88", "LSB_JOBINDEX": "0"}, "LSF job 88"),
     ({"LSB_JOBID": "88", "LSB_JOBINDEX": "2"}, "LSF job 88[2]"),
     ({"JOB_ID": "88", "SGE_TASK_ID": "undefined"}, "SGE job 88"),

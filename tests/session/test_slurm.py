@@ -382,10 +382,14 @@ def test_a_job_that_ends_at_once_says_how_with_the_end_of_its_output(box):
     assert "last words" in failed.err
 
 
-def test_a_job_that_somebody_cancels_is_told_with_the_reason(box, slurm):
-    cluster, job = start(box, "--n=1")
+def test_a_job_that_somebody_cancels_is_told_with_the_reason_and_by_whom(box, slurm):
+    # This Slurm has no accounting: what sacct prints of a job that the user 65534, nobody, has cancelled.
+    sacct = box.dir / "sacct"
+    sacct.write_text('#!/bin/sh\n[ "$1 $2" = "-nXPo JobIDRaw,State,ExitCode" ] && echo "$4|CANCELLED by 65534|0:15"\n')
+    sacct.chmod(0o755)
+    cluster, job = start(box, "--n=1", env={"PATH": f"{box.dir}:{box.env['PATH']}"})
     slurm.command("scancel", job)
-    cluster.wait_for_output(f"Slurm job {job} was cancelled", 60)
+    cluster.wait_for_output(f"Slurm job {job} was cancelled by nobody", 60)
     cluster.wait(60)
 
 

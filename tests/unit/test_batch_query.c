@@ -42,6 +42,7 @@ static const struct ipcl_batch_system made_up = {
               .state = "state = (.*)$",
               .reason = "comment = (.*)$",
               .exit_status = "Exit_status = (-?[0-9]+)"},
+    .history = {.record = "^Job (.*)$", .state = "state (.)", .reason = "deleted_(by .*)$"},
     .states = states,
 };
 
@@ -80,6 +81,16 @@ Test(batch_query, records_of_several_lines_are_told_apart)
     cr_expect_str_eq(records.list[3].text, "was killed");
     cr_expect_eq(records.list[4].phase, IPCL_BATCH_PENDING);
     cr_expect_str_eq(records.list[4].text, "odd");
+}
+
+Test(batch_query, the_history_says_by_whom_a_job_was_ended)
+{
+    struct ipcl_error error;
+    struct records records = {.count = 0};
+    const char printed[] = "Job 1\nstate X\ndeleted_by   alice\nJob 2\nstate X\ndeleted_on\n";
+    cr_assert_eq(batch_read(&made_up, &made_up.history, printed, keep, &records, &error), 0);
+    cr_expect_str_eq(records.list[0].text, "was killed by alice");
+    cr_expect_str_eq(records.list[1].text, "was killed");
 }
 
 Test(batch_query, a_signal_is_told_by_its_name)

@@ -36,7 +36,7 @@ struct ipcl_batch_query {
     const char *ids_option;  /* "--jobs=": they follow it in its word, with commas between. NULL: each is a word of its own */
     const char *record;      /* where what is said of a job begins, which goes on to the next such place; its group is the job's id */
     const char *state;       /* all that follow are looked for in such a record: the word for its state */
-    const char *reason;      /* why it waits; may be NULL */
+    const char *reason;      /* why it waits; of `history`, what follows the words for how it ended: "by alice"; may be NULL */
     const char *starts;      /* when it is expected to start; may be NULL */
     const char *exit_status; /* with which status it ended, a number; may be NULL */
     const char *exit_signal; /* by which signal, a number, 0 for none; may be NULL */
@@ -56,7 +56,8 @@ struct ipcl_batch_system {
      * of are gone; where it fails in another way, the system cannot be reached, and nothing is known. */
     struct ipcl_batch_query query;
     const char *unknown_job;
-    /* How a job that `query` says nothing of any more ended; its command is NULL where nobody knows. */
+    /* How a job ended of which `query` says nothing any more, or no more than that it did not end well; its command is NULL where nobody
+     * knows. */
     struct ipcl_batch_query history;
     /* The jobs of the name that follows it, printed as `query` does: for a supervisor that ended before it had read what submit
      * printed. NULL where there is no such command. */
