@@ -121,6 +121,16 @@ static struct instance *add(struct instances *instances, unsigned count, struct 
     return instance;
 }
 
+bool instances_start_elsewhere(struct instances *instances)
+{
+    struct ipcl_error error;
+    struct instance *asked = add(instances, 0, &error);
+    bool elsewhere = asked && launcher_is_elsewhere(asked->host);
+    if (asked)
+        drop(asked);
+    return elsewhere;
+}
+
 struct instances *instances_create(const struct launcher_host_options *options,
                                    const struct instances_events *events, struct ipcl_error *error)
 {

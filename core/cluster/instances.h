@@ -26,6 +26,8 @@ struct instances *instances_create(const struct launcher_host_options *options,
 /* Forgets what was started; it runs on. Takes NULL. */
 void instances_destroy(struct instances *instances);
 
+/* Whether what they would start may be on other machines. */
+bool instances_start_elsewhere(struct instances *instances);
 /* Starts so many copies. Returns 0 or -1 with `error` set. */
 int instances_start(struct instances *instances, const struct ipcl_launch *launch,
                     struct ipcl_error *error);

@@ -29,6 +29,7 @@ struct launcher_host {
     struct command_run *commands;
     char *shown; /* of a dry run */
     unsigned stop_ms;
+    bool elsewhere;
     void *self;
 };
 
@@ -213,6 +214,12 @@ static void service_stop_takes(void *context, unsigned stop_ms)
     host->stop_ms = stop_ms;
 }
 
+static void service_starts_elsewhere(void *context)
+{
+    struct launcher_host *host = context;
+    host->elsewhere = true;
+}
+
 static void expect(const struct launcher_host *host, const char *what, struct ipcl_error *error)
 {
     ipcl_error_set(error, "the launcher %s %s and gave no reason", host->options.class->name, what);
@@ -246,7 +253,9 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.timer_stop = service_timer_stop;
     host->services.resize = service_resize;
     host->services.stop_takes = service_stop_takes;
+    host->services.starts_elsewhere = service_starts_elsewhere;
     host->stop_ms = options->class->stop_ms;
+    host->elsewhere = options->class->properties & IPCL_STARTS_ELSEWHERE;
     expect(host, "could not be created", error);
     host->self = options->system ? batch_create(options->system, options->system_settings,
                                                 options->class, &host->services, error)
@@ -303,6 +312,11 @@ int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
 unsigned launcher_stop_ms(const struct launcher_host *host)
 {
     return host->stop_ms;
+}
+
+bool launcher_is_elsewhere(const struct launcher_host *host)
+{
+    return host->elsewhere;
 }
 
 void launcher_look(struct launcher_host *host)

@@ -51,6 +51,8 @@ int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *e
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
 /* How long that may take; 0: it does not say. */
 unsigned launcher_stop_ms(const struct launcher_host *host);
+/* Whether what it starts may be on other machines. */
+bool launcher_is_elsewhere(const struct launcher_host *host);
 /* What it started is about to end by itself: where that has to be asked for, it is soon. */
 void launcher_look(struct launcher_host *host);
 /* Whether it is several batch jobs, of which each goes on without the others, also before all have

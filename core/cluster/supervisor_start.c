@@ -220,6 +220,18 @@ static int choose_returns(struct engine_set *set, struct ipcl_error *error)
     return most > 0 ? supervisor_can_restart(&set->job, error) : 0;
 }
 
+/* What a launcher says of that once it is made, which is well before it is to start. Where it cannot
+ * be made, that is told then. */
+static bool starts_elsewhere(struct supervisor *supervisor, struct job *job)
+{
+    struct ipcl_error error;
+    bool elsewhere =
+        supervisor_make(supervisor, job, &error) == 0 && instances_start_elsewhere(job->launcher);
+    instances_destroy(job->launcher);
+    job->launcher = NULL;
+    return elsewhere;
+}
+
 /* Finds the launchers and the number of engines. Returns 0 or -1 with `error` set. */
 static int choose(struct supervisor *supervisor, struct ipcl_error *error)
 {
@@ -236,7 +248,7 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
         return -1;
     if (choose_returns(set, error) < 0)
         return -1;
-    cluster->engines_elsewhere = set->job.choice.class->properties & IPCL_STARTS_ELSEWHERE;
+    cluster->engines_elsewhere = starts_elsewhere(supervisor, &set->job);
     return supervisor->own_controller
                ? launchers_find(cluster->launchers, IPCL_ROLE_CONTROLLER,
                                 cluster_launcher_name(cluster, IPCL_ROLE_CONTROLLER),
@@ -265,7 +277,6 @@ static int show_job(struct supervisor *supervisor, struct job *job, struct ipcl_
 /* Writes what would be started. Returns 0 or -1 with `error` set. */
 static int dry_run(struct supervisor *supervisor, struct ipcl_error *error)
 {
-    supervisor->dry = true;
     if (supervisor->own_controller && show_job(supervisor, &supervisor->controller, error) < 0)
         return -1;
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
@@ -298,11 +309,12 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
         goto failed;
     supervisor.daemon = daemon;
     supervisor.own_controller = !engines_only;
+    supervisor.dry = settings_bool(cluster->settings, "Cluster", "dry_run");
     if (state_init(&supervisor.state, cluster->profile.dir, cluster->profile.pid,
                    cluster->cluster_id, engines_only, &error) < 0 ||
         choose(&supervisor, &error) < 0)
         goto failed;
-    if (settings_bool(cluster->settings, "Cluster", "dry_run")) {
+    if (supervisor.dry) {
         if (dry_run(&supervisor, &error) < 0)
             goto failed;
         supervisor_close(&supervisor);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <jansson.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -266,7 +267,7 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
                                                &((const struct sockaddr_in6 *)b)->sin6_addr, 16);
 }
 
-static bool has_local_address(const struct addrinfo *found)
+static bool has_local_address(const struct addrinfo *found, bool loopback_counts)
 {
     struct ifaddrs *interfaces;
     bool local = false;
@@ -274,13 +275,20 @@ static bool has_local_address(const struct addrinfo *found)
         return false;
     for (; found && !local; found = found->ai_next)
         for (struct ifaddrs *i = interfaces; i && !local; i = i->ifa_next)
-            local = i->ifa_addr && same_address(i->ifa_addr, found->ai_addr);
+            local = i->ifa_addr && (loopback_counts || !(i->ifa_flags & IFF_LOOPBACK)) &&
+                    same_address(i->ifa_addr, found->ai_addr);
     freeifaddrs(interfaces);
     return local;
 }
 
-/* Whether `host` is this machine: by its name, or by an address that one of our interfaces has. */
-static bool is_this_machine(const char *host)
+static bool is_loopback(const char *host)
+{
+    return !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
+}
+
+/* Whether `host` is this machine: by its name, or by an address that one of our interfaces has. That is not
+ * `certain` of a name which leads to the loopback here: it may do so on every machine. */
+static bool is_this_machine(const char *host, bool certain)
 {
     char name[256];
     struct addrinfo *found;
@@ -288,7 +296,7 @@ static bool is_this_machine(const char *host)
         return true;
     if (getaddrinfo(host, NULL, NULL, &found))
         return false;
-    bool local = has_local_address(found);
+    bool local = has_local_address(found, !certain || is_loopback(host));
     freeaddrinfo(found);
     return local;
 }
@@ -306,17 +314,12 @@ static bool is_everywhere(const char *host)
     return !strcmp(host, "*") || !strcmp(host, "0.0.0.0") || !strcmp(host, "[::]");
 }
 
-static bool is_loopback(const char *host)
-{
-    return !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
-}
-
 int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
                    struct ipcl_error *error)
 {
     const char *host = tcp_host(connection), *location = connection->location;
     bool everywhere = host && is_everywhere(host), loopback = host && is_loopback(host);
-    bool here = (everywhere || loopback) && is_this_machine(location);
+    bool here = (everywhere || loopback) && is_this_machine(location, false);
     if (loopback && !here)
         return ipcl_error_set(error, "the controller listens on loopback of %s only, which is another machine: start it with "
                               "--ip=ADDRESS (or --ip=0.0.0.0), run on that machine, or connect through SSH (ipengine "
@@ -333,7 +336,7 @@ size_t connection_hosts(const struct connection *connection,
 {
     const char *host = tcp_host(connection), *location = connection->location;
     size_t count = 0;
-    if (!host || is_loopback(host) || (is_everywhere(host) && is_this_machine(location)))
+    if (!host || is_loopback(host) || (is_everywhere(host) && is_this_machine(location, true)))
         return 0;
     hosts[count++] = is_everywhere(host) ? location : host;
     for (int i = 0; is_everywhere(host) && i < connection->address_count; i++)
@@ -373,7 +376,7 @@ bool connection_is_local(const struct connection *connection)
 {
     const char *host = tcp_host(connection);
     return *connection->location && (!host || is_everywhere(host) || is_loopback(host)) &&
-           is_this_machine(connection->location);
+           is_this_machine(connection->location, false);
 }
 
 int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES], char host[CONNECTION_TEXT_BYTES],

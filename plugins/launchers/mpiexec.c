@@ -1,6 +1,5 @@
 /* The launcher "mpiexec": engines as the ranks of one MPI job, or the controller through mpiexec.
  * One child: mpiexec. */
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <ipcluster/launcher.h>
 
 #include "launch.h"
+#include "mpi_places.h"
 
 #define MPI_PATH_BYTES 4096
 #define MPI_ROOT_CLASS "MPILauncher" /* which the classes of this file have their settings from */
@@ -48,6 +48,12 @@ static double stop_seconds(const struct mpi_job *job)
     return base->option_real(base->host, job->class_name, "stop_seconds_until_kill");
 }
 
+static const char *const *job_list(const struct mpi_job *job, const char *name)
+{
+    const struct ipcl_services *base = &job->services->base;
+    return base->option_list(base->host, job->class_name, name, NULL);
+}
+
 static void *job_create(const struct ipcl_launcher_services *services, const char *class_name,
                         enum ipcl_role role, struct ipcl_error *error)
 {
@@ -61,6 +67,8 @@ static void *job_create(const struct ipcl_launcher_services *services, const cha
     job->role = role;
     job->pid = -1;
     say_patience(services, stop_seconds(job));
+    if (role == IPCL_ROLE_ENGINES && mpi_is_elsewhere(job_list(job, "mpi_args")))
+        services->starts_elsewhere(services->base.host);
     return job;
 }
 
@@ -73,12 +81,6 @@ JOB_CREATE(engines_create, "MPIEngineSetLauncher", IPCL_ROLE_ENGINES)
 JOB_CREATE(exec_engines_create, "MPIExecEngineSetLauncher", IPCL_ROLE_ENGINES)
 JOB_CREATE(controller_create, "MPIControllerLauncher", IPCL_ROLE_CONTROLLER)
 JOB_CREATE(exec_controller_create, "MPIExecControllerLauncher", IPCL_ROLE_CONTROLLER)
-
-static const char *const *job_list(const struct mpi_job *job, const char *name)
-{
-    const struct ipcl_services *base = &job->services->base;
-    return base->option_list(base->host, job->class_name, name, NULL);
-}
 
 /* The name of the engines' MPI initialiser, or NULL for none. */
 static const char *job_initialiser(const struct mpi_job *job)
@@ -193,65 +195,6 @@ static int job_spawn(struct mpi_job *job, bool oversubscribe, struct ipcl_error 
     return 0;
 }
 
-/* How many processor cores this process may use. A core's hardware threads count as one, as Open
- * MPI counts its slots. */
-static unsigned cores(void)
-{
-    cpu_set_t allowed;
-    unsigned count = 0;
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-        return 1;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        char path[96];
-        int first = cpu;
-        if (!CPU_ISSET(cpu, &allowed))
-            continue;
-        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
-                 cpu);
-        FILE *siblings = fopen(path, "r");
-        if (siblings) {
-            if (fscanf(siblings, "%d", &first) != 1)
-                first = cpu;
-            fclose(siblings);
-        }
-        count += first == cpu || !CPU_ISSET(first, &allowed);
-    }
-    return count ? count : 1;
-}
-
-/* Whether somebody else has said where the ranks go: then their number of slots is theirs to judge.
- */
-static bool placed(const struct mpi_job *job)
-{
-    static const char *const words[] = {"--oversubscribe",
-                                        "-oversubscribe",
-                                        "--host",
-                                        "-host",
-                                        "-H",
-                                        "--hostfile",
-                                        "-hostfile",
-                                        "--machinefile",
-                                        "-machinefile",
-                                        "--map-by",
-                                        "-map-by",
-                                        "--rankfile",
-                                        "-rf"};
-    static const char *const batch_systems[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "PE_HOSTFILE",
-                                                "LSB_MCPU_HOSTS"};
-    const char *const *extra = job_list(job, "mpi_args");
-    for (size_t i = 0; extra && extra[i]; i++) {
-        for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++) {
-            if (strcmp(extra[i], words[w]) == 0)
-                return true;
-        }
-    }
-    for (size_t b = 0; b < sizeof(batch_systems) / sizeof(*batch_systems); b++) {
-        if (getenv(batch_systems[b]))
-            return true;
-    }
-    return false;
-}
-
 /* mpiexec has said what it is: only Open MPI minds more ranks than cores. */
 static void job_start_oversubscribed(void *self, int status, const char *output)
 {
@@ -267,7 +210,7 @@ static void job_start_oversubscribed(void *self, int status, const char *output)
         char text[160];
         snprintf(text, sizeof(text),
                  "%u engines will share %u processor core%s: mpiexec is told to --oversubscribe",
-                 job->count, cores(), cores() == 1 ? "" : "s");
+                 job->count, mpi_cores(), mpi_cores() == 1 ? "" : "s");
         job_say(job, IPCL_LOG_WARN, text);
     }
     if (job_spawn(job, open_mpi, &error) < 0)
@@ -286,7 +229,7 @@ static int job_start(void *self, const struct ipcl_launch *launch, struct ipcl_e
     job->environment = job_environment(job, launch->environment);
     if (!job->output || !job->work_dir || !job->program || !job->environment)
         return ipcl_error_set(error, "no memory to start %u engines", launch->count);
-    if (job->count <= cores() || placed(job))
+    if (job->count <= mpi_cores() || mpi_is_placed(job_list(job, "mpi_args")))
         return job_spawn(job, false, error);
 
     const char *const *command = job_list(job, "mpi_cmd");

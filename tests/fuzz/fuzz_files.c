@@ -78,6 +78,11 @@ static void stopped(void *host, unsigned index, int status, const char *reason)
     (void)reason;
 }
 
+static void starts_elsewhere(void *host)
+{
+    (void)host;
+}
+
 static void stop_takes(void *host, unsigned stop_ms)
 {
     (void)host;
@@ -114,6 +119,7 @@ static void read_launcher(const struct ipcl_launcher_class *class, const char *t
         .started = started,
         .stopped = stopped,
         .stop_takes = stop_takes,
+        .starts_elsewhere = starts_elsewhere,
     };
     struct ipcl_error error;
     void *self = class->create(&services, &error);

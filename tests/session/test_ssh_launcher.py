@@ -160,15 +160,16 @@ def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, con
         assert not host.folders()
 
 
-def guides_commands():
+def guides_command(word):
+    """The one of the guide that has this word."""
     blocks = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
-    return [typed for block in blocks for typed, _ in block.commands]
+    command, = [typed for block in blocks for typed, _ in block.commands if word in typed]
+    return shlex.split(command)
 
 
 def test_the_guides_command_starts_what_it_says(box, hosts):
-    typed, _ = guides_commands()
     one, two = hosts.add("a.host"), hosts.add("b.host")
-    words = shlex.split(typed.replace("me@b.host:2222", "b.host"))
+    words = [word.replace("me@b.host:2222", "b.host") for word in guides_command("me@b.host")]
     assert words[0] == "ipcluster"
     cluster = box.begin(*words[1:], f"--SSHLauncher.ssh_args=-F {hosts.config}")
     cluster.wait_for_output("The cluster is up", 60)
@@ -483,8 +484,7 @@ def test_an_ipcluster_of_another_host_starts_engines_as_its_profile_there_says_a
     profile = one.home / ".ipython/profile_default"
     profile.mkdir(parents=True)
     (profile / "ipcluster_config.json").write_text(json.dumps({"EngineLauncher": {"engine_args": ["-c", "answer = 42"]}}))
-    _, typed = guides_commands()
-    words = shlex.split(typed.replace("me@", "").replace("slurm", "local").replace("--n=64", "--n=2"))
+    words = [word.replace("me@", "").replace("slurm", "local").replace("--n=64", "--n=2") for word in guides_command("--elauncher=sshproxy")]
     cluster = box.begin(*words[1:], f"--SSHLauncher.ssh_args=-F {hosts.config}", f"--SSHProxyEngineSetLauncher.ipcluster_cmd={box.programs.ipcluster}")
     cluster.wait_for_output("The cluster is up", 60)
     assert len(one.engines()) == 2 and "ipcluster" in [process.name() for process in one.processes()]
@@ -577,3 +577,34 @@ def test_a_controller_that_cannot_be_started_there_is_told_in_a_sentence(hosts):
     cluster = hosts.launch_controller("one", "-n", "1")
     assert cluster.wait(60) == 3
     assert re.search("The controller ended with status 255 before the cluster was up: one: ssh says: .*Permission denied", cluster.output)
+
+
+def test_ranks_of_one_mpi_world_on_two_hosts_reach_the_controller_and_each_other(box, hosts, connect):
+    one = hosts.add("one")
+    if not one.apart:
+        pytest.skip("a second host takes the superuser")
+    words = [word.replace("--n=16", "--n=2").replace("hosts.txt", f"{box.dir}/hosts.txt") for word in guides_command("--elauncher=mpi")]
+    (box.dir / "hosts.txt").write_text("# slots are Open MPI's\nlocalhost slots=1\none slots=1\n")
+    env = {"OMPI_MCA_plm_rsh_agent": f"ssh -F {hosts.config}", "OMPI_MCA_plm_rsh_no_tree_spawn": "1"}
+    cluster = box.begin(*words[1:], env=env)
+    cluster.wait_for_output("The cluster is up", 60)
+    view = connect(2)[:]
+    view.execute("import os; from mpi4py import MPI; total = os.uname().nodename, MPI.COMM_WORLD.allreduce(MPI.COMM_WORLD.rank + 1)", block=True)
+    assert view.pull("total", block=True) == [(os.uname().nodename, 3), ("one", 3)]
+    assert len(one.engines()) == 1
+    box.ipcluster("stop", check=True)
+    wait_until(lambda: not one.engines(), 20, "nothing is left there")
+
+
+@pytest.mark.parametrize("arguments, env, elsewhere", [
+    ("", {}, False), ("--host localhost:2,127.0.0.1", {}, False), (f"-host {os.uname().nodename}", {}, False), ("-H localhost,far", {}, True),
+    ("--hostfile PLACES", {}, True), ("", {"SLURM_JOB_NUM_NODES": "1"}, False), ("", {"SLURM_JOB_NUM_NODES": "2"}, True),
+    ("", {"PBS_NODEFILE": "PLACES"}, True), ("", {"LSB_MCPU_HOSTS": "localhost 4"}, False), ("", {"LSB_MCPU_HOSTS": "localhost 4 far 4"}, True),
+])
+def test_the_controller_listens_for_ranks_on_other_hosts_and_for_no_others(box, arguments, env, elsewhere):
+    places = box.dir / "places"
+    places.write_text("# far away\nlocalhost slots=2\nfar.away slots=2\n")
+    env = {name: value.replace("PLACES", str(places)) for name, value in env.items()}
+    options = [f"--MPILauncher.mpi_args={arguments.replace('PLACES', str(places))}"] if arguments else []
+    shown = box.ipcluster("start", "--n=2", "--elauncher=mpi", *options, "--dry-run", env=env, check=True)
+    assert ("--IPController.engines_elsewhere=true" in shown.out) == elsewhere

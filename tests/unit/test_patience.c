@@ -15,6 +15,13 @@ static double option_real(void *host, const char *class_name, const char *name)
     return strcmp(name, "stop_seconds_until_kill") ? 0 : seconds;
 }
 
+static const char *const *option_list(void *host, const char *class_name, const char *name,
+                                      size_t *count)
+{
+    (void)host, (void)class_name, (void)name, (void)count;
+    return NULL;
+}
+
 static void stop_takes(void *host, unsigned stop_ms)
 {
     (void)host;
@@ -25,6 +32,7 @@ Test(patience, a_stop_may_take_longer_than_launchers_wait_before_they_kill)
 {
     static const char *const names[] = {"local", "mpiexec", "ssh"};
     const struct ipcl_launcher_services services = {.base.option_real = option_real,
+                                                    .base.option_list = option_list,
                                                     .stop_takes = stop_takes};
     struct ipcl_error error;
     struct registry *registry = registry_create(NULL, &error);

@@ -101,6 +101,9 @@ struct ipcl_launcher_services {
     /* Says, in create(), how long stop() may take, where that depends on settings: it counts in
      * place of the class's stop_ms. */
     void (*stop_takes)(void *host, unsigned stop_ms);
+    /* Says, in create(), that what start() starts may be on other machines, where that depends on settings: as
+     * IPCL_STARTS_ELSEWHERE does for a whole class. */
+    void (*starts_elsewhere)(void *host);
 };
 
 #define IPCL_ALL_COPIES ((unsigned)-1)

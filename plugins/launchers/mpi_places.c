@@ -1,0 +1,154 @@
+/* Where mpiexec puts ranks: on which hosts, and on how many cores of this one. */
+#include "mpi_places.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define HOST_BYTES 256
+
+/* What the word behind an option says. */
+enum names { NAMES_NOTHING, NAMES_HOSTS, NAMES_FILE, NAMES_RANKS };
+
+/* Of Open MPI, which takes one dash for two, and of MPICH. */
+static const struct placing {
+    const char *option;
+    enum names names;
+} placings[] = {
+    {"--oversubscribe", NAMES_NOTHING},
+    {"--map-by", NAMES_NOTHING},
+    {"--host", NAMES_HOSTS},
+    {"-H", NAMES_HOSTS},
+    {"-hosts", NAMES_HOSTS},
+    {"--hostfile", NAMES_FILE},
+    {"--machinefile", NAMES_FILE},
+    {"-f", NAMES_FILE},
+    {"--rankfile", NAMES_RANKS},
+    {"-rf", NAMES_RANKS},
+};
+
+unsigned mpi_cores(void)
+{
+    cpu_set_t allowed;
+    unsigned count = 0;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+        return 1;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        char path[96];
+        int first = cpu;
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 cpu);
+        FILE *siblings = fopen(path, "r");
+        if (siblings) {
+            if (fscanf(siblings, "%d", &first) != 1)
+                first = cpu;
+            fclose(siblings);
+        }
+        count += first == cpu || !CPU_ISSET(first, &allowed);
+    }
+    return count ? count : 1;
+}
+
+static const struct placing *find_placing(const char *argument)
+{
+    for (size_t i = 0; i < sizeof(placings) / sizeof(*placings); i++) {
+        const char *option = placings[i].option;
+        if (strcmp(argument, option) == 0 ||
+            (strncmp(option, "--", 2) == 0 && strcmp(argument, option + 1) == 0))
+            return &placings[i];
+    }
+    return NULL;
+}
+
+bool mpi_is_placed(const char *const *arguments)
+{
+    static const char *const batch_systems[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "PE_HOSTFILE",
+                                                "LSB_MCPU_HOSTS"};
+    for (size_t i = 0; arguments && arguments[i]; i++)
+        if (find_placing(arguments[i]))
+            return true;
+    for (size_t i = 0; i < sizeof(batch_systems) / sizeof(*batch_systems); i++)
+        if (getenv(batch_systems[i]))
+            return true;
+    return false;
+}
+
+/* Whether a name, of so many bytes, is another host's. This one's may have its domain or not. */
+static bool is_other(const char *name, size_t length)
+{
+    char here[HOST_BYTES] = "", host[HOST_BYTES];
+    gethostname(here, sizeof(here) - 1);
+    snprintf(host, sizeof(host), "%.*s", (int)length, name);
+    if (!*host || strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0)
+        return false;
+    size_t plain = strcspn(here, ".");
+    return strncasecmp(host, here, plain) != 0 || (host[plain] != '\0' && host[plain] != '.');
+}
+
+/* host[:slots],... */
+static bool list_names_others(const char *list)
+{
+    for (const char *name = list; *name; name += strspn(name, ",")) {
+        if (is_other(name, strcspn(name, ":,")))
+            return true;
+        name += strcspn(name, ",");
+    }
+    return false;
+}
+
+/* A host a line, and behind it what does not matter here. What cannot be read mpiexec complains of.
+ */
+static bool file_names_others(const char *path)
+{
+    char line[1024];
+    bool others = false;
+    FILE *file = fopen(path, "r");
+    while (file && !others && fgets(line, sizeof(line), file))
+        others = line[0] != '#' && is_other(line, strcspn(line, ": \t\r\n"));
+    if (file)
+        fclose(file);
+    return others;
+}
+
+/* A batch job's own words on its hosts. */
+static bool job_has_others(void)
+{
+    static const char *const counts[] = {"SLURM_JOB_NUM_NODES", "SLURM_NNODES"};
+    static const char *const files[] = {"PBS_NODEFILE", "PE_HOSTFILE"};
+    const char *hosts = getenv("LSB_MCPU_HOSTS"); /* host slots host slots ... */
+    for (size_t i = 0; i < 2; i++) {
+        const char *count = getenv(counts[i]), *path = getenv(files[i]);
+        if ((count && atoi(count) > 1) || (path && file_names_others(path)))
+            return true;
+    }
+    while (hosts && *hosts) {
+        hosts += strspn(hosts, " ");
+        size_t length = strcspn(hosts, " ");
+        if (is_other(hosts, length))
+            return true;
+        hosts += length;
+        hosts += strspn(hosts, " ");
+        hosts += strcspn(hosts, " ");
+    }
+    return false;
+}
+
+bool mpi_is_elsewhere(const char *const *arguments)
+{
+    for (size_t i = 0; arguments && arguments[i]; i++) {
+        const struct placing *placing = find_placing(arguments[i]);
+        const char *word = arguments[i + 1];
+        if (!placing || !word)
+            continue;
+        if (placing->names == NAMES_RANKS ||
+            (placing->names == NAMES_HOSTS && list_names_others(word)) ||
+            (placing->names == NAMES_FILE && file_names_others(word)))
+            return true;
+    }
+    return job_has_others();
+}
