@@ -38,7 +38,8 @@ struct batch_job {
     struct batch *batch;
     unsigned first, count; /* its copies of the program: the index of the first, and how many */
     enum batch_step step;
-    char name[BATCH_TEXT_BYTES]; /* by which it is found where its id is not known */
+    char name[BATCH_TEXT_BYTES]; /* by which it is found where its id is not known; "": its script
+                                    gives it another */
     char id[BATCH_ID_BYTES];
     char script[PATH_BYTES];
     char output[PATH_BYTES];
@@ -52,9 +53,9 @@ struct batch_job {
                                                     job */
     void *timer;                                 /* to look again; NULL: none */
     unsigned interval_ms;                        /* until the next look */
-    long long asked_ms;  /* when it was asked for last, by whichever job's query, */
-    long long looked_ms; /* and when it was answered; -1: not yet */
-    bool cancelled;      /* the command to cancel it has succeeded */
+    long long asked_ms;      /* when it was asked for last, by whichever job's query, */
+    long long looked_ms;     /* and when it was answered; -1: not yet */
+    bool cancelled;          /* the command to cancel it has succeeded */
     struct batch_record end; /* how it ended, by the query; of another phase: not known */
     bool asking;             /* the history is asked how it ended */
 };

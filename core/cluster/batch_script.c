@@ -329,25 +329,34 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
     return copy;
 }
 
-/* Whether the script has the directive already: a line that begins with the prefix and has the
- * option's name. */
-static bool has_directive(const char *script, const char *prefix, const char *text)
+/* Whether a line has the option of a directive, in one of its spellings, as of "-J|--job-name={n}".
+ */
+static bool has_option(const char *line, size_t length, const char *text)
 {
-    char key[LINE_BYTES];
     text += strncmp(text, "-l ", 3) ? 0 : 3; /* which says what for behind it */
-    size_t length = strcspn(text, "={ ");
-    snprintf(key, sizeof(key), "%.*s", (int)length, text);
-    for (const char *line = script; length && line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        const char *end = strchr(line, '\n'), *found;
-        if (strncmp(line, prefix, strlen(prefix)) == 0 && (found = strstr(line, key)) &&
-            (!end || found < end) && !strchr("-_abcdefghijklmnopqrstuvwxyz", found[length]))
+    for (size_t size; (size = strcspn(text, "|={ \n")); text += size + 1) {
+        const char *found = memmem(line, length, text, size);
+        if (found && (!found[size] || !strchr("-_abcdefghijklmnopqrstuvwxyz", found[size])))
             return true;
-        if (!end)
+        if (text[size] != '|')
             break;
-        line = end;
     }
     return false;
+}
+
+/* The next line of a script with the option of a directive, behind the prefix, or at its begin as
+ * in a submit description; *length is set. NULL: there is none. */
+static const char *find_directive(const char *script, const char *prefix, const char *text,
+                                  size_t *length)
+{
+    for (const char *line = script; *line; line += *length + (line[*length] == '\n')) {
+        *length = strcspn(line, "\n");
+        bool directive = strncmp(line, prefix, strlen(prefix)) == 0;
+        if ((directive || strncmp(line, text, strcspn(text, "|={ ")) == 0) &&
+            has_option(line, *length, text))
+            return line;
+    }
+    return NULL;
 }
 
 /* Whether a setting that a directive names, also in an expression, has no value, or is a number of
@@ -372,11 +381,14 @@ static bool lacks_value(const char *text, const struct values *values)
     return false;
 }
 
+/* In the last of its spellings. */
 static int write_directive(const struct batch *batch, struct values *values, const char *text,
                            FILE *stream, struct ipcl_error *error)
 {
     if (lacks_value(text, values))
         return 0;
+    for (size_t size = strcspn(text, "|={ "); text[size] == '|'; size = strcspn(text, "|={ "))
+        text += size + 1;
     char *filled = template_fill(text, values->list, values->count, error);
     if (!filled)
         return -1;
@@ -391,9 +403,10 @@ static int write_directives(const struct batch *batch, struct values *values, co
 {
     const struct ipcl_batch_system *system = batch->system;
     char *list = strdup(system->directives), *rest = list, *text;
+    size_t length;
     int status = list ? 0 : ipcl_error_set(error, "no memory for a job's script");
     while (status == 0 && (text = strsep(&rest, "\n")))
-        if (!has_directive(script, system->prefix, text))
+        if (!find_directive(script, system->prefix, text, &length))
             status = write_directive(batch, values, text, stream, error);
     free(list);
     if (status == 0)
@@ -493,6 +506,30 @@ static char *compose(const struct batch *batch, struct values *values, const cha
     return NULL;
 }
 
+/* Whether the job has the name that we give it: a template may give it another, which other jobs
+ * may have as well. */
+static bool has_own_name(const struct batch_job *job, const char *script)
+{
+    const struct ipcl_batch_system *system = job->batch->system;
+    const char *lines =
+        job->batch->role == IPCL_ROLE_ENGINES ? system->engines : system->controller;
+    bool named = false;
+    size_t length;
+    const char *naming = strstr(system->directives, "{job_name}");
+    const char *begin = naming ? system->directives : lines;
+    if (!naming && !(naming = lines ? strstr(lines, "{job_name}") : NULL))
+        return true;
+    while (naming > begin && naming[-1] != '\n')
+        naming--;
+    while ((script = find_directive(script, system->prefix, naming, &length))) {
+        named = memmem(script, length, job->name, strlen(job->name)) != NULL;
+        if (!named)
+            break;
+        script += length;
+    }
+    return named;
+}
+
 char *batch_script(struct batch_job *job, const struct ipcl_launch *launch,
                    struct ipcl_error *error)
 {
@@ -504,6 +541,8 @@ char *batch_script(struct batch_job *job, const struct ipcl_launch *launch,
     char *template = find_template(batch, launch, origin, error);
     if (template && collect(&values, job, launch, error) == 0)
         script = compose(batch, &values, template, origin, error);
+    if (script && !has_own_name(job, script))
+        *job->name = '\0';
     free(template);
     free_values(&values);
     return script;

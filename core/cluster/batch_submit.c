@@ -73,14 +73,20 @@ static void find_done(void *self, void *context, const struct ipcl_command_end *
 void batch_find(struct batch_job *job)
 {
     struct ipcl_error error;
-    char reason[sizeof(job->trouble) + BATCH_TEXT_BYTES + 64];
-    if (!*job->batch->commands[BATCH_FIND]) {
+    char reason[sizeof(job->trouble) + BATCH_TEXT_BYTES + 128] = "";
+    const char *trouble = job->trouble, *then = *trouble ? "; " : "";
+    if (!*job->name)
+        snprintf(reason, sizeof(reason),
+                 "%s%sits job may have been submitted, and is not looked for, as its script gives "
+                 "it another name than ours",
+                 trouble, then);
+    else if (!*job->batch->commands[BATCH_FIND])
         snprintf(reason, sizeof(reason), "%s%sa job of the name %s may have been submitted",
-                 job->trouble, *job->trouble ? "; " : "", job->name);
+                 trouble, then, job->name);
+    else if (batch_run_for(job, BATCH_FIND, job->name, find_done, &error) < 0)
+        snprintf(reason, sizeof(reason), "%s", error.text);
+    if (*reason)
         batch_end(job, 1, reason);
-    } else if (batch_run_for(job, BATCH_FIND, job->name, find_done, &error) < 0) {
-        batch_end(job, 1, error.text);
-    }
 }
 
 /* A command that says that it has waited too long for an answer may have been heard nevertheless:

@@ -44,7 +44,7 @@ static const struct ipcl_batch_system slurm = {
     .states = states,
     .prefix = "#SBATCH",
     .directives =
-        "--job-name={job_name}\n--output=\"{output_pattern}\"\n--partition={queue}\n"
+        "-J|--job-name={job_name}\n--output=\"{output_pattern}\"\n--partition={queue}\n"
         "--account={account}\n--qos={qos}\n--time={timelimit}\n--cpus-per-task={cores}\n"
         "--gpus-per-task={gpus}\n--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M",
     .controller = "--ntasks=1",

@@ -357,6 +357,16 @@ def test_a_job_that_was_queued_though_its_submission_timed_out_is_found_by_its_n
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
+@pytest.mark.parametrize("word", ["batch_template=#!/bin/sh\n#SBATCH -J mine", "options=--job-name=mine"])
+def test_a_job_whose_template_names_it_is_not_looked_for_by_our_name_and_that_is_said(box, word):
+    late = box.dir / "late-sbatch"
+    late.write_text("#!/bin/sh\necho sbatch: error: Socket timed out >&2\nexit 1\n")
+    late.chmod(0o755)
+    refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", f"--SlurmLauncher.submit_command={late}", f"--SlurmLauncher.{word}")
+    assert refused.status == 4
+    assert "its job may have been submitted, and is not looked for, as its script gives it another name than ours" in refused.err
+
+
 def test_an_answer_without_an_id_is_quoted(box):
     refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.submit_command=echo be welcome")
     assert refused.status == 4 and "not in what was printed: 'be welcome /" in refused.err

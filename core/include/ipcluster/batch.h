@@ -69,7 +69,8 @@ struct ipcl_batch_system {
      * setting of the class are known. */
     const char *prefix; /* of a directive's line: "#SBATCH" */
     /* Directives, with \n between. These stand behind the first line of each script, but for those that it has already, and those that
-     * name a setting which has no value, or a number of 0: "--partition={queue}". The setting `options` follows them. */
+     * name a setting which has no value, or a number of 0: "--partition={queue}". An option that has several spellings has them with |
+     * between, of which the last is written: "-J|--job-name={job_name}". The setting `options` follows them. */
     const char *directives;
     /* The system's own scripts have these as well, then {prologue}, and in {work_dir} what runs the program. */
     const char *controller; /* NULL: none */
