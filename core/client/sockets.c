@@ -283,6 +283,32 @@ static int explain(const struct ipcl_client *client, struct ipcl_error *error)
     return -1;
 }
 
+/* Something listens there, with which no connection stands. */
+static int explain_no_handshake(const struct ipcl_client *client, const char *url,
+                                struct ipcl_error *error)
+{
+    if (client->io.rejected)
+        return ipcl_error_set(error,
+                              "the controller at %s does not accept the key in %s and says so: the "
+                              "file is of another cluster, "
+                              "or of one that ran before at this address",
+                              url, client->path);
+    if (client->io.connections)
+        return ipcl_error_set(error,
+                              "the controller at %s ends the connection before it has begun: it is "
+                              "full, which its log says (it has "
+                              "no file descriptor left), or it does not accept the key in %s: the "
+                              "file is of another cluster, or of "
+                              "one that ran before at this address",
+                              url, client->path);
+    return ipcl_error_set(
+        error,
+        "what listens at %s, the controller's address in %s, does not begin to talk within %.1f s: "
+        "it is "
+        "stopped, has no file descriptor left for this connection, or is no controller",
+        url, client->path, client->timeout_ms / 1000.0);
+}
+
 static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl_error *error)
 {
     const struct io *io = &client->io;
@@ -301,28 +327,8 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (!io->reached)
         return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
                               "its file; start a cluster (ipcluster start)", url, client->path);
-    bool known = io->handshakes & 1u << SOCKET_QUERY;
-    if (!known && io->rejected)
-        return ipcl_error_set(error,
-                              "the controller at %s does not accept the key in %s and says so: the "
-                              "file is of another cluster, "
-                              "or of one that ran before at this address",
-                              url, client->path);
-    if (!known && io->connections)
-        return ipcl_error_set(error,
-                              "the controller at %s ends the connection before it has begun: it is "
-                              "full, which its log says (it has "
-                              "no file descriptor left), or it does not accept the key in %s: the "
-                              "file is of another cluster, or of "
-                              "one that ran before at this address",
-                              url, client->path);
-    if (!known)
-        return ipcl_error_set(
-            error,
-            "what listens at %s, the controller's address in %s, does not begin to talk within "
-            "%.1f s: it is "
-            "stopped, has no file descriptor left for this connection, or is no controller",
-            url, client->path, client->timeout_ms / 1000.0);
+    if (!(io->handshakes & 1u << SOCKET_QUERY))
+        return explain_no_handshake(client, url, error);
     if (io->turned_away && io->handshakes != io->expected)
         return ipcl_error_set(
             error,
@@ -452,7 +458,7 @@ static int choose_address(struct ipcl_client *client, long long start_ms, struct
             return explain(client, error);
         poll(NULL, 0, CHOICE_SLICE_MS);
     }
-    snprintf(client->connection.location, sizeof(client->connection.location), "%s", answered);
+    reach_take(&client->connection, answered);
     reach_destroy(io->reach);
     io->reach = NULL;
     return 0;

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "wire/serializer.h"
 #include "wire/published.h"
+#include "wire/reach.h"
 #include "wire/socket.h"
 
 /* The same after a notification: engines that arrive together have one answer. It names all there
@@ -24,6 +25,8 @@
 #define LOST_MS 5000
 /* How long its goodbye, on another connection, may take to come behind that. */
 #define GOODBYE_MS  500
+/* How long the addresses of a controller on another host may take to answer. */
+#define REACH_MS    2000
 #define MONITOR_URL "inproc://hub-watch"
 
 /* Three sockets, each with a connection, and the descriptors of processes that are being started.
@@ -294,6 +297,7 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
     secret_hide(connection, sizeof(*connection));
     if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
         return -1;
+    reach_choose(connection, connection->registration, REACH_MS);
     const struct ipcl_serial_operations *serial =
         serializer_load(registry, connection->pack, connection->unpack, error);
     if (!serial)
@@ -538,16 +542,16 @@ void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum)
     json_decref(content);
 }
 
-void hub_watch_explain(struct hub_watch *watch, const char *engine_set, bool all, int64_t pid,
-                       const char *reason)
+void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end)
 {
     char host[256] = "";
     if (!watch)
         return;
     gethostname(host, sizeof(host) - 1);
-    json_t *content =
-        json_pack("{s:s s:b s:s s:o* s:s}", "engine_set", engine_set, "all", all, "host", host,
-                  "pid", pid ? json_integer(pid) : NULL, "reason", reason);
+    json_t *content = json_pack("{s:s s:b s:s s:o* s:i s:s}", "engine_set", end->engine_set, "all",
+                                end->index == IPCL_ALL_COPIES, "host", host, "pid",
+                                end->pid ? json_integer(end->pid) : NULL, "copy", (int)end->index,
+                                "reason", end->reason);
     hub_watch_send(watch, watch->query, NULL, "explain_request", content);
     json_decref(content);
 }

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include <ipcluster/error.h>
+#include <ipcluster/launcher.h>
 
 #include "cluster/engine_names.h"
 #include "plugin/registry.h"
@@ -64,10 +65,15 @@ void hub_watch_each(const struct hub_watch *watch, const char *engine_set,
 const char *hub_watch_refusal(const struct hub_watch *watch);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
 bool hub_watch_worked(const struct hub_watch *watch);
-/* Tells the hub why engines of a set have ended: the process `pid` of this host, or, where that is
- * 0, all of them, or else those of the batch job that the reason begins with. */
-void hub_watch_explain(struct hub_watch *watch, const char *engine_set, bool all, int64_t pid,
-                       const char *reason);
+/* Why engines of a set have ended. */
+struct hub_end {
+    const char *engine_set;
+    unsigned index;     /* which copy of its launch; IPCL_ALL_COPIES: all of the set */
+    int64_t pid;        /* its process on this host; 0: it is elsewhere, or not one process */
+    const char *reason; /* where it is one of a batch job, this begins with the job */
+};
+/* Tells the hub. */
+void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end);
 /* Asks one engine to end, or sends it a signal, which it also hears while it works. */
 void hub_watch_end_engine(struct hub_watch *watch, const char *uuid);
 void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum);

@@ -78,6 +78,19 @@ static void job_started(void *context, unsigned count)
     supervisor_look_up(job->supervisor);
 }
 
+/* An engine that was watched has told by itself how it ended, or its watcher has. */
+static void tell_hub(const struct job *job, unsigned index, int status, const char *reason)
+{
+    char exited[48];
+    snprintf(exited, sizeof(exited), "it exited with status %d", status);
+    struct hub_end end = {.engine_set = job->set->saved->name,
+                          .index = index,
+                          .pid = children_ending(job->supervisor->children),
+                          .reason = reason ? reason : exited};
+    if (reason || (end.pid && status))
+        hub_watch_explain(job->supervisor->hub, &end);
+}
+
 static void job_stopped(void *context, unsigned index, unsigned count, int status,
                         const char *reason)
 {
@@ -88,11 +101,10 @@ static void job_stopped(void *context, unsigned index, unsigned count, int statu
         job->status = status;
     if (supervisor->adopting || supervisor->dry)
         return;
-    if (reason && job->set)
-        hub_watch_explain(supervisor->hub, job->set->saved->name, index == IPCL_ALL_COPIES,
-                          children_ending(supervisor->children), reason);
-    if (job->set)
+    if (job->set) {
+        tell_hub(job, index, status, reason);
         supervisor_note_end(job->set, index, count, status);
+    }
     if (supervisor->phase < PHASE_ASKING_ENGINES)
         supervisor_job_ended(supervisor, job, index, status, reason);
     else if (job->running == 0)

@@ -51,7 +51,8 @@ bool departures_concern(const json_t *content, const json_t *info)
 {
     const char *job = json_string_value(json_object_get(info, "job")),
                *reason = json_string_value(json_object_get(content, "reason"));
-    const json_t *set = json_object_get(info, "engine_set"), *pid = json_object_get(content, "pid");
+    const json_t *set = json_object_get(info, "engine_set"), *pid = json_object_get(content, "pid"),
+                 *copy = json_object_get(info, "copy");
     if (!reason || !set || !json_equal(set, json_object_get(content, "engine_set")))
         return false;
     if (json_is_true(json_object_get(content, "all")))
@@ -59,6 +60,8 @@ bool departures_concern(const json_t *content, const json_t *info)
     if (pid)
         return json_equal(pid, json_object_get(info, "pid")) &&
                json_equal(json_object_get(content, "host"), json_object_get(info, "host"));
+    if (copy)
+        return json_equal(copy, json_object_get(content, "copy"));
     return job && is_of_job(reason, job);
 }
 

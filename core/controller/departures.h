@@ -31,9 +31,9 @@ void departures_add(struct departures *departures, json_t *content, int schedule
 /* A scheduler has done with an engine. */
 void departures_confirm(struct departures *departures, const char *uuid, long long now_ms);
 /* Whoever started an engine says why it ended: `content` has this "reason", "engine_set", and
- * either "all" of the set, or "host" and "pid"; otherwise the reason begins with the engine's batch
- * job, or with the array of which that is an element. Returns whether that is about the engine that
- * says this of itself. */
+ * either "all" of the set, or "host" and "pid", or the "copy" as which the engine was started;
+ * otherwise the reason begins with the engine's batch job, or with the array of which that is an
+ * element. Returns whether that is about the engine that says this of itself. */
 bool departures_concern(const json_t *content, const json_t *info);
 /* Whether it is more than `end` says. Of an engine that was seen to end, by itself or its watcher,
  * nobody knows better how, but why is known of batch jobs. */

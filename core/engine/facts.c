@@ -68,6 +68,9 @@ json_t *facts_of(const struct engine *engine)
     add(facts, "language_version", version);
     add(facts, "executable", executable);
     add(facts, "engine_set", settings_string(engine->settings, "IPEngine", "engine_set"));
+    int64_t copy = settings_int(engine->settings, "IPEngine", "engine_copy");
+    if (copy >= 0)
+        json_object_set_new(facts, "copy", json_integer(copy));
     add_job(facts);
     if (engine->rank >= 0)
         json_object_set_new(facts, "rank", json_integer(engine->rank));

@@ -101,6 +101,9 @@ static const struct ipcl_option options[] = {
     {"engine_set", IPCL_STRING, "", NULL, NULL,
      "The set of engines that this one belongs to: ipcluster gives it, and so knows which engines "
      "are its own."},
+    {"engine_copy", IPCL_INT, "-1", NULL, NULL,
+     "Which engine of its set this is, from 0: a launcher that starts engines on other hosts gives "
+     "it, and so says of each how it ended."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
 };
 

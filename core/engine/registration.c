@@ -136,7 +136,7 @@ static void try_addresses(struct io *io, long long now_ms)
         return;
     log_info("of the addresses that the controller on %s may have, %s answers first",
              connection->location, answered);
-    snprintf(connection->location, sizeof(connection->location), "%s", answered);
+    reach_take(connection, answered);
     registration_release(io);
     if (ask_controller(io, now_ms, &error))
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);

@@ -11,10 +11,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* What resolves to several addresses counts as so many. */
 #define TARGETS_MAX (CONNECTION_ADDRESSES_MAX + 8)
 /* After it was refused. */
 #define AGAIN_MS 1000
+#define SLICE_MS 20
 
 struct target {
     char text[CONNECTION_ADDRESS_BYTES]; /* as people write it */
@@ -151,6 +154,26 @@ const char *reach_try(struct reach *reach, long long now_ms)
             answered = target->text;
     }
     return answered;
+}
+
+void reach_take(struct connection *connection, const char *answered)
+{
+    snprintf(connection->location, sizeof(connection->location), "%s", answered);
+}
+
+void reach_choose(struct connection *connection, int port, int timeout_ms)
+{
+    struct reach *reach = reach_create(connection, port);
+    long long end_ms = clock_ms() + timeout_ms;
+    const char *answered = NULL;
+    while (reach_has_choice(reach) && !answered && clock_ms() < end_ms) {
+        answered = reach_try(reach, clock_ms());
+        if (!answered)
+            poll(NULL, 0, SLICE_MS);
+    }
+    if (answered)
+        reach_take(connection, answered);
+    reach_destroy(reach);
 }
 
 bool reach_has_answered(const struct reach *reach)

@@ -239,7 +239,9 @@ static const char *add_program(const struct ssh_set *set, const json_t *own,
     text_add(agent, "\"$program\"");
     add_words(agent, words + 1, count - 1);
     text_add(agent, " \"--profile-dir=$profile\"");
-    text_add(agent, set->controller ? "" : " \"--file=$run/engine.json\"");
+    text_add(agent, set->controller ? ""
+                                    : " \"--file=$run/engine.json\" "
+                                      "\"--IPEngine.engine_copy=$((FIRST + number))\"");
     if (command < all)
         add_words(agent, argv + command + 1, all - command - 1);
     add_words(agent, own_arguments, list_length(own_arguments));
@@ -308,8 +310,9 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
     set_variable(agent, "PROFILE_DIR", profile_there(set, place->own, launch->profile_dir));
     set_variable(agent, "WORK_DIR", own_text(set, place->own, "work_dir"));
     set_variable(agent, "PROLOGUE", own_text(set, place->own, "prologue"));
-    text_format(agent, "COUNT=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.%s_cmd\n", host->count,
-                set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000, set->class_name,
+    text_format(agent, "COUNT=%u FIRST=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.%s_cmd\n",
+                host->count, host->first, set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000,
+                set->class_name,
                 set->controller ? "controller"
                 : set->proxy    ? "ipcluster"
                                 : "engine");

@@ -206,6 +206,8 @@ static void tell_ended(struct ssh_host *host, unsigned index, int status)
     if (status > 128 && status < 128 + NSIG)
         snprintf(how, sizeof(how), ": signal %d (%s) ended it", status - 128,
                  strsignal(status - 128));
+    else
+        snprintf(how, sizeof(how), ": it exited with status %d", status);
     snprintf(reason, sizeof(reason), "process %" PRId64 " on %.200s%s",
              host->set->copies[index].pid, host->name, how);
     ssh_set_copy_ended(host->set, index, status, status ? reason : NULL);

@@ -380,7 +380,10 @@ try:
     view.apply_sync(abs, 1)
 except ipcluster.EngineError as error:
     assert f"engine 0 is gone ({name} died, or cannot be reached; signal 9 (Killed) ended it)" in str(error), error
-    print("as it was")
+client[1].execute("import os; os._exit(3)", block=False)
+while "died, or cannot be reached; it exited with status 3" not in client.departed[-1]["reason"]:
+    time.sleep(0.05)
+print("as it was")
 """
     assert box.run("/usr/bin/python3", "-c", code, python=True, check=True).out == "as it was\n"
     assert cluster.stop(signal.SIGINT, 60) == 0

@@ -204,7 +204,8 @@ def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
     query = peer.connect(zmq.DEALER, peer.client["registration"])
     infos = [{"engine_set": "one", "host": "node", "pid": 1, "job": "Slurm job 8"}, {"engine_set": "one", "host": "node", "pid": 2, "job": "Slurm job 88"},
              {"engine_set": "one", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 4},
-             *({"engine_set": "arrays", "host": "node", "pid": 5, "job": job} for job in ("PBS job 7[2].server", "PBS job 71[2].server", "SGE job 7.2", "SGE job 71.2"))]
+             *({"engine_set": "arrays", "host": "node", "pid": 5, "job": job} for job in ("PBS job 7[2].server", "PBS job 71[2].server", "SGE job 7.2", "SGE job 71.2")),
+             {"engine_set": "two", "host": "far", "pid": 5, "copy": 1}]
     engines = [Engine(peer, info=info).beat() for info in infos]
 
     def explain(reason, **whom):
@@ -216,17 +217,19 @@ def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
     assert explain("signal 9 ended it", engine_set="two", all=False, host="node", pid=3) == "explain_reply"
     assert explain("PBS job 7[].server was held", engine_set="arrays", all=False) == "explain_reply"
     assert explain("SGE job 7 was killed", engine_set="arrays", all=False) == "explain_reply"
+    assert explain("process 5 on far: it is full", engine_set="two", all=False, host="node", copy=1) == "explain_reply"
     assert explain("its host went down", engine_set="one", all=True) == "explain_reply"
     for nonsense in ("", "x" * 5000, None, 7):
         assert explain(nonsense, engine_set="one", all=True) == "hub_error"
     departed = {gone["id"]: gone for gone in peer.ask(query, "departed_request")[1]["departed"]}
-    assert [departed[number]["info"] for number in range(9)] == infos
-    assert [departed[number]["reason"].replace("died, or cannot be reached", "died") for number in range(9)] == [
+    assert [departed[number]["info"] for number in range(10)] == infos
+    assert [departed[number]["reason"].replace("died, or cannot be reached", "died") for number in range(10)] == [
         "engine 0 (node, process 1, Slurm job 8) died; its host went down",
         "engine 1 (node, process 2, Slurm job 88) died; Slurm job 88 was cancelled; its host went down",
         "engine 2 (node, process 3) died; its host went down", "engine 3 (node, process 3) died; signal 9 ended it", "engine 4 (node, process 4) died",
         "engine 5 (node, process 5, PBS job 7[2].server) died; PBS job 7[].server was held", "engine 6 (node, process 5, PBS job 71[2].server) died",
-        "engine 7 (node, process 5, SGE job 7.2) died; SGE job 7 was killed", "engine 8 (node, process 5, SGE job 71.2) died"]
+        "engine 7 (node, process 5, SGE job 7.2) died; SGE job 7 was killed", "engine 8 (node, process 5, SGE job 71.2) died",
+        "engine 9 (far, process 5) died; process 5 on far: it is full"]
     assert abs(departed[0]["ended"] - time.time()) < 600
 
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from ssh_gate import Gate, needs_openssh
 
+from ipcluster import EngineError
 from support import MARKER, TOP, wait_until
 
 pytestmark = needs_openssh
@@ -188,13 +189,39 @@ def test_an_engine_that_dies_there_is_told_with_its_host_process_and_signal(host
     assert client[client.ids[0]].apply_sync(abs, -1) == 1
 
 
+def test_why_an_engine_there_ended_is_told_to_clients(hosts, connect):
+    hosts.add("one")
+    cluster = hosts.start(engines={"one": {"n": 3, "engine_args": ["--IPEngine.enable_nanny=false"]}})
+    client = connect(3)
+    pids = client[:].apply_async(os.getpid).get_dict()
+    view = client[1]
+    view.execute("import os; os._exit(3)", block=False)
+    os.kill(pids[2], signal.SIGKILL)
+    ends = {1: f"died, or cannot be reached; process {pids[1]} on one: it exited with status 3",
+            2: f"died, or cannot be reached; process {pids[2]} on one: signal 9 (Killed) ended it"}
+    wait_until(lambda: {gone["id"]: gone["reason"].partition(") ")[2] for gone in client.departed} == ends, 60, "the hub knows the reasons")
+    wait_until(lambda: client.ids == [0], 20, "the client knows that they have gone")
+    with pytest.raises(EngineError, match="engine 1 is gone .*it exited with status 3"):
+        view.apply_sync(abs, -1)
+    ssh_of(hosts.box, "one").kill()
+    cluster.wait_for_output("the connection ended", 60)
+    wait_until(lambda: "the connection ended (ssh was ended by signal 9)" in client.departed[-1]["reason"], 60, "the hub knows the third, too")
+
+
+def test_what_an_engine_there_wrote_last_is_in_the_error_of_what_it_ran(hosts, connect):
+    hosts.add("one")
+    hosts.start(engines={"one": 1})
+    with pytest.raises(EngineError, match=r"died: exited with status 3; its last words: before"):
+        connect(1)[0].execute("import os; os.write(2, b'before\\n'); os._exit(3)", block=True)
+
+
 def test_what_an_engine_prints_comes_here_and_stays_there(box, hosts, connect):
     one = hosts.add("one")
     cluster = hosts.start(engines={"one": 2})
     client = connect(2)
     pid = client[0].apply_sync(os.getpid)
     client[0].execute("import os; os.write(2, b'before\\n'); os._exit(3)", block=False)
-    cluster.wait_for_output(f"ended with status 3: process {pid} on one\\nThe end of .*\\n(.*\\n)*    [01]: .*registered as engine 0", 60)
+    cluster.wait_for_output(f"ended with status 3: process {pid} on one: it exited with status 3\\nThe end of .*\\n(.*\\n)*    [01]: .*registered as engine 0", 60)
     profile = ".ipython/profile_default/log"
     assert "registered as engine 0" in next((one.home / profile).glob(f"*-{pid}.log")).read_text()
     assert next((box.home / profile).glob("ipengine-*-0.log")).exists()

@@ -132,6 +132,8 @@ def test_the_files_name_every_address_and_the_one_that_answers_is_taken(hosts_ap
     engine = b.start_engine()
     assert b.use(file, 1) == ["engines on host-b", f"connected to {A}"]
     assert f"of the addresses that the controller on host-a may have, {A} answers first" in engine.output
+    status = b.run(b.sandbox.programs.ipcluster, "status", "--json", check=False)
+    assert [engine["host"] for engine in json.loads(status.out)["engines"]] == ["host-b"], status
 
 
 def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_are_told(hosts_apart):
