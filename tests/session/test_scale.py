@@ -3,13 +3,20 @@
 import collections
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import threading
+import time
 
+import controller_peer
+import pytest
+import zmq
 from ipcluster_box import UP, assert_nothing_left
+from own_slurm import Slurm
 
-from support import kill, named, wait_until
+from support import LONG, kill, named, typed, wait_until
 
 SCALE = int(os.environ.get("IPCLUSTER_TEST_SCALE", "1"))
 
@@ -74,3 +81,118 @@ def test_how_much_status_asks_does_not_depend_on_the_number_of_engines(box):
         assert many["openat"] - few["openat"] < 6 * engines.count + 1000, (words, few, many)
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
+
+
+# Engines in batch jobs: what is asked for, and what finds room on the nodes at a time.
+JOBS, ENGINES, TASKS, SECONDS = (5, 4, 2000, 0.01) if SCALE == 1 else (25, 8, 50000, 0.25)
+NODES, PROCESSORS = (3, 4) if SCALE == 1 else (5, 32)
+ROOM = NODES * PROCESSORS // ENGINES
+OUTSTANDING = 1000
+
+
+@pytest.fixture
+def slurm(box, tmp_path_factory):
+    made = Slurm(tmp_path_factory.mktemp("slurm"), NODES, PROCESSORS)
+    box.env.update(made.env)
+    yield made
+    made.cancel_all()
+    made.stop()
+
+
+@typed
+def answer_later(number, seconds):
+    import time
+
+    time.sleep(seconds)
+    return number
+
+
+class Tasks(threading.Thread):
+    """A client of its own that sends tasks and counts every answer. The last of them wait until `finish` is set."""
+
+    def __init__(self, box):
+        super().__init__(daemon=True)
+        from ipcluster import canning
+
+        self.canning = canning
+        self.peer = controller_peer.Peer(box.profile_dir())
+        self.socket = self.peer.connect(zmq.DEALER, self.peer.client["task"])
+        self.finish = threading.Event()
+        self.numbers = {}  # by msg_id
+        self.answers = collections.Counter()
+        self.wrong = []
+
+    def run(self):
+        deadline = time.monotonic() + 5 * LONG
+        while len(self.answers) < TASKS and time.monotonic() < deadline:
+            allowed = TASKS if self.finish.is_set() else TASKS * 9 // 10
+            while len(self.numbers) < min(allowed, len(self.answers) + OUTSTANDING):
+                buffers = self.canning.pack_apply(answer_later, (len(self.numbers), SECONDS))
+                self.numbers[controller_peer.submit(self.peer, self.socket, {"retries": 10}, buffers=buffers)] = len(self.numbers)
+            if self.socket.poll(100):
+                self.take(self.socket.recv_multipart())
+        while self.socket.poll(500):  # what is answered twice
+            self.take(self.socket.recv_multipart())
+        self.peer.close()
+
+    def take(self, frames):
+        at = frames.index(controller_peer.DELIMITER)
+        msg_id = json.loads(frames[at + 3])["msg_id"]
+        self.answers[msg_id] += 1
+        content = json.loads(frames[at + 5])
+        if content["status"] != "ok" or self.canning.deserialize(frames[at + 6:])[0] != self.numbers[msg_id]:
+            self.wrong.append((self.numbers[msg_id], content))
+
+    def wait_for(self, share):
+        """Until that share of all is answered."""
+        wait_until(lambda: len(self.answers) >= share * TASKS or not self.is_alive(), 300, f"{share} of the tasks are answered")
+
+
+def test_every_task_is_answered_once_and_status_is_right_where_jobs_are_cancelled_and_time_out(box, slurm):
+    def jobs(word):
+        return sorted((job for job, state in slurm.states().items() if state == word), key=int)
+
+    cluster = box.begin("start", f"--n={JOBS * ENGINES}", f"--n-min={ROOM * ENGINES}", "--elauncher=slurm", "--SlurmLauncher.timelimit=30",
+                        f"--SlurmLauncher.engines_per_job={ENGINES}", "--IPClusterEngines.early_shutdown=0")
+    cluster.wait_for_output(UP, 120)
+    running, waiting = jobs("RUNNING"), jobs("PENDING")
+    assert (len(running), len(waiting)) == (ROOM, JOBS - ROOM)
+    # Slurm looks at the limits twice a minute, and none is less than a minute.
+    limited = running[1:3] if SCALE > 1 else []
+    for job in limited:
+        slurm.command("scontrol", "update", f"jobid={job}", "timelimit=1")
+    tasks = Tasks(box)
+    tasks.start()
+    tasks.wait_for(0.1)
+    cancelled = [running[0], waiting[-1]]
+    slurm.command("scancel", *cancelled)
+    ends = {**dict.fromkeys(cancelled, "was cancelled"), **dict.fromkeys(limited, "has reached its time limit")}
+    for job, end in ends.items():
+        cluster.wait_for_output(f"Slurm job {job} {end}", 120)
+    tasks.wait_for(0.5)
+    left = [job for job in running + waiting if job not in ends]
+    run, wait = left[:ROOM], left[ROOM:]
+    registered = ENGINES * len(run)
+    wait_until(lambda: len(json.loads(box.ipcluster("status", "--json").out)["engines"]) == registered, 60, "waiting jobs have found room")
+    tasks.finish.set()
+    tasks.join()
+
+    assert not tasks.wrong
+    assert len(tasks.answers) == TASKS and set(tasks.answers.values()) == {1}
+    status = json.loads(box.ipcluster("status", "--json").out)
+    engines = next(one for one in status["sets"] if one["role"] == "engines")
+    assert (engines["asked"], engines["running"]) == (JOBS * ENGINES, registered), engines
+    said = f"{len(wait)} job of {JOBS} pending: .*; {len(run)} running" if wait else f"{len(run)} jobs of {JOBS} running"
+    assert re.fullmatch(said, engines["said"])
+    assert collections.Counter(engine["job"] for engine in status["engines"]) == {f"Slurm job {job}": ENGINES for job in run}
+    assert {engine["state"] for engine in status["engines"]} == {"idle"} and status["unassigned"] == 0
+    assert (jobs("RUNNING"), jobs("PENDING")) == (run, wait)
+    reasons = json.loads(box.run("/usr/bin/python3", "-c", "import ipcluster, json\nprint(json.dumps([one['reason'] for one in "
+                                 "ipcluster.Client().departed]))", python=True, check=True).out)
+    assert collections.Counter(reason.rpartition("; ")[2] for reason in reasons) == {
+        f"Slurm job {job} {end}, with its {ENGINES} engines": ENGINES for job, end in ends.items() if job in running}, reasons
+    for job, end in ends.items():
+        assert cluster.output.count(f"Slurm job {job} {end}") == 1
+    assert cluster.stop(signal.SIGINT, 120) == 0
+    wait_until(lambda: set(map(slurm.state, run)) == {"COMPLETED"}, 60, "the jobs have ended by themselves")
+    assert set(map(slurm.state, wait)) <= {"CANCELLED"}

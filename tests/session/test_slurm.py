@@ -11,62 +11,15 @@ import pytest
 
 import docblocks
 from ipcluster_box import UP, listed, one_by_one
-from support import PATIENCE, TOP, has_own_network, named, wait_until
+from own_slurm import Slurm
+from support import PATIENCE, TOP, named, wait_until
 
 JOB = r"job (\d+) is submitted"
 
 
-class Slurm:
-    """One node of our own, from tests/session/slurm/start-slurm."""
-
-    def __init__(self, folder):
-        self.folder = None
-        self._address("replace")
-        started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
-                                 env={**os.environ, "TMPDIR": str(folder), "SLURM_TEST_EXTRA": "WaitTime=0\nKillOnBadExit=1"})
-        if started.returncode:
-            self.stop()
-            pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
-        self.env = dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0]))
-        self.folder = self.env["SLURM_TEST_DIR"]
-
-    def _address(self, what):
-        """The C library finds no address for a server where there is none but the loopback's; Open MPI takes this one for another network."""
-        if has_own_network():
-            subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
-
-    def command(self, *words, check=True):
-        return subprocess.run(words, env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}, check=check,
-                              capture_output=True, text=True).stdout
-
-    def states(self, name="ipengine"):
-        """{job id: state} of the jobs whose name begins so, also those that ended a while ago."""
-        rows = self.command("squeue", "--noheader", "--states=all", "-O", "JobID:|,State:|,Name:60")
-        fields = [row.split("|") for row in rows.splitlines()]
-        return {job: state for job, state, job_name in fields if job_name.startswith(name)}
-
-    def state(self, job):
-        return self.command("squeue", "--noheader", "--states=all", f"--jobs={job}", "-O", "State").strip()
-
-    def stop_controller(self):
-        with open(f"{self.folder}/slurmctld.pid") as file:
-            pid = int(file.read())
-        os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="slurmctld has ended")
-
-    def start_controller(self):
-        self.command("slurmctld")
-        wait_until(lambda: self.command("squeue", "-O", "JobID", check=False), 30, "slurmctld answers")
-
-    def stop(self):
-        if self.folder:
-            subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
-        self._address("del")
-
-
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    made = Slurm(tmp_path_factory.mktemp("slurm"))
+    made = Slurm(tmp_path_factory.mktemp("slurm"), settings="WaitTime=0\nKillOnBadExit=1")
     yield made
     made.stop()
 
@@ -76,10 +29,7 @@ def box(box, slurm):
     """The sandbox with this Slurm; what is left of its jobs is cancelled at the end."""
     box.env.update(slurm.env)
     yield box
-    running = [job for name in ("ipengine", "ipcontroller") for job, state in slurm.states(name).items()
-               if state in ("PENDING", "RUNNING", "COMPLETING")]
-    if running:
-        slurm.command("scancel", *running, check=False)
+    slurm.cancel_all()
 
 
 def start(box, *words, **options):

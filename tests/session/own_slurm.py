@@ -1,0 +1,67 @@
+"""Slurm for tests: daemons of our own, from tests/session/slurm/start-slurm."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from support import PATIENCE, TOP, has_own_network, wait_until
+
+
+class Slurm:
+    """Each node is a slurmd. `env` is what the commands need."""
+
+    def __init__(self, folder, nodes=1, processors=8, settings=""):
+        self.folder = None
+        self._address("replace")
+        started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
+                                 env={**os.environ, "TMPDIR": str(folder), "SLURM_TEST_NODES": str(nodes), "SLURM_TEST_CPUS": str(processors),
+                                      "SLURM_TEST_EXTRA": settings})
+        if started.returncode:
+            self.stop()
+            pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
+        self.env = dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0]))
+        self.folder = self.env["SLURM_TEST_DIR"]
+
+    def _address(self, what):
+        """The C library finds no address for a server where there is none but the loopback's (AI_ADDRCONFIG of getaddrinfo); Open MPI takes
+        this one for another network."""
+        if has_own_network():
+            subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
+
+    def command(self, *words, check=True):
+        return subprocess.run(words, env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}, check=check,
+                              capture_output=True, text=True).stdout
+
+    def states(self, name="ipengine"):
+        """{job id: state} of the jobs whose name begins so, also those that ended a while ago."""
+        rows = self.command("squeue", "--noheader", "--states=all", "-O", "JobID:|,State:|,Name:60")
+        fields = [row.split("|") for row in rows.splitlines()]
+        return {job: state for job, state, job_name in fields if job_name.startswith(name)}
+
+    def state(self, job):
+        return self.command("squeue", "--noheader", "--states=all", f"--jobs={job}", "-O", "State").strip()
+
+    def stop_controller(self):
+        with open(f"{self.folder}/slurmctld.pid") as file:
+            pid = int(file.read())
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="slurmctld has ended")
+
+    def start_controller(self):
+        self.command("slurmctld")
+        wait_until(lambda: self.command("squeue", "-O", "JobID", check=False), 30, "slurmctld answers")
+
+    def cancel_all(self):
+        """What is left of the jobs of a cluster."""
+        running = [job for name in ("ipengine", "ipcontroller") for job, state in self.states(name).items()
+                   if state in ("PENDING", "RUNNING", "COMPLETING")]
+        if running:
+            self.command("scancel", *running, check=False)
+
+    def stop(self):
+        if self.folder:
+            subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
+        self._address("del")
