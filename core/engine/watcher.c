@@ -143,17 +143,36 @@ static bool read_reaped(const struct watch *watch, int *status)
     return true;
 }
 
+/* Where a core goes is the system's choice (core(5)): to a file of some name, or to a program. */
+static void describe_core(char *text, size_t size)
+{
+    char pattern[128] = "";
+    FILE *file = fopen("/proc/sys/kernel/core_pattern", "r");
+    if (file && !fgets(pattern, sizeof(pattern), file))
+        pattern[0] = '\0';
+    if (file)
+        fclose(file);
+    pattern[strcspn(pattern, " \n")] = '\0';
+    if (*pattern == '|')
+        snprintf(text, size, "; %s has its core", pattern + 1);
+    else
+        snprintf(text, size, "; it has left a core file (kernel.core_pattern is %s)", pattern);
+}
+
 static void describe_end(const struct watch *watch, char *text, size_t size)
 {
+    char core[192] = "";
     int status;
     if (!watch->dead)
         snprintf(text, size, "became another program");
     else if (!read_zombie(watch, &status) && !read_reaped(watch, &status))
         snprintf(text, size, "the system does not tell how");
-    else if (WIFSIGNALED(status))
-        snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else
+    else if (WIFSIGNALED(status)) {
+        if (WCOREDUMP(status))
+            describe_core(core, sizeof(core));
+        snprintf(text, size, "killed by signal %d (%s)%s", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)), core);
+    } else
         snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
 }
 
@@ -205,7 +224,7 @@ static void send_notice(const struct watch *watch, const char *reason)
 
 static void become_watcher(struct watch *watch, int argc, char **argv)
 {
-    char words[CAPTURE_WORDS_BYTES], how[128], reason[sizeof(words) + sizeof(how) + 32];
+    char words[CAPTURE_WORDS_BYTES], how[320], reason[sizeof(words) + sizeof(how) + 32];
     setsid(); /* the terminal's signals, and those to its group, are for the engine */
     signal(SIGPIPE, SIG_IGN);
     keep_nothing_else(watch);

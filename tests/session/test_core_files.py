@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ipcluster import EngineError
 from ipcluster_box import UP
-from support import named
+from support import LONG, named
 
 NO_CORE = 1
 WITH_CORES = 1 << 30
@@ -138,6 +139,19 @@ def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(s
     own = WITH_CORES if asked else NO_CORE
     assert limits == {"ipcluster": own, "ipcontroller": own, "ipengine": WITH_CORES}
     assert starter.stop(signal.SIGINT, 60) == 0
+
+
+def test_that_an_engine_left_a_core_is_told_with_its_end(new_cluster, with_cores, no_sanitizers):
+    cluster = new_cluster(0)
+    engines = [with_cores(cluster.sandbox.programs.ipengine), cluster.sandbox.start("/bin/bash", "-c", 'ulimit -c 0; exec "$0"', cluster.sandbox.programs.ipengine)]
+    client = cluster.client(wait_for=2)
+    pids = client[:].apply_async(os.getpid).get_dict()
+    for number, pid in pids.items():
+        with pytest.raises(EngineError) as caught:
+            client[number].apply_async(os.kill, pid, signal.SIGSEGV).get(LONG)
+        how = re.search(r"died: killed by signal 11 \(Segmentation fault\)(.*?); its last words", caught.value.evalue).group(1)
+        expected = r"; it has left a core file \(kernel.core_pattern is \S+\)|; \S+ has its core" if pid == engines[0].pid else ""
+        assert re.fullmatch(expected, how)
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -34,11 +34,9 @@ def invalid_pointer():
 
 
 @interactive
-def reported_fault():
+def null_pointer():
     import ctypes
-    import faulthandler
-    faulthandler.enable(2)
-    ctypes.string_at(8)
+    ctypes.string_at(0)
 
 
 @interactive
@@ -73,7 +71,7 @@ WAYS = [
     (uncaught_exception, "killed by signal 6 (Aborted)", "terminate called after throwing an instance of 'std::out_of_range'\n"
                                                          "  what():  index 7 of 5"),
     (invalid_pointer, "killed by signal 6 (Aborted)", "free(): invalid pointer"),
-    (reported_fault, "killed by signal 11 (Segmentation fault)", "Fatal Python error: Segmentation fault"),
+    (null_pointer, "killed by signal 11 (Segmentation fault)", "in string_at"),
     (exit_with_words, "exited with status 7", "first this, dann Übles"),
     (killed_behind_much, "killed by signal 9 (Killed)", "xxx so far it came".replace(" ", "", 1)),
     (exit_with_a_child_that_stays, "exited with status 3", "only my child stays"),
@@ -104,6 +102,19 @@ def test_what_a_dying_process_wrote_is_in_its_log_and_in_the_error_of_what_it_ra
         assert words.splitlines()[-1] in by_id[number].output
         cluster.controller.wait_for_output(re.escape(f"{name} died: {how}; its last words: "))
     kill(process for process in named(sandbox, "ipengine") if process.ppid() == 1)
+
+
+@pytest.mark.skipif(bool(sanitizers(find_build())), reason="sanitizers report the crash themselves")
+def test_where_user_code_was_when_it_crashed_is_in_its_error(new_cluster):
+    @interactive
+    def deeper():
+        import ctypes
+        ctypes.string_at(0)
+
+    with pytest.raises(EngineError) as caught:
+        new_cluster(1).client()[0].apply_sync(deeper)
+    assert re.search(r"Fatal Python error: Segmentation fault\n(.*\n)*  File .*ctypes/__init__.py\", line \d+ in string_at\n"
+                     rf"  File \"{re.escape(__file__)}\", line \d+ in deeper", caught.value.evalue), caught.value.evalue
 
 
 def test_the_last_words_of_an_engine_come_to_another_controller_too(new_cluster):

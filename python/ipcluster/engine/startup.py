@@ -1,6 +1,7 @@
 """The start of an engine as IPython has it: the files of the profile's startup folder, its ipython_config.py, and what was set for
 IPython's classes. Where there is none of these, nothing of IPython is imported."""
 
+import faulthandler
 import glob
 import json
 import os
@@ -114,6 +115,10 @@ def _values(app, name):
 def start(folder, passed):
     global _profile_dir, _passed
     _profile_dir = folder
+    # What a crash of user code is understood by is among the last words of the engine. Open MPI would warn of handlers that were there
+    # before its own, and is initialised by now.
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2, all_threads=False)
     _passed = json.loads(passed) if passed != "{}" else {}
     has_config = any(os.path.exists(os.path.join(folder, f"ipython_config.{kind}")) for kind in ("py", "json"))
     if _passed and not _has_ipython():
