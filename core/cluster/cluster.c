@@ -241,6 +241,23 @@ void cluster_close(struct cluster *cluster)
     free(cluster->words);
 }
 
+int cluster_act(const struct cluster_command *command, int argc, char **argv,
+                int (*act)(struct cluster *cluster, struct ipcl_error *error))
+{
+    struct cluster cluster;
+    struct ipcl_error error = {.text = ""};
+    int opened = cluster_open(&cluster, command, argc, argv, &error);
+    int exit_code = opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    if (opened == 0) {
+        *error.text = '\0';
+        exit_code = act(&cluster, &error);
+    }
+    if (exit_code != EXIT_FINE && *error.text)
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    cluster_close(&cluster);
+    return exit_code;
+}
+
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role)
 {
     return role == IPCL_ROLE_ENGINES

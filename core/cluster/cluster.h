@@ -62,6 +62,10 @@ struct cluster_command {
 int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
                  char **argv, struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
+/* All of a command: opens a cluster, has `act` return an exit code, and closes it. Where that is not
+ * EXIT_FINE, what `act` has left in `error` is written. Returns the exit code. */
+int cluster_act(const struct cluster_command *command, int argc, char **argv,
+                int (*act)(struct cluster *cluster, struct ipcl_error *error));
 
 /* The settings of starting, in whichever class they were given. */
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);

@@ -73,6 +73,16 @@ static int add(void *context, struct state *state)
     return 0;
 }
 
+/* Whether the file has this text already: most saves change nothing that it tells. */
+static bool is_written(const char *path, const char *text)
+{
+    size_t size;
+    char *known = path_exists(path) ? path_read_file(path, strlen(text), &size, NULL) : NULL;
+    bool same = known && strcmp(known, text) == 0;
+    free(known);
+    return same;
+}
+
 static int write_file(const struct file *file, const char *path, struct ipcl_error *error)
 {
     json_t *whole = json_pack("{s:{s:s s:s s:I} s:{s:s s:O} s:{s:s s:O}}", "cluster", "cluster_id",
@@ -80,8 +90,11 @@ static int write_file(const struct file *file, const char *path, struct ipcl_err
                               "controller", "class", LAUNCHER, "state", file->controller, "engines",
                               "class", LAUNCHER, "sets", file->sets);
     char *text = whole ? json_dumps(whole, JSON_INDENT(2)) : NULL;
-    int outcome = text ? path_write_file(path, text, strlen(text), 0600, error)
-                       : ipcl_error_set(error, "%s cannot be written as JSON", path);
+    int outcome = 0;
+    if (!text)
+        outcome = ipcl_error_set(error, "%s cannot be written as JSON", path);
+    else if (!is_written(path, text))
+        outcome = path_write_file(path, text, strlen(text), 0600, error);
     json_decref(whole);
     free(text);
     return outcome;

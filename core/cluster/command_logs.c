@@ -108,24 +108,22 @@ static int run_tail(const struct cluster *cluster, const json_t *files, struct i
     return ipcl_error_set(error, "tail cannot be run: %s", strerror(errno));
 }
 
-static int show(struct cluster *cluster)
+static int show(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct ipcl_error error;
     json_t *whole = status_gather(cluster), *files = json_array();
     int exit_code = EXIT_WRONG, outcome = 0;
     if (cluster->word_count == 0)
         add_sets(files, whole, NULL);
     for (int i = 0; outcome == 0 && i < cluster->word_count; i++)
-        outcome = add_named(files, whole, cluster->words[i], &error);
+        outcome = add_named(files, whole, cluster->words[i], error);
     if (!strcmp(status_text(whole, "state"), "none")) {
         exit_code = EXIT_NOTHING_TO_STOP;
-        ipcl_error_set(&error, "no cluster runs in the profile %s", cluster->profile.dir);
+        ipcl_error_set(error, "no cluster runs in the profile %s", cluster->profile.dir);
     } else if (outcome == 0 && json_array_size(files) == 0) {
-        ipcl_error_set(&error, "no output of this cluster is known: no ipcluster supervises it");
+        ipcl_error_set(error, "no output of this cluster is known: no ipcluster supervises it");
     } else if (outcome == 0) {
-        run_tail(cluster, files, &error);
+        run_tail(cluster, files, error);
     }
-    fprintf(stderr, "ipcluster: %s\n", error.text);
     json_decref(files);
     json_decref(whole);
     return exit_code;
@@ -136,12 +134,5 @@ static const struct cluster_command command = {
 
 int command_logs(int argc, char **argv)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    int exit_code = opened == 0 ? show(&cluster) : opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    if (opened < 0)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return exit_code;
+    return cluster_act(&command, argc, argv, show);
 }

@@ -43,7 +43,7 @@ static int refuse(const json_t *engines, const json_t *taken, struct ipcl_error 
     return 0;
 }
 
-static int restart(const struct cluster *cluster, struct ipcl_error *error)
+static int restart(struct cluster *cluster, struct ipcl_error *error)
 {
     int exit_code = EXIT_WRONG;
     if (cluster->word_count == 0) {
@@ -71,12 +71,5 @@ static const struct cluster_command command = {.program = &program, .need = NEED
 
 int command_restart(int argc, char **argv)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    int exit_code = opened == 0 ? restart(&cluster, &error) : opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    if (exit_code != EXIT_FINE)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return exit_code;
+    return cluster_act(&command, argc, argv, restart);
 }

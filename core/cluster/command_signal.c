@@ -42,7 +42,7 @@ static int signal_number(const char *name)
     return -1;
 }
 
-static int send_signal(const struct cluster *cluster, struct ipcl_error *error)
+static int send_signal(struct cluster *cluster, struct ipcl_error *error)
 {
     int exit_code = EXIT_WRONG;
     int number = cluster->word_count > 0 ? signal_number(cluster->words[0]) : -1;
@@ -69,14 +69,5 @@ static const struct cluster_command command = {.program = &program, .need = NEED
 
 int command_signal(int argc, char **argv)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    int exit_code = opened == 0  ? send_signal(&cluster, &error)
-                    : opened < 0 ? EXIT_WRONG
-                                 : EXIT_FINE;
-    if (exit_code != EXIT_FINE)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return exit_code;
+    return cluster_act(&command, argc, argv, send_signal);
 }

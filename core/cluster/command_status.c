@@ -187,8 +187,13 @@ static int exit_code_of(const json_t *whole)
                                                                     : EXIT_NO_CONTROLLER;
 }
 
-static int show(struct cluster *cluster)
+static int show(struct cluster *cluster, struct ipcl_error *error)
 {
+    if (cluster->word_count > 0) {
+        ipcl_error_set(error, "'%s' is not an option: a cluster is named by --cluster-id",
+                       cluster->words[0]);
+        return EXIT_WRONG;
+    }
     json_t *whole = status_gather(cluster);
     if (settings_bool(cluster->settings, "IPClusterStatus", "json")) {
         json_dumpf(whole, stdout, JSON_INDENT(2));
@@ -209,15 +214,5 @@ static const struct cluster_command command = {
 
 int command_status(int argc, char **argv)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    if (opened == 0 && cluster.word_count > 0)
-        opened = ipcl_error_set(&error, "'%s' is not an option: a cluster is named by --cluster-id",
-                                cluster.words[0]);
-    int exit_code = opened == 0 ? show(&cluster) : opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    if (opened < 0)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return exit_code;
+    return cluster_act(&command, argc, argv, show);
 }

@@ -1,7 +1,10 @@
 /* State files of clusters: what is read again is what was written, and by whom. */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "cluster/cluster_file.h"
 #include "cluster/state.h"
 #include "unit.h"
 
@@ -135,4 +138,36 @@ Test(state, that_cannot_be_read_is_known_by_its_name_and_says_what_to_do)
         cr_assert(strstr(state.error.text, path) && strstr(state.error.text, "remove the file"));
         state_remove(&state);
     }
+}
+
+static ino_t file_number(const char *path)
+{
+    struct stat status;
+    cr_assert_eq(stat(path, &status), 0);
+    return status.st_ino;
+}
+
+Test(state, is_told_to_ipyparallel_anew_only_where_it_tells_something_else)
+{
+    struct ipcl_error error;
+    struct state state;
+    char pid[PATH_BYTES + 8], security[PATH_BYTES + 16], file[PATH_BYTES + 32];
+    snprintf(pid, sizeof(pid), "%s/pid", folder);
+    snprintf(security, sizeof(security), "%s/security", folder);
+    snprintf(file, sizeof(file), "%s/cluster-a.json", security);
+    cr_assert(mkdir(pid, 0700) == 0 && mkdir(security, 0700) == 0);
+    cr_assert_eq(state_init(&state, folder, pid, "a", false, &error), 0);
+    cr_assert_eq(state_write(&state, &error), 0, "%s", error.text);
+    cluster_file_update(folder, "a");
+    ino_t first = file_number(file);
+    strcpy(state.phase, "running");
+    cr_assert_eq(state_write(&state, &error), 0, "%s", error.text);
+    cluster_file_update(folder, "a");
+    cr_assert_eq(file_number(file), first);
+    cr_assert_eq(link(file, strcat(security, "/kept")), 0); /* its number is not given again */
+    state_add_set(&state, "first", &error)->n = 3;
+    cr_assert_eq(state_write(&state, &error), 0, "%s", error.text);
+    cluster_file_update(folder, "a");
+    cr_assert_neq(file_number(file), first);
+    state_clear(&state);
 }
