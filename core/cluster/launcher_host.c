@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cluster/batch.h"
 #include "cluster/command_run.h"
+#include "cluster/plugin_call.h"
 #include "cluster/processes.h"
 #include "cluster/template.h"
 #include "plugin/services.h"
@@ -33,6 +34,12 @@ struct launcher_host {
     void *self;
 };
 
+static void begin_call(const struct launcher_host *host, struct plugin_call *call,
+                       const char *function)
+{
+    plugin_call_begin(call, host->options.class->name, host->base.plugin_name, function);
+}
+
 /* A dry run: a command line, each once in a row. */
 static void show_command(struct launcher_host *host, const char *const *argv)
 {
@@ -51,6 +58,7 @@ static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn,
         show_command(host, spawn->argv);
         return INT64_MAX;
     }
+    plugin_call_goes_on();
     return children_spawn(host->options.children, spawn, host->self, error);
 }
 
@@ -59,6 +67,7 @@ static int service_adopt(void *context, int64_t pid, int64_t born,
                          struct ipcl_error *error)
 {
     struct launcher_host *host = context;
+    plugin_call_goes_on();
     return children_adopt(host->options.children, pid, born, exited, host->self, error);
 }
 
@@ -116,11 +125,14 @@ static void timer_fired(uv_timer_t *handle)
 {
     struct host_timer *timer = handle->data;
     void *self = timer->host->self;
+    struct plugin_call call;
     unlink_timer(timer);
+    begin_call(timer->host, &call, "a timer's function");
     if (timer->fire)
         timer->fire(self);
     else
         timer->fire_context(self, timer->context);
+    plugin_call_end(&call);
 }
 
 static struct host_timer *start_timer(struct launcher_host *host, unsigned delay_ms,
@@ -256,10 +268,13 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.starts_elsewhere = service_starts_elsewhere;
     host->stop_ms = options->class->stop_ms;
     host->elsewhere = options->class->properties & IPCL_STARTS_ELSEWHERE;
+    struct plugin_call call;
     expect(host, "could not be created", error);
+    begin_call(host, &call, "create");
     host->self = options->system ? batch_create(options->system, options->system_settings,
                                                 options->class, &host->services, error)
                                  : options->class->create(&host->services, error);
+    plugin_call_end(&call);
     if (!host->self) {
         free(host);
         return NULL;
@@ -269,9 +284,12 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
 
 void launcher_host_destroy(struct launcher_host *host)
 {
+    struct plugin_call call;
     if (!host)
         return;
+    begin_call(host, &call, "destroy");
     host->options.class->destroy(host->self); /* it may cancel its timers */
+    plugin_call_end(&call);
     children_forget(host->options.children, host->self);
     command_forget_all(&host->commands);
     while (host->timers) {
@@ -286,27 +304,41 @@ void launcher_host_destroy(struct launcher_host *host)
 int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
                    struct ipcl_error *error)
 {
+    bool shown = host->options.dry && host->options.class->preview;
+    struct plugin_call call;
+    char *preview = NULL;
+    int outcome = -1;
     expect(host, "could not start anything", error);
-    if (host->options.dry && host->options.class->preview) {
-        char *preview = host->options.class->preview(host->self, launch, error);
-        if (preview)
-            fputs(preview, host->options.dry);
-        free(preview);
-        return preview ? 0 : -1;
-    }
-    return host->options.class->start(host->self, launch, error);
+    begin_call(host, &call, shown ? "preview" : "start");
+    if (shown)
+        preview = host->options.class->preview(host->self, launch, error);
+    else
+        outcome = host->options.class->start(host->self, launch, error);
+    plugin_call_end(&call);
+    if (preview)
+        fputs(preview, host->options.dry);
+    free(preview);
+    return shown && preview ? 0 : outcome;
 }
 
 int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error)
 {
+    struct plugin_call call;
     expect(host, "could not send a signal", error);
-    return host->options.class->signal(host->self, signum, error);
+    begin_call(host, &call, "signal");
+    int outcome = host->options.class->signal(host->self, signum, error);
+    plugin_call_end(&call);
+    return outcome;
 }
 
 int launcher_stop(struct launcher_host *host, struct ipcl_error *error)
 {
+    struct plugin_call call;
     expect(host, "could not stop what it had started", error);
-    return host->options.class->stop(host->self, error);
+    begin_call(host, &call, "stop");
+    int outcome = host->options.class->stop(host->self, error);
+    plugin_call_end(&call);
+    return outcome;
 }
 
 unsigned launcher_stop_ms(const struct launcher_host *host)
@@ -337,13 +369,20 @@ bool launcher_submitted(const struct launcher_host *host)
 
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes)
 {
-    return host->options.class->output(host->self, index, path, path_bytes);
+    struct plugin_call call;
+    begin_call(host, &call, "output");
+    int outcome = host->options.class->output(host->self, index, path, path_bytes);
+    plugin_call_end(&call);
+    return outcome;
 }
 
 json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error)
 {
     json_error_t wrong = {.text = "it is no object"};
+    struct plugin_call call;
+    begin_call(host, &call, "to_json");
     char *text = host->options.class->to_json(host->self);
+    plugin_call_end(&call);
     json_t *own = text ? json_loads(text, JSON_DECODE_ANY, &wrong) : NULL;
     if (!json_is_object(own)) {
         ipcl_error_set(error,
@@ -363,8 +402,11 @@ int launcher_from_json(struct launcher_host *host, const json_t *own, struct ipc
     char *text = json_dumps(own, JSON_COMPACT);
     if (!text)
         return ipcl_error_set(error, "no memory for the state of a launcher");
+    struct plugin_call call;
     expect(host, "could not find again what it had started", error);
+    begin_call(host, &call, "from_json");
     int outcome = host->options.class->from_json(host->self, text, error);
+    plugin_call_end(&call);
     free(text);
     return outcome;
 }

@@ -43,6 +43,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/logs.c core/cluster/logs.h \
 	core/cluster/main.c \
 	core/cluster/named_engines.c core/cluster/named_engines.h \
+	core/cluster/plugin_call.c core/cluster/plugin_call.h \
 	core/cluster/plugin_check.c core/cluster/plugin_check.h \
 	core/cluster/plugin_new.c core/cluster/plugin_new.h \
 	core/cluster/plugin_table.c \

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cluster/cluster_file.h"
+#include "cluster/plugin_call.h"
 #include "wire/connection.h"
 
 /* Of the event loop, a connection to the hub (hub_watch.c), and a process that is being started. */
@@ -268,6 +269,7 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
             continue;
         uv_signal_start(&supervisor->signals[i], signal_came, signal_numbers[i]);
     }
+    plugin_calls_watch();
     supervisor->children = children_create(&supervisor->loop, error);
     if (!supervisor->children)
         return -1;

@@ -83,6 +83,17 @@ __attribute__((unused)) static int start_and_die(void *self, const struct ipcl_l
     return raise(SIGKILL);
 }
 
+__attribute__((unused)) static void *crash(void)
+{
+    return *(void *volatile *)8;
+}
+
+__attribute__((unused)) static int stick(void)
+{
+    for (;;)
+        pause();
+}
+
 static int fail(void)
 {
     return -1;

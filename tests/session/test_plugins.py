@@ -498,6 +498,31 @@ def test_a_plugin_that_fails_without_a_reason_is_said_to(box, new_cluster, kind,
     assert done.status != 0 and f"{reason} and gave no reason" in done.err
 
 
+def start_with(box, **macros):
+    """An ipcluster with the odd launcher."""
+    folder = box.dir / "plugins/launchers"
+    folder.mkdir(parents=True, mode=0o755)
+    build(folder / "odd.so", **macros)
+    return box.begin("start", "--n=1", "--elauncher=odd", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)})
+
+
+@pytest.mark.parametrize("macros, function", [({"CREATE": "crash"}, "create"), ({"CREATE": "keep", "START": "crash"}, "start")], ids=["create", "start"])
+def test_a_launcher_that_crashes_is_named_and_stop_ends_what_had_been_started(box, macros, function):
+    started = start_with(box, **macros)
+    assert started.wait(60) == -signal.SIGSEGV
+    assert f"the launcher OddEngineSetLauncher (plugin odd) has crashed in {function}()" in started.output
+    assert box.ipcluster("stop").status == (0 if function == "start" else 11)
+    box.wait_for_no_processes()
+
+
+def test_a_launcher_that_does_not_return_is_named_and_can_be_interrupted(box):
+    started = start_with(box, CREATE="keep", START="stick")
+    started.wait_for_output(re.escape("OddEngineSetLauncher (plugin odd) has not returned for 5 seconds from start(): Ctrl-C ends ipcluster"), 30)
+    assert started.stop(signal.SIGINT, 20) == -signal.SIGINT
+    box.ipcluster("stop", check=True)
+    box.wait_for_no_processes()
+
+
 @pytest.mark.parametrize("kind, folder, words", [
     ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"]),
     ("serial", "serial", ["ipcontroller", "--Session.packer=odd"]),
