@@ -301,6 +301,11 @@ static bool is_this_machine(const char *host, bool certain)
     return local;
 }
 
+bool connection_is_own_address(const char *address)
+{
+    return is_loopback(address) || is_this_machine(address, false);
+}
+
 static const char tcp[] = "tcp://";
 
 /* What follows tcp:// in the interface; NULL where it has no such beginning. */

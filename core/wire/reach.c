@@ -18,6 +18,9 @@
 /* After it was refused. */
 #define AGAIN_MS 1000
 #define SLICE_MS 20
+/* An address that this machine has as well is as a rule not the controller's, but that of a bridge
+ * for containers, of which each host has one: others come first. */
+#define OWN_MS 1000
 
 struct target {
     char text[CONNECTION_ADDRESS_BYTES]; /* as people write it */
@@ -74,6 +77,8 @@ static void add_host(struct reach *reach, const char *host)
             continue;
         target->address = address;
         inet_ntop(AF_INET, &address.sin_addr, target->text, sizeof(target->text));
+        if (connection_is_own_address(target->text))
+            target->again_ms = clock_ms() + OWN_MS;
     }
     freeaddrinfo(found);
 }

@@ -136,6 +136,20 @@ def test_the_files_name_every_address_and_the_one_that_answers_is_taken(hosts_ap
     assert [engine["host"] for engine in json.loads(status.out)["engines"]] == ["host-b"], status
 
 
+def test_an_address_that_both_hosts_have_does_not_lead_to_another_listener_here(hosts):
+    a, b = hosts
+    both = "203.0.113.1"  # as bridges for containers have
+    a.run("ip", "address", "flush", "dev", "cable", check=True)
+    for host, address in (a, f"{both}/32"), (a, f"{A}/24"), (b, f"{both}/32"):
+        host.run("ip", "address", "add", address, "dev", "cable", check=True)
+    b.start(PYTHON, "-c", f"import socket; s = socket.create_server(('{both}', 10101)); print('ready', flush=True); s.accept()[0].recv(1 << 20) and s.accept()",
+            ).wait_for_output("ready")
+    file = a.start_controller("--ip=0.0.0.0", "--port=10101")
+    addresses = json.loads(file.with_name("ipcontroller-engine.json").read_text())["addresses"]
+    assert addresses == [both, A], "it would be the first"
+    b.start_engine().wait_for_output(f"{A} answers first(.*\n)*.*registered as engine 0", 60)
+
+
 def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_are_told(hosts_apart):
     a, b = hosts_apart
     file = a.start_controller("--ip=0.0.0.0")

@@ -41,6 +41,7 @@ UNIT_TESTS = \
 	tests/unit/test_slots \
 	tests/unit/test_patience \
 	tests/unit/test_profile \
+	tests/unit/test_reach \
 	tests/unit/test_registry \
 	tests/unit/test_replay \
 	tests/unit/test_reply \
@@ -174,6 +175,8 @@ tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(UNIT_LIBS)
 tests_unit_test_decoder_noise_SOURCES = tests/unit/test_decoder_noise.c
 tests_unit_test_decoder_noise_LDADD = $(UNIT_LIBS)
+tests_unit_test_reach_SOURCES = tests/unit/test_reach.c
+tests_unit_test_reach_LDADD = $(UNIT_LIBS)
 tests_unit_test_registry_SOURCES = tests/unit/test_registry.c
 tests_unit_test_registry_LDADD = $(UNIT_LIBS)
 tests_unit_test_serial_json_SOURCES = tests/unit/test_serial_json.c
