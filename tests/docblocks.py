@@ -141,6 +141,13 @@ def sections(document):
     return found
 
 
+def troubles(document, section):
+    """What a section's table of "you see" and "what helps" has programs print, a row each."""
+    text = document.read_text().partition(f"\n### {section}\n")[2].partition("\n### ")[0]
+    rows = text.partition("| you see | what helps |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    return [re.match(r"\| `([^`]*)` \|", row).group(1) for row in rows]
+
+
 def is_shown(expected, shown):
     """Whether what a page shows is what came: "..." stands for anything, and white space does not count."""
     parts = [re.escape("".join(part.split())) for part in expected.split("...")]

@@ -170,3 +170,15 @@ def test_the_guides_commands_submit_what_it_says(box):
     for typed, _ in block.commands:
         shown = box.ipcluster(*shlex.split(typed)[1:], "--dry-run", check=True).out
         assert {"#PBS -J 1-64", "#PBS -q short", "#PBS -l walltime=2:00:00"} <= set(shown.splitlines())
+
+
+@pytest.mark.parametrize("system", ["pbs"], indirect=True)
+def test_what_the_guide_says_is_seen_where_a_job_does_not_start_is(batch, system):
+    seen = docblocks.troubles(TOP / "docs/guide.md", "On PBS, Grid Engine, LSF and HTCondor")
+    folder = batch.dir / "no-commands"
+    folder.mkdir()
+    for program in "sh", "env":
+        folder.joinpath(program).symlink_to(shutil.which(program))
+    for words, env, shown in ((system.refused, {}, seen[0]), ([], {"PATH": str(folder)}, seen[1]), (["--PBSLauncher.batch_template={nodes}"], {}, seen[2])):
+        assert docblocks.is_shown(shown, batch.ipcluster("start", *batch.words, *words, env=env).err)
+    assert len(seen) == 3

@@ -114,6 +114,24 @@ def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
             reader.box.run("ipcontroller", *shlex.split(handed_on), "--help", check=True)
 
 
+def test_what_the_guide_says_is_seen_where_something_does_not_start_is(box):
+    sleeper = box.dir / "sleeper"
+    sleeper.write_text("#!/bin/sh\nexec sleep 600\n")
+    sleeper.chmod(0o755)
+    start = [box.programs.ipcluster, "start", "--n=1"]
+    seen = docblocks.troubles(TOP / "docs/guide.md", "When something does not start")
+    printed = [box.run(*command, python=command[0] == PYTHON).err for command in (
+        [*start, "--EngineLauncher.engine_cmd=false"],
+        [*start, "--Cluster.engine_timeout=1", f"--EngineLauncher.engine_cmd={sleeper}"],
+        ["sh", "-c", '"$0" start --n=0 --daemonize >&2; "$0" start --n=0 >&2; "$0" stop', box.programs.ipcluster],
+        [PYTHON, "-c", "import ipcluster; ipcluster.Client()"],
+        [box.programs.ipengine, "--timeout=1"],
+        [*start, "--elauncher=slrum"])]
+    assert len(seen) == len(printed)
+    for shown, text in zip(seen, printed):
+        assert docblocks.is_shown(shown, text), (shown, text)
+
+
 # Examples of --help, which are those of the manual pages too: what has to be there before one is typed.
 BEFORE = {
     "ipcluster start --profile=mpi --n=4 --daemonize": ["ipcluster profile create mpi"],

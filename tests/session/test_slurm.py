@@ -205,7 +205,7 @@ def test_a_dry_run_shows_script_and_command_and_submits_nothing(box, slurm):
 def test_what_the_guide_says_of_slurm_is_taken(box):
     blocks = docblocks.sections(TOP / "docs/guide.md")["On Slurm"]
     settings, = (json.loads(block.text) for block in blocks if block.kind == "json")
-    commands = [shlex.split(typed)[1:] for block in blocks if block.kind == "sh" for typed, _ in block.commands]
+    commands = [words[1:] for block in blocks if block.kind == "sh" for typed, _ in block.commands if "start" in (words := shlex.split(typed))]
     assert len(commands) == 3
     box.ipcluster("profile", "create", "default", check=True)
     (box.profile_dir() / "ipcluster_config.json").write_text(json.dumps(settings))
@@ -215,6 +215,26 @@ def test_what_the_guide_says_of_slurm_is_taken(box):
                      f"#SBATCH --ntasks={8 if 'engines_per_job' in str(words) else 64}", "OMP_NUM_THREADS=1"):
             assert line in shown
         assert ("srun --mpi=pmix sh" in shown and "--mpi=mpi4py" in shown) == any("mpi" in word for word in words)
+
+
+def test_the_guides_session_goes_as_it_shows(box):
+    session = [command for block in docblocks.sections(TOP / "docs/guide.md")["On Slurm"] if block.kind == "sh" for command in block.commands][:2]
+    (start_typed, start_shown), (stop_typed, stop_shown) = [[text.replace("64", "2").replace("88", "...").replace("4242", "...") for text in turn]
+                                                            for turn in session]
+    cluster = box.begin(*shlex.split(start_typed)[1:])
+    cluster.wait_for_output(UP, 60)
+    assert docblocks.is_shown(start_shown, cluster.output)
+    assert docblocks.is_shown(stop_shown, box.ipcluster(*shlex.split(stop_typed)[1:], check=True).out)
+
+
+@pytest.mark.parametrize("row, word, env", [
+    (0, "SlurmLauncher.queue=nowhere", {}),
+    (1, "SlurmLauncher.queue=debug", {"PATH": "/nowhere"}),
+    (2, "SlurmLauncher.batch_template=exit 3", {}),
+], ids=["refused", "no command", "ended"])
+def test_what_the_guide_says_is_seen_where_a_job_does_not_start_is(box, row, word, env):
+    seen = docblocks.troubles(TOP / "docs/guide.md", "On Slurm")
+    assert len(seen) == 3 and docblocks.is_shown(seen[row], box.ipcluster("start", "--n=1", "--elauncher=slurm", f"--{word}", env=env).err)
 
 
 # Where the controller listens
