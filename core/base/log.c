@@ -54,9 +54,9 @@ void log_redirect(int fd)
         atomic_store(&log_fd, fd);
 }
 
-void log_set_level(enum ipcl_log_level level)
+enum ipcl_log_level log_set_level(enum ipcl_log_level level)
 {
-    atomic_store(&log_level, level);
+    return atomic_exchange(&log_level, level);
 }
 
 int log_set_level_name(const char *name, struct ipcl_error *error)

@@ -9,7 +9,8 @@
 /* Starts logging as `program`. With `path`, lines are appended there instead of to standard error; a line that cannot be
  * written (a full disk) is counted and reported once writing works again. Returns 0 or -1 with `error` set. */
 int log_open(const char *program, const char *path, struct ipcl_error *error);
-void log_set_level(enum ipcl_log_level level);
+/* Returns the level before. */
+enum ipcl_log_level log_set_level(enum ipcl_log_level level);
 /* Sets the level by name: ERROR, WARN, INFO, DEBUG, or Python's numbers (10 to 50). Returns 0 or -1 with `error` set. */
 int log_set_level_name(const char *name, struct ipcl_error *error);
 bool log_enabled(enum ipcl_log_level level);

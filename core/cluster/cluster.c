@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "cluster/accepted.h"
 #include "cluster/commands.h"
+#include "cluster/state.h"
 
 #define ENGINES_MAX 1000000
 
@@ -56,8 +57,12 @@ static const struct ipcl_option engine_options[] = {
      "When all engines end with an error within this many seconds of their registration, and "
      "nobody has asked anything of them, something is wrong: the cluster is stopped. 0 lets the "
      "controller run on."},
+    {"engine_set", IPCL_STRING, "", "engine-set", NULL,
+     "The name of this set of engines, of letters, digits, dots, dashes and underlines: ipcluster "
+     "status shows it, and ipcluster stop --engine-set stops it alone. Where it is not set: a time "
+     "and a process's number."},
 };
-static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 2};
+static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 3};
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
@@ -141,6 +146,19 @@ static int finish(struct cluster *cluster, const struct cluster_command *command
     return 0;
 }
 
+static int check_set_name(const struct settings *settings, struct ipcl_error *error)
+{
+    const char *name = settings_string(settings, "IPClusterEngines", "engine_set");
+    size_t length = strlen(name);
+    if (length < ENGINE_SET_BYTES &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length)
+        return 0;
+    return ipcl_error_set(error,
+                          "'%.64s' is no name for a set of engines: it has up to %d letters, digits, "
+                          "dots, dashes and underlines",
+                          name, ENGINE_SET_BYTES - 1);
+}
+
 static int open_profile(struct cluster *cluster, const struct cluster_command *command,
                         struct ipcl_error *error)
 {
@@ -166,9 +184,11 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
     launchers_search(cluster->launchers, cluster->registry);
     if (command->starts && load_launchers(cluster, error) < 0)
         return -1;
-    if (dir && profile_open(settings, "ipcluster", create, &cluster->profile, error) < 0)
+    if (dir && (command->joins
+                    ? profile_read(settings, create, &cluster->profile, error)
+                    : profile_open(settings, "ipcluster", create, &cluster->profile, error)) < 0)
         return -1;
-    return finish(cluster, command, error);
+    return check_set_name(settings, error) < 0 ? -1 : finish(cluster, command, error);
 }
 
 /* The settings of starting: ipcluster's own; the launchers' come with these. */
@@ -263,6 +283,12 @@ const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role 
     return role == IPCL_ROLE_ENGINES
                ? settings_string(cluster->settings, "Cluster", "engine_launcher_class")
                : settings_string(cluster->settings, "Cluster", "controller_launcher_class");
+}
+
+const char *cluster_set_name(const struct cluster *cluster, const char *label)
+{
+    const char *name = settings_string(cluster->settings, "IPClusterEngines", "engine_set");
+    return *name ? name : label;
 }
 
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error)

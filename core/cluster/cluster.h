@@ -48,6 +48,7 @@ struct cluster {
 struct cluster_command {
     const struct settings_program *program;
     const struct ipcl_option_table *table; /* its own settings; may be NULL */
+    bool joins;  /* it is another process's: log and folder of this one stay as they are */
     bool starts; /* the settings of starting are among its options; otherwise files alone have them
                   */
     enum {
@@ -69,6 +70,8 @@ int cluster_act(const struct cluster_command *command, int argc, char **argv,
 
 /* The settings of starting, in whichever class they were given. */
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);
+/* The name of the set of engines; `label` where none was given. */
+const char *cluster_set_name(const struct cluster *cluster, const char *label);
 /* How many engines to start: what was asked for, or one for each processor. Returns 0 or -1 with
  * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);

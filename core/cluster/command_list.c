@@ -11,6 +11,7 @@
 #include "cluster/by_hand.h"
 #include "cluster/commands.h"
 #include "cluster/hub_watch.h"
+#include "cluster/status.h"
 #include "cluster/supervisor.h"
 #include "wire/connection.h"
 
@@ -53,14 +54,23 @@ struct listing {
     int exit_code;
 };
 
+static json_t *sets_json(const struct state *state)
+{
+    json_t *sets = json_array();
+    for (const struct state_set *set = state->sets; set; set = set->next)
+        if (set->n > 0)
+            json_array_append_new(sets, json_pack("{s:s s:i s:s s:s}", "set", set->name, "n",
+                                                  (int)set->n, "launcher", set->job.class_name,
+                                                  "status", set->job.status));
+    return sets;
+}
+
 static int list_one(void *context, struct state *state)
 {
     struct listing *listing = context;
     char path[PATH_BYTES];
     struct ipcl_error error;
     int engines = -1;
-    const struct state_job none = {.class_name = ""},
-                           *first = state->sets ? &state->sets->job : &none;
     if (state->pid < 0) {
         fprintf(stderr, "ipcluster: %s\n", state->error.text);
         listing->exit_code = EXIT_WRONG;
@@ -73,13 +83,13 @@ static int list_one(void *context, struct state *state)
         path_exists(path))
         engines = hub_count_engines(listing->cluster->early_registry, path, HUB_TIMEOUT_MS, &error);
     json_t *entry = json_pack(
-        "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:s s:s s:f}", "profile", listing->profile,
+        "{s:s s:s s:s s:s s:b s:I s:s s:o s:i s:s s:s s:o s:f}", "profile", listing->profile,
         "profile_dir", state->profile_dir, "cluster_id", state->cluster_id, "state", word,
         "engines_only", state->engines_only, "pid", (json_int_t)state->pid, "host", state->host,
         "engines", engines < 0 ? json_null() : json_integer(engines), "n",
         (int)state_engine_count(state), "controller_launcher", state->controller.class_name,
-        "engine_launcher", first->class_name, "controller_status", state->controller.status,
-        "engine_status", first->status, "started", state->started);
+        "controller_status", state->controller.status, "sets", sets_json(state), "started",
+        state->started);
     if (entry)
         json_array_append_new(listing->clusters, entry);
     return 0;
@@ -108,13 +118,13 @@ static void list_by_hand(void *context, const struct by_hand *found)
     if (is_listed(listing, found->cluster_id))
         return;
     json_t *entry =
-        json_pack("{s:s s:s s:s s:s s:b s:o s:s s:o s:i s:s s:s s:s s:s s:n}", "profile",
+        json_pack("{s:s s:s s:s s:s s:b s:o s:s s:o s:i s:s s:s s:[] s:n}", "profile",
                   listing->profile, "profile_dir", listing->dir, "cluster_id", found->cluster_id,
                   "state", found->elsewhere ? "elsewhere" : "by hand", "engines_only", 0, "pid",
                   found->pid ? json_integer(found->pid) : json_null(), "host", found->host,
                   "engines", found->engines < 0 ? json_null() : json_integer(found->engines), "n",
                   found->engines < 0 ? 0 : found->engines, "controller_launcher", "",
-                  "engine_launcher", "", "controller_status", "", "engine_status", "", "started");
+                  "controller_status", "", "sets", "started");
     if (entry)
         json_array_append_new(listing->clusters, entry);
 }
@@ -154,10 +164,24 @@ static int list_all(struct listing *listing, struct ipcl_error *error)
     return 0;
 }
 
+/* The row of a cluster, or of a further set of it: both with what its launcher says. */
+static json_t *row_of(json_t *entry, const char *count, const json_t *set)
+{
+    char number[32] = "?";
+    const json_t *pid = json_object_get(entry, "pid");
+    const char *id = status_text(entry, "cluster_id"), *launcher = status_text(set, "launcher"),
+               *said = status_text(set, "status");
+    if (json_is_integer(pid))
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(pid));
+    return json_pack("[ssssss++]", status_text(entry, "profile"), *id ? id : "-",
+                     status_text(entry, "state"), number, count, *launcher ? launcher : "-",
+                     *said ? ": " : "", said);
+}
+
 static void write_table(const json_t *clusters)
 {
-    size_t position;
-    json_t *entry;
+    size_t position, i;
+    json_t *entry, *set;
     if (json_array_size(clusters) == 0) {
         printf("No clusters. Start one with ipcluster start\n");
         return;
@@ -165,24 +189,20 @@ static void write_table(const json_t *clusters)
     json_t *rows =
         json_pack("[[ssssss]]", "PROFILE", "CLUSTER ID", "STATE", "PID", "ENGINES", "LAUNCHER");
     json_array_foreach (clusters, position, entry) {
-        const char *profile, *id, *state, *launcher, *status;
-        json_t *engines, *pid;
-        json_int_t n;
-        int added;
-        char number[32] = "?", count[32] = "?";
-        json_unpack(entry, "{s:s s:s s:s s:b s:o s:o s:I s:s s:s}", "profile", &profile,
-                    "cluster_id", &id, "state", &state, "engines_only", &added, "pid", &pid,
-                    "engines", &engines, "n", &n, "engine_launcher", &launcher, "engine_status",
-                    &status);
-        if (added)
-            snprintf(count, sizeof(count), "+%lld", (long long)n);
-        else if (json_is_integer(engines))
-            snprintf(count, sizeof(count), "%lld", (long long)json_integer_value(engines));
-        if (json_is_integer(pid))
-            snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(pid));
-        json_array_append_new(rows,
-                              json_pack("[ssssss++]", profile, *id ? id : "-", state, number, count,
-                                        *launcher ? launcher : "-", *status ? ": " : "", status));
+        const json_t *engines = json_object_get(entry, "engines"),
+                     *sets = json_object_get(entry, "sets");
+        bool added = json_is_true(json_object_get(entry, "engines_only"));
+        char count[32] = "?";
+        if (json_is_integer(engines))
+            snprintf(count, sizeof(count), "%" JSON_INTEGER_FORMAT, json_integer_value(engines));
+        if (!added)
+            json_array_append_new(rows, row_of(entry, count, json_array_get(sets, 0)));
+        json_array_foreach (sets, i, set) {
+            snprintf(count, sizeof(count), "+%" JSON_INTEGER_FORMAT,
+                     json_integer_value(json_object_get(set, "n")));
+            if (added || i > 0)
+                json_array_append_new(rows, row_of(entry, count, set));
+        }
     }
     columns_write(rows, stdout);
     json_decref(rows);

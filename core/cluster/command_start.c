@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cluster/commands.h"
+#include "cluster/join.h"
 #include "cluster/supervisor.h"
 
 #define EXIT_STATUS                                                                                \
@@ -49,14 +50,17 @@ static const struct settings_program engines_program = {
     .name = "ipcluster",
     .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
-    .description = "Adds engines to a controller that runs: started by ipcluster start, or "
-                   "by hand with ipcontroller. Stays until it is interrupted (Ctrl-C) or the "
-                   "controller ends: then it stops these engines. With --daemonize it goes into "
-                   "the background; "
-                   "ipcluster stop stops them with the cluster.",
+    .description = "Adds a set of engines to a cluster that runs, with the settings of its own "
+                   "command line. The ipcluster start that looks after the cluster starts them, in "
+                   "the environment and folder of this command, which shows what becomes of them "
+                   "and stays until they have ended; Ctrl-C stops these engines alone. With "
+                   "--daemonize it returns when they are up. For a controller that was started by "
+                   "hand it looks after them itself. ipcluster stop stops them with the cluster, "
+                   "ipcluster stop --engine-set alone.",
     .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"
-                "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize",
+                "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize\n"
+                "ipcluster engines --n=2 --engine-set=b --daemonize",
     .classes = CLUSTER_CLASSES,
 };
 
@@ -72,38 +76,67 @@ static int go_to_background(const struct cluster *cluster, struct daemon *daemon
     return daemon_start(daemon, path, error);
 }
 
-static int run(const struct settings_program *program, int argc, char **argv, bool engines_only)
+/* Reads the words of a command. Returns as cluster_open(). */
+static int open_command(const struct settings_program *program, struct cluster *cluster, int argc,
+                        char **argv, bool joins, struct ipcl_error *error)
 {
-    const struct cluster_command command = {.program = program, .starts = true};
-    struct cluster cluster;
+    const struct cluster_command command = {.program = program, .joins = joins, .starts = true};
+    int opened = cluster_open(cluster, &command, argc, argv, error);
+    if (opened == 0 && cluster->word_count > 0)
+        opened = ipcl_error_set(error, "'%s' is not an option: options begin with --",
+                                cluster->words[0]);
+    cluster->extra_role = program == &engines_program ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
+    return opened;
+}
+
+int command_open_engines(struct cluster *cluster, int argc, char **argv, bool joins,
+                         struct ipcl_error *error)
+{
+    return open_command(&engines_program, cluster, argc, argv, joins, error);
+}
+
+/* In a process of its own where that is asked for. Returns the exit code. */
+static int supervise(struct cluster *cluster, bool engines_only)
+{
     struct progress progress;
     struct daemon daemon = {.report = NULL};
     struct ipcl_error error;
-    int exit_code = EXIT_WRONG;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    if (opened == 0 && cluster.word_count > 0)
-        opened = ipcl_error_set(&error, "'%s' is not an option: options begin with --",
-                                cluster.words[0]);
-    if (opened != 0) {
-        if (opened < 0)
-            fprintf(stderr, "ipcluster: %s\n", error.text);
-        cluster_close(&cluster);
-        return opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    }
-    cluster.extra_role = engines_only ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
     bool terminal = isatty(STDOUT_FILENO);
-    bool background = settings_bool(cluster.settings, "IPClusterEngines", "daemonize");
-    int parent = background ? go_to_background(&cluster, &daemon, &error) : -1;
-    if (parent == -1) {
-        FILE *stream = daemon.report ? daemon.report : stdout;
-        progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal,
-                      cluster.quiet);
-        exit_code = supervisor_run(&cluster, &progress, &daemon, engines_only);
-        daemon_report(&daemon, exit_code);
-    } else if (parent >= 0) {
-        exit_code = parent;
-    } else {
+    bool background = settings_bool(cluster->settings, "IPClusterEngines", "daemonize");
+    int parent = background ? go_to_background(cluster, &daemon, &error) : -1;
+    if (parent >= 0)
+        return parent;
+    if (parent < -1) {
         fprintf(stderr, "ipcluster: %s\n", error.text);
+        return EXIT_WRONG;
+    }
+    FILE *stream = daemon.report ? daemon.report : stdout;
+    progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal,
+                  cluster->quiet);
+    int exit_code = supervisor_run(cluster, &progress, &daemon, engines_only);
+    daemon_report(&daemon, exit_code);
+    return exit_code;
+}
+
+static int run(const struct settings_program *program, int argc, char **argv)
+{
+    struct cluster cluster;
+    struct progress progress;
+    struct ipcl_error error;
+    char path[PATH_BYTES];
+    bool engines_only = program == &engines_program;
+    int exit_code = EXIT_FINE;
+    int opened = open_command(program, &cluster, argc, argv, false, &error);
+    if (opened < 0) {
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+        exit_code = EXIT_WRONG;
+    } else if (opened == 0 && engines_only &&
+               !settings_bool(cluster.settings, "Cluster", "dry_run") &&
+               join_find(&cluster, path)) {
+        progress_init(&progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
+        exit_code = join_set(&cluster, path, &progress, argv);
+    } else if (opened == 0) {
+        exit_code = supervise(&cluster, engines_only);
     }
     cluster_close(&cluster);
     return exit_code;
@@ -111,10 +144,10 @@ static int run(const struct settings_program *program, int argc, char **argv, bo
 
 int command_start(int argc, char **argv)
 {
-    return run(&start_program, argc, argv, false);
+    return run(&start_program, argc, argv);
 }
 
 int command_engines(int argc, char **argv)
 {
-    return run(&engines_program, argc, argv, true);
+    return run(&engines_program, argc, argv);
 }

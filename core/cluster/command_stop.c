@@ -10,6 +10,7 @@
 #include "cluster/by_hand.h"
 #include "cluster/cluster_file.h"
 #include "cluster/commands.h"
+#include "cluster/join.h"
 #include "cluster/named_engines.h"
 #include "cluster/supervisor.h"
 
@@ -23,8 +24,9 @@ static const struct settings_program program = {
     .description = "Stops a cluster: engines first, then the controller, and waits until "
                    "all has gone. A cluster whose ipcluster was killed is stopped from the "
                    "state file that it left, one whose controller was started by hand from "
-                   "its controller. Sets of engines that were added are stopped too. With --engine "
-                   "it ends single engines instead, and the cluster goes on without them.",
+                   "its controller. Sets of engines that were added are stopped too. With "
+                   "--engine-set one set is ended instead, with --engine single engines, and the "
+                   "cluster goes on without them.",
     .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
                    "not be ended.\n"
                    "11  There was none.\n12  No controller runs whose engines could be ended.\n",
@@ -32,7 +34,8 @@ static const struct settings_program program = {
                 "ipcluster stop --profile=mpi\n"
                 "ipcluster stop --cluster-id=a\n"
                 "ipcluster stop --all          every cluster of the profile\n"
-                "ipcluster stop --engine=0,2-3  these engines; ipcluster status shows their ids",
+                "ipcluster stop --engine=0,2-3  these engines; ipcluster status shows their ids\n"
+                "ipcluster stop --engine-set=b  the engines of one set",
     .classes = CLUSTER_CLASSES,
 };
 
@@ -42,10 +45,12 @@ static const struct ipcl_option options[] = {
     {"engine", IPCL_STRING, "", "engine", NULL,
      "Stop these engines alone, named by their ids (3 or 5-7 or 3,5-7). Of an MPI world all ranks "
      "end. None of them comes back (--restart)."},
+    {"engine_set", IPCL_STRING, "", "engine-set", NULL,
+     "Stop this set of engines alone, as ipcluster status names it."},
     {"signal", IPCL_IGNORED, "", "signal", NULL,
      "processes are asked to end, and are killed where they do not"},
 };
-const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 3};
+const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 4};
 
 struct stopping {
     struct cluster *cluster;
@@ -234,6 +239,44 @@ static int stop_engines(const struct cluster *cluster, const char *word)
     return exit_code;
 }
 
+/* Stops the set that the settings name, where this cluster has it. */
+static int stop_set(void *context, struct state *state)
+{
+    struct stopping *stopping = context;
+    const char *name = settings_string(stopping->cluster->settings, "IPClusterStop", "engine_set");
+    const struct state_set *set = state->sets;
+    while (set && (set->n == 0 || strcmp(set->name, name) != 0))
+        set = set->next;
+    if (!set || strcmp(state->cluster_id, stopping->cluster_id) != 0)
+        return 0;
+    stopping->engines_only = state->engines_only;
+    if (state->engines_only)
+        return stop_one(stopping, state);
+    stopping->found++;
+    if (state_supervised(state) && *state->socket) {
+        stopping->exit_code = join_stop(state->socket, &stopping->progress, name);
+    } else {
+        progress_fail(&stopping->progress,
+                      "The ipcluster that looks after the engines of %s was killed, or is on "
+                      "another machine: ipcluster stop ends them with their cluster",
+                      name);
+        stopping->exit_code = EXIT_NOT_STOPPED;
+    }
+    return 0;
+}
+
+static void stop_named_set(struct stopping *stopping, const char *cluster_id)
+{
+    unsigned before = stopping->found;
+    stopping->cluster_id = cluster_id;
+    state_each(stopping->cluster->profile.pid, stop_set, stopping);
+    if (stopping->found > before)
+        return;
+    progress_fail(&stopping->progress,
+                  "There is no such set of engines (ipcluster status shows those there are)");
+    stopping->exit_code = EXIT_NOTHING_TO_STOP;
+}
+
 static const struct cluster_command command = {
     .program = &program, .table = &command_stop_table, .need = NEED_PROFILE};
 
@@ -256,12 +299,15 @@ int command_stop(int argc, char **argv)
     }
     struct stopping stopping = {.cluster = &cluster, .exit_code = EXIT_FINE};
     progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
+    void (*stop)(struct stopping * stopping, const char *cluster_id) =
+        *settings_string(cluster.settings, "IPClusterStop", "engine_set") ? stop_named_set
+                                                                          : stop_cluster;
     if (settings_bool(cluster.settings, "IPClusterStop", "all_cluster_ids"))
         stop_cluster(&stopping, NULL);
     else if (cluster.word_count == 0)
-        stop_cluster(&stopping, cluster.cluster_id);
+        stop(&stopping, cluster.cluster_id);
     for (int i = 0; i < cluster.word_count; i++)
-        stop_cluster(&stopping, cluster.words[i]);
+        stop(&stopping, cluster.words[i]);
     if (stopping.exit_code == EXIT_FINE)
         progress_say(&stopping.progress, "Stopped");
     cluster_close(&cluster);

@@ -5,8 +5,14 @@
 
 #include <ipcluster/option.h>
 
+#include "cluster/cluster.h"
+
 int command_start(int argc, char **argv);
 int command_engines(int argc, char **argv);
+/* Reads the words of ipcluster engines as cluster_open() does; for the supervisor that a set
+ * `joins`, too. */
+int command_open_engines(struct cluster *cluster, int argc, char **argv, bool joins,
+                         struct ipcl_error *error);
 int command_stop(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);

@@ -2,7 +2,7 @@
  *
  * A connection is read no further while its answer is being written, and answers are made at once:
  * so each holds at most one line of either. Of connections that are too many the one that has
- * been silent longest makes room. */
+ * been silent longest makes room; those that are kept are told more, and count for none. */
 #include "cluster/control.h"
 
 #include <errno.h>
@@ -20,7 +20,9 @@
 #include "base/log.h"
 #include "base/trust.h"
 
-#define LINE_BYTES_MAX  (64 << 10)
+#define LINE_BYTES_MAX  (4 << 20) /* an environment goes into it */
+#define LINE_BYTES      (4 << 10) /* the room for one at first */
+#define TOLD_BYTES_MAX  (1 << 20) /* that wait for who does not read them */
 #define CONNECTIONS_MAX 16
 
 struct caller {
@@ -30,8 +32,18 @@ struct caller {
     uv_write_t write;
     char *answer; /* being written; NULL: none */
     bool last;    /* nothing is read behind that */
-    size_t size;  /* of what has come of the line */
-    char line[LINE_BYTES_MAX];
+    char *line;   /* what has come of it: `size` bytes, in `room` */
+    size_t size, room;
+    bool kept;
+    void (*gone)(void *context); /* NULL: nobody minds */
+    void *context;
+};
+
+/* A further line for who is kept. */
+struct told {
+    uv_write_t write;
+    char *text;
+    bool last;
 };
 
 struct control {
@@ -47,6 +59,7 @@ static void connection_closed(uv_handle_t *handle)
 {
     struct caller *caller = handle->data;
     free(caller->answer);
+    free(caller->line);
     free(caller);
 }
 
@@ -55,6 +68,9 @@ static void close_connection(struct caller *caller)
     if (caller->control)
         DL_DELETE(caller->control->connections, caller);
     caller->control = NULL;
+    if (caller->gone)
+        caller->gone(caller->context);
+    caller->gone = NULL;
     if (!uv_is_closing((uv_handle_t *)&caller->pipe))
         uv_close((uv_handle_t *)&caller->pipe, connection_closed);
 }
@@ -68,17 +84,19 @@ static json_t *refusal(struct control *control, const char *reason)
 }
 
 /* {"status": "ok", ...} or {"status": "error", "error": "..."} */
-static json_t *answer_line(struct control *control, const char *line, size_t size)
+static json_t *answer_line(struct caller *caller, size_t size)
 {
+    struct control *control = caller->control;
     struct ipcl_error error;
     json_error_t wrong;
-    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &wrong), *answer = NULL;
+    json_t *request = json_loadb(caller->line, size, JSON_REJECT_DUPLICATES, &wrong),
+           *answer = NULL;
     if (!request)
         ipcl_error_set(&error, "the line is not JSON: %s", wrong.text);
     else if (!json_is_object(request))
         ipcl_error_set(&error, "a request is a JSON object, as {\"request\": \"status\"}");
     else
-        answer = control->answer(control->context, request, &error);
+        answer = control->answer(control->context, caller, request, &error);
     json_decref(request);
     if (!answer)
         return refusal(control, error.text);
@@ -99,19 +117,27 @@ static void answer_written(uv_write_t *write, int status)
         serve(caller);
 }
 
+/* Takes over `line`. The text, to be freed, with a newline in the place of its NUL; its base is
+ * NULL where memory is short. */
+static uv_buf_t text_of(json_t *line)
+{
+    char *text = json_dumps(line, JSON_COMPACT);
+    size_t length = text ? strlen(text) : 0;
+    json_decref(line);
+    if (text)
+        text[length] = '\n';
+    return uv_buf_init(text, (unsigned)length + 1);
+}
+
 /* Takes over `answer`, NULL where memory is short. */
 static void send_answer(struct caller *caller, json_t *answer)
 {
-    char *text = json_dumps(answer, JSON_COMPACT);
-    size_t length = text ? strlen(text) : 0;
-    json_decref(answer);
-    if (!text) {
+    uv_buf_t buffer = text_of(answer);
+    if (!buffer.base) {
         close_connection(caller);
         return;
     }
-    text[length] = '\n'; /* in the place of the NUL */
-    uv_buf_t buffer = uv_buf_init(text, (unsigned)length + 1);
-    caller->answer = text;
+    caller->answer = buffer.base;
     caller->write.data = caller;
     if (uv_write(&caller->write, (uv_stream_t *)&caller->pipe, &buffer, 1, answer_written) < 0)
         close_connection(caller);
@@ -120,8 +146,14 @@ static void send_answer(struct caller *caller, json_t *answer)
 static void lend_line(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     struct caller *caller = handle->data;
+    size_t room = caller->room ? 2 * caller->room : LINE_BYTES;
+    char *line = caller->size < caller->room ? NULL : realloc(caller->line, room);
     (void)suggested;
-    *buffer = uv_buf_init(caller->line + caller->size, (unsigned)(LINE_BYTES_MAX - caller->size));
+    if (line) {
+        caller->line = line;
+        caller->room = room;
+    }
+    *buffer = uv_buf_init(caller->line + caller->size, (unsigned)(caller->room - caller->size));
 }
 
 static void line_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
@@ -143,7 +175,7 @@ static void line_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 static void serve(struct caller *caller)
 {
     struct control *control = caller->control;
-    const char *end = memchr(caller->line, '\n', caller->size);
+    const char *end = caller->size ? memchr(caller->line, '\n', caller->size) : NULL;
     if (!end && caller->size < LINE_BYTES_MAX) {
         uv_read_start((uv_stream_t *)&caller->pipe, lend_line, line_read);
         return;
@@ -157,23 +189,69 @@ static void serve(struct caller *caller)
         return;
     }
     size_t length = (size_t)(end - caller->line);
-    json_t *answer = answer_line(control, caller->line, length);
+    json_t *answer = answer_line(caller, length);
     caller->size -= length + 1;
     memmove(caller->line, end + 1, caller->size);
     send_answer(caller, answer);
 }
 
+void control_keep(struct caller *caller, void (*gone)(void *context), void *context)
+{
+    caller->kept = true;
+    caller->gone = gone;
+    caller->context = context;
+}
+
+static void told_written(uv_write_t *write, int status)
+{
+    struct told *told = write->data;
+    if (told->last || status < 0)
+        close_connection(write->handle->data);
+    free(told->text);
+    free(told);
+}
+
+void control_tell(struct caller *caller, json_t *line, bool last)
+{
+    bool waits = uv_stream_get_write_queue_size((uv_stream_t *)&caller->pipe) > TOLD_BYTES_MAX;
+    struct told *told = waits && !last ? NULL : calloc(1, sizeof(*told));
+    uv_buf_t buffer = text_of(line);
+    if (last)
+        caller->gone = NULL;
+    if (told && buffer.base) {
+        *told = (struct told){.text = buffer.base, .last = last};
+        told->write.data = told;
+        if (uv_write(&told->write, (uv_stream_t *)&caller->pipe, &buffer, 1, told_written) == 0)
+            return;
+    }
+    free(buffer.base);
+    free(told);
+    if (last)
+        close_connection(caller);
+}
+
+/* The one that has been silent longest makes room where there are too many. */
+static void make_room(struct control *control)
+{
+    struct caller *caller, *first = NULL;
+    int count = 0;
+    DL_FOREACH (control->connections, caller) {
+        count += !caller->kept;
+        first = first || caller->kept ? first : caller;
+    }
+    if (count >= CONNECTIONS_MAX)
+        close_connection(first);
+}
+
 static void connected(uv_stream_t *stream, int status)
 {
     struct control *control = stream->data;
-    struct caller *caller = status < 0 ? NULL : calloc(1, sizeof(*caller)), *other;
+    struct caller *caller = status < 0 ? NULL : calloc(1, sizeof(*caller));
     struct ipcl_error error;
-    int count = 0, fd;
+    int fd;
     if (!caller)
         return;
-    DL_COUNT(control->connections, other, count);
-    if (count == CONNECTIONS_MAX)
-        close_connection(control->connections);
+    make_room(control);
     uv_pipe_init(stream->loop, &caller->pipe, 0);
     caller->pipe.data = caller;
     caller->control = control;

@@ -4,6 +4,8 @@
 #ifndef CLUSTER_CONTROL_H
 #define CLUSTER_CONTROL_H
 
+#include <stdbool.h>
+
 #include <jansson.h>
 #include <uv.h>
 
@@ -12,10 +14,12 @@
 #include "base/path.h"
 
 struct control;
+struct caller;
 
 /* Answers a request, an object: a new reference to an object, or NULL with `error` set, which is
  * the answer then. */
-typedef json_t *control_answer(void *context, const json_t *request, struct ipcl_error *error);
+typedef json_t *control_answer(void *context, struct caller *caller, const json_t *request,
+                               struct ipcl_error *error);
 
 /* Listens at folder/name, which is short, and writes that to `path`. NULL with `error` set on
  * failure. */
@@ -25,7 +29,17 @@ struct control *control_create(uv_loop_t *loop, const char *folder, const char *
 /* Removes the socket. Memory goes when the loop next turns. Takes NULL. */
 void control_destroy(struct control *control);
 
-/* Asks the supervisor whose socket is at `path`, and waits up to `timeout_ms`. Takes the request
+/* From within an answer: who asked stays, and hears more than that. `gone` is called when he has
+ * gone before the last that he is told; the caller is forgotten then. */
+void control_keep(struct caller *caller, void (*gone)(void *context), void *context);
+/* Tells him a further line, an object that is taken over. With `last` he goes behind it, and is
+ * forgotten; of others he misses those for which he does not read fast enough. */
+void control_tell(struct caller *caller, json_t *line, bool last);
+
+/* Connects to the supervisor whose socket is at `path` and sends a request, which is taken over,
+ * all within `timeout_ms`. Returns a descriptor to read lines from; -1 with `error` set. */
+int control_send(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error);
+/* Asks a supervisor likewise, and waits for its answer up to `timeout_ms`. Takes the request
  * over. A new reference; NULL with `error` set where there is no answer, or it is an error. */
 json_t *control_ask(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error);
 

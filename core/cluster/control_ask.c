@@ -91,31 +91,51 @@ static char *receive_line(int fd, long long end_ms, size_t *size)
     return NULL;
 }
 
+static int no_answer(const char *path, const char *reason, struct ipcl_error *error)
+{
+    return ipcl_error_set(error, "the ipcluster at %s does not answer: %s", path, reason);
+}
+
+static const char *why_silent(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK ? "not in time" : strerror(errno);
+}
+
+int control_send(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error)
+{
+    long long end_ms = clock_ms() + timeout_ms;
+    struct ipcl_error reason;
+    int fd = connect_to(path, end_ms, &reason);
+    if (fd < 0) {
+        no_answer(path, reason.text, error);
+    } else if (send_line(fd, request, end_ms) < 0) {
+        no_answer(path, why_silent(), error);
+        close(fd);
+        fd = -1;
+    }
+    json_decref(request);
+    return fd;
+}
+
 json_t *control_ask(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error)
 {
     long long end_ms = clock_ms() + timeout_ms;
-    struct ipcl_error reason = {.text = ""};
-    int fd = connect_to(path, end_ms, &reason);
+    int fd = control_send(path, request, timeout_ms, error);
     size_t size = 0;
-    char *line =
-        fd >= 0 && send_line(fd, request, end_ms) == 0 ? receive_line(fd, end_ms, &size) : NULL;
+    if (fd < 0)
+        return NULL;
+    char *line = receive_line(fd, end_ms, &size);
     json_t *answer = line ? json_loadb(line, size, 0, NULL) : NULL;
     const char *refusal = json_string_value(json_object_get(answer, "error"));
+    if (refusal)
+        ipcl_error_set(error, "%s", refusal);
+    else if (!json_is_object(answer))
+        no_answer(path, line ? "what it says is no JSON" : why_silent(), error);
     if (refusal || !json_is_object(answer)) {
-        if (!refusal)
-            ipcl_error_set(error, "the ipcluster at %s does not answer: %s", path,
-                           fd < 0                                    ? reason.text
-                           : line                                    ? "what it says is no JSON"
-                           : errno == EAGAIN || errno == EWOULDBLOCK ? "not in time"
-                                                                     : strerror(errno));
-        else
-            ipcl_error_set(error, "%s", refusal);
         json_decref(answer);
         answer = NULL;
     }
     free(line);
-    json_decref(request);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return answer;
 }

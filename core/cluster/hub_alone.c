@@ -57,7 +57,7 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
     if (!watch)
         return -1;
     if (ask_list(watch, timeout_ms))
-        count = (int)hub_watch_count(watch, NULL);
+        count = (int)hub_watch_count(watch, NULL, 0);
     else
         ipcl_error_set(error, "no hub answers at the address in %s", path);
     hub_watch_free(watch);
@@ -70,11 +70,11 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
     long long end = clock_ms() + timeout_ms;
     if (!watch)
         return -1;
-    while ((!ask_list(watch, HUB_ASK_MS) || hub_watch_count(watch, NULL)) && clock_ms() < end) {
+    while ((!ask_list(watch, HUB_ASK_MS) || hub_watch_count(watch, NULL, 0)) && clock_ms() < end) {
         hub_watch_end_engines(watch, NULL);
         usleep(LOOK_MS * 1000);
     }
-    unsigned left = hub_watch_count(watch, NULL);
+    unsigned left = hub_watch_count(watch, NULL, 0);
     hub_watch_send(watch, watch->query, NULL, "shutdown_request", NULL);
     hub_watch_free(watch);
     return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",

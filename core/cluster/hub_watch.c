@@ -49,7 +49,7 @@ static void note_engine(struct hub_watch *watch, int id, const char *uuid, const
         if (!engine)
             return;
         strcpy(engine->uuid, uuid);
-        engine->early = !watch->answered;
+        engine->order = watch->mark++;
         HASH_ADD_STR(watch->engines, uuid, engine);
     }
     engine->id = id;
@@ -454,21 +454,17 @@ static bool is_of(const struct engine *engine, const char *engine_set)
     return !engine_set || strcmp(engine->set, engine_set) == 0;
 }
 
-unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set)
+unsigned long hub_watch_mark(const struct hub_watch *watch)
 {
-    unsigned count = 0;
-    for (const struct engine *engine = watch ? watch->engines : NULL; engine;
-         engine = engine->hh.next)
-        count += is_of(engine, engine_set);
-    return count;
+    return watch ? watch->mark : 0;
 }
 
-unsigned hub_watch_arrived(const struct hub_watch *watch)
+unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set, unsigned long since)
 {
     unsigned count = 0;
     for (const struct engine *engine = watch ? watch->engines : NULL; engine;
          engine = engine->hh.next)
-        count += !engine->early;
+        count += engine->order >= since && is_of(engine, engine_set);
     return count;
 }
 

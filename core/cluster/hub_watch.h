@@ -48,10 +48,11 @@ void hub_watch_destroy(struct hub_watch *watch);
  * it; NULL counts all. */
 enum hub_presence hub_watch_presence(const struct hub_watch *watch);
 bool hub_watch_answered(const struct hub_watch *watch);
-/* How many engines are registered now, and how many of all that were not at the hub's first answer.
- */
-unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set);
-unsigned hub_watch_arrived(const struct hub_watch *watch);
+/* A mark in the order in which engines come: those of now are before it. */
+unsigned long hub_watch_mark(const struct hub_watch *watch);
+/* How many engines are registered now, of those that came after a mark; 0: all. */
+unsigned hub_watch_count(const struct hub_watch *watch, const char *engine_set,
+                         unsigned long since);
 /* Writes what people call the engine whose process on this host this is or was. */
 void hub_watch_name(const struct hub_watch *watch, int64_t pid, char text[ENGINE_NAME_BYTES]);
 /* Whether that process is or was an engine. */

@@ -14,9 +14,9 @@
 
 struct engine {
     UT_hash_handle hh;
-    bool early;  /* it was there at the hub's first answer */
-    bool listed; /* in the hub's last answer */
-    bool told;   /* to end */
+    unsigned long order; /* in which it came */
+    bool listed;         /* in the hub's last answer */
+    bool told;           /* to end */
     int id;
     int64_t pid;
     bool ranked;
@@ -51,6 +51,7 @@ struct hub_watch {
     long long away_ms; /* since when the connection has ended; 0: it has not */
     enum hub_presence presence;
     struct engine *engines;
+    unsigned long mark; /* the next one's order */
     struct engine_names names;
     json_t
         *answers; /* the last of each type, as a whole, for hub_alone.c; NULL: they are not kept */

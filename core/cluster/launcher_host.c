@@ -58,8 +58,12 @@ static int64_t service_spawn(void *context, const struct ipcl_spawn *spawn,
         show_command(host, spawn->argv);
         return INT64_MAX;
     }
+    struct workplace_back back;
     plugin_call_goes_on();
-    return children_spawn(host->options.children, spawn, host->self, error);
+    workplace_enter(host->options.place, &back);
+    int64_t pid = children_spawn(host->options.children, spawn, host->self, error);
+    workplace_leave(host->options.place, &back);
+    return pid;
 }
 
 static int service_adopt(void *context, int64_t pid, int64_t born,
@@ -83,6 +87,18 @@ static int service_kill(void *context, int64_t pid, int signum, struct ipcl_erro
     return children_kill(host->options.children, pid, signum, error);
 }
 
+/* Runs a command as command_run() says. */
+static int run(struct launcher_host *host, const struct ipcl_command *command,
+               void (*merged)(void *self, int status, const char *output), struct ipcl_error *error)
+{
+    struct workplace_back back;
+    workplace_enter(host->options.place, &back);
+    int outcome =
+        command_run(host->options.loop, &host->commands, command, merged, host->self, error);
+    workplace_leave(host->options.place, &back);
+    return outcome;
+}
+
 static int service_run(void *context, const char *const *argv, const char *input,
                        void (*done)(void *self, int status, const char *output),
                        struct ipcl_error *error)
@@ -93,7 +109,7 @@ static int service_run(void *context, const char *const *argv, const char *input
         done(host->self, -1, "");
         return 0;
     }
-    return command_run(host->options.loop, &host->commands, &command, done, host->self, error);
+    return run(host, &command, done, error);
 }
 
 static int service_run_command(void *context, const struct ipcl_command *command,
@@ -104,7 +120,7 @@ static int service_run_command(void *context, const struct ipcl_command *command
         show_command(host, command->argv);
         return 0;
     }
-    return command_run(host->options.loop, &host->commands, command, NULL, host->self, error);
+    return run(host, command, NULL, error);
 }
 
 static void free_handle(uv_handle_t *handle)
@@ -270,10 +286,13 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->elsewhere = options->class->properties & IPCL_STARTS_ELSEWHERE;
     struct plugin_call call;
     expect(host, "could not be created", error);
+    struct workplace_back back;
     begin_call(host, &call, "create");
+    workplace_enter(options->place, &back);
     host->self = options->system ? batch_create(options->system, options->system_settings,
                                                 options->class, &host->services, error)
                                  : options->class->create(&host->services, error);
+    workplace_leave(options->place, &back);
     plugin_call_end(&call);
     if (!host->self) {
         free(host);
@@ -309,11 +328,14 @@ int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
     char *preview = NULL;
     int outcome = -1;
     expect(host, "could not start anything", error);
+    struct workplace_back back;
     begin_call(host, &call, shown ? "preview" : "start");
+    workplace_enter(host->options.place, &back);
     if (shown)
         preview = host->options.class->preview(host->self, launch, error);
     else
         outcome = host->options.class->start(host->self, launch, error);
+    workplace_leave(host->options.place, &back);
     plugin_call_end(&call);
     if (preview)
         fputs(preview, host->options.dry);

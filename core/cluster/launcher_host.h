@@ -8,6 +8,7 @@
 #include <ipcluster/launcher.h>
 
 #include "cluster/children.h"
+#include "cluster/workplace.h"
 #include "config/settings.h"
 
 struct launcher_host;
@@ -34,6 +35,7 @@ struct launcher_host_options {
     const struct ipcl_batch_system *system; /* as in struct launcher_choice */
     const struct ipcl_option_table *system_settings;
     struct launcher_events events;
+    const struct workplace *place; /* where it starts what it starts; NULL: where we are */
     FILE *dry; /* where to write what would be started, in place of starting it; NULL: start it */
 };
 

@@ -38,6 +38,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
 	core/cluster/engine_names.c core/cluster/engine_names.h \
 	core/cluster/instances.c core/cluster/instances.h \
+	core/cluster/join.c core/cluster/join.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \
 	core/cluster/launchers.c core/cluster/launchers.h \
 	core/cluster/logs.c core/cluster/logs.h \
@@ -60,9 +61,12 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_events.c \
 	core/cluster/supervisor_heal.c \
 	core/cluster/supervisor_internal.h \
+	core/cluster/supervisor_joined.c \
+	core/cluster/supervisor_sets.c \
 	core/cluster/supervisor_start.c \
 	core/cluster/supervisor_stop.c \
-	core/cluster/template.c core/cluster/template.h
+	core/cluster/template.c core/cluster/template.h \
+	core/cluster/workplace.c core/cluster/workplace.h
 core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
 	-DTEMPLATE_DIR='"$(pkgdatadir)"'
 core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)

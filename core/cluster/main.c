@@ -21,7 +21,7 @@ static const struct command {
     {"start", "start a cluster: a controller and engines", command_start},
     {"stop", "stop a cluster, also one whose ipcluster was killed, or single engines",
      command_stop},
-    {"engines", "add engines to a controller that runs", command_engines},
+    {"engines", "add a set of engines to a cluster that runs", command_engines},
     {"status", "show what a cluster is made of: sets, jobs and engines", command_status},
     {"restart", "end engines, and start them anew under their ids", command_restart},
     {"signal", "send engines a signal", command_signal},

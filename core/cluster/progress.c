@@ -2,6 +2,7 @@
 #include "cluster/progress.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
@@ -22,28 +23,51 @@ void progress_break(struct progress *progress)
     fflush(progress->stream);
 }
 
+/* A line for whom it is told to: {"say": "..."} or {"fail": "..."}. Output that is quoted may have
+ * bytes that are no text. */
+static void tell(struct progress *progress, const char *what, const char *format, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0)
+        return;
+    json_t *value = json_string(text);
+    for (char *at = text; !value && *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    progress->tell(progress->context, json_pack("{s:o}", what, value ? value : json_string(text)));
+    free(text);
+}
+
 void progress_say(struct progress *progress, const char *format, ...)
 {
     va_list args;
     if (progress->quiet)
         return;
-    progress_break(progress);
     va_start(args, format);
-    vfprintf(progress->stream, format, args);
+    if (progress->tell) {
+        tell(progress, "say", format, args);
+    } else {
+        progress_break(progress);
+        vfprintf(progress->stream, format, args);
+        fputc('\n', progress->stream);
+        fflush(progress->stream);
+    }
     va_end(args);
-    fputc('\n', progress->stream);
-    fflush(progress->stream);
 }
 
 void progress_fail(struct progress *progress, const char *format, ...)
 {
     va_list args;
-    progress_break(progress);
     va_start(args, format);
-    vfprintf(progress->errors, format, args);
+    if (progress->tell) {
+        tell(progress, "fail", format, args);
+    } else {
+        progress_break(progress);
+        vfprintf(progress->errors, format, args);
+        fputc('\n', progress->errors);
+        fflush(progress->errors);
+    }
     va_end(args);
-    fputc('\n', progress->errors);
-    fflush(progress->errors);
 }
 
 static void draw_bar(struct progress *progress, unsigned count, unsigned total)
@@ -62,7 +86,10 @@ void progress_engines(struct progress *progress, unsigned count, unsigned total)
     long long now = clock_ms();
     if (progress->quiet || (progress->total == total && progress->shown == count))
         return;
-    if (progress->terminal) {
+    if (progress->tell) {
+        progress->tell(progress->context,
+                       json_pack("{s:[I,I]}", "engines", (json_int_t)count, (json_int_t)total));
+    } else if (progress->terminal) {
         draw_bar(progress, count, total);
     } else {
         if (count < total && progress->total == total && now - progress->shown_ms < LINE_MS)
@@ -73,4 +100,16 @@ void progress_engines(struct progress *progress, unsigned count, unsigned total)
     progress->shown = count;
     progress->total = total;
     progress->shown_ms = now;
+}
+
+void progress_hear(struct progress *progress, const json_t *line)
+{
+    const char *said, *failed;
+    json_int_t count, total;
+    if (json_unpack((json_t *)line, "{s:s}", "say", &said) == 0)
+        progress_say(progress, "%s", said);
+    else if (json_unpack((json_t *)line, "{s:s}", "fail", &failed) == 0)
+        progress_fail(progress, "%s", failed);
+    else if (json_unpack((json_t *)line, "{s:[I,I]}", "engines", &count, &total) == 0)
+        progress_engines(progress, (unsigned)count, (unsigned)total);
 }

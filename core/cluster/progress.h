@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 struct progress {
     FILE *stream;
     FILE *errors; /* for what is said also when quiet */
@@ -14,6 +16,10 @@ struct progress {
     unsigned shown;
     unsigned total;
     long long shown_ms;
+    /* Where another process shows it, this is given what that hands to progress_hear(), and takes
+     * it over; the rest is unused. NULL: it is shown here. */
+    void (*tell)(void *context, json_t *line);
+    void *context;
 };
 
 void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool terminal,
@@ -26,6 +32,8 @@ void progress_fail(struct progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* `count` of `total` engines have registered. */
 void progress_engines(struct progress *progress, unsigned count, unsigned total);
+/* Shows what another process was told. */
+void progress_hear(struct progress *progress, const json_t *line);
 /* Ends the bar's line, so that others can write. */
 void progress_break(struct progress *progress);
 

@@ -1,6 +1,6 @@
 /* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its
- * launchers find their jobs again. A set of engines that was added has one of its own,
- * ipcluster[-ID].engines-PID.json. */
+ * launchers find their jobs again. A set of engines that was added to a controller which no ipcluster
+ * here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
 #include "cluster/state.h"
 
 #include <dirent.h>
@@ -50,15 +50,21 @@ static void clear_job(struct state_job *job)
     job->own = job->processes = NULL;
 }
 
+void state_remove_set(struct state *state, struct state_set *set)
+{
+    struct state_set **link = &state->sets;
+    while (*link != set)
+        link = &(*link)->next;
+    *link = set->next;
+    clear_job(&set->job);
+    free(set);
+}
+
 void state_clear(struct state *state)
 {
     clear_job(&state->controller);
-    while (state->sets) {
-        struct state_set *set = state->sets;
-        state->sets = set->next;
-        clear_job(&set->job);
-        free(set);
-    }
+    while (state->sets)
+        state_remove_set(state, state->sets);
 }
 
 struct state_set *state_add_set(struct state *state, const char *name, struct ipcl_error *error)

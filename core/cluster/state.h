@@ -1,6 +1,6 @@
 /* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its
- * launchers find their jobs again. A set of engines that was added has one of its own,
- * ipcluster[-ID].engines-PID.json. */
+ * launchers find their jobs again. A set of engines that was added to a controller which no
+ * ipcluster here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
 #ifndef CLUSTER_STATE_H
 #define CLUSTER_STATE_H
 
@@ -41,7 +41,7 @@ struct state {
     char host[STATE_TEXT_BYTES];
     char boot[BOOT_ID_BYTES];
     char phase[32];               /* "starting", "running", "stopping" */
-    bool engines_only;            /* a set that was added to a running controller */
+    bool engines_only;            /* the set of a controller that is not this supervisor's */
     char label[ENGINE_SET_BYTES]; /* TIME-PID: in the names of its output files and of its first set
                                    */
     int64_t pid; /* the supervisor's; -1 where the file cannot be read: `error` says why */
@@ -59,6 +59,7 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
 void state_clear(struct state *state);
 /* Appends a set of that name. NULL with `error` set where memory is short. */
 struct state_set *state_add_set(struct state *state, const char *name, struct ipcl_error *error);
+void state_remove_set(struct state *state, struct state_set *set);
 /* Makes `to` a copy, to be cleared also on failure. Returns 0 or -1 with `error` set. */
 int state_copy(struct state *to, const struct state *from, struct ipcl_error *error);
 /* How many engines its sets have in all. */

@@ -66,17 +66,41 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
     cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }
 
+bool supervisor_stops(const struct job *job)
+{
+    return job->set ? job->set->phase >= SET_ASKED : job->supervisor->phase > PHASE_UP;
+}
+
+/* Where it is told what becomes of a job. */
+static struct progress *progress_of(const struct job *job)
+{
+    return job->set ? job->set->progress : job->supervisor->progress;
+}
+
+/* All copies of what is being stopped may have ended. */
+static void go_on_stopping(struct job *job)
+{
+    if (job->set)
+        supervisor_go_on_stopping_set(job->set);
+    else
+        supervisor_go_on_stopping(job->supervisor);
+}
+
 static void job_started(void *context, unsigned count)
 {
     struct job *job = context;
     unsigned waiting = job->count - job->started;
     job->started += count < waiting ? count : waiting;
-    job->supervisor->phase_ms = clock_ms();
+    if (job->set)
+        job->set->phase_ms = clock_ms();
+    else
+        job->supervisor->phase_ms = clock_ms();
     job->answered = true;
-    if (job->supervisor->adopting || job->supervisor->dry || job->supervisor->phase > PHASE_UP)
+    if (job->supervisor->adopting || job->supervisor->dry || supervisor_stops(job))
         return;
     supervisor_save(job->supervisor, job->supervisor->state.phase);
-    supervisor_look_up(job->supervisor);
+    if (job->set)
+        supervisor_look_up(job->set);
 }
 
 /* An engine that was watched has told by itself how it ended, or its watcher has. */
@@ -106,10 +130,10 @@ static void job_stopped(void *context, unsigned index, unsigned count, int statu
         tell_hub(job, index, status, reason);
         supervisor_note_end(job->set, index, count, status);
     }
-    if (supervisor->phase < PHASE_ASKING_ENGINES)
+    if (!supervisor_stops(job))
         supervisor_job_ended(supervisor, job, index, status, reason);
     else if (job->running == 0)
-        supervisor_go_on_stopping(supervisor);
+        go_on_stopping(job);
 }
 
 static void job_resized(void *context, int change, const char *why)
@@ -117,7 +141,7 @@ static void job_resized(void *context, int change, const char *why)
     struct job *job = context;
     unsigned fewer = change < 0 ? (unsigned)-change : 0, more = change > 0 ? (unsigned)change : 0;
     if (why)
-        progress_fail(job->supervisor->progress, "%s: %s", job->choice.class->name, why);
+        progress_fail(progress_of(job), "%s: %s", job->choice.class->name, why);
     job->running += more - (fewer < job->running ? fewer : job->running);
     job->count += more - (fewer < job->count ? fewer : job->count);
     if (job->started > job->count)
@@ -128,10 +152,10 @@ static void job_resized(void *context, int change, const char *why)
         log_warn("no memory for the places of %u engines", more);
     if (job->set)
         slots_drop(&job->set->slots, fewer);
-    if (job->supervisor->phase <= PHASE_UP)
-        supervisor_job_resized(job->supervisor, job);
-    else
-        supervisor_go_on_stopping(job->supervisor);
+    if (supervisor_stops(job))
+        go_on_stopping(job);
+    else if (job->set)
+        supervisor_set_resized(job->set);
 }
 
 /* Between start() and its note the launcher is not asked. */
@@ -147,16 +171,18 @@ static void job_status(void *context, const char *text)
             *at = '?'; /* it is saved as UTF-8, which a command's words need not be */
     if (!supervisor->adopting && job->noted)
         supervisor_save(supervisor, supervisor->state.phase);
-    if (news && *text && !supervisor->adopting && supervisor->phase <= PHASE_UP)
-        progress_say(supervisor->progress, "%s: %s", job->choice.class->name, text);
-    if (!supervisor->adopting)
-        supervisor_look_up(supervisor);
+    if (supervisor->adopting)
+        return;
+    if (news && *text && !supervisor_stops(job))
+        progress_say(progress_of(job), "%s: %s", job->choice.class->name, text);
+    if (job->set)
+        supervisor_look_up(job->set);
 }
 
 static void job_warned(void *context, const char *text)
 {
     struct job *job = context;
-    progress_fail(job->supervisor->progress, "%s: %s", job->choice.class->name, text);
+    progress_fail(progress_of(job), "%s: %s", job->choice.class->name, text);
 }
 
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
@@ -164,11 +190,12 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
     struct launcher_host_options options = {
         .loop = &supervisor->loop,
         .children = supervisor->children,
-        .settings = supervisor->cluster->settings,
+        .settings = (job->set ? job->set->cluster : supervisor->cluster)->settings,
         .plugin = job->choice.plugin,
         .class = job->choice.class,
         .system = job->choice.system,
         .system_settings = job->choice.system_settings,
+        .place = job->set ? supervisor_workplace(job->set) : NULL,
         .dry = supervisor->dry ? supervisor->progress->stream : NULL,
     };
     const struct instances_events events = {.started = job_started,
@@ -203,23 +230,6 @@ static void signal_came(uv_signal_t *handle, int signum)
                  signum == SIGINT ? "Interrupted" : strsignal(signum),
                  signum == SIGINT ? " (once more to hurry)" : "");
     supervisor_stop(supervisor, supervisor->phase == PHASE_UP ? EXIT_FINE : EXIT_INTERRUPTED);
-}
-
-struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
-                                      struct ipcl_error *error)
-{
-    struct engine_set **link = &supervisor->sets, *set = calloc(1, sizeof(*set));
-    if (!set) {
-        ipcl_error_set(error, "no memory for a set of engines");
-        return NULL;
-    }
-    set->saved = saved;
-    set->job =
-        (struct job){.supervisor = supervisor, .set = set, .saved = &saved->job, .count = saved->n};
-    while (*link)
-        link = &(*link)->next;
-    *link = set;
-    return set;
 }
 
 unsigned supervisor_running(const struct supervisor *supervisor)
@@ -287,13 +297,8 @@ void supervisor_close(struct supervisor *supervisor)
         return; /* it was never made */
     control_destroy(supervisor->control);
     hub_watch_destroy(supervisor->hub);
-    while (supervisor->sets) {
-        struct engine_set *set = supervisor->sets;
-        supervisor->sets = set->next;
-        instances_destroy(set->job.launcher);
-        slots_release(&set->slots);
-        free(set);
-    }
+    while (supervisor->sets)
+        supervisor_forget_set(supervisor->sets);
     instances_destroy(supervisor->controller.launcher);
     children_destroy(supervisor->children);
     uv_close((uv_handle_t *)&supervisor->timer, NULL);

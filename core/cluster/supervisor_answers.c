@@ -8,7 +8,7 @@
 /* Once started copies end, they are no longer among those that run. */
 static const char *state_of(const struct job *job)
 {
-    if (job->supervisor->phase > PHASE_UP)
+    if (supervisor_stops(job))
         return "stopping";
     if (!job->launcher || (job->running > 0 && job->started < job->count))
         return "waiting";
@@ -60,12 +60,13 @@ static json_t *describe(const struct job *job, const char *name)
                      job_ids_of(job), "logs", logs_of(job));
 }
 
-static json_t *answer_status(struct supervisor *supervisor, const json_t *request,
-                             struct ipcl_error *error)
+static json_t *answer_status(struct supervisor *supervisor, struct caller *caller,
+                             const json_t *request, struct ipcl_error *error)
 {
     const struct state *state = &supervisor->state;
     json_t *sets = json_array();
     (void)request;
+    (void)caller;
     if (supervisor->own_controller)
         json_array_append_new(sets, describe(&supervisor->controller, "controller"));
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
@@ -92,38 +93,47 @@ static json_t *end_engines(struct supervisor *supervisor, const json_t *request,
     return NULL;
 }
 
-static json_t *answer_stop(struct supervisor *supervisor, const json_t *request,
-                           struct ipcl_error *error)
+/* Of a set, or of engines. */
+static json_t *answer_stop(struct supervisor *supervisor, struct caller *caller,
+                           const json_t *request, struct ipcl_error *error)
 {
+    (void)caller;
+    if (json_object_get(request, "set"))
+        return supervisor_answer_stop_set(supervisor, request, error);
     return end_engines(supervisor, request, FATE_END, error);
 }
 
-static json_t *answer_restart(struct supervisor *supervisor, const json_t *request,
-                              struct ipcl_error *error)
+static json_t *answer_restart(struct supervisor *supervisor, struct caller *caller,
+                              const json_t *request, struct ipcl_error *error)
 {
+    (void)caller;
     return end_engines(supervisor, request, FATE_RESTART, error);
 }
 
 static const struct {
     const char *name;
-    json_t *(*answer)(struct supervisor *supervisor, const json_t *request,
+    json_t *(*answer)(struct supervisor *supervisor, struct caller *caller, const json_t *request,
                       struct ipcl_error *error);
 } requests[] = {
     {"status", answer_status},
+    {"engines", supervisor_answer_engines},
     {"stop", answer_stop},
     {"restart", answer_restart},
+    {"signal", supervisor_answer_signal},
 };
 
-static json_t *answer(void *context, const json_t *request, struct ipcl_error *error)
+static json_t *answer(void *context, struct caller *caller, const json_t *request,
+                      struct ipcl_error *error)
 {
     const char *name = json_string_value(json_object_get(request, "request"));
     for (size_t i = 0; name && i < sizeof(requests) / sizeof(*requests); i++)
         if (strcmp(requests[i].name, name) == 0)
-            return requests[i].answer(context, request, error);
+            return requests[i].answer(context, caller, request, error);
     if (name)
-        ipcl_error_set(
-            error, "there is no request '%.64s': this ipcluster knows of status, stop and restart",
-            name);
+        ipcl_error_set(error,
+                       "there is no request '%.64s': this ipcluster knows of status, engines, "
+                       "stop, restart and signal",
+                       name);
     else
         ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");
     return NULL;

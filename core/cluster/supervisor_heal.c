@@ -39,7 +39,7 @@ void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count,
 bool supervisor_hopes(const struct supervisor *supervisor)
 {
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (slots_hope(&set->slots))
+        if (set->phase == SET_UP && slots_hope(&set->slots))
             return true;
     return false;
 }
@@ -66,7 +66,7 @@ static void one_has_gone(void *context, const struct slot *slot)
         set->saved->n = job->count;
         supervisor_save(job->supervisor, job->supervisor->state.phase);
     } else if (slot->returns > 0 && !slot->well) {
-        progress_fail(job->supervisor->progress,
+        progress_fail(set->progress,
                       "Engine %d has come back %u time%s, and does not once more (--restart)",
                       slot->id, slot->returns, slot->returns == 1 ? "" : "s");
     }
@@ -90,10 +90,19 @@ static char *list_ids(int *ids, unsigned count)
     return text;
 }
 
+/* Starts so many engines more of a set that is up. Returns 0 or -1 with `error` set. */
+static int start_more(struct engine_set *set, unsigned count, const char *ids,
+                      struct ipcl_error *error)
+{
+    struct job *job = &set->job;
+    job->started -= count < job->started ? count : job->started;
+    return supervisor_start_job(job->supervisor, job, count, ids, error);
+}
+
 /* Starts those whose time has come. */
 static void start_due(struct engine_set *set)
 {
-    struct progress *progress = set->job.supervisor->progress;
+    struct progress *progress = set->progress;
     struct ipcl_error error;
     unsigned id_count = 0;
     int *ids = calloc(slots_count(&set->slots) + 1, sizeof(*ids));
@@ -105,7 +114,7 @@ static void start_due(struct engine_set *set)
                      : id_count == 1 ? "engine"
                                      : "engines",
                      text ? text : "", set->job.choice.class->name);
-    if (count > 0 && supervisor_start_more(set, count, text ? text : "", &error) < 0) {
+    if (count > 0 && start_more(set, count, text ? text : "", &error) < 0) {
         progress_fail(progress, "It cannot be started: %s", error.text);
         slots_failed(&set->slots, clock_ms());
     }
@@ -137,7 +146,7 @@ static void kill_late(struct engine_set *set)
     for (slot = set->slots.list; slot; slot = slot->next) {
         if (!slot->asked_ms || clock_ms() - slot->asked_ms < END_MS)
             continue;
-        progress_say(supervisor->progress, "Engine %d has not ended: killing", slot->id);
+        progress_say(set->progress, "Engine %d has not ended: killing", slot->id);
         struct hearing hearing = {supervisor, slot};
         hub_watch_each(supervisor->hub, set->saved->name, kill_engine, &hearing);
         slot->asked_ms = 0;
@@ -148,11 +157,9 @@ static void heal(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
     bool pending = false;
-    if (supervisor->phase != PHASE_UP) {
-        uv_timer_stop(timer);
-        return;
-    }
     for (struct engine_set *set = supervisor->sets; set; set = set->next) {
+        if (set->phase != SET_UP)
+            continue;
         slots_settle(&set->slots, clock_ms(), one_has_gone, set);
         start_due(set);
         kill_late(set);
@@ -165,7 +172,7 @@ static void heal(uv_timer_t *timer)
 
 void supervisor_heal(struct supervisor *supervisor)
 {
-    if (supervisor->phase == PHASE_UP && !uv_is_active((const uv_handle_t *)&supervisor->heal))
+    if (supervisor->phase <= PHASE_UP && !uv_is_active((const uv_handle_t *)&supervisor->heal))
         uv_timer_start(&supervisor->heal, heal, 0, LOOK_MS);
 }
 
@@ -230,12 +237,13 @@ static void end_named(void *context, const struct hub_engine *engine)
 int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
                            json_t *taken, struct ipcl_error *error)
 {
-    if (supervisor->phase != PHASE_UP)
-        return ipcl_error_set(error, "the cluster is being %s: wait until it %s",
-                              supervisor->phase > PHASE_UP ? "stopped" : "started",
-                              supervisor->phase > PHASE_UP ? "has ended" : "is up");
     for (struct engine_set *set = supervisor->sets; set; set = set->next) {
         struct ending ending = {.set = set, .ids = ids, .fate = fate, .taken = taken};
+        if (set->phase != SET_UP && has_named(set, ids))
+            return ipcl_error_set(error, "%s is being %s: wait until it %s",
+                                  set->joined ? set->saved->name : "the cluster",
+                                  set->phase > SET_UP ? "stopped" : "started",
+                                  set->phase > SET_UP ? "has ended" : "is up");
         if (fate == FATE_RESTART && has_named(set, ids) &&
             supervisor_can_restart(&set->job, error) < 0)
             return -1;

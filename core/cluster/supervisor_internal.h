@@ -13,19 +13,30 @@
 #include "cluster/supervisor.h"
 
 #define SIGNAL_COUNT 5
+#define HEARD_MS     2000 /* for engines to leave the hub, which they do as soon as they hear it */
+#define KILLED_MS    5000 /* for copies to go after SIGKILL */
 
 enum phase {
     PHASE_CONTROLLER,   /* waiting for the connection files */
     PHASE_DELAY,        /* waiting for the hub's first answer, or as long as the user wants */
-    PHASE_REGISTRATION, /* waiting for the engines */
+    PHASE_REGISTRATION, /* waiting for the engines of the start */
     PHASE_UP,
-    PHASE_ASKING_ENGINES, /* to end, over the wire */
-    PHASE_STOPPING_ENGINES,
+    PHASE_STOPPING_ENGINES, /* all sets */
     PHASE_STOPPING_CONTROLLER,
     PHASE_DONE
 };
 
+enum set_phase {
+    SET_WAITING,  /* for the controller */
+    SET_STARTING, /* waiting for its engines */
+    SET_UP,
+    SET_ASKED,    /* to end, over the wire */
+    SET_STOPPING, /* by its launcher */
+    SET_ENDED
+};
+
 struct engine_set;
+struct joined;
 
 /* A controller or a set's engines. */
 struct job {
@@ -43,19 +54,27 @@ struct job {
     int status;              /* the first that was not 0 */
 };
 
-/* A set of engines. */
+/* A set of engines: that of the start, whose failure ends all, or one that has joined since. */
 struct engine_set {
     struct engine_set *next;
     struct job job;
-    struct state_set *saved; /* its name, and what a later supervisor needs */
-    unsigned registered;     /* the most engines that the hub has had at a time, of those that end
-                                with this set */
-    unsigned present;        /* how many of these there are now */
-    unsigned minimum;        /* with so many registered engines, or all, its start is done */
+    struct state_set *saved;   /* its name, and what a later supervisor needs */
+    struct joined *joined;     /* NULL: it is that of the start */
+    struct cluster *cluster;   /* whose settings are its own */
+    struct progress *progress; /* where its users are told of it */
+    enum set_phase phase;
+    long long phase_ms;  /* when it began, or last made progress */
+    uv_timer_t timer;    /* the phase's */
+    unsigned long since; /* the mark in the order of the hub's engines at which it was started */
+    unsigned registered; /* the most of its engines that the hub has had at a time */
+    unsigned present;    /* how many of these there are now */
+    unsigned minimum;    /* with so many registered engines, or all, its start is done */
     unsigned arrived; /* the most of those that were started that have been registered at a time */
     bool late;        /* some are, and that has been said */
     struct slots slots;
+    char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
     char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
+    int exit_code;
 };
 
 struct supervisor {
@@ -77,7 +96,6 @@ struct supervisor {
     char engine_file[PATH_BYTES];
     /* What was there before the controller was started, or when its file was read. */
     struct path_mark old_client_file, old_engine_file;
-    char refusal[IPCL_ERROR_BYTES]; /* the controller's of an engine, that was said */
     long long labelled; /* the time in the names of the last output files; 0: the state's */
     bool own_controller;
     bool dry;      /* what would be started is written, and nothing is */
@@ -93,15 +111,13 @@ struct supervisor {
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
-/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
- * where memory is short. */
-struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
-                                      struct ipcl_error *error);
 /* How many engines there are in all sets that have not ended, and that were asked for. */
 unsigned supervisor_running(const struct supervisor *supervisor);
 unsigned supervisor_asked(const struct supervisor *supervisor);
 /* Whether a job may wait in the queue of a batch system. */
 bool supervisor_queues(const struct job *job);
+/* Whether it is being stopped, or has been. */
+bool supervisor_stops(const struct job *job);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
 /* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
 int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
@@ -124,14 +140,67 @@ int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error
 /* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
  * to go on. */
 int supervisor_claim(struct supervisor *supervisor);
-/* Starts the sets of engines, or where there are none to start, is up. */
+/* Starts so many copies of a job, engines under these ids ("3,5"; "": any). Returns 0 or -1 with
+ * `error` set. */
+int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+                         const char *ids, struct ipcl_error *error);
+/* The controller can be reached: starts the sets that wait for it. */
 void supervisor_start_engines(struct supervisor *supervisor);
-/* Starts so many engines more of a set whose start is done, under these ids ("3,5"; "": any).
- * Returns 0 or -1 with `error` set. */
-int supervisor_start_more(struct engine_set *set, unsigned count, const char *ids,
-                          struct ipcl_error *error);
-/* What becomes of engines that end (supervisor_heal.c): the hub has listed those it has, or copies
- * of a set have ended. */
+/* The engines of the start are there. */
+void supervisor_up(struct supervisor *supervisor);
+/* What follows where no engine of a set, or none at all, is left, or comes back. */
+void supervisor_look_for_engines(struct supervisor *supervisor);
+/* Engines have come to a set or left it, or the controller ends. */
+void supervisor_hub_changed(struct supervisor *supervisor);
+/* Shows the last lines of a copy's output. */
+void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
+/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
+void supervisor_stop(struct supervisor *supervisor, int exit_code);
+/* The next step of stopping all, where it is time for it: after a set or the controller has ended,
+ * engines have left the hub, or a while. */
+void supervisor_go_on_stopping(struct supervisor *supervisor);
+/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
+void supervisor_hurry(struct supervisor *supervisor);
+/* How long it may take until a job has ended; then it is killed. */
+unsigned supervisor_stopping_ms(const struct job *job);
+/* The job did not end in its time, counted from `since_ms`: kills it, and gives up when that did
+ * not help. Returns whether to wait. */
+bool supervisor_job_late(struct job *job, long long since_ms);
+/* A copy ended of what is not being stopped. */
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
+                          int status, const char *reason);
+
+/* The life of a set: supervisor_sets.c */
+
+/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
+ * where memory is short. */
+struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
+                                      struct ipcl_error *error);
+/* Finds the launcher and the number of engines that its settings say. Returns 0 or -1 with `error`
+ * set. */
+int supervisor_choose(struct engine_set *set, struct ipcl_error *error);
+/* Forgets it; what it started runs on. Memory goes when the loop next turns. */
+void supervisor_forget_set(struct engine_set *set);
+void supervisor_start_set(struct engine_set *set);
+/* Its start is done where enough engines have registered, or none has to and they are on their way.
+ */
+void supervisor_look_up(struct engine_set *set);
+/* Notes which of its engines the hub has. */
+void supervisor_note_engines(struct engine_set *set);
+/* It has another number of engines than was asked for: it is up with these. */
+void supervisor_set_resized(struct engine_set *set);
+/* It cannot go on: that of the start ends with all, another by itself. */
+void supervisor_give_up(struct engine_set *set, int exit_code);
+/* Ends it. Does nothing where that has begun. */
+void supervisor_stop_set(struct engine_set *set, int exit_code);
+/* The next step of that, where it is time for it. */
+void supervisor_go_on_stopping_set(struct engine_set *set);
+/* Kills its engines. */
+void supervisor_hurry_set(struct engine_set *set);
+
+/* Engines that end of a set that is up: supervisor_heal.c */
+
+/* The hub has listed those it has, or copies of a set have ended. */
 void supervisor_see_engines(struct supervisor *supervisor);
 void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count, int status);
 /* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
@@ -140,30 +209,28 @@ int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
 void supervisor_heal(struct supervisor *supervisor);
 /* Whether an engine of a set that has ended comes back. */
 bool supervisor_hopes(const struct supervisor *supervisor);
-/* What follows from no engine's running any more. */
-void supervisor_look_for_engines(struct supervisor *supervisor);
 /* Asks engines to end, and, where `fate` says so, to come back: adds those that are of our sets to
  * `taken`, and with them those of the same MPI worlds. Returns 0 or -1 with `error` set. */
 int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
                            json_t *taken, struct ipcl_error *error);
-/* Looks after engines that do not register in time. */
-void supervisor_await_engines(struct supervisor *supervisor);
-/* The start is done where enough engines have registered, or none has to and they are on their way.
- */
-void supervisor_look_up(struct supervisor *supervisor);
-/* Shows the last lines of a copy's output. */
-void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
-/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
-void supervisor_stop(struct supervisor *supervisor, int exit_code);
-/* The next step of stopping, where it is time for it: after a process has ended, engines have left
- * the hub, or a while. */
-void supervisor_go_on_stopping(struct supervisor *supervisor);
-/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
-void supervisor_hurry(struct supervisor *supervisor);
-/* A job has another number of copies than was asked for: the cluster is up with these. */
-void supervisor_job_resized(struct supervisor *supervisor, struct job *job);
-/* A copy ended: which is for the start to judge as long as nothing is being stopped. */
-void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
-                          int status, const char *reason);
+
+/* Sets that ipcluster engines asked for: supervisor_joined.c */
+
+json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *caller,
+                                  const json_t *request, struct ipcl_error *error);
+json_t *supervisor_answer_stop_set(struct supervisor *supervisor, const json_t *request,
+                                   struct ipcl_error *error);
+json_t *supervisor_answer_signal(struct supervisor *supervisor, struct caller *caller,
+                                 const json_t *request, struct ipcl_error *error);
+/* Whether whoever asked for a set waits until it ends. */
+bool supervisor_is_followed(const struct engine_set *set);
+/* Where it is started; NULL: where this process is. */
+const struct workplace *supervisor_workplace(const struct engine_set *set);
+/* What its output files are named for: TIME-PID. */
+const char *supervisor_label(const struct engine_set *set);
+/* Tells whoever asked that it is up, or has ended. NULL does nothing. */
+void supervisor_tell_up(const struct joined *joined);
+void supervisor_tell_end(struct joined *joined, int exit_code);
+void supervisor_free_joined(struct joined *joined);
 
 #endif

@@ -2,7 +2,6 @@
  * files, the engines. */
 #include "cluster/supervisor_internal.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,8 +21,8 @@ static void fail(struct supervisor *supervisor, int exit_code, const char *what,
     supervisor_stop(supervisor, exit_code);
 }
 
-/* Names output files for the cluster, the time and this process: what is started later has a later
- * time. */
+/* Names output files for the cluster, the time, and the process that this was asked of: what is
+ * started later has a later time. */
 static void label_job(struct supervisor *supervisor, const struct job *job, char *label,
                       size_t size)
 {
@@ -31,7 +30,8 @@ static void label_job(struct supervisor *supervisor, const struct job *job, char
     long long now = (long long)clock_wall(), first = (long long)supervisor->state.started;
     char own[ENGINE_SET_BYTES];
     if (!job->launcher) {
-        snprintf(own, sizeof(own), "%s", supervisor->state.label);
+        snprintf(own, sizeof(own), "%s",
+                 job->set ? supervisor_label(job->set) : supervisor->state.label);
     } else {
         long long last = supervisor->labelled ? supervisor->labelled : first;
         supervisor->labelled = now > last ? now : last + 1;
@@ -42,13 +42,13 @@ static void label_job(struct supervisor *supervisor, const struct job *job, char
              *cluster->cluster_id ? "-" : "", cluster->cluster_id, own);
 }
 
-/* Starts so many copies of a job, engines under these ids. Returns 0 or -1 with `error` set. */
-static int start_job(struct supervisor *supervisor, struct job *job, unsigned count,
-                     const char *ids, struct ipcl_error *error)
+int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+                         const char *ids, struct ipcl_error *error)
 {
-    const struct cluster *cluster = supervisor->cluster;
+    const struct cluster *cluster = job->set ? job->set->cluster : supervisor->cluster;
+    const struct workplace *place = job->set ? supervisor_workplace(job->set) : NULL;
     char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
-    if (!getcwd(work_dir, sizeof(work_dir)))
+    if (!place && !getcwd(work_dir, sizeof(work_dir)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
     label_job(supervisor, job, label, sizeof(label));
     char **argv =
@@ -60,7 +60,7 @@ static int start_job(struct supervisor *supervisor, struct job *job, unsigned co
     struct ipcl_launch launch = {
         .count = count,
         .argv = (const char *const *)argv,
-        .work_dir = work_dir,
+        .work_dir = place ? place->folder : work_dir,
         .log_dir = cluster->profile.log,
         .label = label,
         .profile_dir = cluster->profile.dir,
@@ -76,47 +76,20 @@ static int start_job(struct supervisor *supervisor, struct job *job, unsigned co
     if (outcome < 0)
         job->running -= count;
     else if (supervisor_note(job, error) < 0)
-        outcome = -1;                       /* what runs is stopped */
-    else if (supervisor->phase <= PHASE_UP) /* it may all have ended already */
+        outcome = -1;                /* what runs is stopped */
+    else if (!supervisor_stops(job)) /* it may all have ended already */
         supervisor_save(supervisor, supervisor->state.phase);
     cluster_free_argv(argv);
     return outcome;
 }
 
-/* Returns 0, or -1 where they cannot be started: all is being stopped. */
-static int start_set(struct supervisor *supervisor, struct engine_set *set)
-{
-    struct job *job = &set->job;
-    struct ipcl_error error;
-    if (job->count == 0)
-        return 0;
-    progress_say(supervisor->progress, "Starting %u engine%s with %s", job->count,
-                 job->count == 1 ? "" : "s", job->choice.class->name);
-    progress_engines(supervisor->progress, 0, job->count);
-    supervisor_await_engines(supervisor);
-    if (slots_add(&set->slots, job->count) < 0)
-        ipcl_error_set(&error, "no memory for the places of %u engines", job->count);
-    else if (start_job(supervisor, job, job->count, "", &error) == 0)
-        return 0;
-    fail(supervisor, EXIT_ENGINES_FAILED, "The engines cannot be started: ", &error);
-    return -1;
-}
-
-int supervisor_start_more(struct engine_set *set, unsigned count, const char *ids,
-                          struct ipcl_error *error)
-{
-    struct job *job = &set->job;
-    job->started -= count < job->started ? count : job->started;
-    return start_job(job->supervisor, job, count, ids, error);
-}
-
 void supervisor_start_engines(struct supervisor *supervisor)
 {
     supervisor_phase(supervisor, PHASE_REGISTRATION);
+    uv_timer_stop(&supervisor->timer);
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (start_set(supervisor, set) < 0)
-            return;
-    supervisor_look_up(supervisor);
+        if (set->phase == SET_WAITING)
+            supervisor_start_set(set);
 }
 
 static void delay_over(uv_timer_t *timer)
@@ -205,23 +178,12 @@ static void start_controller(struct supervisor *supervisor)
     path_note(supervisor->client_file, &supervisor->old_client_file);
     path_note(supervisor->engine_file, &supervisor->old_engine_file);
     uv_timer_start(&supervisor->timer, look_for_files, LOOK_MS, LOOK_MS);
-    if (start_job(supervisor, &supervisor->controller, 1, "", &error) < 0)
+    if (supervisor_start_job(supervisor, &supervisor->controller, 1, "", &error) < 0)
         fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);
 }
 
-/* How often the engines of a set come back. Returns 0 or -1 with `error` set. */
-static int choose_returns(struct engine_set *set, struct ipcl_error *error)
-{
-    int64_t most = settings_int(set->job.supervisor->cluster->settings, "Cluster", "restart");
-    if (most < 0 || most > INT_MAX)
-        return ipcl_error_set(error, "--restart: %lld is not how often engines can come back",
-                              (long long)most);
-    set->slots.returns_max = (unsigned)most;
-    return most > 0 ? supervisor_can_restart(&set->job, error) : 0;
-}
-
-/* What a launcher says of that once it is made, which is well before it is to start. Where it cannot
- * be made, that is told then. */
+/* What a launcher says of that once it is made, which is well before it is to start. Where it
+ * cannot be made, that is told then. */
 static bool starts_elsewhere(struct supervisor *supervisor, struct job *job)
 {
     struct ipcl_error error;
@@ -236,17 +198,10 @@ static bool starts_elsewhere(struct supervisor *supervisor, struct job *job)
 static int choose(struct supervisor *supervisor, struct ipcl_error *error)
 {
     struct cluster *cluster = supervisor->cluster;
-    struct state_set *saved = state_add_set(&supervisor->state, supervisor->state.label, error);
-    struct engine_set *set = saved && cluster_engine_count(cluster, &saved->n, error) == 0
-                                 ? supervisor_add_set(supervisor, saved, error)
-                                 : NULL;
-    if (!set || launchers_find(cluster->launchers, IPCL_ROLE_ENGINES,
-                               cluster_launcher_name(cluster, IPCL_ROLE_ENGINES), &set->job.choice,
-                               error) < 0)
-        return -1;
-    if (cluster_engine_minimum(cluster, supervisor_queues(&set->job), &set->minimum, error) < 0)
-        return -1;
-    if (choose_returns(set, error) < 0)
+    struct state_set *saved = state_add_set(
+        &supervisor->state, cluster_set_name(cluster, supervisor->state.label), error);
+    struct engine_set *set = saved ? supervisor_add_set(supervisor, saved, error) : NULL;
+    if (!set || supervisor_choose(set, error) < 0)
         return -1;
     cluster->engines_elsewhere = starts_elsewhere(supervisor, &set->job);
     return supervisor->own_controller
@@ -268,7 +223,7 @@ static int show_job(struct supervisor *supervisor, struct job *job, struct ipcl_
                      job->count == 1 ? "" : "s", class_name);
     else
         progress_say(supervisor->progress, "# The controller, with %s:", class_name);
-    return start_job(supervisor, job, job->count, "", &reason) == 0
+    return supervisor_start_job(supervisor, job, job->count, "", &reason) == 0
                ? 0
                : ipcl_error_set(error, "--dry-run cannot show what %s would do: %s", class_name,
                                 reason.text);

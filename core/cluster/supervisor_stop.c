@@ -15,18 +15,9 @@
 #include "cluster/strays.h"
 #include "wire/connection.h"
 
-/* The order, the same for all that is stopped by whomever: engines are asked over the wire, which
- * lets also those that run user code finish MPI and leave by themselves; those that have heard it
- * get the time that an engine may take (seven seconds, core/engine/io.h); what then remains is
- * signalled by its launcher, and killed. The controller follows when no engine is left. */
-#define HEARD_MS  2000 /* for engines to leave the hub, which they do as soon as they hear it */
-#define ENGINE_MS 8000 /* for those that have to end */
 #define STOPPING_MS                                                                                \
     30000 /* for a launcher to end its copies, where it says no other; it escalates by itself */
-#define KILLED_MS     5000 /* for copies to go after SIGKILL */
-#define LOOK_AGAIN_MS 200  /* how often it is looked whether time is over */
-
-static void stop_controller(struct supervisor *supervisor);
+#define LOOK_AGAIN_MS 200 /* how often it is looked whether time is over */
 
 /* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files
  * spell the interface. */
@@ -82,6 +73,8 @@ static void finish(struct supervisor *supervisor)
 {
     supervisor_phase(supervisor, PHASE_DONE);
     uv_timer_stop(&supervisor->timer);
+    if (supervisor_running(supervisor) > 0)
+        supervisor->exit_code = EXIT_NOT_STOPPED;
     if (supervisor->exit_code == EXIT_NOT_STOPPED)
         supervisor_save(supervisor, "stopping");
     else
@@ -89,51 +82,34 @@ static void finish(struct supervisor *supervisor)
     uv_stop(&supervisor->loop);
 }
 
-static void not_stopped(struct supervisor *supervisor, const char *what)
-{
-    progress_fail(supervisor->progress,
-                  "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
-    supervisor->exit_code = EXIT_NOT_STOPPED;
-}
-
-static unsigned stopping_ms(const struct job *job)
+unsigned supervisor_stopping_ms(const struct job *job)
 {
     unsigned stop_ms = instances_stop_ms(job->launcher);
     return stop_ms ? stop_ms : STOPPING_MS;
 }
 
-/* The job did not end in its time: kills it, and gives up when that did not help. Returns whether
- * to wait. */
-static bool job_late(struct supervisor *supervisor, struct job *job, const char *what)
+bool supervisor_job_late(struct job *job, long long since_ms)
 {
+    struct progress *progress = job->set ? job->set->progress : job->supervisor->progress;
+    const char *what = job->set ? "engines" : "controller";
     struct ipcl_error error;
-    long long waited = clock_ms() - supervisor->phase_ms;
-    if (waited >= stopping_ms(job) + KILLED_MS) {
-        not_stopped(supervisor, what);
+    if (clock_ms() - since_ms >= supervisor_stopping_ms(job) + KILLED_MS) {
+        progress_fail(progress,
+                      "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
         return false;
     }
-    progress_say(supervisor->progress, "The %s ha%s not ended: killing", what,
-                 *what == 'e' ? "ve" : "s");
+    progress_say(progress, "The %s ha%s not ended: killing", what, job->set ? "ve" : "s");
     instances_signal(job->launcher, SIGKILL, &error);
     return true;
-}
-
-static void engines_late(uv_timer_t *timer)
-{
-    struct supervisor *supervisor = timer->data;
-    bool waits = false;
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.running > 0)
-            waits = job_late(supervisor, &set->job, "engines") || waits;
-    if (!waits)
-        stop_controller(supervisor);
 }
 
 static void controller_late(uv_timer_t *timer)
 {
     struct supervisor *supervisor = timer->data;
-    if (!job_late(supervisor, &supervisor->controller, "controller"))
-        finish(supervisor);
+    if (supervisor_job_late(&supervisor->controller, supervisor->phase_ms))
+        return;
+    supervisor->exit_code = EXIT_NOT_STOPPED;
+    finish(supervisor);
 }
 
 static void stop_controller(struct supervisor *supervisor)
@@ -148,65 +124,40 @@ static void stop_controller(struct supervisor *supervisor)
     }
     supervisor_phase(supervisor, PHASE_STOPPING_CONTROLLER);
     progress_say(supervisor->progress, "Stopping the controller");
-    uv_timer_start(&supervisor->timer, controller_late, stopping_ms(job), KILLED_MS);
+    uv_timer_start(&supervisor->timer, controller_late, supervisor_stopping_ms(job), KILLED_MS);
     if (instances_stop(job->launcher, &error) < 0)
         log_warn("stopping the controller: %s", error.text);
 }
 
-static void stop_engines(struct supervisor *supervisor)
+/* Engines that are of no set are asked, too, and have the time to hear it. Returns whether any is
+ * left. */
+static bool others_left(struct supervisor *supervisor)
 {
-    struct ipcl_error error;
-    unsigned stop_ms = 0;
-    supervisor_phase(supervisor, PHASE_STOPPING_ENGINES);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.running > 0 && stopping_ms(&set->job) > stop_ms)
-            stop_ms = stopping_ms(&set->job);
-    uv_timer_start(&supervisor->timer, engines_late, stop_ms, KILLED_MS);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.running > 0 && instances_stop(set->job.launcher, &error) < 0)
-            log_warn("stopping the engines: %s", error.text);
+    if (!supervisor->own_controller || !supervisor->hub || supervisor->controller.running == 0)
+        return false;
+    hub_watch_end_engines(supervisor->hub, NULL);
+    return hub_watch_count(supervisor->hub, NULL, 0) > 0 &&
+           clock_ms() - supervisor->phase_ms < HEARD_MS;
 }
 
-/* How long engines that are asked may take: their time where all that run have left the hub, less
- * where one may not have heard, and none where nobody can be asked. */
-static long long time_to_end(const struct supervisor *supervisor, unsigned left, bool reachable)
+static bool sets_ended(const struct supervisor *supervisor)
 {
-    unsigned running = supervisor_running(supervisor), registered = 0;
-    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        registered += set->registered;
-    if (running > 0 && left == 0 && registered >= running)
-        return ENGINE_MS;
-    bool some = registered > 0 || !hub_watch_answered(supervisor->hub);
-    return reachable && some ? HEARD_MS : 0;
-}
-
-/* Asks the engines that are registered, which with the controller are all there are, and goes on
- * when they have ended, or there is nothing to wait for. */
-static void ask_engines(struct supervisor *supervisor)
-{
-    const char *set =
-        supervisor->own_controller || !supervisor->sets ? NULL : supervisor->sets->saved->name;
-    bool reachable = supervisor->own_controller
-                         ? supervisor->hub && supervisor->controller.running > 0
-                         : hub_watch_presence(supervisor->hub) != HUB_LOST;
-    if (reachable)
-        hub_watch_end_engines(supervisor->hub, set);
-    unsigned left = hub_watch_count(supervisor->hub, set);
-    bool late = clock_ms() - supervisor->phase_ms >= time_to_end(supervisor, left, reachable);
-    if (supervisor_running(supervisor) == 0 && (left == 0 || late))
-        stop_controller(supervisor);
-    else if (late)
-        stop_engines(supervisor);
+    const struct engine_set *set = supervisor->sets;
+    while (set && set->phase == SET_ENDED)
+        set = set->next;
+    return !set;
 }
 
 void supervisor_go_on_stopping(struct supervisor *supervisor)
 {
-    if (supervisor->phase == PHASE_ASKING_ENGINES)
-        ask_engines(supervisor);
-    else if (supervisor->phase == PHASE_STOPPING_ENGINES && supervisor_running(supervisor) == 0)
-        stop_controller(supervisor);
-    else if (supervisor->phase == PHASE_STOPPING_CONTROLLER && supervisor->controller.running == 0)
+    if (supervisor->phase == PHASE_STOPPING_ENGINES) {
+        bool others = others_left(supervisor);
+        if (!others && sets_ended(supervisor))
+            stop_controller(supervisor);
+    } else if (supervisor->phase == PHASE_STOPPING_CONTROLLER &&
+               supervisor->controller.running == 0) {
         finish(supervisor);
+    }
 }
 
 static void look_again(uv_timer_t *timer)
@@ -214,22 +165,40 @@ static void look_again(uv_timer_t *timer)
     supervisor_go_on_stopping(timer->data);
 }
 
+/* A set that has joined hears why it ends. */
+static void end_joined(struct engine_set *set, int exit_code)
+{
+    bool orderly = exit_code == EXIT_FINE || exit_code == EXIT_INTERRUPTED;
+    if (set->phase >= SET_ASKED)
+        return;
+    if (orderly)
+        progress_say(set->progress, "The cluster is being stopped: so are these engines");
+    else
+        progress_fail(set->progress, "The controller has gone: its engines are stopped");
+    supervisor_stop_set(set, set->phase != SET_UP ? EXIT_NO_CONTROLLER
+                             : orderly            ? EXIT_FINE
+                                                  : EXIT_CLUSTER_DIED);
+}
+
 void supervisor_stop(struct supervisor *supervisor, int exit_code)
 {
-    if (supervisor->phase >= PHASE_ASKING_ENGINES)
+    unsigned running = supervisor_running(supervisor);
+    if (supervisor->phase > PHASE_UP)
         return;
     supervisor->exit_code = exit_code;
     supervisor_save(supervisor, "stopping");
-    unsigned running = supervisor_running(supervisor);
     if (running > 0)
         progress_say(supervisor->progress, "Stopping %u engine%s", running,
                      running == 1 ? "" : "s");
-    supervisor_phase(supervisor, PHASE_ASKING_ENGINES);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.launcher)
-            instances_look(set->job.launcher);
+    supervisor_phase(supervisor, PHASE_STOPPING_ENGINES);
     uv_timer_start(&supervisor->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
-    ask_engines(supervisor);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next) {
+        if (set->joined)
+            end_joined(set, exit_code);
+        else
+            supervisor_stop_set(set, exit_code);
+    }
+    supervisor_go_on_stopping(supervisor);
 }
 
 void supervisor_hurry(struct supervisor *supervisor)
@@ -239,11 +208,8 @@ void supervisor_hurry(struct supervisor *supervisor)
     bool last = supervisor->interrupts > 2 || supervisor->phase == PHASE_STOPPING_CONTROLLER;
     progress_say(supervisor->progress,
                  last ? "Killing all that is left" : "Hurrying: killing the engines");
-    if (supervisor->phase == PHASE_ASKING_ENGINES && supervisor_running(supervisor) > 0)
-        stop_engines(supervisor);
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.launcher && set->job.running > 0)
-            instances_signal(set->job.launcher, SIGKILL, &error);
+        supervisor_hurry_set(set);
     if (last && controller->launcher && controller->running > 0)
         instances_signal(controller->launcher, SIGKILL, &error);
 }

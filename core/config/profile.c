@@ -343,14 +343,23 @@ bool profile_shows_settings(const struct settings *settings, FILE *stream)
     return true;
 }
 
+int profile_read(struct settings *settings, bool create, struct profile *profile,
+                 struct ipcl_error *error)
+{
+    return settings_load_environment(settings, error) ||
+                   profile_of_settings(settings, create, profile, error) ||
+                   settings_load(settings, profile->dir, NULL, error) ||
+                   load_extra(settings, error) || check_cluster_id(settings, error)
+               ? -1
+               : 0;
+}
+
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error)
 {
     char work_dir[PATH_BYTES];
-    if (settings_load_environment(settings, error) ||
-        profile_of_settings(settings, create, profile, error) ||
-        settings_load(settings, profile->dir, NULL, error) || load_extra(settings, error) ||
-        check_cluster_id(settings, error) || open_log(settings, program, profile, error))
+    if (profile_read(settings, create, profile, error) ||
+        open_log(settings, program, profile, error))
         return -1;
     point_out_python(settings, profile);
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");

@@ -60,10 +60,12 @@ int profile_pid_file(const char *profile_dir, const char *cluster_id, char path[
  */
 #define PROFILE_NAMES_BYTES 80
 bool profile_has_python_only(const struct profile *profile, char names[PROFILE_NAMES_BYTES]);
-/* What a program's main does after settings_parse(): finds the profile as profile_of_settings(),
- * loads the files and the environment, opens the log of `program`, and goes to the work folder.
- * Returns 0 or -1 with `error` set. settings_finish() is left to the caller, once all tables are
- * there. */
+/* Finds the profile as profile_of_settings(), and loads the files and the environment. Returns 0 or
+ * -1 with `error` set. settings_finish() is left to the caller, once all tables are there. */
+int profile_read(struct settings *settings, bool create, struct profile *profile,
+                 struct ipcl_error *error);
+/* What a program's main does after settings_parse(): the same, opens the log of `program`, and goes
+ * to the work folder. */
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error);
 

@@ -8,10 +8,8 @@ import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from ipcluster.shown import is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
 NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster has ended already
-POLL_INTERVAL = 0.05
 ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
 ALL_ENGINES = 1_000_000  # for --n-min, which takes all where there are fewer
 
@@ -151,10 +148,10 @@ class Cluster:
         return run_program(command, *self._words(), *words, **options)
 
     def _engine_sets(self):
-        """What `ipcluster list` says of sets of engines, by their identifiers, which are the processes that look after them."""
-        with_this = json.loads(self._run("list", "--json"))
-        return {str(entry["pid"]): entry for entry in with_this
-                if entry["engines_only"] and entry["cluster_id"] == self.cluster_id and entry["state"] != "stopped"}  # fmt: skip
+        """What `ipcluster list` says of sets of engines, by their names."""
+        entries = json.loads(self._run("list", "--json"))
+        return {one["set"]: one for entry in entries if entry["cluster_id"] == self.cluster_id and entry["state"] != "stopped"
+                for one in entry["sets"]}  # fmt: skip
 
     def start_controller_sync(self):
         """Starts the controller alone."""
@@ -167,15 +164,17 @@ class Cluster:
             self._starter = os.getpid()
             _started.add(self)
 
-    def start_engines_sync(self, n=None, n_min=None):
-        """Adds a set of engines; returns its identifier once all have registered, or `n_min` of them, or they are submitted to a batch
-        system."""
-        named = {"n": n, "engines": self.engines, "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout),
-                 "n-min": self.n_min if n_min is None else n_min}  # fmt: skip
+    def start_engines_sync(self, n=None, engine_set_id=None, n_min=None):
+        """Adds a set of engines, of that name or one of its own; returns its name once all have registered, or `n_min` of them, or they
+        are submitted to a batch system."""
+        return self._start_engines(n, engine_set_id or uuid.uuid4().hex[:12], n_min, self.engines)
+
+    def _start_engines(self, n, engine_set_id, n_min, engines):
+        named = {"n": n, "engine-set": engine_set_id, "engines": engines, "n-min": self.n_min if n_min is None else n_min,
+                 "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout)}  # fmt: skip
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        before = self._engine_sets()
         self._run_shown("engines", "--daemonize", *words, *self.options)
-        return (self._engine_sets().keys() - before).pop()
+        return engine_set_id
 
     def start_cluster_sync(self, n=None, n_min=None):
         """Starts controller and engines; returns when start_engines() does."""
@@ -183,36 +182,26 @@ class Cluster:
         self.start_controller_sync()
         try:
             if self.n != 0:
-                self.start_engines_sync(self.n, n_min)
+                self.start_engines_sync(self.n, n_min=n_min)
         except BaseException:
             self.stop_cluster_sync()
             raise
         return self
 
     def stop_engines_sync(self, engine_set_id=None):
-        """Stops a set of engines, or each that start_cluster() and start_engines() started."""
+        """Stops a set of engines, or each there is."""
         running = self._engine_sets()
         if engine_set_id is not None and engine_set_id not in running:
             raise ValueError(f"there is no set of engines {engine_set_id!r}: there are {sorted(running)}")
-        ending = [engine_set_id] if engine_set_id is not None else list(running)
-        for pid in ending:
-            with contextlib.suppress(ProcessLookupError):
-                if running[pid]["state"] != "stale":  # another process may have the number of one that was killed
-                    os.kill(int(pid), signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT
-        while left := [entry for pid, entry in self._engine_sets().items() if pid in ending]:
-            if any(entry["state"] == "stale" for entry in left):
-                raise RuntimeError("what looks after these engines was killed: stop_cluster() ends them, with the cluster")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the engines did not end within {STOP_TIMEOUT} s")
-            time.sleep(POLL_INTERVAL)
+        for name in running if engine_set_id is None else [engine_set_id]:
+            self._run("stop", f"--engine-set={name}", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
 
     def restart_engines_sync(self, engine_set_id=None):
-        """Stops a set of engines, or each, and starts as many anew."""
+        """Stops a set of engines, or each, and starts as many anew, under its name and with its launcher."""
         sets = self._engine_sets()
         self.stop_engines_sync(engine_set_id)
-        for entry in [sets[engine_set_id]] if engine_set_id is not None else sets.values():
-            self.start_engines_sync(entry["n"])
+        for name in sets if engine_set_id is None else [engine_set_id]:
+            self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
     def connect_client_sync(self, **client_options):
         """A client of this cluster."""
@@ -233,7 +222,7 @@ class Cluster:
     def signal_engines_sync(self, signum, engine_set_id=None):
         """Sends a signal to the engines of a set, or to all."""
         with self.connect_client_sync() as client:
-            of_set = [engine_id for engine_id, engine in client.engines.items() if (engine.set or "").endswith(f"-{engine_set_id}")]
+            of_set = [engine_id for engine_id, engine in client.engines.items() if engine.set == engine_set_id]
             client.send_signal(signum, None if engine_set_id is None else of_set, block=True)
 
     def signal_engine_sync(self, signum, engine_id):

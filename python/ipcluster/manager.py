@@ -19,7 +19,7 @@ class ClusterManager:
         self.clusters = {}
 
     def list_clusters(self, *, profile_dirs=None, profile_dir=None, profiles=None, profile=None):
-        """What `ipcluster list --json` says, a dict for each cluster and each set of engines that was added to one.
+        """What `ipcluster list --json` says, a dict for each cluster, with its sets of engines.
 
         Of the profiles or profile folders that are given; without, of all in IPython's folder.
         """

@@ -82,8 +82,8 @@ static void changed(void *context, struct hub_watch *watch)
 {
     char name[ENGINE_NAME_BYTES];
     FUZZ_ASSERT(context == life && watch == life->watch);
-    FUZZ_ASSERT(hub_watch_count(watch, "s") <= hub_watch_count(watch, NULL));
-    FUZZ_ASSERT(hub_watch_arrived(watch) <= hub_watch_count(watch, NULL));
+    FUZZ_ASSERT(hub_watch_count(watch, "s", 0) <= hub_watch_count(watch, NULL, 0));
+    FUZZ_ASSERT(hub_watch_count(watch, NULL, hub_watch_mark(watch)) == 0);
     hub_watch_name(watch, 5, name);
     FUZZ_ASSERT(strlen(name) < sizeof(name));
 }

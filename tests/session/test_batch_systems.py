@@ -63,7 +63,7 @@ def test_a_profiles_folder_may_have_spaces_and_quotes_in_its_name(batch, system)
 def test_a_pending_job_is_shown_with_what_it_waits_for_and_cancelled_by_stop(batch, system):
     cluster = batch.begin("start", *batch.words, *system.pending)
     cluster.wait_for_output(system.waits_for, 60)
-    assert system.waits_for in listed(batch)[0]["engine_status"]
+    assert system.waits_for in listed(batch)[0]["sets"][0]["status"]
     told = json.loads(batch.ipcluster("status", "--json").out)
     waiting, = (one for one in told["sets"] if one["role"] == "engines")
     assert (waiting["state"], waiting["running"]) == ("waiting", 0) and system.waits_for in waiting["said"]

@@ -457,11 +457,84 @@ def test_engines_are_added_and_taken_away_again(box, launcher):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
     more = box.begin("engines", "--n=2", *launcher)
     more.wait_for_output("2 more engines are up", 60)
-    clusters = listed(box)
-    assert {c["engines"] for c in clusters} == {3} and sorted(c["engines_only"] for c in clusters) == [False, True]
+    cluster, = listed(box)
+    assert (cluster["engines"], cluster["n"], [one["n"] for one in cluster["sets"]]) == (3, 3, [1, 2])
+    assert re.search(r" \+2 .*EngineSetLauncher", box.ipcluster("list", check=True).out)
     assert more.stop(signal.SIGINT, 60) == 0
+    wait_until(lambda: [len(c["sets"]) for c in listed(box)] == [1], 20, "the set has gone")
     wait_until(lambda: {c["engines"] for c in listed(box)} == {1}, 10, "the hub notices that two engines left")
     box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_added_engines_have_settings_environment_and_folder_of_whoever_asked_for_them(box):
+    box.ipcluster("start", "--n=1", "--daemonize", "--engine-set=first", env={"WHOSE": "first"}, check=True)
+    (box.dir / "elsewhere").mkdir()
+    program = box.dir / "elsewhere/tells"
+    program.write_text(f'#!/bin/sh\necho "$WHOSE in $PWD"\nexec {box.programs.ipengine} "$@"\n')
+    program.chmod(0o755)
+    env = {"WHOSE": "second", "PATH": f"{program.parent}:{box.env['PATH']}"}
+    more = box.start(box.programs.ipcluster, "engines", "--n=1", "--engine-set=second", "--EngineLauncher.engine_cmd=tells", env=env, cwd=program.parent)
+    more.wait_for_output("1 more engine is up", 60)
+    log, = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"] if engine["engine_set"] == "second")
+    assert open(log).read().startswith(f"second in {program.parent}\n")
+    assert len(list(box.profile_dir().glob("pid/ipcluster*.json"))) == 1, "one supervisor has both sets"
+    box.ipcluster("stop", check=True)
+    assert more.wait() == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_set_of_engines_is_stopped_by_its_name_and_the_others_work_on(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    first, = engine_pids(box)
+    box.ipcluster("engines", "--n=1", "--daemonize", "--engine-set=b", check=True)
+    again = box.ipcluster("engines", "--n=1", "--engine-set=b")
+    assert again.status == 1 and "a set of engines b already" in again.err
+    assert box.ipcluster("engines", "--n=1", "--engine-set=a b").status == 1
+    assert "Stopped" in box.ipcluster("stop", "--engine-set=b", check=True).out
+    assert engine_pids(box) == [first] and [len(c["sets"]) for c in listed(box)] == [1]
+    assert box.ipcluster("stop", "--engine-set=b").status == 11
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_set_that_does_not_come_up_ends_alone_and_says_why(box):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    engine = "--EngineLauncher.engine_cmd=['sh', '-c', 'echo no such library; exit 3']"
+    failed = box.ipcluster("engines", "--n=2", "--daemonize", engine)
+    assert failed.status == 4 and "no such library" in failed.err and "ended with status 3" in failed.err
+    assert box.ipcluster("engines", "--n=1", "--elauncher=nothing").status == 1
+    cluster, = listed(box)
+    assert (cluster["state"], cluster["engines"], [one["n"] for one in cluster["sets"]]) == ("running", 1, [1])
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_killed_ipcluster_engines_leaves_its_set_to_the_cluster_and_a_killed_supervisor_is_told(box):
+    start = box.begin("start", "--n=0")
+    start.wait_for_output(UP, 60)
+    for name in ("left", "told"):
+        more = box.begin("engines", "--n=1", f"--engine-set={name}")
+        more.wait_for_output("1 more engine is up", 60)
+        if name == "left":
+            more.stop(signal.SIGKILL)
+    assert [one["set"] for one in listed(box)[0]["sets"]] == ["left", "told"]
+    start.stop(signal.SIGKILL)
+    assert more.wait() == 5 and "has gone without a word" in more.output
+    assert len(engine_pids(box)) == 2
+    assert box.ipcluster("stop", "--engine-set=left").status == 6
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_engines_that_join_before_the_controller_is_there_start_with_the_others(box):
+    start = box.begin("start", "--n=1", "--delay=2")
+    wait_until(lambda: box.ipcluster("status").status == 20, 60, "it is starting")
+    more = box.begin("engines", "--n=1")
+    more.wait_for_output("1 more engine is up", 60)
+    start.wait_for_output(UP, 60)
+    assert start.stop(signal.SIGINT) == 0 and more.wait() == 0
+    assert "The cluster is being stopped" in more.output
     assert_nothing_left(box, box.profile_dir())
 
 

@@ -139,6 +139,7 @@ BEFORE = {
     "ipcluster stop --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi"],
     "ipcluster stop --cluster-id=a": ["ipcluster start --n=0 --daemonize --cluster-id=a"],
     "ipcluster stop --engine=0,2-3": ["ipcluster start --n=4 --daemonize"],
+    "ipcluster stop --engine-set=b": ["ipcluster engines --n=1 --engine-set=b --daemonize"],
     "ipcluster stop --all": ["ipcluster start --n=0 --daemonize", "ipcluster start --n=0 --daemonize --cluster-id=b"],
     "ipcluster engines --n=2": ["ipcluster start --n=0 --daemonize"],
     "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize": [

@@ -83,7 +83,7 @@ def test_engines_can_be_several_jobs_that_start_as_they_find_room_and_end_each_b
     slurm.command("scancel", last)
     cluster.wait_for_output(f"Slurm job {last} was cancelled", 60)
     assert ask(box, "import time\nwhile len(client.ids) > 4: time.sleep(0.05)\nprint(sum(client[:].apply_sync(lambda: 1)))") == "4"
-    assert listed(box)[0]["engine_status"] == "1 job of 3 running"
+    assert listed(box)[0]["sets"][0]["status"] == "1 job of 3 running"
     box.ipcluster("stop", check=True)
     assert cluster.wait(60) == 0 and slurm.state(jobs[1]) not in ("RUNNING", "PENDING")
 
@@ -265,7 +265,7 @@ def test_a_job_that_waits_says_why_and_is_cancelled_by_stop(box, slurm):
     job, = re.findall(JOB, cluster.wait_for_output(JOB, 60).group())
     cluster.wait_for_output("is pending: PartitionDown")
     entry, = listed(box)
-    assert entry["engine_status"] == f"job {job} is pending: PartitionDown"
+    assert entry["sets"][0]["status"] == f"job {job} is pending: PartitionDown"
     assert cluster.alive
     box.ipcluster("stop", check=True)
     assert slurm.state(job) == "CANCELLED"
@@ -276,7 +276,7 @@ def test_a_daemon_is_back_when_its_job_is_submitted_and_goes_on_waiting(box, slu
     job, = re.findall(JOB, started.out)
     assert "The cluster is up with 0 of 2 engines" in started.out
     waits = f"job {job} is pending: PartitionDown"
-    wait_until(lambda: (listed(box)[0]["state"], listed(box)[0]["engine_status"]) == ("running", waits), what="list says what it waits for")
+    wait_until(lambda: (listed(box)[0]["state"], listed(box)[0]["sets"][0]["status"]) == ("running", waits), what="list says what it waits for")
     log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
     assert waits in log.read_text()
     box.ipcluster("stop", check=True)
@@ -300,7 +300,7 @@ def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
         assert ask(box, "print(client[0].apply_sync(lambda: 7))") == "7"
     finally:
         slurm.start_controller()
-    wait_until(lambda: listed(box)[0]["engine_status"] == f"job {job} runs", 60, "Slurm is reached again")
+    wait_until(lambda: listed(box)[0]["sets"][0]["status"] == f"job {job} runs", 60, "Slurm is reached again")
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 

@@ -151,11 +151,15 @@ def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
     path = control_path(box)
     with connected(path) as end, contextlib.ExitStack() as others:
         for line, reason in [(b"nonsense", "not JSON"), (b"", "not JSON"), (b"\x00\xff", "not JSON"), (b"[" * 5000, "not JSON"), (b"[]", "JSON object"),
-                             (b"{}", "which"), (b'{"request": 7}', "which"), (b'{"request": "dance"}', "'dance'")]:
+                             (b"{}", "which"), (b'{"request": 7}', "which"), (b'{"request": "dance"}', "'dance'"),
+                             (b'{"request": "stop", "set": "x"}', "'x'"), (b'{"request": "signal"}', "''"), (b'{"request": "engines"}', "list of texts"),
+                             (b'{"request": "engines", "argv": ["engines", 7], "label": "a"}', "list of texts"),
+                             (b'{"request": "engines", "argv": ["engines"], "label": "a", "environment": [], "work_dir": "."}', "work_dir"),
+                             (b'{"request": "engines", "argv": ["engines", "--help"], "label": "a", "environment": [], "work_dir": "/"}', "help")]:
             answer = asked(end, line)
             assert answer["status"] == "error" and reason in answer["error"], (line, answer)
         assert asked(end, b'{"request": "status"}')["status"] == "ok"
-        assert "65536 bytes" in asked(end, b"x" * 70000)["error"]
+        assert "4194304 bytes" in asked(end, b"x" * (4 << 20))["error"]
         with contextlib.suppress(ConnectionResetError):
             assert end.recv(1) == b""
         for _ in range(40):  # who says nothing makes room for who asks
