@@ -42,6 +42,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/magics.py \
 	python/ipcluster/manager.py \
 	python/ipcluster/maps.py \
+	python/ipcluster/records.py \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/reply.py \
 	python/ipcluster/shown.py \

@@ -1,0 +1,91 @@
+"""What is kept of requests, in the client and in the hub: which are answered, how they are sent once more, and how they are forgotten."""
+
+from ipcluster import error as errors
+from ipcluster.reply import read_date
+
+
+class Records:
+    """The part of a Client that is concerned with them."""
+
+    def resubmit(self, indices_or_msg_ids=None, metadata=None, block=None):
+        """Has the hub send load-balanced tasks once more; an AsyncHubResult of the new ones."""
+        ids = self._msg_ids(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
+        reply, _ = self._ask_hub("resubmit_request", {"msg_ids": ids})
+        return self.get_result([reply["resubmitted"][msg_id] for msg_id in ids], block)
+
+    def result_status(self, msg_ids, status_only=True):
+        """Which requests are "pending" and "completed", as lists of msg_ids; with status_only=False also the results, by msg_id."""
+        ids = self._msg_ids(msg_ids)
+        known = {msg_id: self._futures[msg_id].ready() for msg_id in ids if msg_id in self._futures}
+        status = {"completed": [msg_id for msg_id, ready in known.items() if ready],
+                  "pending": [msg_id for msg_id, ready in known.items() if not ready]}  # fmt: skip
+        others = [msg_id for msg_id in ids if msg_id not in known]
+        if others:
+            reply, _ = self._ask_hub("result_request", {"msg_ids": others, "status_only": True})
+            for key in status:
+                status[key] += reply[key]
+        if not status_only:
+            results = self.get_result(status["completed"], block=False).get(return_exceptions=True)
+            if len(ids) == 1 and results and isinstance(results[0], Exception):
+                raise results[0]
+            errors.collect(results, "result_status")
+            status.update(zip(list(status["completed"]), results))
+        return status
+
+    def _to_purge(self, jobs, targets):
+        """What a user names, as msg_ids or "all", and ids of engines."""
+        ids = jobs if jobs == "all" else self._msg_ids(jobs)
+        named = isinstance(targets, int) or bool(targets)
+        if not named and not ids:
+            raise ValueError("name jobs, targets, or 'all'")
+        return ids, self._resolve_targets(targets) if named else []
+
+    def purge_hub_results(self, jobs=(), targets=()):
+        """Makes the hub forget jobs, or all that ran on the targets; "all" forgets everything."""
+        ids, engine_ids = self._to_purge(jobs, targets)
+        self._ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
+
+    def purge_local_results(self, jobs=(), targets=()):
+        """Forgets, here, results that nobody has fetched: of jobs, of the targets, or "all". Raises RuntimeError where one is open."""
+        ids, engine_ids = self._to_purge(jobs, targets)
+        futures = dict(self._futures)
+        chosen = set(futures) if ids == "all" else set(ids).intersection(futures)
+        chosen.update(msg_id for msg_id, future in futures.items() if future.ready() and future.engine_id in engine_ids)
+        still_open = chosen & self.outstanding
+        if still_open:
+            raise RuntimeError(f"not answered yet, and so not forgotten: {sorted(still_open)}")
+        for msg_id in chosen:
+            self._futures.pop(msg_id, None)
+
+    def purge_results(self, jobs=(), targets=()):
+        """purge_local_results() and purge_hub_results()."""
+        self.purge_local_results(jobs, targets)
+        self.purge_hub_results(jobs, targets)
+
+    def purge_everything(self):
+        """Forgets all results here and in the hub, and the history."""
+        self.purge_results("all")
+        self.history.clear()
+
+    def hub_history(self):
+        """The msg_ids of all clients' requests that the hub has records of, in the order of their submission."""
+        return self._ask_hub("history_request", {})[0]["history"]
+
+    def db_query(self, query, keys=None):
+        """The hub's records of requests that match a query in MongoDB's manner, such as {"completed": {"$ne": None}}: dicts, with these
+        keys (and msg_id), or all keys but the buffers."""
+        keys = [keys] if isinstance(keys, str) else keys
+        reply, future = self._ask_hub("db_request", {"query": query, "keys": keys})
+        buffers = future.buffers()
+        for index, record in enumerate(reply["records"]):
+            for key in ("submitted", "started", "completed", "received"):
+                if key in record:
+                    record[key] = read_date(record[key])
+            for key in ("header", "result_header"):
+                if record.get(key) and "date" in record[key]:
+                    record[key]["date"] = read_date(record[key]["date"])
+            for key, counts in (("buffers", "buffer_lens"), ("result_buffers", "result_buffer_lens")):
+                if reply.get(counts):
+                    count = reply[counts][index]
+                    record[key], buffers = buffers[:count], buffers[count:]
+        return reply["records"]
