@@ -148,12 +148,14 @@ class Run:
 
     def _environment(self, box, events):
         env = dict(box.env)
-        env["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), *self.peer.path, *box.programs.python_path])
+        env["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / "session"), *self.peer.path, *box.programs.python_path])
         env["SUITE_EVENTS"] = str(events)
         if self.ours in ("both", "controller"):
             env["STAND_IN_CONTROLLER"] = str(box.programs.ipcontroller)
         if self.ours in ("both", "engines"):
             env["STAND_IN_ENGINE"] = str(box.programs.ipengine)
+        if self.ours == "both":
+            env["SUITE_SLURM"] = "1"  # for test_slurm.py, which takes long
         return env
 
     def _read(self, lines, results):

@@ -3,6 +3,9 @@
 import json
 import os
 
+import pytest
+from own_slurm import Slurm
+
 from support import own_loopback
 
 own_loopback()
@@ -16,6 +19,16 @@ def _write(**event):
 def pytest_collection_finish(session):
     for item in session.items:
         _write(event="collected", test=item.nodeid)
+    wants_slurm = [item for item in session.items if "test_slurm.py" in item.nodeid]
+    if wants_slurm and "SUITE_SLURM" in os.environ:
+        try:
+            slurm = Slurm(os.environ["TMPDIR"])
+        except pytest.skip.Exception as reason:
+            for item in wants_slurm:
+                item.add_marker(pytest.mark.skip(reason=str(reason)))
+        else:
+            session.config.add_cleanup(slurm.stop)
+            os.environ.update(slurm.env)
 
 
 def pytest_runtest_logstart(nodeid):
