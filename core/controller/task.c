@@ -356,13 +356,15 @@ static void from_engine(void *self, struct message *message)
         dispatch(scheduler, NULL, NULL);
         return;
     }
-    uint64_t repeats;
-    enum task_end end = task_metadata_of_reply(&scheduler->reader,
-                                               message_part(message, MESSAGE_METADATA), &repeats);
-    if (repeats) {
+    struct task_reply reply;
+    enum task_end end =
+        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
+    if (reply.repeats) {
         refusal_note(&scheduler->bad_reply, "it is an earlier attempt's, which was answered");
         return;
     }
+    if (reply.last)
+        balancer_retire(scheduler->balancer, task->worker);
     if (!scheduler_try_again(scheduler, task, end)) {
         report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, task->worker->id, task->msg_id,
                    task->msg_id_size, message);

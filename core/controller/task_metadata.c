@@ -215,16 +215,20 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
 }
 
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part,
-                                     uint64_t *repeats)
+                                     struct task_reply *reply)
 {
-    struct ipcl_member members[] = {
-        {.name = "dependencies_met"}, {.name = "status"}, {.name = "begun"}, {.name = "repeats"}};
-    *repeats = 0;
-    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 4))
+    struct ipcl_member members[] = {{.name = "dependencies_met"},
+                                    {.name = "status"},
+                                    {.name = "begun"},
+                                    {.name = "repeats"},
+                                    {.name = "takes_more"}};
+    *reply = (struct task_reply){.repeats = 0};
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 5))
         return END_SUCCESS;
+    reply->last = equals(&members[4], &reader->no);
     if (members[3].state == IPCL_MEMBER_OTHER) {
         json_t *counter = reader->serial->unpack(members[3].data, members[3].size, NULL);
-        *repeats = (uint64_t)json_integer_value(counter);
+        reply->repeats = (uint64_t)json_integer_value(counter);
         json_decref(counter);
     }
     if (equals(&members[2], &reader->no))

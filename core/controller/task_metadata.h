@@ -51,10 +51,14 @@ enum task_end {
     END_UNMET,  /* the engine does not meet its dependencies */
     END_UNBEGUN /* the engine ends or drains, and takes no task any more */
 };
+struct task_reply {
+    uint64_t repeats; /* of an answer that its engine sends once more (task_recall.c), the counter
+                         of the task that it answers; 0 of others */
+    bool last;        /* the engine drains, and takes no task any more */
+};
 /* Reads a reply's: a success where the metadata cannot be read, as the client then has to look at
- * the content anyway. `*repeats`: of an answer that its engine sends once more (task_recall.c), the
- * counter of the task that it answers; 0 of others. */
+ * the content anyway. */
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part,
-                                     uint64_t *repeats);
+                                     struct task_reply *reply);
 
 #endif

@@ -223,11 +223,11 @@ bool restore_reply(struct scheduler *scheduler, struct message *message)
         parent.state != IPCL_MEMBER_TEXT)
         return false;
     memcpy(engine, zmq_msg_data(&message->frames[0]), size);
-    uint64_t repeats;
-    enum task_end end = task_metadata_of_reply(&scheduler->reader,
-                                               message_part(message, MESSAGE_METADATA), &repeats);
+    struct task_reply reply;
+    enum task_end end =
+        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
     struct task *away = away_task(scheduler, parent.data, parent.size, engine);
-    if (away && is_of_earlier(away, repeats))
+    if (away && is_of_earlier(away, reply.repeats))
         return false;
     if (away && scheduler_try_again(scheduler, away, end))
         return true;

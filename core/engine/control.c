@@ -117,7 +117,9 @@ static void shutdown_request(struct io *io, struct job *job)
 {
     const json_t *drain = json_object_get(job->content, "drain");
     if (drain && io->state != IO_STOPPING) {
-        io_drain(io, job, drained_ms(drain));
+        TAILQ_INSERT_TAIL(&io->drains, job, entry);
+        io_drain(io, ENGINE_EXIT_STOPPED, "a client told the engine to drain and to end",
+                 drained_ms(drain));
         return;
     }
     bool restart = json_is_true(json_object_get(job->content, "restart"));

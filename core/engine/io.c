@@ -48,12 +48,12 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     shell_next(io);
 }
 
-void io_drain(struct io *io, struct job *job, long long until_ms)
+void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms)
 {
-    TAILQ_INSERT_TAIL(&io->drains, job, entry);
-    snprintf(io->ending, sizeof(io->ending), "a client told the engine to drain and to end");
-    log_info("%s", io->ending);
+    snprintf(io->ending, sizeof(io->ending), "%s", reason);
+    log_info("%s: it takes nothing new, and ends with what it has begun", io->ending);
     io->draining = true;
+    io->drained = code;
     io->stop_ms = until_ms;
     shell_answer_queued(io, true);
     shell_next(io);
@@ -163,6 +163,14 @@ static long sooner(long left, long right)
     return left < 0 ? right : right < 0 ? left : left < right ? left : right;
 }
 
+static void stop_late(struct io *io)
+{
+    size_t used = strlen(io->ending);
+    snprintf(io->ending + used, sizeof(io->ending) - used,
+             ", and the time is over that it had for what ran");
+    io_stop(io, io->drained, io->ending);
+}
+
 /* Runs what is due. */
 static long long tick(void *self, long long now_ms)
 {
@@ -178,8 +186,7 @@ static long long tick(void *self, long long now_ms)
     }
     sleep_ms = sooner(sleep_ms, bounds_tick(io, now_ms));
     if (io->draining && io->state != IO_STOPPING && now_ms >= io->stop_ms)
-        io_stop(io, ENGINE_EXIT_STOPPED,
-                "a client told the engine to end, and the time is over that it had for what ran");
+        stop_late(io);
     if (io->state == IO_STOPPING && now_ms >= io->stop_ms)
         end_process(io);
     if (io->draining || io->state == IO_STOPPING) {

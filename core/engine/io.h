@@ -37,8 +37,8 @@ enum io_state {
 
 /* Trying to register: the request is repeated with a growing delay. */
 struct registration {
-    void *monitor;   /* of the registrar's connection */
-    unsigned opened; /* registrars so far */
+    void *monitor;       /* of the registrar's connection */
+    unsigned opened;     /* registrars so far */
     struct reach *reach; /* of a controller's addresses on another host; NULL: none is tried */
     long long doubt_ms;  /* when to ask whether anything listens there */
     char url[CONNECTION_TEXT_BYTES + 16];
@@ -92,6 +92,7 @@ struct io {
     struct job *running;           /* what the main thread has */
     uint64_t jobs;                 /* given to it so far */
     bool draining;                 /* it takes nothing new, and ends with what it has begun */
+    enum engine_exit drained;      /* with this status then */
     long long stop_ms;             /* when draining or stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
     struct job_list drains;        /* requests that are answered when the engine has drained */
@@ -112,8 +113,8 @@ struct io {
  * process when user code does not return. */
 void *io_main(void *engine);
 /* Takes nothing new from now on, and stops when what runs and what was asked directly are done, or
- * at this time. Takes over the request, which is answered then. */
-void io_drain(struct io *io, struct job *job, long long until_ms);
+ * at this time. */
+void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
 /* Does what follows a job, from its reply to the start of the next, in the place of the I/O thread

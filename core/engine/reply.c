@@ -91,8 +91,9 @@ static void set_metadata(struct io *io, struct job *job, const char *status, con
     bool original =
         members[ORIGINAL_MSG_ID].state == IPCL_MEMBER_TEXT && members[ORIGINAL_MSG_ID].size;
     bool label = members[LABEL].state != IPCL_MEMBER_ABSENT;
+    bool drains = io->draining && shell_is_task(io, job);
     *made = NULL;
-    if (!strcmp(status, "ok") && !more && !original && !label && !job->published &&
+    if (!strcmp(status, "ok") && !more && !original && !label && !job->published && !drains &&
         !is_true(&members[IS_BROADCAST]) && !is_true(&members[IS_COALESCING])) {
         memcpy(job->door->ok_date, job->started, strlen(job->started));
         parts->packed_metadata = job->door->ok_metadata;
@@ -102,6 +103,8 @@ static void set_metadata(struct io *io, struct job *job, const char *status, con
     *made = make_metadata(io, job->started, job->published, status, content, members);
     if (*made && label)
         json_object_set_new(*made, "label", label_of(job));
+    if (*made && drains) /* or the scheduler would send another in the place of this one */
+        json_object_set_new(*made, "takes_more", json_false());
     if (*made && more)
         json_object_update(*made, (json_t *)more);
     parts->metadata = *made;

@@ -123,7 +123,7 @@ void shell_next(struct io *io)
         if (io->state == IO_STOPPING)
             quit(io);
         else if (io->draining)
-            io_stop(io, ENGINE_EXIT_STOPPED, io->ending);
+            io_stop(io, io->drained, io->ending);
         return;
     }
     TAILQ_REMOVE(&io->queue, job, entry);

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct task_metadata_reader readers[2];
     struct ipcl_error error;
     struct message message;
-    uint64_t repeats;
+    struct task_reply reply;
     if (!size)
         return 0;
     struct task_metadata_reader *reader = &readers[data[0] & 1];
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     message_init(&message);
     message_append(&message, data + 1, size - 1);
     read_task(reader, &message.frames[0]);
-    task_metadata_of_reply(reader, &message.frames[0], &repeats);
+    task_metadata_of_reply(reader, &message.frames[0], &reply);
     message_close(&message);
     return 0;
 }

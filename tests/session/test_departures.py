@@ -9,7 +9,7 @@ import zmq
 
 from controller_peer import Engine
 from ipcluster import EngineError
-from support import LONG, typed, wait_until
+from support import LONG, typed, wait_for_file, wait_until
 
 
 def answers_until_now(peer, mux):
@@ -177,6 +177,24 @@ def test_an_engine_that_drains_finishes_what_it_runs_and_takes_nothing_new(new_c
     for engine in crowd.cluster.engines:
         if engine.pid == crowd.pids[0]:
             assert engine.wait() == 0
+
+
+def test_an_engine_that_drains_is_sent_no_task_in_the_place_of_one_that_it_answers(new_cluster):
+    cluster = new_cluster(1, controller=["--TaskScheduler.hwm=1"])
+    client, begun, gate = cluster.client(), cluster.sandbox.dir / "begun", cluster.sandbox.dir / "gate"
+    view = client.load_balanced_view(retries=0)
+    runs, *wait = [view.apply_async(wait_for_file, str(gate), None, str(begun)) for _ in range(3)]
+    wait_until(begun.exists, 30, "the first runs")
+    drained = client.drain(0)
+    wait_until(lambda: "takes nothing new" in cluster.engines[0].output, 30, "it drains")
+    gate.touch()
+    drained.get(LONG)
+    runs.get(LONG)
+    assert client.queue_status(verbose=True)["unassigned"] == [msg_id for task in wait for msg_id in task.msg_ids]
+    assert cluster.engines[0].wait() == 0 and "does not run" not in cluster.engines[0].output
+    cluster.start_engine()
+    for task in wait:
+        task.get(LONG)
 
 
 def test_an_engine_that_drains_is_given_no_more_time_than_was_said(new_cluster):
