@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/io.h"
@@ -15,6 +16,9 @@
 /* How long what was interrupted may take to end, before the engine does. */
 #define TIME_GRACE_MS 5000
 #define SECONDS_MAX   1e9
+/* How long before the end of its job an engine ends that has not finished: what runs has two
+ * seconds to be interrupted, and its answer leaves. */
+#define ANSWERS_MS 5000
 
 static long long host_bytes(void)
 {
@@ -67,6 +71,19 @@ static long long resident_bytes(void)
     if (file)
         fclose(file);
     return pages * sysconf(_SC_PAGESIZE);
+}
+
+void bounds_read_end(struct engine *engine, const struct settings *settings)
+{
+    double notice = settings_real(settings, "IPEngine", "end_notice");
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    double left = (text ? strtod(text, NULL) : 0) - clock_wall();
+    if (!(notice > 0 && left > 0 && left <= SECONDS_MAX))
+        return;
+    engine->end_ms = clock_ms() + (long long)(left * 1000);
+    engine->notice_ms = engine->end_ms - (long long)(1000 * (notice < left ? notice : left));
+    if (engine->notice_ms < 1)
+        engine->notice_ms = 1;
 }
 
 void bounds_begin(struct io *io, struct job *job)
@@ -145,6 +162,24 @@ static void look_at_memory(struct io *io, long long now_ms)
     }
 }
 
+/* What does not finish is interrupted in time to be answered. */
+static void look_at_end(struct io *io, long long now_ms)
+{
+    char text[64];
+    time_t end = time(NULL) + (time_t)((io->engine->end_ms - now_ms) / 1000);
+    struct tm local;
+    if (now_ms < io->engine->notice_ms)
+        return;
+    strftime(text, sizeof(text), "its batch job ends at %H:%M:%S", localtime_r(&end, &local));
+    io_drain(io, ENGINE_EXIT_LIMIT, text, io->engine->end_ms - ANSWERS_MS);
+}
+
+/* The earlier of two times, of which 0 is none. */
+static long long earlier(long long one_ms, long long other_ms)
+{
+    return !one_ms || (other_ms && other_ms < one_ms) ? other_ms : one_ms;
+}
+
 long bounds_tick(struct io *io, long long now_ms)
 {
     struct bounds *bounds = &io->bounds;
@@ -154,8 +189,11 @@ long bounds_tick(struct io *io, long long now_ms)
         look_at_time(io, now_ms);
     if (io->engine->memory_limit_bytes)
         look_at_memory(io, now_ms);
+    if (io->engine->notice_ms && io->state == IO_SERVING && !io->draining)
+        look_at_end(io, now_ms);
+    bool goes_on = io->state == IO_SERVING && !io->draining;
     long long next_ms = io->engine->memory_limit_bytes ? bounds->look_ms : 0;
-    if (bounds->seconds && (!next_ms || bounds->due_ms < next_ms))
-        next_ms = bounds->due_ms;
+    next_ms = earlier(next_ms, bounds->seconds > 0 ? bounds->due_ms : 0);
+    next_ms = earlier(next_ms, goes_on ? io->engine->notice_ms : 0);
     return next_ms ? (long)(next_ms - now_ms) : -1;
 }

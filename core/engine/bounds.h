@@ -1,5 +1,5 @@
-/* What a request and the engine may take: time for the one that runs, memory for the process. I/O
- * thread. */
+/* What a request and the engine may take: time for the one that runs, memory for the process, and
+ * time for that where its batch job has an end. I/O thread. */
 #ifndef ENGINE_BOUNDS_H
 #define ENGINE_BOUNDS_H
 
@@ -7,6 +7,7 @@
 
 #include <ipcluster/error.h>
 
+struct engine;
 struct io;
 struct job;
 struct settings;
@@ -22,13 +23,16 @@ struct bounds {
 /* Reads how much memory the process may have; 0: as much as there is. Returns 0, or -1 with `error`
  * set where the setting is no amount of memory. Main thread. */
 int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error);
+/* Reads when the batch job ends in which the process is, where that is known. Main thread. */
+void bounds_read_end(struct engine *engine, const struct settings *settings);
 /* A request begins to run: notes how long it may. */
 void bounds_begin(struct io *io, struct job *job);
 /* What runs has ended. Returns whether it was interrupted because its time was over, and says no
  * more than that. */
 bool bounds_end(struct io *io, const struct job *job);
-/* Interrupts what runs too long, and ends the engine where it runs on, or has too much memory.
- * Returns in how many milliseconds to be called again, or -1. */
+/* Interrupts what runs too long, and ends the engine where it runs on, or has too much memory. Has
+ * it take nothing new when its job is to end. Returns in how many milliseconds to be called again,
+ * or -1. */
 long bounds_tick(struct io *io, long long now_ms);
 
 #endif

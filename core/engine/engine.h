@@ -27,7 +27,7 @@ enum engine_exit {
     ENGINE_EXIT_REGISTRATION = 5, /* the controller cannot be reached or refuses */
     ENGINE_EXIT_CONTROLLER = 6,   /* the controller was lost */
     ENGINE_EXIT_FAILED = 7,       /* the engine itself failed */
-    ENGINE_EXIT_LIMIT = 8,        /* it took more memory or time than it may */
+    ENGINE_EXIT_LIMIT = 8,        /* it took more memory or time than it may, or its job ends */
 };
 
 #define ENGINE_ROUTE_BYTES (2 * 16 + 1) /* 128 bits, hexadecimal */
@@ -36,6 +36,8 @@ enum engine_exit {
 struct engine {
     const struct settings *settings;
     long long memory_limit_bytes; /* 0: none */
+    long long notice_ms;          /* when to take nothing new, as its batch job ends; 0: never */
+    long long end_ms;             /* and when that is */
     char connection_file[PATH_BYTES];
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
     /* These are the I/O thread's once it runs, and the main thread's while that has JOB_REACH. */

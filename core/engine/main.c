@@ -88,6 +88,7 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
     if (load_plugins(program, error) ||
         bounds_read_memory(program->settings, &program->engine.memory_limit_bytes, error))
         return -1;
+    bounds_read_end(&program->engine, program->settings);
     return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
 

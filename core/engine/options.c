@@ -26,7 +26,8 @@ const struct settings_program engine_program = {
     .exit_status =
         "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
         "4  MPI could not be initialised.\n5  The controller did not register it.\n"
-        "6  The controller was lost.\n",
+        "6  The controller was lost.\n"
+        "8  It reached a limit: of memory, of time, or the end of its batch job.\n",
     .flags = flags,
     .flag_count = sizeof(flags) / sizeof(*flags),
     .variables = variables,
@@ -98,6 +99,10 @@ static const struct ipcl_option options[] = {
      "How much memory this engine may have (4G, 512M, or 50% of the host's): near it there is a "
      "warning in its log, and beyond it the engine ends, which clients are told. What it starts is "
      "not counted."},
+    {"end_notice", IPCL_REAL, "30", NULL, NULL,
+     "How many seconds before its batch job ends, where SLURM_JOB_END_TIME says when that is, this "
+     "engine takes nothing new: it finishes what it has begun, gives back the tasks that wait, and "
+     "ends. 0: it goes on until it is killed."},
     {"engine_set", IPCL_STRING, "", NULL, NULL,
      "The set of engines that this one belongs to: ipcluster gives it, and so knows which engines "
      "are its own."},

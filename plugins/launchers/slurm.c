@@ -1,6 +1,5 @@
 /* The batch system "slurm": what Slurm's commands are called, and how to read what they print. */
 #include <ipcluster/launcher.h>
-#define FIELD "[^|]*\\|"
 /* id|state|reason|start|status as wait(2) has it */
 #define ROW                                                                                        \
     .record = "^[0-9]+", .state = "[|]([A-Z_]+)", .exit_status = "([0-9]+).$", .raw_status = true
@@ -32,8 +31,8 @@ static const struct ipcl_batch_system slurm = {
     .query = {.command = SQUEUE,
               .ids_option = "--jobs=",
               ROW,
-              .reason = "^" FIELD FIELD "([^N|][^|]*|N[^o|][^|]*|No[^n|][^|]*)", /* not None */
-              .starts = "^" FIELD FIELD FIELD "[0-9-]+T([0-9]+:[0-9]+)"},
+              .reason = "^[^|]+[|][^|]+[|]([^N|][^|]*|N[^o|][^|]*|No[^n|][^|]*)", /* not None */
+              .starts = "[|][0-9-]+T([0-9]+:[0-9]+)"},
     .unknown_job = "Invalid job id",
     .history = {.command = "sh -c 'sacct -nXPo JobIDRaw,State,ExitCode -j $1 | while IFS=\\| read "
                            "-r id state code; do echo \"$id|$state|by $(id -nu ${state#*by "
@@ -49,10 +48,11 @@ static const struct ipcl_batch_system slurm = {
         "--gpus-per-task={gpus}\n--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M",
     .controller = "--ntasks=1",
     .engines = "--ntasks={n}",
-    /* srun does not take this from the job; Open MPI's mpiexec would bind ranks to cores. */
+    /* srun lacks the first, an old Slurm the last; Open MPI's mpiexec would bind ranks to cores. */
     .run = "env ${{SLURM_CPUS_PER_TASK:+SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK}} "
            "OMPI_MCA_hwloc_base_binding_policy=${{OMPI_MCA_hwloc_base_binding_policy-none}} "
-           "{start_command} {program_and_args}",
+           "SLURM_JOB_END_TIME=`date -d $(squeue -hj $SLURM_JOB_ID -o %e) +%s || "
+           "echo $SLURM_JOB_END_TIME` {start_command} {program_and_args}",
     .options = options,
     .option_count = 1,
 };

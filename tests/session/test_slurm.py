@@ -394,6 +394,26 @@ except ipcluster.EngineError as error:
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
+def test_an_engine_whose_job_reaches_its_time_limit_gives_back_its_tasks_before_and_is_replaced(box, slurm):
+    # A minute is the least that Slurm knows: soon after they begin the engines take nothing new.
+    cluster, job = start(box, "--n=1", "--restart=9", "--SlurmLauncher.timelimit=1",
+                         "--SlurmLauncher.environment=IPCLUSTER_IPENGINE_END_NOTICE=56")
+    jobs, reason = ask(box, """
+import json
+def work(seconds):
+    import os, time
+    time.sleep(seconds)
+    return int(os.environ["SLURM_JOB_ID"])
+tasks = [client.load_balanced_view(retries=0).apply_async(work, seconds) for seconds in (2, 0.7, 0.7, 0.7)]
+print(json.dumps([task.get() for task in tasks]))
+print(client.departed[0]["reason"])""").splitlines()
+    # They take longer than the first job lasts, and none is lost.
+    assert json.loads(jobs)[-1] > int(job)
+    assert re.match(rf"engine 0 \(.* Slurm job {job}\) left: its batch job ends at \d\d:\d\d:\d\d", reason)
+    assert slurm.state(job) == "FAILED"  # and not TIMEOUT
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
 # Whoever stops it
 
 def test_jobs_of_a_supervisor_that_was_killed_are_found_and_cancelled(box, slurm):
