@@ -164,6 +164,27 @@ except ipcluster.CompositeError as error:
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
+def test_an_engine_that_died_and_those_of_a_job_that_ended_come_back_in_jobs_of_their_own(box, slurm):
+    known = set(slurm.states())
+    cluster, first = start(box, "--n=3", "--restart=1")
+    named(box, "ipengine")[0].kill()
+    second = cluster.wait_for_output(rf"job (?!{first})(\d+) is submitted", 60).group(1)
+    is_whole = "import time\nwhile client.ids != [0, 1, 2]: time.sleep(0.05)\nprint(len(set(client[:].apply_sync(lambda: __import__('os').environ['SLURM_JOB_ID']))))"
+    assert ask(box, f"while len(client.departed) < 1: pass\n{is_whole}") == "2" and slurm.state(first) == "RUNNING"
+    slurm.command("scancel", first)
+    assert ask(box, f"while len(client.departed) < 3: pass\n{is_whole}") == "2"
+    jobs = set(slurm.states()) - known
+    assert len(jobs) == 3 and {first, second} < jobs
+    def shown():
+        sets = json.loads(box.ipcluster("status", "--json").out)["sets"]
+        return [(one["running"], one["state"]) for one in sets if one["role"] == "engines"] == [(3, "running")]
+    wait_until(shown, 60, "all run again")
+    cluster.stop(signal.SIGKILL)
+    box.ipcluster("stop", check=True)
+    assert not {slurm.state(job) for job in jobs} & {"RUNNING", "PENDING"}
+    box.wait_for_no_processes()
+
+
 def test_settings_become_directives_and_a_template_is_the_users_own(box, slurm):
     template = box.dir / "template"
     template.write_text("#!/bin/bash\n#SBATCH --partition=debug --ntasks={n}\n#SBATCH --comment={word}\n"
