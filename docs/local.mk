@@ -7,6 +7,7 @@ man_MANS = \
 	docs/man/ipcluster-plugins.1 \
 	docs/man/ipcluster-profile.1 \
 	docs/man/ipcluster-restart.1 \
+	docs/man/ipcluster-scale.1 \
 	docs/man/ipcluster-signal.1 \
 	docs/man/ipcluster-start.1 \
 	docs/man/ipcluster-status.1 \

@@ -12,7 +12,6 @@
 #include "cluster/commands.h"
 #include "cluster/state.h"
 
-#define ENGINES_MAX 1000000
 
 /* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
 static const struct ipcl_option cluster_options[] = {
@@ -208,6 +207,7 @@ static int add_others(struct cluster *cluster, const struct cluster_command *com
 {
     static const struct ipcl_option_table *const tables[] = {
         &command_stop_table, &command_list_table, &command_status_table, &command_logs_table,
+        &command_scale_table,
         &command_profile_table};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
         if (tables[i] != command->table && settings_add(cluster->settings, tables[i], error) < 0)

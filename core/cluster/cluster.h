@@ -72,6 +72,7 @@ int cluster_act(const struct cluster_command *command, int argc, char **argv,
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);
 /* The name of the set of engines; `label` where none was given. */
 const char *cluster_set_name(const struct cluster *cluster, const char *label);
+#define ENGINES_MAX 1000000 /* that may be asked for */
 /* How many engines to start: what was asked for, or one for each processor. Returns 0 or -1 with
  * `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
@@ -97,7 +98,7 @@ void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterClean,"                  \
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterScale,IPClusterClean,"                  \
     "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                     \
     "BaseIPythonApplication,Application"
 

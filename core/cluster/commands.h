@@ -18,12 +18,13 @@ int command_list(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_restart(int argc, char **argv);
+int command_scale(int argc, char **argv);
 int command_signal(int argc, char **argv);
 int command_plugins(int argc, char **argv);
 int command_profile(int argc, char **argv);
 
 /* Their own settings, which a profile's file may have for each of them. */
 extern const struct ipcl_option_table command_stop_table, command_list_table, command_logs_table,
-    command_status_table, command_profile_table;
+    command_status_table, command_scale_table, command_profile_table;
 
 #endif

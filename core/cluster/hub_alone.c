@@ -26,19 +26,27 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
     return NULL;
 }
 
-/* Asks, and takes what comes within that time. Returns the whole answer, borrowed, or NULL. */
-static const json_t *ask_alone(struct hub_watch *watch, const char *request, json_t *content,
-                               const char *answer, int timeout_ms)
+/* Asks the engine of that uuid, or where it is NULL the hub, and takes what comes within that time.
+ * Returns the whole answer, borrowed, or NULL. */
+static const json_t *ask_one(struct hub_watch *watch, const char *engine, const char *request,
+                             json_t *content, const char *answer, int timeout_ms)
 {
-    zmq_pollitem_t item = {.socket = watch->query, .events = ZMQ_POLLIN};
+    void *socket = engine ? watch->control : watch->query;
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
     long long end = clock_ms() + timeout_ms;
     json_object_del(watch->answers, answer);
-    hub_watch_send(watch, watch->query, NULL, request, content);
+    hub_watch_send(watch, socket, engine, request, content);
     json_decref(content);
     while (!json_object_get(watch->answers, answer) && end > clock_ms())
         if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
-            hub_watch_drain(watch, watch->query);
+            hub_watch_drain(watch, socket);
     return json_object_get(watch->answers, answer);
+}
+
+static const json_t *ask_alone(struct hub_watch *watch, const char *request, json_t *content,
+                               const char *answer, int timeout_ms)
+{
+    return ask_one(watch, NULL, request, content, answer, timeout_ms);
 }
 
 /* All connections are made: also a controller that is full answers. */
@@ -119,6 +127,34 @@ int hub_tell_engines(struct registry *registry, const char *path, const json_t *
     return answers == count ? 0
                             : ipcl_error_set(error, "%zu of %zu engines have not answered",
                                              count - answers, count);
+}
+
+int hub_end_idle(struct registry *registry, const char *path, json_t *engines, size_t most,
+                 int timeout_ms, struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    size_t i, ended = 0;
+    json_t *engine;
+    if (!watch)
+        return -1;
+    if (!ask_list(watch, timeout_ms)) {
+        hub_watch_free(watch);
+        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+    }
+    json_array_foreach (engines, i, engine) {
+        const char *uuid = json_string_value(json_object_get(engine, "uuid"));
+        const json_t *answer = ended < most
+                                   ? ask_one(watch, uuid, "shutdown_request",
+                                             json_pack("{s:b s:b}", "restart", 0, "idle", 1),
+                                             "shutdown_reply", timeout_ms)
+                                   : NULL;
+        const char *status = json_string_value(json_object_get(answer, "status"));
+        bool ends = status && strcmp(status, "ok") == 0;
+        ended += ends;
+        json_object_set_new(engine, "ends", json_boolean(ends));
+    }
+    hub_watch_free(watch);
+    return 0;
 }
 
 static int compare_ids(const void *one, const void *other)

@@ -154,7 +154,7 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
     if (type && content) {
         if (watch->answers)
             json_object_set(watch->answers, type, content);
-        if (strcmp(type, "connection_reply") == 0)
+        if (seal == &watch->query_seal && strcmp(type, "connection_reply") == 0)
             take_answer(watch, content);
         else if (published)
             take_notification(watch, type, content);
@@ -170,7 +170,10 @@ void hub_watch_drain(struct hub_watch *watch, void *socket)
     struct message message;
     message_init(&message);
     while (message_recv(&message, socket, ZMQ_DONTWAIT) == 0)
-        take_message(watch, socket == watch->query ? &watch->query_seal : &watch->notification_seal,
+        take_message(watch,
+                     socket == watch->query     ? &watch->query_seal
+                     : socket == watch->control ? &watch->control_seal
+                                                : &watch->notification_seal,
                      &message);
     message_close(&message);
 }

@@ -97,6 +97,11 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
                      const char *msg_type, const json_t *content, int timeout_ms,
                      struct ipcl_error *error);
+/* Asks engines, a list of objects that have their "uuid", one after the other to end if nobody would
+ * miss them, until `most` of them do, and notes in each whether it "ends". Waits up to `timeout_ms`
+ * for each answer. Returns 0, or -1 with `error` set where no hub answers. */
+int hub_end_idle(struct registry *registry, const char *path, json_t *engines, size_t most,
+                 int timeout_ms, struct ipcl_error *error);
 /* Asks all engines to end, waits up to `timeout_ms` until they have left, and asks the controller,
  * which waits until those that have left have ended. Returns 0, or -1 with `error` set where some
  * engines have not left. */

@@ -24,6 +24,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/command_profile.c \
 	core/cluster/command_restart.c \
 	core/cluster/command_run.c core/cluster/command_run.h \
+	core/cluster/command_scale.c \
 	core/cluster/command_signal.c \
 	core/cluster/command_start.c \
 	core/cluster/command_status.c \
@@ -63,6 +64,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_internal.h \
 	core/cluster/supervisor_joined.c \
 	core/cluster/supervisor_sets.c \
+	core/cluster/supervisor_scale.c \
 	core/cluster/supervisor_start.c \
 	core/cluster/supervisor_stop.c \
 	core/cluster/template.c core/cluster/template.h \

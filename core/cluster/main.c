@@ -24,6 +24,7 @@ static const struct command {
     {"engines", "add a set of engines to a cluster that runs", command_engines},
     {"status", "show what a cluster is made of: sets, jobs and engines", command_status},
     {"restart", "end engines, and start them anew under their ids", command_restart},
+    {"scale", "give a set more engines, or fewer", command_scale},
     {"signal", "send engines a signal", command_signal},
     {"logs", "show what controller and engines have written", command_logs},
     {"list", "show the clusters there are", command_list},

@@ -159,6 +159,16 @@ int named_engines_tell(const struct cluster *cluster, const json_t *engines, con
     return outcome;
 }
 
+int named_engines_end_idle(const struct cluster *cluster, json_t *engines, size_t most,
+                           struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    return connection_path(cluster->profile.dir, cluster->cluster_id, CONNECTION_CLIENT, path,
+                           error) == 0
+               ? hub_end_idle(cluster->early_registry, path, engines, most, ANSWER_MS, error)
+               : -1;
+}
+
 /* Whether one of those engines is still registered. */
 static bool any_left(const json_t *engines, const json_t *now)
 {

@@ -20,6 +20,10 @@ json_t *named_engines_ask(const struct cluster *cluster, const json_t *engines, 
  * over. Returns 0, or -1 with `error` set where not all answer. */
 int named_engines_tell(const struct cluster *cluster, const json_t *engines, const json_t *except,
                        const char *msg_type, json_t *content, struct ipcl_error *error);
+/* Asks them one after the other to end if nobody would miss them, as hub_end_idle() does. Returns 0
+ * or -1 with `error` set. */
+int named_engines_end_idle(const struct cluster *cluster, json_t *engines, size_t most,
+                           struct ipcl_error *error);
 /* Ends them and waits until they have left the hub. Returns an exit code; `error` is set where it
  * is not EXIT_FINE. */
 int named_engines_stop(const struct cluster *cluster, const json_t *engines,

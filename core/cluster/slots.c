@@ -44,7 +44,7 @@ void slots_drop(struct slots *slots, unsigned count)
 {
     struct slot *slot, *next;
     DL_FOREACH_SAFE (slots->list, slot, next) {
-        if (count == 0 || *slot->uuid || slot->ended)
+        if (count == 0 || !slot->started || *slot->uuid || slot->ended)
             continue;
         drop(slots, slot);
         count--;
@@ -161,7 +161,21 @@ static long long delay_ms(unsigned returns)
 static bool returns(const struct slots *slots, const struct slot *slot)
 {
     return slot->fate == FATE_RESTART ||
-           (slot->fate == FATE_RETURN && !slot->well && slot->returns < slots->returns_max);
+           (slot->fate == FATE_RETURN && !slot->well && slots->surplus == 0 &&
+            slot->returns < slots->returns_max);
+}
+
+unsigned slots_forgo(struct slots *slots, unsigned count)
+{
+    struct slot *slot, *next;
+    unsigned gone = 0;
+    DL_FOREACH_SAFE (slots->list, slot, next) {
+        if (slot->started || gone == count)
+            continue;
+        drop(slots, slot);
+        gone++;
+    }
+    return gone;
 }
 
 static void await_return(struct slot *slot)
@@ -187,6 +201,7 @@ void slots_settle(struct slots *slots, long long now_ms,
             await_return(slot);
         } else {
             gone(context, slot);
+            slots->surplus -= slots->surplus > 0;
             drop(slots, slot);
         }
     }
@@ -228,6 +243,15 @@ unsigned slots_count(const struct slots *slots)
     const struct slot *slot;
     unsigned count = 0;
     DL_COUNT(slots->list, slot, count);
+    return count;
+}
+
+unsigned slots_leaving(const struct slots *slots)
+{
+    const struct slot *slot;
+    unsigned count = 0;
+    DL_FOREACH (slots->list, slot)
+        count += slot->started && (slot->fate == FATE_END || (*slot->uuid && !slot->registered));
     return count;
 }
 

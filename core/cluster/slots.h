@@ -37,6 +37,7 @@ struct slots {
     unsigned well, badly; /* ended copies of which it is not known yet whose they were */
     long long ended_ms;   /* when the last of these did */
     unsigned starts;
+    unsigned surplus; /* so many too many: one that ends is no more */
 };
 
 /* So many copies are being started. Returns 0, or -1 where memory is short. */
@@ -54,6 +55,8 @@ void slots_ended(struct slots *slots, unsigned count, int id, bool well, long lo
 /* The engine of that id; NULL: none is registered. */
 struct slot *slots_find(const struct slots *slots, int id);
 
+/* Up to `count` of those that were to come back do not. Returns how many. */
+unsigned slots_forgo(struct slots *slots, unsigned count);
 /* Decides about those that have ended and left the hub. `gone` is told of each that does not come
  * back. */
 void slots_settle(struct slots *slots, long long now_ms,
@@ -64,6 +67,9 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 /* They could not be started: it is as if they had ended. */
 void slots_failed(struct slots *slots, long long now_ms);
 unsigned slots_count(const struct slots *slots);
+/* How many of them have an engine that is to end, or has left the hub and is likely to have ended.
+ */
+unsigned slots_leaving(const struct slots *slots);
 /* Whether anything changes as time passes. */
 bool slots_pending(const struct slots *slots);
 /* Whether that may be that an engine comes back. */

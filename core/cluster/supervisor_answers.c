@@ -119,6 +119,7 @@ static const struct {
     {"engines", supervisor_answer_engines},
     {"stop", answer_stop},
     {"restart", answer_restart},
+    {"scale", supervisor_answer_scale},
     {"signal", supervisor_answer_signal},
 };
 
@@ -132,7 +133,7 @@ static json_t *answer(void *context, struct caller *caller, const json_t *reques
     if (name)
         ipcl_error_set(error,
                        "there is no request '%.64s': this ipcluster knows of status, engines, "
-                       "stop, restart and signal",
+                       "stop, restart, scale and signal",
                        name);
     else
         ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");

@@ -60,7 +60,7 @@ static void one_has_gone(void *context, const struct slot *slot)
 {
     struct engine_set *set = context;
     struct job *job = &set->job;
-    if (slot->fate == FATE_END) {
+    if (slot->fate == FATE_END || set->slots.surplus > 0) {
         job->count -= job->count > 0;
         job->started -= job->started > 0;
         set->saved->n = job->count;

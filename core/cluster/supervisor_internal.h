@@ -214,6 +214,9 @@ bool supervisor_hopes(const struct supervisor *supervisor);
 int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
                            json_t *taken, struct ipcl_error *error);
 
+json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
+                                const json_t *request, struct ipcl_error *error);
+
 /* Sets that ipcluster engines asked for: supervisor_joined.c */
 
 json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *caller,

@@ -7,7 +7,7 @@
 #include "config/nearest.h"
 #include "config/settings.h"
 
-#define CLASSES_MAX 15 /* of a program's, for ranking */
+#define CLASSES_MAX 31 /* of a program's, for ranking */
 
 /* Where a value came from; a later source overrides an earlier one. */
 enum source {

@@ -110,12 +110,25 @@ void control_answer_drains(struct io *io)
     }
 }
 
+/* Why an engine is not idle; NULL: it is. */
+static const char *occupation(const struct io *io)
+{
+    return io->running || !TAILQ_EMPTY(&io->queue) ? "it works"
+           : io->addressed                         ? "it may keep what a client has put there"
+                                                   : NULL;
+}
+
 /* With a member `drain` the engine ends when it has done what it has begun, or so many seconds
  * later (null: however long that takes). The reply is also published, for the other clients of this
- * engine. */
+ * engine. With a member `idle` it ends only where nobody would miss it. */
 static void shutdown_request(struct io *io, struct job *job)
 {
     const json_t *drain = json_object_get(job->content, "drain");
+    const char *why = occupation(io);
+    if (json_is_true(json_object_get(job->content, "idle")) && io->state != IO_STOPPING && why) {
+        refuse(io, job, "EngineError", why);
+        return;
+    }
     if (drain && io->state != IO_STOPPING) {
         TAILQ_INSERT_TAIL(&io->drains, job, entry);
         io_drain(io, ENGINE_EXIT_STOPPED, "a client told the engine to drain and to end",

@@ -91,6 +91,8 @@ struct io {
     struct job_list queue;
     struct job *running;           /* what the main thread has */
     uint64_t jobs;                 /* given to it so far */
+    bool addressed; /* since it began, or was cleared, something was asked of this engine and no
+                       other: its namespace may have what a client has put there */
     bool draining;                 /* it takes nothing new, and ends with what it has begun */
     enum engine_exit drained;      /* with this status then */
     long long stop_ms;             /* when draining or stopping: the end of patience */

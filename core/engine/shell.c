@@ -131,6 +131,8 @@ void shell_next(struct io *io)
     job->number = ++io->jobs;
     if (shell_is_task(io, job))
         watcher_note_begun(io->engine, job->msg_id);
+    else
+        io->addressed = job->kind != JOB_CLEAR;
     capture_forget(&io->engine->capture); /* what the one before printed */
     publish_parent(io, job);
     clock_date(job->started);

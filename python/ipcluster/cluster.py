@@ -203,6 +203,12 @@ class Cluster:
         for name in sets if engine_set_id is None else [engine_set_id]:
             self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
+    def scale_sync(self, n, engine_set_id=None, force=False):
+        """Gives the set of engines, or that of them, another number. Of those that are too many only such end as nobody misses, all with
+        force=True; raises RuntimeError where some stay."""
+        words = [f"--engine-set={engine_set_id}"] if engine_set_id is not None else []
+        self._run("scale", f"--n={n}", *words, *(["--force"] if force else []))
+
     def connect_client_sync(self, **client_options):
         """A client of this cluster."""
         return Client(self.connection_file, cluster=self, **client_options)
@@ -247,6 +253,7 @@ class Cluster:
     start_engines = _in_background("start_engines_sync")
     stop_engines = _in_background("stop_engines_sync")
     restart_engines = _in_background("restart_engines_sync")
+    scale = _in_background("scale_sync")
     connect_client = _in_background("connect_client_sync")
     start_and_connect = _in_background("start_and_connect_sync")
     signal_engines = _in_background("signal_engines_sync")

@@ -17,6 +17,15 @@ def ipcluster(programs):
 
 
 @pytest.fixture
+def sandbox_here(sandbox, monkeypatch):
+    """The sandbox, which this process is in, too."""
+    for name, value in sandbox.env.items():
+        if name not in ("PYTHONPATH",):
+            monkeypatch.setenv(name, value)
+    return sandbox
+
+
+@pytest.fixture
 def gate(sandbox):
     """A file that ends requests of wait_for_file()."""
     return sandbox.dir / "gate"

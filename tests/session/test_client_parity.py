@@ -231,15 +231,6 @@ def test_joblib_runs_on_engines(ipcluster, cluster):
 # Clusters
 
 
-@pytest.fixture
-def sandbox_here(sandbox, monkeypatch):
-    """The sandbox, which this process is in, too."""
-    for name, value in sandbox.env.items():
-        if name not in ("PYTHONPATH",):
-            monkeypatch.setenv(name, value)
-    return sandbox
-
-
 def test_a_cluster_from_python(ipcluster, sandbox_here):
     with ipcluster.Cluster(n=2) as client:
         assert len(client) == 2 and client.cluster.running

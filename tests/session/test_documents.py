@@ -148,6 +148,7 @@ BEFORE = {
     "ipcluster status --profile=mpi --cluster-id=a": [
         "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a"],
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
+    "ipcluster scale --n=6": ["ipcluster start --n=4 --daemonize"],
     "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
     "ipcluster restart 1": ["ipcluster start --n=4 --daemonize"],
     "ipcluster restart 0 2-3 --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=4 --daemonize --profile=mpi"],
@@ -162,7 +163,7 @@ NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilin
              "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it"}
 
 
-@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "restart", "signal", "list", "plugins", "profile")),
+@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "restart", "scale", "signal", "list", "plugins", "profile")),
                                      "ipcontroller", "ipengine"])
 def test_what_help_gives_as_an_example_can_be_typed(reader, program):
     told = reader.box.run(*program.split(), "--help", check=True).out.partition("\nExamples:\n")[2].partition("\n\n")[0]

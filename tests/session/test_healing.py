@@ -87,9 +87,9 @@ def test_each_engine_comes_back_as_often_as_it_may_and_the_last_reason_is_told(b
     cluster.wait_for_output("Engine 0 has come back 1 time, and does not once more", LONG)
     os.kill(now[1], signal.SIGKILL)
     after = wait_for_others(box, {1: now[1]}, [1])
-    os.kill(after[1], signal.SIGSEGV)
+    os.kill(after[1], signal.SIGXCPU)
     cluster.wait_for_output("All engines", LONG)
-    assert "signal 11 (Segmentation fault) ended it" in cluster.output
+    assert "signal 24 (CPU time limit exceeded) ended it" in cluster.output
 
 
 def test_what_a_killed_supervisor_had_started_again_is_ended_too(box):
@@ -143,3 +143,35 @@ def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(
         box.ipcluster("stop", "--engine=1", check=True)
         wait_until(lambda: client.ids == [0], PATIENCE)
     wait_until(lambda: [engine.alive for engine in cluster.engines].count(False) == 1, PATIENCE)
+
+
+def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss(box, sandbox_here, ipcluster):
+    begin(box, "--n=2", "--restart=1")
+    box.ipcluster("scale", "--n=4", check=True)
+    first = engines_of(box)
+    assert list(first) == [0, 1, 2, 3]
+    cluster = ipcluster.Cluster.from_file(profile_dir=box.profile_dir())
+    with cluster.connect_client_sync() as client:
+        client[3].push({"kept": 1}, block=True)
+        work = client.load_balanced_view(targets=[2]).apply_async(time.sleep, 600)
+        wait_until(lambda: client.queue_status(2)["tasks"] == 1, PATIENCE)
+        box.ipcluster("scale", "--n=3", check=True)
+        assert list(engines_of(box)) == [0, 2, 3]
+        left = box.ipcluster("scale", "--n=1")
+        assert left.status == 6 and "1 of 2 engines that are too many stay: they work, or may keep" in left.err
+        assert list(engines_of(box)) == [2, 3]
+        # One that ends now is one less; one that is cleared keeps nothing.
+        os.kill(engines_of(box)[2], signal.SIGKILL)
+        wait_until(lambda: list(engines_of(box)) == [3], PATIENCE)
+        with pytest.raises(ipcluster.EngineError):
+            work.get(timeout=LONG)
+        with pytest.raises(RuntimeError, match="1 of 1 engines that are too many stay"):
+            cluster.scale_sync(0)
+        client[3].clear(block=True)
+        cluster.scale_sync(0)
+        cluster.scale_sync(2)
+        client.wait_for_engines(2, timeout=LONG)
+        client[:].push({"kept": 1}, block=True)
+        box.ipcluster("scale", "--n=1", "--force", check=True)
+    wait_until(lambda: [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"] == [1],
+               PATIENCE, interval=0.2)

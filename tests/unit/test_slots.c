@@ -154,6 +154,28 @@ Test(slots, an_engine_that_never_came_is_started_again_without_an_id)
     cr_assert(slots_find(&slots, 9));
 }
 
+Test(slots, of_too_many_engines_each_that_ends_is_one_less)
+{
+    slots.returns_max = 9;
+    slots_add(&slots, 3);
+    see("012", 0);
+    slots_ended(&slots, 1, 2, false, 0);
+    see("01", 0);
+    start(0);
+    cr_assert_eq(slots_count(&slots), 3);
+    cr_assert_eq(slots_forgo(&slots, 2), 1); /* the one that was to come back */
+    slots.surplus = 1;
+    slots_ended(&slots, 1, 1, false, 0);
+    see("0", 0);
+    cr_assert_eq(slots_leaving(&slots), 1);
+    cr_assert_eq(start(100000), 0);
+    cr_assert_eq(slots_count(&slots), 1);
+    slots_ended(&slots, 1, 0, false, 100000);
+    see("", 0);
+    start(100000);
+    cr_assert_eq(start(200000), 1);
+}
+
 Test(slots, what_cannot_be_started_again_counts_as_having_ended)
 {
     slots.returns_max = 2;

@@ -1,0 +1,233 @@
+/* ipcluster scale: a set of engines gets more of them, or fewer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cluster/commands.h"
+#include "cluster/control.h"
+#include "cluster/named_engines.h"
+#include "cluster/state.h"
+#include "cluster/status.h"
+
+#define ANSWER_MS 30000 /* for a supervisor, which starts processes */
+#define LOOK_MS   100   /* how often engines that come are counted */
+#define AWAIT_MS  90000 /* for them */
+
+static const struct settings_program program = {
+    .name = "ipcluster",
+    .page = "ipcluster-scale",
+    .usage = "ipcluster scale [options] --n=N",
+    .description =
+        "Gives a set of engines another number of them. More are started as the set was. Of those\n"
+        "that are too many only such end as nobody misses: that do nothing, and of which no "
+        "client\n"
+        "has asked anything by their ids since they began, or were cleared, so that they keep "
+        "nothing\n"
+        "for it. The others stay until they end, or a client clears them and this is typed again.",
+    .exit_status = "0   The set has that many, or batch jobs for them are submitted.\n"
+                   "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
+                   "4   Not all that were started have registered in time.\n"
+                   "6   Some are too many and stay.\n"
+                   "11  There is no cluster.\n",
+    .examples = "ipcluster scale --n=6\n"
+                "ipcluster scale --n=2 --force  ends also engines that work or keep something",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct ipcl_option options[] = {
+    {"n", IPCL_INT, "", "n", NULL, "How many engines the set is to have."},
+    {"engine_set", IPCL_STRING, "", "engine-set", NULL,
+     "Which set, where the cluster has several: its name, as ipcluster status shows it."},
+    {"force", IPCL_BOOL, "false", "force", "true",
+     "End also those that work or keep something for a client."},
+};
+const struct ipcl_option_table command_scale_table = {"IPClusterScale", options, 3};
+
+/* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
+static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)
+{
+    const char *found = NULL;
+    size_t i, count = 0;
+    json_t *set;
+    json_array_foreach (json_object_get(whole, "sets"), i, set) {
+        const char *name = status_text(set, "set");
+        if (strcmp(status_text(set, "role"), "engines") != 0 ||
+            (*asked && strcmp(name, asked) != 0))
+            continue;
+        found = name;
+        count++;
+    }
+    if (count == 1)
+        return found;
+    if (*asked)
+        ipcl_error_set(error, "there is no set %s (ipcluster status shows those there are)", asked);
+    else if (count == 0)
+        ipcl_error_set(error, "there is no set of engines: start one with ipcluster engines");
+    else
+        ipcl_error_set(error,
+                       "there are %zu sets of engines: say which with --engine-set=NAME, as "
+                       "ipcluster status shows them",
+                       count);
+    return NULL;
+}
+
+struct asking {
+    const struct cluster *cluster;
+    const char *set;
+    int n;
+    json_t *answer;
+    struct ipcl_error *error;
+};
+
+static int ask_supervisor(void *context, struct state *state)
+{
+    struct asking *asking = context;
+    const struct state_set *set = state->sets;
+    while (set && strcmp(set->name, asking->set) != 0)
+        set = set->next;
+    if (!set || strcmp(state->cluster_id, asking->cluster->cluster_id) != 0)
+        return 0;
+    if (state_supervised(state) && *state->socket)
+        asking->answer = control_ask(
+            state->socket,
+            json_pack("{s:s s:s s:i}", "request", "scale", "set", asking->set, "n", asking->n),
+            ANSWER_MS, asking->error);
+    return 1;
+}
+
+/* The registered engines of a set: those that do nothing first, and of these the newest. NULL with
+ * `error` set. */
+static json_t *engines_of(const struct cluster *cluster, const char *set, struct ipcl_error *error)
+{
+    int exit_code;
+    json_t *all = named_engines_find(cluster, NULL, 0, &exit_code, error), *own = json_array();
+    for (int busy = 0; all && busy < 2; busy++)
+        for (size_t i = json_array_size(all); i > 0; i--) {
+            json_t *engine = json_array_get(all, i - 1);
+            if (strcmp(status_text(engine, "engine_set"), set) == 0 &&
+                (strcmp(status_text(engine, "state"), "busy") == 0) == busy)
+                json_array_append(own, engine);
+        }
+    if (!all) {
+        json_decref(own);
+        own = NULL;
+    }
+    json_decref(all);
+    return own;
+}
+
+/* Waits until a set has so many engines. */
+static int await(const struct cluster *cluster, const char *set, int n, struct ipcl_error *error)
+{
+    long long end_ms = clock_ms() + AWAIT_MS;
+    size_t count = 0;
+    while (count < (size_t)n && clock_ms() < end_ms) {
+        json_t *engines = engines_of(cluster, set, error);
+        if (!engines)
+            return EXIT_ENGINES_FAILED;
+        count = json_array_size(engines);
+        json_decref(engines);
+        if (count < (size_t)n)
+            usleep(LOOK_MS * 1000);
+    }
+    if (count >= (size_t)n)
+        return EXIT_FINE;
+    ipcl_error_set(error, "%zu of %d engines have registered within %d seconds (ipcluster logs)",
+                   count, n, AWAIT_MS / 1000);
+    return EXIT_ENGINES_FAILED;
+}
+
+/* Ends those of a set's engines that are more than `n`, as far as nobody misses them or --force is
+ * given. Their supervisor is told which, as it hears later that they have left. */
+static int shrink(const struct cluster *cluster, const char *set, size_t n,
+                  struct ipcl_error *error)
+{
+    json_t *engines = engines_of(cluster, set, error), *ending = json_array(), *engine;
+    bool force = settings_bool(cluster->settings, "IPClusterScale", "force");
+    size_t i, count = json_array_size(engines), surplus = count > n ? count - n : 0,
+              staying = surplus;
+    if (!engines || named_engines_end_idle(cluster, engines, surplus, error) < 0) {
+        json_decref(ending);
+        json_decref(engines);
+        return EXIT_NOT_STOPPED;
+    }
+    json_array_foreach (engines, i, engine)
+        staying -= json_is_true(json_object_get(engine, "ends"));
+    json_array_foreach (engines, i, engine) {
+        bool ends = json_is_true(json_object_get(engine, "ends"));
+        bool forced = !ends && force && staying > 0;
+        staying -= forced;
+        if (ends || forced)
+            json_array_append(ending, engine);
+    }
+    json_t *taken = named_engines_ask(cluster, ending, "stop", error);
+    int outcome = taken ? named_engines_await(cluster, ending, NULL, error) : -1;
+    if (outcome == 0 && staying > 0)
+        outcome = ipcl_error_set(
+            error,
+            "%zu of %zu engines that are too many stay: they work, or may keep what a client has "
+            "put there. Each goes when it ends (--force ends them now)",
+            staying, surplus);
+    json_decref(taken);
+    json_decref(ending);
+    json_decref(engines);
+    return outcome == 0 ? EXIT_FINE : EXIT_NOT_STOPPED;
+}
+
+static int scale_set(const struct cluster *cluster, const char *set, int n,
+                     struct ipcl_error *error)
+{
+    struct asking asking = {cluster, set, n, NULL, error};
+    ipcl_error_set(error, "nobody supervises the set %s any more: its ipcluster was killed", set);
+    state_each(cluster->profile.pid, ask_supervisor, &asking);
+    if (!asking.answer)
+        return EXIT_WRONG;
+    json_int_t surplus = json_integer_value(json_object_get(asking.answer, "surplus"));
+    bool queued = json_is_true(json_object_get(asking.answer, "queued"));
+    json_decref(asking.answer);
+    if (surplus > 0)
+        return shrink(cluster, set, (size_t)n, error);
+    return queued ? EXIT_FINE : await(cluster, set, n, error);
+}
+
+static int scale(struct cluster *cluster, struct ipcl_error *error)
+{
+    const struct settings *settings = cluster->settings;
+    int64_t n = settings_int(settings, "IPClusterScale", "n");
+    if (!settings_given(settings, "IPClusterScale", "n") || n < 0 || n > ENGINES_MAX) {
+        ipcl_error_set(error, "say how many engines there are to be, as ipcluster scale --n=6");
+        return EXIT_WRONG;
+    }
+    json_t *whole = status_gather(cluster);
+    int exit_code = EXIT_WRONG;
+    if (strcmp(status_text(whole, "state"), "none") == 0) {
+        ipcl_error_set(error, "no cluster runs in the profile %s", cluster->profile.dir);
+        exit_code = EXIT_NOTHING_TO_STOP;
+    } else {
+        const char *set =
+            choose_set(whole, settings_string(settings, "IPClusterScale", "engine_set"), error);
+        if (set)
+            exit_code = scale_set(cluster, set, (int)n, error);
+        if (exit_code == EXIT_FINE && !cluster->quiet)
+            printf("%s has %d engine%s\n", set, (int)n, n == 1 ? "" : "s");
+    }
+    json_decref(whole);
+    return exit_code;
+}
+
+static const struct cluster_command command = {
+    .program = &program, .table = &command_scale_table, .need = NEED_PROFILE};
+
+int command_scale(int argc, char **argv)
+{
+    struct cluster cluster;
+    struct ipcl_error error;
+    int opened = cluster_open(&cluster, &command, argc, argv, &error);
+    int exit_code = opened == 0 ? scale(&cluster, &error) : opened < 0 ? EXIT_WRONG : EXIT_FINE;
+    if (exit_code != EXIT_FINE)
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+    cluster_close(&cluster);
+    return exit_code;
+}

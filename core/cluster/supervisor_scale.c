@@ -1,0 +1,101 @@
+/* A set that is to have another number of engines. More are started by a further instance of its
+ * launcher; of those that are too many nobody is ended here: that is for who knows whether anybody
+ * would miss them, and until then each that ends does not come back. */
+#include "cluster/supervisor_internal.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+static void note_rank(void *context, const struct hub_engine *engine)
+{
+    bool *ranked = context;
+    *ranked = *ranked || engine->ranked;
+}
+
+/* Returns 0, or -1 with `error` set where a set cannot have another number. */
+static int check(const struct engine_set *set, bool more, struct ipcl_error *error)
+{
+    bool ranked = false;
+    if (set->phase != SET_UP)
+        return ipcl_error_set(error, "the set %s is being %s", set->saved->name,
+                              set->phase > SET_UP ? "stopped" : "started");
+    hub_watch_each(set->job.supervisor->hub, set->saved->name, note_rank, &ranked);
+    if (ranked)
+        return ipcl_error_set(error,
+                              "the engines of %s are an MPI world, which has the size that it was "
+                              "started with: add a set with ipcluster engines",
+                              set->saved->name);
+    return more ? supervisor_can_restart(&set->job, error) : 0;
+}
+
+/* Those that had gone for good are not counted any more. */
+static void forget_gone(struct job *job, unsigned places)
+{
+    unsigned gone = job->count > places ? job->count - places : 0;
+    job->started -= gone < job->started ? gone : job->started;
+    job->count = places;
+}
+
+static int start_more(struct engine_set *set, unsigned more, struct ipcl_error *error)
+{
+    struct job *job = &set->job;
+    if (slots_add(&set->slots, more) < 0)
+        return ipcl_error_set(error, "no memory for the places of %u engines", more);
+    job->count += more;
+    set->saved->n = job->count;
+    progress_say(set->progress, "Starting %u more engine%s with %s", more, more == 1 ? "" : "s",
+                 job->choice.class->name);
+    if (supervisor_start_job(job->supervisor, job, more, "", error) == 0)
+        return 0;
+    slots_drop(&set->slots, more);
+    job->count -= more;
+    set->saved->n = job->count;
+    return -1;
+}
+
+/* Those that are leaving are counted as having left. Returns how many are too many beside them, or
+ * -1 with `error` set. */
+static int scale(struct engine_set *set, unsigned n, struct ipcl_error *error)
+{
+    struct slots *slots = &set->slots;
+    unsigned places = slots_count(slots), leaving = slots_leaving(slots), live = places - leaving;
+    if (n != live && check(set, n > live, error) < 0)
+        return -1;
+    forget_gone(&set->job, places);
+    slots->surplus = leaving;
+    if (n >= live)
+        return n > live ? start_more(set, n - live, error) : 0;
+    progress_say(set->progress, "The set %s is to have %u engine%s, and not %u", set->saved->name,
+                 n, n == 1 ? "" : "s", live);
+    unsigned forgone = slots_forgo(slots, live - n), surplus = live - forgone - n;
+    forget_gone(&set->job, places - forgone);
+    slots->surplus = leaving + surplus;
+    set->saved->n = set->job.count;
+    supervisor_save(set->job.supervisor, set->job.supervisor->state.phase);
+    return (int)surplus;
+}
+
+json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
+                                const json_t *request, struct ipcl_error *error)
+{
+    const char *name = json_string_value(json_object_get(request, "set"));
+    json_int_t n = json_integer_value(json_object_get(request, "n"));
+    (void)caller;
+    if (!name || !json_is_integer(json_object_get(request, "n")) || n < 0 || n > ENGINES_MAX) {
+        ipcl_error_set(error, "a set is scaled by its name and a number of engines, 0 to %d",
+                       ENGINES_MAX);
+        return NULL;
+    }
+    struct engine_set *set = supervisor->sets;
+    while (set && strcmp(set->saved->name, name) != 0)
+        set = set->next;
+    if (!set) {
+        ipcl_error_set(error, "there is no set %.64s", name);
+        return NULL;
+    }
+    int surplus = scale(set, (unsigned)n, error);
+    return surplus < 0
+               ? NULL
+               : json_pack("{s:i s:b}", "surplus", surplus, "queued", supervisor_queues(&set->job));
+}
