@@ -213,7 +213,7 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
 static void fan_out(struct broadcast *broadcast, struct broadcast_request *request,
                     struct gathering *gathering)
 {
-    char id[REPORT_TEXT_MAX + 1], text[ENGINE_NAME_BYTES + 256];
+    char id[REPORT_TEXT_MAX + 1], text[NOTICE_TEXT_BYTES + 64];
     broadcast->targets.outbox.sharers = request->count;
     seal_tag_buffers(&broadcast->sessions.engine_seal, request->message);
     for (size_t i = 0; i < request->count; i++) {
@@ -231,8 +231,12 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
                                              : send_part(broadcast, request, target, id);
         if (!why)
             continue;
+        const char *end =
+            target ? NULL : targets_end(&broadcast->targets, named->uuid, strlen(named->uuid));
         if (target)
             snprintf(text, sizeof(text), "%s %s", target->name, why);
+        else if (end)
+            snprintf(text, sizeof(text), "%s", end);
         else
             snprintf(text, sizeof(text), "engine %lld (%s) %s", (long long)named->id, named->uuid,
                      why);

@@ -55,7 +55,8 @@ static void refuse_unknown(struct relay *relay, struct message *message)
         request.engine_size < ENGINE_UUID_BYTES ? (int)request.engine_size : ENGINE_UUID_BYTES;
     snprintf(text, sizeof(text), "engine '%.*s' is not registered: it may have died", length,
              (const char *)request.engine);
-    refuse(relay, message, "EngineError", text);
+    const char *why = targets_end(&relay->targets, request.engine, request.engine_size);
+    refuse(relay, message, "EngineError", why ? why : text);
 }
 
 static void undelivered(void *self, struct message *message, const struct target *target,

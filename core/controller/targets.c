@@ -217,6 +217,24 @@ static void forget(struct targets *targets, struct target *target, const char *w
     free(target);
 }
 
+static void note_end(struct targets *targets, const char *uuid, const char *why)
+{
+    struct target_end *end = &targets->ends[targets->next_end++ % TARGETS_ENDS];
+    strcpy(end->uuid, uuid);
+    free(end->why);
+    end->why = strdup(why);
+}
+
+const char *targets_end(const struct targets *targets, const void *uuid, size_t size)
+{
+    for (size_t i = 1; i <= TARGETS_ENDS; i++) {
+        const struct target_end *end = &targets->ends[(targets->next_end - i) % TARGETS_ENDS];
+        if (end->why && strlen(end->uuid) == size && !memcmp(end->uuid, uuid, size))
+            return end->why;
+    }
+    return NULL;
+}
+
 void targets_remove(struct targets *targets, const struct notice *notice)
 {
     size_t size = strlen(notice->uuid);
@@ -225,6 +243,7 @@ void targets_remove(struct targets *targets, const struct notice *notice)
     snprintf(why, sizeof(why), "this request has not reached its engine: %s", notice->text);
     if (target)
         forget(targets, target, why);
+    note_end(targets, notice->uuid, why);
     routes_forget(&targets->routes, notice->uuid);
     /* It may not come back, as others may. */
     if (is_open(targets) && (target = create(targets, -1, notice->uuid, size, NULL)))
@@ -277,6 +296,8 @@ void targets_release(struct targets *targets)
 {
     struct target *target, *next_target;
     outbox_release(&targets->outbox);
+    for (size_t i = 0; i < TARGETS_ENDS; i++)
+        free(targets->ends[i].why);
     routes_release(&targets->routes);
     HASH_ITER (hh, targets->by_uuid, target, next_target) {
         while (target->waiting)

@@ -36,6 +36,13 @@ typedef void targets_undelivered(void *self, struct message *message, const stru
 /* Called with a request that has waited for an engine that has now come back. */
 typedef void targets_returned(void *self, struct message *message, const struct target *target);
 
+/* An engine that has gone lately, and the answer to requests that still come for it. */
+struct target_end {
+    char uuid[ENGINE_UUID_BYTES];
+    char *why;
+};
+#define TARGETS_ENDS 32
+
 struct targets {
     void *engines;     /* a mandatory ROUTER */
     struct seal *seal; /* signs what goes to them; not owned */
@@ -47,6 +54,8 @@ struct targets {
         return_until_ms; /* how long engines may come back; 0: there was no controller before */
     struct target *by_uuid;
     struct routes routes;
+    struct target_end ends[TARGETS_ENDS];
+    size_t next_end;
     size_t waiting; /* requests of all targets */
     long long next_try_ms;
     struct log_limit full;
@@ -70,6 +79,9 @@ void targets_know(struct targets *targets, const struct notice *notice);
 void targets_send(struct targets *targets, struct target *target, struct message *message);
 /* Hands back what waits for an engine that has gone. */
 void targets_remove(struct targets *targets, const struct notice *notice);
+/* Of an engine that is not found: a sentence that says why it is not, where it has gone lately;
+ * otherwise NULL. */
+const char *targets_end(const struct targets *targets, const void *uuid, size_t size);
 /* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
 long long targets_tick(struct targets *targets, long long now_ms);
 void targets_release(struct targets *targets);

@@ -126,6 +126,16 @@ def test_unknown_engines_are_answered_for(listeners, coalescing):
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
+def test_an_engine_that_has_just_gone_is_answered_for_with_why(listeners, coalescing):
+    peer, (engine,) = listeners(1)
+    engine.die()
+    wait_until(lambda: not peer.engines(), 30, "it has gone")
+    client = Broadcaster(peer)
+    client.send([engine], coalescing)
+    assert f"engine 0 ({engine.uuid}) died, or cannot be reached" in client.receive()[2]["evalue"]
+
+
+@pytest.mark.parametrize("coalescing", [False, True])
 @pytest.mark.parametrize("targets, why", [([], "no engine"), ([5], "list of engines"), ([["x" * 64, 1]], "list of engines"),
                                           (["x"] * 20000, "at most 16384 engines"), ([["x", 1]] * 400000, "more than 1000000 values")],
                          ids=["none", "number", "long", "too many", "far too many"])

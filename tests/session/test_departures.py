@@ -48,6 +48,20 @@ def test_what_an_engine_answered_comes_before_clients_are_told_that_it_has_gone(
         assert not mux.poll(100)
 
 
+def test_a_request_that_comes_for_an_engine_which_has_just_gone_is_answered_with_why(controller):
+    peer = controller()
+    notification = peer.subscribe(peer.client["notification"])
+    engine = Engine(peer, info={"host": "node", "pid": 7}).beat()
+    engine.die()
+    gone = peer.notified(notification, "unregistration_notification", uuid=engine.uuid)["reason"]
+    assert gone == "engine 0 (node, process 7) died, or cannot be reached"
+    for channel in "mux", "control":
+        socket = peer.connect(zmq.DEALER, peer.client[channel])
+        frames, _ = peer.message("apply_request")
+        socket.send_multipart([engine.uuid.encode(), *frames])
+        assert peer.receive(socket)[-1]["evalue"] == f"this request has not reached its engine: {gone}"
+
+
 def test_what_a_dead_engine_never_got_is_answered_once_before_clients_are_told(controller):
     peer = controller()
     notification = peer.subscribe(peer.client["notification"])
