@@ -149,12 +149,12 @@ static int check_set_name(const struct settings *settings, struct ipcl_error *er
 {
     const char *name = settings_string(settings, "IPClusterEngines", "engine_set");
     size_t length = strlen(name);
-    if (length < ENGINE_SET_BYTES &&
+    if (length < ENGINE_SET_BYTES && strcmp(name, "controller") != 0 &&
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length)
         return 0;
     return ipcl_error_set(error,
-                          "'%.64s' is no name for a set of engines: it has up to %d letters, digits, "
-                          "dots, dashes and underlines",
+                          "'%.64s' is no name for a set of engines: it has up to %d letters, "
+                          "digits, dots, dashes and underlines, and is not that of the controller",
                           name, ENGINE_SET_BYTES - 1);
 }
 

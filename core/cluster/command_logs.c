@@ -12,12 +12,13 @@
 static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-logs",
-    .usage = "ipcluster logs [options] [ENGINE...]",
+    .usage = "ipcluster logs [options] [ENGINE or SET...]",
     .description =
         "Shows the last lines that the controller and the engines of a cluster have written, or\n"
-        "those of the engines that are named by their ids, and of the controller by that word.",
+        "those of the engines that are named by their ids, of sets of engines by their names, and\n"
+        "of the controller by that word.",
     .exit_status = "0   They were shown.\n"
-                   "1   An option is wrong, or there is no such engine or no output of it.\n"
+                   "1   An option is wrong, or there is no such engine or set or no output of it.\n"
                    "11  There is no cluster.\n",
     .examples = "ipcluster logs\n"
                 "ipcluster logs controller\n"
@@ -43,15 +44,15 @@ static void add(json_t *files, const json_t *log)
     json_array_append_new(files, json_string(json_string_value(log)));
 }
 
-/* The files of all sets that have a role; NULL: of all. */
-static void add_sets(json_t *files, const json_t *whole, const char *role)
+/* The files of the set of that name, which the controller has, too; NULL: of all. */
+static void add_sets(json_t *files, const json_t *whole, const char *name)
 {
     size_t i, k;
     json_t *set, *log;
     json_array_foreach (json_object_get(whole, "sets"), i, set)
         json_array_foreach (json_object_get(set, "logs"), k, log)
-            if (!role || !strcmp(status_text(set, "role"), role))
-                json_array_append(files, log);
+            if (!name || !strcmp(status_text(set, "set"), name))
+                add(files, log);
 }
 
 /* Adds the file of what a word names. Returns 0 or -1 with `error` set. */
@@ -61,13 +62,6 @@ static int add_named(json_t *files, const json_t *whole, const char *word, struc
     json_t *engine;
     char *end;
     long id = strtol(word, &end, 10);
-    if (!strcmp(word, "controller")) {
-        add_sets(files, whole, word);
-        return json_array_size(files) > before
-                   ? 0
-                   : ipcl_error_set(error, "the controller's output is not known: no ipcluster has "
-                                           "started it");
-    }
     json_array_foreach (json_object_get(whole, "engines"), i, engine) {
         const json_t *log = json_object_get(engine, "log");
         if (*end || end == word || json_integer_value(json_object_get(engine, "id")) != id)
@@ -80,7 +74,15 @@ static int add_named(json_t *files, const json_t *whole, const char *word, struc
         add(files, log);
         return 0;
     }
-    return ipcl_error_set(error, "there is no engine %s (ipcluster status shows those there are)",
+    add_sets(files, whole, word);
+    if (json_array_size(files) > before)
+        return 0;
+    if (!strcmp(word, "controller"))
+        return ipcl_error_set(error, "the controller's output is not known: no ipcluster has "
+                                     "started it");
+    return ipcl_error_set(error,
+                          "there is no engine %s, nor a set of that name (ipcluster status shows "
+                          "those there are)",
                           word);
 }
 

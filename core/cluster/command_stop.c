@@ -277,6 +277,26 @@ static void stop_named_set(struct stopping *stopping, const char *cluster_id)
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
+static void stop_asked(struct stopping *stopping)
+{
+    const struct cluster *cluster = stopping->cluster;
+    bool set = *settings_string(cluster->settings, "IPClusterStop", "engine_set");
+    bool all = settings_bool(cluster->settings, "IPClusterStop", "all_cluster_ids");
+    if (set && all) {
+        progress_fail(
+            &stopping->progress,
+            "ipcluster: --all is for clusters, and --engine-set for a set of one of them");
+        stopping->exit_code = EXIT_WRONG;
+        return;
+    }
+    if (all)
+        stop_cluster(stopping, NULL);
+    else if (cluster->word_count == 0)
+        (set ? stop_named_set : stop_cluster)(stopping, cluster->cluster_id);
+    for (int i = 0; i < cluster->word_count; i++)
+        (set ? stop_named_set : stop_cluster)(stopping, cluster->words[i]);
+}
+
 static const struct cluster_command command = {
     .program = &program, .table = &command_stop_table, .need = NEED_PROFILE};
 
@@ -299,15 +319,7 @@ int command_stop(int argc, char **argv)
     }
     struct stopping stopping = {.cluster = &cluster, .exit_code = EXIT_FINE};
     progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
-    void (*stop)(struct stopping * stopping, const char *cluster_id) =
-        *settings_string(cluster.settings, "IPClusterStop", "engine_set") ? stop_named_set
-                                                                          : stop_cluster;
-    if (settings_bool(cluster.settings, "IPClusterStop", "all_cluster_ids"))
-        stop_cluster(&stopping, NULL);
-    else if (cluster.word_count == 0)
-        stop(&stopping, cluster.cluster_id);
-    for (int i = 0; i < cluster.word_count; i++)
-        stop(&stopping, cluster.words[i]);
+    stop_asked(&stopping);
     if (stopping.exit_code == EXIT_FINE)
         progress_say(&stopping.progress, "Stopped");
     cluster_close(&cluster);

@@ -12,15 +12,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cluster/control.h"
 #include "cluster/state.h"
 #include "cluster/status.h"
 #include "cluster/workplace.h"
 
-#define ANSWER_MS   10000 /* for the supervisor */
-#define LOOK_MS     50
-#define CHUNK_BYTES 4096
+#define ANSWER_MS       10000  /* for the supervisor */
+#define STOP_TIMEOUT_MS 180000 /* longer than a set takes, with all its escalation */
+#define LOOK_MS         50
+#define CHUNK_BYTES     4096
 
 struct search {
     const char *cluster_id;
@@ -32,7 +34,8 @@ static int look_at(void *context, struct state *state)
 {
     struct search *search = context;
     if (strcmp(state->cluster_id, search->cluster_id) != 0 || state->pid < 0 ||
-        state->engines_only || !*state->socket || !state_supervised(state))
+        state->engines_only || !*state->socket || strcmp(state->phase, "stopping") == 0 ||
+        !state_supervised(state))
         return 0;
     snprintf(search->path, PATH_BYTES, "%s", state->socket);
     search->found = true;
@@ -234,13 +237,17 @@ int join_stop(const char *path, struct progress *progress, const char *name)
         return EXIT_NOTHING_TO_STOP;
     }
     progress_say(progress, "Stopping the engines of %s", name);
+    long long end_ms = clock_ms() + STOP_TIMEOUT_MS;
     bool left = true;
-    while (left) {
+    while (left && clock_ms() < end_ms) {
         json_decref(answer);
         usleep(LOOK_MS * 1000);
         answer = control_ask(path, json_pack("{s:s}", "request", "status"), ANSWER_MS, &error);
         left = has_set(answer, name);
     }
     json_decref(answer);
-    return EXIT_FINE;
+    if (!left)
+        return EXIT_FINE;
+    progress_fail(progress, "The engines of %s have not ended: see ipcluster status", name);
+    return EXIT_NOT_STOPPED;
 }

@@ -7,7 +7,7 @@
 #include "cluster/cluster.h"
 #include "cluster/progress.h"
 
-/* Whether such an ipcluster runs; `path` is then where it is asked. */
+/* Whether such an ipcluster runs and is not stopping it; `path` is then where it is asked. */
 bool join_find(const struct cluster *cluster, char path[PATH_BYTES]);
 /* Has it start the set that `argv` says, the words of ipcluster engines, and shows what becomes of
  * it: with --daemonize until it is up, otherwise until it has ended, which interrupts make it do.

@@ -161,7 +161,9 @@ json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *
                                   const json_t *request, struct ipcl_error *error)
 {
     if (supervisor->phase > PHASE_UP || !supervisor->own_controller) {
-        ipcl_error_set(error, "this cluster is being stopped");
+        ipcl_error_set(error, supervisor->own_controller
+                                  ? "this cluster is being stopped"
+                                  : "this ipcluster looks after one set of engines alone");
         return NULL;
     }
     struct joined *joined = read_request(request, error);

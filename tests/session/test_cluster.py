@@ -405,6 +405,7 @@ def test_a_set_of_engines_is_stopped_by_its_name_and_the_others_work_on(box):
     again = box.ipcluster("engines", "--n=1", "--engine-set=b")
     assert again.status == 1 and "a set of engines b already" in again.err
     assert box.ipcluster("engines", "--n=1", "--engine-set=a b").status == 1
+    assert box.ipcluster("stop", "--engine-set=b", "--all").status == 1
     assert "Stopped" in box.ipcluster("stop", "--engine-set=b", check=True).out
     assert engine_pids(box) == [first] and [len(c["sets"]) for c in listed(box)] == [1]
     assert box.ipcluster("stop", "--engine-set=b").status == 11

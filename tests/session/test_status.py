@@ -75,11 +75,12 @@ def test_status_shows_sets_engines_and_how_the_last_ended(box):
 
 def test_logs_shows_what_was_written_and_follows_what_is(box):
     assert box.ipcluster("logs").status == 11
-    box.ipcluster("start", "--n=2", "--daemonize", check=True)
+    box.ipcluster("start", "--n=2", "--daemonize", "--engine-set=both", check=True)
     whole = box.ipcluster("logs", check=True).out
     assert all(text in whole for text in ("registered as engine 0", "registered as engine 1", "engine 1 ")), whole
     assert "registered as engine 1" in (one := box.ipcluster("logs", "1", check=True).out) and "engine 0" not in one
     assert "registered as engine" not in box.ipcluster("logs", "controller", check=True).out
+    assert (of_set := box.ipcluster("logs", "both", check=True).out) != whole and of_set in whole
     assert box.ipcluster("logs", "--lines=1", "0", check=True).out.count("\n") == 1
     wrong = box.ipcluster("logs", "0", "7")
     assert wrong.status == 1 and wrong.out == "" and "there is no engine 7" in wrong.err

@@ -137,6 +137,25 @@ def test_exit_handlers_of_engines_that_are_taken_away_have_the_same_time(box, co
     box.ipcluster("stop", check=True)
 
 
+def test_signals_to_ipcluster_engines_are_for_its_set_and_a_second_interrupt_hurries(box, connect):
+    box.ipcluster("start", "--n=1", "--daemonize", check=True)
+    added = box.begin("engines", "--n=1")
+    added.wait_for_output("1 more engine is up", 60)
+    client = connect()
+    client[:].execute("import signal; heard = []; signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))", block=True)
+    added.send_signal(signal.SIGUSR1)
+    wait_until(lambda: client[:]["len(heard)"] == [0, 1], 20, "the signal has come to the engine of its set")
+    client[1].apply_sync(say_goodbye, str(box.dir))
+    added.send_signal(signal.SIGINT)
+    wait_until(lambda: list(box.dir.glob("*.begun")), 20, "the exit handler has begun")
+    added.send_signal(signal.SIGINT)
+    assert added.wait() == 0
+    assert "Hurrying: killing the engines" in added.output and goodbyes(box) == 0
+    wait_until(lambda: client.ids == [0], 20, "the client hears that one engine has left")
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
 def test_stop_hurries_nobody_who_is_stopping_already(box, connect):
     start = box.begin("start", "--n=1")
     start.wait_for_output(UP, 60)
