@@ -417,19 +417,29 @@ static int write_directives(const struct batch *batch, struct values *values, co
     return status;
 }
 
+/* Whether nothing but a template can use a setting: the system has no directive for it. */
+static bool is_templates(const struct batch *batch, const char *name)
+{
+    static const char *const settings[] = {"prologue", "queue", "account", "qos", "timelimit"};
+    char braces[32];
+    for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+        snprintf(braces, sizeof(braces), "{%s}", settings[i]);
+        if (strcmp(name, settings[i]) == 0)
+            return !strstr(batch->system->directives, braces);
+    }
+    return false;
+}
+
 /* A setting that only a template can use, and that this one does not. */
 static int check_unused(const struct batch *batch, const struct values *values, const char *origin,
                         struct ipcl_error *error)
 {
-    static const char *const needed[] = {"prologue"};
     const char *const *pairs = list_setting(batch, "namespace", NULL);
     for (size_t i = 0; i < values->count; i++) {
         const struct template_value *value = &values->list[i];
-        bool given = false, second = false;
+        bool given = *value->text && is_templates(batch, value->name), second = false;
         for (size_t k = 0; k < i; k++)
             second |= strcmp(values->list[k].name, value->name) == 0; /* and counts for nothing */
-        for (size_t k = 0; k < sizeof(needed) / sizeof(*needed); k++)
-            given |= *value->text && strcmp(value->name, needed[k]) == 0;
         for (size_t k = 0; pairs && pairs[k]; k++)
             given |= strncmp(pairs[k], value->name, strlen(value->name)) == 0 &&
                      pairs[k][strlen(value->name)] == '=';

@@ -441,6 +441,20 @@ def test_the_guides_chapter_shows_the_table_that_is_tested():
     assert block.text == text and len(text.splitlines()) <= 60
 
 
+def test_the_guides_commands_make_samples_which_its_table_reads(author):
+    blocks = docblocks.sections(TOP / "docs/guide.md")["A batch system in an afternoon"]
+    table, = (block.text for block in blocks if block.kind == "c")
+    folder, samples, tried = ([typed for typed, _ in block.commands] for block in blocks if block.kind == "sh")
+    author.env.update(TS_SOCKET=f"{author.dir}/tsp.socket", TMPDIR=str(author.dir), HOME=str(author.home))
+    lines = [*folder, *samples, "tsp -K", "cat > tsp.c", "make check", *tried[1:4]]
+    done = author.run("bash", "-c", "\n".join(lines), cwd=author.work, stdin=table)
+    assert done.status == 0, done
+    assert sorted((author.work / "tsp/expected.txt").read_text().splitlines()) == [
+        "query: job 0 has ended: ended with exit status -1", "query: job 1 has ended: ended with exit status 3", "query: job 2 has ended",
+        "query: job 3 runs", "query: job 4 runs", "query: job 5 is pending: waits for a slot (tsp -S)", "submit: job 0"]
+    assert "#TSP -L ipengine-" in done.out and list(author.home.glob(".local/lib/ipcluster/launchers/tsp.so"))
+
+
 def test_engines_of_the_guides_batch_system_start_wait_work_and_stop(spooler, ipcluster):
     busy = spooler.tsp("sleep", "300").strip()
     cluster = spooler.begin("start", "--n=2", "--elauncher=tsp")
