@@ -1,6 +1,6 @@
 /* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its
- * launchers find their jobs again. A set of engines that was added to a controller which no ipcluster
- * here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
+ * launchers find their jobs again. A set of engines that was added to a controller which no
+ * ipcluster here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
 #include "cluster/state.h"
 
 #include <dirent.h>
@@ -207,20 +207,14 @@ static int parse_set(struct state *state, const char *name, json_int_t n, json_t
     return parse_job(job, &set->job);
 }
 
-/* Version 1 had one set, which had the label for a name. Returns 0 or -1. */
-static int parse_sets(const json_t *whole, int version, struct state *state)
+/* Returns 0 or -1. */
+static int parse_sets(json_t *sets, struct state *state)
 {
     const char *name;
-    json_t *sets, *set, *job;
+    json_t *set, *job;
     json_int_t n;
     size_t i;
-    if (version == 1)
-        return json_unpack((json_t *)whole, "{s:s s:I s:o}", "engine_set", &name, "n", &n,
-                           "engines", &job) == 0
-                   ? parse_set(state, name, n, job)
-                   : -1;
-    sets = json_object_get(whole, "sets");
-    if (version != STATE_VERSION || !json_is_array(sets))
+    if (!json_is_array(sets))
         return -1;
     json_array_foreach (sets, i, set)
         if (json_unpack(set, "{s:s s:I s:o}", "name", &name, "n", &n, "job", &job) < 0 ||
@@ -232,18 +226,18 @@ static int parse_sets(const json_t *whole, int version, struct state *state)
 static int state_parse(const char *text, struct state *state)
 {
     const char *profile_dir, *cluster_id, *host, *boot, *phase, *label, *socket = "";
-    json_t *controller;
+    json_t *controller, *sets;
     json_int_t pid, born;
     int version, engines_only;
     json_t *whole = json_loads(text, 0, NULL);
     if (!whole ||
-        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:I s:I s:F s?s s:o}", "version", &version,
-                    "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host, "boot",
-                    &boot, "state", &phase, "engines_only", &engines_only, "pid", &pid, "born",
-                    &born, "started", &state->started, "socket", &socket, "controller",
-                    &controller) < 0 ||
-        json_unpack(whole, "{s:s}", version == 1 ? "engine_set" : "label", &label) < 0 ||
-        parse_job(controller, &state->controller) < 0 || parse_sets(whole, version, state) < 0) {
+        json_unpack(whole, "{s:i s:s s:s s:s s:s s:s s:b s:s s:I s:I s:F s?s s:o s:o}", "version",
+                    &version, "profile_dir", &profile_dir, "cluster_id", &cluster_id, "host", &host,
+                    "boot", &boot, "state", &phase, "engines_only", &engines_only, "label", &label,
+                    "pid", &pid, "born", &born, "started", &state->started, "socket", &socket,
+                    "controller", &controller, "sets", &sets) < 0 ||
+        version != STATE_VERSION || parse_job(controller, &state->controller) < 0 ||
+        parse_sets(sets, state) < 0) {
         json_decref(whole);
         return -1;
     }

@@ -273,12 +273,11 @@ def files(_, __):
     saved = {"profile_dir": "/p", "cluster_id": "", "host": "vm", "boot": "b", "state": "running", "engines_only": False,
              "pid": 5, "born": 6, "started": 1.5, "controller": {"class": "L", "state": {"count": 1}}}
     job = {"class": "L", "state": {"count": 2}, "processes": [[1, 2]]}
-    state_1 = {"version": 1, **saved, "engine_set": "", "n": 2, "engines": job}
     state = {"version": 2, **saved, "label": "", "sets": [{"name": "a", "n": 2, "job": job}, {"name": "b", "n": 0, "job": None}]}
     local = {"count": 2, "stem": "/p", "copies": [{"index": 0, "pid": 1, "born": 2}, {"index": 1, "pid": 3, "born": 2}]}
     mpiexec = {"count": 2, "pid": 3, "born": 5, "stem": "/p", "path": "/p", "output": "/p"}
     engines = {"engines": {"0": "e0", "5": "e5"}, "next_id": 7, "info": {"0": {"host": "h"}}}
-    for name, which, value in (("engines", 0, engines), ("state", 2, state), ("state-1", 2, state_1), ("local", 4, local), ("mpiexec", 7, mpiexec)):
+    for name, which, value in (("engines", 0, engines), ("state", 2, state), ("local", 4, local), ("mpiexec", 7, mpiexec)):
         yield name, bytes([which]) + json.dumps(value).encode()
 
 

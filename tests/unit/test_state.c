@@ -87,31 +87,6 @@ Test(state, is_not_taken_for_that_of_a_cluster_that_came_in_its_place)
     state_clear(&first);
 }
 
-Test(state, of_the_version_before_is_read_as_one_set)
-{
-    static const char text[] =
-        "{\"version\": 1, \"profile_dir\": \"/p\", \"cluster_id\": \"\", \"host\": \"vm\", "
-        "\"boot\": "
-        "\"b\", \"state\": \"running\", \"engines_only\": false, \"engine_set\": \"17-5\", "
-        "\"pid\": 5, "
-        "\"born\": 6, \"n\": 2, \"started\": 1.5, \"controller\": null, \"engines\": {\"class\": "
-        "\"AnyLauncher\", \"state\": {\"its\": \"own\"}, \"processes\": [[1, 2]]}}";
-    char path[PATH_BYTES];
-    struct ipcl_error error;
-    struct state state;
-    path_format(path, &error, "%s/ipcluster.json", folder);
-    unit_write(path, text);
-    state_each(folder, keep, &state);
-    cr_assert_eq(state.pid, 5);
-    cr_assert_str_eq(state.label, "17-5");
-    cr_assert_str_eq(state.sets->name, "17-5");
-    cr_assert_eq(state.sets->n, 2);
-    cr_assert_str_eq(state.sets->job.class_name, "AnyLauncher");
-    cr_assert_eq(json_object_size(state.sets->job.own), 1);
-    cr_assert_null(state.sets->next);
-    state_clear(&state);
-}
-
 Test(state, that_cannot_be_read_is_known_by_its_name_and_says_what_to_do)
 {
     static const struct {
