@@ -222,12 +222,5 @@ static const struct cluster_command command = {
 
 int command_scale(int argc, char **argv)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    int exit_code = opened == 0 ? scale(&cluster, &error) : opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    if (exit_code != EXIT_FINE)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return exit_code;
+    return cluster_act(&command, argc, argv, scale);
 }

@@ -44,16 +44,16 @@ bool supervisor_hopes(const struct supervisor *supervisor)
     return false;
 }
 
-/* Hosts are shared out once, to all engines of a set. */
+/* ssh's launchers share hosts out to all engines of a start: what is started later would come to
+ * the first of them. */
 int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
 {
-    const struct ipcl_launcher_class *class = job->choice.class;
-    if (!(class->properties & IPCL_STARTS_ELSEWHERE) || supervisor_queues(job))
+    if (strcmp(job->choice.plugin->name, "ssh") != 0)
         return 0;
     return ipcl_error_set(error,
                           "%s starts all engines of its hosts at once, and none of them anew: stop "
                           "them and add a set with ipcluster engines",
-                          class->name);
+                          job->choice.class->name);
 }
 
 static void one_has_gone(void *context, const struct slot *slot)
@@ -234,19 +234,28 @@ static void end_named(void *context, const struct hub_engine *engine)
                        ending);
 }
 
+static int check_end(const struct engine_set *set, const json_t *ids, enum slot_fate fate,
+                     struct ipcl_error *error)
+{
+    if (!has_named(set, ids))
+        return 0;
+    if (set->phase != SET_UP)
+        return ipcl_error_set(error, "%s is being %s: wait until it %s",
+                              set->joined ? set->saved->name : "the cluster",
+                              set->phase > SET_UP ? "stopped" : "started",
+                              set->phase > SET_UP ? "has ended" : "is up");
+    return fate == FATE_RESTART ? supervisor_can_restart(&set->job, error) : 0;
+}
+
 int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
                            json_t *taken, struct ipcl_error *error)
 {
-    for (struct engine_set *set = supervisor->sets; set; set = set->next) {
-        struct ending ending = {.set = set, .ids = ids, .fate = fate, .taken = taken};
-        if (set->phase != SET_UP && has_named(set, ids))
-            return ipcl_error_set(error, "%s is being %s: wait until it %s",
-                                  set->joined ? set->saved->name : "the cluster",
-                                  set->phase > SET_UP ? "stopped" : "started",
-                                  set->phase > SET_UP ? "has ended" : "is up");
-        if (fate == FATE_RESTART && has_named(set, ids) &&
-            supervisor_can_restart(&set->job, error) < 0)
+    struct engine_set *set;
+    for (set = supervisor->sets; set; set = set->next)
+        if (check_end(set, ids, fate, error) < 0)
             return -1;
+    for (set = supervisor->sets; set; set = set->next) {
+        struct ending ending = {.set = set, .ids = ids, .fate = fate, .taken = taken};
         hub_watch_each(supervisor->hub, set->saved->name, end_named, &ending);
     }
     supervisor_heal(supervisor);

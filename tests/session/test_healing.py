@@ -70,6 +70,23 @@ def test_an_mpi_world_comes_back_as_a_whole_under_its_ids(box, ipcluster):
     before = engines_of(box)
     box.ipcluster("restart", "0", check=True)
     wait_for_others(box, before, [0, 1])
+    ranks = json.loads(box.ipcluster("status", "--json").out)["engines"][0]["engine_set"]
+    refused = box.ipcluster("scale", "--n=3", f"--engine-set={ranks}")
+    assert refused.status == 1 and "an MPI world, which has the size that it was started with" in refused.err
+
+
+def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
+    ssh = box.ipcluster("start", "--n=1", "--restart=1", "--elauncher=ssh", "--SSHEngineSetLauncher.engines=127.0.0.1=1")
+    assert ssh.status == 1 and "SSHEngineSetLauncher starts all engines of its hosts at once, and none of them anew" in ssh.err
+    assert "--restart: -1 is not how often" in box.ipcluster("start", "--n=1", "--restart=-1").err
+    for words, status, reason in [(["restart", "1"], 12, "no controller runs here"), (["restart"], 1, "say which engines"),
+                                  (["signal"], 1, "say which signal"), (["stop", "--engine=x"], 12, "no controller runs here"),
+                                  (["scale"], 1, "say how many engines"), (["scale", "--n=1"], 11, "no cluster runs")]:
+        refused = box.ipcluster(*words)
+        assert refused.status == status and reason in refused.err, refused
+    begin(box, "--n=0")
+    assert "'x' is no engine: engines are named by their ids" in box.ipcluster("stop", "--engine=x").err
+    assert "there is no set nobody" in box.ipcluster("scale", "--n=1", "--engine-set=nobody").err
 
 
 @typed
@@ -90,6 +107,21 @@ def test_each_engine_comes_back_as_often_as_it_may_and_the_last_reason_is_told(b
     os.kill(after[1], signal.SIGXCPU)
     cluster.wait_for_output("All engines", LONG)
     assert "signal 24 (CPU time limit exceeded) ended it" in cluster.output
+
+
+def test_a_set_that_was_added_heals_and_grows_as_its_own_settings_say(box):
+    begin(box, "--n=1")
+    box.ipcluster("engines", "--n=1", "--restart=1", "--engine-set=more", "--daemonize", check=True)
+    before = engines_of(box)
+    os.kill(before[1], signal.SIGKILL)
+    wait_for_others(box, before, [1])
+    assert "there are 2 sets of engines: say which with --engine-set=NAME" in box.ipcluster("scale", "--n=2").err
+    assert "more has 2 engines" in box.ipcluster("scale", "--n=2", "--engine-set=more", check=True).out
+    assert list(engines_of(box)) == [0, 1, 2]
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: list(engines_of(box)) == [1, 2], PATIENCE)
+    box.ipcluster("stop", "--engine-set=more", check=True)
+    assert list(engines_of(box)) == []
 
 
 def test_what_a_killed_supervisor_had_started_again_is_ended_too(box):
