@@ -1,11 +1,11 @@
-"""What a request and an engine may take: time for what runs, memory for the process."""
+"""What a request and an engine may take: time for what runs, memory for the process, and its batch job's time."""
 
 import os
 import time
 
 import pytest
 
-from support import LONG, PATIENCE, typed
+from support import LONG, PATIENCE, typed, wait_for_file
 
 
 @typed
@@ -95,3 +95,17 @@ def test_a_memory_limit_that_is_no_amount_is_an_error_that_says_what_is(sandbox,
     for value in ("much", "120%", "0", "-1G", "3X"):
         finished = sandbox.run(programs.ipengine, f"--IPEngine.memory_limit={value}")
         assert finished.status == 1 and "IPEngine.memory_limit is bytes" in finished.err, finished
+
+
+def test_an_engine_takes_nothing_new_before_its_batch_job_ends_and_its_tasks_are_done_by_others(sandbox, new_cluster):
+    cluster, gate = new_cluster(1, controller=["--TaskScheduler.hwm=1"]), sandbox.dir / "gate"
+    end = int(time.time() + 3600 + 2 * PATIENCE)
+    ending = cluster.start_engine("--IPEngine.end_notice=3600", env={"SLURM_JOB_END_TIME": str(end)})
+    client = cluster.client(wait_for=1)
+    tasks = [client.load_balanced_view(retries=0).apply_async(wait_for_file, str(gate)) for _ in range(6)]
+    ending.wait_for_output("its batch job ends at .*: it takes nothing new", 60)
+    gate.touch()
+    for task in tasks:
+        task.get(timeout=LONG)
+    assert ending.wait() == 8
+    assert f"left: its batch job ends at {time.strftime('%H:%M', time.localtime(end))}" in client.departed[0]["reason"]
