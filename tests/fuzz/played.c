@@ -44,8 +44,10 @@ static const struct ipcl_kernel_operations kernel = {.requests = requests, .inte
 static const struct ipcl_option options[] = {
     {"timeout", IPCL_REAL, "10", NULL, NULL, ""},
     {"max_heartbeat_misses", IPCL_INT, "50", NULL, NULL, ""},
-    {"engine_set", IPCL_STRING, "", NULL, NULL, ""}};
-static const struct ipcl_option_table table = {"IPEngine", options, 3};
+    {"engine_set", IPCL_STRING, "", NULL, NULL, ""},
+    {"engine_copy", IPCL_INT, "-1", NULL, NULL, ""}};
+static const struct ipcl_option_table table = {"IPEngine", options,
+                                               sizeof(options) / sizeof(*options)};
 static const struct settings_program program = {.name = "fuzz", .usage = "", .description = ""};
 
 /* One for each setting, as inputs have these in any order. */
