@@ -34,8 +34,16 @@ int slots_add(struct slots *slots, unsigned count)
     return 0;
 }
 
+static void forget_uuid(struct slots *slots, struct slot *slot)
+{
+    if (*slot->uuid)
+        HASH_DEL(slots->by_uuid, slot);
+    *slot->uuid = '\0';
+}
+
 static void drop(struct slots *slots, struct slot *slot)
 {
+    forget_uuid(slots, slot);
     DL_DELETE(slots->list, slot);
     free(slot);
 }
@@ -57,13 +65,10 @@ void slots_release(struct slots *slots)
         drop(slots, slots->list);
 }
 
-/* Who comes takes its own place, or else that of one that is expected. */
-static struct slot *place_of(const struct slots *slots, int id, const char *uuid)
+/* Who comes takes the place of one that is expected. */
+static struct slot *place_for(const struct slots *slots, int id)
 {
     struct slot *slot, *any = NULL;
-    DL_FOREACH (slots->list, slot)
-        if (strcmp(slot->uuid, uuid) == 0)
-            return slot;
     DL_FOREACH (slots->list, slot) {
         if (slot->started && !slot->registered && slot->id == id)
             return slot;
@@ -75,12 +80,18 @@ static struct slot *place_of(const struct slots *slots, int id, const char *uuid
 
 void slots_see(struct slots *slots, int id, const char *uuid)
 {
-    struct slot *slot = place_of(slots, id, uuid);
-    if (!slot)
-        return;
+    struct slot *slot;
+    HASH_FIND_STR(slots->by_uuid, uuid, slot);
+    if (!slot) {
+        slot = strlen(uuid) < sizeof(slot->uuid) ? place_for(slots, id) : NULL;
+        if (!slot || !*uuid)
+            return;
+        forget_uuid(slots, slot);
+        strcpy(slot->uuid, uuid);
+        HASH_ADD_STR(slots->by_uuid, uuid, slot);
+    }
     slot->id = id;
     slot->registered = slot->listed = true;
-    strncpy(slot->uuid, uuid, sizeof(slot->uuid) - 1);
 }
 
 void slots_seen(struct slots *slots)
@@ -178,7 +189,7 @@ unsigned slots_forgo(struct slots *slots, unsigned count)
     return gone;
 }
 
-static void await_return(struct slot *slot)
+static void await_return(struct slots *slots, struct slot *slot)
 {
     bool counted = slot->fate == FATE_RETURN;
     slot->due_ms = slot->ended_ms + (counted ? delay_ms(slot->returns) : 0);
@@ -186,7 +197,7 @@ static void await_return(struct slot *slot)
     slot->fate = FATE_RETURN;
     slot->started = slot->ended = false;
     slot->asked_ms = 0;
-    *slot->uuid = '\0';
+    forget_uuid(slots, slot);
 }
 
 void slots_settle(struct slots *slots, long long now_ms,
@@ -198,7 +209,7 @@ void slots_settle(struct slots *slots, long long now_ms,
         if (!slot->started || !slot->ended || slot->registered)
             continue;
         if (returns(slots, slot)) {
-            await_return(slot);
+            await_return(slots, slot);
         } else {
             gone(context, slot);
             slots->surplus -= slots->surplus > 0;

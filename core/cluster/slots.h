@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <uthash.h>
+
 #define SLOT_UUID_BYTES 64
 
 enum slot_fate {
@@ -16,7 +18,8 @@ enum slot_fate {
 
 struct slot {
     struct slot *prev, *next;
-    int id; /* of the engine that is there, or was; -1: none has been */
+    UT_hash_handle hh; /* by the uuid, where it is not "" */
+    int id;            /* of the engine that is there, or was; -1: none has been */
     char uuid[SLOT_UUID_BYTES];
     bool started;    /* its copy runs, or has ended only lately; else it comes back at due_ms */
     bool registered; /* and is known to the hub, or has been lately */
@@ -33,6 +36,7 @@ struct slot {
 
 struct slots {
     struct slot *list;
+    struct slot *by_uuid;
     unsigned returns_max; /* how often each comes back */
     unsigned well, badly; /* ended copies of which it is not known yet whose they were */
     long long ended_ms;   /* when the last of these did */
