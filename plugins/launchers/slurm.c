@@ -51,7 +51,7 @@ static const struct ipcl_batch_system slurm = {
     /* srun lacks the first, an old Slurm the last; Open MPI's mpiexec would bind ranks to cores. */
     .run = "env ${{SLURM_CPUS_PER_TASK:+SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK}} "
            "OMPI_MCA_hwloc_base_binding_policy=${{OMPI_MCA_hwloc_base_binding_policy-none}} "
-           "SLURM_JOB_END_TIME=`date -d $(squeue -hj $SLURM_JOB_ID -o %e) +%s || "
+           "SLURM_JOB_END_TIME=`date -d $(squeue -hj $SLURM_JOB_ID -o %e) +%s 2>&- || "
            "echo $SLURM_JOB_END_TIME` {start_command} {program_and_args}",
     .options = options,
     .option_count = 1,

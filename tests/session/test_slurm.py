@@ -59,14 +59,16 @@ def test_engines_are_a_job_that_works_and_ends_as_completed(box, slurm):
     assert jobs == f"{{'{job}'}}"
     script, = (box.profile_dir() / "log").glob("*.sh")
     assert script.stat().st_mode & 0o777 == 0o700
+    output, = (box.profile_dir() / "log").glob("ipengine-*.log")
+    assert output.read_text().startswith("20"), "nobody has anything to say before the engines"
     assert cluster.stop(signal.SIGINT, 60) == 0
     wait_until(lambda: slurm.state(job) == "COMPLETED", what="the job has ended by itself")
 
 
 def test_engines_can_be_several_jobs_that_start_as_they_find_room_and_end_each_by_itself(box, slurm):
     known = set(slurm.states())
-    cluster = box.begin("start", "--n=11", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=4", "--Cluster.engine_timeout=5",
-                        "--SlurmLauncher.prologue=# of {n}")
+    cluster = box.begin("start", "--n=11", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=4",
+                        f"--Cluster.engine_timeout={int(3 * PATIENCE)}", "--SlurmLauncher.prologue=# of {n}")
     first, last = cluster.wait_for_output(r"3 jobs are submitted, (\d+) to (\d+)", 60).groups()
     # The node has eight places: the third job waits, and is asked about together with the others.
     cluster.wait_for_output("1 job of 3 pending: Resources.*; 2 running", 60)
