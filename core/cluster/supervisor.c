@@ -23,6 +23,12 @@ bool supervisor_queues(const struct job *job)
     return job->choice.class->properties & IPCL_OUTLIVES_MACHINE;
 }
 
+unsigned supervisor_at_work(const struct job *job)
+{
+    unsigned ended = job->count - job->running;
+    return job->started > ended ? job->started - ended : 0;
+}
+
 void supervisor_phase(struct supervisor *supervisor, enum phase phase)
 {
     supervisor->phase = phase;

@@ -44,20 +44,13 @@ static json_t *job_ids_of(const struct job *job)
     return ids;
 }
 
-/* Copies that were started and have not ended: those that wait have done neither. */
-static int running(const struct job *job)
-{
-    unsigned ended = job->count - job->running;
-    return job->started > ended ? (int)(job->started - ended) : 0;
-}
-
 static json_t *describe(const struct job *job, const char *name)
 {
     return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:s s:o s:o}", "set", name, "role",
                      job->set ? "engines" : "controller", "launcher", job->choice.class->name,
                      "asked", (int)job->count, "started", (int)job->started, "running",
-                     running(job), "state", state_of(job), "said", job->saved->status, "jobs",
-                     job_ids_of(job), "logs", logs_of(job));
+                     (int)supervisor_at_work(job), "state", state_of(job), "said",
+                     job->saved->status, "jobs", job_ids_of(job), "logs", logs_of(job));
 }
 
 static json_t *answer_status(struct supervisor *supervisor, struct caller *caller,

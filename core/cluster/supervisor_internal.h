@@ -68,6 +68,7 @@ struct engine_set {
     unsigned long since; /* the mark in the order of the hub's engines at which it was started */
     unsigned registered; /* the most of its engines that the hub has had at a time */
     unsigned present;    /* how many of these there are now */
+    long long left_ms;   /* when one of these was last seen to have gone; 0: none has */
     unsigned minimum;    /* with so many registered engines, or all, its start is done */
     unsigned arrived; /* the most of those that were started that have been registered at a time */
     bool late;        /* some are, and that has been said */
@@ -116,6 +117,8 @@ unsigned supervisor_running(const struct supervisor *supervisor);
 unsigned supervisor_asked(const struct supervisor *supervisor);
 /* Whether a job may wait in the queue of a batch system. */
 bool supervisor_queues(const struct job *job);
+/* Copies that were started and have not ended: those that wait have done neither. */
+unsigned supervisor_at_work(const struct job *job);
 /* Whether it is being stopped, or has been. */
 bool supervisor_stops(const struct job *job);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);

@@ -141,6 +141,19 @@ static void engines_late(struct engine_set *set, long long seconds)
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
 }
 
+/* How many of its engines are registered. Not all name it: ipyparallel's name none, and those of an
+ * ipcluster that its launcher has started name another. So what has come since and is of none of
+ * our sets counts. */
+static unsigned registered(const struct engine_set *set)
+{
+    const struct supervisor *supervisor = set->job.supervisor;
+    unsigned count = hub_watch_count(supervisor->hub, NULL, set->since);
+    for (const struct engine_set *other = supervisor->sets; other; other = other->next)
+        if (other != set)
+            count -= hub_watch_count(supervisor->hub, other->saved->name, set->since);
+    return count;
+}
+
 /* Once a second while engines are awaited. */
 static void await_engines(uv_timer_t *timer)
 {
@@ -151,7 +164,9 @@ static void await_engines(uv_timer_t *timer)
     /* A launcher that starts engines one after the other knows more of them now. */
     if (set->job.started < set->job.count)
         supervisor_save(supervisor, supervisor->state.phase);
-    if (set->arrived < set->job.started && clock_ms() - set->phase_ms >= 1000 * seconds)
+    /* Of one that has left, its launcher soon says that it has ended. */
+    long long since_ms = set->left_ms > set->phase_ms ? set->left_ms : set->phase_ms;
+    if (registered(set) < supervisor_at_work(&set->job) && clock_ms() - since_ms >= 1000 * seconds)
         engines_late(set, seconds);
 }
 
@@ -180,19 +195,6 @@ void supervisor_start_set(struct engine_set *set)
         }
     }
     supervisor_look_up(set);
-}
-
-/* How many of its engines are registered. Not all name it: ipyparallel's name none, and those of an
- * ipcluster that its launcher has started name another. So what has come since and is of none of
- * our sets counts. */
-static unsigned registered(const struct engine_set *set)
-{
-    const struct supervisor *supervisor = set->job.supervisor;
-    unsigned count = hub_watch_count(supervisor->hub, NULL, set->since);
-    for (const struct engine_set *other = supervisor->sets; other; other = other->next)
-        if (other != set)
-            count -= hub_watch_count(supervisor->hub, other->saved->name, set->since);
-    return count;
 }
 
 static void set_up(struct engine_set *set)
@@ -258,6 +260,8 @@ void supervisor_note_engines(struct engine_set *set)
     /* Whoever asks why one has gone is told soon. */
     if (now < set->present && set->job.launcher)
         instances_look(set->job.launcher);
+    if (now < set->present)
+        set->left_ms = clock_ms();
     set->present = now;
     if (set->phase == SET_STARTING || set->phase == SET_UP)
         note_arrivals(set);

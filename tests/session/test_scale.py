@@ -193,6 +193,7 @@ def test_every_task_is_answered_once_and_status_is_right_where_jobs_are_cancelle
         f"Slurm job {job} {end}, with its {ENGINES} engines": ENGINES for job, end in ends.items() if job in running}, reasons
     for job, end in ends.items():
         assert cluster.output.count(f"Slurm job {job} {end}") == 1
+    assert "No further engine" not in cluster.output  # neither those that wait nor those that have ended are late
     assert cluster.stop(signal.SIGINT, 120) == 0
     wait_until(lambda: set(map(slurm.state, run)) == {"COMPLETED"}, 60, "the jobs have ended by themselves")
     assert not jobs("PENDING") + jobs("RUNNING")
