@@ -48,7 +48,7 @@ bool supervisor_hopes(const struct supervisor *supervisor)
  * the first of them. */
 int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
 {
-    if (strcmp(job->choice.plugin->name, "ssh") != 0)
+    if (!(job->choice.class->properties & IPCL_STARTS_ONCE))
         return 0;
     return ipcl_error_set(error,
                           "%s starts all engines of its hosts at once, and none of them anew: stop "

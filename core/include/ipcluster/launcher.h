@@ -111,7 +111,9 @@ struct ipcl_launcher_services {
 /* Properties of a launcher class. */
 enum {
     IPCL_STARTS_ELSEWHERE = 1, /* what it starts may be on other machines: the controller listens where these can reach it */
-    IPCL_OUTLIVES_MACHINE = 2  /* its jobs are known and can be stopped from any machine that has the profile, also after a reboot */
+    IPCL_OUTLIVES_MACHINE = 2, /* its jobs are known and can be stopped from any machine that has the profile, also after a reboot */
+    IPCL_STARTS_ONCE = 4       /* it shares places out among all copies at once: no other launcher of the class can start more of them, or
+                                  one in the place of another */
 };
 
 /* One way to start one role. Of its settings the host has engine_cmd and engine_args, or controller_cmd and controller_args, for
