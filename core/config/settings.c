@@ -251,6 +251,8 @@ static int refuse_key(const struct settings *settings, const struct given *given
                  item->option->name);
         if (same || !known)
             nearest_offer(&nearest, key);
+        if (!known && class_place(settings, item->class_name) < CLASSES_MAX)
+            inherited_offer(settings, item->option->name, &nearest);
     }
     others_offer(settings, known ? given->class_name : NULL, &nearest);
     return ipcl_error_set(error, "%s: there is no setting %s%s%s (%s --help-all lists them all)",

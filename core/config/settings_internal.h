@@ -120,6 +120,8 @@ const struct other_row *others_alias(const struct settings *settings, const char
                                      bool (*same)(void *alias, const char *word));
 /* Offers the names of these rows as nearest to what was mistyped. */
 void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
+/* The same of a setting by the names that it has in the program's own classes, which all inherit it. */
+void inherited_offer(const struct settings *settings, const char *name, struct nearest *nearest);
 /* Logs which of the values that no table took have no effect, and forgets them. */
 void others_warn(struct settings *settings);
 

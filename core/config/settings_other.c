@@ -126,6 +126,7 @@ const struct other_row *others_alias(const struct settings *settings, const char
 struct offering {
     const char *class_name;
     struct nearest *nearest;
+    const char *name; /* of a setting that several classes have */
 };
 
 static bool offer(void *context, const char *word)
@@ -138,11 +139,24 @@ static bool offer(void *context, const char *word)
     return false;
 }
 
+static bool offer_of_class(void *context, const char *class_name)
+{
+    const struct offering *offering = context;
+    struct offering of_class = {class_name, offering->nearest, NULL};
+    return offer(&of_class, offering->name);
+}
+
+void inherited_offer(const struct settings *settings, const char *name, struct nearest *nearest)
+{
+    struct offering offering = {NULL, nearest, name};
+    settings_each_word(settings->program->classes, offer_of_class, &offering);
+}
+
 void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest)
 {
     for (size_t i = 0; i < settings->other_count; i++) {
         const struct other_row *other = &settings->others[i];
-        struct offering offering = {other->class_name, nearest};
+        struct offering offering = {other->class_name, nearest, NULL};
         if (!class_name || settings_same_class(settings, class_name, other->class_name))
             settings_each_word(other->option->name, offer, &offering);
     }

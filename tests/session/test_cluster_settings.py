@@ -50,7 +50,7 @@ def test_a_missing_profile_is_refused_with_how_to_make_it(box):
 
 @pytest.mark.parametrize("content, named", [
     ({"IPClusterEngines": {"engine_launcher_clas": "local"}}, "engine_launcher_class"),
-    ({"IPClusterEngine": {"n": 4}}, "Cluster.n"),
+    ({"IPClusterEngine": {"n": 4}}, " IPClusterEngines.n "),
     ({"IPClusterEngines": {"n": "four"}}, "n"),
 ])
 def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, named):
