@@ -1,8 +1,9 @@
-/* Numbers as people list them: "3", "5-7", "3,5-7". */
+/* Numbers as people list them: "3", "5-7", "3, 5-7". */
 #include "base/numbers.h"
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int append(struct numbers *numbers, int first, int last)
 {
@@ -11,20 +12,37 @@ static int append(struct numbers *numbers, int first, int last)
     if (!grown)
         return -1;
     numbers->list = grown;
-    for (int number = first; number <= last; number++)
-        numbers->list[numbers->count++] = number;
+    for (size_t i = 0; i < more; i++)
+        numbers->list[numbers->count++] = first + (int)i;
     return 0;
+}
+
+static const char *skip_blanks(const char *at)
+{
+    return at + strspn(at, " \t");
+}
+
+/* Reads a number with blanks around it. Returns what follows, or NULL where it is none. */
+static const char *read_number(const char *at, long *number)
+{
+    char *end;
+    at = skip_blanks(at);
+    if (!isdigit((unsigned char)*at))
+        return NULL;
+    *number = strtol(at, &end, 10);
+    return skip_blanks(end);
 }
 
 int numbers_add(struct numbers *numbers, const char *text, int least, int most)
 {
     for (const char *at = text; *at;) {
-        char *end;
-        if (!isdigit((unsigned char)*at))
+        long first, last;
+        const char *end = read_number(at, &first);
+        last = first;
+        if (end && *end == '-')
+            end = read_number(end + 1, &last);
+        if (!end)
             return -1;
-        long first = strtol(at, &end, 10), last = first;
-        if (*end == '-' && isdigit((unsigned char)end[1]))
-            last = strtol(end + 1, &end, 10);
         if ((*end && *end != ',') || first < least || last > most || first > last ||
             append(numbers, (int)first, (int)last))
             return -1;

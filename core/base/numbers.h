@@ -1,4 +1,4 @@
-/* Numbers as people list them: "3", "5-7", "3,5-7". */
+/* Numbers as people list them: "3", "5-7", "3, 5-7". */
 #ifndef BASE_NUMBERS_H
 #define BASE_NUMBERS_H
 
