@@ -86,6 +86,12 @@ void bounds_read_end(struct engine *engine, const struct settings *settings)
         engine->notice_ms = 1;
 }
 
+long long bounds_until(const struct engine *engine, long long until_ms)
+{
+    long long last_ms = engine->end_ms - ANSWERS_MS;
+    return engine->end_ms && last_ms < until_ms ? last_ms : until_ms;
+}
+
 void bounds_begin(struct io *io, struct job *job)
 {
     struct ipcl_member limit = {.name = "time_limit"};
@@ -171,7 +177,7 @@ static void look_at_end(struct io *io, long long now_ms)
     if (now_ms < io->engine->notice_ms)
         return;
     strftime(text, sizeof(text), "its batch job ends at %H:%M:%S", localtime_r(&end, &local));
-    io_drain(io, ENGINE_EXIT_LIMIT, text, io->engine->end_ms - ANSWERS_MS);
+    io_drain(io, ENGINE_EXIT_LIMIT, text, io->engine->end_ms);
 }
 
 /* The earlier of two times, of which 0 is none. */

@@ -25,6 +25,8 @@ struct bounds {
 int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error);
 /* Reads when the batch job ends in which the process is, where that is known. Main thread. */
 void bounds_read_end(struct engine *engine, const struct settings *settings);
+/* The end of what may last until then: the batch job may end before that. */
+long long bounds_until(const struct engine *engine, long long until_ms);
 /* A request begins to run: notes how long it may. */
 void bounds_begin(struct io *io, struct job *job);
 /* What runs has ended. Returns whether it was interrupted because its time was over, and says no

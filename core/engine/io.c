@@ -54,7 +54,7 @@ void io_drain(struct io *io, enum engine_exit code, const char *reason, long lon
     log_info("%s: it takes nothing new, and ends with what it has begun", io->ending);
     io->draining = true;
     io->drained = code;
-    io->stop_ms = until_ms;
+    io->stop_ms = bounds_until(io->engine, until_ms);
     shell_answer_queued(io, true);
     shell_next(io);
 }
