@@ -322,9 +322,9 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
     bool died = json_is_true(json_object_get(query->content, "died"));
     char end[NOTICE_TEXT_BYTES];
-    /* The id of an engine that has gone may be another's by now. */
-    if (there && uuid && strcmp(uuid, there->uuid))
-        there = NULL;
+    /* An engine that has gone may have had another id here, and its own may be another's by now. */
+    if (uuid && (!there || strcmp(uuid, there->uuid)))
+        there = engines_by_uuid(&hub->engines, uuid);
     const struct engine *engine = there  ? there
                                   : uuid ? previous_awaited(&hub->previous, uuid)
                                          : NULL;

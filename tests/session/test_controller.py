@@ -179,6 +179,17 @@ def test_arrivals_and_departures_are_announced(controller):
                                                                           "reason": f"engine 0 ({engine.uuid}) left"}
 
 
+def test_an_end_is_that_of_the_engine_with_its_uuid_whatever_id_it_had_before(controller):
+    peer = controller()
+    notification = peer.subscribe(peer.client["notification"])
+    other, engine = Engine(peer).beat(), Engine(peer).beat()
+    wait_until(lambda: len(peer.engines()) == 2, 20, "both are registered")
+    frames, _ = peer.message("unregistration_request", {"id": int(other.id), "uuid": engine.uuid})
+    engine.registration.send_multipart(frames)
+    assert peer.notified(notification, "unregistration_notification")["uuid"] == engine.uuid
+    assert peer.engines() == {str(other.id): other.uuid}
+
+
 def test_what_an_engine_says_of_itself_is_given_to_clients(controller):
     peer = controller()
     info = {"host": "node", "pid": 7, "language_version": "3.11.2"}
