@@ -202,6 +202,11 @@ json_t *supervisor_answer_stop_set(struct supervisor *supervisor, const json_t *
     struct engine_set *set = named(supervisor, request, error);
     if (!set)
         return NULL;
+    if (!set->joined && supervisor->phase < PHASE_UP) {
+        ipcl_error_set(error, "the cluster is being started with these engines: ipcluster stop "
+                              "ends its start");
+        return NULL;
+    }
     if (json_is_true(json_object_get(request, "hurry")) && set->phase >= SET_ASKED) {
         progress_say(set->progress, "Hurrying: killing the engines");
         supervisor_hurry_set(set);

@@ -453,6 +453,19 @@ def test_engines_that_join_before_the_controller_is_there_start_with_the_others(
     assert_nothing_left(box, box.profile_dir())
 
 
+def test_the_set_with_which_a_cluster_starts_is_not_stopped_before_the_cluster_is_up(box):
+    start = box.begin("start", "--n=2", "--engine-set=first", one_by_one(box))
+    wait_until(lambda: box.ipcluster("status").status == 20 and engine_pids(box), 60, "an engine is there")
+    refused = box.ipcluster("stop", "--engine-set=first")
+    assert refused.status == 11 and "the cluster is being started with these engines" in refused.err
+    (box.dir / "come").touch()
+    start.wait_for_output(UP, 60)
+    box.ipcluster("stop", "--engine-set=first", check=True)
+    start.wait_for_output("the controller runs on", 60)
+    assert start.stop(signal.SIGINT) == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
 def test_stop_ends_added_engines_with_the_cluster(box):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
     box.ipcluster("engines", "--n=1", "--daemonize", check=True)
