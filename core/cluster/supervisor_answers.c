@@ -63,7 +63,7 @@ static json_t *answer_status(struct supervisor *supervisor, struct caller *calle
     if (supervisor->own_controller)
         json_array_append_new(sets, describe(&supervisor->controller, "controller"));
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.count > 0)
+        if (set->job.count > 0 || set->job.launcher) /* it can grow again */
             json_array_append_new(sets, describe(&set->job, set->saved->name));
     json_t *answer = json_pack("{s:s s:o}", "state", state->phase, "sets", sets);
     if (!answer)

@@ -177,6 +177,11 @@ def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(
     wait_until(lambda: [engine.alive for engine in cluster.engines].count(False) == 1, PATIENCE)
 
 
+def sizes(box):
+    """How many engines each set is to have."""
+    return [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"]
+
+
 def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss(box, sandbox_here, ipcluster):
     begin(box, "--n=2", "--restart=1")
     box.ipcluster("scale", "--n=4", check=True)
@@ -201,9 +206,9 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
             cluster.scale_sync(0)
         client[3].clear(block=True)
         cluster.scale_sync(0)
+        wait_until(lambda: sizes(box) == [0], PATIENCE, interval=0.2)
         cluster.scale_sync(2)
         client.wait_for_engines(2, timeout=LONG)
         client[:].push({"kept": 1}, block=True)
         box.ipcluster("scale", "--n=1", "--force", check=True)
-    wait_until(lambda: [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"] == [1],
-               PATIENCE, interval=0.2)
+    wait_until(lambda: sizes(box) == [1], PATIENCE, interval=0.2)
