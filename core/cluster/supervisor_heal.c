@@ -206,11 +206,13 @@ static bool has_named(const struct engine_set *set, const json_t *ids)
 static void end_engine(const struct ending *ending, const struct hub_engine *engine)
 {
     struct slot *slot = slots_find(&ending->set->slots, engine->id);
-    if (!slot || slot->asked_ms)
+    if (!slot || is_named(ending->taken, engine->id))
         return;
     slot->fate = ending->fate;
-    slot->asked_ms = clock_ms();
     json_array_append_new(ending->taken, json_integer(engine->id));
+    if (slot->asked_ms)
+        return; /* and has not ended yet: what was asked last counts */
+    slot->asked_ms = clock_ms();
     hub_watch_end_engine(ending->set->job.supervisor->hub, engine->uuid);
 }
 
