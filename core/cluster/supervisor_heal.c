@@ -95,8 +95,12 @@ static int start_more(struct engine_set *set, unsigned count, const char *ids,
                       struct ipcl_error *error)
 {
     struct job *job = &set->job;
-    job->started -= count < job->started ? count : job->started;
-    return supervisor_start_job(job->supervisor, job, count, ids, error);
+    unsigned started = job->started;
+    job->started -= count < started ? count : started;
+    int outcome = supervisor_start_job(job->supervisor, job, count, ids, error);
+    if (outcome < 0 && job->started < started)
+        job->started = started; /* those that have ended are counted as before */
+    return outcome;
 }
 
 /* Starts those whose time has come. */

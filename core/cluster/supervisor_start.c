@@ -67,6 +67,7 @@ int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigne
         .cluster_id = cluster->cluster_id,
         .any_count = job->set && !job->noted && !settings_given(cluster->settings, "Cluster", "n"),
     };
+    unsigned running = job->running;
     job->running += count;
     int outcome = instances_start(job->launcher, &launch, error);
     if (supervisor->dry) {
@@ -74,7 +75,7 @@ int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigne
         return outcome;
     }
     if (outcome < 0)
-        job->running -= count;
+        job->running = running; /* it may have said that some have ended */
     else if (supervisor_note(job, error) < 0)
         outcome = -1;                /* what runs is stopped */
     else if (!supervisor_stops(job)) /* it may all have ended already */
