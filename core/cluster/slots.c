@@ -208,7 +208,10 @@ void slots_settle(struct slots *slots, long long now_ms,
     DL_FOREACH_SAFE (slots->list, slot, next) {
         if (!slot->started || !slot->ended || slot->registered)
             continue;
-        if (returns(slots, slot)) {
+        if (slots->lost > 0 && slot->fate == FATE_RETURN) {
+            slots->lost--;
+            drop(slots, slot);
+        } else if (returns(slots, slot)) {
             await_return(slots, slot);
         } else {
             gone(context, slot);
@@ -216,6 +219,8 @@ void slots_settle(struct slots *slots, long long now_ms,
             drop(slots, slot);
         }
     }
+    if (!unknown(slots))
+        slots->lost = 0;
 }
 
 unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *id_count)
@@ -262,7 +267,8 @@ unsigned slots_leaving(const struct slots *slots)
     const struct slot *slot;
     unsigned count = 0;
     DL_FOREACH (slots->list, slot)
-        count += slot->started && (slot->fate == FATE_END || (*slot->uuid && !slot->registered));
+        count += slot->started && slot->fate != FATE_RESTART &&
+                 (slot->fate == FATE_END || (*slot->uuid && !slot->registered));
     return count;
 }
 

@@ -39,6 +39,7 @@ struct slots {
     struct slot *by_uuid;
     unsigned returns_max; /* how often each comes back */
     unsigned well, badly; /* ended copies of which it is not known yet whose they were */
+    unsigned lost;        /* so many of these are not counted any more: their places go */
     long long ended_ms;   /* when the last of these did */
     unsigned starts;
     unsigned surplus; /* so many too many: one that ends is no more */
@@ -71,8 +72,8 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 /* They could not be started: it is as if they had ended. */
 void slots_failed(struct slots *slots, long long now_ms);
 unsigned slots_count(const struct slots *slots);
-/* How many of them have an engine that is to end, or has left the hub and is likely to have ended.
- */
+/* How many of them have an engine that is to end for good, or has left the hub and is likely to
+ * have ended. */
 unsigned slots_leaving(const struct slots *slots);
 /* Whether anything changes as time passes. */
 bool slots_pending(const struct slots *slots);

@@ -147,6 +147,7 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
         tell_end(supervisor, job, index, status, reason, "before all engines had registered");
         job->count--;
         job->started--;
+        set->slots.lost++;
         supervisor_set_resized(set);
     } else if (!up || (job->running == 0 && set->registered + set->arrived == 0)) {
         tell_end(supervisor, job, index, status, reason,

@@ -91,6 +91,21 @@ def test_engines_can_be_several_jobs_that_start_as_they_find_room_and_end_each_b
     assert cluster.wait(60) == 0 and slurm.state(jobs[1]) not in ("RUNNING", "PENDING")
 
 
+def test_a_job_that_ended_before_all_engines_were_there_does_not_come_back(box, slurm):
+    cluster = box.begin("start", "--n=3", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=1", "--restart=1", "--SlurmLauncher.queue=down")
+    first, last = cluster.wait_for_output(r"3 jobs are submitted, (\d+) to (\d+)", 60).groups()
+    slurm.command("scancel", first)
+    cluster.wait_for_output(f"Slurm job {first} was cancelled", 60)
+    for job in (int(first) + 1, last):
+        slurm.command("scontrol", "update", f"jobid={job}", "partition=debug")
+    cluster.wait_for_output(UP, 60)
+    time.sleep(6)
+    assert "again" not in cluster.output
+    assert [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"]] == [1, 2]
+    box.ipcluster("stop", check=True)
+    assert cluster.wait(60) == 0
+
+
 def test_stop_ends_all_of_several_jobs_also_where_nobody_saw_their_submission_end(box, slurm):
     slow, begun, known = box.dir / "slow-sbatch", box.dir / "begun", set(slurm.states())
     slow.write_text(f"#!/bin/sh\ncase $1 in *-2.sh) touch {begun}; sleep 1;; esac\nexec sbatch \"$@\"\n")

@@ -190,3 +190,34 @@ Test(slots, what_cannot_be_started_again_counts_as_having_ended)
     cr_assert_eq(start(3000), 1);
     cr_assert_eq(ids[0], 0);
 }
+
+Test(slots, an_engine_that_comes_back_is_not_taken_for_one_that_leaves)
+{
+    slots_add(&slots, 2);
+    see("01", 0);
+    slots_find(&slots, 0)->fate = FATE_RESTART;
+    slots_find(&slots, 1)->fate = FATE_END;
+    cr_assert_eq(slots_leaving(&slots), 1);
+    see("", 0);
+    cr_assert_eq(slots_leaving(&slots), 1);
+}
+
+Test(slots, the_place_of_an_engine_that_is_not_counted_any_more_goes)
+{
+    slots.returns_max = 9;
+    slots_add(&slots, 3);
+    see("01", 0);
+    slots_ended(&slots, 2, -1, false, 0);
+    slots.lost = 2;
+    see("0", 0);
+    cr_assert_eq(start(0), 0);
+    cr_assert_eq(start(LATE_MS), 0);
+    cr_assert_eq(start(2 * LATE_MS), 0);
+    cr_assert_eq(slots_count(&slots), 1);
+    cr_assert_eq(gone, 0);
+    cr_assert_not(slots_pending(&slots));
+    slots_ended(&slots, 1, 0, false, 9000);
+    see("", 0);
+    start(9000);
+    cr_assert_eq(start(20000), 1);
+}
