@@ -20,6 +20,7 @@
 #include "cluster/workplace.h"
 
 #define ANSWER_MS       10000  /* for the supervisor */
+#define TAKEN_MS        30000  /* for it to take a set, as it may be starting processes */
 #define STOP_TIMEOUT_MS 180000 /* longer than a set takes, with all its escalation */
 #define LOOK_MS         50
 #define CHUNK_BYTES     4096
@@ -158,15 +159,30 @@ static void take_signal(struct follower *follower)
     json_decref(answer);
 }
 
+static void not_taken(struct follower *follower)
+{
+    progress_fail(follower->progress,
+                  "ipcluster: the ipcluster that looks after this cluster has not answered for %d "
+                  "seconds: it may start these engines yet (ipcluster status)",
+                  TAKEN_MS / 1000);
+    follower->exit_code = EXIT_WRONG;
+}
+
 static void follow(struct follower *follower)
 {
     struct pollfd ready[] = {{.fd = follower->connection, .events = POLLIN},
                              {.fd = follower->signals, .events = POLLIN}};
+    long long end_ms = clock_ms() + TAKEN_MS;
     while (follower->exit_code < 0) {
+        bool taken = *follower->set;
+        int left_ms = end_ms > clock_ms() ? (int)(end_ms - clock_ms()) : 0;
         /* Before the answer it is not known which set a signal means. */
-        if (poll(ready, *follower->set ? 2 : 1, -1) < 0)
+        int some = poll(ready, taken ? 2 : 1, taken ? -1 : left_ms);
+        if (some < 0)
             continue;
-        if (ready[0].revents)
+        if (some == 0)
+            not_taken(follower);
+        else if (ready[0].revents)
             read_lines(follower);
         else if (ready[1].revents)
             take_signal(follower);
