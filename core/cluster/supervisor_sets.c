@@ -356,10 +356,13 @@ static void ask(struct engine_set *set)
 
 void supervisor_go_on_stopping_set(struct engine_set *set)
 {
+    const struct supervisor *supervisor = set->job.supervisor;
     if (set->phase == SET_ASKED)
         ask(set);
     else if (set->phase == SET_STOPPING && set->job.running == 0)
         ended(set);
+    else if (set->phase == SET_ENDED && set->job.running == 0 && supervisor->phase <= PHASE_UP)
+        uv_timer_start(&set->timer, leave, 0, 0); /* it could not be ended at first */
 }
 
 static void look_again(uv_timer_t *timer)
