@@ -14,6 +14,7 @@ static void batch_destroy(void *self)
         return;
     for (unsigned i = 0; i < batch->job_count; i++)
         batch_unwatch(&batch->jobs[i]);
+    batch_ask_anew(batch);
     batch_free_commands(batch);
     free(batch->jobs);
     free(batch);

@@ -144,6 +144,9 @@ void batch_read_ends(struct batch_job *job);
  * after already, where something has changed. */
 void batch_watch(struct batch_job *job);
 void batch_unwatch(struct batch_job *job);
+/* A batch goes, and with it the query that it may have asked, which was about other batches' jobs
+ * as well: these ask by themselves when they next look. */
+void batch_ask_anew(const struct batch *batch);
 /* Asks the history of the batch system how a job ended: that it has forgotten, or of which it does
  * not say why. */
 void batch_ask_history(struct batch_job *job);

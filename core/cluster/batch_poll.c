@@ -236,6 +236,13 @@ void batch_unwatch(struct batch_job *job)
     job->timer = NULL;
 }
 
+void batch_ask_anew(const struct batch *batch)
+{
+    for (struct batch_job *job = watched; job; job = job->next)
+        if (batch->commands[BATCH_QUERY] && job->looked_ms < 0 && same_system(job->batch, batch))
+            job->asked_ms = 0;
+}
+
 static void history_answered(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct batch_job *job = context;
