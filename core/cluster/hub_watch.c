@@ -246,6 +246,8 @@ static void ask_hub(uv_timer_t *timer)
     note_connection(watch);
     hub_watch_drain(watch, watch->query);
     hub_watch_drain(watch, watch->notification);
+    if (!watch->events.changed)
+        return; /* what has come was the last */
     if (watch->presence == HUB_THERE && has_gone(watch)) {
         watch->presence = HUB_LOST;
         watch->events.changed(watch->events.context, watch);
