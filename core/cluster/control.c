@@ -95,6 +95,8 @@ static json_t *answer_line(struct caller *caller, size_t size)
         ipcl_error_set(&error, "the line is not JSON: %s", wrong.text);
     else if (!json_is_object(request))
         ipcl_error_set(&error, "a request is a JSON object, as {\"request\": \"status\"}");
+    else if (caller->kept)
+        ipcl_error_set(&error, "this connection is told of what it has asked for: ask on another");
     else
         answer = control->answer(control->context, caller, request, &error);
     json_decref(request);

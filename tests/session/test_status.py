@@ -172,3 +172,20 @@ def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
     assert 1 <= log.read_text().count("was refused") < 8
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_connection_that_is_told_of_a_set_asks_for_nothing_else(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    with connected(control_path(box)) as end:
+        for label in ("one", "other"):
+            request = {"request": "engines", "argv": ["ipcluster", f"--profile-dir={box.profile_dir()}", "--n=1"], "label": label,
+                       "environment": [f"{name}={value}" for name, value in box.env.items()], "work_dir": str(box.dir)}
+            end.sendall(json.dumps(request).encode() + b"\n")
+        told = b""
+        while b"ask on another" not in told:
+            some = end.recv(1 << 16)
+            assert some, told
+            told += some
+    assert [one["set"] for one in status(box)[1]["sets"] if one["role"] == "engines"] == ["one"]
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
