@@ -118,8 +118,8 @@ static void on_gone(struct scheduler *scheduler, const struct notice *notice)
 {
     struct worker *worker =
         balancer_engine(scheduler->balancer, notice->uuid, strlen(notice->uuid));
+    /* What one of the previous controller has answered may be on its way: it keeps its name. */
     if (!worker) {
-        routes_forget(&scheduler->routes, notice->uuid);
         report_forgotten(&scheduler->report, notice->uuid);
         return;
     }

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import zmq
 
-from controller_peer import Engine
+from controller_peer import Engine, pack
 from ipcluster import EngineError
 from support import LONG, typed, wait_for_file, wait_until
 
@@ -46,6 +46,22 @@ def test_what_an_engine_answered_comes_before_clients_are_told_that_it_has_gone(
         # Clients have now failed what they have had no answer to: nothing comes that would be a second one.
         engine.answer(late_route, late_header)
         assert not mux.poll(100)
+
+
+def test_what_an_engine_of_the_previous_controller_answered_counts_before_its_end(controller):
+    first = controller("--reuse")
+    engine = Engine(first).beat()
+    first.process.stop(signal.SIGKILL)
+    peer = controller("--reuse")
+    engine.peer, back = peer, peer.connect(zmq.DEALER, peer.engine["registration"], engine.name)
+    engine.open()
+    task = peer.connect(zmq.DEALER, peer.client["task"], b"before")
+    peer.engines()
+    sent = [f"task-{number}" for number in range(2000)]
+    for msg_id in sent:
+        engine.answer([b"task_out", b"before"], pack({"msg_id": msg_id, "session": "test"}))
+    back.send_multipart(peer.message("unregistration_request", {"id": 0, "uuid": engine.uuid})[0])
+    assert [peer.receive(task)[2]["msg_id"] for _ in sent] == sent
 
 
 def test_a_request_that_comes_for_an_engine_which_has_just_gone_is_answered_with_why(controller):
