@@ -6,7 +6,8 @@
 
 struct previous_engine {
     struct engine engine;
-    char *end; /* NULL: it is awaited */
+    bool gone;
+    char *end; /* how; NULL where memory was short */
     UT_hash_handle hh;
 };
 
@@ -40,14 +41,15 @@ void previous_add(struct previous *previous, const struct engine *engine)
 const struct engine *previous_awaited(const struct previous *previous, const char *uuid)
 {
     const struct previous_engine *found = find(previous, uuid);
-    return found && !found->end ? &found->engine : NULL;
+    return found && !found->gone ? &found->engine : NULL;
 }
 
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence)
 {
     struct previous_engine *found = find(previous, uuid);
-    if (!found || found->end)
+    if (!found || found->gone)
         return false;
+    found->gone = true;
     found->end = strdup(sentence);
     return true;
 }
@@ -63,7 +65,7 @@ const struct engine *previous_missing(const struct previous *previous,
                                       const struct engines *engines)
 {
     for (struct previous_engine *at = previous->by_uuid; at; at = at->hh.next)
-        if (!at->end && !engines_by_uuid(engines, at->engine.uuid))
+        if (!at->gone && !engines_by_uuid(engines, at->engine.uuid))
             return &at->engine;
     return NULL;
 }
@@ -72,7 +74,9 @@ json_t *previous_to_json(const struct previous *previous)
 {
     json_t *object = json_object();
     for (struct previous_engine *at = previous->by_uuid; at; at = at->hh.next)
-        json_object_set_new(object, at->engine.uuid, at->end ? json_string(at->end) : json_null());
+        json_object_set_new(object, at->engine.uuid,
+                            at->gone ? json_string(at->end ? at->end : "the engine has gone")
+                                     : json_null());
     return object;
 }
 
