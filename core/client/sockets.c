@@ -476,5 +476,7 @@ int sockets_connect(struct ipcl_client *client, struct ipcl_error *error)
         ask(client, io->expected, 0, start, error))
         return -1;
     stop_watching(io);
+    reach_destroy(io->reach);
+    io->reach = NULL;
     return 0;
 }

@@ -169,7 +169,7 @@ static bool follow_file(struct io *io)
     zmq_socket_monitor(io->registrar, NULL, 0);
     loop_close(io->loop, registration->monitor);
     loop_close(io->loop, io->registrar);
-    io->registrar = NULL;
+    io->registrar = registration->monitor = NULL;
     registration->reached = registration->handshake_failed = registration->lost = false;
     registration->refusal[0] = '\0';
     if (engine->tunnel)
@@ -222,16 +222,18 @@ void registration_watch(void *self, struct message *message)
         memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
         memcpy(&value, (char *)zmq_msg_data(&message->frames[0]) + sizeof(event), sizeof(value));
     }
-    if (event == ZMQ_EVENT_CONNECTED)
+    if (event == ZMQ_EVENT_CONNECTED) {
         children_note_controller(value);
-    else if (io->engine->id >= 0)
+    } else if (io->engine->id >= 0) {
         watch_controller(io, event);
-    else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+    } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
         registration->reached = true;
-    else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached)
+        registration_release(io);
+    } else if (event == ZMQ_EVENT_DISCONNECTED && registration->reached) {
         registration->lost = true;
-    else if (event != ZMQ_EVENT_MONITOR_STOPPED)
+    } else if (event != ZMQ_EVENT_MONITOR_STOPPED) {
         registration->handshake_failed = true;
+    }
 }
 
 static void give_up(struct io *io)
