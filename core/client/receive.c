@@ -361,14 +361,14 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     }
 }
 
-/* Returns false where it was known: the hub tells a new subscriber of engines that came lately, once more. */
+/* Returns false where it was known to be there: the hub tells a new subscriber of engines that came lately, once more. */
 static bool note_engine(struct ipcl_client *client, int id, const char *uuid, const json_t *info)
 {
     struct io *io = &client->io;
     struct known_engine *engine;
     HASH_FIND_STR(io->engines, uuid, engine);
-    bool is_new = !engine;
-    if (is_new) {
+    bool is_new = !engine || engine->fail_at_ms;
+    if (!engine) {
         engine = calloc(1, sizeof(*engine));
         if (!engine)
             return false;
@@ -381,18 +381,21 @@ static bool note_engine(struct ipcl_client *client, int id, const char *uuid, co
     return is_new;
 }
 
-static void note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
+/* Returns false where it was not known to be there: the hub tells of an engine of the previous controller in its answer and in a
+ * notification, and to clients which never knew it. */
+static bool note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
 {
     struct known_engine *engine;
     client_remove_engine(client, id, uuid);
     HASH_FIND_STR(client->io.engines, uuid, engine);
     if (!engine || engine->fail_at_ms)
-        return;
+        return false;
     engine->fail_at_ms = clock_ms() + LAST_REPLIES_MS;
     free(engine->end);
     engine->end = end ? strdup(end) : NULL;
     if (!client->io.next_failure_ms)
         client->io.next_failure_ms = engine->fail_at_ms;
+    return true;
 }
 
 static void handle_notification(struct ipcl_client *client, struct message *message)
@@ -410,9 +413,9 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
         if (note_engine(client, (int)id, uuid, json_object_get(content, "info")))
             client_emit(client, &event);
     } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
-        note_death(client, (int)id, uuid, json_string_value(json_object_get(content, "reason")));
         event.kind = IPCL_EVENT_ENGINE_REMOVED;
-        client_emit(client, &event);
+        if (note_death(client, (int)id, uuid, json_string_value(json_object_get(content, "reason"))))
+            client_emit(client, &event);
     } else if (member_is(&message->msg_type, "shutdown_notification")) {
         event.kind = IPCL_EVENT_SHUTDOWN;
         event.engine_id = -1;
