@@ -284,11 +284,18 @@ void supervisor_set_resized(struct engine_set *set)
 
 /* Stopping */
 
-/* Its launcher is about to call us, or has: so it goes later. */
+/* Its launcher is about to call us, or has: so it goes later. And not before the hub has noticed
+ * that its engines have ended: a set that is being started would take them for its own. */
 static void leave(uv_timer_t *timer)
 {
     struct engine_set *set = timer->data;
     struct supervisor *supervisor = set->job.supervisor;
+    if (hub_watch_count(supervisor->hub, set->saved->name, 0) > 0 &&
+        clock_ms() - set->phase_ms < HEARD_MS) {
+        uv_timer_start(timer, leave, LOOK_AGAIN_MS, 0);
+        return;
+    }
+    supervisor_tell_end(set->joined, set->exit_code);
     state_remove_set(&supervisor->state, set->saved);
     supervisor_forget_set(set);
     supervisor_save(supervisor, supervisor->state.phase);
@@ -300,11 +307,13 @@ static void ended(struct engine_set *set)
     struct supervisor *supervisor = set->job.supervisor;
     set_phase(set, SET_ENDED);
     uv_timer_stop(&set->timer);
+    if (supervisor->phase <= PHASE_UP && set->job.running == 0) {
+        uv_timer_start(&set->timer, leave, 0, 0);
+        return;
+    }
     supervisor_tell_end(set->joined, set->exit_code);
     if (supervisor->phase > PHASE_UP)
         supervisor_go_on_stopping(supervisor);
-    else if (set->job.running == 0)
-        uv_timer_start(&set->timer, leave, 0, 0);
 }
 
 static void not_ended_yet(uv_timer_t *timer)

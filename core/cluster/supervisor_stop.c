@@ -169,6 +169,8 @@ static void look_again(uv_timer_t *timer)
 static void end_joined(struct engine_set *set, int exit_code)
 {
     bool orderly = exit_code == EXIT_FINE || exit_code == EXIT_INTERRUPTED;
+    if (set->phase == SET_ENDED)
+        supervisor_tell_end(set->joined, set->exit_code);
     if (set->phase >= SET_ASKED)
         return;
     if (orderly)
