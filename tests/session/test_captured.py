@@ -77,6 +77,17 @@ def settle(client):
         client.clear(block=True)  # by the control channel
 
 
+def settle_anew(client):
+    """The same behind a restart: what is asked before the client has heard of it is refused, which the client is told."""
+    def settled():
+        try:
+            settle(client)
+        except ConnectionError:
+            return False
+        return True
+    wait_until(settled, 20, "the client works with the new controller")
+
+
 def wait_for_refusal(process, socket, reason):
     process.wait_for_output(rf"{socket}: a message was dropped: {reason}")
 
@@ -168,7 +179,7 @@ def test_a_request_that_was_captured_before_a_restart_is_refused_with_an_answer(
     [request] = requests(cluster.client_taps["mux"].to_controller, "execute_request")
     cluster.controller.stop(signal.SIGKILL)
     cluster.start_controller("--reuse", *OPEN)
-    settle(client)
+    settle_anew(client)
     cluster.client_taps["mux"].inject(request, to_controller=True)
     wait_for_refusal(cluster.controller, "direct, client side", "message for another controller")
     header = json.loads(request[request.index(DELIMITER) + 2])
@@ -192,7 +203,7 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
     cluster.controller.stop(signal.SIGKILL)
     tap.holding = False
     cluster.start_controller("--reuse", *OPEN)
-    settle(client)
+    settle_anew(client)
     tap.inject(requests(tap.to_controller, "execute_request")[0], to_controller=True)
     with pytest.raises(ConnectionError, match="made for the controller before this one, and has not run: submit it again"):
         late.get(timeout=LONG)
