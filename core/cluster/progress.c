@@ -38,20 +38,26 @@ static void tell(struct progress *progress, const char *what, const char *format
     free(text);
 }
 
+static void show(struct progress *progress, const char *kind, FILE *stream, const char *format,
+                 va_list args)
+{
+    if (progress->tell) {
+        tell(progress, kind, format, args);
+        return;
+    }
+    progress_break(progress);
+    vfprintf(stream, format, args);
+    fputc('\n', stream);
+    fflush(stream);
+}
+
 void progress_say(struct progress *progress, const char *format, ...)
 {
     va_list args;
     if (progress->quiet)
         return;
     va_start(args, format);
-    if (progress->tell) {
-        tell(progress, "say", format, args);
-    } else {
-        progress_break(progress);
-        vfprintf(progress->stream, format, args);
-        fputc('\n', progress->stream);
-        fflush(progress->stream);
-    }
+    show(progress, "say", progress->stream, format, args);
     va_end(args);
 }
 
@@ -59,14 +65,7 @@ void progress_fail(struct progress *progress, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    if (progress->tell) {
-        tell(progress, "fail", format, args);
-    } else {
-        progress_break(progress);
-        vfprintf(progress->errors, format, args);
-        fputc('\n', progress->errors);
-        fflush(progress->errors);
-    }
+    show(progress, "fail", progress->errors, format, args);
     va_end(args);
 }
 
