@@ -18,6 +18,7 @@ python__client_la_LIBADD = core/client/libipcluster.la
 
 dist_pypackage_DATA = \
 	python/ipcluster/__init__.py \
+	python/ipcluster/__main__.py \
 	python/ipcluster/abort.py \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
@@ -28,6 +29,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/classes.py \
 	python/ipcluster/client.py \
 	python/ipcluster/cluster.py \
+	python/ipcluster/controller.py \
 	python/ipcluster/dask.py \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
@@ -42,12 +44,20 @@ dist_pypackage_DATA = \
 	python/ipcluster/magics.py \
 	python/ipcluster/manager.py \
 	python/ipcluster/maps.py \
+	python/ipcluster/programs.py \
 	python/ipcluster/records.py \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/reply.py \
 	python/ipcluster/shown.py \
 	python/ipcluster/there.py \
 	python/ipcluster/view.py
+# What configure knows. The programs are named as they lie from the package, so that both can be moved together.
+nodist_pypackage_DATA = python/ipcluster/built.py
+CLEANFILES += python/ipcluster/built.py
+python/ipcluster/built.py: Makefile
+	$(AM_V_GEN)$(MKDIR_P) python/ipcluster && $(PYTHON) -c 'import os, sys; _, version, programs, package = sys.argv; \
+	    print("\"\"\"Written by make.\"\"\"\n\n__version__ = %r\nPROGRAMS = %r" % (version, os.path.relpath(programs, package)))' \
+	    '$(PACKAGE_VERSION)' '$(bindir)' '$(pypackagedir)' >$@.new && mv $@.new $@
 pyenginedir = $(pypackagedir)/engine
 dist_pyengine_DATA = \
 	python/ipcluster/engine/__init__.py \
@@ -70,7 +80,7 @@ dist_pyengine_DATA = \
 dist_python_DATA = python/ipcluster.pth python/ipcluster_hook.py python/parallel_magic.py
 
 all-local: python-tree
-python-tree: python/_client.la
+python-tree: python/_client.la python/ipcluster/built.py
 	@$(MKDIR_P) python/ipcluster
 	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then \
 	    for each in $(abs_srcdir)/python/ipcluster/* $(abs_srcdir)/python/*.py $(abs_srcdir)/python/*.pth; do \

@@ -1,4 +1,5 @@
 /* The command lines of controller and engines: which program, and what it is told. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,7 +69,12 @@ int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_erro
                                     engines ? "engine" : "controller", name)
                       : path_format(path, error, "%s/%s", folder, name);
     if (outcome == 0 && access(path, X_OK) != 0)
-        outcome = path_format(path, error, "%s", name);
+        outcome = ipcl_error_set(error,
+                                 "%.2000s, which belongs to this ipcluster, cannot be run: %s. "
+                                 "Install it again, or set %s",
+                                 path, strerror(errno),
+                                 engines ? "EngineLauncher.engine_cmd"
+                                         : "ControllerLauncher.controller_cmd");
     return outcome;
 }
 

@@ -86,8 +86,8 @@ int cluster_engine_minimum(const struct cluster *cluster, bool queued, unsigned 
  * for the default one. */
 void cluster_words(const struct cluster *cluster, char *text, size_t size);
 
-/* The program of a role that belongs to this one: of the same build tree or folder, or else its
- * name alone, to be found on PATH. Returns 0 or -1 with `error` set. */
+/* The program of a role that belongs to this one: of the same build tree or folder. Returns 0, or -1
+ * with `error` set, also where it cannot be run: one of its name on PATH may be another package's. */
 int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);
 /* A command line for a role's program, and its own arguments: NULL-terminated, freed with
  * cluster_free_argv(). NULL with `error` set. Engines are told that they are of `engine_set`,

@@ -7,13 +7,13 @@ import functools
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import uuid
 from pathlib import Path
 
 from ipcluster.client import Client
+from ipcluster.programs import path_of
 from ipcluster.shown import is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
@@ -33,17 +33,6 @@ def _stop_started():
                 cluster.stop_cluster_sync()
 
 
-def _program():
-    """The program, on the path or in the build tree that this package is of."""
-    found = shutil.which("ipcluster")
-    tree = Path(__file__).absolute().parents[2] / "core/cluster/ipcluster"
-    if found is None and tree.exists():
-        return str(tree)
-    if found is None:
-        raise FileNotFoundError("the program ipcluster is not on the path: install it, or add its folder to $PATH")
-    return found
-
-
 def ipython_dir():
     """IPython's folder, in which the profiles are."""
     return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython")
@@ -51,7 +40,7 @@ def ipython_dir():
 
 def run_program(command, *words, timeout=None, fine=(0,)):
     """Runs `ipcluster COMMAND WORDS`; returns what it printed. Raises RuntimeError with its words where it fails."""
-    done = subprocess.run([_program(), command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+    done = subprocess.run([path_of("ipcluster"), command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                           timeout=timeout)  # fmt: skip
     if done.returncode not in fine:
         said = (done.stdout + done.stderr).strip()
@@ -136,7 +125,7 @@ class Cluster:
             self._run(command, *words)
             return
         said = []
-        with subprocess.Popen([_program(), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        with subprocess.Popen([path_of("ipcluster"), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace") as program:  # fmt: skip
             for line in program.stdout:
                 said.append(line)

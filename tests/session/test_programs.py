@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 import zmq
@@ -245,6 +246,76 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
               if name[0] in classes and name not in none and not (source.suffix == ".py" and name[0] in ("Cluster", "ProfileDir"))]  # classes of Python, too
     assert len(named) > 50
     assert not [f"{source}: {name}" for name, source in named if name not in known]
+
+
+# Which programs they are
+
+
+def commands_of(sandbox):
+    """The words of each command of ipcluster."""
+    said = sandbox.run(sandbox.programs.ipcluster, "--help", check=True).out
+    return re.findall(r"^  ([a-z]+)  ", said.partition("Commands:")[2].partition("Examples:")[0], re.MULTILINE)
+
+
+def own_version():
+    return re.search(r"AC_INIT\(\[ipcluster\], \[(.+?)\]\)", (TOP / "configure.ac").read_text()).group(1)
+
+
+def test_every_program_and_command_and_the_package_tell_their_version(sandbox):
+    programs = sandbox.programs
+    commands = [word for word in commands_of(sandbox) if word != "help"]
+    assert {"start", "profile", "plugins"} <= set(commands)
+    lines = [[programs.ipcluster], *([programs.ipcluster, word] for word in commands), [programs.ipcontroller], [programs.ipengine]]
+    said = {(" ".join(map(str, line)), option): sandbox.run(*line, option, check=True).out for line in lines for option in ("--version", "-V")}
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcluster))} == {f"ipcluster {own_version()}\n"}
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipengine))} == {f"ipengine {own_version()}\n"}
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcontroller))} == {f"ipcontroller {own_version()}\n"}
+    assert sandbox.run(PYTHON, "-c", "import ipcluster; print(ipcluster.__version__)", check=True, python=True).out == own_version() + "\n"
+
+
+def of_another_package(folder):
+    """A folder with programs of our names that are not ours: they answer as ipyparallel's do."""
+    folder.mkdir()
+    for name in ("ipcluster", "ipcontroller", "ipengine"):
+        (folder / name).write_text("#!/bin/sh\n[ \"$*\" = --version ] && echo 8.4.0 || touch \"$0.ran\"\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_programs_are_those_of_the_packages_own_installation_whatever_is_first_on_the_path(sandbox):
+    others = of_another_package(sandbox.dir / "others")
+    env = {"PATH": f"{others}:{sandbox.env['PATH']}"}
+    asked = {"ipcluster": "ipcluster", "ipcluster.controller": "ipcontroller"}
+    for module, name in asked.items():
+        assert sandbox.run(PYTHON, "-m", module, "--version", env=env, check=True, python=True).out == f"{name} {own_version()}\n"
+    code = "import ipcluster\nwith ipcluster.Cluster(n=1) as client: print(client[:].apply_sync(lambda: 6 * 7))"
+    assert sandbox.run(PYTHON, "-c", code, env=env, check=True, python=True).out == "[42]\n"
+    assert not list(others.glob("*.ran"))
+
+
+def test_a_program_of_the_path_is_taken_only_where_there_is_no_other_and_it_is_ours(sandbox):
+    others = of_another_package(sandbox.dir / "others")
+    package = sandbox.dir / "package/lib/python/site"
+    shutil.copytree(sandbox.programs.python_path[0], package)
+    python = [PYTHON, "-m", "ipcluster", "--version"]
+    alone = {"PYTHONPATH": str(package), "PATH": f"{others}:/usr/bin:/bin"}
+    refused = sandbox.run(*python, env=alone, python=True)
+    assert refused.status != 0 and "the program ipcluster is not there: it belongs at /" in refused.err
+    found = {**alone, "PATH": f"{others}:{sandbox.env['PATH']}"}
+    assert sandbox.run(*python, env=found, check=True, python=True).out == f"ipcluster {own_version()}\n"
+    assert not list(others.glob("*.ran"))
+
+
+def test_ipcluster_starts_no_other_packages_controller_where_its_own_is_missing(sandbox):
+    others = of_another_package(sandbox.dir / "others")
+    alone = shutil.copy(sandbox.programs.ipcluster, sandbox.dir / "ipcluster")
+    launchers = sandbox.dir / "plugins/launchers"
+    launchers.mkdir(parents=True)
+    shutil.copy(sandbox.programs.build / "plugins/launchers/.libs/local.so", launchers)
+    env = {"PATH": f"{others}:/usr/bin:/bin", "IPCLUSTER_PLUGIN_PATH": str(launchers.parent)}
+    refused = sandbox.run(alone, "start", "--n=1", env=env)
+    assert refused.status != 0 and f"{sandbox.dir}/ipcontroller, which belongs to this ipcluster, cannot be run" in refused.err
+    assert not list(others.glob("*.ran"))
 
 
 def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(sandbox):
