@@ -1,7 +1,9 @@
-# The Python package: thin Python over the extension _client, which is a face of libipcluster.
+# The Python package: thin Python over the extension _client, which is a face of libipcluster. The extension keeps to the stable ABI
+# that buffers came into, with CPython 3.11, and is linked to no libpython: the same file serves every Python from there on.
 #
 # In a build tree python/ becomes an importable folder: PYTHONPATH=BUILD/python. There ipcluster/ has links to the sources and the
 # extension that libtool built.
+PYTHON_ABI = -DPy_LIMITED_API=0x030b0000
 pypackagedir = $(pythondir)/ipcluster
 pypackage_LTLIBRARIES = python/_client.la
 python__client_la_SOURCES = \
@@ -11,8 +13,8 @@ python__client_la_SOURCES = \
 	python/extension/extension.h \
 	python/extension/future.c \
 	python/extension/module.c
-python__client_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS)
-python__client_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext $(PYTHON_EXT_SUFFIX) \
+python__client_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS) $(PYTHON_ABI)
+python__client_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext .abi3.so \
 	-export-symbols-regex '^PyInit__client$$'
 python__client_la_LIBADD = core/client/libipcluster.la
 
@@ -88,7 +90,7 @@ python-tree: python/_client.la python/ipcluster/built.py
 	        ln -sfn "$$each" "$$to/$$(basename "$$each")" || exit 1; \
 	    done; \
 	fi
-	@ln -sf ../.libs/_client$(PYTHON_EXT_SUFFIX) python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
+	@ln -sf ../.libs/_client.abi3.so python/ipcluster/_client.abi3.so
 
 # Python needs the shared object alone. It finds libipcluster by the linker's cache, where the library's folder is one of the
 # system's.
@@ -97,9 +99,9 @@ finish-python:
 	rm -f "$(DESTDIR)$(pypackagedir)/_client.la"
 	@if test -z "$(DESTDIR)" && test -w /etc/ld.so.cache; then PATH="$$PATH:/sbin:/usr/sbin" ldconfig || :; fi
 uninstall-hook:
-	rm -f "$(DESTDIR)$(pypackagedir)/_client$(PYTHON_EXT_SUFFIX)"
+	rm -f "$(DESTDIR)$(pypackagedir)/_client.abi3.so"
 clean-local: clean-python-tree
 clean-python-tree:
-	rm -f python/ipcluster/_client$(PYTHON_EXT_SUFFIX)
+	rm -f python/ipcluster/_client.abi3.so
 	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then rm -rf python/ipcluster python/*.py python/*.pth; fi
 .PHONY: python-tree finish-python clean-python-tree

@@ -2,6 +2,7 @@
 #include "extension.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 /* Received frames up to this size become bytes objects: cheaper than a view of the frame. */
 #define VIEW_BYTES 8192
@@ -31,7 +32,7 @@ void buffers_collect(void)
     while (lent) {
         struct lent *next = lent->next;
         PyBuffer_Release(&lent->view);
-        PyMem_RawFree(lent);
+        free(lent);
         lent = next;
     }
 }
@@ -39,17 +40,18 @@ void buffers_collect(void)
 /* Small bytes objects are copied by ipcl_submit(), so they need no owner: the sequence holds them until then. */
 static int make_buffer(PyObject *object, struct ipcl_buffer *buffer)
 {
-    if (PyBytes_CheckExact(object) && PyBytes_GET_SIZE(object) <= IPCL_COPY_BYTES) {
-        *buffer = (struct ipcl_buffer){.data = PyBytes_AS_STRING(object), .size = (size_t)PyBytes_GET_SIZE(object)};
+    if (PyBytes_CheckExact(object) && PyBytes_Size(object) <= IPCL_COPY_BYTES) {
+        *buffer = (struct ipcl_buffer){.data = PyBytes_AsString(object),
+                                       .size = (size_t)PyBytes_Size(object)};
         return 0;
     }
-    struct lent *lent = PyMem_RawMalloc(sizeof(*lent));
+    struct lent *lent = malloc(sizeof(*lent));
     if (!lent) {
         PyErr_NoMemory();
         return -1;
     }
     if (PyObject_GetBuffer(object, &lent->view, PyBUF_C_CONTIGUOUS)) {
-        PyMem_RawFree(lent);
+        free(lent);
         return -1;
     }
     *buffer = (struct ipcl_buffer){.data = lent->view.buf, .size = (size_t)lent->view.len, .owner = lent,
@@ -57,21 +59,22 @@ static int make_buffer(PyObject *object, struct ipcl_buffer *buffer)
     return 0;
 }
 
-struct ipcl_buffer *buffers_from(PyObject *sequence, size_t *count)
+struct ipcl_buffer *buffers_from(PyObject *list, size_t *count)
 {
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence);
-    struct ipcl_buffer *buffers = PyMem_RawMalloc((size_t)(size ? size : 1) * sizeof(*buffers));
+    Py_ssize_t size = PyList_Size(list);
+    struct ipcl_buffer *buffers = malloc((size_t)(size ? size : 1) * sizeof(*buffers));
     *count = 0;
     if (!buffers) {
         PyErr_NoMemory();
         return NULL;
     }
     for (Py_ssize_t i = 0; i < size; i++) {
-        if (make_buffer(PySequence_Fast_GET_ITEM(sequence, i), &buffers[i])) {
+        PyObject *item = PyList_GetItem(list, i); /* what makes a buffer may change the list */
+        if (!item || make_buffer(item, &buffers[i])) {
             while (i-- > 0)
                 if (buffers[i].release)
                     buffers[i].release(buffers[i].owner);
-            PyMem_RawFree(buffers);
+            free(buffers);
             return NULL;
         }
     }
@@ -96,26 +99,25 @@ static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)
 static void frame_dealloc(PyObject *self)
 {
     Py_DECREF(((struct frame *)self)->owner);
-    Py_TYPE(self)->tp_free(self);
+    object_free(self);
 }
 
-static PyBufferProcs frame_buffer = {.bf_getbuffer = frame_get_buffer};
-
-PyTypeObject frame_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ipcluster._client.Frame",
-    .tp_doc = "A received frame's memory.",
-    .tp_basicsize = sizeof(struct frame),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_dealloc = frame_dealloc,
-    .tp_as_buffer = &frame_buffer,
+PyTypeObject *frame_type;
+PyType_Spec frame_spec = {
+    .name = "ipcluster._client.Frame",
+    .basicsize = sizeof(struct frame),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_doc, (char *)"A received frame's memory."},
+                             {Py_tp_dealloc, frame_dealloc},
+                             {Py_bf_getbuffer, frame_get_buffer},
+                             {0, NULL}},
 };
 
 static PyObject *make_view(PyObject *owner, const struct ipcl_buffer *buffer)
 {
     if (buffer->size <= VIEW_BYTES)
         return PyBytes_FromStringAndSize(buffer->data, (Py_ssize_t)buffer->size);
-    struct frame *frame = PyObject_New(struct frame, &frame_type);
+    struct frame *frame = PyObject_New(struct frame, frame_type);
     if (!frame)
         return NULL;
     frame->owner = Py_NewRef(owner);
@@ -133,7 +135,7 @@ PyObject *buffers_to_list(PyObject *owner, const struct ipcl_buffer *buffers, si
         if (!view)
             Py_CLEAR(list);
         else
-            PyList_SET_ITEM(list, (Py_ssize_t)i, view);
+            PyList_SetItem(list, (Py_ssize_t)i, view);
     }
     return list;
 }

@@ -85,10 +85,10 @@ static PyObject *completions_new(PyTypeObject *type, PyObject *args, PyObject *k
 {
     (void)args;
     (void)keywords;
-    struct completions *self = (struct completions *)type->tp_alloc(type, 0);
+    struct completions *self = (struct completions *)PyType_GenericAlloc(type, 0);
     struct queue *queue = self ? calloc(1, sizeof(*queue)) : NULL;
     if (!queue) {
-        Py_XDECREF(self);
+        Py_XDECREF((PyObject *)self);
         return PyErr_NoMemory();
     }
     atomic_init(&queue->holds, 1);
@@ -115,7 +115,7 @@ static void completions_dealloc(PyObject *self)
         }
         queue_release(queue);
     }
-    Py_TYPE(self)->tp_free(self);
+    object_free(self);
 }
 
 static PyObject *completions_watch(PyObject *self, PyObject *args)
@@ -206,16 +206,19 @@ static PyMethodDef completions_methods[] = {
     {NULL},
 };
 
-static PySequenceMethods completions_sequence = {.sq_length = completions_length};
-
-PyTypeObject completions_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ipcluster._client.Completions",
-    .tp_doc = "Futures in the order in which they resolve. Its length is the number that is watched and was not got.",
-    .tp_basicsize = sizeof(struct completions),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = completions_new,
-    .tp_dealloc = completions_dealloc,
-    .tp_methods = completions_methods,
-    .tp_as_sequence = &completions_sequence,
+PyTypeObject *completions_type;
+PyType_Spec completions_spec = {
+    .name = "ipcluster._client.Completions",
+    .basicsize = sizeof(struct completions),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots =
+        (PyType_Slot[]){
+            {Py_tp_doc,
+             (char *)"Futures in the order in which they resolve. Its length is the number that "
+                     "is watched and was not got."},
+            {Py_tp_new, completions_new},
+            {Py_tp_dealloc, completions_dealloc},
+            {Py_tp_methods, completions_methods},
+            {Py_sq_length, completions_length},
+            {0, NULL}},
 };

@@ -1,6 +1,9 @@
 /* Connection: a client of a cluster. */
 #include "extension.h"
 
+#include <limits.h>
+#include <stdlib.h>
+
 struct connection {
     PyObject_HEAD
     struct ipcl_client *client; /* NULL once closed */
@@ -32,7 +35,7 @@ PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keyword
             PyErr_SetString(PyExc_ConnectionError, error.text);
         return NULL;
     }
-    struct connection *self = PyObject_New(struct connection, &connection_type);
+    struct connection *self = PyObject_New(struct connection, connection_type);
     if (self)
         self->client = client;
     else
@@ -71,7 +74,7 @@ static PyObject *connection_close(PyObject *self, PyObject *unused)
 static void connection_dealloc(PyObject *self)
 {
     Py_XDECREF(connection_close(self, NULL));
-    Py_TYPE(self)->tp_free(self);
+    object_free(self);
 }
 
 static PyObject *connection_engines(PyObject *self, PyObject *unused)
@@ -97,7 +100,7 @@ static PyObject *connection_engines(PyObject *self, PyObject *unused)
         if (!pair)
             Py_CLEAR(list);
         else
-            PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
+            PyList_SetItem(list, (Py_ssize_t)i, pair);
     }
     PyMem_Free(engines);
     return list;
@@ -144,7 +147,7 @@ static PyObject *connection_wait_for_engines(PyObject *self, PyObject *args)
 /* Text of a str, or NULL for None; false with an exception set for anything else. */
 static bool text_of(PyObject *object, const char **text)
 {
-    *text = object == Py_None ? NULL : PyUnicode_AsUTF8(object);
+    *text = object == Py_None ? NULL : PyUnicode_AsUTF8AndSize(object, NULL);
     return *text || object == Py_None;
 }
 
@@ -174,7 +177,7 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
         future = ipcl_submit(client, &request, &error);
         if (!future)
             PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
-        PyMem_RawFree(buffers);
+        free(buffers);
     }
     ipcl_client_release(client);
     return future ? future_wrap(future) : NULL;
@@ -187,7 +190,7 @@ static PyObject *list_of(struct ipcl_future **futures, Py_ssize_t count)
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *future = list ? future_wrap(futures[i]) : NULL;
         if (future)
-            PyList_SET_ITEM(list, i, future);
+            PyList_SetItem(list, i, future);
         else if (list)
             Py_CLEAR(list);
         else
@@ -200,12 +203,12 @@ static PyObject *list_of(struct ipcl_future **futures, Py_ssize_t count)
 static int *ids_from(PyObject *list, size_t *count)
 {
     PyObject *objects = PyList_AsTuple(list); /* an object's __index__() may change the list */
-    Py_ssize_t size = objects ? PyTuple_GET_SIZE(objects) : 0;
+    Py_ssize_t size = objects ? PyTuple_Size(objects) : 0;
     int *ids = objects ? PyMem_Calloc((size_t)size + 1, sizeof(*ids)) : NULL;
     if (objects && !ids)
         PyErr_NoMemory();
     for (Py_ssize_t i = 0; ids && !PyErr_Occurred() && i < size; i++)
-        ids[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(objects, i));
+        ids[i] = (int)PyLong_AsLong(PyTuple_GetItem(objects, i));
     Py_XDECREF(objects);
     *count = (size_t)size;
     if (ids && PyErr_Occurred()) {
@@ -237,7 +240,7 @@ static PyObject *connection_broadcast(PyObject *self, PyObject *args)
             list = list_of(futures, (Py_ssize_t)count);
         else
             PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
-        PyMem_RawFree(buffers);
+        free(buffers);
     } else if (!PyErr_Occurred()) {
         PyErr_NoMemory();
     }
@@ -302,13 +305,14 @@ static PyGetSetDef connection_attributes[] = {
     {NULL},
 };
 
-PyTypeObject connection_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ipcluster._client.Connection",
-    .tp_doc = "A connection to a cluster; made by connect().",
-    .tp_basicsize = sizeof(struct connection),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_dealloc = connection_dealloc,
-    .tp_methods = connection_methods,
-    .tp_getset = connection_attributes,
+PyTypeObject *connection_type;
+PyType_Spec connection_spec = {
+    .name = "ipcluster._client.Connection",
+    .basicsize = sizeof(struct connection),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_doc, (char *)"A connection to a cluster; made by connect()."},
+                             {Py_tp_dealloc, connection_dealloc},
+                             {Py_tp_methods, connection_methods},
+                             {Py_tp_getset, connection_attributes},
+                             {0, NULL}},
 };

@@ -7,9 +7,14 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <structmember.h>
+
 #include <ipcluster/client.h>
 
-extern PyTypeObject connection_type, future_type, frame_type, completions_type;
+extern PyTypeObject *connection_type, *future_type, *frame_type, *completions_type;
+extern PyType_Spec connection_spec, future_spec, frame_spec, completions_spec;
+/* Ends what is of one of these types: frees its memory. */
+void object_free(PyObject *self);
 
 /* Waiting: releases the interpreter's lock, and takes it every 100 ms to see whether Ctrl-C was typed. */
 struct waiting {
@@ -22,8 +27,8 @@ bool waiting_interrupted(void *waiting);
  * number. */
 int timeout_from(PyObject *seconds);
 
-/* Makes buffers of a sequence's members. Returns a malloc'ed array, or NULL with an exception set. */
-struct ipcl_buffer *buffers_from(PyObject *sequence, size_t *count);
+/* Makes buffers of a list's members. Returns a malloc'ed array, or NULL with an exception set. */
+struct ipcl_buffer *buffers_from(PyObject *list, size_t *count);
 /* Gives back Python objects whose memory has been sent: libzmq's threads put them aside, as they have no interpreter's lock. */
 void buffers_collect(void);
 /* A list of bytes objects (small ones) and memoryviews, which keep `owner`. */

@@ -1,7 +1,7 @@
 /* Future: one request's result and output. */
 #include "extension.h"
 
-#include <structmember.h>
+#include <string.h>
 #include <time.h>
 
 struct future {
@@ -13,7 +13,7 @@ struct future {
 
 PyObject *future_wrap(struct ipcl_future *future)
 {
-    struct future *self = PyObject_New(struct future, &future_type);
+    struct future *self = PyObject_New(struct future, future_type);
     if (!self) {
         ipcl_future_release(future);
         return NULL;
@@ -25,9 +25,9 @@ PyObject *future_wrap(struct ipcl_future *future)
 
 struct ipcl_future *future_of(PyObject *object)
 {
-    if (Py_IS_TYPE(object, &future_type))
+    if (Py_IS_TYPE(object, future_type))
         return ((struct future *)object)->future;
-    PyErr_Format(PyExc_TypeError, "a Future is expected, not %.100s", Py_TYPE(object)->tp_name);
+    PyErr_Format(PyExc_TypeError, "a Future is expected, not %R", object);
     return NULL;
 }
 
@@ -37,7 +37,7 @@ static void future_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     ipcl_future_release(((struct future *)self)->future);
     Py_XDECREF(((struct future *)self)->msg_id);
-    Py_TYPE(self)->tp_free(self);
+    object_free(self);
 }
 
 /* The result; NULL with an exception set while there is none. */
@@ -261,16 +261,22 @@ static PyMethodDef future_methods[] = {
     {NULL},
 };
 
-PyTypeObject future_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "ipcluster._client.Future",
-    .tp_doc = "What a request will have resolved to.",
-    .tp_basicsize = sizeof(struct future),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_dealloc = future_dealloc,
-    .tp_methods = future_methods,
-    .tp_getset = future_attributes,
-    .tp_weaklistoffset = offsetof(struct future, weak_references),
+static PyMemberDef future_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct future, weak_references), READONLY, NULL},
+    {NULL},
+};
+
+PyTypeObject *future_type;
+PyType_Spec future_spec = {
+    .name = "ipcluster._client.Future",
+    .basicsize = sizeof(struct future),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = (PyType_Slot[]){{Py_tp_doc, (char *)"What a request will have resolved to."},
+                             {Py_tp_dealloc, future_dealloc},
+                             {Py_tp_methods, future_methods},
+                             {Py_tp_getset, future_attributes},
+                             {Py_tp_members, future_members},
+                             {0, NULL}},
 };
 
 static long long now_ms(void)
@@ -287,8 +293,8 @@ static int wait_for_all(PyObject *futures, int timeout_ms)
     long long deadline = now_ms() + timeout_ms;
     int status = 0;
     waiting_begin(&waiting);
-    for (Py_ssize_t i = PyTuple_GET_SIZE(futures); !status && i > 0; i--) {
-        struct ipcl_future *future = ((struct future *)PyTuple_GET_ITEM(futures, i - 1))->future;
+    for (Py_ssize_t i = PyTuple_Size(futures); !status && i > 0; i--) {
+        struct ipcl_future *future = ((struct future *)PyTuple_GetItem(futures, i - 1))->future;
         if (ipcl_future_ready(future))
             continue;
         int left = -1;
@@ -305,8 +311,8 @@ static int wait_for_all(PyObject *futures, int timeout_ms)
 /* The interpreter need not be let go where there is nothing to wait for. */
 static bool are_ready(PyObject *futures)
 {
-    for (Py_ssize_t i = PyTuple_GET_SIZE(futures); i > 0; i--)
-        if (!ipcl_future_ready(((struct future *)PyTuple_GET_ITEM(futures, i - 1))->future))
+    for (Py_ssize_t i = PyTuple_Size(futures); i > 0; i--)
+        if (!ipcl_future_ready(((struct future *)PyTuple_GetItem(futures, i - 1))->future))
             return false;
     return true;
 }
@@ -323,8 +329,8 @@ static PyObject *module_wait_all(PyObject *module, PyObject *args)
     PyObject *futures = PySequence_Tuple(sequence);
     if (!futures)
         return NULL;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(futures); i++) {
-        if (!future_of(PyTuple_GET_ITEM(futures, i))) {
+    for (Py_ssize_t i = 0; i < PyTuple_Size(futures); i++) {
+        if (!future_of(PyTuple_GetItem(futures, i))) {
             Py_DECREF(futures);
             return NULL;
         }
@@ -342,8 +348,8 @@ static PyObject *module_count_ready(PyObject *module, PyObject *list)
         PyErr_SetString(PyExc_TypeError, "a list of futures is expected");
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
-        struct ipcl_future *future = future_of(PyList_GET_ITEM(list, i));
+    for (Py_ssize_t i = 0; i < PyList_Size(list); i++) {
+        struct ipcl_future *future = future_of(PyList_GetItem(list, i));
         if (!future)
             return NULL;
         ready += ipcl_future_ready(future);

@@ -1,6 +1,7 @@
 /* The module, and what its types share: waiting and time-outs. */
 #include "extension.h"
 
+#include <limits.h>
 #include <math.h>
 
 void waiting_begin(struct waiting *waiting)
@@ -52,9 +53,28 @@ static struct PyModuleDef module_definition = {
     .m_methods = module_functions,
 };
 
-static int add_type(PyObject *module, const char *name, PyTypeObject *type)
+void object_free(PyObject *self)
 {
-    return PyType_Ready(type) < 0 ? -1 : PyModule_AddObjectRef(module, name, (PyObject *)type);
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static int add_types(PyObject *module)
+{
+    const struct {
+        PyTypeObject **type;
+        PyType_Spec *spec;
+    } types[] = {{&connection_type, &connection_spec},
+                 {&future_type, &future_spec},
+                 {&completions_type, &completions_spec},
+                 {&frame_type, &frame_spec}};
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+        *types[i].type = (PyTypeObject *)PyType_FromSpec(types[i].spec);
+        if (!*types[i].type || PyModule_AddType(module, *types[i].type))
+            return -1;
+    }
+    return 0;
 }
 
 static int add_constants(PyObject *module)
@@ -74,8 +94,7 @@ PyMODINIT_FUNC PyInit__client(void)
     PyObject *module = PyModule_Create(&module_definition);
     if (!module)
         return NULL;
-    if (add_type(module, "Connection", &connection_type) || add_type(module, "Future", &future_type) ||
-        add_type(module, "Completions", &completions_type) || PyType_Ready(&frame_type) < 0 || add_constants(module) ||
+    if (add_types(module) || add_constants(module) ||
         PyModule_AddFunctions(module, future_functions)) {
         Py_DECREF(module);
         return NULL;
