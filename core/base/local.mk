@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += core/base/libbase.la
 core_base_libbase_la_SOURCES = \
 	core/base/clock.c core/base/clock.h \
 	core/base/hex.c core/base/hex.h \
+	core/base/installation.c core/base/installation.h \
 	core/base/leftovers.c core/base/leftovers.h \
 	core/base/limits.c core/base/limits.h \
 	core/base/log.c core/base/log.h \
@@ -12,4 +13,6 @@ core_base_libbase_la_SOURCES = \
 	core/base/secret.c core/base/secret.h \
 	core/base/table.c core/base/table.h \
 	core/base/trust.c core/base/trust.h
+core_base_libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DPREFIX='"$(prefix)"' -DPROGRAM_DIR='"$(bindir)"' \
+	-DPLUGIN_DIR='"$(pkglibdir)"'
 core_base_libbase_la_LIBADD =

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -285,38 +284,4 @@ int path_renew_secret(const char *path, const char *data, size_t size, struct ip
     if (same && !utimensat(AT_FDCWD, path, NULL, 0))
         return 0;
     return path_write_file(path, data, size, 0600, error);
-}
-
-int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error)
-{
-    ssize_t size = readlink("/proc/self/exe", path, PATH_BYTES - 1);
-    if (size < 0)
-        return ipcl_error_set(error, "cannot tell where this program is: %s", strerror(errno));
-    path[size] = '\0';
-    *strrchr(path, '/') = '\0';
-    return 0;
-}
-
-static char build_tree[PATH_BYTES];
-
-/* Programs of a build tree lie two folders below its top, or three where libtool keeps them. */
-static void find_build_tree(void)
-{
-    char dir[PATH_BYTES], marker[PATH_BYTES];
-    if (path_program_dir(dir, NULL))
-        return;
-    for (int up = 0; up < 4 && *dir; up++) {
-        if (path_format(marker, NULL, "%s/config.status", dir) == 0 && path_exists(marker)) {
-            snprintf(build_tree, sizeof(build_tree), "%s", dir);
-            return;
-        }
-        *strrchr(dir, '/') = '\0';
-    }
-}
-
-const char *path_build_tree(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_build_tree);
-    return *build_tree ? build_tree : NULL;
 }

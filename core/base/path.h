@@ -48,10 +48,5 @@ char *path_read_secret(const char *path, size_t limit, size_t *size, struct ipcl
 /* The same for a file that trust_open() has opened; `path` is for messages. Closes nothing. */
 char *path_read_open(int fd, const char *path, size_t limit, size_t *size,
                      struct ipcl_error *error);
-/* The folder of the running program. Returns 0 or -1 with `error` set. */
-int path_program_dir(char path[PATH_BYTES], struct ipcl_error *error);
-/* The top of the build tree where the program runs from one that was not installed, or NULL. Static. Looks for
- * config.status above the running program. */
-const char *path_build_tree(void);
 
 #endif

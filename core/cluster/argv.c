@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/installation.h"
 #include "cluster/cluster.h"
 
 struct words {
@@ -61,13 +62,7 @@ int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_erro
 {
     bool engines = role == IPCL_ROLE_ENGINES;
     const char *name = engines ? "ipengine" : "ipcontroller";
-    const char *top = path_build_tree();
-    char folder[PATH_BYTES];
-    if (path_program_dir(folder, error) < 0)
-        return -1;
-    int outcome = top ? path_format(path, error, "%s/core/%s/%s", top,
-                                    engines ? "engine" : "controller", name)
-                      : path_format(path, error, "%s/%s", folder, name);
+    int outcome = installation_program(name, path, error);
     if (outcome == 0 && access(path, X_OK) != 0)
         outcome = ipcl_error_set(error,
                                  "%.2000s, which belongs to this ipcluster, cannot be run: %s. "

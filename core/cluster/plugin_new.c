@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/installation.h"
 #include "base/path.h"
 #include "config/nearest.h"
 
@@ -230,10 +231,12 @@ int plugin_new(const char *kind_name, const char *name, const char *folder,
                struct ipcl_error *error)
 {
     char common[PATH_BYTES], own[PATH_BYTES];
-    const char *tree = path_build_tree(), *top = tree ? tree : TEMPLATE_DIR;
+    char installed[PATH_BYTES];
+    const char *tree = installation_build_tree(), *top = tree ? tree : installed;
     struct making making = {.name = name};
     const struct kind *kind = find_kind(kind_name, error);
     if (!kind || check_name(name, error) < 0 ||
+        installation_place(TEMPLATE_DIR, installed, error) < 0 ||
         path_format(common, error, "%s/plugins/templates/common", top) < 0 ||
         path_format(own, error, "%s/plugins/templates/%s", top, kind->name) < 0)
         return -1;

@@ -2,11 +2,11 @@
 #include "plugin/registry.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/installation.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "plugin/loader.h"
@@ -71,37 +71,14 @@ static int add_environment_places(struct registry *registry, struct ipcl_error *
     return status;
 }
 
-/* The build tree that this code was built in and runs from, or NULL: the running program's, or
- * where Python loaded us as a library, the library's. */
-static const char *build_tree(char path[PATH_BYTES])
-{
-    const char *program_tree = path_build_tree();
-    if (program_tree)
-        return program_tree;
-    Dl_info self;
-    char library[PATH_BYTES];
-    if (!dladdr((void *)kinds, &self) || !self.dli_fname || !realpath(self.dli_fname, library))
-        return NULL;
-    for (char *slash; (slash = strrchr(library, '/')) && slash > library;) {
-        *slash = '\0';
-        char mark[PATH_BYTES];
-        if (!path_format(mark, NULL, "%s/config.status", library) && path_exists(mark)) {
-            strcpy(path, library);
-            return path;
-        }
-    }
-    return NULL;
-}
-
 static int add_own_place(struct registry *registry, struct ipcl_error *error)
 {
-    char tree_path[PATH_BYTES], plugins[PATH_BYTES];
-    const char *tree = build_tree(tree_path);
-    if (!tree)
-        return add_place(registry, PLUGIN_DIR, "", error);
-    if (path_format(plugins, error, "%s/plugins", tree))
+    char plugins[PATH_BYTES];
+    const char *tree = installation_build_tree();
+    if (tree ? path_format(plugins, error, "%s/plugins", tree)
+             : installation_place(PLUGIN_DIR, plugins, error))
         return -1;
-    return add_place(registry, plugins, "/.libs", error);
+    return add_place(registry, plugins, tree ? "/.libs" : "", error);
 }
 
 struct registry *registry_create(const char *profile_dir, struct ipcl_error *error)

@@ -53,6 +53,14 @@ def test_a_third_party_launcher_is_found_through_the_search_path(box, wrap_plugi
     box.wait_for_no_processes()
 
 
+def test_an_installation_that_was_moved_as_a_whole_has_its_own_plugins(installed_sandbox, installed):
+    moved = installed_sandbox.dir / "moved"
+    shutil.copytree(installed.ipcluster.parent.parent, moved, symlinks=True)
+    shown = json.loads(installed_sandbox.run(moved / "bin/ipcluster", "plugins", "--json", check=True).out)
+    assert shown
+    assert [plugin["path"] for plugin in shown if not plugin["path"].startswith(f"{moved}/")] == []
+
+
 def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(box, installed):
     blocks = docblocks.sections(TOP / "docs/guide.md")["Writing plugins"]
     source, = (block.text for block in blocks if block.kind == "c")

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/installation.h"
 #include "plugin/registry.h"
 #include "unit.h"
 
@@ -41,7 +42,7 @@ static char *read_built(const char *name, size_t *size)
     char path[PATH_BYTES];
     struct ipcl_error error;
     cr_assert_eq(
-        path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", path_build_tree(), name), 0);
+        path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", installation_build_tree(), name), 0);
     char *bytes = path_read_file(path, FILE_BYTES_MAX, size, &error);
     cr_assert(bytes != NULL, "%s", error.text);
     return bytes;
