@@ -14,6 +14,7 @@ from pathlib import Path
 
 HEADING = re.compile(r"#+ (.*)")
 FENCE = re.compile(r"```(\w*)$")
+DIRECTIVE = re.compile(r"```\{(toctree)\}$")  # of the site: it shows no code
 NOTE = re.compile(r"<!-- (not run|tested by|file|prepare): (.*) -->$")
 ITEM = re.compile(r" *([-*]|\d+\.) ")
 OTHER = re.compile(r" *(~~~|<pre|<code|>|\t)")  # other ways to set code, or to hide it in a quotation
@@ -68,6 +69,7 @@ class _Reader:
         self.blocks = []
         self.block = None  # the one whose lines come
         self.fenced = False
+        self.in_directive = False
         self.in_list = False
         self.after_blank = True
 
@@ -84,6 +86,9 @@ class _Reader:
         self.block = None
 
     def read(self, number, line):
+        if self.in_directive or DIRECTIVE.match(line):
+            self.in_directive = line != "```"
+            return
         if self.block and self.fenced:
             if line == "```":
                 self.end()
@@ -141,10 +146,9 @@ def sections(document):
     return found
 
 
-def troubles(document, section):
-    """What a section's table of "you see" and "what helps" has programs print, a row each."""
-    text = document.read_text().partition(f"\n### {section}\n")[2].partition("\n### ")[0]
-    rows = text.partition("| you see | what helps |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+def troubles(document):
+    """What a page's table of "you see" and "what helps" has programs print, a row each."""
+    rows = document.read_text().partition("| you see | what helps |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
     return [re.match(r"\| `([^`]*)` \|", row).group(1) for row in rows]
 
 

@@ -11,7 +11,7 @@ from support import PYTHON, TOP
 pytest.importorskip("ipyparallel")
 
 # What the guide tells users to write, for the programs under test.
-SETTINGS, = (block.text for block in docblocks.blocks(TOP / "docs/guide.md")
+SETTINGS, = (block.text for block in docblocks.blocks(TOP / "docs/howto/ipyparallel.md")
              if block.note("tested by") == "tests/interop/test_ipyparallel_cluster.py")
 for name in ("controller", "engine"):
     SETTINGS = SETTINGS.replace(f'"/usr/local/bin/ip{name}"', name)

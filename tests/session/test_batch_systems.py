@@ -173,7 +173,7 @@ def test_a_setting_that_a_system_has_no_directive_for_is_refused(box, name, sett
 
 
 def test_the_guides_commands_submit_what_it_says(box):
-    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_batch_systems.py"]
+    block, = [block for block in docblocks.blocks(TOP / "docs/howto/batch.md") if block.note("tested by") == "tests/session/test_batch_systems.py"]
     for typed, _ in block.commands:
         shown = box.ipcluster(*shlex.split(typed)[1:], "--dry-run", check=True).out
         assert {"#PBS -J 1-64", "#PBS -q short", "#PBS -l walltime=2:00:00"} <= set(shown.splitlines())
@@ -181,7 +181,7 @@ def test_the_guides_commands_submit_what_it_says(box):
 
 @pytest.mark.parametrize("system", ["pbs"], indirect=True)
 def test_what_the_guide_says_is_seen_where_a_job_does_not_start_is(batch, system):
-    seen = docblocks.troubles(TOP / "docs/guide.md", "On PBS, Grid Engine, LSF and HTCondor")
+    seen = docblocks.troubles(TOP / "docs/howto/batch.md")
     folder = batch.dir / "no-commands"
     folder.mkdir()
     for program in "sh", "env":

@@ -1,4 +1,4 @@
-"""Every block of code in README.md and the guide is run, from the files themselves, as somebody types it who reads a section from its
+"""Every block of code in README.md and docs/ is run, from the files themselves, as somebody types it who reads a section from its
 beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
 
 import collections
@@ -12,10 +12,10 @@ import pytest
 import docblocks
 from support import PYTHON, TOP
 
-DOCUMENTS = [TOP / "README.md", TOP / "docs/guide.md"]
+DOCUMENTS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 KINDS = {"python", "ipython", "sh", "json", "c"}
 # How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
-NOT_RUN = {"README.md": 2, "guide.md": 2}
+NOT_RUN = {"README.md": 2, "frontends.md": 1, "wire.md": 1}
 
 # Programs that stay until they are interrupted: what they print when they are ready.
 STAYS = [
@@ -114,12 +114,12 @@ def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
             reader.box.run("ipcontroller", *shlex.split(handed_on), "--help", check=True)
 
 
-def test_what_the_guide_says_is_seen_where_something_does_not_start_is(box):
+def test_what_the_page_says_is_seen_where_something_does_not_start_is(box):
     sleeper = box.dir / "sleeper"
     sleeper.write_text("#!/bin/sh\nexec sleep 600\n")
     sleeper.chmod(0o755)
     start = [box.programs.ipcluster, "start", "--n=1"]
-    seen = docblocks.troubles(TOP / "docs/guide.md", "When something does not start")
+    seen = docblocks.troubles(TOP / "docs/howto/troubles.md")
     printed = [box.run(*command, python=command[0] == PYTHON).err for command in (
         [*start, "--EngineLauncher.engine_cmd=false"],
         [*start, "--Cluster.engine_timeout=1", f"--EngineLauncher.engine_cmd={sleeper}"],
@@ -342,7 +342,7 @@ def test_what_a_page_says_and_is_not_so_is_found(reader, tmp_path, text):
 
 
 def test_each_test_that_the_threat_model_names_is_there():
-    named = set(re.findall(r"`(?:\w+\.py::)?((?:test_)?[a-z_]{12,})`", (TOP / "docs/threats.md").read_text()))
+    named = set(re.findall(r"`(?:\w+\.py::)?((?:test_)?[a-z_]{12,})`", (TOP / "docs/explanation/threats.md").read_text()))
     defined = set()
     for path in (TOP / "tests").rglob("*.[pc]*"):
         if path.suffix in (".py", ".c"):

@@ -183,7 +183,7 @@ def test_engines_under_mpiexec_may_use_every_processor_unless_it_is_told_which(b
 
 
 def test_engines_under_mpich_have_an_mpi4py_of_it(box, with_mpich):
-    block, = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_engine_mpi.py"]
+    block, = [block for block in docblocks.blocks(TOP / "docs/howto/mpi.md") if block.note("tested by") == "tests/session/test_engine_mpi.py"]
     cluster = box.begin(*shlex.split(block.commands[0][0])[1:], env=with_mpich)
     cluster.wait_for_output(UP, 60)
     total = "import ipcluster\nprint(ipcluster.Client()[:].apply_sync(lambda: MPI.COMM_WORLD.allreduce(mpi_rank + 1.0)))"

@@ -62,7 +62,7 @@ def test_an_installation_that_was_moved_as_a_whole_has_its_own_plugins(installed
 
 
 def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(box, installed):
-    blocks = docblocks.sections(TOP / "docs/guide.md")["Writing plugins"]
+    blocks = docblocks.blocks(TOP / "docs/howto/launcher.md")
     source, = (block.text for block in blocks if block.kind == "c")
     (command, _), = (each for block in blocks if block.kind == "sh" for each in block.commands)
     folder = box.dir / "plugins/launchers"
@@ -444,13 +444,13 @@ def spooler(author):
 
 
 def test_the_guides_chapter_shows_the_table_that_is_tested():
-    block, = (block for block in docblocks.sections(TOP / "docs/guide.md")["A batch system in an afternoon"] if block.kind == "c")
+    block, = (block for block in docblocks.blocks(TOP / "docs/howto/batch-system.md") if block.kind == "c")
     text = (TOP / "tests/session/task_spooler/tsp.c").read_text()
     assert block.text == text and len(text.splitlines()) <= 60
 
 
 def test_the_guides_commands_make_samples_which_its_table_reads(author):
-    blocks = docblocks.sections(TOP / "docs/guide.md")["A batch system in an afternoon"]
+    blocks = docblocks.blocks(TOP / "docs/howto/batch-system.md")
     table, = (block.text for block in blocks if block.kind == "c")
     folder, samples, tried = ([typed for typed, _ in block.commands] for block in blocks if block.kind == "sh")
     author.env.update(TS_SOCKET=f"{author.dir}/tsp.socket", TMPDIR=str(author.dir), HOME=str(author.home))

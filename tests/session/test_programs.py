@@ -241,7 +241,7 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
             ("Cluster", "from_file")}
     named = [(name, source) for folder in ("core", "plugins") for source in (TOP / folder).rglob("*.[ch]")
              for text in texts_of_c(source) for name in NAME.findall(text) if name not in none]
-    others = [*(TOP / "python").rglob("*.py"), TOP / "README.md", TOP / "docs/guide.md"]
+    others = [*(TOP / "python").rglob("*.py"), TOP / "README.md", *(TOP / "docs").rglob("*.md")]
     named += [(name, source) for source in others for name in NAME.findall(source.read_text())
               if name[0] in classes and name not in none and not (source.suffix == ".py" and name[0] in ("Cluster", "ProfileDir"))]  # classes of Python, too
     assert len(named) > 50

@@ -246,7 +246,7 @@ def test_a_dry_run_shows_script_and_command_and_submits_nothing(box, slurm):
 
 
 def test_what_the_guide_says_of_slurm_is_taken(box):
-    blocks = docblocks.sections(TOP / "docs/guide.md")["On Slurm"]
+    blocks = docblocks.blocks(TOP / "docs/howto/slurm.md")
     settings, = (json.loads(block.text) for block in blocks if block.kind == "json")
     commands = [words[1:] for block in blocks if block.kind == "sh" for typed, _ in block.commands if "start" in (words := shlex.split(typed))]
     assert len(commands) == 3
@@ -261,7 +261,7 @@ def test_what_the_guide_says_of_slurm_is_taken(box):
 
 
 def test_the_guides_session_goes_as_it_shows(box):
-    session = [command for block in docblocks.sections(TOP / "docs/guide.md")["On Slurm"] if block.kind == "sh" for command in block.commands][:2]
+    session = [command for block in docblocks.blocks(TOP / "docs/howto/slurm.md") if block.kind == "sh" for command in block.commands][:2]
     (start_typed, start_shown), (stop_typed, stop_shown) = [[text.replace("64", "2").replace("88", "...").replace("4242", "...") for text in turn]
                                                             for turn in session]
     cluster = box.begin(*shlex.split(start_typed)[1:])
@@ -276,7 +276,7 @@ def test_the_guides_session_goes_as_it_shows(box):
     (2, "SlurmLauncher.batch_template=exit 3", {}),
 ], ids=["refused", "no command", "ended"])
 def test_what_the_guide_says_is_seen_where_a_job_does_not_start_is(box, row, word, env):
-    seen = docblocks.troubles(TOP / "docs/guide.md", "On Slurm")
+    seen = docblocks.troubles(TOP / "docs/howto/slurm.md")
     assert len(seen) == 3 and docblocks.is_shown(seen[row], box.ipcluster("start", "--n=1", "--elauncher=slurm", f"--{word}", env=env).err)
 
 

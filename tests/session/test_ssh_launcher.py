@@ -163,7 +163,7 @@ def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, con
 
 def guides_command(word):
     """The one of the guide that has this word."""
-    blocks = [block for block in docblocks.blocks(TOP / "docs/guide.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
+    blocks = [block for block in docblocks.blocks(TOP / "docs/howto/ssh.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
     command, = [typed for block in blocks for typed, _ in block.commands if word in typed]
     return shlex.split(command)
 
@@ -175,7 +175,7 @@ def test_the_guides_command_starts_what_it_says(box, hosts):
     cluster = box.begin(*words[1:], f"--SSHLauncher.ssh_args=-F {hosts.config}")
     cluster.wait_for_output("The cluster is up", 60)
     assert [len(host.engines()) for host in (one, two)] == [4, 8]
-    (_, shown), = (command for block in docblocks.sections(TOP / "docs/guide.md")["Over SSH"] if block.kind == "sh"
+    (_, shown), = (command for block in docblocks.blocks(TOP / "docs/howto/ssh.md") if block.kind == "sh"
                    for command in block.commands if "me@b.host" in command[0])
     assert docblocks.is_shown(shown, cluster.output)
 
@@ -336,7 +336,7 @@ def test_a_host_that_takes_no_part_is_told_in_a_sentence_and_the_others_go_on(bo
     ):
         assert len(re.findall(sentence, cluster.output)) == 1, (sentence, cluster.output)
     assert "1 of 1 engine has registered" in cluster.output
-    for shown, host in zip(docblocks.troubles(TOP / "docs/guide.md", "Over SSH"), ("stranger", "locked")):
+    for shown, host in zip(docblocks.troubles(TOP / "docs/howto/ssh.md"), ("stranger", "locked")):
         assert docblocks.is_shown(shown.replace("a.host", host), cluster.output)
     assert cluster.stop(signal.SIGINT, 60) == 0
     for host in good, stranger, locked, empty:
@@ -357,7 +357,7 @@ def test_no_ipengine_on_a_host_is_told_with_what_to_do(box, hosts):
     cluster = hosts.launch("--SSHEngineSetLauncher.engine_cmd=/nowhere/ipengine", engines={"one": {"n": 1, "prologue": "PATH=/usr/bin:/bin"}})
     assert cluster.wait(60) != 0
     assert re.search("one: there is no ipengine of ipcluster there, neither as /nowhere/ipengine nor on the PATH: install it", cluster.output)
-    assert docblocks.is_shown(docblocks.troubles(TOP / "docs/guide.md", "Over SSH")[2].replace("a.host", "one"), cluster.output)
+    assert docblocks.is_shown(docblocks.troubles(TOP / "docs/howto/ssh.md")[2].replace("a.host", "one"), cluster.output)
     assert one
 
 
