@@ -89,11 +89,31 @@ static int open_cluster(struct joined *joined, struct ipcl_error *error)
     int opened = command_open_engines(&joined->cluster, argc, joined->argv, true, error);
     workplace_leave(&joined->place, &back);
     log_set_level(level);
-    return opened > 0 ? ipcl_error_set(error, "the request asks for help") : opened;
+    if (opened == 0 && settings_bool(joined->cluster.settings, "Cluster", "dry_run"))
+        opened = 1;
+    return opened > 0
+               ? ipcl_error_set(error, "the request asks for help, or only what would be done")
+               : opened;
+}
+
+/* Whoever has mistaken the socket would find its engines in another cluster. Returns 0 or -1 with
+ * `error` set. */
+static int check_cluster(const struct state *state, const struct cluster *asked,
+                         struct ipcl_error *error)
+{
+    bool here = path_is_same(state->profile_dir, asked->profile.dir);
+    if (here && strcmp(state->cluster_id, asked->cluster_id) == 0)
+        return 0;
+    return ipcl_error_set(
+        error,
+        "this ipcluster looks after the cluster '%.64s' of %.400s, and the engines "
+        "are asked for the cluster '%.64s' of %.400s",
+        state->cluster_id, state->profile_dir, asked->cluster_id, asked->profile.dir);
 }
 
 /* NULL with `error` set where the request is none. */
-static struct joined *read_request(const json_t *request, struct ipcl_error *error)
+static struct joined *read_request(const struct supervisor *supervisor, const json_t *request,
+                                   struct ipcl_error *error)
 {
     const char *label = json_string_value(json_object_get(request, "label"));
     struct joined *joined = calloc(1, sizeof(*joined));
@@ -106,7 +126,8 @@ static struct joined *read_request(const json_t *request, struct ipcl_error *err
     if (joined->argv && !*joined->label)
         ipcl_error_set(error, "the request has no label");
     else if (joined->argv && workplace_read(&joined->place, request, error) == 0 &&
-             open_cluster(joined, error) == 0)
+             open_cluster(joined, error) == 0 &&
+             check_cluster(&supervisor->state, &joined->cluster, error) == 0)
         return joined;
     supervisor_free_joined(joined);
     return NULL;
@@ -166,7 +187,7 @@ json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *
                                   : "this ipcluster looks after one set of engines alone");
         return NULL;
     }
-    struct joined *joined = read_request(request, error);
+    struct joined *joined = read_request(supervisor, request, error);
     struct engine_set *set = joined ? add(supervisor, joined, error) : NULL;
     if (!set)
         return NULL;

@@ -37,14 +37,14 @@ def connected(path):
 
 
 def asked(end, line):
-    """The answer to one line."""
+    """The answer to one line; more may follow it."""
     end.sendall(line + b"\n")
     answer = b""
     while not answer.endswith(b"\n"):
         some = end.recv(1 << 16)
         assert some, answer
         answer += some
-    return json.loads(answer)
+    return json.loads(answer.splitlines()[0])
 
 
 def test_status_shows_sets_engines_and_how_the_last_ended(box):
@@ -187,5 +187,25 @@ def test_a_connection_that_is_told_of_a_set_asks_for_nothing_else(box):
             assert some, told
             told += some
     assert [one["set"] for one in status(box)[1]["sets"] if one["role"] == "engines"] == ["one"]
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_a_set_that_is_asked_for_another_cluster_is_refused_with_the_names_of_both(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    other = box.work / "other"
+    box.ipcluster("profile", "create", f"--profile-dir={other}", check=True)
+    def asking(end, *words):
+        request = {"request": "engines", "argv": ["engines", "--n=1", *words], "label": "1-1", "work_dir": str(box.work),
+                   "environment": [f"{name}={value}" for name, value in box.env.items()]}
+        return asked(end, json.dumps(request).encode())
+    with connected(control_path(box)) as end:
+        for words, names in [(["--cluster-id=b"], ("cluster '' of", "cluster 'b' of")), ([f"--profile-dir={other}"], (str(box.profile_dir()), str(other)))]:
+            refused = asking(end, *words)
+            assert refused["status"] == "error" and all(name in refused["error"] for name in names), refused
+        assert "only what would be done" in asking(end, "--dry-run")["error"]
+        link = box.work / "link"
+        link.symlink_to(box.profile_dir())
+        assert asking(end, f"--profile-dir={link}", "--engine-set=here")["set"] == "here"
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
