@@ -81,6 +81,10 @@ int supervisor_choose(struct engine_set *set, struct ipcl_error *error)
                        error) < 0)
         return -1;
     set->job.count = set->saved->n;
+    if (set->saved->n == 0 && (set->joined || !set->job.supervisor->own_controller))
+        return ipcl_error_set(error,
+                              "a set of no engine does nothing: say how many there are to be, "
+                              "as ipcluster engines --n=2");
     return cluster_engine_minimum(cluster, supervisor_queues(&set->job), &set->minimum, error) < 0
                ? -1
                : choose_returns(set, error);

@@ -190,7 +190,8 @@ class Cluster:
         sets = self._engine_sets()
         self.stop_engines_sync(engine_set_id)
         for name in sets if engine_set_id is None else [engine_set_id]:
-            self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
+            if sets[name]["n"]:
+                self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
     def scale_sync(self, n, engine_set_id=None, force=False):
         """Gives the set of engines, or that of them, another number. Of those that are too many only such end as nobody misses, all with

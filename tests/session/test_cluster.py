@@ -419,6 +419,8 @@ def test_a_set_that_does_not_come_up_ends_alone_and_says_why(box):
     failed = box.ipcluster("engines", "--n=2", "--daemonize", engine)
     assert failed.status == 4 and "no such library" in failed.err and "ended with status 3" in failed.err
     assert box.ipcluster("engines", "--n=1", "--elauncher=nothing").status == 1
+    none = box.ipcluster("engines", "--n=0")
+    assert none.status == 1 and "a set of no engine does nothing" in none.err
     cluster, = listed(box)
     assert (cluster["state"], cluster["engines"], [one["n"] for one in cluster["sets"]]) == ("running", 1, [1])
     box.ipcluster("stop", check=True)
