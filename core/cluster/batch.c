@@ -227,6 +227,31 @@ bool batch_goes_on(const void *self)
     return batch->job_count > 1;
 }
 
+/* Whether nothing of it runs: one that is being submitted is cancelled when its id is known. */
+static bool waits(const struct batch_job *job)
+{
+    return job->step != BATCH_RUNNING && job->step != BATCH_ENDED && !job->forgone;
+}
+
+unsigned batch_forgo(void *self, unsigned most, bool (*used)(void *context, const char *id),
+                     void *context)
+{
+    struct batch *batch = self;
+    unsigned count = 0;
+    for (unsigned i = batch->job_count; i > 0 && !batch->stopping; i--) {
+        struct batch_job *job = &batch->jobs[i - 1];
+        if (!waits(job) || count + job->count > most || (*job->id && used(context, job->id)))
+            continue;
+        job->forgone = true;
+        count += job->count;
+        if (*job->id) {
+            batch_cancel(job);
+            batch_watch(job);
+        }
+    }
+    return count;
+}
+
 bool batch_submitted(const void *self)
 {
     const struct batch *batch = self;

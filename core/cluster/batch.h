@@ -20,5 +20,10 @@ void batch_look(void *self);
 bool batch_goes_on(const void *self);
 /* Whether all of them are submitted. */
 bool batch_submitted(const void *self);
+/* Cancels jobs that wait, the last first, as long as they have no more than `most` copies together:
+ * how many they have. What ends so, ends well. Of a job that its system calls `id`, `used` says
+ * whether it has begun to work, which is seen late here. */
+unsigned batch_forgo(void *self, unsigned most, bool (*used)(void *context, const char *id),
+                     void *context);
 
 #endif

@@ -56,6 +56,7 @@ struct batch_job {
     long long asked_ms;      /* when it was asked for last, by whichever job's query, */
     long long looked_ms;     /* and when it was answered; -1: not yet */
     bool cancelled;          /* the command to cancel it has succeeded */
+    bool forgone;            /* it waits, and is not wanted any more */
     struct batch_record end; /* how it ended, by the query; of another phase: not known */
     bool asking;             /* the history is asked how it ended */
 };
@@ -114,6 +115,9 @@ char *batch_script(struct batch_job *job, const struct ipcl_launch *launch,
 void batch_submit(struct batch *batch);
 /* Looks for a job whose submission was not seen to end, by its name. */
 void batch_find(struct batch_job *job);
+
+/* Whether it is to end: as all are, or as it is not wanted any more. */
+bool batch_ends(const struct batch_job *job);
 
 /* batch_job.c: cancels all jobs that are known and have not ended, or that one. */
 void batch_cancel_all(struct batch *batch);

@@ -71,6 +71,11 @@ __attribute__((format(printf, 2, 3))) static void say(struct batch *batch, const
     batch_save(batch);
 }
 
+bool batch_ends(const struct batch_job *job)
+{
+    return job->batch->stopping || job->forgone;
+}
+
 static void tell_one(const struct batch_job *job)
 {
     const char *text = job->text;
@@ -151,7 +156,7 @@ void batch_end(struct batch_job *job, int status, const char *reason)
     job->step = BATCH_ENDED;
     batch_unwatch(job);
     batch_tell(batch);
-    bool well = batch->stopping || (status == 0 && !*reason);
+    bool well = batch_ends(job) || (status == 0 && !*reason);
     status = well ? 0 : status;
     reason = well ? NULL : reason;
     if (batch->job_count == 1 && job->ended == 0) {
@@ -215,7 +220,7 @@ void batch_unreachable(struct batch_job *job, const char *why)
 {
     struct batch *batch = job->batch;
     snprintf(batch->trouble, sizeof(batch->trouble), "%s", why);
-    if (batch->stopping && !job->cancelled && *job->id)
+    if (batch_ends(job) && !job->cancelled && *job->id)
         batch_cancel(job);
 }
 
@@ -227,7 +232,7 @@ bool batch_is_new(const struct batch_job *job)
 /* The batch system says nothing of a job: it has gone, or is not known yet. */
 static void is_gone(struct batch_job *job)
 {
-    if (!job->batch->stopping)
+    if (!batch_ends(job))
         batch_ask_history(job);
     else if (batch_is_new(job))
         batch_cancel(job);
@@ -253,7 +258,7 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
     }
     if (record->phase == IPCL_BATCH_ENDED) {
         job->end = *record;
-        if (record->status == 0 || batch->stopping)
+        if (record->status == 0 || batch_ends(job))
             batch_ended(job, record);
         else
             batch_ask_history(job);
@@ -266,8 +271,8 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
         batch_watch(job);
         batch->services->started_some(batch->services->base.host, job->count);
     }
-    if (runs && !batch->stopping)
+    if (runs && !batch_ends(job))
         batch_read_ends(job);
-    if (batch->stopping && !job->cancelled)
+    if (batch_ends(job) && !job->cancelled)
         batch_cancel(job);
 }

@@ -203,7 +203,7 @@ static void look_later(struct batch_job *job)
 {
     const struct ipcl_launcher_services *services = job->batch->services;
     struct ipcl_error error;
-    unsigned longest = job->batch->stopping ? STOPPING_MS : LONGEST_MS;
+    unsigned longest = batch_ends(job) ? STOPPING_MS : LONGEST_MS;
     job->interval_ms = job->interval_ms + job->interval_ms / 2;
     if (job->interval_ms > longest)
         job->interval_ms = longest;

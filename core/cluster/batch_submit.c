@@ -14,7 +14,7 @@ static void submitted(struct batch_job *job)
     job->step = BATCH_SUBMITTED;
     job->began = clock_wall();
     batch_watch(job);
-    if (job->batch->stopping)
+    if (batch_ends(job))
         batch_cancel(job);
 }
 
@@ -159,7 +159,9 @@ void batch_submit(struct batch *batch)
     for (unsigned i = 0; i < batch->job_count; i++) {
         if (batch->jobs[i].step == BATCH_SUBMITTING)
             return;
-        if (batch->jobs[i].step == BATCH_PLANNED && !next)
+        if (batch->jobs[i].step == BATCH_PLANNED && batch->jobs[i].forgone)
+            batch_end(&batch->jobs[i], 0, "");
+        else if (batch->jobs[i].step == BATCH_PLANNED && !next)
             next = &batch->jobs[i];
     }
     if (batch->stopping || !next)

@@ -21,12 +21,13 @@ static const struct settings_program program = {
     .usage = "ipcluster scale [options] --n=N",
     .description =
         "Gives a set of engines another number of them. More are started as the set was. Of those\n"
-        "that are too many only such end as nobody misses: that do nothing, and of which no "
-        "client\n"
-        "has asked anything by their ids since they began, or were cleared, so that they keep "
-        "nothing\n"
-        "for it. The others stay until they end, or a client clears them and this is typed again.",
-    .exit_status = "0   The set has that many, or batch jobs for them are submitted.\n"
+        "that are too many only such end as nobody misses: batch jobs that wait are cancelled, "
+        "and\n"
+        "then engines end that do nothing, and of which no client has asked anything by their ids\n"
+        "since they began, or were cleared, so that they keep nothing for it. The others stay "
+        "until\n"
+        "they end, or a client clears them and this is typed again.",
+    .exit_status = "0   The set has that many, or batch jobs for them are submitted or cancelled.\n"
                    "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
                    "4   Not all that were started have registered in time.\n"
                    "6   Some are too many and stay.\n"
@@ -139,15 +140,14 @@ static int await(const struct cluster *cluster, const char *set, int n, struct i
     return EXIT_ENGINES_FAILED;
 }
 
-/* Ends those of a set's engines that are more than `n`, as far as nobody misses them or --force is
- * given. Their supervisor is told which, as it hears later that they have left. */
-static int shrink(const struct cluster *cluster, const char *set, size_t n,
+/* Ends so many of a set's engines, as far as nobody misses them or --force is given. Their
+ * supervisor is told which, as it hears later that they have left. */
+static int shrink(const struct cluster *cluster, const char *set, size_t surplus,
                   struct ipcl_error *error)
 {
     json_t *engines = engines_of(cluster, set, error), *ending = json_array(), *engine;
     bool force = settings_bool(cluster->settings, "IPClusterScale", "force");
-    size_t i, count = json_array_size(engines), surplus = count > n ? count - n : 0,
-              staying = surplus;
+    size_t i, staying = surplus;
     if (!engines || named_engines_end_idle(cluster, engines, surplus, error) < 0) {
         json_decref(ending);
         json_decref(engines);
@@ -168,7 +168,9 @@ static int shrink(const struct cluster *cluster, const char *set, size_t n,
         outcome = ipcl_error_set(
             error,
             "%zu of %zu engines that are too many stay: they work, or may keep what a client has "
-            "put there. Each goes when it ends (--force ends them now)",
+            "put there, or wait in a batch job with others. Each goes when it ends (--force ends "
+            "now "
+            "those that have begun)",
             staying, surplus);
     json_decref(taken);
     json_decref(ending);
@@ -188,7 +190,7 @@ static int scale_set(const struct cluster *cluster, const char *set, int n,
     bool queued = json_is_true(json_object_get(asking.answer, "queued"));
     json_decref(asking.answer);
     if (surplus > 0)
-        return shrink(cluster, set, (size_t)n, error);
+        return shrink(cluster, set, (size_t)surplus, error);
     return queued ? EXIT_FINE : await(cluster, set, n, error);
 }
 

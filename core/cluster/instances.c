@@ -226,6 +226,18 @@ bool instances_submitted(const struct instances *instances)
     return true;
 }
 
+unsigned instances_forgo(struct instances *instances, unsigned most,
+                         bool (*used)(void *context, const char *id), void *context)
+{
+    struct instance *instance = instances->list ? instances->list->prev : NULL;
+    unsigned count = 0;
+    while (instance) {
+        count += launcher_forgo(instance->host, most - count, used, context);
+        instance = instance == instances->list ? NULL : instance->prev;
+    }
+    return count;
+}
+
 unsigned instances_count(const struct instances *instances)
 {
     const struct instance *instance;

@@ -38,6 +38,9 @@ unsigned instances_stop_ms(const struct instances *instances);
 void instances_look(struct instances *instances);
 bool instances_go_on(const struct instances *instances);
 bool instances_submitted(const struct instances *instances);
+/* Cancels batch jobs that wait, as batch_forgo() says, those first that were started last. */
+unsigned instances_forgo(struct instances *instances, unsigned most,
+                         bool (*used)(void *context, const char *id), void *context);
 /* How many copies there are: those that have ended are counted as long as others of their instance
  * run, or nothing was started since. */
 unsigned instances_count(const struct instances *instances);

@@ -389,6 +389,12 @@ bool launcher_submitted(const struct launcher_host *host)
     return !host->options.system || batch_submitted(host->self);
 }
 
+unsigned launcher_forgo(struct launcher_host *host, unsigned most,
+                        bool (*used)(void *context, const char *id), void *context)
+{
+    return host->options.system ? batch_forgo(host->self, most, used, context) : 0;
+}
+
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes)
 {
     struct plugin_call call;

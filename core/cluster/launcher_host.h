@@ -62,6 +62,9 @@ void launcher_look(struct launcher_host *host);
 bool launcher_goes_on(const struct launcher_host *host);
 /* Whether what was started is on its way: batch jobs are, once their system has taken them. */
 bool launcher_submitted(const struct launcher_host *host);
+/* As batch_forgo() says; 0 where nothing is a batch job. */
+unsigned launcher_forgo(struct launcher_host *host, unsigned most,
+                        bool (*used)(void *context, const char *id), void *context);
 int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
 /* A new reference to an object; NULL with `error` set where the class gives anything else. */
 json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);

@@ -65,6 +65,15 @@ void slots_release(struct slots *slots)
         drop(slots, slots->list);
 }
 
+/* Whether an engine is rather expected at this place than at another: one is that has had none, and
+ * of these one that is not cancelled. */
+static bool awaits_sooner(const struct slot *slot, const struct slot *other)
+{
+    if (slot->id < 0 && other->id < 0)
+        return slot->fate != FATE_END && other->fate == FATE_END;
+    return slot->id < 0 && other->id >= 0;
+}
+
 /* Who comes takes the place of one that is expected. */
 static struct slot *place_for(const struct slots *slots, int id)
 {
@@ -72,7 +81,8 @@ static struct slot *place_for(const struct slots *slots, int id)
     DL_FOREACH (slots->list, slot) {
         if (slot->started && !slot->registered && slot->id == id)
             return slot;
-        if (slot->started && !slot->registered && !slot->ended && (!any || any->id >= 0))
+        if (slot->started && !slot->registered && !slot->ended &&
+            (!any || awaits_sooner(slot, any)))
             any = slot;
     }
     return any;
@@ -141,16 +151,18 @@ static bool unknown(const struct slots *slots)
 }
 
 /* Finds out whose copies have ended: those of engines that have left the hub, or else of such as
- * never came. */
+ * were cancelled before they came, or never came. */
 static void assign(struct slots *slots, long long now_ms)
 {
     bool late = now_ms - slots->ended_ms >= UNNOTICED_MS;
     struct slot *slot;
-    for (int pass = 0; pass < (late ? 2 : 1); pass++)
+    for (int pass = 0; pass < (late ? 3 : 2); pass++)
         DL_FOREACH (slots->list, slot) {
-            bool came = *slot->uuid;
+            bool came = *slot->uuid, cancelled = !came && slot->fate == FATE_END;
             if (!unknown(slots) || !slot->started || slot->registered || slot->ended ||
-                came == (pass == 1))
+                pass != (came        ? 0
+                         : cancelled ? 1
+                                     : 2))
                 continue;
             unsigned *of = slots->badly > 0 ? &slots->badly : &slots->well;
             (*of)--;
@@ -187,6 +199,17 @@ unsigned slots_forgo(struct slots *slots, unsigned count)
         gone++;
     }
     return gone;
+}
+
+void slots_cancel(struct slots *slots, unsigned count)
+{
+    struct slot *slot;
+    DL_FOREACH (slots->list, slot) {
+        if (count == 0 || !slot->started || *slot->uuid || slot->ended || slot->fate == FATE_END)
+            continue;
+        slot->fate = FATE_END;
+        count--;
+    }
 }
 
 static void await_return(struct slots *slots, struct slot *slot)

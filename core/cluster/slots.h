@@ -62,6 +62,8 @@ struct slot *slots_find(const struct slots *slots, int id);
 
 /* Up to `count` of those that were to come back do not. Returns how many. */
 unsigned slots_forgo(struct slots *slots, unsigned count);
+/* So many of those that are being started are not wanted any more, and end before they come. */
+void slots_cancel(struct slots *slots, unsigned count);
 /* Decides about those that have ended and left the hub. `gone` is told of each that does not come
  * back. */
 void slots_settle(struct slots *slots, long long now_ms,

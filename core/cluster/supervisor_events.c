@@ -149,7 +149,8 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
         job->started--;
         set->slots.lost++;
         supervisor_set_resized(set);
-    } else if (!up || (job->running == 0 && set->registered + set->arrived == 0)) {
+    } else if (!up || (job->running == 0 && set->registered + set->arrived == 0 &&
+                       slots_leaving(&set->slots) == 0)) {
         tell_end(supervisor, job, index, status, reason,
                  up ? "before any engine had registered" : "before all engines had registered");
         supervisor_give_up(set, EXIT_ENGINES_FAILED);

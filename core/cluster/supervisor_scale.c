@@ -1,8 +1,10 @@
 /* A set that is to have another number of engines. More are started by a further instance of its
- * launcher; of those that are too many nobody is ended here: that is for who knows whether anybody
- * would miss them, and until then each that ends does not come back. */
+ * launcher. Of those that are too many batch jobs that wait are cancelled first, and nobody else is
+ * ended here: that is for who knows whether anybody would miss them, and until then each that ends
+ * does not come back. */
 #include "cluster/supervisor_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -54,6 +56,41 @@ static int start_more(struct engine_set *set, unsigned more, struct ipcl_error *
     return -1;
 }
 
+/* A batch job, by its id as its system prints it. */
+struct batch_id {
+    const char *id;
+    bool found;
+};
+
+/* Engines name their job in words, and the system may print more of it than its number. */
+static void compare_job(void *context, const struct hub_engine *engine)
+{
+    struct batch_id *job = context;
+    const char *own = strstr(engine->job, " job ");
+    job->found = job->found || (own && strtoull(own + 5, NULL, 10) == strtoull(job->id, NULL, 10));
+}
+
+static bool has_engines(void *context, const char *id)
+{
+    const struct engine_set *set = context;
+    struct batch_id job = {id, false};
+    hub_watch_each(set->job.supervisor->hub, set->saved->name, compare_job, &job);
+    return job.found;
+}
+
+/* Cancels batch jobs that wait, of up to `most` engines, which nobody misses. Returns how many
+ * these are. */
+static unsigned cancel_waiting(struct engine_set *set, unsigned most)
+{
+    unsigned count =
+        set->job.launcher ? instances_forgo(set->job.launcher, most, has_engines, set) : 0;
+    slots_cancel(&set->slots, count);
+    if (count > 0)
+        progress_say(set->progress, "Cancelling %u engine%s that wait%s to be started", count,
+                     count == 1 ? "" : "s", count == 1 ? "s" : "");
+    return count;
+}
+
 /* Those that are leaving are counted as having left. Returns how many are too many beside them, or
  * -1 with `error` set. */
 static int scale(struct engine_set *set, unsigned n, struct ipcl_error *error)
@@ -71,6 +108,7 @@ static int scale(struct engine_set *set, unsigned n, struct ipcl_error *error)
     unsigned forgone = slots_forgo(slots, live - n), surplus = live - forgone - n;
     forget_gone(&set->job, places - forgone);
     slots->surplus = leaving + surplus;
+    surplus -= cancel_waiting(set, surplus);
     set->saved->n = set->job.count;
     supervisor_save(set->job.supervisor, set->job.supervisor->state.phase);
     return (int)surplus;

@@ -326,6 +326,25 @@ def test_a_daemon_is_back_when_its_job_is_submitted_and_goes_on_waiting(box, slu
     assert slurm.state(job) == "CANCELLED"
 
 
+def test_jobs_that_wait_are_cancelled_when_their_set_is_to_be_smaller(box, slurm):
+    known = set(slurm.states())
+    box.ipcluster("start", "--n=6", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=2", "--SlurmLauncher.queue=down", "--engine-set=s",
+                  "--restart=1", "--daemonize", check=True)
+    def asked():
+        return [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"]
+    assert "s has 3 engines" not in (part := box.ipcluster("scale", "--n=3")).out
+    assert part.status == 6 and "1 of 1 engines that are too many stay: they work" in part.err and "wait in a batch job with others" in part.err
+    wait_until(lambda: sorted(state for job, state in slurm.states().items() if job not in known) == ["CANCELLED", "PENDING", "PENDING"], 60)
+    wait_until(lambda: asked() == [4], 60, "they are counted no more")
+    assert "s has 0 engines" in box.ipcluster("scale", "--n=0", check=True).out
+    wait_until(lambda: asked() == [0], 60, "all have gone")
+    assert {state for job, state in slurm.states().items() if job not in known} == {"CANCELLED"}
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    assert "Cancelling 2 engines that wait to be started" in log.read_text() and "ended with status" not in log.read_text()
+    box.ipcluster("stop", check=True)
+    box.wait_for_no_processes()
+
+
 def test_an_engine_of_a_job_that_comes_long_after_the_first_is_not_given_up(box):
     patience = int(3 * PATIENCE)
     cluster = box.begin("start", "--n=2", "--elauncher=slurm", f"--Cluster.engine_timeout={patience}", one_by_one(box))

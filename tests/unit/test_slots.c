@@ -221,3 +221,19 @@ Test(slots, the_place_of_an_engine_that_is_not_counted_any_more_goes)
     start(9000);
     cr_assert_eq(start(20000), 1);
 }
+
+Test(slots, what_is_cancelled_before_it_comes_goes_at_once_and_takes_no_others_place)
+{
+    slots.returns_max = 9;
+    slots_add(&slots, 4);
+    see("0", 0);
+    slots_cancel(&slots, 2);
+    cr_assert_eq(slots_leaving(&slots), 2);
+    see("01", 0); /* the one that is still wanted has come */
+    cr_assert_eq(slots_leaving(&slots), 2);
+    slots_ended(&slots, 2, -1, true, 0);
+    cr_assert_eq(start(0), 0);
+    cr_assert_eq(gone, 2);
+    cr_assert_eq(slots_count(&slots), 2);
+    cr_assert_not(slots_pending(&slots));
+}
