@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "cluster/batch_internal.h"
+#include "cluster/json_text.h"
 
 /* The settings that they are, which also name them in the state. */
 static const char *const command_settings[BATCH_COMMANDS] = {
@@ -61,7 +62,7 @@ static json_t *commands_json(const struct batch *batch)
     for (size_t i = 0; i < BATCH_COMMANDS; i++) {
         json_t *words = json_array();
         for (size_t k = 0; batch->commands[i] && batch->commands[i][k]; k++)
-            json_array_append_new(words, json_string(batch->commands[i][k]));
+            json_array_append_new(words, json_bytes(batch->commands[i][k]));
         json_object_set_new(commands, command_settings[i], words);
     }
     return commands;
@@ -83,12 +84,13 @@ static json_t *jobs_json(const struct batch *batch)
     json_t *jobs = json_array();
     for (unsigned i = 0; i < batch->job_count; i++) {
         const struct batch_job *job = &batch->jobs[i];
-        json_array_append_new(jobs, json_pack("{s:i s:i s:i s:i s:i s:s s:s s:s s:s s:s s:f}",
-                                              "step", (int)job->step, "first", (int)job->first,
-                                              "count", (int)job->count, "ended", (int)job->ended,
-                                              "told", (int)job->told, "ends", job->ends, "name",
-                                              job->name, "job", job->id, "script", job->script,
-                                              "output", job->output, "began", job->began));
+        json_array_append_new(
+            jobs, json_pack("{s:i s:i s:i s:i s:i s:o s:o s:o s:o s:o s:f}", "step", (int)job->step,
+                            "first", (int)job->first, "count", (int)job->count, "ended",
+                            (int)job->ended, "told", (int)job->told, "ends", json_bytes(job->ends),
+                            "name", json_bytes(job->name), "job", json_bytes(job->id), "script",
+                            json_bytes(job->script), "output", json_bytes(job->output), "began",
+                            job->began));
     }
     return jobs;
 }
@@ -107,8 +109,7 @@ static char **list_from_json(const json_t *array)
 {
     char **list = calloc(json_array_size(array) + 1, sizeof(*list));
     for (size_t i = 0; list && i < json_array_size(array); i++) {
-        const char *word = json_string_value(json_array_get(array, i));
-        list[i] = strdup(word ? word : "");
+        list[i] = json_bytes_value(json_array_get(array, i));
         if (!list[i]) {
             free_list(list);
             return NULL;
@@ -118,17 +119,20 @@ static char **list_from_json(const json_t *array)
 }
 
 /* Copies a text of the state. Returns false where it has no room. */
-static bool take(char *to, size_t size, const char *from)
+static bool take(char *to, size_t size, const json_t *from)
 {
-    return snprintf(to, size, "%s", from) < (int)size;
+    char *text = json_bytes_value(from);
+    bool taken = text && snprintf(to, size, "%s", text) < (int)size;
+    free(text);
+    return taken;
 }
 
 /* Returns false where it is not as we write it. */
 static bool load_job(struct batch_job *job, json_t *saved)
 {
-    const char *name, *id, *script, *output, *ends;
+    json_t *name, *id, *script, *output, *ends;
     int step, first, count, ended, told;
-    if (json_unpack(saved, "{s:i s:i s:i s:i s:i s:s s:s s:s s:s s:s s:F}", "step", &step, "first",
+    if (json_unpack(saved, "{s:i s:i s:i s:i s:i s:o s:o s:o s:o s:o s:F}", "step", &step, "first",
                     &first, "count", &count, "ended", &ended, "told", &told, "ends", &ends, "name",
                     &name, "job", &id, "script", &script, "output", &output, "began",
                     &job->began) < 0 ||

@@ -43,8 +43,8 @@ static const struct ipcl_option cluster_options[] = {
      "Write what would be started, or submitted to a batch system and by which command, and start "
      "nothing."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where ipcluster crashes, as ulimit -c says. It has what is "
-     "made of keys: keep it as you keep them."},
+     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has what "
+     "is made of keys: keep it as you keep them."},
 };
 static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 11};
 
@@ -244,7 +244,7 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
         return -1;
     if (profile_shows_settings(cluster->settings, stdout))
         return 1;
-    if (settings_bool(cluster->settings, "Cluster", "core_dumps"))
+    if (!command->joins && settings_bool(cluster->settings, "Cluster", "core_dumps"))
         secret_allow_cores();
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");

@@ -48,7 +48,7 @@ struct cluster {
 struct cluster_command {
     const struct settings_program *program;
     const struct ipcl_option_table *table; /* its own settings; may be NULL */
-    bool joins;  /* it is another process's: log and folder of this one stay as they are */
+    bool joins;  /* it is another process's: log, folder and cores of this one stay as they are */
     bool starts; /* the settings of starting are among its options; otherwise files alone have them
                   */
     enum {

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/trust.h"
+#include "cluster/json_text.h"
 
 #define LINE_BYTES_MAX  (4 << 20) /* an environment goes into it */
 #define LINE_BYTES      (4 << 10) /* the room for one at first */
@@ -80,7 +81,7 @@ static json_t *refusal(struct control *control, const char *reason)
 {
     log_limited(&control->refused, IPCL_LOG_WARN, "a request at %s was refused: %s", control->path,
                 reason);
-    return json_pack("{s:s s:s}", "status", "error", "error", reason);
+    return json_pack("{s:s s:o}", "status", "error", "error", json_text(reason));
 }
 
 /* {"status": "ok", ...} or {"status": "error", "error": "..."} */

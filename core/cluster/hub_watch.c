@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "cluster/json_text.h"
 #include "wire/serializer.h"
 #include "wire/published.h"
 #include "wire/reach.h"
@@ -549,10 +550,10 @@ void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end)
     if (!watch)
         return;
     gethostname(host, sizeof(host) - 1);
-    json_t *content = json_pack("{s:s s:b s:s s:o* s:i s:s}", "engine_set", end->engine_set, "all",
+    json_t *content = json_pack("{s:s s:b s:s s:o* s:i s:o}", "engine_set", end->engine_set, "all",
                                 end->index == IPCL_ALL_COPIES, "host", host, "pid",
                                 end->pid ? json_integer(end->pid) : NULL, "copy", (int)end->index,
-                                "reason", end->reason);
+                                "reason", json_text(end->reason));
     hub_watch_send(watch, watch->query, NULL, "explain_request", content);
     json_decref(content);
 }

@@ -66,16 +66,12 @@ struct follower {
 
 static json_t *write_request(char **argv, struct ipcl_error *error)
 {
-    json_t *words = json_array();
     char label[ENGINE_SET_BYTES];
-    bool whole = words != NULL;
     snprintf(label, sizeof(label), "%lld-%d", (long long)time(NULL), (int)getpid());
-    for (char **word = argv; *word; word++)
-        whole = whole && json_array_append_new(words, json_string(*word)) == 0;
-    json_t *request =
-        json_pack("{s:s s:o s:s}", "request", "engines", "argv", words, "label", label);
-    if (!whole || !request)
-        ipcl_error_set(error, "the command line is no text in UTF-8");
+    json_t *request = json_pack("{s:s s:o s:s}", "request", "engines", "argv",
+                                workplace_write_list(argv), "label", label);
+    if (!request)
+        ipcl_error_set(error, "no memory for the command line");
     else if (workplace_write(request, error) == 0)
         return request;
     json_decref(request);

@@ -40,6 +40,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/engine_names.c core/cluster/engine_names.h \
 	core/cluster/instances.c core/cluster/instances.h \
 	core/cluster/join.c core/cluster/join.h \
+	core/cluster/json_text.c core/cluster/json_text.h \
 	core/cluster/launcher_host.c core/cluster/launcher_host.h \
 	core/cluster/launchers.c core/cluster/launchers.h \
 	core/cluster/logs.c core/cluster/logs.h \

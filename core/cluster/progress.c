@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "cluster/json_text.h"
 
 #define BAR_WIDTH 40
 #define LINE_MS   200 /* at most one plain line in this time, and always the last */
@@ -30,11 +31,7 @@ static void tell(struct progress *progress, const char *what, const char *format
     char *text = NULL;
     if (vasprintf(&text, format, args) < 0)
         return;
-    json_t *value = json_string(text);
-    for (char *at = text; !value && *at; at++)
-        if (*at & 0x80)
-            *at = '?';
-    progress->tell(progress->context, json_pack("{s:o}", what, value ? value : json_string(text)));
+    progress->tell(progress->context, json_pack("{s:o}", what, json_text(text)));
     free(text);
 }
 

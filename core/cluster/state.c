@@ -16,6 +16,7 @@
 #include "base/leftovers.h"
 #include "base/log.h"
 #include "base/trust.h"
+#include "cluster/json_text.h"
 
 #define STATE_VERSION   2
 #define STATE_BYTES_MAX (16 << 20)
@@ -113,9 +114,9 @@ unsigned state_engine_count(const struct state *state)
 
 static json_t *job_json(const struct state_job *job)
 {
-    return job->own ? json_pack("{s:s s:O s:O? s:s s:b}", "class", job->class_name, "state",
-                                job->own, "processes", job->processes, "status", job->status,
-                                "outlives", job->outlives)
+    return job->own ? json_pack("{s:s s:O s:O? s:o s:b}", "class", job->class_name, "state",
+                                job->own, "processes", job->processes, "status",
+                                json_text(job->status), "outlives", job->outlives)
                     : json_null();
 }
 

@@ -10,6 +10,7 @@
 #include "cluster/by_hand.h"
 #include "cluster/control.h"
 #include "cluster/hub_watch.h"
+#include "cluster/json_text.h"
 #include "cluster/supervisor.h"
 #include "wire/connection.h"
 
@@ -161,7 +162,7 @@ static void ask_hub(struct status *status)
         json_decref(by_process);
     }
     json_object_set_new(status->whole, "controller_error",
-                        details ? json_null() : json_string(error.text));
+                        details ? json_null() : json_text(error.text));
     json_decref(details);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cluster/json_text.h"
 #include "cluster/supervisor_internal.h"
 
 /* Once started copies end, they are no longer among those that run. */
@@ -24,7 +25,7 @@ static json_t *logs_of(const struct job *job)
         if (instances_output(job->launcher, i, path, sizeof(path)) < 0 ||
             strcmp(path, previous) == 0)
             continue;
-        json_array_append_new(logs, json_string(path));
+        json_array_append_new(logs, json_text(path));
         snprintf(previous, sizeof(previous), "%s", path);
     }
     return logs;
@@ -46,11 +47,11 @@ static json_t *job_ids_of(const struct job *job)
 
 static json_t *describe(const struct job *job, const char *name)
 {
-    return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:s s:o s:o}", "set", name, "role",
+    return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:o s:o s:o}", "set", name, "role",
                      job->set ? "engines" : "controller", "launcher", job->choice.class->name,
                      "asked", (int)job->count, "started", (int)job->started, "running",
                      (int)supervisor_at_work(job), "state", state_of(job), "said",
-                     job->saved->status, "jobs", job_ids_of(job), "logs", logs_of(job));
+                     json_text(job->saved->status), "jobs", job_ids_of(job), "logs", logs_of(job));
 }
 
 static json_t *answer_status(struct supervisor *supervisor, struct caller *caller,

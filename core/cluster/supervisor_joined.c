@@ -122,7 +122,7 @@ static struct joined *read_request(const struct supervisor *supervisor, const js
         return NULL;
     }
     snprintf(joined->label, sizeof(joined->label), "%s", label ? label : "");
-    joined->argv = workplace_list(json_object_get(request, "argv"), error);
+    joined->argv = workplace_read_list(json_object_get(request, "argv"), error);
     if (joined->argv && !*joined->label)
         ipcl_error_set(error, "the request has no label");
     else if (joined->argv && workplace_read(&joined->place, request, error) == 0 &&

@@ -10,30 +10,38 @@
 
 #include "base/log.h"
 #include "base/path.h"
+#include "cluster/json_text.h"
+
+json_t *workplace_write_list(char **list)
+{
+    json_t *texts = json_array();
+    for (char **text = list; texts && *text; text++)
+        if (json_array_append_new(texts, json_bytes(*text)) < 0) {
+            json_decref(texts);
+            texts = NULL;
+        }
+    return texts;
+}
 
 int workplace_write(json_t *object, struct ipcl_error *error)
 {
     char folder[PATH_BYTES];
-    json_t *environment = json_array();
-    if (!getcwd(folder, sizeof(folder))) {
-        json_decref(environment);
+    if (!getcwd(folder, sizeof(folder)))
         return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    }
-    for (char **variable = environ; *variable; variable++)
-        json_array_append_new(environment, json_string(*variable));
-    json_object_set_new(object, "environment", environment);
-    json_object_set_new(object, "work_dir", json_string(folder));
+    if (json_object_set_new(object, "environment", workplace_write_list(environ)) < 0 ||
+        json_object_set_new(object, "work_dir", json_bytes(folder)) < 0)
+        return ipcl_error_set(error, "no memory for the environment");
     return 0;
 }
 
-char **workplace_list(const json_t *list, struct ipcl_error *error)
+char **workplace_read_list(const json_t *list, struct ipcl_error *error)
 {
     char **texts = calloc(json_array_size(list) + 1, sizeof(*texts));
     size_t i;
     json_t *text;
     bool whole = texts && json_is_array(list);
     json_array_foreach (list, i, text)
-        whole = whole && json_is_string(text) && (texts[i] = strdup(json_string_value(text)));
+        whole = whole && (texts[i] = json_bytes_value(text));
     if (whole)
         return texts;
     workplace_free_list(texts);
@@ -50,12 +58,13 @@ void workplace_free_list(char **list)
 
 int workplace_read(struct workplace *place, const json_t *object, struct ipcl_error *error)
 {
-    const char *folder = json_string_value(json_object_get(object, "work_dir"));
-    place->environment = workplace_list(json_object_get(object, "environment"), error);
+    place->environment = workplace_read_list(json_object_get(object, "environment"), error);
     if (!place->environment)
         return -1;
-    place->folder = folder && *folder == '/' ? strdup(folder) : NULL;
-    return place->folder ? 0 : ipcl_error_set(error, "the request has no absolute work_dir");
+    place->folder = json_bytes_value(json_object_get(object, "work_dir"));
+    return place->folder && *place->folder == '/'
+               ? 0
+               : ipcl_error_set(error, "the request has no absolute work_dir");
 }
 
 void workplace_release(struct workplace *place)

@@ -18,8 +18,8 @@ struct workplace_back {
     int folder;
 };
 
-/* Adds those of this process to an object, "environment" and "work_dir". What is no text is left
- * out. Returns 0, or -1 with `error` set where the folder has gone. */
+/* Adds those of this process to an object, "environment" and "work_dir". Returns 0, or -1 with
+ * `error` set where the folder has gone, or memory is short. */
 int workplace_write(json_t *object, struct ipcl_error *error);
 /* Reads them from there; workplace_release() in any case. Returns 0 or -1 with `error` set. */
 int workplace_read(struct workplace *place, const json_t *object, struct ipcl_error *error);
@@ -29,9 +29,10 @@ void workplace_release(struct workplace *place);
 void workplace_enter(const struct workplace *place, struct workplace_back *back);
 void workplace_leave(const struct workplace *place, const struct workplace_back *back);
 
-/* The texts of a JSON list, NULL-terminated, for workplace_free_list(); NULL with `error` set where
- * it is none. */
-char **workplace_list(const json_t *list, struct ipcl_error *error);
+/* Texts, NULL-terminated, as a JSON list. NULL where memory is short. */
+json_t *workplace_write_list(char **list);
+/* Reads them from there, for workplace_free_list(); NULL with `error` set where it is none. */
+char **workplace_read_list(const json_t *list, struct ipcl_error *error);
 void workplace_free_list(char **list);
 
 #endif

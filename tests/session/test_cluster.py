@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pexpect
 import psutil
@@ -393,6 +394,22 @@ def test_added_engines_have_settings_environment_and_folder_of_whoever_asked_for
     log, = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"] if engine["engine_set"] == "second")
     assert open(log).read().startswith(f"second in {program.parent}\n")
     assert len(list(box.profile_dir().glob("pid/ipcluster*.json"))) == 1, "one supervisor has both sets"
+    box.ipcluster("stop", check=True)
+    assert more.wait() == 0
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_added_engines_have_them_byte_for_byte_also_where_they_are_no_utf_8(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    folder = os.fsencode(box.dir) + b"/caf\xe9"
+    os.mkdir(folder)
+    program = os.path.join(folder, b"tells\xff")
+    with open(os.open(program, os.O_CREAT | os.O_WRONLY, 0o755), "wb") as script:
+        script.write(b'#!/bin/sh\necho "$WHOSE in $PWD"\nexec %s "$@"\n' % os.fsencode(box.programs.ipengine))
+    more = box.start(box.programs.ipcluster, "engines", "--n=1", os.fsdecode(b"--EngineLauncher.engine_cmd=" + program), env={"WHOSE": os.fsdecode(b"na\xefve")}, cwd=folder)
+    more.wait_for_output("1 more engine is up", 60)
+    log, = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"])
+    assert Path(log).read_bytes().startswith(b"na\xefve in %s\n" % folder)
     box.ipcluster("stop", check=True)
     assert more.wait() == 0
     assert_nothing_left(box, box.profile_dir())

@@ -141,6 +141,15 @@ def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(s
     assert starter.stop(signal.SIGINT, 60) == 0
 
 
+def test_who_adds_engines_does_not_ask_for_cores_of_the_ipcluster_that_starts_them(sandbox, with_cores, no_sanitizers):
+    starter = with_cores(sandbox.programs.ipcluster, "start", "--n=0")
+    starter.wait_for_output(UP, 60)
+    supervisor, = named(sandbox, "ipcluster")
+    assert with_cores(sandbox.programs.ipcluster, "engines", "--n=1", "--daemonize", "--Cluster.core_dumps=true").wait(60) == 0
+    assert limit_of_cores(supervisor.pid) == NO_CORE
+    assert starter.stop(signal.SIGINT, 60) == 0
+
+
 def test_that_an_engine_left_a_core_is_told_with_its_end(new_cluster, with_cores, no_sanitizers):
     cluster = new_cluster(0)
     engines = [with_cores(cluster.sandbox.programs.ipengine), cluster.sandbox.start("/bin/bash", "-c", 'ulimit -c 0; exec "$0"', cluster.sandbox.programs.ipengine)]
