@@ -67,6 +67,20 @@ Test(state, is_read_as_it_was_written)
     state_clear(&written);
 }
 
+/* The words of a batch system, cut in the middle of a character. */
+Test(state, is_written_also_where_a_launcher_says_what_is_no_text)
+{
+    struct ipcl_error error;
+    struct state written, read;
+    write_state(&written, "", false);
+    strcpy(written.sets->job.status, "waits for caf\xc3");
+    cr_assert_eq(state_write(&written, &error), 0, "%s", error.text);
+    state_each(folder, keep, &read);
+    cr_assert_str_eq(read.sets->job.status, "waits for caf?");
+    state_clear(&read);
+    state_clear(&written);
+}
+
 Test(state, is_not_taken_for_that_of_a_cluster_that_came_in_its_place)
 {
     struct ipcl_error error;
