@@ -131,6 +131,14 @@ static void take_notification(struct hub_watch *watch, const char *type, const j
     }
 }
 
+/* Others come late: whoever asked does not wait for them any more. */
+static bool answers_last(const struct hub_watch *watch, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    return session_find(watch->session, message_part(message, MESSAGE_PARENT), &parent, 1) == 0 &&
+           member_is(&parent, watch->asked);
+}
+
 static void take_message(struct hub_watch *watch, struct seal *seal, struct message *message)
 {
     static struct log_limit limit;
@@ -153,7 +161,7 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
         session_unpack(watch->session, message_part(message, MESSAGE_CONTENT), &error);
     const char *type = json_string_value(json_object_get(header, "msg_type"));
     if (type && content) {
-        if (watch->answers)
+        if (watch->answers && answers_last(watch, message))
             json_object_set(watch->answers, type, content);
         if (seal == &watch->query_seal && strcmp(type, "connection_reply") == 0)
             take_answer(watch, content);
@@ -199,7 +207,7 @@ void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, c
     struct message message;
     message_init(&message);
     if ((engine && message_append(&message, engine, strlen(engine)) < 0) ||
-        session_build(watch->session, &message, &parts, NULL, &error) < 0 ||
+        session_build(watch->session, &message, &parts, watch->asked, &error) < 0 ||
         sign(watch, socket, msg_type, &message, &error) < 0 || message_send(&message, socket) < 0)
         log_debug("%s could not be sent", msg_type);
     message_close(&message);

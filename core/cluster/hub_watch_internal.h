@@ -53,8 +53,9 @@ struct hub_watch {
     struct engine *engines;
     unsigned long mark; /* the next one's order */
     struct engine_names names;
-    json_t
-        *answers; /* the last of each type, as a whole, for hub_alone.c; NULL: they are not kept */
+    char asked[MESSAGE_ID_LENGTH + 1]; /* the msg_id of the last request */
+    json_t *answers; /* to the last request of each kind, by their types, for hub_alone.c; NULL:
+                        they are not kept */
 };
 
 /* Reads the connection file at `path` and makes the sockets. Returns 0 or -1 with `error` set. */

@@ -26,6 +26,7 @@ UNIT_TESTS = \
 	tests/unit/test_gate \
 	tests/unit/test_gather \
 	tests/unit/test_heap \
+	tests/unit/test_hub_alone \
 	tests/unit/test_state \
 	tests/unit/test_handouts \
 	tests/unit/test_publishers \
@@ -129,8 +130,12 @@ tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/early.c 
 tests_unit_test_early_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/engines.c core/controller/ledger.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
-tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/cluster_file.c core/cluster/processes.c core/cluster/state.c
+tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/cluster_file.c core/cluster/json_text.c core/cluster/processes.c core/cluster/state.c
 tests_unit_test_state_LDADD = $(UNIT_LIBS)
+tests_unit_test_hub_alone_SOURCES = tests/unit/test_hub_alone.c core/cluster/engine_names.c core/cluster/hub_alone.c \
+	core/cluster/hub_watch.c core/cluster/json_text.c
+tests_unit_test_hub_alone_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
+tests_unit_test_hub_alone_LDADD = $(UNIT_LIBS) $(UV_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
 tests_unit_test_heap_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c core/controller/held.c
