@@ -26,7 +26,9 @@ docs/man/ipcontroller.1: core/controller/ipcontroller$(EXEEXT)
 docs/man/ipengine.1: core/engine/ipengine$(EXEEXT)
 	$(call write_manual,core/engine/ipengine)
 
-EXTRA_DIST += \
+# The site: `make docs` (or html) makes it with Sphinx, of the pages and of what programs, headers and the Python package say of themselves, and
+# `make install-html` installs it.
+DOCS_PAGES = \
 	docs/index.md \
 	docs/explanation/architecture.md \
 	docs/explanation/restarts.md \
@@ -53,11 +55,43 @@ EXTRA_DIST += \
 	docs/howto/troubles.md \
 	docs/howto/work.md \
 	docs/reference/c.md \
+	docs/reference/commands.md \
 	docs/reference/configuration.md \
 	docs/reference/control.md \
 	docs/reference/engine.md \
 	docs/reference/files.md \
+	docs/reference/plugin-headers.md \
 	docs/reference/plugins.md \
-	docs/reference/wire.md 
+	docs/reference/python.md \
+	docs/reference/settings.md \
+	docs/reference/wire.md
+DOCS_SITE = \
+	docs/conf.py \
+	docs/site/headers.py \
+	docs/site/programs.py \
+	docs/site/static/site.css
+EXTRA_DIST += $(DOCS_PAGES) $(DOCS_SITE)
 EXTRA_DIST += docs/examples/c_client/Makefile docs/examples/c_client/c_client.c
 EXTRA_DIST += docs/examples/launcher/Makefile docs/examples/launcher/wrap.c
+
+docs html-local: docs/html/index.html
+docs/html/index.html: $(DOCS_PAGES) $(DOCS_SITE) $(man_MANS) $(dist_ipcluster_include_HEADERS) $(dist_pypackage_DATA) | all-am
+	@$(PYTHON) -c 'import furo, myst_parser' || \
+	    { echo "make docs needs Sphinx with MyST and furo; on Debian: apt install python3-myst-parser furo" >&2; exit 1; }
+	@rm -rf docs/html.new docs/doctrees
+	$(AM_V_GEN)PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=python IPCLUSTER_BUILD='$(abs_builddir)' \
+	    $(PYTHON) -m sphinx -q -W --keep-going -d docs/doctrees '$(srcdir)/docs' docs/html.new
+	@rm -rf docs/html docs/doctrees && mv docs/html.new docs/html
+install-html-local: docs/html/index.html
+	$(MKDIR_P) "$(DESTDIR)$(htmldir)"
+	cp -R docs/html/. "$(DESTDIR)$(htmldir)"
+uninstall-local: uninstall-docs
+uninstall-docs:
+	@if test -e docs/html/index.html; then \
+	    (cd docs/html && find . -type f) | (cd "$(DESTDIR)$(htmldir)" 2>/dev/null && xargs rm -f); \
+	    (cd docs/html && find . -depth -type d) | (cd "$(DESTDIR)$(htmldir)" 2>/dev/null && xargs rmdir 2>/dev/null); :; \
+	fi
+clean-local: clean-docs
+clean-docs:
+	rm -rf docs/html docs/html.new docs/doctrees
+.PHONY: docs uninstall-docs clean-docs

@@ -76,7 +76,7 @@ class LoadBalancedView(View):
         register_joblib_backend(name, make_default, view=self)
 
     def map(self, f, *sequences, block=None, chunksize=1, ordered=True, return_exceptions=False, label=None):
-        """map(f, *sequences), `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
+        """`map(f, *sequences)`, `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
         the order in which results come."""
         function = ParallelFunction(
             self._labelled(label), f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions

@@ -117,7 +117,7 @@ class View:
     # Calls
 
     def apply(self, f, /, *args, **kwargs):
-        """Calls f(*args, **kwargs) there; the result, or an AsyncResult where this view does not block."""
+        """Calls `f(*args, **kwargs)` there; the result, or an AsyncResult where this view does not block."""
         return self._apply(f, args, kwargs)
 
     def apply_async(self, f, /, *args, **kwargs):
@@ -253,7 +253,7 @@ class DirectView(View):
             return self.execute(file.read() + "\n", targets=targets, block=block, label=label)
 
     def map(self, f, *sequences, block=None, track=False, return_exceptions=False, label=None):
-        """map(f, *sequences) in as many parts as there are engines; a list, or an AsyncMapResult."""
+        """`map(f, *sequences)` in as many parts as there are engines; a list, or an AsyncMapResult."""
         function = ParallelFunction(self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions)
         return function.map(*sequences)
 

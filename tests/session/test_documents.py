@@ -72,6 +72,12 @@ def test_every_block_is_run_or_says_why_it_is_not():
         f"{block}: {block.note('not run')}" for block in skipped)
 
 
+def test_every_page_is_in_the_tarball():
+    listed = set(re.findall(r"\bdocs/\S+", (TOP / "docs/local.mk").read_text()))
+    there = {str(path.relative_to(TOP)) for path in (TOP / "docs").rglob("*.*") if path.suffix in (".md", ".ipynb", ".py", ".css")}
+    assert there <= listed
+
+
 def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
     for document in DOCUMENTS:
         for blocks in docblocks.sections(document).values():
