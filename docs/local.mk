@@ -1,6 +1,7 @@
 # Manual pages: each program writes its own, from the tables that its options are made of.
 man_MANS = \
 	docs/man/ipcluster.1 \
+	docs/man/ipcluster-completion.1 \
 	docs/man/ipcluster-engines.1 \
 	docs/man/ipcluster-list.1 \
 	docs/man/ipcluster-logs.1 \
@@ -43,6 +44,7 @@ DOCS_PAGES = \
 	docs/howto/healing.md \
 	docs/howto/ipyparallel.md \
 	docs/howto/laptop.md \
+	docs/howto/install.md \
 	docs/howto/launcher.md \
 	docs/howto/mpi.md \
 	docs/howto/python.md \

@@ -10,8 +10,8 @@
 #include "base/secret.h"
 #include "cluster/accepted.h"
 #include "cluster/commands.h"
+#include "cluster/offers.h"
 #include "cluster/state.h"
-
 
 /* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
 static const struct ipcl_option cluster_options[] = {
@@ -109,7 +109,7 @@ static int add_tables(struct cluster *cluster, struct ipcl_error *error)
 /* Cuts the command line at --: what stands behind it is for the programs that are started. */
 static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_error *error)
 {
-    int own = 1;
+    int own = argc > 1 && !strcmp(argv[1], "--complete") ? argc : 1;
     while (own < argc && strcmp(argv[own], "--") != 0)
         own++;
     cluster->extra = argv + (own < argc ? own + 1 : argc);
@@ -206,9 +206,8 @@ static int add_others(struct cluster *cluster, const struct cluster_command *com
                       struct ipcl_error *error)
 {
     static const struct ipcl_option_table *const tables[] = {
-        &command_stop_table, &command_list_table, &command_status_table, &command_logs_table,
-        &command_scale_table,
-        &command_profile_table};
+        &command_stop_table, &command_list_table,  &command_status_table,
+        &command_logs_table, &command_scale_table, &command_profile_table};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
         if (tables[i] != command->table && settings_add(cluster->settings, tables[i], error) < 0)
             return -1;
@@ -225,7 +224,8 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
         (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
         (command->starts &&
          (add_start(cluster, error) < 0 || load_launchers(cluster, error) < 0)) ||
-        profile_add_options(cluster->settings, error) < 0 || parse(cluster, argc, argv, error) < 0)
+        profile_add_options(cluster->settings, error) < 0 || offers_add(cluster, error) < 0 ||
+        parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))
         return 1;

@@ -28,6 +28,7 @@ static const struct settings_program program = {
                 "ipcluster plugins mpiexec\n"
                 "ipcluster plugins new batch mine\n"
                 "IPCLUSTER_PLUGIN_PATH=~/my/plugins ipcluster plugins --json",
+    .words = "new,check",
     .classes = CLUSTER_CLASSES,
 };
 

@@ -32,6 +32,7 @@ static const struct settings_program program = {
                 "ipcluster profile locate mpi\n"
                 "ipcluster profile convert mpi\n"
                 "ipcluster profile convert --force ~/.ipython/profile_mpi/ipcontroller_config.py",
+    .words = "create,list,locate,convert",
     .classes = CLUSTER_CLASSES,
 };
 

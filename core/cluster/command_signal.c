@@ -24,6 +24,7 @@ static const struct settings_program program = {
                    "12  No controller runs.\n",
     .examples = "ipcluster signal INT  interrupts every engine\n"
                 "ipcluster signal USR1 0 2-3",
+    .words = "INT,TERM,KILL,HUP,USR1,USR2,STOP,CONT",
     .classes = CLUSTER_CLASSES,
 };
 

@@ -22,6 +22,7 @@ int command_scale(int argc, char **argv);
 int command_signal(int argc, char **argv);
 int command_plugins(int argc, char **argv);
 int command_profile(int argc, char **argv);
+int command_completion(int argc, char **argv);
 
 /* Their own settings, which a profile's file may have for each of them. */
 extern const struct ipcl_option_table command_stop_table, command_list_table, command_logs_table,

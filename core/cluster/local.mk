@@ -18,6 +18,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/cluster.c core/cluster/cluster.h \
 	core/cluster/cluster_file.c core/cluster/cluster_file.h \
 	core/cluster/columns.c core/cluster/columns.h \
+	core/cluster/command_completion.c \
 	core/cluster/command_list.c \
 	core/cluster/command_logs.c \
 	core/cluster/command_plugins.c \
@@ -46,6 +47,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/logs.c core/cluster/logs.h \
 	core/cluster/main.c \
 	core/cluster/named_engines.c core/cluster/named_engines.h \
+	core/cluster/offers.c core/cluster/offers.h \
 	core/cluster/plugin_call.c core/cluster/plugin_call.h \
 	core/cluster/plugin_check.c core/cluster/plugin_check.h \
 	core/cluster/plugin_new.c core/cluster/plugin_new.h \
@@ -70,9 +72,44 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor_stop.c \
 	core/cluster/template.c core/cluster/template.h \
 	core/cluster/workplace.c core/cluster/workplace.h
-core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
+nodist_core_cluster_ipcluster_SOURCES = core/cluster/completion_scripts.h
+core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/core -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
 	-DTEMPLATE_DIR='"$(pkgdatadir)"'
 core_cluster_ipcluster_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
 core_cluster_ipcluster_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_cluster_ipcluster_LDADD = core/plugin/libplugin.la core/config/libconfig.la core/wire/libwire.la \
 	core/base/libbase.la $(UV_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
+
+# What completes command lines, a file a shell: as strings of C, and where these shells look for it by a program's name.
+completion_files = \
+	core/cluster/completion/ipcluster.bash \
+	core/cluster/completion/ipcluster.zsh \
+	core/cluster/completion/ipcluster.fish
+core/cluster/completion_scripts.h: $(completion_files)
+	$(AM_V_GEN)$(MKDIR_P) core/cluster && for file in $(completion_files); do \
+	    shell=$${file##*.}; echo "static const char $${shell}_script[] ="; \
+	    sed -e 's/[\\"]/\\&/g' -e 's/.*/    "&\\n"/' "$(srcdir)/$$file"; echo ';'; \
+	done >$@.new && mv $@.new $@
+EXTRA_DIST += $(completion_files)
+BUILT_SOURCES += core/cluster/completion_scripts.h
+CLEANFILES += core/cluster/completion_scripts.h
+
+completion_programs = ipcluster ipcontroller ipengine
+bash_folder = $(datadir)/bash-completion/completions
+zsh_folder = $(datadir)/zsh/site-functions
+fish_folder = $(datadir)/fish/vendor_completions.d
+install-data-local: install-completions
+install-completions:
+	$(MKDIR_P) "$(DESTDIR)$(bash_folder)" "$(DESTDIR)$(zsh_folder)" "$(DESTDIR)$(fish_folder)"
+	$(INSTALL_DATA) "$(srcdir)/core/cluster/completion/ipcluster.zsh" "$(DESTDIR)$(zsh_folder)/_ipcluster"
+	@for program in $(completion_programs); do \
+	    $(INSTALL_DATA) "$(srcdir)/core/cluster/completion/ipcluster.bash" "$(DESTDIR)$(bash_folder)/$$program" && \
+	    $(INSTALL_DATA) "$(srcdir)/core/cluster/completion/ipcluster.fish" "$(DESTDIR)$(fish_folder)/$$program.fish" || exit 1; \
+	done
+uninstall-local: uninstall-completions
+uninstall-completions:
+	@rm -f "$(DESTDIR)$(zsh_folder)/_ipcluster"
+	@for program in $(completion_programs); do \
+	    rm -f "$(DESTDIR)$(bash_folder)/$$program" "$(DESTDIR)$(fish_folder)/$$program.fish"; \
+	done
+.PHONY: install-completions uninstall-completions

@@ -30,6 +30,7 @@ static const struct command {
     {"list", "show the clusters there are", command_list},
     {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},
     {"profile", "make, list, find and convert profiles", command_profile},
+    {"completion", "write what makes a shell complete command lines", command_completion},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
@@ -123,6 +124,27 @@ static int unknown(const char *name)
     return EXIT_WRONG;
 }
 
+/* --complete WORDS...: writes what the last of them could be, for shells. */
+static int complete(int argc, char **argv)
+{
+    const char *typed = argv[argc - 1];
+    if (argc > 3 && strcmp(argv[2], "help") != 0) {
+        const struct command *command = find_command(argv[2]);
+        char *asked = argv[1];
+        argv[1] = argv[2];
+        argv[2] = asked;
+        return command ? command->run(argc - 1, argv + 1) : EXIT_WRONG;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT && argc < 5; i++)
+        if (!strncmp(commands[i].name, typed, strlen(typed)))
+            printf("%s\t%s\n", commands[i].name, commands[i].summary);
+    static const char *const others[] = {"help", "--help", "--version"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others) && argc < 4; i++)
+        if (!strncmp(others[i], typed, strlen(typed)))
+            printf("%s\t\n", others[i]);
+    return EXIT_FINE;
+}
+
 int main(int argc, char **argv)
 {
     struct ipcl_error error;
@@ -145,6 +167,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(name, "--help-man") == 0)
         return manual();
+    if (strcmp(name, "--complete") == 0 && argc > 2)
+        return complete(argc, argv);
     bool asked = strcmp(name, "help") == 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "--help-all") == 0 || strcmp(name, "-h") == 0 ||
         (asked && argc == 2))

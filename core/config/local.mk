@@ -7,6 +7,7 @@ core_config_libconfig_la_SOURCES = \
 	core/config/settings.c core/config/settings.h core/config/settings_internal.h \
 	core/config/settings_args.c \
 	core/config/settings_carry.c \
+	core/config/settings_complete.c \
 	core/config/settings_file.c \
 	core/config/settings_help.c \
 	core/config/settings_keys.c \

@@ -77,9 +77,33 @@ static const struct settings_flag process_flags[] = {
     {"init", BASE_CLASS, "auto_create", "true", "Make the profile where it is not there."},
 };
 
+static int is_profile(const struct dirent *entry)
+{
+    return !strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX));
+}
+
+static void offer_profiles(const struct settings *settings, const void *context, FILE *stream)
+{
+    char parent[PATH_BYTES];
+    struct dirent **entries;
+    (void)context;
+    if (profile_ipython_dir(settings_string(settings, BASE_CLASS, "ipython_dir"), parent, NULL))
+        return;
+    int count = scandir(parent, &entries, is_profile, alphasort);
+    for (int i = 0; i < count; i++) {
+        settings_offer(settings, stream, entries[i]->d_name + strlen(FOLDER_PREFIX), NULL);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+static const struct settings_offer offers[] = {{BASE_CLASS, "profile", offer_profiles}};
+
 int profile_add_options(struct settings *settings, struct ipcl_error *error)
 {
     if (settings_add_choices(settings, choices, 1, error) ||
+        settings_add_offers(settings, offers, 1, NULL, error) ||
         settings_add(settings, &profile_options, error) || accepted_add(settings, error) ||
         settings_add_variables(settings, variables, sizeof(variables) / sizeof(*variables), error))
         return -1;
@@ -149,11 +173,6 @@ static int set_paths(const char *ipython_dir, const char *name, const char *dir,
         path_format(profile->pid, error, "%s/pid", profile->dir))
         return -1;
     return 0;
-}
-
-static int is_profile(const struct dirent *entry)
-{
-    return !strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX));
 }
 
 static int refuse_missing(const struct profile *profile, struct ipcl_error *error)

@@ -57,6 +57,7 @@ void settings_destroy(struct settings *settings)
     free(settings->flags);
     free(settings->variables);
     free(settings->choices);
+    free(settings->offerings);
     free(settings);
 }
 
@@ -140,8 +141,7 @@ const char *settings_type_text(enum ipcl_option_type type)
     return texts[type];
 }
 
-/* The words that a setting takes; NULL where it takes any value of its type. */
-static const char *choice_of(const struct settings *settings, const struct setting *item)
+const char *settings_choice_words(const struct settings *settings, const struct setting *item)
 {
     for (size_t i = 0; i < settings->choice_count; i++)
         if (!strcmp(settings->choices[i]->class_name, item->class_name) &&
@@ -161,7 +161,7 @@ static bool take_choice(void *text, const char *word)
 static bool is_taken(const struct settings *settings, const struct setting *item,
                      struct value *value)
 {
-    const char *words = choice_of(settings, item);
+    const char *words = settings_choice_words(settings, item);
     return !words || !strcmp(value->text, item->option->fallback) ||
            settings_each_word(words, take_choice, value->text) ||
            value_is_number(item->option, value->text);
@@ -172,7 +172,7 @@ static int refuse_value(const struct settings *settings, const struct setting *i
 {
     char *json = given->text ? NULL : json_dumps(given->json, JSON_COMPACT | JSON_ENCODE_ANY);
     const char *found = given->text ? given->text : json ? json : "something else";
-    const char *words = choice_of(settings, item);
+    const char *words = settings_choice_words(settings, item);
     ipcl_error_set(error, "%s: %s.%s expects %s%s, not %.80s", given->origin, given->class_name,
                    given->name, words ? "one of " : "",
                    words ? words : settings_type_text(item->option->type),

@@ -47,6 +47,14 @@ struct settings_choice {
     const char *words;
 };
 
+/* Words that a shell can offer as values of a setting, where only the program knows them: `write`
+ * calls settings_offer() for each. Of the words that are no options where `class_name` is NULL. */
+struct settings_offer {
+    const char *class_name;
+    const char *name;
+    void (*write)(const struct settings *settings, const void *context, FILE *stream);
+};
+
 /* What a program says of itself in --help. */
 struct settings_program {
     const char *name;        /* "ipcontroller"; also names its files: ipcontroller_config.json */
@@ -55,6 +63,7 @@ struct settings_program {
     const char *examples;    /* lines */
     const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual
                               * page; NULL where there are only 0 and 1 */
+    const char *words; /* that stand first where they stand, "create,list": NULL for none */
     const char *page; /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
@@ -90,13 +99,22 @@ int settings_add_variables(struct settings *settings, const struct settings_vari
 int settings_add_choices(struct settings *settings, const struct settings_choice *choices,
                          size_t count, struct ipcl_error *error);
 
+/* Adds offers (static, not copied), each called with `context`. Returns 0 or -1 with `error` set. */
+int settings_add_offers(struct settings *settings, const struct settings_offer *offers,
+                        size_t count, const void *context, struct ipcl_error *error);
+/* Writes a word, and the first sentence of `about` (may be NULL), where it begins with what was
+ * typed. */
+void settings_offer(const struct settings *settings, FILE *stream, const char *word,
+                    const char *about);
+
 /* Takes what the command line says: --alias=value, --alias value, -n 4, --flag,
  * --Class.trait=value; in aliases _ is as good as -. Positional words are left in `words` (pointers
  * into argv, room for argc). Values of classes that no table has yet are kept until
  * settings_finish(). Returns the number of words, or -1 with `error` set: the unknown option and
  * the nearest known one. `--help`, `--help-all`,
  * `--version` and `--help-man` (the manual page as roff; not listed in the help) are noted: see
- * settings_answer(). */
+ * settings_answer(). So is `--complete WORDS...`, for shells: what could be typed for the last of
+ * them. */
 int settings_parse(struct settings *settings, int argc, char **argv, char **words,
                    struct ipcl_error *error);
 /* Moves the keys that a NULL-terminated list of words gives (--Session.key=...), part of our own
@@ -110,6 +128,7 @@ enum settings_wish {
     SETTINGS_HELP_ALL,
     SETTINGS_VERSION,
     SETTINGS_MAN,
+    SETTINGS_COMPLETE,
     SETTINGS_CARRY /* --carry-settings, which is not listed: the caller does settings_carry() */
 };
 enum settings_wish settings_wants(const struct settings *settings);

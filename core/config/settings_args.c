@@ -198,7 +198,8 @@ static bool parse_wish(struct settings *settings, const char *key)
     for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++) {
         if (strcmp(key, wishes[i].key))
             continue;
-        settings->wish = wishes[i].wish;
+        if (settings->wish != SETTINGS_COMPLETE)
+            settings->wish = wishes[i].wish;
         return true;
     }
     return false;
@@ -237,13 +238,53 @@ static int read_word(const char *typed, struct word *word)
     return 0;
 }
 
+/* The setting that a word names, or NULL. */
+static const struct setting *find_key(const struct settings *settings, const char *key)
+{
+    char class_name[KEY_BYTES];
+    const char *dot = strrchr(key, '.');
+    if (!dot)
+        return find_alias(settings, key);
+    snprintf(class_name, sizeof(class_name), "%.*s", (int)(dot - key), key);
+    return settings_lookup(settings, class_name, dot + 1);
+}
+
+/* --complete WORDS...: notes what was typed of the last word, and leaves to be read what stands
+ * before it. */
+static void read_typed(struct arguments *arguments)
+{
+    struct typed *typed = &arguments->settings->typed;
+    struct word word;
+    arguments->settings->wish = SETTINGS_COMPLETE;
+    typed->word = typed->value = arguments->argv[--arguments->argc];
+    arguments->at = 2;
+    if (typed->word[0] == '-' && typed->word[1] && !read_word(typed->word, &word) && word.value) {
+        typed->value = word.value;
+        typed->item = find_key(arguments->settings, word.key);
+    } else if (arguments->argc > 2 && *typed->word != '-') {
+        const char *before = arguments->argv[arguments->argc - 1];
+        const struct setting *item = NULL;
+        if (before[0] == '-' && before[1] && !read_word(before, &word) && !word.value)
+            item = find_key(arguments->settings, word.key);
+        if (item && item->option->type != IPCL_BOOL && !item->option->bare) {
+            typed->item = item;
+            arguments->argc--;
+        }
+    }
+    for (int i = 2; i < arguments->argc; i++)
+        if (!strcmp(arguments->argv[i], "--"))
+            typed->word = NULL;
+}
+
 int settings_parse(struct settings *settings, int argc, char **argv, char **words,
                    struct ipcl_error *error)
 {
     struct arguments arguments = {settings, argc, argv, 1, error};
+    if (argc > 2 && !strcmp(argv[1], "--complete"))
+        read_typed(&arguments);
     int word_count = 0;
     bool options = true;
-    for (; arguments.at < argc; arguments.at++) {
+    for (; arguments.at < arguments.argc; arguments.at++) {
         char *typed = argv[arguments.at];
         struct word word;
         if (options && !strcmp(typed, "--")) {
@@ -257,6 +298,7 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
         }
     }
     settings->command_line_read = true;
+    settings->typed.follows = word_count > 0;
     return word_count;
 }
 

@@ -263,6 +263,9 @@ bool settings_answer(const struct settings *settings, FILE *stream)
     case SETTINGS_MAN:
         settings_man(settings, stream);
         return true;
+    case SETTINGS_COMPLETE:
+        settings_complete(settings, stream);
+        return true;
     case SETTINGS_RUN:
     case SETTINGS_CARRY:
         break;

@@ -56,6 +56,20 @@ struct pending {
     char *origin;
 };
 
+/* What others can offer as values of a setting. */
+struct value_offer {
+    const struct settings_offer *offer;
+    const void *context;
+};
+
+/* What --complete asks for: the word as far as it was typed. */
+struct typed {
+    const char *word;           /* NULL: it is another program's */
+    const char *value;          /* in it, what stands for `item`; the word itself where an option is typed */
+    const struct setting *item; /* NULL: none */
+    bool follows;               /* other words stand before it that are no options */
+};
+
 struct settings {
     const struct settings_program *program;
     struct setting *items;
@@ -68,6 +82,9 @@ struct settings {
     size_t variable_count;
     const struct settings_choice **choices;
     size_t choice_count;
+    struct value_offer *offerings;
+    size_t offering_count;
+    struct typed typed;
     struct value *values;
     struct pending *pending;
     bool command_line_read; /* tables that come later have no use for their aliases */
@@ -91,6 +108,10 @@ int settings_give(struct settings *settings, const struct given *given, struct i
 /* NULL where there is none. */
 struct setting *settings_lookup(const struct settings *settings, const char *class_name,
                                 const char *name);
+/* The words that a setting takes; NULL where it takes any value of its type. */
+const char *settings_choice_words(const struct settings *settings, const struct setting *item);
+/* Writes what could stand for the word that was typed. */
+void settings_complete(const struct settings *settings, FILE *stream);
 /* Whether two classes have the same settings: those of the program's line of inheritance have. */
 bool settings_same_class(const struct settings *settings, const char *one, const char *other);
 /* Whether a class is the program's, or has a row with a value. */

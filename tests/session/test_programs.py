@@ -296,7 +296,7 @@ def test_programs_are_those_of_the_packages_own_installation_whatever_is_first_o
 def test_a_program_of_the_path_is_taken_only_where_there_is_no_other_and_it_is_ours(sandbox):
     others = of_another_package(sandbox.dir / "others")
     package = sandbox.dir / "package/lib/python/site"
-    shutil.copytree(sandbox.programs.python_path[0], package)
+    shutil.copytree(sandbox.programs.python_path[0], package, ignore_dangling_symlinks=True)
     python = [PYTHON, "-m", "ipcluster", "--version"]
     alone = {"PYTHONPATH": str(package), "PATH": f"{others}:/usr/bin:/bin"}
     refused = sandbox.run(*python, env=alone, python=True)
@@ -308,13 +308,13 @@ def test_a_program_of_the_path_is_taken_only_where_there_is_no_other_and_it_is_o
 
 def test_ipcluster_starts_no_other_packages_controller_where_its_own_is_missing(sandbox):
     others = of_another_package(sandbox.dir / "others")
-    alone = shutil.copy(sandbox.programs.ipcluster, sandbox.dir / "ipcluster")
-    launchers = sandbox.dir / "plugins/launchers"
-    launchers.mkdir(parents=True)
-    shutil.copy(sandbox.programs.build / "plugins/launchers/.libs/local.so", launchers)
-    env = {"PATH": f"{others}:/usr/bin:/bin", "IPCLUSTER_PLUGIN_PATH": str(launchers.parent)}
-    refused = sandbox.run(alone, "start", "--n=1", env=env)
-    assert refused.status != 0 and f"{sandbox.dir}/ipcontroller, which belongs to this ipcluster, cannot be run" in refused.err
+    prefix = sandbox.dir / "prefix"
+    for name, source in {"bin/ipcluster": sandbox.programs.ipcluster,
+                         "lib/ipcluster/launchers/local.so": sandbox.programs.build / "plugins/launchers/.libs/local.so"}.items():
+        (prefix / name).parent.mkdir(parents=True)
+        shutil.copy(source, prefix / name)
+    refused = sandbox.run(prefix / "bin/ipcluster", "start", "--n=1", env={"PATH": f"{others}:/usr/bin:/bin"})
+    assert refused.status != 0 and f"{prefix}/bin/ipcontroller, which belongs to this ipcluster, cannot be run" in refused.err
     assert not list(others.glob("*.ran"))
 
 
