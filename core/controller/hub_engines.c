@@ -53,13 +53,13 @@ static json_t *end_content(const struct engine *engine, const char *sentence)
     return content;
 }
 
-/* ipyparallel's clients know an engine by its id alone: where that is another's meanwhile, they are
- * not told. */
+/* ipyparallel's clients know an engine by its id alone: where they know another by it meanwhile,
+ * they are not told. Of one that is being registered they hear behind this. */
 static void announce_departure(struct hub *hub, const struct engine *engine, const char *sentence,
                                int schedulers)
 {
     const struct engine *now = engines_by_id(&hub->engines, engine->id);
-    if (!now || !strcmp(now->uuid, engine->uuid))
+    if (!now || !now->registered || !strcmp(now->uuid, engine->uuid))
         departures_add(&hub->departures, end_content(engine, sentence), schedulers, clock_ms());
 }
 

@@ -64,6 +64,20 @@ def test_what_an_engine_of_the_previous_controller_answered_counts_before_its_en
     assert [peer.receive(task)[2]["msg_id"] for _ in sent] == sent
 
 
+def test_the_end_of_an_engine_whose_id_another_asks_for_is_told_before_that_one_comes(controller):
+    first = controller("--reuse")
+    engine = Engine(first).beat()
+    first.process.stop(signal.SIGKILL)
+    peer = controller("--reuse")
+    notification = peer.subscribe(peer.client["notification"])
+    leave, back = peer.message("unregistration_request", {"id": 0, "uuid": engine.uuid})[0], peer.connect(zmq.DEALER, peer.engine["registration"], engine.name)
+    other = Engine(peer, wanted=0)
+    back.send_multipart(leave)
+    peer.notified(notification, "unregistration_notification", uuid=engine.uuid)
+    other.beat()
+    assert peer.notified(notification, "registration_notification", id=0)["uuid"] == other.uuid
+
+
 def test_a_request_that_comes_for_an_engine_which_has_just_gone_is_answered_with_why(controller):
     peer = controller()
     notification = peer.subscribe(peer.client["notification"])
