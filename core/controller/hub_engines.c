@@ -128,10 +128,11 @@ static json_t *engine_ports(const struct connection *engines)
                      engines->hb_ping, "hb_pong", engines->hb_pong, "broadcast", broadcast);
 }
 
-static bool is_taken(const struct hub *hub, const json_t *id)
+/* Its own id is an engine's that asks once more. */
+static bool is_taken(const struct hub *hub, long long id, const char *uuid)
 {
-    json_int_t number = json_integer_value(id);
-    return number > ENGINE_ID_MAX || engines_by_id(&hub->engines, (int)number);
+    const struct engine *there = id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
+    return id > ENGINE_ID_MAX || (there && (!uuid || strcmp(there->uuid, uuid) != 0));
 }
 
 /* An id where one is asked for, -1 where none is, -2 where what is there is no number. Where it is
@@ -140,14 +141,16 @@ static bool is_taken(const struct hub *hub, const json_t *id)
 static long long wanted_id(const struct hub *hub, const json_t *content)
 {
     const json_t *id = json_object_get(content, "id"), *other;
+    const char *uuid = json_string_value(json_object_get(content, "uuid"));
     size_t i;
     if (!id || json_is_null(id))
         return -1;
     if (!json_is_integer(id) || json_integer_value(id) < 0)
         return -2;
-    if (is_taken(hub, id))
+    if (is_taken(hub, json_integer_value(id), uuid))
         json_array_foreach (json_object_get(content, "ids"), i, other)
-            if (json_is_integer(other) && json_integer_value(other) >= 0 && !is_taken(hub, other))
+            if (json_is_integer(other) && json_integer_value(other) >= 0 &&
+                !is_taken(hub, json_integer_value(other), uuid))
                 return json_integer_value(other);
     return json_integer_value(id);
 }
@@ -283,7 +286,7 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     }
     hub->refusal[0] = '\0';
     note_info(query, engine);
-    if (wanted >= 0 && engine->id != wanted) {
+    if (wanted >= 0 && engine->id != wanted && is_taken(hub, wanted, engine->uuid)) {
         char name[ENGINE_NAME_BYTES];
         engines_name(engine, name);
         log_info("hub: %s asked for id %lld, which is in use", name, wanted);

@@ -4,6 +4,7 @@ import json
 import signal
 import stat
 import time
+import uuid
 
 import pytest
 import zmq
@@ -139,6 +140,15 @@ def test_ids(controller):
     assert Engine(peer).beat().id == 5
     assert Engine(peer, wanted=0).beat().id == 0
     assert sorted(peer.engines()) == ["0", "3", "4", "5"]
+
+
+def test_an_engine_that_asks_once_more_keeps_its_id_and_nobody_is_said_to_have_it(controller):
+    peer = controller()
+    words = {"wanted": 3, "ids": [3, 7], "route": uuid.uuid4().hex}
+    engine = Engine(peer, **words)
+    assert (engine.id, Engine(peer, name=engine.uuid, **words).id) == (3, 3)
+    assert "in use" not in peer.process.output
+    assert Engine(peer, wanted=3, ids=[3, 7]).id == 7
 
 
 def test_a_uuid_in_use_is_refused(controller):
