@@ -169,12 +169,11 @@ static void job_status(void *context, const char *text)
 {
     struct job *job = context;
     struct supervisor *supervisor = job->supervisor;
-    bool news = strcmp(job->saved->status, text) != 0;
+    char status[STATE_TEXT_BYTES];
+    snprintf(status, sizeof(status), "%s", text);
+    bool news = strcmp(job->saved->status, status) != 0;
     job->answered = true;
-    snprintf(job->saved->status, sizeof(job->saved->status), "%s", text);
-    for (char *at = job->saved->status; *at; at++)
-        if (*at & 0x80)
-            *at = '?'; /* it is saved as UTF-8, which a command's words need not be */
+    strcpy(job->saved->status, status);
     if (!supervisor->adopting && job->noted)
         supervisor_save(supervisor, supervisor->state.phase);
     if (supervisor->adopting)

@@ -13,7 +13,7 @@ import pytest
 import docblocks
 from ipcluster_box import UP, listed, one_by_one
 from own_slurm import Slurm
-from support import PATIENCE, TOP, named, wait_until
+from support import LONG, PATIENCE, TOP, named, wait_until
 
 JOB = r"job (\d+) is submitted"
 
@@ -68,7 +68,7 @@ def test_engines_are_a_job_that_works_and_ends_as_completed(box, slurm):
 def test_engines_can_be_several_jobs_that_start_as_they_find_room_and_end_each_by_itself(box, slurm):
     known = set(slurm.states())
     cluster = box.begin("start", "--n=11", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=4",
-                        f"--Cluster.engine_timeout={int(3 * PATIENCE)}", "--SlurmLauncher.prologue=# of {n}")
+                        f"--Cluster.engine_timeout={int(LONG)}", "--SlurmLauncher.prologue=# of {n}")
     first, last = cluster.wait_for_output(r"3 jobs are submitted, (\d+) to (\d+)", 60).groups()
     # The node has eight places: the third job waits, and is asked about together with the others.
     cluster.wait_for_output("1 job of 3 pending: Resources.*; 2 running", 60)
