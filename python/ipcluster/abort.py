@@ -1,10 +1,12 @@
 """Taking back requests that have not begun: the one way of abort() and cancel()."""
 
 import json
+import threading
 import time
 from concurrent.futures import Future, wait
+from contextlib import suppress
 
-from ipcluster import _client
+from ipcluster import _client, error as errors
 
 ANSWER_SECONDS = 10  # that a scheduler or an engine may take to say what it has stopped
 IDS_MAX = 1000  # that one request names: nobody else is to wait long for its answer
@@ -61,3 +63,31 @@ def abort(connection, futures):
         ending.update(set(answer.get("noted", ())).difference(() if asked else tasks))
     _client.wait_all([waiting[msg_id] for msg_id in ending], max(deadline - time.monotonic(), 0))
     return [msg_id for msg_id, future in waiting.items() if future.ready() and future.status == _client.ABORTED]
+
+
+class AbortLater:
+    """Takes back requests in a thread of its own, for those who must not wait: all together that were named meanwhile."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._named = []
+        self._running = False
+
+    def add(self, futures):
+        """Names requests."""
+        with self._lock:
+            self._named += futures
+            if not self._running:
+                threading.Thread(target=self._run, name="ipcluster-abort", daemon=True).start()
+                self._running = True
+
+    def _run(self):
+        while True:
+            with self._lock:
+                futures, self._named = self._named, []
+                self._running = bool(futures)
+            if not futures:
+                return
+            with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
+                abort(self._connection, futures)

@@ -103,11 +103,20 @@ class AsyncResult(Future):
         return aborted and all(child.status == _client.ABORTED for child in self._children)
 
     def cancel(self):
-        """Stops what has not begun, in the scheduler and on engines. Returns whether that was all: then cancelled() is true, and whoever waits
-        gets a CancelledError. What runs goes on, and what has ended stays as it is."""
+        """Stops what has not begun, in the scheduler and on engines: then whoever waits gets a CancelledError. What runs goes on, and what has
+        ended stays as it is.
+
+        In a coroutine, or whatever else runs in asyncio's event loop, nothing is waited for: what can be stopped will be.
+
+        Returns:
+            Whether nothing of it has run, nor will, as cancelled() says: in an event loop, as far as that is known already.
+        """
         if not self.ready():
-            with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
-                abort(self._client._connection, self._children)
+            if asyncio._get_running_loop() is not None:
+                self._client._abort_later.add(self._children)
+            else:
+                with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
+                    abort(self._client._connection, self._children)
         return self.cancelled()
 
     def split(self):

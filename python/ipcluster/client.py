@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, bytecode, error as errors
-from ipcluster.abort import Answer, abort
+from ipcluster.abort import AbortLater, Answer, abort
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
@@ -98,6 +98,7 @@ class Client(Records):
             connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey,
             keep_tasks,
         )
+        self._abort_later = AbortLater(self._connection)
         _open_clients.add(self)
         self._activate_first()
         bytecode.warn_of_engines(self.engine_info)
@@ -149,7 +150,8 @@ class Client(Records):
 
     @property
     def closed(self):
-        return self._connection.closed
+        """Whether this is not connected: it was closed, has lost its controller, or could not connect."""
+        return self._connection is None or self._connection.closed
 
     # Engines and views
 

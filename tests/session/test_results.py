@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import logging
+import signal
 import threading
 
 import pytest
@@ -267,6 +268,34 @@ def test_whoever_waits_hears_that_a_request_was_cancelled(busy):
     assert concurrent.futures.wait(pending[:4], LONG).not_done == set()
     threading.Timer(0.1, pending[4].cancel).start()
     assert next(concurrent.futures.as_completed(pending[4:], LONG)) is pending[4]
+
+
+def test_an_event_loop_goes_on_while_requests_are_cancelled_in_it(busy):
+    """The controller stands still until the loop has gone on, or for so long that it has not."""
+    cluster, client, _ = busy()
+    pending = [client.load_balanced_view().apply_async(abs, n) for n in range(50)]
+    went_on, in_time = threading.Event(), []
+
+    def stand_still():
+        in_time.append(went_on.wait(30))
+        cluster.controller.popen.send_signal(signal.SIGCONT)
+
+    async def cancel():
+        assert not any(result.cancel() for result in pending[:25]), "nobody can know yet"
+        for result in pending[25:]:
+            asyncio.wrap_future(result).cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        went_on.set()
+
+    cluster.controller.popen.send_signal(signal.SIGSTOP)
+    watching = threading.Thread(target=stand_still)
+    watching.start()
+    asyncio.run(cancel())
+    assert [thread.name for thread in threading.enumerate()].count("ipcluster-abort") == 1, "one thread asks for all"
+    watching.join()
+    assert in_time == [True]
+    wait_until(lambda: all(result.cancelled() for result in pending), 60, "all are cancelled")
 
 
 def test_a_map_that_is_cancelled_runs_no_further(busy, gate, sandbox, ipcluster):
