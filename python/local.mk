@@ -24,6 +24,8 @@ dist_pypackage_DATA = \
 	python/ipcluster/abort.py \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
+	python/ipcluster/bars.py \
+	python/ipcluster/blocks.py \
 	python/ipcluster/broadcast.py \
 	python/ipcluster/bytecode.py \
 	python/ipcluster/canned.py \
@@ -51,6 +53,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/reply.py \
 	python/ipcluster/shown.py \
+	python/ipcluster/streamed.py \
 	python/ipcluster/there.py \
 	python/ipcluster/view.py
 # What configure knows. The programs are named as they lie from the package, so that both can be moved together.

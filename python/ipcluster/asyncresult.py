@@ -12,6 +12,7 @@ from ipcluster import _client, error as errors
 from ipcluster.abort import abort
 from ipcluster.maps import cut, members
 from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, Failure, all_output_came, error_or_value, metadata_of, value_of, wait_for_output
+from ipcluster.shown import card
 
 _futures_lock = threading.Lock()
 _callbacks_lock = threading.RLock()  # the end of any object may add a callback, also while it is held
@@ -40,6 +41,7 @@ class AsyncResult(Future):
         self._known = {}  # values that were looked at before all had come, by future
         self._outcome = self._unset
         self._streamer = None
+        self._results_shown = False  # by stream_output(), and not by display_outputs() since
         self._callbacks = []  # those that were not called yet, or are being called
 
     # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
@@ -88,6 +90,13 @@ class AsyncResult(Future):
     def __repr__(self):
         state = ":finished" if self.ready() else ""
         return f"<{type(self).__name__}: {self._fname}{state}>"
+
+    def _repr_html_(self):
+        count = self.progress
+        seconds = f"{self.elapsed:.1f} s" if self._children else ""
+        more = f"<progress max='{len(self)}' value='{count}'></progress>" if count < len(self) else ""
+        state = "finished" if count == len(self) else "running"
+        return card(type(self).__name__, f"{self._fname}: {state}, {count} of {len(self)} results, {seconds}", more=more)
 
     def ready(self):
         return self._values is not None or _client.count_ready(self._children) == len(self._children)
@@ -375,23 +384,46 @@ class AsyncResult(Future):
     # Output
 
     def stream_output(self):
-        """Context manager: what the engines print is shown as it comes, while this waits."""
-        from ipcluster.shown import streaming
+        """Context manager: inside, what the engines print, display and return is shown as it comes, while this AsyncResult is waited for.
+
+        In a notebook and on a terminal there is one block for each engine, which is updated in its place; elsewhere whole lines come, each
+        behind a mark such as ``[stdout:0]``.
+        """
+        from ipcluster.streamed import streaming
 
         return streaming(self)
 
     def display_outputs(self, groupby="type", result_only=False):
-        """Shows what the engines have printed and displayed, grouped by "type", "engine" or "order"."""
+        """Shows what the engines have printed, displayed and returned.
+
+        Args:
+            groupby: "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order": as "type", and the engines'
+                first displays together, then their second ones.
+            result_only: show only what code returned, as its last expression; nothing, where stream_output() has just shown it.
+
+        Raises:
+            TimeoutError: the result is not ready.
+        """
         from ipcluster.shown import display_outputs
 
         self._ready_or_raise()
-        display_outputs(self, groupby, result_only)
+        shown, self._results_shown = self._results_shown, False
+        if not (result_only and shown):
+            display_outputs(self, groupby, result_only)
 
     def wait_interactive(self, interval=0.1, timeout=-1, widget=None, return_when=ALL_COMPLETED):
-        """Waits, showing how many requests have been answered."""
-        from ipcluster.shown import wait_with_progress
+        """Waits for the results behind a bar, which shows how many have come, how fast, and how long it may still take.
 
-        wait_with_progress(self, interval, timeout, return_when)
+        Args:
+            interval: seconds between two looks at them.
+            timeout: seconds after which not to wait longer; none where negative or None. Nothing is raised: see ready().
+            widget: True for a bar of ipywidgets, False for one of text, which is also shown where nobody seems to look (in a file or pipe).
+                None: what suits the place; nothing where nobody looks.
+            return_when: as for wait().
+        """
+        from ipcluster.bars import wait_with_progress
+
+        wait_with_progress(self, interval, timeout, widget, return_when)
 
     def abort(self):
         """Stops what has not begun; returns the msg_ids of what will not run."""

@@ -21,7 +21,7 @@ from ipcluster.engines import Engines
 from ipcluster.history import History
 from ipcluster.records import Records
 from ipcluster.reply import ByRequest, Failure, error_or_value, metadata_of, text_of_date, value_of
-from ipcluster.shown import get_shell
+from ipcluster.shown import card, get_shell, is_watched
 from ipcluster.view import DirectView
 
 ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
@@ -133,6 +133,15 @@ class Client(Records):
             return f"<Client: {self.engines.summary()}>"
         except errors.ConnectError:
             return "<Client: closed>"
+
+    def _repr_html_(self):
+        try:
+            engines = None if self._connection is None else self.engines
+        except errors.ConnectError:
+            engines = None
+        if engines is None:
+            return card("Client", repr(self).partition(": ")[2][:-1])
+        return card("Client", engines.summary(), more=f"<details><summary>each engine</summary>{engines._repr_html_()}</details>")
 
     def __enter__(self):
         return self
@@ -295,18 +304,44 @@ class Client(Records):
     stop_distributed = stop_dask
 
     def wait_for_engines(self, n=None, *, timeout=-1, block=True, interactive=None, widget=None):
-        """Waits until `n` engines are registered (by default as many as this client's Cluster was started with); raises TimeoutError
-        after `timeout` seconds. With block=False returns a Future."""
+        """Waits until engines are registered.
+
+        Args:
+            n: how many; by default as many as this client's Cluster was started with.
+            timeout: seconds to wait; for ever where negative.
+            block: False for a Future in place of the wait.
+            interactive: True to show a bar, False to show none. None: a bar in IPython, where somebody looks and this waits.
+            widget: True for a bar of ipywidgets, False for one of text; None for what suits the place.
+
+        Returns:
+            None, or the Future.
+
+        Raises:
+            TimeoutError: too few are registered in time.
+            ConnectionError: the controller is lost.
+        """
         if n is None:
             if self.cluster is None or not self.cluster.n:
                 raise TypeError("wait_for_engines(n) needs the number of engines, as this client was not made by a Cluster")
             n = self.cluster.n
+        if interactive is None:
+            interactive = block and get_shell() is not None and is_watched()
         if block:
-            self._connection.wait_for_engines(n, timeout)
+            self._wait_for_engines(n, timeout, interactive, widget)
             return None
         future = Future()
-        _resolve_in_thread(future, self._connection.wait_for_engines, n, timeout)
+        _resolve_in_thread(future, self._wait_for_engines, n, timeout, interactive, widget)
         return future
+
+    def _wait_for_engines(self, n, timeout, interactive, widget):
+        there = len(self)
+        if not interactive or there >= n:
+            self._connection.wait_for_engines(n, timeout)
+            return
+        from ipcluster.bars import following, make_bar
+
+        with following(make_bar(n, "engine", None, there, widget), self.__len__):
+            self._connection.wait_for_engines(n, timeout)
 
     # Requests
 
@@ -437,10 +472,17 @@ class Client(Records):
         return finished
 
     def wait_interactive(self, jobs=None, interval=1.0, timeout=-1.0):
+        """Waits for jobs behind a bar, as AsyncResult.wait_interactive() does.
+
+        Args:
+            jobs: as for wait(): by default all that are open.
+            interval: seconds between two looks at them.
+            timeout: seconds after which not to wait longer; none where negative.
+        """
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
         futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
         if futures:
-            AsyncResult(self, futures, fname="tasks").wait_interactive(interval, timeout)
+            AsyncResult(self, futures, fname="tasks", owner=False).wait_interactive(interval, timeout)
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
         """The AsyncResult of earlier requests: the newest, or those with these msg_ids or indices of the history. What is not here (any more),

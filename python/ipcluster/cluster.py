@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ipcluster.client import Client
 from ipcluster.programs import path_of
-from ipcluster.shown import is_watched
+from ipcluster.shown import card, in_notebook, is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
 NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster has ended already
@@ -96,6 +96,10 @@ class Cluster:
     def __repr__(self):
         return f"<Cluster {self.cluster_id or self.profile or 'default'}: {'running' if self.running else 'not running'}>"
 
+    def _repr_html_(self):
+        facts = {"engines": self.n, "launcher": self.engines, "connection file": self.connection_file}
+        return card("Cluster", f"{self.cluster_id or self.profile or 'default'}, {'running' if self.running else 'not running'}", facts)
+
     @classmethod
     def from_file(cls, cluster_file=None, *, profile=None, profile_dir=None, cluster_id=""):
         """The cluster that runs already, of a profile and cluster id. Raises FileNotFoundError where none does."""
@@ -121,15 +125,18 @@ class Cluster:
 
     def _run_shown(self, command, *words):
         """The same as _run(), and shows what the program says as it says it."""
-        if not (is_watched() if self.progress is None else self.progress):
+        file = sys.stdout if in_notebook() else sys.stderr
+        if not (is_watched(file) if self.progress is None else self.progress):
             self._run(command, *words)
             return
+        from ipcluster.bars import StartShown
+
         said = []
         with subprocess.Popen([path_of("ipcluster"), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace") as program:  # fmt: skip
+                              stderr=subprocess.STDOUT, text=True, errors="replace") as program, StartShown(file) as shown:  # fmt: skip
             for line in program.stdout:
                 said.append(line)
-                print(line, end="", file=sys.stderr, flush=True)
+                shown.show(line)
         if program.returncode != 0:
             raise RuntimeError(f"ipcluster {command} failed: {''.join(said).strip() or f'exit status {program.returncode}'}")
 
@@ -210,7 +217,7 @@ class Cluster:
         self.start_cluster_sync(n, n_min)
         client = self.connect_client_sync()
         if self.n:
-            client.wait_for_engines(min(self.n, n_min), timeout=self.engine_timeout or ENGINE_TIMEOUT)
+            client.wait_for_engines(min(self.n, n_min), timeout=self.engine_timeout or ENGINE_TIMEOUT, interactive=self.progress)
         if activate:
             client.activate()
         return client

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from html import escape
+from itertools import islice
 from typing import NamedTuple, Optional
 
+ROWS_MAX = 100  # of a table in a notebook
 HOSTS_MAX = 8  # that are named; of more it is said how many they are
 _names = {"python": "language_version", "set": "engine_set", "version": "implementation_version"}
 
@@ -54,5 +56,6 @@ class Engines(dict):
 
     def _repr_html_(self):
         head = "".join(f"<th>{name}</th>" for name in Engine._fields)
-        rows = ("".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in engine) for engine in self.values())
-        return f"{escape(self.summary())}<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        rows = ["".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in engine) for engine in islice(self.values(), ROWS_MAX)]
+        more = f"<tr><td colspan='{len(Engine._fields)}'>and {len(self) - len(rows)} more</td></tr>" if len(self) > len(rows) else ""
+        return f"{escape(self.summary())}<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}{more}</table>"

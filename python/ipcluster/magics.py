@@ -151,8 +151,8 @@ class ParallelMagics(Magics):
             with result.stream_output():
                 self._wait(result, progress_after)
             failed = self._error_of(result)
-            if failed is None:
-                result.display_outputs(groupby, result_only=True)
+            if isinstance(failed, errors.RemoteError):
+                failed = errors.AlreadyDisplayedError(failed)
         else:
             self._wait(result, progress_after)
             failed = self._error_of(result)

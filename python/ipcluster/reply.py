@@ -62,7 +62,7 @@ METADATA_KEYS = (
 )  # fmt: skip
 
 
-def _as_shown(text):
+def as_shown(text):
     """What a terminal shows of a text: a carriage return begins the line again."""
     if "\r" not in text:
         return text
@@ -93,7 +93,7 @@ def metadata_of(future):
     streams = {}  # texts as they came: a line may be in several
     for msg_type, content, _, buffers in future.outputs():
         _add_output(metadata, streams, msg_type, content, buffers)
-    metadata.update((name, _as_shown("".join(texts))) for name, texts in streams.items())
+    metadata.update((name, as_shown("".join(texts))) for name, texts in streams.items())
     if future.ready():
         reply = json.loads(future.metadata)
         status = ("ok", "error", "aborted")[future.status]

@@ -1,10 +1,9 @@
-"""Showing people what engines print and display, and how far a computation is."""
+"""Where people look, and showing them there what engines have printed and displayed."""
 
-import json
+import io
 import sys
-import time
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED
-from contextlib import contextmanager
+import uuid
+from html import escape
 
 from ipcluster.reply import metadata_of
 
@@ -15,9 +14,57 @@ def get_shell():
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
-def is_watched():
-    """Whether a person sees what is written on sys.stderr: at a terminal, or in IPython."""
-    return get_shell() is not None or (sys.stderr is not None and sys.stderr.isatty())
+def in_notebook():
+    """Whether what is displayed now can be updated where it stands: in a Jupyter kernel, unless it is captured."""
+    return getattr(get_shell(), "kernel", None) is not None and not isinstance(sys.stdout, io.StringIO)
+
+
+def is_watched(stream=None):
+    """Whether a person sees what is written.
+
+    Args:
+        stream: where it is written; None for sys.stdout.
+    """
+    stream = sys.stdout if stream is None else stream
+    return in_notebook() or (stream is not None and stream.isatty())
+
+
+def card(kind, text, facts=None, more=""):
+    """What a notebook shows of an object.
+
+    Args:
+        kind: what it is.
+        text: the rest of its first line.
+        facts: a dict of what else there is to say; None is left out.
+        more: HTML that stands below.
+    """
+    rows = "".join(f"<tr><th style='text-align: left'>{escape(name)}</th><td style='text-align: left'>{escape(str(value))}</td></tr>"
+                   for name, value in (facts or {}).items() if value is not None)  # fmt: skip
+    return f"<div><strong>{escape(kind)}</strong> {escape(text)}{f'<table>{rows}</table>' if rows else ''}{more}</div>"
+
+
+class Board:
+    """Displays of a notebook in an order. What changes is updated in its place; what is new and not the last moves the others down."""
+
+    def __init__(self):
+        self._name = uuid.uuid4().hex
+        self._shown = []
+
+    def show(self, bundles):
+        """Makes the displays these.
+
+        Args:
+            bundles: a list of (data, metadata) by MIME types.
+        """
+        publisher = get_shell().display_pub
+        bundles = bundles + [({"text/plain": ""}, {})] * (len(self._shown) - len(bundles))
+        for place, bundle in enumerate(bundles):
+            known = place < len(self._shown)
+            if known and self._shown[place] == bundle:
+                continue
+            data, metadata = bundle
+            publisher.publish(data=data, metadata=metadata, transient={"display_id": f"{self._name}-{place}"}, update=known)
+            self._shown[place:place + 1] = [bundle]
 
 
 class Printer:
@@ -51,11 +98,11 @@ class Printer:
         self.last = None
 
 
-def _file(name):
+def file_of(name):
     return sys.stderr if name == "stderr" else sys.stdout
 
 
-def _publish(content, engine_id):
+def publish(content, engine_id):
     """Displays in IPython what an engine displayed; elsewhere its plain text."""
     shell = get_shell()
     if shell is None:
@@ -63,54 +110,6 @@ def _publish(content, engine_id):
         return
     metadata = dict(content.get("metadata") or {}, engine=engine_id)
     shell.display_pub.publish(data=content["data"], metadata=metadata)
-
-
-class _Streamer:
-    """Shows the output of an AsyncResult's children as it comes."""
-
-    def __init__(self, result):
-        self.result = result
-        self.counts = [0] * len(result._children)
-        self.printer = Printer()
-
-    def seen(self, child):
-        return self.counts[self.result._children.index(child)]
-
-    def _engine(self, index):
-        targets = self.result._targets
-        if isinstance(targets, int):
-            return targets
-        if targets is not None and index < len(targets):
-            return targets[index]
-        child = self.result._children[index]
-        return child.engine_id if child.ready() else "?"
-
-    def show_new(self):
-        for index, child in enumerate(self.result._children):
-            for msg_type, content, _, _ in child.outputs(self.counts[index]):
-                self.counts[index] += 1
-                self._show(index, msg_type, content)
-
-    def _show(self, index, msg_type, content):
-        if msg_type == "stream":
-            content = json.loads(content)
-            engine = self._engine(index)
-            self.printer.write(content["text"], f"[{content['name']}:{engine}] ", _file(content["name"]))
-        elif msg_type == "display_data":
-            self.printer.end(sys.stdout)
-            print(f"[output:{self._engine(index)}]")
-            _publish(json.loads(content), self._engine(index))
-
-
-@contextmanager
-def streaming(result):
-    result._streamer = _Streamer(result)
-    try:
-        yield
-    finally:
-        streamer, result._streamer = result._streamer, None
-        streamer.show_new()
-        streamer.printer.end(sys.stdout)
 
 
 def _show_result(value):
@@ -125,8 +124,8 @@ def _show_result(value):
 
 def _show_streams(printer, entries, name, single):
     for engine, metadata, _ in entries:
-        printer.write(metadata[name], "" if single else f"[{name}:{engine}] ", _file(name))
-    printer.end(_file(name))
+        printer.write(metadata[name], "" if single else f"[{name}:{engine}] ", file_of(name))
+    printer.end(file_of(name))
 
 
 def _show_displayed(entries, single):
@@ -134,7 +133,7 @@ def _show_displayed(entries, single):
         if metadata["outputs"] and not single:
             print(f"[output:{engine}]")
         for content in metadata["outputs"]:
-            _publish(content, engine)
+            publish(content, engine)
 
 
 def _show_displayed_in_order(entries):
@@ -142,7 +141,7 @@ def _show_displayed_in_order(entries):
         for engine, metadata, _ in entries:
             if index < len(metadata["outputs"]):
                 print(f"[output:{engine}]")
-                _publish(metadata["outputs"][index], engine)
+                publish(metadata["outputs"][index], engine)
 
 
 def _show_group(entries, groupby, result_only, single):
@@ -174,30 +173,3 @@ def display_outputs(result, groupby, result_only):
     groups = [[entry] for entry in entries] if groupby == "engine" else [entries]
     for group in groups:
         _show_group(group, groupby, result_only, result._single)
-
-
-def _finished(result, interval, return_when):
-    if return_when == ALL_COMPLETED:
-        return result.wait(interval)
-    done, others = result.wait(interval, return_when)
-    return not others or (bool(done) if return_when == FIRST_COMPLETED else any(part.exception() for part in done))
-
-
-def wait_with_progress(result, interval, timeout, return_when=ALL_COMPLETED):
-    start = time.monotonic()
-    limit = None if timeout is None or timeout < 0 else timeout
-    shown = None
-    while not _finished(result, interval, return_when):
-        seconds = time.monotonic() - start
-        line = f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s"
-        if line != shown:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            if result._streamer is not None:
-                result._streamer.printer.interrupt_line()
-            shown = line
-        if limit is not None and seconds >= limit:
-            break
-    if shown:
-        seconds = time.monotonic() - start
-        print(f"\r{result._fname}: {result.progress}/{len(result)} tasks finished after {seconds:4.0f} s")

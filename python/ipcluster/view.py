@@ -15,6 +15,7 @@ from ipcluster.imports import told
 from ipcluster.imap import imap
 from ipcluster.maps import DISTRIBUTIONS, cut, length_of, whole
 from ipcluster.remotefunction import ParallelFunction, name_of, parallel, remote
+from ipcluster.shown import card
 
 
 def check_callable(f):
@@ -38,14 +39,20 @@ class View:
         self.history = History()
         self.set_flags(**flags)
 
-    def __repr__(self):
+    def _summary(self):
         text = str(self.targets)
         targets = text if len(text) <= 16 else text[:12] + "...]"
         named = [self.targets] if isinstance(self.targets, int) else self.targets if isinstance(self.targets, list) else None
         try:
-            return f"<{type(self).__name__} {targets}: {self.client.engines.summary(named)}>"
+            return f"{targets}: {self.client.engines.summary(named)}"
         except ConnectionError:  # the client is closed
-            return f"<{type(self).__name__} {targets}>"
+            return targets
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self._summary()}>"
+
+    def _repr_html_(self):
+        return card(type(self).__name__, self._summary())
 
     def __len__(self):
         if isinstance(self.targets, list):

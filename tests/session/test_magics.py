@@ -3,9 +3,10 @@
 import re
 import textwrap
 
+import pexpect
 import pytest
 
-from support import PYTHON
+from support import LONG, PYTHON
 
 # Runs each cell that follows in a fresh IPython, with what it prints behind a line that says which.
 DRIVER = """
@@ -51,6 +52,25 @@ def test_px_says_where_and_runs_there(type_cells):
 def test_remote_errors_are_shown_with_their_engines(type_cells):
     (shown,) = type_cells("px 1 / 0")
     assert "[0:execute]" in shown and "[1:execute]" in shown and shown.count("ZeroDivisionError: division by zero") == 2
+
+
+def test_on_a_terminal_there_is_a_block_for_each_engine_under_one_bar(cluster, sandbox):
+    """The last lines of all while they come, as many as the terminal has room for; in the end all of each."""
+    cluster.client()
+    cell = "%px import time; [(print('line', i, flush=True), time.sleep(0.05)) for i in range(20)] and None"
+    code = ("from IPython.terminal.interactiveshell import TerminalInteractiveShell\nimport ipcluster\n"
+            "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
+            f"c = ipcluster.Client({str(cluster.client_file)!r})\n"
+            f"shell.run_line_magic('pxconfig', '--progress-after 0 --no-verbose')\nshell.run_cell({cell!r})\n")
+    child = pexpect.spawn(PYTHON, ["-c", code], env={**sandbox.python_env(), "TERM": "xterm"}, encoding="utf-8", timeout=LONG, dimensions=(10, 80))
+    child.expect(pexpect.EOF)
+    *drawn, final = child.before.replace("\r\n", "\n").split("\x1b[?7h")
+    bar, *lines = final.splitlines()
+    assert "100%" in bar and "| 2/2 [" in bar
+    assert lines == [line for engine in "01" for line in (f"[stdout:{engine}] line 0", *(f"line {i}" for i in range(1, 20)))]
+    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text) for text in drawn]
+    assert max(text.count("\n") for text in drawn) <= 9
+    assert any(re.search(r"%px: .*\n\[stdout:0\] line .*\n(line .*\n)+\[stdout:1\] line ", text) for text in drawn)
 
 
 def test_a_cell_has_its_options(type_cells):

@@ -1,0 +1,232 @@
+"""The output of several engines as it comes: a block for each, in a notebook and on a terminal, and elsewhere lines."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from contextlib import contextmanager
+
+from ipcluster import _client
+from ipcluster.blocks import Block, result_as_shown
+from ipcluster.error import CompositeError, from_content
+from ipcluster.shown import Board, Printer, file_of, in_notebook, publish
+
+REDRAW_SECONDS = 0.1  # between two times that blocks are shown
+SHARE = 4  # showing them takes one part in that many of the time, at most
+_MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]|[\x00-\x08\x0b-\x1a\x1c-\x1f]")  # what moves a cursor: colours may stay
+_END = "\x1b[0m\n"  # of a line, and of its colours
+
+
+class _Streamer:
+    """Takes what the engines publish. Those who inherit show it: what _add() and _fail() give them, and a bar."""
+
+    def __init__(self, result):
+        self.result = result
+        self._counts = [0] * len(result._children)
+        self._failed = set()  # indices of the requests whose error was shown
+
+    def seen(self, child):
+        """How many messages of a request were taken."""
+        return self._counts[self.result._children.index(child)]
+
+    def _engine(self, index):
+        targets = self.result._targets
+        if isinstance(targets, int):
+            return targets
+        if targets is not None and index < len(targets) and targets[index] is not None:
+            return targets[index]
+        child = self.result._children[index]
+        return child.engine_id if child.ready() else "?"
+
+    def show_new(self):
+        """Shows what has come since this was called last."""
+        for index, child in enumerate(self.result._children):
+            for msg_type, content, _, _ in child.outputs(self._counts[index]):
+                self._counts[index] += 1
+                if msg_type == "error":
+                    self._take_error(index, from_content(json.loads(content)))
+                else:
+                    self._add(index, msg_type, content)
+
+    def _take_error(self, index, error):
+        """As many are shown whole as a CompositeError shows."""
+        text = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
+        if len(self._failed) < CompositeError.tb_limit:
+            text = getattr(error, "traceback", None) or text
+        self._failed.add(index)
+        self._fail(index, f"[{self._engine(index)}:execute]: ", text)
+
+    def finish(self):
+        """Shows the rest, and the errors of which no engine has told."""
+        _Streamer.show_new(self)
+        for index, child in enumerate(self.result._children):
+            if index not in self._failed and child.ready() and child.status != _client.OK:
+                self._take_error(index, self.result._value_at(index).error)
+
+
+class _Lines(_Streamer):
+    """Shows each engine's lines, when they are whole, behind its mark: where nothing that was written can be changed."""
+
+    def __init__(self, result):
+        super().__init__(result)
+        self._printer = Printer()
+        self._begun = {}  # lines that are not whole, by request and stream
+
+    def _add(self, index, msg_type, content):
+        engine = self._engine(index)
+        if msg_type == "stream":
+            content = json.loads(content)
+            name = content["name"]
+            whole, newline, rest = (self._begun.pop((index, name), "") + content["text"]).rpartition("\n")
+            if len(self._counts) == 1:
+                whole, newline, rest = whole + newline + rest, "", ""
+            if rest:
+                self._begun[index, name] = rest
+            self._printer.write(whole + newline, f"[{name}:{engine}] ", file_of(name))
+        elif msg_type in ("display_data", "execute_result"):
+            self._end_lines(index)
+            self._printer.end(sys.stdout)
+            content = json.loads(content)
+            if msg_type == "execute_result":
+                content = result_as_shown(content, engine)
+            else:
+                print(f"[output:{engine}]")
+            publish(content, engine)
+
+    def _end_lines(self, index):
+        for key in [key for key in self._begun if key[0] == index]:
+            self._printer.write(self._begun.pop(key) + "\n", f"[{key[1]}:{self._engine(index)}] ", file_of(key[1]))
+
+    def _fail(self, index, mark, text):
+        self._end_lines(index)
+        self._printer.end(sys.stdout)
+        self._printer.write(f"{text}\n", f"{mark}\n", sys.stderr)
+
+    def show_new(self):
+        super().show_new()
+        for index in {index for index, _ in self._begun}:
+            if self.result._children[index].output_complete():
+                self._end_lines(index)
+
+    def show_bar(self, line):
+        """Shows the line of a progress bar."""
+        sys.stdout.write("\r" + line)
+        sys.stdout.flush()
+        self._printer.interrupt_line()
+
+    def finish(self):
+        super().finish()
+        for index in range(len(self._counts)):
+            self._end_lines(index)
+        self._printer.end(sys.stdout)
+
+
+class _Blocks(_Streamer):
+    """Shows a block for each request, in their order, under the bar; those who inherit draw them."""
+
+    def __init__(self, result):
+        super().__init__(result)
+        self._blocks = [Block() for _ in result._children]
+        self._bar = ""
+        self._changed = False
+        self._due = 0
+
+    def _add(self, index, msg_type, content):
+        self._changed |= self._blocks[index].take(msg_type, content, self._engine(index))
+
+    def _fail(self, index, mark, text):
+        self._blocks[index].write(f"{mark}\n", f"{text}\n")
+        self._changed = True
+
+    def show_bar(self, line):
+        """Shows the line of a progress bar, with what comes next."""
+        self._bar = line
+        self._changed = True
+
+    def show_new(self):
+        super().show_new()
+        start = time.monotonic()
+        if self._changed and start >= self._due:
+            self._changed = False
+            self._draw()
+            now = time.monotonic()
+            self._due = now + max(REDRAW_SECONDS, SHARE * (now - start))
+
+    def finish(self):
+        super().finish()
+        self._draw_last()
+
+
+class _Notebook(_Blocks):
+    """Displays that are updated in their places."""
+
+    def __init__(self, result):
+        super().__init__(result)
+        self._board = Board()
+
+    def _draw(self):
+        bundles = [({"text/plain": self._bar}, {})] if self._bar else []
+        for block in self._blocks:
+            bundles += block.bundles()
+        self._board.show(bundles)
+
+    _draw_last = _draw
+
+
+class _Terminal(_Blocks):
+    """The last lines of each block, drawn anew while they change; in the end the blocks, and they stay."""
+
+    def __init__(self, result):
+        super().__init__(result)
+        self._lines = []
+
+    def _replace(self, lines):
+        """Writes lines, each cut at the screen's edge, over those of the time before."""
+        if lines == self._lines:
+            return
+        up = f"\x1b[{len(self._lines)}F" if self._lines else ""
+        sys.stdout.write(f"{up}\x1b[J\x1b[?7l{''.join(_MOVES.sub('', line) + _END for line in lines)}\x1b[?7h")
+        sys.stdout.flush()
+        self._lines = lines
+
+    def _draw(self):
+        bar = [self._bar] if self._bar else []
+        room = max(shutil.get_terminal_size().lines - 2 - len(bar), 2)
+        blocks = [block for block in self._blocks if block.tail(1)]
+        hidden = len(blocks) - room + 1 if len(blocks) > room else 0
+        blocks = blocks[: len(blocks) - hidden]
+        each = (room - bool(hidden)) // max(len(blocks), 1)
+        lines = [line for block in blocks for line in block.tail(each)]
+        self._replace(bar + lines + ([f"[{hidden} more blocks come in the end]"] if hidden else []))
+
+    def _draw_last(self):
+        self._replace([])
+        if self._bar:
+            print(self._bar)
+        for block in self._blocks:
+            for piece in block.pieces():
+                if isinstance(piece, str):
+                    sys.stdout.write(piece if piece.endswith("\n") else piece + "\n")
+                else:
+                    publish(piece, piece["engine"])
+        sys.stdout.flush()
+
+
+def _kind():
+    if in_notebook():
+        return _Notebook
+    return _Terminal if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else _Lines
+
+
+@contextmanager
+def streaming(result):
+    """AsyncResult.stream_output()."""
+    result._streamer = _kind()(result)
+    try:
+        yield
+    finally:
+        streamer, result._streamer = result._streamer, None
+        streamer.finish()
+        result._results_shown = True
