@@ -22,9 +22,24 @@ OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "
 
 
 class AsyncResult(Future):
-    """The results of one call: of one engine's, or of several in the order of the targets.
+    """The results of one call: of one engine, or of several in the order of the targets. Calls of views make it.
 
-    It is a concurrent.futures.Future for those who wait for such. What these look at is made when they first do.
+    It is a concurrent.futures.Future, can be awaited, and iterated over where there are several results. `result[0]` and `result[1:3]` are
+    results, and `result["stdout"]`, or `result.stdout`, members of their metadata.
+
+    Args:
+        client (Client): its client.
+        children (list): the requests.
+        fname (str): what was called.
+        targets (list): the engines that were asked.
+        return_exceptions (bool): True gives exceptions in place of raising them.
+        owner (bool): whether the client forgets the results once they were got.
+    Example:
+        >>> result = view.apply_async(lambda: print("hello"))
+        >>> result.get()
+        [None, None, None, None]
+        >>> result.stdout[0]
+        'hello\\n'
     """
 
     _unset = object()
@@ -82,6 +97,12 @@ class AsyncResult(Future):
 
     @property
     def msg_ids(self):
+        """The msg_ids of the requests, a list.
+
+        Example:
+            >>> len(view.apply_async(abs, -1).msg_ids)
+            4
+        """
         return [child.msg_id for child in self._children]
 
     def __len__(self):
@@ -99,15 +120,44 @@ class AsyncResult(Future):
         return card(type(self).__name__, f"{self._fname}: {state}, {count} of {len(self)} results, {seconds}", more=more)
 
     def ready(self):
+        """Whether all results are there.
+
+        Returns:
+            bool: likewise.
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.ready()
+            True
+        """
         return self._values is not None or _client.count_ready(self._children) == len(self._children)
 
     done = ready
 
     def running(self):
+        """Whether results are missing.
+
+        Returns:
+            bool: likewise.
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.running()
+            False
+        """
         return not self.ready()
 
     def cancelled(self):
-        """Whether this was stopped before any of it ran, by cancel() or abort()."""
+        """Whether this was stopped before any of it ran, by `cancel()` or `abort()`.
+
+        Returns:
+            bool: likewise.
+        Example:
+            >>> view.apply_async(abs, -1).cancelled()
+            False
+        """
         aborted = bool(self._children) and self.ready()
         return aborted and all(child.status == _client.ABORTED for child in self._children)
 
@@ -118,7 +168,12 @@ class AsyncResult(Future):
         In a coroutine, or whatever else runs in asyncio's event loop, nothing is waited for: what can be stopped will be.
 
         Returns:
-            Whether nothing of it has run, nor will, as cancelled() says: in an event loop, as far as that is known already.
+            bool: whether nothing of it has run, nor will, as cancelled() says: in an event loop, as far as that is known already.
+        Example:
+            >>> import time
+            >>> first, second = c[0].apply_async(time.sleep, 0.5), c[0].apply_async(abs, -1)
+            >>> second.cancel()
+            True
         """
         if not self.ready():
             if asyncio._get_running_loop() is not None:
@@ -129,7 +184,14 @@ class AsyncResult(Future):
         return self.cancelled()
 
     def split(self):
-        """An AsyncResult for each request; join() is its inverse."""
+        """An AsyncResult for each request; `join()` is its inverse.
+
+        Returns:
+            tuple: of AsyncResults.
+        Example:
+            >>> [part.get() for part in view.apply_async(abs, -1).split()]
+            [1, 1, 1, 1]
+        """
         if len(self) == 1:
             return (self,)
         targets = [None] * len(self) if self._targets is None else self._targets
@@ -141,7 +203,18 @@ class AsyncResult(Future):
 
     @classmethod
     def join(cls, *results):
-        """One AsyncResult of the requests of several."""
+        """One AsyncResult of the requests of several.
+
+        Args:
+            results (AsyncResult): any number of them.
+        Returns:
+            AsyncResult: of all.
+        Raises:
+            ValueError: none is given.
+        Example:
+            >>> ipcluster.AsyncResult.join(c[0].apply_async(abs, -1), c[1].apply_async(abs, -2)).get()
+            [1, 2]
+        """
         if not results:
             raise ValueError("join() needs results")
         if len(results) == 1:
@@ -172,8 +245,17 @@ class AsyncResult(Future):
         return done, set(parts) - done
 
     def wait(self, timeout=-1, return_when=None):
-        """Waits until all results are there; returns whether they are. A negative time-out or None is none. With `return_when`, as for
-        concurrent.futures.wait(), returns two sets of AsyncResults: those that have finished, and the others."""
+        """Waits until all results are there.
+
+        Args:
+            timeout (float): seconds; a negative number or None is no limit.
+            return_when (str): as for concurrent.futures.wait(): ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION.
+        Returns:
+            bool: whether they are; with `return_when` two sets of AsyncResults: those that have finished, and the others.
+        Example:
+            >>> view.apply_async(abs, -1).wait(60)
+            True
+        """
         if return_when is not None:
             return self._wait_for_some(timeout, return_when)
         if self._values is not None:
@@ -196,15 +278,34 @@ class AsyncResult(Future):
                 time.sleep(OUTPUT_SLICE / 5)
 
     def wait_for_output(self, timeout=-1):
-        """Waits for what the engines have printed and displayed; returns whether all of it has come. Otherwise `output_missing` says how many
-        messages of each request have not, or -1 where its engine died or did not count them."""
+        """Waits for what the engines have printed and displayed.
+
+        Args:
+            timeout (float): seconds; a negative number is no limit.
+        Returns:
+            bool: whether all of it has come. Otherwise `output_missing` says how many messages of each request have not, or -1 where its engine
+            died or did not count them.
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> result.wait_for_output(60)
+            True
+        """
         if self._streamer is not None:
             complete = self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
             return complete and all_output_came(self._children)
         return wait_for_output(self._children, timeout)
 
     def wait_for_send(self, timeout=-1):
-        """Memory that was sent is kept until it is sent: there is nothing to wait for before an object is released."""
+        """Returns at once: memory that was sent is kept until it is sent, so there is nothing to wait for.
+
+        Args:
+            timeout (float): accepted, and not used.
+        Returns:
+            bool: True.
+        Example:
+            >>> view.apply_async(abs, -1).wait_for_send()
+            True
+        """
         return True
 
     sent = True
@@ -250,8 +351,23 @@ class AsyncResult(Future):
         return self._outcome
 
     def get(self, timeout=None, return_exceptions=None, return_when=None):
-        """The result; raises TimeoutError where it is not there in time, and the remote error where there was one: the first that comes, with
-        return_when=FIRST_EXCEPTION."""
+        """The result.
+
+        Args:
+            timeout (float): seconds to wait; None or a negative number is no limit.
+            return_exceptions (bool): True gives exceptions in place of raising them.
+            return_when (str): FIRST_EXCEPTION raises the first error that comes.
+        Returns:
+            What the function returned, or a list of that of each engine.
+        Raises:
+            TimeoutError: it is not there in time.
+            RemoteError: the function raised (CompositeError of several engines).
+            EngineError: the engine died.
+            TaskAborted: it was stopped before it ran.
+        Example:
+            >>> view.apply_async(abs, -1).get(timeout=60)
+            [1, 1, 1, 1]
+        """
         if return_when == FIRST_EXCEPTION and not self.ready():
             done, others = self._wait_for_some(timeout, return_when)
             failed = [part for part in done if not part.successful()]
@@ -270,9 +386,28 @@ class AsyncResult(Future):
 
     @property
     def r(self):
+        """The result: `get()`.
+
+        Example:
+            >>> c[0].apply_async(abs, -1).r
+            1
+        """
         return self.get()
 
     def exception(self, timeout=None):
+        """The error.
+
+        Args:
+            timeout (float): seconds to wait; None is no limit.
+        Returns:
+            Exception: or None where it succeeded.
+        Raises:
+            TimeoutError: it is not there in time.
+            TaskAborted: it was stopped before it ran.
+        Example:
+            >>> c[0].apply_async(divmod, 1, 0).exception()
+            <Remote[0]:ZeroDivisionError(integer division or modulo by zero)>
+        """
         if not self.wait(timeout):
             raise TimeoutError(f"{self._fname}: the result is not ready")
         error = self._settle()[1]
@@ -281,12 +416,37 @@ class AsyncResult(Future):
         return error
 
     def successful(self):
+        """Whether no engine raised.
+
+        Returns:
+            bool: likewise.
+        Raises:
+            AssertionError: it is not ready.
+        Example:
+            >>> result = c[0].apply_async(divmod, 1, 0)
+            >>> result.wait()
+            True
+            >>> result.successful()
+            False
+        """
         if not self.ready():
             raise AssertionError("the result is not ready")
         return self._settle()[1] is None
 
     def get_dict(self, timeout=-1):
-        """The results by engine id."""
+        """The results by engine id.
+
+        Args:
+            timeout (float): seconds; a negative number is no limit.
+        Returns:
+            dict: ids and results.
+        Raises:
+            ValueError: several of these ran on one engine.
+            TimeoutError: they are not there in time.
+        Example:
+            >>> view.apply_async(abs, -1).get_dict()
+            {0: 1, 1: 1, 2: 1, 3: 1}
+        """
         results = self.get(timeout)
         results = [results] if self._single else results
         by_engine = {}
@@ -298,6 +458,12 @@ class AsyncResult(Future):
 
     @property
     def result_dict(self):
+        """The results by engine id: `get_dict()`.
+
+        Example:
+            >>> c[:2].apply_async(abs, -1).result_dict
+            {0: 1, 1: 1}
+        """
         return self.get_dict()
 
     def __iter__(self):
@@ -319,6 +485,16 @@ class AsyncResult(Future):
 
     @property
     def metadata(self):
+        """What is known of each request, a dict or a list of them: `engine_id`, `engine_uuid`, `submitted`, `started`, `completed` and `received`
+        (datetimes), `status`, `stdout`, `stderr`, `outputs`, `data` and more.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> result.get()
+            1
+            >>> result.metadata["status"]
+            'ok'
+        """
         all_metadata = [metadata_of(child) for child in self._children]
         return all_metadata[0] if self._single else all_metadata
 
@@ -339,7 +515,22 @@ class AsyncResult(Future):
         return [*super().__dir__(), *METADATA_KEYS]
 
     def timedelta(self, start, end, start_key=min, end_key=max):
-        """Seconds between two times or lists of times, of which the keys choose one; 0 where there are none."""
+        """Seconds between two times, such as metadata have.
+
+        Args:
+            start (datetime or list): the first.
+            end (datetime or list): the second.
+            start_key (callable): chooses one of a list.
+            end_key (callable): likewise.
+        Returns:
+            float: seconds; 0 where a list is empty.
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.get()
+            [1, 1, 1, 1]
+            >>> result.timedelta(result.submitted, result.received) > 0
+            True
+        """
         if start == [] or end == []:
             return 0.0
         start = start_key(start) if isinstance(start, Iterable) else start
@@ -348,12 +539,25 @@ class AsyncResult(Future):
 
     @property
     def progress(self):
-        """How many of the requests have been answered."""
+        """How many of the requests have been answered, an int.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.progress
+            4
+        """
         return len(self) if self._values is not None else _client.count_ready(self._children)
 
     @property
     def elapsed(self):
-        """Seconds since this was submitted; the wall time once it has finished."""
+        """Seconds since this was submitted; the wall time once it has finished.
+
+        Example:
+            >>> view.apply_async(abs, -1).elapsed >= 0
+            True
+        """
         if self.ready():
             return self.wall_time
         return time.time() - min(child.submitted for child in self._children)
@@ -364,7 +568,15 @@ class AsyncResult(Future):
 
     @property
     def wall_time(self):
-        """Seconds from the first submission to the last reply."""
+        """Seconds from the first submission to the last reply. Raises TimeoutError where it is not ready.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.wall_time > 0
+            True
+        """
         self._ready_or_raise()
         if not self._children:
             return 0.0
@@ -372,7 +584,15 @@ class AsyncResult(Future):
 
     @property
     def serial_time(self):
-        """The seconds that all engines have worked, added up."""
+        """The seconds that all engines have worked, added up. Raises TimeoutError where it is not ready.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.serial_time > 0
+            True
+        """
         self._ready_or_raise()
         seconds = 0.0
         for child in self._children:
@@ -387,7 +607,13 @@ class AsyncResult(Future):
         """Context manager: inside, what the engines print, display and return is shown as it comes, while this AsyncResult is waited for.
 
         In a notebook and on a terminal there is one block for each engine, which is updated in its place; elsewhere whole lines come, each
-        behind a mark such as ``[stdout:0]``.
+        behind a mark such as `[stdout:0]`.
+
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> with result.stream_output():
+            ...     result.get()
+            [stdout:0] hello
         """
         from ipcluster.streamed import streaming
 
@@ -397,12 +623,17 @@ class AsyncResult(Future):
         """Shows what the engines have printed, displayed and returned.
 
         Args:
-            groupby: "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order": as "type", and the engines'
+            groupby (str): "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order": as "type", and the engines'
                 first displays together, then their second ones.
-            result_only: show only what code returned, as its last expression; nothing, where stream_output() has just shown it.
-
+            result_only (bool): show only what code returned, as its last expression; nothing, where stream_output() has just shown it.
         Raises:
             TimeoutError: the result is not ready.
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> result.wait()
+            True
+            >>> result.display_outputs()
+            hello
         """
         from ipcluster.shown import display_outputs
 
@@ -415,18 +646,31 @@ class AsyncResult(Future):
         """Waits for the results behind a bar, which shows how many have come, how fast, and how long it may still take.
 
         Args:
-            interval: seconds between two looks at them.
-            timeout: seconds after which not to wait longer; none where negative or None. Nothing is raised: see ready().
-            widget: True for a bar of ipywidgets, False for one of text, which is also shown where nobody seems to look (in a file or pipe).
+            interval (float): seconds between two looks at them.
+            timeout (float): seconds after which not to wait longer; none where negative or None. Nothing is raised: see ready().
+            widget (bool): True for a bar of ipywidgets, False for one of text, which is also shown where nobody seems to look (in a file or pipe).
                 None: what suits the place; nothing where nobody looks.
-            return_when: as for wait().
+            return_when (str): as for wait().
+        Example:
+            >>> view.apply_async(abs, -1).wait_interactive()
         """
         from ipcluster.bars import wait_with_progress
 
         wait_with_progress(self, interval, timeout, widget, return_when)
 
     def abort(self):
-        """Stops what has not begun; returns the msg_ids of what will not run."""
+        """Stops what has not begun.
+
+        Returns:
+            list: the msg_ids of what will not run.
+        Raises:
+            AssertionError: it has finished.
+        Example:
+            >>> import time
+            >>> first, second = c[0].apply_async(time.sleep, 0.5), c[0].apply_async(abs, -1)
+            >>> second.abort() == second.msg_ids
+            True
+        """
         if self.ready():
             raise AssertionError("this has finished and cannot be aborted")
         return abort(self._client._connection, self._children)
@@ -434,8 +678,20 @@ class AsyncResult(Future):
     # As a future
 
     def add_done_callback(self, fn):
-        """Calls `fn(self)` in a thread of the client's once everything is there, or at once where it is: callbacks in the order in which
-        they were added. An exception of theirs is logged."""
+        """Has a function called once everything is there, in a thread of the client's, or at once where it is. Callbacks are called in the order in
+        which they were added; an exception of theirs is logged.
+
+        Args:
+            fn (callable): is called with this AsyncResult.
+        Example:
+            >>> done = []
+            >>> result = c[0].apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.add_done_callback(done.append)
+            >>> done == [result]
+            True
+        """
         with _callbacks_lock:
             begins, waits = not self._callbacks, bool(self._callbacks) or not self.ready()
             if waits:
@@ -480,12 +736,34 @@ class AsyncResult(Future):
 
 
 class AsyncHubResult(AsyncResult):
-    """Results that are fetched from the hub: of other clients' requests, and of our own that were forgotten here."""
+    """Results that are fetched from the hub: of other clients' requests, and of our own that were forgotten here. `get_result()` makes it.
+
+    Example:
+        >>> msg_ids = view.map_async(abs, [-1, -2, -3, -4]).msg_ids
+        >>> c.wait()
+        True
+        >>> with ipcluster.Client() as other:
+        ...     other.get_result(msg_ids).get()
+        [[1], [2], [3], [4]]
+    """
 
 
 class AsyncMapResult(AsyncResult):
-    """The results of a map: one list, made of the parts that were sent out. It can be iterated while parts are still coming:
-    in order, or with ordered=False as they come."""
+    """The results of a map: one list, made of the parts that were sent out. `map_async()` makes it. It can be iterated over while parts are
+    still coming: in order, or with ordered=False as they come.
+
+    Args:
+        client (Client): its client.
+        children (list): the requests.
+        mapping: how parts are put together.
+        fname (str): what was called.
+        ordered (bool): whether results are given in order.
+        return_exceptions (bool): True gives exceptions in place of raising them.
+        targets (list): the engines that were asked.
+    Example:
+        >>> sorted(balanced.map_async(abs, [-3, -2, -1], ordered=False))
+        [1, 2, 3]
+    """
 
     def __init__(self, client, children, mapping, fname="map", ordered=True, return_exceptions=False, targets=None):
         super().__init__(client, children, fname, targets, return_exceptions)

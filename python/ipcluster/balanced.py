@@ -10,8 +10,20 @@ from ipcluster.view import View, check_callable
 
 
 class LoadBalancedView(View):
-    """Tasks go to the engine with the least to do, or to one of the targets. after: run when these tasks have finished;
-    follow: run where they ran; timeout: seconds that those may take; retries: how often a task that fails is run again."""
+    """Tasks that the controller's scheduler gives to engines. A client makes it: `c.load_balanced_view()`.
+
+    Args:
+        client (Client): its client.
+        targets (list): ids of the engines that tasks may run on; by default all.
+        flags: as for `set_flags()`. `after`: tasks run when these (AsyncResults, msg_ids or a Dependency) have ended; `follow`: likewise,
+            where these ran; `timeout`: seconds that a task may wait for that, and for an engine; `retries`: how often a task that fails is run
+            again.
+    Example:
+        >>> first = balanced.apply_async(abs, -1)
+        >>> with balanced.temp_flags(after=first, retries=3):
+        ...     balanced.apply_sync(abs, -2)
+        2
+    """
 
     balanced = True
     _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries", "label", "time_limit")
@@ -70,14 +82,43 @@ class LoadBalancedView(View):
         return AsyncResult(self.client, future, fname)
 
     def register_joblib_backend(self, name="ipyparallel", make_default=False):
-        """Makes this view a backend of joblib: joblib.parallel_backend(name)."""
+        """Makes this view a backend of joblib: `joblib.parallel_backend(name)`.
+
+        Args:
+            name (str): the backend's name.
+            make_default (bool): whether joblib takes it where no other is named.
+        Raises:
+            ImportError: joblib is missing.
+        Example:
+            >>> import joblib
+            >>> balanced.register_joblib_backend("engines")
+            >>> with joblib.parallel_backend("engines"):
+            ...     joblib.Parallel()(joblib.delayed(abs)(x) for x in (-1, -2))
+            [1, 2]
+        """
         from ipcluster.executor import register_joblib_backend
 
         register_joblib_backend(name, make_default, view=self)
 
     def map(self, f, *sequences, block=None, chunksize=1, ordered=True, return_exceptions=False, label=None):
-        """`map(f, *sequences)`, `chunksize` members a task; a list, or an AsyncMapResult, which with ordered=False is iterated in
-        the order in which results come."""
+        """Calls a function with each member of sequences, as the builtin `map` does.
+
+        Args:
+            f (callable): the function.
+            sequences: iterables; the shortest ends it.
+            block (bool): whether to wait.
+            chunksize (int): members a task.
+            ordered (bool): False has an AsyncMapResult give results in the order in which they come.
+            return_exceptions (bool): True has exceptions in the list in place of raising them.
+            label (str): for the hub's records.
+        Returns:
+            list: where this blocks; otherwise an AsyncMapResult.
+        Raises:
+            RemoteError: the function raised (CompositeError of several tasks).
+        Example:
+            >>> balanced.map(lambda x: x ** 2, range(5), chunksize=2, block=True)
+            [0, 1, 4, 9, 16]
+        """
         function = ParallelFunction(
             self._labelled(label), f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
         )

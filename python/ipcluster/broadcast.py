@@ -6,12 +6,25 @@ from ipcluster.view import DirectView
 
 
 class BroadcastView(DirectView):
-    """Engines that all do the same: a request and what travels with it leave this process once, whatever their number. Results are
-    those of a direct view, one an engine. What differs from engine to engine (map, scatter) goes the same way, one by one, so that
-    an engine has all of this view's requests in their order.
+    """Engines that all do the same: a request, and what travels with it, leaves this process once, whatever their number. A client makes it:
+    `c.broadcast_view()`.
 
-    is_coalescing is ipyparallel's: there the controller then answers once for all engines. Here each engine's reply is taken by
-    itself, so that one which fails or dies costs nobody else's result."""
+    Results are those of a direct view, one an engine. What differs from engine to engine (map, scatter) goes the same way, one by one,
+    so that an engine has all of this view's requests in their order.
+
+    Args:
+        client (Client): its client.
+        targets (list or "all"): the engines.
+        is_coalescing (bool): ipyparallel's: there the controller answers once for all engines. Here each engine's reply is taken by itself,
+            so that one which fails or dies costs nobody else's result.
+        flags: as for `set_flags()`.
+    Example:
+        >>> everybody = c.broadcast_view()
+        >>> everybody.push({"table": list(range(1000))}, block=True)
+        [None, None, None, None]
+        >>> everybody.pull("len(table)", block=True)
+        [1000, 1000, 1000, 1000]
+    """
 
     _channel = _client.BROADCAST
     _flag_names = (*DirectView._flag_names, "is_coalescing")

@@ -16,7 +16,20 @@ SWITCHES = {}  # functions of ipyparallel's that change how an engine pickles: o
 
 
 def interactive(f):
-    """Decorator: the function's globals are the engine's namespace, as if it had been typed there."""
+    """Decorator: the function's globals are the engine's namespace, as if it had been typed there.
+
+    Args:
+        f (callable): the function.
+    Returns:
+        The function.
+    Example:
+        >>> @ipcluster.interactive
+        ... def f():
+        ...     return x + 1
+        >>> view["x"] = 1
+        >>> view.apply_sync(f)
+        [2, 2, 2, 2]
+    """
     if isinstance(f, FunctionType):
         main = sys.modules["__main__"]
         defaults, kwdefaults = f.__defaults__, f.__kwdefaults__
@@ -57,7 +70,17 @@ class CannedObject:
 
 
 class Reference(CannedObject):
-    """A name or expression that is evaluated on the engine."""
+    """A name or expression that is evaluated on the engine, where it stands as an argument.
+
+    Args:
+        name (str): the name or expression.
+    Raises:
+        TypeError: it is no text.
+    Example:
+        >>> view["x"] = -1
+        >>> view.apply_sync(abs, ipcluster.Reference("x"))
+        [1, 1, 1, 1]
+    """
 
     def __init__(self, name):
         if not isinstance(name, str):
@@ -247,7 +270,17 @@ CannedBuffer = CannedMemoryView
 
 
 class dependent:
-    """A function that runs only on an engine where `df` does not return False; see `depend`."""
+    """A function that runs only on an engine where a test does not return False; `depend` makes it.
+
+    Args:
+        f (callable): the function.
+        df (callable): the test.
+        dargs: its positional arguments.
+        dkwargs: its keyword arguments.
+    Example:
+        >>> balanced.apply_sync(ipcluster.dependent(abs, lambda: True), -1)
+        1
+    """
 
     def __init__(self, f, df, /, *dargs, **dkwargs):
         self.f = f
@@ -257,6 +290,13 @@ class dependent:
         self.dkwargs = dkwargs
 
     def check_dependency(self):
+        """Calls the test, on the engine.
+
+        Raises:
+            UnmetDependency: it returns False.
+        Example:
+            >>> ipcluster.dependent(abs, lambda: True).check_dependency()
+        """
         if self.df(*self.dargs, **self.dkwargs) is False:
             from ipcluster.error import UnmetDependency
 
@@ -305,7 +345,16 @@ CANNERS = {  # and those of ipcluster.classes
 
 
 def can(obj):
-    """What `obj` travels as: a canned object, or itself where pickle can have it."""
+    """What an object travels as.
+
+    Args:
+        obj: the object.
+    Returns:
+        A canned object, or the object itself where pickle can have it.
+    Example:
+        >>> ipcluster.can(1)
+        1
+    """
     kind = type(obj)
     if kind in SCALARS:
         return obj
@@ -325,7 +374,17 @@ def can_dict(mapping):
 
 
 def uncan(obj, g=None):
-    """The inverse of can(); references and functions are looked up in, and bound to, the namespace `g`."""
+    """The inverse of `can()`.
+
+    Args:
+        obj: what can() returned.
+        g (dict): the namespace in which references and functions are looked up, and to which these are bound.
+    Returns:
+        The object.
+    Example:
+        >>> ipcluster.uncan(ipcluster.can(lambda x: x + 1))(1)
+        2
+    """
     if isinstance(obj, CannedObject):
         return obj.get_object(g)
     if isinstance(obj, dict):

@@ -244,21 +244,39 @@ def _subclasses(pickler, unpickler):
 
 
 def use_dill():
-    """Sends functions and objects with dill from here on, which knows closures, methods and lambdas."""
+    """Sends functions and objects with dill from here on, which knows closures, methods and lambdas.
+
+    Raises:
+        ImportError: dill is missing.
+    Example:
+        >>> ipcluster.use_dill()
+        >>> ipcluster.use_pickle()
+    """
     import dill
 
     _use(*_subclasses(dill.Pickler, dill.Unpickler), dill.loads)
 
 
 def use_cloudpickle():
-    """Sends functions and objects with cloudpickle from here on, which knows closures, methods and lambdas."""
+    """Sends functions and objects with cloudpickle from here on, which knows closures, methods and lambdas.
+
+    Raises:
+        ImportError: cloudpickle is missing.
+    Example:
+        >>> ipcluster.use_cloudpickle()
+        >>> ipcluster.use_pickle()
+    """
     import cloudpickle
 
     _use(*_subclasses(cloudpickle.CloudPickler, pickle.Unpickler), pickle.loads)
 
 
 def use_pickle():
-    """Sends functions and objects with Python's pickle again."""
+    """Sends functions and objects with Python's pickle again.
+
+    Example:
+        >>> ipcluster.use_pickle()
+    """
     _use(_WirePickler, _WireUnpickler, pickle.loads)
 
 
@@ -297,7 +315,15 @@ def _return_large_buffers(canned, rest):
 
 
 class PrePickled:
-    """An object that is sent several times and serialised once."""
+    """An object that is sent several times and serialised once.
+
+    Args:
+        obj: the object.
+    Example:
+        >>> table = ipcluster.PrePickled(list(range(1000)))
+        >>> view.apply_sync(len, table)
+        [1000, 1000, 1000, 1000]
+    """
 
     def __init__(self, obj):
         self.buffers = serialize(obj)

@@ -52,21 +52,36 @@ def _connection_file(connection_info):
 class Client(Records):
     """A connection to a cluster.
 
-    connection_info (also by the names connection_file and url_file): the path of ipcontroller-client.json, or a dict with its
-    members. Without it the file is that of the profile `profile` (by default that of the IPython we run in, or "default"), or of
-    the folder `profile_dir`; `cluster_id` names one of several clusters of a profile. `timeout`: seconds to wait for the file and
-    for the controller's answer (10); where it is given and the file is left from a controller that has gone, also for another
-    controller's file. `cluster`: the Cluster that this is a client of, if it was started so. `context` is accepted for
-    code that was written for ipyparallel, and not used.
+    In a `with` block, and at the end of the program, it is closed. Threads may share it.
 
-    sshserver ([user@]host[:port]) is an SSH server through which the controller is reached: one ssh process forwards its ports, and
-    ends with the client. Without it the server is the connection file's (`ipcontroller --ssh`), unless the controller is on this
-    machine. `sshkey` is the path of a private key, otherwise ssh looks for one; with a key and no server, the server is the
-    controller's host. OpenSSH asks nobody for a password here, so `password` and `paramiko` are refused: a key that needs none, or an agent.
-
-    With keep_tasks=False what waits is dropped once this client has gone: in the scheduler and on engines when it is closed, which it is
-    at the end of a `with` block and of the program; in the scheduler also where its process was killed, or stays out of reach for
-    TaskScheduler.client_grace (60 seconds). What has begun is finished.
+    Args:
+        connection_info (str or dict): the path of ipcontroller-client.json, or its members. Without it the profile's file is taken.
+        connection_file (str): the same by another name, as is `url_file`.
+        url_file (str): see `connection_file`.
+        profile (str): the profile's name; by default that of the IPython that this runs in, or "default".
+        profile_dir (str): the profile's folder, in place of a name.
+        ipython_dir (str): the folder that profiles are in; by default `$IPYTHONDIR` or ~/.ipython.
+        cluster_id (str): one of several clusters of a profile.
+        timeout (float): seconds to wait for the file, and for the controller's answer; 10 where it is not given. Where it is given and
+            the file is left from a controller that has gone, another controller's file is waited for, too.
+        block (bool): whether calls of views return results in place of AsyncResults.
+        debug (bool): kept as an attribute, and not used.
+        sshserver (str): [user@]host[:port] of an SSH server through which the controller is reached: one ssh process forwards its
+            ports, and ends with the client. By default the connection file's (`ipcontroller --ssh`), unless the controller is on this machine.
+        sshkey (str): the path of a private key; by default ssh looks for one. With a key and no server, the server is the controller's host.
+        password (str): refused, as OpenSSH takes no password from a program: use a key that needs none, or an agent.
+        paramiko (bool): refused likewise.
+        cluster (Cluster): the Cluster that this is a client of.
+        context: accepted for code that was written for ipyparallel, and not used.
+        keep_tasks (bool): False drops what waits once this client has gone: in the scheduler and on engines when it is closed; in the
+            scheduler also where its process was killed, or stays out of reach for TaskScheduler.client_grace (60 seconds). What has begun is finished.
+    Raises:
+        ConnectionError: the file is not there, or no controller answers in time; the text says which file or address, and what to do.
+        NotImplementedError: a password was given.
+    Example:
+        >>> with ipcluster.Client() as c:
+        ...     c[:].apply_sync(abs, -1)
+        [1, 1, 1, 1]
     """
 
     _connection = None  # until it is made: what shows a traceback's variables shows this client, too
@@ -150,7 +165,14 @@ class Client(Records):
         self.close()
 
     def close(self, linger=None):
-        """Ends the connection; what is open resolves with an error, and is dropped where keep_tasks=False and it has not begun."""
+        """Ends the connection. What is open ends with an error; with keep_tasks=False, what has not begun is dropped.
+
+        Args:
+            linger (float): accepted for code that was written for ipyparallel, and not used.
+        Example:
+            >>> c = ipcluster.Client()
+            >>> c.close()
+        """
         try:
             self._stop_dask_scheduler()
         finally:
@@ -159,32 +181,59 @@ class Client(Records):
 
     @property
     def closed(self):
-        """Whether this is not connected: it was closed, has lost its controller, or could not connect."""
+        """Whether this is not connected: it was closed, has lost its controller, or could not connect.
+
+        Example:
+            >>> c.closed
+            False
+        """
         return self._connection is None or self._connection.closed
 
     # Engines and views
 
     @property
     def ids(self):
-        """The ids of the engines that are registered now. Raises ConnectionError, as all calls do, once the controller is lost."""
+        """The ids of the engines that are registered now, a list of ints. Raises ConnectionError, as all calls do, once the controller is lost.
+
+        Example:
+            >>> c.ids
+            [0, 1, 2, 3]
+        """
         return [engine_id for engine_id, _ in self._connection.engines()]
 
     @property
     def engines(self):
-        """The engines that are registered now, by id: `host`, `pid`, `rank`, `python` (its version), `executable`, `set`, `job`
-        and `version` (ipcluster's) of each, None where it does not say."""
+        """The engines that are registered now, a dict by id: `host`, `pid`, `rank`, `python` (its version), `executable`, `set`, `job` and
+        `version` (ipcluster's) of each, None where it does not say.
+
+        Example:
+            >>> sorted(c.engines) == c.ids
+            True
+            >>> c.engines[0].pid == c[0].apply_sync(os.getpid)
+            True
+        """
         return Engines(self._connection)
 
     @property
     def departed(self):
-        """The last thousand engines that have gone, the newest last: `id`, `reason` (a sentence, with what a batch system says),
-        `ended` (seconds since the epoch), and `info`, as `engine_info` has it."""
+        """The last thousand engines that have gone, a list of dicts with the newest last: `id`, `reason` (a sentence, with what a batch system
+        says), `ended` (seconds since the epoch), and `info`, as `engine_info` has it.
+
+        Example:
+            >>> [gone["id"] for gone in c.departed]
+            []
+        """
         return self._ask_hub("departed_request")[0]["departed"]
 
     @property
     def engine_info(self):
-        """`engines` in the words of the messages: all that each engine said of itself when it registered, by id. Empty for an
-        engine that says nothing, as ipyparallel's."""
+        """`engines` in the words of the messages: a dict of all that each engine said of itself when it registered, by id. Empty for an
+        engine that says nothing, as ipyparallel's.
+
+        Example:
+            >>> c.engine_info[0]["implementation"]
+            'ipcluster'
+        """
         return {engine_id: json.loads(self._connection.engine_info(engine_id)) for engine_id in self.ids}
 
     def __len__(self):
@@ -242,23 +291,59 @@ class Client(Records):
         return list(targets)
 
     def direct_view(self, targets="all", **flags):
-        """A view on one engine (an int), on several, or with "all" on those that are registered at each call."""
+        """A view whose engines all do what is asked. `c[0]`, `c[1:3]` and `c[:]` are such views, too.
+
+        Args:
+            targets (int, list, slice or "all"): ids of engines; "all" means those that are registered at each call.
+            flags: the view's flags, as `set_flags()` takes them.
+        Returns:
+            DirectView: the view.
+        Raises:
+            IndexError: no engine has this id.
+            NoEnginesRegistered: there is no engine.
+        Example:
+            >>> c.direct_view([0, 2], block=True).apply(abs, -1)
+            [1, 1]
+        """
         single = isinstance(targets, int)
         if not (isinstance(targets, str) and targets.lower() == "all"):
             targets = self._chosen(targets)
         return DirectView(self, targets[0] if single else targets, **flags)
 
     def broadcast_view(self, targets="all", is_coalescing=False, *, coalescing=False, **flags):
-        """A view on several engines, or with "all" on those that are registered at each call, that sends what they all get once.
+        """A direct view that sends what all engines get once: for many engines and for large data.
 
-        `coalescing` is what ipyparallel's examples call `is_coalescing`.
+        Args:
+            targets (list, slice or "all"): as for `direct_view()`.
+            is_coalescing (bool): accepted, and without effect: it is for ipyparallel's client.
+            coalescing (bool): what ipyparallel's examples call `is_coalescing`.
+            flags: the view's flags.
+        Returns:
+            BroadcastView: the view.
+        Raises:
+            IndexError: no engine has this id.
+        Example:
+            >>> c.broadcast_view(block=True).apply(abs, -1)
+            [1, 1, 1, 1]
         """
         if not (isinstance(targets, str) and targets.lower() == "all"):
             targets = self._chosen(targets)
         return BroadcastView(self, targets, is_coalescing=is_coalescing or coalescing, **flags)
 
     def load_balanced_view(self, targets=None, **flags):
-        """A view whose tasks the scheduler gives to engines: to all, or to the targets."""
+        """A view whose tasks the controller's scheduler gives to engines.
+
+        Args:
+            targets (int, list or slice): ids of the engines that tasks may run on; by default all.
+            flags: the view's flags.
+        Returns:
+            LoadBalancedView: the view.
+        Raises:
+            IndexError: no engine has this id.
+        Example:
+            >>> c.load_balanced_view().map_sync(abs, [-1, -2])
+            [1, 2]
+        """
         if targets is not None and targets != "all":
             targets = self._chosen(targets)
         else:
@@ -266,21 +351,55 @@ class Client(Records):
         return LoadBalancedView(self, targets, **flags)
 
     def activate(self, targets="all", suffix=""):
-        """Makes a blocking view of the targets that of the px magics."""
+        """Makes a blocking view of the targets that of the px magics of IPython; elsewhere it warns.
+
+        Args:
+            targets (int, list, slice or "all"): as for `direct_view()`.
+            suffix (str): a suffix of the magics' names: `_even` makes `%px_even`.
+        Returns:
+            DirectView: the view.
+        Example:
+            >>> view = c.activate([0, 1])  # then %px is for these
+            >>> view.block
+            True
+        """
         view = self.direct_view(targets)
         view.block = True
         view.activate(suffix)
         return view
 
     def executor(self, targets=None):
-        """A concurrent.futures.Executor whose calls the scheduler gives to engines: to all, or to the targets."""
+        """An executor whose calls the scheduler gives to engines.
+
+        Args:
+            targets (int, list or slice): as for `load_balanced_view()`.
+        Returns:
+            ViewExecutor: a concurrent.futures.Executor.
+        Example:
+            >>> c.executor().submit(abs, -1).result()
+            1
+        """
         return self.load_balanced_view(targets).executor
 
     def become_dask(self, targets="all", port=0, nanny=False, scheduler_args=None, **worker_args):
-        """Makes the engines workers of a Dask scheduler, which this client starts and ends with itself; returns a distributed.Client.
+        """Makes engines workers of a Dask scheduler, which this client starts, and which ends with it.
 
-        It listens on loopback: where engines are on other machines, scheduler_args={"host": ADDRESS}, and Dask's own security. With
-        nanny=True the workers are processes of their own. Further arguments are those of Dask's Worker (nthreads=1).
+        Args:
+            targets (int, list, slice or "all"): the engines.
+            port (int): the scheduler's; 0: one that is free.
+            nanny (bool): True makes the workers processes of their own.
+            scheduler_args (dict): of Dask's Scheduler. It listens on loopback; {"host": ADDRESS} lets other machines in, whom Dask asks nothing.
+            worker_args: of Dask's Worker, such as nthreads=1.
+        Returns:
+            distributed.Client: a client of the scheduler; close it before `stop_dask()`.
+        Raises:
+            ImportError: Dask's distributed is missing.
+        Example:
+            >>> dask = c.become_dask(targets=[0])
+            >>> dask.submit(abs, -1).result()
+            1
+            >>> dask.close()
+            >>> c.stop_dask()
         """
         from ipcluster import dask
 
@@ -289,7 +408,15 @@ class Client(Records):
         return dask.start_workers(self.direct_view(targets), self._dask, nanny, worker_args)
 
     def stop_dask(self, targets="all"):
-        """Ends the workers on the targets, and the scheduler of become_dask()."""
+        """Ends the workers on engines, and the scheduler of `become_dask()`.
+
+        Args:
+            targets (int, list, slice or "all"): the engines.
+        Example:
+            >>> dask = c.become_dask(targets=[0])
+            >>> dask.close()
+            >>> c.stop_dask(targets=[0])
+        """
         from ipcluster import dask
 
         dask.stop_workers(self.direct_view(targets))
@@ -307,18 +434,19 @@ class Client(Records):
         """Waits until engines are registered.
 
         Args:
-            n: how many; by default as many as this client's Cluster was started with.
-            timeout: seconds to wait; for ever where negative.
-            block: False for a Future in place of the wait.
-            interactive: True to show a bar, False to show none. None: a bar in IPython, where somebody looks and this waits.
-            widget: True for a bar of ipywidgets, False for one of text; None for what suits the place.
-
+            n (int): how many; by default as many as this client's Cluster was started with.
+            timeout (float): seconds to wait; for ever where negative.
+            block (bool): False for a Future in place of the wait.
+            interactive (bool): True to show a bar, False to show none. None: a bar in IPython, where somebody looks and this waits.
+            widget (bool): True for a bar of ipywidgets, False for one of text; None for what suits the place.
         Returns:
             None, or the Future.
-
         Raises:
             TimeoutError: too few are registered in time.
             ConnectionError: the controller is lost.
+            TypeError: no number is given, and this client was not made by a Cluster.
+        Example:
+            >>> c.wait_for_engines(4, timeout=60)
         """
         if n is None:
             if self.cluster is None or not self.cluster.n:
@@ -402,13 +530,29 @@ class Client(Records):
 
     @property
     def results(self):
-        """The results that have come and were not fetched, by msg_id; errors as exceptions."""
+        """The results that have come and were not fetched, a mapping by msg_id; errors are exceptions in it.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait()
+            True
+            >>> c.results[result.msg_ids[0]]
+            1
+        """
         self._prune_what_was_noted()
         return ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
 
     @property
     def metadata(self):
-        """The metadata of requests whose results were not fetched, by msg_id."""
+        """The metadata of requests whose results were not fetched, a mapping by msg_id.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait(result)
+            True
+            >>> c.metadata[result.msg_ids[0]]["engine_id"]
+            0
+        """
         self._prune_what_was_noted()
         return ByRequest(self._futures, metadata_of, lambda future: True)
 
@@ -418,7 +562,14 @@ class Client(Records):
 
     @property
     def outstanding(self):
-        """The msg_ids of requests that have not been answered."""
+        """The msg_ids of requests that have not been answered, a set.
+
+        Example:
+            >>> c.wait()
+            True
+            >>> c.outstanding
+            set()
+        """
         return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
 
     def _ask_hub(self, msg_type, content=None):
@@ -459,7 +610,17 @@ class Client(Records):
         return ids
 
     def wait(self, jobs=None, timeout=-1):
-        """Waits for jobs, by default for all that are open; returns whether they have finished. Other Futures may be among them."""
+        """Waits for jobs.
+
+        Args:
+            jobs (AsyncResult, str, int, Future or a list of them): results, msg_ids, or indices of the history; by default all that are open.
+            timeout (float): seconds; a negative number is no limit.
+        Returns:
+            bool: whether they have finished.
+        Example:
+            >>> c.wait([c[0].apply_async(abs, -1), c[1].apply_async(abs, -2)], timeout=60)
+            True
+        """
         jobs = self.outstanding if jobs is None else jobs
         jobs = [jobs] if isinstance(jobs, (str, int, Future)) else list(jobs)
         strange = [job for job in jobs if isinstance(job, Future) and not isinstance(job, AsyncResult)]
@@ -475,9 +636,11 @@ class Client(Records):
         """Waits for jobs behind a bar, as AsyncResult.wait_interactive() does.
 
         Args:
-            jobs: as for wait(): by default all that are open.
-            interval: seconds between two looks at them.
-            timeout: seconds after which not to wait longer; none where negative.
+            jobs (AsyncResult, str, int or a list of them): as for wait(): by default all that are open.
+            interval (float): seconds between two looks at them.
+            timeout (float): seconds after which not to wait longer; none where negative.
+        Example:
+            >>> c.wait_interactive()
         """
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
         futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
@@ -485,9 +648,20 @@ class Client(Records):
             AsyncResult(self, futures, fname="tasks", owner=False).wait_interactive(interval, timeout)
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
-        """The AsyncResult of earlier requests: the newest, or those with these msg_ids or indices of the history. What is not here (any more),
-        also of other clients, is fetched from the hub, which must keep records (ipcontroller --dictdb). With owner=False the client
-        still remembers the results after they were got."""
+        """The AsyncResult of earlier requests. What is not here any more, or is another client's, is fetched from the hub, where the controller
+        keeps records (`ipcontroller --dictdb`).
+
+        Args:
+            indices_or_msg_ids (int, str, AsyncResult or a list of them): indices of the history, or msg_ids; by default the newest request.
+            block (bool): whether to wait for it; by default as the client's `block` says.
+            owner (bool): False has the client remember the results after they were got.
+        Returns:
+            AsyncResult: an AsyncHubResult where it comes from the hub.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.get_result(result.msg_ids[0]).get()
+            1
+        """
         jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
         single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs._single)
         kind = AsyncResult
@@ -510,9 +684,20 @@ class Client(Records):
         return result
 
     def abort(self, jobs=None, targets=None, block=None):
-        """Stops jobs of this client that have not begun, by default all that are open, in the scheduler and on engines; with targets, of
-        those that were sent to engines only what these have. Returns the msg_ids of what will not run, whose results are TaskAborted; with
-        block=False a Future of them."""
+        """Stops jobs of this client that have not begun, in the scheduler and on engines.
+
+        Args:
+            jobs (AsyncResult, str, int or a list of them): as for `wait()`.
+            targets (int or list): of jobs that were sent to engines, only those of these engines.
+            block (bool): whether to wait for the answer; by default as the client's `block` says.
+        Returns:
+            list: the msg_ids of what will not run, whose results raise TaskAborted; without `block` a Future of it.
+        Example:
+            >>> import time
+            >>> first, second = c[0].apply_async(time.sleep, 0.5), c[0].apply_async(abs, -1)
+            >>> c.abort(second, block=True) == second.msg_ids
+            True
+        """
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
         futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
         if targets is not None:
@@ -525,27 +710,80 @@ class Client(Records):
         return answer
 
     def clear(self, targets=None, block=None):
-        """Empties the engines' namespaces."""
+        """Empties the namespaces of engines.
+
+        Args:
+            targets (int, list or "all"): the engines; by default all.
+            block (bool): whether to wait; by default as the client's `block` says.
+        Returns:
+            AsyncResult: or None where it waits.
+        Example:
+            >>> c.clear(block=True)
+        """
         return self._control(targets, "clear_request", {}, block)
 
     def interrupt(self, targets=None, block=None):
-        """Interrupts what the engines run, as Ctrl-C does in a terminal."""
+        """Interrupts what engines run, as Ctrl-C does in a terminal.
+
+        Args:
+            targets (int, list or "all"): the engines; by default all.
+            block (bool): whether to wait until it was sent.
+        Returns:
+            AsyncResult: or None where it waits.
+        Example:
+            >>> c.interrupt(0, block=True)
+        """
         return self.send_signal("SIGINT", targets, block)
 
     def send_signal(self, sig, targets=None, block=None):
-        """Sends a signal, by number or name, to the engines' processes."""
+        """Sends a signal to the processes of engines.
+
+        Args:
+            sig (int or str): a number or a name, such as "SIGUSR1".
+            targets (int, list or "all"): the engines; by default all.
+            block (bool): whether to wait until it was sent.
+        Returns:
+            AsyncResult: or None where it waits.
+        Example:
+            >>> import signal
+            >>> c.send_signal(signal.SIGINT, block=True)
+        """
         return self._control(targets, "signal_request", {"sig": sig}, block)
 
     def drain(self, targets="all", timeout=None, block=None):
-        """Ends engines when they have done what they have begun: they take nothing new, and tasks that wait there go to others. What
-        still runs after `timeout` seconds is interrupted. The result is ready when the engines have finished."""
+        """Ends engines when they have done what they have begun. They take nothing new, and tasks that wait there go to other engines.
+
+        Args:
+            targets (int, list or "all"): the engines.
+            timeout (float): seconds after which what still runs is interrupted; by default never.
+            block (bool): whether to wait until the engines have finished.
+        Returns:
+            AsyncResult: ready when they have; None where it waits.
+        Raises:
+            NotImplementedError: one of them is ipyparallel's.
+        Example:
+            >>> client.drain(0, timeout=60, block=True)
+        """
         for target in self._resolve_targets(targets):
             if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
                 raise NotImplementedError(f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down")
         return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
 
     def shutdown(self, targets="all", restart=False, hub=False, block=None):
-        """Ends engines; with hub=True all of them, and the controller."""
+        """Ends engines.
+
+        Args:
+            targets (int, list or "all"): the engines.
+            restart (bool): refused: `ipcluster restart` does that.
+            hub (bool): True ends all engines, and the controller.
+            block (bool): whether to wait for their answers.
+        Returns:
+            AsyncResult: or None where it waits.
+        Raises:
+            NotImplementedError: restart=True.
+        Example:
+            >>> client.shutdown(1, block=True)
+        """
         if restart:
             raise NotImplementedError("engines cannot be restarted: shut them down and start others (ipcluster engines)")
         try:
@@ -560,7 +798,17 @@ class Client(Records):
     # The hub
 
     def queue_status(self, targets="all", verbose=False):
-        """How many requests (or with verbose=True which) wait at, run on and were completed by each engine."""
+        """What engines have to do.
+
+        Args:
+            targets (int, list or "all"): the engines.
+            verbose (bool): True gives the msg_ids in place of their numbers.
+        Returns:
+            dict: by id, and of one engine (an int) its own: `queue` (waits there), `tasks` (was given out by the scheduler) and `completed`.
+        Example:
+            >>> c.queue_status(0)["queue"]
+            0
+        """
         content = {"targets": None if targets == "all" else self._resolve_targets(targets), "verbose": verbose}
         status, _ = self._ask_hub("queue_request", content)
         status.pop("status", None)
@@ -568,10 +816,20 @@ class Client(Records):
         return status[targets] if isinstance(targets, int) else status
 
     def spin(self):
-        """Results come by themselves: there is nothing to do."""
+        """Does nothing, as results come by themselves.
+
+        Example:
+            >>> c.spin()
+        """
 
     def spin_thread(self, interval=1):
-        """Results come by themselves: there is nothing to do."""
+        """Does nothing, as results come by themselves.
+
+        Args:
+            interval (float): accepted, and not used.
+        Example:
+            >>> c.spin_thread()
+        """
 
     stop_spin_thread = spin
 

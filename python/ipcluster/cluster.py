@@ -60,15 +60,31 @@ def _in_background(name):
 
 
 class Cluster:
-    """A controller and `n` engines (by default one for each processor), started by the program `ipcluster`.
+    """A controller and engines, started by the program `ipcluster`. As a context manager it gives a client that sees all engines, and
+    stops the cluster behind it.
 
-    `engines` and `controller`: launchers, by name or alias ("mpi"). `controller_args`: further arguments of ipcontroller; `options`:
-    further arguments of ipcluster, such as ["--mpi=native"]. `engine_timeout`: how many seconds to wait for a further engine to register
-    (`Cluster.engine_timeout` of ipcluster). `n_min`: with how many registered engines a start is done, where it is not all; the others come
-    as they can. Engines that are a batch system's jobs may wait long: start_engines() and start_cluster() return when these are submitted,
-    where n_min says nothing else. How far a start is is shown at a terminal and in IPython, or where `progress` says so. It ends with this
-    process, unless `shutdown_atexit` is false. Used as a
-    context manager it gives a client that sees all engines, and stops the cluster behind it.
+    Each method whose name ends in `_sync` has a coroutine without that: `await cluster.start_cluster()`.
+
+    Args:
+        n (int): the number of engines; by default one for each processor.
+        engines (str): their launcher, by name or alias: "mpi", "slurm".
+        controller (str): the controller's launcher likewise.
+        profile (str): the profile's name; "default" where it is not given.
+        profile_dir (str): the profile's folder, in place of a name.
+        cluster_id (str): the cluster's name; by default one of its own, "" for that of `ipcluster start`.
+        controller_ip (str): the address for the controller to listen on.
+        controller_location (str): under which engines and clients elsewhere reach it.
+        controller_args (list): further arguments of ipcontroller: ["--dictdb"].
+        options (list): further arguments of ipcluster: ["--mpi=native"].
+        engine_timeout (float): seconds to wait for a further engine to register.
+        n_min (int): with how many registered engines a start is done, where it is not all; the others come as they can. Engines that
+            are a batch system's jobs may wait long: where nothing is said, a start is done when these are submitted.
+        progress (bool): whether it is shown how far a start is; by default at a terminal and in IPython.
+        shutdown_atexit (bool): False lets the cluster run on when this process ends.
+    Example:
+        >>> with ipcluster.Cluster(n=2) as client:
+        ...     client[:].apply_sync(abs, -1)
+        [1, 1]
     """
 
     def __init__(
@@ -102,7 +118,21 @@ class Cluster:
 
     @classmethod
     def from_file(cls, cluster_file=None, *, profile=None, profile_dir=None, cluster_id=""):
-        """The cluster that runs already, of a profile and cluster id. Raises FileNotFoundError where none does."""
+        """A cluster that runs already.
+
+        Args:
+            cluster_file (str): the path of its state file, in the profile's security folder; or, without it:
+            profile (str): the profile's name.
+            profile_dir (str): the profile's folder.
+            cluster_id (str): the cluster's name.
+        Returns:
+            Cluster: which does not end with this process.
+        Raises:
+            FileNotFoundError: none runs there.
+        Example:
+            >>> ipcluster.Cluster.from_file()
+            <Cluster default: running>
+        """
         if cluster_file is not None:
             path = Path(cluster_file)
             profile_dir, name = path.parent.parent, path.stem
@@ -115,7 +145,12 @@ class Cluster:
 
     @property
     def connection_file(self):
-        """The path of the clients' connection file."""
+        """The path of the clients' connection file, a pathlib.Path.
+
+        Example:
+            >>> cluster.connection_file.exists()
+            True
+        """
         folder = Path(self.profile_dir or ipython_dir() / f"profile_{self.profile or 'default'}")
         return folder / "security" / f"ipcontroller{'-' + self.cluster_id if self.cluster_id else ''}-client.json"
 
@@ -150,7 +185,15 @@ class Cluster:
                 for one in entry["sets"]}  # fmt: skip
 
     def start_controller_sync(self):
-        """Starts the controller alone."""
+        """Starts the controller alone.
+
+        Raises:
+            RuntimeError: it does not start; the text is what ipcluster said.
+        Example:
+            >>> own = ipcluster.Cluster()
+            >>> own.start_controller_sync()
+            >>> own.stop_cluster_sync()
+        """
         named = {"controller": self.controller, "ip": self.controller_ip, "location": self.controller_location}
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         more = ["--", *self.controller_args] if self.controller_args else []
@@ -161,8 +204,21 @@ class Cluster:
             _started.add(self)
 
     def start_engines_sync(self, n=None, engine_set_id=None, n_min=None):
-        """Adds a set of engines, of that name or one of its own; returns its name once all have registered, or `n_min` of them, or they
-        are submitted to a batch system."""
+        """Adds a set of engines. Returns once all have registered, or `n_min` of them, or they are submitted to a batch system.
+
+        Args:
+            n (int): how many; by default one for each processor.
+            engine_set_id (str): the set's name; by default one of its own.
+            n_min (int): with how many registered engines this is done.
+        Returns:
+            str: the set's name.
+        Raises:
+            RuntimeError: they do not start; the text is what ipcluster said.
+        Example:
+            >>> cluster.start_engines_sync(1, "more")
+            'more'
+            >>> cluster.stop_engines_sync("more")
+        """
         return self._start_engines(n, engine_set_id or uuid.uuid4().hex[:12], n_min, self.engines)
 
     def _start_engines(self, n, engine_set_id, n_min, engines):
@@ -173,7 +229,19 @@ class Cluster:
         return engine_set_id
 
     def start_cluster_sync(self, n=None, n_min=None):
-        """Starts controller and engines; returns when start_engines() does."""
+        """Starts controller and engines. Returns when `start_engines_sync()` does.
+
+        Args:
+            n (int): how many engines, in place of the Cluster's `n`.
+            n_min (int): with how many registered engines this is done.
+        Returns:
+            Cluster: this.
+        Raises:
+            RuntimeError: it does not start; the text is what ipcluster said.
+        Example:
+            >>> own = ipcluster.Cluster().start_cluster_sync(n=1)
+            >>> own.stop_cluster_sync()
+        """
         self.n = self.n if n is None else n
         self.start_controller_sync()
         try:
@@ -185,7 +253,16 @@ class Cluster:
         return self
 
     def stop_engines_sync(self, engine_set_id=None):
-        """Stops a set of engines, or each there is."""
+        """Stops engines.
+
+        Args:
+            engine_set_id (str): the set; by default each there is.
+        Raises:
+            ValueError: there is no such set.
+        Example:
+            >>> name = cluster.start_engines_sync(1)
+            >>> cluster.stop_engines_sync(name)
+        """
         running = self._engine_sets()
         if engine_set_id is not None and engine_set_id not in running:
             raise ValueError(f"there is no set of engines {engine_set_id!r}: there are {sorted(running)}")
@@ -193,7 +270,14 @@ class Cluster:
             self._run("stop", f"--engine-set={name}", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
 
     def restart_engines_sync(self, engine_set_id=None):
-        """Stops a set of engines, or each, and starts as many anew, under its name and with its launcher."""
+        """Stops engines, and starts as many anew, under the name of their set and with its launcher.
+
+        Args:
+            engine_set_id (str): the set; by default each there is.
+        Example:
+            >>> name = cluster.start_engines_sync(1)
+            >>> cluster.restart_engines_sync(name)
+        """
         sets = self._engine_sets()
         self.stop_engines_sync(engine_set_id)
         for name in sets if engine_set_id is None else [engine_set_id]:
@@ -201,18 +285,54 @@ class Cluster:
                 self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
     def scale_sync(self, n, engine_set_id=None, force=False):
-        """Gives the set of engines, or that of them, another number. Of those that are too many only such end as nobody misses, all with
-        force=True; raises RuntimeError where some stay."""
+        """Gives a set of engines another number. Of those that are too many only such end as nobody misses.
+
+        Args:
+            n (int): how many.
+            engine_set_id (str): the set, where there are several.
+            force (bool): True ends also those that somebody may miss.
+        Raises:
+            RuntimeError: some stay, or it cannot be done; the text is what ipcluster said.
+        Example:
+            >>> name = cluster.start_engines_sync(1)
+            >>> cluster.scale_sync(2, name)
+        """
         words = [f"--engine-set={engine_set_id}"] if engine_set_id is not None else []
         self._run("scale", f"--n={n}", *words, *(["--force"] if force else []))
 
     def connect_client_sync(self, **client_options):
-        """A client of this cluster."""
+        """A client of this cluster.
+
+        Args:
+            client_options: further arguments of Client.
+        Returns:
+            Client: connected.
+        Raises:
+            ConnectionError: no controller answers.
+        Example:
+            >>> with cluster.connect_client_sync() as client:
+            ...     client.closed
+            False
+        """
         return Client(self.connection_file, cluster=self, **client_options)
 
     def start_and_connect_sync(self, n=None, activate=False):
-        """Starts the cluster and returns a client that sees its engines, or `n_min` of them; with activate=True they are those of the px
-        magics. However long a batch system's jobs wait, these are waited for."""
+        """Starts the cluster, and connects to it. However long a batch system's jobs wait, these are waited for.
+
+        Args:
+            n (int): how many engines, in place of the Cluster's `n`.
+            activate (bool): True makes the engines those of the px magics.
+        Returns:
+            Client: which sees all engines, or `n_min` of them.
+        Raises:
+            RuntimeError: it does not start; the text is what ipcluster said.
+            TimeoutError: too few engines have come in time.
+        Example:
+            >>> own = ipcluster.Cluster()
+            >>> own.start_and_connect_sync(n=1).ids
+            [0]
+            >>> own.stop_cluster_sync()
+        """
         n_min = ALL_ENGINES if self.n_min is None else self.n_min
         self.start_cluster_sync(n, n_min)
         client = self.connect_client_sync()
@@ -223,23 +343,54 @@ class Cluster:
         return client
 
     def signal_engines_sync(self, signum, engine_set_id=None):
-        """Sends a signal to the engines of a set, or to all."""
+        """Sends a signal to engines.
+
+        Args:
+            signum (int or str): a number or a name.
+            engine_set_id (str): the set; by default all engines.
+        Example:
+            >>> import signal
+            >>> cluster.signal_engines_sync(signal.SIGINT)
+        """
         with self.connect_client_sync() as client:
             of_set = [engine_id for engine_id, engine in client.engines.items() if engine.set == engine_set_id]
             client.send_signal(signum, None if engine_set_id is None else of_set, block=True)
 
     def signal_engine_sync(self, signum, engine_id):
-        """Sends a signal to one engine."""
+        """Sends a signal to one engine.
+
+        Args:
+            signum (int or str): a number or a name.
+            engine_id (int): which.
+        Example:
+            >>> import signal
+            >>> cluster.signal_engine_sync(signal.SIGINT, 4)
+        """
         with self.connect_client_sync() as client:
             client.send_signal(signum, engine_id, block=True)
 
     def stop_engine_sync(self, engine_id):
-        """Ends one engine; under mpiexec all of its world end with it."""
+        """Ends one engine; under mpiexec all of its world end with it.
+
+        Args:
+            engine_id (int): which.
+        Example:
+            >>> cluster.stop_engine_sync(3)
+        """
         with self.connect_client_sync() as client:
             client.shutdown(engine_id, block=True)
 
     def stop_cluster_sync(self):
-        """Stops the engines, then the controller."""
+        """Stops the engines, then the controller.
+
+        Raises:
+            RuntimeError: something could not be ended; the text is what ipcluster said.
+        Example:
+            >>> own = ipcluster.Cluster().start_cluster_sync(n=0)
+            >>> own.stop_cluster_sync()
+            >>> own.running
+            False
+        """
         if self.running:
             self._run("stop", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
             self.running = False

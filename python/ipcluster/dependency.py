@@ -8,7 +8,19 @@ from ipcluster.canned import can, dependent
 
 
 class depend:
-    """Decorator: on an engine where `df(*args, **kwargs)` returns False, the task is not run but given to another engine."""
+    """Decorator: on an engine where a test returns False, the task is not run but given to another engine.
+
+    Args:
+        df (callable): the test.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+    Example:
+        >>> @ipcluster.depend(lambda: True)
+        ... def f():
+        ...     return 1
+        >>> balanced.apply_sync(f)
+        1
+    """
 
     def __init__(self, df, /, *args, **kwargs):
         self.df = df
@@ -20,7 +32,22 @@ class depend:
 
 
 def require(*objects, **mapping):
-    """Decorator: modules (or their names) that are imported, and functions that are sent along, before the task runs."""
+    """Decorator: what a task needs. On an engine where a module cannot be imported, the task is not run but given to another engine.
+
+    Args:
+        objects (module, str or function): modules, or their names, which are imported; functions, which are sent along.
+        mapping: other objects, by name.
+    Returns:
+        A decorator.
+    Raises:
+        TypeError: one of the objects has no name.
+    Example:
+        >>> @ipcluster.require("os")
+        ... def f():
+        ...     return os.sep
+        >>> balanced.apply_sync(f)
+        '/'
+    """
     names = []
     for obj in objects:
         if isinstance(obj, ModuleType):
@@ -39,7 +66,22 @@ def _msg_ids(job):
 
 
 class Dependency(set):
-    """Tasks (msg_ids or AsyncResults) that another waits for: all or any of them, their success or their failure."""
+    """Tasks that another waits for: all or any of them, their success or their failure. It is a set of msg_ids.
+
+    Args:
+        dependencies (AsyncResult, str or a list of them): the tasks.
+        all (bool): False: any of them.
+        success (bool): whether it is met by their success.
+        failure (bool): whether it is met by their failure.
+    Raises:
+        ValueError: neither success nor failure.
+        TypeError: one is no task.
+    Example:
+        >>> tasks = [balanced.apply_async(abs, -1), balanced.apply_async(abs, -2)]
+        >>> with balanced.temp_flags(after=ipcluster.Dependency(tasks, all=False, failure=True)):
+        ...     balanced.apply_sync(abs, -3)
+        3
+    """
 
     def __init__(self, dependencies=(), all=True, success=True, failure=False):
         if isinstance(dependencies, dict):
@@ -62,11 +104,31 @@ class Dependency(set):
         self.failure = failure
 
     def check(self, completed, failed=None):
-        """Whether it is met, where tasks `completed` have succeeded and `failed` have failed (sets of msg_ids)."""
+        """Whether it is met.
+
+        Args:
+            completed (set): msg_ids of tasks that have succeeded.
+            failed (set): of those that have failed.
+        Returns:
+            bool: likewise.
+        Example:
+            >>> ipcluster.Dependency(["a", "b"]).check({"a"})
+            False
+        """
         return self._holds(self.success and completed, self.failure and failed, self.all)
 
     def unreachable(self, completed, failed=None):
-        """Whether it cannot be met any more."""
+        """Whether it cannot be met any more.
+
+        Args:
+            completed (set): msg_ids of tasks that have succeeded.
+            failed (set): of those that have failed.
+        Returns:
+            bool: likewise.
+        Example:
+            >>> ipcluster.Dependency(["a", "b"]).unreachable({"a"}, {"b"})
+            True
+        """
         return bool(self) and self._holds(not self.success and completed, not self.failure and failed, not self.all)
 
     def _holds(self, completed, failed, every):
@@ -75,6 +137,14 @@ class Dependency(set):
         return not self or (self <= ended if every else not self.isdisjoint(ended))
 
     def as_dict(self):
+        """What a task's metadata have of it.
+
+        Returns:
+            dict: "all", "success", "failure" and "dependencies".
+        Example:
+            >>> ipcluster.Dependency(["a"]).as_dict()
+            {'all': True, 'success': True, 'failure': False, 'dependencies': ['a']}
+        """
         return {"all": self.all, "success": self.success, "failure": self.failure, "dependencies": list(self)}
 
 

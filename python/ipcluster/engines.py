@@ -32,13 +32,26 @@ def _engine(number, uuid, text):
 
 
 class Engines(dict):
-    """The engines that were registered when this was made, by id. Shown as how many there are on which host, and their Python."""
+    """The engines that were registered when this was made, a dict by id. It is shown as how many there are on which host, and their Python.
+
+    Args:
+        connection: of the client, which makes it.
+    """
 
     def __init__(self, connection):
         super().__init__((number, _engine(number, uuid, connection.engine_info(number))) for number, uuid in connection.engines())
 
     def summary(self, ids=None):
-        """What is shown, of these or all engines: "8 engines: 4 on node1, 4 on node2; Python 3.11.2"."""
+        """What is shown of engines: "8 engines: 4 on node1, 4 on node2; Python 3.11.2".
+
+        Args:
+            ids (list): of which; by default all.
+        Returns:
+            str: the text.
+        Example:
+            >>> c.engines.summary([0, 1])[:9]
+            '2 engines'
+        """
         chosen = list(self.values()) if ids is None else [self[number] for number in ids if number in self]
         hosts = Counter(engine.host for engine in chosen if engine.host)
         pythons = {engine.python for engine in chosen if engine.python}

@@ -26,10 +26,12 @@ IPythonError = ClusterError  # ipyparallel's name
 
 
 class KernelError(ClusterError):
-    pass
+    """The base of errors that requests end with."""
 
 
 class NoEnginesRegistered(KernelError):
+    """There is no engine that could do what is asked."""
+
     def __str__(self):
         return "no engines are registered: start some (ipcluster engines --n=4), or wait with client.wait_for_engines(n)"
 
@@ -42,7 +44,7 @@ class TaskAborted(KernelError, CancelledError):
 
 
 class TaskTimeout(KernelError):
-    pass
+    """A task has waited longer than its `timeout`, or a request has run longer than its `time_limit`."""
 
 
 class UnmetDependency(KernelError):
@@ -53,15 +55,15 @@ TaskRejectError = UnmetDependency  # an older name of ipyparallel's
 
 
 class ImpossibleDependency(UnmetDependency):
-    pass
+    """What a task depends on has ended otherwise, or will never end: it can never run."""
 
 
 class DependencyTimeout(ImpossibleDependency):
-    pass
+    """A task has waited too long for those that it depends on."""
 
 
 class InvalidDependency(ImpossibleDependency):
-    pass
+    """A task depends on one that the controller does not know."""
 
 
 class VersionError(ClusterError):
@@ -69,7 +71,20 @@ class VersionError(ClusterError):
 
 
 class RemoteError(KernelError):
-    """An exception that was raised on an engine."""
+    """An exception that was raised on an engine. Shown, it is the engine's traceback.
+
+    Args:
+        ename (str): the name of its class there.
+        evalue (str): its text.
+        traceback (str): the traceback.
+        engine_info (dict): "engine_id", "engine_uuid" and "method".
+    Example:
+        >>> try:
+        ...     c[0].apply_sync(divmod, 1, 0)
+        ... except ipcluster.RemoteError as error:
+        ...     error.ename, error.evalue, error.engine_id
+        ('ZeroDivisionError', 'integer division or modulo by zero', 0)
+    """
 
     def __init__(self, ename, evalue, traceback, engine_info=None):
         super().__init__(ename, evalue)
@@ -80,6 +95,12 @@ class RemoteError(KernelError):
 
     @property
     def engine_id(self):
+        """The id of the engine; None where it is not known.
+
+        Example:
+            >>> c[1].apply_async(divmod, 1, 0).exception().engine_id
+            1
+        """
         return self.engine_info.get("engine_id")
 
     def __repr__(self):
@@ -94,7 +115,14 @@ class RemoteError(KernelError):
         return f"{where}{self.ename}: {self.evalue}{traceback}"
 
     def render_traceback(self):
-        """The remote traceback as lines, headed by the engine's number."""
+        """The remote traceback, headed by the engine's number.
+
+        Returns:
+            list: lines.
+        Example:
+            >>> c[0].apply_async(divmod, 1, 0).exception().render_traceback()[0]
+            '[engine 0]'
+        """
         engine = self.engine_info.get("engine_id")
         head = [] if engine is None else [f"[engine {engine}]"]
         text = self.traceback or f"{self.ename}: {self.evalue} (no traceback came with it)"
@@ -105,29 +133,72 @@ class RemoteError(KernelError):
         return self.render_traceback()
 
     def print_traceback(self, excid=None):
+        """Prints the remote traceback.
+
+        Args:
+            excid (int): of a CompositeError, which; here it has no effect.
+        Example:
+            >>> c[0].apply_async(divmod, 1, 0).exception().print_traceback()  # doctest: +ELLIPSIS
+            [engine 0]
+            ...
+        """
         print("\n".join(self.render_traceback()))
 
 
 class AlreadyDisplayedError(RemoteError):
-    """A remote error whose traceback was shown with the output: only its name is shown again."""
+    """A remote error whose traceback was shown with the output: only its name is shown again.
+
+    Args:
+        original (RemoteError): the error.
+    """
 
     def __init__(self, original):
         super().__init__(original.ename, original.evalue, original.traceback, original.engine_info)
         self.original_error = original
 
     def render_traceback(self):
+        """The error's name in place of its traceback.
+
+        Returns:
+            list: one line.
+        Example:
+            >>> error = c[0].apply_async(divmod, 1, 0).exception()
+            >>> ipcluster.AlreadyDisplayedError(error).render_traceback()
+            ['ZeroDivisionError: integer division or modulo by zero (shown above)']
+        """
         return [f"{self.ename}: {self.evalue} (shown above)"]
 
 
 class EngineError(RemoteError):
-    """The engine died, or is not there; the task did not finish."""
+    """The engine died, or is not there; the task did not finish. The text says how the engine ended, where that is known."""
 
     def render_traceback(self):
+        """The error's sentence, as there is no traceback.
+
+        Returns:
+            list: lines.
+        Example:
+            >>> ipcluster.EngineError("EngineError", "engine 3 is gone", "").render_traceback()
+            ['EngineError: engine 3 is gone']
+        """
         return super().render_traceback() if self.traceback else [str(self)]
 
 
 class CompositeError(RemoteError):
-    """Errors of several engines. `elist` has (ename, evalue, traceback, engine_info) of each; `tb_limit` of them are shown."""
+    """Errors of several engines.
+
+    `elist` has (ename, evalue, traceback, engine_info) of each; `tb_limit` of them are shown.
+
+    Args:
+        message (str): what was called.
+        elist (list): the errors.
+    Example:
+        >>> error = view.apply_async(divmod, 1, 0).exception()
+        >>> error
+        CompositeError(4)
+        >>> error.elist[0][:2]
+        ('ZeroDivisionError', 'integer division or modulo by zero')
+    """
 
     tb_limit = 4
 
@@ -167,6 +238,18 @@ class CompositeError(RemoteError):
         return [f"{self._head(engine_info)}: "] + text.splitlines()
 
     def render_traceback(self, excid=None):
+        """The tracebacks, each headed by its engine's number.
+
+        Args:
+            excid (int): the index of one; by default the first `tb_limit`.
+        Returns:
+            list: lines.
+        Raises:
+            IndexError: there is none with this index.
+        Example:
+            >>> view.apply_async(divmod, 1, 0).exception().render_traceback(2)[0]
+            '[2:apply]: '
+        """
         if excid is not None:
             return self._render_one(self._entry(excid))
         lines = []
@@ -175,9 +258,35 @@ class CompositeError(RemoteError):
         return lines + self._more()
 
     def print_traceback(self, excid=None):
+        """Prints tracebacks.
+
+        Args:
+            excid (int): as for `render_traceback()`.
+        Raises:
+            IndexError: there is none with this index.
+        Example:
+            >>> view.apply_async(divmod, 1, 0).exception().print_traceback(2)  # doctest: +ELLIPSIS
+            [2:apply]: 
+            ...
+        """
         print("\n".join(self.render_traceback(excid)))
 
     def raise_exception(self, excid=0):
+        """Raises one of the errors.
+
+        Args:
+            excid (int): its index.
+        Raises:
+            RemoteError: the error.
+            IndexError: there is none with this index.
+        Example:
+            >>> error = view.apply_async(divmod, 1, 0).exception()
+            >>> try:
+            ...     error.raise_exception(2)
+            ... except ipcluster.RemoteError as one:
+            ...     one.engine_id
+            2
+        """
         raise RemoteError(*self._entry(excid))
 
 

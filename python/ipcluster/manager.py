@@ -13,7 +13,12 @@ def _name(profile_dir):
 
 
 class ClusterManager:
-    """Clusters by "PROFILE:CLUSTER-ID", the names that ipyparallel's has for them."""
+    """The clusters of this machine's profiles, by "PROFILE:CLUSTER-ID", the names that ipyparallel has for them.
+
+    Example:
+        >>> "default:" in ipcluster.ClusterManager().load_clusters()
+        True
+    """
 
     def __init__(self):
         self.clusters = {}
@@ -21,7 +26,16 @@ class ClusterManager:
     def list_clusters(self, *, profile_dirs=None, profile_dir=None, profiles=None, profile=None):
         """What `ipcluster list --json` says, a dict for each cluster, with its sets of engines.
 
-        Of the profiles or profile folders that are given; without, of all in IPython's folder.
+        Args:
+            profile_dirs (list): folders of profiles.
+            profile_dir (str): one.
+            profiles (list): names of profiles.
+            profile (str): one. Where nothing is named, all in IPython's folder are listed.
+        Returns:
+            list: of dicts.
+        Example:
+            >>> {entry["state"] for entry in ipcluster.ClusterManager().list_clusters(profile="default")}
+            {'running'}
         """
         named = [("profile-dir", os.fspath(one)) for one in profile_dirs or ([profile_dir] if profile_dir else [])]
         named += [("profile", one) for one in profiles or ([profile] if profile else [])]
@@ -29,10 +43,17 @@ class ClusterManager:
         return [entry for some in words for entry in json.loads(run_program("list", "--json", *some))]
 
     def load_clusters(self, *, init_default_clusters=False, **profiles):
-        """Brings `clusters` up to date and returns it; takes what list_clusters() takes.
+        """Brings `clusters` up to date. Those that have ended go, those that were never started stay.
 
-        Those that have ended go, those that were never started stay. With init_default_clusters=True the default profile has a cluster
-        that can be started where it has none.
+        Args:
+            init_default_clusters (bool): True adds a cluster of the default profile that can be started, where it has none.
+            profiles: as for `list_clusters()`.
+        Returns:
+            dict: `clusters`.
+        Example:
+            >>> clusters = ipcluster.ClusterManager().load_clusters(profile="default")
+            >>> clusters["default:"].running
+            True
         """
         running = {f"{_name(entry['profile_dir'])}:{entry['cluster_id']}": entry for entry in self.list_clusters(**profiles)
                    if not entry["engines_only"] and entry["state"] != "stopped"}  # fmt: skip
@@ -46,7 +67,18 @@ class ClusterManager:
         return self.clusters
 
     def new_cluster(self, **options):
-        """A cluster that was not started yet, from what Cluster() takes; returns its key and the cluster."""
+        """A cluster that was not started yet.
+
+        Args:
+            options: what Cluster takes.
+        Returns:
+            tuple: its key, and the Cluster.
+        Raises:
+            KeyError: there is one of this name already.
+        Example:
+            >>> ipcluster.ClusterManager().new_cluster(cluster_id="mine")
+            ('default:mine', <Cluster mine: not running>)
+        """
         cluster = Cluster(**options)
         key = f"{_name(str(cluster.connection_file.parents[1]))}:{cluster.cluster_id}"
         if key in self.clusters:
@@ -55,9 +87,32 @@ class ClusterManager:
         return key, cluster
 
     def get_cluster(self, key):
-        """The cluster of a key that load_clusters() or new_cluster() gave."""
+        """The cluster of a key that `load_clusters()` or `new_cluster()` gave.
+
+        Args:
+            key (str): "PROFILE:CLUSTER-ID".
+        Returns:
+            Cluster: the cluster.
+        Raises:
+            KeyError: there is none.
+        Example:
+            >>> manager = ipcluster.ClusterManager()
+            >>> key, mine = manager.new_cluster(cluster_id="mine")
+            >>> manager.get_cluster(key) is mine
+            True
+        """
         return self.clusters[key]
 
     def remove_cluster(self, key):
-        """Forgets a cluster, which runs on where it runs."""
+        """Forgets a cluster, which runs on where it runs.
+
+        Args:
+            key (str): "PROFILE:CLUSTER-ID".
+        Raises:
+            KeyError: there is none.
+        Example:
+            >>> manager = ipcluster.ClusterManager()
+            >>> key, mine = manager.new_cluster(cluster_id="mine")
+            >>> manager.remove_cluster(key)
+        """
         del self.clusters[key]

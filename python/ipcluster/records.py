@@ -8,13 +8,40 @@ class Records:
     """The part of a Client that is concerned with them."""
 
     def resubmit(self, indices_or_msg_ids=None, metadata=None, block=None):
-        """Has the hub send load-balanced tasks once more; an AsyncHubResult of the new ones."""
+        """Has the hub send load-balanced tasks once more, without their dependencies, to any engine. The controller must keep records.
+
+        Args:
+            indices_or_msg_ids (int, str, AsyncResult or a list of them): as for `get_result()`.
+            metadata (dict): accepted for code that was written for ipyparallel, and not used.
+            block (bool): whether to wait for the results.
+        Returns:
+            AsyncHubResult: the results of the new tasks.
+        Example:
+            >>> result = balanced.apply_async(abs, -1)
+            >>> result.get()
+            1
+            >>> c.resubmit(result.msg_ids).get()
+            [1]
+        """
         ids = self._msg_ids(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
         reply, _ = self._ask_hub("resubmit_request", {"msg_ids": ids})
         return self.get_result([reply["resubmitted"][msg_id] for msg_id in ids], block)
 
     def result_status(self, msg_ids, status_only=True):
-        """Which requests are "pending" and "completed", as lists of msg_ids; with status_only=False also the results, by msg_id."""
+        """Which requests have been answered.
+
+        Args:
+            msg_ids (AsyncResult, str, int or a list of them): as for `wait()`, also of other clients.
+            status_only (bool): False gives the results, too.
+        Returns:
+            dict: "pending" and "completed", lists of msg_ids; with status_only=False also the results, by msg_id.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait(result)
+            True
+            >>> c.result_status(result)["pending"]
+            []
+        """
         ids = self._msg_ids(msg_ids)
         known = {msg_id: self._futures[msg_id].ready() for msg_id in ids if msg_id in self._futures}
         status = {"completed": [msg_id for msg_id, ready in known.items() if ready],
@@ -41,12 +68,31 @@ class Records:
         return ids, self._resolve_targets(targets) if named else []
 
     def purge_hub_results(self, jobs=(), targets=()):
-        """Makes the hub forget jobs, or all that ran on the targets; "all" forgets everything."""
+        """Makes the hub forget records.
+
+        Args:
+            jobs (AsyncResult, str, int, a list of them or "all"): as for `wait()`; "all" forgets everything.
+            targets (int, list or "all"): engines: all that ran there.
+        Raises:
+            ValueError: neither is given.
+        Example:
+            >>> c.purge_hub_results("all")
+        """
         ids, engine_ids = self._to_purge(jobs, targets)
         self._ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
 
     def purge_local_results(self, jobs=(), targets=()):
-        """Forgets, here, results that nobody has fetched: of jobs, of the targets, or "all". Raises RuntimeError where one is open."""
+        """Forgets, here, results that nobody has fetched.
+
+        Args:
+            jobs (AsyncResult, str, int, a list of them or "all"): as for `wait()`.
+            targets (int, list or "all"): engines: all that ran there.
+        Raises:
+            RuntimeError: one of them has not been answered.
+            ValueError: neither is given.
+        Example:
+            >>> c.purge_local_results("all")
+        """
         ids, engine_ids = self._to_purge(jobs, targets)
         futures = dict(self._futures)
         chosen = set(futures) if ids == "all" else set(ids).intersection(futures)
@@ -58,22 +104,61 @@ class Records:
             self._futures.pop(msg_id, None)
 
     def purge_results(self, jobs=(), targets=()):
-        """purge_local_results() and purge_hub_results()."""
+        """`purge_local_results()` and `purge_hub_results()`.
+
+        Args:
+            jobs (AsyncResult, str, int, a list of them or "all"): as there.
+            targets (int, list or "all"): as there.
+        Raises:
+            RuntimeError: one of them has not been answered.
+        Example:
+            >>> c.purge_results("all")
+        """
         self.purge_local_results(jobs, targets)
         self.purge_hub_results(jobs, targets)
 
     def purge_everything(self):
-        """Forgets all results here and in the hub, and the history."""
+        """Forgets all results here and in the hub, and the history.
+
+        Raises:
+            RuntimeError: a request has not been answered.
+        Example:
+            >>> c.purge_everything()
+            >>> c.history
+            []
+        """
         self.purge_results("all")
         self.history.clear()
 
     def hub_history(self):
-        """The msg_ids of all clients' requests that the hub has records of, in the order of their submission."""
+        """The requests that the hub has records of.
+
+        Returns:
+            list: the msg_ids of all clients' requests, in the order of their submission.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait(result)
+            True
+            >>> result.msg_ids[0] in c.hub_history()
+            True
+        """
         return self._ask_hub("history_request", {})[0]["history"]
 
     def db_query(self, query, keys=None):
-        """The hub's records of requests that match a query in MongoDB's manner, such as {"completed": {"$ne": None}}: dicts, with these
-        keys (and msg_id), or all keys but the buffers."""
+        """The hub's records of requests.
+
+        Args:
+            query (dict): which, in MongoDB's manner: {"completed": {"$ne": None}} are those that were completed.
+            keys (str or list): which members of the records, beside `msg_id`; by default all but the buffers.
+        Returns:
+            list: dicts, one a record.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait(result)
+            True
+            >>> [record["msg_id"] for record in c.db_query({"msg_id": result.msg_ids[0]}, keys=[])] == result.msg_ids
+            True
+        """
         keys = [keys] if isinstance(keys, str) else keys
         reply, future = self._ask_hub("db_request", {"query": query, "keys": keys})
         buffers = future.buffers()

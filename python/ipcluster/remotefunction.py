@@ -11,17 +11,57 @@ def name_of(f):
 
 
 def remote(view, block=None, **flags):
-    """Decorator that makes a RemoteFunction on `view`."""
+    """Decorator: the function runs on a view's engines when it is called.
+
+    Args:
+        view (DirectView or LoadBalancedView): where.
+        block (bool): whether calls return results; by default as the view's `block` says.
+        flags: flags of the view for its calls.
+    Returns:
+        A decorator that makes a RemoteFunction.
+    Example:
+        >>> @ipcluster.remote(balanced, block=True)
+        ... def double(x):
+        ...     return 2 * x
+        >>> double(3)
+        6
+    """
     return lambda f: RemoteFunction(view, f, block=block, **flags)
 
 
 def parallel(view, dist="b", block=None, ordered=True, **flags):
-    """Decorator that makes a ParallelFunction on `view`."""
+    """Decorator: the function is called with parts of its arguments, one part an engine or a task.
+
+    Args:
+        view (DirectView or LoadBalancedView): where.
+        dist (str): how members are dealt out: "b" in blocks, "r" one by one in turn.
+        block (bool): whether calls return results; by default as the view's `block` says.
+        ordered (bool): False gives results as they come.
+        flags: flags of the view for its calls.
+    Returns:
+        A decorator that makes a ParallelFunction.
+    Example:
+        >>> @ipcluster.parallel(view, block=True)
+        ... def doubles(numbers):
+        ...     return [2 * number for number in numbers]
+        >>> doubles(range(4))
+        [0, 2, 4, 6]
+    """
     return lambda f: ParallelFunction(view, f, dist=dist, block=block, ordered=ordered, **flags)
 
 
 class RemoteFunction:
-    """A function that runs on a view's engines."""
+    """A function that runs on a view's engines. `remote()` makes it.
+
+    Args:
+        view (DirectView or LoadBalancedView): where.
+        f (callable): the function.
+        block (bool): whether calls return results; by default as the view's `block` says.
+        flags: flags of the view for its calls.
+    Example:
+        >>> ipcluster.RemoteFunction(balanced, abs, block=True)(-1)
+        1
+    """
 
     def __init__(self, view, f, block=None, **flags):
         self.view = view
@@ -38,8 +78,22 @@ class RemoteFunction:
 
 
 class ParallelFunction(RemoteFunction):
-    """A function that is called with parts of sequences, one part an engine or a task; by map(), with their members. A part of a table is
-    rows of it."""
+    """A function that is called with parts of sequences, one part an engine or a task; by `map()`, with their members. A part of a table is
+    rows of it. `parallel()` makes it.
+
+    Args:
+        view (DirectView or LoadBalancedView): where.
+        f (callable): the function.
+        dist (str): "b" in blocks, "r" one by one in turn.
+        block (bool): whether calls return results.
+        chunksize (int): members a task, on a load-balanced view.
+        ordered (bool): False gives results as they come.
+        return_exceptions (bool): True gives exceptions in place of raising them.
+        flags: flags of the view for its calls.
+    Example:
+        >>> ipcluster.ParallelFunction(view, sorted, block=True)([4, 3, 2, 1, 8, 7, 6, 5])
+        [3, 4, 1, 2, 7, 8, 5, 6]
+    """
 
     def __init__(
         self, view, f, dist="b", block=None, chunksize=None, ordered=True, return_exceptions=False, **flags
@@ -54,7 +108,18 @@ class ParallelFunction(RemoteFunction):
         return self._run(*equally_long(sequences), serialize(self.func), [])
 
     def map(self, *sequences):
-        """Calls the function with each member of the sequences, which are taken as the builtin map() takes them; the shortest ends it."""
+        """Calls the function with each member of sequences, as the builtin `map` does.
+
+        Args:
+            sequences: iterables; the shortest ends it.
+        Returns:
+            list: where it blocks; otherwise an AsyncMapResult.
+        Raises:
+            TypeError: no sequence is given.
+        Example:
+            >>> ipcluster.ParallelFunction(view, abs, block=True).map([-1, -2])
+            [1, 2]
+        """
         if not sequences:
             raise TypeError("map needs a sequence")
         # The function travels as the first argument of one that maps.

@@ -60,7 +60,17 @@ class View:
         return 1 if isinstance(self.targets, int) else len(self.client)
 
     def set_flags(self, **flags):
-        """Sets attributes such as block and targets by keyword."""
+        """Sets flags of the view, which are attributes, too.
+
+        Args:
+            flags: `targets`, `block` (calls return results), `track` (accepted), `label` (a text for the hub's records), `time_limit` (seconds that
+                a request may run); of a load-balanced view also `after`, `follow`, `timeout` and `retries`.
+        Raises:
+            KeyError: there is no such flag.
+            ValueError: the value is not one that it may have.
+        Example:
+            >>> view.set_flags(time_limit=60, label="mine")
+        """
         for name, value in flags.items():
             if name not in self._flag_names:
                 raise KeyError(f"a {type(self).__name__} has no flag {name!r}, only {', '.join(self._flag_names)}")
@@ -93,7 +103,15 @@ class View:
 
     @contextmanager
     def temp_flags(self, **flags):
-        """Context manager: flags that are set inside only, for every thread that uses this view."""
+        """Context manager: flags that are set inside only, for every thread that uses this view.
+
+        Args:
+            flags: as for `set_flags()`.
+        Example:
+            >>> with view.temp_flags(block=True):
+            ...     view.apply(abs, -1)
+            [1, 1, 1, 1]
+        """
         saved = {name: getattr(self, name) for name in self._flag_names}
         self.set_flags(**flags)
         try:
@@ -112,33 +130,112 @@ class View:
 
     @property
     def outstanding(self):
-        """The msg_ids of this view's requests that have not been answered."""
+        """The msg_ids of this view's requests that have not been answered, a set.
+
+        Example:
+            >>> view.wait()
+            True
+            >>> view.outstanding
+            set()
+        """
         return self.client.outstanding.intersection(self.history)
 
     @property
     def results(self):
-        """The results that have come and were not fetched, by msg_id; errors as exceptions."""
+        """The results that have come and were not fetched, a dict by msg_id; errors are exceptions in it.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> view.wait()
+            True
+            >>> [view.results[msg_id] for msg_id in result.msg_ids]
+            [1, 1, 1, 1]
+        """
         results = self.client.results
         return {msg_id: results[msg_id] for msg_id in set(self.history).intersection(results)}
 
     # Calls
 
     def apply(self, f, /, *args, **kwargs):
-        """Calls `f(*args, **kwargs)` there; the result, or an AsyncResult where this view does not block."""
+        """Calls a function on the engines.
+
+        Args:
+            f (callable): the function. It is sent by its code, and has the engine's namespace as its globals.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        Returns:
+            The result where this view blocks, a list of them where it has several engines; otherwise an AsyncResult.
+        Raises:
+            RemoteError: the function raised (CompositeError of several engines); here where this view blocks, otherwise by the AsyncResult.
+            EngineError: the engine died.
+        Example:
+            >>> view.apply(divmod, 7, 2).get()
+            [(3, 1), (3, 1), (3, 1), (3, 1)]
+        """
         return self._apply(f, args, kwargs)
 
     def apply_async(self, f, /, *args, **kwargs):
+        """`apply()` that does not block.
+
+        Args:
+            f (callable): as for `apply()`.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        Returns:
+            AsyncResult: what will have the result.
+        Example:
+            >>> view.apply_async(abs, -1).get()
+            [1, 1, 1, 1]
+        """
         return self._apply(f, args, kwargs, block=False)
 
     def apply_sync(self, f, /, *args, **kwargs):
+        """`apply()` that blocks.
+
+        Args:
+            f (callable): as for `apply()`.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        Returns:
+            The result, a list of them where the view has several engines.
+        Raises:
+            RemoteError: the function raised (CompositeError of several engines).
+        Example:
+            >>> balanced.apply_sync(abs, -1)
+            1
+        """
         return self._apply(f, args, kwargs, block=True)
 
     def map_async(self, f, *sequences, **options):
-        """map() that returns an AsyncMapResult."""
+        """`map()` that does not block.
+
+        Args:
+            f (callable): as for `map()`.
+            sequences: the sequences.
+            options: further arguments of `map()`.
+        Returns:
+            AsyncMapResult: what will have the list.
+        Example:
+            >>> list(view.map_async(abs, [-1, -2, -3]))
+            [1, 2, 3]
+        """
         return self._map_with(False, f, sequences, options)
 
     def map_sync(self, f, *sequences, **options):
-        """map() that returns the list."""
+        """`map()` that blocks.
+
+        Args:
+            f (callable): as for `map()`.
+            sequences: the sequences.
+            options: further arguments of `map()`.
+        Returns:
+            list: the results.
+        Raises:
+            RemoteError: the function raised (CompositeError of several engines).
+        Example:
+            >>> view.map_sync(pow, [2, 3], [3, 2])
+            [8, 9]
+        """
         return self._map_with(True, f, sequences, options)
 
     def _map_with(self, block, f, sequences, options):
@@ -147,29 +244,81 @@ class View:
         return self.map(f, *sequences, block=block, **options)
 
     def imap(self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=None, return_exceptions=False, label=None):
-        """An iterator over map()'s results, which may be endless: a thread reads the sequences and sends tasks of `chunksize` members (one; of
-        a direct view more, where the lengths are known), at most `max_outstanding` that are out or whose results were not taken (0: no limit;
-        by default ten an engine). With ordered=False the results come as tasks finish. close() ends it."""
+        """`map()` whose results are taken one by one, and whose sequences may be endless. A thread reads them and sends tasks.
+
+        Args:
+            f (callable): the function.
+            sequences: iterables; the shortest ends it.
+            ordered (bool): False gives results as tasks finish.
+            max_outstanding (int or "auto"): how many tasks may be out, or have results that were not taken; 0: any number, "auto": ten an engine.
+            chunksize (int): members of the sequences a task; by default one, and on a direct view more where their lengths are known.
+            return_exceptions (bool): True gives exceptions in place of raising them.
+            label (str): for the hub's records.
+        Returns:
+            An iterator, which `close()` ends, and dropping it.
+        Example:
+            >>> import itertools
+            >>> squares = balanced.imap(lambda x: x * x, itertools.count())
+            >>> next(squares), next(squares), next(squares)
+            (0, 1, 4)
+            >>> squares.close()
+        """
         # Its thread goes on after this call, and with the flags of now.
         view = self._labelled(label)._with()
         return imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
 
     def remote(self, block=None, **flags):
-        """Decorator: the function runs on this view's engines."""
+        """Decorator: the function runs on this view's engines when it is called.
+
+        Args:
+            block (bool): whether calls return results; by default as the view's `block` says.
+            flags: flags of the view for its calls, as for `set_flags()`.
+        Returns:
+            A decorator that makes a RemoteFunction.
+        Example:
+            >>> @view.remote(block=True)
+            ... def double(x):
+            ...     return 2 * x
+            >>> double(3)
+            [6, 6, 6, 6]
+        """
         return remote(self, block=self._block(block), **flags)
 
     def parallel(self, dist="b", block=None, **flags):
-        """Decorator: the function is called with parts of its arguments, one part an engine."""
+        """Decorator: the function is called with parts of its arguments, one part an engine.
+
+        Args:
+            dist (str): how members are dealt out: "b" in blocks, "r" one by one in turn.
+            block (bool): whether calls return results; by default as the view's `block` says.
+            flags: flags of the view for its calls, as for `set_flags()`.
+        Returns:
+            A decorator that makes a ParallelFunction.
+        Example:
+            >>> @view.parallel(block=True)
+            ... def doubles(numbers):
+            ...     return [2 * number for number in numbers]
+            >>> doubles(range(6))
+            [0, 2, 4, 6, 8, 10]
+        """
         return parallel(self, dist=dist, block=self._block(block), **flags)
 
     # Jobs
 
     def spin(self):
-        """Results come by themselves: there is nothing to do."""
+        """Does nothing, as results come by themselves.
+
+        Example:
+            >>> view.spin()
+        """
 
     @property
     def executor(self):
-        """This view as a concurrent.futures.Executor."""
+        """This view as a concurrent.futures.Executor, a ViewExecutor.
+
+        Example:
+            >>> list(balanced.executor.map(abs, [-1, -2]))
+            [1, 2]
+        """
         from ipcluster.executor import ViewExecutor
 
         return ViewExecutor(self)
@@ -180,26 +329,72 @@ class View:
 
     def use_dill(self):
         """Functions and objects travel with dill from here on, which knows closures, methods and lambdas: those of this client, and of this
-        view's engines."""
+        view's engines.
+
+        Returns:
+            AsyncResult: of the switch on the engines; a list of None where this view blocks.
+        Raises:
+            ImportError: dill is missing, here or there.
+        Example:
+            >>> result = view.use_dill()
+            >>> result = view.use_pickle()
+        """
         return self._switch_pickle("use_dill")
 
     def use_cloudpickle(self):
-        """The same with cloudpickle."""
+        """The same as `use_dill()` with cloudpickle.
+
+        Returns:
+            AsyncResult: as there.
+        Raises:
+            ImportError: cloudpickle is missing, here or there.
+        Example:
+            >>> result = view.use_cloudpickle()
+            >>> result = view.use_pickle()
+        """
         return self._switch_pickle("use_cloudpickle")
 
     def use_pickle(self):
-        """Ends use_dill() or use_cloudpickle()."""
+        """Ends `use_dill()` or `use_cloudpickle()`.
+
+        Returns:
+            AsyncResult: as there.
+        Example:
+            >>> result = view.use_pickle()
+        """
         return self._switch_pickle("use_pickle")
 
     def _targets_or_own(self, targets):
         return self.targets if targets is None else targets
 
     def wait(self, jobs=None, timeout=-1):
-        """Waits for jobs, by default for all of this view's; returns whether they have finished."""
+        """Waits for jobs.
+
+        Args:
+            jobs (AsyncResult, str, int or a list of them): as for the client's `wait()`; by default all of this view's that are open.
+            timeout (float): seconds; a negative number is no limit.
+        Returns:
+            bool: whether they have finished.
+        Example:
+            >>> view.wait(view.apply_async(abs, -1), timeout=60)
+            True
+        """
         return self.client.wait(list(self.outstanding) if jobs is None else jobs, timeout)
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=False):
-        """The AsyncResult of earlier requests, by msg_id or by index of this view's history."""
+        """The AsyncResult of earlier requests.
+
+        Args:
+            indices_or_msg_ids (int, str or a list of them): indices of this view's history, or msg_ids; by default the newest request.
+            block (bool): whether to wait for it.
+            owner (bool): True has the client forget the results once they were got.
+        Returns:
+            AsyncResult: the result.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> view.get_result(result.msg_ids[0]).get()
+            1
+        """
         jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
         if isinstance(jobs, int):
             jobs = self.history[jobs]
@@ -208,22 +403,80 @@ class View:
         return self.client.get_result(jobs, self._block(block), owner)
 
     def abort(self, jobs=None, targets=None, block=None):
-        """client.abort() of this view's jobs, by default of all that are open."""
+        """Stops jobs that have not begun.
+
+        Args:
+            jobs (AsyncResult, str, int or a list of them): by default all of this view's that are open.
+            targets (int or list): of jobs that were sent to engines, only those of these engines.
+            block (bool): whether to wait for the answer.
+        Returns:
+            list: the msg_ids of what will not run; without `block` a Future of it.
+        Example:
+            >>> view.abort(block=True)
+            []
+        """
         jobs = list(self.outstanding) if jobs is None else jobs
         return self.client.abort(jobs, targets, self._block(block))
 
     def queue_status(self, targets=None, verbose=False):
+        """What this view's engines have to do: the client's `queue_status()`.
+
+        Args:
+            targets (int, list or "all"): other engines than this view's.
+            verbose (bool): True gives the msg_ids in place of their numbers.
+        Returns:
+            dict: as there.
+        Example:
+            >>> view.queue_status()[0]["queue"]
+            0
+        """
         return self.client.queue_status(self._targets_or_own(targets), verbose)
 
     def purge_results(self, jobs=(), targets=()):
+        """Forgets results: the client's `purge_results()`.
+
+        Args:
+            jobs (AsyncResult, str, int, a list of them or "all"): as there.
+            targets (int, list or "all"): engines; "all" means this view's.
+        Raises:
+            RuntimeError: one of them has not been answered.
+        Example:
+            >>> view.purge_results("all")
+        """
         return self.client.purge_results(jobs, self.targets if targets == "all" else targets)
 
     def shutdown(self, targets=None, restart=False, hub=False, block=None):
+        """Ends engines: the client's `shutdown()`.
+
+        Args:
+            targets (int, list or "all"): other engines than this view's.
+            restart (bool): refused.
+            hub (bool): True ends all engines, and the controller.
+            block (bool): whether to wait for their answers.
+        Returns:
+            AsyncResult: or None where it waits.
+        Raises:
+            NotImplementedError: restart=True.
+        Example:
+            >>> client[2].shutdown(block=True)
+        """
         return self.client.shutdown(self._targets_or_own(targets), restart, hub, self._block(block))
 
 
 class DirectView(View):
-    """One or several engines, each of which does what is asked. `view["x"]` and `view["x"] = 1` are their variables."""
+    """One or several engines, each of which does what is asked. A client makes it: `c[0]`, `c[1:3]`, `c[:]`.
+
+    `view["x"]` and `view["x"] = 1` are variables of its engines.
+
+    Args:
+        client (Client): its client.
+        targets (int, list or "all"): the engines.
+        flags: as for `set_flags()`.
+    Example:
+        >>> view["x"] = 3
+        >>> view["x"]
+        [3, 3, 3, 3]
+    """
 
     _channel = _client.DIRECT
 
@@ -241,7 +494,24 @@ class DirectView(View):
         return self._finish(self._submit_to(targets, block, name_of(f), "apply_request", None, buffers), block)
 
     def execute(self, code, silent=True, targets=None, block=None, label=None):
-        """Runs source code in the engines' namespace; returns an AsyncResult, which has finished where this blocks."""
+        """Runs source code in the engines' namespaces.
+
+        Args:
+            code (str): the code; with IPython beside the engine, also magics.
+            silent (bool): False shows the value of the last expression.
+            targets (int, list or "all"): other engines than this view's.
+            block (bool): whether to wait; by default as the view's `block` says.
+            label (str): for the hub's records.
+        Returns:
+            AsyncResult: which has finished where this blocks.
+        Raises:
+            RemoteError: the code raised (CompositeError of several engines).
+        Example:
+            >>> view.execute("y = 2 ** 10", block=True)
+            <AsyncResult: execute:finished>
+            >>> view["y"]
+            [1024, 1024, 1024, 1024]
+        """
         if not isinstance(code, str):
             raise TypeError(f"code is text, not {type(code)}")
         code.encode()  # raises where there is a lone surrogate, which no message can hold
@@ -254,13 +524,47 @@ class DirectView(View):
         return result
 
     def run(self, filename, targets=None, block=None, label=None):
-        """Runs the code of a file of this machine."""
+        """Runs a file of this machine on the engines.
+
+        Args:
+            filename (str): its path here.
+            targets (int, list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+            label (str): for the hub's records.
+        Returns:
+            AsyncResult: as for `execute()`.
+        Raises:
+            OSError: the file cannot be read.
+            RemoteError: the code raised.
+        Example:
+            >>> with open("script.py", "w") as file:
+            ...     size = file.write("z = 1")
+            >>> result = view.run("script.py", block=True)
+            >>> view["z"]
+            [1, 1, 1, 1]
+        """
         with open(filename, encoding="utf-8") as file:
             # The code may end in an indented line.
             return self.execute(file.read() + "\n", targets=targets, block=block, label=label)
 
     def map(self, f, *sequences, block=None, track=False, return_exceptions=False, label=None):
-        """`map(f, *sequences)` in as many parts as there are engines; a list, or an AsyncMapResult."""
+        """Calls a function with each member of sequences, as the builtin `map` does, in as many parts as there are engines.
+
+        Args:
+            f (callable): the function.
+            sequences: iterables; the shortest ends it.
+            block (bool): whether to wait.
+            track (bool): accepted, and without effect.
+            return_exceptions (bool): True has exceptions in the list in place of raising them.
+            label (str): for the hub's records.
+        Returns:
+            list: where this blocks; otherwise an AsyncMapResult.
+        Raises:
+            RemoteError: the function raised (CompositeError of several engines).
+        Example:
+            >>> view.map(lambda x: x ** 2, range(5), block=True)
+            [0, 1, 4, 9, 16]
+        """
         function = ParallelFunction(self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions)
         return function.map(*sequences)
 
@@ -272,22 +576,71 @@ class DirectView(View):
     # Variables
 
     def push(self, ns, targets=None, block=None, track=None):
-        """Binds the names of a dict in the engines' namespaces."""
+        """Binds names in the engines' namespaces.
+
+        Args:
+            ns (dict): names and values.
+            targets (int, list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+            track (bool): accepted, and without effect.
+        Returns:
+            AsyncResult: or, where this blocks, a list of None.
+        Raises:
+            TypeError: `ns` is no dict.
+        Example:
+            >>> result = view.push({"a": 1, "b": 2})
+            >>> view.pull("a + b").get()
+            [3, 3, 3, 3]
+        """
         if not isinstance(ns, dict):
             raise TypeError(f"push takes a dict of names and values, not {type(ns)}")
         return self._apply(there.push, (), ns, targets=targets, block=block)
 
     def pull(self, names, targets=None, block=None):
-        """The value of a name or expression, or a list of values for a list of names, of each engine."""
+        """Values from the engines' namespaces.
+
+        Args:
+            names (str or list): a name or expression, or several.
+            targets (int, list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+        Returns:
+            The value of each engine where this blocks, a list of values for a list of names; otherwise an AsyncResult.
+        Raises:
+            RemoteError: a name is not there (CompositeError of several engines).
+        Example:
+            >>> view["a"] = 1
+            >>> view.pull(["a", "a + 1"], block=True)
+            [[1, 2], [1, 2], [1, 2], [1, 2]]
+        """
         if not isinstance(names, str) and not all(isinstance(name, str) for name in names):
             raise TypeError(f"names are text, not {names!r}")
         names = names if isinstance(names, str) else list(names)
         return self._apply(there.pull, (names,), targets=targets, block=block)
 
     def update(self, ns):
+        """`push()` by the name that dicts have for it.
+
+        Args:
+            ns (dict): names and values.
+        Returns:
+            AsyncResult: as for `push()`.
+        Example:
+            >>> result = view.update({"a": 1})
+        """
         return self.push(ns)
 
     def get(self, key_s):
+        """`pull()` that blocks; `view["x"]` is the same.
+
+        Args:
+            key_s (str or list): a name or expression, or several.
+        Returns:
+            The value of each engine.
+        Example:
+            >>> view["a"] = 1
+            >>> view.get("a")
+            [1, 1, 1, 1]
+        """
         return self.pull(key_s, block=True)
 
     def __getitem__(self, key):
@@ -297,7 +650,23 @@ class DirectView(View):
         self.update({key: value})
 
     def scatter(self, key, seq, dist="b", flatten=False, targets=None, block=None, track=None):
-        """Binds a name to a part of the sequence on each engine; of a table, to rows. With flatten=True a part of one member is that member."""
+        """Deals a sequence out to the engines, a part each.
+
+        Args:
+            key (str): the name that the part has there.
+            seq (sequence): of a table, its rows are dealt out.
+            dist (str): "b" in blocks, "r" one by one in turn.
+            flatten (bool): True makes a part of one member that member.
+            targets (list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+            track (bool): accepted, and without effect.
+        Returns:
+            AsyncResult: or None where it waits.
+        Example:
+            >>> view.scatter("part", range(8), block=True)
+            >>> view["list(part)"]
+            [[0, 1], [2, 3], [4, 5], [6, 7]]
+        """
         ids = self.client._resolve_targets(self._targets_or_own(targets))
         mapping = DISTRIBUTIONS[dist]()
         seq = whole(seq)
@@ -315,29 +684,76 @@ class DirectView(View):
         return result
 
     def gather(self, key, dist="b", targets=None, block=None):
-        """The parts that scatter() made, or that the engines have otherwise, as one sequence."""
+        """Puts the engines' parts together: those that `scatter()` made, or others.
+
+        Args:
+            key (str): the name of the parts there.
+            dist (str): as for `scatter()`.
+            targets (list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+        Returns:
+            One sequence where this blocks; otherwise an AsyncMapResult.
+        Example:
+            >>> view.scatter("part", [1, 2, 3, 4, 5], block=True)
+            >>> view.gather("part", block=True)
+            [1, 2, 3, 4, 5]
+        """
         ids = self.client._resolve_targets(self._targets_or_own(targets))
         children = self.pull(key, targets=ids, block=False)._children
         result = AsyncMapResult(self.client, children, DISTRIBUTIONS[dist](), "gather", targets=ids)
         return result.get() if self._block(block) else result
 
     def clear(self, targets=None, block=None):
-        """Empties the engines' namespaces."""
+        """Empties the engines' namespaces.
+
+        Args:
+            targets (int, list or "all"): other engines than this view's.
+            block (bool): whether to wait.
+        Returns:
+            AsyncResult: or None where it waits.
+        Example:
+            >>> view.clear(block=True)
+        """
         return self.client.clear(self._targets_or_own(targets), self._block(block))
 
     def activate(self, suffix=""):
-        """Makes this view the one of IPython's px magics; with a suffix, of magics of other names (%px_even)."""
+        """Makes this view the one of IPython's px magics.
+
+        Args:
+            suffix (str): a suffix of the magics' names: `_even` makes `%px_even`.
+        Example:
+            >>> view.activate("_all")  # then there is %px_all
+        """
         from ipcluster.magics import activate
 
         activate(self, suffix)
 
     @property
     def importer(self):
+        """`sync_imports()` as an attribute: `with view.importer: import os`.
+
+        Example:
+            >>> with view.importer:
+            ...     import json
+            importing json on engine(s)
+        """
         return self.sync_imports(True)
 
     @contextmanager
     def sync_imports(self, local=True, quiet=False):
-        """Context manager: the import statements inside are executed on the engines too."""
+        """Context manager: the import statements inside are executed on the engines too.
+
+        Args:
+            local (bool): must be True: imports on the engines only are written `view.execute("import ...")`.
+            quiet (bool): True prints nothing.
+        Raises:
+            NotImplementedError: local=False.
+        Example:
+            >>> with view.sync_imports(quiet=True):
+            ...     import json
+            >>> view.apply_sync(lambda: json.dumps([1]))
+            ['[1]', '[1]', '[1]', '[1]']
+        """
         if not local:
             raise NotImplementedError("imports on the engines only are written view.execute('import ...')")
         results = []

@@ -138,6 +138,13 @@ def test_what_the_page_says_is_seen_where_something_does_not_start_is(box):
         assert docblocks.is_shown(shown, text), (shown, text)
 
 
+def test_every_public_name_of_the_package_says_what_it_takes_and_its_example_is_so(reader):
+    reader.box.run(reader.box.programs.ipcluster, "start", "--n=4", "--daemonize", "--", "--dictdb", check=True)
+    said = reader.box.run(PYTHON, TOP / "tests/session/type_docstrings.py", timeout=200, check=True).out
+    reader.box.run(reader.box.programs.ipcluster, "stop", check=True)
+    assert not said, said
+
+
 # Examples of --help, which are those of the manual pages too: what has to be there before one is typed.
 BEFORE = {
     "ipcluster start --profile=mpi --n=4 --daemonize": ["ipcluster profile create mpi"],

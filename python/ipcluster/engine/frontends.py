@@ -27,13 +27,26 @@ def _runtime_folder():
 
 
 def bind_kernel(*, transport=None, ip=None, connection_file="", **ports):
-    """Listens for Jupyter frontends, and returns the path of the connection file that they need: `connection_file`, or
-    kernel-PID.json in the profile's security folder. It is also linked to from Jupyter's runtime folder, so that
-    `jupyter console --existing` finds it. Another call changes nothing.
+    """Has an engine listen for Jupyter frontends. It is called in the engine; another call changes nothing.
 
-    By default (`transport="ipc"`) it listens on local sockets, which nobody else can reach. `transport="tcp"`, an `ip` (127.0.0.1 where it
-    is not given), or ports (shell_port, iopub_port, stdin_port, control_port and hb_port) ask for TCP, whose messages are signed and
-    not encrypted: whoever reaches the ports, on loopback any user of the host, can read output, code and answers."""
+    The connection file is also linked to from Jupyter's runtime folder, so that `jupyter console --existing` finds it.
+
+    Args:
+        transport (str): "ipc" (the default) listens on local sockets, which nobody else can reach. "tcp" is for other machines; its
+            messages are signed and not encrypted: whoever reaches the ports, on loopback any user of the host, can read output, code and answers.
+        ip (str): the address to listen on with TCP; 127.0.0.1 where it is not given.
+        connection_file (str): the path of the connection file; by default kernel-PID.json in the profile's security folder.
+        ports (int): shell_port, iopub_port, stdin_port, control_port and hb_port.
+    Returns:
+        str: the path of the connection file that frontends need.
+    Raises:
+        RuntimeError: it is not called in an engine.
+    Example:
+        >>> view.execute("import ipcluster; path = ipcluster.bind_kernel()", block=True)
+        <AsyncResult: execute:finished>
+        >>> view["path"][0].endswith(".json")
+        True
+    """
     global _file
     if host is None:
         raise RuntimeError("bind_kernel() is for engines: call it in one, as with view.execute()")
