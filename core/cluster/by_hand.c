@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ending.h"
 #include "base/trust.h"
 #include "cluster/hub_watch.h"
 #include "config/profile.h"
@@ -20,7 +21,6 @@
 
 #define HUB_MS      5000  /* for the hub of a controller that runs */
 #define PROBE_MS    1000  /* for that of a connection file that may be old */
-#define ENGINES_MS  8000  /* for engines to leave, those that run C code, too */
 #define STOPPING_MS 30000 /* for the controller, which writes down what it records */
 #define KILLED_MS   5000
 #define LOOK_MS     20
@@ -166,7 +166,7 @@ bool by_hand_stop(struct registry *registry, struct progress *progress, const st
     if (found->engines > 0)
         progress_say(progress, "Asking its %d engine%s to end", found->engines,
                      found->engines == 1 ? "" : "s");
-    if (asked && hub_end(registry, found->client_file, ENGINES_MS, &error) < 0) {
+    if (asked && hub_end(registry, found->client_file, ENDING_AWAITED_MS, &error) < 0) {
         progress_fail(progress, "%s", error.text);
         engines_left = true;
     }

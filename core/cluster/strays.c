@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ending.h"
 #include "base/log.h"
 
-#define ENDING_MS 8000 /* between SIGTERM and SIGKILL: an engine may take seven seconds */
-#define KILLED_MS 5000 /* after it */
+#define KILLED_MS 5000 /* after SIGKILL */
 
 struct strays {
     struct children *children;
@@ -86,7 +86,7 @@ void strays_end(uv_loop_t *loop, struct children *children, struct progress *pro
                  strays.count == 1 ? "" : "es");
     uv_timer_init(loop, &strays.timer);
     strays.timer.data = &strays;
-    uv_timer_start(&strays.timer, kill_strays, ENDING_MS, 0);
+    uv_timer_start(&strays.timer, kill_strays, ENDING_AWAITED_MS, 0);
     signal_strays(&strays, SIGTERM);
     while (strays.left > 0)
         uv_run(loop, UV_RUN_ONCE);

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ending.h"
 #include "base/log.h"
 
 #define LOOK_MS 100
-#define END_MS  8000 /* for an engine that was asked to end (seven seconds, core/engine/io.h) */
 
 static void see(void *context, const struct hub_engine *engine)
 {
@@ -148,7 +148,7 @@ static void kill_late(struct engine_set *set)
     struct supervisor *supervisor = set->job.supervisor;
     struct slot *slot;
     for (slot = set->slots.list; slot; slot = slot->next) {
-        if (!slot->asked_ms || clock_ms() - slot->asked_ms < END_MS)
+        if (!slot->asked_ms || clock_ms() - slot->asked_ms < ENDING_AWAITED_MS)
             continue;
         progress_say(set->progress, "Engine %d has not ended: killing", slot->id);
         struct hearing hearing = {supervisor, slot};

@@ -2,19 +2,19 @@
  *
  * Stopping is in one order, the same for whomever: engines are asked over the wire, which lets also
  * those that run user code finish MPI and leave by themselves; those that have heard it get the
- * time that an engine may take (seven seconds, core/engine/io.h); what then remains is signalled by
- * its launcher, and killed. */
+ * time that an engine may take (base/ending.h); what then remains is signalled by its launcher, and
+ * killed. */
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ending.h"
 #include "base/log.h"
 #include "cluster/supervisor_internal.h"
 
-#define ENGINE_MS     8000 /* for engines that have heard it and have to end */
-#define LOOK_AGAIN_MS 200  /* how often it is looked whether time is over */
+#define LOOK_AGAIN_MS 200 /* how often it is looked whether time is over */
 
 static void set_phase(struct engine_set *set, enum set_phase phase)
 {
@@ -344,7 +344,7 @@ static long long time_to_end(const struct engine_set *set, unsigned left, bool r
 {
     unsigned running = set->job.running;
     if (running > 0 && left == 0 && set->registered >= running)
-        return ENGINE_MS;
+        return ENDING_AWAITED_MS;
     bool some = set->registered > 0 || !hub_watch_answered(set->job.supervisor->hub);
     return reachable && some ? HEARD_MS : 0;
 }

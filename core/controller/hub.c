@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ending.h"
 #include "controller/reply.h"
 #include "wire/published.h"
 
@@ -16,9 +17,8 @@
 #define REPORTS_REST_MS 10
 /* A controller that a client tells to end waits for the engines that are told, too: so long for
  * them to leave, which they do as soon as they hear it, and so long for those that have left to
- * end, which takes an engine seven seconds at most. */
+ * end (ENDING_AWAITED_MS). */
 #define ENGINES_LEAVE_MS 2000
-#define ENGINES_END_MS   8000
 
 void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
 {
@@ -58,7 +58,7 @@ int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error 
 /* When a controller that was told to end may go. */
 static long long end_due(const struct hub *hub)
 {
-    return hub->end_ms + (hub->leaving              ? ENGINES_END_MS
+    return hub->end_ms + (hub->leaving              ? ENDING_AWAITED_MS
                           : hub->engines.registered ? ENGINES_LEAVE_MS
                                                     : 0);
 }

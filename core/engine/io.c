@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ending.h"
+
 void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error)
 {
@@ -41,7 +43,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     control_answer_drains(io);
     registration_leave(io);
     io->state = IO_STOPPING;
-    io->stop_ms = clock_ms() + IO_RUNNING_GRACE_MS;
+    io->stop_ms = clock_ms() + ENDING_RUNNING_MS;
     shell_answer_queued(io, false);
     frontends_cancel(io);
     io_interrupt(io);

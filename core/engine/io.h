@@ -69,12 +69,6 @@ struct heart {
  * for it. */
 #define IO_PUBLISHED_MAX 100000
 
-/* How long an engine that is told to end may take, whoever tells it and in whichever way: what runs
- * to come to an end, and then exit handlers, MPI, which waits for the other ranks, and the
- * interpreter. The process ends without what takes longer. */
-#define IO_RUNNING_GRACE_MS 2000
-#define IO_QUIT_GRACE_MS    5000
-
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ending.h"
 #include "engine/io.h"
 #include "engine/watcher.h"
 
@@ -103,7 +104,7 @@ static void quit(struct io *io)
 {
     static struct job quit_job = {.kind = JOB_QUIT};
     io->running = &quit_job;
-    io->stop_ms = clock_ms() + IO_QUIT_GRACE_MS;
+    io->stop_ms = clock_ms() + ENDING_QUIT_MS;
     link_give(&io->engine->link, &quit_job);
 }
 
