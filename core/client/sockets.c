@@ -190,11 +190,12 @@ void sockets_close(struct ipcl_client *client)
             zmq_setsockopt(io->sockets[index], ZMQ_LINGER, &briefly, sizeof(briefly));
         zmq_close(io->sockets[index]);
     }
+    reach_destroy(io->reach);
+    io->reach = NULL;
     if (io->context)
         while (zmq_ctx_term(io->context) && errno == EINTR)
             ;
     io->context = NULL;
-    reach_destroy(io->reach);
     tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
     for (int index = 0; index < SOCKET_COUNT; index++)
         seal_release(&io->seals[index]);
@@ -446,7 +447,7 @@ static int choose_address(struct ipcl_client *client, long long start_ms, struct
 {
     struct io *io = &client->io;
     const char *answered;
-    io->reach = reach_create(&client->connection, client->connection.registration);
+    io->reach = reach_create(&client->connection, client->connection.registration, io->context);
     if (!reach_has_choice(io->reach))
         return 0;
     while (!(answered = reach_try(io->reach, clock_ms()))) {

@@ -311,7 +311,6 @@ static int open_session(struct hub_watch *watch, struct registry *registry, cons
     secret_hide(connection, sizeof(*connection));
     if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
         return -1;
-    reach_choose(connection, connection->registration, REACH_MS);
     const struct ipcl_serial_operations *serial =
         serializer_load(registry, connection->pack, connection->unpack, error);
     if (!serial)
@@ -342,6 +341,7 @@ static int open_sockets(struct hub_watch *watch, struct ipcl_error *error)
     watch->context = socket_context(&needs, error);
     if (!watch->context)
         return -1;
+    reach_choose(&watch->connection, watch->connection.registration, watch->context, REACH_MS);
     watch->notification = connect_port(watch, ZMQ_SUB, watch->connection.notification, error);
     watch->query = watch->notification
                        ? connect_port(watch, ZMQ_DEALER, watch->connection.registration, error)

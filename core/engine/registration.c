@@ -151,7 +151,8 @@ int registration_start(struct io *io, struct ipcl_error *error)
         registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
     registration_release(io);
     registration->reach =
-        reach_create(&io->engine->connection, io->engine->connection.registration);
+        reach_create(&io->engine->connection, io->engine->connection.registration,
+                     io->engine->context);
     registration->repeat_ms = registration->doubt_ms = now_ms + FIRST_DELAY_MS;
     return reach_has_choice(registration->reach) ? 0 : ask_controller(io, now_ms, error);
 }

@@ -1,5 +1,6 @@
 /* Which of the addresses that a controller may have answers: all are tried side by side, by
- * connections of TCP that send nothing, and what each says is kept for a sentence. One thread. */
+ * connections of TCP that send nothing, and where there is a choice then by a handshake, which
+ * nobody but that controller can end. What each says is kept for a sentence. One thread. */
 #ifndef WIRE_REACH_H
 #define WIRE_REACH_H
 
@@ -12,9 +13,10 @@
 
 struct reach;
 
-/* `port` is one of the connection's. Asks the resolver. Returns NULL where there is nothing to try,
- * as the controller is reached by loopback or local sockets, or memory is short. */
-struct reach *reach_create(const struct connection *connection, int port);
+/* `port` is one of the connection's; its ZeroMQ `context` outlives what is returned. Asks the
+ * resolver. Returns NULL where there is nothing to try, as the controller is reached by loopback or
+ * local sockets, or memory is short. */
+struct reach *reach_create(const struct connection *connection, int port, void *context);
 void reach_destroy(struct reach *reach);
 /* Whether it is open which address to connect to. */
 bool reach_has_choice(const struct reach *reach);
@@ -26,7 +28,7 @@ bool reach_has_answered(const struct reach *reach);
 void reach_take(struct connection *connection, const char *answered);
 /* All of that, for a thread that may wait so long: where none answers the connection is as it was.
  */
-void reach_choose(struct connection *connection, int port, int timeout_ms);
+void reach_choose(struct connection *connection, int port, void *context, int timeout_ms);
 /* Whether each address has failed at least once: none is silent. */
 bool reach_has_failed(const struct reach *reach);
 /* Whether each has said that nothing listens there, or is unknown: so no firewall is in the way. */

@@ -142,12 +142,16 @@ def test_an_address_that_both_hosts_have_does_not_lead_to_another_listener_here(
     a.run("ip", "address", "flush", "dev", "cable", check=True)
     for host, address in (a, f"{both}/32"), (a, f"{A}/24"), (b, f"{both}/32"):
         host.run("ip", "address", "add", address, "dev", "cable", check=True)
-    b.start(PYTHON, "-c", f"import socket; s = socket.create_server(('{both}', 10101)); print('ready', flush=True); s.accept()[0].recv(1 << 20) and s.accept()",
+    b.start(PYTHON, "-c", f"import socket; s = socket.create_server(('{both}', 10101)); print('ready', flush=True); [s.accept()[0].recv(1 << 20) for _ in iter(int, 1)]",
             ).wait_for_output("ready")
     file = a.start_controller("--ip=0.0.0.0", "--port=10101")
     addresses = json.loads(file.with_name("ipcontroller-engine.json").read_text())["addresses"]
     assert addresses == [both, A], "it would be the first"
     b.start_engine().wait_for_output(f"{A} answers first(.*\n)*.*registered as engine 0", 60)
+    a.run("ip", "route", "add", "blackhole", B, check=True)
+    alone = b.start_engine("--timeout=4")
+    assert alone.wait(60) == 5
+    assert f"{both} (what listens there is not this controller, or full)" in alone.output and f"{A} (no answer within" in alone.output
 
 
 def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_are_told(hosts_apart):
