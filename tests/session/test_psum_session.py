@@ -171,3 +171,29 @@ def test_engines_by_hand_with_mpi4py(box):
 def test_engines_by_hand_with_pytrilinos(box, pytrilinos):
     """PyTrilinos is not packaged any more: this is a stand-in for its packaging over the real Epetra and MPI."""
     session_by_hand(box, "pytrilinos", {"PYTHONPATH": str(pytrilinos)})
+
+
+# How quickstart says to go on
+
+
+def test_what_quickstart_says_at_its_end_is_the_readmes_session_with_the_programs_that_it_has_installed(box):
+    others = box.dir / "others"
+    others.mkdir()
+    for name in ("ipcluster", "ipcontroller", "ipengine"):
+        (others / name).write_text("#!/bin/sh\necho 8.4.0\n")
+        (others / name).chmod(0o755)
+    top = box.dir / "top"
+    (top / "build").mkdir(parents=True)
+    (top / "build/installed").symlink_to(box.programs.ipcluster.parent.parent)
+    (top / "tests").symlink_to(TOP / "tests")
+    text = re.search(r"(?s)\nas_root=.*?\ncat <<GO_ON\n.*?\nGO_ON\n", (TOP / "scripts/quickstart").read_text()).group()
+    env = {"PATH": f"{others}:/usr/bin:/bin", "PYTHONUSERBASE": ""}
+    said = box.run("bash", "-euc", f"top={top}\n{text}", env=env, check=True).out
+    lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    begin, first, second = lines[:2], lines[2:4], lines[4:]
+    shell = "\n".join([*begin, "command -v ipcluster ipcontroller ipengine", "/usr/bin/python3 -c 'import ipcluster; print(ipcluster.__file__)'"])
+    found = box.run("bash", "-euc", shell, env=env, check=True).out.splitlines()
+    assert len(found) == 4 and all(line.startswith(f"{top}/build/installed/") for line in found)
+    page = [typed for block in docblocks.blocks(TOP / "README.md") if block.kind == "sh" for typed, _ in block.commands]
+    assert set(first) <= set(page)
+    assert second == ["ipython3", *(typed for typed, _ in TYPED.inputs)]
