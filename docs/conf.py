@@ -12,7 +12,7 @@ release = version = ipcluster.__version__
 copyright = "the ipcluster developers"
 html_show_sphinx = html_show_copyright = False
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "programs", "headers"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "headers", "notebooks", "programs"]
 exclude_patterns = ["examples", "html", "man", "site"]
 # Code that is indented is what somebody types at a prompt.
 highlight_language = "console"

@@ -42,9 +42,9 @@ DOCS_PAGES = \
 	docs/howto/debug.md \
 	docs/howto/frontends.md \
 	docs/howto/healing.md \
+	docs/howto/install.md \
 	docs/howto/ipyparallel.md \
 	docs/howto/laptop.md \
-	docs/howto/install.md \
 	docs/howto/launcher.md \
 	docs/howto/mpi.md \
 	docs/howto/python.md \
@@ -66,10 +66,14 @@ DOCS_PAGES = \
 	docs/reference/plugins.md \
 	docs/reference/python.md \
 	docs/reference/settings.md \
-	docs/reference/wire.md
+	docs/reference/wire.md \
+	docs/tutorial/notebook.md \
+	docs/tutorial/prompt.md \
+	docs/tutorial/sum.ipynb 
 DOCS_SITE = \
 	docs/conf.py \
 	docs/site/headers.py \
+	docs/site/notebooks.py \
 	docs/site/programs.py \
 	docs/site/static/site.css
 EXTRA_DIST += $(DOCS_PAGES) $(DOCS_SITE)

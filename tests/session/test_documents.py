@@ -53,9 +53,13 @@ await() {
 """
 
 
+def is_tutorial(document):
+    return document.parent.name == "tutorial"
+
+
 def sections():
     return [pytest.param(blocks, id=f"{document.name}: {heading}")
-            for document in DOCUMENTS for heading, blocks in docblocks.sections(document).items()]
+            for document in DOCUMENTS if not is_tutorial(document) for heading, blocks in docblocks.sections(document).items()]
 
 
 def ours(blocks, *kinds):
@@ -105,6 +109,18 @@ def test_what_a_section_says_is_so(reader, blocks):
     for block in ours(blocks, "sh"):
         reader.type_commands(block)
     reader.type_python(ours(blocks, "python", "ipython"))
+
+
+@pytest.mark.parametrize("page", filter(is_tutorial, DOCUMENTS), ids=lambda page: page.name)
+def test_a_tutorial_goes_as_it_says_from_its_beginning_to_its_end(reader, page):
+    blocks = docblocks.blocks(page)
+    reader.write_files(blocks)
+    reader.type_all(ours(blocks, *KINDS))
+
+
+def test_the_notebook_of_the_tutorial_shows_what_it_has(reader):
+    said = reader.box.run(PYTHON, TOP / "tests/session/type_notebook.py", TOP / "docs/tutorial/sum.ipynb", timeout=100, check=True).out
+    assert not said, said
 
 
 def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
@@ -269,13 +285,18 @@ class Reader:
         """In one interpreter, with a cluster of four engines that keeps records."""
         if not blocks:
             return
-        ipcluster, work = self.box.programs.ipcluster, self.box.dir / "blocks.json"
-        work.write_text(json.dumps([
-            {"name": str(block.document), "line": block.line, "text": block.text, "inputs": block.inputs if block.kind == "ipython" else None}
-            for block in blocks]))
+        ipcluster = self.box.programs.ipcluster
         self.box.run(ipcluster, "start", "--n=4", "--daemonize", "--", "--dictdb", check=True)
-        self.box.run(PYTHON, TOP / "tests/session/type_blocks.py", work, timeout=100, check=True)
+        self.type_all(blocks)
         self.box.run(ipcluster, "stop", check=True)
+
+    def type_all(self, blocks):
+        """Python in one interpreter, and between it commands."""
+        work = self.box.dir / "blocks.json"
+        work.write_text(json.dumps([
+            {"name": str(block.document), "line": block.line, "kind": block.kind, "text": block.text,
+             "turns": [] if block.kind == "python" else block.inputs or block.commands} for block in blocks]))
+        self.box.run(PYTHON, TOP / "tests/session/type_blocks.py", work, timeout=100, check=True)
 
 
 # The reading of pages

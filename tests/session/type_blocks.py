@@ -1,4 +1,4 @@
-"""Runs blocks of Python code, and of sessions of IPython, in one namespace, as somebody types them who reads a page from its beginning.
+"""Runs blocks of Python code, of sessions of IPython, in one namespace, and of commands, as somebody types them who reads a page from its beginning.
 
 type_blocks.py FILE: the blocks, in JSON. Where a line of Python is an expression and the comment behind it is a value, as `c.ids  # [0, 1]`
 has it, that is its value."""
@@ -6,6 +6,7 @@ has it, that is its value."""
 import ast
 import io
 import json
+import subprocess
 import sys
 import tokenize
 from pathlib import Path
@@ -46,7 +47,7 @@ def run_session(block):
     from IPython.utils.capture import capture_output
 
     shell = InteractiveShell.instance(user_ns=namespace)
-    for typed, shown in block["inputs"]:
+    for typed, shown in block["turns"]:
         with capture_output() as output:
             result = shell.run_cell(typed, store_history=True)
         result.raise_error()
@@ -54,5 +55,13 @@ def run_session(block):
             raise AssertionError(f"{block['name']}: {typed!r} shows {output.stdout!r}, and not {shown!r}")
 
 
+def run_commands(block):
+    for typed, shown in block["turns"]:
+        done = subprocess.run(["bash", "-c", typed], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode or not is_shown(shown, done.stdout):
+            raise AssertionError(f"{block['name']}: {typed!r} ends with {done.returncode} and shows {done.stdout!r}, and not {shown!r}")
+
+
+RUN = {"python": run_python, "ipython": run_session, "sh": run_commands}
 for each in json.loads(Path(sys.argv[1]).read_text()):
-    run_session(each) if each["inputs"] else run_python(each)
+    RUN[each["kind"]](each)
