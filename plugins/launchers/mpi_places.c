@@ -1,6 +1,9 @@
 /* Where mpiexec puts ranks: on which hosts, and on how many cores of this one. */
 #include "mpi_places.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,13 +81,31 @@ bool mpi_is_placed(const char *const *arguments)
     return false;
 }
 
-/* Whether a name, of so many bytes, is another host's. This one's may have its domain or not. */
+/* Whether it is an address that this host has. */
+static bool is_own_address(const char *text)
+{
+    struct in_addr address;
+    struct ifaddrs *all = NULL;
+    bool own = false;
+    if (inet_pton(AF_INET, text, &address) != 1 || getifaddrs(&all) < 0)
+        return false;
+    for (const struct ifaddrs *one = all; one && !own; one = one->ifa_next)
+        own = one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
+              ((const struct sockaddr_in *)(const void *)one->ifa_addr)->sin_addr.s_addr ==
+                  address.s_addr;
+    freeifaddrs(all);
+    return own;
+}
+
+/* Whether a name or address, of so many bytes, is another host's. This one's name may have its
+ * domain or not. */
 static bool is_other(const char *name, size_t length)
 {
     char here[HOST_BYTES] = "", host[HOST_BYTES];
     gethostname(here, sizeof(here) - 1);
     snprintf(host, sizeof(host), "%.*s", (int)length, name);
-    if (!*host || strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0)
+    if (!*host || strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+        is_own_address(host))
         return false;
     size_t plain = strcspn(here, ".");
     return strncasecmp(host, here, plain) != 0 || (host[plain] != '\0' && host[plain] != '.');
@@ -101,15 +122,19 @@ static bool list_names_others(const char *list)
     return false;
 }
 
-/* A host a line, and behind it what does not matter here. What cannot be read mpiexec complains of.
- */
-static bool file_names_others(const char *path)
+/* A host a line, of ranks behind "rank 0=", and behind it what does not matter here. What cannot be
+ * read mpiexec complains of. */
+static bool file_names_others(const char *path, bool of_ranks)
 {
     char line[1024];
     bool others = false;
     FILE *file = fopen(path, "r");
-    while (file && !others && fgets(line, sizeof(line), file))
-        others = line[0] != '#' && is_other(line, strcspn(line, ": \t\r\n"));
+    while (file && !others && fgets(line, sizeof(line), file)) {
+        const char *equals = of_ranks ? strchr(line, '=') : NULL,
+                   *host = equals ? equals + 1 : line;
+        host += strspn(host, " \t");
+        others = *host != '#' && is_other(host, strcspn(host, ": \t\r\n"));
+    }
     if (file)
         fclose(file);
     return others;
@@ -123,7 +148,7 @@ static bool job_has_others(void)
     const char *hosts = getenv("LSB_MCPU_HOSTS"); /* host slots host slots ... */
     for (size_t i = 0; i < 2; i++) {
         const char *count = getenv(counts[i]), *path = getenv(files[i]);
-        if ((count && atoi(count) > 1) || (path && file_names_others(path)))
+        if ((count && atoi(count) > 1) || (path && file_names_others(path, false)))
             return true;
     }
     while (hosts && *hosts) {
@@ -138,6 +163,13 @@ static bool job_has_others(void)
     return false;
 }
 
+static bool names_others(enum names names, const char *word)
+{
+    if (names == NAMES_HOSTS)
+        return list_names_others(word);
+    return names != NAMES_NOTHING && file_names_others(word, names == NAMES_RANKS);
+}
+
 bool mpi_is_elsewhere(const char *const *arguments)
 {
     for (size_t i = 0; arguments && arguments[i]; i++) {
@@ -145,9 +177,7 @@ bool mpi_is_elsewhere(const char *const *arguments)
         const char *word = arguments[i + 1];
         if (!placing || !word)
             continue;
-        if (placing->names == NAMES_RANKS ||
-            (placing->names == NAMES_HOSTS && list_names_others(word)) ||
-            (placing->names == NAMES_FILE && file_names_others(word)))
+        if (names_others(placing->names, word))
             return true;
     }
     return job_has_others();

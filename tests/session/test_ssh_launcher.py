@@ -631,13 +631,18 @@ def test_ranks_of_one_mpi_world_on_two_hosts_reach_the_controller_and_each_other
 
 @pytest.mark.parametrize("arguments, env, elsewhere", [
     ("", {}, False), ("--host localhost:2,127.0.0.1", {}, False), (f"-host {os.uname().nodename}", {}, False), ("-H localhost,far", {}, True),
-    ("--hostfile PLACES", {}, True), ("", {"SLURM_JOB_NUM_NODES": "1"}, False), ("", {"SLURM_JOB_NUM_NODES": "2"}, True),
+    ("-H 127.0.0.1:2,192.0.2.77", {}, True), ("--hostfile PLACES", {}, True), ("--rankfile RANKS", {}, False), ("-rf FAR_RANKS", {}, True), ("", {"SLURM_JOB_NUM_NODES": "1"}, False), ("", {"SLURM_JOB_NUM_NODES": "2"}, True),
     ("", {"PBS_NODEFILE": "PLACES"}, True), ("", {"LSB_MCPU_HOSTS": "localhost 4"}, False), ("", {"LSB_MCPU_HOSTS": "localhost 4 far 4"}, True),
 ])
 def test_the_controller_listens_for_ranks_on_other_hosts_and_for_no_others(box, arguments, env, elsewhere):
     places = box.dir / "places"
-    places.write_text("# far away\nlocalhost slots=2\nfar.away slots=2\n")
+    places.write_text("# far away\nlocalhost slots=2\n  far.away slots=2\n")
     env = {name: value.replace("PLACES", str(places)) for name, value in env.items()}
-    options = [f"--MPILauncher.mpi_args={arguments.replace('PLACES', str(places))}"] if arguments else []
+    ranks, far = box.dir / "ranks", box.dir / "far-ranks"
+    ranks.write_text("# cores\n rank 0=localhost slot=0\nrank 1=127.0.0.1 slot=1\n")
+    far.write_text("rank 0=localhost slot=0\nrank 1=far slot=0\n")
+    for name, path in ("PLACES", places), ("FAR_RANKS", far), ("RANKS", ranks):
+        arguments = arguments.replace(name, str(path))
+    options = [f"--MPILauncher.mpi_args={arguments}"] if arguments else []
     shown = box.ipcluster("start", "--n=2", "--elauncher=mpi", *options, "--dry-run", env=env, check=True)
     assert ("--IPController.engines_elsewhere=true" in shown.out) == elsewhere
