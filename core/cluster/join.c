@@ -239,6 +239,24 @@ static bool has_set(const json_t *answer, const char *name)
     return false;
 }
 
+/* Whether the set is there yet. One that does not answer may be busy: nothing is known then, but
+ * where nobody listens there is no set any more. */
+static bool is_left(const char *path, const char *name)
+{
+    struct ipcl_error error;
+    json_t *answer = control_ask(path, json_pack("{s:s}", "request", "status"), ANSWER_MS, &error);
+    bool left = has_set(answer, name);
+    if (!answer) {
+        int connection =
+            control_send(path, json_pack("{s:s}", "request", "status"), ANSWER_MS, &error);
+        left = connection >= 0;
+        if (left)
+            close(connection);
+    }
+    json_decref(answer);
+    return left;
+}
+
 int join_stop(const char *path, struct progress *progress, const char *name)
 {
     struct ipcl_error error;
@@ -251,13 +269,11 @@ int join_stop(const char *path, struct progress *progress, const char *name)
     progress_say(progress, "Stopping the engines of %s", name);
     long long end_ms = clock_ms() + STOP_TIMEOUT_MS;
     bool left = true;
-    while (left && clock_ms() < end_ms) {
-        json_decref(answer);
-        usleep(LOOK_MS * 1000);
-        answer = control_ask(path, json_pack("{s:s}", "request", "status"), ANSWER_MS, &error);
-        left = has_set(answer, name);
-    }
     json_decref(answer);
+    while (left && clock_ms() < end_ms) {
+        usleep(LOOK_MS * 1000);
+        left = is_left(path, name);
+    }
     if (!left)
         return EXIT_FINE;
     progress_fail(progress, "The engines of %s have not ended: see ipcluster status", name);

@@ -76,7 +76,7 @@ int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigne
     }
     if (outcome < 0)
         job->running = running; /* it may have said that some have ended */
-    else if (supervisor_note(job, error) < 0)
+    else if (!job->noted && supervisor_note(job, error) < 0)
         outcome = -1;                /* what runs is stopped */
     else if (!supervisor_stops(job)) /* it may all have ended already */
         supervisor_save(supervisor, supervisor->state.phase);

@@ -81,7 +81,7 @@ void workplace_enter(const struct workplace *place, struct workplace_back *back)
     back->environment = environ;
     back->folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     environ = place->environment;
-    if (chdir(place->folder) < 0)
+    if (back->folder < 0 || chdir(place->folder) < 0)
         log_warn("the work folder %s cannot be entered: %s", place->folder, strerror(errno));
 }
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 
 import pexpect
 import pytest
@@ -115,6 +116,40 @@ def test_status_shows_what_was_started_by_hand(new_cluster, box, engines):
     assert (code, told["state"], told["pid"], told["sets"]) == (0, "by hand", cluster.controller.pid, [])
     assert sorted(engine["pid"] for engine in told["engines"]) == sorted(engine.pid for engine in cluster.engines)
     assert ("No engine is registered" in box.ipcluster("status", check=True).out) == (engines == 0)
+
+
+def test_who_stops_a_set_does_not_take_it_for_gone_where_the_supervisor_does_not_answer(box):
+    box.ipcluster("start", "--n=0", "--daemonize", check=True)
+    box.ipcluster("engines", "--n=1", "--daemonize", "--engine-set=b", check=True)
+    file, = box.profile_dir().glob("pid/ipcluster.json")
+    state, asked_for, busy = json.loads(file.read_text()), [], f"{file.parent}/busy"
+
+    def pass_on(end):
+        """One request, whose answer nobody hears where it is one of the first two for the status."""
+        with contextlib.suppress(OSError), end, connected(state["socket"]) as supervisor, end.makefile("rb") as lines:
+            line = lines.readline().strip()
+            asked_for.append(json.loads(line)["request"])
+            answer = asked(supervisor, line)
+            if asked_for[-1] == "stop" or asked_for.count("status") > 2:
+                end.sendall(json.dumps(answer).encode() + b"\n")
+
+    def serve(listener):
+        with contextlib.suppress(OSError):
+            while True:
+                pass_on(listener.accept()[0])
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(busy)
+        listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        file.write_text(json.dumps({**state, "socket": busy}))
+        assert "Stopped" in box.ipcluster("stop", "--engine-set=b", check=True).out
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    os.unlink(busy)
+    assert asked_for[0] == "stop" and asked_for.count("status") > 2
+    box.ipcluster("stop", check=True)
+    assert_nothing_left(box, box.profile_dir())
 
 
 def test_the_exit_code_of_status_says_how_the_cluster_is(box):

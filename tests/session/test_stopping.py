@@ -300,14 +300,14 @@ def test_added_engines_and_their_output_outlive_a_controller_that_another_may_re
 # What is saved of it
 
 def launcher_with(box, function, body):
-    """The environment in which the example launcher is found, with this body in the place of one of its functions."""
+    """The environment in which the example launcher is found, with this body in the place of one of its functions, where BODY is its own."""
     source = (TOP / "docs/examples/launcher/wrap.c").read_text()
     begin = source.index("wrap_" + function + "(void *self")
     begin = source.index("{", begin)
     end = source.index("\n}\n", begin)
     folder = box.dir / "plugins"
     (folder / "launchers").mkdir(parents=True)
-    (folder / "wrap.c").write_text(f"{source[:begin]}{{ (void)self; {body}{source[end:]}")
+    (folder / "wrap.c").write_text(f"{source[:begin]}{{ (void)self; {body.replace('BODY', source[begin + 1:end])}{source[end:]}")
     flags = subprocess.run(["pkg-config", "--cflags", "jansson"], capture_output=True, text=True, check=True).stdout.split()
     subprocess.run(["cc", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{TOP}/core/include", *flags, "-o",
                     folder / "launchers/wrap.so", folder / "wrap.c"], check=True)
@@ -320,6 +320,21 @@ def test_a_launcher_that_does_not_say_what_it_started_is_an_error_at_once(box, b
     failed = box.ipcluster("start", "--n=1", "--elauncher=wrap", env=env)
     assert failed.status == 4
     assert "WrapEngineSetLauncher" in failed.err and "to_json()" in failed.err
+    assert_nothing_left(box, box.profile_dir())
+
+
+def test_an_engine_that_is_back_counts_also_where_its_launcher_does_not_say_how_it_is_found(box):
+    env = launcher_with(box, "to_json", f'FILE *there = fopen("{box.dir}/silent", "r"); if (there) {{ fclose(there); return NULL; }} BODY')
+    start = box.begin("start", "--n=1", "--elauncher=wrap", "--restart=3", env=env)
+    start.wait_for_output(UP, 60)
+    first, = named(box, "ipengine")
+    (box.dir / "silent").touch()
+    kill([first])
+    wait_until(lambda: [engine["id"] for engine in json.loads(box.ipcluster("status", "--json", env=env).out)["engines"]] == [0], LONG, "it is back", interval=0.2)
+    assert len(named(box, "ipengine")) == 1
+    assert "to_json()" in start.output and "cannot be started" not in start.output
+    (box.dir / "silent").unlink()
+    assert start.stop(signal.SIGINT, 60) == 0
     assert_nothing_left(box, box.profile_dir())
 
 
