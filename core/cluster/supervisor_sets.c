@@ -294,6 +294,8 @@ static void leave(uv_timer_t *timer)
 {
     struct engine_set *set = timer->data;
     struct supervisor *supervisor = set->job.supervisor;
+    if (supervisor->phase > PHASE_UP)
+        return; /* with all others, whose state may have been removed */
     if (hub_watch_count(supervisor->hub, set->saved->name, 0) > 0 &&
         clock_ms() - set->phase_ms < HEARD_MS) {
         uv_timer_start(timer, leave, LOOK_AGAIN_MS, 0);
