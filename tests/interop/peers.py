@@ -49,7 +49,7 @@ def _download(suite, work):
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
-    (work / "peer.sources").write_text(f"Types: deb\nURIs: {_mirror()}\nSuites: {suite}\nComponents: main\n")
+    (work / "peer.sources").write_text(f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\n")
     settings = {"Dir::State": work / "state", "Dir::State::status": work / "status", "Dir::Cache": work / "cache",
                 "Dir::Etc::SourceList": work / "peer.sources", "Dir::Etc::SourceParts": "-", "Acquire::Languages": "none",
                 "Acquire::Retries": 1, "APT::Sandbox::User": "", "Dir::Etc::Preferences": "-", "Dir::Etc::PreferencesParts": "-"}
@@ -59,7 +59,7 @@ def _download(suite, work):
     _run(["dpkg", "-x", *work.glob(f"{PACKAGE}_*.deb"), work / "unpacked"], work, f"unpacking {PACKAGE} from {suite}")
 
 
-def _mirror():
+def mirror():
     """Where this machine's own Debian suite comes from."""
     codename = _os_release().get("VERSION_CODENAME", "")
     listed = subprocess.run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],

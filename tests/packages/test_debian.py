@@ -1,0 +1,55 @@
+"""Debian's packages: built from a clone, installed into a clean root, where they run the session of the README, and purged."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from roots import run, sources
+from support import TOP
+
+NAMES = re.findall(r"^Package: (\S+)", (TOP / "debian/control").read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The folder in which they were built."""
+    folder = tmp_path_factory.mktemp("deb")
+    run("dpkg-buildpackage", "-us", "-uc", cwd=sources(folder / "ipcluster"), seconds=1800)
+    return folder
+
+
+def test_every_package_of_the_control_file_is_built_and_lintian_finds_no_error(packages):
+    assert {path.name.partition("_")[0] for path in packages.glob("*.deb")} >= set(NAMES)
+    if not shutil.which("lintian"):
+        pytest.skip("there is no lintian here: apt-get install lintian")
+    changes, = packages.glob("*.changes")
+    done = subprocess.run(["lintian", "--fail-on", "error", "--allow-root", changes], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_clean_root_runs_the_session_of_the_readme_beside_ipyparallel_and_nothing_is_left_of_it(packages, root_of):
+    root = root_of("bookworm")
+    root.install("python3-ipyparallel", "python3-mpi4py", "python3-numpy", "openmpi-bin")
+    shutil.copytree(packages, root.folder / "root/debs", ignore=lambda folder, names: [name for name in names if not name.endswith(".deb")])
+    sources(root.folder / "src")
+    theirs = root.run("ipcluster", "--version")
+    root.install("libltdl7", "libuv1", "libzmq5", "libjansson4", "libsqlite3-0", "libssl3", "libjansson-dev", "libpython3.11")
+    before = root.files()
+    root.run("sh", "-c", "apt-get -q install -y --no-install-recommends $(find /root/debs -name '*.deb' ! -name '*dbgsym*')")
+    assert root.run("ipcluster", "--version") == theirs
+    assert root.run("ipcl-cluster", "--version").startswith("ipcluster ")
+    assert "the engines' sums:" in root.run("sh", "/src/debian/tests/psum", "/src")
+    found = root.run("ipcl-cluster", "plugins")
+    assert not re.search("^Refused", found, re.MULTILINE) and "slurm" in found
+    root.purge(*NAMES)
+    assert root.files() <= before
+
+
+def test_debian_13_builds_and_passes_the_quick_tests(root_of):
+    root = root_of("trixie")
+    sources(root.folder / "src")
+    root.install("git", "ca-certificates")
+    said = root.run("/src/scripts/test", "--quick", seconds=5400)
+    assert re.search(r"^\d+ passed, 0 failed", said, re.MULTILINE)
