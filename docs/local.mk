@@ -62,6 +62,7 @@ DOCS_PAGES = \
 	docs/reference/control.md \
 	docs/reference/engine.md \
 	docs/reference/files.md \
+	docs/reference/glossary.md \
 	docs/reference/plugin-headers.md \
 	docs/reference/plugins.md \
 	docs/reference/python.md \

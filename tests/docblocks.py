@@ -14,7 +14,7 @@ from pathlib import Path
 
 HEADING = re.compile(r"#+ (.*)")
 FENCE = re.compile(r"```(\w*)$")
-DIRECTIVE = re.compile(r"```\{(toctree|manual|settings|header|notebook|eval-rst)\}.*$")  # of the site: it shows no code
+DIRECTIVE = re.compile(r"```\{(toctree|manual|settings|header|notebook|glossary|eval-rst)\}.*$")  # of the site: it shows no code
 NOTE = re.compile(r"<!-- (not run|tested by|file|prepare): (.*) -->$")
 ITEM = re.compile(r" *([-*]|\d+\.) ")
 OTHER = re.compile(r" *(~~~|<pre|<code|>|\t)")  # other ways to set code, or to hide it in a quotation
