@@ -156,7 +156,7 @@ class Client(Records):
             engines = None
         if engines is None:
             return card("Client", repr(self).partition(": ")[2][:-1])
-        return card("Client", engines.summary(), more=f"<details><summary>each engine</summary>{engines._repr_html_()}</details>")
+        return card("Client", engines.summary(), more=f"<details><summary style='display: list-item; cursor: pointer'>each engine</summary>{engines._repr_html_()}</details>")
 
     def __enter__(self):
         return self

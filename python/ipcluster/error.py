@@ -166,7 +166,10 @@ class AlreadyDisplayedError(RemoteError):
             >>> ipcluster.AlreadyDisplayedError(error).render_traceback()
             ['ZeroDivisionError: integer division or modulo by zero (shown above)']
         """
-        return [f"{self.ename}: {self.evalue} (shown above)"]
+        errors = getattr(self.original_error, "elist", None)
+        if errors is None:
+            return [f"{self.ename}: {self.evalue} (shown above)"]
+        return [f"{len(errors)} error{'' if len(errors) == 1 else 's'}: {', '.join(sorted({error[0] for error in errors}))} (shown above)"]
 
 
 class EngineError(RemoteError):

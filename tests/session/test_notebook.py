@@ -100,12 +100,12 @@ def test_a_streamed_cell_is_one_block_for_each_engine_under_one_bar_and_changes_
 
 def test_an_error_is_in_its_engines_block_and_named_at_the_end(notebook):
     notebook("c[:].scatter('me', [0, 1], flatten=True, block=True)")
-    area = notebook("%%px --no-verbose\nprint('before', me)\n1 / me")
+    area = notebook("%%px --progress-after -1 --no-verbose\nprint('before', me)\n1 / me")
     first, second = area.texts
     assert first.startswith("[stdout:0] before 0\n[0:execute]: \n") and first.endswith("ZeroDivisionError: division by zero")
     assert re.fullmatch(r"\[stdout:1\] before 1\nOut\[1:\d+\]: 1.0", second)
-    assert area.of("error") == ["CompositeError: one or more exceptions from call to method: %px (shown above)"]
-    area = notebook("%%px --no-verbose\nimport os\nprint('last words', flush=True)\nif me: os._exit(3)")
+    assert area.of("error") == ["1 error: ZeroDivisionError (shown above)"]
+    area = notebook("%%px --progress-after -1 --no-verbose\nimport os\nprint('last words', flush=True)\nif me: os._exit(3)")
     assert area.texts[0] == "[stdout:0] last words"
     assert re.search(r"^\[1:execute\]: \nEngineError: ", area.texts[1], re.MULTILINE), "nobody but the hub tells of it"
 
