@@ -209,16 +209,28 @@ static int batch_stop(void *self, struct ipcl_error *error)
     for (unsigned i = 0; i < batch->job_count; i++)
         if (batch->jobs[i].step == BATCH_PLANNED)
             batch_end(&batch->jobs[i], 0, "");
-    batch_look(batch);
+    batch_look(batch, NULL);
     return 0;
 }
 
-void batch_look(void *self)
+/* Whether an engine's job, as it names it, may be this one: an array's elements have its number. */
+static bool may_be(const struct batch_job *job, const char *name)
+{
+    const char *id = strstr(name, " job ");
+    unsigned long long number = id ? strtoull(id + strlen(" job "), NULL, 10) : 0;
+    return number && number == strtoull(job->id, NULL, 10);
+}
+
+void batch_look(void *self, const char *lost)
 {
     struct batch *batch = self;
-    for (unsigned i = 0; i < batch->job_count; i++)
-        if (*batch->jobs[i].id && batch->jobs[i].step != BATCH_ENDED)
-            batch_watch(&batch->jobs[i]);
+    for (unsigned i = 0; i < batch->job_count; i++) {
+        struct batch_job *job = &batch->jobs[i];
+        if (!*job->id || job->step == BATCH_ENDED || (lost && !may_be(job, lost)))
+            continue;
+        job->doubted = lost;
+        batch_watch_closely(job);
+    }
 }
 
 bool batch_goes_on(const void *self)

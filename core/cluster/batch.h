@@ -14,8 +14,9 @@ extern const struct ipcl_launcher_class batch_class;
 void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_option_table *settings,
                    const struct ipcl_launcher_class *class,
                    const struct ipcl_launcher_services *services, struct ipcl_error *error);
-/* Its jobs are expected to end: they are looked at soon. */
-void batch_look(void *self);
+/* Its jobs are expected to end, or that of which an engine is lost, as that names it (NULL: all):
+ * they are looked at at once. */
+void batch_look(void *self, const char *lost);
 /* Whether it is several jobs, of which each goes on without the others. */
 bool batch_goes_on(const void *self);
 /* Whether all of them are submitted. */

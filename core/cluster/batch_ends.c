@@ -54,6 +54,18 @@ static void report(struct batch_job *job, const char *line)
                       status ? reason : NULL);
 }
 
+void batch_pass_ends(struct batch_job *job)
+{
+    size_t size;
+    struct ipcl_error error;
+    char *text = *job->ends ? path_read_file(job->ends, ENDS_BYTES_MAX, &size, &error) : NULL;
+    job->written = 0;
+    for (const char *at = text; at && (at = strchr(at, '\n')); at++)
+        job->written++;
+    job->told = job->written;
+    free(text);
+}
+
 /* An end is reported when it was there at the look before, too, as a job's own end has the better
  * reason; and the last one with the job, which may have more to do. */
 void batch_read_ends(struct batch_job *job)

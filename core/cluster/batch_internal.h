@@ -59,6 +59,8 @@ struct batch_job {
     bool forgone;            /* it waits, and is not wanted any more */
     struct batch_record end; /* how it ended, by the query; of another phase: not known */
     bool asking;             /* the history is asked how it ended */
+    bool several;            /* elements of an array: some may wait when others have ended */
+    bool doubted;            /* an engine of it has gone: it may end, though it counts as running */
 };
 
 /* What one launcher starts: a job, or where engines_per_job says so several, which are submitted
@@ -125,6 +127,8 @@ void batch_cancel(struct batch_job *job);
 /* What was found out about a job: of one that is gone `record` is NULL. Whoever calls these four
  * calls batch_tell() after them. */
 void batch_is(struct batch_job *job, const struct batch_record *record);
+/* Says why its engines end. */
+void batch_explain(struct batch_job *job, const struct batch_record *record);
 /* It has ended, and nobody knows more of it. */
 void batch_ended(struct batch_job *job, const struct batch_record *record);
 /* The batch system cannot be reached: nothing is known. */
@@ -143,10 +147,14 @@ void batch_save(struct batch *batch);
 char *batch_wrap(const char *ends, const char *const *words);
 /* Reports copies of a job that runs, and goes on to, which have ended. */
 void batch_read_ends(struct batch_job *job);
+/* What is in the file now is of an earlier run of the job. */
+void batch_pass_ends(struct batch_job *job);
 
 /* Looks after a job from now on: soon, and then less and less often. Also for one that is looked
  * after already, where something has changed. */
 void batch_watch(struct batch_job *job);
+/* It may be about to end: looks at once, and then less and less often. */
+void batch_watch_closely(struct batch_job *job);
 void batch_unwatch(struct batch_job *job);
 /* A batch goes, and with it the query that it may have asked, which was about other batches' jobs
  * as well: these ask by themselves when they next look. */
@@ -154,5 +162,8 @@ void batch_ask_anew(const struct batch *batch);
 /* Asks the history of the batch system how a job ended: that it has forgotten, or of which it does
  * not say why. */
 void batch_ask_history(struct batch_job *job);
+/* Whether the history knows that a job has ended which still counts as running: says why, where it
+ * does. */
+void batch_ask_doubt(struct batch_job *job);
 
 #endif

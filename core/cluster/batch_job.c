@@ -240,12 +240,43 @@ static void is_gone(struct batch_job *job)
         batch_end(job, 0, "");
 }
 
+static void make_reason(const struct batch_job *job, const struct batch_record *record,
+                        char reason[2 * BATCH_TEXT_BYTES])
+{
+    snprintf(reason, 2 * BATCH_TEXT_BYTES, "%s job %s %s", job->batch->system->name, job->id,
+             record->text);
+}
+
+void batch_explain(struct batch_job *job, const struct batch_record *record)
+{
+    const struct ipcl_launcher_services *services = job->batch->services;
+    char reason[2 * BATCH_TEXT_BYTES];
+    make_reason(job, record, reason);
+    if (*record->text && !batch_ends(job))
+        services->explain(services->base.host, job->first, reason, record->cut_short);
+}
+
 void batch_ended(struct batch_job *job, const struct batch_record *record)
 {
     char reason[2 * BATCH_TEXT_BYTES];
-    snprintf(reason, sizeof(reason), "%s job %s %s", job->batch->system->name, job->id,
-             record->text);
+    make_reason(job, record, reason);
+    batch_explain(job, record);
     batch_end(job, record->status, *record->text ? reason : "");
+}
+
+/* It was put back in the queue: its engines have gone, and come again when it is started again. */
+static void is_requeued(struct batch_job *job)
+{
+    const struct ipcl_launcher_services *services = job->batch->services;
+    char text[3 * BATCH_TEXT_BYTES];
+    struct batch_record how = {.cut_short = true};
+    snprintf(how.text, sizeof(how.text), "was requeued by %.64s", job->batch->system->name);
+    batch_explain(job, &how);
+    snprintf(text, sizeof(text), "job %s %s: its engines come back when it runs again", job->id,
+             how.text);
+    services->base.log(services->base.host, IPCL_LOG_WARN, text);
+    batch_pass_ends(job);
+    services->waiting(services->base.host, job->count - job->ended);
 }
 
 void batch_is(struct batch_job *job, const struct batch_record *record)
@@ -265,14 +296,19 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
         return;
     }
     bool runs = record->phase == IPCL_BATCH_RUNNING, begins = runs && job->step != BATCH_RUNNING;
+    if (!runs && job->step == BATCH_RUNNING && record->known && !job->several && !batch_ends(job))
+        is_requeued(job);
     job->step = runs ? BATCH_RUNNING : BATCH_PENDING;
     snprintf(job->text, sizeof(job->text), "%s", record->text);
     if (begins) {
         batch_watch(job);
         batch->services->started_some(batch->services->base.host, job->count);
     }
-    if (runs && !batch_ends(job))
+    /* One that ends takes all of its engines with it. */
+    if (runs && !*record->text && !batch_ends(job))
         batch_read_ends(job);
+    if (runs && job->doubted && !batch_ends(job))
+        batch_ask_doubt(job);
     if (batch_ends(job) && !job->cancelled)
         batch_cancel(job);
 }

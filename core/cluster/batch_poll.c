@@ -7,6 +7,8 @@
 #include "cluster/batch_internal.h"
 
 #define FIRST_MS        500
+#define CLOSE_MS        100 /* the same of a job that may be about to end */
+#define DOUBT_MS        1000
 #define LONGEST_MS      15000
 #define STOPPING_MS     1000
 #define QUERY_BYTES_MAX 100000 /* of ids in one query: a word of a command has at most 128 KiB */
@@ -90,6 +92,7 @@ struct search {
     const struct batch_job *job;
     struct batch_record record;
     bool found;
+    unsigned count; /* of its records */
 };
 
 /* Of an array's tasks, which are records of one job, one that runs counts first, then one that
@@ -114,11 +117,11 @@ static bool is_id(const char *id, const char *printed)
 static bool take_record(void *context, const struct batch_record *record)
 {
     struct search *search = context;
-    if (is_id(search->job->id, record->id) &&
-        (!search->found || counts_more(record, &search->record))) {
-        search->found = true;
+    if (!is_id(search->job->id, record->id))
+        return false;
+    if (search->count++ == 0 || counts_more(record, &search->record))
         search->record = *record;
-    }
+    search->found = true;
     return false;
 }
 
@@ -133,6 +136,7 @@ static void tell(struct batch_job *job, const struct ipcl_command_end *end)
     if (batch_read(system, &system->query, end->output, take_record, &search, &error) < 0) {
         batch_unreachable(job, error.text);
     } else if (search.found) {
+        job->several = job->several || search.count > 1;
         batch_is(job, &search.record);
     } else if (failed && (end->timed_out || !(batch_matches(system->unknown_job, end->errors) ||
                                               batch_matches(system->unknown_job, end->output)))) {
@@ -224,6 +228,16 @@ void batch_watch(struct batch_job *job)
     look_later(job);
 }
 
+void batch_watch_closely(struct batch_job *job)
+{
+    if (!is_watched(job)) {
+        batch_watch(job);
+    } else if (!job->timer || job->interval_ms > 2 * CLOSE_MS) {
+        job->interval_ms = CLOSE_MS;
+        look_later(job);
+    }
+}
+
 void batch_unwatch(struct batch_job *job)
 {
     const struct ipcl_launcher_services *services = job->batch->services;
@@ -263,6 +277,32 @@ static void history_answered(void *self, void *context, const struct ipcl_comman
     if (found || ended || !batch_is_new(job))
         batch_ended(job, found ? &search.record : &job->end);
     batch_tell(self);
+}
+
+static void doubt_answered(void *self, void *context, const struct ipcl_command_end *end)
+{
+    struct batch_job *job = context;
+    const struct ipcl_batch_system *system = job->batch->system;
+    struct search search = {.job = job};
+    struct ipcl_error error;
+    (void)self;
+    job->asking = false;
+    if (batch_read(system, &system->history, end->output, take_record, &search, &error) < 0 ||
+        !search.found || search.record.phase != IPCL_BATCH_ENDED)
+        return;
+    job->doubted = false;
+    batch_explain(job, &search.record);
+}
+
+void batch_ask_doubt(struct batch_job *job)
+{
+    struct ipcl_error error;
+    if (job->interval_ms > DOUBT_MS)
+        job->doubted = false;
+    if (!job->doubted || job->asking || !job->batch->system->history.record ||
+        !*job->batch->commands[BATCH_HISTORY])
+        return;
+    job->asking = batch_run_for(job, BATCH_HISTORY, job->id, doubt_answered, &error) == 0;
 }
 
 void batch_ask_history(struct batch_job *job)

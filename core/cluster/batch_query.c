@@ -202,7 +202,10 @@ static void read_record(const struct ipcl_batch_system *system,
     if (!state)
         state = &unknown;
     record->phase = state->phase;
-    if (state->phase == IPCL_BATCH_ENDED)
+    record->cut_short = state->phase == IPCL_BATCH_CUT_SHORT;
+    if (record->cut_short)
+        record->phase = IPCL_BATCH_ENDED;
+    if (record->phase == IPCL_BATCH_ENDED)
         read_end(system, query, state, text, record);
     else
         read_wait(query, state, text, record);

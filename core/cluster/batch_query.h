@@ -18,6 +18,7 @@ struct batch_record {
     char text[BATCH_TEXT_BYTES]; /* what it waits for, or how it ended; "" where there is nothing to
                                     say */
     int status;                  /* of one that ended, as a shell has it: 128 and the signal */
+    bool cut_short;              /* likewise: not by what it ran */
     bool known;                  /* its state is one of the table */
 };
 

@@ -25,7 +25,7 @@
 /* How long a controller that no other may replace may be away, as the client library has it. */
 #define LOST_MS 5000
 /* How long its goodbye, on another connection, may take to come behind that. */
-#define GOODBYE_MS  500
+#define GOODBYE_MS 500
 /* How long the addresses of a controller on another host may take to answer. */
 #define REACH_MS    2000
 #define MONITOR_URL "inproc://hub-watch"
@@ -97,8 +97,11 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
         engine_names_note(&watch->names, atoi(id), json_object_get(infos, id));
     }
     HASH_ITER (hh, watch->engines, engine, next) {
-        if (!engine->listed)
-            drop_engine(watch, engine);
+        if (engine->listed)
+            continue;
+        if (watch->events.gone && watch->events.changed)
+            watch->events.gone(watch->events.context, engine->set, engine->job);
+        drop_engine(watch, engine);
     }
     snprintf(watch->refusal, sizeof(watch->refusal), "%s", refusal ? refusal : "");
     note_life(watch, content);
@@ -216,7 +219,8 @@ void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, c
 /* All connections are made: also a controller that is full answers. */
 static void request_list(struct hub_watch *watch)
 {
-    json_t *content = json_pack("{s:i}", "connections", 0);
+    json_t *sets = watch->events.explains ? watch->events.explains(watch->events.context) : NULL;
+    json_t *content = json_pack("{s:i s:o*}", "connections", 0, "explains", sets);
     hub_watch_send(watch, watch->query, NULL, "connection_request", content);
     json_decref(content);
 }
@@ -558,10 +562,10 @@ void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end)
     if (!watch)
         return;
     gethostname(host, sizeof(host) - 1);
-    json_t *content = json_pack("{s:s s:b s:s s:o* s:i s:o}", "engine_set", end->engine_set, "all",
-                                end->index == IPCL_ALL_COPIES, "host", host, "pid",
+    json_t *content = json_pack("{s:s s:b s:s s:o* s:i s:o s:b}", "engine_set", end->engine_set,
+                                "all", end->index == IPCL_ALL_COPIES, "host", host, "pid",
                                 end->pid ? json_integer(end->pid) : NULL, "copy", (int)end->index,
-                                "reason", json_text(end->reason));
+                                "reason", json_text(end->reason), "blameless", end->cut_short);
     hub_watch_send(watch, watch->query, NULL, "explain_request", content);
     json_decref(content);
 }

@@ -28,6 +28,11 @@ struct hub_watch_events {
     /* The set of engines has changed, the hub answered for the first time, or the controller ends.
      */
     void (*changed)(void *context, struct hub_watch *watch);
+    /* An engine of that set has gone; `job` is its batch job, "" for none. Before `changed`. */
+    void (*gone)(void *context, const char *engine_set, const char *job);
+    /* The sets of whose engines it can be told why they end, where a batch system is asked: a new
+     * list. The hub asks by `gone`, and waits a moment for hub_watch_explain(). */
+    json_t *(*explains)(void *context);
     void *context;
 };
 
@@ -72,6 +77,7 @@ struct hub_end {
     unsigned index;     /* which copy of its launch; IPCL_ALL_COPIES: all of the set */
     int64_t pid;        /* its process on this host; 0: it is elsewhere, or not one process */
     const char *reason; /* where it is one of a batch job, this begins with the job */
+    bool cut_short;     /* it was not what they ran */
 };
 /* Tells the hub. */
 void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end);
@@ -97,9 +103,9 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
                      const char *msg_type, const json_t *content, int timeout_ms,
                      struct ipcl_error *error);
-/* Asks engines, a list of objects that have their "uuid", one after the other to end if nobody would
- * miss them, until `most` of them do, and notes in each whether it "ends". Waits up to `timeout_ms`
- * for each answer. Returns 0, or -1 with `error` set where no hub answers. */
+/* Asks engines, a list of objects that have their "uuid", one after the other to end if nobody
+ * would miss them, until `most` of them do, and notes in each whether it "ends". Waits up to
+ * `timeout_ms` for each answer. Returns 0, or -1 with `error` set where no hub answers. */
 int hub_end_idle(struct registry *registry, const char *path, json_t *engines, size_t most,
                  int timeout_ms, struct ipcl_error *error);
 /* Asks all engines to end, waits up to `timeout_ms` until they have left, and asks the controller,

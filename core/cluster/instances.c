@@ -71,6 +71,27 @@ static void instance_stopped(void *context, unsigned index, int status, const ch
             count, status, reason);
 }
 
+static void instance_explained(void *context, unsigned index, const char *reason, bool cut_short)
+{
+    struct instance *instance = context;
+    struct instances *instances = instance->owner;
+    bool whole = index == IPCL_ALL_COPIES;
+    if (!whole)
+        index += first_of(instance);
+    else if (instance->running < running(instances))
+        index = first_of(instance);
+    instances->events.explained(instances->events.context, index, reason, cut_short);
+}
+
+static void instance_waiting(void *context, unsigned count)
+{
+    struct instance *instance = context;
+    if (count > instance->started)
+        count = instance->started;
+    instance->started -= count;
+    instance->owner->events.waiting(instance->owner->events.context, count);
+}
+
 static void instance_resized(void *context, unsigned count, const char *why)
 {
     struct instance *instance = context;
@@ -107,6 +128,8 @@ static struct instance *add(struct instances *instances, unsigned count, struct 
     options.events = (struct launcher_events){.started = instance_started,
                                               .status = instance_status,
                                               .stopped = instance_stopped,
+                                              .explained = instance_explained,
+                                              .waiting = instance_waiting,
                                               .resized = instance_resized,
                                               .warned = instance_warned,
                                               .context = instance};
@@ -201,11 +224,11 @@ unsigned instances_stop_ms(const struct instances *instances)
     return most;
 }
 
-void instances_look(struct instances *instances)
+void instances_look(struct instances *instances, const char *lost)
 {
     struct instance *instance;
     DL_FOREACH (instances->list, instance)
-        launcher_look(instance->host);
+        launcher_look(instance->host, lost);
 }
 
 bool instances_go_on(const struct instances *instances)

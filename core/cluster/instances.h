@@ -14,6 +14,9 @@ struct instances_events {
     void (*status)(void *context, const char *text);
     /* `count` copies have ended, from that index on; IPCL_ALL_COPIES: all that ran. */
     void (*stopped)(void *context, unsigned index, unsigned count, int status, const char *reason);
+    /* As launcher_host.h has them. */
+    void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
+    void (*waiting)(void *context, unsigned count);
     /* So many more run or are going to, or fewer. */
     void (*resized)(void *context, int change, const char *why);
     void (*warned)(void *context, const char *text);
@@ -35,7 +38,7 @@ int instances_start(struct instances *instances, const struct ipcl_launch *launc
 int instances_signal(struct instances *instances, int signum, struct ipcl_error *error);
 int instances_stop(struct instances *instances, struct ipcl_error *error);
 unsigned instances_stop_ms(const struct instances *instances);
-void instances_look(struct instances *instances);
+void instances_look(struct instances *instances, const char *lost);
 bool instances_go_on(const struct instances *instances);
 bool instances_submitted(const struct instances *instances);
 /* Cancels batch jobs that wait, as batch_forgo() says, those first that were started last. */

@@ -230,6 +230,18 @@ static void service_stopped(void *context, unsigned index, int status, const cha
     host->options.events.stopped(host->options.events.context, index, status, reason);
 }
 
+static void service_explain(void *context, unsigned index, const char *reason, bool cut_short)
+{
+    struct launcher_host *host = context;
+    host->options.events.explained(host->options.events.context, index, reason, cut_short);
+}
+
+static void service_waiting(void *context, unsigned count)
+{
+    struct launcher_host *host = context;
+    host->options.events.waiting(host->options.events.context, count);
+}
+
 static void service_resize(void *context, unsigned count, const char *why)
 {
     struct launcher_host *host = context;
@@ -282,6 +294,8 @@ struct launcher_host *launcher_host_create(const struct launcher_host_options *o
     host->services.resize = service_resize;
     host->services.stop_takes = service_stop_takes;
     host->services.starts_elsewhere = service_starts_elsewhere;
+    host->services.explain = service_explain;
+    host->services.waiting = service_waiting;
     host->stop_ms = options->class->stop_ms;
     host->elsewhere = options->class->properties & IPCL_STARTS_ELSEWHERE;
     struct plugin_call call;
@@ -373,10 +387,10 @@ bool launcher_is_elsewhere(const struct launcher_host *host)
     return host->elsewhere;
 }
 
-void launcher_look(struct launcher_host *host)
+void launcher_look(struct launcher_host *host, const char *lost)
 {
     if (host->options.system)
-        batch_look(host->self);
+        batch_look(host->self, lost);
 }
 
 bool launcher_goes_on(const struct launcher_host *host)

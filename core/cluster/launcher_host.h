@@ -20,6 +20,10 @@ struct launcher_events {
     /* What is going on has changed, or what the launcher has to be found again by. */
     void (*status)(void *context, const char *text);
     void (*stopped)(void *context, unsigned index, int status, const char *reason);
+    /* Why copies end or have ended, as launcher.h says of explain(). */
+    void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
+    /* So many that ran wait to be started again. */
+    void (*waiting)(void *context, unsigned count);
     void (*resized)(void *context, unsigned count, const char *why);
     /* A warning or an error for the user; what a launcher logs beside these goes to the log. */
     void (*warned)(void *context, const char *text);
@@ -55,8 +59,9 @@ int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
 unsigned launcher_stop_ms(const struct launcher_host *host);
 /* Whether what it starts may be on other machines. */
 bool launcher_is_elsewhere(const struct launcher_host *host);
-/* What it started is about to end by itself: where that has to be asked for, it is soon. */
-void launcher_look(struct launcher_host *host);
+/* What it started is about to end by itself, or the batch job of an engine that is lost, as that
+ * named it (NULL: all): where that has to be asked for, it is at once. */
+void launcher_look(struct launcher_host *host, const char *lost);
 /* Whether it is several batch jobs, of which each goes on without the others, also before all have
  * begun. */
 bool launcher_goes_on(const struct launcher_host *host);

@@ -46,9 +46,9 @@ static void check_expressions(const struct plugin_check *check,
 
 static void check_states(const struct plugin_check *check, const struct ipcl_batch_system *system)
 {
-    bool seen[3] = {false};
+    bool seen[IPCL_BATCH_CUT_SHORT + 1] = {false};
     for (const struct ipcl_batch_state *state = system->states; state->words; state++) {
-        if (state->phase < IPCL_BATCH_PENDING || state->phase > IPCL_BATCH_ENDED)
+        if (state->phase < IPCL_BATCH_PENDING || state->phase > IPCL_BATCH_CUT_SHORT)
             check_fault(check, "its state '%s' has the phase %d, which there is not", state->words,
                         (int)state->phase);
         else

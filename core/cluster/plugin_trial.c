@@ -53,6 +53,17 @@ static void on_stopped(void *context, unsigned index, int status, const char *re
         snprintf(trial->reason, sizeof(trial->reason), ": %.900s", reason);
 }
 
+static void on_explained(void *context, unsigned index, const char *reason, bool cut_short)
+{
+    (void)context, (void)index, (void)reason, (void)cut_short;
+}
+
+static void on_waiting(void *context, unsigned count)
+{
+    struct trial *trial = context;
+    trial->running -= count < trial->running ? count : trial->running;
+}
+
 static void on_resized(void *context, unsigned count, const char *why)
 {
     struct trial *trial = context;
@@ -102,7 +113,8 @@ static struct launcher_host *create(struct trial *trial, struct ipcl_error *erro
         .settings = trial->check->settings,
         .plugin = trial->choice->plugin,
         .class = trial->choice->class,
-        .events = {on_started, on_status, on_stopped, on_resized, on_warned, trial},
+        .events = {on_started, on_status, on_stopped, on_explained, on_waiting, on_resized,
+                   on_warned, trial},
     };
     check_stage(trial->check, "in create() of %s", name_of(trial));
     struct launcher_host *host = launcher_host_create(&options, error);

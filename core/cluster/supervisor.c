@@ -142,6 +142,23 @@ static void job_stopped(void *context, unsigned index, unsigned count, int statu
         go_on_stopping(job);
 }
 
+static void job_explained(void *context, unsigned index, const char *reason, bool cut_short)
+{
+    struct job *job = context;
+    if (job->set && !job->supervisor->adopting && !job->supervisor->dry)
+        hub_watch_explain(job->supervisor->hub,
+                          &(struct hub_end){.engine_set = job->set->saved->name,
+                                            .index = index,
+                                            .reason = reason,
+                                            .cut_short = cut_short});
+}
+
+static void job_waiting(void *context, unsigned count)
+{
+    struct job *job = context;
+    job->started -= count < job->started ? count : job->started;
+}
+
 static void job_resized(void *context, int change, const char *why)
 {
     struct job *job = context;
@@ -206,6 +223,8 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
     const struct instances_events events = {.started = job_started,
                                             .status = job_status,
                                             .stopped = job_stopped,
+                                            .explained = job_explained,
+                                            .waiting = job_waiting,
                                             .resized = job_resized,
                                             .warned = job_warned,
                                             .context = job};

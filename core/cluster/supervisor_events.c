@@ -225,9 +225,30 @@ static void hub_changed(void *context, struct hub_watch *hub)
     supervisor_hub_changed(context);
 }
 
+static void engine_gone(void *context, const char *engine_set, const char *job)
+{
+    const struct supervisor *supervisor = context;
+    for (const struct engine_set *set = supervisor->sets; set && *job; set = set->next)
+        if (set->job.launcher && strcmp(set->saved->name, engine_set) == 0)
+            instances_look(set->job.launcher, job);
+}
+
+static json_t *explained_sets(void *context)
+{
+    const struct supervisor *supervisor = context;
+    json_t *sets = json_array();
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->job.launcher && set->job.choice.system && !supervisor_stops(&set->job))
+            json_array_append_new(sets, json_string(set->saved->name));
+    return sets;
+}
+
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
 {
-    struct hub_watch_events events = {hub_changed, supervisor};
+    const struct hub_watch_events events = {.changed = hub_changed,
+                                            .gone = engine_gone,
+                                            .explains = explained_sets,
+                                            .context = supervisor};
     supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
                                        supervisor->client_file, &events, error);
     return supervisor->hub ? 0 : -1;

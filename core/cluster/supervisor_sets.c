@@ -261,9 +261,6 @@ void supervisor_note_engines(struct engine_set *set)
     unsigned now = present(set);
     if (now > set->registered)
         set->registered = now;
-    /* Whoever asks why one has gone is told soon. */
-    if (now < set->present && set->job.launcher)
-        instances_look(set->job.launcher);
     if (now < set->present)
         set->left_ms = clock_ms();
     set->present = now;
@@ -398,7 +395,7 @@ void supervisor_stop_set(struct engine_set *set, int exit_code)
         ended(set);
         return;
     }
-    instances_look(set->job.launcher);
+    instances_look(set->job.launcher, NULL);
     uv_timer_start(&set->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     ask(set);
 }

@@ -54,6 +54,7 @@ struct worker {
     bool suspended;          /* it takes no tasks until balancer_resume() */
     bool retired;            /* it takes no tasks any more */
     bool gone;               /* stranded tasks still name it */
+    bool blameless;          /* the owner's: it was not what it ran that ended it */
     char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
     struct heap bound;   /* its own queue: a line of each client with tasks in it */
@@ -110,6 +111,7 @@ struct task {
     unsigned char msg_id_size; /* 1 to 255 */
     unsigned char state;       /* enum task_state */
     unsigned char fate;        /* enum task_fate */
+    bool cut : 1;              /* the owner's: its engine has interrupted it, as that ends */
     bool bound : 1;            /* to the engines of its slots */
     bool targeted : 1;         /* the engines are those that it names, whatever it follows */
     bool released : 1;         /* it waited for other tasks, and is in the queue of these */

@@ -122,6 +122,12 @@ void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES])
         snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s)", engine->id, engine->uuid);
 }
 
+json_t *engines_content(const struct engine *engine)
+{
+    return json_pack("{s:i s:s s:O*}", "id", engine->id, "uuid", engine->uuid, "info",
+                     engine->info);
+}
+
 void engines_confirm(struct engines *engines, struct engine *engine)
 {
     if (!engine->registered)
@@ -129,12 +135,16 @@ void engines_confirm(struct engines *engines, struct engine *engine)
     engine->registered = true;
 }
 
-void engines_remove(struct engines *engines, struct engine *engine)
+void engines_take(struct engines *engines, struct engine *engine)
 {
     if (engine->registered)
         engines->registered--;
     HASH_DELETE(hh_id, engines->by_id, engine);
     HASH_DELETE(hh_uuid, engines->by_uuid, engine);
+}
+
+void engines_free(struct engine *engine)
+{
     json_decref(engine->info);
     free(engine->reason);
     free(engine);
@@ -160,6 +170,9 @@ struct engine *engines_expired(const struct engines *engines, long long now_ms)
 
 void engines_release(struct engines *engines)
 {
-    while (engines->by_id)
-        engines_remove(engines, engines->by_id);
+    while (engines->by_id) {
+        struct engine *engine = engines->by_id;
+        engines_take(engines, engine);
+        engines_free(engine);
+    }
 }

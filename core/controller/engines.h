@@ -21,13 +21,14 @@ struct engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_ROUTE_DIGITS + 1]; /* routes.h; "": it connects as its uuid */
-    json_t *info;         /* what it says of itself; NULL: nothing */
-    bool registered;      /* its heart beats */
-    bool restored;        /* an earlier controller had it */
+    json_t *info;                        /* what it says of itself; NULL: nothing */
+    bool registered;                     /* its heart beats */
+    bool restored;                       /* an earlier controller had it */
     bool returned;        /* likewise, and it has proved by its route that it is the same */
     bool sealed;          /* it seals what it sends, and takes only what is sealed */
     bool watched;         /* when it dies, a watcher of its own says how */
     char *reason;         /* for which it ends, as whoever started it says; NULL: none */
+    bool blameless;       /* likewise: it is not what it runs that ends it */
     long long silent_ms;  /* since when it is dead, and how is still to come; 0: it is not */
     long long expires_ms; /* until then it has to */
     long long registered_ms;
@@ -57,11 +58,14 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
  * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
  * texts and numbers: then nothing changes. */
 int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error);
+/* What clients are told of it: a new reference, or NULL where memory is short. */
+json_t *engines_content(const struct engine *engine);
 /* Writes what people know it by: "engine 3 (node17, process 4242, Slurm job 88)". */
 void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES]);
 void engines_confirm(struct engines *engines, struct engine *engine);
-/* Forgets and frees an engine. */
-void engines_remove(struct engines *engines, struct engine *engine);
+/* Forgets an engine, which is then for engines_free(). */
+void engines_take(struct engines *engines, struct engine *engine);
+void engines_free(struct engine *engine);
 struct engine *engines_by_id(const struct engines *engines, int id);
 struct engine *engines_by_uuid(const struct engines *engines, const char *uuid);
 /* One that has been silent since `until_ms` or longer, or NULL. */

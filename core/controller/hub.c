@@ -1,7 +1,7 @@
 /* The hub thread: registers engines (ROUTER), answers what clients ask (ROUTER), tells them who
  * comes and goes (XPUB), and hears from the other threads which hearts beat and which requests are
  * pending (PULL). */
-#include "controller/hub.h"
+#include "controller/hub_ends.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,26 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
     json_decref(content);
 }
 
+static bool is_for(enum hub_listener listener, enum notice_kind kind)
+{
+    return kind == NOTICE_ENDING ? listener == HUB_TASK
+                                 : kind != (listener < HUB_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED);
+}
+
+void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notice *notice)
+{
+    notice->id = engine->id;
+    notice->sealed = engine->sealed;
+    snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
+    memcpy(notice->route, engine->route, sizeof(engine->route));
+    for (size_t i = 0; i < HUB_LISTENERS; i++)
+        if (is_for(i, notice->kind))
+            notice_send(hub->listeners[i], notice);
+    if (notice->kind == NOTICE_ADDED || notice->kind == NOTICE_GONE)
+        hub_record_engine(hub, engine->uuid,
+                          notice->kind == NOTICE_ADDED ? REPORT_BORN : REPORT_STOPPED);
+}
+
 static void say_goodbye(struct hub *hub)
 {
     if (!hub->goodbye_said)
@@ -52,6 +72,7 @@ int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error 
     if (!hub->asked_to_stop)
         hub->end_ms = clock_ms();
     hub->asked_to_stop = true;
+    hub_finish_ends(hub);
     return 0;
 }
 
@@ -242,8 +263,10 @@ static void hub_destroy(void *self)
     struct hub *hub = self;
     if (!hub)
         return;
-    if (hub->notification)
+    if (hub->notification) {
+        hub_finish_ends(hub);
         hub_tell_departures(hub, 0, true);
+    }
     /* To a controller that another may replace its clients stay connected. */
     if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
@@ -257,6 +280,7 @@ static void hub_destroy(void *self)
         session_destroy(hub->doors[role].session);
     }
     refusal_summary(&hub->bad_subscription);
+    hub_ends_release(hub);
     departures_release(&hub->departures);
     previous_release(&hub->previous);
     ledger_release(&hub->ledger);

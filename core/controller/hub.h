@@ -1,6 +1,6 @@
 /* The hub's state, for the files that make it up: hub.c (sockets), hub_engines.c (who comes and
- * goes), hub_queries.c (what clients ask), hub_records.c (the way to the records thread). All of it
- * belongs to the hub's thread. */
+ * goes), hub_ends.c (who has ended), hub_queries.c (what clients ask), hub_records.c (the way to
+ * the records thread). All of it belongs to the hub's thread. */
 #ifndef CONTROLLER_HUB_H
 #define CONTROLLER_HUB_H
 
@@ -39,11 +39,20 @@ struct hub_door {
     struct refusal bad_query;
 };
 
+struct ending; /* hub_ends.c, and likewise: */
+struct explainer;
+
+struct hub_ends {
+    struct ending *endings;       /* engines of which it is not known yet why they have ended */
+    struct explainer *explainers; /* who says that */
+    size_t explainer_count;
+};
+
 struct hub {
     struct controller *controller;
     struct loop *loop;
     struct hub_door doors[CONNECTION_ROLES];
-    void *notification;             /* PUB */
+    void *notification; /* PUB */
     struct seal notification_seal;
     void *reports;                  /* PULL */
     void *listeners[HUB_LISTENERS]; /* PUSH: notices to the other threads */
@@ -54,13 +63,14 @@ struct hub {
     struct routes routes; /* also of the previous controller's engines that have not come back */
     struct previous previous;
     struct departures departures;
+    struct hub_ends ends;
     long long silence_ms;    /* when to give up waiting for how an engine died; 0: no wait */
     long long expiry_ms;     /* when to look for engines whose heart has not begun to beat */
     long long subscribed_ms; /* when the first client subscribed that was not told of late engines;
                                 0: none has */
     bool asked_to_stop;
     char refusal[IPCL_ERROR_BYTES]; /* why the engine that came last was not let in; "": it was */
-    long long end_ms;            /* since when; 0: main has been told, or nobody has asked */
+    long long end_ms;               /* since when; 0: main has been told, or nobody has asked */
     size_t leaving;              /* engines that have gone and whose connections have not ended */
     unsigned long long requests; /* that there have been */
     unsigned long long queries;  /* those that name engines */
@@ -101,12 +111,15 @@ hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *que
 hub_answer hub_answer_shutdown;
 /* Publishes to all clients. Takes over `content`. */
 void hub_notify(struct hub *hub, const char *msg_type, json_t *content);
+/* Tells the other threads of an engine what the notice says, which needs no id and no uuid yet. */
+void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notice *notice);
 /* Takes in a message of reports. */
 loop_receive hub_on_report;
 
 /* In hub_engines.c. */
-hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection,
-    hub_answer_explain;
+hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
+/* What the last of them says: a new reference, or NULL. */
+json_t *hub_connection_content(struct hub *hub);
 /* Tells the schedulers which engines the previous controller had. */
 void hub_know_engines(struct hub *hub);
 /* Takes over the engines of the controller before. What is wrong with its table does not keep this
@@ -118,10 +131,13 @@ void hub_engine_born(struct hub *hub, const char *uuid);
 void hub_engine_silent(struct hub *hub, const char *uuid);
 /* Tells clients who subscribed lately who came before that. */
 void hub_tell_late_engines(struct hub *hub);
-/* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
-void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
 /* Gives up on those whose time is over. Returns when to be called again, or LOOP_NEVER. */
 long long hub_engines_tick(struct hub *hub, long long now_ms);
+
+/* In hub_ends.c. */
+hub_answer hub_answer_explain;
+/* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
+void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
 
 /* Hands a report to the records thread, where there is one. `frames` is the received message, whose
  * first frame is the report; it is left empty. */

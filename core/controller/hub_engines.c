@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "controller/hub.h"
+#include "controller/hub_ends.h"
 #include "controller/reply.h"
 #include "controller/room.h"
 
@@ -22,98 +22,12 @@
 #define SILENCE_MS 500
 
 #define DEPARTED_SHOWN 20 /* of those that have gone, among details */
-/* Of why engines ended, in the words of a batch system. */
-#define REASON_BYTES_MAX 2048
 
-/* Tells of an engine what the notice says, which needs no id and no uuid yet. */
-static void tell_listeners(struct hub *hub, const struct engine *engine, struct notice *notice)
+/* `outside`: as in struct hub_end. */
+static void end_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
 {
-    notice->id = engine->id;
-    notice->sealed = engine->sealed;
-    snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
-    memcpy(notice->route, engine->route, sizeof(engine->route));
-    for (size_t i = 0; i < HUB_LISTENERS; i++)
-        if (notice->kind != (i < HUB_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED))
-            notice_send(hub->listeners[i], notice);
-    if (notice->kind != NOTICE_EXPECTED)
-        hub_record_engine(hub, engine->uuid,
-                          notice->kind == NOTICE_ADDED ? REPORT_BORN : REPORT_STOPPED);
-}
-
-static json_t *engine_content(const struct engine *engine)
-{
-    return json_pack("{s:i s:s s:O*}", "id", engine->id, "uuid", engine->uuid, "info",
-                     engine->info);
-}
-
-static json_t *end_content(const struct engine *engine, const char *sentence)
-{
-    json_t *content = engine_content(engine);
-    json_object_set_new(content, "reason", json_string(sentence));
-    return content;
-}
-
-/* ipyparallel's clients know an engine by its id alone: where they know another by it meanwhile,
- * they are not told. Of one that is being registered they hear behind this. */
-static void announce_departure(struct hub *hub, const struct engine *engine, const char *sentence,
-                               int schedulers)
-{
-    const struct engine *now = engines_by_id(&hub->engines, engine->id);
-    if (!now || !now->registered || !strcmp(now->uuid, engine->uuid))
-        departures_add(&hub->departures, end_content(engine, sentence), schedulers, clock_ms());
-}
-
-void hub_tell_departures(struct hub *hub, long long now_ms, bool all)
-{
-    json_t *content;
-    while ((content = departures_next(&hub->departures, now_ms, all)))
-        hub_notify(hub, "unregistration_notification", content);
-}
-
-/* "engine 3 (node17, process 4242, Slurm job 88)" and what goes on there: as much as has room, in
- * whole characters. */
-static void tell_end(const struct engine *engine, const char *end, char text[NOTICE_TEXT_BYTES])
-{
-    char name[ENGINE_NAME_BYTES];
-    engines_name(engine, name);
-    const char *reason = engine->reason;
-    const char *why = reason && departures_add_to(engine->info, end, reason) ? reason : "";
-    if (snprintf(text, NOTICE_TEXT_BYTES, "%s %s%s%s", name, end, *why ? "; " : "", why) <
-        NOTICE_TEXT_BYTES)
-        return;
-    size_t length = strlen(text);
-    while (length && (text[length - 1] & 0xc0) == 0x80)
-        length--;
-    text[length - 1] = '\0';
-}
-
-/* Schedulers hear that an engine has gone, and then those clients that know of it. `notice`, where
- * not NULL, says what became of its requests. */
-static void announce_end(struct hub *hub, const struct engine *engine, enum ipcl_log_level level,
-                         const char *end, struct notice *notice)
-{
-    struct notice unknown = {.rest = REST_UNKNOWN};
-    if (!notice)
-        notice = &unknown;
-    notice->kind = NOTICE_GONE;
-    tell_end(engine, end, notice->text);
-    log_write(level, "hub: %s", notice->text);
-    tell_listeners(hub, engine, notice);
-    hub->leaving++;
-    if (previous_end(&hub->previous, engine->uuid, notice->text) || engine->registered) {
-        hub_record_death(hub, engine, notice->text);
-        announce_departure(hub, engine, notice->text, HUB_SCHEDULERS);
-    }
-    routes_forget(&hub->routes, engine->uuid);
-}
-
-static void forget_engine(struct hub *hub, struct engine *engine, enum ipcl_log_level level,
-                          const char *end, struct notice *notice)
-{
-    announce_end(hub, engine, level, end, notice);
-    ledger_forget_engine(&hub->ledger, engine);
-    engines_remove(&hub->engines, engine);
-    engine_table_changed(&hub->table, &hub->engines, clock_ms());
+    const struct hub_end end = {.level = IPCL_LOG_WARN, .how = how, .outside = outside};
+    hub_end_engine(hub, engine, &end);
 }
 
 /* The connection information that a registration reply carries, as ipyparallel's hub sends it. */
@@ -158,7 +72,7 @@ static long long wanted_id(const struct hub *hub, const json_t *content)
 static void expect_engine(struct hub *hub, const struct engine *engine)
 {
     struct notice notice = {.kind = NOTICE_EXPECTED};
-    tell_listeners(hub, engine, &notice);
+    hub_tell_threads(hub, engine, &notice);
     if (!hub->expiry_ms)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
 }
@@ -248,6 +162,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         return NULL;
     }
     const char *route = route_of(query->content);
+    hub_finish_end(hub, json_string_value(uuid), wanted);
     struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
     if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
         return NULL;
@@ -257,7 +172,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         return NULL;
     }
     if (engine && engine->silent_ms)
-        forget_engine(hub, engine, IPCL_LOG_WARN, "was away", NULL);
+        end_engine(hub, engine, "was away", false);
     else if (engine && *engine->route)
         return engine; /* it asks once more, or comes back: its connection had ended */
     engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
@@ -302,18 +217,22 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     return 0;
 }
 
-/* What an engine of ours that leaves, or its watcher, says of the requests that it has.
- * ipyparallel's say nothing. */
-static void read_rest(const json_t *content, struct notice *notice)
+/* What an engine of ours that leaves, or its watcher, says of its end and of the requests that it
+ * has. ipyparallel's say nothing. */
+static void read_end(const json_t *content, struct hub_end *end)
 {
-    const char *begun = json_string_value(json_object_get(content, "begun"));
-    notice->rest = REST_UNKNOWN;
+    const char *begun = json_string_value(json_object_get(content, "begun")),
+               *cause = json_string_value(json_object_get(content, "cause"));
+    bool died = json_is_true(json_object_get(content, "died"));
+    *end = (struct hub_end){.level = died ? IPCL_LOG_WARN : IPCL_LOG_INFO,
+                            .outside = cause && !strcmp(cause, "signal"),
+                            .blameless = cause && !died};
     if (json_is_false(json_object_get(content, "died")))
-        notice->rest = REST_ANSWERED;
-    else if (begun && strlen(begun) < sizeof(notice->begun))
-        notice->rest = REST_BEGUN;
-    if (notice->rest == REST_BEGUN)
-        strcpy(notice->begun, begun);
+        end->rest = REST_ANSWERED;
+    else if (begun && strlen(begun) < sizeof(end->begun))
+        end->rest = REST_BEGUN;
+    if (end->rest == REST_BEGUN)
+        strcpy(end->begun, begun);
 }
 
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
@@ -323,8 +242,8 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
         id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
-    bool died = json_is_true(json_object_get(query->content, "died"));
-    char end[NOTICE_TEXT_BYTES];
+    char how[NOTICE_TEXT_BYTES];
+    struct hub_end end;
     /* An engine that has gone may have had another id here, and its own may be another's by now. */
     if (uuid && (!there || strcmp(uuid, there->uuid)))
         there = engines_by_uuid(&hub->engines, uuid);
@@ -340,15 +259,14 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
         query->ename = "PermissionError";
         return ipcl_error_set(error, "engine %d is unregistered by nobody but itself", engine->id);
     }
-    struct notice notice = {.kind = NOTICE_GONE};
-    read_rest(query->content, &notice);
-    snprintf(end, sizeof(end), "%s%s%s", died ? "died" : "left", reason ? ": " : "",
-             reason ? reason : "");
-    enum ipcl_log_level level = died ? IPCL_LOG_WARN : IPCL_LOG_INFO;
+    read_end(query->content, &end);
+    snprintf(how, sizeof(how), "%s%s%s", end.level == IPCL_LOG_WARN ? "died" : "left",
+             reason ? ": " : "", reason ? reason : "");
+    end.how = how;
     if (there)
-        forget_engine(hub, there, level, end, &notice);
+        hub_end_engine(hub, there, &end);
     else
-        announce_end(hub, engine, level, end, &notice);
+        hub_announce_end(hub, engine, &end);
     return 0; /* ipyparallel's engine expects no reply */
 }
 
@@ -373,21 +291,25 @@ static void add_details(const struct hub *hub, json_t *reply)
     json_object_set_new(reply, "departed", departed);
 }
 
-/* Whoever started engines says why they ended: some may not be known to be dead yet. */
-int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *error)
+json_t *hub_connection_content(struct hub *hub)
 {
-    const char *reason = json_string_value(json_object_get(query->content, "reason"));
-    if (!reason || !*reason || strlen(reason) >= REASON_BYTES_MAX)
-        return ipcl_error_set(error, "a reason is a text of 1 to %d bytes", REASON_BYTES_MAX - 1);
+    json_t *engines = json_object(), *infos = json_object();
+    char id[16], life[SEAL_LIFE_TEXT];
+    seal_write_life(hub->controller->life, life);
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
-        if (!departures_concern(query->content, engine->info))
+        if (!engine->registered)
             continue;
-        free(engine->reason);
-        engine->reason = strdup(reason);
+        snprintf(id, sizeof(id), "%d", engine->id);
+        json_object_set_new(engines, id, json_string(engine->uuid));
+        json_object_set(infos, id, engine->info);
     }
-    departures_explain(&hub->departures, query->content);
-    query->reply = json_pack("{s:s}", "status", "ok");
-    return 0;
+    json_t *content = json_pack(
+        "{s:s s:o s:o s:I s:b s:s s:s s:I}", "status", "ok", "engines", engines, "engine_info",
+        infos, "requests", (json_int_t)hub->requests, "ending", hub->asked_to_stop, "refusal",
+        hub->refusal, "life", life, "notified", (json_int_t)hub->notification_seal.counter);
+    if (hub->previous.by_uuid)
+        json_object_set_new(content, "previous", previous_to_json(&hub->previous));
+    return content;
 }
 
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
@@ -400,22 +322,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         connections = ROOM_CLIENT_CONNECTIONS;
     if (connections > 0 && has_room(hub, query, (size_t)connections, error))
         return -1;
-    json_t *engines = json_object(), *infos = json_object();
-    char id[16], life[SEAL_LIFE_TEXT];
-    seal_write_life(hub->controller->life, life);
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
-        if (!engine->registered)
-            continue;
-        snprintf(id, sizeof(id), "%d", engine->id);
-        json_object_set_new(engines, id, json_string(engine->uuid));
-        json_object_set(infos, id, engine->info);
-    }
-    query->reply = json_pack("{s:s s:o s:o s:I s:b s:s s:s s:I}", "status", "ok", "engines",
-                             engines, "engine_info", infos, "requests", (json_int_t)hub->requests,
-                             "ending", hub->asked_to_stop, "refusal", hub->refusal, "life", life,
-                             "notified", (json_int_t)hub->notification_seal.counter);
-    if (hub->previous.by_uuid)
-        json_object_set_new(query->reply, "previous", previous_to_json(&hub->previous));
+    query->reply = hub_connection_content(hub);
+    hub_note_explainer(hub, query);
     if (json_is_true(json_object_get(query->content, "details")))
         add_details(hub, query->reply);
     return 0;
@@ -425,7 +333,7 @@ void hub_tell_late_engines(struct hub *hub)
 {
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         if (engine->registered && hub->subscribed_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
-            hub_notify(hub, "registration_notification", engine_content(engine));
+            hub_notify(hub, "registration_notification", engines_content(engine));
     hub->subscribed_ms = 0;
 }
 
@@ -443,9 +351,9 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     struct notice notice = {.kind = NOTICE_ADDED};
     engines_name(engine, notice.text);
     log_info("hub: %s is registered, %zu in all", notice.text, hub->engines.registered);
-    tell_listeners(hub, engine, &notice);
+    hub_tell_threads(hub, engine, &notice);
     hub_tell_departures(hub, 0, true);
-    hub_notify(hub, "registration_notification", engine_content(engine));
+    hub_notify(hub, "registration_notification", engines_content(engine));
 }
 
 /* Where it has a watcher, that says how it died: as a rule it has done so long before. */
@@ -455,7 +363,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
     if (!engine)
         return;
     if (!engine->watched) {
-        forget_engine(hub, engine, IPCL_LOG_WARN, DEPARTURE_UNSEEN, NULL);
+        end_engine(hub, engine, DEPARTURE_UNSEEN, true);
         return;
     }
     engine->silent_ms = clock_ms();
@@ -468,7 +376,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
-        forget_engine(hub, engine, IPCL_LOG_WARN, DEPARTURE_UNSEEN, NULL);
+        end_engine(hub, engine, DEPARTURE_UNSEEN, true);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
@@ -479,13 +387,8 @@ static const char not_back[] = "of the controller before does not come back";
 static void check_previous(struct hub *hub)
 {
     const struct engine *engine;
-    char text[NOTICE_TEXT_BYTES];
-    while ((engine = previous_missing(&hub->previous, &hub->engines))) {
-        tell_end(engine, not_back, text);
-        log_warn("hub: %s", text);
-        previous_end(&hub->previous, engine->uuid, text);
-        announce_departure(hub, engine, text, 0);
-    }
+    while ((engine = previous_missing(&hub->previous, &hub->engines)))
+        hub_miss_engine(hub, engine, not_back);
     hub->previous.until_ms = 0;
 }
 
@@ -495,10 +398,9 @@ static void check_expiry(struct hub *hub, long long now_ms)
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
         if (engine->restored)
-            forget_engine(hub, engine, IPCL_LOG_WARN, not_back, NULL);
+            end_engine(hub, engine, not_back, false);
         else
-            forget_engine(hub, engine, IPCL_LOG_WARN,
-                          "registered, but its heart never began to beat", NULL);
+            end_engine(hub, engine, "registered, but its heart never began to beat", false);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }
@@ -511,10 +413,10 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
         check_silence(hub, now_ms);
     if (hub->previous.until_ms && now_ms >= hub->previous.until_ms)
         check_previous(hub);
-    hub_tell_departures(hub, now_ms, false);
-    long long due = engine_table_tick(&hub->table, &hub->engines, now_ms);
-    if (departures_due(&hub->departures) < due)
-        due = departures_due(&hub->departures);
+    long long due = hub_ends_tick(hub, now_ms), table_ms;
+    table_ms = engine_table_tick(&hub->table, &hub->engines, now_ms);
+    if (table_ms < due)
+        due = table_ms;
     if (hub->expiry_ms && hub->expiry_ms < due)
         due = hub->expiry_ms;
     if (hub->silence_ms && hub->silence_ms < due)

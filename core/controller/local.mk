@@ -17,6 +17,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/heart.c \
 	core/controller/held.c core/controller/held.h \
 	core/controller/hub.c core/controller/hub.h \
+	core/controller/hub_ends.c core/controller/hub_ends.h \
 	core/controller/hub_engines.c \
 	core/controller/hub_queries.c \
 	core/controller/hub_records.c \

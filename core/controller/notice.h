@@ -14,6 +14,7 @@ enum notice_kind {
     NOTICE_EXPECTED, /* heart and iopub: it asked to be registered, its heart should begin to beat
                       */
     NOTICE_ADDED,    /* schedulers */
+    NOTICE_ENDING,   /* task: it has gone, and why is still to come: it takes nothing new */
     NOTICE_GONE,     /* dead, left, or never began to beat */
 };
 
@@ -30,8 +31,9 @@ struct notice {
     bool sealed; /* of one that has not gone: it seals what it sends (seal.h) */
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_UUID_BYTES]; /* routes.h; "" for none */
-    enum notice_rest rest;         /* of one that has gone */
-    char begun[NOTICE_ID_BYTES];   /* likewise: the msg_id of the task that it began last, or "" */
+    enum notice_rest rest;         /* of one that has gone; likewise: */
+    bool blameless;                /* it was not what it ran that ended it */
+    char begun[NOTICE_ID_BYTES];   /* the msg_id of the task that it began last, or "" */
     char text[NOTICE_TEXT_BYTES];  /* added: the engine's name in sentences; gone: a sentence */
 };
 

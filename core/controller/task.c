@@ -109,6 +109,7 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         return false;
     }
     task->sent++;
+    task->cut = false;
     return true;
 }
 

@@ -5,8 +5,11 @@
  * it had not begun goes back to the queue, as if it had never been given out. Engines of ours say
  * which is which: of one that dies its watcher names the task that began last, and as an engine
  * runs tasks in the order in which they come, those behind it had not begun; one that leaves
- * answers all that it has. Of the tasks of any other engine nothing is certain: they may have run.
- */
+ * answers all that it has, what it has interrupted with no more than that. Of the tasks of any
+ * other engine nothing is certain: they may have run.
+ *
+ * What was interrupted or begun waits for the notice that the engine has gone, which says why: by
+ * an order, or of what its batch system or its users did, no retry is used up. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -36,11 +39,12 @@ void scheduler_hear_engines(struct scheduler *scheduler)
     scheduler->draining = false;
 }
 
-void scheduler_lose(struct scheduler *scheduler, struct task *task, const char *evalue)
+void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blameless,
+                    const char *evalue)
 {
     char text[NOTICE_TEXT_BYTES];
     bool harmful = scheduler->deaths_max && task->deaths >= scheduler->deaths_max;
-    if (!harmful && scheduler_retry(scheduler, task))
+    if (!harmful && scheduler_retry(scheduler, task, !blameless))
         return;
     snprintf(text, sizeof(text),
              "the task is not tried again, as so many engines have died while they ran it as "
@@ -67,7 +71,7 @@ void scheduler_settle(struct scheduler *scheduler, struct task *task)
     /* A retry takes from the engine its last task, with which the engine is forgotten. */
     char end[NOTICE_TEXT_BYTES];
     snprintf(end, sizeof(end), "%s", task->worker->end ? task->worker->end : "the engine died");
-    scheduler_lose(scheduler, task, end);
+    scheduler_lose(scheduler, task, task->worker->blameless, end);
 }
 
 /* Those behind the task that began last go back to the queue, in their order. */
@@ -100,11 +104,21 @@ static void forget(struct scheduler *scheduler, struct worker *worker, const cha
     report_forgotten(&scheduler->report, uuid);
 }
 
+/* Whether an engine has tasks that it is still to answer: what it has interrupted it has done with.
+ */
+static bool owes_answers(const struct worker *worker)
+{
+    const struct task *task = worker->running;
+    while (task && task->cut)
+        task = task->next;
+    return task;
+}
+
 /* Lets an engine that leaves answer what it has. Returns whether it has to be awaited. */
 static bool await_answers(struct scheduler *scheduler, struct worker *worker, const char *end)
 {
     struct leaving *leaving =
-        worker->running ? calloc(1, sizeof(*leaving) + strlen(end) + 1) : NULL;
+        owes_answers(worker) ? calloc(1, sizeof(*leaving) + strlen(end) + 1) : NULL;
     if (!leaving)
         return false;
     leaving->worker = worker;
@@ -114,22 +128,33 @@ static bool await_answers(struct scheduler *scheduler, struct worker *worker, co
     return true;
 }
 
-static void on_gone(struct scheduler *scheduler, const struct notice *notice)
+/* Takes in what an engine that has gone has answered, and gives back what it has not begun. NULL:
+ * it is not here. */
+static struct worker *end_work(struct scheduler *scheduler, const struct notice *notice)
 {
     struct worker *worker =
         balancer_engine(scheduler->balancer, notice->uuid, strlen(notice->uuid));
+    if (!worker)
+        return NULL;
+    scheduler_hear_engines(scheduler);
+    balancer_retire(scheduler->balancer, worker);
+    if (notice->rest == REST_BEGUN)
+        return_unbegun(scheduler, worker, notice->begun);
+    return worker;
+}
+
+static void on_gone(struct scheduler *scheduler, const struct notice *notice)
+{
+    struct worker *worker = end_work(scheduler, notice);
     /* What one of the previous controller has answered may be on its way: it keeps its name. */
     if (!worker) {
         report_forgotten(&scheduler->report, notice->uuid);
         return;
     }
-    scheduler_hear_engines(scheduler);
-    balancer_retire(scheduler->balancer, worker);
+    worker->blameless = notice->blameless;
     if (notice->rest == REST_ANSWERED && await_answers(scheduler, worker, notice->text))
         return;
-    if (notice->rest == REST_BEGUN)
-        return_unbegun(scheduler, worker, notice->begun);
-    if (notice->rest != REST_ANSWERED)
+    if (notice->rest != REST_ANSWERED && !notice->blameless)
         count_death(worker, notice->rest);
     forget(scheduler, worker, notice->text);
 }
@@ -151,6 +176,8 @@ void scheduler_read_notices(void *self)
             routes_add(&scheduler->routes, notice.uuid, notice.route);
         if (notice.kind == NOTICE_ADDED)
             add_engine(scheduler, &notice);
+        else if (notice.kind == NOTICE_ENDING)
+            end_work(scheduler, &notice);
         else if (notice.kind == NOTICE_GONE)
             on_gone(scheduler, &notice);
         scheduler_dispatch(scheduler);
@@ -194,7 +221,7 @@ long long leaving_tick(struct scheduler *scheduler, long long now_ms)
     struct leaving *leaving, *next;
     long long due = LOOP_NEVER;
     DL_FOREACH_SAFE (scheduler->leaving, leaving, next) {
-        if (leaving->worker->running && now_ms < leaving->until_ms) {
+        if (owes_answers(leaving->worker) && now_ms < leaving->until_ms) {
             due = leaving->until_ms < due ? leaving->until_ms : due;
             continue;
         }

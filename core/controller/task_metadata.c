@@ -1,5 +1,6 @@
 /* The task scheduler's metadata: targets, retries, timeout, after, follow; dependencies_met, status
- * (ipyparallel's task scheduler and load-balanced view); and of ours keep, again and begun. */
+ * (ipyparallel's task scheduler and load-balanced view); and of ours keep, again, begun
+ * and cut. */
 #include "controller/task_metadata.h"
 
 #include <stdlib.h>
@@ -31,7 +32,8 @@ int task_metadata_prepare(struct task_metadata_reader *reader,
                    pack(&reader->null, serial, json_null(), error) ||
                    pack(&reader->zero, serial, json_integer(0), error) ||
                    pack(&reader->real_zero, serial, json_real(0), error) ||
-                   pack(&reader->no, serial, json_false(), error)
+                   pack(&reader->no, serial, json_false(), error) ||
+                   pack(&reader->yes, serial, json_true(), error)
                ? -1
                : 0;
 }
@@ -44,6 +46,7 @@ void task_metadata_release(struct task_metadata_reader *reader)
     free(reader->zero.bytes);
     free(reader->real_zero.bytes);
     free(reader->no.bytes);
+    free(reader->yes.bytes);
 }
 
 static bool equals(const struct ipcl_member *member, const struct packed_value *value)
@@ -217,13 +220,12 @@ bool task_metadata_is_plain(const struct task_metadata *metadata)
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part,
                                      struct task_reply *reply)
 {
-    struct ipcl_member members[] = {{.name = "dependencies_met"},
-                                    {.name = "status"},
-                                    {.name = "begun"},
-                                    {.name = "repeats"},
-                                    {.name = "takes_more"}};
+    struct ipcl_member members[] = {
+        {.name = "dependencies_met"}, {.name = "status"},     {.name = "begun"},
+        {.name = "repeats"},          {.name = "takes_more"}, {.name = "cut"}};
     *reply = (struct task_reply){.repeats = 0};
-    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, 5))
+    if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members,
+                             sizeof(members) / sizeof(*members)))
         return END_SUCCESS;
     reply->last = equals(&members[4], &reader->no);
     if (members[3].state == IPCL_MEMBER_OTHER) {
@@ -233,6 +235,8 @@ enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, 
     }
     if (equals(&members[2], &reader->no))
         return END_UNBEGUN;
+    if (equals(&members[5], &reader->yes))
+        return END_CUT;
     if (equals(&members[0], &reader->no))
         return END_UNMET;
     if (members[1].state != IPCL_MEMBER_TEXT || member_is(&members[1], "ok"))

@@ -18,7 +18,7 @@ struct task_metadata_reader {
     struct packed_value {
         char *bytes;
         size_t size;
-    } empty_list, empty_mapping, null, zero, real_zero, no;
+    } empty_list, empty_mapping, null, zero, real_zero, no, yes;
 };
 
 /* Returns 0 or -1 with `error` set. */
@@ -48,8 +48,9 @@ enum task_end {
     END_SUCCESS,
     END_FAILURE,
     END_ABORTED,
-    END_UNMET,  /* the engine does not meet its dependencies */
-    END_UNBEGUN /* the engine ends or drains, and takes no task any more */
+    END_UNMET,   /* the engine does not meet its dependencies */
+    END_UNBEGUN, /* the engine ends or drains, and takes no task any more */
+    END_CUT      /* the engine ends, and has interrupted it */
 };
 struct task_reply {
     uint64_t repeats; /* of an answer that its engine sends once more (task_recall.c), the counter

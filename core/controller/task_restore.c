@@ -336,7 +336,7 @@ void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, 
     } else {
         if (status < 0)
             task->retries = 0;
-        scheduler_lose(scheduler, task, why);
+        scheduler_lose(scheduler, task, false, why);
     }
 }
 

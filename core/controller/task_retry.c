@@ -20,11 +20,11 @@ void scheduler_give_back(struct scheduler *scheduler, struct task *task)
     balancer_retry(scheduler->balancer, task, false, false);
 }
 
-bool scheduler_retry(struct scheduler *scheduler, struct task *task)
+bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool counted)
 {
     if (task->retries <= 0)
         return false;
-    task->retries--;
+    task->retries -= counted;
     scheduler_start_clock(task);
     return !balancer_retry(scheduler->balancer, task, false, false);
 }
@@ -50,6 +50,10 @@ static void retry(struct scheduler *scheduler, struct task *task)
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
 {
     bool elsewhere = end == END_UNMET && !scheduler->pure, unbegun = end == END_UNBEGUN;
+    if (end == END_CUT && task->state == TASK_RUNNING) {
+        task->cut = true; /* what becomes of it is told with the end of its engine */
+        return true;
+    }
     if (!elsewhere && !unbegun && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
         return false;
     if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
@@ -61,7 +65,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
     } else if (elsewhere) {
         unmet(scheduler, task);
     } else {
-        task->retries--;
+        task->retries -= end != END_CUT;
         retry(scheduler, task);
     }
     return true;

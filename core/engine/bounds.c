@@ -122,6 +122,13 @@ bool bounds_end(struct io *io, const struct job *job)
     return cut;
 }
 
+/* Of what the engine runs. */
+static void end_engine(struct io *io, const char *text)
+{
+    io->cause = IO_OWN;
+    io_stop(io, ENGINE_EXIT_LIMIT, text);
+}
+
 static void look_at_time(struct io *io, long long now_ms)
 {
     struct bounds *bounds = &io->bounds;
@@ -140,7 +147,7 @@ static void look_at_time(struct io *io, long long now_ms)
              "the engine ends: a request went on for %d s after it was interrupted, as it had run "
              "longer than its time limit of %g s",
              TIME_GRACE_MS / 1000, bounds->seconds);
-    io_stop(io, ENGINE_EXIT_LIMIT, text);
+    end_engine(io, text);
 }
 
 static void look_at_memory(struct io *io, long long now_ms)
@@ -157,7 +164,7 @@ static void look_at_memory(struct io *io, long long now_ms)
                  "the engine ends: it has %.0f MiB in memory, more than the %.0f MiB that it may "
                  "have (IPEngine.memory_limit)",
                  bytes / mib, limit / mib);
-        io_stop(io, ENGINE_EXIT_LIMIT, text);
+        end_engine(io, text);
     } else if (bytes > WARN_PART * limit && !bounds->warned) {
         bounds->warned = true;
         log_warn("the engine has %.0f MiB in memory of the %.0f MiB that it may have "

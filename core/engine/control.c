@@ -139,7 +139,7 @@ static void shutdown_request(struct io *io, struct job *job)
     json_t *content = json_pack("{s:s s:b}", "status", "ok", "restart", restart);
     publish(io, "shutdown_reply", "shutdown", content, NULL, NULL, 0);
     answer(io, job, content);
-    io_stop(io, ENGINE_EXIT_STOPPED, "a client told the engine to end");
+    io_obey(io, IO_ORDER, "a client told the engine to end");
 }
 
 static void kernel_info_request(struct io *io, struct job *job)

@@ -54,6 +54,15 @@ static void add_job(json_t *facts)
     }
 }
 
+bool facts_in_batch_job(void)
+{
+    json_t *facts = json_object();
+    add_job(facts);
+    bool in_job = json_object_size(facts) > 0;
+    json_decref(facts);
+    return in_job;
+}
+
 json_t *facts_of(const struct engine *engine)
 {
     char host[FACT_BYTES] = "";

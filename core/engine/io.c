@@ -50,12 +50,20 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     shell_next(io);
 }
 
+void io_obey(struct io *io, enum io_cause cause, const char *reason)
+{
+    if (io->state < IO_STOPPING)
+        io->cause = cause;
+    io_stop(io, ENGINE_EXIT_STOPPED, reason);
+}
+
 void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms)
 {
     snprintf(io->ending, sizeof(io->ending), "%s", reason);
     log_info("%s: it takes nothing new, and ends with what it has begun", io->ending);
     io->draining = true;
     io->drained = code;
+    io->cause = IO_ORDER;
     io->stop_ms = bounds_until(io->engine, until_ms);
     shell_answer_queued(io, true);
     shell_next(io);
@@ -74,7 +82,7 @@ static void end_process(struct io *io)
     log_warn("user code or MPI does not come to an end: ending the process without it");
     capture_flush(&io->engine->capture);
     if (io->running && io->running->door && reply_wanted(io->running))
-        reply_error(io, io->running, "EngineError", io->ending);
+        reply_ended(io, io->running);
     frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
     _exit(io->engine->exit_code);
@@ -86,9 +94,9 @@ static void read_signals(void *self)
     unsigned char number;
     while (read(io->engine->signal_fd, &number, 1) == 1) {
         if (number == SIGTERM) /* also the second: mpiexec and ipcluster both send it */
-            io_stop(io, ENGINE_EXIT_STOPPED, "the engine was told to end (SIGTERM)");
+            io_obey(io, IO_SIGNAL, "the engine was told to end (SIGTERM)");
         else if (number == SIGHUP)
-            io_stop(io, ENGINE_EXIT_STOPPED, "the engine's terminal has gone (SIGHUP)");
+            io_obey(io, IO_SIGNAL, "the engine's terminal has gone (SIGHUP)");
         else if (io->running && io->running->door)
             io_interrupt(io);
         else if (io->state == IO_REGISTERING)

@@ -69,6 +69,13 @@ struct heart {
  * for it. */
 #define IO_PUBLISHED_MAX 100000
 
+/* What an engine ends by, where that is not what it runs. */
+enum io_cause {
+    IO_OWN,
+    IO_ORDER, /* of a client, or as its batch job ends */
+    IO_SIGNAL /* which may be its batch system's */
+};
+
 struct io {
     struct engine *engine;
     struct loop *loop; /* owns the sockets */
@@ -83,14 +90,15 @@ struct io {
     long long hub_period_ms;
     struct frontends frontends;
     struct job_list queue;
-    struct job *running;           /* what the main thread has */
-    uint64_t jobs;                 /* given to it so far */
+    struct job *running; /* what the main thread has */
+    uint64_t jobs;       /* given to it so far */
     bool addressed; /* since it began, or was cleared, something was asked of this engine and no
                        other: its namespace may have what a client has put there */
-    bool draining;                 /* it takes nothing new, and ends with what it has begun */
+    bool draining;  /* it takes nothing new, and ends with what it has begun */
     enum engine_exit drained;      /* with this status then */
     long long stop_ms;             /* when draining or stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */
+    enum io_cause cause;           /* likewise */
     struct job_list drains;        /* requests that are answered when the engine has drained */
     struct awaited *aborted;       /* requests to abort when they come: a hash, the oldest first */
     struct recall recall;
@@ -113,6 +121,8 @@ void *io_main(void *engine);
 void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms);
 /* Asks for an orderly end. Says why in the log. */
 void io_stop(struct io *io, enum engine_exit code, const char *reason);
+/* The same where the engine is told to end. */
+void io_obey(struct io *io, enum io_cause cause, const char *reason);
 /* Does what follows a job, from its reply to the start of the next, in the place of the I/O thread
  * where that waits: waking it would cost more. Returns false where it is at work. Main thread. */
 bool io_take_back(struct job *job);
@@ -150,6 +160,7 @@ struct registration_end {
     int64_t id;
     const char *uuid, *route;
     bool died; /* otherwise it leaves by itself, and answers what it has */
+    enum io_cause cause;
     const char *reason;
     const char *begun; /* the msg_id of the task that began last, "" for none; NULL: not known */
 };
@@ -212,6 +223,10 @@ void reply_aborted(struct io *io, struct job *job);
 /* The task has not begun, and will not here, as the engine ends: a scheduler of ours runs it
  * elsewhere; to others this is an error that says why. */
 void reply_unbegun(struct io *io, struct job *job);
+/* The engine has interrupted it, or never begun, as it ends: an error that says why. Of a task a
+ * scheduler of ours waits for the end of the engine, and does the same or runs it elsewhere; of
+ * other requests our hub tells clients where a batch system may know more. */
+void reply_ended(struct io *io, struct job *job);
 /* It has come before, and does not run again: this is no engine's answer, but as a controller's
  * that refuses it. */
 void reply_repeated(struct io *io, struct job *job);

@@ -489,9 +489,10 @@ void registration_receive(void *self, struct message *message)
 int registration_build_end(struct session *session, const struct registration_end *end,
                            struct message *message, struct ipcl_error *error)
 {
-    json_t *content = json_pack("{s:I s:s s:s s:b s:s s:s*}", "id", (json_int_t)end->id, "uuid",
-                                end->uuid, "route", end->route, "died", end->died, "reason",
-                                end->reason, "begun", end->begun);
+    static const char *const causes[] = {[IO_ORDER] = "order", [IO_SIGNAL] = "signal"};
+    json_t *content = json_pack("{s:I s:s s:s s:b s:s s:s* s:s*}", "id", (json_int_t)end->id,
+                                "uuid", end->uuid, "route", end->route, "died", end->died, "reason",
+                                end->reason, "begun", end->begun, "cause", causes[end->cause]);
     struct session_parts parts = {.msg_type = "unregistration_request", .content = content};
     int status = session_build(session, message, &parts, NULL, error);
     json_decref(content);
@@ -509,8 +510,8 @@ void registration_leave(struct io *io)
             zmq_setsockopt(io->registrar, ZMQ_LINGER, &briefly, sizeof(briefly));
         return;
     }
-    struct registration_end end = {io->engine->id, io->engine->uuid, io->engine->route,
-                                   false,          io->ending,       NULL};
+    struct registration_end end = {
+        io->engine->id, io->engine->uuid, io->engine->route, false, io->cause, io->ending, NULL};
     message_init(&message);
     watcher_tell(io->engine, -1);
     if (!registration_build_end(io->cluster.session, &end, &message, &error) &&

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/facts.h"
 #include "engine/io.h"
 
 /* A truth of the request's metadata, as packed by JSON or msgpack. */
@@ -218,6 +219,26 @@ void reply_unbegun(struct io *io, struct job *job)
 {
     json_t *content = error_content(io, "EngineError", io->ending);
     json_t *metadata = json_pack("{s:b}", "begun", 0);
+    reply_send(io, job, content, metadata, NULL, 0);
+    json_decref(metadata);
+    json_decref(content);
+}
+
+/* Our hub tells clients what their requests to this engine have ended with, and asks its batch
+ * system first. */
+static bool hub_tells(const struct io *io, const struct job *job)
+{
+    return io->cause == IO_SIGNAL && job->door == &io->cluster &&
+           io->identity == io->engine->route && facts_in_batch_job();
+}
+
+void reply_ended(struct io *io, struct job *job)
+{
+    bool task = shell_is_task(io, job);
+    if (!task && hub_tells(io, job))
+        return;
+    json_t *content = error_content(io, "EngineError", io->ending);
+    json_t *metadata = task && io->cause != IO_OWN ? json_pack("{s:b}", "cut", 1) : NULL;
     reply_send(io, job, content, metadata, NULL, 0);
     json_decref(metadata);
     json_decref(content);

@@ -40,15 +40,10 @@ void shell_abort(struct io *io, struct job *job)
     answer_unrun(io, job, reply_aborted);
 }
 
-static void answer_ended(struct io *io, struct job *job)
-{
-    reply_error(io, job, "EngineError", io->ending);
-}
-
 /* The engine ends, and the request has not begun. */
 static void turn_away(struct io *io, struct job *job)
 {
-    answer_unrun(io, job, shell_is_task(io, job) ? reply_unbegun : answer_ended);
+    answer_unrun(io, job, shell_is_task(io, job) ? reply_unbegun : reply_ended);
 }
 
 static void enqueue(struct io *io, struct job *job)
@@ -208,7 +203,7 @@ void shell_done(struct io *io, struct job *job)
     if (reply_wanted(job) && too_long) {
         answer_too_long(io, job, limit);
     } else if (reply_wanted(job) && was_cut_short(io, job)) {
-        answer_ended(io, job);
+        reply_ended(io, job);
     } else if (reply_wanted(job)) {
         reply_send(io, job, reply->content, reply->metadata, reply->buffers, reply->buffer_count);
         reply->buffer_count = 0; /* their contents were taken over */

@@ -159,10 +159,20 @@ static void describe_core(char *text, size_t size)
         snprintf(text, size, "; it has left a core file (kernel.core_pattern is %s)", pattern);
 }
 
-static void describe_end(const struct watch *watch, char *text, size_t size)
+/* Whether a signal is one that others send. */
+static bool is_sent(int signum)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+        if (signum == faults[i])
+            return false;
+    return true;
+}
+
+static enum io_cause describe_end(const struct watch *watch, char *text, size_t size)
 {
     char core[192] = "";
-    int status;
+    int status = 0;
     if (!watch->dead)
         snprintf(text, size, "became another program");
     else if (!read_zombie(watch, &status) && !read_reaped(watch, &status))
@@ -174,9 +184,10 @@ static void describe_end(const struct watch *watch, char *text, size_t size)
                  strsignal(WTERMSIG(status)), core);
     } else
         snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+    return WIFSIGNALED(status) && is_sent(WTERMSIG(status)) ? IO_SIGNAL : IO_OWN;
 }
 
-static void send_notice(const struct watch *watch, const char *reason)
+static void send_notice(const struct watch *watch, enum io_cause cause, const char *reason)
 {
     struct ipcl_error error;
     struct curve curve = {0};
@@ -207,9 +218,13 @@ static void send_notice(const struct watch *watch, const char *reason)
         return;
     message_init(&message);
     const struct begun *begun = watch->begun;
-    struct registration_end end = {
-        watch->news.id, watch->news.uuid, watch->news.route,
-        true,           reason,           begun ? begun->tasks[begun->current & 1] : NULL};
+    struct registration_end end = {watch->news.id,
+                                   watch->news.uuid,
+                                   watch->news.route,
+                                   true,
+                                   cause,
+                                   reason,
+                                   begun ? begun->tasks[begun->current & 1] : NULL};
     struct seal seal = {.session = session,
                         .channel = SEAL_HUB,
                         .role = CONNECTION_ENGINE,
@@ -232,12 +247,12 @@ static void become_watcher(struct watch *watch, int argc, char **argv)
     wait_for_end(watch);
     if (!watch->dead && watch->news.id < 0)
         _exit(0); /* it is not wanted */
-    describe_end(watch, how, sizeof(how));
+    enum io_cause cause = describe_end(watch, how, sizeof(how));
     capture_last_words(&watch->capture, words);
     close_standard_files();
     snprintf(reason, sizeof(reason), "%s%s%s", how, *words ? "; its last words: " : "", words);
     if (watch->news.id >= 0 && watch->news.watched)
-        send_notice(watch, reason);
+        send_notice(watch, cause, reason);
     _exit(0);
 }
 

@@ -10,7 +10,7 @@
 static const struct ipcl_batch_state states[] = {
     {"1", IPCL_BATCH_PENDING, "is idle (condor_q -better-analyze says what it waits for)"},
     {"2 6", IPCL_BATCH_RUNNING, NULL},
-    {"3", IPCL_BATCH_ENDED, "was removed"},
+    {"3", IPCL_BATCH_CUT_SHORT, "was removed"},
     {"4", IPCL_BATCH_ENDED, NULL},
     {"5", IPCL_BATCH_PENDING, "is held"},
     {"7", IPCL_BATCH_RUNNING, "is suspended"},

@@ -6,22 +6,22 @@
 #define SQUEUE "squeue --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:|"
 
 static const struct ipcl_batch_state states[] = {
-    {"PENDING", IPCL_BATCH_PENDING, NULL},
-    {"RUNNING COMPLETING", IPCL_BATCH_RUNNING, NULL},
+    {"PENDING REQUEUE*", IPCL_BATCH_PENDING, NULL},
+    {"RUNNING", IPCL_BATCH_RUNNING, NULL},
+    {"COMPLETING", IPCL_BATCH_RUNNING, "is ending"},
     {"SUSPENDED", IPCL_BATCH_RUNNING, "is suspended"},
     {"COMPLETED FAILED", IPCL_BATCH_ENDED, NULL},
-    {"CANCELLED*", IPCL_BATCH_ENDED, "was cancelled"},
-    {"TIMEOUT DEADLINE", IPCL_BATCH_ENDED, "has reached its time limit"},
+    {"CANCELLED*", IPCL_BATCH_CUT_SHORT, "was cancelled"},
+    {"TIMEOUT DEADLINE", IPCL_BATCH_CUT_SHORT, "has reached its time limit"},
     {"OUT_OF_MEMORY", IPCL_BATCH_ENDED, "ran out of memory"},
-    {"NODE_FAIL BOOT_FAIL", IPCL_BATCH_ENDED, "lost a node, which failed or did not boot"},
-    {"PREEMPTED", IPCL_BATCH_ENDED, "had to give way to another job"},
+    {"NODE_FAIL BOOT_FAIL", IPCL_BATCH_CUT_SHORT, "lost a node, which failed or did not boot"},
+    {"PREEMPTED", IPCL_BATCH_CUT_SHORT, "had to give way to another job"},
     {.words = NULL},
 };
 static const struct ipcl_option options[] = {
     {"start_command", IPCL_LIST, "srun --kill-on-bad-exit=0 --wait=0", NULL, NULL,
      "What starts the program within a job, as often as the job has tasks: {start_command} in a "
-     "template. With MPI: srun --mpi=pmix, or mpiexec."},
-};
+     "template. With MPI: srun --mpi=pmix, or mpiexec."}};
 static const struct ipcl_batch_system slurm = {
     .name = "Slurm",
     .submit = "sbatch",

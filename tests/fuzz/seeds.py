@@ -156,7 +156,7 @@ def heart(bits, pack):
 
 def registration(pack, engine):
     return message(pack, "registration_request", {"uuid": engine, "id": 0, "pending": ["a", "b"], "watched": True,
-                                                  "info": {"host": "h", "pid": 5, "engine_set": "s"}})
+                                                  "info": {"host": "h", "pid": 5, "engine_set": "s", "job": "S job 1"}})
 
 
 def query(pack, number, msg_type, content=None):
@@ -167,14 +167,14 @@ def hub(bits, pack):
     for settings in (0, 2, 4):
         pong = socket(5 if settings & 2 else 4), FRAME.join([b"e0", b"0.001"])
         yield f"queries-{settings}", thread(
-            bits | settings, (1, registration(pack, "e0")), pong, query(pack, 2, "connection_request", {"connections": 8}),
+            bits | settings, (1, registration(pack, "e0")), pong, query(pack, 2, "connection_request", {"connections": 8, "explains": ["s"]}),
             query(pack, 3, "queue_request", {"targets": [0], "verbose": True}), query(pack, 4, "load_request", {"targets": "e0"}),
             query(pack, 5, "result_request", {"msg_ids": ["x"], "status_only": False}),
             query(pack, 7, "purge_request", {"msg_ids": "all", "engine_ids": [0]}),
             query(pack, 8, "db_request", {"query": {}, "keys": ["msg_id"]}), query(pack, 9, "resubmit_request", {"msg_ids": ["x"]}),
             (2, b"\x01"), query(pack, 11, "registration_request", {"uuid": "e1"}), (1, message(pack, "shutdown_request", msg_id="12")),
-            later(4), (1, message(pack, "unregistration_request", {"id": 0, "uuid": "e0", "died": True, "reason": "killed"}, msg_id="6")),
-            query(pack, 13, "explain_request", {"engine_set": "s", "all": True, "reason": "it was cancelled"}), query(pack, 14, "departed_request"),
+            later(4), (1, message(pack, "unregistration_request", {"id": 0, "uuid": "e0", "died": True, "cause": "signal", "reason": "killed"}, msg_id="6")),
+            query(pack, 13, "explain_request", {"engine_set": "s", "all": True, "reason": "it was cancelled", "blameless": True}), query(pack, 14, "departed_request"),
             query(pack, 10, "shutdown_request"), later(12))
 
 

@@ -180,6 +180,34 @@ def test_an_engine_that_is_told_to_end_gives_back_what_it_has_not_begun_and_answ
     crowd.assert_that_others_ran(interrupted)
 
 
+def test_a_task_that_is_interrupted_as_its_engine_is_told_to_end_uses_up_no_retry(new_cluster):
+    cluster = new_cluster(3)
+    client, folder = cluster.client(), cluster.sandbox.dir
+    pids = client[:].apply_async(os.getpid).get_dict(LONG)
+
+    @typed
+    def work(folder):
+        import os
+        import time
+        with open(f"{folder}/lines", "a") as file:
+            file.write(f"{os.getpid()}\n")
+        while not os.path.exists(f"{folder}/gate"):
+            time.sleep(0.01)
+        return "done"
+
+    def run_by():
+        path = folder / "lines"
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+    task = client.load_balanced_view(retries=1).apply_async(work, str(folder))
+    for number, end in enumerate((lambda pid: os.kill(pid, signal.SIGTERM),
+                                  lambda pid: client.shutdown([key for key, each in pids.items() if each == pid], block=False))):
+        wait_until(lambda: len(run_by()) > number, 30, "it runs")
+        end(run_by()[-1])
+    wait_until(lambda: len(run_by()) == 3, 30, "it runs once more")
+    (folder / "gate").touch()
+    assert task.get(LONG) == "done" and len(set(run_by())) == 3
+
+
 def test_what_never_ends_is_answered_when_its_engine_is_told_to_end(new_cluster):
     @typed
     def never(path):

@@ -49,6 +49,14 @@ def ask(box, code):
     return box.run("/usr/bin/python3", "-c", f"import ipcluster\nclient = ipcluster.Client()\n{code}", python=True, check=True).out.strip()
 
 
+def fake_sacct(box, script):
+    """This Slurm has no accounting: an sacct that prints what it would know of the job "$4"."""
+    sacct = box.dir / "sacct"
+    sacct.write_text(f"#!/bin/sh\n{script}\n")
+    sacct.chmod(0o755)
+    return {"PATH": f"{box.dir}:{box.env['PATH']}"}
+
+
 # What works
 
 def test_engines_are_a_job_that_works_and_ends_as_completed(box, slurm):
@@ -425,34 +433,78 @@ def test_a_job_that_ends_at_once_says_how_with_the_end_of_its_output(box):
 
 
 def test_a_job_that_somebody_cancels_is_told_with_the_reason_and_by_whom(box, slurm):
-    # This Slurm has no accounting: what sacct prints of a job that the user 65534, nobody, has cancelled.
-    sacct = box.dir / "sacct"
-    sacct.write_text('#!/bin/sh\n[ "$1 $2" = "-nXPo JobIDRaw,State,ExitCode" ] && echo "$4|CANCELLED by 65534|0:15"\n')
-    sacct.chmod(0o755)
-    cluster, job = start(box, "--n=1", env={"PATH": f"{box.dir}:{box.env['PATH']}"})
+    # The user 65534, nobody.
+    env = fake_sacct(box, '[ "$1 $2" = "-nXPo JobIDRaw,State,ExitCode" ] && echo "$4|CANCELLED by 65534|0:15"')
+    cluster, job = start(box, "--n=1", env=env)
     slurm.command("scancel", job)
     cluster.wait_for_output(f"Slurm job {job} was cancelled by nobody", 60)
     cluster.wait(60)
 
 
-def test_why_an_engine_of_a_cancelled_job_ended_reaches_the_client(box, slurm):
-    cluster, job = start(box, "--n=1", "--IPClusterEngines.early_shutdown=0")
-    engine, end = ask(box, f"""
-import subprocess, time
-view, engine = client[0], client.engines[0]
-result = view.apply_async(time.sleep, 600)
-subprocess.run(["scancel", "{job}"], check=True)
-try:
-    result.get(60)
-except ipcluster.EngineError as error:
-    print(f"engine 0 ({{engine.host}}, process {{engine.pid}}, {{engine.job}})")
-while not client.departed or "cancelled" not in client.departed[-1]["reason"]:
-    time.sleep(0.05)
-try:
-    view.apply_sync(abs, 1)
-except ipcluster.EngineError as error:
-    print(error)""").splitlines()
-    assert f", Slurm job {job})" in engine and f"engine 0 is gone ({engine}" in end and f"; Slurm job {job} was cancelled" in end
+@pytest.mark.parametrize("end, how, reason", [
+    ("subprocess.run(['scancel', engine.job.split()[-1]], check=True)", "left: the engine was told to end (SIGTERM)", "was cancelled"),
+    ("os.kill(engine.pid, 9)", "died: killed by signal 9 (Killed)", "ran out of memory"),
+    pytest.param("subprocess.run(['scontrol', 'update', 'jobid=' + engine.job.split()[-1], 'timelimit=1'], check=True)", "left: ",
+                 "has reached its time limit", marks=pytest.mark.skipif("IPCLUSTER_TEST_ALL" not in os.environ, reason="Slurm's shortest takes a minute")),
+], ids=["cancelled", "memory", "time limit"])
+def test_the_first_error_of_a_lost_engine_says_why_its_job_ended(box, slurm, end, how, reason):
+    env = fake_sacct(box, 'echo "$4|OUT_OF_MEMORY|0:125"') if "memory" in reason else {}
+    cluster, job = start(box, "--n=1", "--IPClusterEngines.early_shutdown=0", "--SlurmLauncher.timelimit=10", env=env)
+    name, *errors = ask(box, f"""
+import os, subprocess, time
+engine = client.engines[0]
+print(f"engine 0 ({{engine.host}}, process {{engine.pid}}, {{engine.job}})")
+results = [client.load_balanced_view().apply_async(lambda: open("{box.dir}/begun", "w") and __import__("time").sleep(600))]
+while not os.path.exists("{box.dir}/begun"): time.sleep(0.05)
+results.append(client[0].apply_async(time.sleep, 600))
+while not client.queue_status()[0]["queue"]: time.sleep(0.05)
+{end}
+for result in results:
+    try:
+        result.get(300)
+    except ipcluster.EngineError as error:
+        print(error)""").splitlines()
+    assert len(errors) == 2
+    for error in errors:
+        assert f"{name} {how}" in error and f"; Slurm job {job} {reason}" in error
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_a_task_whose_batch_job_is_ended_by_its_system_uses_up_no_retry(box, slurm):
+    env = fake_sacct(box, 'echo "$4|NODE_FAIL|1:0"')
+    cluster = box.begin("start", "--n=3", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=1", env=env)
+    cluster.wait_for_output(UP, 60)
+    seen = ask(box, f"""
+import os, time
+def work(folder):
+    import os, time
+    open(f"{{folder}}/begun-{{os.getpid()}}", "w").close()
+    while len(os.listdir(folder)) < 3: time.sleep(0.05)
+    return "done"
+folder = {str(box.dir / "begun")!r}
+os.mkdir(folder)
+result = client.load_balanced_view(retries=1).apply_async(work, folder)
+for number in range(2):
+    while len(os.listdir(folder)) <= number: time.sleep(0.05)
+    os.kill(max((os.stat(f"{{folder}}/{{name}}").st_mtime, int(name.split("-")[1])) for name in os.listdir(folder))[1], 9)
+print(result.get(60))
+print(all("lost a node" in each["reason"] for each in client.departed))""")
+    assert seen == "done\nTrue"
+    assert cluster.stop(signal.SIGINT, 60) == 0
+
+
+def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
+    cluster, job = start(box, "--n=2", "--restart=1")
+    slurm.command("scontrol", "requeue", job)
+    cluster.wait_for_output(f"job {job} was requeued by Slurm: its engines come back when it runs again", 60)
+    assert ask(box, "import time\nwhile client.ids: time.sleep(0.05)\n"
+                    f"print(all('Slurm job {job} was requeued by Slurm' in each['reason'] for each in client.departed))") == "True"
+    status, = json.loads(box.ipcluster("status", "--json").out)["sets"][1:]
+    assert status["running"] == 0
+    slurm.command("scontrol", "update", f"jobid={job}", "starttime=now")
+    assert ask(box, "import time\nwhile len(client.ids) < 2: time.sleep(0.05)\nprint(sum(client[:].apply_sync(lambda: 1)))") == "2"
+    wait_until(lambda: listed(box)[0]["sets"][0]["status"] == f"job {job} runs", 60, "it is said to run")
+    assert "again with" not in cluster.output, "nothing else is started in its place"
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 

@@ -21,7 +21,9 @@ Test(engines, get_the_id_they_want_or_one_that_nobody_had)
     cr_assert_eq(accept_engine(&engines, "b", 5)->id, 5);
     cr_assert_eq(accept_engine(&engines, "c", 5)->id, 6);
     cr_assert_eq(accept_engine(&engines, "d", 3)->id, 3);
-    engines_remove(&engines, engines_by_id(&engines, 6));
+    struct engine *gone = engines_by_id(&engines, 6);
+    engines_take(&engines, gone);
+    engines_free(gone);
     cr_assert_eq(accept_engine(&engines, "e", -1)->id, 7);
     cr_assert_eq(accept_engine(&engines, "f", 6)->id, 6);
     cr_assert_str_eq(engines_by_id(&engines, 5)->uuid, "b");
@@ -109,9 +111,11 @@ Test(engines, only_the_unconfirmed_expire)
     cr_assert_eq(engines.registered, 1);
     cr_assert_null(engines_expired(&engines, 99));
     cr_assert_eq(engines_expired(&engines, 100), late);
-    engines_remove(&engines, late);
+    engines_take(&engines, late);
+    engines_free(late);
     cr_assert_null(engines_expired(&engines, 1000));
-    engines_remove(&engines, confirmed);
+    engines_take(&engines, confirmed);
+    engines_free(confirmed);
     cr_assert_eq(engines.registered, 0);
     engines_release(&engines);
 }

@@ -121,12 +121,12 @@ static void refuse_built(const char *name, const char *reason)
 
 Test(registry, another_abi_major_is_refused)
 {
-    refuse_built("other_major", "plugin ABI 2.2 and this program has 1.2");
+    refuse_built("other_major", "plugin ABI 2.3 and this program has 1.3");
 }
 
 Test(registry, a_newer_abi_minor_is_refused)
 {
-    refuse_built("newer_minor", "plugin ABI 1.3 and this program has 1.2");
+    refuse_built("newer_minor", "plugin ABI 1.4 and this program has 1.3");
 }
 
 Test(registry, another_kind_is_refused)

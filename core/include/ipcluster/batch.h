@@ -20,7 +20,14 @@
 extern "C" {
 #endif
 
-enum ipcl_batch_phase { IPCL_BATCH_PENDING, IPCL_BATCH_RUNNING, IPCL_BATCH_ENDED };
+enum ipcl_batch_phase {
+    IPCL_BATCH_PENDING,
+    IPCL_BATCH_RUNNING, /* one that ends, too, as long as its processes may run: with words for that */
+    IPCL_BATCH_ENDED,
+    /* Since ABI 1.3. It was ended by its system or by people, and not by what it ran: it has reached its time limit, lost a node or was
+     * cancelled. What it interrupted and is tried again uses up no retry. */
+    IPCL_BATCH_CUT_SHORT
+};
 
 /* What words for a job's state mean. */
 struct ipcl_batch_state {

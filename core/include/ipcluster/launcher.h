@@ -104,6 +104,14 @@ struct ipcl_launcher_services {
     /* Says, in create(), that what start() starts may be on other machines, where that depends on settings: as
      * IPCL_STARTS_ELSEWHERE does for a whole class. */
     void (*starts_elsewhere)(void *host);
+    /* Since ABI 1.3. */
+    /* Says why copy `index` (IPCL_ALL_COPIES: all of them) ends or has ended, as soon as that is known, also before or without stopped(): a
+     * sentence, which begins with the batch job where it is about each copy of one ("Slurm job 88 ran out of memory"). `cut_short`: it was
+     * not what the copy ran that ended it. */
+    void (*explain)(void *host, unsigned index, const char *reason, bool cut_short);
+    /* Reports that `count` copies that ran do not any more, and wait to be started again as they were the first time: their job was put
+     * back into its queue. started_some() tells when they run. */
+    void (*waiting)(void *host, unsigned count);
 };
 
 #define IPCL_ALL_COPIES ((unsigned)-1)

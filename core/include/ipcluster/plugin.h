@@ -24,7 +24,7 @@ extern "C" {
 /* The host loads a plugin of its own major version and of a minor version up to its own. The major version
  * changes when a struct of these headers changes shape, the minor when one grows at its end. */
 #define IPCL_ABI_MAJOR 1
-#define IPCL_ABI_MINOR 2
+#define IPCL_ABI_MINOR 3
 
 #define IPCL_PLUGIN_HEAD                                                                           \
     .abi_major = IPCL_ABI_MAJOR, .abi_minor = IPCL_ABI_MINOR, .size = sizeof(struct ipcl_plugin)
