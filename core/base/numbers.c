@@ -8,6 +8,8 @@
 static int append(struct numbers *numbers, int first, int last)
 {
     size_t more = (size_t)(last - first) + 1;
+    if (more > NUMBERS_MAX - numbers->count)
+        return -1;
     int *grown = realloc(numbers->list, (numbers->count + more) * sizeof(*grown));
     if (!grown)
         return -1;

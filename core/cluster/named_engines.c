@@ -53,7 +53,9 @@ static int add_named(json_t *named, const json_t *engines, const char *word,
     int outcome = numbers_add(&ids, word, 0, INT_MAX);
     if (outcome < 0 || ids.count == 0)
         outcome = ipcl_error_set(
-            error, "'%s' is no engine: engines are named by their ids, as 3 or 5-7", word);
+            error,
+            "'%s' is no engine: engines are named by their ids, as 3 or 5-7, at most %d of them",
+            word, NUMBERS_MAX);
     for (size_t i = 0; outcome == 0 && i < ids.count; i++) {
         json_t *engine = find(engines, ids.list[i]);
         if (!engine)

@@ -102,7 +102,9 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     engine->requested_id = settings_int(program->settings, "IPEngine", "id");
     const char *ids = settings_string(program->settings, "IPEngine", "ids");
     if (numbers_add(&engine->requested_ids, ids, 0, INT_MAX))
-        return ipcl_error_set(error, "IPEngine.ids: '%s' is no list of ids such as 3,5-7", ids);
+        return ipcl_error_set(error,
+                              "IPEngine.ids: '%s' is no list of ids such as 3,5-7, of at most %d",
+                              ids, NUMBERS_MAX);
     engine->registry = program->registry;
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;

@@ -28,9 +28,19 @@ Test(numbers, the_largest_number_ends_a_range)
     free(numbers.list);
 }
 
+Test(numbers, more_than_a_million_are_refused)
+{
+    struct numbers numbers = {NULL, 0};
+    cr_assert_eq(numbers_add(&numbers, "0-2147483647", 0, INT_MAX), -1);
+    cr_assert_eq(numbers.count, 0);
+    cr_assert_eq(numbers_add(&numbers, "1-1000000", 0, INT_MAX), 0);
+    cr_assert_eq(numbers_add(&numbers, "7", 0, INT_MAX), -1);
+    free(numbers.list);
+}
+
 Test(numbers, what_is_no_list_or_out_of_bounds_is_refused)
 {
-    static const char *const wrong[] = {"a",  "-1", "1-", "3-2",  "1,,2",       " ", "1 2",
+    static const char *const wrong[] = {"a",  "-1", "1-", "3-2",  "1,,2",       " ",  "1 2",
                                         "11", "0",  "1x", "1-11", "4294967297", ",1", "1.5"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         struct numbers numbers = {NULL, 0};
