@@ -386,8 +386,8 @@ static const char not_back[] = "of the controller before does not come back";
  * later, it is an engine like others. */
 static void check_previous(struct hub *hub)
 {
-    const struct engine *engine;
-    while ((engine = previous_missing(&hub->previous, &hub->engines)))
+    const struct engine *engine = NULL;
+    while ((engine = previous_missing(&hub->previous, &hub->engines, engine)))
         hub_miss_engine(hub, engine, not_back);
     hub->previous.until_ms = 0;
 }

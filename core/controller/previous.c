@@ -3,11 +3,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
+
+/* So many sentences are told, of those that have gone last. */
+#define ENDS_KEPT 1000
 
 struct previous_engine {
     struct engine engine;
     bool gone;
-    char *end; /* how; NULL where memory was short */
+    char *end;                           /* how; NULL where memory was short */
+    struct previous_engine *prev, *next; /* among those that have gone */
     UT_hash_handle hh;
 };
 
@@ -21,6 +26,10 @@ static struct previous_engine *find(const struct previous *previous, const char 
 static void drop(struct previous *previous, struct previous_engine *engine)
 {
     HASH_DEL(previous->by_uuid, engine);
+    if (engine->gone) {
+        DL_DELETE(previous->gone, engine);
+        previous->gone_count--;
+    }
     json_decref(engine->engine.info);
     free(engine->end);
     free(engine);
@@ -51,6 +60,9 @@ bool previous_end(struct previous *previous, const char *uuid, const char *sente
         return false;
     found->gone = true;
     found->end = strdup(sentence);
+    DL_APPEND(previous->gone, found);
+    if (++previous->gone_count > ENDS_KEPT)
+        drop(previous, previous->gone);
     return true;
 }
 
@@ -62,12 +74,13 @@ void previous_forget(struct previous *previous, const char *uuid)
 }
 
 const struct engine *previous_missing(const struct previous *previous,
-                                      const struct engines *engines)
+                                      const struct engines *engines, const struct engine *after)
 {
-    for (struct previous_engine *at = previous->by_uuid; at; at = at->hh.next)
-        if (!at->gone && !engines_by_uuid(engines, at->engine.uuid))
-            return &at->engine;
-    return NULL;
+    const struct previous_engine *at =
+        after ? ((const struct previous_engine *)after)->hh.next : previous->by_uuid;
+    while (at && (at->gone || engines_by_uuid(engines, at->engine.uuid)))
+        at = at->hh.next;
+    return at ? &at->engine : NULL;
 }
 
 json_t *previous_to_json(const struct previous *previous)

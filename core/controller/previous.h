@@ -13,6 +13,8 @@ struct previous_engine;
 
 struct previous {
     struct previous_engine *by_uuid;
+    struct previous_engine *gone; /* of these, the first to go first */
+    size_t gone_count;
     long long until_ms; /* when whoever has not asked to be registered is waited for no longer; 0:
                            nobody is waited for */
 };
@@ -25,10 +27,11 @@ const struct engine *previous_awaited(const struct previous *previous, const cha
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence);
 /* One is back. */
 void previous_forget(struct previous *previous, const char *uuid);
-/* One that is awaited and is none of these, or NULL. */
+/* The first that is awaited and is none of these, or, where `after` is not NULL, the next one. NULL:
+ * there is none. */
 const struct engine *previous_missing(const struct previous *previous,
-                                      const struct engines *engines);
-/* A new object: by uuid how each has ended, null where it is awaited. */
+                                      const struct engines *engines, const struct engine *after);
+/* A new object: by uuid how each has ended, of the last thousand, null where it is awaited. */
 json_t *previous_to_json(const struct previous *previous);
 void previous_release(struct previous *previous);
 

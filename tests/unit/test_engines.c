@@ -5,6 +5,7 @@
 
 #include "controller/engines.h"
 #include "controller/ledger.h"
+#include "controller/previous.h"
 
 static struct engine *accept_engine(struct engines *engines, const char *uuid, long long wanted)
 {
@@ -74,11 +75,11 @@ Test(engines, say_of_themselves_what_is_small_and_plain)
     char shown[ENGINE_NAME_BYTES];
     engines_name(engine, shown);
     cr_assert_str_eq(shown, "engine 0 (n\xc3\xb6"
-                           "de, process 7)");
+                            "de, process 7)");
     json_object_set_new(info, "job", json_string("Slurm job 88"));
     engines_name(engine, shown);
     cr_assert_str_eq(shown, "engine 0 (n\xc3\xb6"
-                           "de, process 7, Slurm job 88)");
+                            "de, process 7, Slurm job 88)");
     json_t *many = json_object(), *nonsense[] = {json_array(),
                                                  json_string("n1"),
                                                  json_pack("{s:[]}", "a"),
@@ -147,4 +148,38 @@ Test(ledger, requests_end_with_their_reply_or_their_engine)
     ledger_submit(&ledger, "task", REPORT_TASK, NULL);
     cr_assert_eq(ledger.unassigned_count, 1);
     ledger_release(&ledger);
+}
+
+/* As one of the previous controller's. */
+static void add_previous(struct previous *previous, int id)
+{
+    struct engine engine = {.id = id};
+    snprintf(engine.uuid, sizeof(engine.uuid), "uuid-%d", id);
+    previous_add(previous, &engine);
+}
+
+Test(previous, each_that_is_missing_is_found_once_and_of_the_gone_the_last_thousand_are_told)
+{
+    struct previous previous = {.by_uuid = NULL};
+    struct engines engines = {.by_id = NULL};
+    const struct engine *missing = NULL;
+    struct ipcl_error error;
+    int count = 0;
+    for (int id = 0; id < 1002; id++)
+        add_previous(&previous, id);
+    cr_assert(engines_accept(&engines, "uuid-7", 7, 0, &error));
+    while ((missing = previous_missing(&previous, &engines, missing))) {
+        cr_assert(previous_end(&previous, missing->uuid, "it died"));
+        count++;
+    }
+    cr_assert_eq(count, 1001);
+    json_t *told = previous_to_json(&previous);
+    cr_assert_eq(json_object_size(told), 1001);
+    cr_assert(json_is_null(json_object_get(told, "uuid-7")));
+    cr_assert_not(json_object_get(told, "uuid-0"), "the oldest is forgotten");
+    cr_assert(json_is_string(json_object_get(told, "uuid-1001")));
+    json_decref(told);
+    previous_forget(&previous, "uuid-1");
+    previous_release(&previous);
+    engines_release(&engines);
 }
