@@ -114,10 +114,10 @@ class AsyncResult(Future):
 
     def _repr_html_(self):
         count = self.progress
-        seconds = f"{self.elapsed:.1f} s" if self._children else ""
-        more = f"<progress max='{len(self)}' value='{count}'></progress>" if count < len(self) else ""
-        state = "finished" if count == len(self) else "running"
-        return card(type(self).__name__, f"{self._fname}: {state}, {count} of {len(self)} results, {seconds}", more=more)
+        running = count < len(self)
+        words = ["running" if running else "finished", f"{count} of {len(self)} results", *([f"{self.elapsed:.1f} s"] if self._children else [])]
+        more = f"<progress max='{len(self)}' value='{count}'></progress>" if running else ""
+        return card(type(self).__name__, f"{self._fname}: {', '.join(words)}", more=more)
 
     def ready(self):
         """Whether all results are there.

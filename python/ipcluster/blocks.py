@@ -1,4 +1,4 @@
-"""What one request has published so far: a block of texts behind their marks, and of figures and the like, that does not grow without bound."""
+"""What one engine has published so far for a call: a block of texts behind their marks, and of figures and the like, that does not grow without bound."""
 
 import json
 
@@ -30,7 +30,7 @@ class _Part:
 
 
 class Block:
-    """The output of one request."""
+    """The output of one engine."""
 
     def __init__(self):
         self._parts = []

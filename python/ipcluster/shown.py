@@ -26,7 +26,8 @@ def is_watched(stream=None):
         stream: where it is written; None for sys.stdout.
     """
     stream = sys.stdout if stream is None else stream
-    return in_notebook() or (stream is not None and stream.isatty())
+    is_terminal = getattr(stream, "isatty", None)  # anybody may have put anything there
+    return in_notebook() or bool(is_terminal and is_terminal())
 
 
 def card(kind, text, facts=None, more=""):

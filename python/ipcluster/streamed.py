@@ -6,12 +6,12 @@ import re
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ipcluster import _client
 from ipcluster.blocks import Block, result_as_shown
 from ipcluster.error import CompositeError, from_content
-from ipcluster.shown import Board, Printer, file_of, in_notebook, publish
+from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, publish
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
 SHARE = 4  # showing them takes one part in that many of the time, at most
@@ -26,44 +26,56 @@ class _Streamer:
         self.result = result
         self._counts = [0] * len(result._children)
         self._failed = set()  # indices of the requests whose error was shown
+        self._ids = {}  # of engines, by uuid
 
     def seen(self, child):
         """How many messages of a request were taken."""
         return self._counts[self.result._children.index(child)]
 
-    def _engine(self, index):
+    def _engine(self, index, metadata=None):
+        """The id of the engine that has a request; "?" where nobody knows it. A scheduler's choice is known by what the engine publishes."""
         targets = self.result._targets
         if isinstance(targets, int):
             return targets
         if targets is not None and index < len(targets) and targets[index] is not None:
             return targets[index]
         child = self.result._children[index]
-        return child.engine_id if child.ready() else "?"
+        engine = child.engine_id if child.ready() else None
+        if engine is None and metadata:
+            engine = self._id_of(json.loads(metadata).get("engine"))
+        return "?" if engine is None else engine
+
+    def _id_of(self, uuid):
+        if uuid is not None and uuid not in self._ids:
+            with suppress(ConnectionError):  # the client is closed
+                self._ids.update((each, engine_id) for engine_id, each in self.result._client._connection.engines())
+        return self._ids.get(uuid)
 
     def show_new(self):
         """Shows what has come since this was called last."""
         for index, child in enumerate(self.result._children):
-            for msg_type, content, _, _ in child.outputs(self._counts[index]):
+            for msg_type, content, metadata, _ in child.outputs(self._counts[index]):
                 self._counts[index] += 1
+                engine = self._engine(index, metadata)
                 if msg_type == "error":
-                    self._take_error(index, from_content(json.loads(content)))
+                    self._take_error(index, engine, from_content(json.loads(content)))
                 else:
-                    self._add(index, msg_type, content)
+                    self._add(index, engine, msg_type, content)
 
-    def _take_error(self, index, error):
+    def _take_error(self, index, engine, error):
         """As many are shown whole as a CompositeError shows."""
         text = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
         if len(self._failed) < CompositeError.tb_limit:
             text = getattr(error, "traceback", None) or text
         self._failed.add(index)
-        self._fail(index, f"[{self._engine(index)}:execute]: ", text)
+        self._fail(index, engine, text)
 
     def finish(self):
         """Shows the rest, and the errors of which no engine has told."""
         _Streamer.show_new(self)
         for index, child in enumerate(self.result._children):
             if index not in self._failed and child.ready() and child.status != _client.OK:
-                self._take_error(index, self.result._value_at(index).error)
+                self._take_error(index, self._engine(index), self.result._value_at(index).error)
 
 
 class _Lines(_Streamer):
@@ -72,19 +84,19 @@ class _Lines(_Streamer):
     def __init__(self, result):
         super().__init__(result)
         self._printer = Printer()
-        self._begun = {}  # lines that are not whole, by request and stream
+        self._begun = {}  # lines that are not whole, by request, stream and mark
 
-    def _add(self, index, msg_type, content):
-        engine = self._engine(index)
+    def _add(self, index, engine, msg_type, content):
         if msg_type == "stream":
             content = json.loads(content)
             name = content["name"]
-            whole, newline, rest = (self._begun.pop((index, name), "") + content["text"]).rpartition("\n")
+            mark = f"[{name}:{engine}] "
+            whole, newline, rest = (self._begun.pop((index, name, mark), "") + content["text"]).rpartition("\n")
             if len(self._counts) == 1:
                 whole, newline, rest = whole + newline + rest, "", ""
             if rest:
-                self._begun[index, name] = rest
-            self._printer.write(whole + newline, f"[{name}:{engine}] ", file_of(name))
+                self._begun[index, name, mark] = rest
+            self._printer.write(whole + newline, mark, file_of(name))
         elif msg_type in ("display_data", "execute_result"):
             self._end_lines(index)
             self._printer.end(sys.stdout)
@@ -97,16 +109,16 @@ class _Lines(_Streamer):
 
     def _end_lines(self, index):
         for key in [key for key in self._begun if key[0] == index]:
-            self._printer.write(self._begun.pop(key) + "\n", f"[{key[1]}:{self._engine(index)}] ", file_of(key[1]))
+            self._printer.write(self._begun.pop(key) + "\n", key[2], file_of(key[1]))
 
-    def _fail(self, index, mark, text):
+    def _fail(self, index, engine, text):
         self._end_lines(index)
         self._printer.end(sys.stdout)
-        self._printer.write(f"{text}\n", f"{mark}\n", sys.stderr)
+        self._printer.write(f"{text}\n", f"[{engine}:execute]: \n", sys.stderr)
 
     def show_new(self):
         super().show_new()
-        for index in {index for index, _ in self._begun}:
+        for index in {key[0] for key in self._begun}:
             if self.result._children[index].output_complete():
                 self._end_lines(index)
 
@@ -124,20 +136,28 @@ class _Lines(_Streamer):
 
 
 class _Blocks(_Streamer):
-    """Shows a block for each request, in their order, under the bar; those who inherit draw them."""
+    """Shows a block for each engine, in their order, under the bar; those who inherit draw them."""
 
     def __init__(self, result):
         super().__init__(result)
-        self._blocks = [Block() for _ in result._children]
+        self._by_engine = {}
         self._bar = ""
         self._changed = False
         self._due = 0
 
-    def _add(self, index, msg_type, content):
-        self._changed |= self._blocks[index].take(msg_type, content, self._engine(index))
+    @property
+    def _blocks(self):
+        """What there is of them."""
+        return [block for _, block in sorted(self._by_engine.items(), key=lambda item: (item[0] == "?", item[0]))]
 
-    def _fail(self, index, mark, text):
-        self._blocks[index].write(f"{mark}\n", f"{text}\n")
+    def _block(self, engine):
+        return self._by_engine.setdefault(engine, Block())
+
+    def _add(self, index, engine, msg_type, content):
+        self._changed |= self._block(engine).take(msg_type, content, engine)
+
+    def _fail(self, index, engine, text):
+        self._block(engine).write(f"[{engine}:execute]: \n", f"{text}\n")
         self._changed = True
 
     def show_bar(self, line):
@@ -217,7 +237,7 @@ class _Terminal(_Blocks):
 def _kind():
     if in_notebook():
         return _Notebook
-    return _Terminal if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else _Lines
+    return _Terminal if is_watched() and os.environ.get("TERM", "dumb") != "dumb" else _Lines
 
 
 @contextmanager

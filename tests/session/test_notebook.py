@@ -96,6 +96,9 @@ def test_a_streamed_cell_is_one_block_for_each_engine_under_one_bar_and_changes_
     assert len(area) == 7, "and nothing else"
     updates = [message for message in area.published if message["msg_type"] == "update_display_data"]
     assert any("step 2" in message["content"]["data"]["text/plain"] for message in updates), "it is shown as it comes"
+    area = notebook("result = c.load_balanced_view().map_async(print, range(30))\nwith result.stream_output():\n    result.wait()")
+    assert 1 <= len(area) <= 2 and all(re.match(r"\[stdout:[01]\] ", text) for text in area.texts), "also of the scheduler's choice"
+    assert sorted(int(re.sub(r".*\] ", "", line)) for text in area.texts for line in text.splitlines()) == list(range(30))
 
 
 def test_an_error_is_in_its_engines_block_and_named_at_the_end(notebook):
@@ -174,6 +177,7 @@ def test_what_is_shown_in_html_is_escaped_and_small(ipcluster, client, view, san
     result.wait(LONG)
     result._fname = "<b>"
     assert re.fullmatch(r"<div><strong>AsyncResult</strong> &lt;b&gt;: finished, 2 of 2 results, \d+\.\d s</div>", result._repr_html_())
+    assert view.map_async(abs, [])._repr_html_() == "<div><strong>AsyncMapResult</strong> abs: finished, 0 of 0 results</div>"
     cluster = ipcluster.Cluster(n=2, cluster_id="<i>", engines="mpi&")
     assert "<strong>Cluster</strong> &lt;i&gt;, not running<table>" in cluster._repr_html_() and "mpi&amp;" in cluster._repr_html_()
     client.close()
