@@ -32,3 +32,15 @@ html_title = f"ipcluster {release}"
 html_copy_source = False
 html_static_path = ["site/static"]
 html_css_files = ["site.css"]
+
+
+def setup(app):
+    from docutils import nodes
+
+    def write_dashes(_app, doctree):
+        """Sphinx leaves the dash between a parameter and what is said of it to the quotes that are off."""
+        for text in list(doctree.findall(nodes.Text)):
+            if text == " -- ":
+                text.parent.replace(text, nodes.Text(" – "))
+
+    app.connect("doctree-read", write_dashes)

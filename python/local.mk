@@ -25,6 +25,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/asyncresult.py \
 	python/ipcluster/balanced.py \
 	python/ipcluster/bars.py \
+	python/ipcluster/besides.py \
 	python/ipcluster/blocks.py \
 	python/ipcluster/broadcast.py \
 	python/ipcluster/bytecode.py \
@@ -33,10 +34,12 @@ dist_pypackage_DATA = \
 	python/ipcluster/classes.py \
 	python/ipcluster/client.py \
 	python/ipcluster/cluster.py \
+	python/ipcluster/control.py \
 	python/ipcluster/controller.py \
 	python/ipcluster/dask.py \
 	python/ipcluster/datapub.py \
 	python/ipcluster/dependency.py \
+	python/ipcluster/direct.py \
 	python/ipcluster/dispatcher.py \
 	python/ipcluster/engines.py \
 	python/ipcluster/error.py \

@@ -10,7 +10,7 @@ from ipcluster.built import __version__  # noqa: F401
 
 _HOMES = {
     "Client": "client",
-    "DirectView": "view",
+    "DirectView": "direct",
     "BroadcastView": "broadcast",
     "LoadBalancedView": "balanced",
     "AsyncResult": "asyncresult",

@@ -2,7 +2,7 @@
 
 from ipcluster import _client
 from ipcluster.asyncresult import AsyncResult
-from ipcluster.view import DirectView
+from ipcluster.direct import DirectView
 
 
 class BroadcastView(DirectView):

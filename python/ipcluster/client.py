@@ -13,19 +13,17 @@ from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, bytecode, error as errors
 from ipcluster.abort import AbortLater, Answer, abort
-from ipcluster.asyncresult import AsyncHubResult, AsyncResult
+from ipcluster.asyncresult import AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
-from ipcluster.dispatcher import Dispatcher, OnceAnswered
+from ipcluster.control import Control
+from ipcluster.direct import DirectView
+from ipcluster.dispatcher import Dispatcher
 from ipcluster.engines import Engines
 from ipcluster.history import History
-from ipcluster.records import Records
-from ipcluster.reply import ByRequest, Failure, error_or_value, metadata_of, text_of_date, value_of
+from ipcluster.records import ENTRIES_MIN, Records
+from ipcluster.reply import Failure, text_of_date, value_of
 from ipcluster.shown import card, get_shell, is_watched
-from ipcluster.view import DirectView
-
-ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
-UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
 
 _open_clients = weakref.WeakSet()
 
@@ -49,7 +47,7 @@ def _connection_file(connection_info):
     return path, False
 
 
-class Client(Records):
+class Client(Control, Records):
     """A connection to a cluster.
 
     In a `with` block, and at the end of the program, it is closed. Threads may share it.
@@ -381,55 +379,6 @@ class Client(Records):
         """
         return self.load_balanced_view(targets).executor
 
-    def become_dask(self, targets="all", port=0, nanny=False, scheduler_args=None, **worker_args):
-        """Makes engines workers of a Dask scheduler, which this client starts, and which ends with it.
-
-        Args:
-            targets (int, list, slice or "all"): the engines.
-            port (int): the scheduler's; 0: one that is free.
-            nanny (bool): True makes the workers processes of their own.
-            scheduler_args (dict): of Dask's Scheduler. It listens on loopback; {"host": ADDRESS} lets other machines in, whom Dask asks nothing.
-            worker_args: of Dask's Worker, such as nthreads=1.
-        Returns:
-            distributed.Client: a client of the scheduler; close it before `stop_dask()`.
-        Raises:
-            ImportError: Dask's distributed is missing.
-        Example:
-            >>> dask = c.become_dask(targets=[0])
-            >>> dask.submit(abs, -1).result()
-            1
-            >>> dask.close()
-            >>> c.stop_dask()
-        """
-        from ipcluster import dask
-
-        if self._dask is None:
-            self._dask = dask.Scheduler({"port": port, **(scheduler_args or {})})
-        return dask.start_workers(self.direct_view(targets), self._dask, nanny, worker_args)
-
-    def stop_dask(self, targets="all"):
-        """Ends the workers on engines, and the scheduler of `become_dask()`.
-
-        Args:
-            targets (int, list, slice or "all"): the engines.
-        Example:
-            >>> dask = c.become_dask(targets=[0])
-            >>> dask.close()
-            >>> c.stop_dask(targets=[0])
-        """
-        from ipcluster import dask
-
-        dask.stop_workers(self.direct_view(targets))
-        self._stop_dask_scheduler()
-
-    def _stop_dask_scheduler(self):
-        if self._dask is not None:
-            self._dask.stop()
-            self._dask = None
-
-    become_distributed = become_dask
-    stop_distributed = stop_dask
-
     def wait_for_engines(self, n=None, *, timeout=-1, block=True, interactive=None, widget=None):
         """Waits until engines are registered.
 
@@ -484,14 +433,6 @@ class Client(Records):
             self._note(future)
         return future
 
-    def _note(self, future):
-        msg_id = future.msg_id
-        self._futures[msg_id] = future
-        self.history.note([msg_id])
-        self._noted = True
-        if len(self._futures) >= self._prune_at:
-            self._prune()
-
     def _broadcast(self, engine_ids, msg_type, content, metadata, buffers):
         try:
             futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
@@ -502,76 +443,6 @@ class Client(Records):
             self._note(future)
         return futures
 
-    def _prune(self):
-        """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
-        with self._lock:
-            answered, still_open = [], []
-            for msg_id, future in list(self._futures.items()):
-                (answered if future.ready() else still_open).append(msg_id)
-            for msg_id in answered[:-UNFETCHED_MAX]:
-                self._futures.pop(msg_id, None)
-            self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
-            self._noted = False
-            # Perhaps nothing is sent any more: what is open is looked at once half of it may have been answered.
-            future = self._futures.get(still_open[len(still_open) // 2]) if still_open else None
-            watched = future is not None and self._pruning is None and len(self._futures) > UNFETCHED_MAX // 2
-            if watched:
-                self._pruning = OnceAnswered(future, self._prune_again)
-        if watched:
-            self._dispatcher.add(self._pruning)
-
-    def _prune_again(self):
-        self._pruning = None
-        self._prune()
-
-    def _prune_what_was_noted(self):
-        if self._noted and len(self._futures) > UNFETCHED_MAX:
-            self._prune()
-
-    @property
-    def results(self):
-        """The results that have come and were not fetched, a mapping by msg_id; errors are exceptions in it.
-
-        Example:
-            >>> result = c[0].apply_async(abs, -1)
-            >>> c.wait()
-            True
-            >>> c.results[result.msg_ids[0]]
-            1
-        """
-        self._prune_what_was_noted()
-        return ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
-
-    @property
-    def metadata(self):
-        """The metadata of requests whose results were not fetched, a mapping by msg_id.
-
-        Example:
-            >>> result = c[0].apply_async(abs, -1)
-            >>> c.wait(result)
-            True
-            >>> c.metadata[result.msg_ids[0]]["engine_id"]
-            0
-        """
-        self._prune_what_was_noted()
-        return ByRequest(self._futures, metadata_of, lambda future: True)
-
-    def _forget(self, futures):
-        for future in futures:
-            self._futures.pop(future.msg_id, None)
-
-    @property
-    def outstanding(self):
-        """The msg_ids of requests that have not been answered, a set.
-
-        Example:
-            >>> c.wait()
-            True
-            >>> c.outstanding
-            set()
-        """
-        return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
-
     def _ask_hub(self, msg_type, content=None):
         text = None if content is None else json.dumps(content, default=text_of_date)
         future = self._submit(_client.HUB, -1, msg_type, text)
@@ -580,16 +451,6 @@ class Client(Records):
         if isinstance(value, Failure):
             raise value.error
         return value, future
-
-    def _control(self, targets, msg_type, content, block):
-        content = json.dumps(content)
-        targets = self._resolve_targets(targets)
-        children = [self._submit(_client.CONTROL, target, msg_type, content) for target in targets]
-        result = AsyncResult(self, children, fname=msg_type, targets=targets)
-        if self.block if block is None else block:
-            result.get()
-            return None
-        return result
 
     # Jobs
 
@@ -647,42 +508,6 @@ class Client(Records):
         if futures:
             AsyncResult(self, futures, fname="tasks", owner=False).wait_interactive(interval, timeout)
 
-    def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
-        """The AsyncResult of earlier requests. What is not here any more, or is another client's, is fetched from the hub, where the controller
-        keeps records (`ipcontroller --dictdb`).
-
-        Args:
-            indices_or_msg_ids (int, str, AsyncResult or a list of them): indices of the history, or msg_ids; by default the newest request.
-            block (bool): whether to wait for it; by default as the client's `block` says.
-            owner (bool): False has the client remember the results after they were got.
-        Returns:
-            AsyncResult: an AsyncHubResult where it comes from the hub.
-        Example:
-            >>> result = c[0].apply_async(abs, -1)
-            >>> c.get_result(result.msg_ids[0]).get()
-            1
-        """
-        jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
-        single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs._single)
-        kind = AsyncResult
-        children = []
-        for job in [jobs] if isinstance(jobs, (str, int, AsyncResult)) else jobs:
-            if isinstance(job, AsyncResult):
-                children += job._children
-                continue
-            (msg_id,) = self._msg_ids(job)
-            future = self._futures.get(msg_id)
-            if future is None:
-                kind = AsyncHubResult
-                future = self._connection.fetch(msg_id)
-                if not owner:
-                    self._futures[msg_id] = future
-            children.append(future)
-        result = kind(self, children[0] if single else children, fname="get_result", owner=owner)
-        if self.block if block is None else block:
-            result.wait()
-        return result
-
     def abort(self, jobs=None, targets=None, block=None):
         """Stops jobs of this client that have not begun, in the scheduler and on engines.
 
@@ -708,112 +533,6 @@ class Client(Records):
         answer = Answer()
         _resolve_in_thread(answer, abort, self._connection, futures)
         return answer
-
-    def clear(self, targets=None, block=None):
-        """Empties the namespaces of engines.
-
-        Args:
-            targets (int, list or "all"): the engines; by default all.
-            block (bool): whether to wait; by default as the client's `block` says.
-        Returns:
-            AsyncResult: or None where it waits.
-        Example:
-            >>> c.clear(block=True)
-        """
-        return self._control(targets, "clear_request", {}, block)
-
-    def interrupt(self, targets=None, block=None):
-        """Interrupts what engines run, as Ctrl-C does in a terminal.
-
-        Args:
-            targets (int, list or "all"): the engines; by default all.
-            block (bool): whether to wait until it was sent.
-        Returns:
-            AsyncResult: or None where it waits.
-        Example:
-            >>> c.interrupt(0, block=True)
-        """
-        return self.send_signal("SIGINT", targets, block)
-
-    def send_signal(self, sig, targets=None, block=None):
-        """Sends a signal to the processes of engines.
-
-        Args:
-            sig (int or str): a number or a name, such as "SIGUSR1".
-            targets (int, list or "all"): the engines; by default all.
-            block (bool): whether to wait until it was sent.
-        Returns:
-            AsyncResult: or None where it waits.
-        Example:
-            >>> import signal
-            >>> c.send_signal(signal.SIGINT, block=True)
-        """
-        return self._control(targets, "signal_request", {"sig": sig}, block)
-
-    def drain(self, targets="all", timeout=None, block=None):
-        """Ends engines when they have done what they have begun. They take nothing new, and tasks that wait there go to other engines.
-
-        Args:
-            targets (int, list or "all"): the engines.
-            timeout (float): seconds after which what still runs is interrupted; by default never.
-            block (bool): whether to wait until the engines have finished.
-        Returns:
-            AsyncResult: ready when they have; None where it waits.
-        Raises:
-            NotImplementedError: one of them is ipyparallel's.
-        Example:
-            >>> client.drain(0, timeout=60, block=True)
-        """
-        for target in self._resolve_targets(targets):
-            if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
-                raise NotImplementedError(f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down")
-        return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
-
-    def shutdown(self, targets="all", restart=False, hub=False, block=None):
-        """Ends engines.
-
-        Args:
-            targets (int, list or "all"): the engines.
-            restart (bool): refused: `ipcluster restart` does that.
-            hub (bool): True ends all engines, and the controller.
-            block (bool): whether to wait for their answers.
-        Returns:
-            AsyncResult: or None where it waits.
-        Raises:
-            NotImplementedError: restart=True.
-        Example:
-            >>> client.shutdown(1, block=True)
-        """
-        if restart:
-            raise NotImplementedError("engines cannot be restarted: shut them down and start others (ipcluster engines)")
-        try:
-            result = self._control("all" if hub else targets, "shutdown_request", {"restart": False}, block or hub)
-        except errors.NoEnginesRegistered:
-            result = None
-        if hub:
-            self._ask_hub("shutdown_request")
-            self.close()
-        return result
-
-    # The hub
-
-    def queue_status(self, targets="all", verbose=False):
-        """What engines have to do.
-
-        Args:
-            targets (int, list or "all"): the engines.
-            verbose (bool): True gives the msg_ids in place of their numbers.
-        Returns:
-            dict: by id, and of one engine (an int) its own: `queue` (waits there), `tasks` (was given out by the scheduler) and `completed`.
-        Example:
-            >>> c.queue_status(0)["queue"]
-            0
-        """
-        content = {"targets": None if targets == "all" else self._resolve_targets(targets), "verbose": verbose}
-        status, _ = self._ask_hub("queue_request", content)
-        status.pop("status", None)
-        status = {int(key) if key.isdigit() else key: value for key, value in status.items()}
-        return status[targets] if isinstance(targets, int) else status
 
     def spin(self):
         """Does nothing, as results come by themselves.

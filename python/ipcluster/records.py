@@ -1,11 +1,130 @@
 """What is kept of requests, in the client and in the hub: which are answered, how they are sent once more, and how they are forgotten."""
 
 from ipcluster import error as errors
-from ipcluster.reply import read_date
+from ipcluster.asyncresult import AsyncHubResult, AsyncResult
+from ipcluster.dispatcher import OnceAnswered
+from ipcluster.reply import ByRequest, error_or_value, metadata_of, read_date, value_of
+
+ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
+UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
 
 
 class Records:
     """The part of a Client that is concerned with them."""
+
+    def _note(self, future):
+        msg_id = future.msg_id
+        self._futures[msg_id] = future
+        self.history.note([msg_id])
+        self._noted = True
+        if len(self._futures) >= self._prune_at:
+            self._prune()
+
+    def _prune(self):
+        """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
+        with self._lock:
+            answered, still_open = [], []
+            for msg_id, future in list(self._futures.items()):
+                (answered if future.ready() else still_open).append(msg_id)
+            for msg_id in answered[:-UNFETCHED_MAX]:
+                self._futures.pop(msg_id, None)
+            self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
+            self._noted = False
+            # Perhaps nothing is sent any more: what is open is looked at once half of it may have been answered.
+            future = self._futures.get(still_open[len(still_open) // 2]) if still_open else None
+            watched = future is not None and self._pruning is None and len(self._futures) > UNFETCHED_MAX // 2
+            if watched:
+                self._pruning = OnceAnswered(future, self._prune_again)
+        if watched:
+            self._dispatcher.add(self._pruning)
+
+    def _prune_again(self):
+        self._pruning = None
+        self._prune()
+
+    def _prune_what_was_noted(self):
+        if self._noted and len(self._futures) > UNFETCHED_MAX:
+            self._prune()
+
+    @property
+    def results(self):
+        """The results that have come and were not fetched, a mapping by msg_id; errors are exceptions in it.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait()
+            True
+            >>> c.results[result.msg_ids[0]]
+            1
+        """
+        self._prune_what_was_noted()
+        return ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
+
+    @property
+    def metadata(self):
+        """The metadata of requests whose results were not fetched, a mapping by msg_id.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.wait(result)
+            True
+            >>> c.metadata[result.msg_ids[0]]["engine_id"]
+            0
+        """
+        self._prune_what_was_noted()
+        return ByRequest(self._futures, metadata_of, lambda future: True)
+
+    def _forget(self, futures):
+        for future in futures:
+            self._futures.pop(future.msg_id, None)
+
+    @property
+    def outstanding(self):
+        """The msg_ids of requests that have not been answered, a set.
+
+        Example:
+            >>> c.wait()
+            True
+            >>> c.outstanding
+            set()
+        """
+        return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
+
+    def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
+        """The AsyncResult of earlier requests. What is not here any more, or is another client's, is fetched from the hub, where the controller
+        keeps records (`ipcontroller --dictdb`).
+
+        Args:
+            indices_or_msg_ids (int, str, AsyncResult or a list of them): indices of the history, or msg_ids; by default the newest request.
+            block (bool): whether to wait for it; by default as the client's `block` says.
+            owner (bool): False has the client remember the results after they were got.
+        Returns:
+            AsyncResult: an AsyncHubResult where it comes from the hub.
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> c.get_result(result.msg_ids[0]).get()
+            1
+        """
+        jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
+        single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs._single)
+        kind = AsyncResult
+        children = []
+        for job in [jobs] if isinstance(jobs, (str, int, AsyncResult)) else jobs:
+            if isinstance(job, AsyncResult):
+                children += job._children
+                continue
+            (msg_id,) = self._msg_ids(job)
+            future = self._futures.get(msg_id)
+            if future is None:
+                kind = AsyncHubResult
+                future = self._connection.fetch(msg_id)
+                if not owner:
+                    self._futures[msg_id] = future
+            children.append(future)
+        result = kind(self, children[0] if single else children, fname="get_result", owner=owner)
+        if self.block if block is None else block:
+            result.wait()
+        return result
 
     def resubmit(self, indices_or_msg_ids=None, metadata=None, block=None):
         """Has the hub send load-balanced tasks once more, without their dependencies, to any engine. The controller must keep records.

@@ -1,0 +1,220 @@
+"""What a result tells beside its values: metadata, times, and what the engines have printed and displayed."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ALL_COMPLETED
+
+from ipcluster import _client
+from ipcluster.maps import cut
+from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, all_output_came, metadata_of, wait_for_output
+
+OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
+OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data", "output_missing"})
+
+
+class Besides:
+    """The part of an AsyncResult that is concerned with that."""
+
+    @property
+    def metadata(self):
+        """What is known of each request, a dict or a list of them: `engine_id`, `engine_uuid`, `submitted`, `started`, `completed` and `received`
+        (datetimes), `status`, `stdout`, `stderr`, `outputs`, `data` and more.
+
+        Example:
+            >>> result = c[0].apply_async(abs, -1)
+            >>> result.get()
+            1
+            >>> result.metadata["status"]
+            'ok'
+        """
+        all_metadata = [metadata_of(child) for child in self._children]
+        return all_metadata[0] if self._single else all_metadata
+
+    def timedelta(self, start, end, start_key=min, end_key=max):
+        """Seconds between two times, such as metadata have.
+
+        Args:
+            start (datetime or list): the first.
+            end (datetime or list): the second.
+            start_key (callable): chooses one of a list.
+            end_key (callable): likewise.
+        Returns:
+            float: seconds; 0 where a list is empty.
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.get()
+            [1, 1, 1, 1]
+            >>> result.timedelta(result.submitted, result.received) > 0
+            True
+        """
+        if start == [] or end == []:
+            return 0.0
+        start = start_key(start) if isinstance(start, Iterable) else start
+        end = end_key(end) if isinstance(end, Iterable) else end
+        return (end - start).total_seconds()
+
+    @property
+    def progress(self):
+        """How many of the requests have been answered, an int.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.progress
+            4
+        """
+        return len(self) if self._values is not None else _client.count_ready(self._children)
+
+    @property
+    def elapsed(self):
+        """Seconds since this was submitted; the wall time once it has finished.
+
+        Example:
+            >>> view.apply_async(abs, -1).elapsed >= 0
+            True
+        """
+        if self.ready():
+            return self.wall_time
+        return time.time() - min(child.submitted for child in self._children)
+
+    def _ready_or_raise(self):
+        if not self.ready():
+            raise TimeoutError(f"{self._fname}: the result is not ready")
+
+    @property
+    def wall_time(self):
+        """Seconds from the first submission to the last reply. Raises TimeoutError where it is not ready.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.wall_time > 0
+            True
+        """
+        self._ready_or_raise()
+        if not self._children:
+            return 0.0
+        return max(child.received for child in self._children) - min(child.submitted for child in self._children)
+
+    @property
+    def serial_time(self):
+        """The seconds that all engines have worked, added up. Raises TimeoutError where it is not ready.
+
+        Example:
+            >>> result = view.apply_async(abs, -1)
+            >>> result.wait()
+            True
+            >>> result.serial_time > 0
+            True
+        """
+        self._ready_or_raise()
+        seconds = 0.0
+        for child in self._children:
+            metadata = metadata_of(child)
+            if metadata["started"] and metadata["completed"]:
+                seconds += (metadata["completed"] - metadata["started"]).total_seconds()
+        return seconds
+
+    def _stream_until(self, condition, timeout):
+        deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        while True:
+            finished = condition()
+            self._streamer.show_new()
+            if finished or (deadline is not None and time.monotonic() >= deadline):
+                return finished
+            waiting = [child for child in self._children if not child.output_complete() or not child.ready()]
+            if len(waiting) == 1:
+                waiting[0].wait_output(self._streamer.seen(waiting[0]), OUTPUT_SLICE)
+            else:
+                time.sleep(OUTPUT_SLICE / 5)
+
+    def wait_for_output(self, timeout=-1):
+        """Waits for what the engines have printed and displayed.
+
+        Args:
+            timeout (float): seconds; a negative number is no limit.
+        Returns:
+            bool: whether all of it has come. Otherwise `output_missing` says how many messages of each request have not, or -1 where its engine
+            died or did not count them.
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> result.wait_for_output(60)
+            True
+        """
+        if self._streamer is not None:
+            complete = self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
+            return complete and all_output_came(self._children)
+        return wait_for_output(self._children, timeout)
+
+    def __getitem__(self, key):
+        """Results by number or slice, metadata by name."""
+        if isinstance(key, str):
+            if key in OUTPUT_KEYS and self.ready():
+                self.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
+            values = [metadata_of(child)[key] for child in self._children]
+            return values[0] if self._single else values
+        if isinstance(key, (int, slice)):
+            if not self.ready():
+                raise TimeoutError(f"{self._fname}: the result is not ready")
+            return cut(self.get(), key)
+        raise TypeError(f"an index, a slice or the name of a metadata member, not {key!r}")
+
+    def __dir__(self):
+        return [*super().__dir__(), *METADATA_KEYS]
+
+    def stream_output(self):
+        """Context manager: inside, what the engines print, display and return is shown as it comes, while this AsyncResult is waited for.
+
+        In a notebook and on a terminal there is one block for each engine, which is updated in its place; elsewhere whole lines come, each
+        behind a mark such as `[stdout:0]`.
+
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> with result.stream_output():
+            ...     result.get()
+            [stdout:0] hello
+        """
+        from ipcluster.streamed import streaming
+
+        return streaming(self)
+
+    def display_outputs(self, groupby="type", result_only=False):
+        """Shows what the engines have printed, displayed and returned.
+
+        Args:
+            groupby (str): "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order": as "type", and the engines'
+                first displays together, then their second ones.
+            result_only (bool): show only what code returned, as its last expression; nothing, where stream_output() has just shown it.
+        Raises:
+            TimeoutError: the result is not ready.
+        Example:
+            >>> result = c[0].apply_async(print, "hello")
+            >>> result.wait()
+            True
+            >>> result.display_outputs()
+            hello
+        """
+        from ipcluster.shown import display_outputs
+
+        self._ready_or_raise()
+        shown, self._results_shown = self._results_shown, False
+        if not (result_only and shown):
+            display_outputs(self, groupby, result_only)
+
+    def wait_interactive(self, interval=0.1, timeout=-1, widget=None, return_when=ALL_COMPLETED):
+        """Waits for the results behind a bar, which shows how many have come, how fast, and how long it may still take.
+
+        Args:
+            interval (float): seconds between two looks at them.
+            timeout (float): seconds after which not to wait longer; none where negative or None. Nothing is raised: see ready().
+            widget (bool): True for a bar of ipywidgets, False for one of text, which is also shown where nobody seems to look (in a file or pipe).
+                None: what suits the place; nothing where nobody looks.
+            return_when (str): as for wait().
+        Example:
+            >>> view.apply_async(abs, -1).wait_interactive()
+        """
+        from ipcluster.bars import wait_with_progress
+
+        wait_with_progress(self, interval, timeout, widget, return_when)
