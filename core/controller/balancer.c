@@ -118,6 +118,8 @@ static void enqueue(struct balancer *balancer, struct task *task, bool first)
 {
     task->state = TASK_WAITING;
     task->worker = NULL;
+    task->open = !task->bound || balancer_is_open(task);
+    balancer->open += task->open;
     if (task->bound)
         binding_queue(balancer, task);
     else
@@ -161,6 +163,7 @@ int balancer_place(struct balancer *balancer, struct task *task, bool first)
 
 static void stop_waiting(struct balancer *balancer, struct task *task)
 {
+    balancer->open -= task->open;
     if (task->bound)
         binding_claim(balancer, task);
     else
@@ -324,6 +327,11 @@ bool balancer_suspended(const struct balancer *balancer)
 size_t balancer_count(const struct balancer *balancer)
 {
     return balancer->tasks.count;
+}
+
+size_t balancer_waiting(const struct balancer *balancer)
+{
+    return balancer->open;
 }
 
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size)

@@ -116,6 +116,7 @@ struct task {
     bool targeted : 1;         /* the engines are those that it names, whatever it follows */
     bool released : 1;         /* it waited for other tasks, and is in the queue of these */
     bool reported : 1;
+    bool open : 1; /* it is counted by balancer_waiting() */
 };
 
 /* The tasks that a task depends on. */
@@ -150,6 +151,8 @@ bool balancer_suspended(const struct balancer *balancer);
 
 /* How many tasks are here. */
 size_t balancer_count(const struct balancer *balancer);
+/* How many of them wait for an engine, and would go to one that came. */
+size_t balancer_waiting(const struct balancer *balancer);
 /* A task of this msg_id that waits or runs; NULL where there is none. */
 struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size);
 

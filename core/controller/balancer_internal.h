@@ -21,6 +21,7 @@ struct balancer {
     unsigned long long turn; /* the last that a client was given */
     unsigned long long order; /* the last that a task was given */
     struct slot *coming;      /* of tasks that may go to engines that are yet to come */
+    size_t open;              /* tasks that wait and would go to an engine that came */
     struct task *stranded;
     struct task *away;
     struct heap deadlines;

@@ -197,6 +197,9 @@ static void on_record(struct hub *hub, const struct report_record *record)
     case REPORT_FORGOTTEN:
         departures_confirm(&hub->departures, record->text, clock_ms());
         break;
+    case REPORT_WAITING:
+        hub->waiting = record->engine;
+        break;
     case REPORT_OUTPUT:
     case REPORT_KNOWN:
         break;

@@ -73,6 +73,7 @@ struct hub {
     long long end_ms;               /* since when; 0: main has been told, or nobody has asked */
     size_t leaving;              /* engines that have gone and whose connections have not ended */
     unsigned long long requests; /* that there have been */
+    int waiting;                 /* tasks that would go to an engine that came */
     unsigned long long queries;  /* those that name engines */
     struct ledger ledger;
     struct refusal bad_subscription;
@@ -106,6 +107,9 @@ typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *
  * error_type. */
 hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *query,
                            struct ipcl_error *error);
+
+/* In hub_queries.c: what there is to do, and what engines have of it. A new reference. */
+json_t *hub_work(struct hub *hub);
 
 /* In hub.c. */
 hub_answer hub_answer_shutdown;

@@ -324,6 +324,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         return -1;
     query->reply = hub_connection_content(hub);
     hub_note_explainer(hub, query);
+    if (json_is_true(json_object_get(query->content, "work")))
+        json_object_set_new(query->reply, "work", hub_work(hub));
     if (json_is_true(json_object_get(query->content, "details")))
         add_details(hub, query->reply);
     return 0;

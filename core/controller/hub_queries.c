@@ -119,6 +119,16 @@ static void add_load(struct query *query, const struct engine *engine)
                                                   engine->pending_count[REPORT_TASK])));
 }
 
+json_t *hub_work(struct hub *hub)
+{
+    struct query query = {.reply = json_object()};
+    for (const struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+        if (engine->registered)
+            add_queue(&query, engine);
+    return json_pack("{s:i s:I s:o}", "waiting", hub->waiting, "done",
+                     (json_int_t)hub->ledger.tasks_done, "engines", query.reply);
+}
+
 static int answer_load(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     query->reply = json_pack("{s:s}", "status", "ok");

@@ -81,7 +81,8 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
     if (report->kind == REPORT_KNOWN || report->kind == REPORT_BORN ||
         report->kind == REPORT_STOPPED || report->kind == REPORT_RESTORED ||
-        report->kind == REPORT_FORGOTTEN || report->kind == REPORT_CLOSED)
+        report->kind == REPORT_FORGOTTEN || report->kind == REPORT_CLOSED ||
+        report->kind == REPORT_WAITING)
         return;
     memcpy(item.engine, engine ? engine->uuid : report->uuid, sizeof(item.engine));
     if (is_full(hub, 1)) {

@@ -97,6 +97,8 @@ void ledger_done(struct ledger *ledger, const char *msg_id)
         return;
     if (request->engine)
         request->engine->completed++;
+    if (request->engine && request->queue == REPORT_TASK)
+        ledger->tasks_done++;
     end(ledger, request);
 }
 

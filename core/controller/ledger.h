@@ -20,6 +20,7 @@ struct ledger {
     struct table requests;
     struct request *unassigned;
     size_t unassigned_count;
+    unsigned long long tasks_done; /* by engines, ever */
 };
 
 /* Returns 0 or -1 (memory is short). */

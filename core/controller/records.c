@@ -319,6 +319,7 @@ static void keep(struct records *records, const struct records_item *item, struc
     case REPORT_RESTORED: /* the hub's alone; likewise below */
     case REPORT_FORGOTTEN:
     case REPORT_CLOSED:
+    case REPORT_WAITING:
         break;
     }
 }

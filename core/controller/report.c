@@ -1,6 +1,7 @@
 /* Reports to the hub: records of kind, queue, lengths of text and uuid, engine, text, uuid. */
 #include "controller/report.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,12 @@ int report_add_from(struct report *report, enum report_kind kind, enum report_qu
 void report_forgotten(struct report *report, const char *uuid)
 {
     report_add(report, REPORT_FORGOTTEN, REPORT_DIRECT, -1, uuid, strlen(uuid), NULL);
+}
+
+void report_waiting(struct report *report, size_t count)
+{
+    report_add(report, REPORT_WAITING, REPORT_TASK, count < INT_MAX ? (int)count : INT_MAX, "", 0,
+               NULL);
 }
 
 void report_flush(struct report *report)

@@ -20,12 +20,13 @@ enum report_kind {
     REPORT_STOPPED,   /* likewise */
     REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
                          assigned */
-    REPORT_ASSIGNED, /* engine -1: it waits again */
-    REPORT_RESTORED, /* a task of a controller before, whose record is there */
+    REPORT_ASSIGNED,  /* engine -1: it waits again */
+    REPORT_RESTORED,  /* a task of a controller before, whose record is there */
     REPORT_DONE,
     REPORT_OUTPUT,
     REPORT_FORGOTTEN, /* text: the uuid of an engine that has gone; nothing of it counts any more */
     REPORT_CLOSED,    /* likewise; its connection has ended, and so has its process */
+    REPORT_WAITING,   /* engine: how many tasks wait, and would go to an engine that came */
 };
 enum report_queue { REPORT_DIRECT, REPORT_TASK };
 
@@ -59,6 +60,8 @@ int report_add_from(struct report *report, enum report_kind kind, enum report_qu
                     const char *uuid, const char *text, size_t text_size, struct message *frames);
 /* Tells that an engine which has gone has been forgotten. */
 void report_forgotten(struct report *report, const char *uuid);
+/* Tells how many tasks wait. */
+void report_waiting(struct report *report, size_t count);
 /* Sends what has been added. */
 void report_flush(struct report *report);
 void report_release(struct report *report);

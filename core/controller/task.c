@@ -17,6 +17,8 @@
 /* An engine may be registered before its socket has connected: then it gets no tasks for this long.
  */
 #define RETRY_MS 20
+/* How often the hub hears at most how many tasks wait. */
+#define WAITING_MS 100
 /* The most that is sent, or answered in an engine's place, before the sockets get their turn. */
 #define BATCH 256
 
@@ -395,6 +397,21 @@ static bool settle(struct scheduler *scheduler, long long now_ms)
     return count > BATCH;
 }
 
+/* Tells the hub how many tasks wait, after a change and not too often. Returns when to be called
+ * again, or LOOP_NEVER. */
+static long long tell_waiting(struct scheduler *scheduler, long long now_ms)
+{
+    size_t waiting = balancer_waiting(scheduler->balancer);
+    if (waiting == scheduler->waiting_told)
+        return LOOP_NEVER;
+    if (now_ms < scheduler->waiting_ms)
+        return scheduler->waiting_ms;
+    report_waiting(&scheduler->report, waiting);
+    scheduler->waiting_told = waiting;
+    scheduler->waiting_ms = now_ms + WAITING_MS;
+    return LOOP_NEVER;
+}
+
 static long long on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
@@ -406,6 +423,7 @@ static long long on_tick(void *self, long long now_ms)
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
     dispatch(scheduler, NULL, NULL);
+    long long waiting_ms = tell_waiting(scheduler, now_ms);
     report_flush(&scheduler->report);
     if (more || scheduler->more)
         return now_ms;
@@ -424,6 +442,8 @@ static long long on_tick(void *self, long long now_ms)
         due = trim_ms;
     if (guests_ms < due)
         due = guests_ms;
+    if (waiting_ms < due)
+        due = waiting_ms;
     if (balancer_suspended(scheduler->balancer) && scheduler->next_try_ms < due)
         due = scheduler->next_try_ms;
     return due;

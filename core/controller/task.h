@@ -74,6 +74,8 @@ struct scheduler {
     bool more;               /* there may be more to send than a round's batch */
     bool draining;           /* engines' answers are read to their end: nothing is sent meanwhile */
     long long next_try_ms;
+    size_t waiting_told;  /* tasks, to the hub */
+    long long waiting_ms; /* when to tell it again at the earliest */
     unsigned long long mark;
     struct trim trim;
     bool restarted; /* engines may have tasks of an earlier controller */

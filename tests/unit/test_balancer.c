@@ -121,6 +121,26 @@ Test(balancer, tasks_wait_for_engines)
     balancer_destroy(f.balancer, release);
 }
 
+Test(balancer, what_would_go_to_an_engine_that_came_is_counted_and_nothing_else)
+{
+    struct fixture f;
+    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    struct task *runs = submit(&f, NULL, 0), *waits = submit(&f, NULL, 0);
+    submit(&f, &f.workers[0], 1);
+    cr_assert_eq(balancer_waiting(f.balancer), 2);
+    cr_assert_eq(balancer_next(f.balancer), runs);
+    cr_assert_eq(balancer_waiting(f.balancer), 1);
+    cr_assert_eq(balancer_retry(f.balancer, runs, true, false), 0); /* but where it was */
+    cr_assert_eq(balancer_waiting(f.balancer), 2);
+    balancer_add_engine(f.balancer, 7, "late");
+    balancer_next(f.balancer);
+    balancer_next(f.balancer);
+    cr_assert_eq(balancer_waiting(f.balancer), 0);
+    balancer_give_up(f.balancer, waits);
+    cr_assert_eq(balancer_waiting(f.balancer), 0);
+    balancer_destroy(f.balancer, release);
+}
+
 Test(balancer, a_bound_task_runs_where_it_may_and_holds_nobody_up)
 {
     struct fixture f;
