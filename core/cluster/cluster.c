@@ -21,6 +21,12 @@ static const struct ipcl_option cluster_options[] = {
      "With how many registered engines the start is done, and --daemonize returns: the others come "
      "as they can. 0: as soon as they are started or submitted. Where it is not set: all, but with "
      "--daemonize 0 for engines that are a batch system's jobs, which may wait long."},
+    {"n_max", IPCL_INT, "", "n-max", NULL,
+     "The set of engines grows to so many while tasks wait, and shrinks again to n_min, or to n "
+     "where that is less or n_min is not set. Without n it begins with n_min, or with none."},
+    {"idle_timeout", IPCL_REAL, "300", "idle-timeout", NULL,
+     "Seconds after which an engine of a set with n_max ends that has had nothing to do, if it "
+     "keeps nothing for a client."},
     {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
      "How engines are started: a launcher's name or alias, such as local, mpi, "
      "MPIExecEngineSetLauncher "
@@ -46,7 +52,7 @@ static const struct ipcl_option cluster_options[] = {
      "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has what "
      "is made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 11};
+static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 13};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
@@ -300,6 +306,9 @@ int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct 
             return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d",
                                   (long long)asked, ENGINES_MAX);
         *count = (unsigned)asked;
+    } else if (settings_given(cluster->settings, "Cluster", "n_max")) {
+        asked = settings_int(cluster->settings, "Cluster", "n_min");
+        *count = asked > 0 && asked <= ENGINES_MAX ? (unsigned)asked : 0;
     } else {
         *count = sched_getaffinity(0, sizeof(allowed), &allowed) == 0
                      ? (unsigned)CPU_COUNT(&allowed)

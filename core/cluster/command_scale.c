@@ -32,19 +32,27 @@ static const struct settings_program program = {
                    "4   Not all that were started have registered in time.\n"
                    "6   Some are too many and stay.\n"
                    "11  There is no cluster.\n",
-    .examples = "ipcluster scale --n=6\n"
-                "ipcluster scale --n=2 --force  ends also engines that work or keep something",
+    .examples =
+        "ipcluster scale --n=6\n"
+        "ipcluster scale --n=2 --force          ends also engines that work or keep something\n"
+        "ipcluster scale --n-min=1 --n-max=16   from one to sixteen, by what there is to do",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
-    {"n", IPCL_INT, "", "n", NULL, "How many engines the set is to have."},
+    {"n", IPCL_INT, "", "n", NULL,
+     "How many engines the set is to have. One that grew and shrank by itself stays at that."},
+    {"n_max", IPCL_INT, "", "n-max", NULL,
+     "In place of that: the set grows to so many while tasks wait, and shrinks again when they "
+     "have "
+     "nothing to do, as one that was started with --n-max."},
+    {"n_min", IPCL_INT, "0", "n-min", NULL, "To how many engines a set with --n-max shrinks."},
     {"engine_set", IPCL_STRING, "", "engine-set", NULL,
      "Which set, where the cluster has several: its name, as ipcluster status shows it."},
     {"force", IPCL_BOOL, "false", "force", "true",
      "End also those that work or keep something for a client."},
 };
-const struct ipcl_option_table command_scale_table = {"IPClusterScale", options, 3};
+const struct ipcl_option_table command_scale_table = {"IPClusterScale", options, 5};
 
 /* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
 static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)
@@ -77,7 +85,7 @@ static const char *choose_set(const json_t *whole, const char *asked, struct ipc
 struct asking {
     const struct cluster *cluster;
     const char *set;
-    int n;
+    json_t *request; /* taken over by who sends it */
     json_t *answer;
     struct ipcl_error *error;
 };
@@ -91,10 +99,8 @@ static int ask_supervisor(void *context, struct state *state)
     if (!set || strcmp(state->cluster_id, asking->cluster->cluster_id) != 0)
         return 0;
     if (state_supervised(state) && *state->socket)
-        asking->answer = control_ask(
-            state->socket,
-            json_pack("{s:s s:s s:i}", "request", "scale", "set", asking->set, "n", asking->n),
-            ANSWER_MS, asking->error);
+        asking->answer =
+            control_ask(state->socket, json_incref(asking->request), ANSWER_MS, asking->error);
     return 1;
 }
 
@@ -178,10 +184,43 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
     return outcome == 0 ? EXIT_FINE : EXIT_NOT_STOPPED;
 }
 
-static int scale_set(const struct cluster *cluster, const char *set, int n,
+/* A number that was given, or `otherwise`; -1 with `error` set where it is none of engines. */
+static int64_t number(const struct settings *settings, const char *name, int64_t otherwise,
+                      struct ipcl_error *error)
+{
+    int64_t asked = settings_int(settings, "IPClusterScale", name);
+    if (!settings_given(settings, "IPClusterScale", name))
+        return otherwise;
+    return asked >= 0 && asked <= ENGINES_MAX
+               ? asked
+               : ipcl_error_set(error, "%lld is not a number of engines: 0 to %d", (long long)asked,
+                                ENGINES_MAX);
+}
+
+/* What the supervisor of a set is asked, without its name; NULL with `error` set. */
+static json_t *write_request(const struct settings *settings, struct ipcl_error *error)
+{
+    bool by_itself = settings_given(settings, "IPClusterScale", "n_max");
+    int64_t n = number(settings, "n", 0, error), n_max = number(settings, "n_max", 0, error),
+            n_min = number(settings, "n_min", 0, error);
+    if (n < 0 || n_max < 0 || n_min < 0)
+        return NULL;
+    if (by_itself == settings_given(settings, "IPClusterScale", "n")) {
+        ipcl_error_set(error, "say how many engines there are to be, as ipcluster scale --n=6, or "
+                              "at most, as ipcluster scale --n-max=16");
+        return NULL;
+    }
+    return by_itself ? json_pack("{s:s s:I s:I}", "request", "scale", "n_min", (json_int_t)n_min,
+                                 "n_max", (json_int_t)n_max)
+                     : json_pack("{s:s s:I}", "request", "scale", "n", (json_int_t)n);
+}
+
+/* Has a set's supervisor do its part, and ends or awaits engines. */
+static int scale_set(const struct cluster *cluster, const char *set, json_t *request,
                      struct ipcl_error *error)
 {
-    struct asking asking = {cluster, set, n, NULL, error};
+    struct asking asking = {cluster, set, request, NULL, error};
+    const json_t *n = json_object_get(request, "n");
     ipcl_error_set(error, "nobody supervises the set %s any more: its ipcluster was killed", set);
     state_each(cluster->profile.pid, ask_supervisor, &asking);
     if (!asking.answer)
@@ -191,31 +230,43 @@ static int scale_set(const struct cluster *cluster, const char *set, int n,
     json_decref(asking.answer);
     if (surplus > 0)
         return shrink(cluster, set, (size_t)surplus, error);
-    return queued ? EXIT_FINE : await(cluster, set, n, error);
+    return queued || !n ? EXIT_FINE : await(cluster, set, (int)json_integer_value(n), error);
+}
+
+static void tell(const char *set, const json_t *request)
+{
+    json_int_t n = json_integer_value(json_object_get(request, "n"));
+    if (json_object_get(request, "n"))
+        printf("%s has %d engine%s\n", set, (int)n, n == 1 ? "" : "s");
+    else
+        printf("%s has %d to %d engines, by what there is to do\n", set,
+               (int)json_integer_value(json_object_get(request, "n_min")),
+               (int)json_integer_value(json_object_get(request, "n_max")));
 }
 
 static int scale(struct cluster *cluster, struct ipcl_error *error)
 {
     const struct settings *settings = cluster->settings;
-    int64_t n = settings_int(settings, "IPClusterScale", "n");
-    if (!settings_given(settings, "IPClusterScale", "n") || n < 0 || n > ENGINES_MAX) {
-        ipcl_error_set(error, "say how many engines there are to be, as ipcluster scale --n=6");
-        return EXIT_WRONG;
-    }
-    json_t *whole = status_gather(cluster);
+    json_t *request = write_request(settings, error), *whole;
     int exit_code = EXIT_WRONG;
+    if (!request)
+        return EXIT_WRONG;
+    whole = status_gather(cluster);
     if (strcmp(status_text(whole, "state"), "none") == 0) {
         ipcl_error_set(error, "no cluster runs in the profile %s", cluster->profile.dir);
         exit_code = EXIT_NOTHING_TO_STOP;
     } else {
         const char *set =
             choose_set(whole, settings_string(settings, "IPClusterScale", "engine_set"), error);
-        if (set)
-            exit_code = scale_set(cluster, set, (int)n, error);
+        if (set) {
+            json_object_set_new(request, "set", json_string(set));
+            exit_code = scale_set(cluster, set, request, error);
+        }
         if (exit_code == EXIT_FINE && !cluster->quiet)
-            printf("%s has %d engine%s\n", set, (int)n, n == 1 ? "" : "s");
+            tell(set, request);
     }
     json_decref(whole);
+    json_decref(request);
     return exit_code;
 }
 

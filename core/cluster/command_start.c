@@ -41,6 +41,8 @@ static const struct settings_program start_program = {
         "background\n"
         "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for "
         "ipcontroller\n"
+        "ipcluster start --n-max=8 --idle-timeout=60                 as many engines as tasks keep "
+        "busy\n"
         "ipcluster start --n=4 --n-min=1 --daemonize                 back when one engine works: "
         "the others follow",
     .classes = CLUSTER_CLASSES,

@@ -80,6 +80,22 @@ static json_t *list_cell(const json_t *object, const char *name)
                         (int)json_array_size(list) - 1);
 }
 
+/* What a set does, and within which bounds it grows and shrinks by itself. */
+static json_t *state_cell(const json_t *set)
+{
+    const json_t *bounds = json_object_get(set, "bounds");
+    const char *said = status_text(set, "said");
+    json_int_t kept = json_integer_value(json_object_get(bounds, "kept"));
+    char elastic[80] = "", stays[48] = "";
+    if (kept > 0)
+        snprintf(stays, sizeof(stays), ", %d idle and kept", (int)kept);
+    if (bounds)
+        snprintf(elastic, sizeof(elastic), " (%d to %d%s)",
+                 (int)json_integer_value(json_object_get(bounds, "n_min")),
+                 (int)json_integer_value(json_object_get(bounds, "n_max")), stays);
+    return json_sprintf("%s%s%s%s", status_text(set, "state"), elastic, *said ? ": " : "", said);
+}
+
 static void write_sets(const json_t *sets)
 {
     size_t i;
@@ -87,13 +103,11 @@ static void write_sets(const json_t *sets)
         *rows = json_pack("[[ssssss]]", "SET", "LAUNCHER", "RUNNING", "STATE", "JOBS", "OUTPUT");
     json_array_foreach (sets, i, set) {
         json_t *running = cell(set, "running"), *asked = cell(set, "asked");
-        const char *said = status_text(set, "said");
         json_array_append_new(rows, json_pack("[oooooo]", cell(set, "set"), cell(set, "launcher"),
                                               json_sprintf("%s of %s", json_string_value(running),
                                                            json_string_value(asked)),
-                                              json_sprintf("%s%s%s", status_text(set, "state"),
-                                                           *said ? ": " : "", said),
-                                              list_cell(set, "jobs"), list_cell(set, "logs")));
+                                              state_cell(set), list_cell(set, "jobs"),
+                                              list_cell(set, "logs")));
         json_decref(running);
         json_decref(asked);
     }

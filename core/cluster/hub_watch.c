@@ -108,6 +108,7 @@ static void take_answer(struct hub_watch *watch, const json_t *content)
     watch->worked = !json_is_integer(requests) || json_integer_value(requests) > 0;
     if (json_is_true(json_object_get(content, "ending")))
         watch->presence = HUB_ENDING;
+    hub_measure_take(watch, content);
     watch->answered = true;
 }
 
@@ -168,6 +169,8 @@ static void take_message(struct hub_watch *watch, struct seal *seal, struct mess
             json_object_set(watch->answers, type, content);
         if (seal == &watch->query_seal && strcmp(type, "connection_reply") == 0)
             take_answer(watch, content);
+        else if (seal == &watch->control_seal && strcmp(type, "shutdown_reply") == 0)
+            hub_measure_reply(watch, message, content);
         else if (published)
             take_notification(watch, type, content);
         if (watch->answered && watch->events.changed)
@@ -220,7 +223,8 @@ void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, c
 static void request_list(struct hub_watch *watch)
 {
     json_t *sets = watch->events.explains ? watch->events.explains(watch->events.context) : NULL;
-    json_t *content = json_pack("{s:i s:o*}", "connections", 0, "explains", sets);
+    json_t *content = json_pack("{s:i s:b s:o*}", "connections", 0, "work", watch->measures,
+                                "explains", sets);
     hub_watch_send(watch, watch->query, NULL, "connection_request", content);
     json_decref(content);
 }
@@ -259,6 +263,7 @@ static void ask_hub(uv_timer_t *timer)
     note_connection(watch);
     hub_watch_drain(watch, watch->query);
     hub_watch_drain(watch, watch->notification);
+    hub_watch_drain(watch, watch->control);
     if (!watch->events.changed)
         return; /* what has come was the last */
     if (watch->presence == HUB_THERE && has_gone(watch)) {
@@ -514,7 +519,8 @@ void hub_watch_each(const struct hub_watch *watch, const char *engine_set,
                                        .job = engine->job,
                                        .ranked = engine->ranked,
                                        .elsewhere = strcmp(engine->host, host) != 0,
-                                       .pid = engine->pid};
+                                       .pid = engine->pid,
+                                       .idle_ms = engine->idle_ms};
         if (is_of(engine, engine_set))
             see(context, &one);
     }

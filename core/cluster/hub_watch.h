@@ -22,6 +22,15 @@ struct hub_engine {
     bool ranked;     /* it is a rank of an MPI world */
     bool elsewhere;  /* it is on another host, or does not say where it is */
     int64_t pid;
+    long long idle_ms; /* since when it has done nothing; 0: it is not measured */
+};
+
+/* What there is to do. */
+struct hub_work {
+    bool known;
+    unsigned waiting; /* tasks that would go to an engine that came */
+    unsigned busy;    /* engines that have something to do */
+    double task_s;    /* how long a task takes at present */
 };
 
 struct hub_watch_events {
@@ -33,6 +42,8 @@ struct hub_watch_events {
     /* The sets of whose engines it can be told why they end, where a batch system is asked: a new
      * list. The hub asks by `gone`, and waits a moment for hub_watch_explain(). */
     json_t *(*explains)(void *context);
+    /* An engine that was asked to end if nobody would miss it does not. */
+    void (*stays)(void *context, const char *uuid);
     void *context;
 };
 
@@ -81,8 +92,16 @@ struct hub_end {
 };
 /* Tells the hub. */
 void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end);
+/* From now on the hub is asked for what there is to do, too. */
+void hub_watch_measure(struct hub_watch *watch);
+/* Whether it was asked, and does not say. */
+bool hub_watch_is_mute(const struct hub_watch *watch);
+/* NULL: that is not known. */
+const struct hub_work *hub_watch_work(const struct hub_watch *watch);
 /* Asks one engine to end, or sends it a signal, which it also hears while it works. */
 void hub_watch_end_engine(struct hub_watch *watch, const char *uuid);
+/* Asks one to end if nobody would miss it. */
+void hub_watch_end_idle(struct hub_watch *watch, const char *uuid);
 void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum);
 /* Asks engines that are registered to end, each once. */
 void hub_watch_end_engines(struct hub_watch *watch, const char *engine_set);

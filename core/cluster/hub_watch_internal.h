@@ -20,6 +20,8 @@ struct engine {
     int id;
     int64_t pid;
     bool ranked;
+    long long idle_ms; /* hub_measure.c; likewise the next */
+    json_int_t completed;
     char set[64];
     char host[65];
     char job[256];
@@ -47,6 +49,12 @@ struct hub_watch {
     bool answered;
     bool asking_soon;
     bool worked;
+    bool measures; /* hub_measure.c: */
+    unsigned mute; /* so many answers have not said it */
+    struct hub_work work;
+    double worked_s, tasks_done; /* the latest count most */
+    unsigned long long done;     /* in the last answer */
+    long long measured_ms;       /* when that came */
     char refusal[IPCL_ERROR_BYTES];
     long long away_ms; /* since when the connection has ended; 0: it has not */
     enum hub_presence presence;
@@ -66,6 +74,10 @@ void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, c
                     const json_t *content);
 /* Takes all that has come. ZMQ_FD tells of changes only, so this also follows each sending. */
 void hub_watch_drain(struct hub_watch *watch, void *socket);
+/* Takes what an answer says of work, after the engines. hub_measure.c */
+void hub_measure_take(struct hub_watch *watch, const json_t *content);
+/* Takes what an engine answers that was told to end. Likewise. */
+void hub_measure_reply(struct hub_watch *watch, struct message *message, const json_t *content);
 /* Without handles on a loop. */
 void hub_watch_free(struct hub_watch *watch);
 

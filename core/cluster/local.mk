@@ -37,6 +37,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/convert_script.c \
 	core/cluster/daemon.c core/cluster/daemon.h \
 	core/cluster/hub_alone.c core/cluster/hub_watch_internal.h \
+	core/cluster/hub_measure.c \
 	core/cluster/hub_watch.c core/cluster/hub_watch.h \
 	core/cluster/engine_names.c core/cluster/engine_names.h \
 	core/cluster/instances.c core/cluster/instances.h \
@@ -62,6 +63,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor.c core/cluster/supervisor.h \
 	core/cluster/supervisor_answers.c \
 	core/cluster/supervisor_claim.c \
+	core/cluster/supervisor_elastic.c \
 	core/cluster/supervisor_events.c \
 	core/cluster/supervisor_heal.c \
 	core/cluster/supervisor_internal.h \

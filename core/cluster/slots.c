@@ -98,6 +98,7 @@ void slots_see(struct slots *slots, int id, const char *uuid)
             return;
         forget_uuid(slots, slot);
         strcpy(slot->uuid, uuid);
+        slots->arrivals++;
         HASH_ADD_STR(slots->by_uuid, uuid, slot);
     }
     slot->id = id;
@@ -111,6 +112,13 @@ void slots_seen(struct slots *slots)
         slot->registered = slot->listed;
         slot->listed = false;
     }
+}
+
+struct slot *slots_of_uuid(const struct slots *slots, const char *uuid)
+{
+    struct slot *slot;
+    HASH_FIND_STR(slots->by_uuid, uuid, slot);
+    return slot;
 }
 
 struct slot *slots_find(const struct slots *slots, int id)
@@ -219,7 +227,7 @@ static void await_return(struct slots *slots, struct slot *slot)
     slot->returns += counted;
     slot->fate = FATE_RETURN;
     slot->started = slot->ended = false;
-    slot->asked_ms = 0;
+    slot->asked_ms = slot->idle_asked_ms = slot->stays_ms = 0;
     forget_uuid(slots, slot);
 }
 
@@ -283,6 +291,15 @@ unsigned slots_count(const struct slots *slots)
     unsigned count = 0;
     DL_COUNT(slots->list, slot, count);
     return count;
+}
+
+unsigned slots_expected(const struct slots *slots)
+{
+    const struct slot *slot;
+    unsigned count = 0;
+    DL_FOREACH (slots->list, slot)
+        count += !slot->started || (!*slot->uuid && !slot->ended && slot->fate != FATE_END);
+    return count > slots->well + slots->badly ? count - slots->well - slots->badly : 0;
 }
 
 unsigned slots_leaving(const struct slots *slots)

@@ -29,6 +29,8 @@ struct slot {
     long long ended_ms;
     enum slot_fate fate;
     long long asked_ms; /* to end; 0: it was not, or was killed since */
+    long long idle_asked_ms; /* to end if nobody would miss it; 0: it was not, or stays */
+    long long stays_ms;      /* when it said that it would be missed; 0: it has not */
     unsigned returns;
     long long due_ms;
     unsigned start; /* the number of the start that it was among */
@@ -42,6 +44,7 @@ struct slots {
     unsigned lost;        /* so many of these are not counted any more: their places go */
     long long ended_ms;   /* when the last of these did */
     unsigned starts;
+    unsigned long arrivals; /* of engines, ever */
     unsigned surplus; /* so many too many: one that ends is no more */
 };
 
@@ -57,6 +60,10 @@ void slots_seen(struct slots *slots);
 /* So many copies have ended, well or not. `id`: of the engine that the one was; -1 where that is
  * not known. */
 void slots_ended(struct slots *slots, unsigned count, int id, bool well, long long now_ms);
+/* How many are expected that have not come yet. */
+unsigned slots_expected(const struct slots *slots);
+/* The engine of that uuid; NULL: there is none. */
+struct slot *slots_of_uuid(const struct slots *slots, const char *uuid);
 /* The engine of that id; NULL: none is registered. */
 struct slot *slots_find(const struct slots *slots, int id);
 

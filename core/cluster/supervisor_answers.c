@@ -47,11 +47,13 @@ static json_t *job_ids_of(const struct job *job)
 
 static json_t *describe(const struct job *job, const char *name)
 {
-    return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:o s:o s:o}", "set", name, "role",
+    return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:o s:o* s:o s:o}", "set", name, "role",
                      job->set ? "engines" : "controller", "launcher", job->choice.class->name,
                      "asked", (int)job->count, "started", (int)job->started, "running",
                      (int)supervisor_at_work(job), "state", state_of(job), "said",
-                     json_text(job->saved->status), "jobs", job_ids_of(job), "logs", logs_of(job));
+                     json_text(job->saved->status), "bounds",
+                     job->set ? supervisor_bounds(job->set) : NULL, "jobs", job_ids_of(job), "logs",
+                     logs_of(job));
 }
 
 static json_t *answer_status(struct supervisor *supervisor, struct caller *caller,
@@ -64,7 +66,7 @@ static json_t *answer_status(struct supervisor *supervisor, struct caller *calle
     if (supervisor->own_controller)
         json_array_append_new(sets, describe(&supervisor->controller, "controller"));
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.count > 0 || set->job.launcher) /* it can grow again */
+        if (set->job.count > 0 || set->job.launcher || set->elastic.on) /* it can grow again */
             json_array_append_new(sets, describe(&set->job, set->saved->name));
     json_t *answer = json_pack("{s:s s:o}", "state", state->phase, "sets", sets);
     if (!answer)

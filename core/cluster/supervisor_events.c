@@ -8,6 +8,7 @@
 #include "cluster/logs.h"
 
 #define TAIL_LINES 20
+#define BARREN_MAX 3 /* starts of a set of which no engine registers, until it is given up */
 
 void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
 {
@@ -87,7 +88,8 @@ static void cluster_emptied(struct supervisor *supervisor)
 static bool is_done(const struct engine_set *set)
 {
     return (set->joined || !set->job.supervisor->own_controller) && set->phase == SET_UP &&
-           set->job.launcher && set->job.running == 0 && !slots_hope(&set->slots);
+           set->job.launcher && set->job.running == 0 && !slots_hope(&set->slots) &&
+           !supervisor_may_grow(set);
 }
 
 /* As long as any engine works the controller stays, whoever started it. */
@@ -138,6 +140,26 @@ static void controller_ended(struct supervisor *supervisor, int status, const ch
     supervisor_stop(supervisor, up ? EXIT_CLUSTER_DIED : EXIT_CONTROLLER_FAILED);
 }
 
+/* Whether all that were started have died before any had registered, and have done so too often. */
+static bool only_dies(struct engine_set *set)
+{
+    if (set->job.running > 0 || slots_leaving(&set->slots) > 0)
+        return false;
+    bool first = set->registered + set->arrived == 0 && !set->elastic.on;
+    set->barren = set->slots.arrivals == set->arrivals ? set->barren + 1 : 0;
+    set->arrivals = set->slots.arrivals;
+    return set->barren >= (first ? 1 : BARREN_MAX);
+}
+
+/* Of a set that could work before, the controller stays: it has what that has answered. */
+static void give_up(struct engine_set *set)
+{
+    if (set->barren > 1 && !set->joined && set->job.supervisor->own_controller)
+        supervisor_stop_set(set, EXIT_ENGINES_FAILED);
+    else
+        supervisor_give_up(set, EXIT_ENGINES_FAILED);
+}
+
 static void engines_ended(struct engine_set *set, unsigned index, int status, const char *reason)
 {
     struct job *job = &set->job;
@@ -149,11 +171,17 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
         job->started--;
         set->slots.lost++;
         supervisor_set_resized(set);
-    } else if (!up || (job->running == 0 && set->registered + set->arrived == 0 &&
-                       slots_leaving(&set->slots) == 0)) {
-        tell_end(supervisor, job, index, status, reason,
-                 up ? "before any engine had registered" : "before all engines had registered");
+    } else if (!up) {
+        tell_end(supervisor, job, index, status, reason, "before all engines had registered");
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
+    } else if (only_dies(set)) {
+        tell_end(supervisor, job, index, status, reason, "before any engine had registered");
+        if (set->barren > 1)
+            progress_fail(set->progress,
+                          "The set %s is given up: the engines of its last %u starts have all died "
+                          "before any had registered",
+                          set->saved->name, set->barren);
+        give_up(set);
     } else {
         if (status != 0)
             tell_end(supervisor, job, index, status, reason, "");
@@ -216,6 +244,7 @@ void supervisor_hub_changed(struct supervisor *supervisor)
         supervisor_look_for_engines(supervisor);
         for (struct engine_set *set = supervisor->sets; set; set = set->next)
             supervisor_look_up(set);
+        supervisor_adapt(supervisor);
     }
 }
 
@@ -243,11 +272,17 @@ static json_t *explained_sets(void *context)
     return sets;
 }
 
+static void engine_stays(void *context, const char *uuid)
+{
+    supervisor_engine_stays(context, uuid);
+}
+
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
 {
     const struct hub_watch_events events = {.changed = hub_changed,
                                             .gone = engine_gone,
                                             .explains = explained_sets,
+                                            .stays = engine_stays,
                                             .context = supervisor};
     supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
                                        supervisor->client_file, &events, error);

@@ -39,7 +39,7 @@ void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count,
 bool supervisor_hopes(const struct supervisor *supervisor)
 {
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->phase == SET_UP && slots_hope(&set->slots))
+        if (set->phase == SET_UP && (slots_hope(&set->slots) || supervisor_may_grow(set)))
             return true;
     return false;
 }
@@ -60,6 +60,8 @@ static void one_has_gone(void *context, const struct slot *slot)
 {
     struct engine_set *set = context;
     struct job *job = &set->job;
+    if (slot->fate == FATE_END && slot->idle_asked_ms)
+        progress_say(set->progress, "Engine %d has ended, as it had nothing to do", slot->id);
     if (slot->fate == FATE_END || set->slots.surplus > 0) {
         job->count -= job->count > 0;
         job->started -= job->started > 0;

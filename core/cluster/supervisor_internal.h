@@ -54,6 +54,19 @@ struct job {
     int status;              /* the first that was not 0 */
 };
 
+/* Within which a set grows and shrinks by itself: supervisor_elastic.c */
+struct elastic {
+    bool on;
+    unsigned n_min, n_max;
+    unsigned step;          /* it grows by multiples of that, where there is room: a batch job */
+    long long idle_ms;      /* engines end that have had nothing to do for so long */
+    long long next_ms;      /* when it may grow again, */
+    unsigned pause_ms;      /* and how long after the last time that was */
+    unsigned long arrivals; /* of engines, when it last grew */
+    long long wanted_ms;    /* when more than it has was wanted last */
+    unsigned kept;          /* engines that are too many and stay, of which it was told */
+};
+
 /* A set of engines: that of the start, whose failure ends all, or one that has joined since. */
 struct engine_set {
     struct engine_set *next;
@@ -73,6 +86,9 @@ struct engine_set {
     unsigned arrived; /* the most of those that were started that have been registered at a time */
     bool late;        /* some are, and that has been said */
     struct slots slots;
+    struct elastic elastic;
+    unsigned barren;                 /* so often in a row all have died before any had registered */
+    unsigned long arrivals;          /* how many had registered at the last of these times */
     char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
     char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
     int exit_code;
@@ -217,8 +233,32 @@ bool supervisor_hopes(const struct supervisor *supervisor);
 int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
                            json_t *taken, struct ipcl_error *error);
 
+/* Gives a set that is up another number of engines: returns how many are too many and do not end by
+ * that, or -1 with `error` set. */
+int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *error);
+/* Those that had gone for good are not counted any more. */
+void supervisor_forget_gone(struct engine_set *set);
+/* Cancels batch jobs that wait, of up to `most` engines. Returns how many these are. */
+unsigned supervisor_cancel_waiting(struct engine_set *set, unsigned most);
 json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
                                 const json_t *request, struct ipcl_error *error);
+
+/* Sets that grow and shrink by themselves: supervisor_elastic.c */
+
+/* Reads the bounds of a set. Returns 0, or -1 with `error` set where they are none, or its launcher
+ * cannot keep them. */
+int supervisor_choose_bounds(struct engine_set *set, struct ipcl_error *error);
+/* Sets them. Returns likewise. */
+int supervisor_set_bounds(struct engine_set *set, int64_t n_min, int64_t n_max,
+                          struct ipcl_error *error);
+/* Whether a set that has no engine left may have some again. */
+bool supervisor_may_grow(const struct engine_set *set);
+/* Looks whether sets have to grow, or can shrink. */
+void supervisor_adapt(struct supervisor *supervisor);
+/* An engine stays that was asked to end if nobody would miss it. */
+void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid);
+/* {"n_min": ..., "n_max": ..., "kept": how many are too many and stay}; NULL: it is not elastic. */
+json_t *supervisor_bounds(const struct engine_set *set);
 
 /* Sets that ipcluster engines asked for: supervisor_joined.c */
 

@@ -80,8 +80,11 @@ int supervisor_choose(struct engine_set *set, struct ipcl_error *error)
                        cluster_launcher_name(cluster, IPCL_ROLE_ENGINES), &set->job.choice,
                        error) < 0)
         return -1;
+    if (supervisor_choose_bounds(set, error) < 0)
+        return -1;
     set->job.count = set->saved->n;
-    if (set->saved->n == 0 && (set->joined || !set->job.supervisor->own_controller))
+    if (set->saved->n == 0 && !set->elastic.on &&
+        (set->joined || !set->job.supervisor->own_controller))
         return ipcl_error_set(error,
                               "a set of no engine does nothing: say how many there are to be, "
                               "as ipcluster engines --n=2");
@@ -212,7 +215,11 @@ static void set_up(struct engine_set *set)
         uv_timer_stop(&set->timer);
     else
         snprintf(some, sizeof(some), "%u of ", set->arrived);
-    if (set->joined || !supervisor->own_controller)
+    if (set->elastic.on)
+        progress_say(set->progress,
+                     "The set has %u to %u engines, by what there is to do (ipcluster status)",
+                     set->elastic.n_min, set->elastic.n_max);
+    else if (set->joined || !supervisor->own_controller)
         progress_say(set->progress, "%s%u more engine%s up%s", some, count,
                      count == 1 ? " is" : "s are", followed ? ". Stop them with Ctrl-C" : "");
     if (set->joined)

@@ -65,7 +65,8 @@ int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigne
         .label = label,
         .profile_dir = cluster->profile.dir,
         .cluster_id = cluster->cluster_id,
-        .any_count = job->set && !job->noted && !settings_given(cluster->settings, "Cluster", "n"),
+        .any_count = job->set && !job->noted && !job->set->elastic.on &&
+                     !settings_given(cluster->settings, "Cluster", "n"),
     };
     unsigned running = job->running;
     job->running += count;

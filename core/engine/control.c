@@ -125,7 +125,8 @@ static void shutdown_request(struct io *io, struct job *job)
 {
     const json_t *drain = json_object_get(job->content, "drain");
     const char *why = occupation(io);
-    if (json_is_true(json_object_get(job->content, "idle")) && io->state != IO_STOPPING && why) {
+    bool idle = json_is_true(json_object_get(job->content, "idle"));
+    if (idle && io->state != IO_STOPPING && why) {
         refuse(io, job, "EngineError", why);
         return;
     }
@@ -139,7 +140,9 @@ static void shutdown_request(struct io *io, struct job *job)
     json_t *content = json_pack("{s:s s:b}", "status", "ok", "restart", restart);
     publish(io, "shutdown_reply", "shutdown", content, NULL, NULL, 0);
     answer(io, job, content);
-    io_obey(io, IO_ORDER, "a client told the engine to end");
+    io_obey(io, IO_ORDER,
+            idle ? "the engine was told to end, as it had nothing to do"
+                 : "a client told the engine to end");
 }
 
 static void kernel_info_request(struct io *io, struct job *job)

@@ -79,6 +79,9 @@ class Cluster:
         engine_timeout (float): seconds to wait for a further engine to register.
         n_min (int): with how many registered engines a start is done, where it is not all; the others come as they can. Engines that
             are a batch system's jobs may wait long: where nothing is said, a start is done when these are submitted.
+        n_max (int): to how many engines the set grows while tasks wait. It shrinks to n_min, or to n where that is less, and begins
+            with n_min, or none, where n is not given.
+        idle_timeout (float): seconds after which an engine of such a set ends that has nothing to do and keeps nothing.
         progress (bool): whether it is shown how far a start is; by default at a terminal and in IPython.
         shutdown_atexit (bool): False lets the cluster run on when this process ends.
     Example:
@@ -90,7 +93,7 @@ class Cluster:
     def __init__(
         self, n=None, *, engines=None, controller=None, profile=None, profile_dir=None, cluster_id=None, controller_ip=None,
         controller_location=None, controller_args=(), options=(), engine_timeout=None, n_min=None, progress=None,
-        shutdown_atexit=True,
+        shutdown_atexit=True, n_max=None, idle_timeout=None,
     ):  # fmt: skip
         self.n = n
         self.engines = engines
@@ -104,6 +107,8 @@ class Cluster:
         self.options = list(options)
         self.engine_timeout = engine_timeout
         self.n_min = n_min
+        self.n_max = n_max
+        self.idle_timeout = idle_timeout
         self.progress = progress
         self.shutdown_atexit = shutdown_atexit
         self.running = False
@@ -223,6 +228,7 @@ class Cluster:
 
     def _start_engines(self, n, engine_set_id, n_min, engines):
         named = {"n": n, "engine-set": engine_set_id, "engines": engines, "n-min": self.n_min if n_min is None else n_min,
+                 "n-max": self.n_max, "idle-timeout": self.idle_timeout,
                  "Cluster.engine_timeout": self.engine_timeout and math.ceil(self.engine_timeout)}  # fmt: skip
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         self._run_shown("engines", "--daemonize", *words, *self.options)
@@ -243,9 +249,11 @@ class Cluster:
             >>> own.stop_cluster_sync()
         """
         self.n = self.n if n is None else n
+        if self.n is None and self.n_max:
+            self.n = self.n_min or 0
         self.start_controller_sync()
         try:
-            if self.n != 0:
+            if self.n != 0 or self.n_max:
                 self.start_engines_sync(self.n, n_min=n_min)
         except BaseException:
             self.stop_cluster_sync()
@@ -281,24 +289,28 @@ class Cluster:
         sets = self._engine_sets()
         self.stop_engines_sync(engine_set_id)
         for name in sets if engine_set_id is None else [engine_set_id]:
-            if sets[name]["n"]:
+            if sets[name]["n"] or self.n_max:
                 self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
-    def scale_sync(self, n, engine_set_id=None, force=False):
-        """Gives a set of engines another number. Of those that are too many only such end as nobody misses.
+    def scale_sync(self, n=None, engine_set_id=None, force=False, *, n_min=None, n_max=None):
+        """Gives a set of engines another number, or lets it grow and shrink by what there is to do. Of those that are too many only such
+        end as nobody misses.
 
         Args:
             n (int): how many.
             engine_set_id (str): the set, where there are several.
             force (bool): True ends also those that somebody may miss.
+            n_min (int): to how many the set shrinks; 0 where it is not given.
+            n_max (int): in place of n, to how many it grows.
         Raises:
             RuntimeError: some stay, or it cannot be done; the text is what ipcluster said.
         Example:
             >>> name = cluster.start_engines_sync(1)
             >>> cluster.scale_sync(2, name)
         """
-        words = [f"--engine-set={engine_set_id}"] if engine_set_id is not None else []
-        self._run("scale", f"--n={n}", *words, *(["--force"] if force else []))
+        named = {"n": n, "n-min": n_min, "n-max": n_max, "engine-set": engine_set_id}
+        words = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        self._run("scale", *words, *(["--force"] if force else []))
 
     def connect_client_sync(self, **client_options):
         """A client of this cluster.

@@ -86,6 +86,8 @@ static void changed(void *context, struct hub_watch *watch)
     FUZZ_ASSERT(hub_watch_count(watch, NULL, hub_watch_mark(watch)) == 0);
     hub_watch_name(watch, 5, name);
     FUZZ_ASSERT(strlen(name) < sizeof(name));
+    const struct hub_work *work = hub_watch_work(watch);
+    FUZZ_ASSERT(!work || work->task_s >= 0);
 }
 
 static void create(unsigned number)
@@ -97,6 +99,7 @@ static void create(unsigned number)
     FUZZ_ASSERT(!uv_loop_init(&life->loop));
     life->watch = hub_watch_create(&life->loop, NULL, "/nonexistent", &events, &error);
     FUZZ_ASSERT(life->watch && life->timer && life->poll_count == 2);
+    hub_watch_measure(life->watch);
 }
 
 static void destroy(void)

@@ -127,7 +127,8 @@ tests_fuzz_fuzz_records_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_records_LDADD = $(FUZZ_MODULE_LIBS)
 tests_fuzz_fuzz_task_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_task_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/hub_watch.c core/cluster/engine_names.c core/cluster/json_text.c
+tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/hub_watch.c core/cluster/hub_measure.c core/cluster/engine_names.c \
+	core/cluster/json_text.c
 tests_fuzz_fuzz_watch_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_fuzz_fuzz_watch_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) \
 	-Wl,--wrap=serializer_load,--wrap=connection_read,--wrap=uv_timer_start,--wrap=uv_poll_start

@@ -212,3 +212,69 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
         client[:].push({"kept": 1}, block=True)
         box.ipcluster("scale", "--n=1", "--force", check=True)
     wait_until(lambda: sizes(box) == [1], PATIENCE, interval=0.2)
+
+
+def shown_set(box):
+    """What status says of the only set."""
+    one, = (one for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines")
+    return one
+
+
+def test_a_set_grows_by_what_waits_and_shrinks_when_idle_but_for_what_a_client_keeps(box, sandbox_here, ipcluster):
+    come = box.dir / "come"
+    with ipcluster.Cluster(n_min=0, n_max=2, idle_timeout=0.2, cluster_id="") as client:
+        assert client.ids == [], "none is there before there is something to do"
+        tasks = [client.load_balanced_view().apply_async(until_there, str(come)) for _ in range(20)]
+        client.wait_for_engines(2, timeout=LONG)
+        assert shown_set(box)["bounds"] == {"n_min": 0, "n_max": 2, "idle_timeout": 0.2, "kept": 0}
+        kept = client.ids[0]
+        put = client[kept].push({"kept": 1}, block=False)
+        wait_until(lambda: client.queue_status(kept)["queue"] == 1, PATIENCE)
+        assert len(client.ids) == 2, "engines that work stay, and there are no more than n_max"
+        come.touch()
+        assert [task.get(timeout=LONG) for task in tasks] == [1] * 20
+        put.get(timeout=LONG)
+        wait_until(lambda: client.ids == [kept], PATIENCE)
+        wait_until(lambda: shown_set(box)["bounds"]["kept"] == 1, PATIENCE, interval=0.2)
+        assert "running (0 to 2, 1 idle and kept)" in box.ipcluster("status").out
+        assert client[kept]["kept"] == 1
+        box.ipcluster("scale", "--n=1", check=True)
+        assert "bounds" not in shown_set(box)
+        client[kept].clear(block=True)
+        assert "has 0 to 1 engines, by what there is to do" in box.ipcluster("scale", "--n-max=1", check=True).out
+        wait_until(lambda: client.ids == [], PATIENCE)
+        assert "it had nothing to do" in client.departed[-1]["reason"]
+        assert client.load_balanced_view().apply_sync(os.getpid) > 0, "it grows again"
+
+
+@typed
+def until_there(path):
+    import os
+    import time
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return 1
+
+
+@pytest.mark.parametrize("words, reason", [
+    (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
+    (["--n-max=0"], "--n-max: 0 is not a number of engines"),
+    (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is no number of seconds"),
+    (["--n-max=2", *MPI], "MPIExecEngineSetLauncher makes its engines one MPI world, which has the size that it is started with"),
+    (["--n-max=2", "--elauncher=ssh"], "--n-max: SSHEngineSetLauncher starts all engines of its hosts at once"),
+], ids=["more than most", "none", "never", "mpi", "ssh"])
+def test_bounds_that_cannot_be_kept_are_an_error_at_the_start(box, words, reason):
+    refused = box.ipcluster("start", *words)
+    assert refused.status == 1 and reason in refused.err
+
+
+def test_a_set_of_which_no_engine_registers_is_given_up_with_the_reason_and_its_tasks_wait_for_another(box, ipcluster):
+    cluster = begin(box, "--n-max=4", "--EngineLauncher.engine_cmd=['sh', '-c', 'echo no such module; exit 7']")
+    with ipcluster.Client(profile_dir=box.profile_dir()) as client:
+        task = client.load_balanced_view().apply_async(os.getpid)
+        cluster.wait_for_output("is given up: the engines of its last 3 starts have all died before any had registered", LONG)
+        assert cluster.output.count("no such module") == 3
+        cluster.wait_for_output("All engines have ended; the controller runs on", LONG)
+        box.ipcluster("engines", "--n=1", "--daemonize", check=True)
+        assert task.get(timeout=LONG) in engines_of(box).values()
+    assert cluster.stop(signal.SIGINT, 60) == 0

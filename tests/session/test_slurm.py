@@ -353,6 +353,30 @@ def test_jobs_that_wait_are_cancelled_when_their_set_is_to_be_smaller(box, slurm
     box.wait_for_no_processes()
 
 
+def test_a_set_grows_by_whole_jobs_which_are_cancelled_with_what_they_wait_for_and_end_when_idle(box, slurm, ipcluster):
+    known = set(slurm.states())
+    box.ipcluster("start", "--n-max=5", "--idle-timeout=1", "--elauncher=slurm", "--SlurmLauncher.engines_per_job=2", "--SlurmLauncher.queue=down",
+                  "--daemonize", check=True)
+    def jobs():
+        return sorted(state for job, state in slurm.states().items() if job not in known)
+    with ipcluster.Client(profile_dir=box.profile_dir()) as client:
+        view = client.load_balanced_view()
+        tasks = [view.apply_async(os.getpid) for _ in range(60)]
+        wait_until(lambda: jobs() == ["PENDING"] * 3, 60, "there are as many jobs as it may have")
+        scripts = sorted((box.profile_dir() / "log").glob("*.sh"))
+        assert [re.search("ntasks=(.)", script.read_text()).group(1) for script in scripts] == ["2", "2", "1"]
+        client.abort(tasks)
+        wait_until(lambda: jobs() == ["CANCELLED"] * 3, 60, "they are for nothing any more")
+        task = view.apply_async(os.getpid)
+        wait_until(lambda: jobs() == ["CANCELLED"] * 3 + ["PENDING"], 60, "a whole job for one task")
+        job, = (job for job, state in slurm.states().items() if job not in known and state == "PENDING")
+        slurm.command("scontrol", "update", f"jobid={job}", "partition=debug")
+        assert task.get(timeout=60 * PATIENCE) > 0
+        wait_until(lambda: slurm.state(job) == "COMPLETED", 60, "its engines have ended by themselves")
+    box.ipcluster("stop", check=True)
+    box.wait_for_no_processes()
+
+
 def test_an_engine_of_a_job_that_comes_long_after_the_first_is_not_given_up(box):
     patience = int(3 * PATIENCE)
     cluster = box.begin("start", "--n=2", "--elauncher=slurm", f"--Cluster.engine_timeout={patience}", one_by_one(box))

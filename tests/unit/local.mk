@@ -133,7 +133,7 @@ tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/cluster_file.c core/cluster/json_text.c core/cluster/processes.c core/cluster/state.c
 tests_unit_test_state_LDADD = $(UNIT_LIBS)
 tests_unit_test_hub_alone_SOURCES = tests/unit/test_hub_alone.c core/cluster/engine_names.c core/cluster/hub_alone.c \
-	core/cluster/hub_watch.c core/cluster/json_text.c
+	core/cluster/hub_measure.c core/cluster/hub_watch.c core/cluster/json_text.c
 tests_unit_test_hub_alone_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_unit_test_hub_alone_LDADD = $(UNIT_LIBS) $(UV_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
