@@ -49,6 +49,18 @@ def test_px_says_where_and_runs_there(type_cells):
     assert "Out[0:3]: 40\n" in shown and "Out[1:3]: 40\n" in shown
 
 
+def test_lines_of_several_engines_are_not_torn_where_nothing_can_be_updated(type_cells):
+    (shown,) = type_cells("""
+        %%px --no-verbose
+        import time
+        for i in range(10):
+            print(i, end=" ", flush=True)
+            time.sleep(0.05)
+        print("end", end="")
+        """)
+    assert sorted(shown.splitlines()) == [f"[stdout:{engine}] 0 1 2 3 4 5 6 7 8 9 end" for engine in (0, 1)]
+
+
 def test_remote_errors_are_shown_with_their_engines(type_cells):
     (shown,) = type_cells("px 1 / 0")
     assert "[0:execute]" in shown and "[1:execute]" in shown and shown.count("ZeroDivisionError: division by zero") == 2
