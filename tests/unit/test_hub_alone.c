@@ -106,7 +106,7 @@ Test(hub_alone, an_answer_that_comes_late_is_not_that_of_the_engine_that_is_aske
     cr_assert_eq(pthread_create(&thread, NULL, serve, context), 0);
     struct registry *registry = registry_create(NULL, &error);
     json_t *engines = json_pack("[{s:s} {s:s}]", "uuid", "first", "uuid", "second");
-    cr_assert_eq(hub_end_idle(registry, path, engines, 2, 1500, &error), 0, "%s", error.text);
+    cr_assert_eq(hub_end_idle(registry, path, engines, 2, 3000, &error), 0, "%s", error.text);
     pthread_join(thread, NULL);
     for (size_t i = 0; i < 2; i++)
         cr_expect(json_is_false(json_object_get(json_array_get(engines, i), "ends")), "%zu", i);
