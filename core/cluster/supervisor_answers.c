@@ -119,6 +119,19 @@ static const struct {
     {"signal", supervisor_answer_signal},
 };
 
+/* "status, engines and stop" */
+static void list_requests(char *text, size_t size)
+{
+    const size_t count = sizeof(requests) / sizeof(*requests);
+    size_t length = 0;
+    for (size_t i = 0; i < count && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s",
+                                   i == 0           ? ""
+                                   : i + 1 == count ? " and "
+                                                    : ", ",
+                                   requests[i].name);
+}
+
 static json_t *answer(void *context, struct caller *caller, const json_t *request,
                       struct ipcl_error *error)
 {
@@ -126,11 +139,11 @@ static json_t *answer(void *context, struct caller *caller, const json_t *reques
     for (size_t i = 0; name && i < sizeof(requests) / sizeof(*requests); i++)
         if (strcmp(requests[i].name, name) == 0)
             return requests[i].answer(context, caller, request, error);
+    char known[256];
+    list_requests(known, sizeof(known));
     if (name)
-        ipcl_error_set(error,
-                       "there is no request '%.64s': this ipcluster knows of status, engines, "
-                       "stop, restart, scale and signal",
-                       name);
+        ipcl_error_set(error, "there is no request '%.64s': this ipcluster knows of %s", name,
+                       known);
     else
         ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");
     return NULL;

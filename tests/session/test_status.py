@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -12,7 +13,7 @@ import pexpect
 import pytest
 from ipcluster_box import UP, assert_nothing_left
 
-from support import LONG, wait_until
+from support import LONG, TOP, wait_until
 
 
 def status(box, *words):
@@ -244,3 +245,42 @@ def test_a_set_that_is_asked_for_another_cluster_is_refused_with_the_names_of_bo
         assert asking(end, f"--profile-dir={link}", "--engine-set=here")["set"] == "here"
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
+
+
+PAGE = "docs/reference/control.md"
+
+
+def page_of_requests():
+    """Each request that the page has, with the members of its tables by their headings."""
+    sections = re.split(r"^## `(\w+)`$", (TOP / PAGE).read_text(), flags=re.MULTILINE)[1:]
+    page = {}
+    for name, text in zip(sections[::2], sections[1::2]):
+        tables = page[name] = {}
+        for heading, rows in re.findall(r"^\| ([\w ]+) \| is \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE):
+            tables[heading] = {member for cell in re.findall(r"^\| (.*?) \|", rows, re.MULTILINE) for member in re.findall(r"`(\w+)`", cell)}
+        assert "\nErrors: " in text, name
+    return page
+
+
+def test_the_page_on_the_control_socket_has_each_request_with_what_it_reads_and_answers(box):
+    page = page_of_requests()
+    # What the sources read of a request.
+    sources = "".join((TOP / f"core/cluster/{name}.c").read_text() for name in
+                      ("supervisor_answers", "supervisor_joined", "supervisor_scale", "workplace"))
+    read = set(re.findall(r'json_object_get\((?:request|object), "(\w+)"\)', sources)) - {"request"}
+    assert read == {member for tables in page.values() for member in tables.get("asked with", ())}
+    box.ipcluster("start", "--n=1", "--n-max=2", "--daemonize", check=True)
+    with connected(control_path(box)) as end:
+        unknown = asked(end, b'{"request": "unknown"}')["error"]
+        assert re.findall(r"\w+", unknown.partition("knows of ")[2].replace(" and ", " ")) == list(page)
+        told = asked(end, b'{"request": "status"}')
+        controller, engines = told["sets"]
+        assert told.keys() - {"status"} == page["status"]["answered"]
+        assert engines.keys() == page["status"]["of a set"]
+        assert controller.keys() == engines.keys() - {"bounds"}
+        assert all(f"`{member}`" in (TOP / PAGE).read_text() for member in engines["bounds"])
+        for request in ({"request": "scale", "set": engines["set"], "n": 1}, {"request": "stop", "engines": []}, {"request": "restart", "engines": []},
+                        {"request": "signal", "set": engines["set"], "signal": 18}):
+            answer = asked(end, json.dumps(request).encode())
+            assert answer.pop("status") == "ok" and answer.keys() == page[request["request"]].get("answered", set()), (request, answer)
+    box.ipcluster("stop", check=True)
