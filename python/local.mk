@@ -1,11 +1,12 @@
-# The Python package: thin Python over the extension _client, which is a face of libipcluster. The extension keeps to the stable ABI
-# that buffers came into, with CPython 3.11, and is linked to no libpython: the same file serves every Python from there on.
+# The Python package: thin Python over the extension _client, which is a face of libipcluster, and _engine, which is the engine. Both
+# keep to the stable ABI that buffers came into, with CPython 3.11, and are linked to no libpython: the same files serve every Python
+# from there on.
 #
 # In a build tree python/ becomes an importable folder: PYTHONPATH=BUILD/python. There ipcluster/ has links to the sources and the
 # extension that libtool built.
 PYTHON_ABI = -DPy_LIMITED_API=0x030b0000
 pypackagedir = $(pythondir)/ipcluster
-pypackage_LTLIBRARIES = python/_client.la
+pypackage_LTLIBRARIES = python/_client.la python/_engine.la
 python__client_la_SOURCES = \
 	python/extension/buffers.c \
 	python/extension/completions.c \
@@ -17,6 +18,11 @@ python__client_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS) $(PYTHON_ABI)
 python__client_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext .abi3.so \
 	-export-symbols-regex '^PyInit__client$$'
 python__client_la_LIBADD = core/client/libipcluster.la
+python__engine_la_SOURCES = python/extension/engine.c
+python__engine_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS) $(PYTHON_ABI)
+python__engine_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext .abi3.so \
+	-export-symbols-regex '^PyInit__engine$$'
+python__engine_la_LIBADD = core/engine/libengine.la core/plugin/libplugin.la core/wire/libwire_bare.la $(ZMQ_LIBS) $(JANSSON_LIBS)
 
 dist_pypackage_DATA = \
 	python/ipcluster/__init__.py \
@@ -69,6 +75,7 @@ python/ipcluster/built.py: Makefile
 pyenginedir = $(pypackagedir)/engine
 dist_pyengine_DATA = \
 	python/ipcluster/engine/__init__.py \
+	python/ipcluster/engine/__main__.py \
 	python/ipcluster/engine/about.py \
 	python/ipcluster/engine/adopt.py \
 	python/ipcluster/engine/answers.py \
@@ -79,6 +86,8 @@ dist_pyengine_DATA = \
 	python/ipcluster/engine/ipython.py \
 	python/ipcluster/engine/jupyter.py \
 	python/ipcluster/engine/kernel.py \
+	python/ipcluster/engine/lacking.py \
+	python/ipcluster/engine/main.py \
 	python/ipcluster/engine/messages.py \
 	python/ipcluster/engine/othermpi.py \
 	python/ipcluster/engine/plain.py \
@@ -87,8 +96,13 @@ dist_pyengine_DATA = \
 # Beside the package: `from IPython.parallel import Client` and `%load_ext parallel_magic` in a stock IPython.
 dist_python_DATA = python/ipcluster.pth python/ipcluster_hook.py python/parallel_magic.py
 
+# What ipengine has a Python run, in a folder that any Python may have on its path: there is only what is ours in it.
+enginedir = $(pkglibdir)/python
+dist_engine_DATA = python/ipengine.py
+ENGINE_LINKS = ipcluster ipcluster_hook.py parallel_magic.py
+
 all-local: python-tree
-python-tree: python/_client.la python/ipcluster/built.py
+python-tree: python/_client.la python/_engine.la python/ipcluster/built.py
 	@$(MKDIR_P) python/ipcluster
 	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then \
 	    for each in $(abs_srcdir)/python/ipcluster/* $(abs_srcdir)/python/*.py $(abs_srcdir)/python/*.pth; do \
@@ -96,18 +110,20 @@ python-tree: python/_client.la python/ipcluster/built.py
 	        ln -sfn "$$each" "$$to/$$(basename "$$each")" || exit 1; \
 	    done; \
 	fi
-	@ln -sf ../.libs/_client.abi3.so python/ipcluster/_client.abi3.so
+	@for each in _client _engine; do ln -sf ../.libs/$$each.abi3.so python/ipcluster/$$each.abi3.so || exit 1; done
 
 # Python needs the shared object alone. It finds libipcluster by the linker's cache, where the library's folder is one of the
 # system's.
 install-data-hook: finish-python
 finish-python:
-	rm -f "$(DESTDIR)$(pypackagedir)/_client.la"
+	rm -f "$(DESTDIR)$(pypackagedir)/_client.la" "$(DESTDIR)$(pypackagedir)/_engine.la"
+	for each in $(ENGINE_LINKS); do ln -srnf "$(DESTDIR)$(pythondir)/$$each" "$(DESTDIR)$(enginedir)/$$each" || exit 1; done
 	@if test -z "$(DESTDIR)" && test -w /etc/ld.so.cache; then PATH="$$PATH:/sbin:/usr/sbin" ldconfig || :; fi
 uninstall-hook:
-	rm -f "$(DESTDIR)$(pypackagedir)/_client.abi3.so"
+	rm -f "$(DESTDIR)$(pypackagedir)/_client.abi3.so" "$(DESTDIR)$(pypackagedir)/_engine.abi3.so"
+	for each in $(ENGINE_LINKS); do rm -f "$(DESTDIR)$(enginedir)/$$each"; done
 clean-local: clean-python-tree
 clean-python-tree:
-	rm -f python/ipcluster/_client.abi3.so
+	rm -f python/ipcluster/_client.abi3.so python/ipcluster/_engine.abi3.so
 	@if test "$(abs_srcdir)" != "$(abs_builddir)"; then rm -rf python/ipcluster python/*.py python/*.pth; fi
 .PHONY: python-tree finish-python clean-python-tree

@@ -9,9 +9,11 @@ core_base_libbase_la_SOURCES = \
 	core/base/log.c core/base/log.h \
 	core/base/mark.c core/base/mark.h \
 	core/base/numbers.c core/base/numbers.h \
+	core/base/own_words.c core/base/own_words.h \
 	core/base/path.c core/base/path.h \
 	core/base/random.c core/base/random.h \
 	core/base/secret.c core/base/secret.h \
+	core/base/shared.c core/base/shared.h \
 	core/base/table.c core/base/table.h \
 	core/base/trust.c core/base/trust.h
 core_base_libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DPREFIX='"$(prefix)"' -DPROGRAM_DIR='"$(bindir)"' \

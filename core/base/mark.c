@@ -7,17 +7,21 @@
 
 static char *mark;
 
-/* In a child that is forked: /proc shows the environment that its parent was started with. */
-static void erase(void)
+/* /proc shows the environment that its parent was started with. */
+void mark_erase(void)
 {
-    memset(mark, ' ', strlen(mark));
+    if (!mark)
+        mark = getenv(MARK_VARIABLE);
+    if (mark)
+        memset(mark, ' ', strlen(mark));
 }
 
 void mark_keep_to_self(void)
 {
-    mark = getenv(MARK_VARIABLE);
-    if (!mark)
+    char *given = getenv(MARK_VARIABLE);
+    if (!given)
         return;
+    mark = given;
     unsetenv(MARK_VARIABLE);
-    pthread_atfork(NULL, NULL, erase);
+    pthread_atfork(NULL, NULL, mark_erase);
 }

@@ -9,6 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/own_words.h"
+
 /* A limit of 0 stops no core that goes to a program (/proc/sys/kernel/core_pattern begins with |):
  * 1 stops that, too, and is too little for a file (core(5), and do_coredump() of Linux). A process
  * that is not dumpable (PR_SET_DUMPABLE) would be closed to debuggers and LeakSanitizer, and its
@@ -26,16 +28,11 @@ void secret_hide(const void *at, size_t size)
     mlock((void *)begin, size);
 }
 
-/* Linux writes them one behind the other (execve(2)). */
-void secret_hide_words(char **argv)
+void secret_hide_words(void)
 {
-    const char *begin = argv[0], *end = begin;
-    for (char **word = argv; begin && *word; word++)
-        end = *word + strlen(*word) + 1;
-    for (char **word = environ; begin && *word; word++)
-        end = *word + strlen(*word) + 1;
-    if (begin)
-        secret_hide(begin, (size_t)(end - begin));
+    struct own_words words;
+    if (own_words_find(&words))
+        secret_hide(words.arguments, (size_t)(words.end - words.arguments));
 }
 
 void secret_free(void *at)

@@ -9,9 +9,8 @@
  * it, out of swap; what else lies in these pages as well. Memory that is freed afterwards stays so.
  */
 void secret_hide(const void *at, size_t size);
-/* The same for the command line and the environment, where keys may be. Those of a program's
- * main(). */
-void secret_hide_words(char **argv);
+/* The same for the command line and the environment, where keys may be. */
+void secret_hide_words(void);
 /* Wipes what malloc() gave, and frees it. Takes NULL. */
 void secret_free(void *at);
 

@@ -91,6 +91,23 @@ static void add_setting(struct words *words, const struct cluster *cluster, cons
         add_word(words, option, value);
 }
 
+/* The Python of whoever starts engines, where no other is typed: other hosts have not our
+ * environment. */
+static void add_python(struct words *words, const struct cluster *cluster)
+{
+    const char *given = settings_string(cluster->settings, "Cluster", "client_python");
+    const char *active = getenv("VIRTUAL_ENV");
+    char path[PATH_BYTES];
+    add_setting(words, cluster, "Cluster", "python", "--python=");
+    if (!active || !*active)
+        active = getenv("CONDA_PREFIX");
+    if (!*given && active && *active && !path_format(path, NULL, "%s/bin/python", active) &&
+        path_exists(path))
+        given = path;
+    if (*given)
+        add_word(words, "--IPEngine.client_python=", given);
+}
+
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
                     const char *engine_set, const char *ids, struct ipcl_error *error)
 {
@@ -112,6 +129,7 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
         add_word(&words, "--IPEngine.engine_set=", engine_set);
         if (*ids)
             add_word(&words, "--IPEngine.ids=", ids);
+        add_python(&words, cluster);
     } else {
         if (cluster->engines_elsewhere)
             add_word(&words, "", "--IPController.engines_elsewhere=true");

@@ -42,6 +42,15 @@ static const struct ipcl_option cluster_options[] = {
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
+    {"python", IPCL_STRING, "", "python", NULL,
+     "The Python that engines run in: a path, or a name on the PATH of their hosts, of CPython "
+     "3.11 "
+     "or later. Default: that of the environment that is activated here, where it is there, too; "
+     "otherwise the one that ipcluster was installed for. ipcluster profile convert: "
+     "the one that runs what it reads, which must have traitlets; default: python3."},
+    {"client_python", IPCL_STRING, "", NULL, NULL,
+     "The Python of the program that starts the cluster, for engines on whose hosts it is: "
+     "Cluster() of a Python program gives it, in the environment as IPCLUSTER_PYTHON."},
     {"restart", IPCL_INT, "0", "restart", NULL,
      "How often each engine that dies comes back, under its id, after half a second and then twice "
      "as long each time. 0: never. One that was asked to end stays away."},
@@ -49,7 +58,8 @@ static const struct ipcl_option cluster_options[] = {
      "Write what would be started, or submitted to a batch system and by which command, and start "
      "nothing."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has what "
+     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has "
+     "what "
      "is made of keys: keep it as you keep them."},
 };
 static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 13};
@@ -100,6 +110,9 @@ static const struct ipcl_option engine_launcher_options[] = {
 static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher",
                                                                engine_launcher_options, 2};
 
+static const struct settings_variable python_variable = {"IPCLUSTER_PYTHON", "Cluster",
+                                                         "client_python"};
+
 static int add_tables(struct cluster *cluster, struct ipcl_error *error)
 {
     static const struct ipcl_option_table *const tables[] = {
@@ -109,7 +122,7 @@ static int add_tables(struct cluster *cluster, struct ipcl_error *error)
         if (settings_add(cluster->settings, tables[i], error) < 0)
             return -1;
     }
-    return 0;
+    return settings_add_variables(cluster->settings, &python_variable, 1, error);
 }
 
 /* Cuts the command line at --: what stands behind it is for the programs that are started. */

@@ -38,10 +38,8 @@ static const struct settings_program program = {
 
 static const struct ipcl_option options[] = {
     {"force", IPCL_BOOL, "false", "force", "true", "Let convert replace files that are there."},
-    {"python", IPCL_STRING, "python3", "python", NULL,
-     "The interpreter that runs what convert reads; it must have traitlets."},
 };
-const struct ipcl_option_table command_profile_table = {"IPClusterProfile", options, 2};
+const struct ipcl_option_table command_profile_table = {"IPClusterProfile", options, 1};
 
 /* Writes one of the profile's files. Returns 0 or -1 with `error` set. */
 static int write_config(const struct profile *profile, const char *program_name, const char *text,

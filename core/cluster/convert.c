@@ -53,8 +53,8 @@ static int identify(struct conversion *conversion, struct ipcl_error *error)
 /* {"settings": ..., "lost": ...} of a Python file; NULL with `error` set. */
 static json_t *load_python(const struct conversion *conversion, struct ipcl_error *error)
 {
-    const char *python =
-        settings_string(conversion->cluster->settings, "IPClusterProfile", "python");
+    const char *given = settings_string(conversion->cluster->settings, "Cluster", "python");
+    const char *python = *given ? given : "python3";
     const char *const argv[] = {python, "-c", convert_script, conversion->source, NULL};
     int status;
     char *output = ask_program(argv, "", &status, error);

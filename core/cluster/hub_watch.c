@@ -57,6 +57,8 @@ static void note_engine(struct hub_watch *watch, int id, const char *uuid, const
     engine->pid = json_integer_value(json_object_get(info, "pid"));
     engine->ranked = json_object_get(info, "rank");
     take_fact(engine->set, sizeof(engine->set), info, "engine_set");
+    take_fact(engine->python, sizeof(engine->python), info, "language_version");
+    take_fact(engine->executable, sizeof(engine->executable), info, "executable");
     take_fact(engine->host, sizeof(engine->host), info, "host");
     take_fact(engine->job, sizeof(engine->job), info, "job");
     engine->listed = true;
@@ -520,7 +522,9 @@ void hub_watch_each(const struct hub_watch *watch, const char *engine_set,
                                        .ranked = engine->ranked,
                                        .elsewhere = strcmp(engine->host, host) != 0,
                                        .pid = engine->pid,
-                                       .idle_ms = engine->idle_ms};
+                                       .idle_ms = engine->idle_ms,
+                                       .python = engine->python,
+                                       .executable = engine->executable};
         if (is_of(engine, engine_set))
             see(context, &one);
     }

@@ -23,6 +23,7 @@ struct hub_engine {
     bool elsewhere;  /* it is on another host, or does not say where it is */
     int64_t pid;
     long long idle_ms; /* since when it has done nothing; 0: it is not measured */
+    const char *python, *executable; /* its version, and where it is; "": it does not say */
 };
 
 /* What there is to do. */

@@ -56,6 +56,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/plugin_trial.c \
 	core/cluster/processes.c core/cluster/processes.h \
 	core/cluster/progress.c core/cluster/progress.h \
+	core/cluster/pythons.c core/cluster/pythons.h \
 	core/cluster/slots.c core/cluster/slots.h \
 	core/cluster/state.c core/cluster/state.h \
 	core/cluster/strays.c core/cluster/strays.h \

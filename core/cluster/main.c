@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
     secret_forbid_cores();
-    secret_hide_words(argv);
+    secret_hide_words();
     connection_wipe_json();
     if (log_open("ipcluster", NULL, &error) < 0) {
         fprintf(stderr, "ipcluster: %s\n", error.text);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/ending.h"
 #include "base/log.h"
+#include "cluster/pythons.h"
 #include "cluster/supervisor_internal.h"
 
 #define LOOK_AGAIN_MS 200 /* how often it is looked whether time is over */
@@ -215,6 +216,7 @@ static void set_up(struct engine_set *set)
         uv_timer_stop(&set->timer);
     else
         snprintf(some, sizeof(some), "%u of ", set->arrived);
+    pythons_say(set->progress, supervisor->hub, set->saved->name);
     if (set->elastic.on)
         progress_say(set->progress,
                      "The set has %u to %u engines, by what there is to do (ipcluster status)",

@@ -376,9 +376,17 @@ int profile_read(struct settings *settings, bool create, struct profile *profile
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error)
 {
+    return profile_read(settings, create, profile, error) ||
+                   profile_enter(settings, program, profile, error)
+               ? -1
+               : 0;
+}
+
+int profile_enter(struct settings *settings, const char *program, const struct profile *profile,
+                  struct ipcl_error *error)
+{
     char work_dir[PATH_BYTES];
-    if (profile_read(settings, create, profile, error) ||
-        open_log(settings, program, profile, error))
+    if (open_log(settings, program, profile, error))
         return -1;
     point_out_python(settings, profile);
     const char *given = settings_string(settings, BASE_CLASS, "work_dir");

@@ -64,8 +64,10 @@ bool profile_has_python_only(const struct profile *profile, char names[PROFILE_N
  * -1 with `error` set. settings_finish() is left to the caller, once all tables are there. */
 int profile_read(struct settings *settings, bool create, struct profile *profile,
                  struct ipcl_error *error);
-/* What a program's main does after settings_parse(): the same, opens the log of `program`, and goes
- * to the work folder. */
+/* Opens the log of `program`, and goes to the work folder. Returns 0 or -1 with `error` set. */
+int profile_enter(struct settings *settings, const char *program, const struct profile *profile,
+                  struct ipcl_error *error);
+/* What a program's main does after settings_parse(): both. */
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error);
 

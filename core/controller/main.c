@@ -249,7 +249,7 @@ int main(int argc, char **argv)
     static struct program program = {.signals = -1, .files = {.lock = -1}};
     struct ipcl_error error = {""};
     secret_forbid_cores();
-    secret_hide_words(argv);
+    secret_hide_words();
     secret_hide(&program.controller, sizeof(program.controller));
     connection_wipe_json();
     log_open("ipcontroller", NULL, NULL);

@@ -9,38 +9,45 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/shared.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define COPIED_MAX  (1 << 20)      /* bytes a second: a loop that prints fills no disk soon */
 #define PAUSE_MS    100            /* of a reader of what is copied at the end, between two reads */
 #define REST_MS     1000           /* for all that it reads then */
 
+static const char *const names[] = {"stdout", "stderr"};
+
 int capture_open(struct capture *capture, struct ipcl_error *error)
 {
-    static const char *const names[] = {"stdout", "stderr"};
-    capture->shared = mmap(NULL, sizeof(*capture->shared), PROT_READ | PROT_WRITE,
-                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (capture->shared == MAP_FAILED)
-        return ipcl_error_set(error, "no memory for output: %s", strerror(errno));
+    capture->memory = shared_make(sizeof(*capture->shared));
     for (int i = 0; i < 2; i++) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC))
             return ipcl_error_set(error, "%s cannot be captured: %s", names[i], strerror(errno));
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        capture->streams[i] = (struct capture_stream){.name = names[i],
-                                                      .target = STDOUT_FILENO + i,
-                                                      .original = -1,
-                                                      .copy = -1,
-                                                      .pipe = ends[0],
-                                                      .writer = ends[1],
-                                                      .held = &capture->shared->texts[i]};
+        capture->streams[i] = (struct capture_stream){.pipe = ends[0], .writer = ends[1]};
+    }
+    return capture_take_over(capture, error);
+}
+
+int capture_take_over(struct capture *capture, struct ipcl_error *error)
+{
+    capture->shared = shared_map(capture->memory, sizeof(*capture->shared));
+    if (!capture->shared)
+        return ipcl_error_set(error, "no memory for output: %s", strerror(errno));
+    for (int i = 0; i < 2; i++) {
+        struct capture_stream *stream = &capture->streams[i];
+        stream->name = names[i];
+        stream->target = STDOUT_FILENO + i;
+        stream->original = stream->copy = -1;
+        stream->held = &capture->shared->texts[i];
     }
     return 0;
 }

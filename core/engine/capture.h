@@ -56,6 +56,7 @@ struct capture_stream {
 struct capture {
     struct capture_stream streams[2];
     struct capture_shared *shared;
+    int memory; /* the descriptor of `shared` */
     /* Receives valid UTF-8. */
     void (*publish)(void *context, const char *name, const char *text, size_t size);
     void *context;
@@ -64,6 +65,9 @@ struct capture {
 /* Makes the pipes and the memory, of which a child that is forked now has its share. Main thread.
  * Returns 0 or -1 with `error` set. */
 int capture_open(struct capture *capture, struct ipcl_error *error);
+/* The same with what a program has opened that has become this one: `memory`, and of each stream
+ * `pipe` and `writer` are set. */
+int capture_take_over(struct capture *capture, struct ipcl_error *error);
 /* Redirects the descriptors, standard input to /dev/null, and the log to the original standard
  * error. Main thread, before the I/O thread starts. */
 void capture_start(struct capture *capture);

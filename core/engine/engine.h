@@ -72,6 +72,7 @@ struct engine {
     int watcher;         /* the pipe to it; -1: there is none */
     bool watched;        /* it tells the controller of the engine's end */
     struct begun *begun; /* shared with it (watcher.h); NULL: there is none */
+    int begun_memory;    /* its descriptor; -1 */
 };
 
 /* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long

@@ -1,6 +1,8 @@
-bin_PROGRAMS += core/engine/ipengine
-core_engine_ipengine_SOURCES = \
+# The engine is a library, as it is a module of Python as well.
+noinst_LTLIBRARIES += core/engine/libengine.la
+core_engine_libengine_la_SOURCES = \
 	core/engine/abort.c \
+	core/engine/become.c core/engine/become.h \
 	core/engine/bounds.c core/engine/bounds.h \
 	core/engine/capture.c core/engine/capture.h \
 	core/engine/children.c core/engine/children.h \
@@ -15,18 +17,23 @@ core_engine_ipengine_SOURCES = \
 	core/engine/io.c core/engine/io.h \
 	core/engine/job.c core/engine/job.h \
 	core/engine/link.c core/engine/link.h \
-	core/engine/main.c \
 	core/engine/mpi.c core/engine/mpi.h \
 	core/engine/options.c core/engine/options.h \
 	core/engine/publish.c \
 	core/engine/recall.c core/engine/recall.h \
 	core/engine/registration.c \
 	core/engine/reply.c \
+	core/engine/run.c core/engine/run.h \
 	core/engine/shell.c \
 	core/engine/signals.c core/engine/signals.h \
 	core/engine/usage.c core/engine/usage.h \
 	core/engine/watcher.c core/engine/watcher.h
-core_engine_ipengine_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+core_engine_libengine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"' \
+	-DPLUGIN_DIR='"$(pkglibdir)"'
+core_engine_libengine_la_LIBADD =
+
+bin_PROGRAMS += core/engine/ipengine
+core_engine_ipengine_SOURCES = core/engine/main.c
 core_engine_ipengine_LDFLAGS = $(PROGRAM_LINK_FLAGS)
-core_engine_ipengine_LDADD = core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
+core_engine_ipengine_LDADD = core/engine/libengine.la core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
 	core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)

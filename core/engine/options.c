@@ -14,6 +14,7 @@ static const struct settings_variable variables[] = {
     {"IPP_CURVE_SERVERKEY", "IPEngine", "curve_serverkey"},
     {"IPP_CONNECTION_INFO", "IPEngine", "connection_info"},
     {"IPCLUSTER_MPI_SIZE", "IPEngine", "mpi_size"},
+    {"IPCLUSTER_PYTHON", "IPEngine", "client_python"},
 };
 
 const struct settings_program engine_program = {
@@ -110,6 +111,13 @@ static const struct ipcl_option options[] = {
      "Which engine of its set this is, from 0: a launcher that starts engines on other hosts gives "
      "it, and so says of each how it ended."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
+    {"python", IPCL_STRING, "", "python", NULL,
+     "The Python that the engine runs in: a path, or a name on PATH, of CPython 3.11 or later. "
+     "Default: that of the client whose Cluster() starts the engine, of the environment that is "
+     "activated ($VIRTUAL_ENV, $CONDA_PREFIX), or the one that ipcluster was installed for."},
+    {"client_python", IPCL_STRING, "", NULL, NULL,
+     "The Python of the client that starts this engine, which is taken where it is on the "
+     "engine's host, too, and no other is named: ipcluster gives it."},
 };
 
 const struct ipcl_option_table engine_options = {"IPEngine", options,

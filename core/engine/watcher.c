@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/own_words.h"
+#include "base/mark.h"
 #include "base/secret.h"
+#include "base/shared.h"
 #include "engine/io.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
@@ -89,12 +91,14 @@ static void close_standard_files(void)
 }
 
 /* Not to be taken for an engine by who looks for engines by name. */
-static void take_name(const struct watch *watch, int argc, char **argv)
+static void take_name(const struct watch *watch)
 {
-    char *end = argv[argc - 1] + strlen(argv[argc - 1]);
-    size_t room = (size_t)(end - argv[0]);
-    memset(argv[0], 0, room);
-    snprintf(argv[0], room, "engine-watcher %ld", (long)watch->pid);
+    struct own_words words;
+    if (own_words_find(&words)) {
+        size_t room = (size_t)(words.environment - words.arguments);
+        memset(words.arguments, 0, room);
+        snprintf(words.arguments, room, "engine-watcher %ld", (long)watch->pid);
+    }
     prctl(PR_SET_NAME, "engine-watcher");
 }
 
@@ -237,13 +241,14 @@ static void send_notice(const struct watch *watch, enum io_cause cause, const ch
     zmq_ctx_term(context); /* lingers until the notice has left */
 }
 
-static void become_watcher(struct watch *watch, int argc, char **argv)
+static void become_watcher(struct watch *watch)
 {
     char words[CAPTURE_WORDS_BYTES], how[320], reason[sizeof(words) + sizeof(how) + 32];
+    mark_erase();
     setsid(); /* the terminal's signals, and those to its group, are for the engine */
     signal(SIGPIPE, SIG_IGN);
     keep_nothing_else(watch);
-    take_name(watch, argc, argv);
+    take_name(watch);
     wait_for_end(watch);
     if (!watch->dead && watch->news.id < 0)
         _exit(0); /* it is not wanted */
@@ -256,17 +261,10 @@ static void become_watcher(struct watch *watch, int argc, char **argv)
     _exit(0);
 }
 
-/* NULL where memory is short: then nobody learns what had begun. */
-static struct begun *share_memory(void)
+void watcher_start(struct engine *engine, const char *profile_dir)
 {
-    void *memory =
-        mmap(NULL, sizeof(struct begun), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv)
-{
-    engine->begun = share_memory();
+    engine->begun_memory = shared_make(sizeof(struct begun));
+    watcher_take_over(engine);
     struct watch watch = {.news = {.id = -1},
                           .profile_dir = profile_dir,
                           .begun = engine->begun,
@@ -288,7 +286,7 @@ void watcher_start(struct engine *engine, const char *profile_dir, int argc, cha
             _exit(0);
         close(ends[1]);
         secret_hide(&watch, sizeof(watch));
-        become_watcher(&watch, argc, argv);
+        become_watcher(&watch);
     }
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
@@ -296,6 +294,12 @@ void watcher_start(struct engine *engine, const char *profile_dir, int argc, cha
     if (watch.process >= 0)
         close(watch.process);
     engine->watcher = ends[1];
+}
+
+/* Where memory is short, nobody learns what had begun. */
+void watcher_take_over(struct engine *engine)
+{
+    engine->begun = shared_map(engine->begun_memory, sizeof(struct begun));
 }
 
 void watcher_admit(struct engine *engine)

@@ -7,12 +7,15 @@
 
 #include "engine/engine.h"
 
-/* Starts one, with `argv` as its name for ps(1), once capture_open() has been called, and before
- * there are threads, MPI, the interpreter and all that makes this process large. It is no child of
+/* Starts one, with a name of its own for ps(1), once capture_open() has been called, and before
+ * there are threads, MPI, the kernel and all that makes this process large. It is no child of
  * this process, has a session of its own, none of the files but those of the output, and ends with
  * the engine. `profile_dir` is where the plugins are looked for that it needs. Where it cannot be
  * started, a warning says so. */
-void watcher_start(struct engine *engine, const char *profile_dir, int argc, char **argv);
+void watcher_start(struct engine *engine, const char *profile_dir);
+/* In what a program becomes that has started one, with the descriptors of that: `watcher` and
+ * `begun_memory`. */
+void watcher_take_over(struct engine *engine);
 /* Settings and connection are known: ends it where it is not wanted. */
 void watcher_admit(struct engine *engine);
 /* Notes a task that begins, whose msg_id the watcher tells the controller should the engine die: as

@@ -176,6 +176,13 @@ const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plug
     return *count ? operations->systems : NULL;
 }
 
+char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
+                                                              const char *, struct ipcl_error *)
+{
+    const struct ipcl_kernel_operations *operations = plugin->operations;
+    return plugin->abi_minor < 3 ? NULL : operations->command;
+}
+
 static void check_system(const struct ipcl_batch_system *system,
                          const struct descriptor_faults *faults)
 {

@@ -2,6 +2,7 @@
 #ifndef PLUGIN_DESCRIPTOR_H
 #define PLUGIN_DESCRIPTOR_H
 
+#include <ipcluster/kernel.h>
 #include <ipcluster/launcher.h>
 
 /* Checks the descriptor of the plugin `name` of `kind`, its operations and its option tables;
@@ -27,5 +28,8 @@ size_t descriptor_class_count(const struct ipcl_plugin *plugin);
 /* Its batch systems, of which there are `count`. */
 const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plugin *plugin,
                                                           size_t *count);
+/* A kernel's operation `command`, or NULL. */
+char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
+                                                              const char *, struct ipcl_error *);
 
 #endif

@@ -33,8 +33,8 @@ int loader_start(struct ipcl_error *error)
     return status;
 }
 
-/* Python's extension modules look for libpython's symbols, and Open MPI's components for libmpi's,
- * among the global ones: what brings these libraries in is loaded globally, and everything else is
+/* An embedded interpreter's modules look for the symbols of its library, and Open MPI's components
+ * for libmpi's, among the global ones: what brings these libraries in is loaded globally, and everything else is
  * kept to itself. */
 static bool is_global(const char *kind)
 {

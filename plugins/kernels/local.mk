@@ -3,12 +3,10 @@ kernels_LTLIBRARIES = plugins/kernels/python.la
 plugins_kernels_python_la_SOURCES = \
 	plugins/kernels/python.c plugins/kernels/python.h \
 	plugins/kernels/python_buffers.c \
+	plugins/kernels/python_command.c \
 	plugins/kernels/python_host.c \
 	plugins/kernels/python_interrupt.c \
-	plugins/kernels/python_start.c \
 	core/base/trust.c core/base/trust.h
-plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EMBED_CFLAGS) \
-	-DPYTHON_PROGRAM='"$(PYTHON)"' -DPYTHON_VERSION='"$(PYTHON_VERSION)"' \
-	-DPYTHON_DIR='"$(pythondir)"'
+plugins_kernels_python_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS) $(PYTHON_ABI) -DPYTHON_PROGRAM='"$(PYTHON)"'
 plugins_kernels_python_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_kernels_python_la_LIBADD = $(PYTHON_EMBED_LIBS) $(JANSSON_LIBS)
+plugins_kernels_python_la_LIBADD = $(JANSSON_LIBS)

@@ -1,9 +1,24 @@
-/* The Python kernel: embeds libpython, runs requests through ipcluster.engine.kernel, and hands
- * results over without copies. */
+/* The Python kernel: runs requests through ipcluster.engine.kernel in the Python that this process is, and hands results over without
+ * copies. */
 #include "python.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* The name of an exception's type; NULL where it has none. */
+static PyObject *name_of(PyObject *type)
+{
+    PyObject *name = type && PyType_Check(type) ? PyType_GetName((PyTypeObject *)type) : NULL;
+    PyErr_Clear();
+    return name;
+}
+
+static const char *text_of_name(PyObject *name)
+{
+    const char *text = name ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    PyErr_Clear();
+    return text ? text : "error";
+}
 
 /* The pending exception as one line. Clears it. */
 static void exception_line(struct ipcl_error *error)
@@ -12,10 +27,12 @@ static void exception_line(struct ipcl_error *error)
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     PyObject *text = value ? PyObject_Str(value) : NULL;
-    const char *name = type && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "error";
-    const char *message = text ? PyUnicode_AsUTF8(text) : NULL;
-    ipcl_error_set(error, "%s%s%s", name, message && *message ? ": " : "", message ? message : "");
+    PyObject *name = name_of(type);
+    const char *message = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+    ipcl_error_set(error, "%s%s%s", text_of_name(name), message && *message ? ": " : "",
+                   message ? message : "");
     PyErr_Clear();
+    Py_XDECREF(name);
     Py_XDECREF(text);
     Py_XDECREF(type);
     Py_XDECREF(value);
@@ -44,10 +61,7 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
     }
     exception_line(&reason);
     return ipcl_error_set(
-        error,
-        "the Python package ipcluster.engine cannot be imported (%.500s): install it in %s, or say "
-        "with PYTHONPATH where it is",
-        reason.text, PYTHON_DIR);
+        error, "the Python package ipcluster.engine cannot be used: %.900s", reason.text);
 }
 
 static void destroy(void *self)
@@ -77,25 +91,23 @@ static void destroy(void *self)
 
 static void *create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
 {
+    if (!Py_IsInitialized || !Py_IsInitialized()) {
+        ipcl_error_set(error, "this process is no Python");
+        return NULL;
+    }
     struct python_kernel *kernel = python_kernel ? NULL : calloc(1, sizeof(*kernel));
     if (!kernel) {
-        ipcl_error_set(error, "a process has one Python interpreter, or memory is short");
+        ipcl_error_set(error, "a process has one Python kernel, or memory is short");
         return NULL;
     }
     kernel->services = services;
     kernel->main_thread = pthread_self();
     pthread_mutex_init(&kernel->interrupting, NULL);
     python_kernel = kernel;
-    if (python_host_register() || python_start(error)) {
-        free(kernel);
-        python_kernel = NULL;
-        return NULL;
-    }
-    bool ready = look_up(kernel, error) == 0;
-    if (ready && (python_buffers_start() || python_interrupts_start(kernel))) {
+    bool ready = !python_host_start() && !python_buffers_start() && !python_interrupts_start(kernel);
+    if (!ready)
         exception_line(error);
-        ready = false;
-    }
+    ready = ready && !look_up(kernel, error);
     kernel->state = PyEval_SaveThread();
     if (!ready) {
         destroy(kernel);
@@ -125,9 +137,10 @@ static json_t *describe_exception(struct python_kernel *kernel, const char *meth
         Py_XDECREF(traceback);
         return content;
     }
-    const char *name = type && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "error";
-    content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename", name, "evalue",
-                        "the exception cannot be described", "traceback");
+    PyObject *name = name_of(type);
+    content = json_pack("{s:s s:s s:s s:[]}", "status", "error", "ename", text_of_name(name),
+                        "evalue", "the exception cannot be described", "traceback");
+    Py_XDECREF(name);
     PyErr_Restore(type, value, traceback);
     exception_line(&line);
     return content;
@@ -294,6 +307,7 @@ static const struct ipcl_kernel_operations operations = {
     .bind_integer = bind_integer,
     .interrupt = python_interrupt,
     .destroy = destroy,
+    .command = python_command,
 };
 
 extern const struct ipcl_plugin ipcl_plugin;
@@ -302,7 +316,7 @@ IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {
     .kind = "kernel",
     .name = "python",
     .version = "1.0",
-    .summary = "Python " PYTHON_VERSION ", with IPython's shell where it is installed",
+    .summary = "the user's own Python, with IPython's shell where that has it",
     .license = "BSD-2-Clause",
     .author = "the ipcluster developers",
     .operations = &operations,

@@ -1,8 +1,11 @@
-/* The Python kernel's own parts: the interpreter's start, frames as buffers, and the module that
- * Python code calls. */
+/* The Python kernel's own parts: which Python it is, frames as buffers, and the module that Python code calls. */
 #ifndef KERNELS_PYTHON_H
 #define KERNELS_PYTHON_H
 
+/* Programs that are no Python load this plugin, too, to list it and to learn which Python it wants: so what is Python's may be missing,
+ * and is looked for when the plugin is loaded. It is what each Python from 3.11 on has. */
+#define PyAPI_FUNC(type) __attribute__((weak)) type
+#define PyAPI_DATA(type) extern __attribute__((weak)) type
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -38,9 +41,9 @@ struct python_kernel {
     bool held;          /* the main thread's own: it is not to see it now */
 };
 
-/* python_start.c: makes the interpreter, with the Python package on its path. Returns 0 or -1 with
- * `error` set. */
-int python_start(struct ipcl_error *error);
+/* python_command.c: the kernel's `command`. Without Python. */
+char **python_command(const struct ipcl_services *services, const char *folder,
+                      struct ipcl_error *error);
 
 /* python_buffers.c. All with the interpreter's lock held, but for releases. */
 /* Makes ready the type of received frames. Returns 0 or -1 with an exception. */
@@ -55,9 +58,10 @@ struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count);
 /* Releases what the host has given back since. */
 void python_buffers_drain(void);
 
-/* python_host.c: the built-in module _ipcluster_host. */
+/* python_host.c: the module _ipcluster_host. */
 extern struct python_kernel *python_kernel; /* the process's one */
-int python_host_register(void);
+/* Makes the module, for any to import. Returns 0 or -1 with an exception. */
+int python_host_start(void);
 /* JSON text to a json_t. NULL with an exception. */
 json_t *python_json(PyObject *text);
 

@@ -24,28 +24,32 @@ static void frame_dealloc(PyObject *self)
     struct frame *frame = (struct frame *)self;
     if (frame->buffer.release)
         frame->buffer.release(frame->buffer.owner);
-    Py_TYPE(self)->tp_free(self);
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
 }
 
-static PyBufferProcs frame_buffer = {.bf_getbuffer = frame_get_buffer};
-static PyTypeObject frame_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_ipcluster_host.Frame",
-    .tp_doc = "A received frame of a message.",
-    .tp_basicsize = sizeof(struct frame),
-    .tp_dealloc = frame_dealloc,
-    .tp_as_buffer = &frame_buffer,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-};
+static PyTypeObject *frame_type;
 
 int python_buffers_start(void)
 {
-    return PyType_Ready(&frame_type);
+    PyType_Slot slots[] = {{Py_tp_doc, (char *)"A received frame of a message."},
+                           {Py_tp_dealloc, frame_dealloc},
+                           {Py_bf_getbuffer, frame_get_buffer},
+                           {0, NULL}};
+    PyType_Spec spec = {.name = "_ipcluster_host.Frame",
+                        .basicsize = sizeof(struct frame),
+                        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+                                 Py_TPFLAGS_IMMUTABLETYPE,
+                        .slots = slots};
+    frame_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    return frame_type ? 0 : -1;
 }
 
 static PyObject *view_frame(const struct ipcl_kernel_services *services,
                             const struct ipcl_request *request, size_t index)
 {
-    struct frame *frame = PyObject_New(struct frame, &frame_type);
+    struct frame *frame = PyObject_New(struct frame, frame_type);
     if (!frame)
         return NULL;
     frame->buffer = services->retain(services->base.host, request, index);
@@ -66,7 +70,7 @@ PyObject *python_buffers_in(const struct ipcl_kernel_services *services,
         if (!item)
             Py_CLEAR(list);
         else
-            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+            PyList_SetItem(list, (Py_ssize_t)i, item);
     }
     return list;
 }
@@ -120,7 +124,7 @@ static int lend(PyObject *object, struct ipcl_buffer *buffer)
 
 struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count)
 {
-    Py_ssize_t length = PyList_Check(list) ? PyList_GET_SIZE(list) : -1;
+    Py_ssize_t length = PyList_Check(list) ? PyList_Size(list) : -1;
     if (length < 0) {
         PyErr_SetString(PyExc_TypeError, "serialized objects are lists of buffers");
         return NULL;
@@ -130,13 +134,15 @@ struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count)
         PyErr_NoMemory();
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < length; i++)
-        if (lend(PyList_GET_ITEM(list, i), &buffers[i])) {
+    for (Py_ssize_t i = 0; i < length; i++) {
+        PyObject *item = PyList_GetItem(list, i); /* what makes a buffer may change the list */
+        if (!item || lend(item, &buffers[i])) {
             while (i-- > 0)
                 give_back(buffers[i].owner);
             free(buffers);
             return NULL;
         }
+    }
     *count = (size_t)length;
     return buffers;
 }

@@ -1,4 +1,4 @@
-/* The built-in module _ipcluster_host: what the Python half of the kernel asks of the engine. */
+/* The module _ipcluster_host: what the Python half of the kernel asks of the engine. */
 #include "python.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static PyObject *host_hold_interrupts(PyObject *self, PyObject *hold)
 static PyObject *host_log(PyObject *self, PyObject *text)
 {
     const struct ipcl_kernel_services *services = python_kernel->services;
-    const char *line = PyUnicode_AsUTF8(text);
+    const char *line = PyUnicode_AsUTF8AndSize(text, NULL);
     (void)self;
     if (!line)
         return NULL;
@@ -91,7 +91,7 @@ static PyObject *host_open(PyObject *self, PyObject *path)
     (void)self;
     if (!PyUnicode_FSConverter(path, &name))
         return NULL;
-    int fd = trust_open(PyBytes_AS_STRING(name), O_RDONLY | O_NONBLOCK, 0, NULL, &error);
+    int fd = trust_open(PyBytes_AsString(name), O_RDONLY | O_NONBLOCK, 0, NULL, &error);
     int reason = errno;
     Py_DECREF(name);
     if (fd >= 0)
@@ -106,7 +106,7 @@ static PyObject *host_open(PyObject *self, PyObject *path)
 static PyObject *host_part(PyObject *self, PyObject *name)
 {
     const struct ipcl_kernel_services *services = python_kernel->services;
-    const char *wanted = PyUnicode_AsUTF8(name);
+    const char *wanted = PyUnicode_AsUTF8AndSize(name, NULL);
     (void)self;
     if (!wanted)
         return NULL;
@@ -191,15 +191,14 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ipcluster_host",
-                                    .m_size = -1, .m_methods = methods};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_ipcluster_host",
+                                        .m_size = -1, .m_methods = methods};
 
-static PyObject *make_module(void)
+int python_host_start(void)
 {
-    return PyModule_Create(&module);
-}
-
-int python_host_register(void)
-{
-    return PyImport_AppendInittab("_ipcluster_host", make_module);
+    PyObject *module = PyModule_Create(&definition);
+    int status =
+        module ? PyDict_SetItemString(PyImport_GetModuleDict(), definition.m_name, module) : -1;
+    Py_XDECREF(module);
+    return status;
 }

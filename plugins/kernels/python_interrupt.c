@@ -63,6 +63,16 @@ static PyObject *on_interrupt(PyObject *getsignal, PyObject *arguments)
 static PyMethodDef handler_method = {"interrupted", on_interrupt, METH_VARARGS,
                                      "The engine was asked to interrupt what runs."};
 
+/* Whoever started us in the background of a script had SIGINT ignored, and then Python lets nothing interrupt it. */
+static int take_sigint(PyObject *module)
+{
+    PyObject *handler = PyObject_GetAttrString(module, "default_int_handler");
+    PyObject *before = handler ? PyObject_CallMethod(module, "signal", "iO", SIGINT, handler) : NULL;
+    Py_XDECREF(handler);
+    Py_XDECREF(before);
+    return before ? 0 : -1;
+}
+
 int python_interrupts_start(struct python_kernel *kernel)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT_SIGNAL};
@@ -77,11 +87,12 @@ int python_interrupts_start(struct python_kernel *kernel)
     PyObject *handler = getsignal ? PyCFunction_New(&handler_method, getsignal) : NULL;
     PyObject *before =
         handler ? PyObject_CallMethod(module, "signal", "iO", INTERRUPT_SIGNAL, handler) : NULL;
+    int status = before ? take_sigint(module) : -1;
     Py_XDECREF(module);
     Py_XDECREF(getsignal);
     Py_XDECREF(handler);
     Py_XDECREF(before);
-    return before ? 0 : -1;
+    return status;
 }
 
 void python_interrupts_stop(struct python_kernel *kernel)

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from ipcluster.client import Client
-from ipcluster.programs import path_of
+from ipcluster.programs import environment, path_of
 from ipcluster.shown import card, in_notebook, is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
@@ -41,7 +41,7 @@ def ipython_dir():
 def run_program(command, *words, timeout=None, fine=(0,)):
     """Runs `ipcluster COMMAND WORDS`; returns what it printed. Raises RuntimeError with its words where it fails."""
     done = subprocess.run([path_of("ipcluster"), command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                          timeout=timeout)  # fmt: skip
+                          env=environment(), timeout=timeout)  # fmt: skip
     if done.returncode not in fine:
         said = (done.stdout + done.stderr).strip()
         raise RuntimeError(f"ipcluster {command} failed: {said or f'exit status {done.returncode}'}")
@@ -173,7 +173,8 @@ class Cluster:
 
         said = []
         with subprocess.Popen([path_of("ipcluster"), command, *self._words(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace") as program, StartShown(file) as shown:  # fmt: skip
+                              stderr=subprocess.STDOUT, text=True, errors="replace", env=environment()) as program, \
+                StartShown(file) as shown:  # fmt: skip
             for line in program.stdout:
                 said.append(line)
                 shown.show(line)

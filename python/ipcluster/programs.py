@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ipcluster import built
 
-_IN_A_BUILD_TREE = {"ipcluster": "core/cluster", "ipcontroller": "core/controller"}
+_IN_A_BUILD_TREE = {"ipcluster": "core/cluster", "ipcontroller": "core/controller", "ipengine": "core/engine"}
 
 
 def _is_ours(path, name):
@@ -21,7 +21,7 @@ def _is_ours(path, name):
 
 
 def path_of(name):
-    """The path of `ipcluster` or `ipcontroller`: of the build tree or installation that this package is of, and only where that is not
+    """The path of one of the three: of the build tree or installation that this package is of, and only where that is not
     there, of another installation that $PATH has. Raises FileNotFoundError where there is none."""
     here = Path(built.__file__).resolve().parent
     tree = here.parents[1]
@@ -37,7 +37,12 @@ def path_of(name):
                             "or add its folder to $PATH")  # fmt: skip
 
 
-def become(name):
-    """Runs the program in the place of this one, with its arguments."""
+def environment():
+    """The environment for them: engines that they start run in this Python, where it is and no other is named."""
+    return {**os.environ, "IPCLUSTER_PYTHON": sys.executable} if sys.executable else dict(os.environ)
+
+
+def become(name, *words):
+    """Runs the program in the place of this one, with these arguments and its own."""
     path = path_of(name)
-    os.execv(path, [path, *sys.argv[1:]])
+    os.execve(path, [path, *words, *sys.argv[1:]], environment())

@@ -55,8 +55,8 @@ tests_fuzz_libplayed_la_SOURCES = tests/fuzz/played.c tests/fuzz/played.h
 # The programs' main functions are not linked: libFuzzer has one.
 tests_fuzz_libcontroller_la_SOURCES = $(core_controller_ipcontroller_SOURCES)
 tests_fuzz_libcontroller_la_CPPFLAGS = $(AM_CPPFLAGS)
-tests_fuzz_libengine_la_SOURCES = $(core_engine_ipengine_SOURCES)
-tests_fuzz_libengine_la_CPPFLAGS = $(core_engine_ipengine_CPPFLAGS)
+tests_fuzz_libengine_la_SOURCES = $(core_engine_libengine_la_SOURCES)
+tests_fuzz_libengine_la_CPPFLAGS = $(core_engine_libengine_la_CPPFLAGS)
 tests_fuzz_libjson_la_SOURCES = $(plugins_serial_json_la_SOURCES)
 tests_fuzz_libjson_la_CPPFLAGS = $(AM_CPPFLAGS) -Dipcl_plugin=json_plugin
 tests_fuzz_libmsgpack_la_SOURCES = $(plugins_serial_msgpack_la_SOURCES)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import LONG, PYTHON, without
+from support import LONG, PYTHON, find_build, without
 
 pytest.importorskip("ipyparallel")
 pytest.importorskip("numpy")
@@ -65,7 +65,7 @@ def requests_of(python, package, how):
     """What foreign.py makes in another Python; nothing where a package does not run in that."""
     import ipyparallel
 
-    sources, packages = Path(__file__).resolve().parents[2] / "python", Path(ipyparallel.__file__).parents[1]
+    sources, packages = find_build() / "python", Path(ipyparallel.__file__).parents[1]
     made = subprocess.run([python, Path(__file__).with_name("foreign.py"), package, how, sources, packages],
                           capture_output=True, timeout=LONG)  # fmt: skip
     assert made.returncode == 0 or how != "pickle", made.stderr

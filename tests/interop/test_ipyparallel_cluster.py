@@ -27,11 +27,13 @@ c = Config()
 c.MPILauncher.mpi_args = ["--oversubscribe"]
 cluster = ipp.Cluster(config=c, engine_launcher_class=kind, n=2, log_level=logging.WARNING)
 
-def programs(view):
-    return {os.path.realpath(f"/proc/{pid}/exe") for pid in view.apply_sync(os.getpid)}
+def programs(view):  # what the engines' Python runs
+    return {open(f"/proc/{pid}/cmdline").read().split("\\0")[1] for pid in view.apply_sync(os.getpid)}
+
+ours = os.path.join(os.path.dirname(engine), "../../python/ipengine.py")
 
 with cluster as rc:
-    assert programs(rc[:]) == {os.path.realpath(engine)}
+    assert programs(rc[:]) == {os.path.normpath(ours)}
     assert os.path.realpath(f"/proc/{cluster.controller.pid}/exe") == os.path.realpath(controller)
     if kind == "mpi":
         rc[:].execute("ranks = (mpi_rank, mpi_size, MPI.COMM_WORLD.Get_rank())", block=True)
@@ -72,7 +74,7 @@ with cluster as rc:
             now = set(rc[:].apply_sync(os.getpid))
         except ipp.error.RemoteError:  # the old ones were still known
             pass
-    assert programs(rc[:]) == {os.path.realpath(engine)}
+    assert programs(rc[:]) == {os.path.normpath(ours)}
 
 security = os.path.join(cluster.profile_dir, "security")
 assert not os.listdir(security), os.listdir(security)

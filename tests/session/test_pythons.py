@@ -1,38 +1,233 @@
-"""One build for every Python: what is built once serves each CPython from 3.11 on that this machine has."""
+"""One build for every Python: what is built once serves each CPython from 3.11 on that this machine has, and an engine runs in the one of
+whoever starts it, with what is installed there and nothing else."""
 
+import json
 import os
+import re
+import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
 
-from support import PYTHON
+from support import LONG, PYTHON
+
+NO_OTHERS = "this machine has no other Python of 3.11 or later below ~/.pyenv/versions"
 
 
-def pythons():
-    """The interpreters of this machine that should do: Debian's, and those of pyenv."""
-    found = [PYTHON]
-    for path in sorted(Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")):
-        minor = int(path.parts[-3].split(".")[1])
-        if minor >= 11:
-            found.append(str(path))
-    return found
+def pyenv(minors):
+    """The interpreters of pyenv of these minor versions."""
+    found = sorted(Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python"))
+    return [str(path) for path in found if int(path.parts[-3].split(".")[1]) in minors]
+
+
+OTHERS = pyenv(range(11, 100))
+TOO_OLD = pyenv(range(6, 11))
+
+
+def make_environment(folder, python, *words):
+    """A virtual environment with a module that no other has; its interpreter."""
+    subprocess.run([python, "-m", "venv", "--without-pip", *words, folder], check=True, timeout=LONG)
+    packages, = folder.glob("lib/python3.*/site-packages")
+    (packages / "only_here.py").write_text(f"PLACE = {str(folder)!r}\n")
+    return folder / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def others():
     """Interpreters of other versions or builds than Debian's."""
-    found = pythons()[1:]
-    if not found:
-        pytest.skip("this machine has no other Python of 3.11 or later below ~/.pyenv/versions")
-    return found
+    if not OTHERS:
+        pytest.skip(NO_OTHERS)
+    return OTHERS
 
 
-def test_every_python_takes_the_same_client_library(others, programs):
+KINDS = {
+    "Debian's": lambda folder: Path(PYTHON),
+    "a venv": lambda folder: make_environment(folder, PYTHON),
+    "a venv of copies": lambda folder: make_environment(folder, PYTHON, "--copies"),
+    "a Python without a shared library": lambda folder: Path(OTHERS[0]),
+    "a Python of another version": lambda folder: Path(OTHERS[-1]),
+    "a venv of another version": lambda folder: make_environment(folder, OTHERS[-1]),
+}
+
+
+class Interpreter:
+    """A Python that engines are to run in."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.folder = self.path.parent.parent
+        code = "import sys, importlib.util; print([sys.executable, sys.prefix, bool(importlib.util.find_spec('only_here'))])"
+        self.seen = self.output(code)
+        self.activated = {"VIRTUAL_ENV": str(self.folder), "PATH": f"{self.path.parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
+
+    def output(self, code):
+        said = subprocess.run([self.path, "-c", code], check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=LONG)
+        return said.stdout.strip()
+
+
+@pytest.fixture(params=KINDS)
+def interpreter(request, tmp_path):
+    if "another" in request.param or "without" in request.param:
+        if not OTHERS:
+            pytest.skip(NO_OTHERS)
+    return Interpreter(KINDS[request.param](tmp_path / "env"))
+
+
+LOOK = """
+import importlib.util, sys
+seen = str([sys.executable, sys.prefix, bool(importlib.util.find_spec('only_here'))])
+"""
+
+
+def seen_by(client):
+    """What each engine says of its Python."""
+    client[:].execute(LOOK, block=True)
+    return client[:].pull("seen", block=True)
+
+
+def test_an_engine_runs_in_the_python_of_whoever_starts_it(new_cluster, interpreter):
+    cluster = new_cluster(0)
+    sandbox, named = cluster.sandbox, f"--python={interpreter.path}"
+    activated, alone = interpreter.activated, {"PYTHONPATH": ""}
+    module = {"PYTHONPATH": sandbox.programs.python_path[0]}
+    engine, mpiexec = sandbox.programs.ipengine, ["mpiexec", "-n", 1, "--oversubscribe"]
+    for words, env in [([engine], activated), ([engine, named], alone), ([interpreter.path, "-m", "ipcluster.engine"], module),
+                       ([*mpiexec, engine], activated), ([*mpiexec, engine, named], alone)]:  # fmt: skip
+        sandbox.start(*words, env=env, python=words[0] == interpreter.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of another Python than the client's
+        client = cluster.client(wait_for=5)
+    assert seen_by(client) == [interpreter.seen] * 5
+    said = client.engines[client.ids[0]]
+    assert said.executable == str(interpreter.path)
+    client.shutdown(block=True)
+
+
+CLUSTER = """
+import sys
+sys.path.insert(0, {path!r})
+from ipcluster import Cluster
+with Cluster(1, progress=True) as client:
+    client[:].execute({look!r}, block=True)
+    print(client[0].pull("seen", block=True))
+"""
+
+
+def test_ipcluster_and_cluster_of_python_start_engines_in_that_python_and_say_which(box, interpreter):
+    script = CLUSTER.format(path=box.programs.python_path[0], look=LOOK)
+    done = box.run(interpreter.path, "-c", script, env={"PYTHONPATH": ""}, python=True, check=True)
+    assert done.out.splitlines()[-1] == interpreter.seen
+    version = interpreter.output("import platform; print(platform.python_version())")
+    line = f"Python {version}, {interpreter.path}\n"
+    assert line in done.err
+    started = box.ipcluster("start", "--daemonize", "--n=1", env=interpreter.activated, check=True)
+    assert line in started.out
+    engine, = json.loads(box.ipcluster("status", "--json", check=True).out)["engines"]
+    assert (engine["language_version"], engine["executable"]) == (version, str(interpreter.path))
+    assert version in box.ipcluster("status", check=True).out
+    box.ipcluster("stop", check=True)
+
+
+def test_every_python_takes_the_same_client_library(others, sandbox):
     code = "from ipcluster import Client, _client; print(_client.__file__)"
-    taken = {
-        subprocess.run([python, "-c", code], env={**os.environ, "PYTHONPATH": programs.python_path[0]}, check=True,
-                       capture_output=True, text=True).stdout.strip()
-        for python in [PYTHON, *others]
-    }  # fmt: skip
-    assert taken == {f"{programs.python_path[0]}/ipcluster/_client.abi3.so"}
+    taken = {sandbox.run(python, "-c", code, python=True, check=True).out.strip() for python in [PYTHON, *others]}
+    assert taken == {f"{sandbox.programs.python_path[0]}/ipcluster/_client.abi3.so"}
+
+
+def test_an_installed_engine_brings_nothing_of_another_python_into_an_environment(installed_sandbox, new_cluster, tmp_path):
+    """Not the packages of the Python that ipcluster was installed for, though ours are beside them; and what multiprocessing starts anew
+    finds ours. Where the installation has moved, it is still the same."""
+    cluster = new_cluster(0)
+    prefix = installed_sandbox.dir / "moved"
+    shutil.copytree(installed_sandbox.programs.ipcluster.parent.parent, prefix, symlinks=True)
+    python = make_environment(tmp_path / "env", PYTHON)
+    installed_sandbox.start(prefix / "bin/ipengine", f"--file={cluster.engine_file}", f"--python={python}", env={"PYTHONPATH": ""})
+    view = cluster.client(wait_for=1)[0]
+    view.execute("""
+import multiprocessing, os, subprocess, sys
+import ipcluster
+path = [folder for folder in sys.path if folder and not folder.startswith((sys.prefix, sys.base_prefix + "/lib/python3"))]
+from ipcluster import _engine
+engine = _engine.__file__
+others = [folder for folder in sys.path if "packages" in folder and not folder.startswith(sys.prefix)]
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    spawned = pool.apply(eval, ("__import__('ipcluster').__file__",))
+""", block=True)
+    path, others, spawned = view.pull(["path", "others", "spawned"], block=True)
+    assert [Path(folder).relative_to(prefix).name for folder in path] == ["python"] and others == []
+    assert Path(spawned).is_relative_to(prefix) and view["engine"].startswith(f"{prefix}/")
+    assert sorted(os.listdir(path[0])) == ["ipcluster", "ipcluster_hook.py", "ipengine.py", "parallel_magic.py"]
+
+
+def fails(sandbox, *words, env=None):
+    ended = sandbox.run(sandbox.programs.ipengine, *words, env=env)
+    assert ended.status == 1
+    line, = ended.err.splitlines()
+    return line
+
+
+def test_a_python_that_cannot_be_an_engines_is_refused_in_one_sentence(sandbox, tmp_path):
+    text, folder = tmp_path / "text", tmp_path / "folder"
+    text.write_text("no program")
+    folder.mkdir()
+    assert f"{tmp_path}/none cannot be the engine's Python: No such file or directory" in fails(sandbox, f"--python={tmp_path}/none")
+    assert "it may not be executed" in fails(sandbox, f"--python={text}")
+    assert "it is no file" in fails(sandbox, f"--python={folder}")
+    assert "no program python3.2 on PATH" in fails(sandbox, "--python=python3.2")
+    text.chmod(0o755)
+    assert "cannot be executed: Exec format error" in fails(sandbox, f"--python={text}")
+    for line in (fails(sandbox, f"--python={tmp_path}/none"), fails(sandbox, f"--python={text}")):
+        assert "--python=PATH" in line
+
+
+@pytest.mark.skipif(not TOO_OLD, reason="this machine has no Python before 3.11 below ~/.pyenv/versions")
+def test_a_python_that_is_too_old_says_which_it_is_and_what_is_needed(sandbox):
+    for python in (TOO_OLD[0], TOO_OLD[-1]):
+        version = re.search(r"3\.\d+", python.split("versions/")[1]).group()
+        line = fails(sandbox, f"--python={python}", env={"PYTHONPATH": ""})
+        assert f"{python} cannot be the engine's Python: it is Python {version}, and an engine needs 3.11 or later" in line
+
+
+def test_the_python_of_a_client_that_is_not_on_the_engines_host_is_passed_over_with_a_sentence(new_cluster, tmp_path):
+    cluster = new_cluster(0)
+    engine = cluster.start_engine(env={"IPCLUSTER_PYTHON": f"{tmp_path}/laptop/bin/python", "VIRTUAL_ENV": f"{tmp_path}/gone"})
+    client = cluster.client(wait_for=1)
+    assert client[0].apply_sync(eval, "__import__('sys').executable") == PYTHON
+    assert f"{tmp_path}/laptop/bin/python, is not here: No such file or directory" in engine.output
+    assert f"the Python of $VIRTUAL_ENV, {tmp_path}/gone/bin/python, is not here" in engine.output
+
+
+def test_engines_of_several_pythons_are_named_each_and_take_data_and_source(box, others):
+    box.ipcluster("start", "--daemonize", "--n=1", f"--python={PYTHON}", check=True)
+    joined = box.ipcluster("engines", "--daemonize", "--n=1", f"--python={others[-1]}", check=True)
+    assert others[-1] in joined.out
+    shown = box.ipcluster("status", check=True).out
+    version = others[-1].split("versions/")[1].split("/")[0]
+    assert version in shown
+    box.ipcluster("stop", check=True)
+
+
+def test_without_ipython_what_needs_it_says_how_to_install_it_in_that_python(new_cluster, tmp_path):
+    from ipcluster import RemoteError
+
+    cluster = new_cluster(0)
+    python = make_environment(tmp_path / "env", PYTHON)
+    cluster.start_engine(f"--python={python}")
+    view = cluster.client(wait_for=1)[0]
+    for code in ("x = 1\n%timeit x", "!ls", "display(1)", "from IPython.display import HTML"):
+        with pytest.raises(RemoteError) as caught:
+            view.execute(code, block=True)
+        assert f"{python} -m pip install ipython" in caught.value.evalue, code
+    view.execute("x = 5 % 3\nprint('%d' % x)", block=True)
+    assert view["x"] == 2
+
+
+def test_a_plain_look_at_processes_finds_engines_and_which_python_they_run_in(cluster):
+    import psutil
+
+    pids = cluster.client()[:].apply_sync(os.getpid)
+    for process in map(psutil.Process, pids):
+        assert process.name() == "ipengine"
+        assert process.cmdline()[:2] == [PYTHON, str(cluster.sandbox.programs.build / "python/ipengine.py")]

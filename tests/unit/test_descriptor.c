@@ -170,8 +170,19 @@ Test(descriptor, needs_all_of_a_kernel)
     static const char *const none[] = {NULL};
     struct ipcl_kernel_operations operations = {none,     FUNCTION, FUNCTION, FUNCTION, FUNCTION,
                                                 FUNCTION, FUNCTION, FUNCTION, FUNCTION, FUNCTION,
-                                                FUNCTION, FUNCTION, FUNCTION};
-    expect_needs("kernel", &operations, sizeof(operations), sizeof(operations));
+                                                FUNCTION, FUNCTION, FUNCTION, NULL};
+    size_t needed = offsetof(struct ipcl_kernel_operations, command);
+    expect_needs("kernel", &operations, needed, needed);
+}
+
+Test(descriptor, of_a_kernel_from_before_there_was_a_command_reads_none)
+{
+    static const char *const none[] = {NULL};
+    struct ipcl_kernel_operations operations = {.requests = none, .command = FUNCTION};
+    struct ipcl_plugin plugin = make_plugin("kernel", &operations);
+    cr_assert(descriptor_command(&plugin));
+    plugin.abi_minor = 2;
+    cr_assert_not(descriptor_command(&plugin));
 }
 
 /* What a store may leave out is what store.h says, and what an older one ends before is not read.

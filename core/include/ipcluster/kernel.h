@@ -62,11 +62,11 @@ struct ipcl_kernel_services {
     int64_t (*engine_id)(void *host);
 };
 
-/* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. All must be there. */
+/* How a kernel serves an MPI initialiser (see mpi.h), and the host's startup commands. All must be there, but for the last. */
 struct ipcl_kernel_operations {
     /* The types of messages that answer() answers: NULL-terminated. One that does not end in "_request" gets no reply. */
     const char *const *requests;
-    /* Makes the interpreter. Main thread. NULL with `error` set on failure. Standard output and error are written to file
+    /* Makes the interpreter, or takes the one that the process is. Main thread. NULL with `error` set on failure. Standard output and error are written to file
      * descriptors 1 and 2, which the host reads: a kernel captures nothing itself. */
     void *(*create)(const struct ipcl_kernel_services *services, struct ipcl_error *error);
     /* Main thread, each: fill `reply`; they do not fail but answer with an error. After each the kernel has flushed
@@ -95,6 +95,14 @@ struct ipcl_kernel_operations {
     void (*interrupt)(void *self, uint64_t number);
     /* Main thread. Takes NULL. */
     void (*destroy)(void *self);
+    /* Since ABI 1.3. NULL where create() makes the interpreter in whatever process it is called. Otherwise the kernel lives in an
+     * interpreter that is a program of its own, in which the engine is a module: then `ipengine` becomes it, and the kernel is created
+     * there. Returns the words that start it, to which those of the engine's own command line are appended: a NULL-terminated array,
+     * malloc'ed as each word is; the first is the program's path. NULL with `error` set where no interpreter would do. `folder` has
+     * what the installation brings along for interpreters, in a folder each. It may ask for the settings IPEngine.python and
+     * IPEngine.client_python. Main thread, before create(). */
+    char **(*command)(const struct ipcl_services *services, const char *folder,
+                      struct ipcl_error *error);
 };
 
 #ifdef __cplusplus

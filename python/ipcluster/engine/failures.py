@@ -5,6 +5,7 @@ import traceback
 
 import _ipcluster_host as host
 
+from ipcluster.engine import lacking
 from ipcluster.engine.messages import pack
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -51,7 +52,7 @@ def content_of(exception, method, lines):
     return {
         "status": "error",
         "ename": type(exception).__name__,
-        "evalue": text_of(exception),
+        "evalue": text_of(exception) + lacking.hint(exception),
         "traceback": lines,
         "engine_info": {"engine_uuid": uuid, "engine_id": number, "method": method},
     }

@@ -4,6 +4,7 @@ IPython is imported when code is first executed, completed or asks for it; appli
 """
 
 import builtins
+import os
 import sys
 
 import _ipcluster_host as host
@@ -17,11 +18,17 @@ _bound = {}  # integers of the engine's (mpi_rank), which survive a clear
 _shell = None
 _initial_names = frozenset(namespace)
 
+# What the engine has taken from its environment, so that nothing that it starts has it, is still in this copy.
+for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_FILES"):
+    os.environ.pop(_variable, None)
+
 sys.argv = [""]
+if sys.stdin is not None:
+    sys.stdin.reconfigure(encoding="utf-8", errors="backslashreplace")
 for _stream in (sys.stdout, sys.stderr):
     if _stream is not None:
         # A line is one write, also where $PYTHONUNBUFFERED is set: so output is not published in parts of lines.
-        _stream.reconfigure(line_buffering=True, write_through=False)
+        _stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
 
 
 def apply(buffers):

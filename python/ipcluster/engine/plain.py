@@ -10,7 +10,7 @@ import traceback
 
 import _ipcluster_host as host
 
-from ipcluster.engine import failures
+from ipcluster.engine import failures, lacking
 from ipcluster.engine.datapub import DataPublisher
 from ipcluster.engine.messages import pack
 
@@ -55,7 +55,13 @@ class PlainShell:
     def _run(self, code, silent, count):
         name = f"<input {count}>"
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
-        tree = ast.parse(code, name)
+        try:
+            tree = ast.parse(code, name)
+        except SyntaxError:
+            statement = lacking.statement_of(code)
+            if statement is None:
+                raise
+            raise lacking.error(statement) from None
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, name, "exec"), self.user_ns)
         if last is not None:
@@ -123,4 +129,5 @@ class PlainShell:
 
 
 def make_shell(module):
+    lacking.stand_in()
     return PlainShell(module)

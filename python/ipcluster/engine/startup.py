@@ -10,6 +10,7 @@ import traceback
 
 import _ipcluster_host as host
 
+from ipcluster.engine import lacking
 from ipcluster.engine.kernel import namespace, run, shell
 
 _profile_dir = ""
@@ -122,7 +123,7 @@ def start(folder, passed):
     _passed = json.loads(passed) if passed != "{}" else {}
     has_config = any(os.path.exists(os.path.join(folder, f"ipython_config.{kind}")) for kind in ("py", "json"))
     if _passed and not _has_ipython():
-        host.log(f"settings of {', '.join(_passed)} have no effect: IPython is not installed")
+        host.log(f"settings of {', '.join(_passed)} have no effect without IPython: {lacking.command()} installs it")
     app = {}
     if has_config or "InteractiveShellApp" in _passed or "IPKernelApp" in _passed:
         app = dict(config().InteractiveShellApp) if _has_ipython() else {}

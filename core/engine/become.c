@@ -1,0 +1,139 @@
+/* Becoming the interpreter that a kernel lives in. */
+#include "engine/become.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "base/installation.h"
+#include "engine/watcher.h"
+#include "plugin/descriptor.h"
+#include "plugin/services.h"
+
+#define FILES      7 /* that are taken along */
+#define LEAD_WORDS 5 /* of the dynamic linker's, at most */
+
+static void list_files(struct engine *engine, int *files[FILES])
+{
+    struct capture_stream *out = &engine->capture.streams[0], *err = &engine->capture.streams[1];
+    int *const all[FILES] = {
+        &out->pipe,       &out->writer,         &err->pipe, &err->writer, &engine->capture.memory,
+        &engine->watcher, &engine->begun_memory};
+    memcpy(files, all, sizeof(all));
+}
+
+/* Lets them be kept, and says which they are. */
+static int keep_files(struct engine *engine, struct ipcl_error *error)
+{
+    int *files[FILES];
+    char text[FILES * 12] = "";
+    list_files(engine, files);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d", i ? "," : "", *files[i]);
+        if (*files[i] >= 0 && fcntl(*files[i], F_SETFD, 0))
+            return ipcl_error_set(error, "a descriptor cannot be kept: %s", strerror(errno));
+    }
+    return setenv(BECOME_VARIABLE, text, 1) ? ipcl_error_set(error, "out of memory") : 0;
+}
+
+int become_take_over(struct engine *engine, struct ipcl_error *error)
+{
+    int *files[FILES];
+    const char *text = getenv(BECOME_VARIABLE);
+    list_files(engine, files);
+    for (int i = 0; i < FILES; i++) {
+        int length = 0;
+        if (!text || sscanf(text, i ? ",%d%n" : "%d%n", files[i], &length) != 1 ||
+            (*files[i] >= 0 && fcntl(*files[i], F_SETFD, FD_CLOEXEC)))
+            return ipcl_error_set(error, "an engine's Python is started by ipengine, or by "
+                                         "python -m ipcluster.engine");
+        text += length;
+    }
+    unsetenv(BECOME_VARIABLE);
+    watcher_take_over(engine);
+    return capture_take_over(&engine->capture, error);
+}
+
+static size_t count(char *const *words)
+{
+    size_t number = 0;
+    while (words[number])
+        number++;
+    return number;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+void __asan_init(void);
+
+/* AddressSanitizer's runtime has to be a program's first library. The dynamic linker, which is
+ * asked by name, loads it for this program and, unlike LD_PRELOAD, for none that it starts. */
+static size_t lead(char **words, char *program)
+{
+    static char preload[] = "--preload", argv0[] = "--argv0";
+    Dl_info linker, runtime;
+    if (!dladdr((void *)getauxval(AT_BASE), &linker) || !dladdr((void *)__asan_init, &runtime))
+        return 0;
+    char *const leading[LEAD_WORDS] = {(char *)linker.dli_fname, preload, (char *)runtime.dli_fname,
+                                       argv0, program};
+    memcpy(words, leading, sizeof(leading));
+    return LEAD_WORDS;
+}
+#else
+static size_t lead(char **words, char *program)
+{
+    (void)words;
+    (void)program;
+    return 0;
+}
+#endif
+
+/* Executes `command` with the arguments behind, and returns where that fails. */
+static int execute(char *const *command, char *const *arguments, struct ipcl_error *error)
+{
+    size_t leading = count(command), following = count(arguments);
+    char **words = calloc(LEAD_WORDS + leading + following + 1, sizeof(*words));
+    if (!words)
+        return ipcl_error_set(error, "out of memory");
+    size_t used = lead(words, command[0]);
+    memcpy(words + used, command, leading * sizeof(*words));
+    memcpy(words + used + leading, arguments, following * sizeof(*words));
+    execv(words[0], words);
+    ipcl_error_set(error,
+                   "%s, in which this engine is to run, cannot be executed: %s. "
+                   "--python=PATH names another",
+                   command[0], strerror(errno));
+    free(words);
+    return -1;
+}
+
+int become_interpreter(struct engine *engine, const struct settings *settings,
+                       const struct ipcl_plugin *kernel, char **argv, struct ipcl_error *error)
+{
+    struct services_host host = {.plugin_name = kernel->name, .settings = settings};
+    struct ipcl_services services;
+    char folder[PATH_BYTES];
+    const char *tree = installation_build_tree();
+    char **(*command)(const struct ipcl_services *, const char *, struct ipcl_error *) =
+        descriptor_command(kernel);
+    if (!command)
+        return 0;
+    if (tree ? path_format(folder, error, "%s", tree)
+             : installation_place(PLUGIN_DIR, folder, error))
+        return -1;
+    services_init(&services, &host);
+    services_expect(error, "the kernel does not say in which program it runs");
+    char **words = command(&services, folder, error);
+    if (!words)
+        return -1;
+    if (!keep_files(engine, error))
+        execute(words, argv + 1, error);
+    for (char **word = words; *word; word++)
+        free(*word);
+    free(words);
+    return -1;
+}

@@ -1,0 +1,20 @@
+/* Becoming the interpreter that a kernel lives in. */
+#ifndef ENGINE_BECOME_H
+#define ENGINE_BECOME_H
+
+#include <ipcluster/plugin.h>
+
+#include "engine/engine.h"
+
+/* In the environment of the interpreter: the descriptors that the engine takes along. */
+#define BECOME_VARIABLE "IPCLUSTER_ENGINE_FILES"
+
+/* Makes this process the interpreter that the kernel asks for, with the engine's own command line
+ * behind. There the engine starts anew, but for the capture and the watcher. Returns 0 where the
+ * kernel is created in whatever process there is; -1 with `error` set. */
+int become_interpreter(struct engine *engine, const struct settings *settings,
+                       const struct ipcl_plugin *kernel, char **argv, struct ipcl_error *error);
+/* In the interpreter: takes over what was taken along. Returns 0 or -1 with `error` set. */
+int become_take_over(struct engine *engine, struct ipcl_error *error);
+
+#endif

@@ -1,0 +1,133 @@
+/* Which Python the engine runs in, before there is one. The first that is there of those that were
+ * named, typed or by the client that starts the engine, or by what is activated in the environment;
+ * otherwise the one of the installation. What lies in it, and whether it is recent enough, it says
+ * itself, once it runs. */
+#include "python.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SCRIPT "python/ipengine.py"
+
+static bool is_program(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISREG(info.st_mode) && !access(path, X_OK);
+}
+
+/* Why a path is that of no program. */
+static const char *reason(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info))
+        return strerror(errno);
+    return S_ISREG(info.st_mode) ? "it may not be executed" : "it is no file";
+}
+
+/* Looks for a name as a shell does. Returns whether it is there. */
+static bool search(const char *name, char path[PATH_MAX])
+{
+    const char *folder = getenv("PATH");
+    while (folder && *folder) {
+        size_t length = strcspn(folder, ":");
+        int size = snprintf(path, PATH_MAX, "%.*s/%s", (int)length, folder, name);
+        if (length && size < PATH_MAX && is_program(path))
+            return true;
+        folder += length + (folder[length] == ':');
+    }
+    return false;
+}
+
+static int take_typed(const char *typed, char path[PATH_MAX], struct ipcl_error *error)
+{
+    const char *home = getenv("HOME");
+    bool in_home = !strncmp(typed, "~/", 2) && home;
+    if (!strchr(typed, '/')) {
+        if (search(typed, path))
+            return 0;
+        return ipcl_error_set(error,
+                              "there is no program %s on PATH: name a Python for the engine with "
+                              "--python=PATH",
+                              typed);
+    }
+    snprintf(path, PATH_MAX, "%s%s", in_home ? home : "", in_home ? typed + 1 : typed);
+    if (is_program(path))
+        return 0;
+    return ipcl_error_set(error,
+                          "%s cannot be the engine's Python: %s. Name one of 3.11 or later with "
+                          "--python=PATH",
+                          path, reason(path));
+}
+
+/* Says why what nobody has typed is not taken. */
+static void pass_over(const struct ipcl_services *services, const char *what, const char *path)
+{
+    char text[PATH_MAX + 400];
+    snprintf(text, sizeof(text),
+             "%s, %s, is not here: %s. The engine takes another Python; --python=PATH names one",
+             what, path, reason(path));
+    services->log(services->host, IPCL_LOG_WARN, text);
+}
+
+/* That of an environment which is activated. */
+static bool take_activated(const struct ipcl_services *services, const char *variable,
+                           char path[PATH_MAX])
+{
+    const char *folder = getenv(variable);
+    char what[64];
+    if (!folder || !*folder)
+        return false;
+    snprintf(path, PATH_MAX, "%s/bin/python", folder);
+    if (is_program(path))
+        return true;
+    snprintf(what, sizeof(what), "the Python of $%s", variable);
+    pass_over(services, what, path);
+    return false;
+}
+
+static int choose(const struct ipcl_services *services, char path[PATH_MAX],
+                  struct ipcl_error *error)
+{
+    const char *typed = services->option_string(services->host, "IPEngine", "python");
+    const char *client = services->option_string(services->host, "IPEngine", "client_python");
+    if (*typed)
+        return take_typed(typed, path, error);
+    if (*client) {
+        snprintf(path, PATH_MAX, "%s", client);
+        if (is_program(path))
+            return 0;
+        pass_over(services, "the Python of whoever starts this engine", path);
+    }
+    if (take_activated(services, "VIRTUAL_ENV", path) ||
+        take_activated(services, "CONDA_PREFIX", path))
+        return 0;
+    snprintf(path, PATH_MAX, "%s", PYTHON_PROGRAM);
+    if (is_program(path) || search("python3", path))
+        return 0;
+    return ipcl_error_set(error,
+                          "there is no Python here, neither %s nor a python3 on PATH: name one of "
+                          "3.11 or later with --python=PATH",
+                          PYTHON_PROGRAM);
+}
+
+char **python_command(const struct ipcl_services *services, const char *folder,
+                      struct ipcl_error *error)
+{
+    char path[PATH_MAX], script[PATH_MAX];
+    if (choose(services, path, error))
+        return NULL;
+    char **words = calloc(3, sizeof(*words));
+    snprintf(script, sizeof(script), "%s/" SCRIPT, folder);
+    if (words && (words[0] = strdup(path)) && (words[1] = strdup(script)))
+        return words;
+    ipcl_error_set(error, "out of memory");
+    if (words)
+        free(words[0]);
+    free(words);
+    return NULL;
+}
