@@ -5,6 +5,7 @@
 """
 
 import re
+import textwrap
 from pathlib import Path
 
 from docutils import nodes
@@ -38,7 +39,8 @@ def items(text):
 def paragraphs(told):
     for part in re.split(r"\n\n+", told.strip()):
         if part.startswith("    "):
-            yield nodes.literal_block(part, part, language="c")
+            code = textwrap.dedent(part)
+            yield nodes.literal_block(code, code, language="c")
         elif part:
             yield paragraph(part.split())
 
