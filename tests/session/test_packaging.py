@@ -8,9 +8,13 @@ import pytest
 from support import TOP
 
 VERSION = re.search(r"AC_INIT\(\[ipcluster\], \[(.+?)\]\)", (TOP / "configure.ac").read_text()).group(1)
-FOLDERS = ["debian"]
+FOLDERS = ["debian", "packaging"]
 # File, and where it says the version.
-VERSIONS = {"debian/changelog": r"^ipcluster \((.+?)\)"}
+VERSIONS = {
+    "debian/changelog": r"^ipcluster \((.+?)\)",
+    "packaging/rpm/ipcluster.spec": r"^Version: +(.+)$",
+    "packaging/conda/meta.yaml": r'^{% set version = "(.+)" %}$',
+}
 
 
 @pytest.mark.parametrize("name", VERSIONS)
