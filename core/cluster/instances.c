@@ -2,6 +2,7 @@
  * more is started, as each starts once. One thread. */
 #include "cluster/instances.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -10,6 +11,7 @@ struct instance {
     struct instance *prev, *next;
     struct instances *owner;
     struct launcher_host *host;
+    unsigned number; /* of its first copy, among all that there ever were */
     unsigned count;
     unsigned started;
     unsigned running; /* copies that have not ended */
@@ -20,6 +22,7 @@ struct instances {
     struct launcher_host_options options;
     struct instances_events events;
     struct instance *list;
+    unsigned numbered; /* copies that there ever were */
 };
 
 static unsigned running(const struct instances *instances)
@@ -31,7 +34,7 @@ static unsigned running(const struct instances *instances)
     return count;
 }
 
-/* The number of its first copy. */
+/* The index of its first copy, among those that there are. */
 static unsigned first_of(const struct instance *instance)
 {
     const struct instance *other;
@@ -75,11 +78,8 @@ static void instance_explained(void *context, unsigned index, const char *reason
 {
     struct instance *instance = context;
     struct instances *instances = instance->owner;
-    bool whole = index == IPCL_ALL_COPIES;
-    if (!whole)
-        index += first_of(instance);
-    else if (instance->running < running(instances))
-        index = first_of(instance);
+    if (index != IPCL_ALL_COPIES || instance->running < running(instances))
+        index = instance->number + (index == IPCL_ALL_COPIES ? 0 : index);
     instances->events.explained(instances->events.context, index, reason, cut_short);
 }
 
@@ -135,6 +135,8 @@ static struct instance *add(struct instances *instances, unsigned count, struct 
                                               .context = instance};
     instance->owner = instances;
     instance->count = instance->running = count;
+    instance->number = instances->numbered;
+    instances->numbered += count;
     instance->host = launcher_host_create(&options, error);
     if (!instance->host) {
         free(instance);
@@ -176,22 +178,73 @@ void instances_destroy(struct instances *instances)
     free(instances);
 }
 
-int instances_start(struct instances *instances, const struct ipcl_launch *launch,
-                    struct ipcl_error *error)
+static void free_texts(char **texts)
 {
-    struct instance *instance, *next;
-    DL_FOREACH_SAFE (instances->list, instance, next)
-        if (instance->running == 0)
-            drop(instance);
-    instance = add(instances, launch->count, error);
-    if (!instance)
-        return -1;
-    if (launcher_start(instance->host, launch, error) < 0) {
+    for (char **text = texts; text && *text; text++)
+        free(*text);
+    free(texts);
+}
+
+/* What those say that have begun: for free_texts(). NULL where memory is short. */
+static char **describe(struct instances *instances)
+{
+    struct instance *instance;
+    struct ipcl_error error;
+    size_t count = 0;
+    DL_COUNT(instances->list, instance, count);
+    char **texts = calloc(count + 1, sizeof(*texts));
+    count = 0;
+    DL_FOREACH (instances->list, instance) {
+        json_t *state = texts && instance->begun ? launcher_to_json(instance->host, &error) : NULL;
+        char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+        if (text)
+            texts[count++] = text;
+        json_decref(state);
+    }
+    return texts;
+}
+
+/* Starts a launcher that is new. Returns 0 or -1 with `error` set. */
+static int start(struct instance *instance, const struct ipcl_launch *launch, char **beside,
+                 struct ipcl_error *error)
+{
+    struct ipcl_launch own = *launch;
+    own.first = instance->number;
+    own.beside = (const char *const *)beside;
+    if (launcher_start(instance->host, &own, error) < 0) {
         drop(instance);
         return -1;
     }
     instance->begun = true;
     return 0;
+}
+
+int instances_start(struct instances *instances, const struct ipcl_launch *launch,
+                    struct ipcl_error *error)
+{
+    struct instance *instance, *next;
+    bool first = instances->numbered == 0;
+    DL_FOREACH_SAFE (instances->list, instance, next)
+        if (instance->running == 0)
+            drop(instance);
+    char **beside = first ? NULL : describe(instances);
+    instance = first || beside ? add(instances, launch->count, error) : NULL;
+    if (!first && !beside)
+        ipcl_error_set(error, "no memory for the launcher %s", instances->options.class->name);
+    int outcome = instance ? start(instance, launch, beside, error) : -1;
+    free_texts(beside);
+    return outcome;
+}
+
+unsigned instances_number(const struct instances *instances, unsigned index)
+{
+    const struct instance *instance;
+    DL_FOREACH (instances->list, instance) {
+        if (index < instance->count)
+            return instance->number + index;
+        index -= instance->count;
+    }
+    return IPCL_ALL_COPIES;
 }
 
 int instances_signal(struct instances *instances, int signum, struct ipcl_error *error)
@@ -292,8 +345,8 @@ json_t *instances_to_json(struct instances *instances, struct ipcl_error *error)
             return NULL;
         }
         if (instance->running > 0 && state)
-            json_array_append_new(
-                list, json_pack("{s:i s:O}", "count", (int)instance->count, "state", state));
+            json_array_append_new(list, json_pack("{s:i s:i s:O}", "number", (int)instance->number,
+                                                  "count", (int)instance->count, "state", state));
         json_decref(state);
     }
     return json_pack("{s:o}", "instances", list);
@@ -307,6 +360,11 @@ static int take_over(struct instances *instances, const json_t *saved, struct ip
     struct instance *instance = count > 0 ? add(instances, (unsigned)count, error) : NULL;
     if (!instance)
         return count > 0 ? -1 : ipcl_error_set(error, "the saved state of a launcher is damaged");
+    json_int_t number = json_integer_value(json_object_get(saved, "number"));
+    if (number > 0 && number <= INT_MAX - count)
+        instance->number = (unsigned)number;
+    if (instances->numbered < instance->number + instance->count)
+        instances->numbered = instance->number + instance->count;
     instance->begun = true;
     instances->events.resized(instances->events.context, count, NULL);
     if (launcher_from_json(instance->host, state, error) == 0)

@@ -14,7 +14,7 @@ struct instances_events {
     void (*status)(void *context, const char *text);
     /* `count` copies have ended, from that index on; IPCL_ALL_COPIES: all that ran. */
     void (*stopped)(void *context, unsigned index, unsigned count, int status, const char *reason);
-    /* As launcher_host.h has them. */
+    /* As launcher_host.h has them; `index` is instances_number()'s. */
     void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
     void (*waiting)(void *context, unsigned count);
     /* So many more run or are going to, or fewer. */
@@ -48,7 +48,9 @@ unsigned instances_forgo(struct instances *instances, unsigned most,
  * run, or nothing was started since. */
 unsigned instances_count(const struct instances *instances);
 int instances_output(struct instances *instances, unsigned index, char *path, size_t path_bytes);
-/* {"instances": [{"count": how many copies, "state": what its launcher has said}, ...]}: a new
+/* What the copy of an index is numbered by for ever, also as IPEngine.engine_copy. */
+unsigned instances_number(const struct instances *instances, unsigned index);
+/* {"instances": [{"number": of the first, "count": how many copies, "state": what its launcher has said}, ...]}: a new
  * reference; NULL with `error` set. */
 json_t *instances_to_json(struct instances *instances, struct ipcl_error *error);
 /* Takes over what an earlier supervisor has saved. Each copy is told of as started by resized(),

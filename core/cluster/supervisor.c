@@ -115,7 +115,9 @@ static void tell_hub(const struct job *job, unsigned index, int status, const ch
     char exited[48];
     snprintf(exited, sizeof(exited), "it exited with status %d", status);
     struct hub_end end = {.engine_set = job->set->saved->name,
-                          .index = index,
+                          .index = index == IPCL_ALL_COPIES || !job->launcher
+                                       ? IPCL_ALL_COPIES
+                                       : instances_number(job->launcher, index),
                           .pid = children_ending(job->supervisor->children),
                           .reason = reason ? reason : exited};
     if (reason || (end.pid && status))

@@ -44,16 +44,16 @@ bool supervisor_hopes(const struct supervisor *supervisor)
     return false;
 }
 
-/* ssh's launchers share hosts out to all engines of a start: what is started later would come to
- * the first of them. */
+/* sshproxy's launcher knows of no single engine. */
 int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
 {
     if (!(job->choice.class->properties & IPCL_STARTS_ONCE))
         return 0;
-    return ipcl_error_set(error,
-                          "%s starts all engines of its hosts at once, and none of them anew: stop "
-                          "them and add a set with ipcluster engines",
-                          job->choice.class->name);
+    return ipcl_error_set(
+        error,
+        "%s starts all engines at once, and none of them anew: stop them and add a "
+        "set with ipcluster engines",
+        job->choice.class->name);
 }
 
 static void one_has_gone(void *context, const struct slot *slot)

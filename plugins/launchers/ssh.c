@@ -80,9 +80,9 @@ static const struct ipcl_option_table tables[] = {
 };
 
 #define SET_CLASS                                                                                  \
-    .properties = IPCL_STARTS_ONCE, .start = ssh_set_start, .signal = ssh_set_signal,              \
-    .stop = ssh_set_stop, .output = ssh_set_output, .to_json = ssh_set_to_json,                    \
-    .from_json = ssh_set_from_json, .destroy = ssh_set_destroy, .preview = ssh_set_preview
+    .start = ssh_set_start, .signal = ssh_set_signal, .stop = ssh_set_stop,                        \
+    .output = ssh_set_output, .to_json = ssh_set_to_json, .from_json = ssh_set_from_json,          \
+    .destroy = ssh_set_destroy, .preview = ssh_set_preview
 
 static const struct ipcl_launcher_class classes[] = {
     {.name = SSH_SET_CLASS,
@@ -101,6 +101,7 @@ static const struct ipcl_launcher_class classes[] = {
      .summary = "engines that the ipcluster of another host starts, with any launcher there",
      .role = IPCL_ROLE_ENGINES,
      .create = ssh_proxy_create,
+     .properties = IPCL_STARTS_ONCE,
      SET_CLASS},
     {.name = SSH_CONTROLLER_CLASS,
      .aliases = "ssh",

@@ -89,6 +89,8 @@ struct ssh_set {
     unsigned grace_s;   /* between the polite request to end and SIGKILL */
     unsigned clean_ms;  /* for ending, by another connection, what is left on a host */
     unsigned delay_ms;  /* between one engine of a host and the next */
+    unsigned first;     /* copies that were started before, by others */
+    bool again;         /* there were such: what cannot be started may be tried again */
     unsigned count;     /* copies */
     unsigned alive;     /* of them, those that are reckoned with */
     struct ssh_copy *copies;
@@ -161,6 +163,9 @@ void ssh_event_exited(struct ssh_host *host);
 void ssh_event_tell_over(struct ssh_host *host);
 /* Ends, by another connection, engines of a host that is lost. */
 void ssh_event_clean(struct ssh_host *host);
+
+/* ssh_state.c: takes the places from a plan that engines have of which another set has said this. */
+void ssh_state_take_places(const char *json, struct ssh_plan *plan);
 
 /* ssh_set.c: the set. */
 

@@ -311,8 +311,8 @@ void ssh_agent_start(const struct ssh_host *host, const struct ssh_place *place,
     set_variable(agent, "WORK_DIR", own_text(set, place->own, "work_dir"));
     set_variable(agent, "PROLOGUE", own_text(set, place->own, "prologue"));
     text_format(agent, "COUNT=%u FIRST=%u GRACE=%u DELAY=%u.%03u CMD_SETTING=--%s.%s_cmd\n",
-                host->count, host->first, set->grace_s, set->delay_ms / 1000, set->delay_ms % 1000,
-                set->class_name,
+                host->count, set->first + host->first, set->grace_s, set->delay_ms / 1000,
+                set->delay_ms % 1000, set->class_name,
                 set->controller ? "controller"
                 : set->proxy    ? "ipcluster"
                                 : "engine");

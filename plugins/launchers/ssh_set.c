@@ -176,7 +176,7 @@ void ssh_set_go_without(struct ssh_host *host)
     for (unsigned i = host->first; i < host->first + host->count; i++) {
         if (set->copies[i].pid || set->copies[i].ended)
             continue;
-        if (set->stopping || set->controller || set->proxy) {
+        if (set->stopping || set->controller || set->proxy || set->again) {
             snprintf(text, sizeof(text), "%.200s: %s", host->name, host->problem);
             ssh_set_copy_ended(set, i, set->stopping ? 0 : 255, set->stopping ? NULL : text);
             continue;
@@ -228,8 +228,14 @@ static int deal(struct ssh_set *set, const struct ssh_plan *plan, const struct i
                 struct ipcl_error *error)
 {
     unsigned asked = set->proxy ? 1 : launch->count;
+    set->first = launch->first;
+    set->again = launch->beside;
     unsigned wanted = launch->any_count ? plan->slots : asked, left = wanted;
     char text[160];
+    if (!plan->slots && launch->beside)
+        return ipcl_error_set(
+            error, "all places of the hosts are taken: more hosts, or more engines on one, "
+                   "are added as a set with ipcluster engines");
     if (!plan->slots)
         return ipcl_error_set(error,
                               "there is no host to start engines on: name hosts, and how many "
@@ -293,9 +299,14 @@ static int plan_hosts(const struct ssh_set *set, const struct ipcl_launch *launc
                       struct ssh_plan *plan, struct ipcl_error *error)
 {
     const struct ipcl_services *base = &set->services->base;
-    if (!strcmp(set->class_name, SSH_SET_CLASS))
-        return ssh_plan_read(plan, base->option_list(base->host, SSH_SET_CLASS, "engines", NULL),
-                             base->option_string(base->host, SSH_SET_CLASS, "hosts_file"), error);
+    if (!strcmp(set->class_name, SSH_SET_CLASS)) {
+        if (ssh_plan_read(plan, base->option_list(base->host, SSH_SET_CLASS, "engines", NULL),
+                          base->option_string(base->host, SSH_SET_CLASS, "hosts_file"), error) < 0)
+            return -1;
+        for (const char *const *state = launch->beside; state && *state; state++)
+            ssh_state_take_places(*state, plan);
+        return 0;
+    }
     const char *location = base->option_string(base->host, set->class_name, "location");
     const char *name = base->option_string(base->host, set->class_name, "hostname");
     if (!*location && !*name)

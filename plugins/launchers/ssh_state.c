@@ -46,6 +46,43 @@ char *ssh_set_to_json(void *self)
     return text;
 }
 
+/* How many of a host's copies have not ended. */
+static unsigned count_alive(const json_t *copies, int first, int count)
+{
+    unsigned alive = 0;
+    for (int i = first; i >= 0 && i < first + count; i++)
+        alive += json_is_false(json_array_get(json_array_get(copies, (size_t)i), 2));
+    return alive;
+}
+
+/* A host may be named more than once. */
+static void take_places(struct ssh_plan *plan, const char *name, unsigned count)
+{
+    for (size_t i = 0; i < plan->count && count > 0; i++) {
+        struct ssh_place *place = &plan->places[i];
+        unsigned taken = place->slots < count ? place->slots : count;
+        if (strcmp(place->name, name) != 0)
+            continue;
+        place->slots -= taken;
+        plan->slots -= taken;
+        count -= taken;
+    }
+}
+
+void ssh_state_take_places(const char *json, struct ssh_plan *plan)
+{
+    json_t *whole = json_loads(json, 0, NULL), *host;
+    size_t i;
+    json_array_foreach (json_object_get(whole, "hosts"), i, host) {
+        const char *name;
+        int first, count;
+        if (json_unpack(host, "{s:s s:i s:i}", "name", &name, "first", &first, "count", &count) ==
+            0)
+            take_places(plan, name, count_alive(json_object_get(whole, "copies"), first, count));
+    }
+    json_decref(whole);
+}
+
 /* A list for list_free(), or NULL. */
 static char **read_list(const json_t *array)
 {

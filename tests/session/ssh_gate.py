@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 
 import pytest
 
@@ -42,8 +43,16 @@ UsePAM no
         self.env = {"PATH": f"{self.folder}:{sandbox.env['PATH']}"}
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)  # a system on which the service has never run has none
-        self.server = sandbox.start(*words, SSHD, "-D", "-e", "-f", self.folder / "sshd_config")
-        self.server.wait_for_output(f"Server listening on {host}")
+        self.command, self.host = (*words, SSHD, "-D", "-e", "-f", self.folder / "sshd_config"), host
+        self.open()
+
+    def open(self):
+        self.server = self.sandbox.start(*self.command)
+        self.server.wait_for_output(f"Server listening on {self.host}")
+
+    def close(self):
+        """Lets nobody in any more; whoever is in stays."""
+        self.server.stop(signal.SIGKILL)
 
     def _write(self, name, text):
         path = self.folder / name

@@ -76,8 +76,8 @@ def test_an_mpi_world_comes_back_as_a_whole_under_its_ids(box, ipcluster):
 
 
 def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
-    ssh = box.ipcluster("start", "--n=1", "--restart=1", "--elauncher=ssh", "--SSHEngineSetLauncher.engines=127.0.0.1=1")
-    assert ssh.status == 1 and "SSHEngineSetLauncher starts all engines of its hosts at once, and none of them anew" in ssh.err
+    ssh = box.ipcluster("start", "--n=1", "--restart=1", "--elauncher=sshproxy", "--SSHProxyEngineSetLauncher.location=127.0.0.1")
+    assert ssh.status == 1 and "SSHProxyEngineSetLauncher starts all engines at once, and none of them anew" in ssh.err
     assert "--restart: -1 is not how often" in box.ipcluster("start", "--n=1", "--restart=-1").err
     for words, status, reason in [(["restart", "1"], 12, "no controller runs here"), (["restart"], 1, "say which engines"),
                                   (["signal"], 1, "say which signal"), (["stop", "--engine=x"], 12, "no controller runs here"),

@@ -307,6 +307,47 @@ def test_engines_of_a_host_that_cannot_be_reached_are_told_from_dead_ones_and_en
     assert not one.engines()
 
 
+def test_an_engine_that_died_comes_back_on_its_host_and_a_larger_set_takes_the_places_that_are_left(box, hosts, connect):
+    one, two = hosts.add("one"), hosts.add("two")
+    cluster = hosts.start("--n=3", "--restart=4", engines={"one": 1, "two": 3})
+    client = connect(3)
+
+    def await_return(ids, times):
+        wait_until(lambda: cluster.output.count("again with SSHEngineSetLauncher") == times, 60, "it is started again")
+        wait_until(lambda: client.ids == ids and len(client[:].apply_sync(os.getpid)) == len(ids), 60, "it is back, under its id")
+    two.engines()[0].kill()
+    await_return([0, 1, 2], 1)
+    assert (len(one.engines()), len(two.engines())) == (1, 2)
+    assert box.ipcluster("scale", "--n=4").status == 0
+    wait_until(lambda: client.ids == [0, 1, 2, 3], 60, "there is one more")
+    assert (len(one.engines()), len(two.engines())) == (1, 3)
+    full = box.ipcluster("scale", "--n=5")
+    assert full.status != 0 and "all places of the hosts are taken" in full.err
+    one.engines()[0].kill()
+    await_return([0, 1, 2, 3], 2)
+    assert box.ipcluster("restart", "3").status == 0
+    await_return([0, 1, 2, 3], 3)
+    assert (len(one.engines()), len(two.engines())) == (1, 3)
+    numbers = {word for engine in one.engines() + two.engines() for word in engine.cmdline() if "engine_copy" in word}
+    assert len(numbers) == 4, "why one ends is told of it by this number"
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+    assert not one.processes() and not two.processes() and not one.folders() and not two.folders()
+
+
+def test_an_engine_whose_host_cannot_be_reached_is_tried_again_until_it_can_be(hosts, connect):
+    hosts.add("one")
+    two = hosts.add("two")
+    cluster = hosts.start("--restart=6", engines={"one": 1, "two": {"n": 1, "ssh_args": ["-oConnectTimeout=1"]}})
+    client = connect(2)
+    engine, = two.engines()
+    two.gate.close()
+    engine.kill()
+    cluster.wait_for_output("An engine ended with status 255: two: ssh says: .*[Cc]onnection refused", 60)
+    two.gate.open()
+    wait_until(lambda: client.ids == [0, 1] and two.engines(), 90, "it is back")
+    assert cluster.stop(signal.SIGINT, 60) == 0, cluster.output
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["interrupted", "killed"])
 def test_stop_leaves_nothing_of_a_start_that_hangs_there(box, hosts, killed):
     one = hosts.add("one")

@@ -25,6 +25,12 @@ struct ipcl_launch {
     const char *cluster_id;  /* "" where it has none */
     bool any_count; /* nobody has said how many: `count` is a guess, and a launcher that knows
                        better calls resize() */
+    /* Since ABI 1.3. */
+    unsigned first; /* how many copies other launchers have started of the same engines: these are numbered from there on */
+    /* What to_json() says of those launchers of this class whose copies run, NULL-terminated, for a launcher that shares places out:
+     * these copies take the places that are left, such as those of engines that have died. One that cannot be started is reported as
+     * stopped. NULL: it is the first. */
+    const char *const *beside;
 };
 
 /* A child of the supervisor. */
@@ -120,8 +126,7 @@ struct ipcl_launcher_services {
 enum {
     IPCL_STARTS_ELSEWHERE = 1, /* what it starts may be on other machines: the controller listens where these can reach it */
     IPCL_OUTLIVES_MACHINE = 2, /* its jobs are known and can be stopped from any machine that has the profile, also after a reboot */
-    IPCL_STARTS_ONCE = 4       /* it shares places out among all copies at once: no other launcher of the class can start more of them, or
-                                  one in the place of another */
+    IPCL_STARTS_ONCE = 4       /* no other launcher of the class can start more of the same engines, or one in the place of another */
 };
 
 /* One way to start one role. Of its settings the host has engine_cmd and engine_args, or controller_cmd and controller_args, for
