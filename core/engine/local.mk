@@ -18,6 +18,7 @@ core_engine_libengine_la_SOURCES = \
 	core/engine/job.c core/engine/job.h \
 	core/engine/link.c core/engine/link.h \
 	core/engine/mpi.c core/engine/mpi.h \
+	core/engine/oom.c core/engine/oom.h \
 	core/engine/options.c core/engine/options.h \
 	core/engine/publish.c \
 	core/engine/recall.c core/engine/recall.h \

@@ -23,6 +23,7 @@
 #include "base/secret.h"
 #include "base/shared.h"
 #include "engine/io.h"
+#include "engine/oom.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
 
@@ -55,10 +56,11 @@ struct watch {
     const char *profile_dir;
     const struct begun *begun;
     struct capture capture;
-    pid_t pid;   /* the engine's */
-    int process; /* readable once the engine has ended; -1 where the kernel has no such thing */
-    int said;    /* the pipe on which the news comes; its end closes with the engine */
-    bool dead;   /* it has ended; otherwise it has become another program */
+    pid_t pid;      /* the engine's */
+    int process;    /* readable once the engine has ended; -1 where the kernel has no such thing */
+    int said;       /* the pipe on which the news comes; its end closes with the engine */
+    bool dead;      /* it has ended; otherwise it has become another program */
+    struct oom oom; /* when it began */
 };
 
 static int compare(const void *left, const void *right)
@@ -175,7 +177,7 @@ static bool is_sent(int signum)
 
 static enum io_cause describe_end(const struct watch *watch, char *text, size_t size)
 {
-    char core[192] = "";
+    char more[192] = "";
     int status = 0;
     if (!watch->dead)
         snprintf(text, size, "became another program");
@@ -183,9 +185,11 @@ static enum io_cause describe_end(const struct watch *watch, char *text, size_t 
         snprintf(text, size, "the system does not tell how");
     else if (WIFSIGNALED(status)) {
         if (WCOREDUMP(status))
-            describe_core(core, sizeof(core));
+            describe_core(more, sizeof(more));
+        else if (WTERMSIG(status) == SIGKILL)
+            oom_describe(&watch->oom, more, sizeof(more));
         snprintf(text, size, "killed by signal %d (%s)%s", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)), core);
+                 strsignal(WTERMSIG(status)), more);
     } else
         snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
     return WIFSIGNALED(status) && is_sent(WTERMSIG(status)) ? IO_SIGNAL : IO_OWN;
@@ -272,6 +276,7 @@ void watcher_start(struct engine *engine, const char *profile_dir)
                           .pid = getpid()};
     int ends[2];
     watch.process = (int)syscall(SYS_pidfd_open, watch.pid, 0);
+    oom_look(&watch.oom);
     pid_t pid = pipe2(ends, O_CLOEXEC | O_NONBLOCK) ? -1 : fork();
     if (pid < 0) {
         log_warn("no watcher can be started (%s): were this engine to die, nobody would learn of "

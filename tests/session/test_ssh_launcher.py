@@ -192,6 +192,27 @@ def test_an_engine_that_dies_there_is_told_with_its_host_process_and_signal(host
     assert client[client.ids[0]].apply_sync(abs, -1) == 1
 
 
+@pytest.fixture
+def small_group():
+    """The folder of a control group that may have 700 MB of memory."""
+    group = Path("/sys/fs/cgroup/memory") / f"ipcluster-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("700000000")
+    except OSError as error:
+        pytest.skip(f"no control group for memory can be made: {error}")
+    yield group
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), 20, "nothing is left in the group")
+    group.rmdir()
+
+
+def test_an_engine_that_its_host_kills_for_memory_is_told_so(small_group, hosts, connect):
+    hosts.add("one")
+    hosts.start(engines={"one": {"n": 1, "prologue": f"echo $$ > {small_group}/cgroup.procs"}})
+    with pytest.raises(EngineError, match=r"killed by signal 9 \(Killed\); since it began the kernel has killed 1 process of its control group for memory"):
+        connect(1)[0].execute("len(b'x' * 2**30)", block=True)
+
+
 def test_why_an_engine_there_ended_is_told_to_clients(hosts, connect):
     hosts.add("one")
     cluster = hosts.start(engines={"one": {"n": 3, "engine_args": ["--IPEngine.enable_nanny=false"]}})
