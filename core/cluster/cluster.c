@@ -62,7 +62,8 @@ static const struct ipcl_option cluster_options[] = {
      "what "
      "is made of keys: keep it as you keep them."},
 };
-static const struct ipcl_option_table cluster_table = {"Cluster", cluster_options, 13};
+static const struct ipcl_option_table cluster_table = {
+    "Cluster", cluster_options, sizeof(cluster_options) / sizeof(*cluster_options)};
 
 static const struct ipcl_option engine_options[] = {
     {"daemonize", IPCL_BOOL, "false", "daemonize", "true",
@@ -77,7 +78,8 @@ static const struct ipcl_option engine_options[] = {
      "status shows it, and ipcluster stop --engine-set stops it alone. Where it is not set: a time "
      "and a process's number."},
 };
-static const struct ipcl_option_table engine_table = {"IPClusterEngines", engine_options, 3};
+static const struct ipcl_option_table engine_table = {
+    "IPClusterEngines", engine_options, sizeof(engine_options) / sizeof(*engine_options)};
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
@@ -89,7 +91,8 @@ static const struct ipcl_option start_options[] = {
     {"auto_create", IPCL_BOOL, "false", NULL, NULL,
      "Make a profile that is not there (the default one always is)."},
 };
-static const struct ipcl_option_table start_table = {"IPClusterStart", start_options, 3};
+static const struct ipcl_option_table start_table = {
+    "IPClusterStart", start_options, sizeof(start_options) / sizeof(*start_options)};
 
 static const struct settings_flag init_flag = {"init", "IPClusterStart", "auto_create", "true",
                                                "Make the profile where it is not there."};
@@ -100,15 +103,17 @@ static const struct ipcl_option controller_launcher_options[] = {
      "ipcluster."},
     {"controller_args", IPCL_LIST, "", NULL, NULL, "Further arguments for the controller."},
 };
-static const struct ipcl_option_table controller_launcher_table = {"ControllerLauncher",
-                                                                   controller_launcher_options, 2};
+static const struct ipcl_option_table controller_launcher_table = {
+    "ControllerLauncher", controller_launcher_options,
+    sizeof(controller_launcher_options) / sizeof(*controller_launcher_options)};
 static const struct ipcl_option engine_launcher_options[] = {
     {"engine_cmd", IPCL_LIST, "", NULL, NULL,
      "The command of an engine. Where it is not set: the ipengine that belongs to ipcluster."},
     {"engine_args", IPCL_LIST, "", NULL, NULL, "Further arguments for each engine."},
 };
-static const struct ipcl_option_table engine_launcher_table = {"EngineLauncher",
-                                                               engine_launcher_options, 2};
+static const struct ipcl_option_table engine_launcher_table = {
+    "EngineLauncher", engine_launcher_options,
+    sizeof(engine_launcher_options) / sizeof(*engine_launcher_options)};
 
 static const struct settings_variable python_variable = {"IPCLUSTER_PYTHON", "Cluster",
                                                          "client_python"};
