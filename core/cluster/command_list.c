@@ -44,7 +44,8 @@ static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: a list of clusters."},
     {"output_format", IPCL_STRING, "text", "o", NULL, "text or json."},
 };
-const struct ipcl_option_table command_list_table = {"IPClusterList", options, 2};
+const struct ipcl_option_table command_list_table = {"IPClusterList", options,
+                                                     sizeof(options) / sizeof(*options)};
 
 struct listing {
     struct cluster *cluster;

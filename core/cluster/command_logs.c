@@ -31,7 +31,8 @@ static const struct ipcl_option options[] = {
     {"follow", IPCL_BOOL, "false", "follow", "true", "Go on with what is written from now on."},
     {"lines", IPCL_INT, "20", "lines", NULL, "How many of the last lines of each are shown."},
 };
-const struct ipcl_option_table command_logs_table = {"IPClusterLogs", options, 2};
+const struct ipcl_option_table command_logs_table = {"IPClusterLogs", options,
+                                                     sizeof(options) / sizeof(*options)};
 
 /* Each file once: engines of one job may share it. */
 static void add(json_t *files, const json_t *log)

@@ -40,7 +40,8 @@ static const struct ipcl_option options[] = {
      "For check: a folder with what the commands of a batch system print, in files whose names "
      "begin with submit, query or history. What its table reads in them is written."},
 };
-static const struct ipcl_option_table table = {"IPClusterPlugins", options, 3};
+static const struct ipcl_option_table table = {"IPClusterPlugins", options,
+                                               sizeof(options) / sizeof(*options)};
 
 static const char *const type_names[] = {
     [IPCL_BOOL] = "true or false", [IPCL_INT] = "integer",

@@ -39,7 +39,8 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"force", IPCL_BOOL, "false", "force", "true", "Let convert replace files that are there."},
 };
-const struct ipcl_option_table command_profile_table = {"IPClusterProfile", options, 1};
+const struct ipcl_option_table command_profile_table = {"IPClusterProfile", options,
+                                                        sizeof(options) / sizeof(*options)};
 
 /* Writes one of the profile's files. Returns 0 or -1 with `error` set. */
 static int write_config(const struct profile *profile, const char *program_name, const char *text,

@@ -52,7 +52,8 @@ static const struct ipcl_option options[] = {
     {"force", IPCL_BOOL, "false", "force", "true",
      "End also those that work or keep something for a client."},
 };
-const struct ipcl_option_table command_scale_table = {"IPClusterScale", options, 5};
+const struct ipcl_option_table command_scale_table = {"IPClusterScale", options,
+                                                      sizeof(options) / sizeof(*options)};
 
 /* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
 static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)

@@ -41,7 +41,8 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: an object."},
 };
-const struct ipcl_option_table command_status_table = {"IPClusterStatus", options, 1};
+const struct ipcl_option_table command_status_table = {"IPClusterStatus", options,
+                                                       sizeof(options) / sizeof(*options)};
 
 static void tell_time(const json_t *seconds, char text[TIME_BYTES])
 {

@@ -50,7 +50,8 @@ static const struct ipcl_option options[] = {
     {"signal", IPCL_IGNORED, "", "signal", NULL,
      "processes are asked to end, and are killed where they do not"},
 };
-const struct ipcl_option_table command_stop_table = {"IPClusterStop", options, 4};
+const struct ipcl_option_table command_stop_table = {"IPClusterStop", options,
+                                                     sizeof(options) / sizeof(*options)};
 
 struct stopping {
     struct cluster *cluster;

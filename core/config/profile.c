@@ -58,7 +58,8 @@ static const struct ipcl_option process_options[] = {
     {"clean_logs", IPCL_BOOL, "false", "clean-logs", "true",
      "Remove the log files of earlier processes of this program from the profile's log folder."},
 };
-static const struct ipcl_option_table process_table = {BASE_CLASS, process_options, 1};
+static const struct ipcl_option_table process_table = {
+    BASE_CLASS, process_options, sizeof(process_options) / sizeof(*process_options)};
 
 /* Made known by ipyparallel, whose launchers set them. */
 static const struct settings_variable variables[] = {
