@@ -49,7 +49,7 @@ def test_a_clean_root_runs_the_session_of_the_readme_beside_ipyparallel_and_noth
     root.run("sh", "-c", "cd /root/debs/sources && " + INSTALL.replace("sudo apt-get", "apt-get -q -y --no-install-recommends"))
     assert root.run("ipcluster", "--version") == theirs
     assert root.run("ipcl-cluster", "--version").startswith("ipcluster ")
-    assert "the engines' sums:" in root.run("sh", "/src/debian/tests/psum", "/src")
+    assert "the engines' sums:" in root.run("sh", "-c", "cd /src && debian/tests/psum")
     found = root.run("ipcl-cluster", "plugins")
     assert not re.search("^Refused", found, re.MULTILINE) and "slurm" in found
     root.purge(*NAMES)
