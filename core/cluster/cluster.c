@@ -21,9 +21,10 @@ static const struct ipcl_option cluster_options[] = {
      "With how many registered engines the start is done, and --daemonize returns: the others come "
      "as they can. 0: as soon as they are started or submitted. Where it is not set: all, but with "
      "--daemonize 0 for engines that are a batch system's jobs, which may wait long."},
-    {"n_max", IPCL_INT, "", "n-max", NULL,
+    {"n_max", IPCL_INT, "0", "n-max", NULL,
      "The set of engines grows to so many while tasks wait, and shrinks again to n_min, or to n "
-     "where that is less or n_min is not set. Without n it begins with n_min, or with none."},
+     "where that is less or n_min is not set. Without n it begins with n_min, or with none. 0: it "
+     "stays as it is."},
     {"idle_timeout", IPCL_REAL, "300", "idle-timeout", NULL,
      "Seconds after which an engine of a set with n_max ends that has had nothing to do, if it "
      "keeps nothing for a client."},
@@ -324,7 +325,7 @@ int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct 
             return ipcl_error_set(error, "%lld is not a number of engines: 0 to %d",
                                   (long long)asked, ENGINES_MAX);
         *count = (unsigned)asked;
-    } else if (settings_given(cluster->settings, "Cluster", "n_max")) {
+    } else if (settings_int(cluster->settings, "Cluster", "n_max") != 0) {
         asked = settings_int(cluster->settings, "Cluster", "n_min");
         *count = asked > 0 && asked <= ENGINES_MAX ? (unsigned)asked : 0;
     } else {

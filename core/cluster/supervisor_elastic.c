@@ -80,11 +80,11 @@ int supervisor_choose_bounds(struct engine_set *set, struct ipcl_error *error)
     unsigned *n = &set->saved->n;
     int64_t n_max = settings_int(settings, "Cluster", "n_max"),
             n_min = settings_int(settings, "Cluster", "n_min");
-    if (!settings_given(settings, "Cluster", "n_max"))
+    if (n_max == 0)
         return 0;
-    if (settings_given(settings, "Cluster", "n") && *n > n_max)
+    if (n_max > 0 && settings_given(settings, "Cluster", "n") && *n > n_max)
         return ipcl_error_set(error, "--n=%u is more than --n-max=%lld", *n, (long long)n_max);
-    if (*n > n_max)
+    if (n_max > 0 && *n > n_max)
         *n = (unsigned)n_max;
     bool fewer = settings_given(settings, "Cluster", "n_min") && n_min < *n;
     return supervisor_set_bounds(set, fewer ? n_min : *n, n_max, error);
@@ -207,13 +207,15 @@ static void end_idle(void *context, const struct hub_engine *engine)
         ask_to_end(shrinking, slot);
 }
 
-static void stays(struct slot *slot)
+/* Where the set has grown meanwhile, that has counted it as one that leaves. */
+static void stays(struct slots *slots, struct slot *slot)
 {
     if (slot->asked_ms || !slot->idle_asked_ms)
         return; /* it was told to end in any case */
     slot->idle_asked_ms = 0;
     slot->fate = FATE_RETURN;
     slot->stays_ms = clock_ms();
+    slots->surplus -= slots->surplus > 0;
 }
 
 void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid)
@@ -221,7 +223,7 @@ void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid)
     for (struct engine_set *set = supervisor->sets; set; set = set->next) {
         struct slot *slot = slots_of_uuid(&set->slots, uuid);
         if (slot)
-            stays(slot);
+            stays(&set->slots, slot);
     }
 }
 
@@ -245,7 +247,7 @@ static void shrink(struct engine_set *set, bool waited)
     struct shrinking shrinking = {set, now > elastic->n_min ? now - elastic->n_min : 0, 0, 0};
     for (struct slot *slot = set->slots.list; slot; slot = slot->next)
         if (slot->registered && slot->idle_asked_ms && has_passed(slot->idle_asked_ms, ANSWER_MS))
-            stays(slot);
+            stays(&set->slots, slot);
     if (waited)
         elastic->wanted_ms = clock_ms();
     else if (shrinking.over > 0 && has_passed(elastic->wanted_ms, elastic->idle_ms))

@@ -203,7 +203,8 @@ class Cluster:
         named = {"controller": self.controller, "ip": self.controller_ip, "location": self.controller_location}
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         more = ["--", *self.controller_args] if self.controller_args else []
-        self._run("start", "--daemonize", "--n=0", *words, *self.options, *more)
+        # Whatever the options or the profile say of the engines' set: this one has none.
+        self._run("start", "--daemonize", *words, *self.options, "--n=0", "--n-max=0", *more)
         self.running = True
         if self.shutdown_atexit:
             self._starter = os.getpid()

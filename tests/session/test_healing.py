@@ -222,7 +222,7 @@ def shown_set(box):
 
 def test_a_set_grows_by_what_waits_and_shrinks_when_idle_but_for_what_a_client_keeps(box, sandbox_here, ipcluster):
     come = box.dir / "come"
-    with ipcluster.Cluster(n_min=0, n_max=2, idle_timeout=0.2, cluster_id="") as client:
+    with ipcluster.Cluster(n_min=0, n_max=2, idle_timeout=0.2, options=["--n-max=2"], cluster_id="") as client:
         assert client.ids == [], "none is there before there is something to do"
         tasks = [client.load_balanced_view().apply_async(until_there, str(come)) for _ in range(20)]
         client.wait_for_engines(2, timeout=LONG)
@@ -258,11 +258,11 @@ def until_there(path):
 
 @pytest.mark.parametrize("words, reason", [
     (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
-    (["--n-max=0"], "--n-max: 0 is not a number of engines"),
+    (["--n-max=-1"], "--n-max: -1 is not a number of engines"),
     (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is no number of seconds"),
     (["--n-max=2", *MPI], "MPIExecEngineSetLauncher makes its engines one MPI world, which has the size that it is started with"),
-    (["--n-max=2", "--elauncher=ssh"], "--n-max: SSHEngineSetLauncher starts all engines of its hosts at once"),
-], ids=["more than most", "none", "never", "mpi", "ssh"])
+    (["--n-max=2", "--elauncher=sshproxy"], "--n-max: SSHProxyEngineSetLauncher starts all engines at once"),
+], ids=["more than most", "none", "never", "mpi", "sshproxy"])
 def test_bounds_that_cannot_be_kept_are_an_error_at_the_start(box, words, reason):
     refused = box.ipcluster("start", *words)
     assert refused.status == 1 and reason in refused.err
