@@ -82,6 +82,13 @@ def test_every_page_is_in_the_tarball():
     assert there <= listed
 
 
+def test_links_from_pages_outside_the_site_lead_somewhere():
+    """Those of the site are looked at where it is made."""
+    for name in "README.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md":
+        for link in re.findall(r"\]\(([^):]+)\)", (TOP / name).read_text()):
+            assert (TOP / link).exists(), f"{name}: {link}"
+
+
 def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
     for document in DOCUMENTS:
         for blocks in docblocks.sections(document).values():
