@@ -19,7 +19,7 @@ def objects(installed):
     for expected in ("ipcontroller", "ipengine", "ipcluster", "json.so", "sqlite.so", "python.so", "local.so"):
         assert expected in found
     assert any(name.startswith("libipcluster.so") for name in found)
-    assert any(name.startswith("_client.") for name in found)
+    assert "_client.abi3.so" in found and "_engine.abi3.so" in found
     return found
 
 

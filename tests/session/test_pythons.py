@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support import LONG, PYTHON
+from support import LONG, PYTHON, find_build, sanitizers
+
+pytestmark = pytest.mark.skipif(bool(sanitizers(find_build())), reason="what other Pythons keep until their end is not told from leaks")
 
 NO_OTHERS = "this machine has no other Python of 3.11 or later below ~/.pyenv/versions"
 
