@@ -194,10 +194,9 @@ static void read_record(const struct ipcl_batch_system *system,
                         const struct ipcl_batch_query *query, const char *text,
                         struct batch_record *record)
 {
-    char word[64] = "";
-    look(query->state, text, word, sizeof(word));
-    const struct ipcl_batch_state *state = find_state(system, word);
-    struct ipcl_batch_state unknown = {word, IPCL_BATCH_PENDING, word};
+    look(query->state, text, record->state, sizeof(record->state));
+    const struct ipcl_batch_state *state = find_state(system, record->state);
+    struct ipcl_batch_state unknown = {record->state, IPCL_BATCH_PENDING, record->state};
     record->known = state != NULL;
     if (!state)
         state = &unknown;

@@ -19,7 +19,8 @@ struct batch_record {
                                     say */
     int status;                  /* of one that ended, as a shell has it: 128 and the signal */
     bool cut_short;              /* likewise: not by what it ran */
-    bool known;                  /* its state is one of the table */
+    char state[64];              /* the word for its state, as printed; "" where none is found */
+    bool known;                  /* it is one of the table */
 };
 
 /* Finds a job's id: the group of the expression, or where that is 0 its first group, or the whole.

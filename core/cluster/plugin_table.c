@@ -114,6 +114,7 @@ static void check_script(const struct plugin_check *check, const struct launcher
 struct sample {
     const struct plugin_check *check;
     const char *name;
+    const struct ipcl_batch_query *query; /* whose command printed it */
     size_t records;
 };
 
@@ -122,9 +123,14 @@ static bool take_record(void *context, const struct batch_record *record)
     static const char *const phases[] = {"is pending", "runs", "has ended"};
     struct sample *sample = context;
     sample->records++;
-    if (!record->known)
+    if (!*record->state)
+        check_fault(sample->check,
+                    "%s: no state is found of job %s (it is looked for with the regular expression "
+                    "'%s')",
+                    sample->name, record->id, sample->query->state);
+    else if (!record->known)
         check_fault(sample->check, "%s: the state '%s' of job %s is none of its states",
-                    sample->name, record->text, record->id);
+                    sample->name, record->state, record->id);
     else
         printf("%s: job %s %s%s%s\n", sample->name, record->id, phases[record->phase],
                *record->text ? ": " : "", record->text);
@@ -134,10 +140,11 @@ static bool take_record(void *context, const struct batch_record *record)
 static void read_sample(const struct plugin_check *check, const struct ipcl_batch_system *system,
                         const char *name, const char *text)
 {
-    struct sample sample = {.check = check, .name = name};
     char id[BATCH_ID_BYTES];
     struct ipcl_error error;
     bool history = strncmp(name, "history", 7) == 0;
+    const struct ipcl_batch_query *query = history ? &system->history : &system->query;
+    struct sample sample = {.check = check, .name = name, .query = query};
     if (strncmp(name, "submit", 6) == 0) {
         if (batch_read_id(system->job_id, 0, text, id, &error) < 0)
             check_fault(check, "%s: %s", name, error.text);
@@ -147,11 +154,13 @@ static void read_sample(const struct plugin_check *check, const struct ipcl_batc
         check_fault(check, "%s: a sample's name begins with submit, query or history", name);
     } else if (history && !system->history.record) {
         check_fault(check, "%s: the table has no history", name);
-    } else if (batch_read(system, history ? &system->history : &system->query, text, take_record,
-                          &sample, &error) < 0) {
+    } else if (batch_read(system, query, text, take_record, &sample, &error) < 0) {
         check_fault(check, "%s: %s", name, error.text);
     } else if (!sample.records) {
-        check_fault(check, "%s: no job was found in it", name);
+        check_fault(check,
+                    "%s: no job was found in it (each is looked for with the regular expression "
+                    "'%s')",
+                    name, query->record);
     }
 }
 

@@ -383,6 +383,11 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
     assert done.status == 1
     assert "submit: the job's id is not in what was printed: 'sbatch: error'" in done.out
     assert "query-2: the state 'REVOKED' of job 7 is none of its states" in done.out
+    (samples / "query-2").write_text("8|-|-|-|0|\n")
+    (samples / "query-3").write_text("JOBID is not here\n")
+    done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}")
+    assert "query-2: no state is found of job 8 (it is looked for with the regular expression '" in done.out
+    assert "query-3: no job was found in it (each is looked for with the regular expression '" in done.out
 
 
 # New ones
