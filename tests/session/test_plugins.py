@@ -463,7 +463,7 @@ def test_the_guides_commands_make_samples_which_its_table_reads(author):
     done = author.run("bash", "-c", "\n".join(lines), cwd=author.work, stdin=table)
     assert done.status == 0, done
     assert sorted((author.work / "tsp/expected.txt").read_text().splitlines()) == [
-        "query: job 0 has ended: ended with exit status -1", "query: job 1 has ended: ended with exit status 3", "query: job 2 has ended",
+        "query: job 0 has ended: was killed", "query: job 1 has ended: ended with exit status 3", "query: job 2 has ended",
         "query: job 3 runs", "query: job 4 runs", "query: job 5 is pending: waits for a slot (tsp -S)", "submit: job 0"]
     assert "#TSP -L ipengine-" in done.out and list(author.home.glob(".local/lib/ipcluster/launchers/tsp.so"))
 
@@ -485,13 +485,15 @@ def test_a_job_of_the_guides_batch_system_is_killed_found_again_and_cancelled(sp
     cluster = spooler.begin("start", "--n=1", "--elauncher=tsp")
     cluster.wait_for_output(UP, 60)
     spooler.tsp("-k", "0")
-    cluster.wait_for_output("TaskSpooler job 0 ended with exit status -1", 60)
+    cluster.wait_for_output("TaskSpooler job 0 was killed", 60)
     cluster.stop(signal.SIGINT, 60)
     cluster = spooler.begin("start", "--n=1", "--elauncher=tsp")
     cluster.wait_for_output(UP, 60)
     cluster.stop(signal.SIGKILL)
     spooler.ipcluster("stop", check=True)
     wait_until(lambda: "running" not in spooler.tsp("-l") and not named(spooler, "ipengine"), 20, "the job has ended")
+    failed = spooler.ipcluster("start", "--n=2", "--elauncher=tsp", env={"PYTHONHOME": "/none"})
+    assert failed.status and "The engines ended with status 1 before all engines had registered" in failed.err
 
 
 # What fails without a word

@@ -7,6 +7,7 @@ static const struct ipcl_batch_state states[] = {
     {"queued allocating", IPCL_BATCH_PENDING, "waits for a slot (tsp -S)"},
     {"running", IPCL_BATCH_RUNNING, NULL},
     {"finished", IPCL_BATCH_ENDED, NULL},
+    {"finished*", IPCL_BATCH_CUT_SHORT, "was killed"}, /* more follows the word: see .state */
     {"skipped", IPCL_BATCH_ENDED, "was skipped, as the job before it failed"},
     {.words = NULL},
 };
@@ -23,15 +24,16 @@ static const struct ipcl_batch_system table = {
      * 1    finished   /tmp/ts-out.eScHb0   3        0.00/0.00/0.00 [beta]sh -c exit 3 */
     .query = {.command = "sh -c 'exec tsp -l' tsp", /* lists all jobs, and takes no ids */
               .record = "^([0-9]+) ",
-              .state = "^[0-9]+ +([a-z]+)",
-              .exit_status = "^[0-9]+ +finished +[^ ]+ +(-?[0-9]+)"}, /* -1: by a signal */
+              .state = "^[0-9]+ +([a-z]+( +[^ ]+ +-1)?)", /* E-Level -1: by a signal */
+              .exit_status = "^[0-9]+ +finished +[^ ]+ +([0-9]+)"},
     .unknown_job = "cannot be stated",
     .find = "sh -c 'tsp -l | grep -F \"[$1]\" || :' tsp",
     .states = states,
     .prefix = "#TSP",
     .directives = "-L {job_name}",
-    .run = "sh -c 'for i in $(seq {n}); do \"$@\" & done; wait' sh {program_and_args} >> "
-           "\"{output}\" 2>&1",
+    /* Ends when all engines have ended, and badly where one has. */
+    .run = "sh -c 'p= s=0; for i in $(seq {n}); do \"$@\" & p=\"$p $!\"; done; for i in $p; do "
+           "wait $i || s=$?; done; exit $s' sh {program_and_args} >> \"{output}\" 2>&1",
     .here = true,
 };
 
