@@ -161,9 +161,9 @@ def test_engines_start_on_two_hosts_work_and_leave_nothing_there(box, hosts, con
         assert not host.folders()
 
 
-def guides_command(word):
-    """The one of the guide that has this word."""
-    blocks = [block for block in docblocks.blocks(TOP / "docs/howto/ssh.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
+def guides_command(word, page="ssh"):
+    """The one of a page of the guide that has this word."""
+    blocks = [block for block in docblocks.blocks(TOP / f"docs/howto/{page}.md") if block.note("tested by") == "tests/session/test_ssh_launcher.py"]
     command, = [typed for block in blocks for typed, _ in block.commands if word in typed]
     return shlex.split(command)
 
@@ -678,7 +678,7 @@ def test_ranks_of_one_mpi_world_on_two_hosts_reach_the_controller_and_each_other
     one = hosts.add("one")
     if not one.apart:
         pytest.skip("a second host takes the superuser")
-    words = [word.replace("--n=16", "--n=2").replace("hosts.txt", f"{box.dir}/hosts.txt") for word in guides_command("--elauncher=mpi")]
+    words = [word.replace("--n=16", "--n=2").replace("hosts.txt", f"{box.dir}/hosts.txt") for word in guides_command("--elauncher=mpi", "mpi")]
     (box.dir / "hosts.txt").write_text("# slots are Open MPI's\nlocalhost slots=1\none slots=1\n")
     env = {"OMPI_MCA_plm_rsh_agent": f"ssh -F {hosts.config}", "OMPI_MCA_plm_rsh_no_tree_spawn": "1"}
     cluster = box.begin(*words[1:], env=env)
