@@ -122,8 +122,9 @@ loop_receive hub_on_report;
 
 /* In hub_engines.c. */
 hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
-/* What the last of them says: a new reference, or NULL. */
-json_t *hub_connection_content(struct hub *hub);
+/* What the last of them says, where it is asked for with what there is to do: a new reference, or
+ * NULL. */
+json_t *hub_connection_content(struct hub *hub, bool works);
 /* Tells the schedulers which engines the previous controller had. */
 void hub_know_engines(struct hub *hub);
 /* Takes over the engines of the controller before. What is wrong with its table does not keep this

@@ -17,6 +17,8 @@
 /* Whoever tells reasons asks which engines there are twice a second, where that is not busy. */
 #define EXPLAINER_MS   5000
 #define EXPLAINERS_MAX 64
+/* Engines that end together are one question, whose answer names all that are left. */
+#define TOGETHER_MS 20
 /* Of why engines ended, in the words of a batch system. */
 #define REASON_BYTES_MAX 2048
 
@@ -32,7 +34,9 @@ struct ending {
 /* Who says why engines of some sets have ended. */
 struct explainer {
     json_t *sets;
+    bool works; /* it asked for work, too */
     long long heard_ms;
+    long long ask_ms; /* when it is to be asked; 0: it is not */
     struct explainer *prev, *next;
     size_t client_size, header_size;
     char bytes[]; /* its name, and the header of what it asked last */
@@ -157,6 +161,7 @@ void hub_note_explainer(struct hub *hub, struct query *query)
     if (!explainer)
         return;
     explainer->sets = json_incref(sets);
+    explainer->works = json_is_true(json_object_get(query->content, "work"));
     explainer->heard_ms = clock_ms();
     explainer->client_size = asked.client_size;
     explainer->header_size = asked.header_size;
@@ -184,7 +189,7 @@ static void ask_explainer(struct hub *hub, const struct explainer *explainer)
                                           .client_size = explainer->client_size,
                                           .header = explainer->bytes + explainer->client_size,
                                           .header_size = explainer->header_size};
-    json_t *content = hub_connection_content(hub);
+    json_t *content = hub_connection_content(hub, explainer->works);
     struct message reply;
     message_init(&reply);
     if (!reply_make(door->session, &reply, &request, NULL, content))
@@ -193,19 +198,36 @@ static void ask_explainer(struct hub *hub, const struct explainer *explainer)
     json_decref(content);
 }
 
-/* Asks whoever knows why. Returns whether anybody may. */
+/* Has whoever knows why asked. Returns whether anybody may. */
 static bool ask_why(struct hub *hub, const struct engine *engine)
 {
-    const struct explainer *explainer;
+    struct explainer *explainer;
     bool any = false;
     drop_explainers(hub, "", 0);
     DL_FOREACH (hub->ends.explainers, explainer) {
         if (!explains(explainer, engine))
             continue;
-        ask_explainer(hub, explainer);
+        if (!explainer->ask_ms)
+            explainer->ask_ms = clock_ms() + TOGETHER_MS;
         any = true;
     }
     return any;
+}
+
+/* Asks those whose time has come. Returns when the next is due, or LOOP_NEVER. */
+static long long ask_explainers(struct hub *hub, long long now_ms)
+{
+    struct explainer *explainer;
+    long long due = LOOP_NEVER;
+    DL_FOREACH (hub->ends.explainers, explainer) {
+        if (explainer->ask_ms && now_ms >= explainer->ask_ms) {
+            ask_explainer(hub, explainer);
+            explainer->ask_ms = 0;
+        } else if (explainer->ask_ms && explainer->ask_ms < due) {
+            due = explainer->ask_ms;
+        }
+    }
+    return due;
 }
 
 /* Keeps an engine, which is in no books any more, until its reason is known. Returns whether it
@@ -257,7 +279,9 @@ long long hub_ends_tick(struct hub *hub, long long now_ms)
     while (hub->ends.endings && now_ms >= hub->ends.endings->due_ms)
         finish(hub, hub->ends.endings);
     hub_tell_departures(hub, now_ms, false);
-    long long due = departures_due(&hub->departures);
+    long long due = departures_due(&hub->departures), ask_ms = ask_explainers(hub, now_ms);
+    if (ask_ms < due)
+        due = ask_ms;
     return hub->ends.endings && hub->ends.endings->due_ms < due ? hub->ends.endings->due_ms : due;
 }
 

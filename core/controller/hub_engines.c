@@ -291,7 +291,7 @@ static void add_details(const struct hub *hub, json_t *reply)
     json_object_set_new(reply, "departed", departed);
 }
 
-json_t *hub_connection_content(struct hub *hub)
+json_t *hub_connection_content(struct hub *hub, bool works)
 {
     json_t *engines = json_object(), *infos = json_object();
     char id[16], life[SEAL_LIFE_TEXT];
@@ -309,6 +309,8 @@ json_t *hub_connection_content(struct hub *hub)
         hub->refusal, "life", life, "notified", (json_int_t)hub->notification_seal.counter);
     if (hub->previous.by_uuid)
         json_object_set_new(content, "previous", previous_to_json(&hub->previous));
+    if (works)
+        json_object_set_new(content, "work", hub_work(hub));
     return content;
 }
 
@@ -322,10 +324,9 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
         connections = ROOM_CLIENT_CONNECTIONS;
     if (connections > 0 && has_room(hub, query, (size_t)connections, error))
         return -1;
-    query->reply = hub_connection_content(hub);
+    query->reply =
+        hub_connection_content(hub, json_is_true(json_object_get(query->content, "work")));
     hub_note_explainer(hub, query);
-    if (json_is_true(json_object_get(query->content, "work")))
-        json_object_set_new(query->reply, "work", hub_work(hub));
     if (json_is_true(json_object_get(query->content, "details")))
         add_details(hub, query->reply);
     return 0;

@@ -254,6 +254,25 @@ def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
     assert abs(departed[0]["ended"] - time.time()) < 600
 
 
+def test_engines_that_end_together_are_one_question_to_whoever_knows_why(controller):
+    peer = controller("--ping=60000")
+    infos = [{"engine_set": "s", "host": "node", "pid": number, "job": "Slurm job 8"} for number in range(10)]
+    engines = [Engine(peer, info=info).beat() for info in infos]
+    notification = peer.subscribe(peer.client["notification"])
+    query = peer.connect(zmq.DEALER, peer.client["registration"])
+    assert peer.ask(query, "connection_request", {"connections": 0, "explains": ["s"], "work": True})[1]["work"]["waiting"] == 0
+    for engine in engines:
+        engines[0].registration.send_multipart(peer.message("unregistration_request", {"id": engine.id, "uuid": engine.uuid, "cause": "signal"})[0])
+    answers = []
+    while not answers or answers[-1]["engines"]:
+        answers.append(peer.receive(query)[4])
+    assert len(answers) < len(engines), "each names all that are left"
+    assert all("work" in answer for answer in answers), "it is answered as it had asked"
+    query.send_multipart(peer.message("explain_request", {"engine_set": "s", "all": True, "reason": "its host went down"})[0])
+    assert {peer.notified(notification, "unregistration_notification")["reason"] for _ in engines} == {
+        f"engine {engine.id} (node, process {engine.id}, Slurm job 8) left; its host went down" for engine in engines}
+
+
 def test_a_dead_engine_is_noticed_by_its_connection(controller):
     peer = controller("--ping=60000")
     engine = Engine(peer).beat()
