@@ -2,6 +2,8 @@
 #
 # SPDX-License-Identifier: (Apache-2.0 OR MIT)
 
+from spack_repo.builtin.build_systems.autotools import AutotoolsPackage
+
 from spack.package import *
 
 
@@ -22,7 +24,6 @@ class Ipcluster(AutotoolsPackage):
     depends_on("c", type="build")
     depends_on("autoconf", type="build", when="@main")
     depends_on("automake", type="build", when="@main")
-    depends_on("libtool", type="build", when="@main")
     depends_on("gmake", type="build")
     depends_on("pkgconfig", type="build")
 
