@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from ipcluster import _client
 from ipcluster.blocks import Block, result_as_shown
 from ipcluster.error import CompositeError, from_content
+from ipcluster.reply import OUTPUT_WAIT
 from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, publish
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
@@ -245,7 +246,11 @@ def streaming(result):
     """AsyncResult.stream_output()."""
     result._streamer = _kind()(result)
     try:
-        yield
+        try:
+            yield
+        finally:
+            if result.ready():
+                result.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
     finally:
         streamer, result._streamer = result._streamer, None
         streamer.finish()

@@ -377,30 +377,52 @@ def test_what_code_gave_is_there_with_its_reply(client):
     assert [result.get().execute_result["data"]["text/plain"] for result in results] == [str(2 * number) for number in range(100)]
 
 
-def test_output_that_was_lost_is_not_confirmed_and_what_comes_late_is_taken(controller, ipcluster, capfd):
-    peer = controller("--transport=ipc")
-    engine = Engine(peer).open().beat()
-    iopub = peer.connect(zmq.XPUB, peer.engine["iopub"])
-    client = ipcluster.Client(str(peer.client_file), timeout=LONG)
-    wait_until(lambda: iopub.poll(100) and b"engine." in iopub.recv(), 20, "the client's subscription")
-    result = client[0].apply_async(abs, 1)
-    route, header, _ = engine.take()
+class Printing:
+    """An engine that is sockets only, with a request of a client's: what it prints comes when the test has it come."""
 
-    def publish(text):
-        frames, _ = peer.message("stream", {"name": "stdout", "text": text}, parent=header)
-        iopub.send_multipart([b"engine.0.stdout", *frames])
-    publish("one\n")
+    def __init__(self, peer, ipcluster):
+        self.peer = peer
+        self.engine = Engine(peer).open().beat()
+        self.iopub = peer.connect(zmq.XPUB, peer.engine["iopub"])
+        self.client = ipcluster.Client(str(peer.client_file), timeout=LONG)
+        wait_until(lambda: self.iopub.poll(100) and b"engine." in self.iopub.recv(), 20, "the client's subscription")
+        self.result = self.client[0].apply_async(abs, 1)
+        self.route, self.header, _ = self.engine.take()
+
+    def print(self, text):
+        frames, _ = self.peer.message("stream", {"name": "stdout", "text": text}, parent=self.header)
+        self.iopub.send_multipart([b"engine.0.stdout", *frames])
+
+    def answer(self, published):
+        self.engine.answer(self.route, self.header, published=published)
+
+
+def test_output_that_was_lost_is_not_confirmed_and_what_comes_late_is_taken(controller, ipcluster, capfd):
+    engine = Printing(controller("--transport=ipc"), ipcluster)
+    client, result = engine.client, engine.result
+    engine.print("one\n")
     wait_until(lambda: client.metadata[result.msg_ids[0]].stdout == "one\n", 20, "the first line has come")
-    engine.answer(route, header, published=3)
+    engine.answer(published=3)
     assert result.wait_for_output(LONG) is False
     assert (result.stdout, result.output_missing, result.metadata.output_missing) == ("one\n", 2, 2)
     result.display_outputs()
     assert "2 messages of output are missing" in capfd.readouterr().err
-    publish("two\n")
-    publish("three\n")
+    engine.print("two\n")
+    engine.print("three\n")
     wait_until(lambda: result.output_missing == 0, 20, "what comes late is taken")
     assert result.wait_for_output(LONG) is True
     assert result.stdout == "one\ntwo\nthree\n"
+
+
+def test_output_that_comes_a_moment_behind_its_reply_is_streamed(controller, ipcluster, capfd):
+    engine = Printing(controller("--transport=ipc"), ipcluster)
+    engine.answer(published=1)
+    with engine.result.stream_output():
+        assert engine.result.wait(LONG)
+        late = threading.Timer(0.2, engine.print, ["hello\n"])
+        late.start()
+    late.join()
+    assert capfd.readouterr().out == "[stdout:0] hello\n"
 
 
 def test_output_streams_while_code_runs(client, capfd, tmp_path):
