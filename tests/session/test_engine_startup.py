@@ -59,6 +59,24 @@ def test_a_script_knows_its_file(sandbox, peer):
     assert peer.apply(lambda: (name, text)).result == (str(script), "\xe9")  # noqa: F821
 
 
+@pytest.mark.parametrize("ipython", [True, False])
+def test_what_is_called_as_a_module_of_pythons_in_the_working_folder_is_left_to_user_code(sandbox, peer, profile, ipython):
+    for name in ("ast", "codeop", "datetime", "inspect", "json", "logging", "pickle", "signal", "traceback"):
+        (sandbox.work / f"{name}.py").write_text("raise SystemError('a module of the user')")
+    (sandbox.work / "mine.py").write_text("value = 5")
+    (profile / "ipython_config.py").write_text("c.InteractiveShellApp.exec_lines = ['import mine']")
+    start(sandbox, peer, env={} if ipython else without(sandbox, "IPython"))
+    assert peer.execute("1/0").content["ename"] == "ZeroDivisionError"
+    assert peer.execute("value = __import__('mine').value").content["status"] == "ok"
+    assert peer.apply(lambda: value).result == 5  # noqa: F821
+
+
+def test_the_working_folder_is_not_looked_in_where_python_is_told_so(sandbox, peer):
+    (sandbox.work / "mine.py").write_text("value = 5")
+    start(sandbox, peer, env={"PYTHONSAFEPATH": "1"})
+    assert peer.apply(eval, "__import__('importlib.util').util.find_spec('mine')").result is None
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (["-c", "1/0"], "the start-up command failed: ZeroDivisionError"),
     (["-c", "%no_such_magic"], "the start-up command failed"),

@@ -6,6 +6,7 @@ IPython is imported when code is first executed, completed or asks for it; appli
 import builtins
 import os
 import sys
+from importlib import import_module
 
 import _ipcluster_host as host
 
@@ -50,9 +51,7 @@ def fail(exception, method):
 
 def describe(exception, method):
     """An error reply's content, as JSON bytes."""
-    from ipcluster.engine import failures
-
-    return failures.describe(exception, method.removesuffix("_request"), _shell)
+    return own("failures").describe(exception, method.removesuffix("_request"), _shell)
 
 
 def flush():
@@ -64,21 +63,36 @@ def flush():
             pass
 
 
-class _Uninterrupted:
-    """In its context interrupts wait: one in the middle of an import would leave half a module for ever."""
+class Importing:
+    """In its context interrupts wait, as one in the middle of an import would leave half a module for ever, and a json.py in the working
+    folder is not taken for Python's: it is for the user's code."""
 
     def __enter__(self):
         host.hold_interrupts(True)
+        self._apart = sys.path[:1] == [""]
+        if self._apart:
+            del sys.path[0]
 
     def __exit__(self, *exception):
+        if self._apart:
+            sys.path.insert(0, "")
         host.hold_interrupts(False)
+
+
+def own(name):
+    """The module of ours with this name."""
+    name = f"ipcluster.engine.{name}"
+    if name not in sys.modules:
+        with Importing():
+            return import_module(name)
+    return sys.modules[name]
 
 
 def shell():
     """IPython's shell, made when it is first needed; a plain one where IPython is not installed."""
     global _shell
     if _shell is None:
-        with _Uninterrupted():
+        with Importing():
             try:
                 from ipcluster.engine.ipython import make_shell
             except ImportError as error:
@@ -116,21 +130,18 @@ class _Watch:
 
 
 sys.meta_path.insert(0, _Watch)
+if not sys.flags.safe_path:
+    sys.path.insert(0, "")  # as an interactive Python has it
 
 
 def answer(msg_type, content, buffers):
     """Answers any other request. Returns the reply's content as JSON bytes, or None where it has no reply."""
-    with _Uninterrupted():
-        from ipcluster.engine import answers
-
-    return answers.answer(msg_type, content, buffers)
+    return own("answers").answer(msg_type, content, buffers)
 
 
 def info():
     """What a kernel_info_request is answered with, as JSON bytes."""
-    from ipcluster.engine import about
-
-    return about.info()
+    return own("about").info()
 
 
 def clear():
@@ -145,15 +156,11 @@ def clear():
 
 def start(profile_dir, passed):
     """Runs what a profile has for the start of every shell. `passed` is what was set for IPython's classes, as JSON text."""
-    from ipcluster.engine import startup
-
-    startup.start(profile_dir, passed)
+    own("startup").start(profile_dir, passed)
 
 
 def run_file(path):
-    from ipcluster.engine import startup
-
-    startup.run_file(path)
+    own("startup").run_file(path)
 
 
 def run(code):

@@ -13,5 +13,4 @@ def main(words):
     own = ModuleType("__main__")
     own.__builtins__ = builtins
     sys.modules["__main__"] = own
-    sys.path.insert(0, "")  # as an interactive Python has it
     _engine.main(["ipengine", *words])

@@ -11,7 +11,7 @@ import traceback
 import _ipcluster_host as host
 
 from ipcluster.engine import lacking
-from ipcluster.engine.kernel import namespace, run, shell
+from ipcluster.engine.kernel import Importing, namespace, run, shell
 
 _profile_dir = ""
 _passed = {}  # {"Class": {"trait": value}}
@@ -25,8 +25,9 @@ def _has_ipython():
 
 def config():
     """A configuration for the shell: IPython's files and what was set for its classes."""
-    from traitlets.config import Config
-    from traitlets.config.loader import DeferredConfigString, JSONFileConfigLoader, PyFileConfigLoader
+    with Importing():
+        from traitlets.config import Config
+        from traitlets.config.loader import DeferredConfigString, JSONFileConfigLoader, PyFileConfigLoader
 
     found = Config()
     for loader, name in ((PyFileConfigLoader, "ipython_config.py"), (JSONFileConfigLoader, "ipython_config.json")):
@@ -107,7 +108,8 @@ def _values(app, name):
     """A list; one word of a command line is one value, and several are a literal."""
     value = app.get(name, [])
     if isinstance(value, str):
-        import ast
+        with Importing():
+            import ast
 
         value = ast.literal_eval(value) if value.startswith(("[", "(")) else [value]
     return value
