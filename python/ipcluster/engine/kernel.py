@@ -19,8 +19,8 @@ _bound = {}  # integers of the engine's (mpi_rank), which survive a clear
 _shell = None
 _initial_names = frozenset(namespace)
 
-# What the engine has taken from its environment, so that nothing that it starts has it, is still in this copy.
-for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_FILES"):
+# For the engine, and for nothing that user code starts. What the engine has taken from its environment is still in this copy.
+for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_FILES", "IPCLUSTER_PYTHON"):
     os.environ.pop(_variable, None)
 
 sys.argv = [""]
