@@ -30,7 +30,7 @@ SYSTEMS = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|util|gcc_s|stdc\
 ENTRY_POINTS = """[console_scripts]
 ipcluster = ipcluster.__main__:main
 ipcontroller = ipcluster.controller:main
-ipengine = ipcluster.engine.__main__:main
+ipengine = ipcluster.programs:ipengine
 """
 
 

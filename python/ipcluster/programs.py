@@ -46,3 +46,8 @@ def become(name, *words):
     """Runs the program in the place of this one, with these arguments and its own."""
     path = path_of(name)
     os.execve(path, [path, *words, *sys.argv[1:]], environment())
+
+
+def ipengine():
+    """The program of that name of a wheel: an engine in this Python, where no other is named."""
+    become("ipengine")

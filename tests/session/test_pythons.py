@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support import LONG, PYTHON, find_build, sanitizers
+from support import LONG, MARKER, PYTHON, TOP, find_build, sanitizers
 
 pytestmark = pytest.mark.skipif(bool(sanitizers(find_build())), reason="what other Pythons keep until their end is not told from leaks")
 
@@ -199,6 +199,33 @@ def test_the_python_of_a_client_that_is_not_on_the_engines_host_is_passed_over_w
     assert client[0].apply_sync(eval, "__import__('sys').executable") == PYTHON
     assert f"{tmp_path}/laptop/bin/python, is not here: No such file or directory" in engine.output
     assert f"the Python of $VIRTUAL_ENV, {tmp_path}/gone/bin/python, is not here" in engine.output
+
+
+def test_what_user_code_starts_is_told_nothing_that_was_for_the_engine(new_cluster):
+    """As the Python of whoever started it: a venv that user code activates is another."""
+    cluster = new_cluster(0)
+    cluster.start_engine(env={"IPCLUSTER_PYTHON": PYTHON})
+    view = cluster.client(wait_for=1)[0]
+    view.execute("import os, subprocess\nseen = [*os.environ, *subprocess.check_output('env', text=True).splitlines()]", block=True)
+    assert [name for name in view["seen"] if name.startswith("IPCLUSTER_") and not name.startswith(MARKER)] == []
+
+
+def test_the_wheels_ipengine_runs_in_its_own_python_unless_another_is_named(sandbox, tmp_path):
+    """Its programs are functions of the package, by this name."""
+    line = re.search(r"^ipengine = (\S+):(\S+)$", (TOP / "scripts/wheel_of_make.py").read_text(), re.M)
+    script = tmp_path / "ipengine"
+    script.write_text(f"from {line[1]} import {line[2]}\n{line[2]}()\n")
+    own, other = make_environment(tmp_path / "own", PYTHON), tmp_path / "other"
+    other.write_text("#!/bin/sh\necho other\n")
+    other.chmod(0o755)
+
+    def said(*words):
+        return sandbox.run(own, script, "--show-config", *words, check=True).out
+    sandbox.profile_dir().mkdir()
+    assert json.loads(said())["IPEngine"]["client_python"] == str(own)
+    assert said(f"--python={other}") == "other\n"
+    (sandbox.profile_dir() / "ipengine_config.json").write_text(json.dumps({"IPEngine": {"python": str(other)}}))
+    assert said() == "other\n"
 
 
 def test_engines_of_several_pythons_are_named_each_and_take_data_and_source(box, others):
