@@ -9,14 +9,20 @@ void scheduler_start_clock(struct task *task)
         task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }
 
-void scheduler_give_back(struct scheduler *scheduler, struct task *task)
+/* No engine has it any more: for the hub, the records, and the next controller. */
+static void note_return(struct scheduler *scheduler, const struct task *task)
 {
     const struct handout taken_back = {.retries = task->retries, .deaths = task->deaths};
-    scheduler_start_clock(task);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &taken_back);
     if (report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, -1, task->msg_id,
                    task->msg_id_size, NULL))
         handouts_doubt(scheduler->handouts);
+}
+
+void scheduler_give_back(struct scheduler *scheduler, struct task *task)
+{
+    scheduler_start_clock(task);
+    note_return(scheduler, task);
     balancer_retry(scheduler->balancer, task, false, false);
 }
 
@@ -32,6 +38,7 @@ bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool counte
 static void unmet(struct scheduler *scheduler, struct task *task)
 {
     scheduler_start_clock(task);
+    note_return(scheduler, task);
     if (balancer_retry(scheduler->balancer, task, true, false))
         scheduler_fail(scheduler, task, "ImpossibleDependency",
                        "no engine that the task may run on meets its dependencies");
@@ -43,6 +50,7 @@ static void retry(struct scheduler *scheduler, struct task *task)
 {
     bool waits = task->timeout > 0 && balancer_is_open(task);
     scheduler_start_clock(task);
+    note_return(scheduler, task);
     balancer_retry(scheduler->balancer, task,
                    waits || balancer_has_choice(scheduler->balancer, task), true);
 }
