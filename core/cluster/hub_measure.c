@@ -29,7 +29,9 @@ static bool note_engine(struct hub_watch *watch, const char *uuid, const json_t 
                requests = json_integer_value(json_object_get(queue, "queue")),
                completed = json_integer_value(json_object_get(queue, "completed"));
     bool busy = tasks > 0 || requests > 0;
-    if (busy || completed != engine->completed || engine->idle_ms == 0)
+    if (busy)
+        engine->idle_ms = 0;
+    else if (completed != engine->completed || engine->idle_ms == 0)
         engine->idle_ms = now_ms;
     engine->completed = completed;
     watch->work.busy += busy;
@@ -42,6 +44,17 @@ static double seconds_of(const struct hub_watch *watch, unsigned working)
 {
     double tasks = watch->tasks_done + working;
     return tasks > 0.01 ? watch->worked_s / tasks : UNSEEN_S;
+}
+
+/* By uuid how each has ended, null where it is awaited. */
+static unsigned count_awaited(json_t *previous)
+{
+    const char *uuid;
+    json_t *end;
+    unsigned count = 0;
+    json_object_foreach (previous, uuid, end)
+        count += json_is_null(end);
+    return count;
 }
 
 void hub_measure_take(struct hub_watch *watch, const json_t *content)
@@ -59,6 +72,7 @@ void hub_measure_take(struct hub_watch *watch, const json_t *content)
     }
     watch->work.waiting = (unsigned)json_integer_value(json_object_get(work, "waiting"));
     watch->work.busy = 0;
+    watch->work.awaited = count_awaited(json_object_get(content, "previous"));
     json_object_foreach ((json_t *)json_object_get(work, "engines"), id, queue) {
         const char *uuid =
             json_string_value(json_object_get(json_object_get(content, "engines"), id));

@@ -22,7 +22,7 @@ struct hub_engine {
     bool ranked;     /* it is a rank of an MPI world */
     bool elsewhere;  /* it is on another host, or does not say where it is */
     int64_t pid;
-    long long idle_ms; /* since when it has done nothing; 0: it is not measured */
+    long long idle_ms; /* since when it has done nothing; 0: it works, or is not measured */
     const char *python, *executable; /* its version, and where it is; "": it does not say */
 };
 
@@ -31,6 +31,7 @@ struct hub_work {
     bool known;
     unsigned waiting; /* tasks that would go to an engine that came */
     unsigned busy;    /* engines that have something to do */
+    unsigned awaited; /* of the previous controller: they may be on their way */
     double task_s;    /* how long a task takes at present */
 };
 

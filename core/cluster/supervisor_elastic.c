@@ -146,6 +146,16 @@ static void pause_growth(struct engine_set *set)
     elastic->arrivals = set->slots.arrivals;
 }
 
+/* How many of those have been asked to end. */
+static uint64_t ending(const struct supervisor *supervisor)
+{
+    uint64_t count = 0;
+    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
+        for (const struct slot *slot = set->slots.list; slot; slot = slot->next)
+            count += slot->registered && slot->fate == FATE_END;
+    return count;
+}
+
 /* Whole batch jobs, where there is room for them. Returns by how many it grows. */
 static unsigned grow(struct engine_set *set, uint64_t more)
 {
@@ -196,12 +206,13 @@ static void end_idle(void *context, const struct hub_engine *engine)
         shrinking->asked++;
         shrinking->kept += slot->stays_ms > 0;
     }
-    if (!slot || slot->fate != FATE_RETURN || engine->ranked || !engine->idle_ms)
+    if (!slot || slot->fate != FATE_RETURN || engine->ranked)
         return;
-    if (!has_passed(engine->idle_ms, idle_ms))
+    if (!engine->idle_ms || !has_passed(engine->idle_ms, idle_ms))
         slot->stays_ms = 0;
     else if (slot->stays_ms &&
-             !has_passed(slot->stays_ms, idle_ms > ASK_AGAIN_MS ? idle_ms : ASK_AGAIN_MS))
+             (shrinking->over == 0 ||
+              !has_passed(slot->stays_ms, idle_ms > ASK_AGAIN_MS ? idle_ms : ASK_AGAIN_MS)))
         shrinking->kept++;
     else if (shrinking->over > 0)
         ask_to_end(shrinking, slot);
@@ -240,11 +251,13 @@ static void tell_kept(struct engine_set *set, unsigned kept)
                      kept == 1 ? "it has" : "they have");
 }
 
-static void shrink(struct engine_set *set, bool waited)
+/* By no more than `spare`. Returns by how many it is going to. */
+static unsigned shrink(struct engine_set *set, bool waited, uint64_t spare)
 {
     struct elastic *elastic = &set->elastic;
-    unsigned now = live(set);
-    struct shrinking shrinking = {set, now > elastic->n_min ? now - elastic->n_min : 0, 0, 0};
+    unsigned now = live(set), over = now > elastic->n_min ? now - elastic->n_min : 0;
+    struct shrinking shrinking = {set, over < spare ? over : (unsigned)spare, 0, 0};
+    over = shrinking.over;
     for (struct slot *slot = set->slots.list; slot; slot = slot->next)
         if (slot->registered && slot->idle_asked_ms && has_passed(slot->idle_asked_ms, ANSWER_MS))
             stays(&set->slots, slot);
@@ -254,6 +267,7 @@ static void shrink(struct engine_set *set, bool waited)
         shrinking.over -= supervisor_cancel_waiting(set, shrinking.over);
     hub_watch_each(set->job.supervisor->hub, set->saved->name, end_idle, &shrinking);
     tell_kept(set, now + shrinking.asked > elastic->n_min ? shrinking.kept : 0);
+    return over - shrinking.over;
 }
 
 /* Another's controller may not say what there is to do. */
@@ -269,10 +283,29 @@ static void give_bounds_up(struct engine_set *set)
         set->saved->name);
 }
 
+/* Where tasks wait, no more go than are left over by what is wanted: one that has nothing to do
+ * then has it for a moment, or cannot serve those, and another would be started in its place. Until
+ * a controller has its predecessor's engines back, or has given them up, it knows neither what they
+ * do nor whether more are needed. */
+static void adapt_sets(struct supervisor *supervisor, const struct hub_work *work)
+{
+    bool known = work->awaited == 0;
+    uint64_t enough = wanted(work), there = available(supervisor),
+             stay = enough + ending(supervisor);
+    uint64_t more = known && enough > there ? enough - there : 0,
+             spare = known && there > stay ? there - stay : 0;
+    for (struct engine_set *set = supervisor->sets; set; set = set->next) {
+        if (!adapts(set))
+            continue;
+        unsigned grown = more > 0 ? grow(set, more) : 0;
+        more -= grown < more ? grown : more;
+        spare -= shrink(set, work->waiting > 0 || !known, spare);
+    }
+}
+
 void supervisor_adapt(struct supervisor *supervisor)
 {
     const struct hub_work *work = hub_watch_work(supervisor->hub);
-    uint64_t more = 0;
     bool any = false;
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         any = any || set->elastic.on;
@@ -281,15 +314,6 @@ void supervisor_adapt(struct supervisor *supervisor)
     if (any && hub_watch_is_mute(supervisor->hub))
         for (struct engine_set *set = supervisor->sets; set; set = set->next)
             give_bounds_up(set);
-    if (!any || !work)
-        return;
-    if (wanted(work) > available(supervisor))
-        more = wanted(work) - available(supervisor);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next) {
-        if (!adapts(set))
-            continue;
-        unsigned grown = more > 0 ? grow(set, more) : 0;
-        more -= grown < more ? grown : more;
-        shrink(set, work->waiting > 0);
-    }
+    if (any && work)
+        adapt_sets(supervisor, work);
 }

@@ -256,6 +256,65 @@ def until_there(path):
     return 1
 
 
+def stays_so(what, seconds=2):
+    """That something holds for a while, in which a set is looked after several times."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert what()
+        time.sleep(0.1)
+
+
+@typed
+def never(marker):
+    open(marker, "w").close()
+    return False
+
+
+def test_an_engine_in_whose_place_another_would_be_started_is_not_asked_to_end(box, sandbox_here, ipcluster):
+    tried = box.dir / "tried"
+    with ipcluster.Cluster(n_min=0, n_max=1, idle_timeout=0.3, cluster_id="") as client:
+        nowhere = client.load_balanced_view().apply_async(ipcluster.depend(never, str(tried))(os.getpid))
+        wait_until(tried.exists, LONG)
+        waits = {"unassigned": 1, 0: {"queue": 0, "tasks": 0, "completed": 0}}
+        wait_until(lambda: client.queue_status() == waits, PATIENCE, "no engine has it")
+        stays_so(lambda: client.queue_status() == waits)
+        client.abort(nowhere)
+        wait_until(lambda: client.ids == [], PATIENCE)
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    assert log.read_text().count("more engine") == 1
+
+
+def test_an_engine_that_works_is_not_said_to_have_nothing_to_do(box, sandbox_here, ipcluster):
+    come = box.dir / "come"
+    with ipcluster.Cluster(n_min=0, n_max=1, idle_timeout=0, cluster_id="") as client:
+        work = client.load_balanced_view().apply_async(until_there, str(come))
+        client.wait_for_engines(1, timeout=LONG)
+        stays_so(lambda: client.ids == [0])
+        come.touch()
+        assert work.get(timeout=LONG) == 1
+        wait_until(lambda: client.ids == [], PATIENCE)
+    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    assert "though it has nothing to do" not in log.read_text()
+
+
+def test_a_set_does_not_grow_while_a_controller_awaits_the_engines_of_the_one_before(box, new_cluster):
+    cluster = new_cluster(0, controller=["--reuse"])
+    engines = box.begin("engines", "--n=2", "--n-max=2")
+    client = cluster.client(wait_for=2)
+    pids = client[:].apply_sync(os.getpid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--reuse")
+    other = cluster.client(wait_for=0)
+    tasks = [other.load_balanced_view().apply_async(os.getpid) for _ in range(60)]
+    wait_until(lambda: other.queue_status()["unassigned"] == 60, PATIENCE)
+    stays_so(lambda: "more engine" not in engines.output)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert {task.get(timeout=LONG) for task in tasks} <= set(pids)
+
+
 @pytest.mark.parametrize("words, reason", [
     (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
     (["--n-max=-1"], "--n-max: -1 is not a number of engines"),
