@@ -31,8 +31,16 @@ def find_package():
         sys.path.insert(0, folder)
 
 
+def let_interrupts_end_it():
+    """Until the kernel hears of it, Ctrl-C ends the process, as if there were no Python, and whoever started it may have had it ignored."""
+    import _signal as signal  # the other one imports more
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 if why_not():
     end(why_not())
+let_interrupts_end_it()
 find_package()
 try:
     from ipcluster.engine.main import main

@@ -89,6 +89,19 @@ static void destroy(void *self)
     free(kernel);
 }
 
+/* Interrupts last: while Python is still busy with imports of ours, Ctrl-C ends the process. */
+static int prepare(struct python_kernel *kernel, struct ipcl_error *error)
+{
+    if (!python_host_start() && !python_buffers_start()) {
+        if (look_up(kernel, error))
+            return -1;
+        if (!python_interrupts_start(kernel))
+            return 0;
+    }
+    exception_line(error);
+    return -1;
+}
+
 static void *create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
 {
     if (!Py_IsInitialized || !Py_IsInitialized()) {
@@ -104,10 +117,7 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
     kernel->main_thread = pthread_self();
     pthread_mutex_init(&kernel->interrupting, NULL);
     python_kernel = kernel;
-    bool ready = !python_host_start() && !python_buffers_start() && !python_interrupts_start(kernel);
-    if (!ready)
-        exception_line(error);
-    ready = ready && !look_up(kernel, error);
+    bool ready = !prepare(kernel, error);
     kernel->state = PyEval_SaveThread();
     if (!ready) {
         destroy(kernel);

@@ -2,7 +2,6 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +35,6 @@ static PyObject *module_main(PyObject *module, PyObject *list)
     char **words = words_from(list, count);
     if (!words)
         return NULL;
-    /* Until the kernel hears of it, Ctrl-C ends the process, as if there were no Python that may
-     * not get to see it. */
-    signal(SIGINT, SIG_DFL);
     int status = engine_run((int)count, words, true);
     /* The kernel, where there was one, has taken the interpreter along. */
     if (Py_IsInitialized())

@@ -1,5 +1,7 @@
 """What an engine runs and reads before it registers: startup files, commands, scripts, and IPython's settings."""
 
+import signal
+
 import pytest
 
 from support import without
@@ -75,6 +77,21 @@ def test_the_working_folder_is_not_looked_in_where_python_is_told_so(sandbox, pe
     (sandbox.work / "mine.py").write_text("value = 5")
     start(sandbox, peer, env={"PYTHONSAFEPATH": "1"})
     assert peer.apply(eval, "__import__('importlib.util').util.find_spec('mine')").result is None
+
+
+@pytest.mark.parametrize("module", ["main", "kernel"])
+def test_ctrl_c_while_python_starts_ends_an_engine_without_a_word(sandbox, peer, module):
+    (sandbox.dir / "sitecustomize.py").write_text(f"""
+import os, signal, sys
+class Finder:
+    def find_spec(name, *_):
+        if name == "ipcluster.engine.{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+""")
+    engine = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env={"PYTHONPATH": f"{sandbox.dir}:{sandbox.env['PYTHONPATH']}"})
+    assert engine.wait(60) == -signal.SIGINT
+    assert "Interrupt" not in engine.output
 
 
 @pytest.mark.parametrize("arguments, reason", [
