@@ -153,6 +153,31 @@ void slots_ended(struct slots *slots, unsigned count, int id, bool well, long lo
     slots->ended_ms = now_ms;
 }
 
+void slots_wait(struct slots *slots, unsigned count, long long now_ms)
+{
+    slots->waiting += count;
+    slots->waiting_ms = now_ms;
+}
+
+/* Finds out whose copies wait once more. */
+static void expect_again(struct slots *slots, long long now_ms)
+{
+    struct slot *slot;
+    DL_FOREACH (slots->list, slot) {
+        if (slots->waiting == 0 || !slot->started || slot->registered || slot->ended ||
+            !*slot->uuid)
+            continue;
+        slots->waiting--;
+        slot->asked_ms = slot->idle_asked_ms = slot->stays_ms = 0;
+        if (slot->fate == FATE_RESTART)
+            slot->fate = FATE_RETURN;
+        slot->id = -1;
+        forget_uuid(slots, slot);
+    }
+    if (now_ms - slots->waiting_ms >= GATHER_MS)
+        slots->waiting = 0;
+}
+
 static bool unknown(const struct slots *slots)
 {
     return slots->well + slots->badly > 0;
@@ -236,6 +261,7 @@ void slots_settle(struct slots *slots, long long now_ms,
 {
     struct slot *slot, *next;
     assign(slots, now_ms);
+    expect_again(slots, now_ms);
     DL_FOREACH_SAFE (slots->list, slot, next) {
         if (!slot->started || !slot->ended || slot->registered)
             continue;
@@ -318,7 +344,7 @@ bool slots_pending(const struct slots *slots)
     DL_FOREACH (slots->list, slot)
         if (!slot->started || slot->ended || slot->asked_ms)
             return true;
-    return unknown(slots);
+    return unknown(slots) || slots->waiting > 0;
 }
 
 bool slots_hope(const struct slots *slots)

@@ -43,6 +43,8 @@ struct slots {
     unsigned well, badly; /* ended copies of which it is not known yet whose they were */
     unsigned lost;        /* so many of these are not counted any more: their places go */
     long long ended_ms;   /* when the last of these did */
+    unsigned waiting;     /* copies that wait once more, of which it is likewise not known */
+    long long waiting_ms; /* when the last of these began to */
     unsigned starts;
     unsigned long arrivals; /* of engines, ever */
     unsigned surplus; /* so many too many: one that ends is no more */
@@ -60,6 +62,9 @@ void slots_seen(struct slots *slots);
 /* So many copies have ended, well or not. `id`: of the engine that the one was; -1 where that is
  * not known. */
 void slots_ended(struct slots *slots, unsigned count, int id, bool well, long long now_ms);
+/* So many copies that ran wait to be started again: an engine that has left the hub is expected
+ * then, as it was before it came. */
+void slots_wait(struct slots *slots, unsigned count, long long now_ms);
 /* How many are expected that have not come yet. */
 unsigned slots_expected(const struct slots *slots);
 /* The engine of that uuid; NULL: there is none. */

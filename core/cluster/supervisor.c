@@ -159,6 +159,10 @@ static void job_waiting(void *context, unsigned count)
 {
     struct job *job = context;
     job->started -= count < job->started ? count : job->started;
+    if (!job->set || job->supervisor->adopting || job->supervisor->dry)
+        return;
+    slots_wait(&job->set->slots, count, clock_ms());
+    supervisor_heal(job->supervisor);
 }
 
 static void job_resized(void *context, int change, const char *why)

@@ -525,6 +525,8 @@ def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
                     f"print(all('Slurm job {job} was requeued by Slurm' in each['reason'] for each in client.departed))") == "True"
     status, = json.loads(box.ipcluster("status", "--json").out)["sets"][1:]
     assert status["running"] == 0
+    box.ipcluster("scale", "--n=2", check=True)
+    assert "more engine" not in cluster.output, "the set has two engines: they wait"
     slurm.command("scontrol", "update", f"jobid={job}", "starttime=now")
     assert ask(box, "import time\nwhile len(client.ids) < 2: time.sleep(0.05)\nprint(sum(client[:].apply_sync(lambda: 1)))") == "2"
     wait_until(lambda: listed(box)[0]["sets"][0]["status"] == f"job {job} runs", 60, "it is said to run")

@@ -237,3 +237,26 @@ Test(slots, what_is_cancelled_before_it_comes_goes_at_once_and_takes_no_others_p
     cr_assert_eq(slots_count(&slots), 2);
     cr_assert_not(slots_pending(&slots));
 }
+
+Test(slots, an_engine_of_a_job_that_waits_once_more_is_expected_and_comes_under_any_id)
+{
+    slots.returns_max = 1;
+    slots_add(&slots, 3);
+    see("012", 0);
+    slots_wait(&slots, 2, 0);
+    see("2", 0);
+    cr_assert_eq(start(0), 0);
+    cr_assert_eq(slots_leaving(&slots), 0);
+    cr_assert_eq(slots_expected(&slots), 2);
+    slots_cancel(&slots, 1);
+    cr_assert_eq(slots_expected(&slots), 1);
+    list("7", 1);
+    see("2", 0);
+    cr_assert_eq(start(0), 0);
+    cr_assert_not(slots_pending(&slots));
+    /* One that dies has died. */
+    see("2", 0);
+    slots_ended(&slots, 1, -1, false, 10);
+    cr_assert_eq(start(10000), 1);
+    cr_assert_eq(ids[0], 7);
+}
