@@ -86,10 +86,19 @@ class Block:
 
     def _display(self, content, engine):
         self._parts.append(_Part(f"[output:{engine}]\n", content=dict(content, engine=engine)))
-        displays = [part for part in self._parts if part.content is not None]
+        displays = [place for place, part in enumerate(self._parts) if part.content is not None]
         if len(displays) > DISPLAYS_MAX:
-            self._parts.remove(displays[0])
-            self._hidden_displays += 1
+            self._hide(displays[0])
+
+    def _hide(self, place):
+        """Takes away what was displayed first: the texts around it are behind the same marks from now on."""
+        behind = self._parts[place + 1 :]
+        del self._parts[place:]
+        self._hidden_displays += 1
+        while behind and behind[0].content is None:
+            part = behind.pop(0)
+            self.write(part.mark, part.text)
+        self._parts += behind
 
     def _result(self, content, engine):
         content = result_as_shown(content, engine)

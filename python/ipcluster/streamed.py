@@ -16,7 +16,9 @@ from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, pu
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
 SHARE = 4  # showing them takes one part in that many of the time, at most
-_MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]|[\x00-\x08\x0b-\x1a\x1c-\x1f]")  # what moves a cursor: colours may stay
+# What moves a cursor or sets up a terminal: colours may stay. A string (of a title, of a link) has an end of its own.
+_MOVES = re.compile(r"\x1b(?!\[[0-9;:]*m)(?:[\]PX^_].*?(?:\x07|\x1b\\|$)|\[[0-?]*[ -/]*[@-~]?|[ -/]*[0-~]?)"
+                    r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")  # fmt: skip
 _END = "\x1b[0m\n"  # of a line, and of its colours
 
 

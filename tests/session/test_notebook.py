@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -157,6 +158,27 @@ def test_a_block_does_not_grow_without_bound(block):
         block("display_data", data={"text/plain": f"figure {number}"}, metadata={})
     shown = [piece["data"]["text/plain"] for piece in made.pieces() if isinstance(piece, dict)]
     assert shown == [f"figure {number}" for number in range(10, 30)]
+
+
+def test_what_is_printed_between_displays_is_one_text_once_these_are_hidden(block):
+    for number in range(100):
+        block("stream", name="stdout", text=f"out {number}\n")
+        block("stream", name="stderr", text=f"err {number}\n")
+        made = block("display_data", data={"text/plain": f"figure {number}"}, metadata={})
+    _, *first, mark = made.pieces()[0].splitlines()
+    assert mark == "[output:0]" and first == [line for name in ("out", "err") for line in (f"[std{name}:0] {name} 0", *(f"{name} {number}" for number in range(1, 81)))]
+    assert len(made.pieces()) == 40
+
+
+@pytest.mark.parametrize("printed, shown", [
+    ("\x1b[31mred\x1b[0m\ttext", "\x1b[31mred\x1b[0m\ttext"), ("\x1b]8;;http://host\x07link\x1b]8;;\x1b\\s", "links"), ("\x1b]0;no end", ""),
+    ("\x1b[2Jcleared\x1b[?25l", "cleared"), ("\x1bcreset\x1b(0\x1b", "reset"), ("\x9bcode", "code"), ("\x1b[>4;2mkeys", "keys"),
+])  # fmt: skip
+def test_of_what_engines_print_only_colours_reach_a_terminal_that_is_drawn_anew(ipcluster, capsys, printed, shown):
+    from ipcluster.streamed import _Terminal
+
+    _Terminal(SimpleNamespace(_children=[]))._replace([printed])
+    assert capsys.readouterr().out == f"\x1b[J\x1b[?7l{shown}\x1b[0m\n\x1b[?7h"
 
 
 def test_what_engines_clear_or_update_changes_in_their_blocks(block):
