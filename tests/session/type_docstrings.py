@@ -1,5 +1,6 @@
-"""Looks at what the package says of its public names, and runs their examples as somebody who tries them out: with a client `c` of a cluster of
-four engines, its views `view` and `balanced`, and with a `client` of another `cluster`, whose engines may end. Prints what is wrong, a line each."""
+"""type_docstrings.py clusters|others: looks at what the package says of its public names, and runs their examples as somebody who tries them out:
+those of clusters with a `client` of a `cluster` of its own, whose engines may end, and the others with a client `c` of a cluster of four engines and
+its views `view` and `balanced`. Prints what is wrong, a line each."""
 
 import contextlib
 import doctest
@@ -7,11 +8,13 @@ import inspect
 import io
 import os
 import re
+import sys
 
 import ipcluster
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE
 NOT_CALLED = re.compile("get_object|set_.*(result|exception|cancel)")  # by users: of canned objects and of futures
+OF_CLUSTERS = re.compile(r">>> .*\b(client|cluster)\b")
 
 
 def public():
@@ -58,22 +61,24 @@ def lacks(name, member):
 
 
 def main():
+    of_clusters = sys.argv[1:] == ["clusters"]
     names = public()
     assert len(names) > 120, sorted(names)
+    names = {name: member for name, member in names.items() if bool(OF_CLUSTERS.search(inspect.getdoc(member) or "")) == of_clusters}
     for name, member in names.items():
         for what in lacks(name, member):
             print(f"{name} {what}")
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=OPTIONS)
     seen = set()
-    with ipcluster.Client() as c, ipcluster.Cluster(n=5) as client:
+    with ipcluster.Cluster(n=5) if of_clusters else ipcluster.Client() as c:
+        here = {"client": c, "cluster": c.cluster} if of_clusters else {"c": c, "view": c[:], "balanced": c.load_balanced_view()}
         for name, member in names.items():
             said = inspect.getdoc(member) or ""
             if said in seen:
                 continue
             seen.add(said)
-            globs = {"ipcluster": ipcluster, "os": os, "c": c, "view": c[:], "balanced": c.load_balanced_view(), "client": client, "cluster": client.cluster}
             report = io.StringIO()
-            runner.run(parser.get_doctest(said, globs, name, None, 0), out=report.write)
+            runner.run(parser.get_doctest(said, {"ipcluster": ipcluster, "os": os, **here}, name, None, 0), out=report.write)
             print(report.getvalue(), end="")
             with contextlib.suppress(Exception):
                 c.wait(timeout=60)
