@@ -15,6 +15,7 @@ from ipcluster.reply import OUTPUT_WAIT
 from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, publish
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
+LINE_MAX = 10_000  # characters of a line that wait for its end, as those of a bar may for ever
 SHARE = 4  # showing them takes one part in that many of the time, at most
 # What moves a cursor or sets up a terminal: colours may stay. A string (of a title, of a link) has an end of its own.
 _MOVES = re.compile(r"\x1b(?!\[[0-9;:]*m)(?:[\]PX^_].*?(?:\x07|\x1b\\|$)|\[[0-?]*[ -/]*[@-~]?|[ -/]*[0-~]?)"
@@ -95,7 +96,7 @@ class _Lines(_Streamer):
             name = content["name"]
             mark = f"[{name}:{engine}] "
             whole, newline, rest = (self._begun.pop((index, name, mark), "") + content["text"]).rpartition("\n")
-            if len(self._counts) == 1:
+            if len(self._counts) == 1 or len(rest) > LINE_MAX:
                 whole, newline, rest = whole + newline + rest, "", ""
             if rest:
                 self._begun[index, name, mark] = rest

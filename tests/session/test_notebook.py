@@ -170,6 +170,17 @@ def test_what_is_printed_between_displays_is_one_text_once_these_are_hidden(bloc
     assert len(made.pieces()) == 40
 
 
+def test_a_line_that_has_no_end_is_shown_in_parts_where_lines_are(ipcluster, capsys):
+    from ipcluster.streamed import _Lines
+
+    lines = _Lines(SimpleNamespace(_children=[None, None]))
+    for _ in range(100):
+        lines._add(0, 0, "stream", json.dumps({"name": "stdout", "text": "\r" + 999 * "."}))
+    lines._add(1, 1, "stream", json.dumps({"name": "stdout", "text": "whole\n"}))
+    first, second = capsys.readouterr().out.split("\n", 1)
+    assert first.startswith("[stdout:0] \r...") and len(first) > 80_000 and second == "[stdout:1] whole\n"
+
+
 @pytest.mark.parametrize("printed, shown", [
     ("\x1b[31mred\x1b[0m\ttext", "\x1b[31mred\x1b[0m\ttext"), ("\x1b]8;;http://host\x07link\x1b]8;;\x1b\\s", "links"), ("\x1b]0;no end", ""),
     ("\x1b[2Jcleared\x1b[?25l", "cleared"), ("\x1bcreset\x1b(0\x1b", "reset"), ("\x9bcode", "code"), ("\x1b[>4;2mkeys", "keys"),
