@@ -44,7 +44,8 @@ def test_a_clean_root_runs_the_session_of_the_readme_beside_ipyparallel_and_noth
             shutil.copy(package, root.folder / "root/debs")
     sources(root.folder / "src")
     theirs = root.run("ipcluster", "--version")
-    root.install("libltdl7", "libuv1", "libzmq5", "libjansson4", "libsqlite3-0", "libssl3", "libjansson-dev", "libpython3.11")
+    root.install("libltdl7", "libuv1", "libzmq5", "libjansson4", "libsqlite3-0", "libssl3", "libjansson-dev", "libpython3.11",
+                 "libjs-sphinxdoc")  # fmt: skip
     before = root.files()
     root.run("sh", "-c", "cd /root/debs/sources && " + INSTALL.replace("sudo apt-get", "apt-get -q -y --no-install-recommends"))
     assert root.run("ipcluster", "--version") == theirs
