@@ -21,19 +21,6 @@
 #define DELAY_MS         500   /* of the first return; each further one takes twice as long, */
 #define LONGEST_DELAY_MS 60000 /* but no longer than that */
 
-int slots_add(struct slots *slots, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct slot *slot = calloc(1, sizeof(*slot));
-        if (!slot)
-            return -1;
-        slot->id = -1;
-        slot->started = true;
-        DL_APPEND(slots->list, slot);
-    }
-    return 0;
-}
-
 static void forget_uuid(struct slots *slots, struct slot *slot)
 {
     if (*slot->uuid)
@@ -57,6 +44,21 @@ void slots_drop(struct slots *slots, unsigned count)
         drop(slots, slot);
         count--;
     }
+}
+
+int slots_add(struct slots *slots, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct slot *slot = calloc(1, sizeof(*slot));
+        if (!slot) {
+            slots_drop(slots, i);
+            return -1;
+        }
+        slot->id = -1;
+        slot->started = true;
+        DL_APPEND(slots->list, slot);
+    }
+    return 0;
 }
 
 void slots_release(struct slots *slots)
