@@ -101,7 +101,8 @@ const struct hub_work *hub_watch_work(const struct hub_watch *watch)
 void hub_watch_end_idle(struct hub_watch *watch, const char *uuid)
 {
     json_t *content = json_pack("{s:b s:b}", "restart", 0, "idle", 1);
-    hub_watch_send(watch, watch->control, uuid, "shutdown_request", content);
+    if (content) /* without it, it would end in any case */
+        hub_watch_send(watch, watch->control, uuid, "shutdown_request", content);
     json_decref(content);
 }
 
