@@ -111,6 +111,7 @@ struct task {
     unsigned char msg_id_size; /* 1 to 255 */
     unsigned char state;       /* enum task_state */
     unsigned char fate;        /* enum task_fate */
+    unsigned char cuts;        /* the owner's: its interruptions that used up no retry */
     bool cut : 1;              /* the owner's: its engine has interrupted it, as that ends */
     bool bound : 1;            /* to the engines of its slots */
     bool targeted : 1;         /* the engines are those that it names, whatever it follows */

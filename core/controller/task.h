@@ -129,9 +129,10 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
 void scheduler_start_clock(struct task *task);
 /* Puts a task back in the queue that its engine has not begun. */
 void scheduler_give_back(struct scheduler *scheduler, struct task *task);
-/* Puts a task in the queue again that may have run, where it may be tried again; `counted`: that
- * uses up one of its retries. Returns whether it does. */
-bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool counted);
+/* Puts a task in the queue again that may have run, where it may be tried again. That uses up one
+ * of its retries; not where its engine ended `blameless` of it, unless that happens again and
+ * again. Returns whether it does. */
+bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool blameless);
 /* Puts a task in the queue again whose end says that it is to be tried again; one that was cut
  * stays with its engine until that has gone. Returns whether it does. */
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
@@ -143,8 +144,8 @@ void scheduler_hear_engines(struct scheduler *scheduler);
 /* Learns which engines have come and gone. */
 void scheduler_read_notices(void *self);
 /* The engine that had a task has gone: it runs again where it may be tried again, and is answered
- * with this error otherwise. `blameless`: the engine did not end of what it ran, and no retry is
- * used up. */
+ * with this error otherwise. `blameless`: the engine did not end of what it ran, and in general no
+ * retry is used up. */
 void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blameless,
                     const char *evalue);
 /* Answers a stranded task, which can run nowhere, or whose client has gone; or lets it run

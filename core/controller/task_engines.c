@@ -44,7 +44,7 @@ void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blamele
 {
     char text[NOTICE_TEXT_BYTES];
     bool harmful = scheduler->deaths_max && task->deaths >= scheduler->deaths_max;
-    if (!harmful && scheduler_retry(scheduler, task, !blameless))
+    if (!harmful && scheduler_retry(scheduler, task, blameless))
         return;
     snprintf(text, sizeof(text),
              "the task is not tried again, as so many engines have died while they ran it as "

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "controller/task.h"
 
+#define FREE_CUTS 5 /* of a task */
+
 void scheduler_start_clock(struct task *task)
 {
     if (task->timeout > 0)
@@ -26,11 +28,21 @@ void scheduler_give_back(struct scheduler *scheduler, struct task *task)
     balancer_retry(scheduler->balancer, task, false, false);
 }
 
-bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool counted)
+/* What is interrupted as its engine ends has done nothing wrong; but what takes longer than each
+ * job that it runs in would be begun for ever. */
+static void use_retry(struct task *task, bool blameless)
+{
+    if (blameless && task->cuts < FREE_CUTS)
+        task->cuts++;
+    else
+        task->retries--;
+}
+
+bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool blameless)
 {
     if (task->retries <= 0)
         return false;
-    task->retries -= counted;
+    use_retry(task, blameless);
     scheduler_start_clock(task);
     return !balancer_retry(scheduler->balancer, task, false, false);
 }
@@ -73,7 +85,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
     } else if (elsewhere) {
         unmet(scheduler, task);
     } else {
-        task->retries -= end != END_CUT;
+        use_retry(task, end == END_CUT);
         retry(scheduler, task);
     }
     return true;

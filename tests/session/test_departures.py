@@ -208,6 +208,32 @@ def test_a_task_that_is_interrupted_as_its_engine_is_told_to_end_uses_up_no_retr
     assert task.get(LONG) == "done" and len(set(run_by())) == 3
 
 
+def test_a_task_that_is_interrupted_again_and_again_uses_up_its_retries(new_cluster):
+    """As one that takes longer than each batch job that it runs in."""
+    cluster = new_cluster(8)
+    client, path = cluster.client(), cluster.sandbox.dir / "lines"
+
+    @typed
+    def never(path):
+        import os
+        import time
+        with open(path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(1000)
+
+    task = client.load_balanced_view(retries=1).apply_async(never, str(path))
+    ended = []
+    while not task.ready():
+        wait_until(lambda: task.ready() or path.exists() and len(path.read_text().split()) > len(ended), 30, "it runs once more, or fails")
+        begun = [] if task.ready() else path.read_text().split()
+        ended += begun[len(ended):]
+        if begun:
+            os.kill(int(ended[-1]), signal.SIGTERM)
+    with pytest.raises(EngineError):
+        task.get(LONG)
+    assert len(ended) == 7
+
+
 def test_what_never_ends_is_answered_when_its_engine_is_told_to_end(new_cluster):
     @typed
     def never(path):
