@@ -48,6 +48,17 @@ def exit_with_words():
 
 
 @interactive
+def exit_a_moment_behind_its_words():
+    """What an engine writes in its last moment ipcluster may not find in its output file yet: its watcher writes it there."""
+    import os
+    import time
+    os.write(1, b"first this, ")
+    os.write(2, "dann Übles".encode())
+    time.sleep(1)
+    os._exit(7)
+
+
+@interactive
 def killed_behind_much():
     import os
     import signal
@@ -219,7 +230,7 @@ def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_it
         ids = {pid: number for number, pid in pids.items()}
         # As the launcher counts them, the last of them; its id depends on who was first.
         victim = max(ids)
-        result = client[ids[victim]].apply_async(exit_with_words)
+        result = client[ids[victim]].apply_async(exit_a_moment_behind_its_words)
         with pytest.raises(EngineError, match=re.escape(name_of(victim, ids[victim]))):
             result.get(LONG)
     said = name_of(victim, ids[victim]).replace("engine", "Engine")

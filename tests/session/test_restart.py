@@ -269,7 +269,8 @@ def test_an_engine_that_waits_on_an_old_connection_file_follows_the_new_one(left
 
 def test_ipcluster_engines_that_waits_on_an_old_connection_file_follows_the_new_one(left_behind):
     sandbox = left_behind.sandbox
-    adding = sandbox.start(sandbox.programs.ipcluster, "engines", "--n=1")
+    adding = sandbox.start(sandbox.programs.ipcluster, "engines", "--n=1",
+                           f"--EngineLauncher.engine_cmd={sandbox.programs.ipengine}")
     wait_until(lambda: list((left_behind.profile_dir / "pid").glob("ipcluster*.json")), 20, "it waits")
     left_behind.start_controller()
     adding.wait_for_output("1 more engine is up", LONG)
