@@ -20,7 +20,9 @@ def why_not():
 
 
 def end(reason):
-    sys.exit("ipengine: %s cannot be the engine's Python: %s. Name another with --python=PATH" % (sys.executable, reason))
+    sys.exit(
+        "ipengine: %s cannot be the engine's Python: %s. Name another with --python=PATH" % (sys.executable, reason)
+    )
 
 
 def find_package():

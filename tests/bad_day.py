@@ -113,7 +113,11 @@ class Work:
     def _note_error(self, name, error):
         kind = getattr(error, "ename", None) or type(error).__name__
         # Several engines' errors together are told in one text.
-        told = [excuse for excuse in sorted(EXCUSES) if kind == excuse or (kind == "CompositeError" and excuse in str(error))]
+        told = [
+            excuse
+            for excuse in sorted(EXCUSES)
+            if kind == excuse or (kind == "CompositeError" and excuse in str(error))
+        ]
         if told:
             self.answers[told[0]] += 1
         else:
@@ -122,7 +126,11 @@ class Work:
 
 def watchers(sandbox, engine):
     """The process that watches an engine of this pid, where it has one."""
-    return [process for process in named(sandbox, "engine-watcher") if process.cmdline()[0].split() == ["engine-watcher", str(engine)]]
+    return [
+        process
+        for process in named(sandbox, "engine-watcher")
+        if process.cmdline()[0].split() == ["engine-watcher", str(engine)]
+    ]
 
 
 class BadDay:
@@ -159,14 +167,37 @@ class BadDay:
 
         return [
             Work("task", lambda name, numbers: plain.apply_async(note, path, name, seconds(numbers)), equal),
-            Work("retried", lambda name, numbers: again.apply_async(note, path, name, seconds(numbers)), equal, RETRIES + 1),
-            Work("direct", lambda name, numbers: client.direct_view(numbers.choice(client.ids or [0])).apply_async(note, path, name, 0), equal),
-            Work("broadcast", lambda name, numbers: client.broadcast_view().apply_async(typed(lambda text: text), name),
-                 lambda value, name: value and set(value) == {name}, noted=False),
-            Work("map", lambda name, numbers: again.map_async(abs, range(-20, 0), chunksize=4),
-                 lambda value, name: list(value) == list(range(20, 0, -1)), noted=False),
-            Work("large", lambda name, numbers: plain.apply_async(len, bytes(numbers.choice([100, 100_000, 2_000_000]))),
-                 lambda value, name: value in (100, 100_000, 2_000_000), noted=False),
+            Work(
+                "retried",
+                lambda name, numbers: again.apply_async(note, path, name, seconds(numbers)),
+                equal,
+                RETRIES + 1,
+            ),
+            Work(
+                "direct",
+                lambda name, numbers: client.direct_view(numbers.choice(client.ids or [0])).apply_async(
+                    note, path, name, 0
+                ),
+                equal,
+            ),
+            Work(
+                "broadcast",
+                lambda name, numbers: client.broadcast_view().apply_async(typed(lambda text: text), name),
+                lambda value, name: value and set(value) == {name},
+                noted=False,
+            ),
+            Work(
+                "map",
+                lambda name, numbers: again.map_async(abs, range(-20, 0), chunksize=4),
+                lambda value, name: list(value) == list(range(20, 0, -1)),
+                noted=False,
+            ),
+            Work(
+                "large",
+                lambda name, numbers: plain.apply_async(len, bytes(numbers.choice([100, 100_000, 2_000_000]))),
+                lambda value, name: value in (100, 100_000, 2_000_000),
+                noted=False,
+            ),
             Work("execute", printed, lambda value, name: True, noted=False),
         ]
 
@@ -180,9 +211,11 @@ class BadDay:
 
     def kill_watcher_and_engine(self):
         """Nobody says how the engine died."""
+
         def end(engine):
             kill(watchers(self.cluster.sandbox, engine.pid))
             engine.popen.kill()
+
         return self._end_engine(end)
 
     def kill_watcher(self):
@@ -222,12 +255,23 @@ class BadDay:
         def go_on():
             time.sleep(seconds)
             process.send_signal(signal.SIGCONT)
+
         return go_on
 
     def befall(self, seconds):
         """So long, blow after blow: mostly one, and sometimes several in a row, or all at once."""
-        blows = [self.kill_engine, self.kill_engine, self.end_engine, self.kill_watcher, self.kill_watcher_and_engine, self.stop_engine,
-                 self.stop_controller, self.kill_controller, self.kill_controller, self.kill_client]
+        blows = [
+            self.kill_engine,
+            self.kill_engine,
+            self.end_engine,
+            self.kill_watcher,
+            self.kill_watcher_and_engine,
+            self.stop_engine,
+            self.stop_controller,
+            self.kill_controller,
+            self.kill_controller,
+            self.kill_client,
+        ]
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             at_once = self.random.random() < 0.5
@@ -244,7 +288,10 @@ class BadDay:
 
     def live(self, seconds):
         """The day: returns once everything that was asked for has been answered."""
-        threads = [threading.Thread(target=work.run, args=(random.Random(self.random.random()), self.over)) for work in self.work]
+        threads = [
+            threading.Thread(target=work.run, args=(random.Random(self.random.random()), self.over))
+            for work in self.work
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -260,7 +307,9 @@ class BadDay:
         self.kill_client()()
         self.strangers[-1].wait_for_output("has read", 4 * LONG)
         self.strangers[-1].popen.kill()
-        self.found += [line for client in self.strangers for line in client.output.splitlines() if line.startswith("FAULT")]
+        self.found += [
+            line for client in self.strangers for line in client.output.splitlines() if line.startswith("FAULT")
+        ]
 
     # What is counted
 
@@ -290,7 +339,8 @@ class BadDay:
 
 class SupervisedDay:
     """Lives of a cluster that `ipcluster start` supervises, in a sandbox: in each there is work, engines and watchers are killed, and in
-    the end the supervisor is, or is told to end, by itself or with others; and what it leaves is stopped, or replaced by the next life."""
+    the end the supervisor is, or is told to end, by itself or with others; and what it leaves is stopped, or replaced by the next life.
+    """
 
     def __init__(self, box, seed):
         self.box = box
@@ -345,12 +395,26 @@ class SupervisedDay:
     def _kinds_of_work(self, client, life):
         path, view = str(self.runs), client.load_balanced_view(retries=RETRIES)
         return [
-            Work(f"task-{life}", lambda name, numbers: client.load_balanced_view().apply_async(note, path, name, numbers.choice([0, 0.01])),
-                 lambda value, name: value == name),
-            Work(f"retried-{life}", lambda name, numbers: view.apply_async(note, path, name, numbers.choice([0, 0.01])),
-                 lambda value, name: value == name, RETRIES + 1),
-            Work(f"direct-{life}", lambda name, numbers: client.direct_view(numbers.choice(client.ids or [0])).apply_async(note, path, name, 0),
-                 lambda value, name: value == name),
+            Work(
+                f"task-{life}",
+                lambda name, numbers: client.load_balanced_view().apply_async(
+                    note, path, name, numbers.choice([0, 0.01])
+                ),
+                lambda value, name: value == name,
+            ),
+            Work(
+                f"retried-{life}",
+                lambda name, numbers: view.apply_async(note, path, name, numbers.choice([0, 0.01])),
+                lambda value, name: value == name,
+                RETRIES + 1,
+            ),
+            Work(
+                f"direct-{life}",
+                lambda name, numbers: client.direct_view(numbers.choice(client.ids or [0])).apply_async(
+                    note, path, name, 0
+                ),
+                lambda value, name: value == name,
+            ),
         ]
 
     def _go_on(self, work):
@@ -367,8 +431,15 @@ class SupervisedDay:
         try:
             wait_until(lambda: all(each.answers["good"] for each in work), 30, "work is done")
             self._harm_engines()
-            blow = self.random.choice([self.kill_supervisor, self.kill_supervisor_and_controller, self.kill_supervisor_and_engines,
-                                       self.end_supervisor, self.stop_by_command])
+            blow = self.random.choice(
+                [
+                    self.kill_supervisor,
+                    self.kill_supervisor_and_controller,
+                    self.kill_supervisor_and_engines,
+                    self.end_supervisor,
+                    self.stop_by_command,
+                ]
+            )
             self.done[blow.__name__] += 1
             if blow():
                 self._harm_engines()
@@ -388,6 +459,7 @@ class SupervisedDay:
 
     def live(self, seconds):
         import ipcluster
+
         until, life = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             life += 1
@@ -399,7 +471,9 @@ class SupervisedDay:
                 self._clear_up()
                 continue
             self.supervisor.wait_for_output("The cluster is up", 60)
-            with ipcluster.Client(str(self.box.profile_dir() / "security/ipcontroller-client.json"), timeout=LONG) as client:
+            with ipcluster.Client(
+                str(self.box.profile_dir() / "security/ipcontroller-client.json"), timeout=LONG
+            ) as client:
                 self._work_and_end(client, life)
             if self.supervisor.alive:
                 self.supervisor.wait(60)

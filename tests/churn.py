@@ -8,7 +8,8 @@ from support import PATIENCE, wait_until
 
 class Churn:
     """Context manager: kills the oldest of a cluster's engines and starts another, every `interval` seconds, in a thread of its own.
-    An engine is killed only when the one that takes its place has registered, so that there is always one that works."""
+    An engine is killed only when the one that takes its place has registered, so that there is always one that works.
+    """
 
     def __init__(self, cluster, interval=0.4, most=1000):
         self.cluster = cluster

@@ -101,9 +101,22 @@ def mpi4py_of_mpich(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     (folder / "mpi4py").mkdir()
     (folder / "mpi4py/__init__.py").touch()
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "mpich"], capture_output=True, text=True, check=True).stdout
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", folder / "mpi4py/MPI.so", TOP / "tests/session/mpich/mpi.c",
-                    *shlex.split(flags)], check=True)
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "python3", "mpich"], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(
+        [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            folder / "mpi4py/MPI.so",
+            TOP / "tests/session/mpich/mpi.c",
+            *shlex.split(flags),
+        ],
+        check=True,
+    )
     return folder
 
 
@@ -113,9 +126,23 @@ def pytrilinos(tmp_path_factory):
     sources = TOP / "tests/session/pytrilinos"
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(sources / "PyTrilinos", folder / "PyTrilinos")
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "python3", "ompi-c"], capture_output=True, text=True,
-                           check=True).stdout
-    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-w", "-o", folder / "PyTrilinos/Epetra.so",
-                    sources / "epetra.cpp", "-I/usr/include/trilinos", *shlex.split(flags), "-ltrilinos_epetra"],
-                   check=True)
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "python3", "ompi-c"], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(
+        [
+            "g++",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-w",
+            "-o",
+            folder / "PyTrilinos/Epetra.so",
+            sources / "epetra.cpp",
+            "-I/usr/include/trilinos",
+            *shlex.split(flags),
+            "-ltrilinos_epetra",
+        ],
+        check=True,
+    )
     return folder

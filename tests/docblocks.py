@@ -14,7 +14,9 @@ from pathlib import Path
 
 HEADING = re.compile(r"#+ (.*)")
 FENCE = re.compile(r"```(\w*)$")
-DIRECTIVE = re.compile(r"```\{(toctree|manual|settings|header|notebook|glossary|eval-rst)\}.*$")  # of the site: it shows no code
+DIRECTIVE = re.compile(
+    r"```\{(toctree|manual|settings|header|notebook|glossary|eval-rst)\}.*$"
+)  # of the site: it shows no code
 NOTE = re.compile(r"<!-- (not run|tested by|file|prepare): (.*) -->$")
 ITEM = re.compile(r" *([-*]|\d+\.) ")
 OTHER = re.compile(r" *(~~~|<pre|<code|>|\t)")  # other ways to set code, or to hide it in a quotation
@@ -51,7 +53,7 @@ class Block:
         for line in self.text.splitlines():
             prompt = PROMPT.match(line)
             if prompt:
-                turns.append([prompt.group(), line[prompt.end():], ""])
+                turns.append([prompt.group(), line[prompt.end() :], ""])
             elif not turns:
                 raise AssertionError(f"{self}: {line!r} stands before the first prompt")
             elif turns[-1][1].endswith("\\") and not turns[-1][2]:
@@ -106,7 +108,9 @@ class _Reader:
     def read_text(self, number, line):
         note, fence, heading = NOTE.match(line), FENCE.match(line), HEADING.match(line)
         if OTHER.match(line) or ("```" in line and not fence):
-            raise AssertionError(f"{self.document}:{number}: code stands behind ``` in a line of its own, at its beginning, or is indented by spaces")
+            raise AssertionError(
+                f"{self.document}:{number}: code stands behind ``` in a line of its own, at its beginning, or is indented by spaces"
+            )
         if fence:
             self.begin(number + 1, fence.group(1), True)
         elif note:

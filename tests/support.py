@@ -51,7 +51,8 @@ _machines_network = None
 
 def own_loopback():
     """Gives this process, and all that it starts, a network with nothing but a loopback, so that no other test takes a port that one
-    of these has given up for a moment. Only the superuser may; others share the machine's. For a process with one thread."""
+    of these has given up for a moment. Only the superuser may; others share the machine's. For a process with one thread.
+    """
     global _machines_network
     new_network, set_flags, up = 0x40000000, 0x8914, 0x1  # CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -102,15 +103,21 @@ class Programs:
         core = build / "core"
         # ThreadSanitizer is for the controller and the client library: engines may come from another build tree.
         engine = Path(os.environ.get("IPCLUSTER_ENGINE_BUILD", build)) / "core/engine/ipengine"
-        return cls(core / "cluster/ipcluster", core / "controller/ipcontroller", engine,
-                   [build / "python"], build=build)
+        return cls(
+            core / "cluster/ipcluster", core / "controller/ipcontroller", engine, [build / "python"], build=build
+        )
 
     @classmethod
     def of_prefix(cls, prefix):
         """Programs that `make install` put below `prefix`, whose Python package is that of the user's site."""
         programs = prefix / "bin"
-        return cls(programs / "ipcluster", programs / "ipcontroller", programs / "ipengine", [],
-                   env={"PYTHONUSERBASE": str(prefix)})
+        return cls(
+            programs / "ipcluster",
+            programs / "ipcontroller",
+            programs / "ipengine",
+            [],
+            env={"PYTHONUSERBASE": str(prefix)},
+        )
 
     @property
     def folders(self):
@@ -127,8 +134,13 @@ def sanitizers(build):
 def sanitizer_runtime(kind):
     """The shared library that a stock interpreter must preload to load code built with the sanitizer."""
     name = "libtsan.so" if "thread" in kind else "libasan.so"
-    return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True,
-                          check=True, env={"PATH": os.environ["PATH"]}).stdout.strip()
+    return subprocess.run(
+        ["gcc", f"-print-file-name={name}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    ).stdout.strip()
 
 
 def install(build):
@@ -153,8 +165,15 @@ class Process:
         self.name = Path(self.argv[0]).name
         self.output_path = output_path
         with open(output_path, "wb") as out:
-            self.popen = subprocess.Popen(self.argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
-                                          stderr=subprocess.STDOUT, start_new_session=True)
+            self.popen = subprocess.Popen(
+                self.argv,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.pid = self.popen.pid
 
     @property
@@ -167,13 +186,17 @@ class Process:
 
     def wait_for_output(self, pattern, timeout=20):
         """Waits until what it printed matches, and returns the match; fails at once where it ends without."""
+
         def look():
             ended = not self.alive
             found = re.search(pattern, self.output)
             if not found and ended:
-                raise AssertionError(f"{self.name} ended with {self.popen.returncode} and never printed "
-                                     f"{pattern!r}; it printed:\n{self.output}")
+                raise AssertionError(
+                    f"{self.name} ended with {self.popen.returncode} and never printed "
+                    f"{pattern!r}; it printed:\n{self.output}"
+                )
             return found
+
         try:
             return wait_until(look, timeout, f"{self.name} prints {pattern!r}")
         except AssertionError as error:
@@ -184,8 +207,9 @@ class Process:
         try:
             return self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} has not ended within {timeout * PATIENCE:g} s; it printed:\n"
-                                 f"{self.output}") from None
+            raise AssertionError(
+                f"{self.name} has not ended within {timeout * PATIENCE:g} s; it printed:\n" f"{self.output}"
+            ) from None
 
     def send_signal(self, signum):
         if self.alive:
@@ -226,18 +250,23 @@ class Sandbox:
         self.processes = []
 
     def _environment(self):
-        env = {key: value for key, value in os.environ.items()
-               if not key.startswith(("OMPI_", "PMIX_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))}
-        env.update({
-            MARKER: self.marker,
-            "HOME": str(self.home),
-            "IPYTHONDIR": str(self.ipython_dir),
-            "TMPDIR": str(self.temporary),
-            "PATH": os.pathsep.join([*self.programs.folders, "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
-            "LC_ALL": "C.UTF-8",
-            "TERM": "dumb",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        })
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("OMPI_", "PMIX_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))
+        }
+        env.update(
+            {
+                MARKER: self.marker,
+                "HOME": str(self.home),
+                "IPYTHONDIR": str(self.ipython_dir),
+                "TMPDIR": str(self.temporary),
+                "PATH": os.pathsep.join([*self.programs.folders, "/usr/bin", "/bin", "/usr/sbin", "/sbin"]),
+                "LC_ALL": "C.UTF-8",
+                "TERM": "dumb",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
+        )
         env.update(self.programs.env)
         if self.programs.python_path:
             env["PYTHONPATH"] = os.pathsep.join(self.programs.python_path)
@@ -290,9 +319,17 @@ class Sandbox:
         """Runs a program to its end and returns a Finished. With check=True a status other than 0 fails the test."""
         base = self.python_env() if python else self.env
         argv = [str(word) for word in argv]
-        popen = subprocess.Popen(argv, env={**base, **(env or {})}, cwd=cwd or self.work, text=True,
-                                 errors="replace", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, start_new_session=True)
+        popen = subprocess.Popen(
+            argv,
+            env={**base, **(env or {})},
+            cwd=cwd or self.work,
+            text=True,
+            errors="replace",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         try:
             out, err = popen.communicate(stdin, timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -309,8 +346,7 @@ class Sandbox:
         found = []
         for process in psutil.process_iter():
             try:
-                if (process.status() != psutil.STATUS_ZOMBIE
-                        and process.environ().get(MARKER) == self.marker):
+                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARKER) == self.marker:
                     found.append(process)
             except (psutil.Error, OSError):
                 continue
@@ -370,13 +406,15 @@ def without(sandbox, *packages):
     """The environment of an engine beside which these Python packages are not installed."""
     block = sandbox.dir / "block"
     block.mkdir()
-    (block / "sitecustomize.py").write_text(f"""
+    (block / "sitecustomize.py").write_text(
+        f"""
 from importlib.machinery import PathFinder
 _find = PathFinder.find_spec
 def _find_spec(name, path=None, target=None):
     return None if name.partition(".")[0] in {packages!r} else _find(name, path, target)
 PathFinder.find_spec = staticmethod(_find_spec)
-""")
+"""
+    )
     return {"PYTHONPATH": f"{block}:{sandbox.env['PYTHONPATH']}"}
 
 
@@ -448,9 +486,12 @@ class Cluster:
 
         def ready():
             if not self.controller.alive:
-                raise AssertionError(f"ipcontroller ended with {self.controller.popen.returncode}; it printed:\n"
-                                     f"{self.controller.output}")
+                raise AssertionError(
+                    f"ipcontroller ended with {self.controller.popen.returncode}; it printed:\n"
+                    f"{self.controller.output}"
+                )
             return self.client_file.exists() and self.engine_file.exists()
+
         wait_until(ready, 20, "ipcontroller writes its connection files")
         return self.controller
 
@@ -463,6 +504,7 @@ class Cluster:
     def client(self, wait_for=None, **options):
         """An ipcluster.Client in this process, closed when the test ends; waits for that many engines."""
         import ipcluster
+
         client = ipcluster.Client(str(self.client_file), **{"timeout": LONG, **options})
         self.clients.append(client)
         count = len(self.engines) if wait_for is None else wait_for
@@ -501,10 +543,15 @@ def cluster_maker(sandbox, kind=Cluster):
 
 def wait_for_commit(file, known):
     """Waits until the file of a SQLite store has what the hub says of records: their msg_id, completed, engine_uuid and stdout."""
+
     def is_there():
         kept = _records_in(file)
-        return all(record["msg_id"] in kept and all(kept[record["msg_id"]][key] for key in ("completed", "engine_uuid", "stdout")
-                                                    if record.get(key)) for record in known)
+        return all(
+            record["msg_id"] in kept
+            and all(kept[record["msg_id"]][key] for key in ("completed", "engine_uuid", "stdout") if record.get(key))
+            for record in known
+        )
+
     wait_until(is_there, 20, "what was recorded is in the file", interval=0.1)
 
 
@@ -519,9 +566,13 @@ def _records_in(file):
             with contextlib.closing(sqlite3.connect(f"{folder}/copy.db")) as database:
                 database.row_factory = sqlite3.Row
                 database.text_factory = lambda data: data.decode(errors="replace")
-                return {row["msg_id"]: row for row in database.execute(
-                    'SELECT msg_id, completed, engine_uuid, id IN (SELECT record FROM "ipython-tasks-output") AS stdout '
-                    'FROM "ipython-tasks"')}
+                return {
+                    row["msg_id"]: row
+                    for row in database.execute(
+                        'SELECT msg_id, completed, engine_uuid, id IN (SELECT record FROM "ipython-tasks-output") AS stdout '
+                        'FROM "ipython-tasks"'
+                    )
+                }
         except sqlite3.Error:
             return {}
 

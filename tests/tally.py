@@ -15,8 +15,10 @@ def of_criterion(folder):
     passed = failed = 0
     for verdict in folder.rglob("*.trs"):
         log = verdict.with_suffix(".log").read_text(errors="replace")
-        summary = re.search(r"Tested: .*?(\d+).*?Passing: .*?(\d+).*?Failing: .*?(\d+).*?Crashing: .*?(\d+)",
-                            re.sub(r"\x1b\[[0-9;]*m", "", log))
+        summary = re.search(
+            r"Tested: .*?(\d+).*?Passing: .*?(\d+).*?Failing: .*?(\d+).*?Crashing: .*?(\d+)",
+            re.sub(r"\x1b\[[0-9;]*m", "", log),
+        )
         ended_well = ":test-result: PASS" in verdict.read_text()
         if summary:
             passing, bad = int(summary.group(2)), int(summary.group(3)) + int(summary.group(4))
@@ -29,8 +31,12 @@ def of_criterion(folder):
             failed += 1
         if not ended_well:
             print(f"failed: {verdict.with_suffix('.log')}")
-            print("\n".join(line for line in log.splitlines() if "[FAIL]" in line or "[CRASH]" in line or "[----]" in line)
-                  or log[-4000:])
+            print(
+                "\n".join(
+                    line for line in log.splitlines() if "[FAIL]" in line or "[CRASH]" in line or "[----]" in line
+                )
+                or log[-4000:]
+            )
     return passed, failed
 
 
@@ -53,7 +59,7 @@ def of_lines(path):
     lines = path.read_text().splitlines()
     for line in lines:
         if line.startswith("FAIL:"):
-            print("failed:" + line[len("FAIL:"):])
+            print("failed:" + line[len("FAIL:") :])
     return (sum(line.startswith("PASS:") for line in lines), sum(line.startswith("FAIL:") for line in lines))
 
 

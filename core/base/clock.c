@@ -23,7 +23,8 @@ double clock_wall(void)
 
 size_t clock_date(char text[CLOCK_DATE_BYTES])
 {
-    /* Breaking a second down into a date costs ten times what the rest does, so each thread keeps the last one. */
+    /* Breaking a second down into a date costs ten times what the rest does, so each thread keeps
+     * the last one. */
     static _Thread_local time_t known_second = -1;
     static _Thread_local char known_text[20];
     struct timespec now;
@@ -62,13 +63,15 @@ static bool read_zone(const char *at, bool *local, long *offset_s)
     *local = !*at;
     if (!*at || !strcmp(at, "Z"))
         return true;
-    if ((*at != '+' && *at != '-') || !isdigit((unsigned char)at[1]) || !isdigit((unsigned char)at[2]))
+    if ((*at != '+' && *at != '-') || !isdigit((unsigned char)at[1]) ||
+        !isdigit((unsigned char)at[2]))
         return false;
     hours = 10 * (at[1] - '0') + at[2] - '0';
     const char *rest = at + 3;
     if (*rest == ':')
         rest++;
-    if (*rest && (sscanf(rest, "%2d%n", &minutes, &length) != 1 || length != 2 || rest[2] || *rest == '-'))
+    if (*rest &&
+        (sscanf(rest, "%2d%n", &minutes, &length) != 1 || length != 2 || rest[2] || *rest == '-'))
         return false;
     *offset_s = (*at == '-' ? -1 : 1) * (hours * 3600L + minutes * 60L);
     return true;
@@ -81,8 +84,8 @@ bool clock_normalize(const char *text, char date[CLOCK_DATE_BYTES])
     long micros = 0, offset_s;
     bool local;
     char between;
-    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &between,
-               &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &length) != 7 ||
+    if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
+               &between, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &length) != 7 ||
         !length || (between != 'T' && between != ' '))
         return false;
     const char *at = text + length;

@@ -9,11 +9,13 @@
 
 long long clock_ms(void); /* milliseconds of CLOCK_MONOTONIC */
 double clock_wall(void);  /* seconds since the epoch */
-/* Writes the date now, in UTC, as ISO 8601 with microseconds: 2026-11-22T07:14:45.123456Z. Returns its length. */
+/* Writes the date now, in UTC, as ISO 8601 with microseconds: 2026-11-22T07:14:45.123456Z. Returns
+ * its length. */
 size_t clock_date(char text[CLOCK_DATE_BYTES]);
-/* Writes the date that `text` names in the form of clock_date(), in which the order of texts is that of times. `text` is ISO 8601 as
- * Jupyter messages write it: date, T or a space, time, a fraction or none, and Z, an offset, or nothing for local time. Returns whether
- * it is such a date. */
+/* Writes the date that `text` names in the form of clock_date(), in which the order of texts is
+ * that of times. `text` is ISO 8601 as Jupyter messages write it: date, T or a space, time, a
+ * fraction or none, and Z, an offset, or nothing for local time. Returns whether it is such a
+ * date. */
 bool clock_normalize(const char *text, char date[CLOCK_DATE_BYTES]);
 
 #endif

@@ -3,8 +3,8 @@
 #define BASE_ENDING_H
 
 /* Whoever tells it and in whichever way: what runs to come to an end, and then exit handlers, MPI,
- * which waits for the other ranks, and the interpreter. The process ends without what takes longer.
- */
+ * which waits for the other ranks, and the interpreter. The process ends without what takes
+ * longer. */
 #define ENDING_RUNNING_MS 2000
 #define ENDING_QUIT_MS    5000
 /* For those who wait until it has ended, before they kill it. */

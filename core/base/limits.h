@@ -19,8 +19,8 @@ int limits_check(const struct limits_need *need, struct ipcl_error *error);
 /* How many bytes of memory this process may still have: what its limits (ulimit -v, -d) and that of
  * its control group leave of this host's. */
 size_t limits_memory(void);
-/* How many file descriptors this process may have (ulimit -n): their numbers are lower than that.
- */
+/* How many file descriptors this process may have (ulimit -n): their numbers are lower than
+ * that. */
 long limits_descriptors(void);
 /* How many of the numbers below `end` are free, counted until there are `enough`. Counts from the
  * highest, which are taken last: so it takes long only where few are free. Any thread. */

@@ -1,4 +1,5 @@
-/* The program's log. A line is one write(2), so lines of several threads and processes do not mix. */
+/* The program's log. A line is one write(2), so lines of several threads and processes do not
+ * mix. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@ static atomic_int log_level = IPCL_LOG_INFO;
 static bool log_to_path;
 static atomic_uint lost_lines; /* not written: a full disk, a closed terminal */
 
-/* Whoever starts daemons may start us with these closed: what we open then must not be written to as
- * standard output, or read as input. */
+/* Whoever starts daemons may start us with these closed: what we open then must not be written to
+ * as standard output, or read as input. */
 static void fill_standard_descriptors(void)
 {
     int fd;
@@ -66,9 +67,9 @@ int log_set_level_name(const char *name, struct ipcl_error *error)
         int python_level; /* the logging module's number */
         enum ipcl_log_level level;
     } levels[] = {
-        {"DEBUG", 10, IPCL_LOG_DEBUG},   {"INFO", 20, IPCL_LOG_INFO},
-        {"WARN", 30, IPCL_LOG_WARN},     {"WARNING", 30, IPCL_LOG_WARN},
-        {"ERROR", 40, IPCL_LOG_ERROR},   {"CRITICAL", 50, IPCL_LOG_ERROR},
+        {"DEBUG", 10, IPCL_LOG_DEBUG}, {"INFO", 20, IPCL_LOG_INFO},
+        {"WARN", 30, IPCL_LOG_WARN},   {"WARNING", 30, IPCL_LOG_WARN},
+        {"ERROR", 40, IPCL_LOG_ERROR}, {"CRITICAL", 50, IPCL_LOG_ERROR},
     };
     char *end;
     long number = strtol(name, &end, 10);
@@ -79,7 +80,8 @@ int log_set_level_name(const char *name, struct ipcl_error *error)
             return 0;
         }
     }
-    return ipcl_error_set(error, "log level '%s' is not known: use DEBUG, INFO, WARN or ERROR", name);
+    return ipcl_error_set(error, "log level '%s' is not known: use DEBUG, INFO, WARN or ERROR",
+                          name);
 }
 
 bool log_enabled(enum ipcl_log_level level)
@@ -106,7 +108,8 @@ static void write_line(const char *line, size_t size)
     char note[128];
     unsigned lost = atomic_load(&lost_lines);
     if (lost) {
-        int length = snprintf(note, sizeof(note), "(%u lines of this log could not be written)\n", lost);
+        int length =
+            snprintf(note, sizeof(note), "(%u lines of this log could not be written)\n", lost);
         if (write(fd, note, (size_t)length) != length) {
             atomic_fetch_add(&lost_lines, 1);
             return;
@@ -131,7 +134,8 @@ write_args(enum ipcl_log_level level, unsigned held_back, const char *format, va
         if ((unsigned char)line[i] < ' ')
             line[i] = ' ';
     if (held_back)
-        size += (size_t)snprintf(line + size, sizeof(line) - size, " (and %u more like it)", held_back);
+        size +=
+            (size_t)snprintf(line + size, sizeof(line) - size, " (and %u more like it)", held_back);
     line[size++] = '\n';
     write_line(line, size);
     errno = saved;

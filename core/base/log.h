@@ -1,4 +1,5 @@
-/* The program's log: lines with time, level and program, to standard error or a file. Any thread. */
+/* The program's log: lines with time, level and program, to standard error or a file. Any
+ * thread. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -6,19 +7,22 @@
 
 #include <ipcluster/plugin.h>
 
-/* Starts logging as `program`. With `path`, lines are appended there instead of to standard error; a line that cannot be
- * written (a full disk) is counted and reported once writing works again. Returns 0 or -1 with `error` set. */
+/* Starts logging as `program`. With `path`, lines are appended there instead of to standard error;
+ * a line that cannot be written (a full disk) is counted and reported once writing works again.
+ * Returns 0 or -1 with `error` set. */
 int log_open(const char *program, const char *path, struct ipcl_error *error);
 /* Returns the level before. */
 enum ipcl_log_level log_set_level(enum ipcl_log_level level);
-/* Sets the level by name: ERROR, WARN, INFO, DEBUG, or Python's numbers (10 to 50). Returns 0 or -1 with `error` set. */
+/* Sets the level by name: ERROR, WARN, INFO, DEBUG, or Python's numbers (10 to 50). Returns 0 or -1
+ * with `error` set. */
 int log_set_level_name(const char *name, struct ipcl_error *error);
 bool log_enabled(enum ipcl_log_level level);
-/* Writes to file descriptor `fd` from now on, where no path was given: an engine that captures its standard error keeps a
- * copy of the original. */
+/* Writes to file descriptor `fd` from now on, where no path was given: an engine that captures its
+ * standard error keeps a copy of the original. */
 void log_redirect(int fd);
 
-void log_write(enum ipcl_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_write(enum ipcl_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 #define log_error(...) log_write(IPCL_LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(IPCL_LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(IPCL_LOG_INFO, __VA_ARGS__)
@@ -28,7 +32,8 @@ void log_write(enum ipcl_log_level level, const char *format, ...) __attribute__
             log_write(IPCL_LOG_DEBUG, __VA_ARGS__);                                                \
     } while (0)
 
-/* A place that may log often: at most one line a second, with the number of those held back. One a place and thread. */
+/* A place that may log often: at most one line a second, with the number of those held back. One a
+ * place and thread. */
 struct log_limit {
     long long last_ms;
     unsigned held_back;

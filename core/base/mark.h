@@ -5,8 +5,8 @@
 
 #define MARK_VARIABLE "IPCLUSTER_SUPERVISOR"
 
-/* For a program whose user starts others: it keeps its mark, and none of its children has it. Before
- * there are threads. */
+/* For a program whose user starts others: it keeps its mark, and none of its children has it.
+ * Before there are threads. */
 void mark_keep_to_self(void);
 /* In a child that is forked: it has none, also where its parent has not come so far. */
 void mark_erase(void);

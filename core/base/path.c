@@ -161,8 +161,8 @@ static int write_all(int fd, const char *data, size_t size)
     return fsync(fd);
 }
 
-/* Makes a file of mode 0600 and a name that none has, by which leftovers_remove() knows it. Returns a
- * descriptor or -1. */
+/* Makes a file of mode 0600 and a name that none has, by which leftovers_remove() knows it. Returns
+ * a descriptor or -1. */
 static int open_temporary(int folder, const char *name, char temporary[NAME_MAX + 1])
 {
     for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
@@ -224,7 +224,8 @@ char *path_read_open(int fd, const char *path, size_t limit, size_t *size, struc
         goto failed;
     }
     if ((size_t)info.st_size > limit) {
-        ipcl_error_set(error, "%s is larger than the %zu bytes that such a file may have", path, limit);
+        ipcl_error_set(error, "%s is larger than the %zu bytes that such a file may have", path,
+                       limit);
         goto failed;
     }
     data = malloc((size_t)info.st_size + 1);

@@ -33,10 +33,13 @@ int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *
 /* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error`
  * set. */
 int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error);
-/* The same with mode 0700, which is also enforced on a folder that is there already, and refused where another owns it. */
+/* The same with mode 0700, which is also enforced on a folder that is there already, and refused
+ * where another owns it. */
 int path_make_private_dir(const char *path, struct ipcl_error *error);
-/* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with `error` set. */
-int path_write_file(const char *path, const char *data, size_t size, mode_t mode, struct ipcl_error *error);
+/* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with
+ * `error` set. */
+int path_write_file(const char *path, const char *data, size_t size, mode_t mode,
+                    struct ipcl_error *error);
 /* Makes a private file say this. Where it does already only its time changes, as whoever waits for
  * it looks at that: on a full disk, too. Returns 0 or -1 with `error` set. */
 int path_renew_secret(const char *path, const char *data, size_t size, struct ipcl_error *error);

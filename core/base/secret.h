@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /* Leaves the pages that hold `at` out of core files, and where the limit of locked memory allows
- * it, out of swap; what else lies in these pages as well. Memory that is freed afterwards stays so.
- */
+ * it, out of swap; what else lies in these pages as well. Memory that is freed afterwards stays
+ * so. */
 void secret_hide(const void *at, size_t size);
 /* The same for the command line and the environment, where keys may be. */
 void secret_hide_words(void);

@@ -26,8 +26,8 @@ int trust_open(const char *path, int flags, mode_t mode, char real[PATH_BYTES],
 /* The same for what another opens by its name. Returns 0 or -1 with `error` and errno set. */
 int trust_check(const char *path, struct ipcl_error *error);
 /* Returns 0 where only its owner can read what was opened, as a key must be; -1 with `error` set.
- * Of a file of root's that this user can read as a member of its group, root has decided who may.
- */
+ * Of a file of root's that this user can read as a member of its group, root has decided who
+ * may. */
 int trust_check_secret(int fd, const char *path, struct ipcl_error *error);
 
 #endif

@@ -1,4 +1,5 @@
-/* What the I/O thread awaits: futures by their number until they resolve, and then until their output has ended. */
+/* What the I/O thread awaits: futures by their number until they resolve, and then until their
+ * output has ended. */
 #include "client/client.h"
 
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #define OUTPUT_WAIT_MS 2000
 #define OUTPUT_LATE_MS 60000
 
-/* A cluster that never says that a request's output has ended must not make us remember it for ever. */
+/* A cluster that never says that a request's output has ended must not make us remember it for
+ * ever. */
 #define RESOLVED_MAX 65536
 
 void await_add(struct io *io, struct ipcl_future *future)
@@ -29,7 +31,9 @@ static int read_number(const char *digits, uint64_t *number)
     *number = 0;
     for (int i = 0; i < MESSAGE_ID_LENGTH - SESSION_ID_LENGTH - 1; i++) {
         char digit = digits[i];
-        int value = digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+        int value = digit >= '0' && digit <= '9'   ? digit - '0'
+                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                                                   : -1;
         if (value < 0)
             return -1;
         *number = *number << 4 | (unsigned)value;
@@ -50,7 +54,8 @@ void await_add_broadcast(struct io *io, struct broadcast *broadcast)
 }
 
 /* The number in a msg_id of ours, also where more stands behind it. Returns 0 or -1. */
-static int number_of(const struct ipcl_client *client, const char *msg_id, size_t size, uint64_t *number)
+static int number_of(const struct ipcl_client *client, const char *msg_id, size_t size,
+                     uint64_t *number)
 {
     return size >= MESSAGE_ID_LENGTH && !memcmp(msg_id, client->session_id, SESSION_ID_LENGTH) &&
                    msg_id[SESSION_ID_LENGTH] == '_'
@@ -79,7 +84,8 @@ static int compare_uuid(const char *uuid, size_t size, const struct ipcl_future 
     return order ? order : -(part->engine_uuid[size] != '\0');
 }
 
-/* The number of the part for this engine; that of the broadcast, which no future has, where there is none. */
+/* The number of the part for this engine; that of the broadcast, which no future has, where there
+ * is none. */
 static uint64_t part_number(const struct broadcast *broadcast, const char *uuid, size_t size)
 {
     size_t low = 0, high = broadcast->count;
@@ -107,7 +113,8 @@ struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, s
         const struct broadcast *broadcast = find_broadcast(&client->io, number);
         if (!broadcast || msg_id[MESSAGE_ID_LENGTH] != '_')
             return NULL;
-        number = part_number(broadcast, msg_id + MESSAGE_ID_LENGTH + 1, size - MESSAGE_ID_LENGTH - 1);
+        number =
+            part_number(broadcast, msg_id + MESSAGE_ID_LENGTH + 1, size - MESSAGE_ID_LENGTH - 1);
     }
     HASH_FIND(hh, client->io.awaited, &number, sizeof(number), future);
     return future;
@@ -123,8 +130,8 @@ static void forget_part(struct io *io, struct broadcast *broadcast)
     free(broadcast);
 }
 
-void await_each_part(struct io *io, struct broadcast *broadcast, void (*each)(void *context, struct ipcl_future *part),
-                     void *context)
+void await_each_part(struct io *io, struct broadcast *broadcast,
+                     void (*each)(void *context, struct ipcl_future *part), void *context)
 {
     broadcast->open++; /* it lasts, also where these are the last parts */
     for (size_t i = 0; i < broadcast->count; i++)
@@ -228,7 +235,8 @@ void await_output_complete(struct io *io, struct ipcl_future *future)
 
 static bool all_has_come(const struct ipcl_future *future)
 {
-    return future->output_expected >= 0 && (long long)future->output_count >= future->output_expected;
+    return future->output_expected >= 0 &&
+           (long long)future->output_count >= future->output_expected;
 }
 
 void await_output_added(struct io *io, struct ipcl_future *future)
@@ -271,7 +279,8 @@ static void fail(struct io *io, struct ipcl_future *future, const char *ename, c
 }
 
 /* Those linked by next_resolved. */
-static void fail_list(struct io *io, struct ipcl_future *failing, const char *ename, const char *text)
+static void fail_list(struct io *io, struct ipcl_future *failing, const char *ename,
+                      const char *text)
 {
     struct ipcl_future *future;
     while ((future = failing)) {
@@ -285,8 +294,7 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text)
 {
     struct ipcl_future *future, *next, *failing = NULL;
     /* In two steps, as failing one may also forget others. */
-    HASH_ITER(hh, io->awaited, future, next)
-    {
+    HASH_ITER (hh, io->awaited, future, next) {
         if (strcmp(future->engine_uuid, uuid))
             continue;
         if (ipcl_future_ready(future)) {
@@ -311,9 +319,9 @@ void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char 
 {
     struct io *io = &client->io;
     struct ipcl_future *future, *next, *failing = NULL;
-    HASH_ITER(hh, io->awaited, future, next)
-    {
-        if (future->number < number && !future->known && !ipcl_future_ready(future) && !submit_again(client, future)) {
+    HASH_ITER (hh, io->awaited, future, next) {
+        if (future->number < number && !future->known && !ipcl_future_ready(future) &&
+            !submit_again(client, future)) {
             future->next_resolved = failing;
             failing = future;
         }
@@ -327,6 +335,6 @@ void await_fail_all(struct io *io, const char *text)
     struct ipcl_future *future, *next;
     while (io->oldest_resolved)
         forget_oldest_resolved(io);
-    HASH_ITER(hh, io->awaited, future, next)
-    fail(io, future, "ConnectionError", text);
+    HASH_ITER (hh, io->awaited, future, next)
+        fail(io, future, "ConnectionError", text);
 }

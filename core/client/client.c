@@ -23,7 +23,9 @@ int client_check_process(const struct ipcl_client *client, struct ipcl_error *er
 {
     if (client->forks == forks_so_far())
         return 0;
-    return ipcl_error_set(error, "this client was connected before a fork, by the parent of this process: connect anew in this one");
+    return ipcl_error_set(
+        error,
+        "this client was connected before a fork, by the parent of this process: connect anew in this one");
 }
 
 struct ipcl_client *ipcl_client_hold(struct ipcl_client *client)
@@ -48,7 +50,8 @@ void ipcl_client_release(struct ipcl_client *client)
     free(client);
 }
 
-void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error)
+void client_set_state(struct ipcl_client *client, enum client_state state,
+                      const struct ipcl_error *error)
 {
     pthread_mutex_lock(&client->lock);
     client->state = state;
@@ -68,7 +71,8 @@ void client_set_reach(struct ipcl_client *client, bool out_of_reach)
     pthread_mutex_unlock(&client->lock);
 }
 
-static struct ipcl_client *client_create(const struct ipcl_connect *options, struct ipcl_error *error)
+static struct ipcl_client *client_create(const struct ipcl_connect *options,
+                                         struct ipcl_error *error)
 {
     /* The limits are those of the program that uses this library: they are looked at, and not
      * changed. */
@@ -111,9 +115,11 @@ static bool wait_for_file(const char *path, const struct path_mark *before, long
     return true;
 }
 
-/* Finds the connection file and waits for it, unless it was named. Returns 0 or -1 with `error` set. */
-static int find_file(struct ipcl_client *client, const struct ipcl_connect *options, long long deadline,
-                     bool (*interrupted)(void *context), void *context, struct ipcl_error *error)
+/* Finds the connection file and waits for it, unless it was named. Returns 0 or -1 with `error`
+ * set. */
+static int find_file(struct ipcl_client *client, const struct ipcl_connect *options,
+                     long long deadline, bool (*interrupted)(void *context), void *context,
+                     struct ipcl_error *error)
 {
     const struct path_mark none = {0};
     char ipython_dir[PATH_BYTES];
@@ -131,14 +137,17 @@ static int find_file(struct ipcl_client *client, const struct ipcl_connect *opti
     return 0;
 }
 
-/* As ipyparallel's client: a server that the caller names is used, the file's where the controller is elsewhere, and a key is for a
- * server. Returns 0 or -1 with `error` set. */
-static int choose_tunnel(struct ipcl_client *client, const struct ipcl_connect *options, struct ipcl_error *error)
+/* As ipyparallel's client: a server that the caller names is used, the file's where the controller
+ * is elsewhere, and a key is for a server. Returns 0 or -1 with `error` set. */
+static int choose_tunnel(struct ipcl_client *client, const struct ipcl_connect *options,
+                         struct ipcl_error *error)
 {
     struct connection *connection = &client->connection;
-    bool server = options->ssh_server && *options->ssh_server, key = options->ssh_key && *options->ssh_key;
+    bool server = options->ssh_server && *options->ssh_server,
+         key = options->ssh_key && *options->ssh_key;
     if (server && strlen(options->ssh_server) >= sizeof(connection->ssh))
-        return ipcl_error_set(error, "the name of the SSH server is longer than %zu bytes", sizeof(connection->ssh) - 1);
+        return ipcl_error_set(error, "the name of the SSH server is longer than %zu bytes",
+                              sizeof(connection->ssh) - 1);
     if (server)
         strcpy(connection->ssh, options->ssh_server);
     else if (*connection->ssh && connection_is_local(connection))
@@ -152,12 +161,14 @@ static int load_serializer(struct ipcl_client *client, struct ipcl_error *error)
     struct registry *registry = registry_create(NULL, error);
     if (!registry)
         return -1;
-    client->serial = serializer_load(registry, client->connection.pack, client->connection.unpack, error);
+    client->serial =
+        serializer_load(registry, client->connection.pack, client->connection.unpack, error);
     registry_destroy(registry); /* a loaded plugin stays */
     return client->serial ? 0 : -1;
 }
 
-/* The thread inherits its mask, and the threads that zmq starts in it do: no signal is ever handled there. */
+/* The thread inherits its mask, and the threads that zmq starts in it do: no signal is ever handled
+ * there. */
 static int start_thread(struct ipcl_client *client, struct ipcl_error *error)
 {
     sigset_t all, before;
@@ -183,8 +194,8 @@ static void wait_slice(struct ipcl_client *client, long long deadline)
 }
 
 /* Returns 0 once the client is connected, or -1 with `error` set. */
-static int await_connection(struct ipcl_client *client, bool (*interrupted)(void *context), void *context,
-                            struct ipcl_error *error)
+static int await_connection(struct ipcl_client *client, bool (*interrupted)(void *context),
+                            void *context, struct ipcl_error *error)
 {
     bool stop = false;
     pthread_mutex_lock(&client->lock);
@@ -226,8 +237,9 @@ static bool awaits_another(const struct ipcl_client *client, const struct ipcl_c
            !atomic_load(&client->closing) && (!client->io.reached || client->io.rejected);
 }
 
-struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options, bool (*interrupted)(void *context),
-                                        void *context, struct ipcl_error *error)
+struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
+                                        bool (*interrupted)(void *context), void *context,
+                                        struct ipcl_error *error)
 {
     struct ipcl_connect rest = *options;
     struct path_mark file;
@@ -313,10 +325,13 @@ static size_t engine_place(const struct ipcl_client *client, int id)
 static struct listed_engine *engine_at(const struct ipcl_client *client, int id)
 {
     size_t place = engine_place(client, id);
-    return place < client->engine_count && client->engines[place].public.id == id ? &client->engines[place] : NULL;
+    return place < client->engine_count && client->engines[place].public.id == id
+               ? &client->engines[place]
+               : NULL;
 }
 
-int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error)
+int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES],
+                       struct ipcl_error *error)
 {
     pthread_mutex_lock(&client->lock);
     const struct listed_engine *engine = engine_at(client, id);
@@ -326,7 +341,8 @@ int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID
     pthread_mutex_unlock(&client->lock);
     if (engine)
         return 0;
-    return ipcl_error_set(error, "there is no engine %d: %zu engine%s registered", id, count, count == 1 ? " is" : "s are");
+    return ipcl_error_set(error, "there is no engine %d: %zu engine%s registered", id, count,
+                          count == 1 ? " is" : "s are");
 }
 
 /* Room for an engine with this id, at its place; NULL where memory is short. */
@@ -373,7 +389,8 @@ void client_remove_engine(struct ipcl_client *client, int id, const char *uuid)
     if (engine && !strcmp(engine->public.uuid, uuid)) {
         free(engine->info);
         client->engine_count--;
-        memmove(engine, engine + 1, (size_t)(&client->engines[client->engine_count] - engine) * sizeof(*engine));
+        memmove(engine, engine + 1,
+                (size_t)(&client->engines[client->engine_count] - engine) * sizeof(*engine));
     }
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
@@ -399,7 +416,8 @@ char *ipcl_client_engine_info(struct ipcl_client *client, int id)
 }
 
 int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int timeout_ms,
-                                 bool (*interrupted)(void *context), void *context, struct ipcl_error *error)
+                                 bool (*interrupted)(void *context), void *context,
+                                 struct ipcl_error *error)
 {
     long long deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
     int status = 0;
@@ -408,15 +426,18 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
     pthread_mutex_lock(&client->lock);
     while (!status && (client->out_of_reach || client->engine_count < count)) {
         if (client->state != CLIENT_CONNECTED)
-            status = ipcl_error_set(error, "%s", *client->error.text ? client->error.text : "the client is closed");
+            status = ipcl_error_set(
+                error, "%s", *client->error.text ? client->error.text : "the client is closed");
         else if (deadline >= 0 && clock_ms() >= deadline && client->out_of_reach)
             status = ipcl_error_set(
                 error, "the controller of %s cannot be reached at the moment: it may come back",
                 client->path);
         else if (deadline >= 0 && clock_ms() >= deadline)
-            status = ipcl_error_set(error, "%zu of %zu engines have registered within %.1f s: look at the engines' logs, or start more "
-                                    "(ipcluster engines --n=%zu)", client->engine_count, count, timeout_ms / 1000.0,
-                                    count - client->engine_count);
+            status = ipcl_error_set(
+                error,
+                "%zu of %zu engines have registered within %.1f s: look at the engines' logs, or start more "
+                "(ipcluster engines --n=%zu)",
+                client->engine_count, count, timeout_ms / 1000.0, count - client->engine_count);
         else
             wait_slice(client, deadline);
         pthread_mutex_unlock(&client->lock);
@@ -429,7 +450,8 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
 }
 
 void ipcl_client_on_event(struct ipcl_client *client,
-                          void (*event)(void *context, const struct ipcl_event *event), void *context)
+                          void (*event)(void *context, const struct ipcl_event *event),
+                          void *context)
 {
     pthread_mutex_lock(&client->lock);
     client->event = event;

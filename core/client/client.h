@@ -31,7 +31,8 @@ enum client_socket {
 /* What the I/O thread polls: the sockets' descriptors, and behind them three more. */
 enum { POLLED_WAKE = SOCKET_COUNT, POLLED_MONITOR, POLLED_TUNNEL, POLLED_COUNT };
 
-/* A request to several engines, each of which answers for itself. The I/O thread's once it is submitted. */
+/* A request to several engines, each of which answers for itself. The I/O thread's once it is
+ * submitted. */
 struct broadcast {
     uint64_t number;   /* the request's; those of its parts follow */
     UT_hash_handle hh; /* in io->broadcasts */
@@ -43,10 +44,11 @@ struct broadcast {
 /* A request on its way to the I/O thread, in one allocation. */
 struct submission {
     struct submission *next;
-    struct ipcl_future *future;  /* a hold */
-    struct broadcast *broadcast; /* in the future's place, with a hold on each part; otherwise NULL */
-    const char *msg_type;       /* texts are behind the buffers */
-    const char *content;        /* JSON; "" for {} */
+    struct ipcl_future *future; /* a hold */
+    /* in the future's place, with a hold on each part; otherwise NULL */
+    struct broadcast *broadcast;
+    const char *msg_type; /* texts are behind the buffers */
+    const char *content;  /* JSON; "" for {} */
     const char *metadata;
     size_t buffer_count;
     zmq_msg_t buffers[];
@@ -56,9 +58,10 @@ struct submission {
 struct known_engine {
     char uuid[ENGINE_UUID_BYTES];
     int id;
-    long long fail_at_ms; /* once it has died: when what it has not answered fails; 0: never, -1: done */
-    char *end;            /* then: the hub's sentence that says so; NULL where it is not known */
-    json_t *left;         /* while leaving: msg_ids of what waits there, or NULL */
+    /* once it has died: when what it has not answered fails; 0: never, -1: done */
+    long long fail_at_ms;
+    char *end;    /* then: the hub's sentence that says so; NULL where it is not known */
+    json_t *left; /* while leaving: msg_ids of what waits there, or NULL */
     UT_hash_handle hh;
 };
 
@@ -75,8 +78,9 @@ struct listed_engine {
     char *info; /* JSON text; NULL: it said nothing of itself */
 };
 
-/* How long after the news of an engine's death or of a request's being unknown its last replies may still be on their way: they come
- * through another thread of the controller's and another connection. */
+/* How long after the news of an engine's death or of a request's being unknown its last replies may
+ * still be on their way: they come through another thread of the controller's and another
+ * connection. */
 #define LAST_REPLIES_MS 250
 
 /* What is asked of a controller that was out of reach. I/O thread. */
@@ -84,9 +88,9 @@ struct restart {
     char hub_session[SESSION_ID_LENGTH + 1];
     char asked_engines[MESSAGE_ID_LENGTH + 1]; /* a query that is not answered yet; "" for none */
     char asked_pending[MESSAGE_ID_LENGTH + 1];
-    bool final;         /* engines have had their time to come back */
-    bool widened;       /* `number` is that of when they had had it */
-    uint64_t number;    /* requests of lower numbers are in doubt */
+    bool final;      /* engines have had their time to come back */
+    bool widened;    /* `number` is that of when they had had it */
+    uint64_t number; /* requests of lower numbers are in doubt */
     uint64_t next_number;
     long long due_ms;   /* when to ask; 0: not */
     long long judge_ms; /* when what was not named as pending fails; 0: not */
@@ -105,17 +109,19 @@ struct io {
     unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
     bool held; /* nothing is sent: what is submitted waits for the controller, or for its life */
     bool json; /* the cluster's serialization is JSON, so that texts need no packing */
-    struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
+    struct ipcl_future *awaited;  /* a hash by number: not resolved, or with output to come */
     struct broadcast *broadcasts; /* a hash by number: with parts that are awaited */
     struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
     size_t resolved_count;
-    size_t kept_bytes;            /* of requests that may be sent again */
-    size_t open_tasks;            /* of the load balancer's, those that are not resolved */
-    long long alone_ms;           /* when to say that nobody can run them; 0: somebody can, -1: it is said */
+    size_t kept_bytes; /* of requests that may be sent again */
+    size_t open_tasks; /* of the load balancer's, those that are not resolved */
+    /* when to say that nobody can run them; 0: somebody can, -1: it is said */
+    long long alone_ms;
     struct known_engine *engines; /* a hash by uuid */
     long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */
     struct restart restart;
-    long long lost_since_ms;      /* since when the controller has been out of reach; 0: it is not */
+    /* since when the controller has been out of reach; 0: it is not */
+    long long lost_since_ms;
     struct packed_text content_cache, metadata_cache;
     struct log_limit refusal_limit;
     /* While connecting: */
@@ -141,20 +147,22 @@ struct ipcl_client {
     const struct ipcl_serial_operations *serial;
     atomic_ullong next_number; /* of messages */
     atomic_ullong refused;
-    /* Submissions, newest first; the I/O thread takes all at once. `wake_fd` is written when the list was empty. */
+    /* Submissions, newest first; the I/O thread takes all at once. `wake_fd` is written when the
+     * list was empty. */
     _Atomic(struct submission *) submissions;
     int wake_fd;
     atomic_bool closing;
-    _Atomic long long next_fetch_ms; /* when the hub is to be asked again; 0: nothing waits for that */
+    /* when the hub is to be asked again; 0: nothing waits for that */
+    _Atomic long long next_fetch_ms;
     pthread_t thread;
     bool thread_started;
     /* Under the lock, which is not on a message's way except to look up an engine's uuid: */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* state or engines */
     enum client_state state;
-    bool out_of_reach;       /* the controller: which engines there are now is not known */
-    struct ipcl_error error; /* why connecting failed, or why the client was closed */
-    struct fetch *fetches;       /* results that the hub did not have yet */
+    bool out_of_reach;             /* the controller: which engines there are now is not known */
+    struct ipcl_error error;       /* why connecting failed, or why the client was closed */
+    struct fetch *fetches;         /* results that the hub did not have yet */
     struct listed_engine *engines; /* ordered by id */
     size_t engine_count, engine_capacity;
     void (*event)(void *context, const struct ipcl_event *event);
@@ -163,10 +171,12 @@ struct ipcl_client {
 };
 
 /* client.c, any thread: */
-void client_set_state(struct ipcl_client *client, enum client_state state, const struct ipcl_error *error);
+void client_set_state(struct ipcl_client *client, enum client_state state,
+                      const struct ipcl_error *error);
 void client_set_reach(struct ipcl_client *client, bool out_of_reach);
 /* Copies the uuid of an engine. Returns 0, or -1 with `error` set. */
-int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES], struct ipcl_error *error);
+int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID_BYTES],
+                       struct ipcl_error *error);
 /* Takes over `info`: JSON text, or NULL. */
 void client_add_engine(struct ipcl_client *client, int id, const char *uuid, char *info);
 void client_remove_engine(struct ipcl_client *client, int id, const char *uuid);
@@ -180,20 +190,22 @@ void fetch_tick(struct ipcl_client *client);
 void fetch_fail_all(struct ipcl_client *client, const char *text);
 
 /* submit.c: */
-/* Addresses a future's request to an engine, where its channel has one. Returns 0 or -1 with `error` set. */
-int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error);
-/* Hands a request to the I/O thread, which takes over the future's or the broadcast's holds. The buffers are taken over in any case.
- * Returns 0 or -1 with `error` set. */
-int submit_push(struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_future *future,
-                struct broadcast *broadcast, struct ipcl_error *error);
+/* Addresses a future's request to an engine, where its channel has one. Returns 0 or -1 with
+ * `error` set. */
+int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id,
+                   struct ipcl_error *error);
+/* Hands a request to the I/O thread, which takes over the future's or the broadcast's holds. The
+ * buffers are taken over in any case. Returns 0 or -1 with `error` set. */
+int submit_push(struct ipcl_client *client, const struct ipcl_submission *request,
+                struct ipcl_future *future, struct broadcast *broadcast, struct ipcl_error *error);
 /* Releases what a request that is not sent would have. */
 void submit_release_buffers(const struct ipcl_submission *request, size_t first);
 /* Makes the I/O thread look at what there is to do. Any thread. */
 void client_wake(struct ipcl_client *client);
 /* Sends everything that was submitted. I/O thread. */
 void submit_flush(struct ipcl_client *client);
-/* Sends a task once more that no controller knows any more, and says that in its metadata. Returns whether it does: not where it was not
- * kept. I/O thread. */
+/* Sends a task once more that no controller knows any more, and says that in its metadata. Returns
+ * whether it does: not where it was not kept. I/O thread. */
 bool submit_again(struct ipcl_client *client, struct ipcl_future *future);
 /* Forgets what was kept for that. I/O thread. */
 void submit_forget(struct io *io, struct ipcl_future *future);
@@ -205,8 +217,8 @@ void await_add(struct io *io, struct ipcl_future *future);
 /* All parts of a broadcast, which is taken over. */
 void await_add_broadcast(struct io *io, struct broadcast *broadcast);
 /* Calls `each` for the parts that have not resolved. */
-void await_each_part(struct io *io, struct broadcast *broadcast, void (*each)(void *context, struct ipcl_future *part),
-                     void *context);
+void await_each_part(struct io *io, struct broadcast *broadcast,
+                     void (*each)(void *context, struct ipcl_future *part), void *context);
 /* The broadcast with this msg_id, or NULL. */
 struct broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id, size_t size);
 /* NULL where `msg_id`, of `size` bytes, is not one of ours that is awaited. */
@@ -217,7 +229,8 @@ void await_output_complete(struct io *io, struct ipcl_future *future);
 /* One message of output more has come; so many there will have been. */
 void await_output_added(struct io *io, struct ipcl_future *future);
 void await_output_expect(struct io *io, struct ipcl_future *future, long long count);
-/* Gives up on output that was published before its client was heard of. Returns when to be called next, or 0. */
+/* Gives up on output that was published before its client was heard of. Returns when to be called
+ * next, or 0. */
 long long await_output_give_up(struct io *io, long long now_ms);
 void await_fail_engine(struct io *io, const char *uuid, const char *text);
 void await_fail_all(struct io *io, const char *text);
@@ -227,17 +240,20 @@ bool await_any_before(const struct io *io, uint64_t number);
 void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char *text);
 
 /* receive.c, I/O thread: */
-/* Receives and handles what has come on a socket, up to a number of messages. Returns whether the socket is empty now. */
+/* Receives and handles what has come on a socket, up to a number of messages. Returns whether the
+ * socket is empty now. */
 bool receive_all(struct ipcl_client *client, enum client_socket index);
 /* Notes the engines of the hub's answer to our connecting. Returns 0 or -1 with `error` set. */
-int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error);
+int receive_connection_reply(struct ipcl_client *client, struct message *message,
+                             struct ipcl_error *error);
 /* Handles what has come on all sockets. */
 void receive_everything(struct ipcl_client *client);
 /* Notes the engines of a connection_reply as the hub's now; others are gone where it says so, and
  * where `complete` unless it awaits them. */
 void receive_engines(struct ipcl_client *client, struct message *message, bool complete);
 /* One sentence on what failed: "" where nothing did. Any thread. */
-void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id);
+void receive_describe(char *sentence, size_t size, int status, const json_t *content,
+                      int engine_id);
 /* Verifies; counts and tells of a message that is refused. */
 bool receive_verify(struct ipcl_client *client, enum client_socket index, struct message *message);
 /* Notes the life that a connection_reply names: what is submitted may be sent. */

@@ -1,4 +1,5 @@
-/* Futures: resolved by the I/O thread, held and waited for by any. Waiting takes a lock, resolving only where somebody waits. */
+/* Futures: resolved by the I/O thread, held and waited for by any. Waiting takes a lock, resolving
+ * only where somebody waits. */
 #include "client/future.h"
 
 #include <errno.h>
@@ -19,9 +20,16 @@ struct callback {
 
 /* What a future resolves to where there is no memory to say more. */
 static struct outcome outcome_no_memory = {
-    .result = {.status = IPCL_FAILED, .msg_type = "error", .header = "{}", .metadata = "{}",
-               .content = "{\"status\":\"error\",\"ename\":\"MemoryError\",\"evalue\":\"out of memory\",\"traceback\":[]}",
-               .error = "out of memory", .engine_id = -1, .engine_uuid = ""},
+    .result =
+        {.status = IPCL_FAILED,
+         .msg_type = "error",
+         .header = "{}",
+         .metadata = "{}",
+         .content =
+             "{\"status\":\"error\",\"ename\":\"MemoryError\",\"evalue\":\"out of memory\",\"traceback\":[]}",
+         .error = "out of memory",
+         .engine_id = -1,
+         .engine_uuid = ""},
 };
 
 /* Stands at the head of a resolved future's callbacks: nobody may add one any more. */
@@ -147,8 +155,8 @@ const struct ipcl_result *ipcl_future_result(const struct ipcl_future *future)
     return ipcl_future_ready(future) ? &future->outcome->result : NULL;
 }
 
-/* Who changes a future stores first and looks for waiters then; who waits counts itself first and looks at the future then.
- * One of the two sees the other. */
+/* Who changes a future stores first and looks for waiters then; who waits counts itself first and
+ * looks at the future then. One of the two sees the other. */
 static void wake_waiters(struct ipcl_future *future)
 {
     if (!atomic_load(&future->waiters))
@@ -185,18 +193,20 @@ void future_resolve(struct ipcl_future *future, struct outcome *outcome)
     }
 }
 
-void ipcl_future_on_done(struct ipcl_future *future, void (*done)(void *context, struct ipcl_future *future),
-                         void *context)
+void ipcl_future_on_done(struct ipcl_future *future,
+                         void (*done)(void *context, struct ipcl_future *future), void *context)
 {
     struct callback *callback = malloc(sizeof(*callback));
     if (callback) {
-        *callback = (struct callback){.next = atomic_load(&future->callbacks), .done = done, .context = context};
+        *callback = (struct callback){
+            .next = atomic_load(&future->callbacks), .done = done, .context = context};
         while (callback->next != &callbacks_over)
             if (atomic_compare_exchange_weak(&future->callbacks, &callback->next, callback))
                 return;
         free(callback);
     } else {
-        /* Without memory to note the caller, it waits here: a call that is late is better than none. */
+        /* Without memory to note the caller, it waits here: a call that is late is better than
+         * none. */
         ipcl_future_wait(future, -1, NULL, NULL);
     }
     done(context, future);
@@ -219,7 +229,8 @@ void future_complete_output(struct ipcl_future *future, long long missing)
     wake_waiters(future);
 }
 
-const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future, const struct ipcl_output *previous)
+const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future,
+                                             const struct ipcl_output *previous)
 {
     struct output *output = previous ? atomic_load(&((const struct output *)previous)->next)
                                      : atomic_load(&future->first_output);
@@ -252,13 +263,15 @@ static bool has_more_output(const struct ipcl_future *future, const void *previo
     return ipcl_future_output(future, previous) || ipcl_future_output_complete(future);
 }
 
-static void sleep_until_changed(struct ipcl_future *future, const struct condition *condition, long long until_ms)
+static void sleep_until_changed(struct ipcl_future *future, const struct condition *condition,
+                                long long until_ms)
 {
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     pthread_mutex_lock(&future->lock);
     atomic_fetch_add(&future->waiters, 1);
     while (!condition->holds(future, condition->context) &&
-           pthread_cond_clockwait(&future->changed, &future->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+           pthread_cond_clockwait(&future->changed, &future->lock, CLOCK_MONOTONIC, &until) !=
+               ETIMEDOUT)
         ;
     atomic_fetch_sub(&future->waiters, 1);
     pthread_mutex_unlock(&future->lock);
@@ -274,35 +287,38 @@ static int wait_for(struct ipcl_future *future, const struct condition *conditio
             return 3;
         if (deadline >= 0 && now >= deadline)
             return 1;
-        sleep_until_changed(future, condition, deadline >= 0 && deadline < until ? deadline : until);
+        sleep_until_changed(future, condition,
+                            deadline >= 0 && deadline < until ? deadline : until);
         if (!condition->holds(future, condition->context) && interrupted && interrupted(context))
             return 2;
     }
     return 0;
 }
 
-int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context), void *context)
+int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context),
+                     void *context)
 {
     struct condition condition = {is_resolved, NULL};
     return wait_for(future, &condition, timeout_ms, interrupted, context);
 }
 
-int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output *previous, int timeout_ms,
-                            bool (*interrupted)(void *context), void *context)
+int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output *previous,
+                            int timeout_ms, bool (*interrupted)(void *context), void *context)
 {
     struct condition condition = {has_more_output, previous};
     return wait_for(future, &condition, timeout_ms, interrupted, context);
 }
 
-struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename, const char *text)
+struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
+                                      const char *text)
 {
     json_t *engine_info = json_object();
     if (future->engine_id >= 0)
         json_object_set_new(engine_info, "engine_id", json_integer(future->engine_id));
     if (*future->engine_uuid)
         json_object_set_new(engine_info, "engine_uuid", json_string(future->engine_uuid));
-    json_t *content = json_pack("{s:s s:s s:s s:[] s:o}", "status", "error", "ename", ename, "evalue", text,
-                                "traceback", "engine_info", engine_info);
+    json_t *content = json_pack("{s:s s:s s:s s:[] s:o}", "status", "error", "ename", ename,
+                                "evalue", text, "traceback", "engine_info", engine_info);
     char *packed = content ? json_dumps(content, JSON_COMPACT) : NULL;
     json_decref(content);
     size_t packed_size = packed ? strlen(packed) + 1 : 0, text_size = strlen(text) + 1;
@@ -312,16 +328,24 @@ struct outcome *outcome_create_failed(const struct ipcl_future *future, const ch
         memcpy(texts, packed, packed_size);
         memcpy(texts + packed_size, text, text_size);
         outcome->result = (struct ipcl_result){
-            .status = IPCL_FAILED, .msg_type = "error", .header = "{}", .metadata = "{}", .content = texts,
-            .error = texts + packed_size, .engine_id = future->engine_id, .engine_uuid = future->engine_uuid,
-            .submitted = future->submitted, .received = clock_wall(),
+            .status = IPCL_FAILED,
+            .msg_type = "error",
+            .header = "{}",
+            .metadata = "{}",
+            .content = texts,
+            .error = texts + packed_size,
+            .engine_id = future->engine_id,
+            .engine_uuid = future->engine_uuid,
+            .submitted = future->submitted,
+            .received = clock_wall(),
         };
     }
     free(packed);
     return outcome;
 }
 
-struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source, const char *const texts[6])
+struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
+                               const char *const texts[6])
 {
     size_t sizes[6], size = 0;
     for (size_t i = 0; i < 6; i++)
@@ -330,8 +354,9 @@ struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_fut
     if (!outcome)
         return NULL;
     outcome->result = *result;
-    const char **members[] = {&outcome->result.header, &outcome->result.metadata, &outcome->result.content,
-                              &outcome->result.msg_type, &outcome->result.engine_uuid, &outcome->result.error};
+    const char **members[] = {&outcome->result.header,      &outcome->result.metadata,
+                              &outcome->result.content,     &outcome->result.msg_type,
+                              &outcome->result.engine_uuid, &outcome->result.error};
     char *at = (char *)(outcome + 1);
     for (size_t i = 0; i < 6; at += sizes[i++])
         *members[i] = memcpy(at, texts[i], sizes[i]);

@@ -38,8 +38,9 @@ struct output {
 struct callback;
 
 struct ipcl_future {
-    atomic_int holds;     /* of the program, and of the I/O thread until it has resolved */
-    atomic_int io_holds;  /* one of all holds together, and one of the I/O thread while output may come */
+    atomic_int holds; /* of the program, and of the I/O thread until it has resolved */
+    /* one of all holds together, and one of the I/O thread while output may come */
+    atomic_int io_holds;
     atomic_bool resolved; /* `outcome` is set */
     atomic_bool output_complete;
     _Atomic long long
@@ -51,39 +52,44 @@ struct ipcl_future {
     _Atomic(struct output *) first_output;
     struct outcome *outcome; /* freed with the last hold */
     char id[MESSAGE_ID_LENGTH + 1];
-    char *other_id; /* in its place: of a broadcast's part, or of the request whose result this fetches; otherwise NULL */
+    /* in its place: of a broadcast's part, or of the request whose result this fetches; otherwise
+     * NULL */
+    char *other_id;
     enum ipcl_channel channel;
-    char engine_uuid[ENGINE_UUID_BYTES]; /* where it was sent; "" for the load balancer and the hub */
+    /* where it was sent; "" for the load balancer and the hub */
+    char engine_uuid[ENGINE_UUID_BYTES];
     int engine_id;
     double submitted;
     unsigned forks; /* forks_so_far() when it was made */
     /* The I/O thread's alone: */
-    uint64_t number; /* its place in the table of what is awaited */
+    uint64_t number;             /* its place in the table of what is awaited */
     struct broadcast *broadcast; /* that it is a part of, or NULL */
     UT_hash_handle hh;
     struct output *last_output;
     size_t output_count;
     bool known; /* the controller that has come back has it pending */
-    struct submission *kept; /* the request, to be sent again should a controller lose it; NULL: it cannot be */
-    int sent_again;          /* how often it was */
+    /* the request, to be sent again should a controller lose it; NULL: it cannot be */
+    struct submission *kept;
+    int sent_again;            /* how often it was */
     long long output_expected; /* as the reply says; -1 while that is not known */
     long long answered_ms;
-    long long resolved_ms; /* or later: when it was last seen that output still comes */
-    long long output_ms;   /* when output last came */
+    long long resolved_ms;             /* or later: when it was last seen that output still comes */
+    long long output_ms;               /* when output last came */
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
 };
 
-/* How many forks lead from the process that first asked to this one: a number that tells a child from its parent, and costs no system
- * call. Any thread. */
+/* How many forks lead from the process that first asked to this one: a number that tells a child
+ * from its parent, and costs no system call. Any thread. */
 unsigned forks_so_far(void);
 
 /* NULL where memory is short. The caller has the one hold. */
 struct ipcl_future *future_create(enum ipcl_channel channel);
-/* The I/O thread's part of a future: from before it is submitted until no output is awaited any more. */
+/* The I/O thread's part of a future: from before it is submitted until no output is awaited any
+ * more. */
 void future_io_hold(struct ipcl_future *future);
 void future_io_release(struct ipcl_future *future);
-/* Resolves with an outcome, which is taken over (NULL: memory was short), and calls what waits for it. I/O thread, once, with
- * a hold. */
+/* Resolves with an outcome, which is taken over (NULL: memory was short), and calls what waits for
+ * it. I/O thread, once, with a hold. */
 void future_resolve(struct ipcl_future *future, struct outcome *outcome);
 /* Takes over `output`. I/O thread. */
 void future_add_output(struct ipcl_future *future, struct output *output);
@@ -92,10 +98,12 @@ void future_add_output(struct ipcl_future *future, struct output *output);
 void future_complete_output(struct ipcl_future *future, long long missing);
 
 /* An outcome without a message: what failed here. NULL where memory is short. */
-struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename, const char *text);
-/* An outcome of texts, which are copied, and the buffers of `source`'s result. NULL where memory is short. `texts`: header, metadata,
- * content, msg_type, engine_uuid, error. */
-struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source, const char *const texts[6]);
+struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
+                                      const char *text);
+/* An outcome of texts, which are copied, and the buffers of `source`'s result. NULL where memory is
+ * short. `texts`: header, metadata, content, msg_type, engine_uuid, error. */
+struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
+                               const char *const texts[6]);
 void outcome_destroy(struct outcome *outcome); /* takes NULL */
 /* Output without buffers. NULL where memory is short. */
 struct output *output_create(const char *msg_type, const json_t *content);

@@ -1,4 +1,5 @@
-/* The I/O thread: owns every socket of a client, sends what was submitted, and hands out what is received. */
+/* The I/O thread: owns every socket of a client, sends what was submitted, and hands out what is
+ * received. */
 #include "client/client.h"
 
 #include <stdlib.h>
@@ -7,12 +8,14 @@
 
 #include "base/clock.h"
 
-/* How long a controller may be out of reach before what it owes us fails, and how long after it has said that it goes. */
+/* How long a controller may be out of reach before what it owes us fails, and how long after it has
+ * said that it goes. */
 #define LOST_MS 5000
 /* The same of a controller that another may replace, as its connection file says. */
 #define AWAY_MS 60000
 
-/* How long tasks wait without an engine before their client hears of it: a cluster that has just been started has none yet. */
+/* How long tasks wait without an engine before their client hears of it: a cluster that has just
+ * been started has none yet. */
 #define ALONE_MS 5000
 
 /* How many engines are remembered with those that have gone: late replies name them. */
@@ -27,8 +30,7 @@ static void fail_dead_engines(struct ipcl_client *client)
         return;
     receive_everything(client);
     io->next_failure_ms = 0;
-    HASH_ITER(hh, io->engines, engine, next)
-    {
+    HASH_ITER (hh, io->engines, engine, next) {
         char text[IPCL_ERROR_BYTES];
         if (engine->fail_at_ms < 0 && HASH_COUNT(io->engines) > KNOWN_MAX) {
             HASH_DEL(io->engines, engine); /* the oldest come first */
@@ -49,7 +51,8 @@ static void fail_dead_engines(struct ipcl_client *client)
     }
 }
 
-/* Says once, until an engine comes, that nobody is there who could run what waits. That is no error: engines may come. */
+/* Says once, until an engine comes, that nobody is there who could run what waits. That is no
+ * error: engines may come. */
 static void check_alone(struct ipcl_client *client)
 {
     struct io *io = &client->io;
@@ -61,8 +64,9 @@ static void check_alone(struct ipcl_client *client)
     if (io->alone_ms <= 0 || clock_ms() < io->alone_ms)
         return;
     io->alone_ms = -1;
-    log_warn("no engine is registered with the controller of %s, and %zu %s for one: start some (ipcluster engines --n=4)", client->path,
-             io->open_tasks, io->open_tasks == 1 ? "task waits" : "tasks wait");
+    log_warn(
+        "no engine is registered with the controller of %s, and %zu %s for one: start some (ipcluster engines --n=4)",
+        client->path, io->open_tasks, io->open_tasks == 1 ? "task waits" : "tasks wait");
 }
 
 static long long patience_ms(const struct ipcl_client *client)
@@ -76,8 +80,10 @@ static void check_lost(struct ipcl_client *client)
     struct ipcl_error error;
     if (!client->io.lost_since_ms || clock_ms() - client->io.lost_since_ms < patience_ms(client))
         return;
-    ipcl_error_set(&error, "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
-                   client->path);
+    ipcl_error_set(
+        &error,
+        "the connection to the controller of %s is lost: it has stopped, or cannot be reached any more",
+        client->path);
     client_set_state(client, CLIENT_CLOSED, &error);
 }
 
@@ -114,9 +120,10 @@ static int poll_timeout(struct ipcl_client *client)
     return until > now ? (int)(until - now) : 0;
 }
 
-/* Waits for what there is to do, and does it. A socket's descriptor (ZMQ_FD) tells of a change once, and any use of the socket may
- * take note of the change in our place: so whatever was used is read until it is empty, at which point nothing was missed. This
- * costs one system call where zmq_poll() makes two for each socket. */
+/* Waits for what there is to do, and does it. A socket's descriptor (ZMQ_FD) tells of a change
+ * once, and any use of the socket may take note of the change in our place: so whatever was used is
+ * read until it is empty, at which point nothing was missed. This costs one system call where
+ * zmq_poll() makes two for each socket. */
 static void run_once(struct ipcl_client *client)
 {
     struct io *io = &client->io;

@@ -1,4 +1,5 @@
-/* Receiving: the I/O thread verifies each message and hands it to the future, the engine list or the program's event function. */
+/* Receiving: the I/O thread verifies each message and hands it to the future, the engine list or
+ * the program's event function. */
 #include "client/client.h"
 
 #include <inttypes.h>
@@ -14,9 +15,15 @@
 static void refuse(struct ipcl_client *client, const char *reason)
 {
     atomic_fetch_add(&client->refused, 1);
-    log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "a message from the controller was dropped: %s", reason);
-    struct ipcl_event event = {.kind = IPCL_EVENT_REFUSED, .msg_type = "", .parent_id = "", .content = reason,
-                               .metadata = "{}", .engine_id = -1, .engine_uuid = ""};
+    log_limited(&client->io.refusal_limit, IPCL_LOG_WARN,
+                "a message from the controller was dropped: %s", reason);
+    struct ipcl_event event = {.kind = IPCL_EVENT_REFUSED,
+                               .msg_type = "",
+                               .parent_id = "",
+                               .content = reason,
+                               .metadata = "{}",
+                               .engine_id = -1,
+                               .engine_uuid = ""};
     client_emit(client, &event);
 }
 
@@ -43,7 +50,8 @@ struct texts {
 };
 
 /* A part as JSON text. Returns 0, or -1 with `error` set where it is not well-formed. */
-static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part, struct ipcl_error *error)
+static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part,
+                    struct ipcl_error *error)
 {
     if (client->io.json) {
         texts->start[index] = zmq_msg_data(part);
@@ -75,10 +83,12 @@ static const char *put_text(char **at, const char *text, size_t size)
 }
 
 /* Room for `head` bytes, the message's buffers, which are moved there, and `text_bytes`. */
-static void *parcel_create(size_t head, struct message *message, size_t text_bytes, size_t parcel_offset, char **text_at)
+static void *parcel_create(size_t head, struct message *message, size_t text_bytes,
+                           size_t parcel_offset, char **text_at)
 {
     size_t count = message_buffer_count(message);
-    char *block = malloc(head + count * (sizeof(zmq_msg_t) + sizeof(struct ipcl_buffer)) + text_bytes);
+    char *block =
+        malloc(head + count * (sizeof(zmq_msg_t) + sizeof(struct ipcl_buffer)) + text_bytes);
     if (!block)
         return NULL;
     memset(block, 0, head);
@@ -104,9 +114,11 @@ static int engine_id_of(const struct io *io, const char *uuid)
     return engine ? engine->id : -1;
 }
 
-/* Who answered: the reply's metadata says, or an error's content, or it is whom the request was for. */
-static void find_engine(struct ipcl_client *client, const struct ipcl_future *future, struct message *message,
-                        const json_t *error_content, char uuid[ENGINE_UUID_BYTES], int *id)
+/* Who answered: the reply's metadata says, or an error's content, or it is whom the request was
+ * for. */
+static void find_engine(struct ipcl_client *client, const struct ipcl_future *future,
+                        struct message *message, const json_t *error_content,
+                        char uuid[ENGINE_UUID_BYTES], int *id)
 {
     struct ipcl_member engine = {.name = "engine"};
     const json_t *info = json_object_get(error_content, "engine_info");
@@ -139,7 +151,8 @@ void receive_describe(char *sentence, size_t size, int status, const json_t *con
         snprintf(sentence, size, "%sthe request was aborted before it ran%s%s", where,
                  evalue ? ": " : "", evalue ? evalue : "");
     else if (status == IPCL_FAILED)
-        snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error", evalue ? evalue : "(no more was said)");
+        snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error",
+                 evalue ? evalue : "(no more was said)");
 }
 
 /* NULL with `error` set. */
@@ -153,7 +166,9 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     struct texts texts = {0};
     int engine_id, kind = IPCL_FAILED;
     if (!session_find(client->io.session, content_part, &status, 1))
-        kind = member_is(&status, "ok") ? IPCL_OK : member_is(&status, "aborted") ? IPCL_ABORTED : IPCL_FAILED;
+        kind = member_is(&status, "ok")        ? IPCL_OK
+               : member_is(&status, "aborted") ? IPCL_ABORTED
+                                               : IPCL_FAILED;
     json_t *content =
         kind != IPCL_OK ? session_unpack(client->io.session, content_part, NULL) : NULL;
     find_engine(client, future, message, content, uuid, &engine_id);
@@ -163,8 +178,10 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER), error) &&
         !add_text(client, &texts, 1, message_part(message, MESSAGE_METADATA), error) &&
         !add_text(client, &texts, 2, content_part, error)) {
-        size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size + strlen(uuid) + strlen(sentence) + 6;
-        outcome = parcel_create(sizeof(*outcome), message, bytes, offsetof(struct outcome, parcel), &at);
+        size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size +
+                       strlen(uuid) + strlen(sentence) + 6;
+        outcome =
+            parcel_create(sizeof(*outcome), message, bytes, offsetof(struct outcome, parcel), &at);
     }
     if (outcome) {
         struct ipcl_result *result = &outcome->result;
@@ -195,14 +212,17 @@ static struct ipcl_future *find_parent(struct ipcl_client *client, struct messag
     return await_find(client, parent.data, parent.size);
 }
 
-/* Our engines say in their replies how many messages of output there were; ipyparallel's publish that they are idle. */
-static void note_published(struct ipcl_client *client, struct ipcl_future *future, struct message *message)
+/* Our engines say in their replies how many messages of output there were; ipyparallel's publish
+ * that they are idle. */
+static void note_published(struct ipcl_client *client, struct ipcl_future *future,
+                           struct message *message)
 {
     struct ipcl_member published = {.name = "published"};
     if (session_find(client->io.session, message_part(message, MESSAGE_METADATA), &published, 1) ||
         published.state != IPCL_MEMBER_OTHER)
         return;
-    json_t *count = session_serial(client->io.session)->unpack(published.data, published.size, NULL);
+    json_t *count =
+        session_serial(client->io.session)->unpack(published.data, published.size, NULL);
     if (json_is_integer(count))
         await_output_expect(&client->io, future, json_integer_value(count));
     json_decref(count);
@@ -244,25 +264,27 @@ static void handle_refusal(struct ipcl_client *client, struct message *message)
         await_each_part(&client->io, broadcast, resolve_part, &refusal);
 }
 
-/* Whether a reply comes by the way that its request went, and from the engine that the request was for: whoever is an engine of the
- * cluster can send this client what he likes, under his own name. */
-static bool is_answer(const struct ipcl_future *future, enum client_socket index, struct message *message)
+/* Whether a reply comes by the way that its request went, and from the engine that the request was
+ * for: whoever is an engine of the cluster can send this client what he likes, under his own
+ * name. */
+static bool is_answer(const struct ipcl_future *future, enum client_socket index,
+                      struct message *message)
 {
     static const enum client_socket sockets[] = {
-        [IPCL_CHANNEL_DIRECT] = SOCKET_DIRECT,
-        [IPCL_CHANNEL_TASK] = SOCKET_TASK,
-        [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,
-        [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
+        [IPCL_CHANNEL_DIRECT] = SOCKET_DIRECT,       [IPCL_CHANNEL_TASK] = SOCKET_TASK,
+        [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,     [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
         [IPCL_CHANNEL_BROADCAST] = SOCKET_BROADCAST,
     };
     bool names_sender = message->delimiter && (index == SOCKET_DIRECT || index == SOCKET_CONTROL);
     zmq_msg_t *sender = &message->frames[0];
     size_t size = strlen(future->engine_uuid);
     return sockets[future->channel] == index &&
-           (!names_sender || (zmq_msg_size(sender) == size && !memcmp(zmq_msg_data(sender), future->engine_uuid, size)));
+           (!names_sender || (zmq_msg_size(sender) == size &&
+                              !memcmp(zmq_msg_data(sender), future->engine_uuid, size)));
 }
 
-static void handle_reply(struct ipcl_client *client, enum client_socket index, struct message *message)
+static void handle_reply(struct ipcl_client *client, enum client_socket index,
+                         struct message *message)
 {
     if (!receive_verify(client, index, message) || restart_receive(client, message))
         return;
@@ -281,7 +303,8 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index, s
     resolve(client, future, message);
 }
 
-static struct output *make_output(struct ipcl_client *client, struct message *message, const struct ipcl_member *msg_type)
+static struct output *make_output(struct ipcl_client *client, struct message *message,
+                                  const struct ipcl_member *msg_type)
 {
     struct texts texts = {0};
     struct output *output = NULL;
@@ -289,7 +312,8 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
     struct ipcl_error error = {"memory is short"};
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA), &error) &&
         !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT), &error))
-        output = parcel_create(sizeof(*output), message, texts.size[0] + texts.size[1] + msg_type->size + 3,
+        output = parcel_create(sizeof(*output), message,
+                               texts.size[0] + texts.size[1] + msg_type->size + 3,
                                offsetof(struct output, parcel), &at);
     if (output) {
         output->public.metadata = put_text(&at, texts.start[0], texts.size[0]);
@@ -298,31 +322,42 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
         output->public.buffers = output->parcel.buffers;
         output->public.buffer_count = output->parcel.buffer_count;
     } else {
-        log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "output of an engine was dropped: %s", error.text);
+        log_limited(&client->io.refusal_limit, IPCL_LOG_WARN, "output of an engine was dropped: %s",
+                    error.text);
     }
     texts_free(&texts);
     return output;
 }
 
-static void emit_output(struct ipcl_client *client, const struct ipcl_future *future, const struct output *output)
+static void emit_output(struct ipcl_client *client, const struct ipcl_future *future,
+                        const struct output *output)
 {
     const struct ipcl_output *public = &output->public;
-    struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT, .msg_type = public->msg_type, .parent_id = ipcl_future_id(future),
-                               .content = public->content, .metadata = public->metadata,
-                               .buffers = public->buffers, .buffer_count = public->buffer_count,
-                               .engine_id = future->engine_id, .engine_uuid = future->engine_uuid};
+    struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT,
+                               .msg_type = public->msg_type,
+                               .parent_id = ipcl_future_id(future),
+                               .content = public->content,
+                               .metadata = public->metadata,
+                               .buffers = public->buffers,
+                               .buffer_count = public->buffer_count,
+                               .engine_id = future->engine_id,
+                               .engine_uuid = future->engine_uuid};
     client_emit(client, &event);
 }
 
-/* The engine that has a request, or had it; "": that is not known as long as the load balancer has not answered. */
+/* The engine that has a request, or had it; "": that is not known as long as the load balancer has
+ * not answered. */
 static const char *holder_of(const struct ipcl_future *future)
 {
-    return !*future->engine_uuid && future->outcome ? future->outcome->result.engine_uuid : future->engine_uuid;
+    return !*future->engine_uuid && future->outcome ? future->outcome->result.engine_uuid
+                                                    : future->engine_uuid;
 }
 
-/* Whether output comes from the engine that has the request: its metadata says who has published it, or where these are another's
- * programs that do not say it, its topic. The controller has checked both. */
-static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *future, struct message *message)
+/* Whether output comes from the engine that has the request: its metadata says who has published
+ * it, or where these are another's programs that do not say it, its topic. The controller has
+ * checked both. */
+static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *future,
+                         struct message *message)
 {
     struct ipcl_member engine = {.name = "engine"};
     const char *holder = holder_of(future);
@@ -334,7 +369,8 @@ static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *f
     if (engine.state != IPCL_MEMBER_ABSENT)
         return member_is(&engine, holder);
     int size = snprintf(topic, sizeof(topic), "engine.%d.", engine_id_of(&client->io, holder));
-    return zmq_msg_size(&message->frames[0]) > (size_t)size && !memcmp(zmq_msg_data(&message->frames[0]), topic, (size_t)size);
+    return zmq_msg_size(&message->frames[0]) > (size_t)size &&
+           !memcmp(zmq_msg_data(&message->frames[0]), topic, (size_t)size);
 }
 
 /* Output of requests of other clients comes too, and is not looked at further. */
@@ -349,7 +385,8 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
         return;
     }
     if (member_is(&message->msg_type, "status")) {
-        if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) && member_is(&state, "idle"))
+        if (!session_find(client->io.session, message_part(message, MESSAGE_CONTENT), &state, 1) &&
+            member_is(&state, "idle"))
             await_output_complete(&client->io, future);
         return;
     }
@@ -361,7 +398,8 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     }
 }
 
-/* Returns false where it was known to be there: the hub tells a new subscriber of engines that came lately, once more. */
+/* Returns false where it was known to be there: the hub tells a new subscriber of engines that came
+ * lately, once more. */
 static bool note_engine(struct ipcl_client *client, int id, const char *uuid, const json_t *info)
 {
     struct io *io = &client->io;
@@ -381,8 +419,8 @@ static bool note_engine(struct ipcl_client *client, int id, const char *uuid, co
     return is_new;
 }
 
-/* Returns false where it was not known to be there: the hub tells of an engine of the previous controller in its answer and in a
- * notification, and to clients which never knew it. */
+/* Returns false where it was not known to be there: the hub tells of an engine of the previous
+ * controller in its answer and in a notification, and to clients which never knew it. */
 static bool note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
 {
     struct known_engine *engine;
@@ -402,11 +440,16 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
 {
     if (!receive_verify(client, SOCKET_NOTIFICATION, message))
         return;
-    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
+    json_t *content =
+        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
     const char *uuid = json_string_value(json_object_get(content, "uuid"));
     json_int_t id = json_integer_value(json_object_get(content, "id"));
-    struct ipcl_event event = {.msg_type = "", .parent_id = "", .content = "", .metadata = "{}",
-                               .engine_id = (int)id, .engine_uuid = uuid ? uuid : ""};
+    struct ipcl_event event = {.msg_type = "",
+                               .parent_id = "",
+                               .content = "",
+                               .metadata = "{}",
+                               .engine_id = (int)id,
+                               .engine_uuid = uuid ? uuid : ""};
     bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
     if (named && member_is(&message->msg_type, "registration_notification")) {
         event.kind = IPCL_EVENT_ENGINE_ADDED;
@@ -414,7 +457,8 @@ static void handle_notification(struct ipcl_client *client, struct message *mess
             client_emit(client, &event);
     } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
         event.kind = IPCL_EVENT_ENGINE_REMOVED;
-        if (note_death(client, (int)id, uuid, json_string_value(json_object_get(content, "reason"))))
+        if (note_death(client, (int)id, uuid,
+                       json_string_value(json_object_get(content, "reason"))))
             client_emit(client, &event);
     } else if (member_is(&message->msg_type, "shutdown_notification")) {
         event.kind = IPCL_EVENT_SHUTDOWN;
@@ -441,9 +485,11 @@ void receive_life(struct ipcl_client *client, const json_t *content)
     submit_flush(client);
 }
 
-int receive_connection_reply(struct ipcl_client *client, struct message *message, struct ipcl_error *error)
+int receive_connection_reply(struct ipcl_client *client, struct message *message,
+                             struct ipcl_error *error)
 {
-    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
+    json_t *content =
+        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
     const char *status = json_string_value(json_object_get(content, "status")), *id;
     const json_t *infos = json_object_get(content, "engine_info");
     json_t *uuid;
@@ -457,8 +503,7 @@ int receive_connection_reply(struct ipcl_client *client, struct message *message
         result = ipcl_error_set(error, "the controller of %s refused this client: %s", client->path,
                                 evalue ? evalue : "it gave no reason");
     }
-    json_object_foreach(json_object_get(content, "engines"), id, uuid)
-    {
+    json_object_foreach (json_object_get(content, "engines"), id, uuid) {
         const char *text = json_string_value(uuid);
         if (!result && text && *text && strlen(text) < ENGINE_UUID_BYTES)
             note_engine(client, atoi(id), text, json_object_get(infos, id));
@@ -475,16 +520,20 @@ static void forget_others(struct ipcl_client *client, const json_t *engines, con
 {
     struct known_engine *engine, *next;
     char id[16];
-    HASH_ITER(hh, client->io.engines, engine, next)
-    {
+    HASH_ITER (hh, client->io.engines, engine, next) {
         snprintf(id, sizeof(id), "%d", engine->id);
         const char *uuid = json_string_value(json_object_get(engines, id));
         const json_t *end = json_object_get(previous, engine->uuid);
         bool gone = end ? json_is_string(end) : complete;
         if (engine->fail_at_ms || !gone || (uuid && !strcmp(uuid, engine->uuid)))
             continue;
-        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED, .msg_type = "", .parent_id = "", .content = "",
-                                   .metadata = "{}", .engine_id = engine->id, .engine_uuid = engine->uuid};
+        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED,
+                                   .msg_type = "",
+                                   .parent_id = "",
+                                   .content = "",
+                                   .metadata = "{}",
+                                   .engine_id = engine->id,
+                                   .engine_uuid = engine->uuid};
         note_death(client, engine->id, engine->uuid, json_string_value(end));
         client_emit(client, &event);
     }
@@ -492,15 +541,22 @@ static void forget_others(struct ipcl_client *client, const json_t *engines, con
 
 void receive_engines(struct ipcl_client *client, struct message *message, bool complete)
 {
-    json_t *content = session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
-    json_t *engines = json_object_get(content, "engines"), *infos = json_object_get(content, "engine_info"), *value;
+    json_t *content =
+        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
+    json_t *engines = json_object_get(content, "engines"),
+           *infos = json_object_get(content, "engine_info"), *value;
     const char *id;
-    json_object_foreach(engines, id, value)
-    {
+    json_object_foreach (engines, id, value) {
         const char *uuid = json_string_value(value);
-        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_ADDED, .msg_type = "", .parent_id = "", .content = "",
-                                   .metadata = "{}", .engine_id = atoi(id), .engine_uuid = uuid};
-        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && note_engine(client, atoi(id), uuid, json_object_get(infos, id)))
+        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_ADDED,
+                                   .msg_type = "",
+                                   .parent_id = "",
+                                   .content = "",
+                                   .metadata = "{}",
+                                   .engine_id = atoi(id),
+                                   .engine_uuid = uuid};
+        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES &&
+            note_engine(client, atoi(id), uuid, json_object_get(infos, id)))
             client_emit(client, &event);
     }
     if (json_is_object(engines))

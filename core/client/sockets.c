@@ -1,4 +1,5 @@
-/* The I/O thread's sockets: opening them, waiting for the controller's answer, and watching the connection. */
+/* The I/O thread's sockets: opening them, waiting for the controller's answer, and watching the
+ * connection. */
 #include "client/client.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #define CONNECTIONS_MAX 3
 #define POLL_SLICE_MS   100
 /* A controller that is there listens at once: it did before it wrote its file. */
-#define REFUSAL_MS      2000
+#define REFUSAL_MS 2000
 /* When to find out why nothing is reached. */
 #define DOUBT_MS        500
 #define CHOICE_SLICE_MS 20
@@ -36,12 +37,14 @@ static const struct {
     [SOCKET_BROADCAST] = {ZMQ_DEALER, offsetof(struct connection, broadcast), SEAL_BROADCAST},
 };
 
-static int make_curve(const struct ipcl_client *client, struct curve *curve, struct ipcl_error *error)
+static int make_curve(const struct ipcl_client *client, struct curve *curve,
+                      struct ipcl_error *error)
 {
     *curve = (struct curve){.server = false};
     if (curve_generate(curve, error))
         return -1;
-    snprintf(curve->server_key, sizeof(curve->server_key), "%s", client->connection.curve_serverkey);
+    snprintf(curve->server_key, sizeof(curve->server_key), "%s",
+             client->connection.curve_serverkey);
     return 0;
 }
 
@@ -52,9 +55,10 @@ static int watch(struct io *io, enum client_socket index, struct ipcl_error *err
     struct socket_options options = {.type = ZMQ_PAIR};
     snprintf(address, sizeof(address), "inproc://watch-%d", index);
     if (zmq_socket_monitor(io->sockets[index], address,
-                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                               ZMQ_EVENT_DISCONNECTED))
+                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED))
         return ipcl_error_set(error, "cannot watch a socket: %s", zmq_strerror(errno));
     io->monitors[index] = socket_create(io->context, &options, error);
     return io->monitors[index] ? socket_connect(io->monitors[index], address, error) : -1;
@@ -70,8 +74,10 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
                     struct ipcl_error *error)
 {
     struct io *io = &client->io;
-    struct socket_options options = {.type = socket_table[index].type, .curve = curve, .linger_ms = LINGER_MS};
-    /* Under this identity replies find us also when the connection was lost, or the controller replaced. */
+    struct socket_options options = {
+        .type = socket_table[index].type, .curve = curve, .linger_ms = LINGER_MS};
+    /* Under this identity replies find us also when the connection was lost, or the controller
+     * replaced. */
     if (options.type == ZMQ_DEALER) {
         options.identity = client->session_id;
         options.identity_size = SESSION_ID_LENGTH;
@@ -81,9 +87,11 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     io->sockets[index] = socket_create(io->context, &options, error);
     if (!io->sockets[index])
         return -1;
-    /* Of what engines publish: their output. Status comes under other topics, and replies tell how much output there is. */
+    /* Of what engines publish: their output. Status comes under other topics, and replies tell how
+     * much output there is. */
     const char *topic = index == SOCKET_IOPUB ? "engine." : "";
-    if (options.type == ZMQ_SUB && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
+    if (options.type == ZMQ_SUB &&
+        zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
         return ipcl_error_set(error, "cannot subscribe: %s", zmq_strerror(errno));
     io->expected |= 1u << index;
     return watch(io, index, error);
@@ -115,7 +123,8 @@ static int open_tunnel(struct ipcl_client *client, struct ipcl_error *error)
     io->polled[POLLED_TUNNEL] = (struct pollfd){.fd = -1, .events = POLLIN};
     if (!client->tunnelled)
         return 0;
-    io->tunnel = tunnel_open(&client->connection, client->ssh_key, client->timeout_ms, &client->closing, error);
+    io->tunnel = tunnel_open(&client->connection, client->ssh_key, client->timeout_ms,
+                             &client->closing, error);
     if (!io->tunnel)
         return -1;
     io->polled[POLLED_TUNNEL].fd = tunnel_fd(io->tunnel);
@@ -159,7 +168,8 @@ int sockets_open(struct ipcl_client *client, struct ipcl_error *error)
     if (open_tunnel(client, error))
         return -1;
     io->session = session_create(client->connection.key, strlen(client->connection.key),
-                                 client->connection.signature_scheme, client->serial, client->session_id, error);
+                                 client->connection.signature_scheme, client->serial,
+                                 client->session_id, error);
     if (!io->session || (encrypted && make_curve(client, &curve, error)))
         return -1;
     open_seals(client);
@@ -201,8 +211,7 @@ void sockets_close(struct ipcl_client *client)
         seal_release(&io->seals[index]);
     session_destroy(io->session);
     struct known_engine *engine, *next;
-    HASH_ITER(hh, io->engines, engine, next)
-    {
+    HASH_ITER (hh, io->engines, engine, next) {
         HASH_DEL(io->engines, engine);
         free(engine->end);
         free(engine);
@@ -248,7 +257,8 @@ void sockets_read_monitors(struct ipcl_client *client)
             } else if (!(io->handshakes & 1u << index)) {
                 io->connections += index == SOCKET_QUERY;
                 io->turned_away |= index != SOCKET_QUERY;
-                io->rejected |= event != ZMQ_EVENT_DISCONNECTED && event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+                io->rejected |= event != ZMQ_EVENT_DISCONNECTED &&
+                                event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
             } else if (index == SOCKET_QUERY && event == ZMQ_EVENT_DISCONNECTED &&
                        !io->lost_since_ms) {
                 io->lost_since_ms = clock_ms();
@@ -319,15 +329,21 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (atomic_load(&client->closing))
         return ipcl_error_set(error, "connecting to %s was interrupted", url);
     if (io->tunnel && !(io->handshakes & 1u << SOCKET_QUERY) && *tunnel_words(io->tunnel))
-        return ipcl_error_set(error, "the controller of %s cannot be reached through the tunnel: it has stopped without removing "
-                              "its file; start a cluster (ssh says: %s)", client->path, tunnel_words(io->tunnel));
+        return ipcl_error_set(
+            error,
+            "the controller of %s cannot be reached through the tunnel: it has stopped without removing "
+            "its file; start a cluster (ssh says: %s)",
+            client->path, tunnel_words(io->tunnel));
     if (!io->reached && connection_check_name(&client->connection, error))
         return -1;
     if (!io->reached && io->reach && !reach_has_answered(io->reach) && !reach_is_refused(io->reach))
         return explain(client, error);
     if (!io->reached)
-        return ipcl_error_set(error, "nothing listens at %s, the controller's address in %s: it has stopped without removing "
-                              "its file; start a cluster (ipcluster start)", url, client->path);
+        return ipcl_error_set(
+            error,
+            "nothing listens at %s, the controller's address in %s: it has stopped without removing "
+            "its file; start a cluster (ipcluster start)",
+            url, client->path);
     if (!(io->handshakes & 1u << SOCKET_QUERY))
         return explain_no_handshake(client, url, error);
     if (io->turned_away && io->handshakes != io->expected)
@@ -338,9 +354,11 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
             "clients or engines that are not needed, or start it with a higher limit (ulimit -n)",
             url);
     if (timed_out)
-        return ipcl_error_set(error, "the controller at %s did not answer within %.1f s: the file %s may be of another cluster, "
-                              "whose key it does not accept; or it is very busy, and a longer time-out helps", url,
-                              client->timeout_ms / 1000.0, client->path);
+        return ipcl_error_set(
+            error,
+            "the controller at %s did not answer within %.1f s: the file %s may be of another cluster, "
+            "whose key it does not accept; or it is very busy, and a longer time-out helps",
+            url, client->timeout_ms / 1000.0, client->path);
     return ipcl_error_set(error, "the connection to the controller at %s ended", url);
 }
 

@@ -1,4 +1,5 @@
-/* Submitting: any thread makes a request and pushes it on a list without a lock; the I/O thread takes the list at one go. */
+/* Submitting: any thread makes a request and pushes it on a list without a lock; the I/O thread
+ * takes the list at one go. */
 #include "client/client.h"
 
 #include <stdlib.h>
@@ -58,7 +59,8 @@ static int make_frame(zmq_msg_t *frame, const struct ipcl_buffer *buffer)
     if (!buffer->release)
         return zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, NULL, NULL);
     struct ipcl_buffer *owner = malloc(sizeof(*owner));
-    if (!owner || zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, release_owner, owner)) {
+    if (!owner ||
+        zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, release_owner, owner)) {
         free(owner);
         buffer->release(buffer->owner);
         return -1;
@@ -75,14 +77,16 @@ static void submission_destroy(struct submission *submission)
 }
 
 /* What the controller does not take is not sent. Returns 0 or -1 with `error` set. */
-static int check_sizes(const struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_error *error)
+static int check_sizes(const struct ipcl_client *client, const struct ipcl_submission *request,
+                       struct ipcl_error *error)
 {
     int64_t most = client->connection.frame_bytes_max;
     for (size_t i = 0; i < request->buffer_count; i++)
         if (message_check_frame(request->buffers[i].size, most, error))
             return -1;
     return (request->content && message_check_frame(strlen(request->content), most, error)) ||
-                   (request->metadata && message_check_frame(strlen(request->metadata), most, error))
+                   (request->metadata &&
+                    message_check_frame(strlen(request->metadata), most, error))
                ? -1
                : 0;
 }
@@ -100,7 +104,8 @@ static void copy_dropped(char *copy, const char *metadata)
 }
 
 /* Takes the buffers over, also on failure. */
-static struct submission *submission_create(const struct ipcl_client *client, const struct ipcl_submission *request,
+static struct submission *submission_create(const struct ipcl_client *client,
+                                            const struct ipcl_submission *request,
                                             struct ipcl_error *error)
 {
     const char *content = request->content ? request->content : "{}";
@@ -111,7 +116,8 @@ static struct submission *submission_create(const struct ipcl_client *client, co
     size_t frames_size = request->buffer_count * sizeof(zmq_msg_t);
     struct submission *submission = NULL;
     size_t made = 0;
-    if (check_sizes(client, request, error) || check_mapping("content", content, error) || check_mapping("metadata", metadata, error))
+    if (check_sizes(client, request, error) || check_mapping("content", content, error) ||
+        check_mapping("metadata", metadata, error))
         goto failed;
     submission = malloc(sizeof(*submission) + frames_size + type_size + content_size +
                         metadata_size + sizeof(DROPPED));
@@ -160,7 +166,8 @@ static void push(struct ipcl_client *client, struct submission *submission)
         client_wake(client);
 }
 
-int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id, struct ipcl_error *error)
+int submit_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id,
+                   struct ipcl_error *error)
 {
     if (ipcl_client_check(client, error))
         return -1;
@@ -170,8 +177,8 @@ int submit_address(struct ipcl_client *client, struct ipcl_future *future, int e
     return client_find_engine(client, engine_id, future->engine_uuid, error);
 }
 
-int submit_push(struct ipcl_client *client, const struct ipcl_submission *request, struct ipcl_future *future,
-                struct broadcast *broadcast, struct ipcl_error *error)
+int submit_push(struct ipcl_client *client, const struct ipcl_submission *request,
+                struct ipcl_future *future, struct broadcast *broadcast, struct ipcl_error *error)
 {
     struct submission *submission = submission_create(client, request, error);
     if (!submission)
@@ -179,7 +186,8 @@ int submit_push(struct ipcl_client *client, const struct ipcl_submission *reques
     submission->future = future;
     submission->broadcast = broadcast;
     push(client, submission);
-    /* The client may have been closed meanwhile, and the I/O thread have looked for the last time. */
+    /* The client may have been closed meanwhile, and the I/O thread have looked for the last
+     * time. */
     if (atomic_load(&client->closing))
         submit_drop(client, "the client was closed");
     return 0;
@@ -203,7 +211,8 @@ struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_su
 {
     struct ipcl_future *future = NULL;
     if (request->channel == IPCL_CHANNEL_BROADCAST)
-        return ipcl_broadcast(client, request, &request->engine_id, 1, &future, error) ? NULL : future;
+        return ipcl_broadcast(client, request, &request->engine_id, 1, &future, error) ? NULL
+                                                                                       : future;
     future = future_create(request->channel);
     if (!future)
         ipcl_error_set(error, "out of memory");
@@ -242,8 +251,8 @@ static int pack_text(const struct ipcl_client *client, struct packed_text *cache
 }
 
 /* Gives the packed form of `text`; an empty mapping is left to the session. */
-static int find_packed(struct ipcl_client *client, struct packed_text *cache, const char *text, const char **packed,
-                       size_t *size)
+static int find_packed(struct ipcl_client *client, struct packed_text *cache, const char *text,
+                       const char **packed, size_t *size)
 {
     if (!strcmp(text, "{}"))
         return 0;
@@ -260,7 +269,8 @@ static int find_packed(struct ipcl_client *client, struct packed_text *cache, co
 }
 
 /* The request's own identifier, and the socket that it goes to. */
-static enum client_socket prepare(const struct ipcl_client *client, const struct submission *submission,
+static enum client_socket prepare(const struct ipcl_client *client,
+                                  const struct submission *submission,
                                   char id[MESSAGE_ID_LENGTH + 1])
 {
     static const enum client_socket sockets[] = {
@@ -270,12 +280,14 @@ static enum client_socket prepare(const struct ipcl_client *client, const struct
         [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
     };
     const struct broadcast *broadcast = submission->broadcast;
-    session_message_id(client->session_id, broadcast ? broadcast->number : submission->future->number, id);
+    session_message_id(client->session_id,
+                       broadcast ? broadcast->number : submission->future->number, id);
     return broadcast ? SOCKET_BROADCAST : sockets[submission->future->channel];
 }
 
 /* Sends a request with this metadata. Its frames go, unless it is its future's, and kept. */
-static int send_submission(struct ipcl_client *client, struct submission *submission, const char *metadata, struct message *message)
+static int send_submission(struct ipcl_client *client, struct submission *submission,
+                           const char *metadata, struct message *message)
 {
     struct io *io = &client->io;
     char id[MESSAGE_ID_LENGTH + 1];
@@ -283,8 +295,10 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
     struct session_parts parts = {.msg_type = submission->msg_type, .msg_id = id};
     const char *engine = submission->broadcast ? "" : submission->future->engine_uuid;
     if (!io->sockets[socket] ||
-        find_packed(client, &io->content_cache, submission->content, &parts.packed_content, &parts.packed_content_size) ||
-        find_packed(client, &io->metadata_cache, metadata, &parts.packed_metadata, &parts.packed_metadata_size) ||
+        find_packed(client, &io->content_cache, submission->content, &parts.packed_content,
+                    &parts.packed_content_size) ||
+        find_packed(client, &io->metadata_cache, metadata, &parts.packed_metadata,
+                    &parts.packed_metadata_size) ||
         (*engine && message_append(message, engine, strlen(engine))) ||
         session_build(io->session, message, &parts, NULL, NULL))
         return -1;
@@ -323,15 +337,17 @@ static int copy_buffers(struct submission *submission)
     return 0;
 }
 
-/* Keeps a task where another controller may take the place of this one, which then may have lost it, and where it is small. */
+/* Keeps a task where another controller may take the place of this one, which then may have lost
+ * it, and where it is small. */
 static void keep(struct ipcl_client *client, struct submission *submission)
 {
     struct ipcl_future *future = submission->future;
-    if (future->channel != IPCL_CHANNEL_TASK || !client->connection.task_aborts || !client->connection.reuse ||
-        !strcmp(submission->msg_type, "abort_request"))
+    if (future->channel != IPCL_CHANNEL_TASK || !client->connection.task_aborts ||
+        !client->connection.reuse || !strcmp(submission->msg_type, "abort_request"))
         return;
     size_t size = size_of(submission);
-    if (size > KEPT_BYTES_MAX || client->io.kept_bytes + size > ALL_KEPT_BYTES_MAX || copy_buffers(submission))
+    if (size > KEPT_BYTES_MAX || client->io.kept_bytes + size > ALL_KEPT_BYTES_MAX ||
+        copy_buffers(submission))
         return;
     client->io.kept_bytes += size;
     future->kept = submission;
@@ -349,7 +365,8 @@ void submit_forget(struct io *io, struct ipcl_future *future)
 bool submit_again(struct ipcl_client *client, struct ipcl_future *future)
 {
     struct message message;
-    json_t *metadata = future->kept ? json_loads(future->kept->metadata, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *metadata =
+        future->kept ? json_loads(future->kept->metadata, JSON_ALLOW_NUL, NULL) : NULL;
     if (metadata)
         json_object_set_new(metadata, "again", json_integer(++future->sent_again));
     char *text = metadata ? json_dumps(metadata, JSON_COMPACT) : NULL;
@@ -386,25 +403,34 @@ static void fail_if_gone(void *client, struct ipcl_future *future)
 {
     struct io *io = &((struct ipcl_client *)client)->io;
     if (engine_is_gone(io, future))
-        await_resolve(io, future, outcome_create_failed(future, "EngineError", "the engine died before the request was sent"));
+        await_resolve(io, future,
+                      outcome_create_failed(future, "EngineError",
+                                            "the engine died before the request was sent"));
 }
 
 static void fail_unsent(void *client, struct ipcl_future *future)
 {
-    await_resolve(&((struct ipcl_client *)client)->io, future,
-                  outcome_create_failed(future, "ClusterError",
-                                        "the request could not be sent: its content or metadata nest too deep, or memory is short"));
+    await_resolve(
+        &((struct ipcl_client *)client)->io, future,
+        outcome_create_failed(
+            future, "ClusterError",
+            "the request could not be sent: its content or metadata nest too deep, or memory is short"));
 }
 
-/* To an engine that has gone nothing is sent; a broadcast goes out for the others. Takes over the submission. */
-static void flush_one(struct ipcl_client *client, struct submission *submission, struct message *message)
+/* To an engine that has gone nothing is sent; a broadcast goes out for the others. Takes over the
+ * submission. */
+static void flush_one(struct ipcl_client *client, struct submission *submission,
+                      struct message *message)
 {
     struct io *io = &client->io;
     struct ipcl_future *future = submission->future;
     if (submission->broadcast) {
         await_add_broadcast(io, submission->broadcast);
         await_each_part(io, submission->broadcast,
-                        send_submission(client, submission, submission->metadata, message) ? fail_unsent : fail_if_gone, client);
+                        send_submission(client, submission, submission->metadata, message)
+                            ? fail_unsent
+                            : fail_if_gone,
+                        client);
         submission_destroy(submission);
         return;
     }

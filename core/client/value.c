@@ -6,11 +6,11 @@
 #include <string.h>
 
 /* Opcodes of protocol 2, which every Python 3 reads. */
-#define PROTO      "\x80\x02"
+#define PROTO       "\x80\x02"
 #define EMPTY_TUPLE ")"
-#define NEWOBJ     "\x81"
-#define BUILD      "b"
-#define STOP       "."
+#define NEWOBJ      "\x81"
+#define BUILD       "b"
+#define STOP        "."
 
 void bytes_add(struct bytes *bytes, const void *data, size_t size)
 {
@@ -72,7 +72,8 @@ void value_pickle_text(struct bytes *bytes, const char *text)
 
 void value_pickle_reference(struct bytes *bytes, const char *expression)
 {
-    bytes_add_text(bytes, PROTO "cipyparallel.serialize.canning\nReference\n" EMPTY_TUPLE NEWOBJ "}(");
+    bytes_add_text(bytes,
+                   PROTO "cipyparallel.serialize.canning\nReference\n" EMPTY_TUPLE NEWOBJ "}(");
     add_unicode(bytes, "name");
     add_unicode(bytes, expression);
     add_unicode(bytes, "buffers");
@@ -81,7 +82,8 @@ void value_pickle_reference(struct bytes *bytes, const char *expression)
 
 void value_pickle_bytes_to_come(struct bytes *bytes)
 {
-    bytes_add_text(bytes, PROTO "cipyparallel.serialize.canning\nCannedBytes\n" EMPTY_TUPLE NEWOBJ "}");
+    bytes_add_text(bytes,
+                   PROTO "cipyparallel.serialize.canning\nCannedBytes\n" EMPTY_TUPLE NEWOBJ "}");
     add_unicode(bytes, "buffers");
     bytes_add_text(bytes, "]Nas" BUILD STOP);
 }

@@ -1,4 +1,5 @@
-/* Values for Python from C: the few pickles (protocol 2 to 5) that apply_request and its reply need. */
+/* Values for Python from C: the few pickles (protocol 2 to 5) that apply_request and its reply
+ * need. */
 #ifndef CLIENT_VALUE_H
 #define CLIENT_VALUE_H
 
@@ -17,14 +18,17 @@ void bytes_free(struct bytes *bytes);
 
 /* A pickled str. */
 void value_pickle_text(struct bytes *bytes, const char *text);
-/* A pickled ipyparallel Reference: the engine evaluates `expression` in its namespace, and the outcome stands in its place. */
+/* A pickled ipyparallel Reference: the engine evaluates `expression` in its namespace, and the
+ * outcome stands in its place. */
 void value_pickle_reference(struct bytes *bytes, const char *expression);
 /* A pickled CannedBytes whose bytes are the next buffer of the message. */
 void value_pickle_bytes_to_come(struct bytes *bytes);
-/* A pickled mapping that counts the buffers that follow it: `arguments` positional arguments in `buffers` buffers. */
+/* A pickled mapping that counts the buffers that follow it: `arguments` positional arguments in
+ * `buffers` buffers. */
 void value_pickle_apply_info(struct bytes *bytes, size_t arguments, size_t buffers);
 
-/* Reads a pickle of a str or None. Returns 0 with malloc'ed text (NULL for None) in `*text`, or -1 where it is something else. */
+/* Reads a pickle of a str or None. Returns 0 with malloc'ed text (NULL for None) in `*text`, or -1
+ * where it is something else. */
 int value_unpickle_text(const void *data, size_t size, char **text);
 
 #endif

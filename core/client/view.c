@@ -16,8 +16,8 @@ struct ipcl_view {
     int *ids; /* NULL for the load balancer */
 };
 
-static struct ipcl_view *view_create(struct ipcl_client *client, enum ipcl_channel channel, size_t count,
-                                     struct ipcl_error *error)
+static struct ipcl_view *view_create(struct ipcl_client *client, enum ipcl_channel channel,
+                                     size_t count, struct ipcl_error *error)
 {
     struct ipcl_view *view = calloc(1, sizeof(*view));
     int *ids = calloc(count ? count : 1, sizeof(*ids));
@@ -27,7 +27,8 @@ static struct ipcl_view *view_create(struct ipcl_client *client, enum ipcl_chann
         free(ids);
         return NULL;
     }
-    *view = (struct ipcl_view){.client = ipcl_client_hold(client), .channel = channel, .count = count, .ids = ids};
+    *view = (struct ipcl_view){
+        .client = ipcl_client_hold(client), .channel = channel, .count = count, .ids = ids};
     return view;
 }
 
@@ -40,7 +41,8 @@ void ipcl_view_destroy(struct ipcl_view *view)
     free(view);
 }
 
-static struct ipcl_view *view_of_all(struct ipcl_client *client, enum ipcl_channel channel, struct ipcl_error *error)
+static struct ipcl_view *view_of_all(struct ipcl_client *client, enum ipcl_channel channel,
+                                     struct ipcl_error *error)
 {
     size_t count = ipcl_client_engines(client, NULL, 0);
     struct ipcl_engine *engines = calloc(count ? count : 1, sizeof(*engines));
@@ -56,16 +58,18 @@ static struct ipcl_view *view_of_all(struct ipcl_client *client, enum ipcl_chann
         view->ids[i] = engines[i].id;
     free(engines);
     if (view && !count) {
-        ipcl_error_set(error, "no engines are registered: start some (ipcluster engines --n=4), or wait for them with "
-                       "ipcl_client_wait_for_engines()");
+        ipcl_error_set(
+            error,
+            "no engines are registered: start some (ipcluster engines --n=4), or wait for them with "
+            "ipcl_client_wait_for_engines()");
         ipcl_view_destroy(view);
         return NULL;
     }
     return view;
 }
 
-static struct ipcl_view *view_of_engines(struct ipcl_client *client, enum ipcl_channel channel, const int *ids,
-                                         size_t count, struct ipcl_error *error)
+static struct ipcl_view *view_of_engines(struct ipcl_client *client, enum ipcl_channel channel,
+                                         const int *ids, size_t count, struct ipcl_error *error)
 {
     char uuid[ENGINE_UUID_BYTES];
     if (!ids)
@@ -79,12 +83,14 @@ static struct ipcl_view *view_of_engines(struct ipcl_client *client, enum ipcl_c
     return view;
 }
 
-struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count, struct ipcl_error *error)
+struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count,
+                                   struct ipcl_error *error)
 {
     return view_of_engines(client, IPCL_CHANNEL_DIRECT, ids, count, error);
 }
 
-struct ipcl_view *ipcl_view_broadcast(struct ipcl_client *client, const int *ids, size_t count, struct ipcl_error *error)
+struct ipcl_view *ipcl_view_broadcast(struct ipcl_client *client, const int *ids, size_t count,
+                                      struct ipcl_error *error)
 {
     return view_of_engines(client, IPCL_CHANNEL_BROADCAST, ids, count, error);
 }
@@ -117,8 +123,10 @@ static void shared_release(void *owner)
 
 #define REQUEST_BUFFERS_MAX 4
 
-/* The request with buffers of its own: they outlive the call, but for the last where `shared` is set, which gets one hold more. */
-static struct ipcl_submission with_buffers(const struct ipcl_submission *request, struct shared *shared,
+/* The request with buffers of its own: they outlive the call, but for the last where `shared` is
+ * set, which gets one hold more. */
+static struct ipcl_submission with_buffers(const struct ipcl_submission *request,
+                                           struct shared *shared,
                                            struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX])
 {
     struct ipcl_submission one = *request;
@@ -134,8 +142,9 @@ static struct ipcl_submission with_buffers(const struct ipcl_submission *request
 }
 
 /* Submits one request for each engine, or one for all of them. */
-static int submit_to_all(struct ipcl_view *view, struct ipcl_submission *request, struct shared *shared,
-                         struct ipcl_future **futures, struct ipcl_error *error)
+static int submit_to_all(struct ipcl_view *view, struct ipcl_submission *request,
+                         struct shared *shared, struct ipcl_future **futures,
+                         struct ipcl_error *error)
 {
     struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX];
     if (view->channel == IPCL_CHANNEL_BROADCAST) {
@@ -156,11 +165,15 @@ static int submit_to_all(struct ipcl_view *view, struct ipcl_submission *request
     return 0;
 }
 
-int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_future **futures, struct ipcl_error *error)
+int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_future **futures,
+                      struct ipcl_error *error)
 {
     if (view->channel == IPCL_CHANNEL_TASK)
-        return ipcl_error_set(error, "the load balancer runs functions, not code: use ipcl_view_call(), or a direct view");
-    json_t *content = json_pack("{s:s s:b s:{} s:b}", "code", code, "silent", 1, "user_expressions", "allow_stdin", 0);
+        return ipcl_error_set(
+            error,
+            "the load balancer runs functions, not code: use ipcl_view_call(), or a direct view");
+    json_t *content = json_pack("{s:s s:b s:{} s:b}", "code", code, "silent", 1, "user_expressions",
+                                "allow_stdin", 0);
     char *text = content ? json_dumps(content, JSON_COMPACT) : NULL;
     json_decref(content);
     if (!text)
@@ -181,9 +194,11 @@ static void release_copy(void *owner)
     free(owner);
 }
 
-/* Bytes may be larger than what ipcl_submit() copies, so that they live until they are sent: as shared memory does. */
-static int submit_apply(struct ipcl_view *view, const char *expression, struct bytes *argument, struct shared *payload,
-                        struct ipcl_future **futures, struct ipcl_error *error)
+/* Bytes may be larger than what ipcl_submit() copies, so that they live until they are sent: as
+ * shared memory does. */
+static int submit_apply(struct ipcl_view *view, const char *expression, struct bytes *argument,
+                        struct shared *payload, struct ipcl_future **futures,
+                        struct ipcl_error *error)
 {
     struct bytes function = {0}, info = {0};
     size_t argument_buffers = (argument ? 1 : 0) + (payload ? 1 : 0);
@@ -192,14 +207,17 @@ static int submit_apply(struct ipcl_view *view, const char *expression, struct b
     value_pickle_reference(&function, expression);
     value_pickle_apply_info(&info, argument ? 1 : 0, argument_buffers);
     if (function.size > IPCL_COPY_BYTES) {
-        ipcl_error_set(error, "the name or expression is longer than %d bytes: push it as a text first", IPCL_COPY_BYTES - 256);
+        ipcl_error_set(error,
+                       "the name or expression is longer than %d bytes: push it as a text first",
+                       IPCL_COPY_BYTES - 256);
         goto done;
     }
     if (!shared && argument && argument->size > IPCL_COPY_BYTES && !argument->failed) {
         shared = calloc(1, sizeof(*shared));
         if (shared) {
             atomic_init(&shared->holds, 1);
-            shared->buffer = (struct ipcl_buffer){argument->data, argument->size, argument->data, release_copy};
+            shared->buffer =
+                (struct ipcl_buffer){argument->data, argument->size, argument->data, release_copy};
             *argument = (struct bytes){0};
         }
     }
@@ -211,8 +229,8 @@ static int submit_apply(struct ipcl_view *view, const char *expression, struct b
     struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX] = {as_buffer(&function), as_buffer(&info)};
     if (argument)
         buffers[2] = as_buffer(argument);
-    struct ipcl_submission request = {.msg_type = "apply_request", .buffers = buffers,
-                                      .buffer_count = 2 + argument_buffers};
+    struct ipcl_submission request = {
+        .msg_type = "apply_request", .buffers = buffers, .buffer_count = 2 + argument_buffers};
     status = submit_to_all(view, &request, shared, futures, error);
 done:
     if (shared && shared != payload)
@@ -238,7 +256,8 @@ static int check_name(const char *name, bool dots, struct ipcl_error *error)
     for (;;) {
         size_t size = strcspn(part, ".");
         if (!is_name(part, size))
-            return ipcl_error_set(error, "'%s' is not a name in Python%s", name, dots ? "" : " without dots");
+            return ipcl_error_set(error, "'%s' is not a name in Python%s", name,
+                                  dots ? "" : " without dots");
         if (!part[size])
             return 0;
         if (!dots)
@@ -247,25 +266,28 @@ static int check_name(const char *name, bool dots, struct ipcl_error *error)
     }
 }
 
-static int pickle_json(struct bytes *argument, const char *json, const char *what, bool array, struct ipcl_error *error)
+static int pickle_json(struct bytes *argument, const char *json, const char *what, bool array,
+                       struct ipcl_error *error)
 {
     json_error_t where;
     json_t *value = json_loads(json, JSON_DECODE_ANY, &where);
     bool right = value && (!array || json_is_array(value));
     json_decref(value);
     if (!right)
-        return ipcl_error_set(error, "the %s is not %s: %s", what, array ? "a JSON array" : "JSON", value ? json : where.text);
+        return ipcl_error_set(error, "the %s is not %s: %s", what, array ? "a JSON array" : "JSON",
+                              value ? json : where.text);
     value_pickle_text(argument, json);
     return 0;
 }
 
-int ipcl_view_call(struct ipcl_view *view, const char *name, const char *arguments, struct ipcl_future **futures,
-                   struct ipcl_error *error)
+int ipcl_view_call(struct ipcl_view *view, const char *name, const char *arguments,
+                   struct ipcl_future **futures, struct ipcl_error *error)
 {
     struct bytes expression = {0}, argument = {0};
     const char *last = strrchr(name, '.');
     int status = -1;
-    if (check_name(name, true, error) || pickle_json(&argument, arguments, "list of arguments", true, error))
+    if (check_name(name, true, error) ||
+        pickle_json(&argument, arguments, "list of arguments", true, error))
         return -1;
     bytes_add_text(&expression, "lambda arguments: " JSON_MODULE ".dumps(");
     if (last) {
@@ -277,7 +299,8 @@ int ipcl_view_call(struct ipcl_view *view, const char *name, const char *argumen
     } else {
         bytes_add_text(&expression, name);
     }
-    bytes_add(&expression, "(*" JSON_MODULE ".loads(arguments)))", sizeof("(*" JSON_MODULE ".loads(arguments)))"));
+    bytes_add(&expression, "(*" JSON_MODULE ".loads(arguments)))",
+              sizeof("(*" JSON_MODULE ".loads(arguments)))"));
     if (expression.failed)
         ipcl_error_set(error, "out of memory");
     else
@@ -287,7 +310,8 @@ int ipcl_view_call(struct ipcl_view *view, const char *name, const char *argumen
     return status;
 }
 
-/* The expression that binds a name to what is sent. Longer than what a request copies it is refused when it is submitted. */
+/* The expression that binds a name to what is sent. Longer than what a request copies it is refused
+ * when it is submitted. */
 static void name_setter(struct bytes *expression, const char *name, const char *value)
 {
     bytes_add_text(expression, "lambda value: globals().__setitem__('");
@@ -297,8 +321,8 @@ static void name_setter(struct bytes *expression, const char *name, const char *
     bytes_add(expression, ")", sizeof(")"));
 }
 
-int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json, struct ipcl_future **futures,
-                   struct ipcl_error *error)
+int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json,
+                   struct ipcl_future **futures, struct ipcl_error *error)
 {
     struct bytes expression = {0}, argument = {0};
     int status = -1;
@@ -365,8 +389,10 @@ char *ipcl_future_value(struct ipcl_future *future, struct ipcl_error *error)
         ipcl_error_set(error, "the future has not resolved: wait for it with ipcl_future_wait()");
     else if (result->status != IPCL_OK)
         ipcl_error_set(error, "%s", result->error);
-    else if (!result->buffer_count || value_unpickle_text(result->buffers[0].data, result->buffers[0].size, &text))
-        ipcl_error_set(error, "the result is not JSON: it is not one of ipcl_view_call() or ipcl_view_pull()");
+    else if (!result->buffer_count ||
+             value_unpickle_text(result->buffers[0].data, result->buffers[0].size, &text))
+        ipcl_error_set(
+            error, "the result is not JSON: it is not one of ipcl_view_call() or ipcl_view_pull()");
     else
         return text ? text : strdup("null");
     return NULL;

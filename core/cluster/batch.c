@@ -1,5 +1,5 @@
-/* The launcher of batch systems: one or several jobs of a system that a plugin's table describes.
- */
+/* The launcher of batch systems: one or several jobs of a system that a plugin's table
+ * describes. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

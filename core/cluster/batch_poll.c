@@ -106,8 +106,8 @@ static bool counts_more(const struct batch_record *record, const struct batch_re
     return record->phase == IPCL_BATCH_ENDED && record->status && !than->status;
 }
 
-/* A site's regular expression may leave out the server's name: 123, of 123.server or 123[].server.
- */
+/* A site's regular expression may leave out the server's name: 123, of 123.server or
+ * 123[].server. */
 static bool is_id(const char *id, const char *printed)
 {
     size_t length = strlen(id);

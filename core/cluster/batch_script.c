@@ -329,8 +329,8 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
     return copy;
 }
 
-/* Whether a line has the option of a directive, in one of its spellings, as of "-J|--job-name={n}".
- */
+/* Whether a line has the option of a directive, in one of its spellings, as of
+ * "-J|--job-name={n}". */
 static bool has_option(const char *line, size_t length, const char *text)
 {
     text += strncmp(text, "-l ", 3) ? 0 : 3; /* which says what for behind it */

@@ -18,9 +18,10 @@
 #include "cluster/processes.h"
 
 #define POLL_MS                                                                                    \
-    50 /* how often adopted processes and sessions without their leader are looked at              \
-        */
-#define SOON_MS        2 /* how long exits and signals are gathered before one look at all processes */
+    50 /* how often adopted processes and sessions without their leader are looked at
+        * \ */
+/* how long exits and signals are gathered before one look at all processes */
+#define SOON_MS        2
 #define LEFT_BEHIND_MS 1000 /* how long they have between SIGTERM and SIGKILL */
 
 extern char **environ;

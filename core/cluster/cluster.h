@@ -23,9 +23,9 @@ enum exit_code {
     EXIT_ALREADY_RUNS = 10,
     EXIT_NOTHING_TO_STOP = 11,
     EXIT_NO_CONTROLLER = 12,
-    EXIT_STARTING = 20, /* what ipcluster status tells: the cluster is not up yet, */
-    EXIT_STOPPING = 21, /* or not for long, */
-    EXIT_STALE = 22,    /* or has no ipcluster any more */
+    EXIT_STARTING = 20,    /* what ipcluster status tells: the cluster is not up yet, */
+    EXIT_STOPPING = 21,    /* or not for long, */
+    EXIT_STALE = 22,       /* or has no ipcluster any more */
     EXIT_INTERRUPTED = 130 /* before the cluster was up */
 };
 
@@ -49,8 +49,8 @@ struct cluster_command {
     const struct settings_program *program;
     const struct ipcl_option_table *table; /* its own settings; may be NULL */
     bool joins;  /* it is another process's: log, folder and cores of this one stay as they are */
-    bool starts; /* the settings of starting are among its options; otherwise files alone have them
-                  */
+    bool starts; /* the settings of starting are among its options; otherwise files alone have
+                  * them */
     enum {
         NEED_PROFILE,     /* refuse one that is not there */
         NEED_ANY_PROFILE, /* read its settings where there is one */
@@ -63,8 +63,8 @@ struct cluster_command {
 int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
                  char **argv, struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
-/* All of a command: opens a cluster, has `act` return an exit code, and closes it. Where that is not
- * EXIT_FINE, what `act` has left in `error` is written. Returns the exit code. */
+/* All of a command: opens a cluster, has `act` return an exit code, and closes it. Where that is
+ * not EXIT_FINE, what `act` has left in `error` is written. Returns the exit code. */
 int cluster_act(const struct cluster_command *command, int argc, char **argv,
                 int (*act)(struct cluster *cluster, struct ipcl_error *error));
 
@@ -86,8 +86,9 @@ int cluster_engine_minimum(const struct cluster *cluster, bool queued, unsigned 
  * for the default one. */
 void cluster_words(const struct cluster *cluster, char *text, size_t size);
 
-/* The program of a role that belongs to this one: of the same build tree or folder. Returns 0, or -1
- * with `error` set, also where it cannot be run: one of its name on PATH may be another package's. */
+/* The program of a role that belongs to this one: of the same build tree or folder. Returns 0, or
+ * -1 with `error` set, also where it cannot be run: one of its name on PATH may be another
+ * package's. */
 int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);
 /* A command line for a role's program, and its own arguments: NULL-terminated, freed with
  * cluster_free_argv(). NULL with `error` set. Engines are told that they are of `engine_set`,
@@ -97,9 +98,9 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
 void cluster_free_argv(char **argv);
 
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
-#define CLUSTER_CLASSES                                                                            \
-    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterScale,IPClusterClean,"                  \
-    "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                     \
+#define CLUSTER_CLASSES                                                                                                        \
+    "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterScale,IPClusterClean," \
+    "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                                                 \
     "BaseIPythonApplication,Application"
 
 #endif

@@ -25,8 +25,8 @@ static int width(const json_t *text)
 }
 
 /* Writes up to `room` characters, and says at the end where there were more. What would move the
- * cursor or change the terminal, in names that others have chosen, is none. Returns their number.
- */
+ * cursor or change the terminal, in names that others have chosen, is none. Returns their
+ * number. */
 static int write_cell(const json_t *text, int room, FILE *stream)
 {
     int wide = width(text), shown = 0;

@@ -1,6 +1,6 @@
 /* The control socket of a supervisor, at which it can be asked: JSON lines, one request a line and
- * one answer a line. It lies in the profile's private folder and serves this user and root alone.
- */
+ * one answer a line. It lies in the profile's private folder and serves this user and root
+ * alone. */
 #ifndef CLUSTER_CONTROL_H
 #define CLUSTER_CONTROL_H
 

@@ -225,8 +225,8 @@ void hub_watch_send(struct hub_watch *watch, void *socket, const char *engine, c
 static void request_list(struct hub_watch *watch)
 {
     json_t *sets = watch->events.explains ? watch->events.explains(watch->events.context) : NULL;
-    json_t *content = json_pack("{s:i s:b s:o*}", "connections", 0, "work", watch->measures,
-                                "explains", sets);
+    json_t *content =
+        json_pack("{s:i s:b s:o*}", "connections", 0, "work", watch->measures, "explains", sets);
     hub_watch_send(watch, watch->query, NULL, "connection_request", content);
     json_decref(content);
 }

@@ -36,8 +36,8 @@ struct hub_work {
 };
 
 struct hub_watch_events {
-    /* The set of engines has changed, the hub answered for the first time, or the controller ends.
-     */
+    /* The set of engines has changed, the hub answered for the first time, or the controller
+     * ends. */
     void (*changed)(void *context, struct hub_watch *watch);
     /* An engine of that set has gone; `job` is its batch job, "" for none. Before `changed`. */
     void (*gone)(void *context, const char *engine_set, const char *job);

@@ -21,7 +21,7 @@ struct engine {
     int64_t pid;
     bool ranked;
     char python[32], executable[256]; /* its version, and where it is; "": it does not say */
-    long long idle_ms; /* hub_measure.c; likewise the next */
+    long long idle_ms;                /* hub_measure.c; likewise the next */
     json_int_t completed;
     char set[64];
     char host[65];

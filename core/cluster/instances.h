@@ -50,8 +50,8 @@ unsigned instances_count(const struct instances *instances);
 int instances_output(struct instances *instances, unsigned index, char *path, size_t path_bytes);
 /* What the copy of an index is numbered by for ever, also as IPEngine.engine_copy. */
 unsigned instances_number(const struct instances *instances, unsigned index);
-/* {"instances": [{"number": of the first, "count": how many copies, "state": what its launcher has said}, ...]}: a new
- * reference; NULL with `error` set. */
+/* {"instances": [{"number": of the first, "count": how many copies, "state": what its launcher has
+ * said}, ...]}: a new reference; NULL with `error` set. */
 json_t *instances_to_json(struct instances *instances, struct ipcl_error *error);
 /* Takes over what an earlier supervisor has saved. Each copy is told of as started by resized(),
  * and as stopped where it has gone. Returns -1 with `error` set where all are gone. */

@@ -46,8 +46,8 @@ struct launcher_host_options {
 /* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */
 struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
                                            struct ipcl_error *error);
-/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes NULL.
- */
+/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes
+ * NULL. */
 void launcher_host_destroy(struct launcher_host *host);
 
 /* The operations of its class, as launcher.h says. */

@@ -1,5 +1,5 @@
-/* Processes of this machine, read from /proc: when one was born, and which session it belongs to.
- */
+/* Processes of this machine, read from /proc: when one was born, and which session it belongs
+ * to. */
 #include "cluster/processes.h"
 
 #include <ctype.h>
@@ -26,8 +26,8 @@ static int process_read(int64_t pid, struct process *process)
     size_t size = fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
     text[size] = '\0';
-    /* The command's name, in parentheses, may hold anything; the fields stand behind its last one.
-     */
+    /* The command's name, in parentheses, may hold anything; the fields stand behind its last
+     * one. */
     char *fields = strrchr(text, ')');
     if (!fields ||
         sscanf(fields + 1,

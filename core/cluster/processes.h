@@ -1,5 +1,5 @@
-/* Processes of this machine, read from /proc: when one was born, and which session it belongs to.
- */
+/* Processes of this machine, read from /proc: when one was born, and which session it belongs
+ * to. */
 #ifndef CLUSTER_PROCESSES_H
 #define CLUSTER_PROCESSES_H
 

@@ -28,7 +28,7 @@ struct slot {
     bool well;       /* as it was to */
     long long ended_ms;
     enum slot_fate fate;
-    long long asked_ms; /* to end; 0: it was not, or was killed since */
+    long long asked_ms;      /* to end; 0: it was not, or was killed since */
     long long idle_asked_ms; /* to end if nobody would miss it; 0: it was not, or stays */
     long long stays_ms;      /* when it said that it would be missed; 0: it has not */
     unsigned returns;
@@ -47,7 +47,7 @@ struct slots {
     long long waiting_ms; /* when the last of these began to */
     unsigned starts;
     unsigned long arrivals; /* of engines, ever */
-    unsigned surplus; /* so many too many: one that ends is no more */
+    unsigned surplus;       /* so many too many: one that ends is no more */
 };
 
 /* So many copies are being started. Returns 0, or -1 where memory is short. */

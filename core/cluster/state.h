@@ -42,8 +42,8 @@ struct state {
     char boot[BOOT_ID_BYTES];
     char phase[32];               /* "starting", "running", "stopping" */
     bool engines_only;            /* the set of a controller that is not this supervisor's */
-    char label[ENGINE_SET_BYTES]; /* TIME-PID: in the names of its output files and of its first set
-                                   */
+    char label[ENGINE_SET_BYTES]; /* TIME-PID: in the names of its output files and of its first
+                                   * set */
     int64_t pid; /* the supervisor's; -1 where the file cannot be read: `error` says why */
     int64_t born;
     double started;
@@ -70,8 +70,8 @@ void state_remove(const struct state *state);
 /* Reads again what may have changed since. Returns false where the file has gone, or is that of
  * another supervisor, which has begun a cluster of the same name: the state stays as it was. */
 bool state_refresh(struct state *state);
-/* Takes over that other supervisor's. Returns false where there is none: the state stays as it was.
- */
+/* Takes over that other supervisor's. Returns false where there is none: the state stays as it
+ * was. */
 bool state_reload(struct state *state);
 /* A process of a job that runs, or whose session has processes left; 0 for none. */
 int64_t state_process_left(const struct state_job *job);

@@ -106,8 +106,8 @@ static json_int_t number_of(const char *log)
     return dash && isdigit((unsigned char)dash[1]) ? strtoll(dash + 1, NULL, 10) : -1;
 }
 
-/* Output files by "SET NUMBER", and one that is all that a set has by "SET ". Borrowed by nobody.
- */
+/* Output files by "SET NUMBER", and one that is all that a set has by "SET ". Borrowed by
+ * nobody. */
 static json_t *logs_by_process(const json_t *sets)
 {
     size_t i, k;

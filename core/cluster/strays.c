@@ -1,5 +1,5 @@
-/* Processes that a supervisor had started and not yet noted in its state file when it was killed.
- */
+/* Processes that a supervisor had started and not yet noted in its state file when it was
+ * killed. */
 #include "cluster/strays.h"
 
 #include <inttypes.h>

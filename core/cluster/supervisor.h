@@ -18,9 +18,9 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
  * exit code. */
 int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
                         const struct state *state);
-/* In a word how the cluster of a state file is: starting, running, stopping; stale where its supervisor
- * was killed and it runs on, stopped where nothing of it runs, elsewhere where another machine has
- * it. */
+/* In a word how the cluster of a state file is: starting, running, stopping; stale where its
+ * supervisor was killed and it runs on, stopped where nothing of it runs, elsewhere where another
+ * machine has it. */
 const char *supervisor_state_word(struct cluster *cluster, const struct state *state);
 /* Whether anything of what the state file names still runs. */
 bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state);

@@ -46,8 +46,7 @@ struct job {
     struct instances *launcher; /* NULL: not started */
     unsigned count;
     unsigned running; /* copies that have not ended */
-    unsigned started; /* copies of which its launcher says that they run: a batch job may wait
-                       */
+    unsigned started; /* copies of which its launcher says that they run: a batch job may wait */
     bool answered;    /* its launcher has said how it is, where that has to be asked for */
     bool noted;       /* its launcher has said how they are found again */
     struct state_job *saved; /* where that stands */
@@ -123,8 +122,8 @@ struct supervisor {
     int exit_code;
 };
 
-/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any case.
- */
+/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any
+ * case. */
 int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
                     struct progress *progress, struct ipcl_error *error);
 void supervisor_close(struct supervisor *supervisor);
@@ -201,8 +200,8 @@ int supervisor_choose(struct engine_set *set, struct ipcl_error *error);
 /* Forgets it; what it started runs on. Memory goes when the loop next turns. */
 void supervisor_forget_set(struct engine_set *set);
 void supervisor_start_set(struct engine_set *set);
-/* Its start is done where enough engines have registered, or none has to and they are on their way.
- */
+/* Its start is done where enough engines have registered, or none has to and they are on their
+ * way. */
 void supervisor_look_up(struct engine_set *set);
 /* Notes which of its engines the hub has. */
 void supervisor_note_engines(struct engine_set *set);

@@ -1,6 +1,6 @@
 /* Templates of job scripts, as ipyparallel has them: text in which {n}, {queue} and so on stand for
- * values, and {n//4} or {(n+7)//8} for whole numbers that follow from them. {{ and }} are braces.
- */
+ * values, and {n//4} or {(n+7)//8} for whole numbers that follow from them. {{ and }} are
+ * braces. */
 #ifndef CLUSTER_TEMPLATE_H
 #define CLUSTER_TEMPLATE_H
 

@@ -18,8 +18,8 @@ static int plain(char letter)
     return letter == '_' ? '-' : tolower((unsigned char)letter);
 }
 
-/* What it costs to add or drop a letter: the dot between a class and its setting stays where it is.
- */
+/* What it costs to add or drop a letter: the dot between a class and its setting stays where it
+ * is. */
 static size_t cost(int letter)
 {
     return letter == '.' ? 2 : 1;

@@ -56,8 +56,8 @@ int profile_of_settings(const struct settings *settings, bool create, struct pro
  * process and host. Returns 0 or -1 with `error` set. */
 int profile_pid_file(const char *profile_dir, const char *cluster_id, char path[PATH_BYTES],
                      struct ipcl_error *error);
-/* Whether the profile has configuration files of ipyparallel's and none of ours; then their names.
- */
+/* Whether the profile has configuration files of ipyparallel's and none of ours; then their
+ * names. */
 #define PROFILE_NAMES_BYTES 80
 bool profile_has_python_only(const struct profile *profile, char names[PROFILE_NAMES_BYTES]);
 /* Finds the profile as profile_of_settings(), and loads the files and the environment. Returns 0 or

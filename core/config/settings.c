@@ -75,8 +75,8 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
     return false;
 }
 
-/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in it.
- */
+/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in
+ * it. */
 struct class_place {
     const char *name;
     int place;
@@ -191,8 +191,7 @@ static bool is_nothing(const struct setting *item, const struct given *given)
 }
 
 /* A list that is given word by word, each with the option's name, is one. NULL where memory is
- * short.
- */
+ * short. */
 static const struct value *join(struct settings *settings, const struct value *first,
                                 const struct value *second)
 {

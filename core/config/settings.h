@@ -63,7 +63,7 @@ struct settings_program {
     const char *examples;    /* lines */
     const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual
                               * page; NULL where there are only 0 and 1 */
-    const char *words; /* that stand first where they stand, "create,list": NULL for none */
+    const char *words;       /* that stand first where they stand, "create,list": NULL for none */
     const char *page; /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
@@ -99,7 +99,8 @@ int settings_add_variables(struct settings *settings, const struct settings_vari
 int settings_add_choices(struct settings *settings, const struct settings_choice *choices,
                          size_t count, struct ipcl_error *error);
 
-/* Adds offers (static, not copied), each called with `context`. Returns 0 or -1 with `error` set. */
+/* Adds offers (static, not copied), each called with `context`. Returns 0 or -1 with `error`
+ * set. */
 int settings_add_offers(struct settings *settings, const struct settings_offer *offers,
                         size_t count, const void *context, struct ipcl_error *error);
 /* Writes a word, and the first sentence of `about` (may be NULL), where it begins with what was

@@ -9,8 +9,8 @@
 #define INPUT_BYTES (1 << 20)
 #define ORIGIN      "given"
 
-/* The report: {"settings": {...}, "without_effect": [[name, reason]], "refused": [[name, reason]]}.
- */
+/* The report: {"settings": {...}, "without_effect": [[name, reason]], "refused": [[name,
+ * reason]]}. */
 struct carrying {
     struct settings *settings;
     json_t *without_effect;

@@ -64,8 +64,9 @@ struct value_offer {
 
 /* What --complete asks for: the word as far as it was typed. */
 struct typed {
-    const char *word;           /* NULL: it is another program's */
-    const char *value;          /* in it, what stands for `item`; the word itself where an option is typed */
+    const char *word; /* NULL: it is another program's */
+    /* in it, what stands for `item`; the word itself where an option is typed */
+    const char *value;
     const struct setting *item; /* NULL: none */
     bool follows;               /* other words stand before it that are no options */
 };
@@ -117,8 +118,8 @@ bool settings_same_class(const struct settings *settings, const char *one, const
 /* Whether a class is the program's, or has a row with a value. */
 bool settings_class_known(const struct settings *settings, const char *class_name);
 
-/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error` set.
- */
+/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error`
+ * set. */
 int option_check(const char *class_name, const struct ipcl_option *option,
                  struct ipcl_error *error);
 /* Adds a row without a value. Returns 0 or -1 with `error` set. */
@@ -141,7 +142,8 @@ const struct other_row *others_alias(const struct settings *settings, const char
                                      bool (*same)(void *alias, const char *word));
 /* Offers the names of these rows as nearest to what was mistyped. */
 void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
-/* The same of a setting by the names that it has in the program's own classes, which all inherit it. */
+/* The same of a setting by the names that it has in the program's own classes, which all inherit
+ * it. */
 void inherited_offer(const struct settings *settings, const char *name, struct nearest *nearest);
 /* Logs which of the values that no table took have no effect, and forgets them. */
 void others_warn(struct settings *settings);

@@ -7,8 +7,7 @@
  * that names some, in each of whose lines it finds its place by the logarithm of their lengths; and
  * O(engines) where one is to run elsewhere, and O(clients log clients) where those with lines at an
  * engine have been given others meanwhile. Nothing else depends on how many tasks wait or have
- * finished.
- */
+ * finished. */
 #ifndef CONTROLLER_BALANCER_H
 #define CONTROLLER_BALANCER_H
 

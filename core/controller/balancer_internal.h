@@ -1,5 +1,5 @@
-/* What the files of the load balancer share: its books, and how they change a task's place in them.
- */
+/* What the files of the load balancer share: its books, and how they change a task's place in
+ * them. */
 #ifndef CONTROLLER_BALANCER_INTERNAL_H
 #define CONTROLLER_BALANCER_INTERNAL_H
 
@@ -16,9 +16,9 @@ struct balancer {
     size_t suspended;
     struct table tasks;
     struct finished *finished;
-    struct share *shares;    /* clients that have tasks */
-    struct heap waiting;     /* those of them with tasks that wait and may run anywhere */
-    unsigned long long turn; /* the last that a client was given */
+    struct share *shares;     /* clients that have tasks */
+    struct heap waiting;      /* those of them with tasks that wait and may run anywhere */
+    unsigned long long turn;  /* the last that a client was given */
     unsigned long long order; /* the last that a task was given */
     struct slot *coming;      /* of tasks that may go to engines that are yet to come */
     size_t open;              /* tasks that wait and would go to an engine that came */
@@ -87,8 +87,8 @@ struct task *binding_first(struct worker *worker);
 bool binding_leads_somewhere(const struct task *task);
 /* Whether there is an engine that a task may go to once what it follows allows it. */
 bool binding_hopes(const struct task *task);
-/* Of the engines that a bound task may go to, the best that takes tasks now; NULL where none does.
- */
+/* Of the engines that a bound task may go to, the best that takes tasks now; NULL where none
+ * does. */
 struct worker *binding_choose(const struct balancer *balancer, const struct task *task);
 
 /* choice.c: an engine for a task that may go anywhere, where some take tasks. */

@@ -51,8 +51,8 @@ struct controller {
     size_t unread_bytes;       /* how much may wait in a thread for peers that do not read */
     struct handouts *handouts; /* NULL where it is not kept what is given out */
     bool reuse;                /* another controller may take this one's place */
-    bool restarted; /* this one has taken another's place, so that requests of that one's are about
-                     */
+    bool restarted; /* this one has taken another's place, so that requests of that one's are
+                     * about */
     bool restore_engines;
     char engine_table[PATH_BYTES];             /* "": none is kept */
     char handouts_file[PATH_BYTES];            /* likewise */

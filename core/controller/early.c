@@ -63,8 +63,8 @@ static void drop(struct early *early, struct early_reply *reply)
     free(reply);
 }
 
-/* The session that a request's header names, or that of a reply's parent; "" where it names none.
- */
+/* The session that a request's header names, or that of a reply's parent; "" where it names
+ * none. */
 static void read_session(const struct early *early, struct message *message, enum message_part part,
                          char session[SESSION_BYTES])
 {

@@ -16,9 +16,9 @@ struct home;
 struct outbox;
 
 struct early {
-    struct outbox *outbox;   /* tells whether a client is there; not owned */
-    struct seal *seal;       /* not owned */
-    long long until_ms;      /* 0: this controller has replaced none */
+    struct outbox *outbox; /* tells whether a client is there; not owned */
+    struct seal *seal;     /* not owned */
+    long long until_ms;    /* 0: this controller has replaced none */
     long long next_try_ms;
     struct early_reply *first;
     size_t bytes;       /* held */

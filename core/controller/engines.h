@@ -1,5 +1,5 @@
-/* The hub's engines: those that are registered and those that have asked to be, by id and by uuid.
- */
+/* The hub's engines: those that are registered and those that have asked to be, by id and by
+ * uuid. */
 #ifndef CONTROLLER_ENGINES_H
 #define CONTROLLER_ENGINES_H
 

@@ -199,8 +199,8 @@ static void end_frame(struct peer *peer)
         forget_stranger(peer);
 }
 
-/* Takes a byte of a header. Returns false, with its size in `left`, where that frame is too large.
- */
+/* Takes a byte of a header. Returns false, with its size in `left`, where that frame is too
+ * large. */
 static bool read_header(struct peer *peer, unsigned char byte)
 {
     if (!peer->have)

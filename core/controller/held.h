@@ -31,8 +31,8 @@ void held_destroy(struct held *held);
  * (ENOMEM). */
 int held_restore(struct held *held, struct message *message);
 size_t held_delimiter(const struct held *held);
-/* A frame's bytes; the held message keeps them. One of the first, as those before it are counted.
- */
+/* A frame's bytes; the held message keeps them. One of the first, as those before it are
+ * counted. */
 const void *held_frame(struct held *held, size_t index, size_t *size);
 
 #endif

@@ -20,8 +20,8 @@ void hub_end_engine(struct hub *hub, struct engine *engine, const struct hub_end
 void hub_announce_end(struct hub *hub, const struct engine *engine, const struct hub_end *end);
 /* One of the previous controller's is not waited for any more. */
 void hub_miss_engine(struct hub *hub, const struct engine *engine, const char *how);
-/* Waits no longer for why the engine of this uuid ended, or that of this id: another is to have it.
- */
+/* Waits no longer for why the engine of this uuid ended, or that of this id: another is to have
+ * it. */
 void hub_finish_end(struct hub *hub, const char *uuid, long long id);
 /* Nor for any other. */
 void hub_finish_ends(struct hub *hub);

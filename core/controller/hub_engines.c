@@ -1,8 +1,8 @@
 /* The hub's engines that come and go: registration, the begin and the end of their hearts, and who
  * is told. The hub's thread.
  *
- * An engine is registered when its heart beats. The schedulers hear of it before any client does.
- */
+ * An engine is registered when its heart beats. The schedulers hear of it before any client
+ * does. */
 #include <string.h>
 
 #include "base/clock.h"

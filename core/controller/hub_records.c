@@ -2,8 +2,8 @@
  * their records, sends the answers, and submits tasks again.
  *
  * What the records thread has not dealt with yet is the backlog. Where it passes its limit, reports
- * are dropped, and of replies all but what tells whose they are: no message ever waits for a store.
- */
+ * are dropped, and of replies all but what tells whose they are: no message ever waits for a
+ * store. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>

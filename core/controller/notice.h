@@ -11,8 +11,8 @@
 
 enum notice_kind {
     NOTICE_KNOWN, /* schedulers and iopub: the previous controller had it, and it may come back */
-    NOTICE_EXPECTED, /* heart and iopub: it asked to be registered, its heart should begin to beat
-                      */
+    NOTICE_EXPECTED, /* heart and iopub: it asked to be registered, its heart should begin to
+                      * beat */
     NOTICE_ADDED,    /* schedulers */
     NOTICE_ENDING,   /* task: it has gone, and why is still to come: it takes nothing new */
     NOTICE_GONE,     /* dead, left, or never began to beat */

@@ -1,5 +1,5 @@
-/* The settings of ipcontroller, named as ipyparallel's are, and what they make of the controller.
- */
+/* The settings of ipcontroller, named as ipyparallel's are, and what they make of the
+ * controller. */
 #ifndef CONTROLLER_OPTIONS_H
 #define CONTROLLER_OPTIONS_H
 

@@ -27,8 +27,8 @@ const struct engine *previous_awaited(const struct previous *previous, const cha
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence);
 /* One is back. */
 void previous_forget(struct previous *previous, const char *uuid);
-/* The first that is awaited and is none of these, or, where `after` is not NULL, the next one. NULL:
- * there is none. */
+/* The first that is awaited and is none of these, or, where `after` is not NULL, the next one.
+ * NULL: there is none. */
 const struct engine *previous_missing(const struct previous *previous,
                                       const struct engines *engines, const struct engine *after);
 /* A new object: by uuid how each has ended, of the last thousand, null where it is awaited. */

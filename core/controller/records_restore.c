@@ -128,8 +128,8 @@ static bool collect(void *context, const struct ipcl_record *record)
     return !json_object_set_new(records->unfinished, id, fate);
 }
 
-/* What is uncertain of a task stays so for the next controller, too: it is recorded as given out.
- */
+/* What is uncertain of a task stays so for the next controller, too: it is recorded as given
+ * out. */
 static void mark(struct records *records, const char *msg_id)
 {
     struct ipcl_record record = {.fields = json_pack("{s:s}", "engine_uuid", "")};

@@ -13,8 +13,8 @@ struct again {
     struct records_query *query;
     json_t *mapping; /* old msg_ids to new ones; null before they are made */
     struct ipcl_error *error;
-    /* One task that was made: for the hub, and for the store, which is not called while it finds.
-     */
+    /* One task that was made: for the hub, and for the store, which is not called while it
+     * finds. */
     struct message message;
     struct records_note note;
     struct ipcl_record record;

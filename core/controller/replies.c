@@ -1,5 +1,5 @@
-/* Replies to clients, of which some read late or not at all. The thread of the socket to clients.
- */
+/* Replies to clients, of which some read late or not at all. The thread of the socket to
+ * clients. */
 #include "controller/replies.h"
 
 #include <stdio.h>

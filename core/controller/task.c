@@ -14,8 +14,8 @@
 #include "controller/reply.h"
 #include "controller/task.h"
 
-/* An engine may be registered before its socket has connected: then it gets no tasks for this long.
- */
+/* An engine may be registered before its socket has connected: then it gets no tasks for this
+ * long. */
 #define RETRY_MS 20
 /* How often the hub hears at most how many tasks wait. */
 #define WAITING_MS 100

@@ -102,8 +102,8 @@ static bool is_there(struct scheduler *scheduler, const struct guest *guest)
     struct session_parts parts = {.msg_type = "presence"};
     struct message message;
     if (outbox_waiting(&scheduler->replies.outbox, guest->identity, guest->size))
-        return true; /* what is sealed now must not overtake it; the outbox finds out about the peer
-                      */
+        return true; /* what is sealed now must not overtake it; the outbox finds out about the
+                      * peer */
     message_init(&message);
     bool sealed = scheduler->restarted || seal_knows(seal, guest->identity, guest->size);
     bool absent = !message_append(&message, guest->identity, guest->size) &&

@@ -104,8 +104,8 @@ static void forget(struct scheduler *scheduler, struct worker *worker, const cha
     report_forgotten(&scheduler->report, uuid);
 }
 
-/* Whether an engine has tasks that it is still to answer: what it has interrupted it has done with.
- */
+/* Whether an engine has tasks that it is still to answer: what it has interrupted it has done
+ * with. */
 static bool owes_answers(const struct worker *worker)
 {
     const struct task *task = worker->running;

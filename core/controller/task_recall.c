@@ -7,9 +7,9 @@
  * it answers once more, and says so with the counter of the task that it answers (`repeats` in the
  * metadata), as it is no answer to an attempt that came later. Then its recall_reply says which of
  * them have not come (`unbegun`: their counters are above those of all that came before the first
- * question of this controller's `life`), and will not, as the engine takes nothing any more that was
- * sent before that; and which are not there any more (`gone`). So the first that a controller sends
- * an engine is a question, if only about no task. */
+ * question of this controller's `life`), and will not, as the engine takes nothing any more that
+ * was sent before that; and which are not there any more (`gone`). So the first that a controller
+ * sends an engine is a question, if only about no task. */
 #include <string.h>
 
 #include "base/clock.h"

@@ -169,8 +169,8 @@ static struct task *away_task(struct scheduler *scheduler, const char *msg_id, s
 }
 
 /* Makes a task that another controller gave out one of this scheduler's own, which can be tried
- * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot be.
- */
+ * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
+ * be. */
 static int adopt(struct scheduler *scheduler, struct task *task)
 {
     struct task_metadata metadata = {.targets = NULL};

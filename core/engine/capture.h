@@ -43,11 +43,11 @@ struct capture_stream {
     int original;     /* a copy of what `target` was */
     int copy;         /* a way there that never waits for its reader; -1 where there is none */
     int pipe;         /* the end to read */
-    int writer; /* the other end, open as long as this is: user code that closes its own ends none
-                 */
+    int writer;       /* the other end, open as long as this is: user code that closes its own ends
+                 * none */
     struct capture_text *held;
-    long long since_ms; /* when the oldest of it was read */
-    long long shown_ms; /* when something was last published */
+    long long since_ms;  /* when the oldest of it was read */
+    long long shown_ms;  /* when something was last published */
     long long copied_ms; /* when a second began in which so much may be copied */
     size_t copied_bytes;
     size_t left_out; /* bytes that were not copied */

@@ -24,8 +24,8 @@ struct frontends {
     struct socket_folder folder; /* of those; none with TCP */
     unsigned char asked[255];    /* the name of whom user code has asked and waits for */
     size_t asked_size;           /* 0: for nobody */
-    char file[PATH_BYTES]; /* the connection file; "" while closed */
-    char link[PATH_BYTES]; /* to that file, from Jupyter's folder; "" for none */
+    char file[PATH_BYTES];       /* the connection file; "" while closed */
+    char link[PATH_BYTES];       /* to that file, from Jupyter's folder; "" for none */
 };
 
 /* Where the connection file will be. Checks the wishes (see kernel.h), too. Any thread. Returns 0

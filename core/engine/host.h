@@ -17,7 +17,7 @@ struct host {
         kernel_base; /* first: the kernel's services find the log and settings here */
     struct services_host mpi_base;
     struct engine *engine;
-    pid_t pid;       /* the engine's */
+    pid_t pid;                /* the engine's */
     pthread_mutex_t job_lock; /* threads of user code ask for the job's parts */
     struct job *job;          /* the one that runs */
     struct ipcl_kernel_services kernel_services;

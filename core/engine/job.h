@@ -23,8 +23,8 @@ enum job_kind {
     JOB_QUIT    /* ends the main thread's loop; comes back when the kernel is destroyed */
 };
 
-/* Owned by the I/O thread, and lent to the main thread between being handed over and coming back.
- */
+/* Owned by the I/O thread, and lent to the main thread between being handed over and coming
+ * back. */
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
@@ -45,8 +45,8 @@ struct job {
 };
 TAILQ_HEAD(job_list, job);
 
-/* Takes over the frames of a verified message. NULL where memory is short, the message unchanged.
- */
+/* Takes over the frames of a verified message. NULL where memory is short, the message
+ * unchanged. */
 struct job *job_create(struct door *door, void *socket, struct message *message);
 /* Points the job's buffers at the message's. Returns 0 or -1 where memory is short. */
 int job_find_buffers(struct job *job);

@@ -20,10 +20,11 @@ static const struct settings_variable variables[] = {
 const struct settings_program engine_program = {
     .name = "ipengine",
     .usage = "ipengine [options]",
-    .description = "Starts an engine: an interpreter in which a client's code runs. It waits for "
-                   "the connection file that ipcontroller "
-                   "writes, registers with that controller and serves until it is told to end. "
-                   "SIGTERM and SIGHUP end it; SIGINT (Ctrl-C) interrupts what a client runs in it.",
+    .description =
+        "Starts an engine: an interpreter in which a client's code runs. It waits for "
+        "the connection file that ipcontroller "
+        "writes, registers with that controller and serves until it is told to end. "
+        "SIGTERM and SIGHUP end it; SIGINT (Ctrl-C) interrupts what a client runs in it.",
     .exit_status =
         "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
         "4  MPI could not be initialised.\n5  The controller did not register it.\n"

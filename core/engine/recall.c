@@ -29,8 +29,8 @@ static void drop(struct answered *answered)
     answered->msg_id = NULL;
 }
 
-/* Not by reference: what user code has lent may be another value by the time that it is asked for.
- */
+/* Not by reference: what user code has lent may be another value by the time that it is asked
+ * for. */
 static int copy_bytes(struct message *to, struct message *from)
 {
     for (size_t i = 0; i < from->count; i++)

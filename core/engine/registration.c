@@ -150,9 +150,8 @@ int registration_start(struct io *io, struct ipcl_error *error)
     if (!registration->deadline_ms || !settings_given(io->engine->settings, "IPEngine", "timeout"))
         registration->deadline_ms = now_ms + engine_patience_ms(io->engine);
     registration_release(io);
-    registration->reach =
-        reach_create(&io->engine->connection, io->engine->connection.registration,
-                     io->engine->context);
+    registration->reach = reach_create(&io->engine->connection, io->engine->connection.registration,
+                                       io->engine->context);
     registration->repeat_ms = registration->doubt_ms = now_ms + FIRST_DELAY_MS;
     return reach_has_choice(registration->reach) ? 0 : ask_controller(io, now_ms, error);
 }

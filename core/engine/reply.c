@@ -153,8 +153,7 @@ static void send_signed(struct io *io, struct job *job, struct message *message)
 }
 
 /* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be
- * made.
- */
+ * made. */
 static int send_reply(struct io *io, struct job *job, const json_t *content, const json_t *metadata,
                       const struct ipcl_buffer *buffers, size_t buffer_count,
                       struct ipcl_error *error)

@@ -177,7 +177,7 @@ const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plug
 }
 
 char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
-                                                              const char *, struct ipcl_error *)
+                                                               const char *, struct ipcl_error *)
 {
     const struct ipcl_kernel_operations *operations = plugin->operations;
     return plugin->abi_minor < 3 ? NULL : operations->command;

@@ -30,6 +30,6 @@ const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plug
                                                           size_t *count);
 /* A kernel's operation `command`, or NULL. */
 char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
-                                                              const char *, struct ipcl_error *);
+                                                               const char *, struct ipcl_error *);
 
 #endif

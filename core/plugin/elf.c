@@ -104,7 +104,8 @@ static int check_segments(const struct image *image, struct ipcl_error *error)
         return ipcl_error_set(error, "out of memory");
     int status = read_part(image, image->header.e_phoff, segments, bytes, error);
     for (size_t i = 0; i < image->header.e_phnum && !status; i++)
-        if (segments[i].p_filesz && !is_inside(segments[i].p_offset, segments[i].p_filesz, image->size))
+        if (segments[i].p_filesz &&
+            !is_inside(segments[i].p_offset, segments[i].p_filesz, image->size))
             status = set_cut_off(image, error);
     free(segments);
     return status;

@@ -1,5 +1,5 @@
-/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is whole.
- */
+/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is
+ * whole. */
 #include "plugin/loader.h"
 
 #include <dlfcn.h>
@@ -34,8 +34,8 @@ int loader_start(struct ipcl_error *error)
 }
 
 /* An embedded interpreter's modules look for the symbols of its library, and Open MPI's components
- * for libmpi's, among the global ones: what brings these libraries in is loaded globally, and everything else is
- * kept to itself. */
+ * for libmpi's, among the global ones: what brings these libraries in is loaded globally, and
+ * everything else is kept to itself. */
 static bool is_global(const char *kind)
 {
     return kind && (!strcmp(kind, "kernel") || !strcmp(kind, "mpi"));

@@ -1,5 +1,5 @@
-/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is whole.
- */
+/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is
+ * whole. */
 #ifndef PLUGIN_LOADER_H
 #define PLUGIN_LOADER_H
 

@@ -6,8 +6,8 @@
  * installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores. A folder
  * counts once, and so does a file of one name, by however many paths it is reached.
  *
- * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never unloaded.
- */
+ * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never
+ * unloaded. */
 #ifndef PLUGIN_REGISTRY_H
 #define PLUGIN_REGISTRY_H
 

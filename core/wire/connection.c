@@ -29,8 +29,14 @@ static const struct field {
     bool optional; /* absent and null mean "" */
 } fields[] = {
 #define TEXT(key, roles, optional)                                                                 \
-    {#key, offsetof(struct connection, key), sizeof(((struct connection *)0)->key), roles, optional}
-#define PORT(key, roles) {#key, offsetof(struct connection, key), 0, roles, false}
+    {                                                                                              \
+#key, offsetof(struct connection, key), sizeof(((struct connection *)0)->key), roles,      \
+            optional                                                                               \
+    }
+#define PORT(key, roles)                                                                           \
+    {                                                                                              \
+#key, offsetof(struct connection, key), 0, roles, false                                    \
+    }
     TEXT(interface, FOR_BOTH, false),
     TEXT(location, FOR_BOTH, true),
     TEXT(ssh, FOR_BOTH, true),
@@ -89,8 +95,9 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
         if (!(field->roles & 1 << role))
             continue;
         const char *text = text_at(connection, field);
-        json_t *value = !field->text_bytes        ? json_integer(*port_at(connection, field))
-                        : field->optional && !*text && field->offset == offsetof(struct connection, curve_serverkey)
+        json_t *value = !field->text_bytes ? json_integer(*port_at(connection, field))
+                        : field->optional && !*text &&
+                                field->offset == offsetof(struct connection, curve_serverkey)
                             ? json_null() /* as ipyparallel writes it */
                             : json_string(text);
         if (json_object_set_new(object, field->key, value)) {
@@ -117,14 +124,15 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
     return object;
 }
 
-int connection_write(const char *path, enum connection_role role, const struct connection *connection,
-                     struct ipcl_error *error)
+int connection_write(const char *path, enum connection_role role,
+                     const struct connection *connection, struct ipcl_error *error)
 {
     json_t *object = connection_to_json(connection, role);
     char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (!text)
-        return ipcl_error_set(error, "cannot write %s: a text in it is not UTF-8, or memory is short", path);
+        return ipcl_error_set(
+            error, "cannot write %s: a text in it is not UTF-8, or memory is short", path);
     int status = path_renew_secret(path, text, strlen(text), error);
     secret_free(text);
     return status;
@@ -144,21 +152,26 @@ static int read_field(const char *path, const json_t *object, const struct field
     if (!value || json_is_null(value)) {
         if (field->optional)
             return 0;
-        return ipcl_error_set(error, "the connection file %s has no '%s': it is not one of ipcluster's or "
-                              "ipyparallel's, or of too old a version", path, field->key);
+        return ipcl_error_set(error,
+                              "the connection file %s has no '%s': it is not one of ipcluster's or "
+                              "ipyparallel's, or of too old a version",
+                              path, field->key);
     }
     if (field->text_bytes) {
         const char *text = json_string_value(value);
         if (!text)
-            return ipcl_error_set(error, "the connection file %s: '%s' should be text", path, field->key);
+            return ipcl_error_set(error, "the connection file %s: '%s' should be text", path,
+                                  field->key);
         if (strlen(text) >= field->text_bytes)
-            return ipcl_error_set(error, "the connection file %s: '%s' is longer than %zu bytes", path,
-                                  field->key, field->text_bytes - 1);
+            return ipcl_error_set(error, "the connection file %s: '%s' is longer than %zu bytes",
+                                  path, field->key, field->text_bytes - 1);
         strcpy(text_at(connection, field), text);
         return 0;
     }
     if (!read_port(value, port_at(connection, field)))
-        return ipcl_error_set(error, "the connection file %s: '%s' should be a port, from 1 to 65535", path, field->key);
+        return ipcl_error_set(error,
+                              "the connection file %s: '%s' should be a port, from 1 to 65535",
+                              path, field->key);
     return 0;
 }
 
@@ -168,12 +181,14 @@ static int read_broadcast(const char *path, const json_t *object, struct connect
     const json_t *value = json_object_get(object, "broadcast");
     size_t count = json_is_array(value) ? json_array_size(value) : json_is_integer(value) ? 1 : 0;
     if (count > CONNECTION_LEAVES_MAX)
-        return ipcl_error_set(error, "the connection file %s: 'broadcast' has more than %d ports", path,
-                              CONNECTION_LEAVES_MAX);
+        return ipcl_error_set(error, "the connection file %s: 'broadcast' has more than %d ports",
+                              path, CONNECTION_LEAVES_MAX);
     for (size_t i = 0; i < count; i++) {
         const json_t *port = json_is_array(value) ? json_array_get(value, i) : value;
         if (!read_port(port, &connection->broadcast[i]))
-            return ipcl_error_set(error, "the connection file %s: 'broadcast' should be ports, from 1 to 65535", path);
+            return ipcl_error_set(
+                error, "the connection file %s: 'broadcast' should be ports, from 1 to 65535",
+                path);
     }
     connection->broadcast_count = (int)count;
     return 0;
@@ -206,8 +221,9 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
     json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(object)) {
         json_decref(object);
-        return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)", name,
-                              object ? "it is another value" : where.text, object ? 1 : where.line);
+        return ipcl_error_set(error, "the connection file %s is not a JSON object: %s (line %d)",
+                              name, object ? "it is another value" : where.text,
+                              object ? 1 : where.line);
     }
     int status = read_broadcast(name, object, connection, error) ||
                          read_addresses(name, object, connection, error)
@@ -215,8 +231,7 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
                      : 0;
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
     connection->frame_bytes_max = json_integer_value(json_object_get(object, "frame_bytes_max"));
-    connection->sealed =
-        json_integer_value(json_object_get(object, "sealed")) == CONNECTION_SEALED;
+    connection->sealed = json_integer_value(json_object_get(object, "sealed")) == CONNECTION_SEALED;
     connection->task_aborts = json_is_true(json_object_get(object, "task_aborts"));
     for (size_t i = 0; !status && i < FIELD_COUNT; i++)
         if (fields[i].roles & 1 << role)
@@ -253,8 +268,9 @@ int connection_path(const char *profile_dir, const char *cluster_id, enum connec
                     char path[PATH_BYTES], struct ipcl_error *error)
 {
     bool named = cluster_id && *cluster_id;
-    return path_format(path, error, "%s/security/ipcontroller%s%s-%s.json", profile_dir, named ? "-" : "",
-                       named ? cluster_id : "", role == CONNECTION_CLIENT ? "client" : "engine");
+    return path_format(path, error, "%s/security/ipcontroller%s%s-%s.json", profile_dir,
+                       named ? "-" : "", named ? cluster_id : "",
+                       role == CONNECTION_CLIENT ? "client" : "engine");
 }
 
 static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
@@ -262,7 +278,8 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
     if (a->sa_family != b->sa_family)
         return false;
     if (a->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+        return ((const struct sockaddr_in *)a)->sin_addr.s_addr ==
+               ((const struct sockaddr_in *)b)->sin_addr.s_addr;
     return a->sa_family == AF_INET6 && !memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
                                                &((const struct sockaddr_in6 *)b)->sin6_addr, 16);
 }
@@ -286,8 +303,9 @@ static bool is_loopback(const char *host)
     return !strncmp(host, "127.", 4) || !strcmp(host, "localhost") || !strcmp(host, "[::1]");
 }
 
-/* Whether `host` is this machine: by its name, or by an address that one of our interfaces has. That is not
- * `certain` of a name which leads to the loopback here: it may do so on every machine. */
+/* Whether `host` is this machine: by its name, or by an address that one of our interfaces has.
+ * That is not `certain` of a name which leads to the loopback here: it may do so on every
+ * machine. */
 static bool is_this_machine(const char *host, bool certain)
 {
     char name[256];
@@ -311,7 +329,8 @@ static const char tcp[] = "tcp://";
 /* What follows tcp:// in the interface; NULL where it has no such beginning. */
 static const char *tcp_host(const struct connection *connection)
 {
-    return strncmp(connection->interface, tcp, strlen(tcp)) ? NULL : connection->interface + strlen(tcp);
+    return strncmp(connection->interface, tcp, strlen(tcp)) ? NULL
+                                                            : connection->interface + strlen(tcp);
 }
 
 static bool is_everywhere(const char *host)
@@ -319,18 +338,22 @@ static bool is_everywhere(const char *host)
     return !strcmp(host, "*") || !strcmp(host, "0.0.0.0") || !strcmp(host, "[::]");
 }
 
-int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
-                   struct ipcl_error *error)
+int connection_url(const struct connection *connection, int port,
+                   char url[CONNECTION_TEXT_BYTES + 16], struct ipcl_error *error)
 {
     const char *host = tcp_host(connection), *location = connection->location;
     bool everywhere = host && is_everywhere(host), loopback = host && is_loopback(host);
     bool here = (everywhere || loopback) && is_this_machine(location, false);
     if (loopback && !here)
-        return ipcl_error_set(error, "the controller listens on loopback of %s only, which is another machine: start it with "
-                              "--ip=ADDRESS (or --ip=0.0.0.0), run on that machine, or connect through SSH (ipengine "
-                              "--ssh=%s, or sshserver of a client)", location, location);
+        return ipcl_error_set(
+            error,
+            "the controller listens on loopback of %s only, which is another machine: start it with "
+            "--ip=ADDRESS (or --ip=0.0.0.0), run on that machine, or connect through SSH (ipengine "
+            "--ssh=%s, or sshserver of a client)",
+            location, location);
     if (everywhere)
-        snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s%s:%d", tcp, here ? "127.0.0.1" : location, port);
+        snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s%s:%d", tcp, here ? "127.0.0.1" : location,
+                 port);
     else
         snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s:%d", connection->interface, port);
     return 0;
@@ -360,9 +383,13 @@ int connection_check_name(const struct connection *connection, struct ipcl_error
     int code = getaddrinfo(host, NULL, NULL, &found);
     if (!code)
         freeaddrinfo(found);
-    return !code ? 0
-                 : ipcl_error_set(error, "the controller says that it is on %s, a name that is not known on this machine (%s): start it "
-                                  "with --location=ADDRESS, one that this machine can reach", host, gai_strerror(code));
+    return !code
+               ? 0
+               : ipcl_error_set(
+                     error,
+                     "the controller says that it is on %s, a name that is not known on this machine (%s): start it "
+                     "with --location=ADDRESS, one that this machine can reach",
+                     host, gai_strerror(code));
 }
 
 bool connection_is_everywhere(const struct connection *connection)
@@ -384,14 +411,15 @@ bool connection_is_local(const struct connection *connection)
            is_this_machine(connection->location, false);
 }
 
-int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES], char host[CONNECTION_TEXT_BYTES],
-                   struct ipcl_error *error)
+int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES],
+                   char host[CONNECTION_TEXT_BYTES], struct ipcl_error *error)
 {
     static const char own[] = "127.0.0.1";
     const char *given = tcp_host(connection), *ssh = connection->ssh;
     const char *machine = *connection->location ? connection->location : own;
     if (!given)
-        return ipcl_error_set(error, "ssh tunnels to tcp ports only, not to %s", connection->interface);
+        return ipcl_error_set(error, "ssh tunnels to tcp ports only, not to %s",
+                              connection->interface);
     strcpy(server, *ssh ? ssh : is_everywhere(given) || is_loopback(given) ? machine : given);
     strcpy(host, !is_everywhere(given) ? given : *ssh ? machine : own);
     return 0;

@@ -13,9 +13,9 @@
 
 enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 
-#define CONNECTION_TEXT_BYTES 256
-#define CURVE_KEY_BYTES       41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
-#define CONNECTION_LEAVES_MAX 64 /* broadcast ports that an engine's file may list */
+#define CONNECTION_TEXT_BYTES    256
+#define CURVE_KEY_BYTES          41 /* Z85 text and its NUL, as zmq_curve_keypair() writes */
+#define CONNECTION_LEAVES_MAX    64 /* broadcast ports that an engine's file may list */
 #define CONNECTION_ADDRESSES_MAX 16
 #define CONNECTION_ADDRESS_BYTES 64
 
@@ -25,29 +25,35 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 
 /* Ports are 0 where the role has none. */
 struct connection {
-    char interface[CONNECTION_TEXT_BYTES]; /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */
-    char location[CONNECTION_TEXT_BYTES];  /* the controller's host, for who connects from elsewhere */
-    char ssh[CONNECTION_TEXT_BYTES];       /* [user@]host[:port] to tunnel through; "" for none */
-    char key[CONNECTION_TEXT_BYTES];       /* HMAC key; "" for unsigned messages */
+    /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */
+    char interface[CONNECTION_TEXT_BYTES];
+    /* the controller's host, for who connects from elsewhere */
+    char location[CONNECTION_TEXT_BYTES];
+    char ssh[CONNECTION_TEXT_BYTES]; /* [user@]host[:port] to tunnel through; "" for none */
+    char key[CONNECTION_TEXT_BYTES]; /* HMAC key; "" for unsigned messages */
     char signature_scheme[32];
     char pack[64];
     char unpack[64];
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
-    bool reuse; /* client: another controller may take this one's place, under the same keys and ports; ipyparallel's do not say */
+    /* client: another controller may take this one's place, under the same keys and ports;
+     * ipyparallel's do not say */
+    bool reuse;
     bool sealed;      /* the controller seals what it sends (seal.h), and takes what is sealed;
                          ipyparallel's does not */
     bool task_aborts; /* client: the task scheduler serves abort requests; ipyparallel's does not */
-    int64_t frame_bytes_max; /* the largest frame that the controller takes; 0: it does not say, as ipyparallel's */
+    /* the largest frame that the controller takes; 0: it does not say, as ipyparallel's */
+    int64_t frame_bytes_max;
     int registration;
     int control;
     int mux;
     int task;
     int iopub;
-    int notification;               /* client */
-    int hb_ping;                    /* engine */
-    int hb_pong;                    /* engine */
-    int broadcast[CONNECTION_LEAVES_MAX]; /* a client has one, an engine connects to [id % broadcast_count] */
+    int notification; /* client */
+    int hb_ping;      /* engine */
+    int hb_pong;      /* engine */
+    /* a client has one, an engine connects to [id % broadcast_count] */
+    int broadcast[CONNECTION_LEAVES_MAX];
     int broadcast_count;
     char addresses[CONNECTION_ADDRESSES_MAX]
                   [CONNECTION_ADDRESS_BYTES]; /* which its host has, where it listens at all and
@@ -56,11 +62,12 @@ struct connection {
     int address_count;
 };
 
-/* Writes a file readable by the owner only, whole or not at all. Returns 0 or -1 with `error` set. */
-int connection_write(const char *path, enum connection_role role, const struct connection *connection,
-                     struct ipcl_error *error);
-/* Reads one. Returns 0, or -1 with `error` set: it is missing, unreadable, readable by others, not JSON, or which key is missing or
- * of the wrong type. */
+/* Writes a file readable by the owner only, whole or not at all. Returns 0 or -1 with `error`
+ * set. */
+int connection_write(const char *path, enum connection_role role,
+                     const struct connection *connection, struct ipcl_error *error);
+/* Reads one. Returns 0, or -1 with `error` set: it is missing, unreadable, readable by others, not
+ * JSON, or which key is missing or of the wrong type. */
 int connection_read(const char *path, enum connection_role role, struct connection *connection,
                     struct ipcl_error *error);
 /* Reads a file's text; `name` is how messages call it. Returns 0 or -1 with `error` set. */
@@ -69,14 +76,16 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
 /* For a program of ours, at its start: what reading and writing these files leaves in memory is
  * wiped, as is all else of jansson's. */
 void connection_wipe_json(void);
-/* The path of a profile's file: DIR/security/ipcontroller[-CLUSTER_ID]-{client,engine}.json. Returns 0 or -1 with `error` set. */
+/* The path of a profile's file: DIR/security/ipcontroller[-CLUSTER_ID]-{client,engine}.json.
+ * Returns 0 or -1 with `error` set. */
 int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
                     char path[PATH_BYTES], struct ipcl_error *error);
-/* The address of one port, as this machine reaches it: an interface of all addresses becomes the controller's location, or loopback where
- * that is this machine. `port` is one of the struct's. Returns 0 or -1 with `error` set: a controller that listens on the
- * loopback of another machine is refused here, with what to do. */
-int connection_url(const struct connection *connection, int port, char url[CONNECTION_TEXT_BYTES + 16],
-                   struct ipcl_error *error);
+/* The address of one port, as this machine reaches it: an interface of all addresses becomes the
+ * controller's location, or loopback where that is this machine. `port` is one of the struct's.
+ * Returns 0 or -1 with `error` set: a controller that listens on the loopback of another machine is
+ * refused here, with what to do. */
+int connection_url(const struct connection *connection, int port,
+                   char url[CONNECTION_TEXT_BYTES + 16], struct ipcl_error *error);
 /* The hosts at which a controller of another machine may listen, several where its file says so.
  * Texts are the connection's. Returns how many; 0: this machine reaches it by loopback or by local
  * sockets. */
@@ -84,19 +93,21 @@ size_t connection_hosts(const struct connection *connection,
                         const char *hosts[CONNECTION_ADDRESSES_MAX + 1]);
 /* Whether this machine has the address. */
 bool connection_is_own_address(const char *address);
-/* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine does not know the controller's name. */
+/* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine
+ * does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
-/* Whether what is sent does not leave the controller's machine: it listens on loopback or on local sockets only. */
+/* Whether what is sent does not leave the controller's machine: it listens on loopback or on local
+ * sockets only. */
 bool connection_stays_here(const struct connection *connection);
 /* Whether it listens on all addresses of its machine. */
 bool connection_is_everywhere(const struct connection *connection);
-/* Whether a client reaches the controller without the SSH server that its file names: the controller listens on loopback or on all
- * addresses, and its location is this machine. */
+/* Whether a client reaches the controller without the SSH server that its file names: the
+ * controller listens on loopback or on all addresses, and its location is this machine. */
 bool connection_is_local(const struct connection *connection);
-/* The two ends of a tunnel: the SSH server, which is the controller's own machine where the connection names none, and the controller's
- * host as that server reaches it (loopback is the server's own). Returns 0, or -1 with `error` set where the controller does not
- * listen on TCP. */
-int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES], char host[CONNECTION_TEXT_BYTES],
-                   struct ipcl_error *error);
+/* The two ends of a tunnel: the SSH server, which is the controller's own machine where the
+ * connection names none, and the controller's host as that server reaches it (loopback is the
+ * server's own). Returns 0, or -1 with `error` set where the controller does not listen on TCP. */
+int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES],
+                   char host[CONNECTION_TEXT_BYTES], struct ipcl_error *error);
 
 #endif

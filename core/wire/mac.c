@@ -18,8 +18,8 @@ struct mac {
     size_t bytes;
 };
 
-/* A state that has taken in a block of the key, with each byte changed by `pad`. NULL on failure.
- */
+/* A state that has taken in a block of the key, with each byte changed by `pad`. NULL on
+ * failure. */
 static EVP_MD_CTX *take_key(const EVP_MD *digest, const unsigned char *block, size_t size,
                             unsigned char pad)
 {

@@ -1,9 +1,10 @@
 /* A multipart message: identities, the delimiter, a signature, four packed parts, and buffers.
  *
- *     [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
+ * [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
  *
- * (the Jupyter messaging document, "The Wire Protocol"). Frames are held, moved and copied by reference; no payload
- * byte is copied here. A struct message belongs to one thread at a time and must not be copied by assignment. */
+ * (the Jupyter messaging document, "The Wire Protocol"). Frames are held, moved and copied by
+ * reference; no payload byte is copied here. A struct message belongs to one thread at a time and
+ * must not be copied by assignment. */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
@@ -16,7 +17,8 @@
 
 #define MESSAGE_DELIMITER     "<IDS|MSG>"
 #define MESSAGE_FRAMES_INLINE 16
-#define MESSAGE_FRAMES_MAX    65536 /* a message of more frames is received to its end and refused */
+/* a message of more frames is received to its end and refused */
+#define MESSAGE_FRAMES_MAX 65536
 
 #define MESSAGE_TAG_BYTES 16
 
@@ -31,10 +33,11 @@ enum message_part {
 };
 
 struct message {
-    size_t count;     /* frames in use */
+    size_t count; /* frames in use */
     size_t capacity;
     size_t delimiter; /* the delimiter's index; `count` where there is none */
-    /* Of the header, once session_verify() has accepted the message and as long as it is not moved: both are text. */
+    /* Of the header, once session_verify() has accepted the message and as long as it is not moved:
+     * both are text. */
     struct ipcl_member msg_id, msg_type;
     const void *tagged; /* whose `tag` over the buffers it is (seal.c); NULL: there is none */
     unsigned char tag[MESSAGE_TAG_BYTES];
@@ -48,11 +51,12 @@ void message_clear(struct message *message);
 /* Releases everything; message_init() before any further use. */
 void message_close(struct message *message);
 
-/* Receives a whole message in place of what `message` held, and finds its delimiter. `flags` as for zmq_msg_recv, and applies to the
- * first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too many frames: all were received and dropped), ENOMEM, ETERM. */
+/* Receives a whole message in place of what `message` held, and finds its delimiter. `flags` as for
+ * zmq_msg_recv, and applies to the first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too
+ * many frames: all were received and dropped), ENOMEM, ETERM. */
 int message_recv(struct message *message, void *socket, int flags);
-/* Sends all frames, and leaves the message empty. Returns 0, or -1 with errno, the message unchanged: EHOSTUNREACH where a
- * mandatory ROUTER has no such peer, EAGAIN. */
+/* Sends all frames, and leaves the message empty. Returns 0, or -1 with errno, the message
+ * unchanged: EHOSTUNREACH where a mandatory ROUTER has no such peer, EAGAIN. */
 int message_send(struct message *message, void *socket);
 /* The same from frame `first` on; those before it are released. */
 int message_send_from(struct message *message, size_t first, void *socket);
@@ -66,9 +70,10 @@ int message_move(struct message *to, struct message *from);
 /* Whether a member is this text. */
 bool member_is(const struct ipcl_member *member, const char *text);
 
-/* Checks that no frame has more than so many bytes, which the controller takes (0: it does not say). Returns 0, or -1 with `error`
- * set. */
-int message_check_frames(const struct message *message, int64_t frame_bytes_max, struct ipcl_error *error);
+/* Checks that no frame has more than so many bytes, which the controller takes (0: it does not
+ * say). Returns 0, or -1 with `error` set. */
+int message_check_frames(const struct message *message, int64_t frame_bytes_max,
+                         struct ipcl_error *error);
 /* The same of one frame's size. */
 int message_check_frame(size_t size, int64_t frame_bytes_max, struct ipcl_error *error);
 
@@ -80,13 +85,15 @@ zmq_msg_t *message_buffer(struct message *message, size_t index);
 /* What has the same buffers has the same tag: spares computing it. */
 void message_share_tag(struct message *to, const struct message *from);
 
-/* Append a frame: a copy of bytes; bytes that are released by `release(data, hint)`, from any thread, when zmq is done with them; or
- * another frame, which is left empty. Return 0 or -1 (ENOMEM); the second releases the bytes when it fails. */
+/* Append a frame: a copy of bytes; bytes that are released by `release(data, hint)`, from any
+ * thread, when zmq is done with them; or another frame, which is left empty. Return 0 or -1
+ * (ENOMEM); the second releases the bytes when it fails. */
 int message_append(struct message *message, const void *data, size_t size);
 int message_append_owned(struct message *message, void *data, size_t size,
                          void (*release)(void *data, void *hint), void *hint);
 int message_append_frame(struct message *message, zmq_msg_t *frame);
-/* Append another frame, which stays as it is, or all of another message's, by reference. Return 0 or -1 (ENOMEM). */
+/* Append another frame, which stays as it is, or all of another message's, by reference. Return 0
+ * or -1 (ENOMEM). */
 int message_append_reference(struct message *message, zmq_msg_t *frame);
 int message_append_copies(struct message *message, struct message *from);
 /* Puts a frame with a copy of bytes before the one of this index, which is there. Returns 0 or -1

@@ -26,8 +26,8 @@ const char *reach_try(struct reach *reach, long long now_ms);
 bool reach_has_answered(const struct reach *reach);
 /* Makes the address that has answered the connection's location. */
 void reach_take(struct connection *connection, const char *answered);
-/* All of that, for a thread that may wait so long: where none answers the connection is as it was.
- */
+/* All of that, for a thread that may wait so long: where none answers the connection is as it
+ * was. */
 void reach_choose(struct connection *connection, int port, void *context, int timeout_ms);
 /* Whether each address has failed at least once: none is silent. */
 bool reach_has_failed(const struct reach *reach);

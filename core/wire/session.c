@@ -18,8 +18,8 @@
 /* A session has a handful of message types; but who answers requests takes the types from these. */
 #define TEMPLATES_MAX 64
 
-/* A header of one message type, packed once: identifier and date have fixed lengths, so a new header is a copy with these two
- * written over, whatever the serializer. */
+/* A header of one message type, packed once: identifier and date have fixed lengths, so a new
+ * header is a copy with these two written over, whatever the serializer. */
 struct header_template {
     struct header_template *next;
     char *msg_type;
@@ -53,8 +53,8 @@ static struct mac *create_mac(const char *key, size_t key_size, const char *sche
     return NULL;
 }
 
-/* The key of tags, as the counter mode of NIST's SP 800-108 derives one: an HMAC may be shorter than
- * it. No message, seal or pong is signed over this label. NULL with `error` set on failure. */
+/* The key of tags, as the counter mode of NIST's SP 800-108 derives one: an HMAC may be shorter
+ * than it. No message, seal or pong is signed over this label. NULL with `error` set on failure. */
 static struct poly *create_poly(struct session *session, struct ipcl_error *error)
 {
     static const unsigned char label[] = "\0ipcluster tag 2";
@@ -259,7 +259,8 @@ unsigned long long session_refused(const struct session *session, enum session_v
     return session->refused[verdict];
 }
 
-int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members, size_t count)
+int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members,
+                 size_t count)
 {
     if (!part)
         return -1;
@@ -276,7 +277,8 @@ json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ip
     return session->serial->unpack(zmq_msg_data(part), zmq_msg_size(part), error);
 }
 
-void session_message_id(const char *session_id, unsigned long long number, char text[MESSAGE_ID_LENGTH + 1])
+void session_message_id(const char *session_id, unsigned long long number,
+                        char text[MESSAGE_ID_LENGTH + 1])
 {
     static const char digits[] = "0123456789abcdef";
     memcpy(text, session_id, SESSION_ID_LENGTH);
@@ -304,7 +306,10 @@ static struct header_template *make_template(struct session *session, const char
                                "username", user ? user : "username", "session", session->id, "date",
                                date, "version", PROTOCOL_VERSION);
     if (!template || !header || !(template->msg_type = strdup(msg_type))) {
-        ipcl_error_set(error, "a header for '%s' cannot be made: the name or $USER is not UTF-8, or memory is short", msg_type);
+        ipcl_error_set(
+            error,
+            "a header for '%s' cannot be made: the name or $USER is not UTF-8, or memory is short",
+            msg_type);
         goto failed;
     }
     template->packed = session->serial->pack(header, &template->size, error);
@@ -336,8 +341,8 @@ static struct header_template *find_template(struct session *session, const char
     return template ? template : make_template(session, msg_type, error);
 }
 
-static int append_header(struct session *session, struct message *message, const struct session_parts *parts,
-                         char *msg_id, struct ipcl_error *error)
+static int append_header(struct session *session, struct message *message,
+                         const struct session_parts *parts, char *msg_id, struct ipcl_error *error)
 {
     struct header_template *template = find_template(session, parts->msg_type, error);
     if (!template)
@@ -370,8 +375,9 @@ static int append_packed(struct session *session, struct message *message, const
     return status;
 }
 
-int session_build(struct session *session, struct message *message, const struct session_parts *parts,
-                  char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error)
+int session_build(struct session *session, struct message *message,
+                  const struct session_parts *parts, char msg_id[MESSAGE_ID_LENGTH + 1],
+                  struct ipcl_error *error)
 {
     ipcl_error_set(error, "out of memory");
     if (message_append_delimiter(message) || message_append(message, "", 0) ||

@@ -1,6 +1,7 @@
-/* A session: makes, signs and verifies messages with a cluster's key, and accepts each signature once.
- * One session a thread; it takes no lock. Signatures are HMAC (RFC 2104) over header, parent header, metadata and content, in
- * lower-case hexadecimal (the Jupyter messaging document, "The Wire Protocol"). */
+/* A session: makes, signs and verifies messages with a cluster's key, and accepts each signature
+ * once. One session a thread; it takes no lock. Signatures are HMAC (RFC 2104) over header, parent
+ * header, metadata and content, in lower-case hexadecimal (the Jupyter messaging document, "The
+ * Wire Protocol"). */
 #ifndef WIRE_SESSION_H
 #define WIRE_SESSION_H
 
@@ -11,10 +12,11 @@
 #include "wire/poly.h"
 
 /* How many accepted signatures are remembered: the newest. jupyter_client remembers as many. */
-#define SESSION_HISTORY     65536
-/* Identifier lengths, without the NUL: a message's is its session's, an underscore and a counter. */
-#define SESSION_ID_LENGTH   36
-#define MESSAGE_ID_LENGTH   (SESSION_ID_LENGTH + 1 + 12)
+#define SESSION_HISTORY 65536
+/* Identifier lengths, without the NUL: a message's is its session's, an underscore and a
+ * counter. */
+#define SESSION_ID_LENGTH 36
+#define MESSAGE_ID_LENGTH (SESSION_ID_LENGTH + 1 + 12)
 
 enum session_verdict {
     SESSION_ACCEPTED,
@@ -30,9 +32,10 @@ enum session_verdict {
 
 struct session;
 
-/* `key` of `key_size` bytes (0: messages are not signed, as jupyter_client does with an empty key); `scheme` is
- * "hmac-sha256" or another digest of OpenSSL's behind "hmac-"; `serial` outlives the session; `id` is its identifier of SESSION_ID_LENGTH
- * characters (NULL: a random UUID). NULL with `error` set on failure. */
+/* `key` of `key_size` bytes (0: messages are not signed, as jupyter_client does with an empty key);
+ * `scheme` is "hmac-sha256" or another digest of OpenSSL's behind "hmac-"; `serial` outlives the
+ * session; `id` is its identifier of SESSION_ID_LENGTH characters (NULL: a random UUID). NULL with
+ * `error` set on failure. */
 struct session *session_create(const char *key, size_t key_size, const char *scheme,
                                const struct ipcl_serial_operations *serial, const char *id,
                                struct ipcl_error *error);
@@ -40,8 +43,9 @@ void session_destroy(struct session *session);
 const char *session_id(const struct session *session);
 const struct ipcl_serial_operations *session_serial(const struct session *session);
 
-/* Checks a received message's shape, signature and novelty. An accepted signature is remembered. The header's msg_id and msg_type
- * are text, and are noted in the message; nothing else has been parsed. Every refusal is counted. */
+/* Checks a received message's shape, signature and novelty. An accepted signature is remembered.
+ * The header's msg_id and msg_type are text, and are noted in the message; nothing else has been
+ * parsed. Every refusal is counted. */
 enum session_verdict session_verify(struct session *session, struct message *message);
 /* For seal.c: the HMAC over `size` bytes. Returns 0 or -1. */
 int session_digest(struct session *session, const void *data, size_t size,
@@ -60,18 +64,22 @@ const char *session_verdict_text(enum session_verdict verdict);
 unsigned long long session_refused(const struct session *session, enum session_verdict verdict);
 
 /* A part's named members, as serial.h says. A NULL part is malformed. Returns 0 or -1. */
-int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members, size_t count);
+int session_find(const struct session *session, zmq_msg_t *part, struct ipcl_member *members,
+                 size_t count);
 /* A part, unpacked: a new reference, or NULL with `error` set. */
 json_t *session_unpack(const struct session *session, zmq_msg_t *part, struct ipcl_error *error);
 
-/* Writes the identifier of the message with this number; for a program that names messages before they are built, and numbers
- * all of its own. */
-void session_message_id(const char *session_id, unsigned long long number, char text[MESSAGE_ID_LENGTH + 1]);
+/* Writes the identifier of the message with this number; for a program that names messages before
+ * they are built, and numbers all of its own. */
+void session_message_id(const char *session_id, unsigned long long number,
+                        char text[MESSAGE_ID_LENGTH + 1]);
 
-/* What to build a message from. Either a json_t (borrowed) or packed bytes for each part; both NULL means {}. */
+/* What to build a message from. Either a json_t (borrowed) or packed bytes for each part; both NULL
+ * means {}. */
 struct session_parts {
     const char *msg_type;
-    const char *msg_id; /* MESSAGE_ID_LENGTH characters that session_message_id() made; NULL for the next identifier */
+    /* MESSAGE_ID_LENGTH characters that session_message_id() made; NULL for the next identifier */
+    const char *msg_id;
     const char *parent; /* the parent's packed header, byte for byte; NULL for none */
     size_t parent_size;
     const json_t *metadata;
@@ -84,11 +92,12 @@ struct session_parts {
 /* Appends the delimiter, an empty signature and four parts to `message`, which may hold identities;
  * buffers are appended afterwards, and then it is to be signed (session_sign(), seal_sign()).
  * `msg_id`, where not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
-int session_build(struct session *session, struct message *message, const struct session_parts *parts,
-                  char msg_id[MESSAGE_ID_LENGTH + 1], struct ipcl_error *error);
+int session_build(struct session *session, struct message *message,
+                  const struct session_parts *parts, char msg_id[MESSAGE_ID_LENGTH + 1],
+                  struct ipcl_error *error);
 /* Signs a message that was built, whose parts have changed or which goes on under another key. The
- * signature frame is replaced, as others may share the old one. Returns 0 or -1 with `error` set.
- */
+ * signature frame is replaced, as others may share the old one. Returns 0 or -1 with `error`
+ * set. */
 int session_sign(struct session *session, struct message *message, struct ipcl_error *error);
 
 #endif

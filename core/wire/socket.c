@@ -12,7 +12,8 @@
 int curve_generate(struct curve *curve, struct ipcl_error *error)
 {
     if (zmq_curve_keypair(curve->public_key, curve->secret_key))
-        return ipcl_error_set(error, "this libzmq was built without CurveZMQ: set enable_curve to false");
+        return ipcl_error_set(error,
+                              "this libzmq was built without CurveZMQ: set enable_curve to false");
     return 0;
 }
 
@@ -59,7 +60,8 @@ void *socket_create(void *context, const struct socket_options *options, struct 
         ipcl_error_set(error, "cannot make a socket: %s", zmq_strerror(errno));
         return NULL;
     }
-    int failed = set_int(socket, ZMQ_SNDHWM, options->send_max) || set_int(socket, ZMQ_RCVHWM, options->receive_max) ||
+    int failed = set_int(socket, ZMQ_SNDHWM, options->send_max) ||
+                 set_int(socket, ZMQ_RCVHWM, options->receive_max) ||
                  set_int(socket, ZMQ_LINGER, options->linger_ms);
     if (!failed && options->identity)
         failed = zmq_setsockopt(socket, ZMQ_ROUTING_ID, options->identity, options->identity_size);
@@ -100,7 +102,10 @@ static int set_all(void *socket, const struct socket_setting *settings, size_t c
  * only stopped answers, as its kernel does that.) */
 #define ASK_FOR_PEERS                                                                              \
     {ZMQ_TCP_KEEPALIVE, 1}, {ZMQ_TCP_KEEPALIVE_IDLE, 60 /* seconds */},                            \
-        {ZMQ_TCP_KEEPALIVE_INTVL, 15}, {ZMQ_TCP_KEEPALIVE_CNT, 4}
+        {ZMQ_TCP_KEEPALIVE_INTVL, 15},                                                             \
+    {                                                                                              \
+        ZMQ_TCP_KEEPALIVE_CNT, 4                                                                   \
+    }
 
 int socket_set_up_listening(void *socket, struct ipcl_error *error)
 {
@@ -161,7 +166,8 @@ int socket_bind_port(void *socket, const char *interface, int *port, struct ipcl
         return -1;
     size_t size = sizeof(url);
     if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, url, &size))
-        return ipcl_error_set(error, "cannot tell which port of %s was bound: %s", interface, zmq_strerror(errno));
+        return ipcl_error_set(error, "cannot tell which port of %s was bound: %s", interface,
+                              zmq_strerror(errno));
     *port = atoi(strrchr(url, ':') + 1);
     return 0;
 }

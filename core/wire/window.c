@@ -16,8 +16,8 @@ static uint64_t *word_of(const struct window *window, uint64_t counter)
     return &window->bits[counter / WORD_BITS % WORDS];
 }
 
-/* The bits of the words that the window moves into still tell of counters that are behind it now.
- */
+/* The bits of the words that the window moves into still tell of counters that are behind it
+ * now. */
 static void advance(struct window *window, uint64_t counter)
 {
     uint64_t first = window->highest / WORD_BITS + 1, last = counter / WORD_BITS;
@@ -36,8 +36,8 @@ bool window_take(struct window *window, uint64_t counter)
     if (!window->bits) {
         bool next = !window->begun || counter == window->highest + 1;
         window->begun = true;
-        /* The first that is out of its turn; where memory is short, those before it count as seen.
-         */
+        /* The first that is out of its turn; where memory is short, those before it count as
+         * seen. */
         if (next || !(window->bits = calloc(WORDS, sizeof(*window->bits)))) {
             window->highest = window->floor = counter;
             return true;

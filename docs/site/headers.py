@@ -16,8 +16,12 @@ from programs import paragraph
 
 HEADERS = Path(__file__).parents[2] / "core/include/ipcluster"
 # What is for compilers alone: guards, and what makes a header serve C++.
-COMPILERS = re.compile(r'#(ifndef|ifdef|if|else|endif|include|pragma)\b.*|#define IPCLUSTER_\w+_H|extern "C" \{|\}|__attribute__.*')
-DECLARED = re.compile(r"^(?:#define |(?:struct|enum) (?=ipcl_\w+ \{)|(?:[\w*]+ +\**)*\**(?=ipcl_\w+\())(ipcl_\w+|IPCL_\w+)", re.MULTILINE)
+COMPILERS = re.compile(
+    r'#(ifndef|ifdef|if|else|endif|include|pragma)\b.*|#define IPCLUSTER_\w+_H|extern "C" \{|\}|__attribute__.*'
+)
+DECLARED = re.compile(
+    r"^(?:#define |(?:struct|enum) (?=ipcl_\w+ \{)|(?:[\w*]+ +\**)*\**(?=ipcl_\w+\())(ipcl_\w+|IPCL_\w+)", re.MULTILINE
+)
 
 
 def items(text):

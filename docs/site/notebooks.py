@@ -25,7 +25,9 @@ class Notebook(Directive):
             if cell["cell_type"] == "markdown":
                 self.state.nested_parse(StringList(source.splitlines(), str(path)), 0, found)
                 continue
-            found += nodes.literal_block(source, source, language="text" if source.startswith("%") else "python", classes=["input"])
+            found += nodes.literal_block(
+                source, source, language="text" if source.startswith("%") else "python", classes=["input"]
+            )
             for output in cell["outputs"]:
                 text = "".join(output.get("text") or output["data"]["text/plain"])
                 found += nodes.literal_block(text, text, language="text", classes=["output"])

@@ -59,7 +59,9 @@ def plain(text):
 def paragraph(lines):
     """Text in which what stands between backticks is code."""
     parts = re.split("`([^`]*)`", " ".join(lines))
-    return nodes.paragraph("", "", *(nodes.literal(text=part) if number % 2 else nodes.Text(part) for number, part in enumerate(parts)))
+    return nodes.paragraph(
+        "", "", *(nodes.literal(text=part) if number % 2 else nodes.Text(part) for number, part in enumerate(parts))
+    )
 
 
 def shown(blocks):

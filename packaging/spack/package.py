@@ -41,10 +41,7 @@ class Ipcluster(AutotoolsPackage):
     extends("python")
 
     def configure_args(self):
-        args = [
-            f"--with-pythondir={python_platlib}",
-            f"PYTHON={self.spec['python'].command.path}",
-        ]
+        args = [f"--with-pythondir={python_platlib}", f"PYTHON={self.spec['python'].command.path}"]
         args.extend(self.with_or_without("mpi"))
         return args
 

@@ -1,5 +1,5 @@
-/* The Python kernel: runs requests through ipcluster.engine.kernel in the Python that this process is, and hands results over without
- * copies. */
+/* The Python kernel: runs requests through ipcluster.engine.kernel in the Python that this process
+ * is, and hands results over without copies. */
 #include "python.h"
 
 #include <stdlib.h>
@@ -60,8 +60,8 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
         return 0;
     }
     exception_line(&reason);
-    return ipcl_error_set(
-        error, "the Python package ipcluster.engine cannot be used: %.900s", reason.text);
+    return ipcl_error_set(error, "the Python package ipcluster.engine cannot be used: %.900s",
+                          reason.text);
 }
 
 static void destroy(void *self)

@@ -1,9 +1,11 @@
-/* The Python kernel's own parts: which Python it is, frames as buffers, and the module that Python code calls. */
+/* The Python kernel's own parts: which Python it is, frames as buffers, and the module that Python
+ * code calls. */
 #ifndef KERNELS_PYTHON_H
 #define KERNELS_PYTHON_H
 
-/* Programs that are no Python load this plugin, too, to list it and to learn which Python it wants: so what is Python's may be missing,
- * and is looked for when the plugin is loaded. It is what each Python from 3.11 on has. */
+/* Programs that are no Python load this plugin, too, to list it and to learn which Python it wants:
+ * so what is Python's may be missing, and is looked for when the plugin is loaded. It is what each
+ * Python from 3.11 on has. */
 #define PyAPI_FUNC(type) __attribute__((weak)) type
 #define PyAPI_DATA(type) extern __attribute__((weak)) type
 #define PY_SSIZE_T_CLEAN

@@ -9,7 +9,8 @@
 /* A received frame, which memoryviews look into. It can be written to, as in ipyparallel's engines:
  * nobody else reads it any more. */
 struct frame {
-    PyObject_HEAD struct ipcl_buffer buffer;
+    PyObject_HEAD
+    struct ipcl_buffer buffer;
 };
 
 static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)

@@ -63,11 +63,13 @@ static PyObject *on_interrupt(PyObject *getsignal, PyObject *arguments)
 static PyMethodDef handler_method = {"interrupted", on_interrupt, METH_VARARGS,
                                      "The engine was asked to interrupt what runs."};
 
-/* Whoever started us in the background of a script had SIGINT ignored, and then Python lets nothing interrupt it. */
+/* Whoever started us in the background of a script had SIGINT ignored, and then Python lets nothing
+ * interrupt it. */
 static int take_sigint(PyObject *module)
 {
     PyObject *handler = PyObject_GetAttrString(module, "default_int_handler");
-    PyObject *before = handler ? PyObject_CallMethod(module, "signal", "iO", SIGINT, handler) : NULL;
+    PyObject *before =
+        handler ? PyObject_CallMethod(module, "signal", "iO", SIGINT, handler) : NULL;
     Py_XDECREF(handler);
     Py_XDECREF(before);
     return before ? 0 : -1;

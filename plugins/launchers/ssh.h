@@ -164,7 +164,8 @@ void ssh_event_tell_over(struct ssh_host *host);
 /* Ends, by another connection, engines of a host that is lost. */
 void ssh_event_clean(struct ssh_host *host);
 
-/* ssh_state.c: takes the places from a plan that engines have of which another set has said this. */
+/* ssh_state.c: takes the places from a plan that engines have of which another set has said
+ * this. */
 void ssh_state_take_places(const char *json, struct ssh_plan *plan);
 
 /* ssh_set.c: the set. */

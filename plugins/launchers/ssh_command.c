@@ -119,8 +119,8 @@ const char **ssh_command_again(const struct ssh_host *host)
     return words.list;
 }
 
-/* A host's own texts, as a list whose words are borrowed; NULL for none, and where memory is short.
- */
+/* A host's own texts, as a list whose words are borrowed; NULL for none, and where memory is
+ * short. */
 static const char **own_list(const json_t *own, const char *key)
 {
     const json_t *array = json_object_get(own, key);

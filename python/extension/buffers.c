@@ -37,7 +37,8 @@ void buffers_collect(void)
     }
 }
 
-/* Small bytes objects are copied by ipcl_submit(), so they need no owner: the sequence holds them until then. */
+/* Small bytes objects are copied by ipcl_submit(), so they need no owner: the sequence holds them
+ * until then. */
 static int make_buffer(PyObject *object, struct ipcl_buffer *buffer)
 {
     if (PyBytes_CheckExact(object) && PyBytes_Size(object) <= IPCL_COPY_BYTES) {
@@ -54,7 +55,9 @@ static int make_buffer(PyObject *object, struct ipcl_buffer *buffer)
         free(lent);
         return -1;
     }
-    *buffer = (struct ipcl_buffer){.data = lent->view.buf, .size = (size_t)lent->view.len, .owner = lent,
+    *buffer = (struct ipcl_buffer){.data = lent->view.buf,
+                                   .size = (size_t)lent->view.len,
+                                   .owner = lent,
                                    .release = give_back};
     return 0;
 }
@@ -82,8 +85,8 @@ struct ipcl_buffer *buffers_from(PyObject *list, size_t *count)
     return buffers;
 }
 
-/* A received frame, which a memoryview shows; it keeps the future that has the frame. It can be written to, as ipyparallel's can: nobody
- * else reads it any more. */
+/* A received frame, which a memoryview shows; it keeps the future that has the frame. It can be
+ * written to, as ipyparallel's can: nobody else reads it any more. */
 struct frame {
     PyObject_HEAD
     PyObject *owner;
@@ -93,7 +96,8 @@ struct frame {
 static int frame_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     struct frame *frame = (struct frame *)self;
-    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size, 0, flags);
+    return PyBuffer_FillInfo(view, self, (void *)frame->buffer.data, (Py_ssize_t)frame->buffer.size,
+                             0, flags);
 }
 
 static void frame_dealloc(PyObject *self)

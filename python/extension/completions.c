@@ -144,7 +144,8 @@ static struct entry *take(struct queue *queue, long long deadline_ms)
 {
     struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
     pthread_mutex_lock(&queue->lock);
-    while (!queue->first && pthread_cond_clockwait(&queue->changed, &queue->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+    while (!queue->first && pthread_cond_clockwait(&queue->changed, &queue->lock, CLOCK_MONOTONIC,
+                                                   &until) != ETIMEDOUT)
         ;
     struct entry *entry = queue->first;
     if (entry) {
@@ -201,8 +202,10 @@ static Py_ssize_t completions_length(PyObject *self)
 }
 
 static PyMethodDef completions_methods[] = {
-    {"watch", completions_watch, METH_VARARGS, "watch(future, object): get() gives the object once the future has resolved"},
-    {"get", completions_get, METH_VARARGS, "get(timeout=None) -> the object of the next future that resolves"},
+    {"watch", completions_watch, METH_VARARGS,
+     "watch(future, object): get() gives the object once the future has resolved"},
+    {"get", completions_get, METH_VARARGS,
+     "get(timeout=None) -> the object of the next future that resolves"},
     {NULL},
 };
 

@@ -26,9 +26,12 @@ PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keyword
                                      &options.ssh_server, &options.ssh_key, &drop_tasks))
         return NULL;
     options.drop_tasks = drop_tasks;
-    options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000) : timeout > 0 ? INT_MAX : 0;
+    options.timeout_ms = timeout > 0 && timeout < INT_MAX / 1000 ? (int)(timeout * 1000)
+                         : timeout > 0                           ? INT_MAX
+                                                                 : 0;
     waiting_begin(&waiting);
-    struct ipcl_client *client = ipcl_client_connect(&options, waiting_interrupted, &waiting, &error);
+    struct ipcl_client *client =
+        ipcl_client_connect(&options, waiting_interrupted, &waiting, &error);
     waiting_end(&waiting);
     if (!client) {
         if (!PyErr_Occurred())
@@ -51,7 +54,8 @@ static struct ipcl_client *open_client(PyObject *self)
     return client;
 }
 
-/* A hold, for what runs Python code, or without the interpreter's lock: another thread may close the client meanwhile. */
+/* A hold, for what runs Python code, or without the interpreter's lock: another thread may close
+ * the client meanwhile. */
 static struct ipcl_client *hold_client(PyObject *self)
 {
     struct ipcl_client *client = open_client(self);
@@ -133,7 +137,8 @@ static PyObject *connection_wait_for_engines(PyObject *self, PyObject *args)
     if (count < 0)
         count = 0;
     waiting_begin(&waiting);
-    int status = ipcl_client_wait_for_engines(client, (size_t)count, timeout_ms, waiting_interrupted, &waiting, &error);
+    int status = ipcl_client_wait_for_engines(client, (size_t)count, timeout_ms,
+                                              waiting_interrupted, &waiting, &error);
     bool closed = ipcl_client_closed(client);
     ipcl_client_release(client);
     waiting_end(&waiting);
@@ -156,13 +161,14 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
     struct ipcl_submission request = {0};
     struct ipcl_error error;
     if (count != 6 || !PyList_Check(args[5])) {
-        PyErr_SetString(PyExc_TypeError, "submit(channel, engine_id, msg_type, content, metadata, buffers: list)");
+        PyErr_SetString(PyExc_TypeError,
+                        "submit(channel, engine_id, msg_type, content, metadata, buffers: list)");
         return NULL;
     }
     request.channel = (enum ipcl_channel)PyLong_AsLong(args[0]);
     request.engine_id = (int)PyLong_AsLong(args[1]);
-    if (PyErr_Occurred() || !text_of(args[2], &request.msg_type) || !text_of(args[3], &request.content) ||
-        !text_of(args[4], &request.metadata))
+    if (PyErr_Occurred() || !text_of(args[2], &request.msg_type) ||
+        !text_of(args[3], &request.content) || !text_of(args[4], &request.metadata))
         return NULL;
     if (!request.msg_type) {
         PyErr_SetString(PyExc_TypeError, "msg_type must be a str");
@@ -176,7 +182,8 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
         request.buffers = buffers;
         future = ipcl_submit(client, &request, &error);
         if (!future)
-            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
+                            error.text);
         free(buffers);
     }
     ipcl_client_release(client);
@@ -224,22 +231,25 @@ static PyObject *connection_broadcast(PyObject *self, PyObject *args)
     struct ipcl_error error;
     PyObject *engines, *sequence, *list = NULL;
     size_t count;
-    if (!PyArg_ParseTuple(args, "O!szzO!", &PyList_Type, &engines, &request.msg_type, &request.content, &request.metadata,
-                          &PyList_Type, &sequence))
+    if (!PyArg_ParseTuple(args, "O!szzO!", &PyList_Type, &engines, &request.msg_type,
+                          &request.content, &request.metadata, &PyList_Type, &sequence))
         return NULL;
     struct ipcl_client *client = hold_client(self);
     if (!client)
         return NULL;
     int *ids = ids_from(engines, &count);
-    struct ipcl_future **futures = ids ? PyMem_Calloc(count + 1, sizeof(struct ipcl_future *)) : NULL;
+    struct ipcl_future **futures =
+        ids ? PyMem_Calloc(count + 1, sizeof(struct ipcl_future *)) : NULL;
     buffers_collect();
-    struct ipcl_buffer *buffers = ids && futures ? buffers_from(sequence, &request.buffer_count) : NULL;
+    struct ipcl_buffer *buffers =
+        ids && futures ? buffers_from(sequence, &request.buffer_count) : NULL;
     if (buffers) {
         request.buffers = buffers;
         if (!ipcl_broadcast(client, &request, ids, count, futures, &error))
             list = list_of(futures, (Py_ssize_t)count);
         else
-            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
+                            error.text);
         free(buffers);
     } else if (!PyErr_Occurred()) {
         PyErr_NoMemory();
@@ -260,7 +270,8 @@ static PyObject *connection_fetch(PyObject *self, PyObject *args)
     struct ipcl_future *future = ipcl_fetch(client, msg_id, &error);
     if (future)
         return future_wrap(future);
-    PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError, error.text);
+    PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
+                    error.text);
     return NULL;
 }
 
@@ -286,21 +297,27 @@ static PyObject *connection_get_file(PyObject *self, void *unused)
 }
 
 static PyMethodDef connection_methods[] = {
-    {"close", connection_close, METH_NOARGS, "End the connection; what is open resolves with an error."},
+    {"close", connection_close, METH_NOARGS,
+     "End the connection; what is open resolves with an error."},
     {"engines", connection_engines, METH_NOARGS, "The registered engines: a list of (id, uuid)."},
-    {"engine_info", connection_engine_info, METH_VARARGS, "engine_info(id): what an engine said of itself, as JSON text."},
-    {"wait_for_engines", connection_wait_for_engines, METH_VARARGS, "wait_for_engines(count, timeout=None)"},
+    {"engine_info", connection_engine_info, METH_VARARGS,
+     "engine_info(id): what an engine said of itself, as JSON text."},
+    {"wait_for_engines", connection_wait_for_engines, METH_VARARGS,
+     "wait_for_engines(count, timeout=None)"},
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
     {"broadcast", connection_broadcast, METH_VARARGS,
      "broadcast(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
-    {"fetch", connection_fetch, METH_VARARGS, "fetch(msg_id) -> Future: the result that the hub has, or will have, of a request"},
+    {"fetch", connection_fetch, METH_VARARGS,
+     "fetch(msg_id) -> Future: the result that the hub has, or will have, of a request"},
     {NULL},
 };
 
 static PyGetSetDef connection_attributes[] = {
-    {"closed", connection_get_closed, NULL, "Whether it was closed, or has lost its controller.", NULL},
-    {"refused", connection_get_refused, NULL, "How many messages were dropped because they did not verify.", NULL},
+    {"closed", connection_get_closed, NULL, "Whether it was closed, or has lost its controller.",
+     NULL},
+    {"refused", connection_get_refused, NULL,
+     "How many messages were dropped because they did not verify.", NULL},
     {"connection_file", connection_get_file, NULL, "The file that was read to connect.", NULL},
     {NULL},
 };

@@ -1,6 +1,8 @@
-/* ipcluster._client: the Python face of libipcluster. It adds no protocol: it turns objects into calls and results into objects.
+/* ipcluster._client: the Python face of libipcluster. It adds no protocol: it turns objects into
+ * calls and results into objects.
  *
- * Threads: everything here runs with the interpreter's lock, except what is said to run in the library's I/O thread or libzmq's. */
+ * Threads: everything here runs with the interpreter's lock, except what is said to run in the
+ * library's I/O thread or libzmq's. */
 #ifndef EXTENSION_H
 #define EXTENSION_H
 
@@ -16,20 +18,22 @@ extern PyType_Spec connection_spec, future_spec, frame_spec, completions_spec;
 /* Ends what is of one of these types: frees its memory. */
 void object_free(PyObject *self);
 
-/* Waiting: releases the interpreter's lock, and takes it every 100 ms to see whether Ctrl-C was typed. */
+/* Waiting: releases the interpreter's lock, and takes it every 100 ms to see whether Ctrl-C was
+ * typed. */
 struct waiting {
     PyThreadState *thread;
 };
 void waiting_begin(struct waiting *waiting);
 void waiting_end(struct waiting *waiting);
 bool waiting_interrupted(void *waiting);
-/* Milliseconds of a timeout in seconds, where None and negative ones mean no limit. Returns -2 with an exception set for what is no
- * number. */
+/* Milliseconds of a timeout in seconds, where None and negative ones mean no limit. Returns -2 with
+ * an exception set for what is no number. */
 int timeout_from(PyObject *seconds);
 
 /* Makes buffers of a list's members. Returns a malloc'ed array, or NULL with an exception set. */
 struct ipcl_buffer *buffers_from(PyObject *list, size_t *count);
-/* Gives back Python objects whose memory has been sent: libzmq's threads put them aside, as they have no interpreter's lock. */
+/* Gives back Python objects whose memory has been sent: libzmq's threads put them aside, as they
+ * have no interpreter's lock. */
 void buffers_collect(void);
 /* A list of bytes objects (small ones) and memoryviews, which keep `owner`. */
 PyObject *buffers_to_list(PyObject *owner, const struct ipcl_buffer *buffers, size_t count);

@@ -57,10 +57,13 @@ static PyObject *future_ready(PyObject *self, PyObject *unused)
 
 void future_set_forked(void)
 {
-    PyErr_SetString(PyExc_ConnectionError, "this was submitted before a fork, by the parent of this process, and resolves there only");
+    PyErr_SetString(
+        PyExc_ConnectionError,
+        "this was submitted before a fork, by the parent of this process, and resolves there only");
 }
 
-/* What a wait returned, as a bool; NULL where it was interrupted, with the exception set that did. */
+/* What a wait returned, as a bool; NULL where it was interrupted, with the exception set that
+ * did. */
 static PyObject *from_wait(int status)
 {
     buffers_collect();
@@ -83,7 +86,8 @@ static PyObject *future_wait(PyObject *self, PyObject *args)
     if (timeout_ms == -2)
         return NULL;
     waiting_begin(&waiting);
-    int status = ipcl_future_wait(((struct future *)self)->future, timeout_ms, waiting_interrupted, &waiting);
+    int status = ipcl_future_wait(((struct future *)self)->future, timeout_ms, waiting_interrupted,
+                                  &waiting);
     waiting_end(&waiting);
     return from_wait(status);
 }
@@ -117,7 +121,8 @@ static PyObject *future_outputs(PyObject *self, PyObject *args)
     const struct ipcl_output *output = output_at(future, start);
     while (list && (output = ipcl_future_output(future, output))) {
         PyObject *buffers = buffers_to_list(self, output->buffers, output->buffer_count);
-        PyObject *entry = buffers ? Py_BuildValue("(sssN)", output->msg_type, output->content, output->metadata, buffers)
+        PyObject *entry = buffers ? Py_BuildValue("(sssN)", output->msg_type, output->content,
+                                                  output->metadata, buffers)
                                   : NULL;
         if (!entry || PyList_Append(list, entry))
             Py_CLEAR(list);
@@ -151,7 +156,8 @@ static PyObject *future_wait_output(PyObject *self, PyObject *args)
         return NULL;
     const struct ipcl_output *previous = output_at(future, seen);
     waiting_begin(&waiting);
-    int status = ipcl_future_wait_output(future, previous, timeout_ms, waiting_interrupted, &waiting);
+    int status =
+        ipcl_future_wait_output(future, previous, timeout_ms, waiting_interrupted, &waiting);
     waiting_end(&waiting);
     return from_wait(status);
 }
@@ -212,7 +218,8 @@ static PyObject *get_submitted(PyObject *self, void *unused)
     const struct ipcl_result *result = ipcl_future_result(future);
     (void)unused;
     /* Of a result that was fetched the hub knows. */
-    return PyFloat_FromDouble(result && result->submitted ? result->submitted : ipcl_future_submitted(future));
+    return PyFloat_FromDouble(result && result->submitted ? result->submitted
+                                                          : ipcl_future_submitted(future));
 }
 
 static PyObject *get_received(PyObject *self, void *unused)
@@ -222,7 +229,10 @@ static PyObject *get_received(PyObject *self, void *unused)
     return result ? PyFloat_FromDouble(result->received) : NULL;
 }
 
-#define TEXT(name, doc) {#name, get_text, NULL, doc, (void *)offsetof(struct ipcl_result, name)}
+#define TEXT(name, doc)                                                                            \
+    {                                                                                              \
+#name, get_text, NULL, doc, (void *)offsetof(struct ipcl_result, name)                     \
+    }
 static PyGetSetDef future_attributes[] = {
     {"msg_id", get_msg_id, NULL, "The identifier of the request.", NULL},
     {"channel", get_channel, NULL, "How it was sent: DIRECT, TASK, BROADCAST, CONTROL or HUB.",
@@ -358,7 +368,9 @@ static PyObject *module_count_ready(PyObject *module, PyObject *list)
 }
 
 PyMethodDef future_functions[] = {
-    {"wait_all", module_wait_all, METH_VARARGS, "wait_all(futures, timeout=None) -> whether all have results"},
-    {"count_ready", module_count_ready, METH_O, "count_ready(list of futures) -> how many have results"},
+    {"wait_all", module_wait_all, METH_VARARGS,
+     "wait_all(futures, timeout=None) -> whether all have results"},
+    {"count_ready", module_count_ready, METH_O,
+     "count_ready(list of futures) -> how many have results"},
     {NULL},
 };

@@ -83,7 +83,8 @@ static int add_constants(PyObject *module)
            PyModule_AddIntConstant(module, "TASK", IPCL_CHANNEL_TASK) ||
            PyModule_AddIntConstant(module, "BROADCAST", IPCL_CHANNEL_BROADCAST) ||
            PyModule_AddIntConstant(module, "CONTROL", IPCL_CHANNEL_CONTROL) ||
-           PyModule_AddIntConstant(module, "HUB", IPCL_CHANNEL_HUB) || PyModule_AddIntConstant(module, "OK", IPCL_OK) ||
+           PyModule_AddIntConstant(module, "HUB", IPCL_CHANNEL_HUB) ||
+           PyModule_AddIntConstant(module, "OK", IPCL_OK) ||
            PyModule_AddIntConstant(module, "FAILED", IPCL_FAILED) ||
            PyModule_AddIntConstant(module, "ABORTED", IPCL_ABORTED);
 }

@@ -112,7 +112,11 @@ class AsyncResult(Besides, Future):
     def _repr_html_(self):
         count = self.progress
         running = count < len(self)
-        words = ["running" if running else "finished", f"{count} of {len(self)} results", *([f"{self.elapsed:.1f} s"] if self._children else [])]
+        words = [
+            "running" if running else "finished",
+            f"{count} of {len(self)} results",
+            *([f"{self.elapsed:.1f} s"] if self._children else []),
+        ]
         more = f"<progress max='{len(self)}' value='{count}'></progress>" if running else ""
         return card(type(self).__name__, f"{self._fname}: {', '.join(words)}", more=more)
 

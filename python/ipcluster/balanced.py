@@ -120,7 +120,12 @@ class LoadBalancedView(View):
             [0, 1, 4, 9, 16]
         """
         function = ParallelFunction(
-            self._labelled(label), f, block=self._block(block), chunksize=chunksize, ordered=ordered, return_exceptions=return_exceptions
+            self._labelled(label),
+            f,
+            block=self._block(block),
+            chunksize=chunksize,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
         )
         return function.map(*sequences)
 

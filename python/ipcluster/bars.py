@@ -140,7 +140,9 @@ def make_bar(total, unit, desc=None, initial=0, widget=None, show=None, file=Non
         board = Board()
         show = lambda line: board.show([({"text/plain": line}, {})])  # noqa: E731
     if show is not None:
-        return _text_bar()(file=LineKeeper(show), ncols=min(shutil.get_terminal_size((WIDTH, 24)).columns - 1, WIDTH), **options)
+        return _text_bar()(
+            file=LineKeeper(show), ncols=min(shutil.get_terminal_size((WIDTH, 24)).columns - 1, WIDTH), **options
+        )
     return _text_bar()(file=file or sys.stdout, **options)
 
 
@@ -196,7 +198,11 @@ def wait_with_progress(result, interval, timeout, widget, return_when=ALL_COMPLE
     try:
         finished = result.ready()
         while not finished and (deadline is None or time.monotonic() < deadline):
-            finished = _finished(result, interval if deadline is None else min(interval, max(deadline - time.monotonic(), 0)), return_when)
+            finished = _finished(
+                result,
+                interval if deadline is None else min(interval, max(deadline - time.monotonic(), 0)),
+                return_when,
+            )
             if bar is not None:
                 bar.update(result.progress - bar.n)
                 if time.monotonic() - refreshed >= REFRESH_SECONDS:
@@ -235,7 +241,9 @@ class StartShown:
         if counted:
             self._count, total = map(int, counted.groups())
             if self._bar is None:
-                self._bar = self._stack.enter_context(following(make_bar(total, "engine", None, self._count, file=self._file), lambda: self._count))
+                self._bar = self._stack.enter_context(
+                    following(make_bar(total, "engine", None, self._count, file=self._file), lambda: self._count)
+                )
             self._bar.total = total
             return
         if self._bar is not None:

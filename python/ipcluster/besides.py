@@ -9,7 +9,9 @@ from ipcluster.maps import cut
 from ipcluster.reply import METADATA_KEYS, OUTPUT_WAIT, all_output_came, metadata_of, wait_for_output
 
 OUTPUT_SLICE = 0.05  # seconds between two looks at several requests' output
-OUTPUT_KEYS = frozenset({"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data", "output_missing"})
+OUTPUT_KEYS = frozenset(
+    {"execute_input", "execute_result", "error", "stdout", "stderr", "outputs", "data", "output_missing"}
+)
 
 
 class Besides:

@@ -26,7 +26,7 @@ class _Part:
     def add(self, text):
         whole, newline, last = self.text.rpartition("\n")
         last += text
-        self.text = whole + newline + as_shown(last) + last[len(last.rstrip("\r")):]
+        self.text = whole + newline + as_shown(last) + last[len(last.rstrip("\r")) :]
 
 
 class Block:
@@ -110,7 +110,11 @@ class Block:
     def _update(self, content, engine):
         name = (content.get("transient") or {}).get("display_id")
         for part in self._parts:
-            if part.content is not None and name is not None and (part.content.get("transient") or {}).get("display_id") == name:
+            if (
+                part.content is not None
+                and name is not None
+                and (part.content.get("transient") or {}).get("display_id") == name
+            ):
                 part.content = dict(content, engine=engine)
 
     def _clear_output(self, content, _):
@@ -126,9 +130,13 @@ class Block:
         """Texts and contents of display messages, in their order; never two texts beside each other."""
         pieces = [""]
         if self._hidden:
-            pieces[-1] += f"[{self._hidden} characters before these are not shown: the result's stdout and stderr have them]\n"
+            pieces[
+                -1
+            ] += f"[{self._hidden} characters before these are not shown: the result's stdout and stderr have them]\n"
         if self._hidden_displays:
-            pieces[-1] += f"[{self._hidden_displays} outputs before these are not shown: the result's outputs have them]\n"
+            pieces[
+                -1
+            ] += f"[{self._hidden_displays} outputs before these are not shown: the result's outputs have them]\n"
         for part in self._parts:
             line = "\n" if pieces[-1] and not pieces[-1].endswith("\n") else ""
             pieces[-1] += line + part.mark + part.text.rstrip("\r")
@@ -148,4 +156,7 @@ class Block:
             text = part.text if part.content is None else part.content["data"].get("text/plain", "")
             lines += [(part.mark, line) for line in text.splitlines()]
         lines = lines[-count:]
-        return [(mark.replace("\n", " ") if place == 0 or mark != lines[place - 1][0] else "") + line for place, (mark, line) in enumerate(lines)]
+        return [
+            (mark.replace("\n", " ") if place == 0 or mark != lines[place - 1][0] else "") + line
+            for place, (mark, line) in enumerate(lines)
+        ]

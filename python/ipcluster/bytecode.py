@@ -23,7 +23,9 @@ MARK = _TEXT + bytes([len(PYTHON)]) + PYTHON.encode() + _POP
 def warn_of_engines(infos):
     """A client's warning of engines that its functions are not for. `infos`: what each says of itself, by id."""
     versions = {engine: info["language_version"] for engine, info in infos.items() if info.get("language") == "python"}
-    others = {engine: version for engine, version in versions.items() if not f"Python {version}.".startswith(PYTHON + ".")}
+    others = {
+        engine: version for engine, version in versions.items() if not f"Python {version}.".startswith(PYTHON + ".")
+    }
     if others:
         engine, version = next(iter(others.items()))
         warnings.warn(
@@ -52,8 +54,12 @@ def _instructions():
         for name, number in opcode.opmap.items()
         if number < 256 and name not in ("CACHE", "RESERVED") and not name.startswith("INSTRUMENTED_")
     }
-    counts = {number: caches.get(name, 0) if isinstance(caches, dict) else caches[number] for name, number in numbers.items()}
-    before = {numbers.get(name) for name in ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP", "EXTENDED_ARG")}
+    counts = {
+        number: caches.get(name, 0) if isinstance(caches, dict) else caches[number] for name, number in numbers.items()
+    }
+    before = {
+        numbers.get(name) for name in ("COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP", "EXTENDED_ARG")
+    }
     return counts, before, numbers.get("RESUME")
 
 

@@ -18,8 +18,27 @@ from types import CodeType, FunctionType, SimpleNamespace
 
 from ipcluster import bytecode
 from ipcluster.canned import (
-    CANNERS, SCALARS, SWITCHES, WIRE_CANNING, CannedArray, CannedBytes, CannedFunction, CannedMemoryView, CannedObject, CannedPartial,
-    Reference, by_code, can, can_dict, can_function, check_dependency_of, dependent, interactive, plain_attributes, uncan, uncan_dict,
+    CANNERS,
+    SCALARS,
+    SWITCHES,
+    WIRE_CANNING,
+    CannedArray,
+    CannedBytes,
+    CannedFunction,
+    CannedMemoryView,
+    CannedObject,
+    CannedPartial,
+    Reference,
+    by_code,
+    can,
+    can_dict,
+    can_function,
+    check_dependency_of,
+    dependent,
+    interactive,
+    plain_attributes,
+    uncan,
+    uncan_dict,
 )  # fmt: skip  # noqa: F401 (all of it is ipyparallel.serialize's to those who import that in an engine)
 from ipcluster.classes import CannedCell, CannedClass, CannedDescriptor, CannedNamedTuple, can_class
 

@@ -42,7 +42,9 @@ def can_cell(cell):
 def can_class(cls, in_cell=False):
     if cls.__module__ != "__main__":
         return cls
-    canned = _once(CannedNamedTuple if cls.__bases__ == (tuple,) and hasattr(cls, "_field_defaults") else CannedClass, cls)
+    canned = _once(
+        CannedNamedTuple if cls.__bases__ == (tuple,) and hasattr(cls, "_field_defaults") else CannedClass, cls
+    )
     if not (in_cell or canned.finished):
         _refuse(cls, "it leads back to itself, and not by its methods' super()")
     return canned
@@ -99,7 +101,9 @@ def _can_attributes(cls, attributes):
     """Canned attributes, all of which can be pickled."""
     from ipcluster.canning import dumps
 
-    canned = {name: CannedDescriptor(value) if type(value) in _PARTS else can(value) for name, value in attributes.items()}
+    canned = {
+        name: CannedDescriptor(value) if type(value) in _PARTS else can(value) for name, value in attributes.items()
+    }
     for name, value in canned.items():
         if value is attributes[name] and type(value) not in SCALARS:
             try:
@@ -137,7 +141,9 @@ class CannedClass(CannedObject):
         self.parents = [can(parent) for parent in cls.__bases__]
         attributes = _own_attributes(cls)
         self.itself = [name for name, value in attributes.items() if value is cls]
-        self._canned_dict = _can_attributes(cls, {name: value for name, value in attributes.items() if value is not cls})
+        self._canned_dict = _can_attributes(
+            cls, {name: value for name, value in attributes.items() if value is not cls}
+        )
         self.finished = True
 
     def get_object(self, g=None):
@@ -177,13 +183,16 @@ class CannedNamedTuple(CannedObject):
         self.fields = cls._fields
         self.defaults = [can(value) for value in cls._field_defaults.values()]
         self.attributes = _can_attributes(
-            cls, {name: value for name, value in vars(cls).items() if name not in bare or name in ("__doc__", "__module__")}
+            cls,
+            {name: value for name, value in vars(cls).items() if name not in bare or name in ("__doc__", "__module__")},
         )
         self.finished = True
 
     def get_object(self, g=None):
         if self.cls is None:
-            self.cls = collections.namedtuple(self.name, self.fields, defaults=[uncan(value, g) for value in self.defaults])
+            self.cls = collections.namedtuple(
+                self.name, self.fields, defaults=[uncan(value, g) for value in self.defaults]
+            )
             for name, value in self.attributes.items():
                 setattr(self.cls, name, uncan(value, g))
         return self.cls

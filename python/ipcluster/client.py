@@ -108,7 +108,14 @@ class Client(Control, Records):
         self._dask = None
         self._lock = threading.Lock()
         self._connection = self._connect(
-            connection_info or connection_file or url_file, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey,
+            connection_info or connection_file or url_file,
+            profile,
+            profile_dir,
+            ipython_dir,
+            cluster_id,
+            timeout,
+            sshserver,
+            sshkey,
             keep_tasks,
         )
         self._abort_later = AbortLater(self._connection)
@@ -116,7 +123,9 @@ class Client(Control, Records):
         self._activate_first()
         bytecode.warn_of_engines(self.engine_info)
 
-    def _connect(self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey, keep_tasks):
+    def _connect(
+        self, connection_info, profile, profile_dir, ipython_dir, cluster_id, timeout, sshserver, sshkey, keep_tasks
+    ):
         path, temporary = _connection_file(connection_info) if connection_info else (None, False)
         shell = get_shell()
         if not profile and shell is not None:
@@ -125,7 +134,14 @@ class Client(Control, Records):
             profile_dir = os.path.join(ipython_dir, f"profile_{profile or 'default'}")
         try:
             return _client.connect(
-                path, profile, profile_dir and os.fspath(profile_dir), cluster_id, timeout or 0, sshserver, sshkey and os.fspath(sshkey), not keep_tasks
+                path,
+                profile,
+                profile_dir and os.fspath(profile_dir),
+                cluster_id,
+                timeout or 0,
+                sshserver,
+                sshkey and os.fspath(sshkey),
+                not keep_tasks,
             )
         finally:
             if temporary:
@@ -154,7 +170,11 @@ class Client(Control, Records):
             engines = None
         if engines is None:
             return card("Client", repr(self).partition(": ")[2][:-1])
-        return card("Client", engines.summary(), more=f"<details><summary style='display: list-item; cursor: pointer'>each engine</summary>{engines._repr_html_()}</details>")
+        return card(
+            "Client",
+            engines.summary(),
+            more=f"<details><summary style='display: list-item; cursor: pointer'>each engine</summary>{engines._repr_html_()}</details>",
+        )
 
     def __enter__(self):
         return self
@@ -251,11 +271,15 @@ class Client(Control, Records):
         try:
             return self._chosen(targets)
         except (IndexError, errors.NoEnginesRegistered):
-            named = [targets] if isinstance(targets, int) else targets if isinstance(targets, (list, tuple, range)) else []
+            named = (
+                [targets] if isinstance(targets, int) else targets if isinstance(targets, (list, tuple, range)) else []
+            )
             gone = self._seen.intersection(named).difference(self.ids)
             if not gone:
                 raise
-            text = f"engine {min(gone)} is gone{self._why(min(gone))}: client[:] is a view of the engines that are there"
+            text = (
+                f"engine {min(gone)} is gone{self._why(min(gone))}: client[:] is a view of the engines that are there"
+            )
             raise errors.EngineError("EngineError", text, "", {"engine_id": min(gone)}) from None
 
     def _why(self, engine_id):
@@ -399,7 +423,9 @@ class Client(Control, Records):
         """
         if n is None:
             if self.cluster is None or not self.cluster.n:
-                raise TypeError("wait_for_engines(n) needs the number of engines, as this client was not made by a Cluster")
+                raise TypeError(
+                    "wait_for_engines(n) needs the number of engines, as this client was not made by a Cluster"
+                )
             n = self.cluster.n
         if interactive is None:
             interactive = block and get_shell() is not None and is_watched()

@@ -115,11 +115,17 @@ class Cluster:
         self._starter = None
 
     def __repr__(self):
-        return f"<Cluster {self.cluster_id or self.profile or 'default'}: {'running' if self.running else 'not running'}>"
+        return (
+            f"<Cluster {self.cluster_id or self.profile or 'default'}: {'running' if self.running else 'not running'}>"
+        )
 
     def _repr_html_(self):
         facts = {"engines": self.n, "launcher": self.engines, "connection file": self.connection_file}
-        return card("Cluster", f"{self.cluster_id or self.profile or 'default'}, {'running' if self.running else 'not running'}", facts)
+        return card(
+            "Cluster",
+            f"{self.cluster_id or self.profile or 'default'}, {'running' if self.running else 'not running'}",
+            facts,
+        )
 
     @classmethod
     def from_file(cls, cluster_file=None, *, profile=None, profile_dir=None, cluster_id=""):
@@ -179,7 +185,9 @@ class Cluster:
                 said.append(line)
                 shown.show(line)
         if program.returncode != 0:
-            raise RuntimeError(f"ipcluster {command} failed: {''.join(said).strip() or f'exit status {program.returncode}'}")
+            raise RuntimeError(
+                f"ipcluster {command} failed: {''.join(said).strip() or f'exit status {program.returncode}'}"
+            )
 
     def _run(self, command, *words, **options):
         return run_program(command, *self._words(), *words, **options)
@@ -351,7 +359,9 @@ class Cluster:
         self.start_cluster_sync(n, n_min)
         client = self.connect_client_sync()
         if self.n:
-            client.wait_for_engines(min(self.n, n_min), timeout=self.engine_timeout or ENGINE_TIMEOUT, interactive=self.progress)
+            client.wait_for_engines(
+                min(self.n, n_min), timeout=self.engine_timeout or ENGINE_TIMEOUT, interactive=self.progress
+            )
         if activate:
             client.activate()
         return client

@@ -76,7 +76,9 @@ class Control:
         """
         for target in self._resolve_targets(targets):
             if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
-                raise NotImplementedError(f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down")
+                raise NotImplementedError(
+                    f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down"
+                )
         return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
 
     def shutdown(self, targets="all", restart=False, hub=False, block=None):
@@ -95,7 +97,9 @@ class Control:
             >>> client.shutdown(1, block=True)
         """
         if restart:
-            raise NotImplementedError("engines cannot be restarted: shut them down and start others (ipcluster engines)")
+            raise NotImplementedError(
+                "engines cannot be restarted: shut them down and start others (ipcluster engines)"
+            )
         try:
             result = self._control("all" if hub else targets, "shutdown_request", {"restart": False}, block or hub)
         except errors.NoEnginesRegistered:

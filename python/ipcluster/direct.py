@@ -116,7 +116,9 @@ class DirectView(View):
             >>> view.map(lambda x: x ** 2, range(5), block=True)
             [0, 1, 4, 9, 16]
         """
-        function = ParallelFunction(self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions)
+        function = ParallelFunction(
+            self._labelled(label), f, block=self._block(block), return_exceptions=return_exceptions
+        )
         return function.map(*sequences)
 
     def _submitter(self):
@@ -311,7 +313,9 @@ class DirectView(View):
 
         def import_there(clauses, module):
             if not quiet:
-                print(f"importing {clauses} from {module} on engine(s)" if module else f"importing {clauses} on engine(s)")
+                print(
+                    f"importing {clauses} from {module} on engine(s)" if module else f"importing {clauses} on engine(s)"
+                )
             statement = f"from {module} import {clauses}" if module else f"import {clauses}"
             results.append(self.apply_async(there.execute, statement))
 

@@ -39,7 +39,9 @@ class Engines(dict):
     """
 
     def __init__(self, connection):
-        super().__init__((number, _engine(number, uuid, connection.engine_info(number))) for number, uuid in connection.engines())
+        super().__init__(
+            (number, _engine(number, uuid, connection.engine_info(number))) for number, uuid in connection.engines()
+        )
 
     def summary(self, ids=None):
         """What is shown of engines: "8 engines: 4 on node1, 4 on node2; Python 3.11.2".
@@ -69,6 +71,15 @@ class Engines(dict):
 
     def _repr_html_(self):
         head = "".join(f"<th>{name}</th>" for name in Engine._fields)
-        rows = ["".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in engine) for engine in islice(self.values(), ROWS_MAX)]
-        more = f"<tr><td colspan='{len(Engine._fields)}'>and {len(self) - len(rows)} more</td></tr>" if len(self) > len(rows) else ""
-        return f"{escape(self.summary())}<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}{more}</table>"
+        rows = [
+            "".join(f"<td>{'' if value is None else escape(str(value))}</td>" for value in engine)
+            for engine in islice(self.values(), ROWS_MAX)
+        ]
+        more = (
+            f"<tr><td colspan='{len(Engine._fields)}'>and {len(self) - len(rows)} more</td></tr>"
+            if len(self) > len(rows)
+            else ""
+        )
+        return (
+            f"{escape(self.summary())}<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}{more}</table>"
+        )

@@ -33,7 +33,9 @@ class NoEnginesRegistered(KernelError):
     """There is no engine that could do what is asked."""
 
     def __str__(self):
-        return "no engines are registered: start some (ipcluster engines --n=4), or wait with client.wait_for_engines(n)"
+        return (
+            "no engines are registered: start some (ipcluster engines --n=4), or wait with client.wait_for_engines(n)"
+        )
 
 
 class TaskAborted(KernelError, CancelledError):
@@ -169,7 +171,9 @@ class AlreadyDisplayedError(RemoteError):
         errors = getattr(self.original_error, "elist", None)
         if errors is None:
             return [f"{self.ename}: {self.evalue} (shown above)"]
-        return [f"{len(errors)} error{'' if len(errors) == 1 else 's'}: {', '.join(sorted({error[0] for error in errors}))} (shown above)"]
+        return [
+            f"{len(errors)} error{'' if len(errors) == 1 else 's'}: {', '.join(sorted({error[0] for error in errors}))} (shown above)"
+        ]
 
 
 class EngineError(RemoteError):
@@ -269,7 +273,7 @@ class CompositeError(RemoteError):
             IndexError: there is none with this index.
         Example:
             >>> view.apply_async(divmod, 1, 0).exception().print_traceback(2)  # doctest: +ELLIPSIS
-            [2:apply]: 
+            [2:apply]:
             ...
         """
         print("\n".join(self.render_traceback(excid)))
@@ -318,9 +322,7 @@ def combined(failures, method):
 # What the client library itself, or a scheduler, makes of requests that no engine answers.
 OF_THE_CLIENT = {"ConnectionError": ConnectError, "ClusterError": ClusterError}
 
-_BY_NAME = {
-    "EngineError": EngineError,
-}
+_BY_NAME = {"EngineError": EngineError}
 
 
 def from_content(content, method=None):

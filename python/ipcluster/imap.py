@@ -133,7 +133,9 @@ class Imap:
     def _end(self):
         feeder, self._feeder = self._feeder, None
         self._chunk = iter(())
-        if feeder is not None and feeder.is_alive():  # it is not in a forked child, where others' locks may be held for ever
+        if (
+            feeder is not None and feeder.is_alive()
+        ):  # it is not in a forked child, where others' locks may be held for ever
             feeder.end()
 
     __del__ = _end  # which waits for nothing that is being sent: whichever thread comes by may hold any lock
@@ -169,6 +171,8 @@ def imap(view, f, sequences, ordered, max_outstanding, chunksize, return_excepti
     if chunksize == 1:
         tasks, send = members, lambda members: submit(prepared, members)
     else:
-        tasks, send = iter(lambda: list(islice(members, chunksize)), []), lambda chunk: submit(there.map_members, (prepared, *zip(*chunk)))
+        tasks, send = iter(lambda: list(islice(members, chunksize)), []), lambda chunk: submit(
+            there.map_members, (prepared, *zip(*chunk))
+        )
     feeder = _Feeder(send, tasks, _bound(max_outstanding, view), ordered)
     return Imap(feeder, chunksize > 1, return_exceptions)

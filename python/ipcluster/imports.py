@@ -45,7 +45,10 @@ def _telling(import_before):
         for each, tell in list(_blocks):
             if each is frame:
                 # A relative import always has a list of names, and so gives the module itself.
-                tell(_clauses(frame, list(fromlist or [name])), (module.__name__ if level else name) if fromlist else None)
+                tell(
+                    _clauses(frame, list(fromlist or [name])),
+                    (module.__name__ if level else name) if fromlist else None,
+                )
         return module
 
     return import_and_tell

@@ -45,7 +45,11 @@ def _output_arguments(f):
         argument("-r", action="store_const", dest="groupby", const="order", help="group output by order"),
         argument("-e", action="store_const", dest="groupby", const="engine", help="group output by engine"),
         argument(
-            "--group-outputs", dest="groupby", type=str, choices=["engine", "order", "type"], default="type",
+            "--group-outputs",
+            dest="groupby",
+            type=str,
+            choices=["engine", "order", "type"],
+            default="type",
             help="how output is grouped",
         ),  # fmt: skip
         argument("-o", "--out", dest="save_name", type=str, help="keep the AsyncResult under this name"),

@@ -57,7 +57,9 @@ class ClusterManager:
         """
         running = {f"{_name(entry['profile_dir'])}:{entry['cluster_id']}": entry for entry in self.list_clusters(**profiles)
                    if not entry["engines_only"] and entry["state"] != "stopped"}  # fmt: skip
-        self.clusters = {key: cluster for key, cluster in self.clusters.items() if key in running or not cluster.running}
+        self.clusters = {
+            key: cluster for key, cluster in self.clusters.items() if key in running or not cluster.running
+        }
         for key, entry in running.items():
             if key not in self.clusters:
                 self.clusters[key] = Cluster(profile_dir=entry["profile_dir"], cluster_id=entry["cluster_id"])

@@ -24,12 +24,16 @@ def _is_table(obj):
 
 def _is_sequence(obj):
     # Memory of other formats arrives as bytes.
-    return type(obj) in _SEQUENCES or _is_array(obj) or (type(obj) is memoryview and obj.format == "B" and obj.ndim == 1)
+    return (
+        type(obj) in _SEQUENCES or _is_array(obj) or (type(obj) is memoryview and obj.format == "B" and obj.ndim == 1)
+    )
 
 
 def _has_first_axis(obj):
     shape = getattr(obj, "shape", None)
-    return isinstance(shape, tuple) and bool(shape) and hasattr(type(obj), "__getitem__") and type(obj) is not memoryview
+    return (
+        isinstance(shape, tuple) and bool(shape) and hasattr(type(obj), "__getitem__") and type(obj) is not memoryview
+    )
 
 
 def _can_be_cut(obj):
@@ -72,7 +76,9 @@ def zipped(sequences):
                 each.append(member)
         length = len(lists[0])
         lists = iter(lists)
-    return [next(lists) if not _is_sequence(seq) else seq if len(seq) == length else seq[:length] for seq in sequences], length
+    return [
+        next(lists) if not _is_sequence(seq) else seq if len(seq) == length else seq[:length] for seq in sequences
+    ], length
 
 
 def checked_chunksize(chunksize):

@@ -14,7 +14,9 @@ _IN_A_BUILD_TREE = {"ipcluster": "core/cluster", "ipcontroller": "core/controlle
 def _is_ours(path, name):
     """Whether it is this project's program: ipyparallel's have the same names."""
     try:
-        said = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60)
+        said = subprocess.run(
+            [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60
+        )
     except (OSError, subprocess.SubprocessError):
         return False
     return said.returncode == 0 and said.stdout.startswith(f"{name} ")

@@ -58,7 +58,9 @@ class Records:
             1
         """
         self._prune_what_was_noted()
-        return ByRequest(self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready())
+        return ByRequest(
+            self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready()
+        )
 
     @property
     def metadata(self):

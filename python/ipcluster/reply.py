@@ -88,8 +88,17 @@ def _add_output(metadata, streams, msg_type, content, buffers):
 def metadata_of(future):
     """The metadata of one request, as far as they are known."""
     metadata = Metadata(dict.fromkeys(METADATA_KEYS))
-    metadata.update(msg_id=future.msg_id, submitted=read_date(future.submitted), stdout="", stderr="", outputs=[], data={}, follow=[], after=[],
-                    output_missing=future.output_missing())
+    metadata.update(
+        msg_id=future.msg_id,
+        submitted=read_date(future.submitted),
+        stdout="",
+        stderr="",
+        outputs=[],
+        data={},
+        follow=[],
+        after=[],
+        output_missing=future.output_missing(),
+    )
     streams = {}  # texts as they came: a line may be in several
     for msg_type, content, _, buffers in future.outputs():
         _add_output(metadata, streams, msg_type, content, buffers)
@@ -233,7 +242,9 @@ def _read(future, fname):
         return Failure(errors.TaskAborted(future.msg_id, *([why] if why else [])))
     content = json.loads(future.content)
     # No engine has run it: the client library says what happened, or whoever refused it on its way.
-    if content["ename"] in errors.OF_THE_CLIENT and (future.msg_type == "error" or not json.loads(future.metadata).get("engine")):
+    if content["ename"] in errors.OF_THE_CLIENT and (
+        future.msg_type == "error" or not json.loads(future.metadata).get("engine")
+    ):
         return Failure(errors.OF_THE_CLIENT[content["ename"]](content["evalue"]))
     error = errors.from_content(content, fname)
     if future.engine_id is not None:

@@ -64,8 +64,10 @@ class Board:
             if known and self._shown[place] == bundle:
                 continue
             data, metadata = bundle
-            publisher.publish(data=data, metadata=metadata, transient={"display_id": f"{self._name}-{place}"}, update=known)
-            self._shown[place:place + 1] = [bundle]
+            publisher.publish(
+                data=data, metadata=metadata, transient={"display_id": f"{self._name}-{place}"}, update=known
+            )
+            self._shown[place : place + 1] = [bundle]
 
 
 class Printer:

@@ -27,7 +27,9 @@ class View:
     def __init__(self, client, targets, **flags):
         self.client = client
         self.label = None  # goes with each request, into its metadata and the hub's records
-        self.time_limit = None  # seconds that a request may run: then it is interrupted, and where that is in vain its engine ends
+        self.time_limit = (
+            None  # seconds that a request may run: then it is interrupted, and where that is in vain its engine ends
+        )
         self.targets = targets
         self.block = client.block
         self.track = False  # memory that is sent is kept until it is: nothing needs tracking
@@ -37,7 +39,13 @@ class View:
     def _summary(self):
         text = str(self.targets)
         targets = text if len(text) <= 16 else text[:12] + "...]"
-        named = [self.targets] if isinstance(self.targets, int) else self.targets if isinstance(self.targets, list) else None
+        named = (
+            [self.targets]
+            if isinstance(self.targets, int)
+            else self.targets
+            if isinstance(self.targets, list)
+            else None
+        )
         try:
             return f"{targets}: {self.client.engines.summary(named)}"
         except ConnectionError:  # the client is closed
@@ -238,7 +246,9 @@ class View:
             raise TypeError("map_sync and map_async say themselves whether to block")
         return self.map(f, *sequences, block=block, **options)
 
-    def imap(self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=None, return_exceptions=False, label=None):
+    def imap(
+        self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=None, return_exceptions=False, label=None
+    ):
         """`map()` whose results are taken one by one, and whose sequences may be endless. A thread reads them and sends tasks.
 
         Args:

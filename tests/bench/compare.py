@@ -104,7 +104,11 @@ def _clients_results(running, build, log):
 
 
 def measure(build, log):
-    found = {"floor": json.loads(subprocess.run([build / "tests/bench/floor"], capture_output=True, text=True, check=True).stdout)}
+    found = {
+        "floor": json.loads(
+            subprocess.run([build / "tests/bench/floor"], capture_output=True, text=True, check=True).stdout
+        )
+    }
     for name, command in CLUSTERS.items():
         if name == "ipyparallel" and importlib.util.find_spec(name) is None:
             say("ipyparallel is not installed")

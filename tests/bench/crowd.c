@@ -1,9 +1,9 @@
-/* A client of many engines, through libipcluster: crowd CONNECTION-FILE does what each line that it reads says, and prints a JSON
- * object with what it saw:
+/* A client of many engines, through libipcluster: crowd CONNECTION-FILE does what each line that it
+ * reads says, and prints a JSON object with what it saw:
  *
- *     engines COUNT SECONDS  waits, at most so long, until there are exactly so many
- *     ask                    asks each engine directly, all at once
- *     tasks COUNT            has so many no-op tasks run by the load balancer */
+ * engines COUNT SECONDS  waits, at most so long, until there are exactly so many
+ * ask                    asks each engine directly, all at once
+ * tasks COUNT            has so many no-op tasks run by the load balancer */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +43,10 @@ static void count_event(void *context, const struct ipcl_event *event)
     }
 }
 
-/* A call that does nothing: bool(), pickled, and the description of its arguments, of which there are none. */
-static struct ipcl_future *submit(struct ipcl_client *client, enum ipcl_channel channel, int engine_id)
+/* A call that does nothing: bool(), pickled, and the description of its arguments, of which there
+ * are none. */
+static struct ipcl_future *submit(struct ipcl_client *client, enum ipcl_channel channel,
+                                  int engine_id)
 {
     static const char function[] = "cbuiltins\nbool\n.";
     static const char info[] = "(dS'nargs'\nI0\nsS'narg_bufs'\nI0\nsS'kw_keys'\n(ls.";
@@ -78,8 +80,9 @@ static void wait_for(struct ipcl_client *client, unsigned long count, double sec
     double start = now();
     while (ipcl_client_engines(client, NULL, 0) != count && now() - start < seconds)
         nanosleep(&moment, NULL);
-    printf("{\"engines\": %zu, \"added\": %lu, \"removed\": %lu, \"removed_at\": %.3f}\n", ipcl_client_engines(client, NULL, 0),
-           atomic_load(&added), atomic_load(&removed), atomic_load(&removed_at));
+    printf("{\"engines\": %zu, \"added\": %lu, \"removed\": %lu, \"removed_at\": %.3f}\n",
+           ipcl_client_engines(client, NULL, 0), atomic_load(&added), atomic_load(&removed),
+           atomic_load(&removed_at));
 }
 
 static void ask(struct ipcl_client *client)
@@ -92,7 +95,8 @@ static void ask(struct ipcl_client *client)
         futures[i] = submit(client, IPCL_CHANNEL_DIRECT, engines[i].id);
     for (size_t i = 0; i < count; i++)
         answered += finish(futures[i]);
-    printf("{\"asked\": %zu, \"answered\": %zu, \"seconds\": %.3f}\n", count, answered, now() - start);
+    printf("{\"asked\": %zu, \"answered\": %zu, \"seconds\": %.3f}\n", count, answered,
+           now() - start);
 }
 
 static void run_tasks(struct ipcl_client *client, unsigned long count)

@@ -121,7 +121,9 @@ def slope(points):
 def churn(build, log):
     say(f"churn of {ROUNDS * ROUND_TASKS} tasks")
     # What is bounded, as the memory of finished tasks is, should be full after the first round.
-    with cluster(build, controller("--TaskScheduler.hwm=10", f"--TaskScheduler.finished_max={ROUND_TASKS // 2}", *HEART)) as running:
+    with cluster(
+        build, controller("--TaskScheduler.hwm=10", f"--TaskScheduler.finished_max={ROUND_TASKS // 2}", *HEART)
+    ) as running:
         watcher = connected(running, build, log)
         resident, failed, start = [], 0, time.monotonic()
         crowd = engines(running, build, log, CHURN_ENGINES)
@@ -177,7 +179,11 @@ def show(results):
     print(f"{'1,000 engines':52}{'encrypted':>12}{'plain':>12}")
     for key, title, unit in ROWS:
         values = [results[name].get(key) for name in ("encrypted", "plain")]
-        print(f"{title:52}" + "".join(f"{'-' if value is None else format(value, '.5g'):>12}" for value in values) + f" {unit}")
+        print(
+            f"{title:52}"
+            + "".join(f"{'-' if value is None else format(value, '.5g'):>12}" for value in values)
+            + f" {unit}"
+        )
     found = results["churn"]
     print(f"churn: {found['churn_tasks']} tasks ({found['churn_failed']} failed), {found['churn_engines']} engines and "
           f"{found['churn_clients']} clients that came and went, in {found['churn_s']:.0f} s")  # fmt: skip

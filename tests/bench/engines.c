@@ -1,6 +1,7 @@
-/* Simulated engines, many to a process: engines CONNECTION-FILE COUNT [INFO-FILE] registers COUNT of
- * them, each with sockets of its own, answers heartbeats, and every request at once with success; an
- * apply's result is None. What each says of itself is its element of the JSON list in INFO-FILE.
+/* Simulated engines, many to a process: engines CONNECTION-FILE COUNT [INFO-FILE] registers COUNT
+ * of them, each with sockets of its own, answers heartbeats, and every request at once with
+ * success; an apply's result is None. What each says of itself is its element of the JSON list in
+ * INFO-FILE.
  *
  * Prints one JSON object when the heart of each has been heard and answered: {"registered": COUNT,
  * "seconds": ...}; and another when standard input ends, which ends the engines: {"answered":

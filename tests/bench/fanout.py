@@ -45,11 +45,18 @@ def measure(build, log):
 
 def show(results):
     print(f"{ENGINES} engines are asked; ms a round" + "".join(f"{name:>14}" for name in results))
-    for key, title in (("direct", "a request to each"), ("broadcast", "a broadcast"), ("coalescing", "  whose replies are coalesced")):
+    for key, title in (
+        ("direct", "a request to each"),
+        ("broadcast", "a broadcast"),
+        ("coalescing", "  whose replies are coalesced"),
+    ):
         for suffix, what in (("_s", ""), ("_client_s", ", the client's CPU"), ("_payload_s", ", with 1 MiB")):
             values = [found.get(key + suffix) for found in results.values()]
             if any(values):
-                print(f"{title + what:46}" + "".join(f"{'-' if value is None else format(value * 1e3, '.4g'):>14}" for value in values))
+                print(
+                    f"{title + what:46}"
+                    + "".join(f"{'-' if value is None else format(value * 1e3, '.4g'):>14}" for value in values)
+                )
 
 
 def missing(results):

@@ -1,8 +1,9 @@
-/* The floor of the benchmark: what raw libzmq does with the frames of a no-op task, without signatures, encryption,
- * scheduling or Python.
+/* The floor of the benchmark: what raw libzmq does with the frames of a no-op task, without
+ * signatures, encryption, scheduling or Python.
  *
- * Processes: this one is the client (DEALER); a relay (ROUTER to the client, ROUTER to the workers) hands requests to four
- * workers (DEALER) in turn, and the workers answer with frames of the size of a reply. TCP over loopback. Prints one JSON object. */
+ * Processes: this one is the client (DEALER); a relay (ROUTER to the client, ROUTER to the workers)
+ * hands requests to four workers (DEALER) in turn, and the workers answer with frames of the size
+ * of a reply. TCP over loopback. Prints one JSON object. */
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +24,8 @@
 #define PAYLOAD_BYTES ((size_t)64 << 20)
 #define PAYLOAD_RUNS  7
 
-/* As ipyparallel 7.1 frames a no-op apply and its reply: delimiter, signature, header, parent, metadata, content, buffers. */
+/* As ipyparallel 7.1 frames a no-op apply and its reply: delimiter, signature, header, parent,
+ * metadata, content, buffers. */
 static const size_t request_bytes[] = {9, 64, 213, 2, 91, 2, 297, 52};
 static const size_t reply_bytes[] = {9, 64, 213, 213, 260, 16, 30};
 #define REQUEST_FRAMES (sizeof(request_bytes) / sizeof(request_bytes[0]))
@@ -65,7 +67,8 @@ static void bind_socket(void *socket, char endpoint[64])
     check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0, "endpoint");
 }
 
-/* Sends frames of the given sizes; where `large` is set the last one is the payload, which is not copied. */
+/* Sends frames of the given sizes; where `large` is set the last one is the payload, which is not
+ * copied. */
 static void send_frames(void *socket, const size_t *sizes, size_t count, char command, bool large)
 {
     static char text[512];
@@ -84,7 +87,8 @@ static void send_frames(void *socket, const size_t *sizes, size_t count, char co
     }
 }
 
-/* Receives one message and returns the first byte of its COMMAND_FRAME, counted from the delimiter. */
+/* Receives one message and returns the first byte of its COMMAND_FRAME, counted from the
+ * delimiter. */
 static char receive_frames(void *socket, size_t prefix)
 {
     char command = 0;
@@ -222,8 +226,8 @@ static void measure(void *socket)
     double mebibytes = (double)PAYLOAD_BYTES / (1 << 20);
     printf("{\"tasks\": %.1f, \"trip_median_us\": %.1f, \"trip_p99_us\": %.1f, "
            "\"push_mib_s\": %.1f, \"pull_mib_s\": %.1f}\n",
-           rate, typical * 1e6, trips[TRIPS * 99 / 100] * 1e6, mebibytes / median(pushes, PAYLOAD_RUNS),
-           mebibytes / median(pulls, PAYLOAD_RUNS));
+           rate, typical * 1e6, trips[TRIPS * 99 / 100] * 1e6,
+           mebibytes / median(pushes, PAYLOAD_RUNS), mebibytes / median(pulls, PAYLOAD_RUNS));
 }
 
 static pid_t spawn(void)
@@ -242,7 +246,8 @@ int main(void)
     pid_t children[1 + WORKERS];
     payload = malloc(PAYLOAD_BYTES);
     check(payload && pipe(report) == 0, "start");
-    memset(payload, 1, PAYLOAD_BYTES); /* pages that were never written would all be the one zero page */
+    /* pages that were never written would all be the one zero page */
+    memset(payload, 1, PAYLOAD_BYTES);
     children[0] = spawn();
     if (children[0] == 0)
         run_relay(report[1]);

@@ -13,8 +13,13 @@ import psutil  # noqa: E402
 from support import PYTHON, Programs, Sandbox  # noqa: E402
 
 # A word of the command line that tells whose process it is: the program's name, or the module that Python runs.
-ROLES = {"ipcontroller": "controller", "ipyparallel.controller": "controller", "ipengine": "engine", "ipyparallel.engine": "engine",
-         "ipyparallel.engine.nanny": "engine"}
+ROLES = {
+    "ipcontroller": "controller",
+    "ipyparallel.controller": "controller",
+    "ipengine": "engine",
+    "ipyparallel.engine": "engine",
+    "ipyparallel.engine.nanny": "engine",
+}
 
 
 def say(text):

@@ -52,7 +52,11 @@ def tasks(name, submit):
     while waiting:
         waiting.popleft().get()
     cpu = time.process_time() - start_cpu
-    return {f"{name}_tasks": sent / (time.monotonic() - start), f"{name}_client_us": cpu / sent * 1e6, f"{name}_sent": sent}
+    return {
+        f"{name}_tasks": sent / (time.monotonic() - start),
+        f"{name}_client_us": cpu / sent * 1e6,
+        f"{name}_sent": sent,
+    }
 
 
 def trips(name, call):
@@ -68,6 +72,7 @@ def trips(name, call):
 
 def bandwidth(view):
     import numpy
+
     array = numpy.ones(PAYLOAD_BYTES, dtype="uint8")
     mebibytes = PAYLOAD_BYTES / (1 << 20)
     pushes, pulls = [], []

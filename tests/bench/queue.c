@@ -80,8 +80,8 @@ static void connect_socket(const char *file)
     need(all.session != NULL, error.text);
 }
 
-/* Sends a task that depends on `count` others: numbers first, first + step, ... Returns its number.
- */
+/* Sends a task that depends on `count` others: numbers first, first + step, ... Returns its
+ * number. */
 static unsigned long long submit(unsigned long long first, unsigned long long step, size_t count)
 {
     static const char bytes[FUNCTION_BYTES];

@@ -1,5 +1,5 @@
-/* Measures a running cluster from C, through libipcluster: tasks CONNECTION-FILE measures one thing more, and prints a JSON object,
- * for each line that it reads. */
+/* Measures a running cluster from C, through libipcluster: tasks CONNECTION-FILE measures one thing
+ * more, and prints a JSON object, for each line that it reads. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -42,7 +42,8 @@ struct target {
     size_t count, turn;
 };
 
-/* A call that does nothing: bool(), pickled, and the description of its arguments, of which there are none. */
+/* A call that does nothing: bool(), pickled, and the description of its arguments, of which there
+ * are none. */
 static struct ipcl_future *submit(struct target *target)
 {
     static const char function[] = "cbuiltins\nbool\n.";
@@ -52,7 +53,8 @@ static struct ipcl_future *submit(struct target *target)
         {.data = info, .size = sizeof(info) - 1},
     };
     struct ipcl_submission request = {.channel = target->channel,
-                                      .engine_id = target->engines[target->turn++ % target->count].id,
+                                      .engine_id =
+                                          target->engines[target->turn++ % target->count].id,
                                       .msg_type = "apply_request",
                                       .buffers = buffers,
                                       .buffer_count = 2};
@@ -70,7 +72,8 @@ static void finish(struct ipcl_future *future)
     ipcl_future_release(future);
 }
 
-/* Keeps a window of requests under way for some seconds: a ring of futures, the oldest awaited first. */
+/* Keeps a window of requests under way for some seconds: a ring of futures, the oldest awaited
+ * first. */
 static void measure_tasks(struct target *target, const char *name)
 {
     static struct ipcl_future *ring[WINDOW];
@@ -83,8 +86,9 @@ static void measure_tasks(struct target *target, const char *name)
     }
     while (received < sent)
         finish(ring[received++ % WINDOW]);
-    printf("{\"%s_tasks\": %.1f, \"%s_client_us\": %.3f, \"%s_sent\": %zu}\n", name, (double)sent / (now() - start), name,
-           (cpu() - start_cpu) / (double)sent * 1e6, name, sent);
+    printf("{\"%s_tasks\": %.1f, \"%s_client_us\": %.3f, \"%s_sent\": %zu}\n", name,
+           (double)sent / (now() - start), name, (cpu() - start_cpu) / (double)sent * 1e6, name,
+           sent);
 }
 
 static int ascending(const void *a, const void *b)
@@ -102,8 +106,8 @@ static void measure_trips(struct target *target, const char *name)
         trips[i] = now() - start;
     }
     qsort(trips, TRIPS, sizeof(*trips), ascending);
-    printf("{\"%s_trip_median_us\": %.1f, \"%s_trip_p99_us\": %.1f}\n", name, trips[TRIPS / 2] * 1e6, name,
-           trips[TRIPS * 99 / 100] * 1e6);
+    printf("{\"%s_trip_median_us\": %.1f, \"%s_trip_p99_us\": %.1f}\n", name,
+           trips[TRIPS / 2] * 1e6, name, trips[TRIPS * 99 / 100] * 1e6);
 }
 
 int main(int argc, char **argv)
@@ -122,10 +126,15 @@ int main(int argc, char **argv)
     static const struct {
         void (*measure)(struct target *target, const char *name);
         bool balanced;
-    } steps[] = {{measure_tasks, true}, {measure_tasks, false}, {measure_trips, true}, {measure_trips, false}};
+    } steps[] = {{measure_tasks, true},
+                 {measure_tasks, false},
+                 {measure_trips, true},
+                 {measure_trips, false}};
     char line[16];
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && fgets(line, sizeof(line), stdin); i++) {
-        steps[i].measure(steps[i].balanced ? &balanced : &direct, steps[i].balanced ? "balanced" : "direct");
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && fgets(line, sizeof(line), stdin);
+         i++) {
+        steps[i].measure(steps[i].balanced ? &balanced : &direct,
+                         steps[i].balanced ? "balanced" : "direct");
         fflush(stdout);
     }
     ipcl_client_close(client);

@@ -31,7 +31,9 @@ def _round(running, build, kind, count, log):
     files = running.connection_file.parent
     wait_until(running.connection_file.exists, 20, "the controller listens")
     options = dict(env=running.sandbox.env, cwd=running.sandbox.work, text=True, stderr=log, stdout=subprocess.PIPE)
-    queue = subprocess.Popen([build / "tests/bench/queue", running.connection_file, str(running.process.pid), kind, str(count)], **options)
+    queue = subprocess.Popen(
+        [build / "tests/bench/queue", running.connection_file, str(running.process.pid), kind, str(count)], **options
+    )
     engines = None
     try:
         found = json.loads(queue.stdout.readline() or "{}")
@@ -58,7 +60,11 @@ def _median(rounds):
 
 def measure(build, log):
     results = {}
-    for name, kind, count, rounds in (("few", "free", FEW, FEW_ROUNDS), ("many", "free", MANY, 1), ("graph", "graph", DEPENDENCIES, 1)):
+    for name, kind, count, rounds in (
+        ("few", "free", FEW, FEW_ROUNDS),
+        ("many", "free", MANY, 1),
+        ("graph", "graph", DEPENDENCIES, 1),
+    ):
         say(f"waiting: {name}")
         with cluster(build, _controller) as running:
             results[name] = _median([_round(running, build, kind, count, log) for _ in range(rounds)])
@@ -71,7 +77,15 @@ def show(results):
     print(line.format("", f"{FEW:,}", f"{MANY:,}", "ratio", ""))
     for key, title, unit in ROWS:
         if key in few and key in many:
-            print(line.format(title, f"{few[key]:.4g}", f"{many[key]:.4g}", f"{many[key] / few[key]:.2f}" if few[key] > 0 else "", unit))
+            print(
+                line.format(
+                    title,
+                    f"{few[key]:.4g}",
+                    f"{many[key]:.4g}",
+                    f"{many[key] / few[key]:.2f}" if few[key] > 0 else "",
+                    unit,
+                )
+            )
     if "drain_rate" in graph:
         print(f"a graph of {graph['dependencies']:,} dependencies among {graph['tasks']:,} tasks:")
         print(line.format("taken", "", "", f"{graph['dependencies'] / graph['submit_s']:.4g}", "dependencies/s"))
@@ -81,4 +95,6 @@ def show(results):
 
 def missing(results):
     """What should have been measured and was not."""
-    return [name for name in ("few", "many", "graph") if results[name].get("failed", 1) or "drain_rate" not in results[name]]
+    return [
+        name for name in ("few", "many", "graph") if results[name].get("failed", 1) or "drain_rate" not in results[name]
+    ]

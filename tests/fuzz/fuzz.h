@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* JSON, or MessagePack where bit 0 is set. */
 const struct ipcl_serial_operations *fuzz_serial(unsigned bits);
 
-/* What plugins ask of their host: no text, numbers that are small but for sizes, nothing is logged.
- */
+/* What plugins ask of their host: no text, numbers that are small but for sizes, nothing is
+ * logged. */
 extern const struct ipcl_services fuzz_services;
 
 /* Bytes of an input, with marks of two bytes between what it consists of. */

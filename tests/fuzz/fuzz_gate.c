@@ -129,8 +129,8 @@ static int listener(void)
 }
 
 /* Sends all, in pieces of two sizes. Everything up to the piece in which the bounds are left comes
- * through, and of that piece what is before a frame that is too large; and nothing from there on.
- */
+ * through, and of that piece what is before a frame that is too large; and nothing from there
+ * on. */
 static void send_in_pieces(size_t even, size_t odd)
 {
     int ends[2];

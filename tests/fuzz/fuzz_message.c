@@ -63,8 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (signs)
         sign(writer, &message, bits);
     message_copy(&copy, &message);
-    bool accepted =
-        refusal_verify(&refusal, reader, &message, identities) == SESSION_ACCEPTED;
+    bool accepted = refusal_verify(&refusal, reader, &message, identities) == SESSION_ACCEPTED;
     FUZZ_ASSERT(!accepted || signs); /* no forgery, nor the same again: */
     FUZZ_ASSERT(refusal_verify(&refusal, reader, &copy, identities) != SESSION_ACCEPTED);
     if (accepted)

@@ -47,13 +47,68 @@ LARGE_FRAMES = 6
 OUTSTANDING_MAX = 300
 ANSWER_SECONDS = 30
 
-QUERIES = ["connection", "registration", "queue", "load", "result", "history", "purge", "db", "resubmit", "become_dask", "stop_distributed",
-           "nothing"]
-ENGINE_REQUESTS = ["execute", "apply", "inspect", "complete", "is_complete", "history", "kernel_info", "connect", "usage", "debug",
-                   "comm_info", "abort", "clear", "nothing"]
-MEMBERS = ["msg_ids", "targets", "after", "follow", "retries", "timeout", "is_coalescing", "is_broadcast", "original_msg_id", "label",
-           "dependencies_met", "status", "query", "keys", "uuid", "id", "info", "pending", "engine_ids", "verbose", "connections", "code",
-           "silent", "user_expressions", "cursor_pos", "detail_level", "attempt", "engine", "buffers", "content"]
+QUERIES = [
+    "connection",
+    "registration",
+    "queue",
+    "load",
+    "result",
+    "history",
+    "purge",
+    "db",
+    "resubmit",
+    "become_dask",
+    "stop_distributed",
+    "nothing",
+]
+ENGINE_REQUESTS = [
+    "execute",
+    "apply",
+    "inspect",
+    "complete",
+    "is_complete",
+    "history",
+    "kernel_info",
+    "connect",
+    "usage",
+    "debug",
+    "comm_info",
+    "abort",
+    "clear",
+    "nothing",
+]
+MEMBERS = [
+    "msg_ids",
+    "targets",
+    "after",
+    "follow",
+    "retries",
+    "timeout",
+    "is_coalescing",
+    "is_broadcast",
+    "original_msg_id",
+    "label",
+    "dependencies_met",
+    "status",
+    "query",
+    "keys",
+    "uuid",
+    "id",
+    "info",
+    "pending",
+    "engine_ids",
+    "verbose",
+    "connections",
+    "code",
+    "silent",
+    "user_expressions",
+    "cursor_pos",
+    "detail_level",
+    "attempt",
+    "engine",
+    "buffers",
+    "content",
+]
 
 
 class Odd:
@@ -74,12 +129,49 @@ class Odd:
         return int(most ** self.random.random())
 
     def text(self):
-        return self.pick(["", "a", "\u00e9\u4e2d\U0001f600", 'a"b\\c/d', "\n\t\x00\x7f", "\ud800", " ", "../..", "%s%n", "0", "-1", "nobody", "all",
-                          "x" * self.size(5000), "\u00e9" * self.size(200)])
+        return self.pick(
+            [
+                "",
+                "a",
+                "\u00e9\u4e2d\U0001f600",
+                'a"b\\c/d',
+                "\n\t\x00\x7f",
+                "\ud800",
+                " ",
+                "../..",
+                "%s%n",
+                "0",
+                "-1",
+                "nobody",
+                "all",
+                "x" * self.size(5000),
+                "\u00e9" * self.size(200),
+            ]
+        )
 
     def number(self):
-        return self.pick([0, -1, 1, 2**31, -2**31, 2**63 - 1, -2**63, 2**63, 10**30, -10**400, 0.0, -0.5, 1e308, -1e-320, float("nan"),
-                          float("inf"), True, False])
+        return self.pick(
+            [
+                0,
+                -1,
+                1,
+                2**31,
+                -(2**31),
+                2**63 - 1,
+                -(2**63),
+                2**63,
+                10**30,
+                -(10**400),
+                0.0,
+                -0.5,
+                1e308,
+                -1e-320,
+                float("nan"),
+                float("inf"),
+                True,
+                False,
+            ]
+        )
 
     def value(self, depth=0):
         kind = self.random.randrange(9 if depth < 3 else 5)
@@ -106,8 +198,23 @@ class Odd:
     def broken(self):
         """Bytes that are no part."""
         if self.chance(0.7):
-            return self.pick([b"", b"[]", b"null", b"\x00", b"{", b"}{", b"{}{}", b'{"a":', b'{"a" 1}', b"\xff\xfe", b'{"\xff": 1}', b"0" * 70000,
-                              self.random.randbytes(self.size(200))])
+            return self.pick(
+                [
+                    b"",
+                    b"[]",
+                    b"null",
+                    b"\x00",
+                    b"{",
+                    b"}{",
+                    b"{}{}",
+                    b'{"a":',
+                    b'{"a" 1}',
+                    b"\xff\xfe",
+                    b'{"\xff": 1}',
+                    b"0" * 70000,
+                    self.random.randbytes(self.size(200)),
+                ]
+            )
         depth = self.pick([200, 255, 256, 257, self.size(1_000_000)])
         kind = self.random.randrange(4)
         if kind == 0:
@@ -181,14 +288,23 @@ class Campaign:
         self.wait_for_rounds(1)
         self.clients = Connection(self.cluster.client_file, self.context)
         self.engines = Connection(self.cluster.engine_file, self.context)
-        self.asking = {name: self.clients.connect(zmq.DEALER, name) for name in ("registration", "mux", "control", "task", "broadcast")}
+        self.asking = {
+            name: self.clients.connect(zmq.DEALER, name)
+            for name in ("registration", "mux", "control", "task", "broadcast")
+        }
         self.asking["registering"] = self.engines.connect(zmq.DEALER, "registration")
         self.uuids = self.registered()
         identity = b"odd-engine"
-        self.answering = {name: self.engines.connect(zmq.DEALER, name, identity) for name in ("mux", "control", "task", "broadcast", "hb_pong")}
+        self.answering = {
+            name: self.engines.connect(zmq.DEALER, name, identity)
+            for name in ("mux", "control", "task", "broadcast", "hb_pong")
+        }
         self.publishing = self.engines.connect(zmq.PUB, "iopub")
-        self.listening = [self.clients.connect(zmq.XSUB, "iopub"), self.clients.connect(zmq.XSUB, "notification"),
-                          self.engines.connect(zmq.XSUB, "hb_ping")]
+        self.listening = [
+            self.clients.connect(zmq.XSUB, "iopub"),
+            self.clients.connect(zmq.XSUB, "notification"),
+            self.engines.connect(zmq.XSUB, "hb_ping"),
+        ]
         self.memory_before = self.memory()
 
     def memory(self):
@@ -218,7 +334,13 @@ class Campaign:
             msg_id = odd.pick([odd.text(), odd.pick(self.recent_ids), odd.value(), "m" * odd.size(400)])
         elif odd.chance(0.1):
             self.recent_ids = [*self.recent_ids[-20:], msg_id]
-        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "odd", "session": "odd", "date": "2026-01-01T00:00:00Z"}
+        header = {
+            "msg_id": msg_id,
+            "msg_type": msg_type,
+            "username": "odd",
+            "session": "odd",
+            "date": "2026-01-01T00:00:00Z",
+        }
         if not plain and odd.chance(0.2):
             header[odd.pick(["session", "date", "username", "version", odd.text()])] = odd.value()
         members = [*header.items(), ("number", f"n{self.numbers}")]
@@ -261,14 +383,24 @@ class Campaign:
         if name in ("registration", "registering"):
             kind = odd.pick(QUERIES)
             if kind == "registration":
-                content = {"uuid": odd.pick(["odd-engine-2", odd.value()]), "id": odd.pick([None, odd.value()]), **content}
+                content = {
+                    "uuid": odd.pick(["odd-engine-2", odd.value()]),
+                    "id": odd.pick([None, odd.value()]),
+                    **content,
+                }
         else:
             kind = odd.pick(ENGINE_REQUESTS)
             if name in ("mux", "control"):
                 prefix = [odd.pick([*self.uuids, b"nobody", b"", b"\xff" * 300])]
             if name == "broadcast":
-                metadata["targets"] = odd.pick([[odd.pick(self.uuids).decode()] * odd.size(4), [[uuid.decode(), 0] for uuid in self.uuids],
-                                                [f"nobody-{number}" for number in range(odd.size(200))], odd.value()])
+                metadata["targets"] = odd.pick(
+                    [
+                        [odd.pick(self.uuids).decode()] * odd.size(4),
+                        [[uuid.decode(), 0] for uuid in self.uuids],
+                        [f"nobody-{number}" for number in range(odd.size(200))],
+                        odd.value(),
+                    ]
+                )
                 metadata["is_coalescing"] = odd.pick([True, False, odd.value()])
             if kind == "execute":
                 content["code"] = odd.pick(["1", "1/0", "print(1)", odd.value()])
@@ -279,7 +411,9 @@ class Campaign:
         msg_type = f"{kind}_request"
         if odd.chance(0.03):
             msg_type = odd.text() + "_request"
-        number, frames = self.request(msg_type, metadata, content, side=self.engines if name == "registering" else self.clients)
+        number, frames = self.request(
+            msg_type, metadata, content, side=self.engines if name == "registering" else self.clients
+        )
         if odd.chance(0.03):
             prefix = [odd.text().encode(errors="replace") for _ in range(odd.size(3) + 1)]
         if number in self.open:
@@ -290,9 +424,18 @@ class Campaign:
     def other(self):
         """Sends something that has no answer, by any socket."""
         odd = self.odd
-        header = {"msg_id": f"other_{self.sent}", "msg_type": odd.pick(["apply_reply", "stream", "error", "comm_msg", odd.text()]), "session": "odd"}
+        header = {
+            "msg_id": f"other_{self.sent}",
+            "msg_type": odd.pick(["apply_reply", "stream", "error", "comm_msg", odd.text()]),
+            "session": "odd",
+        }
         parent = {"msg_id": odd.pick([*self.recent_ids, odd.value()]), "session": "odd", "msg_type": "apply_request"}
-        parts = [odd.part(header), odd.part(parent), odd.part(self.metadata()), odd.part(odd.mapping(status=odd.pick(["ok", odd.value()])))]
+        parts = [
+            odd.part(header),
+            odd.part(parent),
+            odd.part(self.metadata()),
+            odd.part(odd.mapping(status=odd.pick(["ok", odd.value()]))),
+        ]
         frames = [b"<IDS|MSG>", self.engines.sign(parts), *parts, *[b"x" * odd.size(100) for _ in range(odd.size(5))]]
         if odd.chance(0.2):
             odd.random.shuffle(frames)
@@ -302,7 +445,10 @@ class Campaign:
         if socket is self.publishing:
             frames = [odd.pick([b"engine.0.stdout", b"status.0", b"", b"\xff"]), *frames]
         elif socket in self.listening:
-            frames = [odd.pick([b"\1", b"\0", b"\2", b""]) + odd.text().encode(errors="replace")[:200], *odd.pick([[], frames])]
+            frames = [
+                odd.pick([b"\1", b"\0", b"\2", b""]) + odd.text().encode(errors="replace")[:200],
+                *odd.pick([[], frames]),
+            ]
         elif socket is self.answering["hb_pong"]:
             frames = odd.pick([frames, [json.dumps(odd.number()).encode()], [b""], [b"-" * 300]])
         else:
@@ -321,7 +467,7 @@ class Campaign:
                     frames = socket.recv_multipart(zmq.DONTWAIT)
                 except zmq.Again:
                     break
-                parent = frames[frames.index(b"<IDS|MSG>") + 3:][:1] if b"<IDS|MSG>" in frames else []
+                parent = frames[frames.index(b"<IDS|MSG>") + 3 :][:1] if b"<IDS|MSG>" in frames else []
                 number = re.search(rb'"number":\s*"n(\d+)"', b"".join(parent))
                 if number and self.open.pop(int(number.group(1)), None):
                     self.answered += 1
@@ -352,7 +498,9 @@ class Campaign:
         while self.open and time.monotonic() < deadline:
             self.read(100)
         left = "\n".join(str(parts) for _, parts in list(self.open.values())[:20])
-        assert not self.open, f"{len(self.open)} of {self.answered + len(self.open)} requests were not answered:\n{left}"
+        assert (
+            not self.open
+        ), f"{len(self.open)} of {self.answered + len(self.open)} requests were not answered:\n{left}"
         self.wait_for_rounds(2)
         self.check()
 
@@ -382,8 +530,10 @@ def campaign(sandbox, seed, seconds, **options):
         rounds = one.rounds()
         one.run(seconds)
         one.finish()
-        return (f"{one.sent:,} messages in {seconds:.0f} s, {one.answered:,} requests answered, {one.rounds() - rounds} rounds of work meanwhile, "
-                f"{(one.memory() - one.memory_before) >> 20} MiB more in the controller")
+        return (
+            f"{one.sent:,} messages in {seconds:.0f} s, {one.answered:,} requests answered, {one.rounds() - rounds} rounds of work meanwhile, "
+            f"{(one.memory() - one.memory_before) >> 20} MiB more in the controller"
+        )
     finally:
         one.close()
 

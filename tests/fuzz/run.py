@@ -46,12 +46,29 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
         started = time.time()
         # Threads keep what they have allocated from one input to the next: leaks are looked for at the end.
-        command = [self.program, f"-max_total_time={seconds}", f"-timeout={INPUT_SECONDS_MAX}", f"-rss_limit_mb={MEMORY_MB_MAX}",
-                   f"-max_len={INPUT_BYTES_MAX}", f"-dict={SEEDS / 'dictionary'}", f"-artifact_prefix={self.found}/",
-                   "-print_final_stats=1", "-print_funcs=0", "-detect_leaks=0", self.corpus, SEEDS / self.name]
+        command = [
+            self.program,
+            f"-max_total_time={seconds}",
+            f"-timeout={INPUT_SECONDS_MAX}",
+            f"-rss_limit_mb={MEMORY_MB_MAX}",
+            f"-max_len={INPUT_BYTES_MAX}",
+            f"-dict={SEEDS / 'dictionary'}",
+            f"-artifact_prefix={self.found}/",
+            "-print_final_stats=1",
+            "-print_funcs=0",
+            "-detect_leaks=0",
+            self.corpus,
+            SEEDS / self.name,
+        ]
         with open(self.log, "wb") as log:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT},
-                                    check=False).returncode
+            status = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **ENVIRONMENT},
+                check=False,
+            ).returncode
         self.seconds = time.time() - started
         self.read_log(status)
         return self
@@ -63,7 +80,9 @@ class Run:
         edges = re.findall(r" cov: (\d+)", text)
         self.edges = int(edges[-1]) if edges else 0
         if status:
-            what = re.search(r"^.*(?:does not hold|ERROR: \w+Sanitizer|runtime error|libFuzzer: ).*$", text, re.MULTILINE)
+            what = re.search(
+                r"^.*(?:does not hold|ERROR: \w+Sanitizer|runtime error|libFuzzer: ).*$", text, re.MULTILINE
+            )
             self.fault = what.group(0).strip() if what else f"it ended with {status}"
             written = re.search(r"Test unit written to (\S+)", text)
             self.input = written and written.group(1)
@@ -72,7 +91,9 @@ class Run:
 
     def line(self):
         outcome = f"FOUND {self.fault}" if self.fault else "nothing found"
-        return f"{self.name:12} {self.executions:12,} executions in {self.seconds:5.0f} s, {self.edges:5} edges: {outcome}"
+        return (
+            f"{self.name:12} {self.executions:12,} executions in {self.seconds:5.0f} s, {self.edges:5} edges: {outcome}"
+        )
 
     def advice(self):
         again = f"  again:  FUZZ_LIFE=1 {self.program} {self.input}\n" if self.input else ""
@@ -112,8 +133,10 @@ def main():
             print(run.line(), flush=True)
             runs.append(run)
     found = [run for run in runs if run.fault]
-    print(f"\n{sum(run.executions for run in runs):,} executions of {len(runs)} fuzzers in {time.time() - started:.0f} s, "
-          f"{len(found)} of which found something")
+    print(
+        f"\n{sum(run.executions for run in runs):,} executions of {len(runs)} fuzzers in {time.time() - started:.0f} s, "
+        f"{len(found)} of which found something"
+    )
     for run in found:
         print(f"\n{run.advice()}", end="")
     if arguments.junit:

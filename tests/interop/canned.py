@@ -356,7 +356,9 @@ VALUES = {
     "mixed": [1, "a", b"b" * 2000, None, {"x": numpy.arange(3)}],
 }  # fmt: skip
 if not PEER:
-    ARRAYS.update({"of dates": numpy.arange("2020-01", "2021-01", dtype="M8[D]"), "of durations": numpy.array([1, 2], "m8[s]")})
+    ARRAYS.update(
+        {"of dates": numpy.arange("2020-01", "2021-01", dtype="M8[D]"), "of durations": numpy.array([1, 2], "m8[s]")}
+    )
     ARRAYS.update({"with fields that overlap": numpy.ones(2, {"names": "ab", "formats": ["i4", "i2"], "offsets": [0, 0]}),
                    "with gaps": numpy.ones(2000, numpy.dtype({"names": "ba", "formats": ["i2", "i4"], "offsets": [8, 0], "itemsize": 16})),
                    "with titles": numpy.ones(2, [(("t", "a"), "i4")])})  # fmt: skip
@@ -409,7 +411,13 @@ def functions(view):
     call(view, "decorated", ("wrapped", 3), decorated, 2)
     call(view, "partial", 8, functools.partial(pow, 2), 3)
     call(view, "partial of a closure", 14, functools.partial(closure(3), y=7, z=1), 2)
-    call(view, "partial with an array", 3.0, functools.partial(lambda a, b: float(a[0] + b[0] + 1), numpy.ones(50000)), numpy.ones(50000))
+    call(
+        view,
+        "partial with an array",
+        3.0,
+        functools.partial(lambda a, b: float(a[0] + b[0] + 1), numpy.ones(50000)),
+        numpy.ones(50000),
+    )
     call(view, "annotated", (1, "a"), annotated, 1)
     call(view, "generators", [0, 1, 4], squares, 3)
     call(view, "a default that is a function", 2, lambda x, f=abs: f(x), -2)
@@ -439,7 +447,13 @@ def functions(view):
 def classes(view):
     call(view, "classes: super()", 13, lambda c: c(5).scaled(), Third)
     call(view, "classes: super() of a diamond", 1027, lambda c: c(5).scaled(), Both)
-    call(view, "classes: bases that are one", True, lambda c: c.__bases__[0].__bases__[0] is c.__bases__[1].__bases__[0], Both)
+    call(
+        view,
+        "classes: bases that are one",
+        True,
+        lambda c: c.__bases__[0].__bases__[0] is c.__bases__[1].__bases__[0],
+        Both,
+    )
     call(view, "classes: property", 103.0, lambda c: c(5).half, Third)
     call(view, "classes: setter", 8, lambda c: (lambda o: (setattr(o, "half", 4), o.x)[1])(c(1)), Third)
     call(view, "classes: class method", 51, lambda c: c.made(5).x, Third)
@@ -468,20 +482,42 @@ def classes(view):
     call(view, "mutually recursive", False, mutually_recursive(), 7)
     call(view, "of a decorator of another module", 6, enter, managed, 5)
     if SWITCH != "use_cloudpickle":  # Debian 12's does not send where a class is defined
-        call(view, "classes: where it is defined", ("Outer.Inner", "__main__"), lambda c: (c.Inner.__qualname__, c.Inner.__module__), Outer)
+        call(
+            view,
+            "classes: where it is defined",
+            ("Outer.Inner", "__main__"),
+            lambda c: (c.Inner.__qualname__, c.Inner.__module__),
+            Outer,
+        )
     if SWITCH != "use_dill":  # Debian 12's sends none of these
         call(view, "classes: private slots", 2, lambda c: c().b, PrivateSlots)
         call(view, "classes: keywords of a metaclass", ["given"], lambda c: c.keywords, OfMeta)
         call(view, "classes: with itself in it", True, lambda c: c.me is c, Itself)
         call(view, "classes: enumeration", ("RED", "BLUE"), lambda c: (c.RED.shout(), c(2).name), Color)
     if not SWITCH:
-        call(view, "classes: typed named tuple", (7, {"a": int, "b": int}), lambda c: (c(2).total(), c.__annotations__), TypedPair)
-        call(view, "classes: enumeration with two names", ["RED", "SCARLET", "BLUE"], lambda c: list(c.__members__), Color)
+        call(
+            view,
+            "classes: typed named tuple",
+            (7, {"a": int, "b": int}),
+            lambda c: (c(2).total(), c.__annotations__),
+            TypedPair,
+        )
+        call(
+            view,
+            "classes: enumeration with two names",
+            ["RED", "SCARLET", "BLUE"],
+            lambda c: list(c.__members__),
+            Color,
+        )
         for cls in (Cyclic, WithLock, WithGenerator):
             try:
                 view.apply_async(identity, cls)
             except pickle.PicklingError as error:
-                check(f"refused {cls.__name__}", f"the class {cls.__name__} of __main__ cannot be sent" in str(error), True)
+                check(
+                    f"refused {cls.__name__}",
+                    f"the class {cls.__name__} of __main__ cannot be sent" in str(error),
+                    True,
+                )
             else:
                 failed.append(f"{cls.__name__} was not refused")
 
@@ -544,9 +580,15 @@ def main():
         call(there, "depend on a partial", 3, package.depend(functools.partial(operator.eq, 1), 1)(lambda x: x), 3)
         if PEER and SWITCH and package.__name__ == "ipcluster":
             continue  # ipyparallel's engines
-        call(there, "require", "2", package.require("json", "os.path")(lambda x: json.dumps(len(os.path.join(x)))), "ab")  # noqa: F821
-        call(there, "require functions", 6, package.require(helper, other=helper)(lambda x: helper(x) + other(x)), 2)  # noqa: F821
-        nested = package.require(another=helper)(package.depend(lambda v: v == 1, 1)(lambda x: another(x)))  # noqa: F821
+        call(
+            there, "require", "2", package.require("json", "os.path")(lambda x: json.dumps(len(os.path.join(x)))), "ab"
+        )  # noqa: F821
+        call(
+            there, "require functions", 6, package.require(helper, other=helper)(lambda x: helper(x) + other(x)), 2
+        )  # noqa: F821
+        nested = package.require(another=helper)(
+            package.depend(lambda v: v == 1, 1)(lambda x: another(x))
+        )  # noqa: F821
         call(there, "require and depend", 3, nested, 2)
     client.close()
     print(*failed, sep="\n")

@@ -14,10 +14,22 @@ class TheirCluster(Cluster):
     """ipyparallel's controller, and engines of ours."""
 
     def start_controller(self, *arguments, env=None):
-        self.controller = self.sandbox.start(PYTHON, "-m", "ipyparallel.controller", f"--ipython-dir={self.sandbox.ipython_dir}",
-                                             f"--profile={self.profile}", own_ports(), *arguments, env=env, python=True)
-        wait_until(lambda: self.engine_file.exists() and self.client_file.exists(), 60,
-                   "their controller writes its connection files")
+        self.controller = self.sandbox.start(
+            PYTHON,
+            "-m",
+            "ipyparallel.controller",
+            f"--ipython-dir={self.sandbox.ipython_dir}",
+            f"--profile={self.profile}",
+            own_ports(),
+            *arguments,
+            env=env,
+            python=True,
+        )
+        wait_until(
+            lambda: self.engine_file.exists() and self.client_file.exists(),
+            60,
+            "their controller writes its connection files",
+        )
         return self.controller
 
     def start_their_engine(self):

@@ -12,6 +12,7 @@ import time
 
 def whoami():
     import os
+
     return os.getpid()
 
 
@@ -37,7 +38,7 @@ def check_fails(what, module, call, word):
         check(f"{what}: CompositeError", [name for name, *_ in error.elist], ["ValueError"] * len(error.elist))
         check(f"{what}: text", all(word in str(text) for _, text, *_ in error.elist), True)
     except module.RemoteError as error:
-        check(f"{what}: RemoteError", (error.ename, error.evalue[:len(word)]), ("ValueError", word))
+        check(f"{what}: RemoteError", (error.ename, error.evalue[: len(word)]), ("ValueError", word))
     else:
         sys.exit(f"{what}: no error")
 

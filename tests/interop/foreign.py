@@ -61,4 +61,8 @@ CALLS = {
     "lambda": (lambda x: sorted([x, 1], key=lambda v: -v), [1]), "closure": (closure(3), [4]), "generator": (generator, [3]),
     "class": (Class, []), "function in a list": (list, [[lambda: print()]]),
 }  # fmt: skip
-pickle.dump({name: [bytes(buffer) for buffer in pack_apply(f, args, {})] for name, (f, args) in CALLS.items()}, sys.stdout.buffer, 4)
+pickle.dump(
+    {name: [bytes(buffer) for buffer in pack_apply(f, args, {})] for name, (f, args) in CALLS.items()},
+    sys.stdout.buffer,
+    4,
+)

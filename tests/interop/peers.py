@@ -50,9 +50,18 @@ def _download(suite, work):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
     (work / "peer.sources").write_text(f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\n")
-    settings = {"Dir::State": work / "state", "Dir::State::status": work / "status", "Dir::Cache": work / "cache",
-                "Dir::Etc::SourceList": work / "peer.sources", "Dir::Etc::SourceParts": "-", "Acquire::Languages": "none",
-                "Acquire::Retries": 1, "APT::Sandbox::User": "", "Dir::Etc::Preferences": "-", "Dir::Etc::PreferencesParts": "-"}
+    settings = {
+        "Dir::State": work / "state",
+        "Dir::State::status": work / "status",
+        "Dir::Cache": work / "cache",
+        "Dir::Etc::SourceList": work / "peer.sources",
+        "Dir::Etc::SourceParts": "-",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": 1,
+        "APT::Sandbox::User": "",
+        "Dir::Etc::Preferences": "-",
+        "Dir::Etc::PreferencesParts": "-",
+    }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     _run(["apt-get", *options, "update", "--error-on=any"], work, f"apt-get update for {suite}")
     _run(["apt-get", *options, "download", PACKAGE], work, f"download of {PACKAGE} from {suite}")
@@ -62,8 +71,11 @@ def _download(suite, work):
 def mirror():
     """Where this machine's own Debian suite comes from."""
     codename = _os_release().get("VERSION_CODENAME", "")
-    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
-                            capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+    ).stdout
     for line in listed.splitlines():
         release, _, uri = line.partition(" ")
         if codename and release == codename:
@@ -78,8 +90,15 @@ def _os_release():
 
 def _run(argv, work, what):
     try:
-        done = subprocess.run([str(word) for word in argv], cwd=work, capture_output=True, text=True, timeout=TIMEOUT,
-                              env={**os.environ, "LC_ALL": "C.UTF-8"}, preexec_fn=machines_network)
+        done = subprocess.run(
+            [str(word) for word in argv],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            preexec_fn=machines_network,
+        )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{what}: not done in {TIMEOUT} s") from None
     if done.returncode:

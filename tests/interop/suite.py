@@ -37,8 +37,16 @@ COMBINATIONS = {
 TEST_TIMEOUT = 90
 RUN_TIMEOUT = 600
 # The files that take long, longest first, run each in a pytest of its own; the others share one.
-LONG_FILES = ("test_view_broadcast.py", "test_cluster.py", "test_client.py", "test_view.py", "test_asyncresult.py", "test_mpi.py",
-              "test_magics.py", "test_lbview.py")
+LONG_FILES = (
+    "test_view_broadcast.py",
+    "test_cluster.py",
+    "test_client.py",
+    "test_view.py",
+    "test_asyncresult.py",
+    "test_mpi.py",
+    "test_magics.py",
+    "test_lbview.py",
+)
 # Each of its tests ends with a wait of two seconds, whoever's the programs are: it takes long, and hardly any time of a processor.
 IDLE_FILE = "test_view_broadcast.py"
 # More failures than this are no accident of a busy machine.
@@ -76,8 +84,14 @@ class Peer:
     def __init__(self, folder):
         # Debian's own is found without our help.
         self.path = [str(Path(folder).resolve())] if folder else []
-        found = subprocess.run([PYTHON, "-c", "import ipyparallel; print(ipyparallel.__path__[0])"], check=True, text=True,
-                               capture_output=True, cwd="/", env={**os.environ, "PYTHONPATH": os.pathsep.join(self.path)})
+        found = subprocess.run(
+            [PYTHON, "-c", "import ipyparallel; print(ipyparallel.__path__[0])"],
+            check=True,
+            text=True,
+            capture_output=True,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(self.path)},
+        )
         self.tests = Path(found.stdout.strip()) / "tests"
         self.folder = self.tests.parent.parent
         if not self.tests.is_dir():
@@ -130,12 +144,31 @@ class Run:
         events = box.dir / "events"
         events.touch()
         # exec -a gives the interpreter the name of the script: see there.
-        argv = [HERE / "python", "-m", "pytest", "-p", "no:cacheprovider", "-p", "suite_plugin", "-c", os.devnull,
-                f"--rootdir={self.peer.folder}", f"--timeout={TEST_TIMEOUT}", "--timeout-method=thread",
-                *(f"{self.peer.tests}/{name}" for name in wanted)]
+        argv = [
+            HERE / "python",
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "suite_plugin",
+            "-c",
+            os.devnull,
+            f"--rootdir={self.peer.folder}",
+            f"--timeout={TEST_TIMEOUT}",
+            "--timeout-method=thread",
+            *(f"{self.peer.tests}/{name}" for name in wanted),
+        ]
         with open(self._log(label), "ab") as log:
-            pytest = subprocess.Popen(argv, env=self._environment(box, events), cwd=box.work, stdin=subprocess.DEVNULL,
-                                      stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            pytest = subprocess.Popen(
+                argv,
+                env=self._environment(box, events),
+                cwd=box.work,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
             try:
                 status = wait_for(pytest)
             finally:
@@ -148,7 +181,9 @@ class Run:
 
     def _environment(self, box, events):
         env = dict(box.env)
-        env["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / "session"), *self.peer.path, *box.programs.python_path])
+        env["PYTHONPATH"] = os.pathsep.join(
+            [str(HERE), str(HERE.parent), str(HERE.parent / "session"), *self.peer.path, *box.programs.python_path]
+        )
         env["SUITE_EVENTS"] = str(events)
         if self.ours in ("both", "controller"):
             env["STAND_IN_CONTROLLER"] = str(box.programs.ipcontroller)
@@ -215,8 +250,11 @@ def wait_for(process):
 def run_all(runs, lists, jobs):
     """Runs the lists of files in every combination, `jobs` at a time, and beside them, one at a time, the file that waits most."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as busy, concurrent.futures.ThreadPoolExecutor(1) as idle:
-        waiting = {(idle if names == [IDLE_FILE] else busy).submit(run.tests, Path(names[0]).stem, names): (run, names)
-                   for names in lists for run in runs}
+        waiting = {
+            (idle if names == [IDLE_FILE] else busy).submit(run.tests, Path(names[0]).stem, names): (run, names)
+            for names in lists
+            for run in runs
+        }
         for done in concurrent.futures.as_completed(waiting):
             run, names = waiting[done]
             results, seconds = done.result()
@@ -229,8 +267,11 @@ def run_all(runs, lists, jobs):
 
 def second_attempt(run, exceptions):
     """What failed and is not excepted, alone on the machine."""
-    failed = [test for test, result in run.results.items()
-              if result.outcome == "failed" and "::" in test and test not in exceptions.reasons]
+    failed = [
+        test
+        for test, result in run.results.items()
+        if result.outcome == "failed" and "::" in test and test not in exceptions.reasons
+    ]
     if not failed or len(failed) > MOST_SECOND_ATTEMPTS:
         return
     results, seconds = run.tests("again", failed)
@@ -244,7 +285,9 @@ def second_attempt(run, exceptions):
 def write_junit(run, path):
     suite = etree.Element("testsuite", name=run.ours)
     for test, result in sorted(run.results.items()):
-        case = etree.SubElement(suite, "testcase", classname=f"ipyparallel.{run.ours}", name=test, time=f"{result.seconds:.3f}")
+        case = etree.SubElement(
+            suite, "testcase", classname=f"ipyparallel.{run.ours}", name=test, time=f"{result.seconds:.3f}"
+        )
         text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "?", result.text)
         if result.outcome == "failed":
             etree.SubElement(case, "failure", message=text[:200]).text = text
@@ -254,23 +297,31 @@ def write_junit(run, path):
 
 
 def report(run):
-    count = {kind: sum(result.outcome == kind for result in run.results.values())
-             for kind in ("passed", "failed", "skipped", "excepted")}
+    count = {
+        kind: sum(result.outcome == kind for result in run.results.values())
+        for kind in ("passed", "failed", "skipped", "excepted")
+    }
     for test, result in sorted(run.results.items()):
         if result.outcome == "failed":
             last = result.text.strip().splitlines()[-1:] or [""]
             print(f"{run.ours}: failed: {test}: {last[0][:150]}")
     for test in run.again:
         print(f"{run.ours}: passed only at the second attempt: {test}")
-    print(f"{COMBINATIONS[run.ours]}: " + ", ".join(f"{number} {kind}" for kind, number in count.items())
-          + f" ({run.seconds:.0f} s of runs)", flush=True)
+    print(
+        f"{COMBINATIONS[run.ours]}: "
+        + ", ".join(f"{number} {kind}" for kind, number in count.items())
+        + f" ({run.seconds:.0f} s of runs)",
+        flush=True,
+    )
     return count["failed"] == 0 and count["passed"] > 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--ours", action="append", choices=COMBINATIONS, help="what is ours (default: all but none)")
-    parser.add_argument("--junit", type=Path, help="the folder for JUnit reports and logs (default: build tree/interop)")
+    parser.add_argument(
+        "--junit", type=Path, help="the folder for JUnit reports and logs (default: build tree/interop)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time (default: %(default)s)")
     parser.add_argument("--peer", help="the folder that holds ipyparallel (default: Debian's)")
     parser.add_argument("tests", nargs="*", help="files and tests of theirs, as test_view.py::TestView::test_push")

@@ -41,8 +41,15 @@ def pytest_runtest_logreport(report):
         text = report.longrepr[2]
     elif report.outcome == "failed":
         text = report.longreprtext
-    _write(event="phase", test=report.nodeid, phase=report.when, outcome=report.outcome, seconds=report.duration,
-           text=text, expected=getattr(report, "wasxfail", None))
+    _write(
+        event="phase",
+        test=report.nodeid,
+        phase=report.when,
+        outcome=report.outcome,
+        seconds=report.duration,
+        text=text,
+        expected=getattr(report, "wasxfail", None),
+    )
 
 
 def pytest_runtest_logfinish(nodeid):

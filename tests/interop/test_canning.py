@@ -102,7 +102,11 @@ def test_an_engine_lives_through_functions_of_other_pythons_and_says_so(new_clus
         for package, theirs in (("ipcluster", named), ("ipyparallel", "another version of Python")):
             for name, buffers in requests_of(python, package, how).items():
                 text = refusal(client, buffers)
-                assert f"VersionError: a function that was compiled by {theirs} cannot run in {ours}: " in text, (named, package, name)
+                assert f"VersionError: a function that was compiled by {theirs} cannot run in {ours}: " in text, (
+                    named,
+                    package,
+                    name,
+                )
                 refused += 1
         assert view["os.getpid()"] == pid
     assert refused >= 5 * len(pythons)

@@ -63,6 +63,7 @@ def test_closures_and_keyword_arguments(peers):
 
     def shift(x, by=0):
         return x + by + offset
+
     shift.__module__ = "__main__"  # ipp.interactive() refuses closures
     assert rc[:].apply_sync(shift, 1, by=10) == [18] * 4
 

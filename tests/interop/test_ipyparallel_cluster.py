@@ -11,8 +11,11 @@ from support import PYTHON, TOP
 pytest.importorskip("ipyparallel")
 
 # What the guide tells users to write, for the programs under test.
-SETTINGS, = (block.text for block in docblocks.blocks(TOP / "docs/howto/ipyparallel.md")
-             if block.note("tested by") == "tests/interop/test_ipyparallel_cluster.py")
+(SETTINGS,) = (
+    block.text
+    for block in docblocks.blocks(TOP / "docs/howto/ipyparallel.md")
+    if block.note("tested by") == "tests/interop/test_ipyparallel_cluster.py"
+)
 for name in ("controller", "engine"):
     SETTINGS = SETTINGS.replace(f'"/usr/local/bin/ip{name}"', name)
 # The rest is what a user of Cluster does.
@@ -119,9 +122,12 @@ PROGRAMS = {"ipcontroller": [], "ipengine": [], "ipcluster": ["start"]}
 def test_every_setting_of_ipyparallels_program_is_known(sandbox, theirs, name):
     config = sandbox.work / "all.json"
     # null leaves a setting as it is; a name that is not known is an error all the same.
-    config.write_text(json.dumps({class_name: dict.fromkeys(traits)
-                                  for class_name, traits in theirs[name]["classes"].items()}))
-    sandbox.run(getattr(sandbox.programs, name), *PROGRAMS[name], "--init", f"--config={config}", "--show-config", check=True)
+    config.write_text(
+        json.dumps({class_name: dict.fromkeys(traits) for class_name, traits in theirs[name]["classes"].items()})
+    )
+    sandbox.run(
+        getattr(sandbox.programs, name), *PROGRAMS[name], "--init", f"--config={config}", "--show-config", check=True
+    )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -150,7 +156,10 @@ def test_our_files_of_settings_are_read_by_ipyparallel(sandbox):
     convert = sandbox.run(sandbox.programs.ipcluster, "profile", "convert", "--force", f"--python={PYTHON}", str(old))
     assert convert.status == 7
     old.unlink()
-    show = sandbox.run(PYTHON, "-c", """
+    show = sandbox.run(
+        PYTHON,
+        "-c",
+        """
 import ipyparallel as ipp
 from ipyparallel.controller.app import IPController
 from traitlets.config import Config
@@ -161,7 +170,9 @@ app.init_profile_dir()
 app.init_config_files()
 app.load_config_file(suppress_errors=False)
 print(app.ip, app.ports[0], len(app.ports))
-""", check=True)
+""",
+        check=True,
+    )
     assert show.out.split() == ["3", "MPIEngineSetLauncher", "*", "10101", "2"]
 
 

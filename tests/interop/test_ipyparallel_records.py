@@ -44,7 +44,7 @@ def test_every_record_is_found_by_other_clients_also_after_the_controller_was_ki
 
     def check(other):
         """What another client finds."""
-        assert other.hub_history()[:len(ids)] == ids
+        assert other.hub_history()[: len(ids)] == ids
         assert other.get_result(ids[:5], owner=False).get(timeout=LONG) == [0, 1, 4, 9, 16]
         with pytest.raises(ipp.RemoteError, match="on purpose"):
             other.get_result(ids[5], owner=False).get(timeout=LONG)
@@ -60,10 +60,14 @@ def test_every_record_is_found_by_other_clients_also_after_the_controller_was_ki
 
     other = connect(cluster, 2)
     wait_until(lambda: all(m in other.result_status(ids)["completed"] for m in ids), 20, "all is recorded")
-    wait_until(lambda: len([r for r in other.db_query({"msg_id": {"$in": ids[:5]}}) if r["stdout"]]) == 5, 20, "output, too")
+    wait_until(
+        lambda: len([r for r in other.db_query({"msg_id": {"$in": ids[:5]}}) if r["stdout"]]) == 5, 20, "output, too"
+    )
     check(other)
     assert other.result_status([unfinished])["pending"] == [unfinished]
-    wait_for_commit(cluster.profile_dir / "tasks.db", other.db_query({}, keys=["msg_id", "completed", "engine_uuid", "stdout"]))
+    wait_for_commit(
+        cluster.profile_dir / "tasks.db", other.db_query({}, keys=["msg_id", "completed", "engine_uuid", "stdout"])
+    )
     cluster.controller.stop(signal.SIGKILL)
     for engine in cluster.engines:
         engine.stop(signal.SIGKILL)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(6 * peers.TIMEOUT)
 @pytest.fixture(scope="session")
 def version():
     """version(suite): what to put on PYTHONPATH for the ipyparallel of a Debian suite, "" for the one that is installed."""
+
     def path(suite):
         if not suite:
             return ""
@@ -26,6 +27,7 @@ def version():
             return str(peers.fetch(suite))
         except peers.Unavailable as reason:
             pytest.skip(f"no ipyparallel from Debian {suite}: {reason}")
+
     return path
 
 
@@ -33,6 +35,7 @@ def version():
 def exercise(sandbox):
     """exercise(cluster, engines, clients): runs the clients at the same time, and waits until all of them were answered rightly.
     A client is the path of an ipyparallel, or "ipcluster" for ours."""
+
     def run(file, engines, *clients, rounds=2):
         start = sandbox.dir / "start"
         started = [start_client(sandbox, client, file, engines, rounds, start) for client in clients]
@@ -42,12 +45,15 @@ def exercise(sandbox):
         for process in started:
             assert process.wait(180) == 0, process.output
             assert "all right" in process.output
+
     return run
 
 
 def start_client(sandbox, client, file, engines, rounds, start):
     module, path = ("ipcluster", "") if client == "ipcluster" else ("ipyparallel", client)
-    return sandbox.start(PYTHON, EXERCISE, module, file, engines, rounds, start, env=with_path(sandbox, path), python=True)
+    return sandbox.start(
+        PYTHON, EXERCISE, module, file, engines, rounds, start, env=with_path(sandbox, path), python=True
+    )
 
 
 def with_path(sandbox, path):
@@ -90,7 +96,9 @@ def test_our_engines_under_the_controller_of_each_version(sandbox, exercise, ver
     start_theirs(sandbox, path, "controller", "--ipython-dir", sandbox.ipython_dir, "--profile=default", own_ports())
     security = sandbox.profile_dir() / "security"
     engine_file, client_file = (security / f"ipcontroller-{role}.json" for role in ("engine", "client"))
-    wait_until(lambda: engine_file.exists() and client_file.exists(), 60, "their controller writes its connection files")
+    wait_until(
+        lambda: engine_file.exists() and client_file.exists(), 60, "their controller writes its connection files"
+    )
     for _ in range(2):
         sandbox.start(sandbox.programs.ipengine, f"--file={engine_file}")
     start_theirs(sandbox, path, "engine", f"--file={engine_file}")

@@ -54,8 +54,19 @@ return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
 def server(sandbox):
     """The address of a notebook server, whose files are in the sandbox's working folder."""
     (port,) = free_ports(1)
-    sandbox.start(PYTHON, "-m", "notebook", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--NotebookApp.token=",
-                  "--NotebookApp.password=", f"--notebook-dir={sandbox.work}", python=True).wait_for_output("is running at", 60)
+    sandbox.start(
+        PYTHON,
+        "-m",
+        "notebook",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--NotebookApp.token=",
+        "--NotebookApp.password=",
+        f"--notebook-dir={sandbox.work}",
+        python=True,
+    ).wait_for_output("is running at", 60)
     return f"http://127.0.0.1:{port}"
 
 
@@ -84,8 +95,14 @@ class Page:
         }))  # fmt: skip
         self.browser = browser
         browser.get(f"{server}/notebooks/{package}.ipynb")
-        wait_until(lambda: browser.execute_script("return !!(window.Jupyter && Jupyter.notebook && Jupyter.notebook.kernel && "
-                                                  "Jupyter.notebook.kernel.is_connected() && Jupyter.notebook._fully_loaded)"), LONG, "the notebook is there")
+        wait_until(
+            lambda: browser.execute_script(
+                "return !!(window.Jupyter && Jupyter.notebook && Jupyter.notebook.kernel && "
+                "Jupyter.notebook.kernel.is_connected() && Jupyter.notebook._fully_loaded)"
+            ),
+            LONG,
+            "the notebook is there",
+        )
         browser.execute_script("Jupyter.notebook.get_cells().forEach(cell => cell.execute(false))")
         self.while_it_ran = []
 
@@ -106,7 +123,8 @@ class Page:
 
     def _has_ended(self):
         return self.browser.execute_script(
-            "return Jupyter.notebook.get_cells().every(cell => cell.input_prompt_number > 0) && !Jupyter.notebook.kernel_busy")
+            "return Jupyter.notebook.get_cells().every(cell => cell.input_prompt_number > 0) && !Jupyter.notebook.kernel_busy"
+        )
 
     def text(self, cell):
         return "\n".join(text for _, text, _ in self.areas[cell])
@@ -123,7 +141,9 @@ class Page:
         return [text for _, text, _ in self.areas[cell] if re.match(r"\[\w+:\d\]|Out\[\d", text)]
 
 
-def test_a_notebook_page_shows_with_us_what_it_shows_with_ipyparallel(browser, server, sandbox, new_cluster, new_their_cluster):
+def test_a_notebook_page_shows_with_us_what_it_shows_with_ipyparallel(
+    browser, server, sandbox, new_cluster, new_their_cluster
+):
     theirs_runs = new_their_cluster(0, profile="theirs")
     for _ in range(2):
         theirs_runs.start_their_engine()
@@ -133,7 +153,9 @@ def test_a_notebook_page_shows_with_us_what_it_shows_with_ipyparallel(browser, s
     for cell in ("prints", "streams", "figure", "result"):
         assert ours.lines(cell) == theirs.lines(cell), cell
         assert ours.images(cell) == theirs.images(cell) == (2 if cell == "figure" else 0), cell
-    assert len(ours.blocks("prints")) == len(ours.blocks("streams")) == len(ours.blocks("result")) == 2, "one of each engine"
+    assert (
+        len(ours.blocks("prints")) == len(ours.blocks("streams")) == len(ours.blocks("result")) == 2
+    ), "one of each engine"
     assert len(ours.blocks("streams")) <= len(theirs.blocks("streams"))
     for page in (ours, theirs):
         assert "ZeroDivisionError" in page.text("error")

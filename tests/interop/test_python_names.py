@@ -11,7 +11,9 @@ ipp = pytest.importorskip("ipyparallel")
 
 INTERNAL = "a step of how ipyparallel's client makes messages: libipcluster makes ours"
 MODULE = "a module of its implementation"
-FACE = "our Cluster is a face of the program ipcluster, which keeps its state and settings, and no traitlets application"
+FACE = (
+    "our Cluster is a face of the program ipcluster, which keeps its state and settings, and no traitlets application"
+)
 
 # What is not there, and why.
 LEFT_OUT = {
@@ -91,7 +93,9 @@ def things_of(package, client):
 
 def test_every_public_name_is_there(pairs):
     missing = {thing: names(its) - names(ours) for thing, (its, ours) in pairs.items()}
-    assert {thing: left for thing, left in missing.items() if left} == {thing: set(reasons) for thing, reasons in LEFT_OUT.items()}
+    assert {thing: left for thing, left in missing.items() if left} == {
+        thing: set(reasons) for thing, reasons in LEFT_OUT.items()
+    }
 
 
 def test_methods_are_methods_and_take_the_same_parameters(pairs):
@@ -114,7 +118,16 @@ def test_the_client_and_its_decorators_take_the_same_parameters():
     import ipcluster
 
     assert parameters(ipp.Client.__init__) - parameters(ipcluster.Client.__init__) == set()
-    for name in ("depend", "require", "remote", "parallel", "interactive", "Dependency", "Reference", "register_joblib_backend"):
+    for name in (
+        "depend",
+        "require",
+        "remote",
+        "parallel",
+        "interactive",
+        "Dependency",
+        "Reference",
+        "register_joblib_backend",
+    ):
         its, ours = getattr(ipp, name), getattr(ipcluster, name)
         assert parameters(its) <= parameters(ours), name
 
@@ -125,13 +138,19 @@ def parameters(function):
         found = inspect.signature(function).parameters.values()
     except ValueError:  # a method of a built-in type
         return set()
-    return {parameter.name for parameter in found
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and not parameter.name.startswith("_")}
+    return {
+        parameter.name
+        for parameter in found
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and not parameter.name.startswith("_")
+    }
 
 
 def takes_any(function):
     """Whether further parameters by name are taken."""
-    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in inspect.signature(function).parameters.values())
+    return any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in inspect.signature(function).parameters.values()
+    )
 
 
 def test_the_magics_have_the_same_names_and_options():
@@ -162,6 +181,13 @@ def test_a_dependency_says_whether_it_is_met():
         for success, failure in ((True, False), (False, True), (True, True)):
             for of in ([], ["a"], ["a", "b"]):
                 its, ours = (package.Dependency(of, every, success, failure) for package in (ipp, ipcluster))
-                for completed, failed in ((set(), set()), ({"a"}, set()), (set(), {"a"}), ({"a"}, {"b"}), ({"a", "b"}, None), ({"b", "c"}, None)):
+                for completed, failed in (
+                    (set(), set()),
+                    ({"a"}, set()),
+                    (set(), {"a"}),
+                    ({"a"}, {"b"}),
+                    ({"a", "b"}, None),
+                    ({"b", "c"}, None),
+                ):
                     assert ours.check(completed, failed) == its.check(completed, failed)
                     assert ours.unreachable(completed, failed) == its.unreachable(completed, failed)

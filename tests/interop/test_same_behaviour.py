@@ -62,7 +62,11 @@ def typed(f):
 
 def error_of(error):
     """Its name and text, without a file's name and with one sentence for who may not ask."""
-    return error and (type(error).__name__, error.ename, re.sub(r"\(.*, line 1\)|(?<= was called, but this).*|^raw_", "", error.evalue))
+    return error and (
+        type(error).__name__,
+        error.ename,
+        re.sub(r"\(.*, line 1\)|(?<= was called, but this).*|^raw_", "", error.evalue),
+    )
 
 
 def seen(result):
@@ -75,7 +79,12 @@ def seen(result):
     result.wait_for_output(TIMEOUT)
     shown = (result.execute_result or {"data": {}})["data"]
     outputs = [output["data"] for output in result.outputs]
-    texts = result.stdout, result.stderr, str(shown.get("text/plain")), *(str(data.get("text/plain")) for data in outputs)
+    texts = (
+        result.stdout,
+        result.stderr,
+        str(shown.get("text/plain")),
+        *(str(data.get("text/plain")) for data in outputs),
+    )
     texts = [re.sub(r"0x[0-9a-f]+", "0x", ANSI.sub("", text)) for text in texts]
     return result.status, outcome, texts, sorted(shown), list(map(sorted, outputs)), error_of(result.error)
 

@@ -26,12 +26,14 @@ def wait_for_watchers(sandbox, count):
 @interactive
 def leave_by_exit():
     import os
+
     os._exit(1)
 
 
 @interactive
 def leave_by_segmentation_fault():
     import ctypes
+
     ctypes.string_at(8)
 
 
@@ -39,12 +41,14 @@ def leave_by_segmentation_fault():
 def leave_by_kill():
     import os
     import signal
+
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @interactive
 def leave_by_another_program():
     import os
+
     os.execv("/bin/true", ["true"])
 
 
@@ -53,12 +57,19 @@ def leave_with_a_child_that_stays():
     """The child has a copy of every file that the engine had open."""
     import os
     import time
+
     if not os.fork():
         time.sleep(600)
     os._exit(1)
 
 
-WAYS = [leave_by_exit, leave_by_segmentation_fault, leave_by_kill, leave_by_another_program, leave_with_a_child_that_stays]
+WAYS = [
+    leave_by_exit,
+    leave_by_segmentation_fault,
+    leave_by_kill,
+    leave_by_another_program,
+    leave_with_a_child_that_stays,
+]
 
 
 def test_the_task_of_an_engine_that_dies_fails_at_once(sandbox, new_their_cluster):
@@ -70,7 +81,7 @@ def test_the_task_of_an_engine_that_dies_fails_at_once(sandbox, new_their_cluste
     wait_until(lambda: client.ids == [len(WAYS)], 20, "their controller has heard of every end")
     assert client[:].apply_sync(os.getpid)
     wait_for_watchers(sandbox, 1)
-    orphan, = [process for process in named(sandbox, "ipengine") if process.ppid() == 1]
+    (orphan,) = [process for process in named(sandbox, "ipengine") if process.ppid() == 1]
     orphan.kill()
 
 
@@ -82,14 +93,15 @@ def test_user_code_and_launchers_do_not_meet_the_watcher(sandbox, new_their_clus
     @interactive
     def wait_for_any_child():
         import os
+
         try:
             os.wait()
         except ChildProcessError:
             return os.getpid(), os.getsid(0)
 
-    (engine, session), = view.apply_sync(wait_for_any_child)
+    ((engine, session),) = view.apply_sync(wait_for_any_child)
     wait_for_watchers(sandbox, 1)
-    watcher, = watchers(sandbox)
+    (watcher,) = watchers(sandbox)
     assert watcher.pid not in [child.pid for child in psutil.Process(engine).children()]
     assert os.getsid(watcher.pid) == watcher.pid != session
     assert watcher.cmdline() and not any("ipengine" in word for word in watcher.cmdline())
@@ -127,8 +139,9 @@ def test_an_engine_that_never_registers_leaves_no_watcher(sandbox, new_cluster):
 def test_mpiexec_ends_though_its_engines_had_watchers(sandbox, new_their_cluster):
     pytest.importorskip("mpi4py")
     cluster = new_their_cluster(controller=PATIENT)
-    mpiexec = sandbox.start("mpiexec", "-n", 2, "--oversubscribe", sandbox.programs.ipengine, "--mpi=mpi4py",
-                            env=sandbox.no_leak_check())
+    mpiexec = sandbox.start(
+        "mpiexec", "-n", 2, "--oversubscribe", sandbox.programs.ipengine, "--mpi=mpi4py", env=sandbox.no_leak_check()
+    )
     client = cluster.client(wait_for=2)
     assert client[:].apply_sync(interactive(lambda: __import__("mpi4py.MPI").MPI.COMM_WORLD.allreduce(1))) == [2, 2]
     wait_for_watchers(sandbox, 2)

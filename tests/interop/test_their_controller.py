@@ -44,14 +44,20 @@ def test_another_client_finds_what_one_has_asked_for(new_their_cluster, store):
     executed.get(60)
     ids = [result.msg_ids[0] for result in (*done, failed, executed)]
     wait_until(lambda: set(ids) <= set(other.result_status(ids)["completed"]), 20, "all is recorded")
-    wait_until(lambda: all(r["stdout"] for r in other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["stdout"])), 20, "output, too")
+    wait_until(
+        lambda: all(r["stdout"] for r in other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["stdout"])),
+        20,
+        "output, too",
+    )
 
-    assert other.hub_history()[:len(ids)] == ids
+    assert other.hub_history()[: len(ids)] == ids
     assert other.get_result(ids[:5], owner=False).get(60) == [0, 1, 4, 9, 16]
     with pytest.raises(RemoteError, match="on purpose"):
         other.get_result(ids[5], owner=False).get(60)
     assert other.get_result(ids[6], owner=False).get(60).execute_result["data"]["text/plain"] == "42"
-    records = other.db_query({"msg_id": {"$in": ids[:5]}}, keys=["submitted", "completed", "queue", "engine_uuid", "stdout"])
+    records = other.db_query(
+        {"msg_id": {"$in": ids[:5]}}, keys=["submitted", "completed", "queue", "engine_uuid", "stdout"]
+    )
     assert {record["msg_id"] for record in records} == set(ids[:5])
     assert all(record["queue"] == "task" and before < record["submitted"] < record["completed"] for record in records)
     assert sorted(record["stdout"] for record in records) == [f"squaring {x}\n" for x in range(5)]

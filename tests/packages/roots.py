@@ -15,7 +15,20 @@ import peers  # noqa: E402
 from support import PATIENCE, TOP, find_build, machines_network  # noqa: E402
 
 # What is written there by whatever is installed, and says nothing of what was.
-PASSING = ("proc", "dev", "sys", "tmp", "root", "run", "var/cache", "var/lib/apt", "var/lib/dpkg", "var/log", "var/lib/systemd", "src")
+PASSING = (
+    "proc",
+    "dev",
+    "sys",
+    "tmp",
+    "root",
+    "run",
+    "var/cache",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "var/log",
+    "var/lib/systemd",
+    "src",
+)
 ENTER = """
 set -e
 mount --rbind /dev "$1/dev"
@@ -49,7 +62,20 @@ class Root:
         self.folder = folder
 
     def run(self, *argv, **options):
-        return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh", self.folder, *argv, **options)
+        return run(
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            ENTER,
+            "sh",
+            self.folder,
+            *argv,
+            **options,
+        )
 
     def install(self, *packages):
         self.run("apt-get", "-q", "install", "-y", "--no-install-recommends", *packages)
@@ -62,7 +88,9 @@ class Root:
         found = set()
         for parent, folders, names in os.walk(self.folder):
             below = os.path.relpath(parent, self.folder)
-            folders[:] = [name for name in folders if os.path.normpath(f"{below}/{name}") not in PASSING and name != "__pycache__"]
+            folders[:] = [
+                name for name in folders if os.path.normpath(f"{below}/{name}") not in PASSING and name != "__pycache__"
+            ]
             found.update(os.path.normpath(f"{below}/{name}") for name in [*folders, *names])
         return found
 

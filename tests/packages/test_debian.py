@@ -30,7 +30,7 @@ def test_every_package_of_the_control_file_is_built_and_lintian_finds_no_error(p
     assert {path.name.partition("_")[0] for path in packages.glob("*.deb")} >= set(NAMES)
     if not shutil.which("lintian"):
         pytest.skip("there is no lintian here: apt-get install lintian")
-    changes, = packages.glob("*.changes")
+    (changes,) = packages.glob("*.changes")
     done = subprocess.run(["lintian", "--fail-on", "error", "--allow-root", changes], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -47,7 +47,11 @@ def test_a_clean_root_runs_the_session_of_the_readme_beside_ipyparallel_and_noth
     root.install("libltdl7", "libuv1", "libzmq5", "libjansson4", "libsqlite3-0", "libssl3", "libjansson-dev", "libpython3.11",
                  "libjs-sphinxdoc")  # fmt: skip
     before = root.files()
-    root.run("sh", "-c", "cd /root/debs/sources && " + INSTALL.replace("sudo apt-get", "apt-get -q -y --no-install-recommends"))
+    root.run(
+        "sh",
+        "-c",
+        "cd /root/debs/sources && " + INSTALL.replace("sudo apt-get", "apt-get -q -y --no-install-recommends"),
+    )
     assert root.run("ipcluster", "--version") == theirs
     assert root.run("ipcl-cluster", "--version").startswith("ipcluster ")
     assert "the engines' sums:" in root.run("sh", "-c", "cd /src && debian/tests/psum")

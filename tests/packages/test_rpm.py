@@ -18,7 +18,9 @@ PACK, BUILD = (typed for block in docblocks.blocks(TOP / "docs/howto/install.md"
 FILESYSTEM = ("usr/share/bash-completion/completions", "usr/share/fish/vendor_completions.d", "usr/share/zsh/site-functions", "usr/share/licenses",
               "usr/share/man/man1", "usr/lib/x86_64-linux-gnu/pkgconfig", "usr/libexec")  # fmt: skip
 # Debian's packages are no RPMs, and its libraries are in folders of their own.
-ON_DEBIAN = "--nodeps --define '_build_id_links none' --define '_libdir /usr/lib/x86_64-linux-gnu' --define '_topdir {top}'"
+ON_DEBIAN = (
+    "--nodeps --define '_build_id_links none' --define '_libdir /usr/lib/x86_64-linux-gnu' --define '_topdir {top}'"
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,9 @@ def packages(tmp_path_factory):
 
 def test_every_package_of_the_spec_is_built_and_rpmlint_finds_no_error_in_it(packages):
     names = {path.name.rpartition("-0")[0] for path in packages}
-    assert {f"ipcluster-launcher-{system}" for system in re.findall(r"^%launcher (\w+)", SPEC.read_text(), re.MULTILINE)} < names
+    assert {
+        f"ipcluster-launcher-{system}" for system in re.findall(r"^%launcher (\w+)", SPEC.read_text(), re.MULTILINE)
+    } < names
     assert {"ipcluster", "ipcluster-libs", "ipcluster-devel", "ipcluster-doc", "python3-ipcluster"} < names
     if not shutil.which("rpmlint"):
         pytest.skip("there is no rpmlint here: apt-get install rpmlint")
@@ -53,6 +57,8 @@ def test_a_clean_root_runs_the_session_of_the_readme_and_nothing_is_left_of_it(p
     rpm = ["rpm", "--root", root.folder, "--dbpath", "/root/rpm"]
     run(*rpm, "--nodeps", "-i", *packages)
     assert root.run("ipcl-cluster", "--version").startswith("ipcluster ")
-    assert "the engines' sums:" in root.run("env", "PATH=/usr/libexec/ipcluster/bin:/usr/bin:/bin", "/src/scripts/psum-session")
+    assert "the engines' sums:" in root.run(
+        "env", "PATH=/usr/libexec/ipcluster/bin:/usr/bin:/bin", "/src/scripts/psum-session"
+    )
     run(*rpm, "--nodeps", "-e", *run(*rpm, "-qa").split())
     assert root.files() <= before

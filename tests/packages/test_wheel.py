@@ -25,7 +25,11 @@ with ipcluster.Cluster(n=2) as client:
 # What the page on installing says, and how it is where no index can be reached.
 BUILD, INSTALL, UNINSTALL = (typed for block in docblocks.blocks(TOP / "docs/howto/install.md") if block.note("tested by") == "tests/packages/test_wheel.py"
                              for typed, _ in block.commands)  # fmt: skip
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # 0: of what the option says is not
+OFFLINE = {
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_BUILD_ISOLATION": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}  # 0: of what the option says is not
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +37,7 @@ def wheel(tmp_path_factory):
     """Built by pip from a clone, with what the machine has."""
     folder = sources(tmp_path_factory.mktemp("wheel") / "src")
     run("sh", "-c", BUILD.replace("pip ", "/usr/bin/pip ", 1), cwd=folder, env={**os.environ, **OFFLINE})
-    found, = folder.glob("dist/*.whl")
+    (found,) = folder.glob("dist/*.whl")
     return found
 
 
@@ -43,7 +47,13 @@ def test_the_wheel_serves_every_python_and_names_no_place_of_the_machine_that_bu
         names = archive.namelist()
         for place in (str(TOP), str(wheel.parent), "/usr/bin/python3."):
             assert not [name for name in names if place.encode() in archive.read(name)], place
-    for name in ("bin/ipcluster", "bin/ipcontroller", "bin/ipengine", "lib/ipcluster/launchers/local.so", "include/ipcluster/plugin.h"):
+    for name in (
+        "bin/ipcluster",
+        "bin/ipcontroller",
+        "bin/ipengine",
+        "lib/ipcluster/launchers/local.so",
+        "include/ipcluster/plugin.h",
+    ):
         assert f"ipcluster/{name}" in names
     assert not [name for name in names if "libmpi" in name or "libpython" in name]
 
@@ -60,7 +70,7 @@ def test_a_venv_with_the_wheel_runs_a_session_and_nothing_is_left_of_it(wheel, s
         assert sandbox.run(venv / "bin" / name, "--version", env=env, check=True).out.startswith(f"{name} ")
     assert sandbox.run(venv / "bin/python", "-c", SESSION, env=env, check=True).out.split() == [str(venv)]
     shutil.copytree(venv / "lib", moved / "lib", symlinks=True)
-    packages, = moved.glob("lib/python*/site-packages")
+    (packages,) = moved.glob("lib/python*/site-packages")
     there = sandbox.run(PYTHON, "-m", "ipcluster", "plugins", env={**env, "PYTHONPATH": str(packages)}, check=True).out
     assert f"{packages}/ipcluster/lib/ipcluster/launchers/local.so" in there and str(venv) not in there
     sandbox.run("sh", "-c", UNINSTALL, env=pip, check=True)
@@ -84,8 +94,20 @@ def test_a_clean_root_runs_the_session_of_the_readme_from_the_wheel(wheel, root_
 def test_the_sdist_builds_a_wheel(tmp_path):
     hooks = "import sys; sys.path.insert(0, 'scripts'); import wheel_of_make as w; print(getattr(w, sys.argv[1])(sys.argv[2]))"
     run(PYTHON, "-c", hooks, "build_sdist", tmp_path, cwd=sources(tmp_path / "src"))
-    sdist, = tmp_path.glob("*.tar.gz")
-    run(PYTHON, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheels", sdist)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    run(
+        PYTHON,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path / "wheels",
+        sdist,
+    )
     assert list((tmp_path / "wheels").glob("ipcluster-*.whl"))
 
 

@@ -20,7 +20,9 @@ class System:
     """Commands that list and delete jobs, as somebody at another terminal would."""
 
     def run(self, *argv):
-        return subprocess.run(argv, env={**os.environ, **self.env}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            argv, env={**os.environ, **self.env}, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
 
     def jobs(self):
         """The ids of the jobs that wait or run."""
@@ -87,7 +89,13 @@ class Lsf(StandIn):
 
 class HTCondor(StandIn):
     name, submit = "HTCondor", "condor_submit"
-    program, commands = "htcondor_stand_in.py", ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_hold")
+    program, commands = "htcondor_stand_in.py", (
+        "condor_submit",
+        "condor_q",
+        "condor_history",
+        "condor_rm",
+        "condor_hold",
+    )
     list, job, delete = ["condor_q", "-format", "%d\n", "ClusterId"], r"^(\d+)$", ["condor_rm"]
     pending, waits_for = ["--HTCondorLauncher.options=request_cpus = 1000"], "pending"
     refused, refusal = ["--HTCondorLauncher.options=universe = nope"], "I don't know about the 'nope' universe."

@@ -76,6 +76,7 @@ def controller(sandbox):
         def ready():
             assert process.alive, process.output
             return all(path.exists() and path.stat().st_mtime_ns not in before for path in files)
+
         wait_until(ready, 20, "the connection files are there")
         peer = controller_peer.Peer(sandbox.profile_dir(profile), cluster_id)
         peer.process = process
@@ -95,6 +96,7 @@ def growth(sandbox):
     def measure(peer):
         now = 1024 * engine_peer.resident_kb(peer.process.pid)
         return 0 if sandbox.sanitizers else now - first.setdefault(peer, now)
+
     return measure
 
 

@@ -78,12 +78,20 @@ class Peer:
         """The signature of a client's message, or with the key of a file."""
         return hmac.new((file or self.client)["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
 
-    def message(self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test", file=None):
+    def message(
+        self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test", file=None
+    ):
         """The frames of a message, from the delimiter on, and its msg_id: signed with the key of whoever sends such messages, or of a file."""
         self.count += 1
         msg_id = msg_id or f"{uuid.uuid4()}_{self.count}"
-        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,
-                  "date": "2026-01-01T00:00:00.000000Z", "version": "5.3"}
+        header = {
+            "msg_id": msg_id,
+            "msg_type": msg_type,
+            "username": "test",
+            "session": session,
+            "date": "2026-01-01T00:00:00.000000Z",
+            "version": "5.3",
+        }
         parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
         if not file:
             file = self.engine if msg_type in FROM_ENGINES or msg_type.endswith("_reply") else self.client
@@ -97,7 +105,7 @@ class Peer:
         """The next message: its identities, and its header, parent header, metadata and content."""
         frames = next_frames(socket, timeout=timeout)
         at = frames.index(DELIMITER)
-        parts = frames[at + 2:at + 6]
+        parts = frames[at + 2 : at + 6]
         assert frames[at + 1] == self.sign(parts, self.roles.get(socket)), "the controller's signature"
         return frames[:at], *[json.loads(part) for part in parts]
 
@@ -165,10 +173,12 @@ class Engine:
 
     def beat(self):
         """Answers pings until the hub lists this engine."""
+
         def registered():
             if self.ping.poll(50):
                 self.pong.send(self.ping.recv())
             return self.uuid in self.peer.engines().values()
+
         wait_until(registered, 20, "the engine is registered")
         return self
 

@@ -35,7 +35,9 @@ def unpacked(name, *packages):
 
 def _run(argv, work):
     try:
-        done = subprocess.run(argv, cwd=work, capture_output=True, text=True, timeout=TIMEOUT, preexec_fn=machines_network)
+        done = subprocess.run(
+            argv, cwd=work, capture_output=True, text=True, timeout=TIMEOUT, preexec_fn=machines_network
+        )
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else None
     except subprocess.TimeoutExpired:
         reason = f"not done in {TIMEOUT} s"

@@ -51,8 +51,16 @@ class Peer:
         self.registrations = []
         self.published = []
         self.uuid = None
-        kinds = {"registration": zmq.ROUTER, "mux": zmq.ROUTER, "task": zmq.ROUTER, "control": zmq.ROUTER,
-                 "broadcast": zmq.ROUTER, "iopub": zmq.SUB, "hb_ping": zmq.PUB, "hb_pong": zmq.ROUTER}
+        kinds = {
+            "registration": zmq.ROUTER,
+            "mux": zmq.ROUTER,
+            "task": zmq.ROUTER,
+            "control": zmq.ROUTER,
+            "broadcast": zmq.ROUTER,
+            "iopub": zmq.SUB,
+            "hb_ping": zmq.PUB,
+            "hb_pong": zmq.ROUTER,
+        }
         self.sockets, ports = {}, {}
         for name, kind in kinds.items():
             socket = self.sockets[name] = self.context.socket(kind)
@@ -66,9 +74,18 @@ class Peer:
         self.write_file()
 
     def write_file(self, mode=0o600, **changes):
-        data = {**self.ports, "broadcast": [self.ports["broadcast"]], "interface": "tcp://127.0.0.1",
-                "location": "127.0.0.1", "ssh": "", "key": self.key.decode(), "curve_serverkey": None,
-                "pack": "json", "unpack": "json", "signature_scheme": "hmac-sha256"}
+        data = {
+            **self.ports,
+            "broadcast": [self.ports["broadcast"]],
+            "interface": "tcp://127.0.0.1",
+            "location": "127.0.0.1",
+            "ssh": "",
+            "key": self.key.decode(),
+            "curve_serverkey": None,
+            "pack": "json",
+            "unpack": "json",
+            "signature_scheme": "hmac-sha256",
+        }
         data.update(changes)
         self.file.write_text(json.dumps(data))
         self.file.chmod(mode)
@@ -83,8 +100,14 @@ class Peer:
         """A message's frames from the delimiter on, and its identifier. `session`: of another client."""
         session = session or self.session
         msg_id = f"{session}_{uuid.uuid4().hex[:12]}"
-        header = {"msg_id": msg_id, "msg_type": msg_type, "username": "test", "session": session,
-                  "date": datetime.now(timezone.utc).isoformat(), "version": "5.3"}
+        header = {
+            "msg_id": msg_id,
+            "msg_type": msg_type,
+            "username": "test",
+            "session": session,
+            "date": datetime.now(timezone.utc).isoformat(),
+            "version": "5.3",
+        }
         parts = [json.dumps(part).encode() for part in (header, parent or {}, metadata or {}, content)]
         return [DELIMITER, self.sign(parts, key), *parts, *buffers], msg_id
 
@@ -148,6 +171,7 @@ class Peer:
 
     def outputs(self, msg_id, until="idle", timeout=20):
         """What was published about a request, up to its idle status."""
+
         def complete():
             while self.sockets["iopub"].poll(10):
                 frames = self.sockets["iopub"].recv_multipart()
@@ -155,6 +179,7 @@ class Peer:
             mine = [m for m in self.published if m.parent.get("msg_id") == msg_id]
             idle = [m for m in mine if m.type == "status" and m.content["execution_state"] == until]
             return mine if idle else None
+
         return wait_until(complete, timeout, f"status {until} of {msg_id}")
 
     def stream(self, msg_id, name="stdout"):

@@ -32,8 +32,12 @@ def split_arguments(text):
 
 
 def expand(text, job, process):
-    return re.sub(r"\$\((Cluster|ClusterId|Process|ProcId)\)", lambda found: str(job if found.group(1).startswith("Cl") else process), text,
-                  flags=re.I)
+    return re.sub(
+        r"\$\((Cluster|ClusterId|Process|ProcId)\)",
+        lambda found: str(job if found.group(1).startswith("Cl") else process),
+        text,
+        flags=re.I,
+    )
 
 
 def condor_submit(words):
@@ -46,7 +50,9 @@ def condor_submit(words):
         elif line and not line.startswith("#"):
             name, sign, value = line.partition("=")
             if not sign:
-                fail(f"ERROR: on Line {number} of submit file: {words[0] if words else ''}\nSubmit:-1:Failed to parse: {line}")
+                fail(
+                    f"ERROR: on Line {number} of submit file: {words[0] if words else ''}\nSubmit:-1:Failed to parse: {line}"
+                )
             given[name.strip().lower()] = value.strip()
     if "executable" not in given:
         fail("ERROR: No 'executable' parameter was provided")
@@ -58,8 +64,17 @@ def condor_submit(words):
         fail(f"ERROR: Executable file {given['executable']} does not exist")
     job = next_id()
     for process in range(count):
-        copy = {"job": job, "index": process, "name": given.get("batch_name", "").strip('"'), "state": PENDING, "pid": 0, "exit_status": 0,
-                "signal": 0, "reason": "", "held": ""}
+        copy = {
+            "job": job,
+            "index": process,
+            "name": given.get("batch_name", "").strip('"'),
+            "state": PENDING,
+            "pid": 0,
+            "exit_status": 0,
+            "signal": 0,
+            "reason": "",
+            "held": "",
+        }
         save(copy)
         if int(given.get("request_cpus", 1)) >= 1000:
             continue
@@ -67,13 +82,20 @@ def condor_submit(words):
         env = dict(word.split("=", 1) for word in split_arguments(expand(given.get("environment", '""'), job, process)))
         if given.get("getenv", "false").lower() != "true":
             fail("this stand-in hands on the environment or does not run")
-        start(copy, [given["executable"], *split_arguments(expand(given.get("arguments", ""), job, process))], output, env)
+        start(
+            copy, [given["executable"], *split_arguments(expand(given.get("arguments", ""), job, process))], output, env
+        )
     print(f"Submitting job(s){'.' * count}\n{count} job(s) submitted to cluster {job}.")
 
 
 def attributes(copy):
     status = {PENDING: IDLE, RUNNING: RUN, ENDED: REMOVED if copy["reason"] else COMPLETED}[copy["state"]]
-    values = {"ClusterId": copy["job"], "ProcId": copy["index"], "JobStatus": HELD if copy["held"] else status, "JobBatchName": copy["name"]}
+    values = {
+        "ClusterId": copy["job"],
+        "ProcId": copy["index"],
+        "JobStatus": HELD if copy["held"] else status,
+        "JobBatchName": copy["name"],
+    }
     if copy["held"]:
         values["HoldReason"] = copy["held"]
     if copy["reason"]:
@@ -95,8 +117,16 @@ def select(words):
         else:
             ids.append(word)
     every = copies()
-    return formats, ids, [copy for copy in every if (not ids or str(copy["job"]) in ids or f"{copy['job']}.{copy['index']}" in ids)
-                          and name in (None, copy["name"])]
+    return (
+        formats,
+        ids,
+        [
+            copy
+            for copy in every
+            if (not ids or str(copy["job"]) in ids or f"{copy['job']}.{copy['index']}" in ids)
+            and name in (None, copy["name"])
+        ],
+    )
 
 
 def show(words, ended):
@@ -117,8 +147,12 @@ def condor_rm(words):
         for copy in found:
             remove(copy, "via condor_rm (by user root)")
         bad += not found
-        print(f"All jobs in cluster {word} have been marked for removal" if found else f"Couldn't find/remove all jobs in cluster {word}",
-              file=sys.stderr if not found else sys.stdout)
+        print(
+            f"All jobs in cluster {word} have been marked for removal"
+            if found
+            else f"Couldn't find/remove all jobs in cluster {word}",
+            file=sys.stderr if not found else sys.stdout,
+        )
     sys.exit(1 if bad else 0)
 
 
@@ -131,6 +165,11 @@ def condor_hold(words):
 
 if is_down():
     fail(DOWN)
-COMMANDS = {"condor_submit": condor_submit, "condor_q": lambda words: show(words, False), "condor_history": lambda words: show(words, True),
-            "condor_rm": condor_rm, "condor_hold": condor_hold}
+COMMANDS = {
+    "condor_submit": condor_submit,
+    "condor_q": lambda words: show(words, False),
+    "condor_history": lambda words: show(words, True),
+    "condor_rm": condor_rm,
+    "condor_hold": condor_hold,
+}
 COMMANDS[os.path.basename(sys.argv[0])](sys.argv[1:])

@@ -15,8 +15,10 @@ UP = r"The cluster is up"
 def one_by_one(box):
     """An option with which the second of two engines comes once `come` is there, in the box's folder."""
     program = box.dir / "one-by-one"
-    program.write_text(f'#!/bin/sh\nmkdir "{box.dir}/first" 2>/dev/null || until [ -e "{box.dir}/come" ]; do sleep 0.1; done\n'
-                       f'exec {box.programs.ipengine} "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nmkdir "{box.dir}/first" 2>/dev/null || until [ -e "{box.dir}/come" ]; do sleep 0.1; done\n'
+        f'exec {box.programs.ipengine} "$@"\n'
+    )
     program.chmod(0o755)
     return f"--EngineLauncher.engine_cmd={program}"
 

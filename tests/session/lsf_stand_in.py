@@ -48,14 +48,28 @@ def bsub(words):
     job = next_id()
     indexes = range(int(first), int(last) + 1) if first else [0]
     for index in indexes:
-        copy = {"job": job, "index": index, "name": name + (f"[{index}]" if first else ""), "queue": queue, "state": PENDING, "pid": 0,
-                "exit_status": 0, "signal": 0, "reason": ""}
+        copy = {
+            "job": job,
+            "index": index,
+            "name": name + (f"[{index}]" if first else ""),
+            "queue": queue,
+            "state": PENDING,
+            "pid": 0,
+            "exit_status": 0,
+            "signal": 0,
+            "reason": "",
+        }
         save(copy)
         if queue == "night":
             continue
         output = given.get("-oo", given.get("-o"))
         output = output and output.replace("%J", str(job)).replace("%I", str(index))
-        start(copy, ["/bin/sh", "-c", script], output, {"LSB_JOBID": str(job), "LSB_JOBINDEX": str(index), "LSB_JOBNAME": name})
+        start(
+            copy,
+            ["/bin/sh", "-c", script],
+            output,
+            {"LSB_JOBID": str(job), "LSB_JOBINDEX": str(index), "LSB_JOBNAME": name},
+        )
     print(f"Job <{job}> is submitted to {'' if '-q' in given else 'default '}queue <{queue}>.")
 
 
@@ -67,17 +81,26 @@ def select(words, flags):
         yield given, word, found
     if not ids:
         wanted = given.get("-J", "*")
-        yield given, None, [copy for copy in copies() if wanted in ("*", copy["name"].partition("[")[0])
-                            and ("-a" in given or copy["state"] != ENDED)]
+        yield given, None, [
+            copy
+            for copy in copies()
+            if wanted in ("*", copy["name"].partition("[")[0]) and ("-a" in given or copy["state"] != ENDED)
+        ]
 
 
 def field(copy, name):
     ended = copy["state"] == ENDED
     code = copy["exit_status"] or (copy["signal"] and 128 + copy["signal"])
-    values = {"jobid": copy["job"], "jobindex": copy["index"], "job_name": copy["name"], "queue": copy["queue"],
-              "stat": ("EXIT" if code else "DONE") if ended else copy["state"][:4].replace("runn", "run").upper(),
-              "exit_code": code if ended and code else "-", "exit_reason": copy["reason"] or "-",
-              "pend_reason": "The queue is closed by its dispatch windows;" if copy["state"] == PENDING else "-"}
+    values = {
+        "jobid": copy["job"],
+        "jobindex": copy["index"],
+        "job_name": copy["name"],
+        "queue": copy["queue"],
+        "stat": ("EXIT" if code else "DONE") if ended else copy["state"][:4].replace("runn", "run").upper(),
+        "exit_code": code if ended and code else "-",
+        "exit_reason": copy["reason"] or "-",
+        "pend_reason": "The queue is closed by its dispatch windows;" if copy["state"] == PENDING else "-",
+    }
     return str(values[name])
 
 

@@ -1,5 +1,5 @@
-/* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless that says otherwise its
- * descriptor is whole, and what it does fails without a word. */
+/* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless
+ * that says otherwise its descriptor is whole, and what it does fails without a word. */
 #include <signal.h>
 #include <unistd.h>
 
@@ -68,16 +68,19 @@ __attribute__((constructor)) static void end(void)
 /* Starts a process that does not end, and is killed before it can say so. */
 static const struct ipcl_launcher_services *handed;
 
-__attribute__((unused)) static void *keep(const struct ipcl_launcher_services *services, struct ipcl_error *error)
+__attribute__((unused)) static void *keep(const struct ipcl_launcher_services *services,
+                                          struct ipcl_error *error)
 {
     (void)error;
     handed = services;
     return &handed;
 }
 
-__attribute__((unused)) static int start_and_die(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
+__attribute__((unused)) static int start_and_die(void *self, const struct ipcl_launch *launch,
+                                                 struct ipcl_error *error)
 {
-    const struct ipcl_spawn spawn = {.argv = (const char *const[]){"sleep", "1000", NULL}, .work_dir = launch->work_dir};
+    const struct ipcl_spawn spawn = {.argv = (const char *const[]){"sleep", "1000", NULL},
+                                     .work_dir = launch->work_dir};
     (void)self;
     handed->spawn(handed->base.host, &spawn, error);
     return raise(SIGKILL);
@@ -116,28 +119,27 @@ static const struct ipcl_launcher_class classes[] = {{
     .destroy = FAILS,
 #endif
 }};
-__attribute__((unused)) static const struct ipcl_launcher_operations launcher = {CLASSES, CLASS_COUNT};
-__attribute__((unused)) static const struct ipcl_mpi_operations mpi = {(void *)nothing, FAILS, FAILS, FAILS};
-__attribute__((unused)) static const struct ipcl_serial_operations serial = {"odd", "odd", (void *)nothing, (void *)nothing, FAILS};
+__attribute__((unused)) static const struct ipcl_launcher_operations launcher = {CLASSES,
+                                                                                 CLASS_COUNT};
+__attribute__((unused)) static const struct ipcl_mpi_operations mpi = {(void *)nothing, FAILS,
+                                                                       FAILS, FAILS};
+__attribute__((unused)) static const struct ipcl_serial_operations serial = {
+    "odd", "odd", (void *)nothing, (void *)nothing, FAILS};
 __attribute__((unused)) static const struct ipcl_store_operations store = {
     .create = (void *)nothing, .put = FAILS, .find = FAILS, .drop = FAILS, .destroy = FAILS};
 static const char *const requests[] = {NULL};
 __attribute__((unused)) static const struct ipcl_kernel_operations kernel = {
-    requests, (void *)nothing, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS, FAILS};
+    requests, (void *)nothing, FAILS, FAILS, FAILS, FAILS, FAILS,
+    FAILS,    FAILS,           FAILS, FAILS, FAILS, FAILS};
 __attribute__((unused)) static const void *const empty[16] = {NULL};
 
-static const struct ipcl_option options[] = {{SETTING, IPCL_INT, DEFAULT, NULL, NULL, "How often it does nothing."}};
+static const struct ipcl_option options[] = {
+    {SETTING, IPCL_INT, DEFAULT, NULL, NULL, "How often it does nothing."}};
 static const struct ipcl_option_table tables[] = {{SETTINGS, options, 1}};
 
 const struct ipcl_plugin ipcl_plugin = {
-    IPCL_PLUGIN_HEAD,
-    .kind = KIND,
-    .name = NAME,
-    .version = "1.0",
-    .summary = "a test's",
-    .license = "BSD-2-Clause",
-    .author = "nobody",
-    .tables = tables,
-    .table_count = 1,
+    IPCL_PLUGIN_HEAD,          .kind = KIND,          .name = NAME,
+    .version = "1.0",          .summary = "a test's", .license = "BSD-2-Clause",
+    .author = "nobody",        .tables = tables,      .table_count = 1,
     .operations = &OPERATIONS,
 };

@@ -16,9 +16,19 @@ class Slurm:
     def __init__(self, folder, nodes=1, processors=8, settings=""):
         self.folder = None
         self._address("replace")
-        started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
-                                 env={**os.environ, "TMPDIR": str(folder), "SLURM_TEST_NODES": str(nodes), "SLURM_TEST_CPUS": str(processors),
-                                      "SLURM_TEST_EXTRA": settings})
+        started = subprocess.run(
+            [TOP / "tests/session/slurm/start-slurm"],
+            capture_output=True,
+            text=True,
+            timeout=60 * PATIENCE,
+            env={
+                **os.environ,
+                "TMPDIR": str(folder),
+                "SLURM_TEST_NODES": str(nodes),
+                "SLURM_TEST_CPUS": str(processors),
+                "SLURM_TEST_EXTRA": settings,
+            },
+        )
         if started.returncode:
             self.stop()
             pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
@@ -32,8 +42,13 @@ class Slurm:
             subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
 
     def command(self, *words, check=True):
-        return subprocess.run(words, env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}, check=check,
-                              capture_output=True, text=True).stdout
+        return subprocess.run(
+            words,
+            env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env},
+            check=check,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     def states(self, name="ipengine"):
         """{job id: state} of the jobs whose name begins so, also those that ended a while ago."""
@@ -56,8 +71,12 @@ class Slurm:
 
     def cancel_all(self):
         """What is left of the jobs of a cluster."""
-        running = [job for name in ("ipengine", "ipcontroller") for job, state in self.states(name).items()
-                   if state in ("PENDING", "RUNNING", "COMPLETING")]
+        running = [
+            job
+            for name in ("ipengine", "ipcontroller")
+            for job, state in self.states(name).items()
+            if state in ("PENDING", "RUNNING", "COMPLETING")
+        ]
         if running:
             self.command("scancel", *running, check=False)
 

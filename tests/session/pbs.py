@@ -24,8 +24,13 @@ class Pbs:
         self.dir = Path(tempfile.mkdtemp(prefix="pbs-", dir="/tmp"))
         self.dir.chmod(0o755)  # munge and Slurm refuse folders that their clients cannot enter
         self._address("add")
-        started = subprocess.run([TOP / "tests/session/slurm/start-slurm"], capture_output=True, text=True, timeout=60 * PATIENCE,
-                                 env={**os.environ, "TMPDIR": str(self.dir)})
+        started = subprocess.run(
+            [TOP / "tests/session/slurm/start-slurm"],
+            capture_output=True,
+            text=True,
+            timeout=60 * PATIENCE,
+            env={**os.environ, "TMPDIR": str(self.dir)},
+        )
         if started.returncode:
             self.stop()
             pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
@@ -37,9 +42,12 @@ class Pbs:
         for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun", "salloc"):
             (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin"))
         perl = [folder / "share/perl5", *(folder / "lib").glob("*/perl5/*")]
-        self.env = {**dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0])), "PERL5LIB": ":".join(map(str, perl)),
-                    "LD_LIBRARY_PATH": str(next((folder / "lib").glob("*/libslurm.so.*")).parent),
-                    "PATH": f"{programs}:{os.environ['PATH']}"}
+        self.env = {
+            **dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0])),
+            "PERL5LIB": ":".join(map(str, perl)),
+            "LD_LIBRARY_PATH": str(next((folder / "lib").glob("*/libslurm.so.*")).parent),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+        }
 
     def _address(self, what):
         """Slurm finds no host's address where there is nothing but a loopback (AI_ADDRCONFIG of getaddrinfo), as in a test's own network."""

@@ -10,7 +10,9 @@ import pytest
 from support import free_ports, named
 
 SSHD = "/usr/sbin/sshd"
-needs_openssh = pytest.mark.skipif(not os.path.exists(SSHD) or not shutil.which("ssh"), reason="no OpenSSH server, or no client")
+needs_openssh = pytest.mark.skipif(
+    not os.path.exists(SSHD) or not shutil.which("ssh"), reason="no OpenSSH server, or no client"
+)
 
 
 class Gate:
@@ -27,7 +29,9 @@ class Gate:
         own_key, self.key, self.other_key = (self._make_key(name) for name in ("host", "key", "other"))
         self._write("authorized_keys", self._public(self.key))
         self._write("known_hosts", f"[{host}]:{self.port} {self._public(own_key)}")
-        self._write("sshd_config", f"""Port {self.port}
+        self._write(
+            "sshd_config",
+            f"""Port {self.port}
 ListenAddress {host}
 HostKey {own_key}
 AuthorizedKeysFile {self.folder}/authorized_keys
@@ -36,8 +40,11 @@ KbdInteractiveAuthentication no
 PidFile none
 StrictModes no
 UsePAM no
-{more}""")
-        self._write("ssh_config", f"UserKnownHostsFile {self.folder}/known_hosts\nIdentitiesOnly yes\nIdentityAgent none\n")
+{more}""",
+        )
+        self._write(
+            "ssh_config", f"UserKnownHostsFile {self.folder}/known_hosts\nIdentitiesOnly yes\nIdentityAgent none\n"
+        )
         # ssh reads the user's own files wherever $HOME leads: with this it reads the test's.
         self._write("ssh", f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.folder}/ssh_config "$@"\n').chmod(0o755)
         self.env = {"PATH": f"{self.folder}:{sandbox.env['PATH']}"}

@@ -70,7 +70,9 @@ def start(copy, argv, output, env):
     for fd in range(3):
         os.dup2(nowhere, fd)
     with open(output or os.devnull, "ab") as file:
-        child = subprocess.Popen(argv, env={**os.environ, **env}, stdin=nowhere, stdout=file, stderr=file, start_new_session=True)
+        child = subprocess.Popen(
+            argv, env={**os.environ, **env}, stdin=nowhere, stdout=file, stderr=file, start_new_session=True
+        )
     change(copy, state=RUNNING, pid=child.pid)
     status = child.wait()
     change(copy, state=ENDED, exit_status=max(status, 0), signal=max(-status, 0))

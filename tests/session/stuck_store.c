@@ -1,4 +1,5 @@
-/* A store plugin for tests: the memory store, in which putting a record waits until a file is there. */
+/* A store plugin for tests: the memory store, in which putting a record waits until a file is
+ * there. */
 #include <ipcluster/store.h>
 
 #include <dlfcn.h>

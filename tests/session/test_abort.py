@@ -114,7 +114,9 @@ def test_the_scheduler_aborts_what_waits_and_says_which_engine_has_the_rest(sche
     others = controller_peer.submit(s.peer, s.client, session="another")
     answer = abort_tasks(s, [running, waiting, dependent, bound, others, "nobody's"])
     assert answer == {"status": "ok", "aborted": [waiting, dependent, bound], "handed_out": {engine.uuid: [running]}}
-    assert [s.answers[task]["status"] for task in (waiting, dependent, bound)] == ["aborted"] * 3, "they are answered before it says so"
+    assert [s.answers[task]["status"] for task in (waiting, dependent, bound)] == [
+        "aborted"
+    ] * 3, "they are answered before it says so"
     engine.answer(route, header)
     s.run(others)
     assert s.result(running) == s.result(others) == "ok"

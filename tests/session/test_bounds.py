@@ -32,10 +32,17 @@ def stubborn():
 def test_a_request_that_runs_longer_than_its_time_limit_is_interrupted_and_says_so(ipcluster, cluster, kind):
     client = cluster.client()
     pids = client[:].apply_sync(os.getpid)
-    views = {"direct": client[0], "balanced": client.load_balanced_view(), "broadcast": client.broadcast_view([0]), "execute": client[0]}
+    views = {
+        "direct": client[0],
+        "balanced": client.load_balanced_view(),
+        "broadcast": client.broadcast_view([0]),
+        "execute": client[0],
+    }
     view = views[kind]
     with view.temp_flags(time_limit=0.3):
-        result = view.execute("import time; time.sleep(600)") if kind == "execute" else view.apply_async(time.sleep, 600)
+        result = (
+            view.execute("import time; time.sleep(600)") if kind == "execute" else view.apply_async(time.sleep, 600)
+        )
     with view.temp_flags(time_limit=LONG):
         quick = view.apply_async(abs, -1)
     with pytest.raises(ipcluster.RemoteError, match=r"TaskTimeout.*time limit of 0\.3 s"):

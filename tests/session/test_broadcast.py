@@ -27,10 +27,15 @@ class Listener(Engine):
         """Answers what take() gave, as engines do: they copy what the metadata say of the broadcast."""
         route, header, frames = request
         asked = json.loads(frames[frames.index(DELIMITER) + 4])
-        metadata = {"status": status, "engine": self.uuid, "dependencies_met": True,
-                    **{key: asked.get(key) for key in ("is_broadcast", "is_coalescing", "original_msg_id")}}
-        reply, _ = self.peer.message("apply_reply", {"status": status, **content}, metadata, parent=header,
-                                     buffers=buffers)
+        metadata = {
+            "status": status,
+            "engine": self.uuid,
+            "dependencies_met": True,
+            **{key: asked.get(key) for key in ("is_broadcast", "is_coalescing", "original_msg_id")},
+        }
+        reply, _ = self.peer.message(
+            "apply_reply", {"status": status, **content}, metadata, parent=header, buffers=buffers
+        )
         self.shell.send_multipart([*route, *reply])
 
 
@@ -53,10 +58,10 @@ class Broadcaster:
         """The next reply's parent msg_id, metadata, content and buffers."""
         frames = next_frames(self.socket)
         at = frames.index(DELIMITER)
-        parts = frames[at + 2:at + 6]
+        parts = frames[at + 2 : at + 6]
         assert frames[at + 1] == self.peer.sign(parts), "the controller's signature"
         _, parent, metadata, content = [json.loads(part) for part in parts]
-        return parent["msg_id"], metadata, content, frames[at + 6:]
+        return parent["msg_id"], metadata, content, frames[at + 6 :]
 
     def hears_nothing_more(self):
         return not self.socket.poll(300)
@@ -65,9 +70,11 @@ class Broadcaster:
 @pytest.fixture
 def listeners(controller):
     """listeners(n, *arguments): a controller and n engines that take broadcasts."""
+
     def start(count, *arguments):
         peer = controller(*arguments)
         return peer, [Listener(peer).open().beat() for _ in range(count)]
+
     return start
 
 
@@ -82,7 +89,7 @@ def test_every_engine_gets_a_request_of_its_own_and_is_answered_for(listeners):
         metadata = json.loads(frames[at + 4])
         assert json.loads(header)["msg_id"] == f"{sent}_{engine.uuid}"
         assert metadata["original_msg_id"] == sent and "targets" not in metadata
-        assert frames[at + 6:] == [b"f", payload]
+        assert frames[at + 6 :] == [b"f", payload]
         engine.answer_with(request, engine.uuid.encode())
     replies = [client.receive() for _ in engines]
     assert sorted(reply[0] for reply in replies) == sorted(f"{sent}_{engine.uuid}" for engine in engines)
@@ -136,9 +143,17 @@ def test_an_engine_that_has_just_gone_is_answered_for_with_why(listeners, coales
 
 
 @pytest.mark.parametrize("coalescing", [False, True])
-@pytest.mark.parametrize("targets, why", [([], "no engine"), ([5], "list of engines"), ([["x" * 64, 1]], "list of engines"),
-                                          (["x"] * 20000, "at most 16384 engines"), ([["x", 1]] * 400000, "more than 1000000 values")],
-                         ids=["none", "number", "long", "too many", "far too many"])
+@pytest.mark.parametrize(
+    "targets, why",
+    [
+        ([], "no engine"),
+        ([5], "list of engines"),
+        ([["x" * 64, 1]], "list of engines"),
+        (["x"] * 20000, "at most 16384 engines"),
+        ([["x", 1]] * 400000, "more than 1000000 values"),
+    ],
+    ids=["none", "number", "long", "too many", "far too many"],
+)
 def test_nonsense_targets_are_answered_with_an_error(listeners, coalescing, targets, why):
     peer, _ = listeners(0)
     client = Broadcaster(peer)
@@ -186,8 +201,14 @@ def test_what_an_engine_raised_is_in_the_coalesced_reply(listeners):
     client = Broadcaster(peer)
     client.send(engines, coalescing=True)
     engines[0].answer_with(engines[0].take(), b"0")
-    engines[1].answer_with(engines[1].take(), status="error", ename="KeyError", evalue="x", traceback=["line"],
-                           engine_info={"engine_uuid": engines[1].uuid, "engine_id": 1, "method": "apply"})
+    engines[1].answer_with(
+        engines[1].take(),
+        status="error",
+        ename="KeyError",
+        evalue="x",
+        traceback=["line"],
+        engine_info={"engine_uuid": engines[1].uuid, "engine_id": 1, "method": "apply"},
+    )
     _, _, content, buffers = client.receive()
     assert content["ename"] == "KeyError" and content["evalue"] == "x" and "line" in content["traceback"]
     assert content["engine_info"]["engine_id"] == 1 and buffers == []
@@ -297,12 +318,16 @@ def test_the_hub_knows_what_is_pending_where_and_what_came_of_it(listeners, coal
     def queues():
         status = peer.ask(query, "queue_request", {"targets": None, "verbose": True})[1]
         return [status[str(engine.id)]["queue"] for engine in engines]
+
     wait_until(lambda: queues() == [[ids[0]], [ids[1]]], 10, "each engine has its part")
     assert peer.ask(query, "result_request", {"msg_ids": ids})[1]["pending"] == sorted(ids)
     engines[0].answer_with(requests[0], b"0")
     engines[1].die()
-    wait_until(lambda: sorted(ids) == sorted(peer.ask(query, "result_request", {"msg_ids": ids})[1]["completed"]),
-               20, "both have ended")
+    wait_until(
+        lambda: sorted(ids) == sorted(peer.ask(query, "result_request", {"msg_ids": ids})[1]["completed"]),
+        20,
+        "both have ended",
+    )
     _, results = peer.ask(query, "result_request", {"msg_ids": ids})
     assert results[ids[0]]["result_content"] == {"status": "ok"}
     assert results[ids[1]]["result_content"]["ename"] == "EngineError"
@@ -325,6 +350,7 @@ def test_a_client_that_vanishes_leaves_nothing_pending(listeners):
 
 
 # Whole clusters: our client's broadcast view. It takes its replies one by one, whatever is_coalescing says.
+
 
 @typed
 def fail_where(x):
@@ -372,6 +398,7 @@ def test_msg_ids_and_metadata_are_each_engines_own(four):
 def test_an_engine_that_fails_costs_nobody_elses_result(four):
     _, client = four
     import ipcluster
+
     result = client.broadcast_view(coalescing=True).apply_async(fail_where, 2)
     with pytest.raises(ipcluster.CompositeError) as caught:
         result.get(timeout=LONG)
@@ -413,8 +440,11 @@ def test_an_engine_is_killed_and_one_is_added_while_a_broadcast_is_out(four, san
 def test_two_clients_broadcast_to_the_same_engines(four):
     cluster, client = four
     other = cluster.client()
-    results = [each.broadcast_view().apply_async(typed(lambda x: (here, x)), i)  # noqa: F821
-               for i in range(50) for each in (client, other)]
+    results = [
+        each.broadcast_view().apply_async(typed(lambda x: (here, x)), i)  # noqa: F821
+        for i in range(50)
+        for each in (client, other)
+    ]
     for i, result in enumerate(results):
         assert result.get(timeout=LONG) == [(engine, i // 2) for engine in range(4)]
 
@@ -426,6 +456,7 @@ def test_parts_are_aborted_by_their_ids(four, sandbox):
     waiting = view.apply_async(os.getpid)
     waiting.abort()
     import ipcluster
+
     with pytest.raises(ipcluster.TaskAborted):
         waiting.get(timeout=LONG)
     (sandbox.dir / "gate").touch()
@@ -434,6 +465,7 @@ def test_parts_are_aborted_by_their_ids(four, sandbox):
 
 def test_broadcasts_survive_the_controller_if_they_are_reused(new_cluster, sandbox):
     import ipcluster
+
     cluster = new_cluster(2, controller=["--reuse"])
     client = cluster.client()
     view = client.broadcast_view()

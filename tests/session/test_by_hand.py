@@ -24,10 +24,17 @@ def test_a_controller_started_by_hand_is_not_started_over(new_cluster, box):
 def test_a_cluster_started_by_hand_is_listed_and_stopped(new_cluster, box, how):
     """With its engines, which end by themselves, and are not killed."""
     profile = "mine" if how.startswith("profile") else "default"
-    words = {"cluster id": ["--cluster-id=a"], "profile": ["--profile=mine"],
-             "profile folder": [f"--profile-dir={box.profile_dir('mine')}"]}.get(how, [])
-    cluster = new_cluster(2, profile=profile, cluster_id="a" if how == "cluster id" else "",
-                          controller=["--reuse", "--transport=ipc"] if how.startswith("ipc") else [])
+    words = {
+        "cluster id": ["--cluster-id=a"],
+        "profile": ["--profile=mine"],
+        "profile folder": [f"--profile-dir={box.profile_dir('mine')}"],
+    }.get(how, [])
+    cluster = new_cluster(
+        2,
+        profile=profile,
+        cluster_id="a" if how == "cluster id" else "",
+        controller=["--reuse", "--transport=ipc"] if how.startswith("ipc") else [],
+    )
     cluster.client().close()  # the engines have registered
     [found] = listed(box, *words)
     assert (found["state"], found["pid"], found["engines"]) == ("by hand", cluster.controller.pid, 2), found
@@ -47,7 +54,11 @@ def test_stop_ends_the_clusters_that_it_is_asked_for_whoever_started_them(new_cl
     other = new_cluster(0, profile="other")
     box.ipcluster("engines", "--n=1", "--cluster-id=b", "--daemonize", check=True)
     assert sorted((c["cluster_id"], c["state"]) for c in listed(box, "--profile=default")) == [
-        ("", "running"), ("a", "by hand"), ("b", "by hand"), ("b", "running")]
+        ("", "running"),
+        ("a", "by hand"),
+        ("b", "by hand"),
+        ("b", "running"),
+    ]
     box.ipcluster("stop", "--cluster-id=a", check=True)
     assert by_hand[0].controller.wait() == 0
     assert sorted(c["cluster_id"] for c in listed(box, "--profile=default")) == ["", "b", "b"]
@@ -75,7 +86,12 @@ def test_a_controller_of_another_machine_is_told_apart_and_left_alone(box):
     folder.mkdir(parents=True, mode=0o700)
     (folder / "ipcontroller.pid").write_text(f"{os.getpid()}\nfar-away\n")
     [found] = listed(box)
-    assert (found["state"], found["host"], found["pid"], found["engines"]) == ("elsewhere", "far-away", os.getpid(), None)
+    assert (found["state"], found["host"], found["pid"], found["engines"]) == (
+        "elsewhere",
+        "far-away",
+        os.getpid(),
+        None,
+    )
     stopped = box.ipcluster("stop")
     assert stopped.status == 6 and "runs on far-away: stop it there" in stopped.err
 

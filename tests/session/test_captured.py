@@ -20,6 +20,7 @@ ENGINE_PORTS = ["mux", "task", "control", "broadcast"]
 def captured(new_cluster, sandbox):
     """Starts a controller without encryption, `count` engines and a client, each with taps before its ports."""
     with contextlib.ExitStack() as stack:
+
         def start(count, *controller, engine=()):
             cluster = new_cluster(0, controller=[*OPEN, *controller])
             folder = cluster.profile_dir / "security"
@@ -30,12 +31,15 @@ def captured(new_cluster, sandbox):
                 cluster.start_engine(f"--file={file}", *engine)
             file = folder / "tapped-client.json"
             cluster.client_taps = stack.enter_context(
-                tapped_file(cluster.client_file, file, ["mux", "task", "control", "broadcast"]))
+                tapped_file(cluster.client_file, file, ["mux", "task", "control", "broadcast"])
+            )
             import ipcluster
+
             client = ipcluster.Client(str(file), timeout=LONG)
             cluster.clients.append(client)
             wait_until(lambda: len(client.ids) >= count, 30, "engines register")
             return cluster, client
+
         yield start
 
 
@@ -47,6 +51,7 @@ def run(code):
 @typed
 def nap(seconds, begun):
     import time
+
     open(begun, "w").close()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -54,8 +59,11 @@ def nap(seconds, begun):
 
 
 def requests(messages, msg_type):
-    return [frames for frames in messages
-            if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 2])["msg_type"] == msg_type]
+    return [
+        frames
+        for frames in messages
+        if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 2])["msg_type"] == msg_type
+    ]
 
 
 def count_lines(file):
@@ -79,12 +87,14 @@ def settle(client):
 
 def settle_anew(client):
     """The same behind a restart: what is asked before the client has heard of it is refused, which the client is told."""
+
     def settled():
         try:
             settle(client)
         except ConnectionError:
             return False
         return True
+
     wait_until(settled, 20, "the client works with the new controller")
 
 
@@ -97,7 +107,7 @@ def test_a_captured_request_runs_once_wherever_a_client_may_send_it(captured, tm
     ran = tmp_path / "ran"
     client[0].execute(write_line(ran)).get(timeout=LONG)
     [request] = requests(cluster.client_taps["mux"].to_controller, "execute_request")
-    message = request[request.index(DELIMITER):]
+    message = request[request.index(DELIMITER) :]
     # On the same connection, to the same engine and as a task; then from a stranger, with and without the client's name.
     cluster.client_taps["mux"].inject(request, to_controller=True)
     cluster.client_taps["task"].inject(message, to_controller=True)
@@ -127,7 +137,9 @@ def test_what_one_engine_was_sent_runs_at_no_other_and_not_again(captured, tmp_p
     taps = next(taps for taps in cluster.taps if requests(taps["mux"].to_peer, "execute_request"))
     [other] = [each for each in cluster.taps if each is not taps]
     for channel in ENGINE_PORTS:
-        for frames in requests(taps[channel].to_peer, "execute_request") + requests(taps[channel].to_peer, "apply_request"):
+        for frames in requests(taps[channel].to_peer, "execute_request") + requests(
+            taps[channel].to_peer, "apply_request"
+        ):
             for each in (taps, other):
                 for way in ENGINE_PORTS:
                     each[way].inject(frames)
@@ -161,11 +173,11 @@ def test_code_that_an_attacker_puts_in_a_captured_message_does_not_run(captured,
     client[0].apply(run, write_line(ran)).get(timeout=LONG)
     evil = requests(cluster.taps[0]["mux"].to_peer, "apply_request")[-1]
     buffers = request.index(DELIMITER) + 6
-    cluster.taps[0]["mux"].inject([*request[:buffers], *evil[evil.index(DELIMITER) + 6:]])
+    cluster.taps[0]["mux"].inject([*request[:buffers], *evil[evil.index(DELIMITER) + 6 :]])
     # Also at the controller, where the message has not been before.
     [asked, evil] = requests(cluster.client_taps["mux"].to_controller, "apply_request")
     buffers = asked.index(DELIMITER) + 6
-    cluster.client_taps["mux"].inject([*asked[:buffers], *evil[evil.index(DELIMITER) + 6:]], to_controller=True)
+    cluster.client_taps["mux"].inject([*asked[:buffers], *evil[evil.index(DELIMITER) + 6 :]], to_controller=True)
     cluster.engines[0].wait_for_output("forged signature on the shell socket dropped")
     wait_for_refusal(cluster.controller, "direct, client side", "forged signature")
     settle(client)
@@ -185,8 +197,12 @@ def test_a_request_that_was_captured_before_a_restart_is_refused_with_an_answer(
     header = json.loads(request[request.index(DELIMITER) + 2])
 
     def answers():
-        return [frames for frames in cluster.client_taps["mux"].to_peer if DELIMITER in frames
-                and json.loads(frames[frames.index(DELIMITER) + 3]).get("msg_id") == header["msg_id"]]
+        return [
+            frames
+            for frames in cluster.client_taps["mux"].to_peer
+            if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 3]).get("msg_id") == header["msg_id"]
+        ]
+
     wait_until(lambda: len(answers()) > 1, 20, "the refusal is answered")
     content = json.loads(answers()[-1][answers()[-1].index(DELIMITER) + 5])
     assert content["ename"] == "ConnectionError" and "submit it again" in content["evalue"]
@@ -205,7 +221,9 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
     cluster.start_controller("--reuse", *OPEN)
     settle_anew(client)
     tap.inject(requests(tap.to_controller, "execute_request")[0], to_controller=True)
-    with pytest.raises(ConnectionError, match="made for the controller before this one, and has not run: submit it again"):
+    with pytest.raises(
+        ConnectionError, match="made for the controller before this one, and has not run: submit it again"
+    ):
         late.get(timeout=LONG)
     settle(client)
     assert count_lines(ran) == 0
@@ -213,8 +231,10 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
 
 def test_what_was_published_is_taken_once_by_whom_it_was_for_in_its_controllers_life(new_cluster):
     import ipcluster
+
     cluster = new_cluster(0, controller=[*OPEN, "--reuse"])
     with contextlib.ExitStack() as stack:
+
         def connect(name):
             file = cluster.profile_dir / "security" / f"tapped-{name}.json"
             taps = stack.enter_context(tapped_file(cluster.client_file, file, ["notification", "iopub"]))
@@ -225,8 +245,11 @@ def test_what_was_published_is_taken_once_by_whom_it_was_for_in_its_controllers_
         def start_engine(*clients):
             """Once all have heard of it, they have read what was sent to them before."""
             engine, known = cluster.start_engine(), [set(client.ids) for client in clients]
-            wait_until(lambda: all(set(client.ids) > before for client, before in zip(clients, known)), 30, "an engine comes")
+            wait_until(
+                lambda: all(set(client.ids) > before for client, before in zip(clients, known)), 30, "an engine comes"
+            )
             return engine
+
         first, taps = connect("first")
         engine = start_engine(first)
         printed = first[0].execute("print('once')")
@@ -267,6 +290,7 @@ def test_a_strangers_pongs_do_not_keep_a_dead_engine_registered(captured):
                 for pong in pongs:
                     pong.send(message)
             return not peer.engines()
+
         wait_until(gone, 20, "the engine is known to be dead")
     finally:
         peer.close()

@@ -48,7 +48,9 @@ def collect(peer, socket, names, replies):
 
 
 def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added(new_cluster, gate):
-    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"])  # a task is hit again and again
+    cluster = new_cluster(
+        4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"]
+    )  # a task is hit again and again
     cluster.client()
     peer = Peer(cluster.profile_dir)
     sockets, names, replies = [], [[], []], [{}, {}]
@@ -59,8 +61,9 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
             for number in range(TASKS):
                 # The last ones of each client end only when some engines have been killed.
                 arguments = (number, SECONDS, str(gate) if number >= TASKS - 4 else None)
-                frames, msg_id = peer.message("apply_request", metadata=metadata,
-                                              buffers=canning.pack_apply(later, arguments, {}))
+                frames, msg_id = peer.message(
+                    "apply_request", metadata=metadata, buffers=canning.pack_apply(later, arguments, {})
+                )
                 socket.send_multipart(frames)
                 names[client].append(msg_id)
         threads = [threading.Thread(target=collect, args=(peer, sockets[i], names[i], replies[i])) for i in range(2)]
@@ -84,13 +87,20 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
 
 
 def test_two_clients_tasks_survive_churn(new_cluster, gate):
-    cluster = new_cluster(4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"])  # a task is hit again and again
+    cluster = new_cluster(
+        4, controller=["--TaskScheduler.hwm=4", "--TaskScheduler.deaths_max=0"]
+    )  # a task is hit again and again
     clients = [cluster.client(), cluster.client()]
     with Churn(cluster) as churn:
         views = [client.load_balanced_view() for client in clients]
         views[0].retries = 1000
-        results = [[view.apply_async(later, number, SECONDS, str(gate) if number >= TASKS - 4 else None)
-                    for number in range(TASKS)] for view in views]
+        results = [
+            [
+                view.apply_async(later, number, SECONDS, str(gate) if number >= TASKS - 4 else None)
+                for number in range(TASKS)
+            ]
+            for view in views
+        ]
         churn.wait_for(3)
         gate.touch()
         for each in results:
@@ -105,18 +115,22 @@ def test_a_controller_that_is_killed_under_load_leaves_no_client_hanging(new_clu
     clients = [cluster.client(), cluster.client()]
     views = [client.load_balanced_view() for client in clients]
     # The last hundred of each wait until the controller has been killed.
-    before = [view.apply_async(later, number, 0.01, str(gate) if number >= 400 else None) for view in views for number in range(500)]
+    before = [
+        view.apply_async(later, number, 0.01, str(gate) if number >= 400 else None)
+        for view in views
+        for number in range(500)
+    ]
     direct = [client[number % 4].apply_async(later, number, 0.01) for client in clients for number in range(100)]
     wait_until(lambda: sum(result.ready() for result in before) > 10, 30, "some are answered")
     restart(cluster)
     gate.touch()
     after = [view.apply_async(later, number, 0.001) for view in views for number in range(500)]
     wait_for_all(before + direct + after)
-    good = sum(outcomes(before[i:i + 500])[0] for i in (0, 500))
-    errors = [outcomes(before[i:i + 500])[1] for i in (0, 500)]
+    good = sum(outcomes(before[i : i + 500])[0] for i in (0, 500))
+    errors = [outcomes(before[i : i + 500])[1] for i in (0, 500)]
     assert all(set(each) <= {"ConnectionError"} for each in errors), errors
     assert 0 < good < 1000, "some were answered before, and what waited in the controller is lost"
     # What was on its way through the controller when it was killed is lost, too; all else is with the engines.
-    errors = [outcomes(direct[i:i + 100])[1] for i in (0, 100)]
+    errors = [outcomes(direct[i : i + 100])[1] for i in (0, 100)]
     assert all(set(each) <= {"ConnectionError"} for each in errors), errors
-    assert [outcomes(after[i:i + 500]) for i in (0, 500)] == [(500, {}), (500, {})]
+    assert [outcomes(after[i : i + 500]) for i in (0, 500)] == [(500, {}), (500, {})]

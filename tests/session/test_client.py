@@ -197,7 +197,9 @@ def test_an_engine_that_dies_as_a_request_is_made_is_an_engine_error(ipcluster, 
     chosen = client._chosen
     for call in [lambda view=view: view.apply_async(abs, 1) for view in views] + [lambda: views[0].clear()]:
         earlier = [[0, 1]]  # as it was looked at the moment before
-        monkeypatch.setattr(client, "_chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets))
+        monkeypatch.setattr(
+            client, "_chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets)
+        )
         with pytest.raises(ipcluster.EngineError, match="engine 1 is gone"):
             call()
 
@@ -330,7 +332,11 @@ def test_every_call_says_that_the_controller_is_lost(cluster):
 def test_a_client_that_could_not_connect_can_be_shown_as_tracebacks_do(wrong):
     with pytest.raises((OSError, NotImplementedError)) as caught:
         Client(**wrong)
-    clients = [entry.frame.f_locals["self"] for entry in caught.traceback if isinstance(entry.frame.f_locals.get("self"), Client)]
+    clients = [
+        entry.frame.f_locals["self"]
+        for entry in caught.traceback
+        if isinstance(entry.frame.f_locals.get("self"), Client)
+    ]
     assert clients and all(repr(client) == "<Client: not connected>" for client in clients)
 
 
@@ -393,7 +399,9 @@ def test_the_c_example_builds_from_what_is_installed_and_runs(installed_sandbox,
         installed_sandbox.start(installed.ipengine)
     file = installed_sandbox.profile_dir() / "security/ipcontroller-client.json"
     wait_until(file.exists, 20, "the controller writes its file")
-    installed_sandbox.run(PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=100)", check=True)
+    installed_sandbox.run(
+        PYTHON, "-c", "from ipcluster import Client; Client().wait_for_engines(2, timeout=100)", check=True
+    )
     finished = installed_sandbox.run(program, env=library, check=True)
     assert finished.out.splitlines()[0] == "2 engines"
     assert 'output of engine 1: stream {"name":"stdout","text":"defined\\n"}' in finished.out

@@ -30,7 +30,9 @@ def test_another_clients_results_are_fetched(ipcluster, clients, gate):
     failed = one.load_balanced_view().apply_async(typed(lambda: 1 / 0))
     fetched = other.get_result([sleeping.msg_ids[0], printed.msg_ids[0]])
     assert isinstance(fetched, ipcluster.AsyncHubResult) and not fetched.ready()
-    wait_until(lambda: other.db_query({"msg_id": printed.msg_ids[0]}, keys=["stdout"])[0]["stdout"], 20, "output is recorded")
+    wait_until(
+        lambda: other.db_query({"msg_id": printed.msg_ids[0]}, keys=["stdout"])[0]["stdout"], 20, "output is recorded"
+    )
     gate.touch()
     values = fetched.get(timeout=LONG)
     assert values[0] == b"x" * 5000 and values[1].execute_result["data"]["text/plain"] == "42"
@@ -73,7 +75,9 @@ def test_the_status_of_results(clients, gate):
     wait_until(lambda: one.queue_status(0)["queue"] == 1, 20, "the hub hears of it")
     for client in clients:
         ids = [done.msg_ids[0], running.msg_ids[0]]
-        status = wait_until(lambda c=client, i=ids: (s := c.result_status(i))["completed"] and s, 20, "the hub hears of the end")
+        status = wait_until(
+            lambda c=client, i=ids: (s := c.result_status(i))["completed"] and s, 20, "the hub hears of the end"
+        )
         assert status == {"completed": [ids[0]], "pending": [ids[1]]}
     assert other.result_status([done], status_only=False)[done.msg_ids[0]] == 1
 
@@ -112,7 +116,9 @@ def test_of_what_has_been_answered_the_newest_are_kept_also_when_nothing_is_sent
     assert len(one.results) == len(one.metadata) == 4096
     more = [one[0].apply_async(abs, -1) for _ in range(100)]
     assert one.wait(more, LONG)
-    wait_until(lambda: len(one.results) == 4096 and more[-1].msg_ids[0] in one.results, 20, "and these are in their place")
+    wait_until(
+        lambda: len(one.results) == 4096 and more[-1].msg_ids[0] in one.results, 20, "and these are in their place"
+    )
 
 
 def test_the_hub_without_records_says_so(ipcluster, cluster):
@@ -255,16 +261,22 @@ def test_a_cluster_from_python(ipcluster, sandbox_here):
 
 
 def test_a_clusters_engine_timeout_is_what_its_programs_wait(ipcluster, sandbox_here):
-    cluster = ipcluster.Cluster(n=1, engine_timeout=1.5, options=["--EngineLauncher.engine_cmd=['sh', '-c', 'exec sleep 1000']"])
+    cluster = ipcluster.Cluster(
+        n=1, engine_timeout=1.5, options=["--EngineLauncher.engine_cmd=['sh', '-c', 'exec sleep 1000']"]
+    )
     with pytest.raises(RuntimeError, match="No further engine has registered for 2 seconds"):
         cluster.start_cluster_sync()
     sandbox_here.wait_for_no_processes()
 
 
-def test_a_cluster_is_there_with_the_fewest_engines_that_it_is_asked_for_and_shows_how_far_it_is(ipcluster, sandbox_here, capfd):
+def test_a_cluster_is_there_with_the_fewest_engines_that_it_is_asked_for_and_shows_how_far_it_is(
+    ipcluster, sandbox_here, capfd
+):
     first = sandbox_here.dir / "first"
-    engine = f"mkdir {first} && exec {sandbox_here.programs.ipengine} \"$@\"; exec sleep 1000"
-    with ipcluster.Cluster(n=2, n_min=1, progress=True, options=[f"--EngineLauncher.engine_cmd={['sh', '-c', engine, 'sh']}"]) as client:
+    engine = f'mkdir {first} && exec {sandbox_here.programs.ipengine} "$@"; exec sleep 1000'
+    with ipcluster.Cluster(
+        n=2, n_min=1, progress=True, options=[f"--EngineLauncher.engine_cmd={['sh', '-c', engine, 'sh']}"]
+    ) as client:
         assert client[:].apply_sync(len, "four") == [4]
     assert "1 of 2 more engines are up\n" in capfd.readouterr().err
 
@@ -282,13 +294,19 @@ def test_a_cluster_step_by_step(ipcluster, sandbox_here):
             cluster.stop_engines_sync(first)
         cluster.restart_engines_sync(second)
         client.wait_for_engines(2, timeout=60)
-        wait_until(lambda: len(client) == 2 and before.isdisjoint(client[:].apply_sync(os.getpid)), 30, "two other engines")
+        wait_until(
+            lambda: len(client) == 2 and before.isdisjoint(client[:].apply_sync(os.getpid)), 30, "two other engines"
+        )
         assert cluster.start_engines_sync(1, "third") == "third"
         third = "third"
         client.wait_for_engines(3, timeout=60)
-        client[:].execute("import signal; heard = []; signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))", block=True)
+        client[:].execute(
+            "import signal; heard = []; signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))", block=True
+        )
         cluster.signal_engines_sync(signal.SIGUSR1, third)
-        wait_until(lambda: sorted(client[:]["len(heard)"]) == [0, 0, 1], 30, "the signal has come to the engine of its set")
+        wait_until(
+            lambda: sorted(client[:]["len(heard)"]) == [0, 0, 1], 30, "the signal has come to the engine of its set"
+        )
         cluster.signal_engine_sync(signal.SIGUSR1, client.ids[0])
         wait_until(lambda: client[client.ids[0]]["len(heard)"] == 1, 30, "and to the one that is named")
         cluster.stop_engine_sync(client.ids[0])
@@ -301,7 +319,7 @@ def test_a_cluster_step_by_step(ipcluster, sandbox_here):
 
 def test_engines_whose_supervisor_was_killed_are_stopped_with_their_cluster_alone(ipcluster, sandbox_here):
     cluster = ipcluster.Cluster(n=1).start_cluster_sync()
-    entry, = ipcluster.ClusterManager().list_clusters()
+    (entry,) = ipcluster.ClusterManager().list_clusters()
     os.kill(entry["pid"], signal.SIGKILL)
     with pytest.raises(RuntimeError, match="was killed"):
         cluster.stop_engines_sync()
@@ -330,4 +348,7 @@ def test_engines_become_dask_workers(sandbox, cluster, nanny):
         pytest.skip("Dask is Python alone, and slow enough")
     pids = [engine.pid for engine in cluster.engines]
     session = Path(__file__).with_name("dask_session.py")
-    assert sandbox.run(PYTHON, session, cluster.client_file, nanny, *pids, python=True, timeout=120, check=True).out == "done\n"
+    assert (
+        sandbox.run(PYTHON, session, cluster.client_file, nanny, *pids, python=True, timeout=120, check=True).out
+        == "done\n"
+    )

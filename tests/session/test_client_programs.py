@@ -23,7 +23,8 @@ def run_program(cluster, sandbox):
 
 
 def test_a_forked_child_does_not_wait_for_what_resolves_in_its_parent(run_program):
-    finished = run_program("""
+    finished = run_program(
+        """
 gate = sys.argv[1] + ".gate"
 def wait(path):
     import os, time
@@ -44,13 +45,15 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 open(gate, "w").close()
 print("parent:", [result.get() for result in results], next(endless[0]), next(endless[1]))
-""")
+"""
+    )
     assert finished.out.count("child: this was submitted before a fork") == 4
     assert "parent: [None, [None, None]] None None" in finished.out
 
 
 def test_a_child_of_multiprocessing_connects_anew(run_program):
-    finished = run_program("""
+    finished = run_program(
+        """
 import multiprocessing
 def work(n):
     with ipcluster.Client(sys.argv[1]) as own:
@@ -58,7 +61,8 @@ def work(n):
         return own[:].apply_sync(abs, n)
 with multiprocessing.get_context("fork").Pool(2) as pool:
     print(pool.map(work, [-1, -2, -3]), client[0].apply_sync(abs, -4))
-""")
+"""
+    )
     assert finished.out == "[[1, 1], [2, 2], [3, 3]] 4\n"
 
 
@@ -94,7 +98,8 @@ def test_threads_share_a_client_and_its_results(cluster):
 
 
 def test_a_connection_that_is_closed_in_the_middle_of_a_call_is_no_crash(run_program):
-    finished = run_program("""
+    finished = run_program(
+        """
 class Closing:
     def __index__(self):
         engines.clear()
@@ -107,7 +112,8 @@ for call in (lambda: connection.broadcast(engines, "apply_request", None, None, 
         call()
     except ConnectionError as error:
         print(error)
-""")
+"""
+    )
     assert finished.out.count("closed") == 2
 
 
@@ -145,6 +151,7 @@ def test_a_client_hears_once_that_nobody_is_there_who_could_run_its_tasks(new_cl
     def heard():
         said.append(capfd.readouterr().err)
         return "2 tasks wait for one: start some (ipcluster engines --n=4)" in "".join(said)
+
     wait_until(heard, 20, "the client hears of it")
     engine = cluster.start_engine()
     assert [task.get(LONG) for task in tasks] == [engine.pid] * 2
@@ -167,7 +174,8 @@ def test_the_thread_of_callbacks_ends_when_it_has_nothing_to_do(cluster):
 
 
 def test_a_loop_that_was_closed_before_the_result_came_is_not_told_of_it(run_program):
-    finished = run_program("""
+    finished = run_program(
+        """
 import asyncio
 gate = sys.argv[1] + ".gate"
 def wait_for(path):
@@ -186,7 +194,8 @@ asyncio.run(impatient())
 open(gate, "w").close()
 result.get()
 time.sleep(0.3)
-""")
+"""
+    )
     assert finished.out == "too late\n" and finished.err == ""
 
 

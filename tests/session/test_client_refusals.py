@@ -119,6 +119,12 @@ def test_a_repeated_reply_is_dropped_and_counted(connect):
 
 
 def test_a_reply_to_nothing_is_passed_over(connect):
-    client = connect(lambda header: [good({"msg_id": "nobody"}), good({**header, "msg_id": header["msg_id"] + "0"}),
-                                     parts("queue_reply", [1, 2], []), good(header)])
+    client = connect(
+        lambda header: [
+            good({"msg_id": "nobody"}),
+            good({**header, "msg_id": header["msg_id"] + "0"}),
+            parts("queue_reply", [1, 2], []),
+            good(header),
+        ]
+    )
     assert client.queue_status(0) == {"queue": 1}

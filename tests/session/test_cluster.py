@@ -15,6 +15,7 @@ from support import LONG, PATIENCE, kill, listeners, named, wait_until
 
 # Start and stop
 
+
 @WITH_BOTH
 def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher):
     cluster = box.begin("start", "--n=2", *launcher)
@@ -33,7 +34,7 @@ def test_an_interrupt_stops_everything_in_order_and_leaves_nothing(box, launcher
 def test_a_daemon_is_up_when_start_returns_and_gone_when_stop_returns(box, launcher):
     started = box.ipcluster("start", "-n", "2", "--daemonize", *launcher, check=True)
     assert "The cluster is up" in started.out
-    cluster, = listed(box)
+    (cluster,) = listed(box)
     assert cluster["state"] == "running" and cluster["engines"] == 2 and cluster["n"] == 2
     assert list(box.profile_dir().glob("log/ipcluster-*.log"))
     box.ipcluster("stop", check=True)
@@ -57,7 +58,7 @@ def test_a_killed_supervisor_leaves_a_cluster_that_stop_cleans_up(box, launcher)
 def test_engines_whose_mpiexec_was_killed_too_are_found_by_stop(box):
     cluster = box.begin("start", "--n=2", *MPI)
     cluster.wait_for_output(UP, 60)
-    mpiexec, = named(box, "mpiexec", "orterun", "mpirun", "prterun")
+    (mpiexec,) = named(box, "mpiexec", "orterun", "mpirun", "prterun")
     cluster.stop(signal.SIGKILL)
     mpiexec.kill()
     box.ipcluster("stop", check=True)
@@ -80,7 +81,12 @@ def test_start_takes_over_what_a_killed_supervisor_left(box):
 def test_what_a_killed_program_was_writing_is_removed_by_the_next_and_nothing_else(box):
     box.ipcluster("profile", "create", "default", check=True)
     folders = [box.profile_dir() / name for name in ("pid", "security")]
-    names = {"ipcluster.json.c0FfEe": False, "ipcontroller-x-client.json.a1b2c3": False, "ipcluster.json.backup": True, "notes.c0FfEe": True}
+    names = {
+        "ipcluster.json.c0FfEe": False,
+        "ipcontroller-x-client.json.a1b2c3": False,
+        "ipcluster.json.backup": True,
+        "notes.c0FfEe": True,
+    }
     for folder in folders:
         for name in names:
             (folder / name).touch()
@@ -118,11 +124,16 @@ def test_a_second_cluster_of_one_name_is_refused_and_another_id_is_not(box):
 
 def test_a_second_interrupt_hurries_past_an_engine_that_ignores_the_first(box):
     stubborn = box.dir / "stubborn"
-    stubborn.write_text(f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n"
-                        "while :; do sleep 1; done\n")
+    stubborn.write_text(
+        f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n" "while :; do sleep 1; done\n"
+    )
     stubborn.chmod(0o755)
-    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}",
-                        "--LocalProcessLauncher.stop_seconds_until_kill=600")
+    cluster = box.begin(
+        "start",
+        "--n=1",
+        f"--EngineLauncher.engine_cmd={stubborn}",
+        "--LocalProcessLauncher.stop_seconds_until_kill=600",
+    )
     cluster.wait_for_output(UP, 60)
     cluster.send_signal(signal.SIGINT)
     cluster.wait_for_output("Stopping 1 engine")
@@ -134,11 +145,16 @@ def test_a_second_interrupt_hurries_past_an_engine_that_ignores_the_first(box):
 
 def test_an_engine_that_ignores_sigterm_is_killed_after_a_while(box):
     stubborn = box.dir / "stubborn"
-    stubborn.write_text(f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n"
-                        "while :; do sleep 1; done\n")
+    stubborn.write_text(
+        f"#!/bin/sh\ntrap '' TERM INT\n{box.programs.ipengine} \"$@\" & wait\n" "while :; do sleep 1; done\n"
+    )
     stubborn.chmod(0o755)
-    cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={stubborn}",
-                        "--LocalProcessLauncher.stop_seconds_until_kill=0.5")
+    cluster = box.begin(
+        "start",
+        "--n=1",
+        f"--EngineLauncher.engine_cmd={stubborn}",
+        "--LocalProcessLauncher.stop_seconds_until_kill=0.5",
+    )
     cluster.wait_for_output(UP, 60)
     assert cluster.stop(signal.SIGTERM, 60) == 0
     assert_nothing_left(box, box.profile_dir())
@@ -146,7 +162,7 @@ def test_an_engine_that_ignores_sigterm_is_killed_after_a_while(box):
 
 def test_what_an_engine_started_itself_goes_with_it(box):
     parent = box.dir / "parent"
-    parent.write_text(f"#!/bin/sh\nsleep 1000 &\nexec {box.programs.ipengine} \"$@\"\n")
+    parent.write_text(f'#!/bin/sh\nsleep 1000 &\nexec {box.programs.ipengine} "$@"\n')
     parent.chmod(0o755)
     cluster = box.begin("start", "--n=1", f"--EngineLauncher.engine_cmd={parent}")
     cluster.wait_for_output(UP, 60)
@@ -155,11 +171,20 @@ def test_what_an_engine_started_itself_goes_with_it(box):
 
 
 def test_work_begins_with_the_engines_that_are_there_and_the_others_come_as_they_can(box):
-    started = box.ipcluster("start", "--n=2", "--n-min=1", f"--Cluster.engine_timeout={int(3 * PATIENCE)}", "--daemonize", one_by_one(box),
-                            check=True)
+    started = box.ipcluster(
+        "start",
+        "--n=2",
+        "--n-min=1",
+        f"--Cluster.engine_timeout={int(3 * PATIENCE)}",
+        "--daemonize",
+        one_by_one(box),
+        check=True,
+    )
     assert "The cluster is up with 1 of 2 engines" in started.out
-    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
-    wait_until(lambda: "those that are missing may come later" in log.read_text(), what="the log says that one is missing")
+    (log,) = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    wait_until(
+        lambda: "those that are missing may come later" in log.read_text(), what="the log says that one is missing"
+    )
     assert [c["engines"] for c in listed(box)] == [1]
     (box.dir / "come").touch()
     wait_until(lambda: "2 of 2 engines have registered" in log.read_text(), what="the second has come")
@@ -171,8 +196,10 @@ def test_with_none_to_wait_for_a_daemon_is_back_when_engines_are_started_and_end
     dying = "--EngineLauncher.engine_cmd=['sh', '-c', 'sleep 2; echo no such module; exit 7']"
     started = box.ipcluster("start", "--n=1", "--n-min=0", "--daemonize", dying, check=True)
     assert "The cluster is up with 0 of 1 engine," in started.out
-    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
-    wait_until(lambda: "ended with status 7 before any engine had registered\n" in log.read_text(), what="the end is told")
+    (log,) = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    wait_until(
+        lambda: "ended with status 7 before any engine had registered\n" in log.read_text(), what="the end is told"
+    )
     assert "no such module" in log.read_text()
     assert_nothing_left(box, box.profile_dir())
 
@@ -184,8 +211,15 @@ def test_no_engines_are_a_cluster_too(box):
 
 
 def test_a_terminal_sees_a_bar(box):
-    child = pexpect.spawn(str(box.programs.ipcluster), ["start", "--n=2"], env=box.env, cwd=str(box.work),
-                          timeout=2 * LONG, encoding="utf-8", dimensions=(24, 120))
+    child = pexpect.spawn(
+        str(box.programs.ipcluster),
+        ["start", "--n=2"],
+        env=box.env,
+        cwd=str(box.work),
+        timeout=2 * LONG,
+        encoding="utf-8",
+        dimensions=(24, 120),
+    )
     child.expect(r"\[#+\] 2 of 2 engines")
     child.expect(UP)
     child.sendintr()
@@ -235,13 +269,17 @@ def test_ipc_sockets_of_a_killed_controller_are_removed(box):
 
 # When something dies
 
+
 def test_an_engine_that_dies_before_registration_is_reported_with_its_last_words(box):
     broken = box.dir / "broken"
     broken.write_text("#!/bin/sh\necho 'no such module: frobnicate' >&2\nexit 7\n")
     broken.chmod(0o755)
     failed = box.ipcluster("start", "--n=2", f"--EngineLauncher.engine_cmd={broken}")
     assert failed.status == 4
-    assert "ended with status 7 before all engines had registered\n" in failed.err and "no such module: frobnicate" in failed.err
+    assert (
+        "ended with status 7 before all engines had registered\n" in failed.err
+        and "no such module: frobnicate" in failed.err
+    )
     assert_nothing_left(box, box.profile_dir())
 
 
@@ -307,7 +345,7 @@ print("as it was")
 def test_a_controller_killed_later_ends_the_cluster(box):
     cluster = box.begin("start", "--n=1")
     cluster.wait_for_output(UP, 60)
-    controller, = named(box, "ipcontroller")
+    (controller,) = named(box, "ipcontroller")
     controller.kill()
     assert cluster.wait(40) == 5
     assert "The controller ended with status 137: signal 9 (Killed) ended it\n" in cluster.output
@@ -318,8 +356,9 @@ def test_engines_that_never_register_are_given_up(box):
     silent = box.dir / "silent"
     silent.write_text("#!/bin/sh\necho waiting for nothing\nexec sleep 1000\n")
     silent.chmod(0o755)
-    failed = box.ipcluster("start", "--n=1", f"--EngineLauncher.engine_cmd={silent}",
-                           "--IPClusterEngines.engine_timeout=5")
+    failed = box.ipcluster(
+        "start", "--n=1", f"--EngineLauncher.engine_cmd={silent}", "--IPClusterEngines.engine_timeout=5"
+    )
     assert failed.status == 4
     assert "waiting for nothing" in failed.err
     assert_nothing_left(box, box.profile_dir())
@@ -341,6 +380,7 @@ def test_a_program_that_is_not_there_is_an_error_that_names_it(box):
 
 
 # MPI
+
 
 def test_more_engines_than_cores_just_work_and_that_is_said_once(box):
     count = psutil.cpu_count() + 2
@@ -367,12 +407,13 @@ def test_the_initialiser_is_chosen_with_mpi(box):
 
 # Adding engines
 
+
 @WITH_BOTH
 def test_engines_are_added_and_taken_away_again(box, launcher):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
     more = box.begin("engines", "--n=2", *launcher)
     more.wait_for_output("2 more engines are up", 60)
-    cluster, = listed(box)
+    (cluster,) = listed(box)
     assert (cluster["engines"], cluster["n"], [one["n"] for one in cluster["sets"]]) == (3, 3, [1, 2])
     assert re.search(r" \+2 .*EngineSetLauncher", box.ipcluster("list", check=True).out)
     assert more.stop(signal.SIGINT, 60) == 0
@@ -389,9 +430,21 @@ def test_added_engines_have_settings_environment_and_folder_of_whoever_asked_for
     program.write_text(f'#!/bin/sh\necho "$WHOSE in $PWD"\nexec {box.programs.ipengine} "$@"\n')
     program.chmod(0o755)
     env = {"WHOSE": "second", "PATH": f"{program.parent}:{box.env['PATH']}"}
-    more = box.start(box.programs.ipcluster, "engines", "--n=1", "--engine-set=second", "--EngineLauncher.engine_cmd=tells", env=env, cwd=program.parent)
+    more = box.start(
+        box.programs.ipcluster,
+        "engines",
+        "--n=1",
+        "--engine-set=second",
+        "--EngineLauncher.engine_cmd=tells",
+        env=env,
+        cwd=program.parent,
+    )
     more.wait_for_output("1 more engine is up", 60)
-    log, = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"] if engine["engine_set"] == "second")
+    (log,) = (
+        engine["log"]
+        for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"]
+        if engine["engine_set"] == "second"
+    )
     assert open(log).read().startswith(f"second in {program.parent}\n")
     assert len(list(box.profile_dir().glob("pid/ipcluster*.json"))) == 1, "one supervisor has both sets"
     box.ipcluster("stop", check=True)
@@ -406,9 +459,16 @@ def test_added_engines_have_them_byte_for_byte_also_where_they_are_no_utf_8(box)
     program = os.path.join(folder, b"tells\xff")
     with open(os.open(program, os.O_CREAT | os.O_WRONLY, 0o755), "wb") as script:
         script.write(b'#!/bin/sh\necho "$WHOSE in $PWD"\nexec %s "$@"\n' % os.fsencode(box.programs.ipengine))
-    more = box.start(box.programs.ipcluster, "engines", "--n=1", os.fsdecode(b"--EngineLauncher.engine_cmd=" + program), env={"WHOSE": os.fsdecode(b"na\xefve")}, cwd=folder)
+    more = box.start(
+        box.programs.ipcluster,
+        "engines",
+        "--n=1",
+        os.fsdecode(b"--EngineLauncher.engine_cmd=" + program),
+        env={"WHOSE": os.fsdecode(b"na\xefve")},
+        cwd=folder,
+    )
     more.wait_for_output("1 more engine is up", 60)
-    log, = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"])
+    (log,) = (engine["log"] for engine in json.loads(box.ipcluster("status", "--json", check=True).out)["engines"])
     assert Path(log).read_bytes().startswith(b"na\xefve in %s\n" % folder)
     box.ipcluster("stop", check=True)
     assert more.wait() == 0
@@ -417,7 +477,7 @@ def test_added_engines_have_them_byte_for_byte_also_where_they_are_no_utf_8(box)
 
 def test_a_set_of_engines_is_stopped_by_its_name_and_the_others_work_on(box):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
-    first, = engine_pids(box)
+    (first,) = engine_pids(box)
     box.ipcluster("engines", "--n=1", "--daemonize", "--engine-set=b", check=True)
     again = box.ipcluster("engines", "--n=1", "--engine-set=b")
     assert again.status == 1 and "a set of engines b already" in again.err
@@ -438,7 +498,7 @@ def test_a_set_that_does_not_come_up_ends_alone_and_says_why(box):
     assert box.ipcluster("engines", "--n=1", "--elauncher=nothing").status == 1
     none = box.ipcluster("engines", "--n=0")
     assert none.status == 1 and "a set of no engine does nothing" in none.err
-    cluster, = listed(box)
+    (cluster,) = listed(box)
     assert (cluster["state"], cluster["engines"], [one["n"] for one in cluster["sets"]]) == ("running", 1, [1])
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
@@ -529,7 +589,11 @@ def test_old_output_that_is_removed_is_that_of_the_cluster_not_of_one_whose_id_i
 def log_files(cluster_id, time, pid=77):
     """The names of the output files of one cluster with one engine."""
     name = f"-{cluster_id}" if cluster_id else ""
-    return {f"ipcontroller{name}-{time}-{pid}.log", f"ipcluster{name}-{time}-{pid}.log", f"ipengine{name}-{time}-{pid}-0.log"}
+    return {
+        f"ipcontroller{name}-{time}-{pid}.log",
+        f"ipcluster{name}-{time}-{pid}.log",
+        f"ipengine{name}-{time}-{pid}-0.log",
+    }
 
 
 def test_of_clusters_with_ids_of_their_own_the_newest_keep_their_output_and_running_ones_too(box):

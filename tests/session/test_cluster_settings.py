@@ -14,7 +14,10 @@ def test_a_profile_names_the_launcher(box):
     assert config["Cluster"] == {"engine_launcher_class": "MPIExecEngineSetLauncher"}
     assert not {"IPClusterEngines", "BaseParallelApplication"} & set(config)
     assert {path.name for path in box.profile_dir("mpi").glob("*_config.json")} == {
-        "ipcluster_config.json", "ipcontroller_config.json", "ipengine_config.json"}
+        "ipcluster_config.json",
+        "ipcontroller_config.json",
+        "ipengine_config.json",
+    }
     cluster = box.begin("start", "--profile=mpi", "--n=2")
     cluster.wait_for_output(UP, 60)
     assert "with MPIExecEngineSetLauncher" in cluster.output
@@ -48,11 +51,14 @@ def test_a_missing_profile_is_refused_with_how_to_make_it(box):
     assert not box.profile_dir("mpii").exists()
 
 
-@pytest.mark.parametrize("content, named", [
-    ({"IPClusterEngines": {"engine_launcher_clas": "local"}}, "engine_launcher_class"),
-    ({"IPClusterEngine": {"n": 4}}, " IPClusterEngines.n "),
-    ({"IPClusterEngines": {"n": "four"}}, "n"),
-])
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        ({"IPClusterEngines": {"engine_launcher_clas": "local"}}, "engine_launcher_class"),
+        ({"IPClusterEngine": {"n": 4}}, " IPClusterEngines.n "),
+        ({"IPClusterEngines": {"n": "four"}}, "n"),
+    ],
+)
 def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, named):
     box.ipcluster("profile", "create", "typo", check=True)
     file = box.profile_dir("typo") / "ipcluster_config.json"
@@ -61,13 +67,16 @@ def test_a_mistake_in_a_profile_names_file_key_and_what_was_meant(box, content, 
     assert refused.status == 1 and str(file) in refused.err and named in refused.err
 
 
-@pytest.mark.parametrize("words, nearest", [
-    (["strat"], "start"),
-    (["profile", "crate", "x"], "create"),
-    (["start", "--elaunchr=mpi"], "--elauncher"),
-    (["stop", "--n=4"], "ipcluster stop --help"),
-    (["start", "--elauncher=MPIEngineSetLaunchr"], "MPIEngineSetLauncher"),
-])
+@pytest.mark.parametrize(
+    "words, nearest",
+    [
+        (["strat"], "start"),
+        (["profile", "crate", "x"], "create"),
+        (["start", "--elaunchr=mpi"], "--elauncher"),
+        (["stop", "--n=4"], "ipcluster stop --help"),
+        (["start", "--elauncher=MPIEngineSetLaunchr"], "MPIEngineSetLauncher"),
+    ],
+)
 def test_a_mistyped_word_names_the_nearest(box, words, nearest):
     refused = box.ipcluster(*words)
     assert refused.status == 1 and nearest in refused.err
@@ -92,11 +101,20 @@ def test_each_command_has_help_that_names_it(box, command):
 # What is shown
 
 
-@pytest.mark.parametrize("words, reason", [
-    (["list", "-o", "yaml"], "IPClusterList.output_format expects one of text,json, not yaml"),
-    (["list", "--IPClusterList.output_format=yaml"], "IPClusterList.output_format expects one of text,json, not yaml"),
-    (["profile", "list", "--log-level=loud"], "log_level expects one of DEBUG,INFO,WARN,WARNING,ERROR,CRITICAL, not loud"),
-])
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        (["list", "-o", "yaml"], "IPClusterList.output_format expects one of text,json, not yaml"),
+        (
+            ["list", "--IPClusterList.output_format=yaml"],
+            "IPClusterList.output_format expects one of text,json, not yaml",
+        ),
+        (
+            ["profile", "list", "--log-level=loud"],
+            "log_level expects one of DEBUG,INFO,WARN,WARNING,ERROR,CRITICAL, not loud",
+        ),
+    ],
+)
 def test_a_word_that_is_none_of_those_an_option_takes_is_an_error_that_lists_them(box, words, reason):
     refused = box.ipcluster(*words)
     assert refused.status == 1 and not refused.out, refused
@@ -111,7 +129,9 @@ def test_words_that_an_option_takes_are_taken_in_any_case(box):
 def test_names_of_any_length_leave_the_columns_of_a_list_straight(box):
     names = ["a", "a-profile-with-a-very-long-name-indeed", "m\xfcller"]
     for name in names:
-        box.ipcluster("start", "--n=0", "--daemonize", "--init", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True)
+        box.ipcluster(
+            "start", "--n=0", "--daemonize", "--init", f"--profile={name}", f"--cluster-id=id-of-{name}", check=True
+        )
     head, *lines = box.ipcluster("list", check=True).out.splitlines()
     assert len(lines) == len(names)
     for column, starts in ("CLUSTER ID", "id-of-"), ("STATE", "running"), ("ENGINES", "0"):
@@ -154,10 +174,12 @@ def pointed_out(text):
 
 def test_files_of_ipyparallels_are_pointed_out_once_with_how_to_convert_them(theirs):
     started = theirs.ipcluster("start", "--n=2", "--profile=old", "--daemonize", check=True)
-    line, = pointed_out(started.out + started.err)
+    (line,) = pointed_out(started.out + started.err)
     assert "ipcluster profile convert old" in line
     written = "".join(path.read_text() for path in (theirs.profile_dir("old") / "log").iterdir())
-    assert "registered as engine" in written and not pointed_out(written), "the programs that it starts say nothing of it"
+    assert "registered as engine" in written and not pointed_out(
+        written
+    ), "the programs that it starts say nothing of it"
     theirs.ipcluster("stop", "--profile=old", check=True)
 
 
@@ -172,7 +194,7 @@ def test_they_are_pointed_out_by_programs_that_are_started_by_hand(theirs, progr
 
 def test_they_are_pointed_out_where_settings_of_ours_are_made_beside_them(theirs):
     made = theirs.ipcluster("profile", "create", "old", check=True)
-    line, = pointed_out(made.out)
+    (line,) = pointed_out(made.out)
     assert "ipcluster profile convert --force old" in line
     theirs.ipcluster("profile", "convert", "--force", "--python=/usr/bin/python3", "old", check=True)
 

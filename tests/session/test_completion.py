@@ -13,10 +13,12 @@ from support import PATIENCE, TOP, wait_until
 @pytest.fixture
 def offered(box):
     """offered(program, *words): what is offered for the last of them, without what is said of it."""
+
     def ask(*words, program="ipcluster"):
         done = box.run(getattr(box.programs, program), "--complete", *words, check=True)
         assert not done.err
         return [line.partition("\t")[0] for line in done.out.splitlines()]
+
     return ask
 
 
@@ -37,7 +39,9 @@ def test_profiles_launchers_clusters_and_sets_are_offered_by_name(box, offered):
     assert offered("start", "--profile=l") == ["--profile=large"] and offered("start", "--profile", "l") == ["large"]
     assert {"slurm", "ssh"} <= set(offered("start", "--elauncher", "s"))
     assert "--controller=LocalControllerLauncher" in offered("start", "--controller=L")
-    box.ipcluster("start", "--profile=large", "--cluster-id=one", "--n=1", "--engine-set=first", "--daemonize", check=True)
+    box.ipcluster(
+        "start", "--profile=large", "--cluster-id=one", "--n=1", "--engine-set=first", "--daemonize", check=True
+    )
     assert offered("stop", "--profile=large", "--cluster-id=") == ["--cluster-id=one"]
     assert offered("scale", "--profile=large", "--cluster-id=one", "--engine-set=") == ["--engine-set=first"]
     assert not offered("stop", "--profile=large", "--engine-set=")
@@ -45,7 +49,12 @@ def test_profiles_launchers_clusters_and_sets_are_offered_by_name(box, offered):
 
 
 def test_a_command_line_that_is_completed_does_nothing(box, offered):
-    for words in (["start", "--n=1", "--daemonize", ""], ["start", "--", ""], ["start", "--", "--n"], ["profile", "create", "more", ""]):
+    for words in (
+        ["start", "--n=1", "--daemonize", ""],
+        ["start", "--", ""],
+        ["start", "--", "--n"],
+        ["profile", "create", "more", ""],
+    ):
         offered(*words)
     for words in ([], ["--reuse"]):
         offered("--profile-dir=/there/is/none", *words, "--d", program="ipcontroller")
@@ -67,8 +76,12 @@ SHELLS = {
 
 def told_to_type(shell):
     """What the page on installing says that this shell is to read."""
-    block, = [block for block in docblocks.blocks(TOP / "docs/howto/install.md") if block.note("tested by") == "tests/session/test_completion.py"]
-    line, = [typed.partition(" #")[0].strip() for typed, _ in block.commands if f"completion {shell}" in typed]
+    (block,) = [
+        block
+        for block in docblocks.blocks(TOP / "docs/howto/install.md")
+        if block.note("tested by") == "tests/session/test_completion.py"
+    ]
+    (line,) = [typed.partition(" #")[0].strip() for typed, _ in block.commands if f"completion {shell}" in typed]
     return line
 
 
@@ -78,8 +91,10 @@ def typing(box):
     folder = box.dir / "noting"
     folder.mkdir()
     program = folder / "ipcluster"
-    program.write_text(f'#!/bin/sh\ncase $1 in --complete | --version | completion) exec {box.programs.ipcluster} "$@" ;; esac\n'
-                       f'echo "$@" >>{folder}/told\n')
+    program.write_text(
+        f'#!/bin/sh\ncase $1 in --complete | --version | completion) exec {box.programs.ipcluster} "$@" ;; esac\n'
+        f'echo "$@" >>{folder}/told\n'
+    )
     program.chmod(0o755)
     box.ipcluster("profile", "create", "large", check=True)
     (box.work / "file.json").touch()
@@ -97,7 +112,9 @@ def test_a_shell_completes_what_is_typed(box, typing, shell):
     needs(shell)
     arguments, read = SHELLS[shell]
     told = typing / "told"
-    with pexpect.spawn(shell, arguments, env=box.env, cwd=str(box.work), encoding="utf-8", timeout=20 * PATIENCE) as terminal:
+    with pexpect.spawn(
+        shell, arguments, env=box.env, cwd=str(box.work), encoding="utf-8", timeout=20 * PATIENCE
+    ) as terminal:
         terminal.sendline(read.format(told_to_type(shell)) + "; echo re''ad")
         terminal.expect("read\r")
         for count, (keys, _) in enumerate(TYPED.items(), 1):
@@ -114,16 +131,26 @@ def test_fish_completes_what_is_typed(box, typing):
     box.run("sh", "-c", told_to_type("fish"), check=True)
     for typed, whole in {"ipcluster prof": "profile", "ipcluster start --profile=la": "--profile=large", "ipcluster start --clau": "--clauncher=",
                          "ipcluster start --profile lar": "large"}.items():  # fmt: skip
-        done = box.run("fish", "-c", f"complete -C {shlex.quote(typed)}", env={"XDG_CONFIG_HOME": str(box.home / ".config")}, check=True)
+        done = box.run(
+            "fish",
+            "-c",
+            f"complete -C {shlex.quote(typed)}",
+            env={"XDG_CONFIG_HOME": str(box.home / ".config")},
+            check=True,
+        )
         assert [line.partition("\t")[0] for line in done.out.splitlines()] == [whole], done
 
 
 def test_a_program_of_another_package_is_not_asked(box, typing):
     other = typing / "ipcontroller"
-    other.write_text(f"#!/bin/sh\necho 8.4.0\n[ \"$1\" = --version ] || echo other >>{typing}/told\n")
+    other.write_text(f'#!/bin/sh\necho 8.4.0\n[ "$1" = --version ] || echo other >>{typing}/told\n')
     other.chmod(0o755)
     script = box.ipcluster("completion", "bash", check=True).out
-    asked = box.run("bash", "-c", f"{script}\nCOMP_LINE='ipcontroller --'; COMP_POINT=15; _ipcluster ipcontroller; echo ${{#COMPREPLY[@]}}")
+    asked = box.run(
+        "bash",
+        "-c",
+        f"{script}\nCOMP_LINE='ipcontroller --'; COMP_POINT=15; _ipcluster ipcontroller; echo ${{#COMPREPLY[@]}}",
+    )
     assert asked.out == "0\n" and not (typing / "told").exists(), asked
 
 

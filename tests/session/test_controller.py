@@ -63,9 +63,20 @@ def test_after_a_kill_it_starts_again(controller):
 
 
 def test_flags(sandbox, controller):
-    peer = controller("--ip=0.0.0.0", "--location=127.0.0.1", "--ping=500", "--scheme=lru", "--hwm=2", "--dictdb",
-                      "--ssh=user@gate", "--log-level=DEBUG", "--IPController.enable_curve=false",
-                      "--IPController.allow_unencrypted=true", profile="flags", cluster_id="x")
+    peer = controller(
+        "--ip=0.0.0.0",
+        "--location=127.0.0.1",
+        "--ping=500",
+        "--scheme=lru",
+        "--hwm=2",
+        "--dictdb",
+        "--ssh=user@gate",
+        "--log-level=DEBUG",
+        "--IPController.enable_curve=false",
+        "--IPController.allow_unencrypted=true",
+        profile="flags",
+        cluster_id="x",
+    )
     assert peer.client["interface"] == "tcp://0.0.0.0" and peer.client["location"] == "127.0.0.1"
     assert peer.client["ssh"] == "user@gate" and not peer.engine["ssh"]
     assert peer.client["task_scheme"] == "lru" and not peer.client["curve_serverkey"]
@@ -84,7 +95,7 @@ def test_ports_of_a_range_in_use_are_passed_over(controller, sandbox):
 
 def test_log_to_file(sandbox, controller):
     controller("--log-to-file")
-    log, = (sandbox.profile_dir() / "log").glob("ipcontroller-*.log")
+    (log,) = (sandbox.profile_dir() / "log").glob("ipcontroller-*.log")
     wait_until(lambda: "listening" in log.read_text(), 20, "the log says where it listens")
 
 
@@ -104,21 +115,25 @@ def test_reused_files(controller):
     assert first.engines() == {}
 
 
-@pytest.mark.parametrize("argument, expected", [
-    ("--scheme=none", "one of leastload,"), ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
-    ("--scheme=best", "one of leastload,"),
-    ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
-    ("--mongodb", "out of this controller's scope"),
-    ("--IPController.db_class=ipyparallel.controller.mongodb.MongoDB", "out of this controller's scope"),
-    ("--IPController.records_backlog=0", "number of bytes"),
-    ("--transport=udp", "one of tcp,ipc"),
-    ("--ping=0", "HeartMonitor.period"),
-    ("--hwm=-1", "TaskScheduler.hwm"),
-    ("--ports=abc", "no port"),
-    ("--cluster-id=a/b", "without / "),
-    ("--HeartMonitor.perod=5", "period"),
-    ("word", "not understood"),
-])
+@pytest.mark.parametrize(
+    "argument, expected",
+    [
+        ("--scheme=none", "one of leastload,"),
+        ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
+        ("--scheme=best", "one of leastload,"),
+        ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
+        ("--mongodb", "out of this controller's scope"),
+        ("--IPController.db_class=ipyparallel.controller.mongodb.MongoDB", "out of this controller's scope"),
+        ("--IPController.records_backlog=0", "number of bytes"),
+        ("--transport=udp", "one of tcp,ipc"),
+        ("--ping=0", "HeartMonitor.period"),
+        ("--hwm=-1", "TaskScheduler.hwm"),
+        ("--ports=abc", "no port"),
+        ("--cluster-id=a/b", "without / "),
+        ("--HeartMonitor.perod=5", "period"),
+        ("word", "not understood"),
+    ],
+)
 def test_wrong_settings_are_errors(sandbox, argument, expected):
     finished = sandbox.run(sandbox.programs.ipcontroller, argument)
     assert finished.status == 1 and expected in finished.err, finished
@@ -132,6 +147,7 @@ def test_a_full_disk_under_the_log(controller):
 
 
 # --- engines ------------------------------------------------------------------------------------------------------------------
+
 
 def test_ids(controller):
     peer = controller()
@@ -159,10 +175,20 @@ def test_a_uuid_in_use_is_refused(controller):
     assert peer.engines() == {"0": engine.uuid}
 
 
-@pytest.mark.parametrize("content", [
-    {}, {"uuid": 5}, {"uuid": ""}, {"uuid": "x" * 64}, {"uuid": "a b"}, {"uuid": "nul\0"},
-    {"uuid": "fine", "id": -1}, {"uuid": "fine", "id": 10**12}, {"uuid": "fine", "id": "0"},
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"uuid": 5},
+        {"uuid": ""},
+        {"uuid": "x" * 64},
+        {"uuid": "a b"},
+        {"uuid": "nul\0"},
+        {"uuid": "fine", "id": -1},
+        {"uuid": "fine", "id": 10**12},
+        {"uuid": "fine", "id": "0"},
+    ],
+)
 def test_nonsense_registrations_are_refused(controller, content):
     peer = controller()
     query = peer.connect(zmq.DEALER, peer.engine["registration"])
@@ -185,8 +211,11 @@ def test_arrivals_and_departures_are_announced(controller):
     assert peer.notified(notification, "registration_notification") == {"id": 0, "uuid": engine.uuid}
     frames, _ = peer.message("unregistration_request", {"id": 0})
     engine.registration.send_multipart(frames)
-    assert peer.notified(notification, "unregistration_notification") == {"id": 0, "uuid": engine.uuid,
-                                                                          "reason": f"engine 0 ({engine.uuid}) left"}
+    assert peer.notified(notification, "unregistration_notification") == {
+        "id": 0,
+        "uuid": engine.uuid,
+        "reason": f"engine 0 ({engine.uuid}) left",
+    }
 
 
 def test_an_end_is_that_of_the_engine_with_its_uuid_whatever_id_it_had_before(controller):
@@ -205,13 +234,28 @@ def test_what_an_engine_says_of_itself_is_given_to_clients(controller):
     info = {"host": "node", "pid": 7, "language_version": "3.11.2"}
     notification = peer.subscribe(peer.client["notification"])
     engine = Engine(peer, info=info).beat()
-    assert peer.notified(notification, "registration_notification", id=0) == {"id": 0, "uuid": engine.uuid, "info": info}
+    assert peer.notified(notification, "registration_notification", id=0) == {
+        "id": 0,
+        "uuid": engine.uuid,
+        "info": info,
+    }
     Engine(peer).beat()
     assert peer.connection()["engine_info"] == {"0": info}
 
 
-@pytest.mark.parametrize("info", [None, [], "node", {"host": ["node"]}, {"host": "no\nde"}, {"host": "n" * 1000}, {"pid": None},
-                                  {str(number): number for number in range(1000)}])
+@pytest.mark.parametrize(
+    "info",
+    [
+        None,
+        [],
+        "node",
+        {"host": ["node"]},
+        {"host": "no\nde"},
+        {"host": "n" * 1000},
+        {"pid": None},
+        {str(number): number for number in range(1000)},
+    ],
+)
 def test_nonsense_that_an_engine_says_of_itself_is_dropped_and_logged(controller, info):
     peer = controller()
     engine = Engine(peer, info=info).beat()
@@ -223,15 +267,26 @@ def test_nonsense_that_an_engine_says_of_itself_is_dropped_and_logged(controller
 def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
     peer = controller("--ping=60000")
     query = peer.connect(zmq.DEALER, peer.client["registration"])
-    infos = [{"engine_set": "one", "host": "node", "pid": 1, "job": "Slurm job 8"}, {"engine_set": "one", "host": "node", "pid": 2, "job": "Slurm job 88"},
-             {"engine_set": "one", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 3}, {"engine_set": "two", "host": "node", "pid": 4},
-             *({"engine_set": "arrays", "host": "node", "pid": 5, "job": job} for job in ("PBS job 7[2].server", "PBS job 71[2].server", "SGE job 7.2", "SGE job 71.2")),
-             {"engine_set": "two", "host": "far", "pid": 5, "copy": 1}]
+    infos = [
+        {"engine_set": "one", "host": "node", "pid": 1, "job": "Slurm job 8"},
+        {"engine_set": "one", "host": "node", "pid": 2, "job": "Slurm job 88"},
+        {"engine_set": "one", "host": "node", "pid": 3},
+        {"engine_set": "two", "host": "node", "pid": 3},
+        {"engine_set": "two", "host": "node", "pid": 4},
+        *(
+            {"engine_set": "arrays", "host": "node", "pid": 5, "job": job}
+            for job in ("PBS job 7[2].server", "PBS job 71[2].server", "SGE job 7.2", "SGE job 71.2")
+        ),
+        {"engine_set": "two", "host": "far", "pid": 5, "copy": 1},
+    ]
     engines = [Engine(peer, info=info).beat() for info in infos]
 
     def explain(reason, **whom):
         return peer.ask(query, "explain_request", {"reason": reason, **whom})[0]
-    assert explain("Slurm job 88 was cancelled", engine_set="one", all=False) == "explain_reply", "before the end is known"
+
+    assert (
+        explain("Slurm job 88 was cancelled", engine_set="one", all=False) == "explain_reply"
+    ), "before the end is known"
     for engine in engines:
         engine.die()
     wait_until(lambda: not peer.engines(), 30, "all are gone")
@@ -247,10 +302,15 @@ def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):
     assert [departed[number]["reason"].replace("died, or cannot be reached", "died") for number in range(10)] == [
         "engine 0 (node, process 1, Slurm job 8) died; its host went down",
         "engine 1 (node, process 2, Slurm job 88) died; Slurm job 88 was cancelled; its host went down",
-        "engine 2 (node, process 3) died; its host went down", "engine 3 (node, process 3) died; signal 9 ended it", "engine 4 (node, process 4) died",
-        "engine 5 (node, process 5, PBS job 7[2].server) died; PBS job 7[].server was held", "engine 6 (node, process 5, PBS job 71[2].server) died",
-        "engine 7 (node, process 5, SGE job 7.2) died; SGE job 7 was killed", "engine 8 (node, process 5, SGE job 71.2) died",
-        "engine 9 (far, process 5) died; process 5 on far: it is full"]
+        "engine 2 (node, process 3) died; its host went down",
+        "engine 3 (node, process 3) died; signal 9 ended it",
+        "engine 4 (node, process 4) died",
+        "engine 5 (node, process 5, PBS job 7[2].server) died; PBS job 7[].server was held",
+        "engine 6 (node, process 5, PBS job 71[2].server) died",
+        "engine 7 (node, process 5, SGE job 7.2) died; SGE job 7 was killed",
+        "engine 8 (node, process 5, SGE job 71.2) died",
+        "engine 9 (far, process 5) died; process 5 on far: it is full",
+    ]
     assert abs(departed[0]["ended"] - time.time()) < 600
 
 
@@ -260,17 +320,25 @@ def test_engines_that_end_together_are_one_question_to_whoever_knows_why(control
     engines = [Engine(peer, info=info).beat() for info in infos]
     notification = peer.subscribe(peer.client["notification"])
     query = peer.connect(zmq.DEALER, peer.client["registration"])
-    assert peer.ask(query, "connection_request", {"connections": 0, "explains": ["s"], "work": True})[1]["work"]["waiting"] == 0
+    assert (
+        peer.ask(query, "connection_request", {"connections": 0, "explains": ["s"], "work": True})[1]["work"]["waiting"]
+        == 0
+    )
     for engine in engines:
-        engines[0].registration.send_multipart(peer.message("unregistration_request", {"id": engine.id, "uuid": engine.uuid, "cause": "signal"})[0])
+        engines[0].registration.send_multipart(
+            peer.message("unregistration_request", {"id": engine.id, "uuid": engine.uuid, "cause": "signal"})[0]
+        )
     answers = []
     while not answers or answers[-1]["engines"]:
         answers.append(peer.receive(query)[4])
     assert len(answers) < len(engines), "each names all that are left"
     assert all("work" in answer for answer in answers), "it is answered as it had asked"
-    query.send_multipart(peer.message("explain_request", {"engine_set": "s", "all": True, "reason": "its host went down"})[0])
+    query.send_multipart(
+        peer.message("explain_request", {"engine_set": "s", "all": True, "reason": "its host went down"})[0]
+    )
     assert {peer.notified(notification, "unregistration_notification")["reason"] for _ in engines} == {
-        f"engine {engine.id} (node, process {engine.id}, Slurm job 8) left; its host went down" for engine in engines}
+        f"engine {engine.id} (node, process {engine.id}, Slurm job 8) left; its host went down" for engine in engines
+    }
 
 
 def test_a_dead_engine_is_noticed_by_its_connection(controller):

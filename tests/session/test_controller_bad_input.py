@@ -34,7 +34,15 @@ def spoiled(peer, file, prefix=()):
     yield "forged", [*prefix, DELIMITER, b"0" * 64, *good[2:]]
     yield "no hexadecimal", [*prefix, DELIMITER, b"z" * 64, *good[2:]]
     yield "changed content", [*prefix, *good[:5], b'{"a": 1}']
-    for header in (b"", b"[]", b"{}", b"\xff\xff", b'{"msg_id": 5, "msg_type": "x"}', b'{"msg_id": "x"}', b"{" * 100000):
+    for header in (
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff\xff",
+        b'{"msg_id": 5, "msg_type": "x"}',
+        b'{"msg_id": "x"}',
+        b"{" * 100000,
+    ):
         parts = [header, b"{}", b"{}", b"{}"]
         yield f"header {header[:20]}", [*prefix, DELIMITER, peer.sign(parts, file), *parts]
     yield "too many identities", [b"a"] * 20 + good
@@ -43,11 +51,20 @@ def spoiled(peer, file, prefix=()):
 
 
 SOCKETS = [
-    ("registration", "client", zmq.DEALER), ("mux", "client", zmq.DEALER), ("control", "client", zmq.DEALER),
-    ("task", "client", zmq.DEALER), ("broadcast", "client", zmq.DEALER), ("iopub", "client", zmq.XSUB),
-    ("notification", "client", zmq.XSUB), ("mux", "engine", zmq.DEALER), ("control", "engine", zmq.DEALER),
-    ("task", "engine", zmq.DEALER), ("broadcast", "engine", zmq.DEALER), ("iopub", "engine", zmq.XPUB),
-    ("hb_pong", "engine", zmq.DEALER), ("hb_ping", "engine", zmq.XSUB),
+    ("registration", "client", zmq.DEALER),
+    ("mux", "client", zmq.DEALER),
+    ("control", "client", zmq.DEALER),
+    ("task", "client", zmq.DEALER),
+    ("broadcast", "client", zmq.DEALER),
+    ("iopub", "client", zmq.XSUB),
+    ("notification", "client", zmq.XSUB),
+    ("mux", "engine", zmq.DEALER),
+    ("control", "engine", zmq.DEALER),
+    ("task", "engine", zmq.DEALER),
+    ("broadcast", "engine", zmq.DEALER),
+    ("iopub", "engine", zmq.XPUB),
+    ("hb_pong", "engine", zmq.DEALER),
+    ("hb_ping", "engine", zmq.XSUB),
 ]
 
 
@@ -112,7 +129,9 @@ def test_what_a_subscriber_makes_the_controller_keep_is_bounded(controller, grow
     for number in range(2000):  # in one message: libzmq hands on nothing of it before it has come whole
         socket.send(b"\1%d " % number + os.urandom(800), zmq.SNDMORE)
     socket.send(b"")
-    peer.process.wait_for_output("connection of 127.0.0.1 is ended: it subscribes to more than 65536 bytes of topics in 10 minutes")
+    peer.process.wait_for_output(
+        "connection of 127.0.0.1 is ended: it subscribes to more than 65536 bytes of topics in 10 minutes"
+    )
     assert peer.engines() == {}
     assert growth(peer) < 30 << 20
 
@@ -138,7 +157,9 @@ def test_a_stranger_makes_the_controller_hold_nothing(controller, growth, mechan
         connection.sendall(bytes([flags]) + (1 << 32).to_bytes(8, "big"))
         for _ in range(100):
             connection.sendall(MEGABYTE)
-    peer.process.wait_for_output("it sends a frame of 4294967296 bytes, and 2048 may be as long as it has not proved who it is")
+    peer.process.wait_for_output(
+        "it sends a frame of 4294967296 bytes, and 2048 may be as long as it has not proved who it is"
+    )
     assert peer.engines() == {}
     assert growth(peer) < 20 << 20
 
@@ -178,7 +199,10 @@ def test_nobody_takes_a_name_that_libzmq_makes_for_whoever_has_none(controller, 
     name = run_a_task()
     number = int.from_bytes(name[1:], "big")
     assert name[:1] == b"\0" and len(name) == 5
-    taken = [peer.connect(zmq.DEALER, peer.client["task"], b"\0" + (number + ahead & 0xffffffff).to_bytes(4, "big")) for ahead in range(1, 9)]
+    taken = [
+        peer.connect(zmq.DEALER, peer.client["task"], b"\0" + (number + ahead & 0xFFFFFFFF).to_bytes(4, "big"))
+        for ahead in range(1, 9)
+    ]
     for each in taken:
         submit(peer, each)
     for _ in range(8):
@@ -206,11 +230,13 @@ def test_what_is_signed_and_refused_is_answered(controller, name):
     peer = controller()
     socket = peer.connect(zmq.DEALER, peer.client[name])
     prefix = [b"nobody"] if name in ("mux", "control") else []
-    for identities, header in ((prefix, rb'{"msg_id": "\u0061\n", "msg_type": "apply_request"}'),
-                               (prefix, b'{"msg_id": "a", "msg_type": 5}'),
-                               (prefix, b'{"msg_id": [5]}'),
-                               ([*prefix, b"one more"], b'{"msg_id": "b", "msg_type": "apply_request"}'),
-                               (prefix[1:] or [b"a", b"b"], b'{"msg_id": "c", "msg_type": "apply_request"}')):
+    for identities, header in (
+        (prefix, rb'{"msg_id": "\u0061\n", "msg_type": "apply_request"}'),
+        (prefix, b'{"msg_id": "a", "msg_type": 5}'),
+        (prefix, b'{"msg_id": [5]}'),
+        ([*prefix, b"one more"], b'{"msg_id": "b", "msg_type": "apply_request"}'),
+        (prefix[1:] or [b"a", b"b"], b'{"msg_id": "c", "msg_type": "apply_request"}'),
+    ):
         parts = [header, b"{}", b"{}", b"{}"]
         socket.send_multipart([*identities, DELIMITER, peer.sign(parts), *parts])
         _, _, parent, _, content = peer.receive(socket)
@@ -219,7 +245,9 @@ def test_what_is_signed_and_refused_is_answered(controller, name):
     assert peer.engines() == {}
 
 
-TOO_LARGE = r"a part of this message has 200000 bytes, and the controller takes up to 100000 \(IPController.frame_bytes_max\)"
+TOO_LARGE = (
+    r"a part of this message has 200000 bytes, and the controller takes up to 100000 \(IPController.frame_bytes_max\)"
+)
 
 
 @pytest.mark.parametrize("name", ["mux", "task", "control", "registration", "broadcast"])
@@ -276,14 +304,19 @@ def test_whoever_waits_for_a_result_that_is_too_large_to_be_read_hears_so_and_it
     for msg_id, (_, header, parent, _, content) in zip(sent, answers):
         assert parent["msg_id"].startswith(msg_id) and header["msg_type"] == "apply_reply"
         assert content["status"] == ("error" if msg_id == sent[2] else "ok")
-    assert re.search("has 20000000 bytes, and the controller reads up to 16777280 .IPController.frame_bytes_max", answers[2][4]["evalue"])
+    assert re.search(
+        "has 20000000 bytes, and the controller reads up to 16777280 .IPController.frame_bytes_max",
+        answers[2][4]["evalue"],
+    )
 
 
 def test_a_client_that_sends_what_is_too_large_to_be_read_is_served_again_and_the_log_says_what_is_lost(controller):
     peer = controller("--IPController.enable_curve=false", "--IPController.frame_bytes_max=100000")
     client = peer.connect(zmq.DEALER, peer.client["task"], b"client")
     submit(peer, client, buffers=[b"x" * 20000000])
-    peer.process.wait_for_output("it sends a frame of 20000000 bytes, and 16777280 may be .*: the request or result is lost")
+    peer.process.wait_for_output(
+        "it sends a frame of 20000000 bytes, and 16777280 may be .*: the request or result is lost"
+    )
     msg_id = submit(peer, client, metadata={"timeout": 0.1})
     assert peer.receive(client)[2]["msg_id"] == msg_id
 

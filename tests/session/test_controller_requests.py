@@ -18,7 +18,7 @@ def test_direct_requests_and_unknown_engines(controller):
     direct.send_multipart([engine.uuid.encode(), *frames])  # the engine connects later
     time.sleep(0.1)
     route, header, received = engine.open().take()
-    assert received[-len(frames):] == peer.signed(frames, peer.engine)
+    assert received[-len(frames) :] == peer.signed(frames, peer.engine)
     engine.answer(route, header)
     idents, _, parent, _, content = peer.receive(direct)
     assert idents == [engine.uuid.encode()] and parent["msg_id"] == msg_id and content["status"] == "ok"
@@ -36,7 +36,7 @@ def test_control_requests(controller):
     control = peer.connect(zmq.DEALER, peer.client["control"])
     frames, _ = peer.message("abort_request", {"msg_ids": []})
     control.send_multipart([engine.uuid.encode(), *frames])
-    assert next_frames(engine.control)[-len(frames):] == peer.signed(frames, peer.engine)
+    assert next_frames(engine.control)[-len(frames) :] == peer.signed(frames, peer.engine)
 
 
 def test_tasks_wait_for_engines_and_go_to_the_least_loaded(controller):
@@ -78,7 +78,7 @@ def test_retries_after_death_and_failure(controller):
     for status in ("error", "ok"):
         route, header, frames = second.take()
         at = frames.index(DELIMITER)
-        assert frames[at + 1] == peer.sign(frames[at + 2:at + 6], peer.engine)
+        assert frames[at + 1] == peer.sign(frames[at + 2 : at + 6], peer.engine)
         signatures.add(frames[at + 1])
         second.answer(route, header, status)
     assert len(signatures) == 2, "an engine accepts each signature once"
@@ -91,7 +91,9 @@ def test_unmet_dependencies_move_a_task(controller):
     task = peer.connect(zmq.DEALER, peer.client["task"])
     one, other = Engine(peer).open().beat(), Engine(peer).open().beat()
     submit(peer, task)
-    first = wait_until(lambda: next((engine for engine in (one, other) if engine.shell.poll(0)), None), 20, "one gets it")
+    first = wait_until(
+        lambda: next((engine for engine in (one, other) if engine.shell.poll(0)), None), 20, "one gets it"
+    )
     second = other if first is one else one
     route, header, _ = first.take()
     first.answer(route, header, "error", dependencies_met=False)
@@ -104,12 +106,20 @@ def test_unmet_dependencies_move_a_task(controller):
     assert peer.receive(task)[4]["ename"] == "ImpossibleDependency"
 
 
-@pytest.mark.parametrize("metadata, ename", [
-    ({"retries": -1}, "ValueError"), ({"retries": "x"}, "ValueError"), ({"timeout": -1}, "ValueError"),
-    ({"targets": 5}, "ValueError"), ({"targets": [5]}, "ValueError"), ({"targets": ["nobody"]}, "ImpossibleDependency"),
-    ({"after": ["x"]}, "InvalidDependency"), ({"follow": {"dependencies": ["x"]}}, "InvalidDependency"),
-    ({"timeout": 0.2}, "TaskTimeout"),
-])
+@pytest.mark.parametrize(
+    "metadata, ename",
+    [
+        ({"retries": -1}, "ValueError"),
+        ({"retries": "x"}, "ValueError"),
+        ({"timeout": -1}, "ValueError"),
+        ({"targets": 5}, "ValueError"),
+        ({"targets": [5]}, "ValueError"),
+        ({"targets": ["nobody"]}, "ImpossibleDependency"),
+        ({"after": ["x"]}, "InvalidDependency"),
+        ({"follow": {"dependencies": ["x"]}}, "InvalidDependency"),
+        ({"timeout": 0.2}, "TaskTimeout"),
+    ],
+)
 def test_tasks_that_cannot_run_are_answered(controller, metadata, ename):
     peer = controller()
     task = peer.connect(zmq.DEALER, peer.client["task"])
@@ -136,10 +146,13 @@ def test_a_vanished_client_leaves_nothing_behind(controller):
     time.sleep(0.2)
     engine.answer(route, header)
     query = peer.connect(zmq.DEALER, peer.client["registration"])
-    wait_until(lambda: peer.ask(query, "queue_request", {"targets": None})[1]["0"]["tasks"] == 0, 10, "nothing is pending")
+    wait_until(
+        lambda: peer.ask(query, "queue_request", {"targets": None})[1]["0"]["tasks"] == 0, 10, "nothing is pending"
+    )
 
 
 # --- queries ------------------------------------------------------------------------------------------------------------------
+
 
 def test_queues_and_loads(controller):
     peer = controller()
@@ -171,8 +184,11 @@ def test_records_with_dictdb(controller):
         engine.answer(route, header)
         peer.receive(task)
     wait_until(lambda: peer.ask(query, "history_request")[1]["history"] == sent[1:], 10, "the newest two are kept")
-    reply = wait_until(lambda: (r := peer.ask(query, "result_request", {"msg_ids": sent[1:]})[1])["pending"] == [] and r,
-                       20, "their ends are recorded")
+    reply = wait_until(
+        lambda: (r := peer.ask(query, "result_request", {"msg_ids": sent[1:]})[1])["pending"] == [] and r,
+        20,
+        "their ends are recorded",
+    )
     assert reply[sent[2]]["result_content"] == {"status": "ok"}
     kind, reply = peer.ask(query, "result_request", {"msg_ids": [sent[0]]})
     assert kind == "result_reply" and reply["status"] == "error" and reply["ename"] == "KeyError"
@@ -181,16 +197,35 @@ def test_records_with_dictdb(controller):
     assert peer.ask(query, "history_request")[1]["history"] == []
 
 
-@pytest.mark.parametrize("msg_type, content", [
-    ("no_such_request", {}), ("", {}), ("queue_request", {"targets": [99]}), ("queue_request", {"targets": {}}),
-    ("load_request", {"targets": "nobody"}), ("result_request", {}), ("result_request", {"msg_ids": [5]}),
-    ("result_request", {"msg_ids": ["unknown"]}), ("unregistration_request", {}), ("unregistration_request", {"id": 99}),
-    ("unregistration_request", {"id": "0"}), ("purge_request", {"msg_ids": 5}), ("purge_request", {"engine_ids": [9]}),
-    ("connection_request", []), ("connection_request", "text"), ("history_request", {}), ("db_request", {}),
-    ("db_request", {"query": {"msg_id": {"$near": 1}}}), ("db_request", {"query": [], "keys": 5}),
-    ("db_request", {"query": {}, "keys": ["no_key"]}), ("db_request", {"query": {"$or": 5}}),
-    ("resubmit_request", {"msg_ids": ["unknown"]}), ("resubmit_request", {}), ("become_dask_request", {}),
-])
+@pytest.mark.parametrize(
+    "msg_type, content",
+    [
+        ("no_such_request", {}),
+        ("", {}),
+        ("queue_request", {"targets": [99]}),
+        ("queue_request", {"targets": {}}),
+        ("load_request", {"targets": "nobody"}),
+        ("result_request", {}),
+        ("result_request", {"msg_ids": [5]}),
+        ("result_request", {"msg_ids": ["unknown"]}),
+        ("unregistration_request", {}),
+        ("unregistration_request", {"id": 99}),
+        ("unregistration_request", {"id": "0"}),
+        ("purge_request", {"msg_ids": 5}),
+        ("purge_request", {"engine_ids": [9]}),
+        ("connection_request", []),
+        ("connection_request", "text"),
+        ("history_request", {}),
+        ("db_request", {}),
+        ("db_request", {"query": {"msg_id": {"$near": 1}}}),
+        ("db_request", {"query": [], "keys": 5}),
+        ("db_request", {"query": {}, "keys": ["no_key"]}),
+        ("db_request", {"query": {"$or": 5}}),
+        ("resubmit_request", {"msg_ids": ["unknown"]}),
+        ("resubmit_request", {}),
+        ("become_dask_request", {}),
+    ],
+)
 def test_nonsense_queries_are_answered(controller, msg_type, content):
     for arguments in [], ["--dictdb"]:
         peer = controller(*arguments, cluster_id="".join(arguments))

@@ -74,24 +74,44 @@ def test_all_three_files_of_a_profile(sandbox, profile):
     assert "IPController.use_threads: the schedulers are threads" in done.out
     assert "WindowsHPCEngineSetLauncher.queue: no plugin has a launcher of this class" in done.out
     assert "a file may print" in done.err and "a file may print" not in done.out
-    assert converted(profile, "ipcluster") == ({
-        "Cluster": {"n": 4, "delay": 2.0, "engine_timeout": 30, "engine_launcher_class": "mpi",
-                    "controller_launcher_class": "ipyparallel.cluster.launcher.LocalControllerLauncher"},
-        "LocalControllerLauncher": {"controller_args": ["--ip='*'", "--nodb"]},
-        "MPIEngineSetLauncher": {"mpi_args": ["--oversubscribe"]},
-        "SSHEngineSetLauncher": {"engines": {"host1": 2, "me@host2": {"n": 4, "engine_args": ["--timeout=60"]}}},
-        "BaseParallelApplication": {"log_level": 10},
-    }, {"EngineLauncher.engine_cmd"})
-    assert converted(profile, "ipcontroller") == ({
-        "IPController": {"ip": "*", "ports": "10101-10120", "db_class": "IPython.parallel.controller.dictdb.DictDB"},
-        "TaskScheduler": {"hwm": 0, "scheme_name": "lru"},
-        "HeartMonitor": {"period": 5000},
-        "DictDB": {"record_limit": 10},
-        "Session": {"key": "secret"},
-    }, set())
+    assert converted(profile, "ipcluster") == (
+        {
+            "Cluster": {
+                "n": 4,
+                "delay": 2.0,
+                "engine_timeout": 30,
+                "engine_launcher_class": "mpi",
+                "controller_launcher_class": "ipyparallel.cluster.launcher.LocalControllerLauncher",
+            },
+            "LocalControllerLauncher": {"controller_args": ["--ip='*'", "--nodb"]},
+            "MPIEngineSetLauncher": {"mpi_args": ["--oversubscribe"]},
+            "SSHEngineSetLauncher": {"engines": {"host1": 2, "me@host2": {"n": 4, "engine_args": ["--timeout=60"]}}},
+            "BaseParallelApplication": {"log_level": 10},
+        },
+        {"EngineLauncher.engine_cmd"},
+    )
+    assert converted(profile, "ipcontroller") == (
+        {
+            "IPController": {
+                "ip": "*",
+                "ports": "10101-10120",
+                "db_class": "IPython.parallel.controller.dictdb.DictDB",
+            },
+            "TaskScheduler": {"hwm": 0, "scheme_name": "lru"},
+            "HeartMonitor": {"period": 5000},
+            "DictDB": {"record_limit": 10},
+            "Session": {"key": "secret"},
+        },
+        set(),
+    )
     assert converted(profile, "ipengine") == (
-        {"IPEngine": {"startup_command": "import os", "timeout": 10.0, "enable_nanny": False},
-         "InteractiveShellApp": {"exec_lines": ["a = 1"]}, "InteractiveShell": {"colors": "NoColor"}}, set())
+        {
+            "IPEngine": {"startup_command": "import os", "timeout": 10.0, "enable_nanny": False},
+            "InteractiveShellApp": {"exec_lines": ["a = 1"]},
+            "InteractiveShell": {"colors": "NoColor"},
+        },
+        set(),
+    )
     assert (profile / "ipcontroller_config.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -112,9 +132,18 @@ def test_nothing_is_replaced_without_force(sandbox, profile):
     assert converted(profile, "ipcluster")
 
 
-@pytest.mark.parametrize("spelling", ["mpi", "MPI", "MPIExec", "MPIEngineSetLauncher", "MPIExecEngineSetLauncher",
-                                      "ipyparallel.cluster.launcher.MPIEngineSetLauncher",
-                                      "IPython.parallel.apps.launcher.MPIExecEngineSetLauncher"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "mpi",
+        "MPI",
+        "MPIExec",
+        "MPIEngineSetLauncher",
+        "MPIExecEngineSetLauncher",
+        "ipyparallel.cluster.launcher.MPIEngineSetLauncher",
+        "IPython.parallel.apps.launcher.MPIExecEngineSetLauncher",
+    ],
+)
 def test_every_spelling_of_a_launcher(sandbox, profile, spelling):
     (profile / "ipcluster_config.py").write_text(f"c.IPClusterEngines.engine_launcher_class = {spelling!r}\n")
     done = convert(sandbox, str(profile / "ipcluster_config.py"))
@@ -122,13 +151,16 @@ def test_every_spelling_of_a_launcher(sandbox, profile, spelling):
     assert converted(profile, "ipcluster")[0] == {"Cluster": {"engine_launcher_class": spelling}}
 
 
-@pytest.mark.parametrize("line, reason", [
-    ("c.IPClusterEngines.engine_launcher_class = 'WindowsHPC'", "there is no launcher 'WindowsHPC'"),
-    ("c.Cluster.engine_launcher_class = lambda: 1", "has no place in JSON"),
-    ("c.Cluster.n = 'four'", "expects an integer"),
-    ("c.Cluster.nn = 4", "the nearest known one is Cluster.n"),
-    ("c.Strange.trait = 4", "has no such setting"),
-])
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        ("c.IPClusterEngines.engine_launcher_class = 'WindowsHPC'", "there is no launcher 'WindowsHPC'"),
+        ("c.Cluster.engine_launcher_class = lambda: 1", "has no place in JSON"),
+        ("c.Cluster.n = 'four'", "expects an integer"),
+        ("c.Cluster.nn = 4", "the nearest known one is Cluster.n"),
+        ("c.Strange.trait = 4", "has no such setting"),
+    ],
+)
 def test_what_cannot_be_carried_over_is_listed_with_the_reason(sandbox, profile, line, reason):
     (profile / "ipcluster_config.py").write_text(line + "\n")
     done = convert(sandbox, str(profile / "ipcluster_config.py"))
@@ -149,20 +181,31 @@ SYSTEMS = "PBS", "Slurm", "SGE", "LSF", "HTCondor"
 
 def test_settings_of_batch_systems_are_carried_over_and_their_templates_become_files(sandbox, profile):
     source = profile / "ipcluster_config.py"
-    source.write_text("c.IPClusterEngines.engine_launcher_class = 'IPython.parallel.apps.launcher.PBSEngineSetLauncher'\n" + "".join(f"""
+    source.write_text(
+        "c.IPClusterEngines.engine_launcher_class = 'IPython.parallel.apps.launcher.PBSEngineSetLauncher'\n"
+        + "".join(
+            f"""
 c.{system}Launcher.queue = 'short'
 c.{system}EngineSetLauncher.batch_template = {TEMPLATE!r}
 c.{system}EngineSetLauncher.namespace = {{'gpus': 2}}
 c.{system}ControllerLauncher.batch_template = 'one line'
-""" for system in SYSTEMS))
+"""
+            for system in SYSTEMS
+        )
+    )
     assert convert(sandbox, str(source)).status == 0
     read, _ = converted(profile, "ipcluster")
     assert read.pop("Cluster") == {"engine_launcher_class": "IPython.parallel.apps.launcher.PBSEngineSetLauncher"}
     files = {system: profile / f"{system}EngineSetLauncher.template" for system in SYSTEMS}
-    assert read == {name: traits for system, file in files.items() for name, traits in {
-        f"{system}Launcher": {"queue": "short"},
-        f"{system}EngineSetLauncher": {"batch_template_file": str(file), "namespace": {"gpus": 2}},
-        f"{system}ControllerLauncher": {"batch_template": "one line"}}.items()}
+    assert read == {
+        name: traits
+        for system, file in files.items()
+        for name, traits in {
+            f"{system}Launcher": {"queue": "short"},
+            f"{system}EngineSetLauncher": {"batch_template_file": str(file), "namespace": {"gpus": 2}},
+            f"{system}ControllerLauncher": {"batch_template": "one line"},
+        }.items()
+    }
     assert {file.read_text() for file in files.values()} == {TEMPLATE}
 
 
@@ -186,7 +229,7 @@ def test_a_file_that_fails_is_an_error_and_writes_nothing(sandbox, profile):
 
 def test_an_interpreter_without_traitlets_is_said_to_be_one(sandbox, profile):
     bare = sandbox.work / "bare"
-    bare.write_text(f"#!/bin/sh\nexec {PYTHON} -I -S \"$@\"\n")
+    bare.write_text(f'#!/bin/sh\nexec {PYTHON} -I -S "$@"\n')
     bare.chmod(0o755)
     done = sandbox.run(sandbox.programs.ipcluster, "profile", "convert", f"--python={bare}", "old")
     assert done.status == 1 and "has no traitlets" in done.err
@@ -207,7 +250,8 @@ def test_other_files_are_refused(sandbox):
 
 
 def test_values_that_json_cannot_hold_are_listed_and_the_others_carried_over(sandbox, profile):
-    (profile / "ipengine_config.py").write_text("""
+    (profile / "ipengine_config.py").write_text(
+        """
 c = get_config()
 c.IPEngine.timeout = float("nan")
 c.IPEngine.max_heartbeat_misses = 1 << 64
@@ -217,10 +261,16 @@ c.IPEngine.wait_for_url_file = 3.5
 loop = []
 loop.append(loop)
 c.EngineLauncher.engine_args = loop
-""")
+"""
+    )
     done = convert(sandbox, str(profile / "ipengine_config.py"))
     assert done.status == 7, done
     read, lost = converted(profile, "ipengine")
     assert read == {"IPEngine": {"wait_for_url_file": 3.5}}
-    assert lost == {"IPEngine.timeout", "IPEngine.max_heartbeat_misses", "IPEngine.startup_command", "IPEngine.startup_script",
-                    "EngineLauncher.engine_args"}
+    assert lost == {
+        "IPEngine.timeout",
+        "IPEngine.max_heartbeat_misses",
+        "IPEngine.startup_command",
+        "IPEngine.startup_script",
+        "EngineLauncher.engine_args",
+    }

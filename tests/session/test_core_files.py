@@ -60,6 +60,7 @@ KEY = "a-key-that-somebody-has-chosen-by-himself"
 @pytest.fixture(params=["made", "environment", "command line", "settings", "key file"])
 def start_with_key(request, new_cluster, sandbox):
     """Starts a controller whose key comes from there."""
+
     def start():
         file = sandbox.work / "key"
         file.touch(mode=0o600)
@@ -77,6 +78,7 @@ def start_with_key(request, new_cluster, sandbox):
         cluster = new_cluster(0, controller=words, env=env)
         assert request.param == "made" or KEY.encode() in secrets_of(cluster.profile_dir)
         return cluster
+
     return start
 
 
@@ -113,7 +115,9 @@ def test_no_key_is_in_what_a_core_of_ipcluster_has(sandbox, no_sanitizers, given
 
 
 def limit_of_cores(pid):
-    line, = (line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core file size"))
+    (line,) = (
+        line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core file size")
+    )
     return int(line.split()[4].replace("unlimited", "-1"))
 
 
@@ -131,11 +135,16 @@ def with_cores(sandbox):
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(sandbox, with_cores, no_sanitizers, asked):
+def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(
+    sandbox, with_cores, no_sanitizers, asked
+):
     words = ["--Cluster.core_dumps=true", "--", "--IPController.core_dumps=true"] if asked else []
     starter = with_cores(sandbox.programs.ipcluster, "start", "--n=1", *words)
     starter.wait_for_output(UP, 60)
-    limits = {process.name(): limit_of_cores(process.pid) for process in named(sandbox, "ipcluster", "ipcontroller", "ipengine")}
+    limits = {
+        process.name(): limit_of_cores(process.pid)
+        for process in named(sandbox, "ipcluster", "ipcontroller", "ipengine")
+    }
     own = WITH_CORES if asked else NO_CORE
     assert limits == {"ipcluster": own, "ipcontroller": own, "ipengine": WITH_CORES}
     assert starter.stop(signal.SIGINT, 60) == 0
@@ -144,27 +153,41 @@ def test_a_controller_and_ipcluster_leave_no_core_unless_asked_and_engines_may(s
 def test_who_adds_engines_does_not_ask_for_cores_of_the_ipcluster_that_starts_them(sandbox, with_cores, no_sanitizers):
     starter = with_cores(sandbox.programs.ipcluster, "start", "--n=0")
     starter.wait_for_output(UP, 60)
-    supervisor, = named(sandbox, "ipcluster")
-    assert with_cores(sandbox.programs.ipcluster, "engines", "--n=1", "--daemonize", "--Cluster.core_dumps=true").wait(60) == 0
+    (supervisor,) = named(sandbox, "ipcluster")
+    assert (
+        with_cores(sandbox.programs.ipcluster, "engines", "--n=1", "--daemonize", "--Cluster.core_dumps=true").wait(60)
+        == 0
+    )
     assert limit_of_cores(supervisor.pid) == NO_CORE
     assert starter.stop(signal.SIGINT, 60) == 0
 
 
 def test_that_an_engine_left_a_core_is_told_with_its_end(new_cluster, with_cores, no_sanitizers):
     cluster = new_cluster(0)
-    engines = [with_cores(cluster.sandbox.programs.ipengine), cluster.sandbox.start("/bin/bash", "-c", 'ulimit -c 0; exec "$0"', cluster.sandbox.programs.ipengine)]
+    engines = [
+        with_cores(cluster.sandbox.programs.ipengine),
+        cluster.sandbox.start("/bin/bash", "-c", 'ulimit -c 0; exec "$0"', cluster.sandbox.programs.ipengine),
+    ]
     client = cluster.client(wait_for=2)
     pids = client[:].apply_async(os.getpid).get_dict()
     for number, pid in pids.items():
         with pytest.raises(EngineError) as caught:
             client[number].apply_async(os.kill, pid, signal.SIGSEGV).get(LONG)
-        how = re.search(r"died: killed by signal 11 \(Segmentation fault\)(.*?); its last words", caught.value.evalue).group(1)
-        expected = r"; it has left a core file \(kernel.core_pattern is \S+\)|; \S+ has its core" if pid == engines[0].pid else ""
+        how = re.search(
+            r"died: killed by signal 11 \(Segmentation fault\)(.*?); its last words", caught.value.evalue
+        ).group(1)
+        expected = (
+            r"; it has left a core file \(kernel.core_pattern is \S+\)|; \S+ has its core"
+            if pid == engines[0].pid
+            else ""
+        )
         assert re.fullmatch(expected, how)
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_controller_that_crashes_leaves_a_core_only_where_that_is_asked_for(sandbox, with_cores, no_sanitizers, asked):
+def test_a_controller_that_crashes_leaves_a_core_only_where_that_is_asked_for(
+    sandbox, with_cores, no_sanitizers, asked
+):
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     if not re.fullmatch(r"[\w.-]+", pattern):
         pytest.skip(f"core files go elsewhere on this system: {pattern}")

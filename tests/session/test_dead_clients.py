@@ -39,7 +39,9 @@ def test_what_a_dead_client_has_waiting_is_dropped_and_what_runs_is_finished(sch
     waiting = [submit(s.peer, gone, DROPPED) for _ in range(500)]
     bound = submit(s.peer, gone, {**DROPPED, "targets": [engine.uuid]})
     blocked = submit(s.peer, gone, {**DROPPED, "after": [waiting[0]]})
-    on_failure = submit(s.peer, gone, {**DROPPED, "after": {"dependencies": [waiting[0]], "success": False, "failure": True}})
+    on_failure = submit(
+        s.peer, gone, {**DROPPED, "after": {"dependencies": [waiting[0]], "success": False, "failure": True}}
+    )
     kept = submit(s.peer, gone)
     s.wait_for_waiting(504)
     silent = s.peer.connect(zmq.DEALER, s.peer.client["task"])
@@ -55,7 +57,11 @@ def test_what_a_dead_client_has_waiting_is_dropped_and_what_runs_is_finished(sch
     assert s.result(others[0]) == "ok"
     s.wait_for_waiting(0)
     query = s.peer.connect(zmq.DEALER, s.peer.client["registration"])
-    _, answer = s.peer.ask(query, "db_request", {"query": {"msg_id": {"$in": [waiting[0], bound, blocked, on_failure]}}, "keys": ["result_content"]})
+    _, answer = s.peer.ask(
+        query,
+        "db_request",
+        {"query": {"msg_id": {"$in": [waiting[0], bound, blocked, on_failure]}}, "keys": ["result_content"]},
+    )
     for record in answer["records"]:
         assert record["result_content"]["status"] == "aborted" and WHY in record["result_content"]["evalue"]
     assert len(answer["records"]) == 4
@@ -84,7 +90,11 @@ def test_a_client_that_comes_back_in_time_loses_nothing(scheduler):
 def records(client, status=None):
     """Those that the hub has, or that have ended in this way."""
     known = client.db_query({}, keys=["msg_id", "result_content", "metadata"])
-    return known if status is None else [record for record in known if (record["result_content"] or {}).get("status") == status]
+    return (
+        known
+        if status is None
+        else [record for record in known if (record["result_content"] or {}).get("status") == status]
+    )
 
 
 LEAVING = """
@@ -127,7 +137,9 @@ def test_what_a_client_has_waiting_is_dropped_at_once_with_the_end_of(new_cluste
     tasks = [record for record in records(client, "aborted") if WHY in record["result_content"].get("evalue", "")]
     assert len(tasks) == 300, "and two were told to the engine"
     (folder / "gate").touch()
-    assert client.load_balanced_view().apply(abs, -1).get(timeout=LONG) == client[0].apply(abs, -1).get(timeout=LONG) == 1
+    assert (
+        client.load_balanced_view().apply(abs, -1).get(timeout=LONG) == client[0].apply(abs, -1).get(timeout=LONG) == 1
+    )
     assert not (folder / "ran").exists()
     (held,) = [record for record in records(client, "ok") if record["metadata"].get("keep") is False]
     assert client.get_result(held["msg_id"]).get(timeout=LONG) == "held", "what had begun is finished"
@@ -164,7 +176,9 @@ def test_what_a_killed_client_had_waiting_is_dropped_also_after_a_restart_of_the
     for program in programs:
         program.stop(signal.SIGKILL)
     cluster.controller.stop(signal.SIGTERM)
-    cluster.start_controller("--restore", "--sqlitedb", "--hwm=1", f"--TaskScheduler.client_grace={round(2 * SLOWNESS)}")
+    cluster.start_controller(
+        "--restore", "--sqlitedb", "--hwm=1", f"--TaskScheduler.client_grace={round(2 * SLOWNESS)}"
+    )
     wait_until(lambda: len(records(client, "aborted")) == 20, 30, "what waited is dropped")
     assert all(WHY in record["result_content"]["evalue"] for record in records(client, "aborted"))
     gate.touch()

@@ -70,7 +70,9 @@ def test_the_end_of_an_engine_whose_id_another_asks_for_is_told_before_that_one_
     first.process.stop(signal.SIGKILL)
     peer = controller("--reuse")
     notification = peer.subscribe(peer.client["notification"])
-    leave, back = peer.message("unregistration_request", {"id": 0, "uuid": engine.uuid})[0], peer.connect(zmq.DEALER, peer.engine["registration"], engine.name)
+    leave, back = peer.message("unregistration_request", {"id": 0, "uuid": engine.uuid})[0], peer.connect(
+        zmq.DEALER, peer.engine["registration"], engine.name
+    )
     other = Engine(peer, wanted=0)
     back.send_multipart(leave)
     peer.notified(notification, "unregistration_notification", uuid=engine.uuid)
@@ -111,6 +113,7 @@ def wait_at(folder, name):
     """Leaves a line, and ends when the gate is open; where it is interrupted, soon after and with a large result."""
     import os
     import time
+
     with open(f"{folder}/lines", "a") as file:
         file.write(f"{name} {os.getpid()}\n")
     try:
@@ -137,6 +140,7 @@ class Crowd:
         def handed_out():
             waiting = self.client.queue_status()
             return sum(each["tasks"] for key, each in waiting.items() if key != "unassigned") == count
+
         wait_until(handed_out, 30, "the engines have all of them")
 
     def begun(self):
@@ -189,6 +193,7 @@ def test_a_task_that_is_interrupted_as_its_engine_is_told_to_end_uses_up_no_retr
     def work(folder):
         import os
         import time
+
         with open(f"{folder}/lines", "a") as file:
             file.write(f"{os.getpid()}\n")
         while not os.path.exists(f"{folder}/gate"):
@@ -198,9 +203,14 @@ def test_a_task_that_is_interrupted_as_its_engine_is_told_to_end_uses_up_no_retr
     def run_by():
         path = folder / "lines"
         return [int(line) for line in path.read_text().split()] if path.exists() else []
+
     task = client.load_balanced_view(retries=1).apply_async(work, str(folder))
-    for number, end in enumerate((lambda pid: os.kill(pid, signal.SIGTERM),
-                                  lambda pid: client.shutdown([key for key, each in pids.items() if each == pid], block=False))):
+    for number, end in enumerate(
+        (
+            lambda pid: os.kill(pid, signal.SIGTERM),
+            lambda pid: client.shutdown([key for key, each in pids.items() if each == pid], block=False),
+        )
+    ):
         wait_until(lambda: len(run_by()) > number, 30, "it runs")
         end(run_by()[-1])
     wait_until(lambda: len(run_by()) == 3, 30, "it runs once more")
@@ -217,6 +227,7 @@ def test_a_task_that_is_interrupted_again_and_again_uses_up_its_retries(new_clus
     def never(path):
         import os
         import time
+
         with open(path, "a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(1000)
@@ -224,9 +235,13 @@ def test_a_task_that_is_interrupted_again_and_again_uses_up_its_retries(new_clus
     task = client.load_balanced_view(retries=1).apply_async(never, str(path))
     ended = []
     while not task.ready():
-        wait_until(lambda: task.ready() or path.exists() and len(path.read_text().split()) > len(ended), 30, "it runs once more, or fails")
+        wait_until(
+            lambda: task.ready() or path.exists() and len(path.read_text().split()) > len(ended),
+            30,
+            "it runs once more, or fails",
+        )
         begun = [] if task.ready() else path.read_text().split()
-        ended += begun[len(ended):]
+        ended += begun[len(ended) :]
         if begun:
             os.kill(int(ended[-1]), signal.SIGTERM)
     with pytest.raises(EngineError):
@@ -238,6 +253,7 @@ def test_what_never_ends_is_answered_when_its_engine_is_told_to_end(new_cluster)
     @typed
     def never(path):
         import time
+
         open(path, "w").close()
         while True:
             try:
@@ -305,6 +321,7 @@ def test_an_engine_that_drains_is_given_no_more_time_than_was_said(new_cluster):
 
 def test_an_engine_of_ipyparallels_cannot_be_drained_and_that_is_said(controller):
     import ipcluster
+
     peer = controller()
     Engine(peer).open().beat()
     with ipcluster.Client(str(peer.client_file), timeout=LONG) as client:
@@ -317,6 +334,7 @@ def test_an_engine_of_ipyparallels_cannot_be_drained_and_that_is_said(controller
 def kill_engine():
     import os
     import signal
+
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -325,7 +343,9 @@ def test_a_task_kills_no_more_engines_than_is_allowed_whatever_retries_it_has(ne
     cluster = new_cluster(deaths + 1, controller=arguments)
     client = cluster.client()
     balanced = client.load_balanced_view(retries=5)
-    with pytest.raises(EngineError, match=rf"not tried again.*deaths_max allows \({deaths}\); the last: .*killed by signal 9"):
+    with pytest.raises(
+        EngineError, match=rf"not tried again.*deaths_max allows \({deaths}\); the last: .*killed by signal 9"
+    ):
         balanced.apply_sync(kill_engine)
     wait_until(lambda: len(client.ids) == 1, 20, "it is known which are left")
     assert balanced.apply_sync(os.getpid) in [engine.pid for engine in cluster.engines]

@@ -59,27 +59,42 @@ def is_tutorial(document):
 
 
 def sections():
-    return [pytest.param(blocks, id=f"{document.name}: {heading}")
-            for document in DOCUMENTS if not is_tutorial(document) for heading, blocks in docblocks.sections(document).items()]
+    return [
+        pytest.param(blocks, id=f"{document.name}: {heading}")
+        for document in DOCUMENTS
+        if not is_tutorial(document)
+        for heading, blocks in docblocks.sections(document).items()
+    ]
 
 
 def ours(blocks, *kinds):
     """Those that this test runs."""
-    return [block for block in blocks if block.kind in kinds and not block.notes.keys() & {"not run", "tested by", "file"}]
+    return [
+        block for block in blocks if block.kind in kinds and not block.notes.keys() & {"not run", "tested by", "file"}
+    ]
 
 
 def test_every_block_is_run_or_says_why_it_is_not():
     every = [block for document in DOCUMENTS for block in docblocks.blocks(document)]
     skipped = [block for block in every if block.note("not run")]
-    strange = [f"{block}: what is {block.kind or 'this'}?" for block in every if block.kind not in KINDS and block not in skipped]
+    strange = [
+        f"{block}: what is {block.kind or 'this'}?"
+        for block in every
+        if block.kind not in KINDS and block not in skipped
+    ]
     assert not strange, "\n".join(strange)
     assert collections.Counter(block.document.name for block in skipped) == NOT_RUN, "\n".join(
-        f"{block}: {block.note('not run')}" for block in skipped)
+        f"{block}: {block.note('not run')}" for block in skipped
+    )
 
 
 def test_every_page_is_in_the_tarball():
     listed = set(re.findall(r"\bdocs/\S+", (TOP / "docs/local.mk").read_text()))
-    there = {str(path.relative_to(TOP)) for path in (TOP / "docs").rglob("*.*") if path.suffix in (".md", ".ipynb", ".py", ".css")}
+    there = {
+        str(path.relative_to(TOP))
+        for path in (TOP / "docs").rglob("*.*")
+        if path.suffix in (".md", ".ipynb", ".py", ".css")
+    }
     assert there <= listed
 
 
@@ -97,7 +112,9 @@ def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
                 path = Path(block.note("file") or "")
                 profile = path.parent.name.partition("profile_")[2]
                 words = [path.name, f"--profile={profile} "]
-                assert not path.name or any(word in other.text for other in ours(blocks, *KINDS) for word in words), f"{block}: nothing uses {path}"
+                assert not path.name or any(
+                    word in other.text for other in ours(blocks, *KINDS) for word in words
+                ), f"{block}: nothing uses {path}"
 
 
 def test_a_block_that_is_said_to_be_tested_elsewhere_is():
@@ -127,14 +144,21 @@ def test_a_tutorial_goes_as_it_says_from_its_beginning_to_its_end(reader, page):
 
 
 def test_the_notebook_of_the_tutorial_shows_what_it_has(reader):
-    said = reader.box.run(PYTHON, TOP / "tests/session/type_notebook.py", TOP / "docs/tutorial/sum.ipynb", timeout=100, check=True).out
+    said = reader.box.run(
+        PYTHON, TOP / "tests/session/type_notebook.py", TOP / "docs/tutorial/sum.ipynb", timeout=100, check=True
+    ).out
     assert not said, said
 
 
 def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
     """Behind --help a program looks at its options and does nothing."""
-    typed = {words for document in DOCUMENTS for words in re.findall(r"`(?:mpiexec [^`]* )?((?:ipcluster|ipcontroller|ipengine)(?: [^`]*)?)`",
-                                                                     document.read_text())}
+    typed = {
+        words
+        for document in DOCUMENTS
+        for words in re.findall(
+            r"`(?:mpiexec [^`]* )?((?:ipcluster|ipcontroller|ipengine)(?: [^`]*)?)`", document.read_text()
+        )
+    }
     assert len(typed) > 20
     for words in typed:
         own, _, handed_on = words.removesuffix(" ...").partition(" -- ")
@@ -150,13 +174,17 @@ def test_what_the_page_says_is_seen_where_something_does_not_start_is(box):
     sleeper.chmod(0o755)
     start = [box.programs.ipcluster, "start", "--n=1"]
     seen = docblocks.troubles(TOP / "docs/howto/troubles.md")
-    printed = [box.run(*command, python=command[0] == PYTHON).err for command in (
-        [*start, "--EngineLauncher.engine_cmd=false"],
-        [*start, "--Cluster.engine_timeout=1", f"--EngineLauncher.engine_cmd={sleeper}"],
-        ["sh", "-c", '"$0" start --n=0 --daemonize >&2; "$0" start --n=0 >&2; "$0" stop', box.programs.ipcluster],
-        [PYTHON, "-c", "import ipcluster; ipcluster.Client()"],
-        [box.programs.ipengine, "--timeout=1"],
-        [*start, "--elauncher=slrum"])]
+    printed = [
+        box.run(*command, python=command[0] == PYTHON).err
+        for command in (
+            [*start, "--EngineLauncher.engine_cmd=false"],
+            [*start, "--Cluster.engine_timeout=1", f"--EngineLauncher.engine_cmd={sleeper}"],
+            ["sh", "-c", '"$0" start --n=0 --daemonize >&2; "$0" start --n=0 >&2; "$0" stop', box.programs.ipcluster],
+            [PYTHON, "-c", "import ipcluster; ipcluster.Client()"],
+            [box.programs.ipengine, "--timeout=1"],
+            [*start, "--elauncher=slrum"],
+        )
+    ]
     assert len(seen) == len(printed)
     for shown, text in zip(seen, printed):
         assert docblocks.is_shown(shown, text), (shown, text)
@@ -165,7 +193,12 @@ def test_what_the_page_says_is_seen_where_something_does_not_start_is(box):
 def test_every_public_name_of_the_package_says_what_it_takes_and_its_example_is_so(reader):
     reader.box.run(reader.box.programs.ipcluster, "start", "--n=4", "--daemonize", "--", "--dictdb", check=True)
     with ThreadPoolExecutor() as pool:  # they wait most of the time
-        both = pool.map(lambda names: reader.box.run(PYTHON, TOP / "tests/session/type_docstrings.py", names, timeout=200, check=True), ["clusters", "others"])
+        both = pool.map(
+            lambda names: reader.box.run(
+                PYTHON, TOP / "tests/session/type_docstrings.py", names, timeout=200, check=True
+            ),
+            ["clusters", "others"],
+        )
         said = "".join(done.out for done in both)
     reader.box.run(reader.box.programs.ipcluster, "stop", check=True)
     assert not said, said
@@ -182,28 +215,62 @@ BEFORE = {
     "ipcluster stop --all": ["ipcluster start --n=0 --daemonize", "ipcluster start --n=0 --daemonize --cluster-id=b"],
     "ipcluster engines --n=2": ["ipcluster start --n=0 --daemonize"],
     "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize": [
-        "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi"],
+        "ipcluster profile create mpi",
+        "ipcluster start --n=0 --daemonize --profile=mpi",
+    ],
     "ipcluster status": ["ipcluster start --n=0 --daemonize"],
     "ipcluster status --profile=mpi --cluster-id=a": [
-        "ipcluster profile create mpi", "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a"],
+        "ipcluster profile create mpi",
+        "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a",
+    ],
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
     "ipcluster scale --n=6": ["ipcluster start --n=4 --daemonize"],
     "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
     "ipcluster restart 1": ["ipcluster start --n=4 --daemonize"],
-    "ipcluster restart 0 2-3 --profile=mpi": ["ipcluster profile create mpi", "ipcluster start --n=4 --daemonize --profile=mpi"],
+    "ipcluster restart 0 2-3 --profile=mpi": [
+        "ipcluster profile create mpi",
+        "ipcluster start --n=4 --daemonize --profile=mpi",
+    ],
     "ipcluster list --profile=mpi": ["ipcluster profile create mpi"],
-    "ipcluster profile convert mpi": ["rm ~/.ipython/profile_mpi/*.json", "touch ~/.ipython/profile_mpi/ipcontroller_config.py"],
+    "ipcluster profile convert mpi": [
+        "rm ~/.ipython/profile_mpi/*.json",
+        "touch ~/.ipython/profile_mpi/ipcontroller_config.py",
+    ],
     "ipcontroller --profile=mpi --cluster-id=b": ["ipcluster profile create mpi"],
     "ipengine": ["ipcluster start --n=0 --daemonize"],
     "ipengine --file=ipcontroller-engine.json": ["cp ~/.ipython/profile_default/security/ipcontroller-engine.json ."],
 }
-NOT_TYPED = {"ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in",
-             "ipcluster signal USR1 0 2-3": "it ends engines that have no handler for it; test_healing.py sends signals",
-             "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it"}
+NOT_TYPED = {
+    "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in",
+    "ipcluster signal USR1 0 2-3": "it ends engines that have no handler for it; test_healing.py sends signals",
+    "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it",
+}
 
 
-@pytest.mark.parametrize("program", ["ipcluster", *(f"ipcluster {command}" for command in ("start", "stop", "engines", "status", "logs", "restart", "scale", "signal", "list", "plugins", "profile")),
-                                     "ipcontroller", "ipengine"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "ipcluster",
+        *(
+            f"ipcluster {command}"
+            for command in (
+                "start",
+                "stop",
+                "engines",
+                "status",
+                "logs",
+                "restart",
+                "scale",
+                "signal",
+                "list",
+                "plugins",
+                "profile",
+            )
+        ),
+        "ipcontroller",
+        "ipengine",
+    ],
+)
 def test_what_help_gives_as_an_example_can_be_typed(reader, program):
     told = reader.box.run(*program.split(), "--help", check=True).out.partition("\nExamples:\n")[2].partition("\n\n")[0]
     examples = [re.split("  +", line.strip())[0] for line in told.splitlines()]
@@ -227,11 +294,13 @@ class Reader:
     def __init__(self, box):
         self.box = box
         prefix = box.programs.ipcluster.parent.parent
-        box.env.update({
-            "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"),
-            "LD_LIBRARY_PATH": str(prefix / "lib"),
-            "OMPI_MCA_rmaps_base_oversubscribe": "1",  # the reader has four cores
-        })
+        box.env.update(
+            {
+                "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"),
+                "LD_LIBRARY_PATH": str(prefix / "lib"),
+                "OMPI_MCA_rmaps_base_oversubscribe": "1",  # the reader has four cores
+            }
+        )
         (box.work / "build").symlink_to(prefix.parent)
 
     def write_files(self, blocks):
@@ -255,7 +324,9 @@ class Reader:
             words = ["list"] if program == "ipcluster" else []
             done = self.box.run(getattr(self.box.programs, program), *words, "--show-config")
             file.unlink()
-            taken[program] = done.err or {name: value for name, value in json.loads(done.out).items() if name[0].isupper()}
+            taken[program] = done.err or {
+                name: value for name, value in json.loads(done.out).items() if name[0].isupper()
+            }
         assert json.loads(block.text) in taken.values(), f"{block}: {taken}"
 
     def compile(self, block):
@@ -271,16 +342,35 @@ class Reader:
             out = folder / str(number)
             stays = next((ready for pattern, ready in STAYS if re.match(pattern, command)), None)
             if stays:
-                name = "ipcontroller" if command.startswith("ipcontroller") else command.split(" -")[0].replace(" ", "-")
+                name = (
+                    "ipcontroller" if command.startswith("ipcontroller") else command.split(" -")[0].replace(" ", "-")
+                )
                 count = re.search(r"mpiexec -n (\d+)", command)
-                lines += [f"interrupt {name}", "{", f"exec {command}", f"}} >{out}.out 2>&1 &", f"staying[{name}]=$!",
-                          f"await {out} '{stays}' {count.group(1) if count else 1}"]
+                lines += [
+                    f"interrupt {name}",
+                    "{",
+                    f"exec {command}",
+                    f"}} >{out}.out 2>&1 &",
+                    f"staying[{name}]=$!",
+                    f"await {out} '{stays}' {count.group(1) if count else 1}",
+                ]
             else:
-                lines += ["(exit $status)", "{", command, f"}} >{out}.out 2>&1", "status=$?", f"echo $status >{out}.status"]
+                lines += [
+                    "(exit $status)",
+                    "{",
+                    command,
+                    f"}} >{out}.out 2>&1",
+                    "status=$?",
+                    f"echo $status >{out}.status",
+                ]
         done = self.box.run("bash", "-c", "\n".join(lines), timeout=100)
-        printed = [(folder / f"{number}.out").read_text() if (folder / f"{number}.out").exists() else "it was not run"
-                   for number in range(len(block.commands))]
-        said = f"{block}\n{done}\n" + "\n".join(f"$ {command}\n{text}" for (command, _), text in zip(block.commands, printed))
+        printed = [
+            (folder / f"{number}.out").read_text() if (folder / f"{number}.out").exists() else "it was not run"
+            for number in range(len(block.commands))
+        ]
+        said = f"{block}\n{done}\n" + "\n".join(
+            f"$ {command}\n{text}" for (command, _), text in zip(block.commands, printed)
+        )
         assert done.status == 0, said
         for number, (command, shown) in enumerate(block.commands):
             assert docblocks.is_shown(shown, printed[number]), said
@@ -303,9 +393,20 @@ class Reader:
     def type_all(self, blocks):
         """Python in one interpreter, and between it commands."""
         work = self.box.dir / "blocks.json"
-        work.write_text(json.dumps([
-            {"name": str(block.document), "line": block.line, "kind": block.kind, "text": block.text,
-             "turns": [] if block.kind == "python" else block.inputs or block.commands} for block in blocks]))
+        work.write_text(
+            json.dumps(
+                [
+                    {
+                        "name": str(block.document),
+                        "line": block.line,
+                        "kind": block.kind,
+                        "text": block.text,
+                        "turns": [] if block.kind == "python" else block.inputs or block.commands,
+                    }
+                    for block in blocks
+                ]
+            )
+        )
         self.box.run(PYTHON, TOP / "tests/session/type_blocks.py", work, timeout=100, check=True)
 
 
@@ -352,14 +453,17 @@ def test_blocks_are_found_as_a_reader_sees_them(tmp_path):
     assert code.notes == {"file": ["a.py"], "not run": ["a reason"]}
 
 
-@pytest.mark.parametrize("text, reason", [
-    ("- an item\n\n      $ command\n", "no place in a list"),
-    ("- an item\n  ```python\n  a = 1\n  ```\n", "in a line of its own, at its beginning"),
-    ("~~~\na = 1\n~~~\n", "code stands behind"),
-    ("Text:\n\n\t$ command\n", "code stands behind"),
-    ("```python\na = 1\n", "it has no end"),
-    ("<!-- not run: why -->\nText.\n", "stands before no block"),
-])
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("- an item\n\n      $ command\n", "no place in a list"),
+        ("- an item\n  ```python\n  a = 1\n  ```\n", "in a line of its own, at its beginning"),
+        ("~~~\na = 1\n~~~\n", "code stands behind"),
+        ("Text:\n\n\t$ command\n", "code stands behind"),
+        ("```python\na = 1\n", "it has no end"),
+        ("<!-- not run: why -->\nText.\n", "stands before no block"),
+    ],
+)
 def test_a_page_that_would_hide_a_block_from_the_tests_is_an_error(tmp_path, text, reason):
     page = tmp_path / "page.md"
     page.write_text(text)
@@ -367,16 +471,19 @@ def test_a_page_that_would_hide_a_block_from_the_tests_is_an_error(tmp_path, tex
         docblocks.blocks(page)
 
 
-@pytest.mark.parametrize("text", [
-    "```python\nno_such_name\n```\n",
-    "```python\n1 + 1   # 3\n```\n",
-    "    In [1]: 1 + 1\n    Out[1]: 3\n",
-    "    $ ipcluster no-such-command\n",
-    "    $ echo one\n    two\n",
-    "    $ ipengine --timeout=0.1\n",
-    '```json\n{"IPController": {"no_such_setting": 1}}\n```\n',
-    "```c\n#include <ipcluster/no_such_header.h>\n```\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nno_such_name\n```\n",
+        "```python\n1 + 1   # 3\n```\n",
+        "    In [1]: 1 + 1\n    Out[1]: 3\n",
+        "    $ ipcluster no-such-command\n",
+        "    $ echo one\n    two\n",
+        "    $ ipengine --timeout=0.1\n",
+        '```json\n{"IPController": {"no_such_setting": 1}}\n```\n',
+        "```c\n#include <ipcluster/no_such_header.h>\n```\n",
+    ],
+)
 def test_what_a_page_says_and_is_not_so_is_found(reader, tmp_path, text):
     page = tmp_path / "page.md"
     page.write_text(text)
@@ -386,7 +493,9 @@ def test_what_a_page_says_and_is_not_so_is_found(reader, tmp_path, text):
 
 
 def test_each_test_that_the_threat_model_names_is_there():
-    named = set(re.findall(r"`(?:\w+\.py::)?((?:test_)?[a-z_]{12,})`", (TOP / "docs/explanation/threats.md").read_text()))
+    named = set(
+        re.findall(r"`(?:\w+\.py::)?((?:test_)?[a-z_]{12,})`", (TOP / "docs/explanation/threats.md").read_text())
+    )
     defined = set()
     for path in (TOP / "tests").rglob("*.[pc]*"):
         if path.suffix in (".py", ".c"):

@@ -46,7 +46,10 @@ def test_numpy_arrays_travel_as_frames_of_their_own(engine, peer):
     peer.apply(lambda a: globals().update(kept=a), array)
     for _ in range(5):
         peer.apply(lambda a: None, array + 1)
-    assert peer.apply(lambda: (kept.flags.owndata, float(kept.sum()))).result == (False, float(array.sum()))  # noqa: F821
+    assert peer.apply(lambda: (kept.flags.owndata, float(kept.sum()))).result == (
+        False,
+        float(array.sum()),
+    )  # noqa: F821
 
 
 def test_apply_and_execute_share_a_namespace(engine, peer):
@@ -67,8 +70,7 @@ def test_execute_publishes_input_output_and_result_in_order(sandbox, peer, shell
     reply = peer.reply(msg_id, timeout=60)
     assert reply.content["status"] == "ok" and reply.content["execution_count"] == 1
     kinds = [(m.type, m.content) for m in peer.outputs(msg_id)]
-    assert [kind for kind, _ in kinds] == [
-        "status", "execute_input", "stream", "execute_result", "status"], kinds
+    assert [kind for kind, _ in kinds] == ["status", "execute_input", "stream", "execute_result", "status"], kinds
     assert kinds[1][1] == {"code": "print('before')\n6 * 7", "execution_count": 1}
     assert kinds[2][1] == {"name": "stdout", "text": "before\n"}
     assert kinds[3][1]["data"]["text/plain"] == "42"
@@ -87,8 +89,11 @@ def test_display_data_stands_where_it_was_shown(engine, peer):
     for _ in range(5):
         msg_id = peer.send("execute_request", {"code": code, "silent": False})
         assert peer.reply(msg_id, timeout=60).content["status"] == "ok"
-        shown = [m.content.get("text") or m.content["data"]["text/plain"] for m in peer.outputs(msg_id)
-                 if m.type in ("stream", "display_data")]
+        shown = [
+            m.content.get("text") or m.content["data"]["text/plain"]
+            for m in peer.outputs(msg_id)
+            if m.type in ("stream", "display_data")
+        ]
         assert shown == ["a\n", "b", "c\n"]
 
 
@@ -149,7 +154,8 @@ def test_output_streams_while_code_runs(engine, peer, gate):
 
 
 def test_a_thread_that_reads_in_c_holds_nothing_up(engine, peer):
-    peer.execute("""
+    peer.execute(
+        """
 import ctypes, os, threading, time
 libc = ctypes.CDLL(None)
 libc.fdopen.restype = ctypes.c_void_p
@@ -158,7 +164,8 @@ file = ctypes.c_void_p(libc.fdopen(reading, b"r"))
 thread = threading.Thread(target=libc.fgetc, args=(file,))
 thread.start()  # fgetc() locks the file
 time.sleep(0.2)
-""")
+"""
+    )
     assert peer.execute("print('on')").content["status"] == "ok"
     assert peer.apply(lambda: (os.write(writing, b"x"), thread.join(30))).result == (1, None)  # noqa: F821
 
@@ -373,7 +380,9 @@ def test_background_threads_run_while_the_engine_waits(engine, peer):
 
     peer.apply(start)
     before = peer.apply(lambda: globals().get("ticks", 0)).result
-    wait_until(lambda: peer.apply(lambda: ticks).result > before + 10, 20, "the thread goes on", interval=0.2)  # noqa: F821
+    wait_until(
+        lambda: peer.apply(lambda: ticks).result > before + 10, 20, "the thread goes on", interval=0.2
+    )  # noqa: F821
 
 
 # Bad input
@@ -529,8 +538,9 @@ def test_a_lost_controller_ends_the_engine(sandbox):
 def test_settings_reach_the_engine(sandbox, peer):
     script = sandbox.dir / "start.py"
     script.write_text("from_script = from_command + '\u00e9'\n")
-    sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.id=7", f"-s={script}",
-                  "--c=from_command = 'caf'")
+    sandbox.start(
+        sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.id=7", f"-s={script}", "--c=from_command = 'caf'"
+    )
     assert peer.register().content["id"] == 7
     assert peer.apply(lambda: from_script).result == "caf\u00e9"  # noqa: F821
     ended = run_engine(sandbox, f"--file={peer.file}", "--c=1/0")
@@ -551,8 +561,9 @@ def test_the_interpreter_is_the_configured_one(engine, peer):
         import subprocess
         import sys
 
-        version = subprocess.run([sys.executable, "-c", "import sys; print(sys.version_info[:2])"],
-                                 capture_output=True, text=True).stdout.strip()
+        version = subprocess.run(
+            [sys.executable, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True
+        ).stdout.strip()
         return sys.executable, version, str(sys.version_info[:2]), sys.path[0]
 
     executable, version, ours, first = peer.apply(look).result

@@ -85,12 +85,20 @@ def test_a_frontend_attaches_while_the_engine_serves_its_cluster(engine, peer, f
     msg_id = peer.send("execute_request", {"code": "print('of the cluster')", "silent": False})
     peer.outputs(msg_id)
     assert not [m for m in peer.published if "hello" in str(m.content.get("text"))]
-    wait_until(lambda: "of the cluster" in str(client.get_iopub_msg(timeout=TIMEOUT)["content"]), 60,
-               "the frontend sees what the cluster's client prints")
+    wait_until(
+        lambda: "of the cluster" in str(client.get_iopub_msg(timeout=TIMEOUT)["content"]),
+        60,
+        "the frontend sees what the cluster's client prints",
+    )
 
 
-@pytest.mark.parametrize("call", ["import ipyparallel; ipyparallel.bind_kernel()",
-                                  "from ipyparallel import bind_kernel; bind_kernel(ip='127.0.0.1')"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import ipyparallel; ipyparallel.bind_kernel()",
+        "from ipyparallel import bind_kernel; bind_kernel(ip='127.0.0.1')",
+    ],
+)
 @pytest.mark.parametrize("beside", ["ipyparallel", "nothing"])
 def test_ipyparallels_bind_kernel_works_unchanged(sandbox, peer, frontend, call, beside):
     env = {} if beside == "ipyparallel" else without(sandbox, "ipyparallel", "IPython", "ipykernel", "jupyter_core")
@@ -139,7 +147,7 @@ def test_frontends_are_let_in_by_sockets_that_no_other_user_reaches(engine, peer
     assert info["transport"] == "ipc"
     sockets = [Path(f"{info['ip']}-{info[name]}") for name in info if name.endswith("_port")]
     assert len(sockets) == 5 and all(stat.S_ISSOCK(socket.stat().st_mode) for socket in sockets)
-    folder, = {socket.parent for socket in sockets}
+    (folder,) = {socket.parent for socket in sockets}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not [c for c in psutil.Process(engine.popen.pid).connections("tcp") if c.status == psutil.CONN_LISTEN]
     assert engine.stop() == 0
@@ -148,7 +156,9 @@ def test_frontends_are_let_in_by_sockets_that_no_other_user_reaches(engine, peer
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_a_child_that_a_task_forks_keeps_no_frontends(engine, peer, frontend, transport):
-    info = json.loads(bind(peer, f"import ipcluster; print(ipcluster.bind_kernel(transport={transport!r}))").read_text())
+    info = json.loads(
+        bind(peer, f"import ipcluster; print(ipcluster.bind_kernel(transport={transport!r}))").read_text()
+    )
     frontend(Path(peer.apply(lambda: __import__("ipcluster").bind_kernel()).result))
     between = "-" if transport == "ipc" else ":"
     places = {f"{info['ip']}{between}{info[name]}" for name in info if name.endswith("_port")}
@@ -160,6 +170,7 @@ def test_a_child_that_a_task_forks_keeps_no_frontends(engine, peer, frontend, tr
     def fork():
         import os
         import signal
+
         child = os.fork()
         if not child:
             signal.pause()
@@ -177,7 +188,9 @@ def test_a_child_that_a_task_forks_keeps_no_frontends(engine, peer, frontend, tr
 
 
 def test_frontends_by_tcp_are_asked_for_and_warned_of(engine, peer, frontend):
-    msg_id = peer.send("execute_request", {"code": "import ipcluster; print(ipcluster.bind_kernel(transport='tcp'))", "silent": False})
+    msg_id = peer.send(
+        "execute_request", {"code": "import ipcluster; print(ipcluster.bind_kernel(transport='tcp'))", "silent": False}
+    )
     assert peer.reply(msg_id).content["status"] == "ok"
     path = Path(peer.stream(msg_id).strip())
     info = json.loads(path.read_text())
@@ -202,7 +215,9 @@ def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
             socket.connect(f"tcp://127.0.0.1:{info[f'{name}_port']}")
             assert monitor.poll(1000 * TIMEOUT), "the engine has seen the name"
             socket.disable_monitor()
-        reply, _ = run(client, "word = input('word: ')", allow_stdin=True, stdin_hook=lambda message: client.input("secret"))
+        reply, _ = run(
+            client, "word = input('word: ')", allow_stdin=True, stdin_hook=lambda message: client.input("secret")
+        )
         assert reply["status"] == "ok" and peer.apply(lambda: word).result == "secret"  # noqa: F821
         client.control_channel.send(client.session.msg("kernel_info_request", {}))
         assert client.get_control_msg(timeout=TIMEOUT)["content"]["status"] == "ok"
@@ -255,13 +270,19 @@ def test_the_console_finds_the_engine(engine, peer, sandbox):
     pytest.importorskip("jupyter_console")
     pexpect = pytest.importorskip("pexpect")
     runtime = sandbox.dir / "runtime"
-    bind(peer, f"import os; os.environ['JUPYTER_RUNTIME_DIR'] = {str(runtime)!r}\n"
-               "import ipcluster; print(ipcluster.bind_kernel())")
+    bind(
+        peer,
+        f"import os; os.environ['JUPYTER_RUNTIME_DIR'] = {str(runtime)!r}\n"
+        "import ipcluster; print(ipcluster.bind_kernel())",
+    )
     env = {**sandbox.env, "JUPYTER_RUNTIME_DIR": str(runtime), "TERM": "dumb", "PYTHONPATH": ""}
-    code = ("from jupyter_client.channels import HBChannel\nfrom jupyter_console.app import main\n"
-            f"HBChannel.time_to_dead = {HEARTBEAT}\nmain()")
-    console = pexpect.spawn("/usr/bin/python3", ["-c", code, "--existing", "--simple-prompt"], env=env, encoding="utf-8",
-                            timeout=TIMEOUT)
+    code = (
+        "from jupyter_client.channels import HBChannel\nfrom jupyter_console.app import main\n"
+        f"HBChannel.time_to_dead = {HEARTBEAT}\nmain()"
+    )
+    console = pexpect.spawn(
+        "/usr/bin/python3", ["-c", code, "--existing", "--simple-prompt"], env=env, encoding="utf-8", timeout=TIMEOUT
+    )
     try:
         console.expect(r"In \[\d+\]: ")
         console.sendline("import os; print('pid', os.getpid())")
@@ -278,8 +299,9 @@ def test_the_console_finds_the_engine(engine, peer, sandbox):
 def test_startup_code_may_bind_and_the_files_are_removed(sandbox, peer, frontend):
     runtime = sandbox.dir / "runtime"
     code = "import ipcluster; bound = ipcluster.bind_kernel(connection_file='mine.json')"
-    engine = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", "-c", code,
-                           env={"JUPYTER_RUNTIME_DIR": str(runtime)})
+    engine = sandbox.start(
+        sandbox.programs.ipengine, f"--file={peer.file}", "-c", code, env={"JUPYTER_RUNTIME_DIR": str(runtime)}
+    )
     peer.register()
     path = Path(peer.apply(lambda: bound).result)  # noqa: F821
     assert path.name == "mine.json" and (runtime / "mine.json").resolve() == path

@@ -45,6 +45,7 @@ class Engines:
             while peer.sockets["hb_pong"].poll(100):
                 hearts.add(peer.sockets["hb_pong"].recv_multipart()[0])
             return len(hearts) == RANKS
+
         wait_until(all_beat, 60, "every engine's heart beats")
 
     def send(self, channel, msg_type, buffers=()):
@@ -84,8 +85,14 @@ def allreduce_native():
     def handle(name):
         return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.in_dll(mpi, name)))
 
-    mpi.MPI_Allreduce(ctypes.byref(ours), ctypes.byref(total), 1, handle("ompi_mpi_double"),
-                      handle("ompi_mpi_op_sum"), handle("ompi_mpi_comm_world"))
+    mpi.MPI_Allreduce(
+        ctypes.byref(ours),
+        ctypes.byref(total),
+        1,
+        handle("ompi_mpi_double"),
+        handle("ompi_mpi_op_sum"),
+        handle("ompi_mpi_comm_world"),
+    )
     return total.value
 
 
@@ -98,8 +105,16 @@ def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
     if name == "pytrilinos":
         folder = request.getfixturevalue("pytrilinos")
         env["PYTHONPATH"] = f"{folder}:{sandbox.env['PYTHONPATH']}"
-    mpiexec = sandbox.start("mpiexec", "-n", RANKS, "--oversubscribe", sandbox.programs.ipengine, f"--mpi={name}",
-                            f"--file={peer.file}", env=env)
+    mpiexec = sandbox.start(
+        "mpiexec",
+        "-n",
+        RANKS,
+        "--oversubscribe",
+        sandbox.programs.ipengine,
+        f"--mpi={name}",
+        f"--file={peer.file}",
+        env=env,
+    )
     engines = Engines(peer)
     assert sorted(engines.uuids) == list(range(RANKS)), "the ranks are the ids"
     assert engines.apply(lambda: (mpi_rank, mpi_size)) == [(i, RANKS) for i in range(RANKS)]  # noqa: F821
@@ -110,27 +125,52 @@ def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
 
 
 def test_the_bare_option_means_mpi4py(sandbox, peer):
-    sandbox.start("mpiexec", "-n", 1, sandbox.programs.ipengine, "--mpi", f"--file={peer.file}",
-                  env=sandbox.no_leak_check()).wait_for_output("initialised by mpi4py: rank 0 of 1")
+    sandbox.start(
+        "mpiexec", "-n", 1, sandbox.programs.ipengine, "--mpi", f"--file={peer.file}", env=sandbox.no_leak_check()
+    ).wait_for_output("initialised by mpi4py: rank 0 of 1")
 
 
 def test_without_mpiexec_it_says_how_to_start(sandbox, peer):
     ended = sandbox.run(sandbox.programs.ipengine, "--mpi=mpi4py", f"--file={peer.file}")
     assert ended.status == 4
     assert "mpiexec -n 4 ipengine --mpi=mpi4py" in ended.err
-    engine = sandbox.start(sandbox.programs.ipengine, "--mpi=mpi4py", "--IPEngine.mpi_singleton=true",
-                           f"--file={peer.file}", env=sandbox.no_leak_check())
+    engine = sandbox.start(
+        sandbox.programs.ipengine,
+        "--mpi=mpi4py",
+        "--IPEngine.mpi_singleton=true",
+        f"--file={peer.file}",
+        env=sandbox.no_leak_check(),
+    )
     engine.wait_for_output("initialised by mpi4py: rank 0 of 1")
 
 
 # Two MPIs on one machine
 
 WRONG = {  # mpiexec, --mpi, what started several, what they have
-    "MPICH's mpiexec, mpi4py of Open MPI": (["mpiexec.mpich", "-n", 2], "mpi4py", "An mpiexec of MPICH's kind started 2", "Open MPI"),
-    "MPICH's mpiexec, native": (["mpiexec.mpich", "-n", 2], "native", "An mpiexec of MPICH's kind started 2", "Open MPI"),
-    "Open MPI's mpiexec, mpi4py of MPICH": (["mpiexec.openmpi", "-n", 2], "mpi4py", "Open MPI's mpiexec started 2", "MPICH"),
-    "one that ipcluster alone tells of": (["mpiexec.openmpi", "-n", 1, "env", "IPCLUSTER_MPI_SIZE=3"], "mpi4py",
-                                          "The launcher of this set started 3", "Open MPI"),
+    "MPICH's mpiexec, mpi4py of Open MPI": (
+        ["mpiexec.mpich", "-n", 2],
+        "mpi4py",
+        "An mpiexec of MPICH's kind started 2",
+        "Open MPI",
+    ),
+    "MPICH's mpiexec, native": (
+        ["mpiexec.mpich", "-n", 2],
+        "native",
+        "An mpiexec of MPICH's kind started 2",
+        "Open MPI",
+    ),
+    "Open MPI's mpiexec, mpi4py of MPICH": (
+        ["mpiexec.openmpi", "-n", 2],
+        "mpi4py",
+        "Open MPI's mpiexec started 2",
+        "MPICH",
+    ),
+    "one that ipcluster alone tells of": (
+        ["mpiexec.openmpi", "-n", 1, "env", "IPCLUSTER_MPI_SIZE=3"],
+        "mpi4py",
+        "The launcher of this set started 3",
+        "Open MPI",
+    ),
 }
 
 
@@ -141,13 +181,15 @@ def with_mpich(sandbox, mpi4py_of_mpich):
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_engines_that_the_wrong_mpiexec_made_worlds_of_one_rank_end_and_say_how_to_start_them(sandbox, peer, with_mpich, case):
+def test_engines_that_the_wrong_mpiexec_made_worlds_of_one_rank_end_and_say_how_to_start_them(
+    sandbox, peer, with_mpich, case
+):
     mpiexec, name, started, mpi = WRONG[case]
     env = with_mpich if mpi == "MPICH" else sandbox.no_leak_check()
     engine = [*mpiexec, sandbox.programs.ipengine, f"--mpi={name}", f"--file={peer.file}"]
     ended = sandbox.run(*engine, env=env)
     assert ended.status == 4
-    sentence, = {line.partition(started)[2] for line in (ended.out + ended.err).splitlines() if started in line}
+    (sentence,) = {line.partition(started)[2] for line in (ended.out + ended.err).splitlines() if started in line}
     assert f"their MPI is {mpi}" in sentence
     for word in ("MPILauncher.mpi_cmd", "mpiexec.openmpi", "mpiexec.mpich", "srun --mpi=pmix", "srun --mpi=list"):
         assert word in sentence
@@ -159,7 +201,11 @@ def test_an_mpi4py_of_another_mpi_is_not_imported_where_native_has_initialised_o
     engine = ["mpiexec.openmpi", "-n", 1, sandbox.programs.ipengine, "--mpi=native", f"--file={peer.file}"]
     tried = sandbox.run(*engine, "-c", "from mpi4py import MPI", env=with_mpich)
     assert tried.status == 1
-    assert "is built for MPICH" in tried.err and "--mpi=native has initialised Open MPI" in tried.err and "--mpi=mpi4py" in tried.err
+    assert (
+        "is built for MPICH" in tried.err
+        and "--mpi=native has initialised Open MPI" in tried.err
+        and "--mpi=mpi4py" in tried.err
+    )
     # Nor is MPI initialised where it has been imported already.
     (sandbox.work / "sitecustomize.py").write_text("import mpi4py.MPI")
     with_mpich["PYTHONPATH"] = f"{sandbox.work}:{with_mpich['PYTHONPATH']}"
@@ -178,27 +224,37 @@ def test_engines_under_mpiexec_may_use_every_processor_unless_it_is_told_which(b
         answer = ast.literal_eval(box.run("/usr/bin/python3", "-c", ask, python=True, check=True).out)
         assert cluster.stop(signal.SIGINT, 60) == 0
         return answer
+
     assert processors() == [len(os.sched_getaffinity(0))] * 2
     assert processors("--MPILauncher.mpi_args=--bind-to core") == [int(bound.out)] * 2
 
 
 def test_engines_under_mpich_have_an_mpi4py_of_it(box, with_mpich):
-    block, = [block for block in docblocks.blocks(TOP / "docs/howto/mpi.md") if block.note("tested by") == "tests/session/test_engine_mpi.py"]
+    (block,) = [
+        block
+        for block in docblocks.blocks(TOP / "docs/howto/mpi.md")
+        if block.note("tested by") == "tests/session/test_engine_mpi.py"
+    ]
     cluster = box.begin(*shlex.split(block.commands[0][0])[1:], env=with_mpich)
     cluster.wait_for_output(UP, 60)
-    total = "import ipcluster\nprint(ipcluster.Client()[:].apply_sync(lambda: MPI.COMM_WORLD.allreduce(mpi_rank + 1.0)))"
+    total = (
+        "import ipcluster\nprint(ipcluster.Client()[:].apply_sync(lambda: MPI.COMM_WORLD.allreduce(mpi_rank + 1.0)))"
+    )
     assert box.run("/usr/bin/python3", "-c", total, python=True, check=True).out == "[3.0, 3.0]\n"
     assert cluster.stop(signal.SIGINT, 60) == 0
     assert_nothing_left(box, box.profile_dir())
     failed = box.ipcluster("start", "--n=2", *MPI, "--mpi=mpi4py", env=with_mpich)
-    assert failed.status == 4 and "Open MPI's mpiexec started 2 engines as one MPI world, but their MPI is MPICH" in failed.err
+    assert (
+        failed.status == 4
+        and "Open MPI's mpiexec started 2 engines as one MPI world, but their MPI is MPICH" in failed.err
+    )
     assert_nothing_left(box, box.profile_dir())
 
 
-@pytest.mark.parametrize("name, module, advice", [
-    ("mpi4py", "mpi4py", "apt-get install python3-mpi4py"),
-    ("pytrilinos", "PyTrilinos", "build Trilinos with it"),
-])
+@pytest.mark.parametrize(
+    "name, module, advice",
+    [("mpi4py", "mpi4py", "apt-get install python3-mpi4py"), ("pytrilinos", "PyTrilinos", "build Trilinos with it")],
+)
 def test_a_missing_package_is_named_with_what_to_install(sandbox, peer, name, module, advice):
     block = sandbox.dir / "block" / module
     block.mkdir(parents=True)

@@ -83,8 +83,10 @@ def test_history_is_that_of_the_engines_session(shells, peer):
 
 def test_usage_ports_and_debugging_are_answered_while_code_runs(engine, peer, sandbox):
     gate = sandbox.dir / "gate"
-    running = peer.send("execute_request", {"code": f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)",
-                                            "silent": False})
+    running = peer.send(
+        "execute_request",
+        {"code": f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)", "silent": False},
+    )
     peer.outputs(running, until="busy")
     usage = peer.ask("usage_request", channel="control").content
     assert usage["status"] == "ok" and usage["pid"] == engine.popen.pid and usage["hostname"]
@@ -110,7 +112,7 @@ def test_every_request_is_framed_by_busy_and_idle(engine, peer):
 
 def test_a_task_keeps_the_label_that_its_client_gave_it(engine, peer):
     buffers = canning.pack_apply(len, ((1, 2),))
-    for label in ("mine", "with \"quotes\" and \\", {"a": [1]}, None):
+    for label in ("mine", 'with "quotes" and \\', {"a": [1]}, None):
         reply = peer.reply(peer.send("apply_request", buffers=buffers, metadata={"label": label}))
         assert reply.result == 2 and reply.metadata["label"] == label
     assert "label" not in peer.reply(peer.send("apply_request", buffers=buffers)).metadata
@@ -149,12 +151,15 @@ def test_figures_are_shown(engine, peer):
 
 
 def test_displays_are_updated_and_cleared(engine, peer):
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 from IPython.display import clear_output, display
 handle = display("one", display_id="mine")
 handle.update("two")
 clear_output(wait=True)
-""")
+""",
+    )
     messages = [message for message in peer.outputs(msg_id) if message.type not in ("status", "execute_input")]
     assert [message.type for message in messages] == ["display_data", "update_display_data", "clear_output"]
     assert messages[0].content["transient"] == messages[1].content["transient"] == {"display_id": "mine"}
@@ -162,13 +167,16 @@ clear_output(wait=True)
 
 
 def test_objects_are_shown_as_they_say(engine, peer):
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 class Rich:
     def _repr_html_(self): return "<b>rich</b>"
     def _repr_png_(self): return b"png"
     def __repr__(self): return "plain"
 Rich()
-""")
+""",
+    )
     data = published(peer, msg_id, "execute_result")[0].content["data"]
     assert data == {"text/html": "<b>rich</b>", "image/png": "cG5n", "text/plain": "plain"}
 
@@ -187,7 +195,9 @@ def test_published_data_reaches_the_client(sandbox, peer, beside):
     sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env=env)
     peer.register()
     for module in ("ipyparallel.datapub", "ipyparallel.engine.datapub", "ipcluster.datapub"):
-        msg_id = run(peer, f"from {module} import publish_data\nfor i in range(2): publish_data(dict(i=i, big=b'x' * 5000))")
+        msg_id = run(
+            peer, f"from {module} import publish_data\nfor i in range(2): publish_data(dict(i=i, big=b'x' * 5000))"
+        )
         messages = published(peer, msg_id, "data_message")
         assert [message.content for message in messages] == [{"keys": ["i", "big"]}] * 2
         data = [canning.deserialize(message.buffers, {})[0] for message in messages]
@@ -221,13 +231,16 @@ def test_functions_restore_with_ipyparallel_what_came_with_them(sandbox, peer, b
 
 def test_comms_of_user_code_talk_to_their_clients(engine, peer):
     pytest.importorskip("ipykernel")
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 from ipykernel.comm import Comm
 comm = Comm(target_name="chat", data={"hello": 1})
 heard = []
 comm.on_msg(lambda message: heard.append((message["content"]["data"], [bytes(b) for b in message["buffers"]])))
 comm.send({"more": 2}, buffers=[b"abc"])
-""")
+""",
+    )
     opened, sent = [message for message in peer.outputs(msg_id) if message.type.startswith("comm_")]
     assert opened.type == "comm_open" and opened.content["target_name"] == "chat"
     assert opened.content["data"] == {"hello": 1} and opened.metadata["engine"] == peer.uuid.decode()
@@ -245,11 +258,14 @@ def test_clients_open_comms_to_what_user_code_has_named(engine, peer):
     pytest.importorskip("ipykernel")
     refused = peer.send("comm_open", {"comm_id": "a1", "target_name": "nobody", "data": {}})
     assert published(peer, refused, "comm_close")[0].content["comm_id"] == "a1"
-    run(peer, """
+    run(
+        peer,
+        """
 def opened(comm, message):
     comm.send({"welcome": message["content"]["data"]["who"]})
 get_ipython().kernel.comm_manager.register_target("greeter", opened)
-""")
+""",
+    )
     msg_id = peer.send("comm_open", {"comm_id": "b2", "target_name": "greeter", "data": {"who": "me"}})
     assert published(peer, msg_id, "comm_msg")[0].content == {"comm_id": "b2", "data": {"welcome": "me"}}
     refused = peer.send("comm_open", {"comm_id": "c3", "target_name": "nobody", "data": {}})
@@ -261,12 +277,15 @@ def test_the_package_comm_is_served_too(sandbox, peer):
     sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env=without(sandbox, "ipykernel"))
     peer.register()
     assert peer.execute("assert not hasattr(get_ipython(), 'kernel')").content["status"] == "ok"
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 import comm
 channel = comm.create_comm(target_name="widget", data={"x": 1})
 got = []
 channel.on_msg(lambda message: got.append(message["content"]["data"]))
-""")
+""",
+    )
     opened = published(peer, msg_id, "comm_open")[0].content
     assert opened["target_name"] == "widget" and opened["data"] == {"x": 1}
     peer.send("comm_msg", {"comm_id": opened["comm_id"], "data": 5})
@@ -278,7 +297,9 @@ channel.on_msg(lambda message: got.append(message["content"]["data"]))
 
 def test_code_for_ipykernel_finds_its_kernel(engine, peer):
     pytest.importorskip("ipykernel")
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 from ipykernel.kernelbase import Kernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 kernel = get_ipython().kernel
@@ -289,14 +310,17 @@ assert kernel.engine_id == 0 and kernel.user_ns is globals()
 print(get_ipython().parent_header["msg_id"])
 kernel.session.send(kernel.iopub_socket, "display_data", {"data": {"text/plain": "sent"}, "metadata": {}},
                     parent=kernel.get_parent("shell"), ident=b"any", metadata={"k": 1})
-""")
+""",
+    )
     assert peer.stream(msg_id).strip() == msg_id
     sent = published(peer, msg_id, "display_data")[0]
     assert sent.content["data"] == {"text/plain": "sent"} and sent.metadata["k"] == 1
 
 
 def test_a_thread_may_show_things_while_nothing_runs(engine, peer):
-    msg_id = run(peer, """
+    msg_id = run(
+        peer,
+        """
 import threading, time
 from IPython.display import display
 def later():
@@ -304,7 +328,8 @@ def later():
     print("late")
     display({"text/plain": "later"}, raw=True)
 threading.Thread(target=later).start()
-""")
+""",
+    )
     peer.outputs(msg_id)
     wait_until(lambda: published(peer, msg_id, "display_data"), 20, "the thread's display comes")
     assert peer.execute("1").content["status"] == "ok"
@@ -338,7 +363,10 @@ def test_a_c_functions_sleep_and_a_child_are_interrupted(engine, peer):
         time.sleep(2)
         peer.ask("signal_request", {"sig": 2}, channel="control")
         reply = peer.reply(msg_id, timeout=40)
-        assert reply.content["status"] == "error" and reply.content["ename"] == "KeyboardInterrupt", (code, reply.content)
+        assert reply.content["status"] == "error" and reply.content["ename"] == "KeyboardInterrupt", (
+            code,
+            reply.content,
+        )
         # It is ipyparallel's error, with what its client unwraps, and published as well.
         assert reply.content["engine_info"]["engine_uuid"] == peer.uuid.decode()
         assert published(peer, msg_id, "error")[0].content["ename"] == "KeyboardInterrupt"

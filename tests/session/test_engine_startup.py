@@ -51,7 +51,9 @@ def test_a_command_runs_before_a_script_and_both_may_be_ipythons(sandbox, peer, 
     start(sandbox, peer, "-c", "steps.append('command')\n%precision 3", f"--IPEngine.startup_script={script}")
     assert peer.apply(lambda: (steps, folder != "")).result == (["file", "command", "script"], True)  # noqa: F821
     msg_id = peer.send("execute_request", {"code": "2 / 3", "silent": False})
-    assert [m.content["data"]["text/plain"] for m in peer.outputs(msg_id, timeout=60) if m.type == "execute_result"] == ["0.667"]
+    assert [
+        m.content["data"]["text/plain"] for m in peer.outputs(msg_id, timeout=60) if m.type == "execute_result"
+    ] == ["0.667"]
 
 
 def test_a_script_knows_its_file(sandbox, peer):
@@ -62,7 +64,9 @@ def test_a_script_knows_its_file(sandbox, peer):
 
 
 @pytest.mark.parametrize("ipython", [True, False])
-def test_what_is_called_as_a_module_of_pythons_in_the_working_folder_is_left_to_user_code(sandbox, peer, profile, ipython):
+def test_what_is_called_as_a_module_of_pythons_in_the_working_folder_is_left_to_user_code(
+    sandbox, peer, profile, ipython
+):
     for name in ("ast", "codeop", "datetime", "inspect", "json", "logging", "pickle", "signal", "traceback"):
         (sandbox.work / f"{name}.py").write_text("raise SystemError('a module of the user')")
     (sandbox.work / "mine.py").write_text("value = 5")
@@ -81,15 +85,21 @@ def test_the_working_folder_is_not_looked_in_where_python_is_told_so(sandbox, pe
 
 @pytest.mark.parametrize("module", ["main", "kernel"])
 def test_ctrl_c_while_python_starts_ends_an_engine_without_a_word(sandbox, peer, module):
-    (sandbox.dir / "sitecustomize.py").write_text(f"""
+    (sandbox.dir / "sitecustomize.py").write_text(
+        f"""
 import os, signal, sys
 class Finder:
     def find_spec(name, *_):
         if name == "ipcluster.engine.{module}":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder)
-""")
-    engine = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}", env={"PYTHONPATH": f"{sandbox.dir}:{sandbox.env['PYTHONPATH']}"})
+"""
+    )
+    engine = sandbox.start(
+        sandbox.programs.ipengine,
+        f"--file={peer.file}",
+        env={"PYTHONPATH": f"{sandbox.dir}:{sandbox.env['PYTHONPATH']}"},
+    )
     assert engine.wait(60) == -signal.SIGINT
     assert "Interrupt" not in engine.output
 
@@ -110,11 +120,17 @@ def test_ipythons_settings_reach_its_shell(sandbox, peer, profile):
         "c.InteractiveShellApp.exec_lines = ['from_config = 1', '1/0']\n"
         "c.InteractiveShellApp.extensions = ['no_such_extension']\n"
         "c.PlainTextFormatter.float_precision = '%.2f'\n"
-        "c.InteractiveShell.colors = 'Linux'\n")
+        "c.InteractiveShell.colors = 'Linux'\n"
+    )
     extra = sandbox.dir / "extra.py"
     extra.write_text("from_file = 2")
-    engine = start(sandbox, peer, "--InteractiveShell.colors=nocolor", "--InteractiveShell.ast_node_interactivity=all",
-                   f"--InteractiveShellApp.exec_files={extra}")
+    engine = start(
+        sandbox,
+        peer,
+        "--InteractiveShell.colors=nocolor",
+        "--InteractiveShell.ast_node_interactivity=all",
+        f"--InteractiveShellApp.exec_files={extra}",
+    )
     assert peer.apply(lambda: (from_config, from_file)).result == (1, 2)  # noqa: F821
     engine.wait_for_output("the extension no_such_extension failed at the start")
     reply = peer.execute("1/0")

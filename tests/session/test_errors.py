@@ -34,7 +34,10 @@ def modules():
 def classes():
     """Every class of exceptions that the package has."""
     found = {value for module in modules() for value in vars(module).values() if isinstance(value, type)}
-    return sorted((cls for cls in found if issubclass(cls, BaseException) and cls.__module__.startswith("ipcluster")), key=lambda cls: cls.__name__)
+    return sorted(
+        (cls for cls in found if issubclass(cls, BaseException) and cls.__module__.startswith("ipcluster")),
+        key=lambda cls: cls.__name__,
+    )
 
 
 def make(cls):
@@ -46,7 +49,9 @@ def make(cls):
 
 def traits(error):
     """What two errors that are the same have in common."""
-    attributes = {name: traits(value) if isinstance(value, BaseException) else value for name, value in vars(error).items()}
+    attributes = {
+        name: traits(value) if isinstance(value, BaseException) else value for name, value in vars(error).items()
+    }
     shown = error.render_traceback() if hasattr(error, "render_traceback") else None
     return type(error), str(error), repr(error), error.args, attributes, shown
 
@@ -56,7 +61,11 @@ def fail(cls):
 
 
 def test_the_errors_are_found():
-    assert {getattr(ipcluster, name) for name in ipcluster.__all__ if name.endswith("Error") and name not in ("ConnectError", "TimeoutError")} <= set(classes())
+    assert {
+        getattr(ipcluster, name)
+        for name in ipcluster.__all__
+        if name.endswith("Error") and name not in ("ConnectError", "TimeoutError")
+    } <= set(classes())
 
 
 @pytest.mark.parametrize("cls", classes())

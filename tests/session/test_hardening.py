@@ -7,7 +7,9 @@ import pytest
 
 
 def readelf(path, *options):
-    return subprocess.run(["readelf", "--wide", *options, path], check=True, capture_output=True, text=True, env={"LC_ALL": "C"}).stdout
+    return subprocess.run(
+        ["readelf", "--wide", *options, path], check=True, capture_output=True, text=True, env={"LC_ALL": "C"}
+    ).stdout
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def test_programs_and_libraries_are_loaded_at_addresses_that_vary(objects):
 def test_no_address_of_a_function_can_be_written_once_a_program_runs(objects):
     for name, path in objects.items():
         assert "GNU_RELRO" in readelf(path, "--program-headers"), f"{name} has no RELRO"
-        assert re.search(r"\(FLAGS\).*BIND_NOW|\(BIND_NOW\)|\(FLAGS_1\).*NOW", readelf(path, "--dynamic")), f"{name} binds late"
+        assert re.search(
+            r"\(FLAGS\).*BIND_NOW|\(BIND_NOW\)|\(FLAGS_1\).*NOW", readelf(path, "--dynamic")
+        ), f"{name} binds late"
 
 
 def test_no_stack_is_executable(objects):
@@ -43,7 +47,9 @@ def test_no_stack_is_executable(objects):
 def test_what_is_written_beyond_an_array_on_the_stack_ends_the_program(objects):
     for name, path in objects.items():
         symbols = readelf(path, "--dyn-syms")
-        if re.search(r"FUNC .* UND (?!__cxa_finalize)", symbols):  # the others are tables, without a function of their own
+        if re.search(
+            r"FUNC .* UND (?!__cxa_finalize)", symbols
+        ):  # the others are tables, without a function of their own
             assert "__stack_chk_fail" in symbols, f"{name} has no guard on its stack"
 
 

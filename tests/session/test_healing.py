@@ -24,9 +24,13 @@ def engines_of(box):
 
 def wait_for_others(box, before, ids):
     """Waits until engines of these ids are there in other processes, and the rest as before; returns all."""
+
     def back():
         now = engines_of(box)
-        return now if now.keys() == before.keys() and {one for one in now if now[one] != before[one]} == set(ids) else None
+        return (
+            now if now.keys() == before.keys() and {one for one in now if now[one] != before[one]} == set(ids) else None
+        )
+
     return wait_until(back, LONG, f"engines {ids} are back", interval=0.2)
 
 
@@ -35,6 +39,7 @@ def die_once(marker):
     """Ends the engine that runs it first."""
     import os
     import signal
+
     try:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -48,7 +53,7 @@ def test_an_engine_that_died_comes_back_under_its_id_and_its_task_is_answered(bo
     with ipcluster.Client(profile_dir=box.profile_dir()) as client:
         task = client.load_balanced_view(retries=1).apply_async(die_once, str(box.dir / "marker"))
         answered = task.get(timeout=LONG)
-        gone, = client.departed
+        (gone,) = client.departed
         after = wait_for_others(box, before, [gone["id"]])
         assert answered in [*before.values(), *after.values()]
         wait_until(lambda: client.ids == [0, 1, 2], PATIENCE)
@@ -76,12 +81,19 @@ def test_an_mpi_world_comes_back_as_a_whole_under_its_ids(box, ipcluster):
 
 
 def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
-    ssh = box.ipcluster("start", "--n=1", "--restart=1", "--elauncher=sshproxy", "--SSHProxyEngineSetLauncher.location=127.0.0.1")
+    ssh = box.ipcluster(
+        "start", "--n=1", "--restart=1", "--elauncher=sshproxy", "--SSHProxyEngineSetLauncher.location=127.0.0.1"
+    )
     assert ssh.status == 1 and "SSHProxyEngineSetLauncher starts all engines at once, and none of them anew" in ssh.err
     assert "--restart: -1 is not how often" in box.ipcluster("start", "--n=1", "--restart=-1").err
-    for words, status, reason in [(["restart", "1"], 12, "no controller runs here"), (["restart"], 1, "say which engines"),
-                                  (["signal"], 1, "say which signal"), (["stop", "--engine=x"], 12, "no controller runs here"),
-                                  (["scale"], 1, "say how many engines"), (["scale", "--n=1"], 11, "no cluster runs")]:
+    for words, status, reason in [
+        (["restart", "1"], 12, "no controller runs here"),
+        (["restart"], 1, "say which engines"),
+        (["signal"], 1, "say which signal"),
+        (["stop", "--engine=x"], 12, "no controller runs here"),
+        (["scale"], 1, "say how many engines"),
+        (["scale", "--n=1"], 11, "no cluster runs"),
+    ]:
         refused = box.ipcluster(*words)
         assert refused.status == status and reason in refused.err, refused
     begin(box, "--n=0")
@@ -92,6 +104,7 @@ def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
 @typed
 def world():
     from mpi4py import MPI
+
     return MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
 
 
@@ -179,7 +192,9 @@ def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(
 
 def sizes(box):
     """How many engines each set is to have."""
-    return [one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"]
+    return [
+        one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"
+    ]
 
 
 def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss(box, sandbox_here, ipcluster):
@@ -216,7 +231,7 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
 
 def shown_set(box):
     """What status says of the only set."""
-    one, = (one for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines")
+    (one,) = (one for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines")
     return one
 
 
@@ -251,6 +266,7 @@ def test_a_set_grows_by_what_waits_and_shrinks_when_idle_but_for_what_a_client_k
 def until_there(path):
     import os
     import time
+
     while not os.path.exists(path):
         time.sleep(0.02)
     return 1
@@ -280,7 +296,7 @@ def test_an_engine_in_whose_place_another_would_be_started_is_not_asked_to_end(b
         stays_so(lambda: client.queue_status() == waits)
         client.abort(nowhere)
         wait_until(lambda: client.ids == [], PATIENCE)
-    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    (log,) = (box.profile_dir() / "log").glob("ipcluster-*.log")
     assert log.read_text().count("more engine") == 1
 
 
@@ -293,7 +309,7 @@ def test_an_engine_that_works_is_not_said_to_have_nothing_to_do(box, sandbox_her
         come.touch()
         assert work.get(timeout=LONG) == 1
         wait_until(lambda: client.ids == [], PATIENCE)
-    log, = (box.profile_dir() / "log").glob("ipcluster-*.log")
+    (log,) = (box.profile_dir() / "log").glob("ipcluster-*.log")
     assert "though it has nothing to do" not in log.read_text()
 
 
@@ -315,13 +331,20 @@ def test_a_set_does_not_grow_while_a_controller_awaits_the_engines_of_the_one_be
     assert {task.get(timeout=LONG) for task in tasks} <= set(pids)
 
 
-@pytest.mark.parametrize("words, reason", [
-    (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
-    (["--n-max=-1"], "--n-max: -1 is not a number of engines"),
-    (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is no number of seconds"),
-    (["--n-max=2", *MPI], "MPIExecEngineSetLauncher makes its engines one MPI world, which has the size that it is started with"),
-    (["--n-max=2", "--elauncher=sshproxy"], "--n-max: SSHProxyEngineSetLauncher starts all engines at once"),
-], ids=["more than most", "none", "never", "mpi", "sshproxy"])
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
+        (["--n-max=-1"], "--n-max: -1 is not a number of engines"),
+        (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is no number of seconds"),
+        (
+            ["--n-max=2", *MPI],
+            "MPIExecEngineSetLauncher makes its engines one MPI world, which has the size that it is started with",
+        ),
+        (["--n-max=2", "--elauncher=sshproxy"], "--n-max: SSHProxyEngineSetLauncher starts all engines at once"),
+    ],
+    ids=["more than most", "none", "never", "mpi", "sshproxy"],
+)
 def test_bounds_that_cannot_be_kept_are_an_error_at_the_start(box, words, reason):
     refused = box.ipcluster("start", *words)
     assert refused.status == 1 and reason in refused.err
@@ -331,7 +354,9 @@ def test_a_set_of_which_no_engine_registers_is_given_up_with_the_reason_and_its_
     cluster = begin(box, "--n-max=4", "--EngineLauncher.engine_cmd=['sh', '-c', 'echo no such module; exit 7']")
     with ipcluster.Client(profile_dir=box.profile_dir()) as client:
         task = client.load_balanced_view().apply_async(os.getpid)
-        cluster.wait_for_output("is given up: the engines of its last 3 starts have all died before any had registered", LONG)
+        cluster.wait_for_output(
+            "is given up: the engines of its last 3 starts have all died before any had registered", LONG
+        )
         assert cluster.output.count("no such module") == 3
         cluster.wait_for_output("All engines have ended; the controller runs on", LONG)
         box.ipcluster("engines", "--n=1", "--daemonize", check=True)

@@ -17,18 +17,21 @@ from support import LONG, find_build, kill, named, sanitizers, wait_for_file, wa
 @interactive
 def failed_assertion():
     import ctypes
+
     ctypes.CDLL(None).__assert_fail(b"rank < size", b"solver.c", 42, b"solve")
 
 
 @interactive
 def uncaught_exception():
     import ctypes
+
     ctypes.CDLL("libstdc++.so.6")._ZSt20__throw_out_of_rangePKc(b"index 7 of 5")
 
 
 @interactive
 def invalid_pointer():
     import ctypes
+
     block = ctypes.create_string_buffer(4096)
     ctypes.CDLL(None).free(ctypes.c_void_p(ctypes.addressof(block) + 1024 + 8))
 
@@ -36,12 +39,14 @@ def invalid_pointer():
 @interactive
 def null_pointer():
     import ctypes
+
     ctypes.string_at(0)
 
 
 @interactive
 def exit_with_words():
     import os
+
     os.write(1, b"first this, ")
     os.write(2, "dann Übles".encode())
     os._exit(7)
@@ -52,6 +57,7 @@ def exit_a_moment_behind_its_words():
     """What an engine writes in its last moment ipcluster may not find in its output file yet: its watcher writes it there."""
     import os
     import time
+
     os.write(1, b"first this, ")
     os.write(2, "dann Übles".encode())
     time.sleep(1)
@@ -62,6 +68,7 @@ def exit_a_moment_behind_its_words():
 def killed_behind_much():
     import os
     import signal
+
     os.write(2, b"x" * 60000 + b"so far it came\n\xff")
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -70,6 +77,7 @@ def killed_behind_much():
 def exit_with_a_child_that_stays():
     import os
     import time
+
     if not os.fork():
         time.sleep(600)
     os.write(2, b"only my child stays")
@@ -79,8 +87,11 @@ def exit_with_a_child_that_stays():
 # The way, how it ends, and what it writes.
 WAYS = [
     (failed_assertion, "killed by signal 6 (Aborted)", "solver.c:42: solve: Assertion `rank < size' failed."),
-    (uncaught_exception, "killed by signal 6 (Aborted)", "terminate called after throwing an instance of 'std::out_of_range'\n"
-                                                         "  what():  index 7 of 5"),
+    (
+        uncaught_exception,
+        "killed by signal 6 (Aborted)",
+        "terminate called after throwing an instance of 'std::out_of_range'\n" "  what():  index 7 of 5",
+    ),
     (invalid_pointer, "killed by signal 6 (Aborted)", "free(): invalid pointer"),
     (null_pointer, "killed by signal 11 (Segmentation fault)", "in string_at"),
     (exit_with_words, "exited with status 7", "first this, dann Übles"),
@@ -120,12 +131,16 @@ def test_where_user_code_was_when_it_crashed_is_in_its_error(new_cluster):
     @interactive
     def deeper():
         import ctypes
+
         ctypes.string_at(0)
 
     with pytest.raises(EngineError) as caught:
         new_cluster(1).client()[0].apply_sync(deeper)
-    assert re.search(r"Fatal Python error: Segmentation fault\n(.*\n)*  File .*ctypes/__init__.py\", line \d+ in string_at\n"
-                     rf"  File \"{re.escape(__file__)}\", line \d+ in deeper", caught.value.evalue), caught.value.evalue
+    assert re.search(
+        r"Fatal Python error: Segmentation fault\n(.*\n)*  File .*ctypes/__init__.py\", line \d+ in string_at\n"
+        rf"  File \"{re.escape(__file__)}\", line \d+ in deeper",
+        caught.value.evalue,
+    ), caught.value.evalue
 
 
 def test_the_last_words_of_an_engine_come_to_another_controller_too(new_cluster):
@@ -143,7 +158,10 @@ def test_the_engines_of_a_broadcast_that_die_have_their_last_words_in_its_error(
     client = new_cluster(2).client()
     view = client.broadcast_view()
     view.is_coalescing = True
-    with pytest.raises(RemoteError, match="EngineError: engine [01] .* died: exited with status 7; its last words: first this, dann Übles"):
+    with pytest.raises(
+        RemoteError,
+        match="EngineError: engine [01] .* died: exited with status 7; its last words: first this, dann Übles",
+    ):
         view.apply_sync(exit_with_words)
 
 
@@ -155,6 +173,7 @@ def test_what_an_earlier_request_printed_are_not_the_last_words_of_another(new_c
     @interactive
     def silent_end():
         import os
+
         os._exit(5)
 
     with pytest.raises(EngineError) as caught:
@@ -205,12 +224,14 @@ def test_without_a_watcher_the_end_of_the_connection_tells_as_much_as_it_can(new
 def test_an_abort_of_mpi_ends_a_rank_with_its_code_which_its_error_says(sandbox, new_cluster):
     pytest.importorskip("mpi4py")
     cluster = new_cluster(0)
-    mpiexec = sandbox.start("mpiexec", "-n", 2, "--oversubscribe", sandbox.programs.ipengine, "--mpi=mpi4py",
-                            env=sandbox.no_leak_check())
+    mpiexec = sandbox.start(
+        "mpiexec", "-n", 2, "--oversubscribe", sandbox.programs.ipengine, "--mpi=mpi4py", env=sandbox.no_leak_check()
+    )
 
     @interactive
     def abort():
         from mpi4py import MPI
+
         MPI.COMM_WORLD.Abort(7)
 
     with pytest.raises(EngineError, match=r"engine 1 \(.*\) died: exited with status 7"):
@@ -240,7 +261,7 @@ def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_it
     cluster.wait_for_output(rf"ipengine\[{victim}\] INFO: registered as engine {ids[victim]} ")
     cluster.wait_for_output("first this, dann Übles")
     assert {int(path.stem.rpartition("-")[2]) for path in logs.glob("ipengine-*.log")} == set(ids)
-    controller_log, = logs.glob("ipcontroller-*.log")
+    (controller_log,) = logs.glob("ipcontroller-*.log")
     assert f"{name_of(victim, ids[victim])} died: exited with status 7" in controller_log.read_text()
     assert cluster.stop(timeout=60) == 0
 
@@ -250,7 +271,9 @@ def test_an_engine_that_never_had_an_id_is_called_by_its_host_and_process(sandbo
     broken.write_text("#!/bin/sh\necho process $$ is broken\nexit 7\n")
     broken.chmod(0o755)
     failed = sandbox.run(sandbox.programs.ipcluster, "start", "--n=2", f"--EngineLauncher.engine_cmd={broken}")
-    pid = re.search(r"An engine that had not registered \(.*, process (\d+)\) ended with status 7 before", failed.err).group(1)
+    pid = re.search(
+        r"An engine that had not registered \(.*, process (\d+)\) ended with status 7 before", failed.err
+    ).group(1)
     assert f"-{pid}.log:" in failed.err and f"process {pid} is broken" in failed.err
 
 
@@ -260,6 +283,7 @@ def test_an_engine_that_never_had_an_id_is_called_by_its_host_and_process(sandbo
 @interactive
 def print_much(count):
     import os
+
     for _ in range(count):
         os.write(1, b"." * 65535 + b"\n")
 
@@ -278,6 +302,7 @@ def test_what_a_function_forked_does_not_hang_when_it_prints_after_its_engines_e
     def fork_one_that_prints(path):
         import os
         import signal
+
         if not os.fork():
             try:
                 while True:
@@ -299,14 +324,18 @@ def test_a_forked_child_does_not_hide_its_engines_end(new_cluster, transport):
     def fork_one_that_stays():
         import os
         import time
+
         child = os.fork()
         if not child:
             time.sleep(600)
         return os.getpid(), child
 
     # No watcher tells of the end, and no heartbeats are missed before the test has failed.
-    cluster = new_cluster(1, controller=[f"--transport={transport}", "--HeartMonitor.max_heartmonitor_misses=1000"],
-                          engine=["--IPEngine.enable_nanny=false"])
+    cluster = new_cluster(
+        1,
+        controller=[f"--transport={transport}", "--HeartMonitor.max_heartmonitor_misses=1000"],
+        engine=["--IPEngine.enable_nanny=false"],
+    )
     client = cluster.client(wait_for=1)
     engine, child = client[0].apply_sync(fork_one_that_stays)
     result = client[0].apply_async(time.sleep, 600)
@@ -334,7 +363,11 @@ def test_what_an_engine_prints_is_in_its_log_up_to_a_bound(new_cluster):
     begun = time.monotonic()
     client[0].apply_sync(print_much, 1000)
     seconds = time.monotonic() - begun
-    wait_until(lambda: client[0].apply_sync(print, "another") or
-               re.search(r"\(\d+ bytes that were printed are left out\)", cluster.engines[0].output), 20, "the log says so")
+    wait_until(
+        lambda: client[0].apply_sync(print, "another")
+        or re.search(r"\(\d+ bytes that were printed are left out\)", cluster.engines[0].output),
+        20,
+        "the log says so",
+    )
     assert "a line\n" in cluster.engines[0].output
     assert cluster.engines[0].output_path.stat().st_size < (seconds + 2) * (1 << 20) + 65536

@@ -44,33 +44,44 @@ def few_threads(sandbox, *words):
 @pytest.fixture
 def programs_words(sandbox, new_cluster):
     """programs_words(name): the words that start a program, where a controller runs for those that need one."""
+
     def words(name):
         if name != "ipcontroller":
             new_cluster()
-        return {"ipcontroller": [sandbox.programs.ipcontroller],
-                "ipengine": [sandbox.programs.ipengine],
-                "ipcluster": [sandbox.programs.ipcluster, "engines", "--n=1"],
-                "client": [PYTHON, "-c", CLIENT]}[name]
+        return {
+            "ipcontroller": [sandbox.programs.ipcontroller],
+            "ipengine": [sandbox.programs.ipengine],
+            "ipcluster": [sandbox.programs.ipcluster, "engines", "--n=1"],
+            "client": [PYTHON, "-c", CLIENT],
+        }[name]
+
     return words
 
 
 WHO = {"ipcontroller": "ipcontroller", "ipengine": "ipengine", "ipcluster": "ipcluster", "client": "a client"}
 
 
-@pytest.mark.parametrize("program, nofile", [("ipcontroller", 64), ("ipengine", 36), ("ipcluster", 20), ("ipcluster", 6), ("client", 24)])
+@pytest.mark.parametrize(
+    "program, nofile", [("ipcontroller", 64), ("ipengine", 36), ("ipcluster", 20), ("ipcluster", 6), ("client", 24)]
+)
 def test_too_few_descriptors_are_an_error_that_names_the_limit(sandbox, programs_words, program, nofile):
     ended = sandbox.run(*limited(*programs_words(program), nofile=nofile), python=program == "client")
     assert ended.status not in (0, -6), ended
-    assert re.search(rf"{WHO[program]} needs \d+ file descriptors, and \d+ are left of the {nofile} .*ulimit -n", ended.err), ended
+    assert re.search(
+        rf"{WHO[program]} needs \d+ file descriptors, and \d+ are left of the {nofile} .*ulimit -n", ended.err
+    ), ended
 
 
 @pytest.mark.parametrize("program", WHO)
 def test_too_few_threads_are_an_error_that_names_the_limit(sandbox, programs_words, program):
     python = program == "client"
-    ended = sandbox.run(*few_threads(sandbox, *programs_words(program)), python=python,
-                        env=None if python else sandbox.no_leak_check())  # which takes a thread
+    ended = sandbox.run(
+        *few_threads(sandbox, *programs_words(program)), python=python, env=None if python else sandbox.no_leak_check()
+    )  # which takes a thread
     assert ended.status not in (0, -6), ended
-    assert re.search(rf"{WHO[program]} needs \d+ threads, and the system gives it 0: .*ulimit -u is 1\b", ended.err), ended
+    assert re.search(
+        rf"{WHO[program]} needs \d+ threads, and the system gives it 0: .*ulimit -u is 1\b", ended.err
+    ), ended
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes a user of whom it is known how many processes there are")
@@ -80,7 +91,9 @@ def test_an_engine_that_cannot_be_started_for_the_number_of_processes_is_an_erro
     controller = sandbox.start(*somebody, sandbox.programs.ipcontroller)
     controller.wait_for_output("connection files:")
     most = psutil.Process(controller.pid).num_threads() + 3  # ipcluster and its connection to the hub
-    ended = sandbox.run(*limited(*somebody, sandbox.programs.ipcluster, "engines", "--n=1", nproc=most), env=sandbox.no_leak_check())
+    ended = sandbox.run(
+        *limited(*somebody, sandbox.programs.ipcluster, "engines", "--n=1", nproc=most), env=sandbox.no_leak_check()
+    )
     assert ended.status == 4 and re.search(r"cannot start .*ipengine.*ulimit -u", ended.err), ended
 
 
@@ -119,13 +132,17 @@ def lowest_limit(sandbox):
 def small(sandbox):
     """start(more, *arguments): a controller with the fewest descriptors that it starts with, and so many more; its Process, and the
     client's connection file."""
+
     def start(more=0, *arguments):
         sandbox.profile_dir().mkdir(mode=0o700)
-        process = sandbox.start(*limited(sandbox.programs.ipcontroller, *arguments, nofile=lowest_limit(sandbox) + more))
+        process = sandbox.start(
+            *limited(sandbox.programs.ipcontroller, *arguments, nofile=lowest_limit(sandbox) + more)
+        )
         file = sandbox.profile_dir() / "security/ipcontroller-client.json"
         wait_until(lambda: file.exists() or not process.alive, 20, "the controller is up")
         assert process.alive, process.output
         return process, file
+
     return start
 
 
@@ -172,7 +189,9 @@ def test_as_many_engines_as_the_controller_has_said_register_and_the_next_hears_
         controller.wait_for_output(rf"is registered, {count} in all", 30)
     ended = sandbox.run(sandbox.programs.ipengine, "--timeout=3")
     assert ended.status != 0
-    assert re.search(r"refuses this engine: RuntimeError: the controller is full: of its \d+ file descriptors .*ulimit -n", ended.err), ended
+    assert re.search(
+        r"refuses this engine: RuntimeError: the controller is full: of its \d+ file descriptors .*ulimit -n", ended.err
+    ), ended
 
 
 def test_ipyparallels_client_hears_that_the_controller_is_full(sandbox, small):
@@ -195,7 +214,9 @@ def test_silent_connections_take_half_of_the_room_and_cost_nothing_and_clients_a
     process = psutil.Process(controller.pid)
     with ipcluster.Client(str(file), timeout=LONG) as client:
         held = [socket.create_connection(("127.0.0.1", info["mux"])) for _ in range(600)]
-        controller.wait_for_output("full: more than .* connections have not proved who they are: those that have been silent for longest are ended")
+        controller.wait_for_output(
+            "full: more than .* connections have not proved who they are: those that have been silent for longest are ended"
+        )
         before, start = process.cpu_times(), time.monotonic()
         assert client.queue_status() == {"unassigned": 0}
         ipcluster.Client(str(file), timeout=LONG).close()
@@ -218,7 +239,10 @@ def test_one_large_result_does_not_end_the_controller(sandbox, ipcluster):
     with ipcluster.Client(profile_dir=str(sandbox.profile_dir()), timeout=LONG) as client:
         client.wait_for_engines(1, timeout=LONG)
         view = client[0]
-        with pytest.raises(ipcluster.RemoteError, match=r"has 3145728\d\d bytes, and the controller takes up to \d+ .IPController.frame_bytes_max"):
+        with pytest.raises(
+            ipcluster.RemoteError,
+            match=r"has 3145728\d\d bytes, and the controller takes up to \d+ .IPController.frame_bytes_max",
+        ):
             view.apply_sync(bytearray, 300 << 20)
         with pytest.raises(ValueError, match=r"has 3145728\d\d bytes, and the controller takes up to"):
             view.apply_sync(len, bytearray(300 << 20))
@@ -259,8 +283,12 @@ def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have
 
 def test_ipcluster_says_why_engines_do_not_register(sandbox):
     seconds = int(4 * PATIENCE)
-    cluster = sandbox.start(*limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=150))
+    cluster = sandbox.start(
+        *limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=150)
+    )
     assert cluster.wait(60) == 4
-    assert re.search("The controller refuses an engine: the controller is full: of its 150 file descriptors", cluster.output)
+    assert re.search(
+        "The controller refuses an engine: the controller is full: of its 150 file descriptors", cluster.output
+    )
     tail = cluster.output.partition("The end of ")[2]
     assert "the controller refuses this engine for now" in tail and "registered as engine" not in tail

@@ -45,19 +45,22 @@ def test_px_says_where_and_runs_there(type_cells):
     first, second, shown = type_cells("px a = 20", "px print(a + 1)", "px a * 2")
     assert first == "Parallel execution on engines: [0,1]\n"
     assert second == "Parallel execution on engines: [0,1]\n[stdout:0] 21\n[stdout:1] 21\n" or sorted(
-        second.splitlines()[1:]) == ["[stdout:0] 21", "[stdout:1] 21"]
+        second.splitlines()[1:]
+    ) == ["[stdout:0] 21", "[stdout:1] 21"]
     assert "Out[0:3]: 40\n" in shown and "Out[1:3]: 40\n" in shown
 
 
 def test_lines_of_several_engines_are_not_torn_where_nothing_can_be_updated(type_cells):
-    (shown,) = type_cells("""
+    (shown,) = type_cells(
+        """
         %%px --no-verbose
         import time
         for i in range(10):
             print(i, end=" ", flush=True)
             time.sleep(0.05)
         print("end", end="")
-        """)
+        """
+    )
     assert sorted(shown.splitlines()) == [f"[stdout:{engine}] 0 1 2 3 4 5 6 7 8 9 end" for engine in (0, 1)]
 
 
@@ -70,16 +73,27 @@ def test_on_a_terminal_there_is_a_block_for_each_engine_under_one_bar(cluster, s
     """The last lines of all while they come, as many as the terminal has room for; in the end all of each."""
     cluster.client()
     cell = "%px import time; [(print('line', i, flush=True), time.sleep(0.05)) for i in range(20)] and None"
-    code = ("from IPython.terminal.interactiveshell import TerminalInteractiveShell\nimport ipcluster\n"
-            "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
-            f"c = ipcluster.Client({str(cluster.client_file)!r})\n"
-            f"shell.run_line_magic('pxconfig', '--progress-after 0 --no-verbose')\nshell.run_cell({cell!r})\n")
-    child = pexpect.spawn(PYTHON, ["-c", code], env={**sandbox.python_env(), "TERM": "xterm"}, encoding="utf-8", timeout=LONG, dimensions=(10, 80))
+    code = (
+        "from IPython.terminal.interactiveshell import TerminalInteractiveShell\nimport ipcluster\n"
+        "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
+        f"c = ipcluster.Client({str(cluster.client_file)!r})\n"
+        f"shell.run_line_magic('pxconfig', '--progress-after 0 --no-verbose')\nshell.run_cell({cell!r})\n"
+    )
+    child = pexpect.spawn(
+        PYTHON,
+        ["-c", code],
+        env={**sandbox.python_env(), "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=LONG,
+        dimensions=(10, 80),
+    )
     child.expect(pexpect.EOF)
     *drawn, final = child.before.replace("\r\n", "\n").split("\x1b[?7h")
     bar, *lines = final.splitlines()
     assert "100%" in bar and "| 2/2 [" in bar
-    assert lines == [line for engine in "01" for line in (f"[stdout:{engine}] line 0", *(f"line {i}" for i in range(1, 20)))]
+    assert lines == [
+        line for engine in "01" for line in (f"[stdout:{engine}] line 0", *(f"line {i}" for i in range(1, 20)))
+    ]
     drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text) for text in drawn]
     assert max(text.count("\n") for text in drawn) <= 9
     assert any(re.search(r"%px: .*\n\[stdout:0\] line .*\n(line .*\n)+\[stdout:1\] line ", text) for text in drawn)
@@ -137,34 +151,40 @@ def test_suffixes_make_more_magics(type_cells):
 
 
 def test_a_magic_without_a_view_says_what_to_do(sandbox, programs):
-    code = ("import sys; sys.stderr = sys.stdout\nfrom IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
-            "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
-            "shell.run_cell('%load_ext parallel_magic'); shell.run_cell('%px 1')")
+    code = (
+        "import sys; sys.stderr = sys.stdout\nfrom IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
+        "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
+        "shell.run_cell('%load_ext parallel_magic'); shell.run_cell('%px 1')"
+    )
     finished = sandbox.run(PYTHON, "-c", code, python=True)
     assert "view.activate()" in finished.out
 
 
 def test_the_old_name_is_found_and_nothing_else_changes(sandbox, programs):
-    code = ("import ipcluster_hook, importlib.util, sys\n"
-            "assert 'ipcluster' not in sys.modules and 'IPython' not in sys.modules\n"
-            "assert importlib.util.find_spec('IPython.nothing') is None\n"
-            "from IPython.parallel import Client, RemoteError\nimport ipcluster\n"
-            "assert Client is ipcluster.Client and RemoteError is ipcluster.RemoteError\n")
+    code = (
+        "import ipcluster_hook, importlib.util, sys\n"
+        "assert 'ipcluster' not in sys.modules and 'IPython' not in sys.modules\n"
+        "assert importlib.util.find_spec('IPython.nothing') is None\n"
+        "from IPython.parallel import Client, RemoteError\nimport ipcluster\n"
+        "assert Client is ipcluster.Client and RemoteError is ipcluster.RemoteError\n"
+    )
     sandbox.run(PYTHON, "-c", code, python=True, check=True)
 
 
 def test_where_python_reads_no_pth_file_importing_ipcluster_is_enough(sandbox, programs):
     """-S: no site folders, whose .pth files Python reads; the package is found as by PYTHONPATH."""
-    code = ("import sys; sys.path += ['/usr/lib/python3/dist-packages']\n"
-            "assert 'ipcluster_hook' not in sys.modules\nimport ipcluster\n"
-            "from IPython.parallel import Client, require\nfrom IPython.parallel.util import interactive\n"
-            "from IPython.parallel.client.view import DirectView\nimport IPython.parallel.error as error\n"
-            "assert Client is ipcluster.Client and interactive is ipcluster.interactive and DirectView is ipcluster.DirectView\n"
-            "assert error.CompositeError is ipcluster.CompositeError\n"
-            "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
-            "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
-            "shell.run_cell('%load_ext parallel_magic').raise_error()\nassert shell.find_line_magic('px')\n"
-            "try:\n    import IPython.parallel.nothing\nexcept ModuleNotFoundError as error:\n    assert error.name == 'IPython.parallel.nothing'\n")
+    code = (
+        "import sys; sys.path += ['/usr/lib/python3/dist-packages']\n"
+        "assert 'ipcluster_hook' not in sys.modules\nimport ipcluster\n"
+        "from IPython.parallel import Client, require\nfrom IPython.parallel.util import interactive\n"
+        "from IPython.parallel.client.view import DirectView\nimport IPython.parallel.error as error\n"
+        "assert Client is ipcluster.Client and interactive is ipcluster.interactive and DirectView is ipcluster.DirectView\n"
+        "assert error.CompositeError is ipcluster.CompositeError\n"
+        "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
+        "shell = TerminalInteractiveShell.instance(colors='NoColor', simple_prompt=True)\n"
+        "shell.run_cell('%load_ext parallel_magic').raise_error()\nassert shell.find_line_magic('px')\n"
+        "try:\n    import IPython.parallel.nothing\nexcept ModuleNotFoundError as error:\n    assert error.name == 'IPython.parallel.nothing'\n"
+    )
     sandbox.run(PYTHON, "-S", "-c", code, python=True, check=True)
 
 

@@ -108,7 +108,11 @@ def test_an_empty_map_has_taken_no_time(view, balanced):
         result = each.map_async(double, [])
         assert result.ready() and result.successful() and result.get(timeout=LONG) == list(result) == []
         assert result.elapsed == result.wall_time == result.serial_time == result.progress == len(result) == 0
-        assert result.timedelta(result.submitted, result.received) == 0 and result.get_dict() == {} and result.metadata == []
+        assert (
+            result.timedelta(result.submitted, result.received) == 0
+            and result.get_dict() == {}
+            and result.metadata == []
+        )
         assert result.wait(return_when="FIRST_COMPLETED") == (set(), set())
         result.wait_interactive()
         result.display_outputs()
@@ -272,7 +276,9 @@ def test_imap_keeps_engines_busy_before_anybody_takes_results(balanced, tmp_path
         open(f"{folder}/{number}", "w").close()
         return number
 
-    results = balanced.imap(typed(work), not_far(), itertools.repeat(str(gate)), itertools.repeat(str(folder)), **options)
+    results = balanced.imap(
+        typed(work), not_far(), itertools.repeat(str(gate)), itertools.repeat(str(folder)), **options
+    )
     wait_until(lambda: len(os.listdir(folder)) >= 4, 20, "the other engine goes on")
     gate.touch()
     assert sorted(itertools.islice(results, 6)) == list(range(6)) or options == {"ordered": False}
@@ -377,7 +383,9 @@ def test_tasks_of_imap_have_the_flags_of_the_call(balanced, client):
 
 def test_imap_of_a_client_that_is_closed_ends(cluster, tmp_path):
     client = cluster.client()
-    results = client.load_balanced_view().imap(wait_for_file, itertools.repeat(str(tmp_path / "gate")), max_outstanding=1)
+    results = client.load_balanced_view().imap(
+        wait_for_file, itertools.repeat(str(tmp_path / "gate")), max_outstanding=1
+    )
     client.close()
     with pytest.raises(Exception, match="closed"):
         next(results)

@@ -92,37 +92,56 @@ def test_a_streamed_cell_is_one_block_for_each_engine_under_one_bar_and_changes_
     assert "100%" in bar and "2/2" in bar and "tasks/s" in bar or "s/tasks" in bar
     whole = "[stdout:{0}] step 0\nstep 1\nstep 2\nstep 3\nstep 4\n[stderr:{0}] bar 4\n[output:{0}]"
     rest = "[stdout:{0}] after it\nOut[{0}:1]: 42"
-    assert blocks == [text.format(engine) for engine in (0, 1) for text in (whole, "<IPython.core.display.HTML object>", rest)]
+    assert blocks == [
+        text.format(engine) for engine in (0, 1) for text in (whole, "<IPython.core.display.HTML object>", rest)
+    ]
     assert [data["text/html"] for data in area.of("display_data") if "text/html" in data] == ["<b>figure</b>"] * 2
     assert len(area) == 7, "and nothing else"
     updates = [message for message in area.published if message["msg_type"] == "update_display_data"]
     assert any("step 2" in message["content"]["data"]["text/plain"] for message in updates), "it is shown as it comes"
-    area = notebook("result = c.load_balanced_view().map_async(print, range(30))\nwith result.stream_output():\n    result.wait()")
-    assert 1 <= len(area) <= 2 and all(re.match(r"\[stdout:[01]\] ", text) for text in area.texts), "also of the scheduler's choice"
-    assert sorted(int(re.sub(r".*\] ", "", line)) for text in area.texts for line in text.splitlines()) == list(range(30))
+    area = notebook(
+        "result = c.load_balanced_view().map_async(print, range(30))\nwith result.stream_output():\n    result.wait()"
+    )
+    assert 1 <= len(area) <= 2 and all(
+        re.match(r"\[stdout:[01]\] ", text) for text in area.texts
+    ), "also of the scheduler's choice"
+    assert sorted(int(re.sub(r".*\] ", "", line)) for text in area.texts for line in text.splitlines()) == list(
+        range(30)
+    )
 
 
 def test_an_error_is_in_its_engines_block_and_named_at_the_end(notebook):
     notebook("c[:].scatter('me', [0, 1], flatten=True, block=True)")
     area = notebook("%%px --progress-after -1 --no-verbose\nprint('before', me)\n1 / me")
     first, second = area.texts
-    assert first.startswith("[stdout:0] before 0\n[0:execute]: \n") and first.endswith("ZeroDivisionError: division by zero")
+    assert first.startswith("[stdout:0] before 0\n[0:execute]: \n") and first.endswith(
+        "ZeroDivisionError: division by zero"
+    )
     assert re.fullmatch(r"\[stdout:1\] before 1\nOut\[1:\d+\]: 1.0", second)
     assert area.of("error") == ["1 error: ZeroDivisionError (shown above)"]
-    area = notebook("%%px --progress-after -1 --no-verbose\nimport os\nprint('last words', flush=True)\nif me: os._exit(3)")
+    area = notebook(
+        "%%px --progress-after -1 --no-verbose\nimport os\nprint('last words', flush=True)\nif me: os._exit(3)"
+    )
     assert area.texts[0] == "[stdout:0] last words"
     assert re.search(r"^\[1:execute\]: \nEngineError: ", area.texts[1], re.MULTILINE), "nobody but the hub tells of it"
 
 
 def test_whatever_waits_shows_a_bar_that_comes_to_its_end(notebook, sandbox):
-    notebook("import time\nbalanced = c.load_balanced_view()\nnap = ipcluster.interactive(lambda x: __import__('time').sleep(x))")
+    notebook(
+        "import time\nbalanced = c.load_balanced_view()\nnap = ipcluster.interactive(lambda x: __import__('time').sleep(x))"
+    )
     (bar,) = notebook("balanced.map_async(nap, [0.05] * 20).wait_interactive()").texts
     assert re.fullmatch(r"nap: 100%.*\| 20/20 \[00:\d\d<00:00, .*tasks/s\]".replace("nap", "<lambda>"), bar)
     (bar,) = notebook("pending = balanced.map_async(nap, [0.1] * 4)\nc.wait_interactive(interval=0.1)").texts
     assert re.match(r"tasks: 100%.*\| 4/4 ", bar)
     area = notebook("try:\n    c.wait_for_engines(3, timeout=0.5)\nexcept TimeoutError:\n    pass")
     assert re.match(r" *67%.*\| 2/3 ", area.texts[0]) and len(area) == 1
-    assert notebook("c.wait_for_engines(2)\nc.wait_for_engines(3, timeout=0.1, block=False).exception()").of("display_data") == []
+    assert (
+        notebook("c.wait_for_engines(2)\nc.wait_for_engines(3, timeout=0.1, block=False).exception()").of(
+            "display_data"
+        )
+        == []
+    )
     area = notebook("with ipcluster.Cluster(n=1) as other: pass")
     assert re.match(r"100%.*\| 1/1 .*engine", area.texts[0]) and not area.of("stderr")
     assert notebook("with ipcluster.Cluster(n=1, progress=False) as other: pass") == []
@@ -149,8 +168,14 @@ def test_a_block_does_not_grow_without_bound(block):
         made = block("stream", name="stdout", text=f"line {number:05} of many\n")
     (text,) = made.pieces()
     first, *lines = text.splitlines()
-    assert lines[-1] == "line 02999 of many" and re.fullmatch(r"\[stdout:0\] line \d{5} of many", lines[0]) and len(text) < 51_000
-    assert re.fullmatch(r"\[\d+ characters before these are not shown: the result's stdout and stderr have them\]", first)
+    assert (
+        lines[-1] == "line 02999 of many"
+        and re.fullmatch(r"\[stdout:0\] line \d{5} of many", lines[0])
+        and len(text) < 51_000
+    )
+    assert re.fullmatch(
+        r"\[\d+ characters before these are not shown: the result's stdout and stderr have them\]", first
+    )
     for _ in range(100):
         block("stream", name="stdout", text="no end of a line " * 1000)
     assert len("".join(made.pieces())) < 51_000
@@ -166,7 +191,11 @@ def test_what_is_printed_between_displays_is_one_text_once_these_are_hidden(bloc
         block("stream", name="stderr", text=f"err {number}\n")
         made = block("display_data", data={"text/plain": f"figure {number}"}, metadata={})
     _, *first, mark = made.pieces()[0].splitlines()
-    assert mark == "[output:0]" and first == [line for name in ("out", "err") for line in (f"[std{name}:0] {name} 0", *(f"{name} {number}" for number in range(1, 81)))]
+    assert mark == "[output:0]" and first == [
+        line
+        for name in ("out", "err")
+        for line in (f"[std{name}:0] {name} 0", *(f"{name} {number}" for number in range(1, 81)))
+    ]
     assert len(made.pieces()) == 40
 
 
@@ -198,23 +227,39 @@ def test_what_engines_clear_or_update_changes_in_their_blocks(block):
     block("display_data", data={"text/plain": "old"}, transient={"display_id": "one"})
     block("update_display_data", data={"text/plain": "new"}, transient={"display_id": "one"})
     made = block("clear_output", wait=True)
-    assert [piece["data"]["text/plain"] for piece in made.pieces()[1:]] == ["new"], "it stays until there is something else"
+    assert [piece["data"]["text/plain"] for piece in made.pieces()[1:]] == [
+        "new"
+    ], "it stays until there is something else"
     assert block("stream", name="stderr", text="next\n").pieces() == ["[stderr:0] next\n"]
     assert block("clear_output", wait=False).pieces() == []
 
 
 def test_what_is_shown_in_html_is_escaped_and_small(ipcluster, client, view, sandbox_here):
-    assert re.match(r"<div><strong>Client</strong> 2 engines on .*<details>.*<table>", client._repr_html_()) and "<th>pid</th>" in client._repr_html_()
+    assert (
+        re.match(r"<div><strong>Client</strong> 2 engines on .*<details>.*<table>", client._repr_html_())
+        and "<th>pid</th>" in client._repr_html_()
+    )
     assert re.match(r"<div><strong>DirectView</strong> \[0, 1\]: 2 engines on ", view._repr_html_())
     result = view.apply_async(abs, -1)
     result.wait(LONG)
     result._fname = "<b>"
-    assert re.fullmatch(r"<div><strong>AsyncResult</strong> &lt;b&gt;: finished, 2 of 2 results, \d+\.\d s</div>", result._repr_html_())
-    assert view.map_async(abs, [])._repr_html_() == "<div><strong>AsyncMapResult</strong> abs: finished, 0 of 0 results</div>"
+    assert re.fullmatch(
+        r"<div><strong>AsyncResult</strong> &lt;b&gt;: finished, 2 of 2 results, \d+\.\d s</div>", result._repr_html_()
+    )
+    assert (
+        view.map_async(abs, [])._repr_html_()
+        == "<div><strong>AsyncMapResult</strong> abs: finished, 0 of 0 results</div>"
+    )
     cluster = ipcluster.Cluster(n=2, cluster_id="<i>", engines="mpi&")
-    assert "<strong>Cluster</strong> &lt;i&gt;, not running<table>" in cluster._repr_html_() and "mpi&amp;" in cluster._repr_html_()
+    assert (
+        "<strong>Cluster</strong> &lt;i&gt;, not running<table>" in cluster._repr_html_()
+        and "mpi&amp;" in cluster._repr_html_()
+    )
     client.close()
-    assert client._repr_html_() == "<div><strong>Client</strong> closed</div>" and "<strong>DirectView</strong> [0, 1]</div>" in view._repr_html_()
+    assert (
+        client._repr_html_() == "<div><strong>Client</strong> closed</div>"
+        and "<strong>DirectView</strong> [0, 1]</div>" in view._repr_html_()
+    )
 
 
 # Where there is no notebook

@@ -40,5 +40,9 @@ def test_the_symbols_file_has_each_name_that_the_library_shows(build):
 
 def test_each_launcher_of_a_batch_system_is_in_a_package_and_all_others_in_that_of_the_programs(build):
     plugins = {path.stem for path in (build / "plugins/launchers/.libs").glob("*.so")}
-    packed = {name for path in (TOP / "debian").glob("*.install") for name in re.findall(r"launchers/(\w+)\.so", path.read_text())}
+    packed = {
+        name
+        for path in (TOP / "debian").glob("*.install")
+        for name in re.findall(r"launchers/(\w+)\.so", path.read_text())
+    }
     assert packed == plugins

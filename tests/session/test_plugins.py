@@ -19,11 +19,12 @@ from support import TOP, named, typed, wait_until
 def package_config(installed):
     """The environment in which pkg-config knows what is installed."""
     prefix = installed.ipcluster.parent.parent
-    found, = prefix.glob("**/ipcluster.pc")
+    (found,) = prefix.glob("**/ipcluster.pc")
     return {**os.environ, "PKG_CONFIG_PATH": str(found.parent)}
 
 
 # A site's own
+
 
 @pytest.fixture(scope="module")
 def wrap_plugin(installed, tmp_path_factory):
@@ -31,8 +32,12 @@ def wrap_plugin(installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrap")
     source = folder / "launcher"
     shutil.copytree(TOP / "docs/examples/launcher", source)
-    subprocess.run(["make", "-C", source, "install", f"PREFIX={folder}/plugins"], check=True, env=package_config(installed),
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["make", "-C", source, "install", f"PREFIX={folder}/plugins"],
+        check=True,
+        env=package_config(installed),
+        stdout=subprocess.DEVNULL,
+    )
     yield folder / "plugins"
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -40,7 +45,9 @@ def wrap_plugin(installed, tmp_path_factory):
 def test_a_third_party_launcher_is_found_through_the_search_path(box, wrap_plugin):
     private = box.dir / "plugins"
     shutil.copytree(wrap_plugin, private)
-    shown = json.loads(box.ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)}, check=True).out)
+    shown = json.loads(
+        box.ipcluster("plugins", "--json", "wrap", env={"IPCLUSTER_PLUGIN_PATH": str(private)}, check=True).out
+    )
     assert [item["classes"][0]["name"] for item in shown] == ["WrapEngineSetLauncher"]
     env = {"IPCLUSTER_PLUGIN_PATH": str(private)}
     cluster = box.begin("start", "--n=2", "--elauncher=wrap", "--wrap-command=nice -n 7", env=env)
@@ -63,14 +70,16 @@ def test_an_installation_that_was_moved_as_a_whole_has_its_own_plugins(installed
 
 def test_the_launcher_of_the_guide_is_compiled_as_it_says_and_starts_engines(box, installed):
     blocks = docblocks.blocks(TOP / "docs/howto/launcher.md")
-    source, = (block.text for block in blocks if block.kind == "c")
-    (command, _), = (each for block in blocks if block.kind == "sh" for each in block.commands)
+    (source,) = (block.text for block in blocks if block.kind == "c")
+    ((command, _),) = (each for block in blocks if block.kind == "sh" for each in block.commands)
     folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     (folder / "mine.c").write_text(source)
-    subprocess.run(["sh", "-c", f"{command} -Wall -Wextra -Werror"], check=True, cwd=folder, env=package_config(installed))
+    subprocess.run(
+        ["sh", "-c", f"{command} -Wall -Wextra -Werror"], check=True, cwd=folder, env=package_config(installed)
+    )
     env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
-    shown, = json.loads(box.ipcluster("plugins", "--json", "mine", env=env, check=True).out)
+    (shown,) = json.loads(box.ipcluster("plugins", "--json", "mine", env=env, check=True).out)
     assert shown["classes"][0]["name"] == "MineEngineSetLauncher"
     cluster = box.begin("start", "--n=2", "--elauncher=mine", env=env)
     cluster.wait_for_output(UP, 60)
@@ -90,7 +99,7 @@ def test_a_plugin_that_was_built_with_the_headers_of_an_earlier_abi_works(box):
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{old}", old / "old.c", "-o", folder / "old.so"], check=True)
     (folder / "old.so").chmod(0o644)
     env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
-    shown, = json.loads(box.ipcluster("plugins", "--json", "old", env=env, check=True).out)
+    (shown,) = json.loads(box.ipcluster("plugins", "--json", "old", env=env, check=True).out)
     assert [each["name"] for each in shown["classes"]] == ["OldEngineSetLauncher", "OlderEngineSetLauncher"]
     cluster = box.begin("start", "--n=2", "--elauncher=older", env=env)
     cluster.wait_for_output(UP, 60)
@@ -105,6 +114,7 @@ def test_the_whole_plugin_of_a_batch_system_has_at_most_60_lines(name):
 
 
 # What is found, and where
+
 
 def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
     private = box.dir / "plugins"
@@ -142,12 +152,26 @@ def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(box):
 
 # What is refused
 
+
 def build(path, **odd):
     """Builds the odd plugin: CLASS=..., with texts in quotes."""
     flags = subprocess.run(["pkg-config", "--cflags", "jansson"], capture_output=True, text=True, check=True).stdout
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{TOP}/core/include", *shlex.split(flags), f'-DNAME="{path.stem}"',
-                    *(f"-D{name}={value}" for name, value in odd.items()), TOP / "tests/session/odd_plugin.c", "-o", path],
-                   check=True)
+    subprocess.run(
+        [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            f"-I{TOP}/core/include",
+            *shlex.split(flags),
+            f'-DNAME="{path.stem}"',
+            *(f"-D{name}={value}" for name, value in odd.items()),
+            TOP / "tests/session/odd_plugin.c",
+            "-o",
+            path,
+        ],
+        check=True,
+    )
     path.chmod(0o644)
 
 
@@ -176,15 +200,21 @@ BAD = {
     "nameless": (odd(CLASS="NULL"), "a launcher class of its lacks name"),
     "classless": (odd(CLASSES="NULL"), "lacks classes"),
     "none": (odd(CLASS_COUNT=0), "its class_count is 0"),
-    "idle": (odd(WITHOUT_FUNCTIONS=1),
-             "'OddEngineSetLauncher' lacks create, start, signal, stop, output, to_json, from_json, destroy"),
+    "idle": (
+        odd(WITHOUT_FUNCTIONS=1),
+        "'OddEngineSetLauncher' lacks create, start, signal, stop, output, to_json, from_json, destroy",
+    ),
     "creator": (odd(CREATE="NULL"), "'OddEngineSetLauncher' lacks create"),
     "mistyped": (odd(DEFAULT='"often"'), "Odd.times expects an integer, not often"),
     "defaultless": (odd(DEFAULT="NULL"), "Odd.times has no default"),
-    "taker": (odd(CREATE="something", SETTINGS='"OddEngineSetLauncher"', SETTING='"engine_cmd"'),
-              "the setting OddEngineSetLauncher.engine_cmd is there twice"),
-    "usurper": (odd(CLASS='"LocalEngineSetLauncher"'),
-                "LocalEngineSetLauncher answers to 'LocalEngineSetLauncher', as LocalEngineSetLauncher of the plugin local"),
+    "taker": (
+        odd(CREATE="something", SETTINGS='"OddEngineSetLauncher"', SETTING='"engine_cmd"'),
+        "the setting OddEngineSetLauncher.engine_cmd is there twice",
+    ),
+    "usurper": (
+        odd(CLASS='"LocalEngineSetLauncher"'),
+        "LocalEngineSetLauncher answers to 'LocalEngineSetLauncher', as LocalEngineSetLauncher of the plugin local",
+    ),
     "alias": (odd(ALIASES='"own,MPI"'), "answers to 'MPI', as MPIEngineSetLauncher of the plugin mpiexec"),
 }
 
@@ -202,11 +232,17 @@ def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(box, na
     path = folder / f"{name}.so"
     make(path)
     shown = box.ipcluster("plugins", check=True)
-    line, = refusals(shown.out, path)
+    (line,) = refusals(shown.out, path)
     assert reason in line and "mpiexec" in shown.out.partition("Refused:")[0]
     assert not shown.err
     assert json.loads(box.ipcluster("plugins", "--json", name, check=True).out)[0]["refused"] == line.strip()
-    for words, status in [(["--help"], 0), (["start", "--help"], 0), (["list"], 0), (["stop"], 11), (["profile", "list"], 0)]:
+    for words, status in [
+        (["--help"], 0),
+        (["start", "--help"], 0),
+        (["list"], 0),
+        (["stop"], 11),
+        (["profile", "list"], 0),
+    ]:
         done = box.ipcluster(*words)
         assert done.status == status and not refusals(done.out + done.err, path)
     started = box.ipcluster("start", "--n=1", f"--elauncher={name}")
@@ -214,7 +250,9 @@ def test_a_bad_launcher_is_refused_in_one_line_and_no_command_ends_by_it(box, na
     assert reason in started.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command, status", [(["stop"], 0), (["start", "--n=0", "--daemonize"], 0)], ids=["stop", "start"])
+@pytest.mark.parametrize(
+    "command, status", [(["stop"], 0), (["start", "--n=0", "--daemonize"], 0)], ids=["stop", "start"]
+)
 def test_what_a_supervisor_had_started_and_not_noted_when_it_was_killed_is_ended(box, command, status):
     folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
@@ -247,7 +285,7 @@ def test_bad_plugins_beside_good_ones_do_not_hinder_a_start(box):
     env = {"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}
     started = box.ipcluster("start", "--n=1", "--daemonize", "--elauncher=local", env=env, check=True)
     for name, (_, reason) in BAD.items():
-        line, = refusals(started.err, folder / f"{name}.so")
+        (line,) = refusals(started.err, folder / f"{name}.so")
         assert reason in line
     stopped = box.ipcluster("stop", env=env, check=True)
     assert not stopped.err
@@ -277,7 +315,13 @@ def test_commands_that_need_no_launcher_load_none(box):
     folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "odd.so", ON_LOAD=1)
-    for words, status in [(["--help"], 0), (["list"], 0), (["stop"], 11), (["stop", "--help"], 0), (["profile", "list"], 0)]:
+    for words, status in [
+        (["--help"], 0),
+        (["list"], 0),
+        (["stop"], 11),
+        (["stop", "--help"], 0),
+        (["profile", "list"], 0),
+    ]:
         assert box.ipcluster(*words).status == status
     assert box.ipcluster("plugins").status == box.ipcluster("start", "--n=1").status == 99
 
@@ -297,13 +341,14 @@ def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
     shown = box.ipcluster("plugins", check=True)
-    line, = refusals(shown.out, folder / "mpiexec.so")
+    (line,) = refusals(shown.out, folder / "mpiexec.so")
     assert "a launcher plugin of its name was found before" in line
     assert "hidden by one of its name" not in shown.out
     assert refusals(box.ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
 
 
 # All that is wrong with one
+
 
 def checked(box, path, *words):
     """What is said of a file, a finding a line, and the exit status."""
@@ -340,13 +385,22 @@ def test_check_says_that_others_can_change_a_plugin_and_does_not_load_it(box):
     assert status == 1 and len(found) == 1 and "odd.so" in found[0], found
 
 
-@pytest.mark.parametrize("macros, finding", [
-    ({"ON_LOAD": 1}, "it ended the process when it was loaded"),
-    ({}, "OddEngineSetLauncher could not be created and gave no reason"),
-    ({"CREATE": "something"}, "cannot start 'exec sleep 90': the launcher OddEngineSetLauncher could not start anything"),
-    ({"CREATE": "something", "START": "something", "CLASS": '"LocalEngineSetLauncher"'}, "as LocalEngineSetLauncher of the plugin local"),
-    ({"CREATE": "(void *)8"}, "it crashed in create() of OddEngineSetLauncher: Segmentation fault"),
-])
+@pytest.mark.parametrize(
+    "macros, finding",
+    [
+        ({"ON_LOAD": 1}, "it ended the process when it was loaded"),
+        ({}, "OddEngineSetLauncher could not be created and gave no reason"),
+        (
+            {"CREATE": "something"},
+            "cannot start 'exec sleep 90': the launcher OddEngineSetLauncher could not start anything",
+        ),
+        (
+            {"CREATE": "something", "START": "something", "CLASS": '"LocalEngineSetLauncher"'},
+            "as LocalEngineSetLauncher of the plugin local",
+        ),
+        ({"CREATE": "(void *)8"}, "it crashed in create() of OddEngineSetLauncher: Segmentation fault"),
+    ],
+)
 def test_check_runs_a_launcher_and_outlives_it(box, macros, finding):
     if box.sanitizers and "crashed" in finding:
         pytest.skip("a sanitizer ends what crashes with a report")
@@ -373,7 +427,7 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
     samples.mkdir()
     (samples / "submit").write_text("Submitted batch job 5\n")
     (samples / "query").write_text("5|RUNNING|None|N/A|0|\n6|PENDING|Priority|2026-11-29T10:00:00|0|\n")
-    shown, = json.loads(box.ipcluster("plugins", "--json", "slurm", check=True).out)
+    (shown,) = json.loads(box.ipcluster("plugins", "--json", "slurm", check=True).out)
     plugin = shown["path"]
     done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}", check=True)
     assert "query: job 5 runs\nquery: job 6 is pending: Priority, starts about 10:00\nsubmit: job 5\n" in done.out
@@ -392,38 +446,72 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
 
 # New ones
 
+
 @pytest.fixture
 def author(box, installed):
     """The box with what a plugin's author has: the installed headers, and the programs on PATH."""
-    box.env.update(package_config(installed), PATH=f"{box.programs.ipcluster.parent}:{os.environ['PATH']}", DEBFULLNAME="Ada Example")
+    box.env.update(
+        package_config(installed),
+        PATH=f"{box.programs.ipcluster.parent}:{os.environ['PATH']}",
+        DEBFULLNAME="Ada Example",
+    )
     return box
 
 
-@pytest.mark.parametrize("kind, place", [("batch", "launchers"), ("launcher", "launchers"), ("mpi", "mpi"), ("serial", "serial"),
-                                         ("kernel", "kernels"), ("store", "stores")])
+@pytest.mark.parametrize(
+    "kind, place",
+    [
+        ("batch", "launchers"),
+        ("launcher", "launchers"),
+        ("mpi", "mpi"),
+        ("serial", "serial"),
+        ("kernel", "kernels"),
+        ("store", "stores"),
+    ],
+)
 def test_a_new_plugin_builds_passes_its_own_test_and_is_found_where_it_is_installed(author, kind, place):
     made = author.ipcluster("plugins", "new", kind, "mine", f"--folder={author.dir}/folder", check=True)
     assert f"{author.dir}/folder/mine.c is the plugin" in made.out
     folder = author.dir / "folder"
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files >= {"Makefile", "mine.c", "test.sh", "ipcluster-mine.7", "ipcluster-mine.spec", "debian/control", "debian/rules"}
+    assert files >= {
+        "Makefile",
+        "mine.c",
+        "test.sh",
+        "ipcluster-mine.7",
+        "ipcluster-mine.spec",
+        "debian/control",
+        "debian/rules",
+    }
     texts = [(folder / file).read_text() for file in files]
-    assert not [text for text in texts if re.search("@[A-Z]+@|NAME@", text)] and "Ada Example" in (folder / "debian/changelog").read_text()
+    assert (
+        not [text for text in texts if re.search("@[A-Z]+@|NAME@", text)]
+        and "Ada Example" in (folder / "debian/changelog").read_text()
+    )
     author.run("make", "-C", folder, "check", check=True)
-    author.run("make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True)
-    shown, = json.loads(author.ipcluster("plugins", "--json", "mine", env={"IPCLUSTER_PLUGIN_PATH": f"{author.dir}/plugins"}, check=True).out)
+    author.run(
+        "make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True
+    )
+    (shown,) = json.loads(
+        author.ipcluster(
+            "plugins", "--json", "mine", env={"IPCLUSTER_PLUGIN_PATH": f"{author.dir}/plugins"}, check=True
+        ).out
+    )
     assert shown["path"] == f"{author.dir}/plugins/{place}/mine.so" and "refused" not in shown
     assert (author.dir / "man/man7/ipcluster-mine.7").exists()
 
 
-@pytest.mark.parametrize("words, reason", [
-    (["batch", "there"], "there is there already: name another with --folder"),
-    (["bach", "mine"], "'bach' is no kind of plugin; the nearest is batch"),
-    (["batch", "my-own"], "'my-own' is no name for a plugin"),
-    (["batch", "../mine"], "'../mine' is no name for a plugin"),
-    (["batch", "mine", "--folder=no/such"], "no/such cannot be made: No such file or directory"),
-    (["batch"], "what is to be made? ipcluster plugins new KIND NAME"),
-])
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        (["batch", "there"], "there is there already: name another with --folder"),
+        (["bach", "mine"], "'bach' is no kind of plugin; the nearest is batch"),
+        (["batch", "my-own"], "'my-own' is no name for a plugin"),
+        (["batch", "../mine"], "'../mine' is no name for a plugin"),
+        (["batch", "mine", "--folder=no/such"], "no/such cannot be made: No such file or directory"),
+        (["batch"], "what is to be made? ipcluster plugins new KIND NAME"),
+    ],
+)
 def test_a_new_plugin_that_cannot_be_made_is_said_and_nothing_is_left(box, words, reason):
     (box.work / "there").mkdir()
     done = box.ipcluster("plugins", "new", *words, cwd=box.work)
@@ -431,6 +519,7 @@ def test_a_new_plugin_that_cannot_be_made_is_said_and_nothing_is_left(box, words
 
 
 # The guide's batch system
+
 
 @pytest.fixture
 def spooler(author):
@@ -440,8 +529,15 @@ def spooler(author):
     author.ipcluster("plugins", "new", "batch", "tsp", f"--folder={folder}", check=True)
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     author.run("make", "-C", folder, "check", check=True)
-    author.run("make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True)
-    author.env.update(IPCLUSTER_PLUGIN_PATH=f"{author.dir}/plugins", TS_SOCKET=f"{author.dir}/tsp.socket", TS_SLOTS="1", TMPDIR=str(author.dir))
+    author.run(
+        "make", "-C", folder, "install", f"PLUGINS={author.dir}/plugins", f"MANUALS={author.dir}/man", check=True
+    )
+    author.env.update(
+        IPCLUSTER_PLUGIN_PATH=f"{author.dir}/plugins",
+        TS_SOCKET=f"{author.dir}/tsp.socket",
+        TS_SLOTS="1",
+        TMPDIR=str(author.dir),
+    )
     author.tsp = lambda *words: author.run("tsp", *words, check=True).out
     author.tsp()
     yield author
@@ -449,22 +545,28 @@ def spooler(author):
 
 
 def test_the_guides_chapter_shows_the_table_that_is_tested():
-    block, = (block for block in docblocks.blocks(TOP / "docs/howto/batch-system.md") if block.kind == "c")
+    (block,) = (block for block in docblocks.blocks(TOP / "docs/howto/batch-system.md") if block.kind == "c")
     text = (TOP / "tests/session/task_spooler/tsp.c").read_text()
     assert block.text == text and len(text.splitlines()) <= 60
 
 
 def test_the_guides_commands_make_samples_which_its_table_reads(author):
     blocks = docblocks.blocks(TOP / "docs/howto/batch-system.md")
-    table, = (block.text for block in blocks if block.kind == "c")
+    (table,) = (block.text for block in blocks if block.kind == "c")
     folder, samples, tried = ([typed for typed, _ in block.commands] for block in blocks if block.kind == "sh")
     author.env.update(TS_SOCKET=f"{author.dir}/tsp.socket", TMPDIR=str(author.dir), HOME=str(author.home))
     lines = [*folder, *samples, "tsp -K", "cat > tsp.c", "make check", *tried[1:4]]
     done = author.run("bash", "-c", "\n".join(lines), cwd=author.work, stdin=table)
     assert done.status == 0, done
     assert sorted((author.work / "tsp/expected.txt").read_text().splitlines()) == [
-        "query: job 0 has ended: was killed", "query: job 1 has ended: ended with exit status 3", "query: job 2 has ended",
-        "query: job 3 runs", "query: job 4 runs", "query: job 5 is pending: waits for a slot (tsp -S)", "submit: job 0"]
+        "query: job 0 has ended: was killed",
+        "query: job 1 has ended: ended with exit status 3",
+        "query: job 2 has ended",
+        "query: job 3 runs",
+        "query: job 4 runs",
+        "query: job 5 is pending: waits for a slot (tsp -S)",
+        "submit: job 0",
+    ]
     assert "#TSP -L ipengine-" in done.out and list(author.home.glob(".local/lib/ipcluster/launchers/tsp.so"))
 
 
@@ -476,7 +578,10 @@ def test_engines_of_the_guides_batch_system_start_wait_work_and_stop(spooler, ip
     cluster.wait_for_output(UP, 60)
     with ipcluster.Client(str(spooler.profile_dir() / "security/ipcontroller-client.json")) as client:
         assert client[:].apply_sync(typed(lambda: 6 * 7)) == [42, 42]
-    assert json.loads((spooler.profile_dir() / "security/ipcontroller-engine.json").read_text())["interface"] == "tcp://127.0.0.1"
+    assert (
+        json.loads((spooler.profile_dir() / "security/ipcontroller-engine.json").read_text())["interface"]
+        == "tcp://127.0.0.1"
+    )
     assert cluster.stop(signal.SIGINT, 60) == 0
     wait_until(lambda: "running" not in spooler.tsp("-l") and not named(spooler, "ipengine"), 20, "the job has ended")
 
@@ -498,10 +603,10 @@ def test_a_job_of_the_guides_batch_system_is_killed_found_again_and_cancelled(sp
 
 # What fails without a word
 
-@pytest.mark.parametrize("macros, what", [
-    ({}, "could not be created"),
-    ({"CREATE": "something"}, "could not start anything"),
-])
+
+@pytest.mark.parametrize(
+    "macros, what", [({}, "could not be created"), ({"CREATE": "something"}, "could not start anything")]
+)
 def test_a_launcher_that_fails_without_a_reason_is_said_to(box, macros, what):
     folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
@@ -510,12 +615,25 @@ def test_a_launcher_that_fails_without_a_reason_is_said_to(box, macros, what):
     assert f"the launcher OddEngineSetLauncher {what} and gave no reason" in started.err
 
 
-@pytest.mark.parametrize("kind, folder, words, reason", [
-    ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"], "the store of records odd could not be opened"),
-    ("serial", "serial", ["ipcontroller", "--Session.packer=odd"], "the serializer odd could not pack an empty mapping"),
-    ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"], "the kernel odd could not be created"),
-    ("mpi", "mpi", ["ipengine", "--mpi=odd", "--IPEngine.mpi_singleton=true"], "odd could not initialise MPI"),
-])
+@pytest.mark.parametrize(
+    "kind, folder, words, reason",
+    [
+        (
+            "store",
+            "stores",
+            ["ipcontroller", "--IPController.db_class=odd"],
+            "the store of records odd could not be opened",
+        ),
+        (
+            "serial",
+            "serial",
+            ["ipcontroller", "--Session.packer=odd"],
+            "the serializer odd could not pack an empty mapping",
+        ),
+        ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"], "the kernel odd could not be created"),
+        ("mpi", "mpi", ["ipengine", "--mpi=odd", "--IPEngine.mpi_singleton=true"], "odd could not initialise MPI"),
+    ],
+)
 def test_a_plugin_that_fails_without_a_reason_is_said_to(box, new_cluster, kind, folder, words, reason):
     place = box.dir / "plugins" / folder
     place.mkdir(parents=True, mode=0o755)
@@ -535,7 +653,11 @@ def start_with(box, **macros):
     return box.begin("start", "--n=1", "--elauncher=odd", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)})
 
 
-@pytest.mark.parametrize("macros, function", [({"CREATE": "crash"}, "create"), ({"CREATE": "keep", "START": "crash"}, "start")], ids=["create", "start"])
+@pytest.mark.parametrize(
+    "macros, function",
+    [({"CREATE": "crash"}, "create"), ({"CREATE": "keep", "START": "crash"}, "start")],
+    ids=["create", "start"],
+)
 def test_a_launcher_that_crashes_is_named_and_stop_ends_what_had_been_started(box, macros, function):
     if box.sanitizers:
         pytest.skip("a sanitizer ends what crashes with a report")
@@ -548,23 +670,31 @@ def test_a_launcher_that_crashes_is_named_and_stop_ends_what_had_been_started(bo
 
 def test_a_launcher_that_does_not_return_is_named_and_can_be_interrupted(box):
     started = start_with(box, CREATE="keep", START="stick")
-    started.wait_for_output(re.escape("OddEngineSetLauncher (plugin odd) has not returned for 5 seconds from start(): Ctrl-C ends ipcluster"), 30)
+    started.wait_for_output(
+        re.escape(
+            "OddEngineSetLauncher (plugin odd) has not returned for 5 seconds from start(): Ctrl-C ends ipcluster"
+        ),
+        30,
+    )
     assert started.stop(signal.SIGINT, 20) == -signal.SIGINT
     box.ipcluster("stop", check=True)
     box.wait_for_no_processes()
 
 
-@pytest.mark.parametrize("kind, folder, words", [
-    ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"]),
-    ("serial", "serial", ["ipcontroller", "--Session.packer=odd"]),
-    ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"]),
-    ("mpi", "mpi", ["ipengine", "--mpi=odd"]),
-])
+@pytest.mark.parametrize(
+    "kind, folder, words",
+    [
+        ("store", "stores", ["ipcontroller", "--IPController.db_class=odd"]),
+        ("serial", "serial", ["ipcontroller", "--Session.packer=odd"]),
+        ("kernel", "kernels", ["ipengine", "--IPEngine.kernel=odd"]),
+        ("mpi", "mpi", ["ipengine", "--mpi=odd"]),
+    ],
+)
 def test_a_plugin_of_any_kind_that_lacks_functions_is_refused(box, kind, folder, words):
     place = box.dir / "plugins" / folder
     place.mkdir(parents=True, mode=0o755)
     build(place / "odd.so", KIND=f'"{kind}"', OPERATIONS="empty")
     done = box.run(getattr(box.programs, words[0]), *words[1:], env={"IPCLUSTER_PLUGIN_PATH": str(place.parent)})
     assert done.status > 0
-    line, = refusals(done.err, place / "odd.so")
+    (line,) = refusals(done.err, place / "odd.so")
     assert "its struct of operations lacks " in line and f"<ipcluster/{kind}.h>" in line

@@ -17,8 +17,9 @@ def settings_of(sandbox, program, *arguments, env=None):
     folder.mkdir(exist_ok=True)
     done = sandbox.run(program, f"--profile-dir={folder}", *arguments, "--show-config", env=env, check=True)
     shown = json.loads(done.out)
-    return {f"{name}.{trait}": value for name, traits in shown.items() if name != "about"
-            for trait, value in traits.items()}, done.err
+    return {
+        f"{name}.{trait}": value for name, traits in shown.items() if name != "about" for trait, value in traits.items()
+    }, done.err
 
 
 # The option, and what it sets (None: nothing, with a warning).
@@ -56,8 +57,10 @@ CONTROLLER = [
     (["--secure"], {"Session.key": "random"}),
     (["--no-secure"], {"Session.key": ""}),
     (["--Session.key=b'secret'"], {"Session.key": "secret"}),
-    (["--Session.packer=msgpack.packb", "--Session.unpacker=msgpack.unpackb"],
-     {"Session.packer": "msgpack.packb", "Session.unpacker": "msgpack.unpackb"}),
+    (
+        ["--Session.packer=msgpack.packb", "--Session.unpacker=msgpack.unpackb"],
+        {"Session.packer": "msgpack.packb", "Session.unpacker": "msgpack.unpackb"},
+    ),
     (["--Session.signature_scheme=hmac-sha512"], {"Session.signature_scheme": "hmac-sha512"}),
     (["--HubFactory.ip=0.0.0.0"], {"IPController.ip": "0.0.0.0"}),
     (["--IPControllerApp.reuse_files=False"], {"IPController.reuse_files": False}),
@@ -110,15 +113,18 @@ def check(sandbox, program, arguments, sets):
         assert {key: shown.get(key) for key in sets} == sets
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["--Session.packer=pickle"], "pickle"),
-    (["--mongodb"], "MongoDB"),
-    (["--IPController.use_thread=1"], "the nearest known one is IPController.use_threads"),
-    (["--usethread"], "the nearest known one is --usethreads"),
-    (["--config=ipcontroller_config.py"], "ipcluster profile convert"),
-    (["--IPController.curve_secretkey=short"], "curve_secretkey"),
-    (["--IPController.client_transport=ipc"], "one transport"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--Session.packer=pickle"], "pickle"),
+        (["--mongodb"], "MongoDB"),
+        (["--IPController.use_thread=1"], "the nearest known one is IPController.use_threads"),
+        (["--usethread"], "the nearest known one is --usethreads"),
+        (["--config=ipcontroller_config.py"], "ipcluster profile convert"),
+        (["--IPController.curve_secretkey=short"], "curve_secretkey"),
+        (["--IPController.client_transport=ipc"], "one transport"),
+    ],
+)
 def test_the_controller_refuses_with_a_reason(sandbox, arguments, said):
     done = sandbox.run(sandbox.programs.ipcontroller, *arguments)
     assert done.status == 1 and said in done.err, done
@@ -137,18 +143,27 @@ def test_profile_and_cluster_id_come_from_the_environment_as_launchers_of_ipypar
 def test_an_engine_takes_its_connection_from_the_environment(sandbox, new_cluster):
     cluster = new_cluster(0)
     info = cluster.engine_file.read_text()
-    engine = sandbox.start(sandbox.programs.ipengine, f"--ipython-dir={sandbox.work}",
-         env={"IPP_CONNECTION_INFO": info, "IPP_CLUSTER_ID": "not-there"})
+    engine = sandbox.start(
+        sandbox.programs.ipengine,
+        f"--ipython-dir={sandbox.work}",
+        env={"IPP_CONNECTION_INFO": info, "IPP_CLUSTER_ID": "not-there"},
+    )
     client = cluster.client(wait_for=1)
     assert client[0].apply_sync(os.getpid) == engine.pid
 
 
 def test_clients_and_engines_can_have_addresses_and_ports_of_their_own(new_cluster):
     for_clients, for_engines, mux_client, mux_engine = ports = free_ports(4)
-    cluster = new_cluster(1, controller=[
-        "--IPController.client_ip=127.0.0.2", "--IPController.engine_ip=127.0.0.1",
-        f"--IPController.mux=({mux_client}, {mux_engine})",
-        f"--IPController.client_ports={for_clients}", f"--IPController.engine_ports={for_engines}"])
+    cluster = new_cluster(
+        1,
+        controller=[
+            "--IPController.client_ip=127.0.0.2",
+            "--IPController.engine_ip=127.0.0.1",
+            f"--IPController.mux=({mux_client}, {mux_engine})",
+            f"--IPController.client_ports={for_clients}",
+            f"--IPController.engine_ports={for_engines}",
+        ],
+    )
     client_file = json.loads(cluster.client_file.read_text())
     engine_file = json.loads(cluster.engine_file.read_text())
     assert client_file["interface"] == "tcp://127.0.0.2" and engine_file["interface"] == "tcp://127.0.0.1"
@@ -179,8 +194,9 @@ def test_without_security_messages_are_not_signed_and_the_log_says_so(new_cluste
 
 def test_curve_keys_can_be_given(new_cluster):
     public, secret = (key.decode() for key in zmq.curve_keypair())
-    cluster = new_cluster(1, env={"IPP_CURVE_PUBLICKEY": public, "IPP_CURVE_SECRETKEY": secret,
-                                  "IPP_ENABLE_CURVE": "1"})
+    cluster = new_cluster(
+        1, env={"IPP_CURVE_PUBLICKEY": public, "IPP_CURVE_SECRETKEY": secret, "IPP_ENABLE_CURVE": "1"}
+    )
     assert json.loads(cluster.client_file.read_text())["curve_serverkey"] == public
     assert cluster.client()[0].apply_sync(os.getpid) == cluster.engines[0].pid
 
@@ -205,8 +221,12 @@ def test_a_further_file_of_settings_wins_over_the_profiles(sandbox):
 
 def test_mpi_is_initialised_as_by_ipyparallels_engine(sandbox, new_cluster):
     cluster = new_cluster(0)
-    sandbox.start(sandbox.programs.ipengine, "--IPEngine.use_mpi=True",
-                  "--IPEngine.init_mpi=doubled = 2 * mpi_size", env=sandbox.no_leak_check())
+    sandbox.start(
+        sandbox.programs.ipengine,
+        "--IPEngine.use_mpi=True",
+        "--IPEngine.init_mpi=doubled = 2 * mpi_size",
+        env=sandbox.no_leak_check(),
+    )
     client = cluster.client(wait_for=1)
     client[0].execute("name = MPI.COMM_WORLD.Get_name()", block=True)
     assert client[0]["doubled"] == 2 and client[0]["name"]
@@ -229,21 +249,50 @@ def texts_of_c(source):
 
 def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_programs_help(sandbox):
     programs = sandbox.programs
-    commands = [[programs.ipcontroller], [programs.ipengine], *([programs.ipcluster, word] for word in ("start", "engines", "stop", "list"))]
+    commands = [
+        [programs.ipcontroller],
+        [programs.ipengine],
+        *([programs.ipcluster, word] for word in ("start", "engines", "stop", "list")),
+    ]
     helps = [sandbox.run(*command, "--help-all", check=True).out for command in commands]
     helps += [sandbox.run(programs.ipcluster, "plugins", store, check=True).out for store in ("memory", "sqlite")]
-    known = {tuple(name) for text in helps for name in re.findall(r"^  (?:--)?([A-Z]\w+)\.(\w+)[ =]", text, re.MULTILINE)}
+    known = {
+        tuple(name) for text in helps for name in re.findall(r"^  (?:--)?([A-Z]\w+)\.(\w+)[ =]", text, re.MULTILINE)
+    }
     assert ("Cluster", "engine_timeout") in known
-    known |= {(heir, name) for text in helps for heir, heard in re.findall(r"^  (\w+)\.\*: where not given, as for (\w+)", text, re.MULTILINE)
-              for class_name, name in known if class_name == heard}
+    known |= {
+        (heir, name)
+        for text in helps
+        for heir, heard in re.findall(r"^  (\w+)\.\*: where not given, as for (\w+)", text, re.MULTILINE)
+        for class_name, name in known
+        if class_name == heard
+    }
     classes = {name for name, _ in known}
-    none = {("Class", "trait"), ("PID", "log"), ("IPython", "core"), ("IPython", "parallel"), ("PBSEngineSetLauncher", "template"),
-            ("Cluster", "from_file")}
-    named = [(name, source) for folder in ("core", "plugins") for source in (TOP / folder).rglob("*.[ch]")
-             for text in texts_of_c(source) for name in NAME.findall(text) if name not in none]
+    none = {
+        ("Class", "trait"),
+        ("PID", "log"),
+        ("IPython", "core"),
+        ("IPython", "parallel"),
+        ("PBSEngineSetLauncher", "template"),
+        ("Cluster", "from_file"),
+    }
+    named = [
+        (name, source)
+        for folder in ("core", "plugins")
+        for source in (TOP / folder).rglob("*.[ch]")
+        for text in texts_of_c(source)
+        for name in NAME.findall(text)
+        if name not in none
+    ]
     others = [*(TOP / "python").rglob("*.py"), TOP / "README.md", *(TOP / "docs").rglob("*.md")]
-    named += [(name, source) for source in others for name in NAME.findall(source.read_text())
-              if name[0] in classes and name not in none and not (source.suffix == ".py" and name[0] in ("Cluster", "ProfileDir"))]  # classes of Python, too
+    named += [
+        (name, source)
+        for source in others
+        for name in NAME.findall(source.read_text())
+        if name[0] in classes
+        and name not in none
+        and not (source.suffix == ".py" and name[0] in ("Cluster", "ProfileDir"))
+    ]  # classes of Python, too
     assert len(named) > 50
     assert not [f"{source}: {name}" for name, source in named if name not in known]
 
@@ -265,19 +314,37 @@ def test_every_program_and_command_and_the_package_tell_their_version(sandbox):
     programs = sandbox.programs
     commands = [word for word in commands_of(sandbox) if word != "help"]
     assert {"start", "profile", "plugins"} <= set(commands)
-    lines = [[programs.ipcluster], *([programs.ipcluster, word] for word in commands), [programs.ipcontroller], [programs.ipengine]]
-    said = {(" ".join(map(str, line)), option): sandbox.run(*line, option, check=True).out for line in lines for option in ("--version", "-V")}
-    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcluster))} == {f"ipcluster {own_version()}\n"}
-    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipengine))} == {f"ipengine {own_version()}\n"}
-    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcontroller))} == {f"ipcontroller {own_version()}\n"}
-    assert sandbox.run(PYTHON, "-c", "import ipcluster; print(ipcluster.__version__)", check=True, python=True).out == own_version() + "\n"
+    lines = [
+        [programs.ipcluster],
+        *([programs.ipcluster, word] for word in commands),
+        [programs.ipcontroller],
+        [programs.ipengine],
+    ]
+    said = {
+        (" ".join(map(str, line)), option): sandbox.run(*line, option, check=True).out
+        for line in lines
+        for option in ("--version", "-V")
+    }
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcluster))} == {
+        f"ipcluster {own_version()}\n"
+    }
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipengine))} == {
+        f"ipengine {own_version()}\n"
+    }
+    assert {text for (line, _), text in said.items() if line.startswith(str(programs.ipcontroller))} == {
+        f"ipcontroller {own_version()}\n"
+    }
+    assert (
+        sandbox.run(PYTHON, "-c", "import ipcluster; print(ipcluster.__version__)", check=True, python=True).out
+        == own_version() + "\n"
+    )
 
 
 def of_another_package(folder):
     """A folder with programs of our names that are not ours: they answer as ipyparallel's do."""
     folder.mkdir()
     for name in ("ipcluster", "ipcontroller", "ipengine"):
-        (folder / name).write_text("#!/bin/sh\n[ \"$*\" = --version ] && echo 8.4.0 || touch \"$0.ran\"\n")
+        (folder / name).write_text('#!/bin/sh\n[ "$*" = --version ] && echo 8.4.0 || touch "$0.ran"\n')
         (folder / name).chmod(0o755)
     return folder
 
@@ -287,7 +354,10 @@ def test_programs_are_those_of_the_packages_own_installation_whatever_is_first_o
     env = {"PATH": f"{others}:{sandbox.env['PATH']}"}
     asked = {"ipcluster": "ipcluster", "ipcluster.controller": "ipcontroller"}
     for module, name in asked.items():
-        assert sandbox.run(PYTHON, "-m", module, "--version", env=env, check=True, python=True).out == f"{name} {own_version()}\n"
+        assert (
+            sandbox.run(PYTHON, "-m", module, "--version", env=env, check=True, python=True).out
+            == f"{name} {own_version()}\n"
+        )
     code = "import ipcluster\nwith ipcluster.Cluster(n=1) as client: print(client[:].apply_sync(lambda: 6 * 7))"
     assert sandbox.run(PYTHON, "-c", code, env=env, check=True, python=True).out == "[42]\n"
     assert not list(others.glob("*.ran"))
@@ -309,17 +379,23 @@ def test_a_program_of_the_path_is_taken_only_where_there_is_no_other_and_it_is_o
 def test_ipcluster_starts_no_other_packages_controller_where_its_own_is_missing(sandbox):
     others = of_another_package(sandbox.dir / "others")
     prefix = sandbox.dir / "prefix"
-    for name, source in {"bin/ipcluster": sandbox.programs.ipcluster,
-                         "lib/ipcluster/launchers/local.so": sandbox.programs.build / "plugins/launchers/.libs/local.so"}.items():
+    for name, source in {
+        "bin/ipcluster": sandbox.programs.ipcluster,
+        "lib/ipcluster/launchers/local.so": sandbox.programs.build / "plugins/launchers/.libs/local.so",
+    }.items():
         (prefix / name).parent.mkdir(parents=True)
         shutil.copy(source, prefix / name)
     refused = sandbox.run(prefix / "bin/ipcluster", "start", "--n=1", env={"PATH": f"{others}:/usr/bin:/bin"})
-    assert refused.status != 0 and f"{prefix}/bin/ipcontroller, which belongs to this ipcluster, cannot be run" in refused.err
+    assert (
+        refused.status != 0
+        and f"{prefix}/bin/ipcontroller, which belongs to this ipcluster, cannot be run" in refused.err
+    )
     assert not list(others.glob("*.ran"))
 
 
 def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(sandbox):
     """As some batch systems and daemons start programs."""
+
     def start(program):
         return sandbox.start("/bin/sh", "-c", 'exec "$0" <&- >&- 2>&-', program)
 

@@ -13,7 +13,11 @@ import docblocks
 from support import PYTHON, SLOWNESS, TOP, listeners, wait_until
 
 # The blocks of the README: the users' program, and what is typed.
-PSUM, TYPED = (block for block in docblocks.blocks(TOP / "README.md") if block.note("tested by") == "tests/session/test_psum_session.py")
+PSUM, TYPED = (
+    block
+    for block in docblocks.blocks(TOP / "README.md")
+    if block.note("tested by") == "tests/session/test_psum_session.py"
+)
 TERMINAL_CODES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][AB0]|[=>])|\x07|\r")
 
 
@@ -31,17 +35,26 @@ class Terminal:
 
     def __init__(self, sandbox, *argv):
         env = {**sandbox.env, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.child = pexpect.spawn(str(argv[0]), [str(word) for word in argv[1:]], env=env, cwd=str(sandbox.work),
-                                   encoding="utf-8", codec_errors="replace", dimensions=(50, 200),
-                                   timeout=100 * SLOWNESS)
+        self.child = pexpect.spawn(
+            str(argv[0]),
+            [str(word) for word in argv[1:]],
+            env=env,
+            cwd=str(sandbox.work),
+            encoding="utf-8",
+            codec_errors="replace",
+            dimensions=(50, 200),
+            timeout=100 * SLOWNESS,
+        )
 
     def expect(self, pattern):
         """Waits until it has printed `pattern`; returns all that came before and the match, without terminal codes."""
         try:
             self.child.expect(pattern)
         except (pexpect.EOF, pexpect.TIMEOUT) as error:
-            raise AssertionError(f"no {pattern!r}: {type(error).__name__}; it printed:\n"
-                                 f"{TERMINAL_CODES.sub('', self.child.before or '')}") from None
+            raise AssertionError(
+                f"no {pattern!r}: {type(error).__name__}; it printed:\n"
+                f"{TERMINAL_CODES.sub('', self.child.before or '')}"
+            ) from None
         return TERMINAL_CODES.sub("", self.child.before + self.child.after)
 
     def end(self):
@@ -148,16 +161,28 @@ def session_by_hand(box, mpi, env):
     """A controller, and engines that a person starts with mpiexec."""
     controller = box.start(box.programs.ipcontroller, "--profile=mpi")
     # Four ranks on fewer cores: one's own mpiexec must be told that this is meant.
-    engines = box.start("mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi",
-                        env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env})
+    engines = box.start(
+        "mpiexec",
+        "-n",
+        "4",
+        box.programs.ipengine,
+        f"--mpi={mpi}",
+        "--profile=mpi",
+        env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env},
+    )
     wait_until(lambda: len(connection_files(box, "mpi")) == 2, 30, "the controller's connection files")
     sockets = sockets_of(connection_files(box, "mpi"))
-    box.run(PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=100)",
-            check=True)
+    box.run(
+        PYTHON, "-c", "from ipcluster import Client; Client(profile='mpi').wait_for_engines(4, timeout=100)", check=True
+    )
     type_the_session(box)
-    ranks = box.run(PYTHON, "-c", "from ipcluster import Client; v = Client(profile='mpi')[:]\n"
-                    "v.execute('from mpi4py import MPI; r = MPI.COMM_WORLD.Get_rank()', block=True); print(v['r'])",
-                    check=True)
+    ranks = box.run(
+        PYTHON,
+        "-c",
+        "from ipcluster import Client; v = Client(profile='mpi')[:]\n"
+        "v.execute('from mpi4py import MPI; r = MPI.COMM_WORLD.Get_rank()', block=True); print(v['r'])",
+        check=True,
+    )
     assert ast.literal_eval(ranks.out) == [0, 1, 2, 3], "an engine's id is its rank"
     engines.stop(signal.SIGINT, 60)
     controller.stop(signal.SIGINT)
@@ -191,7 +216,13 @@ def test_what_quickstart_says_at_its_end_is_the_readmes_session_with_the_program
     said = box.run("bash", "-euc", f"top={top}\n{text}", env=env, check=True).out
     lines = [line.strip() for line in said.splitlines() if line.startswith("    ")]
     begin, first, second = lines[:2], lines[2:4], lines[4:]
-    shell = "\n".join([*begin, "command -v ipcluster ipcontroller ipengine", "/usr/bin/python3 -c 'import ipcluster; print(ipcluster.__file__)'"])
+    shell = "\n".join(
+        [
+            *begin,
+            "command -v ipcluster ipcontroller ipengine",
+            "/usr/bin/python3 -c 'import ipcluster; print(ipcluster.__file__)'",
+        ]
+    )
     found = box.run("bash", "-euc", shell, env=env, check=True).out.splitlines()
     assert len(found) == 4 and all(line.startswith(f"{top}/build/installed/") for line in found)
     page = [typed for block in docblocks.blocks(TOP / "README.md") if block.kind == "sh" for typed, _ in block.commands]

@@ -20,7 +20,9 @@ def named(python):
 def as_if_of(python, buffers):
     """The same buffers, with pickles that name another Python; None: that name none."""
     mark = named(python) if python else b""
-    return [mark + buffer.removeprefix(bytecode.MARK) if buffer.startswith(bytecode.MARK) else buffer for buffer in buffers]
+    return [
+        mark + buffer.removeprefix(bytecode.MARK) if buffer.startswith(bytecode.MARK) else buffer for buffer in buffers
+    ]
 
 
 def with_code(code, other, buffers):
@@ -39,7 +41,9 @@ def test_functions_of_another_python_are_refused_before_they_are_made(engine, pe
     error = ask(peer, as_if_of("Python 3.99", canning.pack_apply(id, (wrap(lambda: 1),)))).content
     assert error["ename"] == "VersionError"
     assert len(error["traceback"]) == 1, "no more than the sentence"
-    assert re.fullmatch(r"a function that was compiled by Python 3\.99 cannot run in Python 3\.\d+: .*execute.*", error["evalue"])
+    assert re.fullmatch(
+        r"a function that was compiled by Python 3\.99 cannot run in Python 3\.\d+: .*execute.*", error["evalue"]
+    )
     assert peer.apply(lambda: 42).result == 42
 
 
@@ -88,5 +92,5 @@ def test_a_client_warns_once_of_engines_of_another_python(controller):
     with pytest.warns(UserWarning) as caught:
         client = ipcluster.Client(peer.client_file)
     client.close()
-    text, = [str(warning.message) for warning in caught]
+    (text,) = [str(warning.message) for warning in caught]
     assert f"2 of 4 engines run another Python than this client's {bytecode.PYTHON} (engine 1 has 3.99.1)" in text

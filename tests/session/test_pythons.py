@@ -13,7 +13,9 @@ import pytest
 
 from support import LONG, MARKER, PYTHON, TOP, find_build, sanitizers
 
-pytestmark = pytest.mark.skipif(bool(sanitizers(find_build())), reason="what other Pythons keep until their end is not told from leaks")
+pytestmark = pytest.mark.skipif(
+    bool(sanitizers(find_build())), reason="what other Pythons keep until their end is not told from leaks"
+)
 
 NO_OTHERS = "this machine has no other Python of 3.11 or later below ~/.pyenv/versions"
 
@@ -31,7 +33,7 @@ TOO_OLD = pyenv(range(6, 11))
 def make_environment(folder, python, *words):
     """A virtual environment with a module that no other has; its interpreter."""
     subprocess.run([python, "-m", "venv", "--without-pip", *words, folder], check=True, timeout=LONG)
-    packages, = folder.glob("lib/python3.*/site-packages")
+    (packages,) = folder.glob("lib/python3.*/site-packages")
     (packages / "only_here.py").write_text(f"PLACE = {str(folder)!r}\n")
     return folder / "bin/python"
 
@@ -62,10 +64,21 @@ class Interpreter:
         self.folder = self.path.parent.parent
         code = "import sys, importlib.util; print([sys.executable, sys.prefix, bool(importlib.util.find_spec('only_here'))])"
         self.seen = self.output(code)
-        self.activated = {"VIRTUAL_ENV": str(self.folder), "PATH": f"{self.path.parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
+        self.activated = {
+            "VIRTUAL_ENV": str(self.folder),
+            "PATH": f"{self.path.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": "",
+        }
 
     def output(self, code):
-        said = subprocess.run([self.path, "-c", code], check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, timeout=LONG)
+        said = subprocess.run(
+            [self.path, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin"},
+            timeout=LONG,
+        )
         return said.stdout.strip()
 
 
@@ -126,7 +139,7 @@ def test_ipcluster_and_cluster_of_python_start_engines_in_that_python_and_say_wh
     assert line in done.err
     started = box.ipcluster("start", "--daemonize", "--n=1", env=interpreter.activated, check=True)
     assert line in started.out
-    engine, = json.loads(box.ipcluster("status", "--json", check=True).out)["engines"]
+    (engine,) = json.loads(box.ipcluster("status", "--json", check=True).out)["engines"]
     assert (engine["language_version"], engine["executable"]) == (version, str(interpreter.path))
     assert version in box.ipcluster("status", check=True).out
     box.ipcluster("stop", check=True)
@@ -138,16 +151,21 @@ def test_every_python_takes_the_same_client_library(others, sandbox):
     assert taken == {f"{sandbox.programs.python_path[0]}/ipcluster/_client.abi3.so"}
 
 
-def test_an_installed_engine_brings_nothing_of_another_python_into_an_environment(installed_sandbox, new_cluster, tmp_path):
+def test_an_installed_engine_brings_nothing_of_another_python_into_an_environment(
+    installed_sandbox, new_cluster, tmp_path
+):
     """Not the packages of the Python that ipcluster was installed for, though ours are beside them; and what multiprocessing starts anew
     finds ours. Where the installation has moved, it is still the same."""
     cluster = new_cluster(0)
     prefix = installed_sandbox.dir / "moved"
     shutil.copytree(installed_sandbox.programs.ipcluster.parent.parent, prefix, symlinks=True)
     python = make_environment(tmp_path / "env", PYTHON)
-    installed_sandbox.start(prefix / "bin/ipengine", f"--file={cluster.engine_file}", f"--python={python}", env={"PYTHONPATH": ""})
+    installed_sandbox.start(
+        prefix / "bin/ipengine", f"--file={cluster.engine_file}", f"--python={python}", env={"PYTHONPATH": ""}
+    )
     view = cluster.client(wait_for=1)[0]
-    view.execute("""
+    view.execute(
+        """
 import multiprocessing, os, subprocess, sys
 import ipcluster
 path = [folder for folder in sys.path if folder and not folder.startswith((sys.prefix, sys.base_prefix + "/lib/python3"))]
@@ -156,7 +174,9 @@ engine = _engine.__file__
 others = [folder for folder in sys.path if "packages" in folder and not folder.startswith(sys.prefix)]
 with multiprocessing.get_context("spawn").Pool(1) as pool:
     spawned = pool.apply(eval, ("__import__('ipcluster').__file__",))
-""", block=True)
+""",
+        block=True,
+    )
     path, others, spawned = view.pull(["path", "others", "spawned"], block=True)
     assert [Path(folder).relative_to(prefix).name for folder in path] == ["python"] and others == []
     assert Path(spawned).is_relative_to(prefix) and view["engine"].startswith(f"{prefix}/")
@@ -166,7 +186,7 @@ with multiprocessing.get_context("spawn").Pool(1) as pool:
 def fails(sandbox, *words, env=None):
     ended = sandbox.run(sandbox.programs.ipengine, *words, env=env)
     assert ended.status == 1
-    line, = ended.err.splitlines()
+    (line,) = ended.err.splitlines()
     return line
 
 
@@ -174,7 +194,9 @@ def test_a_python_that_cannot_be_an_engines_is_refused_in_one_sentence(sandbox, 
     text, folder = tmp_path / "text", tmp_path / "folder"
     text.write_text("no program")
     folder.mkdir()
-    assert f"{tmp_path}/none cannot be the engine's Python: No such file or directory" in fails(sandbox, f"--python={tmp_path}/none")
+    assert f"{tmp_path}/none cannot be the engine's Python: No such file or directory" in fails(
+        sandbox, f"--python={tmp_path}/none"
+    )
     assert "it may not be executed" in fails(sandbox, f"--python={text}")
     assert "it is no file" in fails(sandbox, f"--python={folder}")
     assert "no program python3.2 on PATH" in fails(sandbox, "--python=python3.2")
@@ -189,12 +211,16 @@ def test_a_python_that_is_too_old_says_which_it_is_and_what_is_needed(sandbox):
     for python in (TOO_OLD[0], TOO_OLD[-1]):
         version = re.search(r"3\.\d+", python.split("versions/")[1]).group()
         line = fails(sandbox, f"--python={python}", env={"PYTHONPATH": ""})
-        assert f"{python} cannot be the engine's Python: it is Python {version}, and an engine needs 3.11 or later" in line
+        assert (
+            f"{python} cannot be the engine's Python: it is Python {version}, and an engine needs 3.11 or later" in line
+        )
 
 
 def test_the_python_of_a_client_that_is_not_on_the_engines_host_is_passed_over_with_a_sentence(new_cluster, tmp_path):
     cluster = new_cluster(0)
-    engine = cluster.start_engine(env={"IPCLUSTER_PYTHON": f"{tmp_path}/laptop/bin/python", "VIRTUAL_ENV": f"{tmp_path}/gone"})
+    engine = cluster.start_engine(
+        env={"IPCLUSTER_PYTHON": f"{tmp_path}/laptop/bin/python", "VIRTUAL_ENV": f"{tmp_path}/gone"}
+    )
     client = cluster.client(wait_for=1)
     assert client[0].apply_sync(eval, "__import__('sys').executable") == PYTHON
     assert f"{tmp_path}/laptop/bin/python, is not here: No such file or directory" in engine.output
@@ -206,7 +232,10 @@ def test_what_user_code_starts_is_told_nothing_that_was_for_the_engine(new_clust
     cluster = new_cluster(0)
     cluster.start_engine(env={"IPCLUSTER_PYTHON": PYTHON})
     view = cluster.client(wait_for=1)[0]
-    view.execute("import os, subprocess\nseen = [*os.environ, *subprocess.check_output('env', text=True).splitlines()]", block=True)
+    view.execute(
+        "import os, subprocess\nseen = [*os.environ, *subprocess.check_output('env', text=True).splitlines()]",
+        block=True,
+    )
     assert [name for name in view["seen"] if name.startswith("IPCLUSTER_") and not name.startswith(MARKER)] == []
 
 
@@ -221,6 +250,7 @@ def test_the_wheels_ipengine_runs_in_its_own_python_unless_another_is_named(sand
 
     def said(*words):
         return sandbox.run(own, script, "--show-config", *words, check=True).out
+
     sandbox.profile_dir().mkdir()
     assert json.loads(said())["IPEngine"]["client_python"] == str(own)
     assert said(f"--python={other}") == "other\n"

@@ -34,12 +34,18 @@ class Records:
         frames = next_frames(self.query, f"{msg_type} was not answered")
         at = frames.index(DELIMITER)
         assert json.loads(frames[at + 2])["msg_type"] == msg_type + "_reply"
-        return {**json.loads(frames[at + 5]), "buffers": frames[at + 6:]}
+        return {**json.loads(frames[at + 5]), "buffers": frames[at + 6 :]}
 
     def submit(self, msg_type="apply_request", content=None, metadata=None, buffers=(), date=None):
         """A task that an engine may take; returns its msg_id."""
-        header = {"msg_id": f"m{self.peer.count}-{id(self)}", "msg_type": msg_type, "username": "test",
-                  "session": "the-client", "date": date or datetime.now(timezone.utc).isoformat(), "version": "5.3"}
+        header = {
+            "msg_id": f"m{self.peer.count}-{id(self)}",
+            "msg_type": msg_type,
+            "username": "test",
+            "session": "the-client",
+            "date": date or datetime.now(timezone.utc).isoformat(),
+            "version": "5.3",
+        }
         self.peer.count += 1
         parts = [pack(header), b"{}", pack(metadata or {}), pack(content or {})]
         self.task.send_multipart([DELIMITER, self.peer.sign(parts), *parts, *buffers])
@@ -48,9 +54,15 @@ class Records:
     def answer(self, content=None, buffers=(), socket=None):
         """Lets the engine answer its next request; returns the request's frames."""
         route, header, request = self.engine.take()
-        metadata = {"status": "ok", "engine": self.engine.uuid, "dependencies_met": True,
-                    "started": "2026-02-03T04:05:06.700000+01:00"}
-        frames, _ = self.peer.message("apply_reply", content or {"status": "ok"}, metadata, parent=header, buffers=buffers)
+        metadata = {
+            "status": "ok",
+            "engine": self.engine.uuid,
+            "dependencies_met": True,
+            "started": "2026-02-03T04:05:06.700000+01:00",
+        }
+        frames, _ = self.peer.message(
+            "apply_reply", content or {"status": "ok"}, metadata, parent=header, buffers=buffers
+        )
         self.engine.shell.send_multipart([*route, *frames])
         self.peer.receive(socket or self.task)
         return request
@@ -63,8 +75,11 @@ class Records:
         return msg_id
 
     def wait_for(self, msg_id):
-        wait_until(lambda: msg_id in self.ask("result", msg_ids=[msg_id], status_only=True).get("completed", ()), 20,
-                   "the result is recorded")
+        wait_until(
+            lambda: msg_id in self.ask("result", msg_ids=[msg_id], status_only=True).get("completed", ()),
+            20,
+            "the result is recorded",
+        )
 
     def wait_for_commit(self, folder=None):
         folder = folder or self.peer.client_file.parent.parent
@@ -88,7 +103,12 @@ def test_a_result_is_found_with_its_buffers_and_what_it_printed(records):
     published = records.peer.connect(zmq.PUB, records.peer.engine["iopub"])
     msg_id = records.submit(metadata={"x": 1})
     wait_until(lambda: records.ask("queue")["0"]["tasks"] == 1, 20, "the task is assigned")
-    assert records.ask("result", msg_ids=[msg_id]) == {"status": "ok", "pending": [msg_id], "completed": [], "buffers": []}
+    assert records.ask("result", msg_ids=[msg_id]) == {
+        "status": "ok",
+        "pending": [msg_id],
+        "completed": [],
+        "buffers": [],
+    }
     route, header, _ = records.engine.take()
 
     def printed():
@@ -97,9 +117,15 @@ def test_a_result_is_found_with_its_buffers_and_what_it_printed(records):
             published.send_multipart([b"engine.0.stream", *frames])
         found = records.found({"msg_id": msg_id}, ["stdout", "stderr"])
         return found and found[0]["stdout"] and found[0]["stderr"]
+
     wait_until(printed, 20, "output is recorded")
-    frames, _ = records.peer.message("apply_reply", {"status": "ok"}, {"engine": records.engine.uuid, "status": "ok"},
-                                     parent=header, buffers=[b"one", b"\0two"])
+    frames, _ = records.peer.message(
+        "apply_reply",
+        {"status": "ok"},
+        {"engine": records.engine.uuid, "status": "ok"},
+        parent=header,
+        buffers=[b"one", b"\0two"],
+    )
     records.engine.shell.send_multipart([*route, *frames])
     records.wait_for(msg_id)
     answer = records.ask("result", msg_ids=[msg_id, msg_id])
@@ -112,14 +138,35 @@ def test_a_result_is_found_with_its_buffers_and_what_it_printed(records):
 
 
 def test_a_record_has_ipyparallels_keys_and_only_what_is_asked_for(records):
-    msg_id = records.submit(content={"code": 5}, metadata={"label": "mine"}, buffers=[b"in"], date="2026-02-03T04:05:06+01:00")
+    msg_id = records.submit(
+        content={"code": 5}, metadata={"label": "mine"}, buffers=[b"in"], date="2026-02-03T04:05:06+01:00"
+    )
     records.answer(buffers=[b"out", b""])
     records.wait_for(msg_id)
-    record, = records.found({})
+    (record,) = records.found({})
     assert set(record) == {
-        "msg_id", "header", "metadata", "content", "submitted", "client_uuid", "engine_uuid", "started", "completed",
-        "resubmitted", "received", "result_header", "result_metadata", "result_content", "queue", "execute_input",
-        "execute_result", "error", "stdout", "stderr", "label"}
+        "msg_id",
+        "header",
+        "metadata",
+        "content",
+        "submitted",
+        "client_uuid",
+        "engine_uuid",
+        "started",
+        "completed",
+        "resubmitted",
+        "received",
+        "result_header",
+        "result_metadata",
+        "result_content",
+        "queue",
+        "execute_input",
+        "execute_result",
+        "error",
+        "stdout",
+        "stderr",
+        "label",
+    }
     assert record["submitted"] == "2026-02-03T03:05:06.000000Z" and record["started"] == "2026-02-03T03:05:06.700000Z"
     assert record["client_uuid"] == "the-client" and record["engine_uuid"] == records.engine.uuid
     assert record["queue"] == "task" and record["content"] == {"code": 5} and record["stdout"] == ""
@@ -165,7 +212,11 @@ def test_queue_status_lists_what_is_completed(records):
     records.engine.take()
     wait_until(lambda: records.ask("queue")["0"]["tasks"] == 1, 20, "the task is assigned")
     assert records.ask("queue", verbose=True) == {
-        "status": "ok", "unassigned": [], "buffers": [], "0": {"queue": [], "tasks": [pending], "completed": done}}
+        "status": "ok",
+        "unassigned": [],
+        "buffers": [],
+        "0": {"queue": [], "tasks": [pending], "completed": done},
+    }
     assert records.ask("queue")["0"] == {"queue": 0, "tasks": 1, "completed": 2}
 
 
@@ -195,11 +246,16 @@ def test_a_task_is_submitted_again_under_a_new_id(records):
     assert again.pop("msg_id") == new_id and again.pop("date") != original.pop("date")
     original.pop("msg_id")
     assert again == original
-    assert request[at + 1] == records.peer.sign(request[at + 2:at + 6], records.peer.engine)
+    assert request[at + 1] == records.peer.sign(request[at + 2 : at + 6], records.peer.engine)
     assert json.loads(request[at + 5]) == {"n": 1} and json.loads(request[at + 4]) == {}
-    assert request[at + 6:] == first[before + 6:] == [b"call", b"args"]
-    frames, _ = records.peer.message("apply_reply", {"status": "ok"}, {"engine": records.engine.uuid, "status": "ok"},
-                                     parent=header, buffers=[b"second"])
+    assert request[at + 6 :] == first[before + 6 :] == [b"call", b"args"]
+    frames, _ = records.peer.message(
+        "apply_reply",
+        {"status": "ok"},
+        {"engine": records.engine.uuid, "status": "ok"},
+        parent=header,
+        buffers=[b"second"],
+    )
     records.engine.shell.send_multipart([*route, *frames])
     records.wait_for(new_id)
     answer = records.ask("result", msg_ids=[msg_id, new_id])
@@ -217,7 +273,9 @@ def test_an_engine_that_dies_completes_its_requests_with_an_error(records):
     records.engine.die()
     records.wait_for(msg_id)
     result = records.ask("result", msg_ids=[msg_id])[msg_id]
-    assert result["result_content"]["ename"] == "EngineError" and records.engine.uuid in result["result_content"]["evalue"]
+    assert (
+        result["result_content"]["ename"] == "EngineError" and records.engine.uuid in result["result_content"]["evalue"]
+    )
     assert result["header"]["msg_id"] == msg_id
 
 
@@ -226,9 +284,11 @@ def test_others_are_answered_while_many_records_are_purged(controller, sandbox):
     before.run()
     before.peer.process.stop()
     database = sqlite3.connect(sandbox.profile_dir() / "tasks.db")
-    database.execute("""WITH RECURSIVE count(n) AS (SELECT 1 UNION SELECT n + 1 FROM count WHERE n < 30000)
+    database.execute(
+        """WITH RECURSIVE count(n) AS (SELECT 1 UNION SELECT n + 1 FROM count WHERE n < 30000)
         INSERT INTO "ipython-tasks" (msg_id, submitted, completed, received, queue, bytes, output)
-        SELECT 'old-' || n, '2026-01-01', '2026-01-01', '2026-01-01', 'task', 600, 0 FROM count""")
+        SELECT 'old-' || n, '2026-01-01', '2026-01-01', '2026-01-01', 'task', 600, 0 FROM count"""
+    )
     database.execute('UPDATE "ipython-tasks-totals" SET records = 30001')
     database.commit()
     database.close()
@@ -236,9 +296,11 @@ def test_others_are_answered_while_many_records_are_purged(controller, sandbox):
     assert len(records.ids({"queue": "task"})) == 30001
     pending = records.submit()
     wait_until(lambda: records.ask("queue")["0"]["tasks"] == 1, 20, "the task is assigned")
-    sent = [records.peer.message("purge_request", {"msg_ids": "all"}),
-            records.peer.message("result_request", {"msg_ids": [pending]}),
-            records.peer.message("db_request", {"query": {"msg_id": pending}, "keys": ["queue"]})]
+    sent = [
+        records.peer.message("purge_request", {"msg_ids": "all"}),
+        records.peer.message("result_request", {"msg_ids": [pending]}),
+        records.peer.message("db_request", {"query": {"msg_id": pending}, "keys": ["queue"]}),
+    ]
     for frames, _ in sent:
         records.query.send_multipart(frames)
     answers = [records.peer.receive(records.query, 60) for _ in sent]
@@ -252,6 +314,7 @@ def test_others_are_answered_while_many_records_are_purged(controller, sandbox):
 
 
 # --- stores that outlive the controller --------------------------------------------------------------------------------------------
+
 
 def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
     before = Records(controller("--sqlitedb"))
@@ -313,9 +376,12 @@ def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_clust
     query = peer.connect(zmq.DEALER, peer.client["registration"])
 
     def the_id():
-        found = peer.ask(query, "db_request", {"query": {"content.x": None, "completed": None}, "keys": ["engine_uuid"]})
+        found = peer.ask(
+            query, "db_request", {"query": {"content.x": None, "completed": None}, "keys": ["engine_uuid"]}
+        )
         return [r["msg_id"] for r in found[1]["records"] if r["engine_uuid"]]
-    msg_id, = wait_until(the_id, 20, "the request is recorded")
+
+    (msg_id,) = wait_until(the_id, 20, "the request is recorded")
     cluster.controller.stop(signal.SIGTERM)
     cluster.start_controller("--restore", "--sqlitedb")
     query = peer.connect(zmq.DEALER, peer.client["registration"])
@@ -326,6 +392,7 @@ def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_clust
 
     def completed():
         return peer.ask(query, "result_request", {"msg_ids": [msg_id]})[1]["completed"] == [msg_id]
+
     wait_until(completed, 20, "the engine's result is recorded")
     assert peer.ask(query, "result_request", {"msg_ids": [msg_id]})[1][msg_id]["result_content"]["status"] == "ok"
     peer.close()
@@ -333,12 +400,20 @@ def test_what_a_surviving_engine_still_runs_is_pending_after_a_restart(new_clust
 
 def test_a_second_controller_does_not_take_the_file_of_the_first(controller, sandbox):
     controller("--sqlitedb", "--SQLiteDB.filename=shared.db")
-    finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=b", "--sqlitedb", "--SQLiteDB.filename=shared.db")
-    assert finished.status == 1 and "shared.db: cannot be opened" in finished.err and "it is in use by another" in finished.err
+    finished = sandbox.run(
+        sandbox.programs.ipcontroller, "--cluster-id=b", "--sqlitedb", "--SQLiteDB.filename=shared.db"
+    )
+    assert (
+        finished.status == 1
+        and "shared.db: cannot be opened" in finished.err
+        and "it is in use by another" in finished.err
+    )
     # Without that name each cluster of a profile has its own.
     controller("--sqlitedb", cluster_id="c")
     assert (sandbox.profile_dir() / "tasks-c.db").exists()
-    finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=d", "--sqlitedb", "--SQLiteDB.location=/nowhere")
+    finished = sandbox.run(
+        sandbox.programs.ipcontroller, "--cluster-id=d", "--sqlitedb", "--SQLiteDB.location=/nowhere"
+    )
     assert finished.status == 1 and "/nowhere/tasks-d.db cannot be written" in finished.err
 
 
@@ -350,23 +425,43 @@ def test_limits_hold_for_the_file(controller):
 
 # --- stores that are slow or full --------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def stuck(sandbox, controller, build):
     """stuck(*arguments): a controller whose store waits for the file `.go`."""
     folder = sandbox.dir / "plugins/stores"
     folder.mkdir(parents=True, mode=0o700)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "jansson"], capture_output=True, text=True, check=True).stdout
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", folder / "stuck.so", TOP / "tests/session/stuck_store.c",
-                    f"-I{TOP}/core/include", *shlex.split(flags), "-ldl"], check=True)
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "jansson"], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(
+        [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            folder / "stuck.so",
+            TOP / "tests/session/stuck_store.c",
+            f"-I{TOP}/core/include",
+            *shlex.split(flags),
+            "-ldl",
+        ],
+        check=True,
+    )
     (folder / "stuck.so").chmod(0o700)
 
     def start(*arguments):
         go = sandbox.dir / "go"
-        sandbox.env.update(IPCLUSTER_PLUGIN_PATH=str(folder.parent), STUCK_STORE_GO=str(go),
-                           MEMORY_STORE=str(build / "plugins/stores/.libs/memory.so"))
+        sandbox.env.update(
+            IPCLUSTER_PLUGIN_PATH=str(folder.parent),
+            STUCK_STORE_GO=str(go),
+            MEMORY_STORE=str(build / "plugins/stores/.libs/memory.so"),
+        )
         records = Records(controller("--IPController.db_class=stuck", *arguments))
         records.go = go
         return records
+
     return start
 
 
@@ -396,7 +491,9 @@ def test_what_waits_for_a_store_is_bounded(stuck):
         records.answer()
     records.peer.process.wait_for_output("the store falls behind by")
     records.go.touch()
-    kept = wait_until(lambda: [m for m in ids if m in records.ids({"completed": {"$ne": None}})], 30, "the store goes on")
+    kept = wait_until(
+        lambda: [m for m in ids if m in records.ids({"completed": {"$ne": None}})], 30, "the store goes on"
+    )
     assert ids[0] in kept
     kinds = set()
     for msg_id in ids:
@@ -411,8 +508,11 @@ def test_what_waits_for_a_store_is_bounded(stuck):
 def test_a_full_disk_loses_records_and_nothing_else(sandbox):
     process = sandbox.start("/usr/bin/prlimit", "--fsize=400000", sandbox.programs.ipcontroller, "--sqlitedb")
     security = sandbox.profile_dir() / "security"
-    wait_until(lambda: (security / "ipcontroller-engine.json").exists() and (security / "ipcontroller-client.json").exists(),
-               20, "the connection files are there")
+    wait_until(
+        lambda: (security / "ipcontroller-engine.json").exists() and (security / "ipcontroller-client.json").exists(),
+        20,
+        "the connection files are there",
+    )
     peer = Peer(sandbox.profile_dir())
     records = Records(peer)
     first = records.run()

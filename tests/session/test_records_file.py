@@ -21,7 +21,9 @@ def as_a_user():
 
 
 def run(sandbox, folder, *arguments):
-    return sandbox.run(*as_a_user(), sandbox.programs.ipcontroller, "--sqlitedb", f"--SQLiteDB.location={folder}", *arguments)
+    return sandbox.run(
+        *as_a_user(), sandbox.programs.ipcontroller, "--sqlitedb", f"--SQLiteDB.location={folder}", *arguments
+    )
 
 
 @pytest.fixture
@@ -48,8 +50,12 @@ def leaves(file, table):
     """The numbers of a table's, or an index's, outermost pages in their order."""
     database = sqlite3.connect(file)
     try:
-        return [row[0] for row in database.execute("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path",
-                                                   (table,))]
+        return [
+            row[0]
+            for row in database.execute(
+                "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path", (table,)
+            )
+        ]
     except sqlite3.OperationalError:
         pytest.skip("this SQLite does not tell what is on its pages")
     finally:
@@ -59,11 +65,12 @@ def leaves(file, table):
 def overwrite(file, pages, seed=0):
     data, chance = bytearray(file.read_bytes()), random.Random(seed)
     for page in pages:
-        data[(page - 1) * PAGE:page * PAGE] = chance.randbytes(PAGE)
+        data[(page - 1) * PAGE : page * PAGE] = chance.randbytes(PAGE)
     file.write_bytes(data)
 
 
 # --- a file that cannot be taken ---------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("what", ["folder", "file", "folder of the file"])
 def test_what_cannot_be_written_is_refused_with_its_name(sandbox, folder, what):
@@ -108,6 +115,7 @@ def test_a_file_that_another_program_has_locked_is_not_taken(sandbox, folder):
 
 # --- a file that turns out to be damaged -------------------------------------------------------------------------------------------
 
+
 def test_tasks_go_on_where_pages_in_the_middle_are_damaged(sandbox, controller):
     file, ids = fill(controller, sandbox, 200)
     pages = [leaves(file, "ipython-tasks" + ending) for ending in ("", "-buffers")]
@@ -118,8 +126,13 @@ def test_tasks_go_on_where_pages_in_the_middle_are_damaged(sandbox, controller):
     for _ in range(30):
         records.submit()
         records.answer()
-    for msg_type, content in (("history", {}), ("db", {"query": {"completed": {"$ne": None}}}), ("result", {"msg_ids": ids[:3]}),
-                              ("resubmit", {"msg_ids": ids[:1]}), ("purge", {"msg_ids": "all"})):
+    for msg_type, content in (
+        ("history", {}),
+        ("db", {"query": {"completed": {"$ne": None}}}),
+        ("result", {"msg_ids": ids[:3]}),
+        ("resubmit", {"msg_ids": ids[:1]}),
+        ("purge", {"msg_ids": "all"}),
+    ):
         answer = records.ask(msg_type, **content)
         assert answer["status"] == "error" and "it is damaged" in answer["evalue"], (msg_type, answer)
         assert str(file) in answer["evalue"] and "move the file away" in answer["evalue"]
@@ -137,11 +150,14 @@ def test_no_damage_ends_the_controller(sandbox, controller, seed):
     data = bytearray(file.read_bytes())
     for _ in range(chance.choice([3, 30, 300])):
         at = chance.randrange(100, len(data) - 64)
-        data[at:at + 64] = chance.choice([bytes(64), b"\xff" * 64, chance.randbytes(64)])
+        data[at : at + 64] = chance.choice([bytes(64), b"\xff" * 64, chance.randbytes(64)])
     file.write_bytes(data)
     process = sandbox.start(sandbox.programs.ipcontroller, "--sqlitedb")
     client_file = file.parent / "security/ipcontroller-client.json"
-    if wait_until(lambda: client_file.exists() or not process.alive, 20, "it starts or refuses to") and not process.alive:
+    if (
+        wait_until(lambda: client_file.exists() or not process.alive, 20, "it starts or refuses to")
+        and not process.alive
+    ):
         assert process.wait() == 1 and f"{file}: " in process.output
         return
     process.stop()
@@ -149,19 +165,29 @@ def test_no_damage_ends_the_controller(sandbox, controller, seed):
     for _ in range(10):
         records.submit()
         records.answer()
-    for msg_type, content in (("history", {}), ("db", {"query": {}}), ("db", {"query": {"completed": None}, "keys": ["buffers"]}),
-                              ("result", {"msg_ids": ids[:5]}), ("resubmit", {"msg_ids": ids[:1]}),
-                              ("purge", {"msg_ids": ids[5:10]}), ("purge", {"msg_ids": "all"})):
+    for msg_type, content in (
+        ("history", {}),
+        ("db", {"query": {}}),
+        ("db", {"query": {"completed": None}, "keys": ["buffers"]}),
+        ("result", {"msg_ids": ids[:5]}),
+        ("resubmit", {"msg_ids": ids[:1]}),
+        ("purge", {"msg_ids": ids[5:10]}),
+        ("purge", {"msg_ids": "all"}),
+    ):
         assert records.ask(msg_type, **content)["status"] in ("ok", "error")
     assert records.peer.process.stop() == 0
 
 
 # --- a disk that is full -----------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def small_disk(folder):
     """A file system of 3 MiB."""
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "records", folder], capture_output=True).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "records", folder], capture_output=True).returncode
+    ):
         pytest.skip("only root makes a file system")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -193,12 +219,16 @@ def test_what_a_full_disk_has_no_room_for_is_lost_and_the_rest_recorded_again(sm
     records.peer.process.stop(signal.SIGKILL)
     database = sqlite3.connect(small_disk / "tasks.db")
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    kept = [row[0] for row in database.execute('SELECT msg_id FROM "ipython-tasks" WHERE completed IS NOT NULL ORDER BY id')]
+    kept = [
+        row[0] for row in database.execute('SELECT msg_id FROM "ipython-tasks" WHERE completed IS NOT NULL ORDER BY id')
+    ]
     database.close()
     assert kept[0] == first and kept[-1] == last
 
 
-def test_a_purge_that_a_full_disk_has_no_room_for_is_an_error_and_one_that_is_confirmed_has_purged(small_disk, controller):
+def test_a_purge_that_a_full_disk_has_no_room_for_is_an_error_and_one_that_is_confirmed_has_purged(
+    small_disk, controller
+):
     arguments = "--sqlitedb", f"--SQLiteDB.location={small_disk}"
     records = Records(controller(*arguments))
     ids = [records.submit(buffers=[bytes(1000)]) for _ in range(300)]

@@ -30,6 +30,7 @@ def wait(path, answer):
     """Leaves a file to say that it runs, and ends when `path` exists."""
     import os
     import time
+
     open(f"{path}.{answer}", "w").close()
     while not os.path.exists(path):
         time.sleep(0.02)
@@ -37,12 +38,15 @@ def wait(path, answer):
 
 
 def wait_for_beginning(path, *answers):
-    wait_until(lambda: all(path.with_name(f"{path.name}.{answer}").exists() for answer in answers), 20, f"{answers} run")
+    wait_until(
+        lambda: all(path.with_name(f"{path.name}.{answer}").exists() for answer in answers), 20, f"{answers} run"
+    )
 
 
 def has_come(client, engine):
     """What was sent to the engine directly is there: an engine answers this at once, in its turn."""
     from ipcluster import _client
+
     assert client._submit(_client.DIRECT, engine, "kernel_info_request", "{}").wait(LONG)
 
 
@@ -91,6 +95,7 @@ def test_what_still_runs_when_the_controller_is_back_is_answered_in_its_time(reu
 
     def queues():
         return [client.queue_status()[i]["queue"] for i in (0, 1)]
+
     wait_until(lambda: queues() == [1, 1], 20, "the hub knows what the engines say that they have")
     flag.touch()
     assert direct.get(timeout=LONG) == "direct"
@@ -183,7 +188,9 @@ def test_a_controller_that_was_stopped_does_not_take_its_engines_for_dead(new_cl
 def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
     client = reused.client()
     table = reused.profile_dir / "security/ipcontroller-engines.json"
-    wait_until(lambda: table.exists() and len(json.loads(table.read_text())["engines"]) == 2, 10, "the table is written")
+    wait_until(
+        lambda: table.exists() and len(json.loads(table.read_text())["engines"]) == 2, 10, "the table is written"
+    )
     assert table.stat().st_mode & 0o777 == 0o600
     for engine in reused.engines:
         engine.send_signal(signal.SIGSTOP)
@@ -194,6 +201,7 @@ def test_a_new_engine_does_not_take_the_id_of_one_that_is_restored(reused):
     def ids_of_another():
         with reused.client(wait_for=0) as other:
             return other.ids
+
     wait_until(lambda: client.ids == [0, 1, 2] and ids_of_another() == [2], 30, "the new one has id 2")
     kept = json.loads(table.read_text())["engine_info"]
     assert {kept[number]["pid"] for number in ("0", "1")} == {engine.pid for engine in reused.engines[:2]}
@@ -237,8 +245,18 @@ def test_restored_engines_whose_heart_does_not_beat_are_forgotten_and_clients_he
     assert client.ids == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"engines": []}', '{"engines": {"x": "y"}}', '{"engines": {"0": 5}}',
-                                  '{"engines": {"0": "a", "1": "a"}}', '{"engines": {"-1": "a"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"engines": []}',
+        '{"engines": {"x": "y"}}',
+        '{"engines": {"0": 5}}',
+        '{"engines": {"0": "a", "1": "a"}}',
+        '{"engines": {"-1": "a"}}',
+    ],
+)
 def test_a_broken_table_of_engines_is_named_and_keeps_nobody_from_starting(reused, text):
     reused.client()
     reused.controller.stop(signal.SIGTERM)
@@ -249,6 +267,7 @@ def test_a_broken_table_of_engines_is_named_and_keeps_nobody_from_starting(reuse
 
 
 # --- a controller that was killed and has left its files, and another that takes other ports and keys ----------------------------
+
 
 @pytest.fixture
 def left_behind(new_cluster):
@@ -269,8 +288,9 @@ def test_an_engine_that_waits_on_an_old_connection_file_follows_the_new_one(left
 
 def test_ipcluster_engines_that_waits_on_an_old_connection_file_follows_the_new_one(left_behind):
     sandbox = left_behind.sandbox
-    adding = sandbox.start(sandbox.programs.ipcluster, "engines", "--n=1",
-                           f"--EngineLauncher.engine_cmd={sandbox.programs.ipengine}")
+    adding = sandbox.start(
+        sandbox.programs.ipcluster, "engines", "--n=1", f"--EngineLauncher.engine_cmd={sandbox.programs.ipengine}"
+    )
     wait_until(lambda: list((left_behind.profile_dir / "pid").glob("ipcluster*.json")), 20, "it waits")
     left_behind.start_controller()
     adding.wait_for_output("1 more engine is up", LONG)
@@ -295,12 +315,18 @@ def test_a_client_that_was_given_no_time_to_wait_does_not_wait_for_another_contr
 
 # --- a disk that is full ---------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def small_security_folder(sandbox):
     """The security folder of the default profile, on a disk of its own of 1 MiB."""
     folder = sandbox.profile_dir() / "security"
     folder.mkdir(parents=True, mode=0o700)
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "keys", folder], capture_output=True).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "keys", folder], capture_output=True
+        ).returncode
+    ):
         pytest.skip("only root makes a file system")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -317,6 +343,10 @@ def test_a_restart_on_a_full_disk_rewrites_no_file_that_says_what_it_should(smal
             file.write(bytes(4096))
     times = {path: path.stat().st_mtime_ns for path in files}
     cluster.start_controller("--restore")
-    wait_until(lambda: all(path.stat().st_mtime_ns > time for path, time in times.items()), 20, "the files are this controller's")
+    wait_until(
+        lambda: all(path.stat().st_mtime_ns > time for path, time in times.items()),
+        20,
+        "the files are this controller's",
+    )
     assert client[0].apply_sync(os.getpid) == cluster.engines[0].pid
     assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before

@@ -32,6 +32,7 @@ def note(path, name, seconds=0, gate=None):
     """Runs once more than is allowed where a line is there twice. Ends when the file `gate` exists."""
     import os
     import time
+
     with open(path, "a") as file:
         file.write(f"{name} {os.getpid()}\n")
     time.sleep(seconds)
@@ -76,7 +77,9 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     path, gate = cluster.sandbox.dir / "ran", cluster.sandbox.dir / "go"
     path.write_text("")
     # The last hundred wait where they are until the controller has been killed.
-    tasks = {str(i): view.apply_async(note, str(path), str(i), 0.02, str(gate) if i >= 500 else None) for i in range(600)}
+    tasks = {
+        str(i): view.apply_async(note, str(path), str(i), 0.02, str(gate) if i >= 500 else None) for i in range(600)
+    }
     wait_until(lambda: len(client.db_query({}, keys=["msg_id"])) == 600, 30, "all are recorded")
     restart(cluster, client, RETURN)
     gate.touch()
@@ -107,7 +110,9 @@ def test_tasks_depend_on_those_that_ended_under_an_earlier_controller(recorded):
     good.get(timeout=LONG)
     with pytest.raises(Exception, match="meant to"):
         bad.get(timeout=LONG)
-    wait_until(lambda: len(client.db_query({"completed": {"$ne": None}}, keys=["msg_id"])) == 2, 20, "both ends are recorded")
+    wait_until(
+        lambda: len(client.db_query({"completed": {"$ne": None}}, keys=["msg_id"])) == 2, 20, "both ends are recorded"
+    )
     where = good.metadata["engine_id"] if not isinstance(good.metadata, list) else good.metadata[0]["engine_id"]
     restart(recorded, client)
     late = client.load_balanced_view(after=[good]).apply_async(typed(lambda: "after"))
@@ -116,7 +121,9 @@ def test_tasks_depend_on_those_that_ended_under_an_earlier_controller(recorded):
     unknown = client.load_balanced_view(after=["no-such-task"]).apply_async(typed(lambda: "unknown"))
     assert late.get(timeout=LONG) == "after"
     assert there.get(timeout=LONG) == "there"
-    assert where == (there.metadata["engine_id"] if not isinstance(there.metadata, list) else there.metadata[0]["engine_id"])
+    assert where == (
+        there.metadata["engine_id"] if not isinstance(there.metadata, list) else there.metadata[0]["engine_id"]
+    )
     for task, name in ((never, "ImpossibleDependency"), (unknown, "InvalidDependency")):
         with pytest.raises(Exception, match=name):
             task.get(timeout=LONG)
@@ -212,8 +219,13 @@ def test_a_task_with_retries_runs_where_it_is_not_certain_whether_an_engine_had_
 
 def freeze(pid):
     """Stops a process, until none of its threads runs: the signal comes to one of them, and that may not have its turn for a while."""
+
     def states():
-        return {(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in Path(f"/proc/{pid}/task").iterdir()}
+        return {
+            (thread / "stat").read_text().rpartition(")")[2].split()[0]
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+        }
+
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: states() == {"T"}, 20, "each of its threads has stopped")
 
@@ -253,6 +265,7 @@ def test_a_controller_that_is_killed_again_and_again_loses_no_waiting_task(recor
 def hang_at_first(path):
     import os
     import time
+
     with open(path, "a") as file:
         file.write(f"run {os.getpid()}\n")
     if len(open(path).readlines()) == 1:
@@ -264,6 +277,7 @@ def hang_at_first(path):
 def fail_at_first(path, flag):
     import os
     import time
+
     with open(path, "a") as file:
         file.write(f"run {os.getpid()}\n")
     while not os.path.exists(flag):
@@ -328,7 +342,10 @@ def test_tasks_of_before_a_restart_can_be_cancelled(new_cluster):
     view = client.load_balanced_view()
     path, gate = cluster.sandbox.dir / "ran", cluster.sandbox.dir / "go"
     path.write_text("")
-    tasks = {name: view.apply_async(note, str(path), name, 0, str(gate)) for name in ("here", "there", "first", "second", "waits")}
+    tasks = {
+        name: view.apply_async(note, str(path), name, 0, str(gate))
+        for name in ("here", "there", "first", "second", "waits")
+    }
     wait_until(lambda: sorted(runs(path)) == ["here", "there"], 60, "both engines are busy")
     with view.temp_flags(targets=[1]):
         bound = view.apply_async(note, str(path), "bound")
@@ -424,6 +441,7 @@ def test_an_answer_that_comes_twice_is_none_to_the_next_attempt(tapped):
 def fail_each_time(path, gate):
     import os
     import time
+
     with open(path, "a") as file:
         file.write(f"run {os.getpid()}\n")
     while len(open(path).readlines()) > 1 and not os.path.exists(gate):

@@ -88,7 +88,9 @@ def test_a_map_gives_the_results_that_can_be_read_and_says_which_cannot(balanced
     read = []
     with pytest.raises(ValueError, match="not readable here"):
         read += [0] * sum(1 for _ in balanced.map_async(readable_or_not, range(2, 4)))
-    assert client[:].apply_async(readable_or_not, 2).get(timeout=LONG, return_exceptions=True)[1].args == ("not readable here",)
+    assert client[:].apply_async(readable_or_not, 2).get(timeout=LONG, return_exceptions=True)[1].args == (
+        "not readable here",
+    )
 
 
 def test_an_exception_that_a_function_returns_is_a_value(balanced, ipcluster):
@@ -177,11 +179,15 @@ def leave_mark(path):
 @pytest.fixture
 def busy(new_cluster, sandbox, gate):
     """busy(*controller arguments, engines=1): a cluster whose engines have begun a task each, which ends with the gate, and these tasks."""
+
     def make(*arguments, engines=1):
         cluster = new_cluster(engines, controller=arguments)
         client = cluster.client()
         begun = [sandbox.dir / f"begun{engine_id}" for engine_id in client.ids]
-        running = [client[engine_id].apply_async(wait_for_file, str(gate), 1, str(file)) for engine_id, file in enumerate(begun)]
+        running = [
+            client[engine_id].apply_async(wait_for_file, str(gate), 1, str(file))
+            for engine_id, file in enumerate(begun)
+        ]
         wait_until(lambda: all(file.exists() for file in begun), 60, "the engines are busy")
         return cluster, client, running
 
@@ -248,7 +254,9 @@ def test_whoever_waits_hears_that_a_request_was_cancelled(busy):
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(wrapped, LONG)
         asyncio.wrap_future(pending[3]).cancel()
-        await asyncio.sleep(0)  # the loop passes it on when it comes round, which one that a library has patched does not at the end
+        await asyncio.sleep(
+            0
+        )  # the loop passes it on when it comes round, which one that a library has patched does not at the end
 
     def get():
         try:

@@ -12,27 +12,53 @@ from controller_peer import Engine, Peer, next_frames
 from support import LONG, typed, wait_for_commit, wait_until
 
 QUERIES = {
-    "connection_request": {}, "queue_request": {"verbose": True}, "departed_request": {},
-    "explain_request": {"engine_set": "s", "all": True, "reason": "r"}, "load_request": {}, "shutdown_request": {},
-    "result_request": {"msg_ids": ["x"]}, "history_request": {}, "purge_request": {"msg_ids": "all"},
-    "db_request": {"query": {}, "keys": ["content", "buffers", "result_buffers"]}, "resubmit_request": {"msg_ids": ["x"]},
+    "connection_request": {},
+    "queue_request": {"verbose": True},
+    "departed_request": {},
+    "explain_request": {"engine_set": "s", "all": True, "reason": "r"},
+    "load_request": {},
+    "shutdown_request": {},
+    "result_request": {"msg_ids": ["x"]},
+    "history_request": {},
+    "purge_request": {"msg_ids": "all"},
+    "db_request": {"query": {}, "keys": ["content", "buffers", "result_buffers"]},
+    "resubmit_request": {"msg_ids": ["x"]},
 }
 SECRET = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"  # of RFC 32 of ZeroMQ
-CLIENT_PORTS = {"registration": zmq.DEALER, "mux": zmq.DEALER, "task": zmq.DEALER, "control": zmq.DEALER, "broadcast": zmq.DEALER,
-                "notification": zmq.SUB, "iopub": zmq.SUB}
-ENGINE_PORTS = {"registration": zmq.DEALER, "mux": zmq.ROUTER, "task": zmq.ROUTER, "control": zmq.ROUTER, "broadcast": zmq.ROUTER,
-                "hb_ping": zmq.SUB, "hb_pong": zmq.DEALER, "iopub": zmq.PUB}
+CLIENT_PORTS = {
+    "registration": zmq.DEALER,
+    "mux": zmq.DEALER,
+    "task": zmq.DEALER,
+    "control": zmq.DEALER,
+    "broadcast": zmq.DEALER,
+    "notification": zmq.SUB,
+    "iopub": zmq.SUB,
+}
+ENGINE_PORTS = {
+    "registration": zmq.DEALER,
+    "mux": zmq.ROUTER,
+    "task": zmq.ROUTER,
+    "control": zmq.ROUTER,
+    "broadcast": zmq.ROUTER,
+    "hb_ping": zmq.SUB,
+    "hb_pong": zmq.DEALER,
+    "iopub": zmq.PUB,
+}
 
 
 def is_let_in(peer, file, name, kind, key_file):
     """Whether whoever has the CurveZMQ key of one file can connect to the port of that name in the other."""
-    port, = [file[name]] if isinstance(file[name], int) else file[name]
+    (port,) = [file[name]] if isinstance(file[name], int) else file[name]
     socket = peer.context.socket(kind)
     socket.linger = 0
     socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
     socket.curve_serverkey = key_file["curve_serverkey"].encode()
-    ends = {zmq.EVENT_HANDSHAKE_SUCCEEDED: True, zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: False,
-            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: False, zmq.EVENT_HANDSHAKE_FAILED_AUTH: False}
+    ends = {
+        zmq.EVENT_HANDSHAKE_SUCCEEDED: True,
+        zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: False,
+        zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: False,
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH: False,
+    }
     monitor = socket.get_monitor_socket(sum(ends))
     socket.connect(peer.url(port))
     assert monitor.poll(60000), "the handshake has no end"
@@ -63,8 +89,9 @@ def test_where_engines_register_no_client_is_served(controller, msg_type):
     assert peer.engines() == {"0": engine.uuid} and peer.process.alive
 
 
-@pytest.mark.parametrize("msg_type, content", [
-    ("registration_request", {"uuid": "stranger"}), ("unregistration_request", {"id": 0})])
+@pytest.mark.parametrize(
+    "msg_type, content", [("registration_request", {"uuid": "stranger"}), ("unregistration_request", {"id": 0})]
+)
 def test_where_clients_ask_no_engine_is_registered_and_none_leaves(controller, msg_type, content):
     peer = controller()
     engine = Engine(peer).beat()
@@ -75,6 +102,7 @@ def test_where_clients_ask_no_engine_is_registered_and_none_leaves(controller, m
 
 
 # --- keys, where nothing is encrypted ----------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", ["registration", "mux", "task", "control", "broadcast"])
 def test_the_engines_key_signs_nothing_for_clients_ports(controller, name):
@@ -92,7 +120,9 @@ def test_the_engines_key_signs_nothing_for_clients_ports(controller, name):
 def test_the_clients_key_signs_no_answer(controller, name):
     peer = controller("--IPController.enable_curve=false")
     engine = Engine(peer).open().beat()
-    socket = peer.connect(zmq.DEALER, peer.engine[name] if name != "broadcast" else peer.engine[name][0], engine.uuid.encode())
+    socket = peer.connect(
+        zmq.DEALER, peer.engine[name] if name != "broadcast" else peer.engine[name][0], engine.uuid.encode()
+    )
     socket.send_multipart([b"client", *peer.message("apply_reply", {"status": "ok"}, file=peer.client)[0]])
     peer.process.wait_for_output("forged signature")
 
@@ -132,6 +162,7 @@ def test_no_key_for_one_role_is_none_for_the_other(controller):
 def wait_for_file(path):
     import os
     import time
+
     while not os.path.exists(path):
         time.sleep(0.01)
     return os.getpid()
@@ -155,7 +186,9 @@ def living(new_cluster):
     living.peer.close()
 
 
-@pytest.mark.parametrize("more", [{}, {"wanted": 0}, {"route": OTHER_ROUTE}, {"wanted": 0, "route": OTHER_ROUTE}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"wanted": 0}, {"route": OTHER_ROUTE}, {"wanted": 0, "route": OTHER_ROUTE}], ids=str
+)
 def test_a_living_engines_uuid_is_not_registered_again(living, more):
     reply = Engine(living.peer, name=living.uuid, **more).reply
     assert reply["status"] == "error" and "in use" in reply["evalue"]
@@ -216,8 +249,9 @@ def test_answers_under_a_living_engines_uuid_are_not_taken(controller, name):
     if name == "broadcast":
         engine.shell.connect(peer.url(port))
     client = peer.connect(zmq.DEALER, peer.client[name])
-    frames, msg_id = peer.message("apply_request", metadata={"targets": [[engine.uuid, 0]], "is_broadcast": True}
-                                  if name == "broadcast" else {})
+    frames, msg_id = peer.message(
+        "apply_request", metadata={"targets": [[engine.uuid, 0]], "is_broadcast": True} if name == "broadcast" else {}
+    )
     client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
     route, header, _ = engine.take()
     thief = peer.connect(zmq.DEALER, port, engine.uuid.encode())
@@ -232,7 +266,9 @@ def test_answers_under_a_living_engines_uuid_are_not_taken(controller, name):
 
 def record_of(peer, msg_id):
     query = peer.connect(zmq.DEALER, peer.client["registration"])
-    record, = peer.ask(query, "db_request", {"query": {"msg_id": msg_id}, "keys": ["engine_uuid", "completed", "result_content"]})[1]["records"]
+    (record,) = peer.ask(
+        query, "db_request", {"query": {"msg_id": msg_id}, "keys": ["engine_uuid", "completed", "result_content"]}
+    )[1]["records"]
     query.close()
     return record
 
@@ -249,7 +285,9 @@ def test_only_the_engine_that_was_asked_answers_whatever_client_asks_and_so_the_
     client = peer.connect(zmq.DEALER, peer.client[name], b"asks")
     targets = [[engine.uuid, 0], [thief.uuid, 1]]
     for to in (engine, thief):  # to the second as well, so that what it sends has the right form
-        frames, _ = peer.message("apply_request", metadata={"targets": targets, "is_broadcast": True} if name == "broadcast" else {})
+        frames, _ = peer.message(
+            "apply_request", metadata={"targets": targets, "is_broadcast": True} if name == "broadcast" else {}
+        )
         if name != "broadcast" or to is engine:
             client.send_multipart([to.uuid.encode(), *frames] if name != "broadcast" else frames)
     route, header, _ = engine.take()
@@ -260,7 +298,9 @@ def test_only_the_engine_that_was_asked_answers_whatever_client_asks_and_so_the_
     assert peer.receive(client)[2] == json.loads(own_header), "what was sent before that is dropped"
     peer.process.wait_for_output("it answers no request that its sender has")
     if name != "control":
-        wait_until(lambda: record_of(peer, json.loads(own_header)["msg_id"])["completed"], 20, "the records are up to date")
+        wait_until(
+            lambda: record_of(peer, json.loads(own_header)["msg_id"])["completed"], 20, "the records are up to date"
+        )
         assert record_of(peer, msg_id)["engine_uuid"] == engine.uuid and not record_of(peer, msg_id)["completed"]
     engine.answer(route, header)
     _, _, parent, _, content = peer.receive(client)
@@ -281,8 +321,15 @@ def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, nam
     client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
     route, header, _ = engine.take()
     thief = Engine(first, route=OTHER_ROUTE).open().beat()
-    wait_until(lambda: record_of(first, msg_id)["engine_uuid"] == engine.uuid, 20, "it is recorded which engine has the request")
-    wait_for_commit(first.client_file.parent.parent / "tasks.db", [{"msg_id": msg_id, "completed": None, "engine_uuid": engine.uuid}])
+    wait_until(
+        lambda: record_of(first, msg_id)["engine_uuid"] == engine.uuid,
+        20,
+        "it is recorded which engine has the request",
+    )
+    wait_for_commit(
+        first.client_file.parent.parent / "tasks.db",
+        [{"msg_id": msg_id, "completed": None, "engine_uuid": engine.uuid}],
+    )
     first.process.stop(signal.SIGKILL)
     second = controller("--reuse", "--sqlitedb")
     for each in engine, thief:
@@ -307,8 +354,10 @@ def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, nam
 def test_an_engine_cannot_answer_what_another_was_asked(living, gate):
     thief = Engine(living.peer).open().beat()
     wait_until(lambda: living.client.ids == [0, 1], 20, "the client knows both")
-    asked = [living.client[0].apply_async(wait_for_file, str(gate)),
-             living.client.load_balanced_view(targets=[0]).apply_async(wait_for_file, str(gate))]
+    asked = [
+        living.client[0].apply_async(wait_for_file, str(gate)),
+        living.client.load_balanced_view(targets=[0]).apply_async(wait_for_file, str(gate)),
+    ]
     own = living.client[1].apply_async(os.getpid)
     route, header, _ = thief.take()
     for request in asked:
@@ -327,6 +376,7 @@ def test_an_engine_cannot_answer_what_another_was_asked(living, gate):
 def say_when(path):
     import os
     import time
+
     while not os.path.exists(path):
         time.sleep(0.01)
     print("true", flush=True)
@@ -347,9 +397,14 @@ def test_whoever_has_the_engines_file_publishes_nothing_in_another_engines_name(
             pass  # until all is subscribed to
 
         def publish(topic, engine, text="forged"):
-            frames, _ = peer.message("stream", {"name": "stdout", "text": text}, metadata=engine and {"engine": engine},
-                                     parent=json.dumps({"msg_id": request, "msg_type": "apply_request"}).encode())
+            frames, _ = peer.message(
+                "stream",
+                {"name": "stdout", "text": text},
+                metadata=engine and {"engine": engine},
+                parent=json.dumps({"msg_id": request, "msg_type": "apply_request"}).encode(),
+            )
             output.send_multipart([topic, *frames])
+
         for topic in b"engine.0.stdout", b"engine.1.stdout", b"engine.x":
             for engine in uuid, thief.uuid, None:
                 publish(topic, engine)
@@ -400,6 +455,7 @@ def test_an_engines_name_is_its_own_also_after_a_restart(controller):
 
 # --- what is asked for, and what files say -----------------------------------------------------------------------------------
 
+
 def test_unencrypted_beyond_loopback_needs_a_second_word(sandbox, controller):
     plain = "--IPController.enable_curve=false"
     for address in ("--ip=*", "--IPController.engine_ip=0.0.0.0", "--IPController.client_ip=0.0.0.0"):
@@ -417,22 +473,31 @@ def test_old_files_do_not_open_an_unencrypted_controller_to_the_network(sandbox,
     assert finished.status == 1 and "tcp://0.0.0.0" in finished.err and "allow_unencrypted" in finished.err, finished
 
 
-@pytest.mark.parametrize("before, now, setting", [
-    (["--IPController.enable_curve=false"], "--IPController.enable_curve=true", "IPController.enable_curve"),
-    ([], "--IPController.enable_curve=false", "IPController.enable_curve"),
-    ([], f"--IPController.curve_secretkey={SECRET}", "IPController.curve_secretkey"),
-    (["--no-secure"], "--secure", "Session.key"), ([], "--no-secure", "Session.key"), ([], "--Session.key=abc", "Session.key"),
-    ([], "--Session.signature_scheme=hmac-sha512", "Session.signature_scheme"),
-    ([], "--Session.packer=msgpack", "Session.packer"), ([], "--transport=ipc", "IPController.transport"),
-    (["--transport=ipc"], "--ip=127.0.0.1", "IPController.ip"), ([], "--port=5", "IPController.regport"),
-    (["--ports=20301-20320"], "--ports=20401-20420", "IPController.ports"),
-    ([], "--IPController.engine_ports=20501-20502", "IPController.engine_ports"),
-])
+@pytest.mark.parametrize(
+    "before, now, setting",
+    [
+        (["--IPController.enable_curve=false"], "--IPController.enable_curve=true", "IPController.enable_curve"),
+        ([], "--IPController.enable_curve=false", "IPController.enable_curve"),
+        ([], f"--IPController.curve_secretkey={SECRET}", "IPController.curve_secretkey"),
+        (["--no-secure"], "--secure", "Session.key"),
+        ([], "--no-secure", "Session.key"),
+        ([], "--Session.key=abc", "Session.key"),
+        ([], "--Session.signature_scheme=hmac-sha512", "Session.signature_scheme"),
+        ([], "--Session.packer=msgpack", "Session.packer"),
+        ([], "--transport=ipc", "IPController.transport"),
+        (["--transport=ipc"], "--ip=127.0.0.1", "IPController.ip"),
+        ([], "--port=5", "IPController.regport"),
+        (["--ports=20301-20320"], "--ports=20401-20420", "IPController.ports"),
+        ([], "--IPController.engine_ports=20501-20502", "IPController.engine_ports"),
+    ],
+)
 def test_what_reused_files_cannot_give_is_an_error_that_names_both(sandbox, controller, before, now, setting):
     peer = controller("--reuse", *before)
     peer.process.stop()
     finished = sandbox.run(sandbox.programs.ipcontroller, "--reuse", now)
-    assert finished.status == 1 and setting in finished.err and ".json is to be reused and has" in finished.err, finished
+    assert (
+        finished.status == 1 and setting in finished.err and ".json is to be reused and has" in finished.err
+    ), finished
     assert json.loads(peer.client_file.read_text()) == peer.client, "the files are as they were"
 
 
@@ -442,8 +507,11 @@ def test_what_is_asked_for_now_comes_in_the_place_of_what_reused_files_say(contr
     second = controller("--reuse", "--ip=127.0.0.1", "--location=127.0.0.1", "--ssh=c@d", "--enginessh=e@f")
     for old, new in ((first.client, second.client), (first.engine, second.engine)):
         assert new["interface"] == "tcp://127.0.0.1" and new["location"] == "127.0.0.1"
-        assert new == {**old, **{name: new[name] for name in ("interface", "location", "ssh")},
-                       **({"task_scheme": "leastload"} if new is second.client else {})}
+        assert new == {
+            **old,
+            **{name: new[name] for name in ("interface", "location", "ssh")},
+            **({"task_scheme": "leastload"} if new is second.client else {}),
+        }
     assert second.client["ssh"] == "c@d" and second.engine["ssh"] == "e@f"
     second.process.stop()
     assert controller("--reuse").client["interface"] == "tcp://127.0.0.1", "nothing is asked: as the files say"
@@ -460,7 +528,14 @@ def test_reused_files_do_not_keep_engines_elsewhere_out(controller):
 
 
 def test_what_reused_files_agree_with_may_be_asked_for_again(controller):
-    words = ("--reuse", "--IPController.enable_curve=true", "--secure", "--ip=127.0.0.1", "--ports=20601-20615", "--transport=tcp")
+    words = (
+        "--reuse",
+        "--IPController.enable_curve=true",
+        "--secure",
+        "--ip=127.0.0.1",
+        "--ports=20601-20615",
+        "--transport=tcp",
+    )
     first = controller(*words)
     first.process.stop()
     second = controller(*words)

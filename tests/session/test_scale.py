@@ -29,7 +29,9 @@ class Simulated:
         sleeper.write_text("#!/bin/sh\nexec sleep 3600\n")
         sleeper.chmod(0o755)
         self.box, self.count = box, count
-        self.supervisor = box.begin("start", f"--n={count}", f"--EngineLauncher.engine_cmd={sleeper}", "--", "--IPController.enable_curve=false")
+        self.supervisor = box.begin(
+            "start", f"--n={count}", f"--EngineLauncher.engine_cmd={sleeper}", "--", "--IPController.enable_curve=false"
+        )
         self.set = wait_until(self._saved, 60, "all processes are started")
         self.pids = [pid for pid, _ in self.set["job"]["processes"]]
 
@@ -40,10 +42,19 @@ class Simulated:
 
     def register(self):
         said = self.box.dir / "said"
-        said.write_text(json.dumps([{"host": socket.gethostname(), "pid": pid, "engine_set": self.set["name"]} for pid in self.pids]))
+        said.write_text(
+            json.dumps(
+                [{"host": socket.gethostname(), "pid": pid, "engine_set": self.set["name"]} for pid in self.pids]
+            )
+        )
         file = self.box.profile_dir() / "security/ipcontroller-engine.json"
-        self.process = subprocess.Popen([self.box.programs.build / "tests/bench/engines", file, str(self.count), said], env=self.box.env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [self.box.programs.build / "tests/bench/engines", file, str(self.count), said],
+            env=self.box.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert json.loads(self.process.stdout.readline())["registered"] == self.count
         self.supervisor.wait_for_output(UP, 60)
 
@@ -55,8 +66,18 @@ class Simulated:
 def calls(box, *words):
     """How often a command of ipcluster's opens a file, connects, sends and asks for the host's name; and what it prints."""
     trace = box.dir / "trace"
-    done = box.run("strace", "-f", "-qq", "-o", trace, "-e", "trace=openat,connect,sendto,uname", box.programs.ipcluster, *words,
-                   env=box.no_leak_check())  # which itself traces
+    done = box.run(
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        trace,
+        "-e",
+        "trace=openat,connect,sendto,uname",
+        box.programs.ipcluster,
+        *words,
+        env=box.no_leak_check(),
+    )  # which itself traces
     return collections.Counter(line.split()[1].partition("(")[0] for line in trace.read_text().splitlines()), done.out
 
 
@@ -128,7 +149,9 @@ class Tasks(threading.Thread):
             allowed = TASKS if self.finish.is_set() else TASKS * 9 // 10
             while len(self.numbers) < min(allowed, len(self.answers) + OUTSTANDING):
                 buffers = self.canning.pack_apply(answer_later, (len(self.numbers), SECONDS))
-                self.numbers[controller_peer.submit(self.peer, self.socket, {"retries": 10}, buffers=buffers)] = len(self.numbers)
+                self.numbers[controller_peer.submit(self.peer, self.socket, {"retries": 10}, buffers=buffers)] = len(
+                    self.numbers
+                )
             if self.socket.poll(100):
                 self.take(self.socket.recv_multipart())
         while self.socket.poll(500):  # what is answered twice
@@ -140,20 +163,29 @@ class Tasks(threading.Thread):
         msg_id = json.loads(frames[at + 3])["msg_id"]
         self.answers[msg_id] += 1
         content = json.loads(frames[at + 5])
-        if content["status"] != "ok" or self.canning.deserialize(frames[at + 6:])[0] != self.numbers[msg_id]:
+        if content["status"] != "ok" or self.canning.deserialize(frames[at + 6 :])[0] != self.numbers[msg_id]:
             self.wrong.append((self.numbers[msg_id], content))
 
     def wait_for(self, share):
         """Until that share of all is answered."""
-        wait_until(lambda: len(self.answers) >= share * TASKS or not self.is_alive(), 300, f"{share} of the tasks are answered")
+        wait_until(
+            lambda: len(self.answers) >= share * TASKS or not self.is_alive(), 300, f"{share} of the tasks are answered"
+        )
 
 
 def test_every_task_is_answered_once_and_status_is_right_where_jobs_are_cancelled_and_time_out(box, slurm):
     def jobs(word):
         return sorted((job for job, state in slurm.states().items() if state == word), key=int)
 
-    cluster = box.begin("start", f"--n={JOBS * ENGINES}", f"--n-min={ROOM * ENGINES}", "--elauncher=slurm", "--SlurmLauncher.timelimit=30",
-                        f"--SlurmLauncher.engines_per_job={ENGINES}", "--IPClusterEngines.early_shutdown=0")
+    cluster = box.begin(
+        "start",
+        f"--n={JOBS * ENGINES}",
+        f"--n-min={ROOM * ENGINES}",
+        "--elauncher=slurm",
+        "--SlurmLauncher.timelimit=30",
+        f"--SlurmLauncher.engines_per_job={ENGINES}",
+        "--IPClusterEngines.early_shutdown=0",
+    )
     cluster.wait_for_output(UP, 120)
     running, waiting = jobs("RUNNING"), jobs("PENDING")
     assert (len(running), len(waiting)) == (ROOM, JOBS - ROOM)
@@ -173,7 +205,11 @@ def test_every_task_is_answered_once_and_status_is_right_where_jobs_are_cancelle
     left = [job for job in running + waiting if job not in ends]
     run, wait = left[:ROOM], left[ROOM:]
     registered = ENGINES * len(run)
-    wait_until(lambda: len(json.loads(box.ipcluster("status", "--json").out)["engines"]) == registered, 60, "waiting jobs have found room")
+    wait_until(
+        lambda: len(json.loads(box.ipcluster("status", "--json").out)["engines"]) == registered,
+        60,
+        "waiting jobs have found room",
+    )
     tasks.finish.set()
     tasks.join()
 
@@ -182,15 +218,27 @@ def test_every_task_is_answered_once_and_status_is_right_where_jobs_are_cancelle
     status = json.loads(box.ipcluster("status", "--json").out)
     engines = next(one for one in status["sets"] if one["role"] == "engines")
     assert (engines["asked"], engines["running"]) == (JOBS * ENGINES, registered), engines
-    said = f"{len(wait)} job of {JOBS} pending: .*; {len(run)} running" if wait else f"{len(run)} jobs of {JOBS} running"
+    said = (
+        f"{len(wait)} job of {JOBS} pending: .*; {len(run)} running" if wait else f"{len(run)} jobs of {JOBS} running"
+    )
     assert re.fullmatch(said, engines["said"])
-    assert collections.Counter(engine["job"] for engine in status["engines"]) == {f"Slurm job {job}": ENGINES for job in run}
+    assert collections.Counter(engine["job"] for engine in status["engines"]) == {
+        f"Slurm job {job}": ENGINES for job in run
+    }
     assert {engine["state"] for engine in status["engines"]} == {"idle"} and status["unassigned"] == 0
     assert (jobs("RUNNING"), jobs("PENDING")) == (run, wait)
-    reasons = json.loads(box.run("/usr/bin/python3", "-c", "import ipcluster, json\nprint(json.dumps([one['reason'] for one in "
-                                 "ipcluster.Client().departed]))", python=True, check=True).out)
+    reasons = json.loads(
+        box.run(
+            "/usr/bin/python3",
+            "-c",
+            "import ipcluster, json\nprint(json.dumps([one['reason'] for one in " "ipcluster.Client().departed]))",
+            python=True,
+            check=True,
+        ).out
+    )
     assert collections.Counter(reason.rpartition("; ")[2] for reason in reasons) == {
-        f"Slurm job {job} {end}, with its {ENGINES} engines": ENGINES for job, end in ends.items() if job in running}, reasons
+        f"Slurm job {job} {end}, with its {ENGINES} engines": ENGINES for job, end in ends.items() if job in running
+    }, reasons
     for job, end in ends.items():
         assert cluster.output.count(f"Slurm job {job} {end}") == 1
     assert "No further engine" not in cluster.output  # neither those that wait nor those that have ended are late

@@ -27,10 +27,12 @@ class Scheduler:
 
     def take(self, *msg_ids, timeout=30):
         """The engine that one of the tasks has come to, and the task: [engine, route, header]."""
+
         def come():
             for engine in self.engines:
                 if engine.shell and engine.shell.poll(0):
                     return engine
+
         engine = wait_until(come, timeout, "an engine gets a task")
         route, header, _ = engine.take()
         assert not msg_ids or json.loads(header)["msg_id"] in msg_ids
@@ -54,7 +56,11 @@ class Scheduler:
     def wait_for_waiting(self, count):
         """Waits until so many tasks are in the scheduler and at no engine."""
         query = self.peer.connect(zmq.DEALER, self.peer.client["registration"])
-        wait_until(lambda: self.peer.ask(query, "queue_request", {"targets": None})[1]["unassigned"] == count, 20, f"{count} tasks wait")
+        wait_until(
+            lambda: self.peer.ask(query, "queue_request", {"targets": None})[1]["unassigned"] == count,
+            20,
+            f"{count} tasks wait",
+        )
 
     def text(self, msg_id):
         self.result(msg_id)
@@ -182,11 +188,20 @@ def test_an_unmet_functional_dependency_keeps_to_targets_and_to_what_is_followed
     assert set(tried) == set(s.engines[1:]) and s.result(task) == "ok"
 
 
-@pytest.mark.parametrize("dependency, reason", [
-    (["nobody"], "nobody"), ({"dependencies": ["nobody"]}, "nobody"), ("nobody", "nobody"), (7, "malformed"), ([7], "malformed"),
-    (["a\0b"], "malformed"), ({"dependencies": 7}, "malformed"),
-    ({"dependencies": ["x"], "success": False, "failure": False}, "malformed"), ({"dependencies": ["x"], "all": "x"}, "malformed"),
-])
+@pytest.mark.parametrize(
+    "dependency, reason",
+    [
+        (["nobody"], "nobody"),
+        ({"dependencies": ["nobody"]}, "nobody"),
+        ("nobody", "nobody"),
+        (7, "malformed"),
+        ([7], "malformed"),
+        (["a\0b"], "malformed"),
+        ({"dependencies": 7}, "malformed"),
+        ({"dependencies": ["x"], "success": False, "failure": False}, "malformed"),
+        ({"dependencies": ["x"], "all": "x"}, "malformed"),
+    ],
+)
 @pytest.mark.parametrize("kind", ["after", "follow"])
 def test_invalid_dependencies_are_refused(scheduler, kind, dependency, reason):
     s = scheduler(engines=0)
@@ -297,6 +312,7 @@ def test_retries_use_up_the_engines_before_they_come_back_to_one(scheduler):
     def timed_out():
         tried.extend(s.run(task, status="error") for engine in s.engines if engine.shell.poll(0))
         return s.client.poll(0)
+
     wait_until(timed_out, 30, "the task is answered")
     assert s.result(task) == "TaskTimeout" and len(tried) == len(set(tried))
 
@@ -339,7 +355,13 @@ def test_pure_gives_engines_tasks_in_turn_and_refuses_what_it_does_not_know(sche
     tasks = [s.submit(after=[], follow=[], timeout=0.0, targets=[], retries=0) for _ in range(6)]
     taken = [s.take(*tasks) for _ in range(6)]
     assert [engine for engine, *_ in taken].count(s.engines[0]) == 3, "however busy they are"
-    for metadata in ({"after": tasks[:1]}, {"follow": tasks[:1]}, {"retries": 1}, {"timeout": 5}, {"targets": [s.engines[0].uuid]}):
+    for metadata in (
+        {"after": tasks[:1]},
+        {"follow": tasks[:1]},
+        {"retries": 1},
+        {"timeout": 5},
+        {"targets": [s.engines[0].uuid]},
+    ):
         refused = s.submit(**metadata)
         assert s.result(refused) == "ValueError" and "'pure'" in s.text(refused)
     engine, route, header = taken[0]
@@ -386,6 +408,7 @@ def test_each_of_many_tasks_is_answered_once_while_engines_come_and_go(scheduler
             assert parent["msg_id"] not in s.answers, "each task is answered once"
             s.answers[parent["msg_id"]] = content
         return len(s.answers) == len(tasks)
+
     wait_until(step, 60, "all tasks are answered", interval=0.001)
     good = {task for task, content in s.answers.items() if content["status"] == "ok"}
     assert len(good) > 100 and died > 2

@@ -100,7 +100,9 @@ def test_an_integer_beyond_64_bits_is_an_error_that_names_it(engine):
     pytest.importorskip("IPython")
     engine.execute(SHOWING, block=True)
     with pytest.raises(ipcluster.RemoteError, match=r"application/json\.scale\.x is an integer beyond 64 bits"):
-        engine.execute("from IPython.display import display\ndisplay(Shown({'scale': [{'x': 2**63}]}))", silent=False, block=True)
+        engine.execute(
+            "from IPython.display import display\ndisplay(Shown({'scale': [{'x': 2**63}]}))", silent=False, block=True
+        )
     assert engine.apply_sync(abs, -1) == 1
 
 

@@ -23,7 +23,7 @@ def status(box, *words):
 
 
 def control_path(box, profile_dir=None):
-    state, = (profile_dir or box.profile_dir()).glob("pid/ipcluster.json")
+    (state,) = (profile_dir or box.profile_dir()).glob("pid/ipcluster.json")
     return json.loads(state.read_text())["socket"]
 
 
@@ -56,7 +56,10 @@ def test_status_shows_sets_engines_and_how_the_last_ended(box):
     assert (code, told["state"], told["departed"]) == (0, "running", [])
     controller, first, added = sorted(told["sets"], key=lambda one: (one["role"], -one["asked"]))
     assert [(one["launcher"], one["asked"], one["running"], one["state"]) for one in (controller, first, added)] == [
-        ("LocalControllerLauncher", 1, 1, "running"), ("LocalEngineSetLauncher", 2, 2, "running"), ("LocalEngineSetLauncher", 1, 1, "running")]
+        ("LocalControllerLauncher", 1, 1, "running"),
+        ("LocalEngineSetLauncher", 2, 2, "running"),
+        ("LocalEngineSetLauncher", 1, 1, "running"),
+    ]
     assert [engine["id"] for engine in told["engines"]] == [0, 1, 2]
     assert [engine["engine_set"] for engine in told["engines"]] == [first["set"], first["set"], added["set"]]
     for engine in told["engines"]:
@@ -66,9 +69,15 @@ def test_status_shows_sets_engines_and_how_the_last_ended(box):
 
     os.kill(told["engines"][0]["pid"], signal.SIGKILL)
     _, told = wait_until(lambda: (seen := status(box))[1]["departed"] and seen, 20, "its end is told")
-    gone, = told["departed"]
-    assert gone["id"] == 0 and "killed by signal 9" in gone["reason"] and [engine["id"] for engine in told["engines"]] == [1, 2]
-    _, told = wait_until(lambda: (seen := status(box))[1]["sets"][1]["running"] == 1 and seen, 20, "the set has one less")
+    (gone,) = told["departed"]
+    assert (
+        gone["id"] == 0
+        and "killed by signal 9" in gone["reason"]
+        and [engine["id"] for engine in told["engines"]] == [1, 2]
+    )
+    _, told = wait_until(
+        lambda: (seen := status(box))[1]["sets"][1]["running"] == 1 and seen, 20, "the set has one less"
+    )
     shown = box.ipcluster("status", check=True).out
     assert "1 of 2" in shown and gone["reason"] in shown and f"{told['engines'][0]['pid']}" in shown
     box.ipcluster("stop", check=True)
@@ -99,8 +108,15 @@ def test_logs_shows_what_was_written_and_follows_what_is(box):
 
 def test_status_fits_the_terminal(box):
     box.ipcluster("start", "--n=1", "--daemonize", check=True)
-    terminal = pexpect.spawn(str(box.programs.ipcluster), ["status"], env=box.env, cwd=str(box.work), timeout=LONG,
-                             encoding="utf-8", dimensions=(24, 60))
+    terminal = pexpect.spawn(
+        str(box.programs.ipcluster),
+        ["status"],
+        env=box.env,
+        cwd=str(box.work),
+        timeout=LONG,
+        encoding="utf-8",
+        dimensions=(24, 60),
+    )
     terminal.expect(pexpect.EOF)
     terminal.close()
     table = terminal.before.splitlines()[1:]
@@ -122,7 +138,7 @@ def test_status_shows_what_was_started_by_hand(new_cluster, box, engines):
 def test_who_stops_a_set_does_not_take_it_for_gone_where_the_supervisor_does_not_answer(box):
     box.ipcluster("start", "--n=0", "--daemonize", check=True)
     box.ipcluster("engines", "--n=1", "--daemonize", "--engine-set=b", check=True)
-    file, = box.profile_dir().glob("pid/ipcluster.json")
+    (file,) = box.profile_dir().glob("pid/ipcluster.json")
     state, asked_for, busy = json.loads(file.read_text()), [], f"{file.parent}/busy"
 
     def pass_on(end):
@@ -138,6 +154,7 @@ def test_who_stops_a_set_does_not_take_it_for_gone_where_the_supervisor_does_not
         with contextlib.suppress(OSError):
             while True:
                 pass_on(listener.accept()[0])
+
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(busy)
         listener.listen()
@@ -175,7 +192,9 @@ def test_the_control_socket_is_its_users_alone_however_long_its_path_is(box):
     box.ipcluster("start", "--n=0", "--daemonize", f"--profile-dir={folder}", check=True)
     path = control_path(box, folder)
     assert len(path) > 108
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600 and stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert (
+        stat.S_IMODE(os.stat(path).st_mode) == 0o600 and stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    )
     with connected(path) as end:
         assert asked(end, b'{"request": "status"}')["status"] == "ok"
     assert status(box, f"--profile-dir={folder}")[0] == 0
@@ -187,12 +206,28 @@ def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
     box.ipcluster("start", "--n=0", "--daemonize", check=True)
     path = control_path(box)
     with connected(path) as end, contextlib.ExitStack() as others:
-        for line, reason in [(b"nonsense", "not JSON"), (b"", "not JSON"), (b"\x00\xff", "not JSON"), (b"[" * 5000, "not JSON"), (b"[]", "JSON object"),
-                             (b"{}", "which"), (b'{"request": 7}', "which"), (b'{"request": "dance"}', "'dance'"),
-                             (b'{"request": "stop", "set": "x"}', "'x'"), (b'{"request": "signal"}', "''"), (b'{"request": "engines"}', "list of texts"),
-                             (b'{"request": "engines", "argv": ["engines", 7], "label": "a"}', "list of texts"),
-                             (b'{"request": "engines", "argv": ["engines"], "label": "a", "environment": [], "work_dir": "."}', "work_dir"),
-                             (b'{"request": "engines", "argv": ["engines", "--help"], "label": "a", "environment": [], "work_dir": "/"}', "help")]:
+        for line, reason in [
+            (b"nonsense", "not JSON"),
+            (b"", "not JSON"),
+            (b"\x00\xff", "not JSON"),
+            (b"[" * 5000, "not JSON"),
+            (b"[]", "JSON object"),
+            (b"{}", "which"),
+            (b'{"request": 7}', "which"),
+            (b'{"request": "dance"}', "'dance'"),
+            (b'{"request": "stop", "set": "x"}', "'x'"),
+            (b'{"request": "signal"}', "''"),
+            (b'{"request": "engines"}', "list of texts"),
+            (b'{"request": "engines", "argv": ["engines", 7], "label": "a"}', "list of texts"),
+            (
+                b'{"request": "engines", "argv": ["engines"], "label": "a", "environment": [], "work_dir": "."}',
+                "work_dir",
+            ),
+            (
+                b'{"request": "engines", "argv": ["engines", "--help"], "label": "a", "environment": [], "work_dir": "/"}',
+                "help",
+            ),
+        ]:
             answer = asked(end, line)
             assert answer["status"] == "error" and reason in answer["error"], (line, answer)
         assert asked(end, b'{"request": "status"}')["status"] == "ok"
@@ -204,7 +239,7 @@ def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
         last = others.enter_context(connected(path))
         last.sendall(b'{"request": "status"}\n' * 100)  # and answers wait for who reads none
         assert status(box)[0] == 0
-    log, = box.profile_dir().glob("log/ipcluster-*.log")
+    (log,) = box.profile_dir().glob("log/ipcluster-*.log")
     assert 1 <= log.read_text().count("was refused") < 8
     box.ipcluster("stop", check=True)
     assert_nothing_left(box, box.profile_dir())
@@ -214,8 +249,13 @@ def test_a_connection_that_is_told_of_a_set_asks_for_nothing_else(box):
     box.ipcluster("start", "--n=0", "--daemonize", check=True)
     with connected(control_path(box)) as end:
         for label in ("one", "other"):
-            request = {"request": "engines", "argv": ["ipcluster", f"--profile-dir={box.profile_dir()}", "--n=1"], "label": label,
-                       "environment": [f"{name}={value}" for name, value in box.env.items()], "work_dir": str(box.dir)}
+            request = {
+                "request": "engines",
+                "argv": ["ipcluster", f"--profile-dir={box.profile_dir()}", "--n=1"],
+                "label": label,
+                "environment": [f"{name}={value}" for name, value in box.env.items()],
+                "work_dir": str(box.dir),
+            }
             end.sendall(json.dumps(request).encode() + b"\n")
         told = b""
         while b"ask on another" not in told:
@@ -231,12 +271,22 @@ def test_a_set_that_is_asked_for_another_cluster_is_refused_with_the_names_of_bo
     box.ipcluster("start", "--n=0", "--daemonize", check=True)
     other = box.work / "other"
     box.ipcluster("profile", "create", f"--profile-dir={other}", check=True)
+
     def asking(end, *words):
-        request = {"request": "engines", "argv": ["engines", "--n=1", *words], "label": "1-1", "work_dir": str(box.work),
-                   "environment": [f"{name}={value}" for name, value in box.env.items()]}
+        request = {
+            "request": "engines",
+            "argv": ["engines", "--n=1", *words],
+            "label": "1-1",
+            "work_dir": str(box.work),
+            "environment": [f"{name}={value}" for name, value in box.env.items()],
+        }
         return asked(end, json.dumps(request).encode())
+
     with connected(control_path(box)) as end:
-        for words, names in [(["--cluster-id=b"], ("cluster '' of", "cluster 'b' of")), ([f"--profile-dir={other}"], (str(box.profile_dir()), str(other)))]:
+        for words, names in [
+            (["--cluster-id=b"], ("cluster '' of", "cluster 'b' of")),
+            ([f"--profile-dir={other}"], (str(box.profile_dir()), str(other))),
+        ]:
             refused = asking(end, *words)
             assert refused["status"] == "error" and all(name in refused["error"] for name in names), refused
         assert "only what would be done" in asking(end, "--dry-run")["error"]
@@ -257,7 +307,11 @@ def page_of_requests():
     for name, text in zip(sections[::2], sections[1::2]):
         tables = page[name] = {}
         for heading, rows in re.findall(r"^\| ([\w ]+) \| is \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE):
-            tables[heading] = {member for cell in re.findall(r"^\| (.*?) \|", rows, re.MULTILINE) for member in re.findall(r"`(\w+)`", cell)}
+            tables[heading] = {
+                member
+                for cell in re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)
+                for member in re.findall(r"`(\w+)`", cell)
+            }
         assert "\nErrors: " in text, name
     return page
 
@@ -265,8 +319,10 @@ def page_of_requests():
 def test_the_page_on_the_control_socket_has_each_request_with_what_it_reads_and_answers(box):
     page = page_of_requests()
     # What the sources read of a request.
-    sources = "".join((TOP / f"core/cluster/{name}.c").read_text() for name in
-                      ("supervisor_answers", "supervisor_joined", "supervisor_scale", "workplace"))
+    sources = "".join(
+        (TOP / f"core/cluster/{name}.c").read_text()
+        for name in ("supervisor_answers", "supervisor_joined", "supervisor_scale", "workplace")
+    )
     read = set(re.findall(r'json_object_get\((?:request|object), "(\w+)"\)', sources)) - {"request"}
     assert read == {member for tables in page.values() for member in tables.get("asked with", ())}
     box.ipcluster("start", "--n=1", "--n-max=2", "--daemonize", check=True)
@@ -279,8 +335,15 @@ def test_the_page_on_the_control_socket_has_each_request_with_what_it_reads_and_
         assert engines.keys() == page["status"]["of a set"]
         assert controller.keys() == engines.keys() - {"bounds"}
         assert all(f"`{member}`" in (TOP / PAGE).read_text() for member in engines["bounds"])
-        for request in ({"request": "scale", "set": engines["set"], "n": 1}, {"request": "stop", "engines": []}, {"request": "restart", "engines": []},
-                        {"request": "signal", "set": engines["set"], "signal": 18}):
+        for request in (
+            {"request": "scale", "set": engines["set"], "n": 1},
+            {"request": "stop", "engines": []},
+            {"request": "restart", "engines": []},
+            {"request": "signal", "set": engines["set"], "signal": 18},
+        ):
             answer = asked(end, json.dumps(request).encode())
-            assert answer.pop("status") == "ok" and answer.keys() == page[request["request"]].get("answered", set()), (request, answer)
+            assert answer.pop("status") == "ok" and answer.keys() == page[request["request"]].get("answered", set()), (
+                request,
+                answer,
+            )
     box.ipcluster("stop", check=True)

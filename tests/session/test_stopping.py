@@ -51,6 +51,7 @@ def goodbyes(box):
 
 # In which ways a cluster is stopped: each is given the supervisor of `start` and a client.
 
+
 def told_by_a_client(box, start, client):
     client.shutdown(hub=True)
     assert start.wait() == 0
@@ -96,8 +97,10 @@ def one_by_one(box, start, client):
 WAYS = [told_by_a_client, engines_told_by_a_client, by_ipcluster_stop, by_ctrl_c, by_sigterm, without_their_supervisor]
 
 
-@pytest.mark.parametrize("launcher, way", [*(([], way) for way in [*WAYS, by_its_controllers_end, one_by_one]),
-                                           *((MPI, way) for way in WAYS)])
+@pytest.mark.parametrize(
+    "launcher, way",
+    [*(([], way) for way in [*WAYS, by_its_controllers_end, one_by_one]), *((MPI, way) for way in WAYS)],
+)
 def test_exit_handlers_of_engines_have_their_time_however_a_cluster_is_stopped(box, connect, launcher, way):
     start = box.begin("start", "--n=2", *launcher)
     start.wait_for_output(UP, 60)
@@ -142,7 +145,9 @@ def test_signals_to_ipcluster_engines_are_for_its_set_and_a_second_interrupt_hur
     added = box.begin("engines", "--n=1")
     added.wait_for_output("1 more engine is up", 60)
     client = connect()
-    client[:].execute("import signal; heard = []; signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))", block=True)
+    client[:].execute(
+        "import signal; heard = []; signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))", block=True
+    )
     added.send_signal(signal.SIGUSR1)
     wait_until(lambda: client[:]["len(heard)"] == [0, 1], 20, "the signal has come to the engine of its set")
     client[1].apply_sync(say_goodbye, str(box.dir))
@@ -169,14 +174,16 @@ def test_stop_hurries_nobody_who_is_stopping_already(box, connect):
 
 def waits_for_a_lock(process):
     """As the system lists those who wait: "17: -> FLOCK ADVISORY WRITE PID ..."."""
-    return any(words[1] == "->" and int(words[5]) == process.pid for words in map(str.split, Path("/proc/locks").open()))
+    return any(
+        words[1] == "->" and int(words[5]) == process.pid for words in map(str.split, Path("/proc/locks").open())
+    )
 
 
 def test_stop_stops_what_a_start_brings_up_that_was_cleaning_up(box):
     cluster = box.begin("start", "--n=1")
     cluster.wait_for_output(UP, 60)
     cluster.stop(signal.SIGKILL)
-    engine, = named(box, "ipengine")
+    (engine,) = named(box, "ipengine")
     engine.suspend()
     start = box.begin("start", "--n=1")
     start.wait_for_output("Cleaning up after a cluster")
@@ -201,10 +208,11 @@ def test_a_program_that_shut_its_cluster_down_leaves_the_with_block_without_an_e
 
 # Who is left
 
+
 def test_the_controller_stays_as_long_as_an_engine_works(box, connect):
     start = box.begin("start", "--n=1")
     start.wait_for_output(UP, 60)
-    first, = engine_pids(box)
+    (first,) = engine_pids(box)
     box.ipcluster("engines", "--n=1", "--daemonize", check=True)
     client = connect()
     working = client[1].apply(wait_for_file, str(box.dir / "enough"), "done", str(box.dir / "begun"))
@@ -293,11 +301,15 @@ def test_added_engines_and_their_output_outlive_a_controller_that_another_may_re
     assert cluster.client(wait_for=1)[0].apply_sync(os.getpid) in engine_pids(box)
     assert added.alive
     assert start.stop(signal.SIGINT) == 0
-    assert added.wait() in (0, 5), "the end of its engine, or of a controller that says no goodbye: which it hears first"
+    assert added.wait() in (
+        0,
+        5,
+    ), "the end of its engine, or of a controller that says no goodbye: which it hears first"
     box.wait_for_no_processes()
 
 
 # What is saved of it
+
 
 def launcher_with(box, function, body):
     """The environment in which the example launcher is found, with this body in the place of one of its functions, where BODY is its own."""
@@ -307,10 +319,27 @@ def launcher_with(box, function, body):
     end = source.index("\n}\n", begin)
     folder = box.dir / "plugins"
     (folder / "launchers").mkdir(parents=True)
-    (folder / "wrap.c").write_text(f"{source[:begin]}{{ (void)self; {body.replace('BODY', source[begin + 1:end])}{source[end:]}")
-    flags = subprocess.run(["pkg-config", "--cflags", "jansson"], capture_output=True, text=True, check=True).stdout.split()
-    subprocess.run(["cc", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{TOP}/core/include", *flags, "-o",
-                    folder / "launchers/wrap.so", folder / "wrap.c"], check=True)
+    (folder / "wrap.c").write_text(
+        f"{source[:begin]}{{ (void)self; {body.replace('BODY', source[begin + 1:end])}{source[end:]}"
+    )
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "jansson"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    subprocess.run(
+        [
+            "cc",
+            "-std=gnu11",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            f"-I{TOP}/core/include",
+            *flags,
+            "-o",
+            folder / "launchers/wrap.so",
+            folder / "wrap.c",
+        ],
+        check=True,
+    )
     return {"IPCLUSTER_PLUGIN_PATH": str(folder)}
 
 
@@ -324,13 +353,23 @@ def test_a_launcher_that_does_not_say_what_it_started_is_an_error_at_once(box, b
 
 
 def test_an_engine_that_is_back_counts_also_where_its_launcher_does_not_say_how_it_is_found(box):
-    env = launcher_with(box, "to_json", f'FILE *there = fopen("{box.dir}/silent", "r"); if (there) {{ fclose(there); return NULL; }} BODY')
+    env = launcher_with(
+        box,
+        "to_json",
+        f'FILE *there = fopen("{box.dir}/silent", "r"); if (there) {{ fclose(there); return NULL; }} BODY',
+    )
     start = box.begin("start", "--n=1", "--elauncher=wrap", "--restart=3", env=env)
     start.wait_for_output(UP, 60)
-    first, = named(box, "ipengine")
+    (first,) = named(box, "ipengine")
     (box.dir / "silent").touch()
     kill([first])
-    wait_until(lambda: [engine["id"] for engine in json.loads(box.ipcluster("status", "--json", env=env).out)["engines"]] == [0], LONG, "it is back", interval=0.2)
+    wait_until(
+        lambda: [engine["id"] for engine in json.loads(box.ipcluster("status", "--json", env=env).out)["engines"]]
+        == [0],
+        LONG,
+        "it is back",
+        interval=0.2,
+    )
     assert len(named(box, "ipengine")) == 1
     assert "to_json()" in start.output and "cannot be started" not in start.output
     (box.dir / "silent").unlink()
@@ -342,26 +381,35 @@ def test_stop_and_list_do_not_take_for_gone_what_a_launcher_does_not_find_again(
     env = launcher_with(box, "from_json", '(void)json; return ipcl_error_set(error, "it is all Greek to me");')
     start = box.begin("start", "--n=1", "--elauncher=wrap", env=env)
     start.wait_for_output(UP, 60)
-    engine, = named(box, "ipengine")
+    (engine,) = named(box, "ipengine")
     start.stop(signal.SIGKILL)
-    state, = (box.profile_dir() / "pid").glob("ipcluster*.json")
+    (state,) = (box.profile_dir() / "pid").glob("ipcluster*.json")
     stopped = box.ipcluster("stop", env=env)
     assert stopped.status == 6 and "Stopped" not in stopped.out
     assert str(engine.pid) in stopped.err and str(state) in stopped.err and "all Greek" in stopped.err
     assert engine.is_running()
-    assert [entry["state"] for entry in json.loads(box.ipcluster("list", "--json", env=env, check=True).out)] == ["stale"]
+    assert [entry["state"] for entry in json.loads(box.ipcluster("list", "--json", env=env, check=True).out)] == [
+        "stale"
+    ]
     kill([engine])
     assert "Stopped" in box.ipcluster("stop", env=env, check=True).out
     assert_nothing_left(box, box.profile_dir())
 
 
-@pytest.mark.parametrize("damage", [lambda state: "{", lambda state: json.dumps({**state, "sets": [{**state["sets"][0], "job": {}}]}),
-                                    lambda state: json.dumps({**state, "version": 1})], ids=["cut off", "no job", "another version"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: "{",
+        lambda state: json.dumps({**state, "sets": [{**state["sets"][0], "job": {}}]}),
+        lambda state: json.dumps({**state, "version": 1}),
+    ],
+    ids=["cut off", "no job", "another version"],
+)
 def test_a_state_file_that_cannot_be_read_is_an_error_that_names_it(box, damage):
     start = box.begin("start", "--n=1")
     start.wait_for_output(UP, 60)
     start.stop(signal.SIGKILL)
-    file, = (box.profile_dir() / "pid").glob("ipcluster*.json")
+    (file,) = (box.profile_dir() / "pid").glob("ipcluster*.json")
     file.write_text(damage(json.loads(file.read_text())))
     for words, status in ((["stop"], 6), (["list"], 1), (["start", "--n=1"], 1)):
         refused = box.ipcluster(*words)

@@ -110,9 +110,22 @@ def test_a_startup_script_that_others_can_write_does_not_run(sandbox, peer):
 def state_of(pid, profile):
     """The state of a cluster, as a process that ipcluster does not know might write it for this one."""
     born = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return {"version": 1, "profile_dir": str(profile), "cluster_id": "", "host": socket.gethostname(),
-            "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "state": "up", "engines_only": False,
-            "engine_set": "x", "pid": pid, "born": born, "n": 0, "started": time.time(), "controller": None, "engines": None}
+    return {
+        "version": 1,
+        "profile_dir": str(profile),
+        "cluster_id": "",
+        "host": socket.gethostname(),
+        "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "state": "up",
+        "engines_only": False,
+        "engine_set": "x",
+        "pid": pid,
+        "born": born,
+        "n": 0,
+        "started": time.time(),
+        "controller": None,
+        "engines": None,
+    }
 
 
 def test_another_users_state_file_ends_no_process(root, box, profile):
@@ -167,8 +180,10 @@ def test_a_plugin_behind_another_users_link_is_not_loaded_however_it_flips(root,
     build(theirs / "launchers/odd.so", ON_LOAD=1)
     for path in (theirs, theirs / "launchers", theirs / "launchers/odd.so"):
         os.chown(path, ANOTHER, ANOTHER)
-    flipping = subprocess.Popen(["/usr/bin/python3", "-c", FLIP.replace("{another}", str(ANOTHER)), shared / "link", own, theirs],
-                                stdout=subprocess.PIPE)
+    flipping = subprocess.Popen(
+        ["/usr/bin/python3", "-c", FLIP.replace("{another}", str(ANOTHER)), shared / "link", own, theirs],
+        stdout=subprocess.PIPE,
+    )
     try:
         flipping.stdout.readline()
         for _ in range(10):
@@ -210,6 +225,7 @@ def test_an_ssh_key_of_another_user_is_not_given_to_ssh(root, cluster, sandbox):
 
 # What others can read
 
+
 def start_controller(sandbox, *arguments):
     return sandbox.run(sandbox.programs.ipcontroller, *arguments, timeout=20)
 
@@ -219,11 +235,15 @@ def test_a_key_file_that_others_can_read_is_refused(sandbox, mode):
     keyfile = sandbox.work / "key"
     keyfile.write_text("a secret\n")
     keyfile.chmod(mode)
-    assert refused(start_controller(sandbox, f"--keyfile={keyfile}"), f"{keyfile} can be read by others", f"chmod 600 {keyfile}")
+    assert refused(
+        start_controller(sandbox, f"--keyfile={keyfile}"), f"{keyfile} can be read by others", f"chmod 600 {keyfile}"
+    )
 
 
-@pytest.mark.parametrize("settings", [{"Session": {"key": "a secret"}},
-                                      {"IPController": {"curve_secretkey": zmq.curve_keypair()[1].decode()}}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"Session": {"key": "a secret"}}, {"IPController": {"curve_secretkey": zmq.curve_keypair()[1].decode()}}],
+)
 def test_settings_with_a_key_that_others_can_read_are_refused(box, profile, settings):
     path = profile / "ipcontroller_config.json"
     path.write_text(json.dumps(settings))
@@ -253,6 +273,7 @@ def test_records_that_others_can_write_are_refused_and_those_that_they_can_read_
 
 
 # Keys on the command line
+
 
 def words_of(process):
     return psutil.Process(process.pid).cmdline()
@@ -284,22 +305,36 @@ def test_a_key_for_the_controller_is_on_no_command_line_of_what_ipcluster_starts
 
 # What goes on working
 
+
 def as_daemon(box, *argv, umask="022"):
-    return ["setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}", "--clear-groups", "sh", "-c", f'umask {umask}; exec "$@"', "sh", *argv]
+    return [
+        "setpriv",
+        f"--reuid={DAEMON}",
+        f"--regid={DAEMON}",
+        "--clear-groups",
+        "sh",
+        "-c",
+        f'umask {umask}; exec "$@"',
+        "sh",
+        *argv,
+    ]
 
 
 def is_reachable(path):
     return all(folder.stat().st_mode & 0o005 == 0o005 for folder in [path, *path.parents])
 
 
-@pytest.mark.parametrize("owner, mode, umask", [
-    (DAEMON, 0o755, "022"),
-    (DAEMON, 0o700, "077"),
-    (0, 0o751, "022"),  # a home above that is root's
-    (DAEMON, 0o750, "027"),
-    (DAEMON, 0o775, "002"),  # the user's own group may write
-    (0, 0o1777, "022"),  # as /tmp
-])
+@pytest.mark.parametrize(
+    "owner, mode, umask",
+    [
+        (DAEMON, 0o755, "022"),
+        (DAEMON, 0o700, "077"),
+        (0, 0o751, "022"),  # a home above that is root's
+        (DAEMON, 0o750, "027"),
+        (DAEMON, 0o775, "002"),  # the user's own group may write
+        (0, 0o1777, "022"),  # as /tmp
+    ],
+)
 def test_usual_homes_go_on_working(root, box, build, owner, mode, umask):
     if not is_reachable(build):
         pytest.skip(f"another user cannot reach {build}")

@@ -45,7 +45,7 @@ def start_client(sandbox, gate):
 
 def sockets(gate):
     """The paths at which ssh listens, each as often as it has a connection there, and once more."""
-    ssh, = gate.clients()
+    (ssh,) = gate.clients()
     return [c.laddr for c in ssh.connections("unix") if c.laddr]
 
 
@@ -78,7 +78,7 @@ def test_an_engine_that_waits_behind_a_tunnel_follows_a_new_connection_file_thro
     cluster.controller.stop(signal.SIGKILL)
     engine = cluster.start_engine(f"--sshkey={gate.key}", env=gate.env)
     engine.wait_for_output("cannot be reached yet", 60)
-    old, = gate.clients()
+    (old,) = gate.clients()
     cluster.start_controller(f"--enginessh={gate.address}", "--Session.packer=msgpack.packb")
     engine.wait_for_output("registered as engine 0 ", 60)
     assert cluster.client(wait_for=1)[0].apply_sync(os.getpid) == engine.pid
@@ -100,9 +100,11 @@ def test_an_engine_that_cannot_reach_a_new_controller_through_ssh_says_so(new_cl
 def test_a_tunnel_begins_where_no_other_user_can_connect_or_listen_first(new_cluster, gate):
     engine = new_cluster(0).start_engine(f"--ssh={gate.address}", f"--sshkey={gate.key}", env=gate.env)
     engine.wait_for_output("registered as engine 0", 60)
-    ssh, = gate.clients()
-    assert not [c for c in ssh.connections("tcp") if c.status == psutil.CONN_LISTEN], "a port of this host's leads to the controller"
-    folder, = {Path(path).parent for path in sockets(gate)}
+    (ssh,) = gate.clients()
+    assert not [
+        c for c in ssh.connections("tcp") if c.status == psutil.CONN_LISTEN
+    ], "a port of this host's leads to the controller"
+    (folder,) = {Path(path).parent for path in sockets(gate)}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert engine.stop() == 0
     assert not folder.exists()
@@ -168,7 +170,8 @@ def test_a_client_works_through_a_tunnel_that_ends_with_it(new_cluster, gate, st
     else:  # which counts where the controller is on another machine: this is nobody's address
         file, options = edited(cluster.client_file, ssh=gate.address, location="192.0.2.77"), {}
     # The thread that connects is not one that lives as long as the client.
-    client = start_client("""
+    client = start_client(
+        """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 made = []
 thread = threading.Thread(target=lambda: made.append(connect()))
@@ -183,7 +186,11 @@ print("ports:", *{c.raddr.port for c in psutil.Process().connections("tcp") if c
 signal.sigwait([signal.SIGUSR1])
 client.close()
 print("ssh processes:", sum(child.name() == "ssh" for child in psutil.Process().children()), flush=True)
-""", file, sshkey=str(gate.key), **options)
+""",
+        file,
+        sshkey=str(gate.key),
+        **options,
+    )
     client.wait_for_output("ports:\n", 60)
     assert len(connected(gate)) >= 6, "all connections lead to ssh"
     assert len(gate.clients()) == 1
@@ -195,21 +202,30 @@ print("ssh processes:", sum(child.name() == "ssh" for child in psutil.Process().
 def test_what_was_submitted_before_a_client_is_closed_still_passes(new_cluster, gate, start_client, sandbox):
     cluster = new_cluster(1)
     cluster.client().close()
-    client = start_client("""
+    client = start_client(
+        """
 client = connect()
 client.wait_for_engines(1, timeout=60)
 client[0].push({"large": bytes(200_000)}, block=False)
 client[0].execute("open('arrived', 'w').write(str(len(large)))", block=False)
 client.close()
-""", cluster.client_file, sshserver=gate.address, sshkey=str(gate.key))
+""",
+        cluster.client_file,
+        sshserver=gate.address,
+        sshkey=str(gate.key),
+    )
     assert client.wait(60) == 0, client.output
     arrived = sandbox.work / "arrived"
     wait_until(lambda: arrived.exists() and arrived.read_text() == "200000", 30, "the engine has run it")
 
 
 def test_a_tunnel_does_not_outlive_a_client_that_is_killed(new_cluster, gate, start_client):
-    client = start_client("client = connect()\nprint('connected', flush=True)\ntime.sleep(600)", new_cluster(0).client_file,
-                          sshserver=gate.address, sshkey=str(gate.key))
+    client = start_client(
+        "client = connect()\nprint('connected', flush=True)\ntime.sleep(600)",
+        new_cluster(0).client_file,
+        sshserver=gate.address,
+        sshkey=str(gate.key),
+    )
     client.wait_for_output("connected", 60)
     assert len(gate.clients()) == 1
     client.stop(signal.SIGKILL)
@@ -219,7 +235,8 @@ def test_a_tunnel_does_not_outlive_a_client_that_is_killed(new_cluster, gate, st
 def test_a_client_whose_ssh_ends_says_so(new_cluster, gate, start_client):
     cluster = new_cluster(1)
     cluster.client().close()
-    client = start_client("""
+    client = start_client(
+        """
 client = connect()
 client.wait_for_engines(1, timeout=60)
 result = client[0].apply_async(time.sleep, 600)
@@ -230,7 +247,11 @@ for wait in result.get, lambda: client.wait_for_engines(2):
     except (ipcluster.RemoteError, ConnectionError) as error:
         print("error:", error)
 print("closed:", client.closed)
-""", cluster.client_file, sshserver=gate.address, sshkey=str(gate.key))
+""",
+        cluster.client_file,
+        sshserver=gate.address,
+        sshkey=str(gate.key),
+    )
     client.wait_for_output("waiting", 60)
     gate.clients()[0].kill()
     assert client.wait(60) == 0, client.output
@@ -247,7 +268,9 @@ def refused(start_client, file, **options):
 
 def test_a_key_that_the_server_refuses_is_an_error_of_the_client(new_cluster, gate, start_client):
     said = refused(start_client, new_cluster(0).client_file, sshserver=gate.address, sshkey=str(gate.other_key))
-    assert f"ssh to {gate.address} ended with 255" in said and "Permission denied" in said and "without a password" in said
+    assert (
+        f"ssh to {gate.address} ended with 255" in said and "Permission denied" in said and "without a password" in said
+    )
 
 
 def test_a_server_that_is_not_there_is_an_error_of_the_client(new_cluster, gate, start_client):
@@ -284,4 +307,7 @@ def test_the_c_library_works_through_a_tunnel(installed_sandbox, installed):
     finished = installed_sandbox.run(program, file, gate.address, gate.key, check=True, env={**gate.env, **library})
     assert "squares: 0 1 4 9 16 25 36 49" in finished.out
     wait_until(lambda: not gate.clients(), 60, "ssh ends with its client")
-    assert "Permission denied" in installed_sandbox.run(program, file, gate.address, gate.other_key, env={**gate.env, **library}).err
+    assert (
+        "Permission denied"
+        in installed_sandbox.run(program, file, gate.address, gate.other_key, env={**gate.env, **library}).err
+    )

@@ -51,11 +51,15 @@ class Host:
 
     def use(self, file, engines, *key, env=None):
         """A client's lines on where the engines are, and on whom it is connected to."""
-        return self.run(PYTHON, "-c", USE, file, engines, *key, python=True, env=env, timeout=120, check=True).out.splitlines()
+        return self.run(
+            PYTHON, "-c", USE, file, engines, *key, python=True, env=env, timeout=120, check=True
+        ).out.splitlines()
 
     def refusal(self, file, timeout=60):
         """What connecting fails with."""
-        finished = self.run(PYTHON, "-c", USE.replace("timeout=60", f"timeout={timeout}"), file, 0, python=True, timeout=120)
+        finished = self.run(
+            PYTHON, "-c", USE.replace("timeout=60", f"timeout={timeout}"), file, 0, python=True, timeout=120
+        )
         assert finished.status == 1 and "ConnectionError" in finished.err, finished
         return finished.err
 
@@ -82,8 +86,15 @@ def hosts_apart(hosts):
     return hosts
 
 
-@pytest.mark.parametrize("options, from_a", [(["--ip=0.0.0.0", f"--location={A}"], "127.0.0.1"), (["--ip=*", f"--location={A}"], "127.0.0.1"),
-                                             ([f"--ip={A}"], A)], ids=["all", "star", "one"])
+@pytest.mark.parametrize(
+    "options, from_a",
+    [
+        (["--ip=0.0.0.0", f"--location={A}"], "127.0.0.1"),
+        (["--ip=*", f"--location={A}"], "127.0.0.1"),
+        ([f"--ip={A}"], A),
+    ],
+    ids=["all", "star", "one"],
+)
 def test_engines_and_clients_of_either_host_reach_a_controller_that_listens_there(hosts, options, from_a):
     a, b = hosts
     file = a.start_controller(*options)
@@ -128,7 +139,11 @@ def test_the_files_name_every_address_and_the_one_that_answers_is_taken(hosts_ap
     a, b = hosts_apart
     file = a.start_controller("--ip=0.0.0.0")
     for role in "client", "engine":
-        assert set(json.loads(file.with_name(f"ipcontroller-{role}.json").read_text())["addresses"]) == {A, SILENT_A, UNROUTED_A}
+        assert set(json.loads(file.with_name(f"ipcontroller-{role}.json").read_text())["addresses"]) == {
+            A,
+            SILENT_A,
+            UNROUTED_A,
+        }
     engine = b.start_engine()
     assert b.use(file, 1) == ["engines on host-b", f"connected to {A}"]
     assert f"of the addresses that the controller on host-a may have, {A} answers first" in engine.output
@@ -142,8 +157,11 @@ def test_an_address_that_both_hosts_have_does_not_lead_to_another_listener_here(
     a.run("ip", "address", "flush", "dev", "cable", check=True)
     for host, address in (a, f"{both}/32"), (a, f"{A}/24"), (b, f"{both}/32"):
         host.run("ip", "address", "add", address, "dev", "cable", check=True)
-    b.start(PYTHON, "-c", f"import socket; s = socket.create_server(('{both}', 10101)); print('ready', flush=True); [s.accept()[0].recv(1 << 20) for _ in iter(int, 1)]",
-            ).wait_for_output("ready")
+    b.start(
+        PYTHON,
+        "-c",
+        f"import socket; s = socket.create_server(('{both}', 10101)); print('ready', flush=True); [s.accept()[0].recv(1 << 20) for _ in iter(int, 1)]",
+    ).wait_for_output("ready")
     file = a.start_controller("--ip=0.0.0.0", "--port=10101")
     addresses = json.loads(file.with_name("ipcontroller-engine.json").read_text())["addresses"]
     assert addresses == [both, A], "it would be the first"
@@ -151,7 +169,10 @@ def test_an_address_that_both_hosts_have_does_not_lead_to_another_listener_here(
     a.run("ip", "route", "add", "blackhole", B, check=True)
     alone = b.start_engine("--timeout=4")
     assert alone.wait(60) == 5
-    assert f"{both} (what listens there is not this controller, or full)" in alone.output and f"{A} (no answer within" in alone.output
+    assert (
+        f"{both} (what listens there is not this controller, or full)" in alone.output
+        and f"{A} (no answer within" in alone.output
+    )
 
 
 def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_are_told(hosts_apart):
@@ -164,7 +185,9 @@ def test_where_no_address_answers_both_ends_and_what_each_said_and_what_helps_ar
     for said in engine.output, refusal:
         assert "cannot be reached from host-b: port " in said and "(on host-a)" in said
         assert "host-a (not known here: " in said and f"{UNROUTED_A} (Network is unreachable)" in said
-        assert re.search(rf"{A} \(no answer within [23]\.\d s\)", said) and re.search(rf"{SILENT_A} \(no answer within", said)
+        assert re.search(rf"{A} \(no answer within [23]\.\d s\)", said) and re.search(
+            rf"{SILENT_A} \(no answer within", said
+        )
         assert "a firewall" in said and "--location=ADDRESS" in said and "--ip=ADDRESS" in said
     assert "--enginessh=HOST" in engine.output and "--ssh=HOST" in refusal
 

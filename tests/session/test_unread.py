@@ -90,7 +90,9 @@ def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(control
     peer = controller(f"--IPController.unread_backlog={BOUND}", *LOCAL)
     engine = Engine(peer).beat()
     port = peer.engine[name]
-    engine.shell = stopped(peer, zmq.ROUTER, peer.url(port[0] if isinstance(port, list) else port), engine.uuid.encode())
+    engine.shell = stopped(
+        peer, zmq.ROUTER, peer.url(port[0] if isinstance(port, list) else port), engine.uuid.encode()
+    )
     port = peer.client[name]
     client = peer.connect(zmq.DEALER, port[0] if isinstance(port, list) else port)
     growth(peer)
@@ -130,6 +132,7 @@ def test_large_output_for_a_subscriber_that_does_not_read_is_bounded(controller,
         for _ in range(count):
             frames, _ = peer.message("display_data", buffers=buffers)
             engine.send_multipart([b"engine.0.display_data", *frames])
+
     publish([MEGABYTE], 200)
     wait_until(lambda: "a subscriber does not read" in peer.process.output, 30, "output is dropped")
     assert growth(peer) < BOUND + (60 << 20)

@@ -87,7 +87,7 @@ def test_what_was_read_of_a_message_is_freed_with_the_last_who_has_it(programs):
     try:
         for value in (double, lambda x=1: x, [numpy.zeros(9)], {"f": double}):
             canned = canning.loads(canning.serialize(value)[0])
-            inner, = canned if isinstance(canned, list) else canned.values() if isinstance(canned, dict) else [canned]
+            (inner,) = canned if isinstance(canned, list) else canned.values() if isinstance(canned, dict) else [canned]
             freed = weakref.ref(inner)
             del canned, inner
             assert freed() is None, f"of {value} something waits for the garbage collector"
@@ -159,13 +159,15 @@ def test_relative_imports_and_stars_reach_the_engines(view, tmp_path, monkeypatc
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "cousin.py").write_text("value = 7\ndef f(): return 8\n")
-    (package / "user.py").write_text("""
+    (package / "user.py").write_text(
+        """
 def use(view):
     with view.sync_imports(quiet=True):
         from . import cousin as relative
         from .cousin import f, value as v
     return relative.value, f(), v
-""")
+"""
+    )
     monkeypatch.syspath_prepend(tmp_path)
     view.execute(f"import sys; sys.path.insert(0, {str(tmp_path)!r})", block=True)
     from relatives import user
@@ -357,7 +359,11 @@ def test_a_result_tells_what_is_known_of_it(client, view, tmp_path):
     (tmp_path / "gate").touch()
     assert result.get(timeout=LONG) is None and result.ready() and result.successful() and result.progress == 1
     assert result.engine_id == 0 and result.metadata["status"] == "ok"
-    assert 0.25 < result.serial_time < 600 and result.wall_time >= result.serial_time * 0.9 and result.elapsed == result.wall_time
+    assert (
+        0.25 < result.serial_time < 600
+        and result.wall_time >= result.serial_time * 0.9
+        and result.elapsed == result.wall_time
+    )
     assert result.started <= result.completed and (result.completed - result.submitted).total_seconds() >= 0.25
     several = view.apply_async(os.getpid)
     assert several.get_dict() == dict(zip(several["engine_id"], several.get()))
@@ -374,7 +380,9 @@ def test_output_comes_with_the_result(view, capfd):
 
 def test_what_code_gave_is_there_with_its_reply(client):
     results = [client[0].execute(f"{number} * 2", silent=False) for number in range(100)]
-    assert [result.get().execute_result["data"]["text/plain"] for result in results] == [str(2 * number) for number in range(100)]
+    assert [result.get().execute_result["data"]["text/plain"] for result in results] == [
+        str(2 * number) for number in range(100)
+    ]
 
 
 class Printing:
@@ -427,8 +435,10 @@ def test_output_that_comes_a_moment_behind_its_reply_is_streamed(controller, ipc
 
 def test_output_streams_while_code_runs(client, capfd, tmp_path):
     gate = tmp_path / "gate"
-    result = client[0].execute("import os, time\nfor i in range(3):\n    print('step', i, flush=True)\n    time.sleep(0.1)\n"
-                               f"    while not os.path.exists({str(gate)!r}): time.sleep(0.01)")
+    result = client[0].execute(
+        "import os, time\nfor i in range(3):\n    print('step', i, flush=True)\n    time.sleep(0.1)\n"
+        f"    while not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    )
     wait_until(lambda: "step 0" in (result.stdout or ""), 10, "output comes before the result")
     assert not result.ready()
     gate.touch()
@@ -448,7 +458,9 @@ def test_callbacks_and_await(balanced, view):
     assert late == [result]
 
     async def both():
-        return await asyncio.gather(self_await(view.apply_async(double, 2)), self_await(balanced.apply_async(double, 3)))
+        return await asyncio.gather(
+            self_await(view.apply_async(double, 2)), self_await(balanced.apply_async(double, 3))
+        )
 
     async def self_await(pending):
         return await pending

@@ -39,7 +39,9 @@ def run_python(block):
             continue
         value = eval(compile(ast.Expression(statement.value), block["name"], "eval"), namespace)
         if statement.end_lineno in expected and value != expected[statement.end_lineno]:
-            raise AssertionError(f"{block['name']}:{statement.lineno}: it is {value!r} and not {expected[statement.end_lineno]!r}")
+            raise AssertionError(
+                f"{block['name']}:{statement.lineno}: it is {value!r} and not {expected[statement.end_lineno]!r}"
+            )
 
 
 def run_session(block):
@@ -59,7 +61,9 @@ def run_commands(block):
     for typed, shown in block["turns"]:
         done = subprocess.run(["bash", "-c", typed], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode or not is_shown(shown, done.stdout):
-            raise AssertionError(f"{block['name']}: {typed!r} ends with {done.returncode} and shows {done.stdout!r}, and not {shown!r}")
+            raise AssertionError(
+                f"{block['name']}: {typed!r} ends with {done.returncode} and shows {done.stdout!r}, and not {shown!r}"
+            )
 
 
 RUN = {"python": run_python, "ipython": run_session, "sh": run_commands}

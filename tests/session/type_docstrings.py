@@ -27,12 +27,18 @@ def public():
         found[name] = value
         for base in value.__mro__ if isinstance(value, type) else ():
             if base.__module__.startswith("ipcluster"):
-                found.update((f"{base.__name__}.{each}", member) for each, member in vars(base).items() if is_public(each, member))
+                found.update(
+                    (f"{base.__name__}.{each}", member)
+                    for each, member in vars(base).items()
+                    if is_public(each, member)
+                )
     return found
 
 
 def is_public(name, member):
-    return not (name.startswith("_") or NOT_CALLED.fullmatch(name)) and (inspect.isfunction(member) or isinstance(member, (property, classmethod, staticmethod)))
+    return not (name.startswith("_") or NOT_CALLED.fullmatch(name)) and (
+        inspect.isfunction(member) or isinstance(member, (property, classmethod, staticmethod))
+    )
 
 
 def function_of(member):
@@ -54,7 +60,12 @@ def lacks(name, member):
     told = said.partition("Args:\n")[2]
     for each in parameters.values():
         anything = each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and not told
-        if each.name != "self" and each.name != "cls" and not anything and not re.search(rf"^ +{each.name}( \(.*\))?: ", told, re.MULTILINE):
+        if (
+            each.name != "self"
+            and each.name != "cls"
+            and not anything
+            and not re.search(rf"^ +{each.name}( \(.*\))?: ", told, re.MULTILINE)
+        ):
             yield f"does not say what {each.name} is"
     if ">>>" not in said and not is_error and not inspect.iscoroutinefunction(member):
         yield "has no example"
@@ -64,21 +75,31 @@ def main():
     of_clusters = sys.argv[1:] == ["clusters"]
     names = public()
     assert len(names) > 120, sorted(names)
-    names = {name: member for name, member in names.items() if bool(OF_CLUSTERS.search(inspect.getdoc(member) or "")) == of_clusters}
+    names = {
+        name: member
+        for name, member in names.items()
+        if bool(OF_CLUSTERS.search(inspect.getdoc(member) or "")) == of_clusters
+    }
     for name, member in names.items():
         for what in lacks(name, member):
             print(f"{name} {what}")
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=OPTIONS)
     seen = set()
     with ipcluster.Cluster(n=5) if of_clusters else ipcluster.Client() as c:
-        here = {"client": c, "cluster": c.cluster} if of_clusters else {"c": c, "view": c[:], "balanced": c.load_balanced_view()}
+        here = (
+            {"client": c, "cluster": c.cluster}
+            if of_clusters
+            else {"c": c, "view": c[:], "balanced": c.load_balanced_view()}
+        )
         for name, member in names.items():
             said = inspect.getdoc(member) or ""
             if said in seen:
                 continue
             seen.add(said)
             report = io.StringIO()
-            runner.run(parser.get_doctest(said, {"ipcluster": ipcluster, "os": os, **here}, name, None, 0), out=report.write)
+            runner.run(
+                parser.get_doctest(said, {"ipcluster": ipcluster, "os": os, **here}, name, None, 0), out=report.write
+            )
             print(report.getvalue(), end="")
             with contextlib.suppress(Exception):
                 c.wait(timeout=60)

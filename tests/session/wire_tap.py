@@ -13,10 +13,14 @@ COMMAND, LONG_SIZE, MORE = 4, 2, 1
 
 def encode(frames):
     """The bytes of a message (ZMTP 3)."""
+
     def flags(index):
         return (MORE if index + 1 < len(frames) else 0) | (LONG_SIZE if len(frames[index]) > 255 else 0)
-    return b"".join(bytes([flags(i)]) + len(frame).to_bytes(8 if len(frame) > 255 else 1, "big") + frame
-                    for i, frame in enumerate(frames))
+
+    return b"".join(
+        bytes([flags(i)]) + len(frame).to_bytes(8 if len(frame) > 255 else 1, "big") + frame
+        for i, frame in enumerate(frames)
+    )
 
 
 class Stream:
@@ -48,15 +52,18 @@ class Stream:
             if len(self.buffer) < GREETING:
                 self.sink.sendall(data)
                 return bool(data)
-            rest, self.buffer = data[len(data) - (len(self.buffer) - GREETING):] if data else b"", self.buffer[GREETING:]
-            self.sink.sendall(data[:len(data) - len(rest)])
+            rest, self.buffer = (
+                data[len(data) - (len(self.buffer) - GREETING) :] if data else b"",
+                self.buffer[GREETING:],
+            )
+            self.sink.sendall(data[: len(data) - len(rest)])
             self.greeted = True
         while frame := self._next_frame():
             flags, body = frame
             if flags & COMMAND:
                 _, found, rest = body.partition(b"\x08Identity")
                 if found:
-                    self.name = rest[4:4 + int.from_bytes(rest[:4], "big")]
+                    self.name = rest[4 : 4 + int.from_bytes(rest[:4], "big")]
                 size = len(body).to_bytes(8 if flags & LONG_SIZE else 1, "big")
                 self.sink.sendall(bytes([flags]) + size + body)
                 continue

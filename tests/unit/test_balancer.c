@@ -187,8 +187,8 @@ Test(balancer, the_first_task_of_a_new_client_waits_for_one_of_each_other_client
     balancer_destroy(f.balancer, release);
 }
 
-/* Runs the engine's tasks, one after the other, until this one does; returns how many went first.
- */
+/* Runs the engine's tasks, one after the other, until this one does; returns how many went
+ * first. */
 static size_t wait_for(struct fixture *fixture, struct task *running, const struct task *awaited)
 {
     size_t before = 0;

@@ -33,8 +33,8 @@ Test(batch_query, what_has_no_id_is_quoted_in_one_line)
 }
 
 static const struct ipcl_batch_state states[] = {
-    {"Q", IPCL_BATCH_PENDING, NULL},        {"H", IPCL_BATCH_PENDING, "is held"},
-    {"R", IPCL_BATCH_RUNNING, NULL},        {"F", IPCL_BATCH_ENDED, NULL},
+    {"Q", IPCL_BATCH_PENDING, NULL},          {"H", IPCL_BATCH_PENDING, "is held"},
+    {"R", IPCL_BATCH_RUNNING, NULL},          {"F", IPCL_BATCH_ENDED, NULL},
     {"Y X*", IPCL_BATCH_ENDED, "was killed"}, {.words = NULL},
 };
 static const struct ipcl_batch_system made_up = {

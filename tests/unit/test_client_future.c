@@ -170,7 +170,8 @@ Test(future, waits_for_output_behind_the_reply_as_long_as_some_comes)
     strcpy(future->engine_uuid, "engine");
     await_add(&io, future);
     await_output_expect(&io, future, 3);
-    await_resolve(&io, ipcl_future_hold(future), outcome_create_failed(future, "ValueError", "of the engine"));
+    await_resolve(&io, ipcl_future_hold(future),
+                  outcome_create_failed(future, "ValueError", "of the engine"));
     cr_assert(ipcl_future_ready(future));
     await_output_added(&io, future);
     /* Much later than the reply, a moment after the first of the output. */

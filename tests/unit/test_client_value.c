@@ -25,8 +25,9 @@ Test(value, a_text_is_written_as_a_unicode_string)
 Test(value, a_reference_names_ipyparallels_class)
 {
     struct bytes bytes = {0};
-    static const char expected[] = "\x80\x02"
-                                   "cipyparallel.serialize.canning\nReference\n)\x81}(X\x04\0\0\0nameX\x01\0\0\0xX\x07\0\0\0buffers]ub.";
+    static const char expected[] =
+        "\x80\x02"
+        "cipyparallel.serialize.canning\nReference\n)\x81}(X\x04\0\0\0nameX\x01\0\0\0xX\x07\0\0\0buffers]ub.";
     value_pickle_reference(&bytes, "x");
     expect_bytes(&bytes, expected, sizeof(expected) - 1);
 }

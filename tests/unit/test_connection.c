@@ -10,10 +10,23 @@
 static char dir[] = "/tmp/ipcl-connection-XXXXXX";
 static char path[PATH_BYTES];
 static struct connection sample = {
-    .interface = "tcp://127.0.0.1", .location = "", .key = "secret", .signature_scheme = "hmac-sha256",
-    .pack = "json", .unpack = "json", .task_scheme = "leastload", .registration = 1001, .control = 1002,
-    .mux = 1003, .task = 1004, .iopub = 1005, .notification = 1006, .hb_ping = 1007, .hb_pong = 1008,
-    .broadcast = {1009}, .broadcast_count = 1,
+    .interface = "tcp://127.0.0.1",
+    .location = "",
+    .key = "secret",
+    .signature_scheme = "hmac-sha256",
+    .pack = "json",
+    .unpack = "json",
+    .task_scheme = "leastload",
+    .registration = 1001,
+    .control = 1002,
+    .mux = 1003,
+    .task = 1004,
+    .iopub = 1005,
+    .notification = 1006,
+    .hb_ping = 1007,
+    .hb_pong = 1008,
+    .broadcast = {1009},
+    .broadcast_count = 1,
 };
 
 static void open_dir(void)
@@ -147,9 +160,11 @@ Test(connection, to_the_loopback_of_another_machine_is_refused_with_advice)
 }
 
 /* The SSH server that is used and what it forwards to, as "SERVER HOST". */
-static void assert_tunnel(const char *interface, const char *location, const char *ssh, const char *ends)
+static void assert_tunnel(const char *interface, const char *location, const char *ssh,
+                          const char *ends)
 {
-    char server[CONNECTION_TEXT_BYTES], host[CONNECTION_TEXT_BYTES], found[2 * CONNECTION_TEXT_BYTES];
+    char server[CONNECTION_TEXT_BYTES], host[CONNECTION_TEXT_BYTES],
+        found[2 * CONNECTION_TEXT_BYTES];
     struct ipcl_error error;
     struct connection connection = sample;
     strcpy(connection.interface, interface);

@@ -1,5 +1,5 @@
-/* Descriptors of plugins: what the headers say must be there is there, before anything is called.
- */
+/* Descriptors of plugins: what the headers say must be there is there, before anything is
+ * called. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,8 +185,8 @@ Test(descriptor, of_a_kernel_from_before_there_was_a_command_reads_none)
     cr_assert_not(descriptor_command(&plugin));
 }
 
-/* What a store may leave out is what store.h says, and what an older one ends before is not read.
- */
+/* What a store may leave out is what store.h says, and what an older one ends before is not
+ * read. */
 Test(descriptor, needs_of_a_store_what_has_no_other_way)
 {
     struct ipcl_store_operations operations = {.create = FUNCTION,

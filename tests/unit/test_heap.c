@@ -1,5 +1,5 @@
-/* The heap: the first is the least, whatever changes, and items are drawn as often as they weigh.
- */
+/* The heap: the first is the least, whatever changes, and items are drawn as often as they
+ * weigh. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* The log: one line a call, a bounded rate where others can cause lines, and a full disk stops nothing. */
+/* The log: one line a call, a bounded rate where others can cause lines, and a full disk stops
+ * nothing. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Multipart messages: what is sent arrives whole, by reference, and nothing that arrives can hurt. */
+/* Multipart messages: what is sent arrives whole, by reference, and nothing that arrives can
+ * hurt. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static void append_text(struct message *message, const char *text)
 
 static bool frame_is(zmq_msg_t *frame, const char *text)
 {
-    return frame && zmq_msg_size(frame) == strlen(text) && !memcmp(zmq_msg_data(frame), text, strlen(text));
+    return frame && zmq_msg_size(frame) == strlen(text) &&
+           !memcmp(zmq_msg_data(frame), text, strlen(text));
 }
 
 static void fill(struct message *message, size_t buffers)
@@ -120,7 +122,8 @@ Test(message, is_copied_by_reference)
     fill(&original, 0);
     cr_assert_eq(message_append(&original, large, 1 << 20), 0);
     cr_assert_eq(message_copy(&copy, &original), 0);
-    cr_assert_eq(zmq_msg_data(message_buffer(&copy, 0)), zmq_msg_data(message_buffer(&original, 0)));
+    cr_assert_eq(zmq_msg_data(message_buffer(&copy, 0)),
+                 zmq_msg_data(message_buffer(&original, 0)));
     cr_assert_eq(copy.delimiter, original.delimiter);
     message_close(&original);
     cr_assert(frame_is(message_part(&copy, MESSAGE_HEADER), "header"));

@@ -31,9 +31,8 @@ static void stop_takes(void *host, unsigned stop_ms)
 Test(patience, a_stop_may_take_longer_than_launchers_wait_before_they_kill)
 {
     static const char *const names[] = {"local", "mpiexec", "ssh"};
-    const struct ipcl_launcher_services services = {.base.option_real = option_real,
-                                                    .base.option_list = option_list,
-                                                    .stop_takes = stop_takes};
+    const struct ipcl_launcher_services services = {
+        .base.option_real = option_real, .base.option_list = option_list, .stop_takes = stop_takes};
     struct ipcl_error error;
     struct registry *registry = registry_create(NULL, &error);
     cr_assert(registry, "%s", error.text);

@@ -41,8 +41,9 @@ static char *read_built(const char *name, size_t *size)
 {
     char path[PATH_BYTES];
     struct ipcl_error error;
-    cr_assert_eq(
-        path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so", installation_build_tree(), name), 0);
+    cr_assert_eq(path_format(path, &error, "%s/tests/unit/plugins/.libs/%s.so",
+                             installation_build_tree(), name),
+                 0);
     char *bytes = path_read_file(path, FILE_BYTES_MAX, size, &error);
     cr_assert(bytes != NULL, "%s", error.text);
     return bytes;

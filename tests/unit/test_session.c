@@ -164,8 +164,12 @@ Test(session, refuses_truncated_messages)
 
 Test(session, refuses_a_signed_header_that_is_no_header)
 {
-    static const char *const headers[] = {"", "[]", "1", "{\"msg_id\": 1, \"msg_type\": \"x\"}",
-                                          "{\"msg_id\": \"x\"}", "{\"msg_id\": \"x\", \"msg_type\""};
+    static const char *const headers[] = {"",
+                                          "[]",
+                                          "1",
+                                          "{\"msg_id\": 1, \"msg_type\": \"x\"}",
+                                          "{\"msg_id\": \"x\"}",
+                                          "{\"msg_id\": \"x\", \"msg_type\""};
     struct ipcl_error error;
     for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
         /* Unsigned sessions let us write any header. */
@@ -207,12 +211,17 @@ static void assert_signed(const char *key, size_t size, const char *const frames
 
 Test(session, agrees_with_the_published_hmac)
 {
-    /* Test case 2 of RFC 4231, spread over the four signed parts: HMAC signs their concatenation. */
-    assert_signed("Jefe", 4, (const char *const[]){"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-                                                   "what do ya want ", "for ", "noth", "ing?"});
+    /* Test case 2 of RFC 4231, spread over the four signed parts: HMAC signs their
+     * concatenation. */
+    assert_signed(
+        "Jefe", 4,
+        (const char *const[]){"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+                              "what do ya want ", "for ", "noth", "ing?"});
     /* Test case 6: a key that is longer than a block of the digest. */
     char key[131];
     memset(key, 0xaa, sizeof(key));
-    assert_signed(key, sizeof(key), (const char *const[]){"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
-                                                          "Test Using Larger ", "Than Block-Size Key", " - ", "Hash Key First"});
+    assert_signed(key, sizeof(key),
+                  (const char *const[]){
+                      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+                      "Test Using Larger ", "Than Block-Size Key", " - ", "Hash Key First"});
 }

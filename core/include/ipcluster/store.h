@@ -1,7 +1,8 @@
 /* Record stores (kind "store"): what the hub remembers of tasks.
  *
- * A store is created before the controller's threads start and destroyed after they have ended; everything between is
- * called in one thread, the records' own. It may be slow: no message waits for it. */
+ * A store is created before the controller's threads start and destroyed after they have ended;
+ * everything between is called in one thread, the records' own. It may be slow: no message waits
+ * for it. */
 #ifndef IPCLUSTER_STORE_H
 #define IPCLUSTER_STORE_H
 
@@ -20,12 +21,14 @@ extern "C" {
 
 /* A task's record: an object with the keys of ipyparallel's task records, and beside it the frames.
  *
- *     text or null       msg_id client_uuid engine_uuid queue resubmitted
- *     dates or null      submitted started completed received, in UTC: 2026-11-22T07:14:45.123456Z, so that their order
- *                        is that of their characters
- *     anything           header metadata content result_header result_metadata result_content execute_input
- *                        execute_result error
- *     text               stdout stderr */
+ * text or null       msg_id client_uuid engine_uuid queue resubmitted
+ * dates or null      submitted started completed received, in UTC: 2026-11-22T07:14:45.123456Z, so
+ * that their order
+ * is that of their characters
+ * anything           header metadata content result_header result_metadata result_content
+ * execute_input
+ * execute_result error
+ * text               stdout stderr */
 struct ipcl_record {
     json_t *fields;              /* a mapping; a key that is not there is null */
     size_t field_bytes;          /* put: what the fields take, roughly */
@@ -37,46 +40,55 @@ struct ipcl_record {
 
 /* All must be there that do not say that they may be NULL. */
 struct ipcl_store_operations {
-    /* `folder` is the profile's, an absolute path, and `cluster_id` tells the clusters of a profile apart ("" for most):
-     * where a store keeps its files unless its settings say otherwise. Both are borrowed for the call. */
-    void *(*create)(const struct ipcl_services *services, const char *folder, const char *cluster_id,
-                    struct ipcl_error *error);
-    /* Adds a record, or changes the one that is there: texts of stdout and stderr are added to what the record has, all
-     * other fields and buffers that are given replace it. Takes a reference to `fields` where it keeps them, and takes over
-     * the buffers' contents (not the arrays), also when it fails. Returns 0, or -1 with `error` set. */
-    int (*put)(void *self, const char *msg_id, const struct ipcl_record *record, struct ipcl_error *error);
-    /* Calls `found` for every record that matches `query`, oldest submission first. A query is ipyparallel's: a mapping of
-     * keys to values or to mappings of operators ($eq $ne $gt $gte $lt $lte $in $nin $all $mod $exists), or of $and and
-     * $or to lists of queries. `keys` lists the fields that are wanted (msg_id is always there; there may be more), among
-     * them "buffers" and "result_buffers"; NULL means all fields and no buffers. The record lives until `found` returns; a
-     * store gives the buffers' contents back as they were put, or others. Stops where `found` returns false. Returns 0, or
-     * -1 with `error` set. */
+    /* `folder` is the profile's, an absolute path, and `cluster_id` tells the clusters of a profile
+     * apart ("" for most): where a store keeps its files unless its settings say otherwise. Both
+     * are borrowed for the call. */
+    void *(*create)(const struct ipcl_services *services, const char *folder,
+                    const char *cluster_id, struct ipcl_error *error);
+    /* Adds a record, or changes the one that is there: texts of stdout and stderr are added to what
+     * the record has, all other fields and buffers that are given replace it. Takes a reference to
+     * `fields` where it keeps them, and takes over the buffers' contents (not the arrays), also
+     * when it fails. Returns 0, or -1 with `error` set. */
+    int (*put)(void *self, const char *msg_id, const struct ipcl_record *record,
+               struct ipcl_error *error);
+    /* Calls `found` for every record that matches `query`, oldest submission first. A query is
+     * ipyparallel's: a mapping of keys to values or to mappings of operators ($eq $ne $gt $gte $lt
+     * $lte $in $nin $all $mod $exists), or of $and and $or to lists of queries. `keys` lists the
+     * fields that are wanted (msg_id is always there; there may be more), among them "buffers" and
+     * "result_buffers"; NULL means all fields and no buffers. The record lives until `found`
+     * returns; a store gives the buffers' contents back as they were put, or others. Stops where
+     * `found` returns false. Returns 0, or -1 with `error` set. */
     int (*find)(void *self, const json_t *query, const json_t *keys,
-                bool (*found)(void *context, const struct ipcl_record *record), void *context, struct ipcl_error *error);
+                bool (*found)(void *context, const struct ipcl_record *record), void *context,
+                struct ipcl_error *error);
     /* Forgets every record that matches. Returns their number, or -1 with `error` set. */
     int64_t (*drop)(void *self, const json_t *query, struct ipcl_error *error);
-    /* Makes safe what has changed: what was committed outlives the controller, where the store does that at all. Returns 0,
-     * or, with `error` set, how many records that were put or dropped since the last commit are not as they should be. NULL
-     * for a store that has nothing to do. */
+    /* Makes safe what has changed: what was committed outlives the controller, where the store does
+     * that at all. Returns 0, or, with `error` set, how many records that were put or dropped since
+     * the last commit are not as they should be. NULL for a store that has nothing to do. */
     int64_t (*commit)(void *self, struct ipcl_error *error);
     /* What was not committed may be lost. */
     void (*destroy)(void *self);
     /* Those below are there since ABI 1.1, and each may be NULL. */
-    /* Does a little of what can wait until nothing else is to be done, as giving back room. Returns whether there is more. */
+    /* Does a little of what can wait until nothing else is to be done, as giving back room. Returns
+     * whether there is more. */
     bool (*tidy)(void *self);
-    /* Does what drop does a piece at a time, so that other calls get their turn: forgets at most `max` records. `*place`, 0 at
-     * first, notes how far this has come. Returns how many were forgotten, 0 at the end, or -1 with `error` set. */
-    int64_t (*drop_some)(void *self, const json_t *query, int64_t *place, size_t max, struct ipcl_error *error);
+    /* Does what drop does a piece at a time, so that other calls get their turn: forgets at most
+     * `max` records. `*place`, 0 at first, notes how far this has come. Returns how many were
+     * forgotten, 0 at the end, or -1 with `error` set. */
+    int64_t (*drop_some)(void *self, const json_t *query, int64_t *place, size_t max,
+                         struct ipcl_error *error);
     /* The rest is for a store whose records outlive the controller. */
-    /* Notes which controller has the store: before the threads start. `*before` receives the number of the one that had it
-     * last, 0 for none. Returns 0, or -1 with `error` set. */
+    /* Notes which controller has the store: before the threads start. `*before` receives the number
+     * of the one that had it last, 0 for none. Returns 0, or -1 with `error` set. */
     int (*begin)(void *self, int64_t session, int64_t *before, struct ipcl_error *error);
-    /* Calls `found` for tasks that have ended: of the newest `max` in all, oldest first, `at_once` at most. `*place`, 0 at
-     * first, notes how far this has come. `engine` is "" where none is recorded. Returns 1 where there may be more, 0 at the
-     * end, or -1 with `error` set. */
+    /* Calls `found` for tasks that have ended: of the newest `max` in all, oldest first, `at_once`
+     * at most. `*place`, 0 at first, notes how far this has come. `engine` is "" where none is
+     * recorded. Returns 1 where there may be more, 0 at the end, or -1 with `error` set. */
     int (*outcomes)(void *self, int64_t *place, size_t max, size_t at_once,
-                    void (*found)(void *context, const char *msg_id, const char *engine, bool success), void *context,
-                    struct ipcl_error *error);
+                    void (*found)(void *context, const char *msg_id, const char *engine,
+                                  bool success),
+                    void *context, struct ipcl_error *error);
 };
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
-/* A C program that uses a running cluster: it runs code on all engines, calls functions there and through the load balancer, moves
- * data both ways, and sends large data to all engines at once.
+/* A C program that uses a running cluster: it runs code on all engines, calls functions there and
+ * through the load balancer, moves data both ways, and sends large data to all engines at once.
  *
- *     c_client [CONNECTION_FILE [SSH_SERVER [SSH_KEY]]]
+ * c_client [CONNECTION_FILE [SSH_SERVER [SSH_KEY]]]
  *
  * Without an argument it connects to the cluster of the default profile. */
 #include <ipcluster/client.h>
@@ -54,7 +54,8 @@ static void use_all_engines(struct ipcl_client *client)
     if (!view || ipcl_view_count(view) > ENGINES_MAX)
         fail("a view of all engines", &error);
 
-    if (ipcl_view_execute(view, "def double(x):\n    return 2 * x\nprint('defined')", futures, &error))
+    if (ipcl_view_execute(view, "def double(x):\n    return 2 * x\nprint('defined')", futures,
+                          &error))
         fail("execute", &error);
     for (size_t i = 0; i < ipcl_view_count(view); i++) {
         const struct ipcl_output *output = NULL;
@@ -64,15 +65,18 @@ static void use_all_engines(struct ipcl_client *client)
             exit(1);
         }
         /* Output comes in pieces, a line at least, and may end a moment after the result came. */
-        while (!ipcl_future_wait_output(futures[i], output, 5000, NULL, NULL) && (output = ipcl_future_output(futures[i], output)))
-            printf("output of engine %d: %s %s\n", ipcl_future_result(futures[i])->engine_id, output->msg_type, output->content);
+        while (!ipcl_future_wait_output(futures[i], output, 5000, NULL, NULL) &&
+               (output = ipcl_future_output(futures[i], output)))
+            printf("output of engine %d: %s %s\n", ipcl_future_result(futures[i])->engine_id,
+                   output->msg_type, output->content);
         ipcl_future_release(futures[i]);
     }
 
     if (ipcl_view_call(view, "double", "[21]", futures, &error))
         fail("call", &error);
     print_values("double(21)", view, futures);
-    if (ipcl_view_push(view, "settings", "{\"width\": 3, \"names\": [\"a\", \"b\"]}", futures, &error))
+    if (ipcl_view_push(view, "settings", "{\"width\": 3, \"names\": [\"a\", \"b\"]}", futures,
+                       &error))
         fail("push", &error);
     print_values("pushed", view, futures);
     if (ipcl_view_push_bytes(view, "payload", bytes, futures, &error))

@@ -1,5 +1,5 @@
-/* The kernel "@NAME@": what runs user code in an engine. This one runs lines of a shell: execute_request
- * has them, and what they print is published by the host. */
+/* The kernel "@NAME@": what runs user code in an engine. This one runs lines of a shell:
+ * execute_request has them, and what they print is published by the host. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -46,8 +46,11 @@ static int start(void *self, const struct ipcl_launch *launch, struct ipcl_error
         argv[i + 4] = launch->argv[i];
     }
     snprintf(set->output, sizeof(set->output), "%s/%s.log", launch->log_dir, launch->label);
-    struct ipcl_spawn spawn = {.argv = argv, .environment = launch->environment, .work_dir = launch->work_dir,
-                               .output_path = set->output, .exited = exited};
+    struct ipcl_spawn spawn = {.argv = argv,
+                               .environment = launch->environment,
+                               .work_dir = launch->work_dir,
+                               .output_path = set->output,
+                               .exited = exited};
     set->pid = services->spawn(services->base.host, &spawn, error);
     if (set->pid < 0)
         return -1;
@@ -70,7 +73,8 @@ static int stop(void *self, struct ipcl_error *error)
 static int output(void *self, unsigned index, char *path, size_t path_bytes)
 {
     (void)index;
-    return (size_t)snprintf(path, path_bytes, "%s", ((struct set *)self)->output) < path_bytes ? 0 : -1;
+    return (size_t)snprintf(path, path_bytes, "%s", ((struct set *)self)->output) < path_bytes ? 0
+                                                                                               : -1;
 }
 
 static char *to_json(void *self)
@@ -86,14 +90,24 @@ static int from_json(void *self, const char *json, struct ipcl_error *error)
 {
     struct set *set = self;
     if (sscanf(json, "{\"pid\":%lld,\"born\":%lld}", &set->pid, &set->born) != 2)
-        return ipcl_error_set(error, "the state of a @CLASS@EngineSetLauncher is damaged: %.80s", json);
+        return ipcl_error_set(error, "the state of a @CLASS@EngineSetLauncher is damaged: %.80s",
+                              json);
     return set->services->adopt(set->services->base.host, set->pid, set->born, exited, error);
 }
 
 static const struct ipcl_launcher_class classes[] = {
-    {.name = "@CLASS@EngineSetLauncher", .aliases = "@NAME@", .role = IPCL_ROLE_ENGINES,
-     .summary = "engines that a shell starts", .create = create, .start = start, .signal = send_signal,
-     .stop = stop, .output = output, .to_json = to_json, .from_json = from_json, .destroy = free},
+    {.name = "@CLASS@EngineSetLauncher",
+     .aliases = "@NAME@",
+     .role = IPCL_ROLE_ENGINES,
+     .summary = "engines that a shell starts",
+     .create = create,
+     .start = start,
+     .signal = send_signal,
+     .stop = stop,
+     .output = output,
+     .to_json = to_json,
+     .from_json = from_json,
+     .destroy = free},
 };
 static const struct ipcl_launcher_operations operations = {.classes = classes, .class_count = 1};
 

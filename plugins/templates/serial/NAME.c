@@ -1,6 +1,6 @@
-/* The serializer "@NAME@": how parts of messages become bytes. This one writes a mapping as a length,
- * a colon and the text for each name and, as JSON, each value, so that find() reads no JSON; what is
- * no mapping is JSON behind a "=". */
+/* The serializer "@NAME@": how parts of messages become bytes. This one writes a mapping as a
+ * length, a colon and the text for each name and, as JSON, each value, so that find() reads no
+ * JSON; what is no mapping is JSON behind a "=". */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

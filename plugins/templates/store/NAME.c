@@ -1,5 +1,5 @@
-/* The store "@NAME@": what the controller remembers of tasks. This one keeps records in memory, in the
- * order in which they came, without buffers, and understands queries that name values. */
+/* The store "@NAME@": what the controller remembers of tasks. This one keeps records in memory, in
+ * the order in which they came, without buffers, and understands queries that name values. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@ struct store {
     json_t *records; /* by msg_id */
 };
 
-static void *create(const struct ipcl_services *services, const char *folder, const char *cluster_id,
-                    struct ipcl_error *error)
+static void *create(const struct ipcl_services *services, const char *folder,
+                    const char *cluster_id, struct ipcl_error *error)
 {
     struct store *store = calloc(1, sizeof(*store));
     (void)services, (void)folder, (void)cluster_id;
@@ -51,8 +51,9 @@ static int put(void *self, const char *msg_id, const struct ipcl_record *record,
     json_object_foreach (record->fields, key, value) {
         int output = json_is_string(value) && (!strcmp(key, "stdout") || !strcmp(key, "stderr"));
         if (status == 0)
-            status = output ? json_object_set_new(known, key, joined(json_object_get(known, key), value))
-                            : json_object_set(known, key, value);
+            status =
+                output ? json_object_set_new(known, key, joined(json_object_get(known, key), value))
+                       : json_object_set(known, key, value);
     }
     return status < 0 ? ipcl_error_set(error, "no memory for the record %s", msg_id) : 0;
 }
@@ -66,7 +67,8 @@ static int matches(json_t *record, const json_t *query, struct ipcl_error *error
         json_t *value = json_object_get(record, key);
         if (*key == '$' || json_is_object(wanted))
             return ipcl_error_set(error, "the store @NAME@ knows no operators: %s", key);
-        if (!(json_is_null(wanted) ? !value || json_is_null(value) : value && json_equal(value, wanted)))
+        if (!(json_is_null(wanted) ? !value || json_is_null(value)
+                                   : value && json_equal(value, wanted)))
             return 0;
     }
     return 1;
@@ -98,7 +100,8 @@ static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
     json_t *fields;
     void *next;
     int64_t count = 0;
-    json_object_foreach_safe (store->records, next, msg_id, fields) {
+    json_object_foreach_safe(store->records, next, msg_id, fields)
+    {
         int match = matches(fields, query, error);
         if (match < 0)
             return -1;

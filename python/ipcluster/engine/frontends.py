@@ -53,7 +53,12 @@ def bind_kernel(*, transport=None, ip=None, connection_file="", **ports):
     if _file is None:
         if transport is None:
             transport = "ipc" if ip is None and not ports else "tcp"
-        wishes = {"transport": transport, "connection_file": connection_file, "runtime_folder": _runtime_folder(), **ports}
+        wishes = {
+            "transport": transport,
+            "connection_file": connection_file,
+            "runtime_folder": _runtime_folder(),
+            **ports,
+        }
         if ip is not None:
             wishes["ip"] = ip
         _file = host.listen(json.dumps(wishes))

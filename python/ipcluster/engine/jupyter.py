@@ -36,10 +36,7 @@ class EngineSession(Session):
         flush()
         metadata = message["metadata"]
         host.publish(
-            message["header"]["msg_type"],
-            pack(message["content"]),
-            pack(metadata) if metadata else None,
-            list(buffers),
+            message["header"]["msg_type"], pack(message["content"]), pack(metadata) if metadata else None, list(buffers)
         )
         return message
 

@@ -23,7 +23,9 @@ def command():
 
 def error(what):
     """The exception of what needs IPython."""
-    return ModuleNotFoundError(f"{what} needs IPython, which this engine's Python does not have: {command()}", name="IPython")
+    return ModuleNotFoundError(
+        f"{what} needs IPython, which this engine's Python does not have: {command()}", name="IPython"
+    )
 
 
 def statement_of(code):

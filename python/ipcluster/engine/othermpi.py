@@ -38,9 +38,13 @@ class Guard:
         except (OSError, AttributeError):
             return  # its import says what is wrong, or it finds its MPI by itself
         if ctypes.cast(theirs, ctypes.c_void_p).value != self.address:
-            raise ImportError(f"this mpi4py ({os.path.dirname(file)}) is built for {_version(theirs)}, and --mpi=native has initialised "
-                              f"{_version(self.ours)} in this engine: start engines with --mpi=mpi4py and the mpiexec of that MPI, or "
-                              "use an mpi4py that is built for this one", name="mpi4py.MPI", path=file)
+            raise ImportError(
+                f"this mpi4py ({os.path.dirname(file)}) is built for {_version(theirs)}, and --mpi=native has initialised "
+                f"{_version(self.ours)} in this engine: start engines with --mpi=mpi4py and the mpiexec of that MPI, or "
+                "use an mpi4py that is built for this one",
+                name="mpi4py.MPI",
+                path=file,
+            )
 
 
 def guard(address):

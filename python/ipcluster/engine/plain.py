@@ -113,7 +113,8 @@ class PlainShell:
     def history(self, raw, output):
         """(session, line, input) or (session, line, (input, output)) of each, oldest first."""
         return [
-            (0, line, (text, self._outputs.get(line)) if output else text) for line, text in sorted(self._inputs.items())
+            (0, line, (text, self._outputs.get(line)) if output else text)
+            for line, text in sorted(self._inputs.items())
         ]
 
     def check_complete(self, code):

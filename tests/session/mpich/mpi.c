@@ -1,5 +1,5 @@
-/* A stand-in for a user's mpi4py that was built for MPICH: the Python module mpi4py.MPI, with as much of it as the
- * tests use, over Debian's MPICH. For tests only; built by tests/conftest.py. */
+/* A stand-in for a user's mpi4py that was built for MPICH: the Python module mpi4py.MPI, with as
+ * much of it as the tests use, over Debian's MPICH. For tests only; built by tests/conftest.py. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -38,8 +38,8 @@ static PyMethodDef world_methods[] = {
     {"allreduce", allreduce, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
-static struct PyModuleDef world = {
-    PyModuleDef_HEAD_INIT, .m_name = "COMM_WORLD", .m_size = -1, .m_methods = world_methods};
+static struct PyModuleDef world = {PyModuleDef_HEAD_INIT, .m_name = "COMM_WORLD", .m_size = -1,
+                                   .m_methods = world_methods};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "MPI", .m_size = -1};
 
 static void finalise(void)
