@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "cluster/accepted.h"
-#include "cluster/commands.h"
+#include "cluster/commands/commands.h"
 #include "cluster/offers.h"
-#include "cluster/state.h"
+#include "cluster/state/state.h"
 
 /* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
 static const struct ipcl_option cluster_options[] = {

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "cluster/launchers.h"
+#include "cluster/launching/launchers.h"
 #include "config/profile.h"
 #include "config/settings.h"
 #include "plugin/registry.h"

@@ -2,79 +2,79 @@ bin_PROGRAMS += core/cluster/ipcluster
 core_cluster_ipcluster_SOURCES = \
 	core/cluster/accepted.c core/cluster/accepted.h \
 	core/cluster/argv.c \
-	core/cluster/ask.c core/cluster/ask.h \
-	core/cluster/batch.c core/cluster/batch.h \
-	core/cluster/batch_classes.c core/cluster/batch_classes.h \
-	core/cluster/batch_ends.c \
-	core/cluster/batch_internal.h \
-	core/cluster/batch_job.c \
-	core/cluster/batch_poll.c \
-	core/cluster/batch_query.c core/cluster/batch_query.h \
-	core/cluster/batch_script.c \
-	core/cluster/batch_state.c \
-	core/cluster/batch_submit.c \
-	core/cluster/by_hand.c core/cluster/by_hand.h \
-	core/cluster/children.c core/cluster/children.h \
+	core/cluster/launching/ask.c core/cluster/launching/ask.h \
+	core/cluster/batch/batch.c core/cluster/batch/batch.h \
+	core/cluster/batch/batch_classes.c core/cluster/batch/batch_classes.h \
+	core/cluster/batch/batch_ends.c \
+	core/cluster/batch/batch_private.h \
+	core/cluster/batch/batch_job.c \
+	core/cluster/batch/batch_poll.c \
+	core/cluster/batch/batch_query.c core/cluster/batch/batch_query.h \
+	core/cluster/batch/batch_script.c \
+	core/cluster/batch/batch_state.c \
+	core/cluster/batch/batch_submit.c \
+	core/cluster/watch/by_hand.c core/cluster/watch/by_hand.h \
+	core/cluster/launching/children.c core/cluster/launching/children.h \
 	core/cluster/cluster.c core/cluster/cluster.h \
-	core/cluster/cluster_file.c core/cluster/cluster_file.h \
-	core/cluster/columns.c core/cluster/columns.h \
-	core/cluster/command_completion.c \
-	core/cluster/command_list.c \
-	core/cluster/command_logs.c \
-	core/cluster/command_plugins.c \
-	core/cluster/command_profile.c \
-	core/cluster/command_restart.c \
-	core/cluster/command_run.c core/cluster/command_run.h \
-	core/cluster/command_scale.c \
-	core/cluster/command_signal.c \
-	core/cluster/command_start.c \
-	core/cluster/command_status.c \
-	core/cluster/command_stop.c \
-	core/cluster/commands.h \
-	core/cluster/control.c core/cluster/control.h \
-	core/cluster/control_ask.c \
-	core/cluster/convert.c core/cluster/convert.h \
-	core/cluster/convert_script.c \
-	core/cluster/daemon.c core/cluster/daemon.h \
-	core/cluster/hub_alone.c core/cluster/hub_watch_internal.h \
-	core/cluster/hub_measure.c \
-	core/cluster/hub_watch.c core/cluster/hub_watch.h \
-	core/cluster/engine_names.c core/cluster/engine_names.h \
-	core/cluster/instances.c core/cluster/instances.h \
-	core/cluster/join.c core/cluster/join.h \
-	core/cluster/json_text.c core/cluster/json_text.h \
-	core/cluster/launcher_host.c core/cluster/launcher_host.h \
-	core/cluster/launchers.c core/cluster/launchers.h \
-	core/cluster/logs.c core/cluster/logs.h \
+	core/cluster/state/cluster_file.c core/cluster/state/cluster_file.h \
+	core/cluster/commands/columns.c core/cluster/commands/columns.h \
+	core/cluster/commands/command_completion.c \
+	core/cluster/commands/command_list.c \
+	core/cluster/commands/command_logs.c \
+	core/cluster/commands/command_plugins.c \
+	core/cluster/commands/command_profile.c \
+	core/cluster/commands/command_restart.c \
+	core/cluster/launching/command_run.c core/cluster/launching/command_run.h \
+	core/cluster/commands/command_scale.c \
+	core/cluster/commands/command_signal.c \
+	core/cluster/commands/command_start.c \
+	core/cluster/commands/command_status.c \
+	core/cluster/commands/command_stop.c \
+	core/cluster/commands/commands.h \
+	core/cluster/control/control.c core/cluster/control/control.h \
+	core/cluster/control/control_ask.c \
+	core/cluster/commands/convert.c core/cluster/commands/convert.h \
+	core/cluster/commands/convert_script.c \
+	core/cluster/supervisor/daemon.c core/cluster/supervisor/daemon.h \
+	core/cluster/watch/hub_alone.c core/cluster/watch/hub_watch_private.h \
+	core/cluster/watch/hub_measure.c \
+	core/cluster/watch/hub_watch.c core/cluster/watch/hub_watch.h \
+	core/cluster/watch/engine_names.c core/cluster/watch/engine_names.h \
+	core/cluster/launching/instances.c core/cluster/launching/instances.h \
+	core/cluster/commands/join.c core/cluster/commands/join.h \
+	core/cluster/state/json_text.c core/cluster/state/json_text.h \
+	core/cluster/launching/launcher_host.c core/cluster/launching/launcher_host.h \
+	core/cluster/launching/launchers.c core/cluster/launching/launchers.h \
+	core/cluster/supervisor/logs.c core/cluster/supervisor/logs.h \
 	core/cluster/main.c \
-	core/cluster/named_engines.c core/cluster/named_engines.h \
+	core/cluster/commands/named_engines.c core/cluster/commands/named_engines.h \
 	core/cluster/offers.c core/cluster/offers.h \
-	core/cluster/plugin_call.c core/cluster/plugin_call.h \
-	core/cluster/plugin_check.c core/cluster/plugin_check.h \
-	core/cluster/plugin_new.c core/cluster/plugin_new.h \
-	core/cluster/plugin_table.c \
-	core/cluster/plugin_trial.c \
-	core/cluster/processes.c core/cluster/processes.h \
-	core/cluster/progress.c core/cluster/progress.h \
-	core/cluster/pythons.c core/cluster/pythons.h \
-	core/cluster/slots.c core/cluster/slots.h \
-	core/cluster/state.c core/cluster/state.h \
-	core/cluster/strays.c core/cluster/strays.h \
-	core/cluster/status.c core/cluster/status.h \
-	core/cluster/supervisor.c core/cluster/supervisor.h \
-	core/cluster/supervisor_answers.c \
-	core/cluster/supervisor_claim.c \
-	core/cluster/supervisor_elastic.c \
-	core/cluster/supervisor_events.c \
-	core/cluster/supervisor_heal.c \
-	core/cluster/supervisor_internal.h \
-	core/cluster/supervisor_joined.c \
-	core/cluster/supervisor_sets.c \
-	core/cluster/supervisor_scale.c \
-	core/cluster/supervisor_start.c \
-	core/cluster/supervisor_stop.c \
-	core/cluster/template.c core/cluster/template.h \
-	core/cluster/workplace.c core/cluster/workplace.h
+	core/cluster/launching/plugin_call.c core/cluster/launching/plugin_call.h \
+	core/cluster/plugins/plugin_check.c core/cluster/plugins/plugin_check.h \
+	core/cluster/plugins/plugin_new.c core/cluster/plugins/plugin_new.h \
+	core/cluster/plugins/plugin_table.c \
+	core/cluster/plugins/plugin_trial.c \
+	core/cluster/state/processes.c core/cluster/state/processes.h \
+	core/cluster/supervisor/progress.c core/cluster/supervisor/progress.h \
+	core/cluster/supervisor/pythons.c core/cluster/supervisor/pythons.h \
+	core/cluster/supervisor/slots.c core/cluster/supervisor/slots.h \
+	core/cluster/state/state.c core/cluster/state/state.h \
+	core/cluster/supervisor/strays.c core/cluster/supervisor/strays.h \
+	core/cluster/commands/status.c core/cluster/commands/status.h \
+	core/cluster/supervisor/supervisor.c core/cluster/supervisor/supervisor.h \
+	core/cluster/supervisor/supervisor_answers.c \
+	core/cluster/supervisor/supervisor_claim.c \
+	core/cluster/supervisor/supervisor_elastic.c \
+	core/cluster/supervisor/supervisor_events.c \
+	core/cluster/supervisor/supervisor_heal.c \
+	core/cluster/supervisor/supervisor_private.h \
+	core/cluster/supervisor/supervisor_joined.c \
+	core/cluster/supervisor/supervisor_sets.c \
+	core/cluster/supervisor/supervisor_scale.c \
+	core/cluster/supervisor/supervisor_start.c \
+	core/cluster/supervisor/supervisor_stop.c \
+	core/cluster/launching/template.c core/cluster/launching/template.h \
+	core/cluster/control/workplace.c core/cluster/control/workplace.h
 nodist_core_cluster_ipcluster_SOURCES = core/cluster/completion_scripts.h
 core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/core -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
 	-DTEMPLATE_DIR='"$(pkgdatadir)"'

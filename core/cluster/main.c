@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "cluster/cluster.h"
-#include "cluster/commands.h"
+#include "cluster/commands/commands.h"
 #include "config/nearest.h"
 #include "wire/connection.h"
 

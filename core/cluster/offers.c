@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "cluster/state.h"
+#include "cluster/state/state.h"
 
 /* What is being written, for those who are called for each. */
 struct offered {

@@ -4,7 +4,7 @@ core_config_libconfig_la_SOURCES = \
 	core/config/nearest.c core/config/nearest.h \
 	core/config/option.c \
 	core/config/profile.c core/config/profile.h \
-	core/config/settings.c core/config/settings.h core/config/settings_internal.h \
+	core/config/settings.c core/config/settings.h core/config/settings_private.h \
 	core/config/settings_args.c \
 	core/config/settings_carry.c \
 	core/config/settings_complete.c \

@@ -2,7 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 int option_check(const char *class_name, const struct ipcl_option *option, struct ipcl_error *error)
 {

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/secret.h"
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define KEY_BYTES 256
 

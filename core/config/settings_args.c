@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define KEY_BYTES 256
 

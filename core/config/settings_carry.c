@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define NAME_BYTES  256
 #define INPUT_BYTES (1 << 20)

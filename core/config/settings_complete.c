@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 int settings_add_offers(struct settings *settings, const struct settings_offer *offers,
                         size_t count, const void *context, struct ipcl_error *error)

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "base/secret.h"
 #include "base/trust.h"
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define FILE_BYTES_MAX (1 << 20)
 #define SITE_DIR       "/etc/ipcluster"

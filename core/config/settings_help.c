@@ -2,7 +2,7 @@
 #include <config.h>
 #include <string.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define WIDTH 78
 

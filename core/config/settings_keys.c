@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 static const struct key {
     const char *class_name;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 /* Writes text that roff is to take as it is. */
 static void write_bytes(FILE *stream, const char *text, size_t length)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 #define NAME_BYTES 128
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 /* Where a setting has its value from: itself, or the class that it is inherited from, where that
  * was given later. NULL for NULL. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/settings_internal.h"
+#include "config/settings_private.h"
 
 void value_destroy(struct value *value)
 {

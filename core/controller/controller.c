@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "controller/gate.h"
+#include "controller/door/gate.h"
 
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */

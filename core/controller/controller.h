@@ -13,7 +13,7 @@
 
 #include "base/numbers.h"
 #include "base/path.h"
-#include "controller/balancer.h"
+#include "controller/balancer/balancer.h"
 #include "wire/connection.h"
 #include "wire/seal.h"
 #include "wire/session.h"

@@ -1,71 +1,71 @@
 bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/addresses.c core/controller/addresses.h \
-	core/controller/asked.c core/controller/asked.h \
-	core/controller/broadcast.c \
-	core/controller/broadcast_request.c core/controller/broadcast_request.h \
+	core/controller/exchange/asked.c core/controller/exchange/asked.h \
+	core/controller/schedulers/broadcast.c \
+	core/controller/schedulers/broadcast_request.c core/controller/schedulers/broadcast_request.h \
 	core/controller/controller.c core/controller/controller.h \
-	core/controller/departures.c core/controller/departures.h \
-	core/controller/early.c core/controller/early.h \
-	core/controller/engine_table.c core/controller/engine_table.h \
-	core/controller/engines.c core/controller/engines.h \
+	core/controller/hub/departures.c core/controller/hub/departures.h \
+	core/controller/delivery/early.c core/controller/delivery/early.h \
+	core/controller/restart/engine_table.c core/controller/restart/engine_table.h \
+	core/controller/hub/engines.c core/controller/hub/engines.h \
 	core/controller/files.c core/controller/files.h \
-	core/controller/flight.c core/controller/flight.h \
-	core/controller/gate.c core/controller/gate.h \
-	core/controller/gather.c core/controller/gather.h \
-	core/controller/handouts.c core/controller/handouts.h \
-	core/controller/heart.c \
-	core/controller/held.c core/controller/held.h \
-	core/controller/hub.c core/controller/hub.h \
-	core/controller/hub_ends.c core/controller/hub_ends.h \
-	core/controller/hub_engines.c \
-	core/controller/hub_queries.c \
-	core/controller/hub_records.c \
-	core/controller/iopub.c \
-	core/controller/ledger.c core/controller/ledger.h \
+	core/controller/delivery/flight.c core/controller/delivery/flight.h \
+	core/controller/door/gate.c core/controller/door/gate.h \
+	core/controller/schedulers/gather.c core/controller/schedulers/gather.h \
+	core/controller/restart/handouts.c core/controller/restart/handouts.h \
+	core/controller/schedulers/heart.c \
+	core/controller/delivery/held.c core/controller/delivery/held.h \
+	core/controller/hub/hub.c core/controller/hub/hub.h \
+	core/controller/hub/hub_ends.c core/controller/hub/hub_ends.h \
+	core/controller/hub/hub_engines.c \
+	core/controller/hub/hub_queries.c \
+	core/controller/hub/hub_records.c \
+	core/controller/schedulers/iopub.c \
+	core/controller/hub/ledger.c core/controller/hub/ledger.h \
 	core/controller/main.c \
-	core/controller/notice.c core/controller/notice.h \
+	core/controller/exchange/notice.c core/controller/exchange/notice.h \
 	core/controller/options.c core/controller/options.h \
-	core/controller/outbox.c core/controller/outbox.h \
-	core/controller/peer_name.c core/controller/peer_name.h \
-	core/controller/previous.c core/controller/previous.h \
-	core/controller/publishers.c core/controller/publishers.h \
-	core/controller/records.c core/controller/records.h \
-	core/controller/records_purge.c \
-	core/controller/records_queries.c \
-	core/controller/records_resubmit.c \
-	core/controller/records_restore.c \
-	core/controller/refusal.c core/controller/refusal.h \
-	core/controller/relay.c \
-	core/controller/replies.c core/controller/replies.h \
-	core/controller/reply.c core/controller/reply.h \
-	core/controller/report.c core/controller/report.h \
-	core/controller/restored.h \
-	core/controller/targets.c core/controller/targets.h \
-	core/controller/store.c core/controller/store.h \
+	core/controller/delivery/outbox.c core/controller/delivery/outbox.h \
+	core/controller/door/peer_name.c core/controller/door/peer_name.h \
+	core/controller/restart/previous.c core/controller/restart/previous.h \
+	core/controller/schedulers/publishers.c core/controller/schedulers/publishers.h \
+	core/controller/records/records.c core/controller/records/records.h \
+	core/controller/records/records_purge.c \
+	core/controller/records/records_queries.c \
+	core/controller/records/records_resubmit.c \
+	core/controller/restart/records_restore.c \
+	core/controller/exchange/refusal.c core/controller/exchange/refusal.h \
+	core/controller/schedulers/relay.c \
+	core/controller/delivery/replies.c core/controller/delivery/replies.h \
+	core/controller/delivery/reply.c core/controller/delivery/reply.h \
+	core/controller/exchange/report.c core/controller/exchange/report.h \
+	core/controller/restart/restored.h \
+	core/controller/delivery/targets.c core/controller/delivery/targets.h \
+	core/controller/records/store.c core/controller/records/store.h \
 	core/controller/reuse.c core/controller/reuse.h \
-	core/controller/room.c core/controller/room.h \
-	core/controller/routes.c core/controller/routes.h \
-	core/controller/task.c core/controller/task.h \
-	core/controller/task_metadata.c core/controller/task_metadata.h \
-	core/controller/task_abort.c \
-	core/controller/task_answers.c \
-	core/controller/task_clients.c \
-	core/controller/task_engines.c \
-	core/controller/task_recall.c \
-	core/controller/task_restore.c \
-	core/controller/task_retry.c \
-	core/controller/trim.c core/controller/trim.h
+	core/controller/door/room.c core/controller/door/room.h \
+	core/controller/exchange/routes.c core/controller/exchange/routes.h \
+	core/controller/schedulers/task.c core/controller/schedulers/task.h \
+	core/controller/schedulers/task_metadata.c core/controller/schedulers/task_metadata.h \
+	core/controller/schedulers/task_abort.c \
+	core/controller/schedulers/task_answers.c \
+	core/controller/schedulers/task_clients.c \
+	core/controller/schedulers/task_engines.c \
+	core/controller/restart/task_recall.c \
+	core/controller/restart/task_restore.c \
+	core/controller/schedulers/task_retry.c \
+	core/controller/delivery/trim.c core/controller/delivery/trim.h
 # The load balancer's books know of no sockets: their unit tests link them alone.
 noinst_LTLIBRARIES += core/controller/libbalancer.la
 core_controller_libbalancer_la_SOURCES = \
-	core/controller/balancer.c core/controller/balancer.h core/controller/balancer_internal.h \
-	core/controller/binding.c \
-	core/controller/choice.c \
-	core/controller/dependency.c \
-	core/controller/finished.c core/controller/finished.h \
-	core/controller/heap.c core/controller/heap.h \
-	core/controller/share.c
+	core/controller/balancer/balancer.c core/controller/balancer/balancer.h core/controller/balancer/balancer_private.h \
+	core/controller/balancer/binding.c \
+	core/controller/balancer/schemes.c \
+	core/controller/balancer/dependency.c \
+	core/controller/balancer/finished.c core/controller/balancer/finished.h \
+	core/controller/balancer/heap.c core/controller/balancer/heap.h \
+	core/controller/balancer/share.c
 core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 core_controller_ipcontroller_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \

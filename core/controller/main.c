@@ -19,8 +19,8 @@
 #include "plugin/carry.h"
 #include "wire/loop.h"
 #include "controller/options.h"
-#include "controller/room.h"
-#include "controller/store.h"
+#include "controller/door/room.h"
+#include "controller/records/store.h"
 
 /* They are closed in the opposite order. The hub hands on what the others reported last, and the
  * records thread records that. */

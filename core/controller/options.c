@@ -11,8 +11,8 @@
 #include "base/secret.h"
 #include "base/random.h"
 #include "controller/addresses.h"
-#include "controller/finished.h"
-#include "controller/store.h"
+#include "controller/balancer/finished.h"
+#include "controller/records/store.h"
 #include "wire/serializer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */

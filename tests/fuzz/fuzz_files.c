@@ -6,8 +6,8 @@
 #include <ipcluster/launcher.h>
 
 /* Reading the state is private to the file. */
-#include "cluster/state.c"
-#include "controller/engine_table.h"
+#include "cluster/state/state.c"
+#include "controller/restart/engine_table.h"
 #include "fuzz.h"
 
 extern const struct ipcl_plugin local_plugin, mpiexec_plugin;

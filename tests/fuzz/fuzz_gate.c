@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "controller/gate.h"
+#include "controller/door/gate.h"
 #include "fuzz.h"
 #include "wire/socket.h"
 

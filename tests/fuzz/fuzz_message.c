@@ -1,8 +1,8 @@
 /* What each thread does first with what it receives: its signature, its header, its parts. First
  * byte: bit 0 serializer, bit 1 signed as it should be, bit 2 a digest of 512 bits, bits 3 and 4
  * identities, bit 5 sealed. */
-#include "controller/refusal.h"
-#include "controller/reply.h"
+#include "controller/exchange/refusal.h"
+#include "controller/delivery/reply.h"
 #include "fuzz.h"
 
 static struct seal *seal_of(struct seal *seal, bool controller, unsigned bits)

@@ -1,7 +1,7 @@
 /* The task scheduler's reading of a task's metadata, and of a reply's. First byte: serializer. */
 #include <math.h>
 
-#include "controller/task_metadata.h"
+#include "controller/schedulers/task_metadata.h"
 #include "fuzz.h"
 
 static void read_task(struct task_metadata_reader *reader, zmq_msg_t *part)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/hub_watch.h"
+#include "cluster/watch/hub_watch.h"
 #include "network.h"
 #include "wire/connection.h"
 #include "wire/serializer.h"

@@ -91,7 +91,7 @@ tests_fuzz_fuzz_elf_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_engine_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
 tests_fuzz_fuzz_engine_LDADD = $(FUZZ_PLAYED_LIBS)
-tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz_files.c core/cluster/json_text.c core/cluster/processes.c
+tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz_files.c core/cluster/state/json_text.c core/cluster/state/processes.c
 tests_fuzz_fuzz_files_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_files_LDADD = tests/fuzz/liblocal.la tests/fuzz/libmpiexec.la $(FUZZ_CONTROLLER) $(FUZZ_LIBS)
 tests_fuzz_fuzz_frontends_LDFLAGS = $(FUZZ_PLAYED_LINK_FLAGS)
@@ -110,7 +110,7 @@ tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS) $(SQLITE_LIBS) -lm
 tests_fuzz_fuzz_serial_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_serial_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/template.c
+tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/launching/template.c
 tests_fuzz_fuzz_template_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_template_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_broadcast_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
@@ -127,8 +127,8 @@ tests_fuzz_fuzz_records_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_records_LDADD = $(FUZZ_MODULE_LIBS)
 tests_fuzz_fuzz_task_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_task_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/hub_watch.c core/cluster/hub_measure.c core/cluster/engine_names.c \
-	core/cluster/json_text.c
+tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/watch/hub_watch.c core/cluster/watch/hub_measure.c core/cluster/watch/engine_names.c \
+	core/cluster/state/json_text.c
 tests_fuzz_fuzz_watch_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_fuzz_fuzz_watch_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) \
 	-Wl,--wrap=serializer_load,--wrap=connection_read,--wrap=uv_timer_start,--wrap=uv_poll_start

@@ -12,7 +12,7 @@
 #define FUZZ_MODULE_H
 
 #include "controller/controller.h"
-#include "controller/notice.h"
+#include "controller/exchange/notice.h"
 
 /* What a harness of modules defines. Notices come from the hub where that is among them. */
 struct fuzz_modules {

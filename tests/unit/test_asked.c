@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/asked.h"
+#include "controller/exchange/asked.h"
 
 static const struct ipcl_member request_type = {
     .state = IPCL_MEMBER_TEXT, .data = "apply_request", .size = 13};

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/balancer.h"
+#include "controller/balancer/balancer.h"
 
 struct fixture {
     struct balancer *balancer;

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "cluster/batch_query.h"
+#include "cluster/batch/batch_query.h"
 
 static void expect_id(const char *expression, unsigned group, const char *printed, const char *id)
 {

@@ -6,7 +6,7 @@
 
 #include <ipcluster/launcher.h>
 
-#include "cluster/batch_query.h"
+#include "cluster/batch/batch_query.h"
 #include "plugin/registry.h"
 
 static const struct ipcl_batch_system *table(const char *name)

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/broadcast_request.h"
+#include "controller/schedulers/broadcast_request.h"
 #include "unit.h"
 
 static const char key[] = "key";

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/early.h"
-#include "controller/flight.h"
-#include "controller/outbox.h"
+#include "controller/delivery/early.h"
+#include "controller/delivery/flight.h"
+#include "controller/delivery/outbox.h"
 #include "unit.h"
 #include "wire/loop.h"
 

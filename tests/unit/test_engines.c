@@ -3,9 +3,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/engines.h"
-#include "controller/ledger.h"
-#include "controller/previous.h"
+#include "controller/hub/engines.h"
+#include "controller/hub/ledger.h"
+#include "controller/restart/previous.h"
 
 static struct engine *accept_engine(struct engines *engines, const char *uuid, long long wanted)
 {

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "controller/gate.h"
+#include "controller/door/gate.h"
 
 #define DESCRIPTORS    256
 #define GREETING_BYTES 64

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/gather.h"
+#include "controller/schedulers/gather.h"
 
 static const struct reply_request request = {
     .client = "client", .client_size = 6, .header = "{header}", .header_size = 8};

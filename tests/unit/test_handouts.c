@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controller/handouts.h"
+#include "controller/restart/handouts.h"
 #include "unit.h"
 
 #define RING 131072

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "controller/heap.h"
+#include "controller/balancer/heap.h"
 
 enum { THINGS = 50 };
 

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/held.h"
+#include "controller/delivery/held.h"
 
 Test(held, gives_back_what_was_put_aside)
 {

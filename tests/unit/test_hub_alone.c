@@ -5,7 +5,7 @@
 
 #include <zmq.h>
 
-#include "cluster/hub_watch.h"
+#include "cluster/watch/hub_watch.h"
 #include "unit.h"
 #include "wire/connection.h"
 #include "wire/session.h"

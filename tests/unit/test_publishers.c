@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/publishers.h"
+#include "controller/schedulers/publishers.h"
 
 static struct publishers publishers;
 

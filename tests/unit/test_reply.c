@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/reply.h"
+#include "controller/delivery/reply.h"
 #include "unit.h"
 
 static struct session *session;

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "cluster/slots.h"
+#include "cluster/supervisor/slots.h"
 
 #define LATE_MS 3000
 

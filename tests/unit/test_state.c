@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/cluster_file.h"
-#include "cluster/state.h"
+#include "cluster/state/cluster_file.h"
+#include "cluster/state/state.h"
 #include "unit.h"
 
 static char folder[PATH_BYTES];

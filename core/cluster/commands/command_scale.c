@@ -1,0 +1,280 @@
+/* ipcluster scale: a set of engines gets more of them, or fewer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cluster/commands/commands.h"
+#include "cluster/control/control.h"
+#include "cluster/commands/named_engines.h"
+#include "cluster/state/state.h"
+#include "cluster/commands/status.h"
+
+#define ANSWER_MS 30000 /* for a supervisor, which starts processes */
+#define LOOK_MS   100   /* how often engines that come are counted */
+#define AWAIT_MS  90000 /* for them */
+
+static const struct settings_program program = {
+    .name = "ipcluster",
+    .page = "ipcluster-scale",
+    .usage = "ipcluster scale [options] --n=N",
+    .description =
+        "Gives a set of engines another number of them. More are started as the set was. Of those\n"
+        "that are too many only such end as nobody misses: batch jobs that wait are cancelled, "
+        "and\n"
+        "then engines end that do nothing, and of which no client has asked anything by their ids\n"
+        "since they began, or were cleared, so that they keep nothing for it. The others stay "
+        "until\n"
+        "they end, or a client clears them and this is typed again.",
+    .exit_status = "0   The set has that many, or batch jobs for them are submitted or cancelled.\n"
+                   "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
+                   "4   Not all that were started have registered in time.\n"
+                   "6   Some are too many and stay.\n"
+                   "11  There is no cluster.\n",
+    .examples =
+        "ipcluster scale --n=6\n"
+        "ipcluster scale --n=2 --force          ends also engines that work or keep something\n"
+        "ipcluster scale --n-min=1 --n-max=16   from one to sixteen, by what there is to do",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct ipcl_option options[] = {
+    {"n", IPCL_INT, "", "n", NULL,
+     "How many engines the set is to have. One that grew and shrank by itself stays at that."},
+    {"n_max", IPCL_INT, "", "n-max", NULL,
+     "In place of that: the set grows to so many while tasks wait, and shrinks again when they "
+     "have "
+     "nothing to do, as one that was started with --n-max."},
+    {"n_min", IPCL_INT, "0", "n-min", NULL, "To how many engines a set with --n-max shrinks."},
+    {"engine_set", IPCL_STRING, "", "engine-set", NULL,
+     "Which set, where the cluster has several: its name, as ipcluster status shows it."},
+    {"force", IPCL_BOOL, "false", "force", "true",
+     "End also those that work or keep something for a client."},
+};
+const struct ipcl_option_table command_scale_table = {"IPClusterScale", options,
+                                                      sizeof(options) / sizeof(*options)};
+
+/* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
+static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)
+{
+    const char *found = NULL;
+    size_t i, count = 0;
+    json_t *set;
+    json_array_foreach (json_object_get(whole, "sets"), i, set) {
+        const char *name = status_text(set, "set");
+        if (strcmp(status_text(set, "role"), "engines") != 0 ||
+            (*asked && strcmp(name, asked) != 0))
+            continue;
+        found = name;
+        count++;
+    }
+    if (count == 1)
+        return found;
+    if (*asked)
+        ipcl_error_set(error, "there is no set %s (ipcluster status shows those there are)", asked);
+    else if (count == 0)
+        ipcl_error_set(error, "there is no set of engines: start one with ipcluster engines");
+    else
+        ipcl_error_set(error,
+                       "there are %zu sets of engines: say which with --engine-set=NAME, as "
+                       "ipcluster status shows them",
+                       count);
+    return NULL;
+}
+
+struct asking {
+    const struct cluster *cluster;
+    const char *set;
+    json_t *request; /* taken over by who sends it */
+    json_t *answer;
+    struct ipcl_error *error;
+};
+
+static int ask_supervisor(void *context, struct state *state)
+{
+    struct asking *asking = context;
+    const struct state_set *set = state->sets;
+    while (set && strcmp(set->name, asking->set) != 0)
+        set = set->next;
+    if (!set || strcmp(state->cluster_id, asking->cluster->cluster_id) != 0)
+        return 0;
+    if (state_supervised(state) && *state->socket)
+        asking->answer =
+            control_ask(state->socket, json_incref(asking->request), ANSWER_MS, asking->error);
+    return 1;
+}
+
+/* The registered engines of a set: those that do nothing first, and of these the newest. NULL with
+ * `error` set. */
+static json_t *engines_of(const struct cluster *cluster, const char *set, struct ipcl_error *error)
+{
+    int exit_code;
+    json_t *all = named_engines_find(cluster, NULL, 0, &exit_code, error), *own = json_array();
+    for (int busy = 0; all && busy < 2; busy++)
+        for (size_t i = json_array_size(all); i > 0; i--) {
+            json_t *engine = json_array_get(all, i - 1);
+            if (strcmp(status_text(engine, "engine_set"), set) == 0 &&
+                (strcmp(status_text(engine, "state"), "busy") == 0) == busy)
+                json_array_append(own, engine);
+        }
+    if (!all) {
+        json_decref(own);
+        own = NULL;
+    }
+    json_decref(all);
+    return own;
+}
+
+/* Waits until a set has so many engines. */
+static int await(const struct cluster *cluster, const char *set, int n, struct ipcl_error *error)
+{
+    long long end_ms = clock_ms() + AWAIT_MS;
+    size_t count = 0;
+    while (count < (size_t)n && clock_ms() < end_ms) {
+        json_t *engines = engines_of(cluster, set, error);
+        if (!engines)
+            return EXIT_ENGINES_FAILED;
+        count = json_array_size(engines);
+        json_decref(engines);
+        if (count < (size_t)n)
+            usleep(LOOK_MS * 1000);
+    }
+    if (count >= (size_t)n)
+        return EXIT_FINE;
+    ipcl_error_set(error, "%zu of %d engines have registered within %d seconds (ipcluster logs)",
+                   count, n, AWAIT_MS / 1000);
+    return EXIT_ENGINES_FAILED;
+}
+
+/* Ends so many of a set's engines, as far as nobody misses them or --force is given. Their
+ * supervisor is told which, as it hears later that they have left. */
+static int shrink(const struct cluster *cluster, const char *set, size_t surplus,
+                  struct ipcl_error *error)
+{
+    json_t *engines = engines_of(cluster, set, error), *ending = json_array(), *engine;
+    bool force = settings_bool(cluster->settings, "IPClusterScale", "force");
+    size_t i, staying = surplus;
+    if (!engines || named_engines_end_idle(cluster, engines, surplus, error) < 0) {
+        json_decref(ending);
+        json_decref(engines);
+        return EXIT_NOT_STOPPED;
+    }
+    json_array_foreach (engines, i, engine)
+        staying -= json_is_true(json_object_get(engine, "ends"));
+    json_array_foreach (engines, i, engine) {
+        bool ends = json_is_true(json_object_get(engine, "ends"));
+        bool forced = !ends && force && staying > 0;
+        staying -= forced;
+        if (ends || forced)
+            json_array_append(ending, engine);
+    }
+    json_t *taken = named_engines_ask(cluster, ending, "stop", error);
+    int outcome = taken ? named_engines_await(cluster, ending, NULL, error) : -1;
+    if (outcome == 0 && staying > 0)
+        outcome = ipcl_error_set(
+            error,
+            "%zu of %zu engines that are too many stay: they work, or may keep what a client has "
+            "put there, or wait in a batch job with others. Each goes when it ends (--force ends "
+            "now "
+            "those that have begun)",
+            staying, surplus);
+    json_decref(taken);
+    json_decref(ending);
+    json_decref(engines);
+    return outcome == 0 ? EXIT_FINE : EXIT_NOT_STOPPED;
+}
+
+/* A number that was given, or `otherwise`; -1 with `error` set where it is none of engines. */
+static int64_t number(const struct settings *settings, const char *name, int64_t otherwise,
+                      struct ipcl_error *error)
+{
+    int64_t asked = settings_int(settings, "IPClusterScale", name);
+    if (!settings_given(settings, "IPClusterScale", name))
+        return otherwise;
+    return asked >= 0 && asked <= ENGINES_MAX
+               ? asked
+               : ipcl_error_set(error, "%lld is not a number of engines: 0 to %d", (long long)asked,
+                                ENGINES_MAX);
+}
+
+/* What the supervisor of a set is asked, without its name; NULL with `error` set. */
+static json_t *write_request(const struct settings *settings, struct ipcl_error *error)
+{
+    bool by_itself = settings_given(settings, "IPClusterScale", "n_max");
+    int64_t n = number(settings, "n", 0, error), n_max = number(settings, "n_max", 0, error),
+            n_min = number(settings, "n_min", 0, error);
+    if (n < 0 || n_max < 0 || n_min < 0)
+        return NULL;
+    if (by_itself == settings_given(settings, "IPClusterScale", "n")) {
+        ipcl_error_set(error, "say how many engines there are to be, as ipcluster scale --n=6, or "
+                              "at most, as ipcluster scale --n-max=16");
+        return NULL;
+    }
+    return by_itself ? json_pack("{s:s s:I s:I}", "request", "scale", "n_min", (json_int_t)n_min,
+                                 "n_max", (json_int_t)n_max)
+                     : json_pack("{s:s s:I}", "request", "scale", "n", (json_int_t)n);
+}
+
+/* Has a set's supervisor do its part, and ends or awaits engines. */
+static int scale_set(const struct cluster *cluster, const char *set, json_t *request,
+                     struct ipcl_error *error)
+{
+    struct asking asking = {cluster, set, request, NULL, error};
+    const json_t *n = json_object_get(request, "n");
+    ipcl_error_set(error, "nobody supervises the set %s any more: its ipcluster was killed", set);
+    state_each(cluster->profile.pid, ask_supervisor, &asking);
+    if (!asking.answer)
+        return EXIT_WRONG;
+    json_int_t surplus = json_integer_value(json_object_get(asking.answer, "surplus"));
+    bool queued = json_is_true(json_object_get(asking.answer, "queued"));
+    json_decref(asking.answer);
+    if (surplus > 0)
+        return shrink(cluster, set, (size_t)surplus, error);
+    return queued || !n ? EXIT_FINE : await(cluster, set, (int)json_integer_value(n), error);
+}
+
+static void tell(const char *set, const json_t *request)
+{
+    json_int_t n = json_integer_value(json_object_get(request, "n"));
+    if (json_object_get(request, "n"))
+        printf("%s has %d engine%s\n", set, (int)n, n == 1 ? "" : "s");
+    else
+        printf("%s has %d to %d engines, by what there is to do\n", set,
+               (int)json_integer_value(json_object_get(request, "n_min")),
+               (int)json_integer_value(json_object_get(request, "n_max")));
+}
+
+static int scale(struct cluster *cluster, struct ipcl_error *error)
+{
+    const struct settings *settings = cluster->settings;
+    json_t *request = write_request(settings, error), *whole;
+    int exit_code = EXIT_WRONG;
+    if (!request)
+        return EXIT_WRONG;
+    whole = status_gather(cluster);
+    if (strcmp(status_text(whole, "state"), "none") == 0) {
+        ipcl_error_set(error, "no cluster runs in the profile %s", cluster->profile.dir);
+        exit_code = EXIT_NOTHING_TO_STOP;
+    } else {
+        const char *set =
+            choose_set(whole, settings_string(settings, "IPClusterScale", "engine_set"), error);
+        if (set) {
+            json_object_set_new(request, "set", json_string(set));
+            exit_code = scale_set(cluster, set, request, error);
+        }
+        if (exit_code == EXIT_FINE && !cluster->quiet)
+            tell(set, request);
+    }
+    json_decref(whole);
+    json_decref(request);
+    return exit_code;
+}
+
+static const struct cluster_command command = {
+    .program = &program, .table = &command_scale_table, .need = NEED_PROFILE};
+
+int command_scale(int argc, char **argv)
+{
+    return cluster_act(&command, argc, argv, scale);
+}

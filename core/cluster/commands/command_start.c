@@ -1,0 +1,155 @@
+/* ipcluster start and ipcluster engines. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cluster/commands/commands.h"
+#include "cluster/commands/join.h"
+#include "cluster/supervisor/supervisor.h"
+
+#define EXIT_STATUS                                                                                \
+    "0    The cluster ran and was stopped, or with --daemonize is up.\n"                           \
+    "1    An option or setting is wrong.\n"                                                        \
+    "3    The controller ended or did not answer in time; the end of its output was shown.\n"      \
+    "4    Engines ended or did not register in time; the end of their output was shown.\n"         \
+    "5    The cluster ended by itself with an error.\n"                                            \
+    "6    Something could not be ended.\n"                                                         \
+    "10   It runs already.\n"                                                                      \
+    "12   No controller runs.\n"                                                                   \
+    "130  Interrupted before it was up.\n"
+
+static const struct settings_program start_program = {
+    .name = "ipcluster",
+    .page = "ipcluster-start",
+    .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
+    .description =
+        "Starts a controller and engines, shows how many engines have "
+        "registered, and stays until it is interrupted (Ctrl-C): then it stops "
+        "the engines and the controller. A second Ctrl-C hurries. The start is done when "
+        "all engines have registered, or with --n-min=K when K of them have; with "
+        "--daemonize it then goes into the background. What it still waits for is in "
+        "its log and in ipcluster list. Output of controller and engines is in the profile's log "
+        "folder.",
+    .exit_status = EXIT_STATUS,
+    .examples =
+        "ipcluster start --n=4                                       four engines on this machine\n"
+        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 "
+        "ipengine --mpi=mpi4py\n"
+        "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos      MPI initialised by "
+        "PyTrilinos\n"
+        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the "
+        "background\n"
+        "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for "
+        "ipcontroller\n"
+        "ipcluster start --n-max=8 --idle-timeout=60                 as many engines as tasks keep "
+        "busy\n"
+        "ipcluster start --n=4 --n-min=1 --daemonize                 back when one engine works: "
+        "the others follow",
+    .classes = CLUSTER_CLASSES,
+};
+
+static const struct settings_program engines_program = {
+    .name = "ipcluster",
+    .page = "ipcluster-engines",
+    .usage = "ipcluster engines [options] [-- arguments for ipengine]",
+    .description = "Adds a set of engines to a cluster that runs, with the settings of its own "
+                   "command line. The ipcluster start that looks after the cluster starts them, in "
+                   "the environment and folder of this command, which shows what becomes of them "
+                   "and stays until they have ended; Ctrl-C stops these engines alone. With "
+                   "--daemonize it returns when they are up. For a controller that was started by "
+                   "hand it looks after them itself. ipcluster stop stops them with the cluster, "
+                   "ipcluster stop --engine-set alone.",
+    .exit_status = EXIT_STATUS,
+    .examples = "ipcluster engines --n=2\n"
+                "ipcluster engines --profile=mpi --n=4 --engines=mpi --daemonize\n"
+                "ipcluster engines --n=2 --engine-set=b --daemonize",
+    .classes = CLUSTER_CLASSES,
+};
+
+/* Returns as daemon_start(): -1 where this is the process that runs the cluster. */
+static int go_to_background(const struct cluster *cluster, struct daemon *daemon,
+                            struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    if (path_format(path, error, "%s/ipcluster%s%s-%lld", cluster->profile.log,
+                    *cluster->cluster_id ? "-" : "", cluster->cluster_id,
+                    (long long)time(NULL)) < 0)
+        return -2;
+    return daemon_start(daemon, path, error);
+}
+
+/* Reads the words of a command. Returns as cluster_open(). */
+static int open_command(const struct settings_program *program, struct cluster *cluster, int argc,
+                        char **argv, bool joins, struct ipcl_error *error)
+{
+    const struct cluster_command command = {.program = program, .joins = joins, .starts = true};
+    int opened = cluster_open(cluster, &command, argc, argv, error);
+    if (opened == 0 && cluster->word_count > 0)
+        opened = ipcl_error_set(error, "'%s' is not an option: options begin with --",
+                                cluster->words[0]);
+    cluster->extra_role = program == &engines_program ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
+    return opened;
+}
+
+int command_open_engines(struct cluster *cluster, int argc, char **argv, bool joins,
+                         struct ipcl_error *error)
+{
+    return open_command(&engines_program, cluster, argc, argv, joins, error);
+}
+
+/* In a process of its own where that is asked for. Returns the exit code. */
+static int supervise(struct cluster *cluster, bool engines_only)
+{
+    struct progress progress;
+    struct daemon daemon = {.report = NULL};
+    struct ipcl_error error;
+    bool terminal = isatty(STDOUT_FILENO);
+    bool background = settings_bool(cluster->settings, "IPClusterEngines", "daemonize");
+    int parent = background ? go_to_background(cluster, &daemon, &error) : -1;
+    if (parent >= 0)
+        return parent;
+    if (parent < -1) {
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+        return EXIT_WRONG;
+    }
+    FILE *stream = daemon.report ? daemon.report : stdout;
+    progress_init(&progress, stream, daemon.report ? daemon.report : stderr, terminal,
+                  cluster->quiet);
+    int exit_code = supervisor_run(cluster, &progress, &daemon, engines_only);
+    daemon_report(&daemon, exit_code);
+    return exit_code;
+}
+
+static int run(const struct settings_program *program, int argc, char **argv)
+{
+    struct cluster cluster;
+    struct progress progress;
+    struct ipcl_error error;
+    char path[PATH_BYTES];
+    bool engines_only = program == &engines_program;
+    int exit_code = EXIT_FINE;
+    int opened = open_command(program, &cluster, argc, argv, false, &error);
+    if (opened < 0) {
+        fprintf(stderr, "ipcluster: %s\n", error.text);
+        exit_code = EXIT_WRONG;
+    } else if (opened == 0 && engines_only &&
+               !settings_bool(cluster.settings, "Cluster", "dry_run") &&
+               join_find(&cluster, path)) {
+        progress_init(&progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
+        exit_code = join_set(&cluster, path, &progress, argv);
+    } else if (opened == 0) {
+        exit_code = supervise(&cluster, engines_only);
+    }
+    cluster_close(&cluster);
+    return exit_code;
+}
+
+int command_start(int argc, char **argv)
+{
+    return run(&start_program, argc, argv);
+}
+
+int command_engines(int argc, char **argv)
+{
+    return run(&engines_program, argc, argv);
+}

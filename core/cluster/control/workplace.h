@@ -1,0 +1,38 @@
+/* The environment and the folder of whoever asked the supervisor for something: what is started for
+ * them is started there. */
+#ifndef CLUSTER_CONTROL_WORKPLACE_H
+#define CLUSTER_CONTROL_WORKPLACE_H
+
+#include <jansson.h>
+
+#include <ipcluster/error.h>
+
+struct workplace {
+    char **environment; /* NULL: this process's own, and its folder */
+    char *folder;
+};
+
+/* Where the process is meanwhile. */
+struct workplace_back {
+    char **environment;
+    int folder;
+};
+
+/* Adds those of this process to an object, "environment" and "work_dir". Returns 0, or -1 with
+ * `error` set where the folder has gone, or memory is short. */
+int workplace_write(json_t *object, struct ipcl_error *error);
+/* Reads them from there; workplace_release() in any case. Returns 0 or -1 with `error` set. */
+int workplace_read(struct workplace *place, const json_t *object, struct ipcl_error *error);
+void workplace_release(struct workplace *place);
+
+/* Makes them those of the process until workplace_leave(). NULL changes nothing. */
+void workplace_enter(const struct workplace *place, struct workplace_back *back);
+void workplace_leave(const struct workplace *place, const struct workplace_back *back);
+
+/* Texts, NULL-terminated, as a JSON list. NULL where memory is short. */
+json_t *workplace_write_list(char **list);
+/* Reads them from there, for workplace_free_list(); NULL with `error` set where it is none. */
+char **workplace_read_list(const json_t *list, struct ipcl_error *error);
+void workplace_free_list(char **list);
+
+#endif

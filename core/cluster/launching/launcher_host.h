@@ -1,0 +1,80 @@
+/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
+ * event loop. */
+#ifndef CLUSTER_LAUNCHING_LAUNCHER_HOST_H
+#define CLUSTER_LAUNCHING_LAUNCHER_HOST_H
+
+#include <uv.h>
+
+#include <ipcluster/launcher.h>
+
+#include "cluster/launching/children.h"
+#include "cluster/control/workplace.h"
+#include "config/settings.h"
+
+struct launcher_host;
+
+/* What a launcher tells its owner. `stopped` may be called from within start(). */
+struct launcher_events {
+    /* `count` more copies run; IPCL_ALL_COPIES: all. */
+    void (*started)(void *context, unsigned count);
+    /* What is going on has changed, or what the launcher has to be found again by. */
+    void (*status)(void *context, const char *text);
+    void (*stopped)(void *context, unsigned index, int status, const char *reason);
+    /* Why copies end or have ended, as launcher.h says of explain(). */
+    void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
+    /* So many that ran wait to be started again. */
+    void (*waiting)(void *context, unsigned count);
+    void (*resized)(void *context, unsigned count, const char *why);
+    /* A warning or an error for the user; what a launcher logs beside these goes to the log. */
+    void (*warned)(void *context, const char *text);
+    void *context;
+};
+
+struct launcher_host_options {
+    uv_loop_t *loop;
+    struct children *children;
+    const struct settings *settings;
+    const struct ipcl_plugin *plugin;
+    const struct ipcl_launcher_class *class;
+    const struct ipcl_batch_system *system; /* as in struct launcher_choice */
+    const struct ipcl_option_table *system_settings;
+    struct launcher_events events;
+    const struct workplace *place; /* where it starts what it starts; NULL: where we are */
+    FILE *dry; /* where to write what would be started, in place of starting it; NULL: start it */
+};
+
+/* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */
+struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
+                                           struct ipcl_error *error);
+/* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes
+ * NULL. */
+void launcher_host_destroy(struct launcher_host *host);
+
+/* The operations of its class, as launcher.h says. */
+int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
+                   struct ipcl_error *error);
+int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
+int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
+/* How long that may take; 0: it does not say. */
+unsigned launcher_stop_ms(const struct launcher_host *host);
+/* Whether what it starts may be on other machines. */
+bool launcher_is_elsewhere(const struct launcher_host *host);
+/* What it started is about to end by itself, or the batch job of an engine that is lost, as that
+ * named it (NULL: all): where that has to be asked for, it is at once. */
+void launcher_look(struct launcher_host *host, const char *lost);
+/* Whether it is several batch jobs, of which each goes on without the others, also before all have
+ * begun. */
+bool launcher_goes_on(const struct launcher_host *host);
+/* Whether what was started is on its way: batch jobs are, once their system has taken them. */
+bool launcher_submitted(const struct launcher_host *host);
+/* As batch_forgo() says; 0 where nothing is a batch job. */
+unsigned launcher_forgo(struct launcher_host *host, unsigned most,
+                        bool (*used)(void *context, const char *id), void *context);
+int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
+/* A new reference to an object; NULL with `error` set where the class gives anything else. */
+json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);
+int launcher_from_json(struct launcher_host *host, const json_t *own, struct ipcl_error *error);
+/* Its children, as children_list() has them. */
+json_t *launcher_processes(const struct launcher_host *host);
+
+#endif

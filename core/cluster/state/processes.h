@@ -1,0 +1,39 @@
+/* Processes of this machine, read from /proc: when one was born, and which session it belongs
+ * to. */
+#ifndef CLUSTER_STATE_PROCESSES_H
+#define CLUSTER_STATE_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BOOT_ID_BYTES      40
+#define PROCESS_MARK_BYTES 64
+
+struct process {
+    int64_t pid;
+    int64_t group;
+    int64_t session; /* its leader's pid; the number is not given to a new process as long as the
+                        session has members */
+    int64_t born;    /* clock ticks since boot: with the pid, a name that is never reused */
+    char state;      /* as in proc(5) */
+};
+
+/* Calls `visit` for each process there is, zombies left out. */
+void processes_walk(void (*visit)(void *context, const struct process *process), void *context);
+/* When a process was started; -1 where there is none, or only its zombie. */
+int64_t process_born(int64_t pid);
+/* Whether this very process still runs. */
+bool process_runs(int64_t pid, int64_t born);
+/* Whether it runs, or has left processes in the session that it leads. Of many that have gone, the
+ * first alone costs a look at all processes. */
+bool process_left(int64_t pid, int64_t born);
+/* What a supervisor marks with that it started a process: base/mark.h. */
+void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES]);
+/* Whether a process was started with a mark. */
+bool process_is_marked(int64_t pid, const char *mark);
+/* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
+ * say. */
+void boot_id(char text[BOOT_ID_BYTES]);
+
+#endif

@@ -1,0 +1,28 @@
+/* The supervisor: starts a controller and engines through their launchers, waits until all have
+ * registered, keeps the state file, and stops everything in order. One event loop, one thread. */
+#ifndef CLUSTER_SUPERVISOR_SUPERVISOR_H
+#define CLUSTER_SUPERVISOR_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "cluster/cluster.h"
+#include "cluster/supervisor/daemon.h"
+#include "cluster/supervisor/progress.h"
+#include "cluster/state/state.h"
+
+/* Starts a cluster (or, with `engines_only`, engines for a controller that runs) and stays until it
+ * has ended. Returns the program's exit code. The daemon is told when the cluster is up. */
+int supervisor_run(struct cluster *cluster, struct progress *progress, struct daemon *daemon,
+                   bool engines_only);
+/* Takes over what the state file of a supervisor that has gone names, and stops it. Returns the
+ * exit code. */
+int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
+                        const struct state *state);
+/* In a word how the cluster of a state file is: starting, running, stopping; stale where its
+ * supervisor was killed and it runs on, stopped where nothing of it runs, elsewhere where another
+ * machine has it. */
+const char *supervisor_state_word(struct cluster *cluster, const struct state *state);
+/* Whether anything of what the state file names still runs. */
+bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state);
+
+#endif

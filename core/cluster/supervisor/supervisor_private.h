@@ -1,0 +1,281 @@
+/* What the supervisor's files share: its state, and the steps from one phase to the next. */
+#ifndef CLUSTER_SUPERVISOR_SUPERVISOR_PRIVATE_H
+#define CLUSTER_SUPERVISOR_SUPERVISOR_PRIVATE_H
+
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "cluster/launching/children.h"
+#include "cluster/control/control.h"
+#include "cluster/watch/hub_watch.h"
+#include "cluster/launching/instances.h"
+#include "cluster/supervisor/slots.h"
+#include "cluster/supervisor/supervisor.h"
+
+#define SIGNAL_COUNT 5
+#define HEARD_MS     2000 /* for engines to leave the hub, which they do as soon as they hear it */
+#define KILLED_MS    5000 /* for copies to go after SIGKILL */
+
+enum phase {
+    PHASE_CONTROLLER,   /* waiting for the connection files */
+    PHASE_DELAY,        /* waiting for the hub's first answer, or as long as the user wants */
+    PHASE_REGISTRATION, /* waiting for the engines of the start */
+    PHASE_UP,
+    PHASE_STOPPING_ENGINES, /* all sets */
+    PHASE_STOPPING_CONTROLLER,
+    PHASE_DONE
+};
+
+enum set_phase {
+    SET_WAITING,  /* for the controller */
+    SET_STARTING, /* waiting for its engines */
+    SET_UP,
+    SET_ASKED,    /* to end, over the wire */
+    SET_STOPPING, /* by its launcher */
+    SET_ENDED
+};
+
+struct engine_set;
+struct joined;
+
+/* A controller or a set's engines. */
+struct job {
+    struct supervisor *supervisor;
+    struct engine_set *set; /* NULL: it is the controller */
+    struct launcher_choice choice;
+    struct instances *launcher; /* NULL: not started */
+    unsigned count;
+    unsigned running; /* copies that have not ended */
+    unsigned started; /* copies of which its launcher says that they run: a batch job may wait */
+    bool answered;    /* its launcher has said how it is, where that has to be asked for */
+    bool noted;       /* its launcher has said how they are found again */
+    struct state_job *saved; /* where that stands */
+    int status;              /* the first that was not 0 */
+};
+
+/* Within which a set grows and shrinks by itself: supervisor_elastic.c */
+struct elastic {
+    bool on;
+    unsigned n_min, n_max;
+    unsigned step;          /* it grows by multiples of that, where there is room: a batch job */
+    long long idle_ms;      /* engines end that have had nothing to do for so long */
+    long long next_ms;      /* when it may grow again, */
+    unsigned pause_ms;      /* and how long after the last time that was */
+    unsigned long arrivals; /* of engines, when it last grew */
+    long long wanted_ms;    /* when more than it has was wanted last */
+    unsigned kept;          /* engines that are too many and stay, of which it was told */
+};
+
+/* A set of engines: that of the start, whose failure ends all, or one that has joined since. */
+struct engine_set {
+    struct engine_set *next;
+    struct job job;
+    struct state_set *saved;   /* its name, and what a later supervisor needs */
+    struct joined *joined;     /* NULL: it is that of the start */
+    struct cluster *cluster;   /* whose settings are its own */
+    struct progress *progress; /* where its users are told of it */
+    enum set_phase phase;
+    long long phase_ms;  /* when it began, or last made progress */
+    uv_timer_t timer;    /* the phase's */
+    unsigned long since; /* the mark in the order of the hub's engines at which it was started */
+    unsigned registered; /* the most of its engines that the hub has had at a time */
+    unsigned present;    /* how many of these there are now */
+    long long left_ms;   /* when one of these was last seen to have gone; 0: none has */
+    unsigned minimum;    /* with so many registered engines, or all, its start is done */
+    unsigned arrived; /* the most of those that were started that have been registered at a time */
+    bool late;        /* some are, and that has been said */
+    struct slots slots;
+    struct elastic elastic;
+    unsigned barren;                 /* so often in a row all have died before any had registered */
+    unsigned long arrivals;          /* how many had registered at the last of these times */
+    char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
+    char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
+    int exit_code;
+};
+
+struct supervisor {
+    struct cluster *cluster;
+    struct progress *progress;
+    struct daemon *daemon;
+    struct state state;
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNAL_COUNT];
+    uv_timer_t timer; /* the phase's: polling, or its end */
+    uv_timer_t heal;  /* runs while engines are to come back, or to end */
+    struct children *children;
+    struct control *control; /* where it is asked; NULL: nowhere */
+    struct job controller;
+    struct engine_set *sets; /* in the order in which they were added */
+    struct hub_watch *hub;
+    bool empty; /* nobody is registered any more, and that has been said */
+    char client_file[PATH_BYTES];
+    char engine_file[PATH_BYTES];
+    /* What was there before the controller was started, or when its file was read. */
+    struct path_mark old_client_file, old_engine_file;
+    long long labelled; /* the time in the names of the last output files; 0: the state's */
+    bool own_controller;
+    bool dry;      /* what would be started is written, and nothing is */
+    bool adopting; /* jobs of an earlier supervisor: those that have gone are only counted */
+    enum phase phase;
+    long long phase_ms; /* when it began, or last made progress */
+    unsigned interrupts;
+    int exit_code;
+};
+
+/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any
+ * case. */
+int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
+                    struct progress *progress, struct ipcl_error *error);
+void supervisor_close(struct supervisor *supervisor);
+/* How many engines there are in all sets that have not ended, and that were asked for. */
+unsigned supervisor_running(const struct supervisor *supervisor);
+unsigned supervisor_asked(const struct supervisor *supervisor);
+/* Whether a job may wait in the queue of a batch system. */
+bool supervisor_queues(const struct job *job);
+/* Copies that were started and have not ended: those that wait have done neither. */
+unsigned supervisor_at_work(const struct job *job);
+/* Whether it is being stopped, or has been. */
+bool supervisor_stops(const struct job *job);
+void supervisor_phase(struct supervisor *supervisor, enum phase phase);
+/* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
+int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Asks the launcher how what it started is found again, and notes that in the state. Returns 0, or
+ * -1 with `error` set: the state stays as it was. */
+int supervisor_note(struct job *job, struct ipcl_error *error);
+/* Saves what a later supervisor needs; a failure is logged. */
+void supervisor_save(struct supervisor *supervisor, const char *phase);
+/* Makes an earlier supervisor's state this one's. Returns 0 or -1 with `error` set. */
+int supervisor_take_state(struct supervisor *supervisor, const struct state *state,
+                          struct ipcl_error *error);
+/* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
+ * set where it cannot be taken over though some of it may run. */
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Begins to answer at a control socket, and notes in the state where that is. Where it cannot, that
+ * is logged. */
+void supervisor_listen(struct supervisor *supervisor);
+/* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
+int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
+/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
+ * to go on. */
+int supervisor_claim(struct supervisor *supervisor);
+/* Starts so many copies of a job, engines under these ids ("3,5"; "": any). Returns 0 or -1 with
+ * `error` set. */
+int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+                         const char *ids, struct ipcl_error *error);
+/* The controller can be reached: starts the sets that wait for it. */
+void supervisor_start_engines(struct supervisor *supervisor);
+/* The engines of the start are there. */
+void supervisor_up(struct supervisor *supervisor);
+/* What follows where no engine of a set, or none at all, is left, or comes back. */
+void supervisor_look_for_engines(struct supervisor *supervisor);
+/* Engines have come to a set or left it, or the controller ends. */
+void supervisor_hub_changed(struct supervisor *supervisor);
+/* Shows the last lines of a copy's output. */
+void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
+/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
+void supervisor_stop(struct supervisor *supervisor, int exit_code);
+/* The next step of stopping all, where it is time for it: after a set or the controller has ended,
+ * engines have left the hub, or a while. */
+void supervisor_go_on_stopping(struct supervisor *supervisor);
+/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
+void supervisor_hurry(struct supervisor *supervisor);
+/* How long it may take until a job has ended; then it is killed. */
+unsigned supervisor_stopping_ms(const struct job *job);
+/* The job did not end in its time, counted from `since_ms`: kills it, and gives up when that did
+ * not help. Returns whether to wait. */
+bool supervisor_job_late(struct job *job, long long since_ms);
+/* A copy ended of what is not being stopped. */
+void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
+                          int status, const char *reason);
+
+/* The life of a set: supervisor_sets.c */
+
+/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
+ * where memory is short. */
+struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
+                                      struct ipcl_error *error);
+/* Finds the launcher and the number of engines that its settings say. Returns 0 or -1 with `error`
+ * set. */
+int supervisor_choose(struct engine_set *set, struct ipcl_error *error);
+/* Forgets it; what it started runs on. Memory goes when the loop next turns. */
+void supervisor_forget_set(struct engine_set *set);
+void supervisor_start_set(struct engine_set *set);
+/* Its start is done where enough engines have registered, or none has to and they are on their
+ * way. */
+void supervisor_look_up(struct engine_set *set);
+/* Notes which of its engines the hub has. */
+void supervisor_note_engines(struct engine_set *set);
+/* It has another number of engines than was asked for: it is up with these. */
+void supervisor_set_resized(struct engine_set *set);
+/* It cannot go on: that of the start ends with all, another by itself. */
+void supervisor_give_up(struct engine_set *set, int exit_code);
+/* Ends it. Does nothing where that has begun. */
+void supervisor_stop_set(struct engine_set *set, int exit_code);
+/* The next step of that, where it is time for it. */
+void supervisor_go_on_stopping_set(struct engine_set *set);
+/* Kills its engines. */
+void supervisor_hurry_set(struct engine_set *set);
+
+/* Engines that end of a set that is up: supervisor_heal.c */
+
+/* The hub has listed those it has, or copies of a set have ended. */
+void supervisor_see_engines(struct supervisor *supervisor);
+void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count, int status);
+/* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
+int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
+/* Looks at that soon. */
+void supervisor_heal(struct supervisor *supervisor);
+/* Whether an engine of a set that has ended comes back. */
+bool supervisor_hopes(const struct supervisor *supervisor);
+/* Asks engines to end, and, where `fate` says so, to come back: adds those that are of our sets to
+ * `taken`, and with them those of the same MPI worlds. Returns 0 or -1 with `error` set. */
+int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
+                           json_t *taken, struct ipcl_error *error);
+
+/* Gives a set that is up another number of engines: returns how many are too many and do not end by
+ * that, or -1 with `error` set. */
+int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *error);
+/* Those that had gone for good are not counted any more. */
+void supervisor_forget_gone(struct engine_set *set);
+/* Cancels batch jobs that wait, of up to `most` engines. Returns how many these are. */
+unsigned supervisor_cancel_waiting(struct engine_set *set, unsigned most);
+json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
+                                const json_t *request, struct ipcl_error *error);
+
+/* Sets that grow and shrink by themselves: supervisor_elastic.c */
+
+/* Reads the bounds of a set. Returns 0, or -1 with `error` set where they are none, or its launcher
+ * cannot keep them. */
+int supervisor_choose_bounds(struct engine_set *set, struct ipcl_error *error);
+/* Sets them. Returns likewise. */
+int supervisor_set_bounds(struct engine_set *set, int64_t n_min, int64_t n_max,
+                          struct ipcl_error *error);
+/* Whether a set that has no engine left may have some again. */
+bool supervisor_may_grow(const struct engine_set *set);
+/* Looks whether sets have to grow, or can shrink. */
+void supervisor_adapt(struct supervisor *supervisor);
+/* An engine stays that was asked to end if nobody would miss it. */
+void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid);
+/* {"n_min": ..., "n_max": ..., "kept": how many are too many and stay}; NULL: it is not elastic. */
+json_t *supervisor_bounds(const struct engine_set *set);
+
+/* Sets that ipcluster engines asked for: supervisor_joined.c */
+
+json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *caller,
+                                  const json_t *request, struct ipcl_error *error);
+json_t *supervisor_answer_stop_set(struct supervisor *supervisor, const json_t *request,
+                                   struct ipcl_error *error);
+json_t *supervisor_answer_signal(struct supervisor *supervisor, struct caller *caller,
+                                 const json_t *request, struct ipcl_error *error);
+/* Whether whoever asked for a set waits until it ends. */
+bool supervisor_is_followed(const struct engine_set *set);
+/* Where it is started; NULL: where this process is. */
+const struct workplace *supervisor_workplace(const struct engine_set *set);
+/* What its output files are named for: TIME-PID. */
+const char *supervisor_label(const struct engine_set *set);
+/* Tells whoever asked that it is up, or has ended. NULL does nothing. */
+void supervisor_tell_up(const struct joined *joined);
+void supervisor_tell_end(struct joined *joined, int exit_code);
+void supervisor_free_joined(struct joined *joined);
+
+#endif

@@ -1,0 +1,225 @@
+/* Asking the hub, and engines through it, once and without an event loop. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "base/clock.h"
+#include "cluster/watch/hub_watch_private.h"
+
+#define LOOK_MS 50
+
+/* A watch without a loop. NULL with `error` set. */
+static struct hub_watch *open_alone(struct registry *registry, const char *path,
+                                    struct ipcl_error *error)
+{
+    struct hub_watch *watch = calloc(1, sizeof(*watch));
+    if (!watch || !(watch->answers = json_object())) {
+        ipcl_error_set(error, "no memory for a connection to the hub");
+        free(watch);
+        return NULL;
+    }
+    if (hub_watch_connect(watch, registry, path, error) == 0)
+        return watch;
+    hub_watch_free(watch);
+    return NULL;
+}
+
+/* Asks the engine of that uuid, or where it is NULL the hub, and takes what comes within that time.
+ * Returns the whole answer, borrowed, or NULL. */
+static const json_t *ask_one(struct hub_watch *watch, const char *engine, const char *request,
+                             json_t *content, const char *answer, int timeout_ms)
+{
+    void *socket = engine ? watch->control : watch->query;
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    long long end = clock_ms() + timeout_ms;
+    json_object_del(watch->answers, answer);
+    hub_watch_send(watch, socket, engine, request, content);
+    json_decref(content);
+    while (!json_object_get(watch->answers, answer) && end > clock_ms())
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
+            hub_watch_drain(watch, socket);
+    return json_object_get(watch->answers, answer);
+}
+
+static const json_t *ask_alone(struct hub_watch *watch, const char *request, json_t *content,
+                               const char *answer, int timeout_ms)
+{
+    return ask_one(watch, NULL, request, content, answer, timeout_ms);
+}
+
+/* All connections are made: also a controller that is full answers. */
+static bool ask_list(struct hub_watch *watch, int timeout_ms)
+{
+    return ask_alone(watch, "connection_request",
+                     json_pack("{s:i s:b}", "connections", 0, "details", 1), "connection_reply",
+                     timeout_ms);
+}
+
+int hub_count_engines(struct registry *registry, const char *path, int timeout_ms,
+                      struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    int count = -1;
+    if (!watch)
+        return -1;
+    if (ask_list(watch, timeout_ms))
+        count = (int)hub_watch_count(watch, NULL, 0);
+    else
+        ipcl_error_set(error, "no hub answers at the address in %s", path);
+    hub_watch_free(watch);
+    return count;
+}
+
+int hub_end(struct registry *registry, const char *path, int timeout_ms, struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    long long end = clock_ms() + timeout_ms;
+    if (!watch)
+        return -1;
+    while ((!ask_list(watch, HUB_ASK_MS) || hub_watch_count(watch, NULL, 0)) && clock_ms() < end) {
+        hub_watch_end_engines(watch, NULL);
+        usleep(LOOK_MS * 1000);
+    }
+    unsigned left = hub_watch_count(watch, NULL, 0);
+    hub_watch_send(watch, watch->query, NULL, "shutdown_request", NULL);
+    hub_watch_free(watch);
+    return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",
+                                 left, left == 1 ? " has" : "s have")
+                : 0;
+}
+
+/* How many answers come to control messages until there are `count`, or time is over. */
+static size_t count_answers(struct hub_watch *watch, size_t count, int timeout_ms)
+{
+    zmq_pollitem_t item = {.socket = watch->control, .events = ZMQ_POLLIN};
+    long long end = clock_ms() + timeout_ms;
+    struct message message;
+    size_t answers = 0;
+    message_init(&message);
+    while (answers < count && end > clock_ms())
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0 &&
+            message_recv(&message, watch->control, ZMQ_DONTWAIT) == 0)
+            answers++;
+    message_close(&message);
+    return answers;
+}
+
+int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
+                     const char *msg_type, const json_t *content, int timeout_ms,
+                     struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    size_t count = json_array_size(uuids), i, answers = 0;
+    json_t *uuid;
+    if (!watch)
+        return -1;
+    bool found = ask_list(watch, timeout_ms);
+    if (found) {
+        json_array_foreach (uuids, i, uuid)
+            hub_watch_send(watch, watch->control, json_string_value(uuid), msg_type, content);
+        answers = count_answers(watch, count, timeout_ms);
+    }
+    hub_watch_free(watch);
+    if (!found)
+        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+    return answers == count ? 0
+                            : ipcl_error_set(error, "%zu of %zu engines have not answered",
+                                             count - answers, count);
+}
+
+int hub_end_idle(struct registry *registry, const char *path, json_t *engines, size_t most,
+                 int timeout_ms, struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    size_t i, ended = 0;
+    json_t *engine;
+    if (!watch)
+        return -1;
+    if (!ask_list(watch, timeout_ms)) {
+        hub_watch_free(watch);
+        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+    }
+    json_array_foreach (engines, i, engine) {
+        const char *uuid = json_string_value(json_object_get(engine, "uuid"));
+        const json_t *answer = ended < most
+                                   ? ask_one(watch, uuid, "shutdown_request",
+                                             json_pack("{s:b s:b}", "restart", 0, "idle", 1),
+                                             "shutdown_reply", timeout_ms)
+                                   : NULL;
+        const char *status = json_string_value(json_object_get(answer, "status"));
+        bool ends = status && strcmp(status, "ok") == 0;
+        ended += ends;
+        json_object_set_new(engine, "ends", json_boolean(ends));
+    }
+    hub_watch_free(watch);
+    return 0;
+}
+
+static int compare_ids(const void *one, const void *other)
+{
+    long a = atol(*(const char *const *)one), b = atol(*(const char *const *)other);
+    return a < b ? -1 : a > b;
+}
+
+/* One engine, as the hub's answers have it. */
+static json_t *engine_of(const char *id, const json_t *listed, const json_t *queues)
+{
+    json_t *info = json_object_get(json_object_get(listed, "engine_info"), id);
+    const json_t *queue = json_object_get(queues, id);
+    json_int_t waiting = json_integer_value(json_object_get(queue, "queue")) +
+                         json_integer_value(json_object_get(queue, "tasks"));
+    json_t *engine = json_is_object(info) ? json_copy(info) : json_object();
+    json_t *own = json_pack("{s:i s:O s:s s:I s:O? s:O?}", "id", atoi(id), "uuid",
+                            json_object_get(json_object_get(listed, "engines"), id), "state",
+                            !queue    ? "registered"
+                            : waiting ? "busy"
+                                      : "idle",
+                            "tasks", waiting, "completed", json_object_get(queue, "completed"),
+                            "since", json_object_get(json_object_get(listed, "engine_since"), id));
+    json_object_update(engine, own); /* whatever it says of itself */
+    json_decref(own);
+    return engine;
+}
+
+/* The engines in the order of their ids. */
+static json_t *engines_of(const json_t *listed, const json_t *queues)
+{
+    json_t *engines = json_object_get(listed, "engines"), *list = json_array(), *uuid;
+    const char **ids = calloc(json_object_size(engines) + 1, sizeof(*ids)), *id;
+    size_t count = 0;
+    json_object_foreach (engines, id, uuid)
+        if (ids)
+            ids[count++] = id;
+    if (ids)
+        qsort(ids, count, sizeof(*ids), compare_ids);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, engine_of(ids[i], listed, queues));
+    free(ids);
+    return list;
+}
+
+json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
+                    struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    json_t *details = NULL;
+    if (!watch)
+        return NULL;
+    if (!ask_list(watch, timeout_ms)) {
+        ipcl_error_set(error, "no hub answers at the address in %s", path);
+        hub_watch_free(watch);
+        return NULL;
+    }
+    const json_t *queues =
+        ask_alone(watch, "queue_request", json_pack("{s:n s:b}", "targets", "verbose", 0),
+                  "queue_reply", timeout_ms);
+    const json_t *listed = json_object_get(watch->answers, "connection_reply");
+    json_t *departed = json_object_get(listed, "departed");
+    details = json_pack("{s:o s:o s:O?}", "engines", engines_of(listed, queues), "departed",
+                        departed ? json_incref(departed) : json_array(), "unassigned",
+                        json_object_get(queues, "unassigned"));
+    hub_watch_free(watch);
+    return details;
+}

@@ -1,0 +1,195 @@
+/* What the files of settings share: the values and where they came from. */
+#ifndef CONFIG_SETTINGS_PRIVATE_H
+#define CONFIG_SETTINGS_PRIVATE_H
+
+#include <jansson.h>
+
+#include "config/nearest.h"
+#include "config/settings.h"
+
+#define CLASSES_MAX 31 /* of a program's, for ranking */
+
+/* Where a value came from; a later source overrides an earlier one. */
+enum source {
+    SOURCE_DEFAULT,
+    SOURCE_SITE,
+    SOURCE_PROFILE,
+    SOURCE_ENVIRONMENT,
+    SOURCE_COMMAND_LINE
+};
+
+/* One of a setting's members counts, by its type. Values that were overridden stay until the end,
+ * as callers may hold their strings. */
+struct value {
+    struct value *next;
+    char *text;
+    int64_t integer;
+    double real;
+    bool boolean;
+    char **list;  /* NULL-terminated */
+    json_t *json; /* a list as a file had it, with numbers or as one text; otherwise NULL */
+    size_t count;
+};
+
+struct setting {
+    const char *class_name;
+    const struct ipcl_option *option;
+    const struct value *value;
+    int rank;         /* of the value: its source, and within one the class it was given under */
+    const char *base; /* the class that it is inherited from; NULL for one of its own */
+};
+
+/* A row of a table that holds no value: IPCL_RENAMED, IPCL_PASSED or IPCL_IGNORED. */
+struct other_row {
+    const char *class_name;
+    const struct ipcl_option *option;
+};
+
+/* A value that no table has yet: given as text or, where that is NULL, as JSON. */
+struct pending {
+    struct pending *next;
+    char *class_name;
+    char *name;
+    char *text;
+    json_t *json;
+    enum source source;
+    char *origin;
+};
+
+/* What others can offer as values of a setting. */
+struct value_offer {
+    const struct settings_offer *offer;
+    const void *context;
+};
+
+/* What --complete asks for: the word as far as it was typed. */
+struct typed {
+    const char *word; /* NULL: it is another program's */
+    /* in it, what stands for `item`; the word itself where an option is typed */
+    const char *value;
+    const struct setting *item; /* NULL: none */
+    bool follows;               /* other words stand before it that are no options */
+};
+
+struct settings {
+    const struct settings_program *program;
+    struct setting *items;
+    size_t count;
+    struct other_row *others;
+    size_t other_count;
+    const struct settings_flag **flags;
+    size_t flag_count;
+    const struct settings_variable **variables;
+    size_t variable_count;
+    const struct settings_choice **choices;
+    size_t choice_count;
+    struct value_offer *offerings;
+    size_t offering_count;
+    struct typed typed;
+    struct value *values;
+    struct pending *pending;
+    bool command_line_read; /* tables that come later have no use for their aliases */
+    bool environment_read;
+    unsigned keys_shown; /* on the command line: a bit each, by settings_keys.c */
+    enum settings_wish wish;
+};
+
+/* A value on its way to a setting. `text` or `json`; `origin` is how messages name the source. */
+struct given {
+    const char *class_name;
+    const char *name;
+    const char *text;
+    const json_t *json;
+    enum source source;
+    const char *origin;
+};
+/* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with
+ * `error` set: the trait is unknown, or the value is not of its type. */
+int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error);
+/* NULL where there is none. */
+struct setting *settings_lookup(const struct settings *settings, const char *class_name,
+                                const char *name);
+/* The words that a setting takes; NULL where it takes any value of its type. */
+const char *settings_choice_words(const struct settings *settings, const struct setting *item);
+/* Writes what could stand for the word that was typed. */
+void settings_complete(const struct settings *settings, FILE *stream);
+/* Whether two classes have the same settings: those of the program's line of inheritance have. */
+bool settings_same_class(const struct settings *settings, const char *one, const char *other);
+/* Whether a class is the program's, or has a row with a value. */
+bool settings_class_known(const struct settings *settings, const char *class_name);
+
+/* Whether a row of a table has what option.h says must be there. Returns 0 or -1 with `error`
+ * set. */
+int option_check(const char *class_name, const struct ipcl_option *option,
+                 struct ipcl_error *error);
+/* Adds a row without a value. Returns 0 or -1 with `error` set. */
+int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
+               struct ipcl_error *error);
+/* The setting that a name is another name of, or NULL. */
+struct setting *others_renamed(const struct settings *settings, const char *class_name,
+                               const char *name);
+/* The row that a name without effect is in, or NULL. */
+const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
+                                         const char *name);
+/* Whether the setting is handed on as it is. */
+bool others_passed(const struct settings *settings, const char *class_name, const char *name);
+/* Adds what is handed on to a mapping of classes. */
+void others_add_passed(const struct settings *settings, json_t *classes);
+/* True where a row accepts the setting without holding its value: IPCL_PASSED or IPCL_IGNORED. */
+bool others_accepted(const struct settings *settings, const char *class_name, const char *name);
+/* The row that has an alias, with its class in *class_name; NULL where none has. */
+const struct other_row *others_alias(const struct settings *settings, const char *alias,
+                                     bool (*same)(void *alias, const char *word));
+/* Offers the names of these rows as nearest to what was mistyped. */
+void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
+/* The same of a setting by the names that it has in the program's own classes, which all inherit
+ * it. */
+void inherited_offer(const struct settings *settings, const char *name, struct nearest *nearest);
+/* Logs which of the values that no table took have no effect, and forgets them. */
+void others_warn(struct settings *settings);
+
+/* Whether a value is a key: of a setting that holds one, and not "" or the word for a new one. */
+bool settings_is_key(const char *class_name, const char *name, const char *value);
+/* Overwrites a key that was given on the command line, for all who list processes. */
+void settings_hide_key(struct settings *settings, const char *class_name, const char *name,
+                       char *value);
+/* Logs what to use in place of keys on the command line, where some were there. */
+void settings_warn_of_keys(const struct settings *settings);
+
+/* "text", "an integer", ... */
+const char *settings_type_text(enum ipcl_option_type type);
+/* Calls `each` for every word of a comma-separated list; stops and returns true where it does.
+ * `list` may be NULL. */
+bool settings_each_word(const char *list, bool (*each)(void *context, const char *word),
+                        void *context);
+
+/* From text, and from a JSON value as files have it. Return a value that is not linked anywhere, or
+ * NULL where it is not of the type. */
+struct value *value_from_text(enum ipcl_option_type type, const char *text);
+struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
+/* Whether text of a setting is a number in a file. */
+bool value_is_number(const struct ipcl_option *option, const char *text);
+/* Puts the words of a list behind those of another. Returns false where memory is short. */
+bool value_add(struct value *value, const struct value *more);
+void value_destroy(struct value *value); /* takes NULL */
+void pending_destroy(struct pending *pending);
+
+/* The name of a setting's environment variable. */
+#define SETTINGS_VARIABLE_BYTES 256
+void settings_variable(const char *class_name, const char *name,
+                       char variable[SETTINGS_VARIABLE_BYTES]);
+
+/* The words that start the program, as its usage has them: "ipcluster start". */
+#define SETTINGS_COMMAND_BYTES 64
+void settings_command(const struct settings_program *program, char command[SETTINGS_COMMAND_BYTES]);
+
+/* Writes lines, each behind `before` in place of its own indentation. `lines` may be NULL. */
+void settings_lines(FILE *stream, const char *before, const char *lines);
+/* Writes the names of a row without a value, each with its class, behind `before`. */
+void settings_write_names(const struct other_row *other, const char *before, FILE *stream);
+/* Whether the row without a value behind the i-th has the same reason, so that it is said once. */
+bool settings_same_reason(const struct settings *settings, size_t i);
+/* The manual page, as roff. */
+void settings_man(const struct settings *settings, FILE *stream);
+
+#endif

@@ -1,0 +1,527 @@
+/* The load balancer's books: engines, and where each task stands. */
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/random.h"
+#include "controller/balancer/balancer_private.h"
+
+static struct task *task_of(struct table_item *item)
+{
+    return (struct task *)((char *)item - offsetof(struct task, item));
+}
+
+static const void *key_of(const struct table_item *item, size_t *size)
+{
+    const struct task *task =
+        (const struct task *)((const char *)item - offsetof(struct task, item));
+    *size = task->msg_id_size;
+    return task->msg_id;
+}
+
+static bool earlier(const struct heap_item *a, const struct heap_item *b)
+{
+    return ((const struct task *)a)->deadline_ms < ((const struct task *)b)->deadline_ms;
+}
+
+struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, size_t finished_max)
+{
+    struct balancer *balancer = calloc(1, sizeof(*balancer));
+    if (!balancer)
+        return NULL;
+    balancer->scheme = scheme;
+    balancer->high_water = scheme == BALANCER_PURE ? 0 : (size_t)high_water;
+    balancer->takers.before = scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED
+                                  ? choice_less_loaded
+                                  : choice_longer_unused;
+    if (scheme == BALANCER_WEIGHTED)
+        balancer->takers.weight = choice_weight;
+    balancer->deadlines.before = earlier;
+    balancer->waiting.before = share_before;
+    random_bytes(&balancer->random, sizeof(balancer->random));
+    balancer->random |= 1;
+    balancer->finished = finished_create(finished_max);
+    if (table_init(&balancer->tasks, key_of) || !balancer->finished) {
+        balancer_destroy(balancer, NULL);
+        return NULL;
+    }
+    return balancer;
+}
+
+static void free_worker(struct worker *worker)
+{
+    if (!worker->gone || worker->load)
+        return;
+    heap_release(&worker->bound);
+    free(worker->end);
+    free(worker);
+}
+
+void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task))
+{
+    if (!balancer)
+        return;
+    struct table_item *item;
+    size_t from = 0;
+    while (balancer->tasks.count && (item = table_take(&balancer->tasks, &from))) {
+        struct task *task = task_of(item);
+        balancer_detach(balancer, task);
+        binding_drop_all(balancer, task);
+        needs_destroy(task);
+        needs_forget(task);
+        share_leave(balancer, task);
+        release(task);
+    }
+    struct worker *worker, *next_worker;
+    HASH_ITER (hh, balancer->workers, worker, next_worker) {
+        HASH_DELETE(hh_serial, balancer->by_serial, worker);
+        HASH_DEL(balancer->workers, worker);
+        heap_release(&worker->bound);
+        free(worker);
+    }
+    heap_release(&balancer->waiting);
+    heap_release(&balancer->takers);
+    heap_release(&balancer->deadlines);
+    table_release(&balancer->tasks);
+    finished_destroy(balancer->finished);
+    free(balancer);
+}
+
+/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Where
+ * memory is short it takes no tasks until its next change. */
+void balancer_settle(struct balancer *balancer, struct worker *worker)
+{
+    bool takes = !worker->suspended && !worker->retired &&
+                 (!balancer->high_water || worker->load < balancer->high_water);
+    if (!takes)
+        heap_remove(&balancer->takers, &worker->item);
+    else if (worker->item.index == HEAP_OUTSIDE)
+        heap_push(&balancer->takers, &worker->item);
+    else
+        heap_update(&balancer->takers, &worker->item);
+    bool ready = worker->item.index != HEAP_OUTSIDE && worker->bound.count;
+    if (ready && !worker->ready)
+        DL_APPEND2(balancer->ready, worker, ready_prev, ready_next);
+    else if (!ready && worker->ready)
+        DL_DELETE2(balancer->ready, worker, ready_prev, ready_next);
+    worker->ready = ready;
+}
+
+/* Without memory for its deadline a task waits for ever, which is better than not at all. */
+static void watch(struct balancer *balancer, struct task *task)
+{
+    if (task->deadline_ms)
+        heap_push(&balancer->deadlines, &task->deadline_item);
+}
+
+static void enqueue(struct balancer *balancer, struct task *task, bool first)
+{
+    task->state = TASK_WAITING;
+    task->worker = NULL;
+    task->open = !task->bound || balancer_is_open(task);
+    balancer->open += task->open;
+    if (task->bound)
+        binding_queue(balancer, task);
+    else
+        share_queue(balancer, task, first);
+    watch(balancer, task);
+}
+
+static void block(struct balancer *balancer, struct task *task)
+{
+    task->state = TASK_BLOCKED;
+    task->worker = NULL;
+    watch(balancer, task);
+}
+
+static void strand(struct balancer *balancer, struct task *task, enum task_fate fate)
+{
+    task->state = TASK_STRANDED;
+    task->fate = (unsigned char)fate;
+    DL_APPEND(balancer->stranded, task);
+}
+
+int balancer_place(struct balancer *balancer, struct task *task, bool first)
+{
+    enum task_fate fate = FATE_ALONE;
+    enum needs_state state = task->needs ? needs_check(task, &fate) : NEEDS_MET;
+    if (state == NEEDS_MET && task->needs)
+        needs_allow(balancer, task);
+    bool nowhere = state == NEEDS_MET && task->bound && !binding_leads_somewhere(task);
+    if (nowhere)
+        fate = FATE_ALONE;
+    if (state == NEEDS_NEVER || (nowhere && !(needs_more_engines(task) && binding_hopes(task)))) {
+        strand(balancer, task, fate);
+        return -1;
+    }
+    if (state == NEEDS_OPEN || nowhere)
+        block(balancer, task);
+    else
+        enqueue(balancer, task, first);
+    return 0;
+}
+
+static void stop_waiting(struct balancer *balancer, struct task *task)
+{
+    balancer->open -= task->open;
+    if (task->bound)
+        binding_claim(balancer, task);
+    else
+        share_unqueue(balancer, task);
+    heap_remove(&balancer->deadlines, &task->deadline_item);
+}
+
+static void start(struct balancer *balancer, struct task *task, struct worker *worker)
+{
+    stop_waiting(balancer, task);
+    task->state = TASK_RUNNING;
+    task->worker = worker;
+    DL_APPEND(worker->running, task);
+    worker->load++;
+    worker->used = ++balancer->clock;
+    share_pass_on(balancer, task->share);
+    balancer_settle(balancer, worker);
+}
+
+static void stop_running(struct balancer *balancer, struct task *task)
+{
+    DL_DELETE(task->worker->running, task);
+    task->worker->load--;
+    balancer_settle(balancer, task->worker);
+    task->worker = NULL;
+}
+
+static void leave_stranded(struct balancer *balancer, struct task *task)
+{
+    DL_DELETE(balancer->stranded, task);
+    if (task->worker) {
+        task->worker->load--;
+        free_worker(task->worker);
+        task->worker = NULL;
+    }
+}
+
+void balancer_detach(struct balancer *balancer, struct task *task)
+{
+    if (task->state == TASK_BLOCKED)
+        heap_remove(&balancer->deadlines, &task->deadline_item);
+    else if (task->state == TASK_WAITING)
+        stop_waiting(balancer, task);
+    else if (task->state == TASK_RUNNING)
+        stop_running(balancer, task);
+    else if (task->state == TASK_STRANDED)
+        leave_stranded(balancer, task);
+    else if (task->state == TASK_AWAY)
+        DL_DELETE(balancer->away, task);
+    task->state = TASK_NEW;
+}
+
+static uint32_t usual_serial(const struct balancer *balancer, const char *uuid)
+{
+    return (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
+}
+
+/* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
+static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
+{
+    uint32_t serial = usual_serial(balancer, uuid);
+    while (!serial || balancer_engine_of_serial(balancer, serial))
+        serial = (serial + 1) & INT32_MAX;
+    return serial;
+}
+
+struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid)
+{
+    size_t length = strlen(uuid);
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker || length >= sizeof(worker->uuid) || balancer_engine(balancer, uuid, length)) {
+        free(worker);
+        return NULL;
+    }
+    worker->id = id;
+    worker->serial = serial_of(balancer, uuid);
+    memcpy(worker->uuid, uuid, length);
+    worker->item.index = HEAP_OUTSIDE;
+    worker->bound.before = binding_before;
+    balancer_settle(balancer, worker);
+    if (worker->item.index == HEAP_OUTSIDE) {
+        free(worker);
+        return NULL;
+    }
+    HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
+    HASH_ADD(hh_serial, balancer->by_serial, serial, sizeof(worker->serial), worker);
+    binding_open_to(balancer, worker);
+    return worker;
+}
+
+struct worker *balancer_engine(const struct balancer *balancer, const char *uuid, size_t size)
+{
+    struct worker *worker;
+    HASH_FIND(hh, balancer->workers, uuid, size, worker);
+    return worker;
+}
+
+struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32_t serial)
+{
+    struct worker *worker;
+    HASH_FIND(hh_serial, balancer->by_serial, &serial, sizeof(serial), worker);
+    return worker;
+}
+
+/* A task has one place less to go to. */
+static void lose_place(struct balancer *balancer, struct task *task)
+{
+    bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
+    bool blocked = task->state == TASK_BLOCKED && !binding_hopes(task);
+    if (!waits && !blocked)
+        return;
+    balancer_detach(balancer, task);
+    if (blocked)
+        strand(balancer, task, FATE_ALONE);
+    else
+        balancer_place(balancer, task, false);
+}
+
+void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end)
+{
+    if (worker->suspended)
+        balancer->suspended--;
+    balancer_retire(balancer, worker);
+    worker->gone = true;
+    worker->end = strdup(end);
+    HASH_DELETE(hh_serial, balancer->by_serial, worker);
+    HASH_DEL(balancer->workers, worker);
+    while (worker->running) {
+        struct task *lost = worker->running;
+        DL_DELETE(worker->running, lost);
+        strand(balancer, lost, FATE_LOST);
+    }
+    struct task *task;
+    while ((task = binding_lose(balancer, worker)))
+        lose_place(balancer, task);
+    free_worker(worker);
+}
+
+void balancer_retire(struct balancer *balancer, struct worker *worker)
+{
+    worker->retired = true;
+    balancer_settle(balancer, worker);
+}
+
+void balancer_resume(struct balancer *balancer)
+{
+    if (!balancer->suspended)
+        return;
+    for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next) {
+        worker->suspended = false;
+        balancer_settle(balancer, worker);
+    }
+    balancer->suspended = 0;
+}
+
+bool balancer_suspended(const struct balancer *balancer)
+{
+    return balancer->suspended != 0;
+}
+
+size_t balancer_count(const struct balancer *balancer)
+{
+    return balancer->tasks.count;
+}
+
+size_t balancer_waiting(const struct balancer *balancer)
+{
+    return balancer->open;
+}
+
+struct task *balancer_task(const struct balancer *balancer, const char *msg_id, size_t size)
+{
+    uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
+    struct table_item *item = table_find(&balancer->tasks, hash, msg_id, size);
+    return item ? task_of(item) : NULL;
+}
+
+/* Takes a task out of all that it is entered in. */
+static void forget(struct balancer *balancer, struct task *task)
+{
+    balancer_detach(balancer, task);
+    binding_drop_all(balancer, task);
+    needs_destroy(task);
+    share_leave(balancer, task);
+    table_remove(&balancer->tasks, &task->item);
+}
+
+static int enter(struct balancer *balancer, struct task *task)
+{
+    if (share_join(balancer, task))
+        return -1;
+    task->deadline_item.index = HEAP_OUTSIDE;
+    task->item.hash = table_hash(&balancer->tasks, task->msg_id, task->msg_id_size);
+    table_add(&balancer->tasks, &task->item);
+    return 0;
+}
+
+enum submission balancer_submit(struct balancer *balancer, struct task *task,
+                                struct worker *const *targets, size_t target_count,
+                                const struct dependency *after, const struct dependency *follow,
+                                const char **unknown)
+{
+    enum submission status = SUBMISSION_DONE;
+    if (enter(balancer, task))
+        return SUBMISSION_NO_MEMORY;
+    bool follows = follow && follow->count;
+    for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
+        if (binding_add(task, targets[i], !follows))
+            status = SUBMISSION_NO_MEMORY;
+    task->targeted = target_count > 0;
+    if (status == SUBMISSION_DONE && (follows || (after && after->count)))
+        status = needs_create(balancer, task, after, follow, unknown);
+    if (status == SUBMISSION_DONE)
+        balancer_place(balancer, task, false);
+    else
+        forget(balancer, task);
+    return status;
+}
+
+void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t size)
+{
+    finished_add(balancer->finished, table_hash(&balancer->tasks, msg_id, size),
+                 (struct outcome){.success = false});
+}
+
+struct task *balancer_next(struct balancer *balancer)
+{
+    struct task *task = balancer->takers.count ? share_first(balancer) : NULL;
+    struct worker *worker = task ? choice_make(balancer) : balancer->ready;
+    struct task *bound = worker && worker->ready ? binding_first(worker) : NULL;
+    if (bound && (!task || share_is_earlier(bound, task))) {
+        task = bound;
+        worker = binding_choose(balancer, task);
+    }
+    if (task)
+        start(balancer, task, worker);
+    return task;
+}
+
+void balancer_suspend(struct balancer *balancer, struct worker *worker)
+{
+    if (!worker->suspended)
+        balancer->suspended++;
+    worker->suspended = true;
+    balancer_settle(balancer, worker);
+}
+
+void balancer_put_back(struct balancer *balancer, struct task *task)
+{
+    balancer_suspend(balancer, task->worker);
+    stop_running(balancer, task);
+    share_take_back(balancer, task->share);
+    enqueue(balancer, task, true);
+}
+
+/* What failed is the newest then: a task that fails again and again keeps none of its client's from
+ * running. */
+int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed)
+{
+    const struct worker *avoided = task->worker;
+    balancer_detach(balancer, task);
+    task->worker = NULL;
+    if (elsewhere && binding_avoid(balancer, task, avoided)) {
+        strand(balancer, task, FATE_ALONE);
+        return -1;
+    }
+    if (failed)
+        share_fall_behind(balancer, task);
+    return balancer_place(balancer, task, !failed);
+}
+
+void balancer_give_up(struct balancer *balancer, struct task *task)
+{
+    balancer_detach(balancer, task);
+    strand(balancer, task, FATE_UNWANTED);
+}
+
+struct task *balancer_stranded(const struct balancer *balancer)
+{
+    return balancer->stranded;
+}
+
+void balancer_finish(struct balancer *balancer, struct task *task, bool success)
+{
+    struct outcome outcome = {.success = success,
+                              .ran_at = task->worker ? task->worker->serial : 0};
+    forget(balancer, task);
+    finished_add(balancer->finished, task->item.hash, outcome);
+    needs_tell(balancer, task, outcome);
+}
+
+bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
+                             const char *engine, bool success)
+{
+    const struct worker *worker = balancer_engine(balancer, engine, strlen(engine));
+    uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
+    struct outcome outcome = {.success = success};
+    bool known;
+    if (balancer_task(balancer, msg_id, size) || balancer_has_ended(balancer, msg_id, size, &known))
+        return false;
+    if (*engine)
+        outcome.ran_at = worker ? worker->serial : usual_serial(balancer, engine);
+    finished_add(balancer->finished, hash, outcome);
+    return true;
+}
+
+bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, size_t size,
+                        bool *success)
+{
+    struct outcome outcome = {.success = false};
+    bool ended =
+        finished_find(balancer->finished, table_hash(&balancer->tasks, msg_id, size), &outcome);
+    *success = outcome.success;
+    return ended;
+}
+
+int balancer_expect(struct balancer *balancer, struct task *task)
+{
+    if (enter(balancer, task))
+        return -1;
+    task->state = TASK_AWAY;
+    DL_APPEND(balancer->away, task);
+    return 0;
+}
+
+int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *const *targets,
+                   size_t target_count)
+{
+    for (size_t i = 0; i < target_count; i++) {
+        if (!binding_add(task, targets[i], true))
+            continue;
+        binding_drop_all(balancer, task);
+        return -1;
+    }
+    task->targeted = target_count > 0;
+    balancer_detach(balancer, task);
+    return 0;
+}
+
+struct worker *balancer_engines(const struct balancer *balancer)
+{
+    return balancer->workers;
+}
+
+struct task *balancer_away(const struct balancer *balancer)
+{
+    return balancer->away;
+}
+
+struct task *balancer_late(const struct balancer *balancer, long long now_ms)
+{
+    struct task *task =
+        balancer->deadlines.count ? (struct task *)balancer->deadlines.items[0] : NULL;
+    return task && task->deadline_ms <= now_ms ? task : NULL;
+}
+
+long long balancer_deadline(const struct balancer *balancer)
+{
+    return balancer->deadlines.count ? ((struct task *)balancer->deadlines.items[0])->deadline_ms
+                                     : -1;
+}

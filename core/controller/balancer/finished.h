@@ -1,0 +1,30 @@
+/* What the task scheduler remembers of tasks that have finished, for those that depend on them:
+ * success or failure, and where they ran; of the newest, as many as are configured, 20 bytes each.
+ * A task is known by the 64 bits of its msg_id's hash: with a million remembered, the odds that an
+ * unknown msg_id is taken for one of them are 1 to 10^13. */
+#ifndef CONTROLLER_BALANCER_FINISHED_H
+#define CONTROLLER_BALANCER_FINISHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The most that can be remembered. */
+#define FINISHED_MAX 100000000
+
+struct finished;
+
+struct outcome {
+    bool success;
+    uint32_t ran_at; /* the engine's serial, below 2^31; 0: at none */
+};
+
+/* Memory is taken as it is used. NULL when it is short. */
+struct finished *finished_create(size_t max);
+/* Takes NULL. */
+void finished_destroy(struct finished *finished);
+/* Remembers a task, and forgets the oldest for it. */
+void finished_add(struct finished *finished, uint64_t hash, struct outcome outcome);
+bool finished_find(const struct finished *finished, uint64_t hash, struct outcome *outcome);
+
+#endif

@@ -1,0 +1,243 @@
+/* Messages put aside, compactly: one piece of memory holds the references to large and to shared
+ * frames, the list of frames, and the bytes of the others. */
+#include "controller/delivery/held.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Frames of these sizes are looked for among those that other messages have. */
+#define SHARED_LEAST 32
+#define SHARED_MOST  (1 << 20)
+#define SLOTS        64
+/* How many other frames a slot sees before it gives up the one that it has. */
+#define PATIENCE 16
+
+/* A frame that is not in its message's own memory. */
+struct part {
+    struct part **slot; /* where the pool knows it from; NULL where it does not */
+    uint32_t users;
+    zmq_msg_t frame;
+};
+
+struct held_pool {
+    struct slot {
+        struct part *part; /* NULL: none is held any more, or it was seen but once */
+        uint64_t mark;
+        int patience;
+    } slots[SLOTS];
+};
+
+struct held {
+    uint32_t count;
+    uint32_t delimiter;
+    uint32_t part_count;
+    struct part *parts[]; /* then a number for each frame, then the bytes */
+};
+
+/* A frame's number: its size, or PART and the index of its part. */
+#define PART 0x80000000u
+
+static uint32_t *numbers_of(struct held *held)
+{
+    return (uint32_t *)(void *)&held->parts[held->part_count];
+}
+
+static char *bytes_of(struct held *held)
+{
+    return (char *)(numbers_of(held) + held->count);
+}
+
+struct held_pool *held_pool_create(void)
+{
+    return calloc(1, sizeof(struct held_pool));
+}
+
+void held_pool_destroy(struct held_pool *pool)
+{
+    free(pool);
+}
+
+static void release(struct part *part)
+{
+    if (--part->users)
+        return;
+    if (part->slot)
+        *part->slot = NULL;
+    zmq_msg_close(&part->frame);
+    free(part);
+}
+
+/* By reference where it is large, otherwise a copy. */
+static struct part *make_part(zmq_msg_t *frame)
+{
+    size_t size = zmq_msg_size(frame);
+    struct part *part = calloc(1, sizeof(*part));
+    if (!part)
+        return NULL;
+    part->users = 1;
+    if (size > HELD_COPIED_BYTES) {
+        zmq_msg_init(&part->frame);
+        zmq_msg_copy(&part->frame, frame);
+    } else if (zmq_msg_init_size(&part->frame, size)) {
+        free(part);
+        return NULL;
+    } else {
+        memcpy(zmq_msg_data(&part->frame), zmq_msg_data(frame), size);
+    }
+    return part;
+}
+
+/* FNV-1a of a frame's ends: whether it may be one that was seen. Never 0. */
+static uint64_t mark_of(const unsigned char *data, size_t size)
+{
+    uint64_t mark = 14695981039346656037ULL ^ size;
+    size_t ends = size < 128 ? size : 128;
+    for (size_t i = 0; i < ends; i++)
+        mark = (mark ^ data[i]) * 1099511628211ULL;
+    for (size_t i = size - (size < 256 ? size - ends : 128); i < size; i++)
+        mark = (mark ^ data[i]) * 1099511628211ULL;
+    return mark | 1;
+}
+
+/* A frame that others have, too: a new use of theirs. One that is seen for the second time becomes
+ * such. NULL for others. */
+static struct part *share(struct held_pool *pool, zmq_msg_t *frame)
+{
+    size_t size = zmq_msg_size(frame);
+    if (!pool || size < SHARED_LEAST || size > SHARED_MOST)
+        return NULL;
+    uint64_t mark = mark_of(zmq_msg_data(frame), size);
+    struct slot *slot = &pool->slots[(mark >> 32) % SLOTS];
+    struct part *part = slot->part;
+    if (part && slot->mark == mark && zmq_msg_size(&part->frame) == size &&
+        !memcmp(zmq_msg_data(&part->frame), zmq_msg_data(frame), size)) {
+        slot->patience = PATIENCE;
+        part->users++;
+        return part;
+    }
+    if (part && slot->patience-- > 0)
+        return NULL;
+    if (part)
+        part->slot = NULL;
+    slot->part = NULL;
+    if (slot->mark == mark && (slot->part = part = make_part(frame))) {
+        part->slot = &slot->part;
+        slot->patience = PATIENCE;
+        return part;
+    }
+    slot->mark = mark;
+    return NULL;
+}
+
+/* The part of each frame that gets one, NULL for the others. The signature and the header are each
+ * message's own. Returns 0 or -1. */
+static int find_parts(struct message *message, struct held_pool *pool, struct part **parts,
+                      size_t *bytes, uint32_t *count)
+{
+    size_t own = message->delimiter + 1;
+    for (size_t i = 0; i < message->count; i++) {
+        zmq_msg_t *frame = &message->frames[i];
+        bool shareable = i < own || i > own + MESSAGE_HEADER;
+        parts[i] = shareable ? share(pool, frame) : NULL;
+        if (!parts[i] && zmq_msg_size(frame) > HELD_COPIED_BYTES && !(parts[i] = make_part(frame)))
+            return -1;
+        *count += parts[i] != NULL;
+        *bytes += parts[i] ? 0 : zmq_msg_size(frame);
+    }
+    return 0;
+}
+
+static struct held *build(struct message *message, struct part **parts, size_t bytes,
+                          uint32_t count)
+{
+    struct held *held = malloc(sizeof(*held) + count * sizeof(struct part *) +
+                               message->count * sizeof(uint32_t) + bytes);
+    if (!held)
+        return NULL;
+    *held = (struct held){.count = (uint32_t)message->count,
+                          .delimiter = (uint32_t)message->delimiter,
+                          .part_count = count};
+    uint32_t *numbers = numbers_of(held), next = 0;
+    char *at = bytes_of(held);
+    for (size_t i = 0; i < message->count; i++) {
+        size_t size = zmq_msg_size(&message->frames[i]);
+        if (parts[i]) {
+            numbers[i] = PART | next;
+            held->parts[next++] = parts[i];
+            continue;
+        }
+        numbers[i] = (uint32_t)size;
+        memcpy(at, zmq_msg_data(&message->frames[i]), size);
+        at += size;
+    }
+    return held;
+}
+
+struct held *held_create(struct message *message, struct held_pool *pool)
+{
+    struct part *few[MESSAGE_FRAMES_INLINE] = {0}, **parts = few;
+    if (message->count > MESSAGE_FRAMES_INLINE &&
+        !(parts = calloc(message->count, sizeof(struct part *))))
+        return NULL;
+    size_t bytes = 0;
+    uint32_t count = 0;
+    struct held *held = NULL;
+    if (!find_parts(message, pool, parts, &bytes, &count))
+        held = build(message, parts, bytes, count);
+    for (size_t i = 0; !held && i < message->count; i++)
+        if (parts[i])
+            release(parts[i]);
+    if (parts != few)
+        free(parts);
+    return held;
+}
+
+void held_destroy(struct held *held)
+{
+    if (!held)
+        return;
+    for (uint32_t i = 0; i < held->part_count; i++)
+        release(held->parts[i]);
+    free(held);
+}
+
+int held_restore(struct held *held, struct message *message)
+{
+    const uint32_t *numbers = numbers_of(held);
+    const char *at = bytes_of(held);
+    for (uint32_t i = 0; i < held->count; i++) {
+        bool part = numbers[i] & PART;
+        if (part ? message_append_reference(message, &held->parts[numbers[i] & ~PART]->frame)
+                 : message_append(message, at, numbers[i])) {
+            message_clear(message);
+            errno = ENOMEM;
+            return -1;
+        }
+        at += part ? 0 : numbers[i];
+    }
+    message->delimiter = held->delimiter;
+    return 0;
+}
+
+size_t held_delimiter(const struct held *held)
+{
+    return held->delimiter;
+}
+
+const void *held_frame(struct held *held, size_t index, size_t *size)
+{
+    const uint32_t *numbers = numbers_of(held);
+    const char *at = bytes_of(held);
+    for (size_t i = 0; i < index; i++)
+        at += numbers[i] & PART ? 0 : numbers[i];
+    if (numbers[index] & PART) {
+        zmq_msg_t *frame = &held->parts[numbers[index] & ~PART]->frame;
+        *size = zmq_msg_size(frame);
+        return zmq_msg_data(frame);
+    }
+    *size = numbers[index];
+    return at;
+}

@@ -1,0 +1,160 @@
+/* Replies to clients, of which some read late or not at all. The thread of the socket to
+ * clients. */
+#include "controller/delivery/replies.h"
+
+#include <stdio.h>
+
+/* This part of what may wait is for errors. */
+#define ERRORS_SHARE 8
+
+int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
+                    void *clients, const char *name, struct ipcl_error *error)
+{
+    int mandatory = 1;
+    replies->seal = seal;
+    replies->unread.socket = replies->large.socket = name;
+    replies->frame_bytes_max = controller->frame_bytes_max;
+    if (clients)
+        zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
+    if (outbox_prepare(&replies->outbox, clients, controller->unread_bytes, false))
+        return ipcl_error_set(error, "out of memory");
+    return clients ? 0 : -1;
+}
+
+void replies_await_clients(struct replies *replies, const struct controller *controller)
+{
+    early_prepare(&replies->early, controller, replies->seal, &replies->outbox);
+}
+
+static void drop(struct replies *replies)
+{
+    refusal_note(&replies->unread, "it is a reply, and its client does not even read errors "
+                                   "(IPController.unread_backlog)");
+}
+
+static enum outbox_fate send(struct replies *replies, struct message *message, size_t reserve)
+{
+    if (reply_sign(replies->seal, message, replies->early.until_ms))
+        return OUTBOX_FULL;
+    struct early_reply *copy = early_address(&replies->early, message);
+    enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
+    if (fate == OUTBOX_ABSENT)
+        early_hold(&replies->early, message, copy);
+    return fate;
+}
+
+/* Tells a client why the result that it asked for does not come. */
+static void send_in_place_of(struct replies *replies, struct message *message, const char *ename,
+                             const char *why)
+{
+    struct reply_request request;
+    zmq_msg_t *parent = message_part(message, MESSAGE_PARENT);
+    if (!parent) {
+        drop(replies);
+        return;
+    }
+    reply_request_of(message, &request);
+    request.header = zmq_msg_data(parent);
+    request.header_size = zmq_msg_size(parent);
+    replies_error(replies, &request, NULL, ename, why);
+}
+
+static void send_in_place_of_unread(struct replies *replies, struct message *message)
+{
+    char text[512];
+    zmq_msg_t *client = &message->frames[0];
+    snprintf(text, sizeof(text),
+             "the result was dropped, as this client did not read those before it: %zu bytes wait "
+             "for it in the controller, whose bound is IPController.unread_backlog",
+             outbox_waiting(&replies->outbox, zmq_msg_data(client), zmq_msg_size(client)));
+    refusal_note(&replies->unread, "it is a result, and its client, which is told, does not read "
+                                   "those before it (IPController.unread_backlog)");
+    send_in_place_of(replies, message, "MemoryError", text);
+}
+
+void replies_send(struct replies *replies, struct message *message)
+{
+    struct ipcl_error error;
+    if (message_check_frames(message, replies->frame_bytes_max, &error)) {
+        refusal_note(&replies->large, error.text);
+        send_in_place_of(replies, message, "ValueError", error.text);
+    } else if (send(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) == OUTBOX_FULL) {
+        send_in_place_of_unread(replies, message);
+    }
+}
+
+/* An error has a part of the bound for itself. */
+void replies_error(struct replies *replies, const struct reply_request *request,
+                   const char *engine_uuid, const char *ename, const char *evalue)
+{
+    struct message message;
+    message_init(&message);
+    if (!reply_error(replies->seal->session, &message, request, engine_uuid, ename, evalue) &&
+        send(replies, &message, 0) == OUTBOX_FULL)
+        drop(replies);
+    message_close(&message);
+}
+
+/* Whether a header says which request it is, in whatever form: its client can tell what an answer
+ * belongs to. */
+static bool is_named(const struct session *session, struct message *message)
+{
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    return !session_find(session, message_part(message, MESSAGE_HEADER), &msg_id, 1) &&
+           msg_id.state != IPCL_MEMBER_ABSENT;
+}
+
+/* What the sender of a request that is well signed and yet refused is told. NULL: it is not well
+ * signed, or says not which it is. */
+static const char *answer_to(const struct replies *replies, enum session_verdict verdict,
+                             struct message *message, const char **ename)
+{
+    *ename = "ConnectionError";
+    if (verdict == SESSION_STALE)
+        return "the request was made for the controller before this one, and has not run: submit "
+               "it again";
+    if (verdict == SESSION_REPEATED)
+        return "the request has come a second time, or far too late, and does not run";
+    *ename = "ValueError";
+    if (verdict == SESSION_MALFORMED && is_named(replies->seal->session, message))
+        return "the header of a request has msg_id and msg_type, as texts without escapes";
+    return verdict == SESSION_ACCEPTED ? REFUSAL_IDENTITIES : NULL;
+}
+
+bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
+                    size_t identities)
+{
+    zmq_msg_t *client = &message->frames[0];
+    struct reply_request request;
+    struct ipcl_error large;
+    const char *ename;
+    enum session_verdict verdict =
+        seal_verify(replies->seal, message, zmq_msg_data(client), zmq_msg_size(client));
+    const char *why = answer_to(replies, verdict, message, &ename);
+    if (verdict == SESSION_ACCEPTED && message->delimiter == identities) {
+        if (!message_check_frames(message, replies->frame_bytes_max, &large))
+            return true;
+        why = large.text;
+    }
+    refusal_note(refusal, verdict == SESSION_ACCEPTED ? why : session_verdict_text(verdict));
+    if (!why)
+        return false;
+    reply_request_of(message, &request);
+    replies_error(replies, &request, NULL, ename, why);
+    return false;
+}
+
+long long replies_tick(struct replies *replies, long long now_ms)
+{
+    long long outbox_ms = outbox_tick(&replies->outbox, now_ms);
+    long long early_ms = early_tick(&replies->early, now_ms);
+    return early_ms < outbox_ms ? early_ms : outbox_ms;
+}
+
+void replies_release(struct replies *replies)
+{
+    refusal_summary(&replies->unread);
+    refusal_summary(&replies->large);
+    early_release(&replies->early);
+    outbox_release(&replies->outbox);
+}

@@ -1,0 +1,28 @@
+/* Messages that a thread does not accept: counted, and logged at a bounded rate. */
+#ifndef CONTROLLER_EXCHANGE_REFUSAL_H
+#define CONTROLLER_EXCHANGE_REFUSAL_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "wire/seal.h"
+
+/* One a socket and thread. */
+struct refusal {
+    const char *socket; /* for the log: "direct, client side" */
+    unsigned long long count;
+    struct log_limit limit;
+};
+
+/* Verifies a message that has `identities` frames before its delimiter, of which the first is its
+ * sender's name. What is not accepted has been counted and logged. */
+enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
+                                    struct message *message, size_t identities);
+#define REFUSAL_IDENTITIES "it has too few or too many identities"
+#define REFUSAL_NOT_ASKED  "it answers no request that its sender has"
+/* Counts and logs a message that is refused for another reason. */
+void refusal_note(struct refusal *refusal, const char *reason);
+/* Logs the sum, where there is one: at the end. */
+void refusal_summary(const struct refusal *refusal);
+
+#endif

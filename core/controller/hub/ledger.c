@@ -1,0 +1,128 @@
+/* The hub's ledger of pending requests. */
+#include "controller/hub/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+static const void *key_of(const struct table_item *item, size_t *size)
+{
+    const struct request *request = (const struct request *)item;
+    *size = strlen(request->msg_id);
+    return request->msg_id;
+}
+
+int ledger_init(struct ledger *ledger)
+{
+    *ledger = (struct ledger){0};
+    return table_init(&ledger->requests, key_of);
+}
+
+static struct request *find(const struct ledger *ledger, const char *msg_id)
+{
+    size_t size = strlen(msg_id);
+    uint64_t hash = table_hash(&ledger->requests, msg_id, size);
+    return (struct request *)table_find(&ledger->requests, hash, msg_id, size);
+}
+
+static void enter(struct ledger *ledger, struct request *request, struct engine *engine)
+{
+    request->engine = engine;
+    if (engine) {
+        DL_APPEND(engine->pending[request->queue], request);
+        engine->pending_count[request->queue]++;
+    } else {
+        DL_APPEND(ledger->unassigned, request);
+        ledger->unassigned_count++;
+    }
+}
+
+static void leave(struct ledger *ledger, struct request *request)
+{
+    struct engine *engine = request->engine;
+    if (engine) {
+        DL_DELETE(engine->pending[request->queue], request);
+        engine->pending_count[request->queue]--;
+    } else {
+        DL_DELETE(ledger->unassigned, request);
+        ledger->unassigned_count--;
+    }
+}
+
+static void end(struct ledger *ledger, struct request *request)
+{
+    leave(ledger, request);
+    table_remove(&ledger->requests, &request->item);
+    free(request);
+}
+
+void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
+                   struct engine *engine)
+{
+    struct request *request = find(ledger, msg_id);
+    if (request)
+        end(ledger, request);
+    size_t size = strlen(msg_id);
+    request = malloc(sizeof(*request) + size + 1);
+    if (!request)
+        return;
+    *request = (struct request){.queue = (unsigned char)queue};
+    memcpy(request->msg_id, msg_id, size + 1);
+    request->item.hash = table_hash(&ledger->requests, msg_id, size);
+    table_add(&ledger->requests, &request->item);
+    enter(ledger, request, engine);
+}
+
+void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine)
+{
+    struct request *request = find(ledger, msg_id);
+    if (!request)
+        return;
+    request->claimed = false;
+    leave(ledger, request);
+    enter(ledger, request, engine);
+}
+
+void ledger_claim(struct ledger *ledger, const char *msg_id)
+{
+    struct request *request = find(ledger, msg_id);
+    if (request)
+        request->claimed = true;
+}
+
+void ledger_done(struct ledger *ledger, const char *msg_id)
+{
+    struct request *request = find(ledger, msg_id);
+    if (!request)
+        return;
+    if (request->engine)
+        request->engine->completed++;
+    if (request->engine && request->queue == REPORT_TASK)
+        ledger->tasks_done++;
+    end(ledger, request);
+}
+
+void ledger_forget_engine(struct ledger *ledger, struct engine *engine)
+{
+    while (engine->pending[REPORT_DIRECT])
+        end(ledger, engine->pending[REPORT_DIRECT]);
+    while (engine->pending[REPORT_TASK]) {
+        struct request *request = engine->pending[REPORT_TASK];
+        leave(ledger, request);
+        enter(ledger, request, NULL);
+    }
+}
+
+const struct request *ledger_find(const struct ledger *ledger, const char *msg_id)
+{
+    return find(ledger, msg_id);
+}
+
+void ledger_release(struct ledger *ledger)
+{
+    struct table_item *item;
+    size_t from = 0;
+    while (ledger->requests.count && (item = table_take(&ledger->requests, &from)))
+        free(item);
+    table_release(&ledger->requests);
+}

@@ -1,0 +1,42 @@
+/* The hub's ledger: which requests are pending, and at which engine. An entry ends with its reply
+ * or its engine, so the ledger never grows with history. */
+#ifndef CONTROLLER_HUB_LEDGER_H
+#define CONTROLLER_HUB_LEDGER_H
+
+#include "base/table.h"
+#include "controller/hub/engines.h"
+#include "controller/exchange/report.h"
+
+struct request {
+    struct table_item item;
+    struct engine *engine; /* NULL: a task that is not yet assigned */
+    struct request *prev, *next;
+    unsigned char queue; /* enum report_queue */
+    bool claimed;        /* its engine alone says that it has it */
+    char msg_id[];
+};
+
+struct ledger {
+    struct table requests;
+    struct request *unassigned;
+    size_t unassigned_count;
+    unsigned long long tasks_done; /* by engines, ever */
+};
+
+/* Returns 0 or -1 (memory is short). */
+int ledger_init(struct ledger *ledger);
+
+/* `engine` may be NULL. A msg_id that is pending already is entered anew. */
+void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
+                   struct engine *engine);
+void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine);
+/* What is known of it, an engine has said that registered after a restart. */
+void ledger_claim(struct ledger *ledger, const char *msg_id);
+void ledger_done(struct ledger *ledger, const char *msg_id);
+/* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler
+ * answers, so they wait to be assigned again or done. */
+void ledger_forget_engine(struct ledger *ledger, struct engine *engine);
+const struct request *ledger_find(const struct ledger *ledger, const char *msg_id);
+void ledger_release(struct ledger *ledger);
+
+#endif

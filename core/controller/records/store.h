@@ -1,0 +1,22 @@
+/* The store that records are kept in: a plugin, chosen by IPController.db_class. */
+#ifndef CONTROLLER_RECORDS_STORE_H
+#define CONTROLLER_RECORDS_STORE_H
+
+#include "config/profile.h"
+#include "config/settings.h"
+#include "controller/controller.h"
+#include "plugin/registry.h"
+#include "plugin/services.h"
+
+/* Finds the plugin, adds its options, and finishes the settings. Fills the controller's `store`,
+ * which stays NULL where nothing is to be recorded. Returns 0, or -1 with `error` set. */
+int store_choose(struct settings *settings, struct registry *registry, struct services_host *host,
+                 struct controller *controller, struct ipcl_error *error);
+/* Opens it, where there is one. Returns 0, or -1 with `error` set. */
+int store_open(const struct settings *settings, const struct profile *profile,
+               struct services_host *host, struct controller *controller, struct ipcl_error *error);
+void store_close(struct controller *controller);
+/* Whether there is one that tells the task scheduler of an earlier controller's tasks. */
+bool store_restores(const struct controller *controller);
+
+#endif

@@ -1,0 +1,303 @@
+/* A controller that takes another's place: what the store knows of that one's tasks is told to the
+ * task scheduler, a piece at a time between the records' other work. The records thread.
+ *
+ * A task that the store holds as not finished is run where it is certain that no engine ever had
+ * it, and all of it is recorded. Any other may have run: who waits for it hears of the engine that
+ * comes back with it, or in the end that it is lost, unless it may be tried again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/restart/handouts.h"
+#include "controller/records/records.h"
+#include "controller/restart/restored.h"
+
+/* How much is told before other work gets its turn. */
+#define OUTCOMES_AT_ONCE 512
+#define TASKS_AT_ONCE    32
+
+/* What becomes of each in `records->unfinished`: a mapping of msg_ids to
+ *     text     a task that an engine of this uuid may have; "": one that is not known
+ *     true     a direct request: an engine may come back with it
+ *     null     a task that is yet to be told
+ *     false    one that the scheduler has */
+
+static void tell(struct records *records, enum restored_kind kind, const char *msg_id,
+                 const char *engine)
+{
+    struct restored restored = {.kind = kind};
+    snprintf(restored.msg_id, sizeof(restored.msg_id), "%s", msg_id);
+    snprintf(restored.engine, sizeof(restored.engine), "%s", engine);
+    if (records->restored)
+        zmq_send(records->restored, &restored, sizeof(restored), ZMQ_DONTWAIT);
+}
+
+/* A task as it is told, and whether all of it was there. */
+struct told {
+    struct records *records;
+    enum restored_kind kind;
+    const char *engine;
+    bool whole;
+};
+
+/* What a task still has of the retries that it had when it came. */
+static json_t *with_what_is_left(json_t *metadata, const struct handout *handout)
+{
+    json_t *left = json_copy(metadata);
+    if (json_integer_value(json_object_get(left, "retries")) > handout->retries)
+        json_object_set_new(left, "retries", json_integer(handout->retries));
+    return left;
+}
+
+/* Sends [restored, client, message ...]. Where not all of the task is there the header will do, to
+ * answer it. */
+static bool tell_task(void *context, const struct ipcl_record *record)
+{
+    struct told *told = context;
+    struct restored restored = {.kind = told->kind};
+    const char *msg_id = json_string_value(json_object_get(record->fields, "msg_id"));
+    json_t *metadata = json_object_get(record->fields, "metadata"), *left = NULL;
+    json_t *header = json_object_get(record->fields, "header");
+    const char *client = json_string_value(json_object_get(record->fields, "client_uuid"));
+    struct session_parts parts = {
+        .msg_type = "restored", /* the recorded header takes this one's place */
+        .metadata = metadata,
+        .content = json_object_get(record->fields, "content"),
+    };
+    struct message message;
+    restored.whole = json_is_object(parts.metadata) && json_is_object(parts.content);
+    if (!json_is_object(header) || !client || (told->kind == RESTORED_TASK && !restored.whole))
+        return false;
+    if (!restored.whole)
+        parts.metadata = parts.content = NULL;
+    else if (handouts_find(told->records->controller->handouts, msg_id, &restored.handout))
+        parts.metadata = left = with_what_is_left(metadata, &restored.handout);
+    snprintf(restored.engine, sizeof(restored.engine), "%s", told->engine);
+    message_init(&message);
+    told->whole = !message_append(&message, &restored, sizeof(restored)) &&
+                  !message_append(&message, client, strlen(client)) &&
+                  !session_build(told->records->session, &message, &parts, NULL, NULL) &&
+                  !records_finish_message(told->records, record, header, &message, NULL) &&
+                  !message_send(&message, told->records->restored);
+    message_close(&message);
+    json_decref(left);
+    return false;
+}
+
+/* Tells of one task. Returns whether the store has what that takes. */
+static bool find_and_tell(struct records *records, const char *msg_id, enum restored_kind kind,
+                          const char *engine)
+{
+    struct told told = {.records = records, .kind = kind, .engine = engine};
+    json_t *query = json_pack("{s:s}", "msg_id", msg_id);
+    json_t *keys = json_pack("[s s s s s s]", "msg_id", "header", "client_uuid", "metadata",
+                             "content", "buffers");
+    struct ipcl_error error;
+    if (records_find(records, query, keys, tell_task, &told, &error))
+        log_limited(&records->trouble, IPCL_LOG_WARN,
+                    "records: request %.80s cannot be restored: %s", msg_id, error.text);
+    json_decref(query);
+    json_decref(keys);
+    return told.whole;
+}
+
+/* Which engine may have a task that the store knows to be at `engine` (null: it waits). */
+static json_t *fate_of(const struct records *records, const char *msg_id, json_t *engine)
+{
+    const struct handouts *handouts = records->controller->handouts;
+    struct handout handout;
+    if (handouts_find(handouts, msg_id, &handout) && !handout.engine)
+        return json_null(); /* it was taken back from it */
+    if (json_is_string(engine))
+        return json_incref(engine);
+    return handouts_may_have(handouts, msg_id) ? json_string("") : json_null();
+}
+
+/* Sorts one that was left unfinished. */
+static bool collect(void *context, const struct ipcl_record *record)
+{
+    struct records *records = context;
+    const char *id = json_string_value(json_object_get(record->fields, "msg_id"));
+    const char *queue = json_string_value(json_object_get(record->fields, "queue"));
+    json_t *engine = json_object_get(record->fields, "engine_uuid"), *fate;
+    if (!id) /* it is not UTF-8: nobody can ask for it */
+        return true;
+    if (!records->restored || !queue || strcmp(queue, "task"))
+        fate = json_true();
+    else
+        fate = fate_of(records, id, engine);
+    return !json_object_set_new(records->unfinished, id, fate);
+}
+
+/* What is uncertain of a task stays so for the next controller, too: it is recorded as given
+ * out. */
+static void mark(struct records *records, const char *msg_id)
+{
+    struct ipcl_record record = {.fields = json_pack("{s:s}", "engine_uuid", "")};
+    records_put(records, msg_id, &record);
+}
+
+void records_restore_begin(struct records *records)
+{
+    struct ipcl_error error;
+    json_t *query = json_pack("{s:n}", "completed"), *fate;
+    json_t *keys = json_pack("[s s s]", "msg_id", "engine_uuid", "queue");
+    unsigned long long lost = records->lost;
+    const char *id;
+    records->unfinished = json_object();
+    records->untold = json_array();
+    records->telling = records->restored != NULL;
+    if (records_find(records, query, keys, collect, records, &error))
+        records_count_lost(records, 1, error.text);
+    json_decref(keys);
+    json_decref(query);
+    json_object_foreach (records->unfinished, id, fate) {
+        if (json_is_null(fate))
+            json_array_append_new(records->untold, json_string(id));
+        if (!json_is_string(fate))
+            continue;
+        if (!*json_string_value(fate))
+            mark(records, id);
+        if (!find_and_tell(records, id, RESTORED_AWAY, json_string_value(fate)))
+            json_object_set_new(records->unfinished, id, json_true());
+    }
+    records_commit(records, &error);
+    if (records->lost == lost)
+        handouts_begin(records->controller->handouts);
+    if (!records->telling)
+        handouts_forget(records->controller->handouts);
+}
+
+/* What a step tells of tasks that have ended. */
+struct outcomes {
+    struct restored_outcome *list;
+    size_t count;
+};
+
+static void add_outcome(void *context, const char *msg_id, const char *engine, bool success)
+{
+    struct outcomes *outcomes = context;
+    struct restored_outcome *outcome = &outcomes->list[outcomes->count];
+    if (strlen(msg_id) >= sizeof(outcome->msg_id) || outcomes->count == OUTCOMES_AT_ONCE)
+        return;
+    outcome->success = success;
+    snprintf(outcome->engine, sizeof(outcome->engine), "%s", engine);
+    snprintf(outcome->msg_id, sizeof(outcome->msg_id), "%s", msg_id);
+    outcomes->count++;
+}
+
+/* Returns 1 where there may be more, 0 at the end, -1 on failure. */
+static int tell_outcomes(struct records *records)
+{
+    const struct controller *controller = records->controller;
+    const struct restored restored = {.kind = RESTORED_OUTCOMES};
+    struct outcomes outcomes = {.list = calloc(OUTCOMES_AT_ONCE, sizeof(*outcomes.list))};
+    struct ipcl_error error = {"out of memory"};
+    struct message message;
+    if (outcomes.list)
+        services_expect(&error, "the store of records does not tell it");
+    int status = outcomes.list
+                     ? records->store->outcomes(controller->records, &records->outcomes_told,
+                                                controller->finished_max, OUTCOMES_AT_ONCE,
+                                                add_outcome, &outcomes, &error)
+                     : -1;
+    if (status < 0)
+        log_warn("records: it is not known how earlier tasks ended: %s", error.text);
+    message_init(&message);
+    if (outcomes.count && !message_append(&message, &restored, sizeof(restored)) &&
+        !message_append(&message, outcomes.list, outcomes.count * sizeof(*outcomes.list)))
+        message_send(&message, records->restored);
+    message_close(&message);
+    free(outcomes.list);
+    return status;
+}
+
+/* Hands a task to the scheduler, or gives it up as one of which not all is there. */
+static void hand_over(struct records *records, const char *msg_id)
+{
+    json_t *fate = json_object_get(records->unfinished, msg_id);
+    if (!json_is_null(fate))
+        return; /* it has been answered, or an engine has it after all */
+    if (find_and_tell(records, msg_id, RESTORED_TASK, ""))
+        fate = json_false();
+    else
+        fate = find_and_tell(records, msg_id, RESTORED_AWAY, "") ? json_string("") : json_true();
+    json_object_set_new(records->unfinished, msg_id, fate);
+}
+
+bool records_restore_step(struct records *records)
+{
+    if (!records->telling)
+        return false;
+    if (!records->outcomes_done) {
+        records->outcomes_done = tell_outcomes(records) <= 0;
+        return true;
+    }
+    for (size_t i = 0; i < TASKS_AT_ONCE && records->told < json_array_size(records->untold); i++)
+        hand_over(records, json_string_value(json_array_get(records->untold, records->told++)));
+    if (records->told < json_array_size(records->untold))
+        return true;
+    if (records->told)
+        log_info("records: %zu tasks that waited in an earlier controller go on", records->told);
+    json_array_clear(records->untold);
+    tell(records, RESTORED_ALL, "", "");
+    handouts_forget(records->controller->handouts);
+    records->telling = false;
+    return false;
+}
+
+bool records_restore_expects(const struct records *records, const char *msg_id)
+{
+    const json_t *fate = json_object_get(records->unfinished, msg_id);
+    return fate && (records->give_up_ms || json_is_false(fate) || json_is_null(fate));
+}
+
+/* Whether an engine cannot have what it says: a direct request stays where it was sent, and a task
+ * at the engine that it was given to, unless that has gone, and the task to another since. */
+static bool is_out_of_question(struct records *records, const json_t *fate, const char *msg_id,
+                               const char *engine)
+{
+    const char *given = json_string_value(fate);
+    if (json_is_true(fate))
+        return records_is_anothers(records, msg_id, engine);
+    return given && strcmp(given, engine) && json_object_get(records->known, given);
+}
+
+bool records_restore_returned(struct records *records, const char *msg_id, const char *engine)
+{
+    const json_t *fate = json_object_get(records->unfinished, msg_id);
+    if (!fate || json_is_false(fate) || is_out_of_question(records, fate, msg_id, engine))
+        return false;
+    if (json_is_null(fate))
+        find_and_tell(records, msg_id, RESTORED_AWAY, engine);
+    else if (json_is_string(fate))
+        tell(records, RESTORED_AT, msg_id, engine);
+    json_object_del(records->unfinished, msg_id);
+    return true;
+}
+
+void records_restore_engine_gone(struct records *records, const char *engine)
+{
+    tell(records, RESTORED_GONE, "", engine);
+}
+
+size_t records_restore_give_up(struct records *records,
+                               void (*fail)(struct records *records, const char *msg_id))
+{
+    const char *id;
+    json_t *fate;
+    void *next;
+    size_t count = 0;
+    json_object_foreach_safe(records->unfinished, next, id, fate)
+    {
+        if (json_is_true(fate))
+            fail(records, id);
+        else if (json_is_string(fate))
+            tell(records, RESTORED_LOST, id, "");
+        else
+            continue;
+        count++;
+        if (json_is_string(fate))
+            json_object_del(records->unfinished, id);
+    }
+    return count;
+}

@@ -1,0 +1,524 @@
+/* A task scheduler that takes another's place: what the records tell of that one's tasks. Those
+ * that have ended are remembered, those that never were at an engine run now, and for those that an
+ * engine may have an answer is awaited: the engine's, or in its place an error. The task thread.
+ *
+ * Meanwhile some tasks wait aside: those that depend on one which may yet become known, and those
+ * that name engines, or follow tasks to theirs, as these may yet come back. */
+#include "controller/restart/restored.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "controller/restart/handouts.h"
+#include "controller/records/store.h"
+#include "controller/schedulers/task.h"
+
+/* How often what waits aside is tried again, and how much of it at a time. */
+#define PASS_MS 1000
+#define BATCH   256
+
+struct aside {
+    struct held *held;
+    bool recorded;
+    struct handout before; /* where it is recorded */
+    struct aside *prev, *next;
+};
+
+bool away_is_at(struct away *away, const char *uuid)
+{
+    if (!*away->engine && away->handout.engine == handouts_hash(uuid, strlen(uuid)))
+        memcpy(away->engine, uuid, strlen(uuid) + 1);
+    return !strcmp(away->engine, uuid);
+}
+
+bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
+                            size_t found)
+{
+    bool concerned = metadata->follow.count || found < json_array_size(metadata->targets);
+    return concerned && scheduler->restore.socket && clock_ms() < scheduler->restore.back_ms;
+}
+
+bool restore_awaits_tasks(const struct scheduler *scheduler)
+{
+    const struct task_restore *restore = &scheduler->restore;
+    return restore->socket && (!restore->told || (restore->aside && !restore->strict));
+}
+
+int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *msg_id,
+                  struct task_metadata *metadata)
+{
+    char id[REPORT_TEXT_MAX + 1];
+    bool success;
+    if (scheduler->restore.socket && !scheduler->restore.told)
+        return 1;
+    snprintf(id, sizeof(id), "%.*s", (int)msg_id->size, msg_id->data);
+    /* A controller that has taken no other's place is the only one that can have had it. */
+    bool begun = balancer_has_ended(scheduler->balancer, msg_id->data, msg_id->size, &success) ||
+                 (scheduler->restarted && handouts_may_have(scheduler->handouts, id));
+    int left = metadata->retries - (begun ? metadata->again : metadata->again - 1);
+    metadata->retries = left > 0 ? left : 0;
+    return begun && left < 0 ? -1 : 0;
+}
+
+static int put_aside(struct scheduler *scheduler, struct message *message,
+                     const struct handout *before)
+{
+    struct task_restore *restore = &scheduler->restore;
+    struct aside *aside = calloc(1, sizeof(*aside));
+    if (!aside || !(aside->held = held_create(message, scheduler->pool))) {
+        free(aside);
+        return -1;
+    }
+    aside->recorded = before;
+    if (before)
+        aside->before = *before;
+    if (!restore->aside)
+        restore->next_pass_ms = clock_ms() + PASS_MS;
+    DL_APPEND(restore->aside, aside);
+    return 0;
+}
+
+void restore_accept(struct scheduler *scheduler, struct message *message,
+                    const struct ipcl_member *msg_id, const struct handout *before)
+{
+    if (scheduler_accept(scheduler, message, msg_id, before) > 0 &&
+        put_aside(scheduler, message, before))
+        scheduler_refuse(scheduler, message, msg_id, "RuntimeError",
+                         "the controller is out of memory");
+}
+
+static void drop(struct scheduler *scheduler, struct aside *aside)
+{
+    DL_DELETE(scheduler->restore.aside, aside);
+    held_destroy(aside->held);
+    free(aside);
+}
+
+/* A task's msg_id, where it may be entered. Returns whether it may. */
+static bool is_new(const struct scheduler *scheduler, struct message *message, bool recorded,
+                   struct ipcl_member *msg_id)
+{
+    bool success;
+    *msg_id = (struct ipcl_member){.name = "msg_id"};
+    return !session_find(scheduler->sessions.clients, message_part(message, MESSAGE_HEADER), msg_id,
+                         1) &&
+           msg_id->state == IPCL_MEMBER_TEXT && msg_id->size && msg_id->size <= REPORT_TEXT_MAX &&
+           !balancer_task(scheduler->balancer, msg_id->data, msg_id->size) &&
+           !(recorded &&
+             balancer_has_ended(scheduler->balancer, msg_id->data, msg_id->size, &success));
+}
+
+/* Returns whether it need not wait any more. */
+static bool try_again(struct scheduler *scheduler, struct aside *aside)
+{
+    struct ipcl_member msg_id;
+    struct message message;
+    message_init(&message);
+    int status = held_restore(aside->held, &message);
+    if (!status && is_new(scheduler, &message, aside->recorded, &msg_id))
+        status =
+            scheduler_accept(scheduler, &message, &msg_id, aside->recorded ? &aside->before : NULL);
+    else if (!status)
+        status = -1;
+    message_close(&message);
+    return status <= 0;
+}
+
+/* Goes on with a pass through what waits aside. What it depends on may stand behind it; so once
+ * nothing is awaited from outside, passes are made until one changes nothing. */
+static void pass(struct scheduler *scheduler, long long now_ms)
+{
+    struct task_restore *restore = &scheduler->restore;
+    size_t count = 0;
+    if (!restore->passing) {
+        restore->passing = true;
+        restore->progress = false;
+        restore->next = restore->aside;
+    }
+    while (count++ < BATCH && restore->next) {
+        struct aside *aside = restore->next;
+        restore->next = aside->next;
+        if (try_again(scheduler, aside)) {
+            drop(scheduler, aside);
+            restore->progress = true;
+        }
+    }
+    if (restore->next)
+        return;
+    bool last = restore->told && now_ms >= restore->back_ms;
+    restore->passing = false;
+    restore->strict = restore->aside && last && !restore->progress;
+    restore->next_pass_ms = last ? now_ms : now_ms + PASS_MS;
+}
+
+/* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
+static struct task *away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
+                              const char *engine)
+{
+    struct task *task = balancer_task(scheduler->balancer, msg_id, size);
+    if (!task || task->state != TASK_AWAY)
+        return NULL;
+    const struct away *away = (const struct away *)task;
+    if (*away->engine && strcmp(away->engine, engine))
+        return NULL;
+    task->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
+    return task;
+}
+
+/* Makes a task that another controller gave out one of this scheduler's own, which can be tried
+ * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
+ * be. */
+static int adopt(struct scheduler *scheduler, struct task *task)
+{
+    struct task_metadata metadata = {.targets = NULL};
+    struct worker **targets = NULL;
+    const char *ename, *why;
+    struct message message;
+    long count = -1;
+    message_init(&message);
+    /* What it came after has ended; but where those ran that it follows may not be known. */
+    if (((const struct away *)task)->whole && !held_restore(task->data, &message) &&
+        !task_metadata_read(&scheduler->reader, message_part(&message, MESSAGE_METADATA), &metadata,
+                            &ename, &why) &&
+        !metadata.follow.count)
+        count = scheduler_find_targets(scheduler, &metadata, &targets);
+    int status = -1;
+    if (count == 0 && metadata.targets)
+        status = restore_awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
+    else if (count >= 0)
+        status = balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
+    task->sent = 1;
+    task->reported = true;
+    free(targets);
+    task_metadata_clear(&metadata);
+    message_close(&message);
+    return status;
+}
+
+bool restore_adopt(struct scheduler *scheduler, struct task *task)
+{
+    return !adopt(scheduler, task);
+}
+
+/* Whether an answer that its engine has sent once more is to an earlier attempt at this task: it
+ * has been given out again since, under another counter. */
+static bool is_of_earlier(const struct task *task, uint64_t repeats)
+{
+    uint64_t counter = ((const struct away *)task)->handout.counter;
+    return repeats && counter && repeats != counter;
+}
+
+bool restore_reply(struct scheduler *scheduler, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    char engine[ENGINE_UUID_BYTES] = "";
+    size_t size = zmq_msg_size(&message->frames[0]);
+    bool success;
+    if (!scheduler->restarted || size >= sizeof(engine) ||
+        session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
+                     1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return false;
+    memcpy(engine, zmq_msg_data(&message->frames[0]), size);
+    struct task_reply reply;
+    enum task_end end =
+        task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
+    struct task *away = away_task(scheduler, parent.data, parent.size, engine);
+    if (away && is_of_earlier(away, reply.repeats))
+        return false;
+    if (away && scheduler_try_again(scheduler, away, end))
+        return true;
+    bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
+                                                 engine, end == END_SUCCESS);
+    if (!first &&
+        (balancer_task(scheduler->balancer, parent.data, parent.size) ||
+         !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
+        return false;
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
+    if (!first)
+        return false;
+    message_swap_identities(message);
+    replies_send(&scheduler->replies, message);
+    if (away)
+        scheduler_end(scheduler, away, end == END_SUCCESS);
+    return true;
+}
+
+/* Of a task that can run again. */
+static void read_metadata(struct scheduler *scheduler, struct task *task, zmq_msg_t *part)
+{
+    struct task_metadata metadata;
+    const char *ename, *why;
+    if (!task_metadata_read(&scheduler->reader, part, &metadata, &ename, &why)) {
+        task->retries = metadata.retries;
+        task->timeout = (float)metadata.timeout;
+        if (metadata.dropped)
+            guests_add(scheduler, task);
+    }
+    task_metadata_clear(&metadata);
+}
+
+static void take_away(struct scheduler *scheduler, const struct restored *restored,
+                      struct message *message)
+{
+    struct ipcl_member msg_id;
+    struct away *away = is_new(scheduler, message, true, &msg_id) ? calloc(1, sizeof(*away)) : NULL;
+    if (!away || !(away->task.data = held_create(message, scheduler->pool))) {
+        free(away);
+        return;
+    }
+    size_t size, offset = (size_t)(msg_id.data -
+                                   (char *)zmq_msg_data(message_part(message, MESSAGE_HEADER)));
+    away->task.msg_id =
+        (const char *)held_frame(away->task.data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
+        offset;
+    away->task.msg_id_size = (unsigned char)msg_id.size;
+    away->task.client = held_frame(away->task.data, 0, &away->task.client_size);
+    away->handout = restored->handout;
+    /* Which engine had it last the store may not have heard. */
+    if (!away->handout.engine ||
+        away->handout.engine == handouts_hash(restored->engine, strlen(restored->engine)))
+        memcpy(away->engine, restored->engine, sizeof(away->engine));
+    away->whole = restored->whole;
+    away->task.deaths = restored->handout.deaths;
+    if (balancer_expect(scheduler->balancer, &away->task)) {
+        held_destroy(away->task.data);
+        free(away);
+        return;
+    }
+    read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
+    report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
+               away->task.msg_id_size, NULL);
+    recall_soon(scheduler);
+}
+
+static void take_task(struct scheduler *scheduler, const struct restored *restored,
+                      struct message *message)
+{
+    struct ipcl_member msg_id;
+    if (!is_new(scheduler, message, true, &msg_id))
+        return;
+    report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
+               NULL);
+    restore_accept(scheduler, message, &msg_id, &restored->handout);
+}
+
+static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
+{
+    const struct restored_outcome *outcomes = zmq_msg_data(frame);
+    size_t count = zmq_msg_size(frame) / sizeof(*outcomes);
+    for (size_t i = 0; i < count; i++)
+        balancer_finish_foreign(scheduler->balancer, outcomes[i].msg_id, strlen(outcomes[i].msg_id),
+                                outcomes[i].engine, outcomes[i].success);
+}
+
+static void engine_has(struct scheduler *scheduler, const struct restored *restored)
+{
+    struct task *task =
+        balancer_task(scheduler->balancer, restored->msg_id, strlen(restored->msg_id));
+    if (task && task->state == TASK_AWAY)
+        memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
+}
+
+void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why)
+{
+    struct away *away = (struct away *)task;
+    int status = unbegun || task->retries ? adopt(scheduler, task) : -1;
+    away->lost = status > 0;
+    away->unbegun = unbegun;
+    if (status > 0) {
+        scheduler->restore.lost_ms = clock_ms() + PASS_MS;
+    } else if (status == 0 && unbegun) {
+        scheduler_give_back(scheduler, task);
+    } else {
+        if (status < 0)
+            task->retries = 0;
+        scheduler_lose(scheduler, task, false, why);
+    }
+}
+
+/* A task's engine has gone, or no engine came back with it. */
+static void lose_engine(struct scheduler *scheduler, struct task *task)
+{
+    char text[2 * REPORT_TEXT_MAX];
+    const struct away *away = (const struct away *)task;
+    const char *engine = away->engine;
+    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine))) {
+        task->deaths += !away->lost;
+        snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
+                 engine, (int)task->msg_id_size, task->msg_id);
+    } else {
+        snprintf(text, sizeof(text),
+                 "the controller ended before this task was answered, and no engine has come back "
+                 "with it: it may have run, and is not run again");
+    }
+    restore_lose(scheduler, task, away->unbegun, text);
+}
+
+static void try_lost(struct scheduler *scheduler)
+{
+    struct task *task = balancer_away(scheduler->balancer), *next;
+    scheduler->restore.lost_ms = LOOP_NEVER;
+    for (; task; task = next) {
+        next = task->next;
+        if (((const struct away *)task)->lost)
+            lose_engine(scheduler, task);
+    }
+}
+
+long long restore_tick(struct scheduler *scheduler, long long now_ms)
+{
+    struct task_restore *restore = &scheduler->restore;
+    if (now_ms >= restore->lost_ms)
+        try_lost(scheduler);
+    if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
+        pass(scheduler, now_ms);
+    long long aside_ms = restore->passing ? now_ms : restore->next_pass_ms;
+    return restore->aside && aside_ms < restore->lost_ms ? aside_ms : restore->lost_ms;
+}
+
+static void engine_gone(struct scheduler *scheduler, const char *engine)
+{
+    struct task *task = balancer_away(scheduler->balancer), *next;
+    if (task)
+        scheduler_read_notices(scheduler);
+    if (task)
+        scheduler_hear_engines(scheduler);
+    for (task = balancer_away(scheduler->balancer); task; task = next) {
+        next = task->next;
+        if (!away_is_at((struct away *)task, engine))
+            continue;
+        lose_engine(scheduler, task);
+    }
+}
+
+static void lose(struct scheduler *scheduler, const char *msg_id)
+{
+    struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
+    if (task && task->state == TASK_AWAY)
+        lose_engine(scheduler, task);
+}
+
+/* What is behind the first frame, as it came from a client. Returns 0 or -1. */
+static int unwrap(struct message *message, struct message *inner)
+{
+    message_init(inner);
+    for (size_t i = 1; i < message->count; i++)
+        if (message_append_frame(inner, &message->frames[i]))
+            return -1;
+    inner->delimiter = 1;
+    return inner->count > inner->delimiter + MESSAGE_PARTS ? 0 : -1;
+}
+
+static void on_restored(void *self, struct message *message)
+{
+    struct scheduler *scheduler = self;
+    struct restored restored;
+    struct message inner;
+    memcpy(&restored, zmq_msg_data(&message->frames[0]), sizeof(restored));
+    switch (restored.kind) {
+    case RESTORED_AWAY:
+    case RESTORED_TASK:
+        if (unwrap(message, &inner))
+            log_error("task: a task of the controller before is lost: out of memory");
+        else if (restored.kind == RESTORED_AWAY)
+            take_away(scheduler, &restored, &inner);
+        else
+            take_task(scheduler, &restored, &inner);
+        message_close(&inner);
+        break;
+    case RESTORED_AT:
+        engine_has(scheduler, &restored);
+        break;
+    case RESTORED_GONE:
+        engine_gone(scheduler, restored.engine);
+        break;
+    case RESTORED_LOST:
+        lose(scheduler, restored.msg_id);
+        break;
+    case RESTORED_OUTCOMES:
+        take_outcomes(scheduler, &message->frames[1]);
+        break;
+    case RESTORED_ALL:
+        scheduler->restore.told = true;
+        scheduler->restore.next_pass_ms = 0;
+        break;
+    }
+}
+
+int restore_open(struct scheduler *scheduler, struct controller *controller,
+                 struct ipcl_error *error)
+{
+    struct task_restore *restore = &scheduler->restore;
+    restore->lost_ms = restore->recall_ms = LOOP_NEVER;
+    if (!store_restores(controller))
+        return 0;
+    restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;
+    restore->socket = controller_inproc_bind(controller, ZMQ_PULL, RESTORED_SOCKET, error);
+    return loop_add(scheduler->loop, restore->socket, on_restored, scheduler);
+}
+
+/* The msg_id of a task that is set aside, where a request to abort means it; NULL otherwise. */
+static json_t *meant_aside(struct scheduler *scheduler, const struct abort_request *request,
+                           struct held *held)
+{
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    size_t size;
+    const void *header = held_frame(held, held_delimiter(held) + 1 + MESSAGE_HEADER, &size);
+    if (serial->find(header, size, &msg_id, 1) || msg_id.state != IPCL_MEMBER_TEXT ||
+        !abort_request_is_from(request, serial, header, size))
+        return NULL;
+    json_t *text = json_stringn(msg_id.data, msg_id.size);
+    if (json_object_get(request->named, json_string_value(text)))
+        return text;
+    json_decref(text);
+    return NULL;
+}
+
+/* Answers a task that is set aside as aborted. Returns 0, or -1 where memory is short. */
+static int abort_aside(struct scheduler *scheduler, struct aside *aside)
+{
+    struct message message;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    message_init(&message);
+    int failed = held_restore(aside->held, &message) ||
+                 session_find(scheduler->sessions.clients, message_part(&message, MESSAGE_HEADER),
+                              &msg_id, 1);
+    if (!failed)
+        scheduler_decline(scheduler, &message, &msg_id, json_pack("{s:s}", "status", "aborted"));
+    message_close(&message);
+    return failed ? -1 : 0;
+}
+
+void restore_abort(struct scheduler *scheduler, const struct abort_request *request,
+                   json_t *aborted)
+{
+    struct task_restore *restore = &scheduler->restore;
+    struct aside *aside, *next;
+    DL_FOREACH_SAFE (restore->aside, aside, next) {
+        json_t *msg_id = meant_aside(scheduler, request, aside->held);
+        if (!msg_id || abort_aside(scheduler, aside)) {
+            json_decref(msg_id);
+            continue;
+        }
+        json_array_append_new(aborted, msg_id);
+        if (restore->next == aside)
+            restore->next = next;
+        drop(scheduler, aside);
+    }
+}
+
+const char *restore_engine_of(const struct task *task)
+{
+    return ((const struct away *)task)->engine;
+}
+
+void restore_release(struct scheduler *scheduler)
+{
+    while (scheduler->restore.aside)
+        drop(scheduler, scheduler->restore.aside);
+}

@@ -1,0 +1,508 @@
+/* The broadcast thread: one request from a client (ROUTER) goes to each of the engines that its
+ * metadata name (ROUTER), and each engine's reply goes back; or, where the client wants them
+ * coalesced, one reply once all engines have answered or died.
+ *
+ * The parts of a plain broadcast are relayed like direct requests: which engines have them is all
+ * that is kept (asked.h; departures.h says who answers for an engine that has died). Of a coalesced
+ * one there is a book (gather.h), as the reply has to wait for all. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controller/exchange/asked.h"
+#include "controller/schedulers/broadcast_request.h"
+#include "controller/controller.h"
+#include "controller/door/gate.h"
+#include "controller/delivery/replies.h"
+#include "controller/schedulers/gather.h"
+#include "controller/exchange/refusal.h"
+#include "controller/delivery/reply.h"
+#include "controller/exchange/report.h"
+#include "controller/delivery/targets.h"
+#include "wire/loop.h"
+
+struct broadcast {
+    struct loop *loop;
+    struct sessions sessions;
+    void *clients;
+    void *notices;
+    struct targets targets;
+    struct replies replies;
+    struct gather gather;
+    struct asked asked; /* of plain ones */
+    int losses;         /* of answers that are too large to be read (gate.h) */
+    struct report report;
+    struct refusal bad_request;
+    struct refusal bad_reply;
+};
+
+static struct target *find_target(const struct broadcast *broadcast, const char *uuid)
+{
+    return targets_find(&broadcast->targets, uuid, strlen(uuid));
+}
+
+/* The content of the coalesced reply where parts failed. */
+static json_t *error_content(const struct broadcast *broadcast, const struct gathering *gathering)
+{
+    json_t *content = gathering_error(gathering);
+    json_t *info = json_object_get(content, "engine_info");
+    const char *uuid = json_string_value(json_object_get(info, "engine_uuid"));
+    /* ipyparallel's client looks the uuid up among the living, and fails where it is not. */
+    if (uuid && !find_target(broadcast, uuid))
+        json_object_clear(info);
+    return content;
+}
+
+static json_t *coalesced_metadata(const struct gathering *gathering, const char *status)
+{
+    return json_pack("{s:s s:b s:b s:b s:s% s:s s:o}", "started", gathering->started,
+                     "dependencies_met", 1, "is_broadcast", 1, "is_coalescing", 1,
+                     "original_msg_id", gathering->msg_id, (size_t)gathering->hh.keylen, "status",
+                     status, "broadcast_targets", gathering_targets(gathering));
+}
+
+/* The one reply: ipyparallel's client takes one object for each engine off the buffers, or the
+ * error that the content is. */
+static int build_coalesced(struct broadcast *broadcast, const struct gathering *gathering,
+                           struct message *reply)
+{
+    static const char *const status[] = {
+        [PART_OK] = "ok", [PART_FAILED] = "error", [PART_ABORTED] = "aborted"};
+    enum part_state state = gathering_state(gathering);
+    const struct part *part;
+    char type[64];
+    reply_type(broadcast->sessions.clients, &gathering->request, type, sizeof(type));
+    json_t *metadata = coalesced_metadata(gathering, status[state]);
+    json_t *content = state == PART_FAILED    ? error_content(broadcast, gathering)
+                      : state == PART_ABORTED ? json_pack("{s:s}", "status", "aborted")
+                                              : NULL;
+    struct session_parts parts = {
+        .msg_type = type,
+        .parent = gathering->request.header,
+        .parent_size = gathering->request.header_size,
+        .metadata = metadata,
+        .content = content,
+    };
+    if (state == PART_OK) {
+        parts.packed_content = zmq_msg_data((zmq_msg_t *)&gathering->content);
+        parts.packed_content_size = zmq_msg_size(&gathering->content);
+    }
+    int failed = !metadata ||
+                 message_append(reply, gathering->request.client, gathering->request.client_size) ||
+                 session_build(broadcast->sessions.clients, reply, &parts, NULL, NULL);
+    for (part = gathering->parts; part && !failed && state == PART_OK; part = part->next)
+        for (size_t i = 0; i < part->buffer_count && !failed; i++)
+            failed = message_append_frame(reply, &part->buffers[i]);
+    json_decref(metadata);
+    json_decref(content);
+    return failed ? -1 : 0;
+}
+
+/* Answers a coalesced broadcast once nothing of it is open, and forgets it. */
+static void finish(struct broadcast *broadcast, struct gathering *gathering)
+{
+    struct message reply;
+    if (gathering->open)
+        return;
+    message_init(&reply);
+    if (build_coalesced(broadcast, gathering, &reply))
+        replies_error(&broadcast->replies, &gathering->request, NULL, "MemoryError",
+                      "the controller is out of memory");
+    else
+        replies_send(&broadcast->replies, &reply);
+    message_close(&reply);
+    gather_close(&broadcast->gather, gathering);
+}
+
+/* Ends a part without its engine. */
+static void fail_part(struct broadcast *broadcast, struct part *part, const char *text)
+{
+    struct gathering *gathering = part->gathering;
+    gather_fail(&broadcast->gather, part, reply_error_content("EngineError", text));
+    finish(broadcast, gathering);
+}
+
+/* An engine has come back for which this request has waited. */
+static void returned(void *self, struct message *message, const struct target *target)
+{
+    struct broadcast *broadcast = self;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    if (!session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id,
+                      1))
+        report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, msg_id.data,
+                   msg_id.size, message);
+}
+
+/* Whether it is a part of a coalesced broadcast, or the reply to one, for which the engine copies
+ * that: a plain broadcast may have the same msg_id. */
+static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
+{
+    struct ipcl_member member = {.name = "is_coalescing"};
+    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
+                     1) ||
+        member.state != IPCL_MEMBER_OTHER)
+        return false;
+    json_t *value =
+        session_serial(broadcast->sessions.clients)->unpack(member.data, member.size, NULL);
+    bool coalescing = json_is_true(value);
+    json_decref(value);
+    return coalescing;
+}
+
+static void undelivered(void *self, struct message *message, const struct target *target,
+                        const char *why)
+{
+    struct broadcast *broadcast = self;
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    struct reply_request request;
+    session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    struct part *part = is_coalescing(broadcast, message)
+                            ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
+                            : NULL;
+    if (part) {
+        fail_part(broadcast, part, why);
+        return;
+    }
+    if (msg_id.state == IPCL_MEMBER_TEXT)
+        asked_take(&broadcast->asked, message, &msg_id);
+    message_swap_identities(message);
+    reply_request_of(message, &request);
+    request.engine = NULL;
+    replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
+}
+
+static void read_notices(void *self);
+
+/* Answers a part of a plain broadcast whose engine is not there. */
+static void refuse_part(struct broadcast *broadcast, struct broadcast_request *request,
+                        const char *uuid, const char *text)
+{
+    struct reply_request reply;
+    reply_request_of(request->message, &reply);
+    reply.header = broadcast_request_header(request, uuid, &reply.header_size);
+    if (reply.header)
+        replies_error(&broadcast->replies, &reply, uuid, "EngineError", text);
+}
+
+/* Sends one engine's request. Returns NULL, or why it cannot be. */
+static const char *send_part(struct broadcast *broadcast, struct broadcast_request *request,
+                             struct target *target, const char *id)
+{
+    struct message part;
+    const char *why = NULL;
+    if (!target)
+        return "is not registered: it may have died";
+    message_init(&part);
+    const struct ipcl_member msg_id = {.data = id, .size = strlen(id)};
+    if (broadcast_request_part(request, target->uuid, &part) ||
+        (!request->coalescing && asked_add(&broadcast->asked, &part.frames[1], target->uuid,
+                                           &msg_id, &request->message->msg_type))) {
+        why = "did not get this request: the controller is out of memory";
+    } else {
+        if (target->id >= 0)
+            report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
+                       msg_id.size, &part);
+        targets_send(&broadcast->targets, target, &part);
+    }
+    message_close(&part);
+    return why;
+}
+
+/* Sends the request to all its engines, of which each is a part of `gathering` where that is not
+ * NULL. */
+static void fan_out(struct broadcast *broadcast, struct broadcast_request *request,
+                    struct gathering *gathering)
+{
+    char id[REPORT_TEXT_MAX + 1], text[NOTICE_TEXT_BYTES + 64];
+    broadcast->targets.outbox.sharers = request->count;
+    seal_tag_buffers(&broadcast->sessions.engine_seal, request->message);
+    for (size_t i = 0; i < request->count; i++) {
+        const struct broadcast_target *named = &request->targets[i];
+        struct target *target = find_target(broadcast, named->uuid);
+        struct part *part = NULL;
+        if (!target)
+            target = targets_await(&broadcast->targets, named->uuid, strlen(named->uuid));
+        broadcast_request_id(request, named->uuid, id);
+        if (gathering)
+            part = gather_add(&broadcast->gather, gathering, id, named->uuid,
+                              target && target->id >= 0 ? target->id : named->id);
+        const char *why = gathering && !part ? "did not get this request: the controller is out of "
+                                               "memory"
+                                             : send_part(broadcast, request, target, id);
+        if (!why)
+            continue;
+        const char *end =
+            target ? NULL : targets_end(&broadcast->targets, named->uuid, strlen(named->uuid));
+        if (target)
+            snprintf(text, sizeof(text), "%s %s", target->name, why);
+        else if (end)
+            snprintf(text, sizeof(text), "%s", end);
+        else
+            snprintf(text, sizeof(text), "engine %lld (%s) %s", (long long)named->id, named->uuid,
+                     why);
+        if (part)
+            fail_part(broadcast, part, text);
+        else
+            refuse_part(broadcast, request, named->uuid, text);
+    }
+}
+
+static void fan_out_coalesced(struct broadcast *broadcast, struct broadcast_request *request,
+                              const struct reply_request *reply)
+{
+    struct gathering *gathering =
+        gather_open(&broadcast->gather, request->msg_id, request->msg_id_size, reply);
+    if (!gathering) {
+        replies_error(&broadcast->replies, reply, NULL, "ValueError",
+                      "a broadcast of this msg_id is pending already, or memory is short");
+        return;
+    }
+    fan_out(broadcast, request, gathering);
+    gather_added(gathering);
+    finish(broadcast, gathering);
+}
+
+static void from_client(void *self, struct message *message)
+{
+    struct broadcast *broadcast = self;
+    struct broadcast_request request;
+    struct reply_request reply;
+    if (!replies_verify(&broadcast->replies, &broadcast->bad_request, message, 1))
+        return;
+    early_meet(&broadcast->replies.early, message);
+    reply_request_of(message, &reply);
+    const char *wrong = broadcast_request_read(&request, broadcast->sessions.clients, message);
+    /* Of an engine that has just come the client may have heard before we have. */
+    if (!wrong)
+        read_notices(broadcast);
+    if (wrong)
+        replies_error(&broadcast->replies, &reply, NULL, "ValueError", wrong);
+    else if (request.coalescing)
+        fan_out_coalesced(broadcast, &request, &reply);
+    else
+        fan_out(broadcast, &request, NULL);
+    broadcast_request_release(&request);
+}
+
+/* An engine's answer to its part of a coalesced broadcast. */
+static void answer_part(struct broadcast *broadcast, struct part *part, struct message *message)
+{
+    struct ipcl_member status = {.name = "status"};
+    struct gathering *gathering = part->gathering;
+    zmq_msg_t *content = message_part(message, MESSAGE_CONTENT);
+    enum part_state state = PART_FAILED;
+    json_t *error = NULL;
+    if (!session_find(broadcast->sessions.clients, content, &status, 1) &&
+        status.state == IPCL_MEMBER_TEXT) {
+        if (status.size == 2 && !memcmp(status.data, "ok", 2))
+            state = PART_OK;
+        else if (status.size == 7 && !memcmp(status.data, "aborted", 7))
+            state = PART_ABORTED;
+    }
+    if (state == PART_FAILED)
+        error = session_unpack(broadcast->sessions.clients, content, NULL);
+    gather_answer(&broadcast->gather, part, state, error, message);
+    finish(broadcast, gathering);
+}
+
+static enum asked_verdict verdict_of_part(const struct part *part, const struct target *target)
+{
+    return target && !strcmp(part->uuid, target->uuid) ? ASKED_ANSWER : ASKED_OTHER;
+}
+
+static void from_engine(void *self, struct message *message)
+{
+    struct broadcast *broadcast = self;
+    struct ipcl_member parent = {.name = "msg_id"};
+    if (refusal_verify(&broadcast->bad_reply, &broadcast->sessions.engine_seal, message, 2) !=
+        SESSION_ACCEPTED)
+        return;
+    zmq_msg_t *uuid = &message->frames[0];
+    bool known = routes_translate(&broadcast->targets.routes, uuid);
+    struct target *target =
+        targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
+    if (!known || (!target && !targets_may_return(&broadcast->targets, zmq_msg_data(uuid),
+                                                  zmq_msg_size(uuid)))) {
+        refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
+        return;
+    }
+    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
+                     1) ||
+        parent.state != IPCL_MEMBER_TEXT) {
+        refusal_note(&broadcast->bad_reply, "it answers nothing");
+        return;
+    }
+    bool coalescing = is_coalescing(broadcast, message);
+    struct part *part =
+        coalescing ? gather_find(&broadcast->gather, parent.data, parent.size) : NULL;
+    enum asked_verdict verdict =
+        part ? verdict_of_part(part, target) : asked_take(&broadcast->asked, message, &parent);
+    if (verdict == ASKED_OTHER) {
+        refusal_note(&broadcast->bad_reply, REFUSAL_NOT_ASKED);
+        return;
+    }
+    /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
+    asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
+    if (!part && coalescing) {
+        refusal_note(&broadcast->bad_reply, "its broadcast is not known");
+        return;
+    }
+    if (part) {
+        answer_part(broadcast, part, message);
+        return;
+    }
+    message_swap_identities(message);
+    replies_send(&broadcast->replies, message);
+}
+
+/* What an engine that has gone has not answered. */
+static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone)
+{
+    struct part *part, *next;
+    HASH_ITER (hh, broadcast->gather.open_parts, part, next)
+        if (!strcmp(part->uuid, gone->uuid))
+            fail_part(broadcast, part, gone->text);
+}
+
+/* Engines answer in the order in which they were asked (relay.c): which is older of a part and of a
+ * request that is answered by itself is not known, and both end. */
+static void lose_oldest(struct broadcast *broadcast, const struct target *target, const char *why)
+{
+    struct ipcl_member client, msg_id;
+    struct part *part = broadcast->gather.open_parts;
+    struct message reply;
+    message_init(&reply);
+    if (asked_lose(&broadcast->asked, target->uuid, &client, &msg_id) &&
+        !reply_lost(broadcast->sessions.clients, &reply, &client, &msg_id, target->uuid, false,
+                    why)) {
+        asked_report(&broadcast->report, ASKED_ANSWER, target->id, &msg_id, &reply);
+        replies_send(&broadcast->replies, &reply);
+    }
+    while (part && strcmp(part->uuid, target->uuid))
+        part = part->hh.next;
+    if (part)
+        fail_part(broadcast, part, why);
+    message_close(&reply);
+}
+
+static void hear_losses(void *self)
+{
+    struct broadcast *broadcast = self;
+    struct gate_loss loss;
+    while (gate_read_loss(broadcast->losses, &loss)) {
+        loop_drain(broadcast->loop, broadcast->targets.engines);
+        const char *uuid = routes_owner(&broadcast->targets.routes, loss.name);
+        const struct target *target =
+            uuid ? targets_find(&broadcast->targets, uuid, strlen(uuid)) : NULL;
+        if (target)
+            lose_oldest(broadcast, target, loss.text);
+    }
+}
+
+static void read_notices(void *self)
+{
+    struct broadcast *broadcast = self;
+    struct notice notice;
+    while (notice_recv(broadcast->notices, &notice)) {
+        if (notice.kind == NOTICE_KNOWN) {
+            targets_know(&broadcast->targets, &notice);
+            continue;
+        }
+        if (notice.kind == NOTICE_ADDED) {
+            targets_add(&broadcast->targets, &notice);
+            continue;
+        }
+        /* What it answered before it went still counts. */
+        loop_drain(broadcast->loop, broadcast->targets.engines);
+        targets_remove(&broadcast->targets, &notice);
+        asked_forget(&broadcast->asked, notice.uuid);
+        fail_parts_of(broadcast, &notice);
+        report_forgotten(&broadcast->report, notice.uuid);
+    }
+}
+
+static long long on_tick(void *self, long long now_ms)
+{
+    struct broadcast *broadcast = self;
+    long long replies_ms = replies_tick(&broadcast->replies, now_ms);
+    long long targets_ms = targets_tick(&broadcast->targets, now_ms);
+    report_flush(&broadcast->report);
+    return replies_ms < targets_ms ? replies_ms : targets_ms;
+}
+
+static struct loop *broadcast_loop(void *self)
+{
+    return ((struct broadcast *)self)->loop;
+}
+
+static void broadcast_destroy(void *self)
+{
+    struct broadcast *broadcast = self;
+    if (!broadcast)
+        return;
+    refusal_summary(&broadcast->bad_request);
+    refusal_summary(&broadcast->bad_reply);
+    targets_release(&broadcast->targets);
+    replies_release(&broadcast->replies);
+    gather_release(&broadcast->gather);
+    asked_release(&broadcast->asked);
+    loop_destroy(broadcast->loop);
+    if (broadcast->losses > 0)
+        close(broadcast->losses);
+    sessions_destroy(&broadcast->sessions);
+    report_release(&broadcast->report);
+    free(broadcast);
+}
+
+static int open_sockets(struct broadcast *broadcast, struct controller *controller,
+                        struct ipcl_error *error)
+{
+    controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
+    broadcast->notices = controller_inproc_bind(controller, ZMQ_PULL, "broadcast", error);
+    if (loop_add_ready(broadcast->loop, broadcast->notices, read_notices, broadcast))
+        return -1;
+    broadcast->losses = gate_watch_losses(error);
+    if (loop_add_fd(broadcast->loop, broadcast->losses, hear_losses, broadcast))
+        return -1;
+    broadcast->targets.engines = controller_listen_mandatory(
+        controller, "broadcast_out", &controller->engines.broadcast[0], error);
+    if (loop_add(broadcast->loop, broadcast->targets.engines, from_engine, broadcast))
+        return -1;
+    broadcast->clients = controller_listen(controller, ZMQ_ROUTER, "broadcast_in",
+                                           &controller->clients.broadcast[0], error);
+    if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
+        return -1;
+    if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
+                        broadcast->clients, "broadcast, client side", error) ||
+        targets_prepare(&broadcast->targets, controller, &broadcast->sessions.engine_seal, error))
+        return -1;
+    replies_await_clients(&broadcast->replies, controller);
+    broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
+    broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    return loop_keep(broadcast->loop, broadcast->report.socket);
+}
+
+static void *broadcast_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct broadcast *broadcast = calloc(1, sizeof(*broadcast));
+    if (!broadcast)
+        return NULL;
+    broadcast->bad_request.socket = "broadcast, client side";
+    broadcast->bad_reply.socket = "broadcast, engine side";
+    broadcast->targets.undelivered = undelivered;
+    broadcast->targets.returned = returned;
+    broadcast->targets.self = broadcast;
+    broadcast->report.recording = controller->store != NULL;
+    broadcast->loop = loop_create("broadcast", error);
+    if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted) ||
+        controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
+        open_sockets(broadcast, controller, error)) {
+        broadcast_destroy(broadcast);
+        return NULL;
+    }
+    loop_set_tick(broadcast->loop, on_tick, broadcast);
+    return broadcast;
+}
+
+const struct module broadcast_module = {"broadcast", broadcast_create, broadcast_loop,
+                                        broadcast_destroy};

@@ -1,0 +1,195 @@
+/* The iopub thread: relays what engines publish (XSUB) to the clients that subscribe (XPUB). What
+ * engines publish that no client subscribed to never leaves the engines. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/controller.h"
+#include "controller/delivery/flight.h"
+#include "controller/schedulers/publishers.h"
+#include "wire/loop.h"
+#include "controller/exchange/refusal.h"
+#include "controller/exchange/report.h"
+#include "wire/published.h"
+
+struct iopub {
+    struct loop *loop;
+    struct sessions sessions;
+    void *engines; /* XSUB */
+    void *clients; /* XPUB */
+    void *notices;
+    struct publishers publishers;
+    struct report report;
+    struct flight *flight; /* output that subscribers have not read */
+    size_t unread_max;
+    int64_t frame_bytes_max;
+    struct refusal unread;
+    struct refusal bad_output;
+    struct refusal bad_subscription;
+};
+
+/* The hub's copy, for the record of the request that the output belongs to. */
+static void record(struct iopub *iopub, const struct publisher *publisher, struct message *message)
+{
+    struct ipcl_member member = {.name = "msg_id"};
+    if (!session_find(iopub->sessions.engines, message_part(message, MESSAGE_PARENT), &member, 1) &&
+        member.state == IPCL_MEMBER_TEXT)
+        report_add_from(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT,
+                        publisher ? publisher->uuid : "", member.data, member.size, message);
+}
+
+/* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
+ * for all of them. */
+static void publish(struct iopub *iopub, struct message *message)
+{
+    size_t weight = flight_weight(message);
+    if (weight <= FLIGHT_LEAST_BYTES)
+        message_send(message, iopub->clients);
+    else if (flight_bytes(iopub->flight) + weight > iopub->unread_max &&
+             flight_bytes(iopub->flight))
+        refusal_note(&iopub->unread, "it is large, and a subscriber does not read those before it "
+                                     "(IPController.unread_backlog)");
+    else
+        flight_send(iopub->flight, message, weight, iopub->clients);
+}
+
+static void read_notices(void *self)
+{
+    struct iopub *iopub = self;
+    struct notice notice;
+    while (notice_recv(iopub->notices, &notice))
+        publishers_note(&iopub->publishers, &notice);
+}
+
+/* What is published says itself which engine it comes from. NULL where that is not known. */
+static struct publisher *find_publisher(struct iopub *iopub, struct message *message)
+{
+    struct ipcl_member engine = {.name = "engine"};
+    if (session_find(iopub->sessions.engines, message_part(message, MESSAGE_METADATA), &engine,
+                     1) ||
+        engine.state != IPCL_MEMBER_TEXT)
+        return NULL;
+    struct publisher *publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
+    if (!publisher || publisher->gone) {
+        read_notices(iopub);
+        publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
+    }
+    return publisher;
+}
+
+static bool verify(struct iopub *iopub, const struct publisher *publisher, struct message *message)
+{
+    struct seal *seal = &iopub->sessions.engine_seal;
+    const char *name = !publisher ? "" : *publisher->route ? publisher->route : publisher->uuid;
+    seal->required = publisher && publisher->sealed;
+    enum session_verdict verdict = message->delimiter == 1
+                                       ? seal_verify(seal, message, name, strlen(name))
+                                       : SESSION_TRUNCATED;
+    if (verdict != SESSION_ACCEPTED)
+        refusal_note(&iopub->bad_output, session_verdict_text(verdict));
+    else if (publishers_may_use(&iopub->publishers, publisher, &message->frames[0]))
+        return true;
+    else
+        refusal_note(&iopub->bad_output, "its topic is of another engine");
+    return false;
+}
+
+static void from_engine(void *self, struct message *message)
+{
+    struct iopub *iopub = self;
+    struct ipcl_error error;
+    const struct publisher *publisher = find_publisher(iopub, message);
+    if (!verify(iopub, publisher, message))
+        return;
+    if (message_check_frames(message, iopub->frame_bytes_max, &error)) {
+        refusal_note(&iopub->bad_output, error.text);
+        return;
+    }
+    if (iopub->report.recording)
+        record(iopub, publisher, message);
+    if (published_sign(&iopub->sessions.client_seal, message, NULL))
+        refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
+    else
+        publish(iopub, message);
+}
+
+/* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever
+ * else a subscriber sends. */
+static void from_client(void *self, struct message *message)
+{
+    struct iopub *iopub = self;
+    const unsigned char *first = zmq_msg_data(&message->frames[0]);
+    if (message->count != 1 || !zmq_msg_size(&message->frames[0]) || first[0] > 1)
+        refusal_note(&iopub->bad_subscription, "it is no subscription");
+    else
+        message_send(message, iopub->engines);
+}
+
+static struct loop *iopub_loop(void *self)
+{
+    return ((struct iopub *)self)->loop;
+}
+
+static void iopub_destroy(void *self)
+{
+    struct iopub *iopub = self;
+    if (!iopub)
+        return;
+    refusal_summary(&iopub->unread);
+    refusal_summary(&iopub->bad_output);
+    refusal_summary(&iopub->bad_subscription);
+    loop_destroy(iopub->loop);
+    sessions_destroy(&iopub->sessions);
+    report_release(&iopub->report);
+    publishers_release(&iopub->publishers);
+    flight_drop(iopub->flight);
+    free(iopub);
+}
+
+/* A store records output whether or not a client listens. Otherwise engines are sent a subscription
+ * to nothing: it tells them that what they publish will be heard. */
+static int subscribe(struct iopub *iopub)
+{
+    const char *subscription = iopub->report.recording ? "\1" : "\1connected";
+    return zmq_send(iopub->engines, subscription, strlen(subscription), 0) < 0 ? -1 : 0;
+}
+
+static void *iopub_create(struct controller *controller, struct ipcl_error *error)
+{
+    struct iopub *iopub = calloc(1, sizeof(*iopub));
+    if (!iopub)
+        return NULL;
+    iopub->unread.socket = "iopub, client side";
+    iopub->unread_max = controller->unread_bytes;
+    iopub->frame_bytes_max = controller->frame_bytes_max;
+    iopub->flight = flight_create(NULL);
+    iopub->bad_output.socket = "iopub, engine side";
+    iopub->bad_subscription.socket = "iopub, client side";
+    iopub->report.recording = controller->store != NULL;
+    iopub->loop = loop_create("iopub", error);
+    if (!iopub->loop || !iopub->flight ||
+        controller_sessions(controller, SEAL_OUTPUT, &iopub->sessions, error))
+        goto failed;
+    iopub->sessions.client_seal = published_source(iopub->sessions.client_seal, controller->life);
+    iopub->notices = controller_inproc_bind(controller, ZMQ_PULL, "iopub", error);
+    if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
+        goto failed;
+    iopub->clients =
+        controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);
+    if (loop_add(iopub->loop, iopub->clients, from_client, iopub))
+        goto failed;
+    iopub->engines =
+        controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
+    if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
+        goto failed;
+    iopub->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    if (loop_keep(iopub->loop, iopub->report.socket))
+        goto failed;
+    if (!subscribe(iopub))
+        return iopub;
+    ipcl_error_set(error, "cannot subscribe to the engines' output");
+failed:
+    iopub_destroy(iopub);
+    return NULL;
+}
+
+const struct module iopub_module = {"iopub", iopub_create, iopub_loop, iopub_destroy};

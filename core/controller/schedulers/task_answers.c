@@ -1,0 +1,82 @@
+/* Answers in an engine's place: to tasks that end otherwise, and to those that are not entered. The
+ * task thread. */
+#include <string.h>
+
+#include "controller/delivery/reply.h"
+#include "controller/schedulers/task.h"
+
+/* The header of a task that is put aside, and the client it came from. */
+static void request_of_task(struct task *task, struct reply_request *request)
+{
+    size_t header = held_delimiter(task->data) + 1 + MESSAGE_HEADER;
+    memset(request, 0, sizeof(*request));
+    request->client = held_frame(task->data, 0, &request->client_size);
+    request->header = held_frame(task->data, header, &request->header_size);
+}
+
+/* `content` is taken over. `heard`: its client may be there. */
+static void answer(struct scheduler *scheduler, struct task *task, json_t *content, bool heard)
+{
+    struct reply_request request;
+    struct message reply;
+    message_init(&reply);
+    request_of_task(task, &request);
+    reply_make(scheduler->sessions.clients, &reply, &request,
+               task->worker ? task->worker->uuid : NULL, content);
+    json_decref(content);
+    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK,
+               task->state == TASK_RUNNING ? task->worker->id : -1, task->msg_id, task->msg_id_size,
+               &reply);
+    if (reply.count && heard)
+        replies_send(&scheduler->replies, &reply);
+    scheduler_end(scheduler, task, false);
+    message_close(&reply);
+}
+
+void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content)
+{
+    answer(scheduler, task, content, true);
+}
+
+void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
+                    const char *evalue)
+{
+    scheduler_answer(scheduler, task, reply_error_content(ename, evalue));
+}
+
+void scheduler_drop(struct scheduler *scheduler, struct task *task)
+{
+    answer(scheduler, task,
+           json_pack("{s:s s:s s:s}", "status", "aborted", "ename", "TaskAborted", "evalue",
+                     "the client of this task has gone, and had asked that what it has waiting "
+                     "then is dropped (keep_tasks=False)"),
+           false);
+}
+
+void scheduler_decline(struct scheduler *scheduler, struct message *message,
+                       const struct ipcl_member *msg_id, json_t *content)
+{
+    struct reply_request request;
+    struct message reply;
+    message_init(&reply);
+    reply_request_of(message, &request);
+    reply_make(scheduler->sessions.clients, &reply, &request, NULL, content);
+    json_decref(content);
+    /* Those that depend on it learn that it failed, and a store records it. */
+    balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
+    if (scheduler->report.recording) {
+        report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,
+                   msg_id->size, message);
+        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, msg_id->data, msg_id->size,
+                   &reply);
+    }
+    if (reply.count)
+        replies_send(&scheduler->replies, &reply);
+    message_close(&reply);
+}
+
+void scheduler_refuse(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const char *ename, const char *evalue)
+{
+    scheduler_decline(scheduler, message, msg_id, reply_error_content(ename, evalue));
+}
