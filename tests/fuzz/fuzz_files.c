@@ -7,7 +7,7 @@
 
 /* Reading the state is private to the file. */
 #include "cluster/state/state.c"
-#include "controller/restart/engine_table.h"
+#include "controller/hub/engine_table.h"
 #include "fuzz.h"
 
 extern const struct ipcl_plugin local_plugin, mpiexec_plugin;

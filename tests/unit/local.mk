@@ -119,7 +119,7 @@ tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 
 tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
 tests_unit_test_trust_LDADD = $(UNIT_LIBS)
-tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/restart/handouts.c
+tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/delivery/handouts.c
 tests_unit_test_handouts_LDADD = $(UNIT_LIBS)
 tests_unit_test_publishers_SOURCES = tests/unit/test_publishers.c core/controller/schedulers/publishers.c
 tests_unit_test_publishers_LDADD = $(UNIT_LIBS)

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "unit.h"
 
 #define RING 131072

@@ -6,7 +6,7 @@
 
 #include "controller/controller.h"
 #include "controller/hub/departures.h"
-#include "controller/restart/engine_table.h"
+#include "controller/hub/engine_table.h"
 #include "controller/hub/engines.h"
 #include "controller/hub/ledger.h"
 #include "controller/restart/previous.h"

@@ -9,7 +9,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/hub/hub.h"
 #include "controller/records/records.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/delivery/reply.h"
 #include "controller/restart/restored.h"
 #include "controller/records/store.h"

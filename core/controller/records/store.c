@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/random.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 
 /* The names that ipyparallel has for stores, and our plugins. */
 static const struct {

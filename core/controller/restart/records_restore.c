@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/records/records.h"
 #include "controller/restart/restored.h"
 

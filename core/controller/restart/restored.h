@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/exchange/notice.h"
 #include "controller/exchange/report.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/records/store.h"
 #include "controller/schedulers/task.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "controller/door/gate.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/delivery/reply.h"
 #include "controller/schedulers/task.h"
 

@@ -8,7 +8,7 @@
 
 #include "controller/balancer/balancer.h"
 #include "controller/controller.h"
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 #include "controller/delivery/replies.h"
 #include "controller/delivery/held.h"
 #include "controller/exchange/refusal.h"

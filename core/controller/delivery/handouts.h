@@ -6,8 +6,8 @@
  * controller, or the one after that. Who finds the task here does not run it a second time. What is
  * not certain counts as given out. An engine that is found alive can say whether a task has come to
  * it: by the counter under which the task was sealed. */
-#ifndef CONTROLLER_RESTART_HANDOUTS_H
-#define CONTROLLER_RESTART_HANDOUTS_H
+#ifndef CONTROLLER_DELIVERY_HANDOUTS_H
+#define CONTROLLER_DELIVERY_HANDOUTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The file of tasks that were given out: a ring of entries. The task thread writes it, the records
  * thread says from where on the store may not know of them. */
-#include "controller/restart/handouts.h"
+#include "controller/delivery/handouts.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The file of the hub's engines. The hub's thread. */
-#include "controller/restart/engine_table.h"
+#include "controller/hub/engine_table.h"
 
 #include <jansson.h>
 #include <stdlib.h>

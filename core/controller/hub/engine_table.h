@@ -1,7 +1,7 @@
 /* The file in which the hub keeps its engines, so that a controller that takes its place knows
  * them: ids and uuids, as ipyparallel's hub keeps them, and what they say of themselves. */
-#ifndef CONTROLLER_RESTART_ENGINE_TABLE_H
-#define CONTROLLER_RESTART_ENGINE_TABLE_H
+#ifndef CONTROLLER_HUB_ENGINE_TABLE_H
+#define CONTROLLER_HUB_ENGINE_TABLE_H
 
 #include "controller/hub/engines.h"
 
