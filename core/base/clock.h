@@ -7,8 +7,22 @@
 
 #define CLOCK_DATE_BYTES 32
 
+/* A time, on the clock of clock_ms(), that does not come. */
+#define CLOCK_NEVER 0x7fffffffffffffffLL
+
 long long clock_ms(void); /* milliseconds of CLOCK_MONOTONIC */
-double clock_wall(void);  /* seconds since the epoch */
+/* The sooner of two times. */
+static inline long long clock_sooner(long long one_ms, long long other_ms)
+{
+    return one_ms < other_ms ? one_ms : other_ms;
+}
+/* What is noted as 0 where nothing is due: CLOCK_NEVER then. */
+static inline long long clock_due(long long noted_ms)
+{
+    return noted_ms ? noted_ms : CLOCK_NEVER;
+}
+
+double clock_wall(void); /* seconds since the epoch */
 /* Writes the date now, in UTC, as ISO 8601 with microseconds: 2026-11-22T07:14:45.123456Z. Returns
  * its length. */
 size_t clock_date(char text[CLOCK_DATE_BYTES]);

@@ -100,22 +100,20 @@ static void check_tunnel(struct ipcl_client *client)
     client_set_state(client, CLIENT_CLOSED, &error);
 }
 
-/* The sooner of two times, of which 0 is never. */
-static long long sooner(long long left, long long right)
-{
-    return !left || (right && right < left) ? right : left;
-}
-
 static int poll_timeout(struct ipcl_client *client)
 {
     struct io *io = &client->io;
     long long now = clock_ms();
-    long long until = sooner(io->next_failure_ms, await_output_give_up(io, now));
-    until = sooner(until, io->lost_since_ms ? io->lost_since_ms + patience_ms(client) : 0);
-    until = sooner(until, sooner(io->restart.due_ms, io->restart.judge_ms));
-    until = sooner(until, atomic_load(&client->next_fetch_ms));
-    until = sooner(until, io->alone_ms > 0 ? io->alone_ms : 0);
-    if (!until)
+    long long until =
+        clock_sooner(clock_due(io->next_failure_ms), clock_due(await_output_give_up(io, now)));
+    if (io->lost_since_ms)
+        until = clock_sooner(until, io->lost_since_ms + patience_ms(client));
+    until = clock_sooner(until, clock_due(io->restart.due_ms));
+    until = clock_sooner(until, clock_due(io->restart.judge_ms));
+    until = clock_sooner(until, clock_due(atomic_load(&client->next_fetch_ms)));
+    if (io->alone_ms > 0)
+        until = clock_sooner(until, io->alone_ms);
+    if (until == CLOCK_NEVER)
         return -1;
     return until > now ? (int)(until - now) : 0;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/io.h"
 
 /* How often the engine's memory is looked at. */
@@ -187,17 +188,11 @@ static void look_at_end(struct io *io, long long now_ms)
     io_drain(io, ENGINE_EXIT_LIMIT, text, io->engine->end_ms);
 }
 
-/* The earlier of two times, of which 0 is none. */
-static long long earlier(long long one_ms, long long other_ms)
-{
-    return !one_ms || (other_ms && other_ms < one_ms) ? other_ms : one_ms;
-}
-
-long bounds_tick(struct io *io, long long now_ms)
+long long bounds_tick(struct io *io, long long now_ms)
 {
     struct bounds *bounds = &io->bounds;
     if (io->state == IO_STOPPING)
-        return -1;
+        return CLOCK_NEVER;
     if (bounds->seconds)
         look_at_time(io, now_ms);
     if (io->engine->memory_limit_bytes)
@@ -205,8 +200,7 @@ long bounds_tick(struct io *io, long long now_ms)
     if (io->engine->notice_ms && io->state == IO_SERVING && !io->draining)
         look_at_end(io, now_ms);
     bool goes_on = io->state == IO_SERVING && !io->draining;
-    long long next_ms = io->engine->memory_limit_bytes ? bounds->look_ms : 0;
-    next_ms = earlier(next_ms, bounds->seconds > 0 ? bounds->due_ms : 0);
-    next_ms = earlier(next_ms, goes_on ? io->engine->notice_ms : 0);
-    return next_ms ? (long)(next_ms - now_ms) : -1;
+    long long next_ms = clock_due(io->engine->memory_limit_bytes ? bounds->look_ms : 0);
+    next_ms = clock_sooner(next_ms, clock_due(bounds->seconds > 0 ? bounds->due_ms : 0));
+    return clock_sooner(next_ms, clock_due(goes_on ? io->engine->notice_ms : 0));
 }

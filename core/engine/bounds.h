@@ -33,8 +33,7 @@ void bounds_begin(struct io *io, struct job *job);
  * more than that. */
 bool bounds_end(struct io *io, const struct job *job);
 /* Interrupts what runs too long, and ends the engine where it runs on, or has too much memory. Has
- * it take nothing new when its job is to end. Returns in how many milliseconds to be called again,
- * or -1. */
-long bounds_tick(struct io *io, long long now_ms);
+ * it take nothing new when its job is to end. Returns when to be called again. */
+long long bounds_tick(struct io *io, long long now_ms);
 
 #endif

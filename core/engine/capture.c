@@ -251,15 +251,15 @@ void capture_read(struct capture *capture, struct capture_stream *stream, long l
         publish(capture, stream, false);
 }
 
-long capture_tick(struct capture *capture, long long now_ms)
+long long capture_tick(struct capture *capture, long long now_ms)
 {
-    long next_ms = -1;
+    long long next_ms = CLOCK_NEVER;
     for (int i = 0; i < 2; i++) {
         struct capture_stream *stream = &capture->streams[i];
         if (stream->held->size && due(stream, now_ms))
             publish(capture, stream, now_ms - stream->since_ms >= 10 * CAPTURE_GATHER_MS);
         if (stream->held->size)
-            next_ms = CAPTURE_GATHER_MS;
+            next_ms = now_ms + CAPTURE_GATHER_MS;
     }
     return next_ms;
 }

@@ -73,9 +73,8 @@ int capture_take_over(struct capture *capture, struct ipcl_error *error);
 void capture_start(struct capture *capture);
 /* Reads what a pipe holds now. Publishes it when it is due. I/O thread. */
 void capture_read(struct capture *capture, struct capture_stream *stream, long long now_ms);
-/* Publishes what is due, and returns in how many milliseconds more will be: -1 when nothing is
- * held. */
-long capture_tick(struct capture *capture, long long now_ms);
+/* Publishes what is due, and returns when more will be. */
+long long capture_tick(struct capture *capture, long long now_ms);
 /* Reads and publishes everything that was written before the call, whole or not. */
 void capture_flush(struct capture *capture);
 /* What was printed so far are nobody's last words. */

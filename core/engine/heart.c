@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/io.h"
 
 /* The hub's timer is not exact: the check is this much slower. */
@@ -36,17 +37,17 @@ static int start(struct io *io, struct ipcl_error *error)
     return loop_add(io->loop, heart->ping, heart_beat, io);
 }
 
-long heart_connecting(struct io *io, long long now_ms)
+long long heart_connecting(struct io *io, long long now_ms)
 {
     struct ipcl_error error;
     if (!io->cluster.subscribed && now_ms < io->connecting_ms)
-        return (long)(io->connecting_ms - now_ms);
+        return io->connecting_ms;
     io->state = IO_SERVING;
     log_info("registered as engine %lld (uuid %s, process %ld)", (long long)io->engine->id,
              io->engine->uuid, (long)getpid());
     if (start(io, &error))
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
-    return 0;
+    return now_ms;
 }
 
 /* A controller of ours knows by a proof that the echo is this engine's. */
@@ -76,11 +77,11 @@ void heart_beat(void *self, struct message *message)
                     zmq_strerror(errno));
 }
 
-long heart_tick(struct io *io, long long now_ms)
+long long heart_tick(struct io *io, long long now_ms)
 {
     struct heart *heart = &io->heart;
     if (heart->misses_max <= 0)
-        return -1;
+        return CLOCK_NEVER;
     if (now_ms >= heart->check_ms) {
         heart->misses = heart->beaten ? 0 : heart->misses + 1;
         heart->beaten = false;
@@ -94,5 +95,5 @@ long heart_tick(struct io *io, long long now_ms)
             io_stop(io, ENGINE_EXIT_CONTROLLER,
                     "the controller is lost: its heartbeats have stopped; ending");
     }
-    return (long)(heart->check_ms - now_ms);
+    return heart->check_ms;
 }

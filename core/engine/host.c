@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/container.h"
 #include "base/log.h"
 #include "engine/io.h"
 #include "engine/mpi.h"
@@ -13,12 +14,12 @@
 /* The host that a services struct belongs to. */
 static struct host *of_kernel(void *base)
 {
-    return (struct host *)((char *)base - offsetof(struct host, kernel_base));
+    return container_of(base, struct host, kernel_base);
 }
 
 static struct host *of_mpi(void *base)
 {
-    return (struct host *)((char *)base - offsetof(struct host, mpi_base));
+    return container_of(base, struct host, mpi_base);
 }
 
 static void release_retained(void *owner)

@@ -168,11 +168,6 @@ int io_watch_tunnel(struct io *io, struct ipcl_error *error)
     return 0;
 }
 
-static long sooner(long left, long right)
-{
-    return left < 0 ? right : right < 0 ? left : left < right ? left : right;
-}
-
 static void stop_late(struct io *io)
 {
     size_t used = strlen(io->ending);
@@ -181,28 +176,27 @@ static void stop_late(struct io *io)
     io_stop(io, io->drained, io->ending);
 }
 
-/* Runs what is due. */
+/* Runs what is due. Returns when the next is. */
 static long long tick(void *self, long long now_ms)
 {
     struct io *io = self;
-    long sleep_ms = capture_tick(&io->engine->capture, now_ms);
+    long long due_ms = capture_tick(&io->engine->capture, now_ms);
     if (io->state == IO_REGISTERING)
-        sleep_ms = sooner(sleep_ms, registration_tick(io, now_ms));
+        due_ms = clock_sooner(due_ms, registration_tick(io, now_ms));
     if (io->state == IO_CONNECTING)
-        sleep_ms = sooner(sleep_ms, heart_connecting(io, now_ms));
+        due_ms = clock_sooner(due_ms, heart_connecting(io, now_ms));
     if (io->state == IO_SERVING) {
-        sleep_ms = sooner(sleep_ms, heart_tick(io, now_ms));
-        sleep_ms = sooner(sleep_ms, registration_again_tick(io, now_ms));
+        due_ms = clock_sooner(due_ms, heart_tick(io, now_ms));
+        due_ms = clock_sooner(due_ms, registration_again_tick(io, now_ms));
     }
-    sleep_ms = sooner(sleep_ms, bounds_tick(io, now_ms));
+    due_ms = clock_sooner(due_ms, bounds_tick(io, now_ms));
     if (io->draining && io->state != IO_STOPPING && now_ms >= io->stop_ms)
         stop_late(io);
     if (io->state == IO_STOPPING && now_ms >= io->stop_ms)
         end_process(io);
-    if (io->draining || io->state == IO_STOPPING) {
-        sleep_ms = sooner(sleep_ms, (long)(io->stop_ms - now_ms));
-    }
-    return sleep_ms < 0 ? LOOP_NEVER : now_ms + sleep_ms;
+    if (io->draining || io->state == IO_STOPPING)
+        due_ms = clock_sooner(due_ms, io->stop_ms);
+    return due_ms;
 }
 
 /* What is heard from the start; registration adds the sockets to the controller. */

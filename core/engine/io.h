@@ -144,13 +144,13 @@ void registration_receive(void *io, struct message *message);
 void registration_reached(struct io *io);
 /* Takes note of an event of the connection. */
 void registration_watch(void *io, struct message *message);
-/* Repeats or gives up. Returns in how many milliseconds to be called again. */
-long registration_tick(struct io *io, long long now_ms);
+/* Repeats or gives up. Returns when to be called again. */
+long long registration_tick(struct io *io, long long now_ms);
 /* Registers once more under the id that the engine has, as the controller may have given it up, or
  * another have taken its place. Where it knows the engine nothing changes. */
 void registration_again(struct io *io);
-/* Repeats that. Returns in how many milliseconds to be called again, or -1. */
-long registration_again_tick(struct io *io, long long now_ms);
+/* Repeats that. Returns when to be called again. */
+long long registration_again_tick(struct io *io, long long now_ms);
 void registration_leave(struct io *io);
 /* Stops trying addresses. */
 void registration_release(struct io *io);
@@ -169,10 +169,11 @@ int registration_build_end(struct session *session, const struct registration_en
                            struct message *message, struct ipcl_error *error);
 
 /* heart.c */
-/* Starts the heart once what is published is heard, or nobody has subscribed for a while. */
-long heart_connecting(struct io *io, long long now_ms);
+/* Starts the heart once what is published is heard, or nobody has subscribed for a while. Returns
+ * when to be called again, as does heart_tick(). */
+long long heart_connecting(struct io *io, long long now_ms);
 void heart_beat(void *io, struct message *message);
-long heart_tick(struct io *io, long long now_ms);
+long long heart_tick(struct io *io, long long now_ms);
 /* The controller's period is io->hub_period_ms. */
 void heart_set_period(struct io *io);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/children.h"
 #include "engine/facts.h"
 #include "engine/io.h"
@@ -300,22 +301,22 @@ static void warn_of_nobody(struct io *io, long long now_ms)
              io->engine->connection.location, io->engine->connection.registration, tried);
 }
 
-long registration_tick(struct io *io, long long now_ms)
+long long registration_tick(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
     bool waits =
         !io->registrar && !registration->reach; /* until a new connection stands, or does not */
     if (waits || follow_file(io))
-        return -1;
+        return CLOCK_NEVER;
     if (now_ms >= registration->deadline_ms) {
         give_up(io);
-        return -1;
+        return CLOCK_NEVER;
     }
     if (registration->reach && !registration->reached &&
         (!io->registrar || now_ms >= registration->doubt_ms))
         try_addresses(io, now_ms);
     if (io->state != IO_REGISTERING)
-        return -1;
+        return CLOCK_NEVER;
     if (now_ms >= registration->repeat_ms) {
         /* What was never sent is still queued; only what may be lost is sent again. */
         if (registration->reached) {
@@ -328,9 +329,8 @@ long registration_tick(struct io *io, long long now_ms)
     }
     if (registration->lost && registration->repeat_ms - now_ms > FIRST_DELAY_MS)
         registration->repeat_ms = now_ms + FIRST_DELAY_MS;
-    long sleep_ms = (long)(registration->repeat_ms - now_ms);
     long most_ms = io->registrar ? 100 : 20; /* the deadline is not slept over, nor an answer */
-    return sleep_ms < most_ms ? sleep_ms : most_ms;
+    return clock_sooner(registration->repeat_ms, now_ms + most_ms);
 }
 
 static int connect_to(struct io *io, void *socket, int port, struct ipcl_error *error)
@@ -414,14 +414,14 @@ void registration_again(struct io *io)
     send_request(io, clock_ms());
 }
 
-long registration_again_tick(struct io *io, long long now_ms)
+long long registration_again_tick(struct io *io, long long now_ms)
 {
     struct registration *registration = &io->registration;
     if (!registration->again)
-        return -1;
+        return CLOCK_NEVER;
     if (now_ms >= registration->repeat_ms)
         send_request(io, now_ms);
-    return (long)(registration->repeat_ms - now_ms);
+    return registration->repeat_ms;
 }
 
 /* An engine's broadcasts come through the one of several sockets that its id names. Only

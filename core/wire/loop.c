@@ -276,7 +276,7 @@ void loop_drain(struct loop *loop, void *socket)
 
 static int timeout_of(long long due_ms, long long now_ms)
 {
-    if (due_ms == LOOP_NEVER)
+    if (due_ms == CLOCK_NEVER)
         return -1;
     if (due_ms <= now_ms)
         return 0;
@@ -303,8 +303,8 @@ static long long leave_resting(struct loop *loop, long long now_ms, long long du
         const struct source *source = &loop->sources[i];
         bool rests = now_ms < source->rests_until_ms;
         loop->descriptors[i].events = rests ? 0 : POLLIN;
-        if (rests && source->rests_until_ms < due_ms)
-            due_ms = source->rests_until_ms;
+        if (rests)
+            due_ms = clock_sooner(due_ms, source->rests_until_ms);
     }
     return due_ms;
 }
@@ -339,7 +339,7 @@ void loop_run(struct loop *loop)
         /* What was sent on mostly has nothing: one look here saves asking the kernel twice. */
         if (again)
             again = serve_round(loop);
-        long long now = clock_ms(), due = LOOP_NEVER;
+        long long now = clock_ms(), due = CLOCK_NEVER;
         if (loop->tick && !loop->stopping) {
             due = loop->tick(loop->tick_self, now);
             again = collect_sent(loop);

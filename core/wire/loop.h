@@ -9,6 +9,7 @@
 #include <ipcluster/error.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "wire/message.h"
 
 struct loop;
@@ -18,10 +19,8 @@ typedef void loop_receive(void *self, struct message *message);
 /* Called when a socket has something to read: reads all of it. */
 typedef void loop_ready(void *self);
 /* Called after each round, and when the time has come that it returned last: does what is due and
- * returns when it is to be called again, on the clock of clock_ms(), or LOOP_NEVER. */
+ * returns when it is to be called again, on the clock of clock_ms(), or CLOCK_NEVER. */
 typedef long long loop_tick(void *self, long long now_ms);
-
-#define LOOP_NEVER 0x7fffffffffffffffLL
 
 /* Main's thread. `name` stands in the log. NULL with `error` set on failure. */
 struct loop *loop_create(const char *name, struct ipcl_error *error);

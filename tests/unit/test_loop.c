@@ -268,7 +268,7 @@ static long long send_three(void *self, long long now_ms)
     (void)now_ms;
     if (calm->ticks == strlen(calm->came) && calm->ticks < 3)
         zmq_send(calm->to_calm, &"abc"[calm->ticks++], 1, 0);
-    return LOOP_NEVER;
+    return CLOCK_NEVER;
 }
 
 Test(loop, reads_what_rests_when_its_rest_ends)

@@ -3,18 +3,18 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/container.h"
 #include "base/random.h"
 #include "controller/balancer/balancer_private.h"
 
 static struct task *task_of(struct table_item *item)
 {
-    return (struct task *)((char *)item - offsetof(struct task, item));
+    return container_of(item, struct task, item);
 }
 
 static const void *key_of(const struct table_item *item, size_t *size)
 {
-    const struct task *task =
-        (const struct task *)((const char *)item - offsetof(struct task, item));
+    const struct task *task = container_of_const(item, struct task, item);
     *size = task->msg_id_size;
     return task->msg_id;
 }

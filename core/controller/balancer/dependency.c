@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/container.h"
 #include "controller/balancer/balancer_private.h"
 
 struct edge {
@@ -121,7 +122,7 @@ static enum submission make_edge(struct balancer *balancer, struct edge *edge, s
     need->count++;
     need->left++;
     if (item) {
-        edge->on = (struct task *)((char *)item - offsetof(struct task, item));
+        edge->on = container_of(item, struct task, item);
         DL_APPEND(edge->on->dependents, edge);
         return edge->on == edge->waiter ? SUBMISSION_ITSELF : SUBMISSION_DONE;
     }

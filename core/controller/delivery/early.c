@@ -232,16 +232,16 @@ void early_meet(struct early *early, struct message *request)
 long long early_tick(struct early *early, long long now_ms)
 {
     if (!early->first)
-        return LOOP_NEVER;
+        return CLOCK_NEVER;
     if (!is_open(early, now_ms)) {
         limit(early);
-        return LOOP_NEVER;
+        return CLOCK_NEVER;
     }
     if (now_ms >= early->next_try_ms) {
         try_again(early, NULL);
         early->next_try_ms = now_ms + RETRY_MS;
     }
-    return early->first ? early->next_try_ms : LOOP_NEVER;
+    return early->first ? early->next_try_ms : CLOCK_NEVER;
 }
 
 void early_release(struct early *early)

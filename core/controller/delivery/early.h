@@ -35,7 +35,7 @@ struct early_reply *early_address(struct early *early, struct message *message);
 /* Holds a reply whose client is not there and may yet come. `copy` is what early_address() gave.
  * Leaves nothing in `message` that matters. */
 void early_hold(struct early *early, struct message *message, struct early_reply *copy);
-/* Tries again what is held. Returns when to be called again, or LOOP_NEVER. */
+/* Tries again what is held. Returns when to be called again, or CLOCK_NEVER. */
 long long early_tick(struct early *early, long long now_ms);
 void early_release(struct early *early);
 

@@ -48,7 +48,7 @@ size_t outbox_waiting(const struct outbox *outbox, const void *peer, size_t size
 /* Hands back what waits for a peer that has gone. */
 void outbox_forget(struct outbox *outbox, const void *peer, size_t size, outbox_unsent *unsent,
                    void *self);
-/* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
+/* Tries again what waits. Returns when to be called again, or CLOCK_NEVER. */
 long long outbox_tick(struct outbox *outbox, long long now_ms);
 void outbox_release(struct outbox *outbox);
 

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
+
 /* This part of what may wait is for errors. */
 #define ERRORS_SHARE 8
 
@@ -148,7 +150,7 @@ long long replies_tick(struct replies *replies, long long now_ms)
 {
     long long outbox_ms = outbox_tick(&replies->outbox, now_ms);
     long long early_ms = early_tick(&replies->early, now_ms);
-    return early_ms < outbox_ms ? early_ms : outbox_ms;
+    return clock_sooner(early_ms, outbox_ms);
 }
 
 void replies_release(struct replies *replies)

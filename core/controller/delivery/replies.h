@@ -35,7 +35,7 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
 /* Sends an error reply (reply.h). */
 void replies_error(struct replies *replies, const struct reply_request *request,
                    const char *engine_uuid, const char *ename, const char *evalue);
-/* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
+/* Tries again what waits. Returns when to be called again, or CLOCK_NEVER. */
 long long replies_tick(struct replies *replies, long long now_ms);
 void replies_release(struct replies *replies);
 

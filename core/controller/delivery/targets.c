@@ -289,7 +289,7 @@ long long targets_tick(struct targets *targets, long long now_ms)
         targets->next_try_ms = now_ms + RETRY_MS;
     }
     long long due_ms = outbox_tick(&targets->outbox, now_ms);
-    return targets->waiting && targets->next_try_ms < due_ms ? targets->next_try_ms : due_ms;
+    return targets->waiting ? clock_sooner(targets->next_try_ms, due_ms) : due_ms;
 }
 
 void targets_release(struct targets *targets)

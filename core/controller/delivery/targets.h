@@ -82,7 +82,7 @@ void targets_remove(struct targets *targets, const struct notice *notice);
 /* Of an engine that is not found: a sentence that says why it is not, where it has gone lately;
  * otherwise NULL. */
 const char *targets_end(const struct targets *targets, const void *uuid, size_t size);
-/* Tries again what waits. Returns when to be called again, or LOOP_NEVER. */
+/* Tries again what waits. Returns when to be called again, or CLOCK_NEVER. */
 long long targets_tick(struct targets *targets, long long now_ms);
 void targets_release(struct targets *targets);
 

@@ -17,7 +17,7 @@ long long trim_tick(struct trim *trim, size_t count, long long now_ms)
         trim->most = count;
     if (count || trim->most < MANY_TASKS) {
         trim->due_ms = 0;
-        return LOOP_NEVER;
+        return CLOCK_NEVER;
     }
     if (!trim->due_ms)
         trim->due_ms = now_ms + IDLE_MS;
@@ -25,5 +25,5 @@ long long trim_tick(struct trim *trim, size_t count, long long now_ms)
         return trim->due_ms;
     malloc_trim(0);
     *trim = (struct trim){0};
-    return LOOP_NEVER;
+    return CLOCK_NEVER;
 }

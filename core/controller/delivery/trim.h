@@ -10,7 +10,7 @@ struct trim {
     long long due_ms; /* when to give it back; 0: not now */
 };
 
-/* To be told how many tasks are here. Returns when to be called again, or LOOP_NEVER. */
+/* To be told how many tasks are here. Returns when to be called again, or CLOCK_NEVER. */
 long long trim_tick(struct trim *trim, size_t count, long long now_ms);
 
 #endif

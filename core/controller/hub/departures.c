@@ -125,7 +125,7 @@ json_t *departures_next(struct departures *departures, long long now_ms, bool al
 long long departures_due(const struct departures *departures)
 {
     const struct departure *departure;
-    long long due = LOOP_NEVER;
+    long long due = CLOCK_NEVER;
     DL_FOREACH (departures->first, departure)
         if (departure->due_ms < due)
             due = departure->due_ms;

@@ -43,7 +43,7 @@ void departures_explain(struct departures *departures, const json_t *content);
 /* The next that is due, or any where `all` is true, as before an engine comes: a new reference, or
  * NULL. */
 json_t *departures_next(struct departures *departures, long long now_ms, bool all);
-/* When the next is due, or LOOP_NEVER. */
+/* When the next is due, or CLOCK_NEVER. */
 long long departures_due(const struct departures *departures);
 void departures_release(struct departures *departures);
 

@@ -62,7 +62,7 @@ long long engine_table_tick(struct engine_table *table, const struct engines *en
 {
     if (table->due_ms && now_ms >= table->due_ms)
         write_table(table, engines);
-    return table->due_ms ? table->due_ms : LOOP_NEVER;
+    return clock_due(table->due_ms);
 }
 
 void engine_table_finish(struct engine_table *table, const struct engines *engines)

@@ -14,7 +14,7 @@ struct engine_table {
 /* An engine has come or gone: the file is written soon, once for all that change meanwhile. */
 void engine_table_changed(struct engine_table *table, const struct engines *engines,
                           long long now_ms);
-/* Writes where it is time to. Returns when to be called again, or LOOP_NEVER. */
+/* Writes where it is time to. Returns when to be called again, or CLOCK_NEVER. */
 long long engine_table_tick(struct engine_table *table, const struct engines *engines,
                             long long now_ms);
 /* Calls `each` for each engine of the file, with its id, uuid, route (routes.h; "" for none) and

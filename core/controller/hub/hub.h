@@ -136,7 +136,7 @@ void hub_engine_born(struct hub *hub, const char *uuid);
 void hub_engine_silent(struct hub *hub, const char *uuid);
 /* Tells clients who subscribed lately who came before that. */
 void hub_tell_late_engines(struct hub *hub);
-/* Gives up on those whose time is over. Returns when to be called again, or LOOP_NEVER. */
+/* Gives up on those whose time is over. Returns when to be called again, or CLOCK_NEVER. */
 long long hub_engines_tick(struct hub *hub, long long now_ms);
 
 /* In hub_ends.c. */

@@ -214,11 +214,11 @@ static bool ask_why(struct hub *hub, const struct engine *engine)
     return any;
 }
 
-/* Asks those whose time has come. Returns when the next is due, or LOOP_NEVER. */
+/* Asks those whose time has come. Returns when the next is due, or CLOCK_NEVER. */
 static long long ask_explainers(struct hub *hub, long long now_ms)
 {
     struct explainer *explainer;
-    long long due = LOOP_NEVER;
+    long long due = CLOCK_NEVER;
     DL_FOREACH (hub->ends.explainers, explainer) {
         if (explainer->ask_ms && now_ms >= explainer->ask_ms) {
             ask_explainer(hub, explainer);
@@ -279,10 +279,8 @@ long long hub_ends_tick(struct hub *hub, long long now_ms)
     while (hub->ends.endings && now_ms >= hub->ends.endings->due_ms)
         finish(hub, hub->ends.endings);
     hub_tell_departures(hub, now_ms, false);
-    long long due = departures_due(&hub->departures), ask_ms = ask_explainers(hub, now_ms);
-    if (ask_ms < due)
-        due = ask_ms;
-    return hub->ends.endings && hub->ends.endings->due_ms < due ? hub->ends.endings->due_ms : due;
+    long long due = clock_sooner(departures_due(&hub->departures), ask_explainers(hub, now_ms));
+    return hub->ends.endings ? clock_sooner(due, hub->ends.endings->due_ms) : due;
 }
 
 void hub_ends_release(struct hub *hub)

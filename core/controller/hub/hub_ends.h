@@ -27,7 +27,7 @@ void hub_finish_end(struct hub *hub, const char *uuid, long long id);
 void hub_finish_ends(struct hub *hub);
 /* Notes whether whoever asks for the engines is one who says why they have ended. */
 void hub_note_explainer(struct hub *hub, struct query *query);
-/* What is due. Returns when to be called again, or LOOP_NEVER. */
+/* What is due. Returns when to be called again, or CLOCK_NEVER. */
 long long hub_ends_tick(struct hub *hub, long long now_ms);
 void hub_ends_release(struct hub *hub);
 

@@ -481,8 +481,8 @@ static long long on_tick(void *self, long long now_ms)
         more = records->untidy = records->store->tidy(records->controller->records);
     if (more)
         return now_ms;
-    long long due = records->changes ? records->commit_ms : LOOP_NEVER;
-    return records->give_up_ms && records->give_up_ms < due ? records->give_up_ms : due;
+    long long due = records->changes ? records->commit_ms : CLOCK_NEVER;
+    return clock_sooner(due, clock_due(records->give_up_ms));
 }
 
 static struct loop *records_loop(void *self)

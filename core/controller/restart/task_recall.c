@@ -97,7 +97,7 @@ long long recall_tick(struct scheduler *scheduler, long long now_ms)
     struct task_restore *restore = &scheduler->restore;
     if (now_ms < restore->recall_ms)
         return restore->recall_ms;
-    restore->recall_ms = LOOP_NEVER;
+    restore->recall_ms = CLOCK_NEVER;
     json_t *questions = tasks_to_ask_for(scheduler), *tasks, *counter;
     const char *uuid, *msg_id;
     json_object_foreach (questions, uuid, tasks) {

@@ -361,7 +361,7 @@ static void lose_engine(struct scheduler *scheduler, struct task *task)
 static void try_lost(struct scheduler *scheduler)
 {
     struct task *task = balancer_away(scheduler->balancer), *next;
-    scheduler->restore.lost_ms = LOOP_NEVER;
+    scheduler->restore.lost_ms = CLOCK_NEVER;
     for (; task; task = next) {
         next = task->next;
         if (((const struct away *)task)->lost)
@@ -377,7 +377,7 @@ long long restore_tick(struct scheduler *scheduler, long long now_ms)
     if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
         pass(scheduler, now_ms);
     long long aside_ms = restore->passing ? now_ms : restore->next_pass_ms;
-    return restore->aside && aside_ms < restore->lost_ms ? aside_ms : restore->lost_ms;
+    return restore->aside ? clock_sooner(aside_ms, restore->lost_ms) : restore->lost_ms;
 }
 
 static void engine_gone(struct scheduler *scheduler, const char *engine)
@@ -453,7 +453,7 @@ int restore_open(struct scheduler *scheduler, struct controller *controller,
                  struct ipcl_error *error)
 {
     struct task_restore *restore = &scheduler->restore;
-    restore->lost_ms = restore->recall_ms = LOOP_NEVER;
+    restore->lost_ms = restore->recall_ms = CLOCK_NEVER;
     if (!store_restores(controller))
         return 0;
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;

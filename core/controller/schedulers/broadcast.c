@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "controller/exchange/asked.h"
 #include "controller/schedulers/broadcast_request.h"
 #include "controller/controller.h"
@@ -427,7 +428,7 @@ static long long on_tick(void *self, long long now_ms)
     long long replies_ms = replies_tick(&broadcast->replies, now_ms);
     long long targets_ms = targets_tick(&broadcast->targets, now_ms);
     report_flush(&broadcast->report);
-    return replies_ms < targets_ms ? replies_ms : targets_ms;
+    return clock_sooner(replies_ms, targets_ms);
 }
 
 static struct loop *broadcast_loop(void *self)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "controller/exchange/asked.h"
 #include "controller/controller.h"
 #include "controller/door/gate.h"
@@ -79,7 +80,7 @@ static long long on_tick(void *self, long long now_ms)
     long long replies_ms = replies_tick(&relay->replies, now_ms);
     long long targets_ms = targets_tick(&relay->targets, now_ms);
     report_flush(&relay->report);
-    return replies_ms < targets_ms ? replies_ms : targets_ms;
+    return clock_sooner(replies_ms, targets_ms);
 }
 
 static void read_notices(void *self)

@@ -398,18 +398,18 @@ static bool settle(struct scheduler *scheduler, long long now_ms)
 }
 
 /* Tells the hub how many tasks wait, after a change and not too often. Returns when to be called
- * again, or LOOP_NEVER. */
+ * again, or CLOCK_NEVER. */
 static long long tell_waiting(struct scheduler *scheduler, long long now_ms)
 {
     size_t waiting = balancer_waiting(scheduler->balancer);
     if (waiting == scheduler->waiting_told)
-        return LOOP_NEVER;
+        return CLOCK_NEVER;
     if (now_ms < scheduler->waiting_ms)
         return scheduler->waiting_ms;
     report_waiting(&scheduler->report, waiting);
     scheduler->waiting_told = waiting;
     scheduler->waiting_ms = now_ms + WAITING_MS;
-    return LOOP_NEVER;
+    return CLOCK_NEVER;
 }
 
 static long long on_tick(void *self, long long now_ms)

@@ -32,8 +32,8 @@ struct task_restore {
     bool progress; /* in this pass */
     bool strict;   /* what is unknown now stays so */
     long long next_pass_ms;
-    long long lost_ms;   /* when to try again what has lost its engine; LOOP_NEVER: there is none */
-    long long recall_ms; /* when to ask engines what they have; LOOP_NEVER: there is no need */
+    long long lost_ms; /* when to try again what has lost its engine; CLOCK_NEVER: there is none */
+    long long recall_ms; /* when to ask engines what they have; CLOCK_NEVER: there is no need */
 };
 
 /* A task that another controller gave out. */
@@ -152,7 +152,7 @@ void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blamele
  * elsewhere, where its engine went and it may be tried again. */
 void scheduler_settle(struct scheduler *scheduler, struct task *task);
 /* Forgets engines that have left, once they have answered all. Returns when to be called again, or
- * LOOP_NEVER. */
+ * CLOCK_NEVER. */
 long long leaving_tick(struct scheduler *scheduler, long long now_ms);
 void leaving_release(struct scheduler *scheduler);
 /* Answers tasks whose answers are lost. */
@@ -165,7 +165,7 @@ void guests_add(struct scheduler *scheduler, struct task *task);
 void guests_remove(struct task *task);
 /* A client goes: drops what it has waiting of those tasks. */
 void guests_leave(struct scheduler *scheduler, zmq_msg_t *client);
-/* Looks which of these clients are there. Returns when to be called again, or LOOP_NEVER. */
+/* Looks which of these clients are there. Returns when to be called again, or CLOCK_NEVER. */
 long long guests_tick(struct scheduler *scheduler, long long now_ms);
 void guests_release(struct scheduler *scheduler);
 
@@ -206,7 +206,7 @@ bool restore_adopt(struct scheduler *scheduler, struct task *task);
  * it
  * (`unbegun`) it runs as if it had not been given out. */
 void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why);
-/* Tries again what was put aside. Returns when to be called again, or LOOP_NEVER. */
+/* Tries again what was put aside. Returns when to be called again, or CLOCK_NEVER. */
 long long restore_tick(struct scheduler *scheduler, long long now_ms);
 /* Aborts what a request names that is set aside: adds the msg_ids to `aborted`. */
 void restore_abort(struct scheduler *scheduler, const struct abort_request *request,
@@ -223,7 +223,7 @@ void recall_soon(struct scheduler *scheduler);
  * Returns 0, or -1 where it is not connected. */
 int recall_begin(struct scheduler *scheduler, struct worker *worker);
 /* Asks engines for tasks that another controller gave out. Returns when to be called again, or
- * LOOP_NEVER. */
+ * CLOCK_NEVER. */
 long long recall_tick(struct scheduler *scheduler, long long now_ms);
 /* Takes an engine's answer to that. Returns whether the message is one. */
 bool recall_answered(struct scheduler *scheduler, struct message *message);

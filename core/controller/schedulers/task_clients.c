@@ -119,7 +119,7 @@ long long guests_tick(struct scheduler *scheduler, long long now_ms)
     struct guests *guests = &scheduler->guests;
     struct guest *guest, *next;
     if (!guests->all)
-        return LOOP_NEVER;
+        return CLOCK_NEVER;
     if (now_ms < guests->next_look_ms)
         return guests->next_look_ms;
     HASH_ITER (hh, guests->all, guest, next) {

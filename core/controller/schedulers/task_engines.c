@@ -219,10 +219,10 @@ void scheduler_hear_losses(void *self)
 long long leaving_tick(struct scheduler *scheduler, long long now_ms)
 {
     struct leaving *leaving, *next;
-    long long due = LOOP_NEVER;
+    long long due = CLOCK_NEVER;
     DL_FOREACH_SAFE (scheduler->leaving, leaving, next) {
         if (owes_answers(leaving->worker) && now_ms < leaving->until_ms) {
-            due = leaving->until_ms < due ? leaving->until_ms : due;
+            due = clock_sooner(leaving->until_ms, due);
             continue;
         }
         forget(scheduler, leaving->worker, leaving->end);
