@@ -20,6 +20,7 @@
 #include "wire/socket.h"
 
 struct handouts;
+struct task_hooks;
 
 /* Ports to listen on, used in order; when they run out the system chooses. */
 struct port_pool {
@@ -53,6 +54,7 @@ struct controller {
     bool reuse;                /* another controller may take this one's place */
     bool restarted; /* this one has taken another's place, so that requests of that one's are
                      * about */
+    const struct task_hooks *task_hooks; /* NULL: none; likewise below (restart.h) */
     bool restore_engines;
     char engine_table[PATH_BYTES];             /* "": none is kept */
     char handouts_file[PATH_BYTES];            /* likewise */

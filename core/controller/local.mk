@@ -48,8 +48,10 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/schedulers/task_answers.c \
 	core/controller/schedulers/task_clients.c \
 	core/controller/schedulers/task_engines.c \
+	core/controller/schedulers/task_hooks.h \
 	core/controller/schedulers/task_metadata.c core/controller/schedulers/task_metadata.h \
 	core/controller/schedulers/task_retry.c \
+	core/controller/schedulers/task_thread.c \
 	core/controller/records/records.c core/controller/records/records.h \
 	core/controller/records/records_purge.c \
 	core/controller/records/records_queries.c \
@@ -66,8 +68,10 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/hub/ledger.c core/controller/hub/ledger.h \
 	core/controller/restart/previous.c core/controller/restart/previous.h \
 	core/controller/restart/records_restore.c \
+	core/controller/restart/restart.c core/controller/restart/restart.h \
 	core/controller/restart/restored.h \
 	core/controller/restart/task_recall.c \
+	core/controller/restart/task_restart.h \
 	core/controller/restart/task_restore.c
 core_controller_ipcontroller_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_controller_ipcontroller_LDADD = core/controller/libbalancer.la core/plugin/libplugin.la \

@@ -21,6 +21,7 @@
 #include "controller/options.h"
 #include "controller/door/room.h"
 #include "controller/records/store.h"
+#include "controller/restart/restart.h"
 
 /* They are closed in the opposite order. The hub hands on what the others reported last, and the
  * records thread records that. */
@@ -166,6 +167,7 @@ static int start(struct program *program, struct ipcl_error *error)
     if (store_open(program->settings, &program->profile, &program->store_host, &program->controller,
                    error))
         return -1;
+    restart_attach(&program->controller);
     program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
     if (!program->requests)
         return -1;

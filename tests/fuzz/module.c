@@ -7,6 +7,7 @@
 
 #include <ipcluster/plugin.h>
 
+#include "controller/restart/restart.h"
 #include "network.h"
 
 #define MODULES_MAX  8
@@ -64,6 +65,7 @@ static void set_controller(unsigned bits)
         .backlog_bytes = 1 << 20,
         .unread_bytes = 1 << 20,
     };
+    restart_attach(&life->controller);
     set_connection(&life->controller.clients);
     set_connection(&life->controller.engines);
     if (fuzz_modules.store || bits & 2)

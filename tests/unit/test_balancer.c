@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "controller/balancer/balancer.h"
 
 struct fixture {
@@ -438,7 +439,7 @@ Test(balancer, deadlines_in_their_order_and_only_while_waiting)
     cr_assert_eq(balancer_next(f.balancer), tasks[0]);
     cr_assert_eq(balancer_late(f.balancer, 1000), tasks[2]);
     finish(&f, tasks[2]);
-    cr_assert_eq(balancer_deadline(f.balancer), -1);
+    cr_assert_eq(balancer_deadline(f.balancer), CLOCK_NEVER);
     balancer_destroy(f.balancer, release);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/random.h"
 #include "controller/balancer/balancer_private.h"
@@ -523,5 +524,5 @@ struct task *balancer_late(const struct balancer *balancer, long long now_ms)
 long long balancer_deadline(const struct balancer *balancer)
 {
     return balancer->deadlines.count ? ((struct task *)balancer->deadlines.items[0])->deadline_ms
-                                     : -1;
+                                     : CLOCK_NEVER;
 }

@@ -211,7 +211,7 @@ struct task *balancer_away(const struct balancer *balancer);
 
 /* A waiting task whose deadline has passed, or NULL. */
 struct task *balancer_late(const struct balancer *balancer, long long now_ms);
-/* The next deadline, or -1. */
+/* The next deadline, or CLOCK_NEVER. */
 long long balancer_deadline(const struct balancer *balancer);
 /* Whether more than one engine is there for a task: those it is bound to, or all. */
 bool balancer_has_choice(const struct balancer *balancer, const struct task *task);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "controller/schedulers/task.h"
+#include "controller/restart/task_restart.h"
 
 /* An engine that is not connected yet is asked again. */
 #define AGAIN_MS 20
@@ -22,8 +22,8 @@
 
 void recall_soon(struct scheduler *scheduler)
 {
-    if (scheduler->restore.socket)
-        scheduler->restore.recall_ms = 0;
+    if (scheduler->restart->socket)
+        scheduler->restart->recall_ms = 0;
 }
 
 /* The engine that has had a task, where it is here; NULL otherwise. */
@@ -78,7 +78,7 @@ static int ask(struct scheduler *scheduler, struct worker *worker, json_t *tasks
 
 int recall_begin(struct scheduler *scheduler, struct worker *worker)
 {
-    if (worker->recalled || !worker->sealed || !scheduler->restore.socket)
+    if (worker->recalled || !worker->sealed || !scheduler->restart->socket)
         return 0;
     json_t *none = json_object();
     int status = ask(scheduler, worker, none);
@@ -94,7 +94,7 @@ static struct away *away_task(const struct scheduler *scheduler, const char *msg
 
 long long recall_tick(struct scheduler *scheduler, long long now_ms)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart;
     if (now_ms < restore->recall_ms)
         return restore->recall_ms;
     restore->recall_ms = CLOCK_NEVER;

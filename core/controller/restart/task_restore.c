@@ -1,10 +1,10 @@
-/* A task scheduler that takes another's place: what the records tell of that one's tasks. Those
+/* A task scheduler that takes a previous one's place: what the records tell of its tasks. Those
  * that have ended are remembered, those that never were at an engine run now, and for those that an
  * engine may have an answer is awaited: the engine's, or in its place an error. The task thread.
  *
  * Meanwhile some tasks wait aside: those that depend on one which may yet become known, and those
  * that name engines, or follow tasks to theirs, as these may yet come back. */
-#include "controller/restart/restored.h"
+#include "controller/restart/restart.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "controller/delivery/handouts.h"
 #include "controller/records/store.h"
-#include "controller/schedulers/task.h"
+#include "controller/restart/restored.h"
+#include "controller/restart/task_restart.h"
 
 /* How often what waits aside is tried again, and how much of it at a time. */
 #define PASS_MS 1000
@@ -34,39 +34,33 @@ bool away_is_at(struct away *away, const char *uuid)
     return !strcmp(away->engine, uuid);
 }
 
-bool restore_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
-                            size_t found)
+static bool awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
+                           size_t found)
 {
     bool concerned = metadata->follow.count || found < json_array_size(metadata->targets);
-    return concerned && scheduler->restore.socket && clock_ms() < scheduler->restore.back_ms;
+    return concerned && scheduler->restart->socket && clock_ms() < scheduler->restart->back_ms;
 }
 
-bool restore_awaits_tasks(const struct scheduler *scheduler)
+static bool awaits_tasks(const struct scheduler *scheduler)
 {
-    const struct task_restore *restore = &scheduler->restore;
+    const struct task_restart *restore = scheduler->restart;
     return restore->socket && (!restore->told || (restore->aside && !restore->strict));
 }
 
-int restore_admit(const struct scheduler *scheduler, const struct ipcl_member *msg_id,
-                  struct task_metadata *metadata)
+static int may_have_begun(const struct scheduler *scheduler, const struct ipcl_member *msg_id)
 {
     char id[REPORT_TEXT_MAX + 1];
-    bool success;
-    if (scheduler->restore.socket && !scheduler->restore.told)
-        return 1;
+    if (scheduler->restart->socket && !scheduler->restart->told)
+        return -1;
     snprintf(id, sizeof(id), "%.*s", (int)msg_id->size, msg_id->data);
-    /* A controller that has taken no other's place is the only one that can have had it. */
-    bool begun = balancer_has_ended(scheduler->balancer, msg_id->data, msg_id->size, &success) ||
-                 (scheduler->restarted && handouts_may_have(scheduler->handouts, id));
-    int left = metadata->retries - (begun ? metadata->again : metadata->again - 1);
-    metadata->retries = left > 0 ? left : 0;
-    return begun && left < 0 ? -1 : 0;
+    return handouts_may_have(scheduler->handouts, id);
 }
 
-static int put_aside(struct scheduler *scheduler, struct message *message,
-                     const struct handout *before)
+/* Returns 0, or -1 where memory is short. */
+static int keep_aside(struct scheduler *scheduler, struct message *message,
+                      const struct handout *before)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart;
     struct aside *aside = calloc(1, sizeof(*aside));
     if (!aside || !(aside->held = held_create(message, scheduler->pool))) {
         free(aside);
@@ -81,18 +75,17 @@ static int put_aside(struct scheduler *scheduler, struct message *message,
     return 0;
 }
 
-void restore_accept(struct scheduler *scheduler, struct message *message,
-                    const struct ipcl_member *msg_id, const struct handout *before)
+static void set_aside(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const struct handout *before)
 {
-    if (scheduler_accept(scheduler, message, msg_id, before) > 0 &&
-        put_aside(scheduler, message, before))
+    if (keep_aside(scheduler, message, before))
         scheduler_refuse(scheduler, message, msg_id, "RuntimeError",
                          "the controller is out of memory");
 }
 
 static void drop(struct scheduler *scheduler, struct aside *aside)
 {
-    DL_DELETE(scheduler->restore.aside, aside);
+    DL_DELETE(scheduler->restart->aside, aside);
     held_destroy(aside->held);
     free(aside);
 }
@@ -131,7 +124,7 @@ static bool try_again(struct scheduler *scheduler, struct aside *aside)
  * nothing is awaited from outside, passes are made until one changes nothing. */
 static void pass(struct scheduler *scheduler, long long now_ms)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart;
     size_t count = 0;
     if (!restore->passing) {
         restore->passing = true;
@@ -187,7 +180,7 @@ static int adopt(struct scheduler *scheduler, struct task *task)
         count = scheduler_find_targets(scheduler, &metadata, &targets);
     int status = -1;
     if (count == 0 && metadata.targets)
-        status = restore_awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
+        status = awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
     else if (count >= 0)
         status = balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
     task->sent = 1;
@@ -198,7 +191,7 @@ static int adopt(struct scheduler *scheduler, struct task *task)
     return status;
 }
 
-bool restore_adopt(struct scheduler *scheduler, struct task *task)
+static bool adopt_away(struct scheduler *scheduler, struct task *task)
 {
     return !adopt(scheduler, task);
 }
@@ -211,13 +204,18 @@ static bool is_of_earlier(const struct task *task, uint64_t repeats)
     return repeats && counter && repeats != counter;
 }
 
-bool restore_reply(struct scheduler *scheduler, struct message *message)
+/* A reply to a task that this controller did not give out. The task may be one of the previous
+ * controller's: its client, which connects under its old identity, still waits for the reply.
+ * Returns whether it is.
+ *
+ * A client that has been told that its task was lost gets no second answer; but it is recorded. */
+static bool take_late_reply(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
     char engine[ENGINE_UUID_BYTES] = "";
     size_t size = zmq_msg_size(&message->frames[0]);
     bool success;
-    if (!scheduler->restarted || size >= sizeof(engine) ||
+    if (size >= sizeof(engine) ||
         session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
                      1) ||
         parent.state != IPCL_MEMBER_TEXT)
@@ -303,7 +301,8 @@ static void take_task(struct scheduler *scheduler, const struct restored *restor
         return;
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
                NULL);
-    restore_accept(scheduler, message, &msg_id, &restored->handout);
+    if (scheduler_accept(scheduler, message, &msg_id, &restored->handout) > 0)
+        set_aside(scheduler, message, &msg_id, &restored->handout);
 }
 
 static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
@@ -330,7 +329,7 @@ void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, 
     away->lost = status > 0;
     away->unbegun = unbegun;
     if (status > 0) {
-        scheduler->restore.lost_ms = clock_ms() + PASS_MS;
+        scheduler->restart->lost_ms = clock_ms() + PASS_MS;
     } else if (status == 0 && unbegun) {
         scheduler_give_back(scheduler, task);
     } else {
@@ -361,7 +360,7 @@ static void lose_engine(struct scheduler *scheduler, struct task *task)
 static void try_lost(struct scheduler *scheduler)
 {
     struct task *task = balancer_away(scheduler->balancer), *next;
-    scheduler->restore.lost_ms = CLOCK_NEVER;
+    scheduler->restart->lost_ms = CLOCK_NEVER;
     for (; task; task = next) {
         next = task->next;
         if (((const struct away *)task)->lost)
@@ -369,9 +368,9 @@ static void try_lost(struct scheduler *scheduler)
     }
 }
 
-long long restore_tick(struct scheduler *scheduler, long long now_ms)
+static long long restore_tick(struct scheduler *scheduler, long long now_ms)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart;
     if (now_ms >= restore->lost_ms)
         try_lost(scheduler);
     if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
@@ -443,16 +442,18 @@ static void on_restored(void *self, struct message *message)
         take_outcomes(scheduler, &message->frames[1]);
         break;
     case RESTORED_ALL:
-        scheduler->restore.told = true;
-        scheduler->restore.next_pass_ms = 0;
+        scheduler->restart->told = true;
+        scheduler->restart->next_pass_ms = 0;
         break;
     }
 }
 
-int restore_open(struct scheduler *scheduler, struct controller *controller,
-                 struct ipcl_error *error)
+static int open_restart(struct scheduler *scheduler, struct controller *controller,
+                        struct ipcl_error *error)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart = calloc(1, sizeof(*restore));
+    if (!restore)
+        return ipcl_error_set(error, "out of memory");
     restore->lost_ms = restore->recall_ms = CLOCK_NEVER;
     if (!store_restores(controller))
         return 0;
@@ -480,7 +481,7 @@ static json_t *meant_aside(struct scheduler *scheduler, const struct abort_reque
 }
 
 /* Answers a task that is set aside as aborted. Returns 0, or -1 where memory is short. */
-static int abort_aside(struct scheduler *scheduler, struct aside *aside)
+static int abort_one(struct scheduler *scheduler, struct aside *aside)
 {
     struct message message;
     struct ipcl_member msg_id = {.name = "msg_id"};
@@ -494,14 +495,14 @@ static int abort_aside(struct scheduler *scheduler, struct aside *aside)
     return failed ? -1 : 0;
 }
 
-void restore_abort(struct scheduler *scheduler, const struct abort_request *request,
-                   json_t *aborted)
+static void abort_aside(struct scheduler *scheduler, const struct abort_request *request,
+                        json_t *aborted)
 {
-    struct task_restore *restore = &scheduler->restore;
+    struct task_restart *restore = scheduler->restart;
     struct aside *aside, *next;
     DL_FOREACH_SAFE (restore->aside, aside, next) {
         json_t *msg_id = meant_aside(scheduler, request, aside->held);
-        if (!msg_id || abort_aside(scheduler, aside)) {
+        if (!msg_id || abort_one(scheduler, aside)) {
             json_decref(msg_id);
             continue;
         }
@@ -512,13 +513,50 @@ void restore_abort(struct scheduler *scheduler, const struct abort_request *requ
     }
 }
 
-const char *restore_engine_of(const struct task *task)
+static const char *engine_of(const struct task *task)
 {
     return ((const struct away *)task)->engine;
 }
 
-void restore_release(struct scheduler *scheduler)
+static struct task *oldest_at(const struct scheduler *scheduler, const struct worker *worker)
 {
-    while (scheduler->restore.aside)
-        drop(scheduler, scheduler->restore.aside);
+    struct task *task = balancer_away(scheduler->balancer);
+    while (task && !away_is_at((struct away *)task, worker->uuid))
+        task = task->next;
+    return task;
 }
+
+static bool take_reply(struct scheduler *scheduler, struct message *message)
+{
+    return recall_answered(scheduler, message) || take_late_reply(scheduler, message);
+}
+
+static long long tick(struct scheduler *scheduler, long long now_ms)
+{
+    long long due = restore_tick(scheduler, now_ms);
+    return clock_sooner(due, recall_tick(scheduler, now_ms));
+}
+
+static void release(struct scheduler *scheduler)
+{
+    while (scheduler->restart && scheduler->restart->aside)
+        drop(scheduler, scheduler->restart->aside);
+    free(scheduler->restart);
+}
+
+const struct task_hooks task_restart_hooks = {
+    .open = open_restart,
+    .release = release,
+    .tick = tick,
+    .may_have_begun = may_have_begun,
+    .awaits_engines = awaits_engines,
+    .awaits_tasks = awaits_tasks,
+    .set_aside = set_aside,
+    .meet = recall_soon,
+    .prepare = recall_begin,
+    .take_reply = take_reply,
+    .adopt = adopt_away,
+    .oldest_at = oldest_at,
+    .abort_aside = abort_aside,
+    .engine_of = engine_of,
+};

@@ -35,7 +35,7 @@ static void abort_named(struct scheduler *scheduler, const struct abort_request 
     if (!task || !is_from_client(scheduler, request, task))
         return;
     const char *engine = task->state == TASK_RUNNING ? task->worker->uuid
-                         : task->state == TASK_AWAY  ? restore_engine_of(task)
+                         : task->state == TASK_AWAY  ? scheduler->hooks->engine_of(task)
                                                      : NULL;
     if (!engine) {
         json_array_append_new(aborted, json_string(msg_id));
@@ -51,7 +51,8 @@ static json_t *abort_named_tasks(struct scheduler *scheduler, const struct abort
     const char *msg_id;
     json_object_foreach (request->named, msg_id, value)
         abort_named(scheduler, request, msg_id, aborted, handed_out);
-    restore_abort(scheduler, request, aborted);
+    if (scheduler->hooks)
+        scheduler->hooks->abort_aside(scheduler, request, aborted);
     return json_pack("{s:s s:o s:o}", "status", "ok", "aborted", aborted, "handed_out", handed_out);
 }
 

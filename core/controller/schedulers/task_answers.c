@@ -80,3 +80,11 @@ void scheduler_refuse(struct scheduler *scheduler, struct message *message,
 {
     scheduler_decline(scheduler, message, msg_id, reply_error_content(ename, evalue));
 }
+
+void scheduler_reject(struct scheduler *scheduler, struct message *message, const char *ename,
+                      const char *evalue)
+{
+    struct reply_request request;
+    reply_request_of(message, &request);
+    replies_error(&scheduler->replies, &request, NULL, ename, evalue);
+}

@@ -105,7 +105,7 @@ static bool is_there(struct scheduler *scheduler, const struct guest *guest)
         return true; /* what is sealed now must not overtake it; the outbox finds out about the
                       * peer */
     message_init(&message);
-    bool sealed = scheduler->restarted || seal_knows(seal, guest->identity, guest->size);
+    bool sealed = scheduler->hooks || seal_knows(seal, guest->identity, guest->size);
     bool absent = !message_append(&message, guest->identity, guest->size) &&
                   !session_build(seal->session, &message, &parts, NULL, NULL) &&
                   !seal_sign(seal, &message, guest->identity, guest->size, sealed, NULL) &&

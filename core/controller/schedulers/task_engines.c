@@ -164,7 +164,8 @@ static void add_engine(struct scheduler *scheduler, const struct notice *notice)
     struct worker *added = balancer_add_engine(scheduler->balancer, notice->id, notice->uuid);
     if (added)
         added->sealed = notice->sealed;
-    recall_soon(scheduler);
+    if (scheduler->hooks)
+        scheduler->hooks->meet(scheduler);
 }
 
 void scheduler_read_notices(void *self)
@@ -184,12 +185,10 @@ void scheduler_read_notices(void *self)
     }
 }
 
-/* Of what an engine has, what it was given first: by a previous controller, if it has such. */
+/* Of what an engine has, what it was given first. */
 static struct task *oldest_at(const struct scheduler *scheduler, const struct worker *worker)
 {
-    struct task *task = balancer_away(scheduler->balancer);
-    while (task && !away_is_at((struct away *)task, worker->uuid))
-        task = task->next;
+    struct task *task = scheduler->hooks ? scheduler->hooks->oldest_at(scheduler, worker) : NULL;
     return task ? task : worker->running;
 }
 

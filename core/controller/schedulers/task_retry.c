@@ -76,7 +76,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
     }
     if (!elsewhere && !unbegun && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))
         return false;
-    if (task->state == TASK_AWAY && !restore_adopt(scheduler, task))
+    if (task->state == TASK_AWAY && !scheduler->hooks->adopt(scheduler, task))
         return false;
     if (unbegun) {
         if (task->worker)

@@ -1,0 +1,14 @@
+/* What a controller does that follows a previous one: each of these tables is hooked into the
+ * thread that it is for, which knows nothing else of this folder. */
+#ifndef CONTROLLER_RESTART_RESTART_H
+#define CONTROLLER_RESTART_RESTART_H
+
+#include "controller/schedulers/task_hooks.h"
+
+extern const struct task_hooks task_restart_hooks; /* task_restore.c */
+
+/* Once it is known whether this controller takes a previous one's place, and before its threads are
+ * made. */
+void restart_attach(struct controller *controller);
+
+#endif
