@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import warnings
 from pathlib import Path
 
 import pytest
@@ -33,6 +32,31 @@ TOO_OLD = pyenv(range(6, 11))
 def make_environment(folder, python, *words):
     """A virtual environment with a module that no other has; its interpreter."""
     subprocess.run([python, "-m", "venv", "--without-pip", *words, folder], check=True, timeout=LONG)
+    return only_here(folder)
+
+
+def make_conda_environment(folder, python):
+    """A stand-in for a conda environment, as conda's packages come from nowhere but its own channels: a Python of pyenv's, copied into the
+    layout of conda's. Its interpreter finds a library beside it, and the folder of conda's records is there."""
+    if not shutil.which("patchelf"):
+        pytest.skip(
+            "there is no patchelf here, which moves a Python to a conda environment's place: apt-get install patchelf"
+        )
+    origin = Path(python).resolve()
+    unneeded = shutil.ignore_patterns("site-packages", "test", "config-*", "*.a", "__pycache__")
+    shutil.copytree(origin.parent.parent / "lib", folder / "lib", symlinks=True, ignore=unneeded)
+    (folder / f"lib/{origin.name}/site-packages").mkdir()
+    (folder / "bin").mkdir()
+    shutil.copy2(origin, folder / "bin")
+    for name in ("python", "python3"):
+        (folder / "bin" / name).symlink_to(origin.name)
+    subprocess.run(["patchelf", "--set-rpath", "$ORIGIN/../lib", folder / "bin" / origin.name], check=True)
+    (folder / "conda-meta").mkdir()
+    (folder / "conda-meta/history").touch()
+    return only_here(folder)
+
+
+def only_here(folder):
     (packages,) = folder.glob("lib/python3.*/site-packages")
     (packages / "only_here.py").write_text(f"PLACE = {str(folder)!r}\n")
     return folder / "bin/python"
@@ -46,14 +70,11 @@ def others():
     return OTHERS
 
 
-KINDS = {
-    "Debian's": lambda folder: Path(PYTHON),
-    "a venv": lambda folder: make_environment(folder, PYTHON),
-    "a venv of copies": lambda folder: make_environment(folder, PYTHON, "--copies"),
-    "a Python without a shared library": lambda folder: Path(OTHERS[0]),
-    "a Python of another version": lambda folder: Path(OTHERS[-1]),
-    "a venv of another version": lambda folder: make_environment(folder, OTHERS[-1]),
-}
+LOOK = """
+import importlib.util, sys
+library = sorted({line.split()[-1] for line in open("/proc/self/maps") if "/libpython" in line})
+seen = str([sys.executable, sys.prefix, bool(importlib.util.find_spec("only_here")), library])
+"""
 
 
 class Interpreter:
@@ -62,13 +83,13 @@ class Interpreter:
     def __init__(self, path):
         self.path = Path(path)
         self.folder = self.path.parent.parent
-        code = "import sys, importlib.util; print([sys.executable, sys.prefix, bool(importlib.util.find_spec('only_here'))])"
-        self.seen = self.output(code)
-        self.activated = {
-            "VIRTUAL_ENV": str(self.folder),
-            "PATH": f"{self.path.parent}:{os.environ['PATH']}",
-            "PYTHONPATH": "",
-        }
+        self.seen = self.output(f"{LOOK}print(seen)")
+        self.has_library = "/libpython" in self.seen
+        self.activated = {"PATH": f"{self.path.parent}:{os.environ['PATH']}", "PYTHONPATH": "", "VIRTUAL_ENV": ""}
+        if (self.folder / "conda-meta").exists():
+            self.activated.update(CONDA_PREFIX=str(self.folder), CONDA_DEFAULT_ENV=self.folder.name, CONDA_SHLVL="1")
+        else:
+            self.activated.update(VIRTUAL_ENV=str(self.folder))
 
     def output(self, code):
         said = subprocess.run(
@@ -82,18 +103,32 @@ class Interpreter:
         return said.stdout.strip()
 
 
-@pytest.fixture(params=KINDS)
-def interpreter(request, tmp_path):
-    if "another" in request.param or "without" in request.param:
-        if not OTHERS:
-            pytest.skip(NO_OTHERS)
-    return Interpreter(KINDS[request.param](tmp_path / "env"))
+def with_library(pythons):
+    """One of them that is linked to a shared libpython. Debian's own is not."""
+    found = [python for python in pythons if Interpreter(python).has_library]
+    if not found:
+        pytest.skip("no Python below ~/.pyenv/versions has a shared libpython")
+    return found[-1]
 
 
-LOOK = """
-import importlib.util, sys
-seen = str([sys.executable, sys.prefix, bool(importlib.util.find_spec('only_here'))])
-"""
+KINDS = {
+    "Debian's": lambda folder, others: PYTHON,
+    "a venv": lambda folder, others: make_environment(folder, PYTHON),
+    "a venv of copies": lambda folder, others: make_environment(folder, PYTHON, "--copies"),
+    "another with a shared library": lambda folder, others: with_library(others()),
+    "a venv of another version": lambda folder, others: make_environment(folder, others()[-1]),
+    "a stand-in for a conda environment": lambda folder, others: make_conda_environment(folder, with_library(others())),
+}
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def interpreter(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("python") / "env"
+    return Interpreter(KINDS[request.param](folder, lambda: request.getfixturevalue("others")))
+
+
+# A client warns of engines that run in another Python than it does.
+of_another_python = pytest.mark.filterwarnings("ignore:.*Python")
 
 
 def seen_by(client):
@@ -102,6 +137,7 @@ def seen_by(client):
     return client[:].pull("seen", block=True)
 
 
+@of_another_python
 def test_an_engine_runs_in_the_python_of_whoever_starts_it(new_cluster, interpreter):
     cluster = new_cluster(0)
     sandbox, named = cluster.sandbox, f"--python={interpreter.path}"
@@ -111,9 +147,7 @@ def test_an_engine_runs_in_the_python_of_whoever_starts_it(new_cluster, interpre
     for words, env in [([engine], activated), ([engine, named], alone), ([interpreter.path, "-m", "ipcluster.engine"], module),
                        ([*mpiexec, engine], activated), ([*mpiexec, engine, named], alone)]:  # fmt: skip
         sandbox.start(*words, env=env, python=words[0] == interpreter.path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of another Python than the client's
-        client = cluster.client(wait_for=5)
+    client = cluster.client(wait_for=5)
     assert seen_by(client) == [interpreter.seen] * 5
     said = client.engines[client.ids[0]]
     assert said.executable == str(interpreter.path)
@@ -130,18 +164,26 @@ with Cluster(1, progress=True) as client:
 """
 
 
-def test_ipcluster_and_cluster_of_python_start_engines_in_that_python_and_say_which(box, interpreter):
+@of_another_python
+@pytest.mark.parametrize("activated", [True, False], ids=["activated", "not activated"])
+def test_ipcluster_and_cluster_of_python_start_engines_in_that_python_and_say_which(
+    box, ipcluster, interpreter, activated
+):
+    env = interpreter.activated if activated else {"PYTHONPATH": ""}
     script = CLUSTER.format(path=box.programs.python_path[0], look=LOOK)
-    done = box.run(interpreter.path, "-c", script, env={"PYTHONPATH": ""}, python=True, check=True)
+    done = box.run(interpreter.path, "-c", script, env=env, python=True, check=True)
     assert done.out.splitlines()[-1] == interpreter.seen
     version = interpreter.output("import platform; print(platform.python_version())")
     line = f"Python {version}, {interpreter.path}\n"
     assert line in done.err
-    started = box.ipcluster("start", "--daemonize", "--n=1", env=interpreter.activated, check=True)
+    named = [] if activated else [f"--python={interpreter.path}"]
+    started = box.ipcluster("start", "--daemonize", "--n=1", *named, env=env, check=True)
     assert line in started.out
     (engine,) = json.loads(box.ipcluster("status", "--json", check=True).out)["engines"]
     assert (engine["language_version"], engine["executable"]) == (version, str(interpreter.path))
     assert version in box.ipcluster("status", check=True).out
+    with ipcluster.Client() as client:
+        assert seen_by(client) == [interpreter.seen]
     box.ipcluster("stop", check=True)
 
 
