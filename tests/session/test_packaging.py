@@ -1,9 +1,16 @@
 """What packages are made from agrees with what is built. Whole packages are built and tried by tests/packages."""
 
+import ast
+import builtins
 import re
 import subprocess
+import sys
+import types
+from unittest import mock
 
+import jinja2
 import pytest
+import yaml
 
 from support import TOP
 
@@ -46,3 +53,104 @@ def test_each_launcher_of_a_batch_system_is_in_a_package_and_all_others_in_that_
         for name in re.findall(r"launchers/(\w+)\.so", path.read_text())
     }
     assert packed == plugins
+
+
+# What configure asks for, as Debian, RPM, Spack and conda call it.
+LIBRARIES = {
+    "libzmq": ("libzmq3-dev", "pkgconfig(libzmq)", "libzmq", "zeromq"),
+    "jansson": ("libjansson-dev", "pkgconfig(jansson)", "jansson", "jansson"),
+    "$msgpack": ("libmsgpack-dev", "msgpack-devel", "msgpack-c", "msgpack-c"),
+    "libcrypto": ("libssl-dev", "pkgconfig(libcrypto)", "openssl", "openssl"),
+    "sqlite3": ("libsqlite3-dev", "pkgconfig(sqlite3)", "sqlite", "libsqlite"),
+    "libuv": ("libuv1-dev", "pkgconfig(libuv)", "libuv", "libuv"),
+    "python3": ("python3-dev", "python3-devel", "python", "python"),
+}
+ASKED = [
+    ("debian/control", r"^(?:Build-Depends:)? +{}(?: \(>= (?P<version>[\d.]+)\))?,$"),
+    ("packaging/rpm/ipcluster.spec", r"^BuildRequires: +{}(?: >= (?P<version>[\d.]+))?$"),
+    ("packaging/spack/package.py", r'^ +depends_on\("{}(?:@(?P<version>[\d.]+):)?"'),
+    ("packaging/conda/meta.yaml", r"^ +- {}(?: >=(?P<version>[\d.]+))?$"),
+]
+
+
+def test_each_kind_of_package_is_built_with_every_library_that_configure_asks_for():
+    text = (TOP / "configure.ac").read_text()
+    needed = dict(re.findall(r"^IPCL_NEED\(\[\w+\], \[(\S+) >= ([\d.]+)\]", text, re.MULTILINE))
+    assert needed.keys() == LIBRARIES.keys()
+    for library, version in needed.items():
+        for (name, pattern), called in zip(ASKED, LIBRARIES[library]):
+            found = re.search(pattern.format(re.escape(called)), (TOP / name).read_text(), re.MULTILINE)
+            assert found and found["version"] in (None, version), f"{name}: {called} >= {version}"
+
+
+# Neither conda-build nor Spack is to be had from Debian. What their documentation says that there is, these texts keep to.
+CONDA = {
+    "": {"package", "source", "build", "outputs", "requirements", "test", "about", "extra"},
+    "outputs": {"name", "version", "script", "build", "requirements", "files", "test"},
+    "package": {"name", "version"},
+    "source": {"path", "url", "sha256", "git_url"},
+    "build": {"number", "skip", "script", "run_exports", "ignore_run_exports_from"},
+    "requirements": {"build", "host", "run", "run_constrained"},
+    "test": {"imports", "commands", "requires", "files"},
+    "about": {"home", "license", "license_family", "license_file", "summary", "description", "doc_url", "dev_url"},
+    "extra": {"recipe-maintainers"},
+}
+
+
+def test_the_conda_recipe_keeps_to_what_conda_build_documents():
+    folder = TOP / "packaging/conda"
+    functions = {
+        name: lambda said, name=name, **options: f"{name}-{said}" for name in ("compiler", "stdlib", "pin_subpackage")
+    }
+    text = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string((folder / "meta.yaml").read_text())
+    recipe = yaml.safe_load(text.render(functions))
+    assert recipe["package"] == {"name": "ipcluster", "version": VERSION}
+    for part in (recipe, *recipe["outputs"]):
+        assert part.keys() <= CONDA["" if part is recipe else "outputs"]
+        for section in CONDA.keys() & part.keys() - {"outputs"}:
+            assert part[section].keys() <= CONDA[section], section
+    assert [output["name"] for output in recipe["outputs"]] == ["libipcluster", "ipcluster"]
+    for output in recipe["outputs"]:
+        subprocess.run(["bash", "-n", folder / output["script"]], check=True)
+    assert (TOP / recipe["about"]["license_file"]).exists() and (folder / recipe["source"]["path"]).resolve() == TOP
+
+
+SPACK = {
+    "license",
+    "version",
+    "variant",
+    "depends_on",
+    "extends",
+    "run_after",
+    "on_package_attributes",
+    "Executable",
+    "join_path",
+}
+
+
+def test_the_spack_package_keeps_to_what_spack_documents_and_configure_takes(build):
+    path = TOP / "packaging/spack/package.py"
+    tree = ast.parse(path.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    # What Spack's package of Python gives to a package that extends it.
+    assert names - bound - set(dir(builtins)) <= SPACK | {"AutotoolsPackage", "python_platlib", "self"}
+    api, base = types.ModuleType("spack.package"), types.ModuleType("autotools")
+    for name in SPACK:
+        setattr(api, name, mock.Mock(side_effect=lambda *words, **options: lambda function: function))
+    base.AutotoolsPackage = type(
+        "AutotoolsPackage", (), {"with_or_without": lambda self, name: [f"--{self.mpi}-{name}"]}
+    )
+    modules = {"spack.package": api, "spack_repo.builtin.build_systems.autotools": base}
+    for name in ("spack", "spack_repo", "spack_repo.builtin", "spack_repo.builtin.build_systems"):
+        modules[name] = types.ModuleType(name)
+    found = {"python_platlib": "/python", "__name__": "package"}
+    with mock.patch.dict(sys.modules, modules):
+        exec(compile(tree, path, "exec"), found)
+    package = found["Ipcluster"]()
+    package.spec = {"python": mock.Mock()}
+    takes = subprocess.run([TOP / "configure", "--help"], check=True, capture_output=True, text=True).stdout
+    for package.mpi in ("with", "without"):
+        for word in package.configure_args():
+            option = word.partition("=")[0]
+            assert not option.startswith("--") or option.replace("--with-mpi", "--without-mpi") in takes, option
