@@ -1,22 +1,25 @@
-"""Every block of code in README.md and docs/ is run, from the files themselves, as somebody types it who reads a section from its
+"""Every block of code in README.md, CONTRIBUTING.md and docs/ is run, from the files themselves, as somebody types it who reads a section from its
 beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
 
 import collections
 import json
+import os
 import re
 import shlex
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import docblocks
-from support import PYTHON, TOP
+from support import PYTHON, TOP, find_build
 
-DOCUMENTS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+CONTRIBUTING = TOP / "CONTRIBUTING.md"
+DOCUMENTS = [TOP / "README.md", CONTRIBUTING, *sorted((TOP / "docs").rglob("*.md"))]
 KINDS = {"python", "ipython", "sh", "json", "c"}
 # How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
-NOT_RUN = {"README.md": 2, "frontends.md": 1, "laptop.md": 1, "wire.md": 1}
+NOT_RUN = {"README.md": 2, "CONTRIBUTING.md": 7, "frontends.md": 1, "laptop.md": 1, "wire.md": 1}
 
 # Programs that stay until they are interrupted: what they print when they are ready.
 STAYS = [
@@ -166,6 +169,26 @@ def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
             reader.box.run(*shlex.split(own), "--help", check=True)
         if handed_on:
             reader.box.run("ipcontroller", *shlex.split(handed_on), "--help", check=True)
+
+
+def test_commands_for_contributors_have_options_and_targets_that_there_are():
+    """They build and test for minutes and hours: whether they would is looked at."""
+    typed = [
+        shlex.split(command, comments=True)
+        for block in docblocks.blocks(CONTRIBUTING)
+        for command, _ in (block.commands if block.kind == "sh" else ())
+    ]
+    assert len(typed) > 10
+    for words in typed:
+        words = [word for word in words if not re.match(r"\w+=", word)]
+        if words[0] == "make":
+            words[words.index("build")] = find_build()
+            subprocess.run([*words, "-n"], check=True, stdout=subprocess.DEVNULL)
+        elif words[0].startswith(("scripts/", "tests/")):
+            assert os.access(TOP / words[0], os.X_OK), words
+            told = (TOP / words[0]).read_text()
+            assert all(word in told for word in words if word.startswith("--")), words
+        assert all((TOP / word).exists() for word in words if re.match(r"(tests|scripts|docs)/", str(word))), words
 
 
 def test_what_the_page_says_is_seen_where_something_does_not_start_is(box):
