@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Other versions of ipyparallel: fetches Debian's python3-ipyparallel of newer suites, without installing it.
+"""Packages of newer Debian suites, which are fetched and not installed: other versions of ipyparallel, and widgets of notebooks.
 
-peers.py [SUITE]... prints where each is. They come from the Debian mirror that this machine's apt uses, by an apt whose state is a
-folder of its own, and stay unpacked in the build tree.
+peers.py [SUITE]... prints where the python3-ipyparallel of each is. They come from the Debian mirror that this machine's apt uses, by an
+apt whose state is a folder of its own, and stay unpacked in the build tree.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from support import find_build, machines_network  # noqa: E402
 
 PACKAGE = "python3-ipyparallel"
+PYTHON_FOLDER = "usr/lib/python3/dist-packages"
 # Debian 13 has ipyparallel 8, unstable the newest.
 SUITES = ("trixie", "sid")
 TIMEOUT = 120
@@ -29,20 +30,26 @@ class Unavailable(Exception):
 
 def fetch(suite):
     """The folder to put on PYTHONPATH for the ipyparallel of a Debian suite. Raises Unavailable with a reason."""
+    return unpack(suite, [PACKAGE]) / PYTHON_FOLDER
+
+
+def unpack(suite, packages):
+    """The root folder below which packages of a Debian suite lie. Raises Unavailable with a reason."""
     cache = find_build() / "peers"
     cache.mkdir(exist_ok=True)
-    with open(cache / f"{suite}.lock", "w") as lock:
+    name = "+".join([suite, *packages])
+    with open(cache / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        unpacked = cache / suite
+        unpacked = cache / name
         if not unpacked.exists():
             with tempfile.TemporaryDirectory(dir=cache) as work:
-                _download(suite, Path(work))
+                _download(suite, packages, Path(work))
                 # All at once, so that a fetch that was interrupted leaves nothing that looks whole.
                 os.rename(Path(work) / "unpacked", unpacked)
-        return unpacked / "usr/lib/python3/dist-packages"
+        return unpacked
 
 
-def _download(suite, work):
+def _download(suite, packages, work):
     for tool in ("apt-get", "dpkg"):
         if not shutil.which(tool):
             raise Unavailable(f"this machine has no {tool}")
@@ -64,8 +71,11 @@ def _download(suite, work):
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     _run(["apt-get", *options, "update", "--error-on=any"], work, f"apt-get update for {suite}")
-    _run(["apt-get", *options, "download", PACKAGE], work, f"download of {PACKAGE} from {suite}")
-    _run(["dpkg", "-x", *work.glob(f"{PACKAGE}_*.deb"), work / "unpacked"], work, f"unpacking {PACKAGE} from {suite}")
+    for package in packages:
+        _run(["apt-get", *options, "download", package], work, f"download of {package} from {suite}")
+        _run(
+            ["dpkg", "-x", *work.glob(f"{package}_*.deb"), work / "unpacked"], work, f"unpacking {package} from {suite}"
+        )
 
 
 def mirror():

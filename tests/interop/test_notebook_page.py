@@ -1,6 +1,7 @@
 """A page of Jupyter Notebook in a browser: what cells show with ipyparallel and its own cluster, and with our client and cluster.
 
-Pictures of both pages are left in the build tree's folder `pictures`. scripts/install-packages browser installs what this needs.
+Pictures of both pages are left in the build tree's folder `pictures`. scripts/install-packages browser installs what this needs. Bars that are
+widgets need ipywidgets 7 or later: Debian 12 has an older one, so they are those of Debian 13, which are fetched and not installed.
 """
 
 import json
@@ -9,6 +10,7 @@ import re
 
 import pytest
 
+import peers
 from support import LONG, PYTHON, find_build, free_ports, wait_until
 
 pytest.importorskip("ipyparallel")
@@ -43,11 +45,46 @@ display(Image(drawn.getvalue()))""",
     "map": "def nap(x):\n    import time\n    time.sleep(0.1)\n    return x\nr = c.load_balanced_view().map_async(nap, range(20))\nr.wait_interactive()\nsum(r.get())",
     "objects": "c",
 }
+# Bars where ipywidgets are there: what is shown unasked, what is asked for, and text where that is asked for.
+NAP = "def nap(x):\n    import time\n    time.sleep(0.1)\n    return x\nr = c.load_balanced_view().map_async(nap, range(20))\n"
+WAIT = "try:\n    c.wait_for_engines(3, timeout=1, {options})\nexcept TimeoutError:\n    pass"
+WIDGETS = {
+    "unasked": NAP + "r.wait_interactive()",
+    "asked": NAP + "r.wait_interactive(widget=True)",
+    "text": NAP + "r.wait_interactive(widget=False)",
+    "engines": WAIT.format(options="interactive=True, widget=True"),
+    "silent": WAIT.format(options="interactive=False"),
+    "cluster": "own = ipp.Cluster(n=2)\nown.start_and_connect_sync()\nown.stop_cluster_sync()",
+}
+# The cells with a widget, and what each shows in the end.
+BARS = {"unasked": (100, "20/20"), "asked": (100, "20/20"), "engines": (67, "2/3"), "cluster": (100, "2/2")}
 # What is under each cell: the text of its areas, and how many images each has.
 READ = """
 return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
     cell.output_area.element.find('.output_subarea').toArray().map(area => [area.className, area.innerText, area.getElementsByTagName('img').length]));
 """
+# A page that shows no widget yet, as it is still asking the kernel which there are, shows those of its cells never.
+ANY_WIDGET = "import ipywidgets\nipywidgets.HTML('here')"
+# Likewise the widgets' bars: how far each is, in percent, and the text of what it stands in.
+READ_BARS = """
+return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
+    cell.output_area.element.find('.progress').toArray().map(bar =>
+        [Math.round(100 * $(bar).find('.progress-bar').width() / $(bar).width()), $(bar).closest('.widget-box').text()]));
+"""
+
+
+@pytest.fixture
+def widgets(sandbox):
+    """Has Python and the page of the notebook find ipywidgets."""
+    try:
+        root = peers.unpack(
+            "trixie", ["python3-ipywidgets", "python3-widgetsnbextension", "python3-ipykernel", "python3-comm"]
+        )
+    except peers.Unavailable as reason:
+        pytest.skip(f"no widgets: {reason}")
+    sandbox.env["PYTHONPATH"] += os.pathsep + str(root / peers.PYTHON_FOLDER)
+    sandbox.env["JUPYTER_PATH"] = str(root / "usr/share/jupyter")
+    sandbox.env["JUPYTER_CONFIG_PATH"] = str(root / "etc/jupyter")
 
 
 @pytest.fixture
@@ -87,8 +124,11 @@ def browser(sandbox):
 class Page:
     """A notebook with the cells, which were run: by each one's name its areas, and those that were seen while they ran."""
 
-    def __init__(self, browser, server, sandbox, package, file):
-        cells = [CONNECT.format(package=package, file=str(file)), *CELLS.values()]
+    def __init__(self, browser, server, sandbox, package, file, named=CELLS, name=""):
+        self.names = ["connect", *named]
+        cells = [CONNECT.format(package=package, file=str(file)), *named.values()]
+        if named is WIDGETS:
+            cells[0] += "\n" + ANY_WIDGET
         (sandbox.work / f"{package}.ipynb").write_text(json.dumps({
             "cells": [{"cell_type": "code", "source": cell, "metadata": {}, "outputs": [], "execution_count": None} for cell in cells],
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}, "nbformat": 4, "nbformat_minor": 4,
@@ -103,6 +143,8 @@ class Page:
             LONG,
             "the notebook is there",
         )
+        if named is WIDGETS:
+            wait_until(self._shows_a_widget, LONG, "a widget is shown", interval=1)
         browser.execute_script("Jupyter.notebook.get_cells().forEach(cell => cell.execute(false))")
         self.while_it_ran = []
 
@@ -115,16 +157,29 @@ class Page:
         finally:
             pictures = find_build() / "pictures"
             pictures.mkdir(exist_ok=True)
-            browser.save_screenshot(str(pictures / f"{package}.png"))
+            browser.save_screenshot(str(pictures / f"{package}{name}.png"))
         self.areas = self._read()
 
     def _read(self):
-        return dict(zip(["connect", *CELLS], self.browser.execute_script(READ)))
+        return dict(zip(self.names, self.browser.execute_script(READ)))
+
+    def bars(self):
+        """By each cell's name its widgets' bars."""
+        return dict(zip(self.names, self.browser.execute_script(READ_BARS)))
 
     def _has_ended(self):
         return self.browser.execute_script(
             "return Jupyter.notebook.get_cells().every(cell => cell.input_prompt_number > 0) && !Jupyter.notebook.kernel_busy"
         )
+
+    def _shows_a_widget(self):
+        shown = self.browser.execute_script("return document.getElementsByClassName('widget-html').length")
+        if not shown and self._is_idle():
+            self.browser.execute_script("Jupyter.notebook.get_cells()[0].execute(false)")
+        return shown
+
+    def _is_idle(self):
+        return self.browser.execute_script("return !Jupyter.notebook.kernel_busy")
 
     def text(self, cell):
         return "\n".join(text for _, text, _ in self.areas[cell])
@@ -167,3 +222,19 @@ def test_a_notebook_page_shows_with_us_what_it_shows_with_ipyparallel(
         assert any("step 3" in str(areas) and "step 24" not in str(areas) for areas in seen)
         assert max(len(areas) for areas in seen) == len(page.areas["streams"]), "they do not become more and fewer"
     assert "2 engines" in ours.text("objects")
+
+
+def test_bars_are_widgets_where_ipyparallels_are(widgets, browser, server, sandbox, new_cluster, new_their_cluster):
+    theirs_runs = new_their_cluster(0, profile="theirs")
+    for _ in range(2):
+        theirs_runs.start_their_engine()
+    theirs = Page(browser, server, sandbox, "ipyparallel", theirs_runs.client_file, WIDGETS, "-widgets")
+    theirs_bars = theirs.bars()
+    ours = Page(browser, server, sandbox, "ipcluster", new_cluster(2).client_file, WIDGETS, "-widgets")
+    for page, bars in ((theirs, theirs_bars), (ours, ours.bars())):
+        assert {cell: len(shown) for cell, shown in bars.items() if shown} == dict.fromkeys(BARS, 1)
+        for cell, (percent, count) in BARS.items():
+            ((wide, text),) = bars[cell]
+            assert wide == percent and re.search(rf"{percent}%.*{count} \[", text), (cell, wide, text)
+        assert re.search(r"100%\|.*\| 20/20 \[", page.text("text"))
+        assert not page.text("silent")
