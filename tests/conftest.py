@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, own_loopback, sanitizers  # noqa: E402
+from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, own_loopback, sanitizers
 
 # A shell starts what runs in its background with SIGINT ignored, and nohup with SIGHUP, which children inherit; some tests are about
 # these.

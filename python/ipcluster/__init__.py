@@ -5,8 +5,8 @@ Names are imported when they are first used, so that an engine, which needs cann
 
 import importlib
 
-import ipcluster_hook  # noqa: F401  IPython.parallel: also where Python reads no .pth files
-from ipcluster.built import __version__  # noqa: F401
+import ipcluster_hook  # IPython.parallel: also where Python reads no .pth files
+from ipcluster.built import __version__
 
 _HOMES = {
     "Client": "client",

@@ -138,7 +138,10 @@ def make_bar(total, unit, desc=None, initial=0, widget=None, show=None, file=Non
         return tqdm(**options)
     if show is None and in_notebook():
         board = Board()
-        show = lambda line: board.show([({"text/plain": line}, {})])  # noqa: E731
+
+        def show(line):
+            board.show([({"text/plain": line}, {})])
+
     if show is not None:
         return _text_bar()(
             file=LineKeeper(show), ncols=min(shutil.get_terminal_size((WIDTH, 24)).columns - 1, WIDTH), **options

@@ -17,6 +17,8 @@ import sys
 from types import CodeType, FunctionType, SimpleNamespace
 
 from ipcluster import bytecode
+
+# All of it is ipyparallel.serialize's to whoever imports that in an engine.
 from ipcluster.canned import (
     CANNERS,
     SCALARS,
@@ -39,7 +41,7 @@ from ipcluster.canned import (
     plain_attributes,
     uncan,
     uncan_dict,
-)  # fmt: skip  # noqa: F401 (all of it is ipyparallel.serialize's to those who import that in an engine)
+)
 from ipcluster.classes import CannedCell, CannedClass, CannedDescriptor, CannedNamedTuple, can_class
 
 PROTOCOL = pickle.DEFAULT_PROTOCOL

@@ -1,3 +1,3 @@
 """What code in an engine publishes to its client while it runs."""
 
-from ipcluster.engine.datapub import publish_data  # noqa: F401
+from ipcluster.engine.datapub import publish_data

@@ -8,9 +8,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import psutil  # noqa: E402
+import psutil
 
-from support import PYTHON, Programs, Sandbox  # noqa: E402
+from support import PYTHON, Programs, Sandbox
 
 # A word of the command line that tells whose process it is: the program's name, or the module that Python runs.
 ROLES = {

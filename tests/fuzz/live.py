@@ -8,7 +8,6 @@ sent, and how many of it, depends on the machine.
 """
 
 import argparse
-import hashlib
 import hmac
 import json
 import random
@@ -23,7 +22,7 @@ import zmq
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "session")]
 
-from support import PATIENCE, PYTHON, Cluster, Programs, Sandbox  # noqa: E402
+from support import PATIENCE, PYTHON, Cluster, Programs, Sandbox
 
 HONEST = """
 import itertools, sys

@@ -316,7 +316,7 @@ def helper(x):
 
 
 def use_global():
-    return shared + 1  # noqa: F821
+    return shared + 1
 
 
 def collect(*args, **kwargs):
@@ -582,13 +582,9 @@ def main():
             continue  # ipyparallel's engines
         call(
             there, "require", "2", package.require("json", "os.path")(lambda x: json.dumps(len(os.path.join(x)))), "ab"
-        )  # noqa: F821
-        call(
-            there, "require functions", 6, package.require(helper, other=helper)(lambda x: helper(x) + other(x)), 2
-        )  # noqa: F821
-        nested = package.require(another=helper)(
-            package.depend(lambda v: v == 1, 1)(lambda x: another(x))
-        )  # noqa: F821
+        )
+        call(there, "require functions", 6, package.require(helper, other=helper)(lambda x: helper(x) + other(x)), 2)
+        nested = package.require(another=helper)(package.depend(lambda v: v == 1, 1)(lambda x: another(x)))
         call(there, "require and depend", 3, nested, 2)
     client.close()
     print(*failed, sep="\n")

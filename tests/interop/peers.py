@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from support import find_build, machines_network  # noqa: E402
+from support import find_build, machines_network
 
 PACKAGE = "python3-ipyparallel"
 PYTHON_FOLDER = "usr/lib/python3/dist-packages"

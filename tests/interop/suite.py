@@ -25,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from support import PYTHON, Programs, Sandbox, find_build  # noqa: E402
+from support import PYTHON, Programs, Sandbox, find_build
 
 # What is ours in each combination, in the words of the table that is printed at the end.
 COMBINATIONS = {

@@ -118,9 +118,7 @@ def test_their_engine_is_restored_and_keeps_its_namespace(new_cluster, connect, 
     assert again[:].apply_sync(os.getpid) == pids
     assert again[:]["kept"] == [7, 7]
     assert rc[theirs]["kept"] == 7
-    assert sorted(set(rc.load_balanced_view().map_sync(ipp.interactive(lambda x: kept), range(20)))) == [
-        7
-    ]  # noqa: F821
+    assert sorted(set(rc.load_balanced_view().map_sync(ipp.interactive(lambda x: kept), range(20)))) == [7]
     assert engine.alive
     engine.send_signal(signal.SIGKILL)
     wait_until(lambda: rc.ids == [1 - theirs], 30, "its death is noticed")

@@ -22,17 +22,17 @@ def local(f):
 
 @local
 def on_an_array():
-    return here, array + here, array[:3]  # noqa: F821
+    return here, array + here, array[:3]
 
 
 @local
 def divide_by_two_less():
-    return 1 // (here - 2)  # noqa: F821
+    return 1 // (here - 2)
 
 
 @local
 def whereabouts():
-    return here  # noqa: F821
+    return here
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ CODE = [
 ]  # fmt: skip
 
 
-NUMBER = lambda: 3  # noqa: E731
+NUMBER = lambda: 3
 NUMBER.__module__ = "__main__"
 
 
@@ -44,10 +44,10 @@ def calls():
         ("generator", later, ()), ("generator expression", lambda: (i for i in range(3)), ()), ("module", lambda: __import__("os"), ()),
         ("lock", lambda: __import__("threading").Lock(), ()), ("not a function", 5, ()), ("keyword missing", lambda *, a: a, ()),
         ("system exit", lambda: __import__("sys").exit(3), ()), ("key", lambda: {}["k"], ()), ("stop", lambda: next(iter(())), ()),
-        ("import", lambda: __import__("no_such_module"), ()), ("name", lambda: no_such_name, ()), ("nothing", lambda: None, ()),  # noqa: F821
+        ("import", lambda: __import__("no_such_module"), ()), ("name", lambda: no_such_name, ()), ("nothing", lambda: None, ()),
         ("nan", lambda: float("nan"), ()), ("numbers as keys", lambda d: d[1](), ({1: NUMBER},)), ("printed", lambda: print("p"), ()),
-        ("displayed", lambda: display(1), ()), ("shell", lambda: get_ipython().run_cell("2 + 3").result, ()), ("long", lambda: 2**70, ()),  # noqa: F821
-        ("kernel", lambda: get_ipython().kernel.engine_id >= 0, ()), ("error of a helper", lambda: int("x"), ()),  # noqa: F821
+        ("displayed", lambda: display(1), ()), ("shell", lambda: get_ipython().run_cell("2 + 3").result, ()), ("long", lambda: 2**70, ()),
+        ("kernel", lambda: get_ipython().kernel.engine_id >= 0, ()), ("error of a helper", lambda: int("x"), ()),
         ("strides", lambda a: a.tolist(), (numpy.arange(10)[::3],)), ("read-only", lambda a: float(a.sum()), (numpy.broadcast_to(1.0, (300, 3)),)),
         ("asked", lambda: input("?"), ()), ("exception returned", lambda: ValueError("x").args, ()), ("name of main", lambda: __name__, ()),
     ]  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
 
-import peers  # noqa: E402
-from support import PATIENCE, TOP, find_build, machines_network  # noqa: E402
+import peers
+from support import PATIENCE, TOP, find_build, machines_network
 
 # What is written there by whatever is installed, and says nothing of what was.
 PASSING = (

@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from debs import unpacked
 from gridengine import GridEngine
 from pbs import Pbs as PbsOverSlurm
 

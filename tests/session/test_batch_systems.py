@@ -199,8 +199,8 @@ def test_the_guides_commands_submit_what_it_says(box):
         for block in docblocks.blocks(TOP / "docs/howto/batch.md")
         if block.note("tested by") == "tests/session/test_batch_systems.py"
     ]
-    for typed, _ in block.commands:
-        shown = box.ipcluster(*shlex.split(typed)[1:], "--dry-run", check=True).out
+    for command, _ in block.commands:
+        shown = box.ipcluster(*shlex.split(command)[1:], "--dry-run", check=True).out
         assert {"#PBS -J 1-64", "#PBS -q short", "#PBS -l walltime=2:00:00"} <= set(shown.splitlines())
 
 

@@ -354,9 +354,9 @@ def test_a_client_that_vanishes_leaves_nothing_pending(listeners):
 
 @typed
 def fail_where(x):
-    if here == x:  # noqa: F821  (a name on the engines)
+    if here == x:
         raise ValueError(f"no {x}")
-    return here  # noqa: F821
+    return here
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ def test_a_broadcast_view_does_what_a_direct_view_does(four, coalescing):
     assert view["here"] == [0, 1, 2, 3]
     view.push({"a": 5, "b": b"x" * 5000})
     assert view.pull(["a", "len(b)"]) == [[5, 5000]] * 4
-    assert client.broadcast_view([2, 0]).apply_sync(typed(lambda x, y=1: here + x + y), 10) == [13, 11]  # noqa: F821
+    assert client.broadcast_view([2, 0]).apply_sync(typed(lambda x, y=1: here + x + y), 10) == [13, 11]
     done = view.execute("print('on', here); here + 1", silent=False)
     assert done.stdout == [f"on {i}\n" for i in range(4)]
     view.scatter("part", range(10), block=False)
@@ -441,9 +441,7 @@ def test_two_clients_broadcast_to_the_same_engines(four):
     cluster, client = four
     other = cluster.client()
     results = [
-        each.broadcast_view().apply_async(typed(lambda x: (here, x)), i)  # noqa: F821
-        for i in range(50)
-        for each in (client, other)
+        each.broadcast_view().apply_async(typed(lambda x: (here, x)), i) for i in range(50) for each in (client, other)
     ]
     for i, result in enumerate(results):
         assert result.get(timeout=LONG) == [(engine, i // 2) for engine in range(4)]

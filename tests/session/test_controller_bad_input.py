@@ -16,7 +16,7 @@ from engine_peer import LINGER_MS
 from support import PYTHON, TOP
 
 sys.path.insert(0, str(TOP / "tests/fuzz"))
-from live import campaign  # noqa: E402
+from live import campaign
 
 MEGABYTE = b"x" * (1 << 20)
 

@@ -46,15 +46,12 @@ def test_numpy_arrays_travel_as_frames_of_their_own(engine, peer):
     peer.apply(lambda a: globals().update(kept=a), array)
     for _ in range(5):
         peer.apply(lambda a: None, array + 1)
-    assert peer.apply(lambda: (kept.flags.owndata, float(kept.sum()))).result == (
-        False,
-        float(array.sum()),
-    )  # noqa: F821
+    assert peer.apply(lambda: (kept.flags.owndata, float(kept.sum()))).result == (False, float(array.sum()))
 
 
 def test_apply_and_execute_share_a_namespace(engine, peer):
     assert peer.execute("a = 6").content["status"] == "ok"
-    assert peer.apply(lambda: a * 7).result == 42  # noqa: F821
+    assert peer.apply(lambda: a * 7).result == 42
     peer.apply(lambda: globals().update(b=8))
     reply = peer.execute("c = b + 1", user_expressions={"c": "c", "bad": "1/0"})
     assert reply.content["user_expressions"]["c"]["data"]["text/plain"] == "9"
@@ -167,7 +164,7 @@ time.sleep(0.2)
 """
     )
     assert peer.execute("print('on')").content["status"] == "ok"
-    assert peer.apply(lambda: (os.write(writing, b"x"), thread.join(30))).result == (1, None)  # noqa: F821
+    assert peer.apply(lambda: (os.write(writing, b"x"), thread.join(30))).result == (1, None)
 
 
 def test_output_that_is_not_utf8_is_replaced_and_characters_are_not_split(engine, peer):
@@ -380,9 +377,7 @@ def test_background_threads_run_while_the_engine_waits(engine, peer):
 
     peer.apply(start)
     before = peer.apply(lambda: globals().get("ticks", 0)).result
-    wait_until(
-        lambda: peer.apply(lambda: ticks).result > before + 10, 20, "the thread goes on", interval=0.2
-    )  # noqa: F821
+    wait_until(lambda: peer.apply(lambda: ticks).result > before + 10, 20, "the thread goes on", interval=0.2)
 
 
 # Bad input
@@ -542,7 +537,7 @@ def test_settings_reach_the_engine(sandbox, peer):
         sandbox.programs.ipengine, f"--file={peer.file}", "--IPEngine.id=7", f"-s={script}", "--c=from_command = 'caf'"
     )
     assert peer.register().content["id"] == 7
-    assert peer.apply(lambda: from_script).result == "caf\u00e9"  # noqa: F821
+    assert peer.apply(lambda: from_script).result == "caf\u00e9"
     ended = run_engine(sandbox, f"--file={peer.file}", "--c=1/0")
     assert ended.status == 1 and "ZeroDivisionError: division by zero" in ended.err
     assert run_engine(sandbox, "--nonsense=1").status == 1
@@ -608,7 +603,7 @@ def test_threads_of_user_code_ask_for_the_request_while_it_ends(engine, peer):
     def begin():
         import threading
 
-        shell, state = get_ipython(), {"count": 0, "go_on": True}  # noqa: F821
+        shell, state = get_ipython(), {"count": 0, "go_on": True}
 
         def ask():
             while state["go_on"]:
@@ -620,9 +615,9 @@ def test_threads_of_user_code_ask_for_the_request_while_it_ends(engine, peer):
         globals().update(state=state, thread=thread)
 
     def end():
-        state["go_on"] = False  # noqa: F821
-        thread.join()  # noqa: F821
-        return state["count"]  # noqa: F821
+        state["go_on"] = False
+        thread.join()
+        return state["count"]
 
     assert peer.apply(begin).content["status"] == "ok"
     for i in range(300):

@@ -71,7 +71,7 @@ def test_a_frontend_attaches_while_the_engine_serves_its_cluster(engine, peer, f
     assert reply["status"] == "ok"
     assert [message["msg_type"] for message in published] == ["execute_input", "stream", "execute_result"]
     assert published[2]["content"]["data"]["text/plain"] == "42"
-    assert peer.apply(lambda: from_frontend).result == 2  # noqa: F821
+    assert peer.apply(lambda: from_frontend).result == 2
     # The other requests.
     assert "from_frontend" in client.complete("from_fr", reply=True, timeout=TIMEOUT)["content"]["matches"]
     assert client.inspect("len", reply=True, timeout=TIMEOUT)["content"]["found"] is True
@@ -109,7 +109,7 @@ def test_ipyparallels_bind_kernel_works_unchanged(sandbox, peer, frontend, call,
         assert reply.content["status"] == "ok", "\n".join(reply.content.get("traceback", []))
     path = sandbox.profile_dir("default") / "security" / f"kernel-{engine.popen.pid}.json"
     assert run(frontend(path), "x = 3")[0]["status"] == "ok"
-    assert peer.apply(lambda: x).result == 3  # noqa: F821
+    assert peer.apply(lambda: x).result == 3
 
 
 def test_a_frontend_works_where_the_cluster_speaks_msgpack(new_cluster, frontend):
@@ -218,7 +218,7 @@ def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
         reply, _ = run(
             client, "word = input('word: ')", allow_stdin=True, stdin_hook=lambda message: client.input("secret")
         )
-        assert reply["status"] == "ok" and peer.apply(lambda: word).result == "secret"  # noqa: F821
+        assert reply["status"] == "ok" and peer.apply(lambda: word).result == "secret"
         client.control_channel.send(client.session.msg("kernel_info_request", {}))
         assert client.get_control_msg(timeout=TIMEOUT)["content"]["status"] == "ok"
         assert not [name for name, socket in taken.items() if socket.poll(0)]
@@ -248,7 +248,7 @@ def test_only_who_is_asked_answers(engine, peer, frontend):
         asked.input("asked")
 
     reply, _ = run(asked, "word = input('word: ')", allow_stdin=True, stdin_hook=answer)
-    assert reply["status"] == "ok" and peer.apply(lambda: word).result == "asked"  # noqa: F821
+    assert reply["status"] == "ok" and peer.apply(lambda: word).result == "asked"
 
 
 def test_a_question_that_nobody_answers_is_interrupted(engine, peer, frontend):
@@ -263,7 +263,7 @@ def test_a_question_that_nobody_answers_is_interrupted(engine, peer, frontend):
     # A late answer belongs to nothing.
     client.input("late")
     reply, _ = run(client, "got = input('again')", allow_stdin=True, stdin_hook=lambda message: client.input("right"))
-    assert reply["status"] == "ok" and peer.apply(lambda: got).result == "right"  # noqa: F821
+    assert reply["status"] == "ok" and peer.apply(lambda: got).result == "right"
 
 
 def test_the_console_finds_the_engine(engine, peer, sandbox):
@@ -293,7 +293,7 @@ def test_the_console_finds_the_engine(engine, peer, sandbox):
         console.expect(r"In \[\d+\]: ")
     finally:
         console.close(force=True)
-    assert peer.apply(lambda: name).result == "me"  # noqa: F821
+    assert peer.apply(lambda: name).result == "me"
 
 
 def test_startup_code_may_bind_and_the_files_are_removed(sandbox, peer, frontend):
@@ -303,7 +303,7 @@ def test_startup_code_may_bind_and_the_files_are_removed(sandbox, peer, frontend
         sandbox.programs.ipengine, f"--file={peer.file}", "-c", code, env={"JUPYTER_RUNTIME_DIR": str(runtime)}
     )
     peer.register()
-    path = Path(peer.apply(lambda: bound).result)  # noqa: F821
+    path = Path(peer.apply(lambda: bound).result)
     assert path.name == "mine.json" and (runtime / "mine.json").resolve() == path
     client = frontend(path)
     assert run(client, "bound")[0]["status"] == "ok"
@@ -344,4 +344,4 @@ def test_connect_info_says_how_to_attach(engine, peer):
     text = peer.stream(msg_id)
     assert f"jupyter console --existing {path}" in text and '"shell_port"' in text
     reply = peer.execute("from ipykernel.connect import get_connection_file; found = get_connection_file()")
-    assert reply.content["status"] == "ok" and peer.apply(lambda: found).result == str(path)  # noqa: F821
+    assert reply.content["status"] == "ok" and peer.apply(lambda: found).result == str(path)

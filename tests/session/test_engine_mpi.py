@@ -66,21 +66,21 @@ def allreduce_mpi4py():
     from mpi4py import MPI
 
     total = numpy.zeros(1)
-    MPI.COMM_WORLD.Allreduce(numpy.array([mpi_rank + 1.0]), total)  # noqa: F821
+    MPI.COMM_WORLD.Allreduce(numpy.array([mpi_rank + 1.0]), total)
     return float(total[0])
 
 
 def allreduce_pytrilinos():
     from PyTrilinos import Epetra
 
-    return Epetra.PyComm().SumAll([mpi_rank + 1.0])[0]  # noqa: F821
+    return Epetra.PyComm().SumAll([mpi_rank + 1.0])[0]
 
 
 def allreduce_native():
     import ctypes
 
     mpi = ctypes.CDLL(None)  # what the initialiser brought in is visible to all
-    ours, total = ctypes.c_double(mpi_rank + 1.0), ctypes.c_double()  # noqa: F821
+    ours, total = ctypes.c_double(mpi_rank + 1.0), ctypes.c_double()
 
     def handle(name):
         return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.in_dll(mpi, name)))
@@ -117,7 +117,7 @@ def test_each_initialiser_under_mpiexec(sandbox, peer, name, request):
     )
     engines = Engines(peer)
     assert sorted(engines.uuids) == list(range(RANKS)), "the ranks are the ids"
-    assert engines.apply(lambda: (mpi_rank, mpi_size)) == [(i, RANKS) for i in range(RANKS)]  # noqa: F821
+    assert engines.apply(lambda: (mpi_rank, mpi_size)) == [(i, RANKS) for i in range(RANKS)]
     assert engines.apply(ALLREDUCE[name]) == [float(sum(range(RANKS + 1)))] * RANKS
     # They end together and in order: MPI is finalised, so that mpiexec has nothing to complain of.
     engines.send("control", "shutdown_request")

@@ -249,7 +249,7 @@ comm.send({"more": 2}, buffers=[b"abc"])
     assert peer.ask("comm_info_request", {}).content["comms"] == {comm_id: {"target_name": "chat"}}
     assert peer.ask("comm_info_request", {"target_name": "other"}).content["comms"] == {}
     peer.send("comm_msg", {"comm_id": comm_id, "data": {"back": 3}}, buffers=[b"xyz"])
-    assert peer.apply(lambda: heard).result == [({"back": 3}, [b"xyz"])]  # noqa: F821
+    assert peer.apply(lambda: heard).result == [({"back": 3}, [b"xyz"])]
     peer.send("comm_close", {"comm_id": comm_id, "data": {}})
     assert peer.ask("comm_info_request", {}).content["comms"] == {}
 
@@ -289,7 +289,7 @@ channel.on_msg(lambda message: got.append(message["content"]["data"]))
     opened = published(peer, msg_id, "comm_open")[0].content
     assert opened["target_name"] == "widget" and opened["data"] == {"x": 1}
     peer.send("comm_msg", {"comm_id": opened["comm_id"], "data": 5})
-    assert peer.apply(lambda: got).result == [5]  # noqa: F821
+    assert peer.apply(lambda: got).result == [5]
 
 
 # What user code finds of ipykernel's

@@ -30,8 +30,8 @@ def test_startup_files_run_in_their_order_as_ipython_runs_them(sandbox, peer, pr
     python_startup = sandbox.dir / "mine.py"
     python_startup.write_text("zeroth = True")
     engine = start(sandbox, peer, env={"PYTHONSTARTUP": str(python_startup)})
-    assert peer.apply(lambda: order).result == ["first", "second", "broken", "last"]  # noqa: F821
-    assert peer.apply(lambda: (list(here), name, zeroth)).result == (  # noqa: F821
+    assert peer.apply(lambda: order).result == ["first", "second", "broken", "last"]
+    assert peer.apply(lambda: (list(here), name, zeroth)).result == (
         ["ipy"], str(profile / "startup/00-first.py"), True)  # fmt: skip
     assert peer.apply(lambda: "__file__" in globals()).result is False
     engine.wait_for_output("20-broken.py failed at the start; the engine goes on")
@@ -49,7 +49,7 @@ def test_a_command_runs_before_a_script_and_both_may_be_ipythons(sandbox, peer, 
     script = sandbox.dir / "script.ipy"
     script.write_text("steps.append('script')\nfolder = %pwd\n")
     start(sandbox, peer, "-c", "steps.append('command')\n%precision 3", f"--IPEngine.startup_script={script}")
-    assert peer.apply(lambda: (steps, folder != "")).result == (["file", "command", "script"], True)  # noqa: F821
+    assert peer.apply(lambda: (steps, folder != "")).result == (["file", "command", "script"], True)
     msg_id = peer.send("execute_request", {"code": "2 / 3", "silent": False})
     assert [
         m.content["data"]["text/plain"] for m in peer.outputs(msg_id, timeout=60) if m.type == "execute_result"
@@ -60,7 +60,7 @@ def test_a_script_knows_its_file(sandbox, peer):
     script = sandbox.dir / "script.py"
     script.write_text("# -*- coding: latin-1 -*-\nname, text = __file__, '\xe9'\n", encoding="latin-1")
     start(sandbox, peer, "-s", str(script))
-    assert peer.apply(lambda: (name, text)).result == (str(script), "\xe9")  # noqa: F821
+    assert peer.apply(lambda: (name, text)).result == (str(script), "\xe9")
 
 
 @pytest.mark.parametrize("ipython", [True, False])
@@ -74,7 +74,7 @@ def test_what_is_called_as_a_module_of_pythons_in_the_working_folder_is_left_to_
     start(sandbox, peer, env={} if ipython else without(sandbox, "IPython"))
     assert peer.execute("1/0").content["ename"] == "ZeroDivisionError"
     assert peer.execute("value = __import__('mine').value").content["status"] == "ok"
-    assert peer.apply(lambda: value).result == 5  # noqa: F821
+    assert peer.apply(lambda: value).result == 5
 
 
 def test_the_working_folder_is_not_looked_in_where_python_is_told_so(sandbox, peer):
@@ -131,7 +131,7 @@ def test_ipythons_settings_reach_its_shell(sandbox, peer, profile):
         "--InteractiveShell.ast_node_interactivity=all",
         f"--InteractiveShellApp.exec_files={extra}",
     )
-    assert peer.apply(lambda: (from_config, from_file)).result == (1, 2)  # noqa: F821
+    assert peer.apply(lambda: (from_config, from_file)).result == (1, 2)
     engine.wait_for_output("the extension no_such_extension failed at the start")
     reply = peer.execute("1/0")
     assert reply.content["ename"] == "ZeroDivisionError"

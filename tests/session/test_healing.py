@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from ipcluster_box import MPI, UP, WITH_BOTH, assert_nothing_left, engine_pids
+from ipcluster_box import MPI, UP, assert_nothing_left, engine_pids
 
 from support import LONG, PATIENCE, typed, wait_until
 

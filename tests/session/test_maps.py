@@ -220,7 +220,7 @@ def test_parts_are_iterated_over_alike_before_and_after_all_have_come(client, nu
         import os
         import time
 
-        while waits and not os.path.exists(gate[0]):  # noqa: F821
+        while waits and not os.path.exists(gate[0]):
             time.sleep(0.01)
         return part
 

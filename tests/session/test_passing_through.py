@@ -29,7 +29,10 @@ def packed(request, monkeypatch):
     if request.param == "msgpack":
         msgpack = pytest.importorskip("msgpack")
         monkeypatch.setattr(controller_peer, "pack", msgpack.packb)
-        loads = lambda data: json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)  # noqa: E731
+
+        def loads(data):
+            return json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+
         monkeypatch.setattr(controller_peer, "json", SimpleNamespace(loads=loads, dumps=json.dumps))
         return request.param, odd_msgpack()
     return request.param, ODD_JSON

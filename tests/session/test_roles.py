@@ -417,7 +417,10 @@ def test_whoever_has_the_engines_file_publishes_nothing_in_another_engines_name(
         assert asked.wait_for_output(LONG) and asked.stdout == "true\n"
         assert client.load_balanced_view(targets=[0]).apply_async(os.getpid).get(timeout=LONG) == cluster.engines[0].pid
         if controllers:
-            recorded = lambda: client.db_query({"msg_id": request}, keys=["stdout"])[0]["stdout"]
+
+            def recorded():
+                return client.db_query({"msg_id": request}, keys=["stdout"])[0]["stdout"]
+
             wait_until(lambda: "true" in (recorded() or ""), 20, "output is recorded")
             assert recorded() == "true\n"
     finally:

@@ -542,7 +542,7 @@ PEERS = "{c.raddr.ip for c in __import__('psutil').Process().connections('tcp') 
 def test_the_controller_stays_on_loopback_and_engines_reach_it_through_the_connection_that_started_them(
     box, hosts, connect
 ):
-    one = hosts.add("one")
+    hosts.add("one")
     hosts.start(engines={"one": 2})
     view = connect(2)[:]
     assert (

@@ -102,7 +102,7 @@ def test_a_startup_script_that_others_can_write_does_not_run(sandbox, peer):
     (sandbox.profile_dir() / "ipython_config.py").chmod(0o666)
     engine = sandbox.start(sandbox.programs.ipengine, f"--file={peer.file}")
     peer.register(timeout=60)
-    assert peer.apply(lambda: ran).result == ["00-sound.py"]  # noqa: F821
+    assert peer.apply(lambda: ran).result == ["00-sound.py"]
     for name in ("startup/10-open.py", "startup/20-open.ipy", "ipython_config.py"):
         engine.wait_for_output(f"chmod o-w {re.escape(str(sandbox.profile_dir() / name))}")
 

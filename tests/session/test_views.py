@@ -129,7 +129,7 @@ def test_decorators(view, client):
 
 def test_imports_happen_on_both_sides(view, capsys):
     with view.sync_imports():
-        import colorsys  # noqa: F401
+        import colorsys
     assert "importing colorsys on engine(s)" in capsys.readouterr().out
     assert view["colorsys.__name__"] == ["colorsys"] * 2
 
@@ -139,11 +139,11 @@ def test_import_statements_bind_the_same_names_on_both_sides(view):
 
     def all_forms():
         with view.sync_imports(quiet=True):
-            import email.mime.text as texts  # noqa: F401
-            import wave as waves  # noqa: F401
-            import xml.dom.minidom  # noqa: F401
-            from email import charset as sets, mime  # noqa: F401
-            from json import dumps, loads as read  # noqa: F401
+            import email.mime.text as texts
+            import wave as waves
+            import xml.dom.minidom
+            from email import charset as sets, mime
+            from json import dumps, loads as read
         return {name: value.__name__ for name, value in locals().items() if name != "view"}
 
     bound = all_forms()
@@ -185,13 +185,13 @@ def test_blocks_of_imports_in_several_threads_leave_nothing_behind(view):
         with view.sync_imports(quiet=True):
             entered.set()
             end.wait(LONG)
-            import quopri  # noqa: F401
+            import quopri
 
     thread = threading.Thread(target=other_block)
     with view.sync_imports(quiet=True):
         thread.start()
         entered.wait(LONG)
-        import sched  # noqa: F401
+        import sched
     end.set()
     thread.join()
     assert builtins.__import__ is before
@@ -496,7 +496,7 @@ def test_dependencies_choose_the_engine(client, balanced, ipp):
     @ipp.require("json", double)
     @typed
     def needs(x):
-        return json.dumps(double(x))  # noqa: F821
+        return json.dumps(double(x))
 
     assert balanced.apply_sync(needs, 4) == "8"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from docblocks import is_shown  # noqa: E402
+from docblocks import is_shown
 
 namespace = sys.modules["__main__"].__dict__
 

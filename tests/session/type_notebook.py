@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from docblocks import is_shown  # noqa: E402
+from docblocks import is_shown
 
 
 def shown(cell):

@@ -5,7 +5,7 @@ IPython is imported when code is first executed, completed or asks for it; appli
 
 import builtins
 import os
-import signal  # noqa: F401  the plugin's interrupts need it once the working folder is on the path
+import signal  # the plugin's interrupts need it once the working folder is on the path
 import sys
 from importlib import import_module
 
