@@ -13,14 +13,16 @@
 
 #include "base/numbers.h"
 #include "base/path.h"
-#include "controller/balancer/balancer.h"
 #include "wire/connection.h"
 #include "wire/seal.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
 struct handouts;
+struct balancer_scheme;
+struct hub_hooks;
 struct task_hooks;
+struct records_hooks;
 
 /* Ports to listen on, used in order; when they run out the system chooses. */
 struct port_pool {
@@ -44,7 +46,7 @@ struct controller {
     int high_water;      /* tasks at an engine at a time; 0: no limit */
     int deaths_max;      /* engines that one task may kill; 0: any number */
     int client_grace_ms; /* how long a client may be away that wants its tasks dropped then */
-    enum balancer_scheme scheme;
+    const struct balancer_scheme *scheme;
     size_t finished_max;                       /* tasks remembered for those that depend on them */
     const struct ipcl_store_operations *store; /* NULL: nothing is recorded */
     void *records;                             /* the store's; the records thread alone calls it */
@@ -54,7 +56,9 @@ struct controller {
     bool reuse;                /* another controller may take this one's place */
     bool restarted; /* this one has taken another's place, so that requests of that one's are
                      * about */
-    const struct task_hooks *task_hooks; /* NULL: none; likewise below (restart.h) */
+    const struct hub_hooks *hub_hooks;   /* NULL: this controller follows no other (restart.h) */
+    const struct task_hooks *task_hooks; /* likewise */
+    const struct records_hooks *records_hooks;
     bool restore_engines;
     char engine_table[PATH_BYTES];             /* "": none is kept */
     char handouts_file[PATH_BYTES];            /* likewise */

@@ -7,8 +7,9 @@ core_controller_libbalancer_la_SOURCES = \
 	core/controller/balancer/dependency.c \
 	core/controller/balancer/finished.c core/controller/balancer/finished.h \
 	core/controller/balancer/heap.c core/controller/balancer/heap.h \
-	core/controller/balancer/schemes.c \
-	core/controller/balancer/share.c
+	core/controller/balancer/schemes.c core/controller/balancer/schemes.h \
+	core/controller/balancer/share.c \
+	core/controller/balancer/workers.c
 core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 
 bin_PROGRAMS += core/controller/ipcontroller
@@ -53,6 +54,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/schedulers/task_retry.c \
 	core/controller/schedulers/task_thread.c \
 	core/controller/records/records.c core/controller/records/records.h \
+	core/controller/records/records_keep.c \
 	core/controller/records/records_purge.c \
 	core/controller/records/records_queries.c \
 	core/controller/records/records_resubmit.c \
@@ -66,6 +68,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/hub/hub_queries.c \
 	core/controller/hub/hub_records.c \
 	core/controller/hub/ledger.c core/controller/hub/ledger.h \
+	core/controller/restart/hub_restore.c \
 	core/controller/restart/previous.c core/controller/restart/previous.h \
 	core/controller/restart/records_restore.c \
 	core/controller/restart/restart.c core/controller/restart/restart.h \

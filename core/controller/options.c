@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "controller/addresses.h"
 #include "controller/balancer/finished.h"
+#include "controller/balancer/schemes.h"
 #include "controller/records/store.h"
 #include "wire/serializer.h"
 
@@ -117,18 +118,16 @@ static const struct ipcl_option heart_options[] = {
      "Heartbeats that an engine may miss in a row before it counts as dead. Where its connection "
      "ends it counts as dead after a second."},
 };
+/* Of the table in balancer/schemes.c: see options_add(). */
+static char scheme_names[256], scheme_help[2048];
+
 static const struct ipcl_option task_options[] = {
     {"hwm", IPCL_INT, "1", "hwm", NULL,
      "How many tasks an engine may have at a time. With 1, a task waits for the first engine that "
      "is free, which is best for tasks of uneven length. "
      "With 2 or more an engine has its next task at hand, which is best for many tasks of less "
      "than a millisecond. 0: no limit."},
-    {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL,
-     "How an engine is chosen for a task. leastload: the one with the fewest tasks; lru: the one "
-     "that got its last task first; plainrandom: any; twobin: of two at random, the one that got "
-     "its last task first; weighted: of two at random, drawn by the inverse of their loads, the "
-     "less loaded. pure: each in turn, however busy it is (hwm has no meaning then), and a task "
-     "that asks for after, follow, targets, retries or timeout is refused."},
+    {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL, scheme_help},
     {"deaths_max", IPCL_INT, "3", NULL, NULL,
      "How many engines may die while they run one and the same task. With so many it fails, and is "
      "not tried again, whatever retries it has left. 0: any number."},
@@ -187,7 +186,7 @@ static const struct settings_choice choices[] = {
     {"IPController", "transport", "tcp,ipc"},
     {"IPController", "client_transport", "tcp,ipc"},
     {"IPController", "engine_transport", "tcp,ipc"},
-    {"TaskScheduler", "scheme_name", "leastload,lru,plainrandom,twobin,weighted,pure"},
+    {"TaskScheduler", "scheme_name", scheme_names},
 };
 static const struct settings_variable variables[] = {
     {"IPP_SESSION_KEY", "Session", "key"},
@@ -236,8 +235,29 @@ const struct settings_program options_program = {
                "BaseParallelApplication,BaseIPythonApplication,Application",
 };
 
+/* Adds to a text as much as has room. */
+static void append(char *text, size_t bytes, const char *first, const char *second)
+{
+    size_t length = strlen(text);
+    snprintf(text + length, bytes - length, "%s%s", first, second);
+}
+
+static void name_schemes(void)
+{
+    const struct balancer_scheme *scheme;
+    *scheme_names = *scheme_help = '\0';
+    append(scheme_help, sizeof(scheme_help), "How an engine is chosen for a task.", "");
+    for (size_t i = 0; (scheme = balancer_scheme_at(i)); i++) {
+        append(scheme_names, sizeof(scheme_names), i ? "," : "", scheme->name);
+        append(scheme_help, sizeof(scheme_help), i ? "; " : " ", scheme->name);
+        append(scheme_help, sizeof(scheme_help), ": ", scheme->help);
+    }
+    append(scheme_help, sizeof(scheme_help), ".", "");
+}
+
 int options_add(struct settings *settings, struct ipcl_error *error)
 {
+    name_schemes();
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
         if (settings_add(settings, &tables[i], error))
             return -1;
@@ -297,7 +317,8 @@ static int read_limits(const struct settings *settings, struct controller *contr
         return ipcl_error_set(
             error,
             "IPController.frame_bytes_max is a number of bytes, or 0 for what there is memory for");
-    if (balancer_scheme_of(scheme, &controller->scheme))
+    controller->scheme = balancer_scheme_of(scheme);
+    if (!controller->scheme)
         return ipcl_error_set(error, "there is no scheme '%s'", scheme);
     snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",
              scheme);

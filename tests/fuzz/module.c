@@ -7,6 +7,7 @@
 
 #include <ipcluster/plugin.h>
 
+#include "controller/balancer/schemes.h"
 #include "controller/restart/restart.h"
 #include "network.h"
 
@@ -56,7 +57,7 @@ static void set_controller(unsigned bits)
         .context = context,
         .serial = fuzz_serial(bits),
         .restarted = bits & 4,
-        .scheme = bits & 8 ? BALANCER_PURE : BALANCER_LEASTLOAD,
+        .scheme = balancer_scheme_of(bits & 8 ? "pure" : "leastload"),
         .high_water = bits & 16 ? 0 : 1,
         .heart_period_ms = 3000,
         .heart_misses = 10,

@@ -237,10 +237,10 @@ def test_restored_engines_whose_heart_does_not_beat_are_forgotten_and_clients_he
     for engine in reused.engines:
         engine.popen.kill()
     reused.start_controller("--restore", "--IPController.registration_timeout=1")
-    reused.controller.wait_for_output("engine 0 .* of the controller before does not come back")
-    reused.controller.wait_for_output("engine 1 .* of the controller before does not come back")
+    reused.controller.wait_for_output("engine 0 .* of the previous controller does not come back")
+    reused.controller.wait_for_output("engine 1 .* of the previous controller does not come back")
     assert reused.client(wait_for=0).ids == []
-    with pytest.raises(ipcluster.EngineError, match="engine 0 .* of the controller before does not come back"):
+    with pytest.raises(ipcluster.EngineError, match="engine 0 .* of the previous controller does not come back"):
         lost.get(timeout=LONG)
     assert client.ids == []
 

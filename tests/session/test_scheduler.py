@@ -3,6 +3,7 @@ have finished; with engines that are sockets of the test's own."""
 
 import json
 import random
+import re
 import signal
 import time
 
@@ -10,7 +11,10 @@ import pytest
 import zmq
 
 from controller_peer import Engine, submit
-from support import wait_until
+from support import TOP, wait_until
+
+# The rows of the table, the default first.
+SCHEMES = re.findall(r'^    {"(\w+)",', (TOP / "core/controller/balancer/schemes.c").read_text(), re.M)
 
 
 class Scheduler:
@@ -340,7 +344,14 @@ def test_the_high_water_mark_is_how_many_tasks_an_engine_has(scheduler, hwm):
     assert s.idle()
 
 
-@pytest.mark.parametrize("scheme", ["leastload", "lru", "plainrandom", "twobin", "weighted"])
+def test_the_settings_offer_each_scheme_and_say_what_it_does(sandbox, programs):
+    offered = sandbox.run(programs.ipcontroller, "--complete", "--TaskScheduler.scheme_name=", check=True).out
+    assert [line.partition("\t")[0].partition("=")[2] for line in offered.splitlines()] == SCHEMES
+    described = sandbox.run(programs.ipcontroller, "--help-all", check=True).out
+    assert SCHEMES[0] == "leastload" and all(f" {scheme}: " in " ".join(described.split()) for scheme in SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme != "pure"])
 def test_every_scheme_knows_dependencies(scheduler, scheme):
     s = scheduler(f"--scheme={scheme}")
     assert s.peer.client["task_scheme"] == scheme

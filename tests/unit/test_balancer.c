@@ -24,9 +24,9 @@ static void add_engines(struct fixture *fixture, int count)
     }
 }
 
-static void setup(struct fixture *fixture, enum balancer_scheme scheme, int high_water, int engines)
+static void setup(struct fixture *fixture, const char *scheme, int high_water, int engines)
 {
-    fixture->balancer = balancer_create(scheme, high_water, 1000);
+    fixture->balancer = balancer_create(balancer_scheme_of(scheme), high_water, 1000);
     fixture->names = 0;
     add_engines(fixture, engines);
 }
@@ -74,7 +74,7 @@ static int next_engine(struct fixture *fixture)
 Test(balancer, least_load_with_the_longest_unused_first)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 3);
+    setup(&f, "leastload", 0, 3);
     struct task *tasks[6];
     int load[3] = {0};
     for (int i = 0; i < 6; i++) {
@@ -96,7 +96,7 @@ Test(balancer, least_load_with_the_longest_unused_first)
 Test(balancer, the_high_water_mark_makes_tasks_wait_in_order)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     struct task *tasks[5];
     for (int i = 0; i < 5; i++)
         tasks[i] = submit(&f, NULL, 0);
@@ -114,7 +114,7 @@ Test(balancer, the_high_water_mark_makes_tasks_wait_in_order)
 Test(balancer, tasks_wait_for_engines)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 0);
+    setup(&f, "leastload", 0, 0);
     struct task *task = submit(&f, NULL, 0);
     cr_assert_null(balancer_next(f.balancer));
     add_engines(&f, 1);
@@ -125,7 +125,7 @@ Test(balancer, tasks_wait_for_engines)
 Test(balancer, what_would_go_to_an_engine_that_came_is_counted_and_nothing_else)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    setup(&f, "leastload", 1, 1);
     struct task *runs = submit(&f, NULL, 0), *waits = submit(&f, NULL, 0);
     submit(&f, &f.workers[0], 1);
     cr_assert_eq(balancer_waiting(f.balancer), 2);
@@ -145,7 +145,7 @@ Test(balancer, what_would_go_to_an_engine_that_came_is_counted_and_nothing_else)
 Test(balancer, a_bound_task_runs_where_it_may_and_holds_nobody_up)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     struct task *first = submit(&f, &f.workers[0], 1), *second = submit(&f, &f.workers[0], 1);
     struct task *free_one = submit(&f, NULL, 0);
     cr_assert_eq(balancer_next(f.balancer), first);
@@ -163,7 +163,7 @@ Test(balancer, a_bound_task_runs_where_it_may_and_holds_nobody_up)
 Test(balancer, the_first_task_of_a_new_client_waits_for_one_of_each_other_client)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    setup(&f, "leastload", 1, 1);
     for (int bound = 0; bound < 2; bound++) {
         struct worker *const *targets = bound ? &f.workers[0] : NULL;
         struct task *many[8], *few[2];
@@ -205,7 +205,7 @@ static size_t wait_for(struct fixture *fixture, struct task *running, const stru
 Test(balancer, a_bound_task_that_starts_early_puts_nobody_behind_its_clients_others)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     for (int i = 0; i < 50; i++)
         submit_as(&f, "many", &f.workers[0], 1);
     struct task *running = balancer_next(f.balancer),
@@ -219,7 +219,7 @@ Test(balancer, a_bound_task_that_starts_early_puts_nobody_behind_its_clients_oth
 Test(balancer, tasks_for_a_busy_engine_put_none_behind_that_may_run_elsewhere)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     struct task *blocking = submit_as(&f, "many", &f.workers[0], 1), *other[20];
     cr_assert_eq(balancer_next(f.balancer), blocking);
     for (int i = 0; i < 20; i++)
@@ -236,7 +236,7 @@ Test(balancer, tasks_for_a_busy_engine_put_none_behind_that_may_run_elsewhere)
 Test(balancer, who_had_nothing_to_run_for_long_gets_one_task_first_and_no_more)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     struct task *long_one = submit_as(&f, "idle", &f.workers[0], 1);
     cr_assert_eq(balancer_next(f.balancer), long_one);
     for (int i = 0; i < 50; i++)
@@ -266,7 +266,7 @@ Test(balancer, who_had_nothing_to_run_for_long_gets_one_task_first_and_no_more)
 Test(balancer, the_oldest_of_a_clients_bound_tasks_goes_first_and_clients_alternate)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 2);
+    setup(&f, "leastload", 1, 2);
     struct task *tasks[2][3], *running = submit_as(&f, "first", f.workers, 1);
     static const char *const clients[] = {"first", "second"};
     cr_assert_eq(balancer_next(f.balancer), running);
@@ -288,7 +288,7 @@ Test(balancer, the_oldest_of_a_clients_bound_tasks_goes_first_and_clients_altern
 Test(balancer, the_older_of_a_free_and_a_bound_task_goes_first)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    setup(&f, "leastload", 1, 1);
     struct task *running = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     struct task *bound = submit(&f, &f.workers[0], 1), *common = submit(&f, NULL, 0);
@@ -302,7 +302,7 @@ Test(balancer, the_older_of_a_free_and_a_bound_task_goes_first)
 Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    setup(&f, "leastload", 0, 2);
     struct task *bound = submit(&f, &f.workers[0], 1), *either = submit(&f, f.workers, 2);
     balancer_next(f.balancer);
     balancer_next(f.balancer);
@@ -327,7 +327,7 @@ Test(balancer, what_a_dead_engine_had_is_stranded_and_can_be_retried)
 Test(balancer, a_lost_task_runs_again_elsewhere)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    setup(&f, "leastload", 0, 2);
     struct task *task = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     struct worker *gone = task->worker, *other = f.workers[gone == f.workers[0]];
@@ -341,7 +341,7 @@ Test(balancer, a_lost_task_runs_again_elsewhere)
 Test(balancer, what_failed_waits_behind_others_and_what_is_lost_keeps_its_place)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    setup(&f, "leastload", 1, 1);
     struct task *first = submit(&f, NULL, 0), *free_one = submit(&f, NULL, 0),
                 *bound = submit(&f, f.workers, 1);
     cr_assert_eq(balancer_next(f.balancer), first);
@@ -359,7 +359,7 @@ Test(balancer, what_failed_waits_behind_others_and_what_is_lost_keeps_its_place)
 Test(balancer, elsewhere_is_not_here_and_may_be_an_engine_yet_to_come)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 1);
+    setup(&f, "leastload", 0, 1);
     struct task *task = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     cr_assert_not(balancer_has_choice(f.balancer, task));
@@ -376,7 +376,7 @@ Test(balancer, elsewhere_is_not_here_and_may_be_an_engine_yet_to_come)
 Test(balancer, an_engine_that_cannot_be_reached_is_passed_over_until_resumed)
 {
     struct fixture f;
-    setup(&f, BALANCER_LRU, 0, 2);
+    setup(&f, "lru", 0, 2);
     struct task *task = submit(&f, NULL, 0);
     balancer_next(f.balancer);
     struct worker *first = task->worker;
@@ -395,7 +395,7 @@ Test(balancer, an_engine_that_cannot_be_reached_is_passed_over_until_resumed)
 Test(balancer, an_engine_that_retires_takes_nothing_more_and_what_it_gives_back_keeps_its_place)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 0, 2);
+    setup(&f, "leastload", 0, 2);
     struct task *tasks[6];
     for (int i = 0; i < 6; i++) {
         tasks[i] = submit(&f, NULL, 0);
@@ -418,7 +418,7 @@ Test(balancer, an_engine_that_retires_takes_nothing_more_and_what_it_gives_back_
 Test(balancer, deadlines_in_their_order_and_only_while_waiting)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 0);
+    setup(&f, "leastload", 1, 0);
     struct task *tasks[3];
     long long deadlines[] = {300, 100, 200};
     for (int i = 0; i < 3; i++) {
@@ -445,30 +445,27 @@ Test(balancer, deadlines_in_their_order_and_only_while_waiting)
 
 Test(balancer, every_scheme_spreads_tasks)
 {
-    static const char *const names[] = {"leastload", "lru",      "plainrandom",
-                                        "twobin",    "weighted", "pure"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        enum balancer_scheme scheme;
+    const struct balancer_scheme *scheme;
+    for (size_t i = 0; (scheme = balancer_scheme_at(i)); i++) {
         struct fixture f;
         int load[4] = {0};
-        cr_assert_eq(balancer_scheme_of(names[i], &scheme), 0);
-        setup(&f, scheme, 0, 4);
+        cr_assert_eq(balancer_scheme_of(scheme->name), scheme);
+        setup(&f, scheme->name, 0, 4);
         for (int k = 0; k < 400; k++) {
             submit(&f, NULL, 0);
             load[next_engine(&f)]++;
         }
         for (int k = 0; k < 4; k++)
-            cr_assert(load[k] > 40, "%s gave engine %d only %d tasks", names[i], k, load[k]);
+            cr_assert(load[k] > 40, "%s gave engine %d only %d tasks", scheme->name, k, load[k]);
         balancer_destroy(f.balancer, release);
     }
-    enum balancer_scheme scheme;
-    cr_assert_eq(balancer_scheme_of("none", &scheme), -1);
+    cr_assert_null(balancer_scheme_of("none"));
 }
 
 Test(balancer, pure_gives_each_engine_a_task_in_turn_however_busy_it_is)
 {
     struct fixture f;
-    setup(&f, BALANCER_PURE, 1, 3);
+    setup(&f, "pure", 1, 3);
     int order[3];
     for (int i = 0; i < 30; i++) {
         struct task *task = submit(&f, NULL, 0);
@@ -487,7 +484,7 @@ Test(balancer, pure_gives_each_engine_a_task_in_turn_however_busy_it_is)
 Test(balancer, a_long_random_play_loses_no_task)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 2, 8);
+    setup(&f, "leastload", 2, 8);
     struct task *running[16];
     size_t run = 0, done = 0, submitted = 0;
     srand(1);
@@ -531,7 +528,7 @@ Test(balancer, a_long_random_play_loses_no_task)
 Test(balancer, a_task_of_another_scheduler_ends_once)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 1);
+    setup(&f, "leastload", 1, 1);
     cr_assert(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0]->uuid, true));
     cr_assert_not(balancer_finish_foreign(f.balancer, "foreign", 7, f.workers[0]->uuid, true));
     cr_assert(balancer_finish_foreign(f.balancer, "other", 5, "", false));
@@ -558,7 +555,7 @@ static struct task *expect(struct fixture *fixture)
 Test(balancer, a_task_of_another_scheduler_can_run_again)
 {
     struct fixture f;
-    setup(&f, BALANCER_LEASTLOAD, 1, 3);
+    setup(&f, "leastload", 1, 3);
     struct task *anywhere = expect(&f), *bound = expect(&f), *elsewhere = expect(&f);
     cr_assert_eq(balancer_away(f.balancer), anywhere);
     cr_assert_eq(balancer_next(f.balancer), NULL);

@@ -14,7 +14,7 @@ struct fixture {
 
 static void setup(struct fixture *fixture, size_t finished_max)
 {
-    fixture->balancer = balancer_create(BALANCER_LEASTLOAD, 1, finished_max);
+    fixture->balancer = balancer_create(balancer_scheme_of("leastload"), 1, finished_max);
     fixture->workers[0] = balancer_add_engine(fixture->balancer, 0, "zero");
     fixture->workers[1] = balancer_add_engine(fixture->balancer, 1, "one");
 }
@@ -559,7 +559,7 @@ Test(dependency, a_long_random_play_agrees_with_a_simple_model)
 {
     srand(7);
     for (int round = 0; round < ROUNDS; round++) {
-        m.balancer = balancer_create((enum balancer_scheme)(round % 5), 1 + round % 2, 1000);
+        m.balancer = balancer_create(balancer_scheme_at((size_t)round % 5), 1 + round % 2, 1000);
         memset(m.engines, 0, sizeof(m.engines));
         m.count = 0;
         for (int step = 0; step < 6 * TASKS || round % 2; step++) {

@@ -1,4 +1,4 @@
-/* The load balancer's books: engines, and where each task stands. */
+/* The load balancer's books: where each task stands. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -25,18 +25,16 @@ static bool earlier(const struct heap_item *a, const struct heap_item *b)
     return ((const struct task *)a)->deadline_ms < ((const struct task *)b)->deadline_ms;
 }
 
-struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, size_t finished_max)
+struct balancer *balancer_create(const struct balancer_scheme *scheme, int high_water,
+                                 size_t finished_max)
 {
     struct balancer *balancer = calloc(1, sizeof(*balancer));
     if (!balancer)
         return NULL;
     balancer->scheme = scheme;
-    balancer->high_water = scheme == BALANCER_PURE ? 0 : (size_t)high_water;
-    balancer->takers.before = scheme == BALANCER_LEASTLOAD || scheme == BALANCER_WEIGHTED
-                                  ? choice_less_loaded
-                                  : choice_longer_unused;
-    if (scheme == BALANCER_WEIGHTED)
-        balancer->takers.weight = choice_weight;
+    balancer->high_water = scheme->pure ? 0 : (size_t)high_water;
+    balancer->takers.before = scheme->before;
+    balancer->takers.weight = scheme->weight;
     balancer->deadlines.before = earlier;
     balancer->waiting.before = share_before;
     random_bytes(&balancer->random, sizeof(balancer->random));
@@ -47,15 +45,6 @@ struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, si
         return NULL;
     }
     return balancer;
-}
-
-static void free_worker(struct worker *worker)
-{
-    if (!worker->gone || worker->load)
-        return;
-    heap_release(&worker->bound);
-    free(worker->end);
-    free(worker);
 }
 
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task))
@@ -73,39 +62,13 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
         share_leave(balancer, task);
         release(task);
     }
-    struct worker *worker, *next_worker;
-    HASH_ITER (hh, balancer->workers, worker, next_worker) {
-        HASH_DELETE(hh_serial, balancer->by_serial, worker);
-        HASH_DEL(balancer->workers, worker);
-        heap_release(&worker->bound);
-        free(worker);
-    }
+    workers_release(balancer);
     heap_release(&balancer->waiting);
     heap_release(&balancer->takers);
     heap_release(&balancer->deadlines);
     table_release(&balancer->tasks);
     finished_destroy(balancer->finished);
     free(balancer);
-}
-
-/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Where
- * memory is short it takes no tasks until its next change. */
-void balancer_settle(struct balancer *balancer, struct worker *worker)
-{
-    bool takes = !worker->suspended && !worker->retired &&
-                 (!balancer->high_water || worker->load < balancer->high_water);
-    if (!takes)
-        heap_remove(&balancer->takers, &worker->item);
-    else if (worker->item.index == HEAP_OUTSIDE)
-        heap_push(&balancer->takers, &worker->item);
-    else
-        heap_update(&balancer->takers, &worker->item);
-    bool ready = worker->item.index != HEAP_OUTSIDE && worker->bound.count;
-    if (ready && !worker->ready)
-        DL_APPEND2(balancer->ready, worker, ready_prev, ready_next);
-    else if (!ready && worker->ready)
-        DL_DELETE2(balancer->ready, worker, ready_prev, ready_next);
-    worker->ready = ready;
 }
 
 /* Without memory for its deadline a task waits for ever, which is better than not at all. */
@@ -135,7 +98,7 @@ static void block(struct balancer *balancer, struct task *task)
     watch(balancer, task);
 }
 
-static void strand(struct balancer *balancer, struct task *task, enum task_fate fate)
+void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate)
 {
     task->state = TASK_STRANDED;
     task->fate = (unsigned char)fate;
@@ -152,7 +115,7 @@ int balancer_place(struct balancer *balancer, struct task *task, bool first)
     if (nowhere)
         fate = FATE_ALONE;
     if (state == NEEDS_NEVER || (nowhere && !(needs_more_engines(task) && binding_hopes(task)))) {
-        strand(balancer, task, fate);
+        balancer_strand(balancer, task, fate);
         return -1;
     }
     if (state == NEEDS_OPEN || nowhere)
@@ -197,7 +160,7 @@ static void leave_stranded(struct balancer *balancer, struct task *task)
     DL_DELETE(balancer->stranded, task);
     if (task->worker) {
         task->worker->load--;
-        free_worker(task->worker);
+        worker_release(task->worker);
         task->worker = NULL;
     }
 }
@@ -215,114 +178,6 @@ void balancer_detach(struct balancer *balancer, struct task *task)
     else if (task->state == TASK_AWAY)
         DL_DELETE(balancer->away, task);
     task->state = TASK_NEW;
-}
-
-static uint32_t usual_serial(const struct balancer *balancer, const char *uuid)
-{
-    return (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
-}
-
-/* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
-static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
-{
-    uint32_t serial = usual_serial(balancer, uuid);
-    while (!serial || balancer_engine_of_serial(balancer, serial))
-        serial = (serial + 1) & INT32_MAX;
-    return serial;
-}
-
-struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid)
-{
-    size_t length = strlen(uuid);
-    struct worker *worker = calloc(1, sizeof(*worker));
-    if (!worker || length >= sizeof(worker->uuid) || balancer_engine(balancer, uuid, length)) {
-        free(worker);
-        return NULL;
-    }
-    worker->id = id;
-    worker->serial = serial_of(balancer, uuid);
-    memcpy(worker->uuid, uuid, length);
-    worker->item.index = HEAP_OUTSIDE;
-    worker->bound.before = binding_before;
-    balancer_settle(balancer, worker);
-    if (worker->item.index == HEAP_OUTSIDE) {
-        free(worker);
-        return NULL;
-    }
-    HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
-    HASH_ADD(hh_serial, balancer->by_serial, serial, sizeof(worker->serial), worker);
-    binding_open_to(balancer, worker);
-    return worker;
-}
-
-struct worker *balancer_engine(const struct balancer *balancer, const char *uuid, size_t size)
-{
-    struct worker *worker;
-    HASH_FIND(hh, balancer->workers, uuid, size, worker);
-    return worker;
-}
-
-struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32_t serial)
-{
-    struct worker *worker;
-    HASH_FIND(hh_serial, balancer->by_serial, &serial, sizeof(serial), worker);
-    return worker;
-}
-
-/* A task has one place less to go to. */
-static void lose_place(struct balancer *balancer, struct task *task)
-{
-    bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
-    bool blocked = task->state == TASK_BLOCKED && !binding_hopes(task);
-    if (!waits && !blocked)
-        return;
-    balancer_detach(balancer, task);
-    if (blocked)
-        strand(balancer, task, FATE_ALONE);
-    else
-        balancer_place(balancer, task, false);
-}
-
-void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end)
-{
-    if (worker->suspended)
-        balancer->suspended--;
-    balancer_retire(balancer, worker);
-    worker->gone = true;
-    worker->end = strdup(end);
-    HASH_DELETE(hh_serial, balancer->by_serial, worker);
-    HASH_DEL(balancer->workers, worker);
-    while (worker->running) {
-        struct task *lost = worker->running;
-        DL_DELETE(worker->running, lost);
-        strand(balancer, lost, FATE_LOST);
-    }
-    struct task *task;
-    while ((task = binding_lose(balancer, worker)))
-        lose_place(balancer, task);
-    free_worker(worker);
-}
-
-void balancer_retire(struct balancer *balancer, struct worker *worker)
-{
-    worker->retired = true;
-    balancer_settle(balancer, worker);
-}
-
-void balancer_resume(struct balancer *balancer)
-{
-    if (!balancer->suspended)
-        return;
-    for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next) {
-        worker->suspended = false;
-        balancer_settle(balancer, worker);
-    }
-    balancer->suspended = 0;
-}
-
-bool balancer_suspended(const struct balancer *balancer)
-{
-    return balancer->suspended != 0;
 }
 
 size_t balancer_count(const struct balancer *balancer)
@@ -393,7 +248,7 @@ void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t
 struct task *balancer_next(struct balancer *balancer)
 {
     struct task *task = balancer->takers.count ? share_first(balancer) : NULL;
-    struct worker *worker = task ? choice_make(balancer) : balancer->ready;
+    struct worker *worker = task ? balancer->scheme->choose(balancer) : balancer->ready;
     struct task *bound = worker && worker->ready ? binding_first(worker) : NULL;
     if (bound && (!task || share_is_earlier(bound, task))) {
         task = bound;
@@ -402,14 +257,6 @@ struct task *balancer_next(struct balancer *balancer)
     if (task)
         start(balancer, task, worker);
     return task;
-}
-
-void balancer_suspend(struct balancer *balancer, struct worker *worker)
-{
-    if (!worker->suspended)
-        balancer->suspended++;
-    worker->suspended = true;
-    balancer_settle(balancer, worker);
 }
 
 void balancer_put_back(struct balancer *balancer, struct task *task)
@@ -428,7 +275,7 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere,
     balancer_detach(balancer, task);
     task->worker = NULL;
     if (elsewhere && binding_avoid(balancer, task, avoided)) {
-        strand(balancer, task, FATE_ALONE);
+        balancer_strand(balancer, task, FATE_ALONE);
         return -1;
     }
     if (failed)
@@ -439,7 +286,7 @@ int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere,
 void balancer_give_up(struct balancer *balancer, struct task *task)
 {
     balancer_detach(balancer, task);
-    strand(balancer, task, FATE_UNWANTED);
+    balancer_strand(balancer, task, FATE_UNWANTED);
 }
 
 struct task *balancer_stranded(const struct balancer *balancer)
@@ -466,7 +313,7 @@ bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size
     if (balancer_task(balancer, msg_id, size) || balancer_has_ended(balancer, msg_id, size, &known))
         return false;
     if (*engine)
-        outcome.ran_at = worker ? worker->serial : usual_serial(balancer, engine);
+        outcome.ran_at = worker ? worker->serial : worker_usual_serial(balancer, engine);
     finished_add(balancer->finished, hash, outcome);
     return true;
 }
@@ -502,11 +349,6 @@ int balancer_adopt(struct balancer *balancer, struct task *task, struct worker *
     task->targeted = target_count > 0;
     balancer_detach(balancer, task);
     return 0;
-}
-
-struct worker *balancer_engines(const struct balancer *balancer)
-{
-    return balancer->workers;
 }
 
 struct task *balancer_away(const struct balancer *balancer)

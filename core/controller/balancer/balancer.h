@@ -18,19 +18,8 @@
 
 #include "base/table.h"
 #include "controller/balancer/heap.h"
+#include "controller/balancer/schemes.h"
 #include "controller/exchange/notice.h"
-
-enum balancer_scheme {
-    BALANCER_LEASTLOAD,   /* the engine with the fewest tasks; among these the one that got its last
-                             task first */
-    BALANCER_LRU,         /* the one that got its last task first */
-    BALANCER_PLAINRANDOM, /* any */
-    BALANCER_TWOBIN,      /* of two at random, the one that got its last task first */
-    BALANCER_WEIGHTED, /* of two at random, drawn by the inverse of their loads, the less loaded */
-    BALANCER_PURE,     /* each in turn, however busy it is */
-};
-/* The scheme of this name. Returns 0 or -1. */
-int balancer_scheme_of(const char *name, enum balancer_scheme *scheme);
 
 struct task;
 struct share; /* share.c */
@@ -131,7 +120,8 @@ struct dependency {
 struct balancer;
 
 /* NULL when memory is short. */
-struct balancer *balancer_create(enum balancer_scheme scheme, int high_water, size_t finished_max);
+struct balancer *balancer_create(const struct balancer_scheme *scheme, int high_water,
+                                 size_t finished_max);
 /* Calls `release` for each task that is left. */
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task));
 

@@ -7,7 +7,7 @@
 #include "controller/balancer/finished.h"
 
 struct balancer {
-    enum balancer_scheme scheme;
+    const struct balancer_scheme *scheme;
     size_t high_water; /* 0: no limit */
     struct worker *workers;
     struct worker *by_serial;
@@ -91,13 +91,6 @@ bool binding_hopes(const struct task *task);
  * does. */
 struct worker *binding_choose(const struct balancer *balancer, const struct task *task);
 
-/* choice.c: an engine for a task that may go anywhere, where some take tasks. */
-struct worker *choice_make(struct balancer *balancer);
-bool choice_less_loaded(const struct heap_item *a, const struct heap_item *b);
-bool choice_longer_unused(const struct heap_item *a, const struct heap_item *b);
-/* The inverse of its load. */
-double choice_weight(const struct heap_item *item);
-
 /* dependency.c */
 /* Gives a task that is in the table its needs. */
 enum submission needs_create(struct balancer *balancer, struct task *task,
@@ -116,13 +109,25 @@ bool needs_more_engines(const struct task *task);
 /* Tells those that depend on a task how it ended. */
 void needs_tell(struct balancer *balancer, struct task *task, struct outcome outcome);
 
-/* balancer.c */
-void balancer_settle(struct balancer *balancer, struct worker *worker);
+/* balancer.c: where a task stands. */
 /* Puts a task that is in nothing where it belongs: it waits for an engine or for other tasks, or is
  * stranded. Returns 0, or -1 where it is stranded. */
 int balancer_place(struct balancer *balancer, struct task *task, bool first);
 /* Takes a task out of whatever it is in. */
 void balancer_detach(struct balancer *balancer, struct task *task);
+/* Strands a task that is in nothing. */
+void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate);
+
+/* workers.c: the engines. */
+/* Puts an engine where it belongs after its load, its suspension or its queue has changed. Where
+ * memory is short it takes no tasks until its next change. */
+void balancer_settle(struct balancer *balancer, struct worker *worker);
 struct worker *balancer_engine_of_serial(const struct balancer *balancer, uint32_t serial);
+/* The serial that an engine of this uuid has, as a rule. */
+uint32_t worker_usual_serial(const struct balancer *balancer, const char *uuid);
+/* Frees an engine that has gone, once no stranded task names it. */
+void worker_release(struct worker *worker);
+/* Frees all. */
+void workers_release(struct balancer *balancer);
 
 #endif

@@ -1,37 +1,22 @@
-/* The schemes: which engine gets a task that may go anywhere. */
+/* The schemes: which engine gets a task that may go anywhere. To add one, write what chooses an
+ * engine, and its row in the table at the end. */
 #include <string.h>
 
 #include "controller/balancer/balancer_private.h"
-
-int balancer_scheme_of(const char *name, enum balancer_scheme *scheme)
-{
-    static const char *const names[] = {
-        [BALANCER_LEASTLOAD] = "leastload",     [BALANCER_LRU] = "lru",
-        [BALANCER_PLAINRANDOM] = "plainrandom", [BALANCER_TWOBIN] = "twobin",
-        [BALANCER_WEIGHTED] = "weighted",       [BALANCER_PURE] = "pure",
-    };
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (!strcmp(name, names[i])) {
-            *scheme = (enum balancer_scheme)i;
-            return 0;
-        }
-    }
-    return -1;
-}
 
 static const struct worker *worker_of(const struct heap_item *item)
 {
     return (const struct worker *)item;
 }
 
-bool choice_less_loaded(const struct heap_item *a, const struct heap_item *b)
+static bool less_loaded(const struct heap_item *a, const struct heap_item *b)
 {
     if (worker_of(a)->load != worker_of(b)->load)
         return worker_of(a)->load < worker_of(b)->load;
     return worker_of(a)->used < worker_of(b)->used;
 }
 
-bool choice_longer_unused(const struct heap_item *a, const struct heap_item *b)
+static bool longer_unused(const struct heap_item *a, const struct heap_item *b)
 {
     return worker_of(a)->used < worker_of(b)->used;
 }
@@ -50,32 +35,66 @@ static struct worker *taker(const struct balancer *balancer, size_t index)
     return (struct worker *)balancer->takers.items[index];
 }
 
-double choice_weight(const struct heap_item *item)
+static double inverse_load(const struct heap_item *item)
 {
     return 1.0 / (1e-6 + (double)worker_of(item)->load);
 }
 
-static struct worker *draw_weighted(struct balancer *balancer)
+static struct worker *draw_by_weight(struct balancer *balancer)
 {
     double part = (double)(draw(balancer) >> 11) / (double)(1ULL << 53);
     return (struct worker *)heap_draw(&balancer->takers, part);
 }
 
-struct worker *choice_make(struct balancer *balancer)
+static struct worker *draw_any(struct balancer *balancer)
 {
-    struct worker *one, *other;
-    switch (balancer->scheme) {
-    case BALANCER_PLAINRANDOM:
-        return taker(balancer, draw(balancer) % balancer->takers.count);
-    case BALANCER_TWOBIN:
-        one = taker(balancer, draw(balancer) % balancer->takers.count);
-        other = taker(balancer, draw(balancer) % balancer->takers.count);
-        return choice_longer_unused(&one->item, &other->item) ? one : other;
-    case BALANCER_WEIGHTED:
-        one = draw_weighted(balancer);
-        other = draw_weighted(balancer);
-        return choice_less_loaded(&one->item, &other->item) ? one : other;
-    default:
-        return taker(balancer, 0);
-    }
+    return taker(balancer, draw(balancer) % balancer->takers.count);
+}
+
+static struct worker *first(struct balancer *balancer)
+{
+    return taker(balancer, 0);
+}
+
+static struct worker *first_of_two(struct balancer *balancer)
+{
+    struct worker *one = draw_any(balancer), *other = draw_any(balancer);
+    return balancer->takers.before(&one->item, &other->item) ? one : other;
+}
+
+static struct worker *first_of_two_by_weight(struct balancer *balancer)
+{
+    struct worker *one = draw_by_weight(balancer), *other = draw_by_weight(balancer);
+    return balancer->takers.before(&one->item, &other->item) ? one : other;
+}
+
+static const struct balancer_scheme schemes[] = {
+    {"leastload",
+     "the one with the fewest tasks, and among these the one that got its last task "
+     "first",
+     less_loaded, NULL, first, false},
+    {"lru", "the one that got its last task first", longer_unused, NULL, first, false},
+    {"plainrandom", "any", longer_unused, NULL, draw_any, false},
+    {"twobin", "of two at random, the one that got its last task first", longer_unused, NULL,
+     first_of_two, false},
+    {"weighted", "of two at random, drawn by the inverse of their loads, the less loaded",
+     less_loaded, inverse_load, first_of_two_by_weight, false},
+    {"pure",
+     "each in turn, however busy it is (hwm has no meaning then), and a task that asks for "
+     "after, follow, targets, retries or timeout is refused",
+     longer_unused, NULL, first, true},
+};
+
+const struct balancer_scheme *balancer_scheme_at(size_t number)
+{
+    return number < sizeof(schemes) / sizeof(*schemes) ? &schemes[number] : NULL;
+}
+
+const struct balancer_scheme *balancer_scheme_of(const char *name)
+{
+    const struct balancer_scheme *scheme;
+    for (size_t i = 0; (scheme = balancer_scheme_at(i)); i++)
+        if (!strcmp(scheme->name, name))
+            return scheme;
+    return NULL;
 }

@@ -285,7 +285,8 @@ static void hub_destroy(void *self)
     refusal_summary(&hub->bad_subscription);
     hub_ends_release(hub);
     departures_release(&hub->departures);
-    previous_release(&hub->previous);
+    if (hub->hooks)
+        hub->hooks->release(hub);
     ledger_release(&hub->ledger);
     engines_release(&hub->engines);
     routes_release(&hub->routes);
@@ -353,14 +354,12 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->table.path = controller->engine_table;
     hub->bad_subscription.socket = "hub, notifications";
     hub->loop = loop_create("hub", error);
-    if (ledger_init(&hub->ledger) || !hub->loop || open_sockets(hub, controller, error)) {
+    hub->hooks = controller->hub_hooks;
+    if (ledger_init(&hub->ledger) || !hub->loop || open_sockets(hub, controller, error) ||
+        (hub->hooks && hub->hooks->open(hub, error))) {
         hub_destroy(hub);
         return NULL;
     }
-    if (controller->restarted)
-        hub_know_engines(hub);
-    if (controller->restore_engines)
-        hub_restore_engines(hub);
     loop_set_tick(hub->loop, on_tick, hub);
     return hub;
 }

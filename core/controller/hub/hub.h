@@ -9,7 +9,6 @@
 #include "controller/hub/engine_table.h"
 #include "controller/hub/engines.h"
 #include "controller/hub/ledger.h"
-#include "controller/restart/previous.h"
 #include "wire/loop.h"
 #include "controller/records/records.h"
 #include "controller/exchange/refusal.h"
@@ -61,7 +60,8 @@ struct hub {
     struct engines engines;
     struct engine_table table;
     struct routes routes; /* also of the previous controller's engines that have not come back */
-    struct previous previous;
+    const struct hub_hooks *hooks; /* NULL: this controller follows no other */
+    struct previous *previous;     /* theirs */
     struct departures departures;
     struct hub_ends ends;
     long long silence_ms;    /* when to give up waiting for how an engine died; 0: no wait */
@@ -84,6 +84,27 @@ struct hub {
     size_t backlog_bytes; /* what the records thread has not dealt with */
     unsigned long long dropped;
     struct log_limit store_trouble;
+};
+
+/* The places at which a restart hooks in: what becomes of the engines that the previous controller
+ * had. All of it is in restart/. */
+struct hub_hooks {
+    /* Begins, with all sockets open. Returns 0, or -1 with `error` set. */
+    int (*open)(struct hub *hub, struct ipcl_error *error);
+    void (*release)(struct hub *hub);
+    /* Does what is due. Returns when to be called again, or CLOCK_NEVER. */
+    long long (*tick)(struct hub *hub, long long now_ms);
+    /* One that has not come back yet, or NULL. */
+    const struct engine *(*awaited)(const struct hub *hub, const char *uuid);
+    /* One is back that has proved by its route that it is the same: the requests that it has, it
+     * answers some time, or dies. */
+    void (*take_back)(struct hub *hub, const json_t *content, struct engine *engine);
+    /* An engine is registered. */
+    void (*meet)(struct hub *hub, const char *uuid);
+    /* An engine has ended, as the sentence says. Returns whether it was awaited. */
+    bool (*end)(struct hub *hub, const char *uuid, const char *sentence);
+    /* Adds to what clients are told of the engines. */
+    void (*describe)(const struct hub *hub, json_t *content);
 };
 
 /* A query, and its answer as it is made. */
@@ -125,11 +146,10 @@ hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connec
 /* What the last of them says, where it is asked for with what there is to do: a new reference, or
  * NULL. */
 json_t *hub_connection_content(struct hub *hub, bool works);
-/* Tells the schedulers which engines the previous controller had. */
-void hub_know_engines(struct hub *hub);
-/* Takes over the engines of the controller before. What is wrong with its table does not keep this
- * one from starting: engines register again. */
-void hub_restore_engines(struct hub *hub);
+/* An engine is to connect: the threads that see it do so hear of it. */
+void hub_expect_engine(struct hub *hub, const struct engine *engine);
+/* When whoever asks now has to be there. */
+long long hub_expires_ms(const struct hub *hub);
 /* A heart begins to beat. */
 void hub_engine_born(struct hub *hub, const char *uuid);
 /* A heart beats no more. */

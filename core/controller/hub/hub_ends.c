@@ -99,19 +99,20 @@ void hub_announce_end(struct hub *hub, const struct engine *engine, const struct
     log_write(end->level, "hub: %s", notice.text);
     hub_tell_threads(hub, engine, &notice);
     hub->leaving++;
-    if (previous_end(&hub->previous, engine->uuid, notice.text) || engine->registered) {
+    bool awaited = hub->hooks && hub->hooks->end(hub, engine->uuid, notice.text);
+    if (awaited || engine->registered) {
         hub_record_death(hub, engine, notice.text);
         announce_departure(hub, engine, notice.text, HUB_SCHEDULERS);
     }
     routes_forget(&hub->routes, engine->uuid);
 }
 
-void hub_miss_engine(struct hub *hub, const struct engine *engine, const char *how)
+void hub_miss_engine(struct hub *hub, const struct engine *engine)
 {
     char text[NOTICE_TEXT_BYTES];
-    tell_end(engine, how, text);
+    tell_end(engine, HUB_NOT_BACK, text);
     log_warn("hub: %s", text);
-    previous_end(&hub->previous, engine->uuid, text);
+    hub->hooks->end(hub, engine->uuid, text);
     announce_departure(hub, engine, text, 0);
 }
 

@@ -18,8 +18,10 @@ struct hub_end {
 void hub_end_engine(struct hub *hub, struct engine *engine, const struct hub_end *end);
 /* The same of one that is in no books; it stays its owner's. */
 void hub_announce_end(struct hub *hub, const struct engine *engine, const struct hub_end *end);
-/* One of the previous controller's is not waited for any more. */
-void hub_miss_engine(struct hub *hub, const struct engine *engine, const char *how);
+/* How those end, as far as anybody knows, that the previous controller had. */
+#define HUB_NOT_BACK "of the previous controller does not come back"
+/* One of them is not waited for any more. A hook calls this. */
+void hub_miss_engine(struct hub *hub, const struct engine *engine);
 /* Waits no longer for why the engine of this uuid ended, or that of this id: another is to have
  * it. */
 void hub_finish_end(struct hub *hub, const char *uuid, long long id);

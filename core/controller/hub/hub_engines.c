@@ -69,33 +69,12 @@ static long long wanted_id(const struct hub *hub, const json_t *content)
     return json_integer_value(id);
 }
 
-static void expect_engine(struct hub *hub, const struct engine *engine)
+void hub_expect_engine(struct hub *hub, const struct engine *engine)
 {
     struct notice notice = {.kind = NOTICE_EXPECTED};
     hub_tell_threads(hub, engine, &notice);
     if (!hub->expiry_ms)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
-}
-
-/* The requests that an engine has from the controller before: it answers them some time, or dies.
- * Only of an engine that has proved that it was there it is believed that it has any, and then the
- * records tell which may be its own. */
-static void note_pending(struct hub *hub, const json_t *content, struct engine *engine)
-{
-    const json_t *pending = json_object_get(content, "pending"), *msg_id;
-    size_t index;
-    json_array_foreach (pending, index, msg_id) {
-        const char *id = json_string_value(msg_id);
-        const struct request *known = id ? ledger_find(&hub->ledger, id) : NULL;
-        if (!id || (known && known->engine))
-            continue;
-        if (known)
-            ledger_assign(&hub->ledger, id, engine);
-        else
-            ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
-        ledger_claim(&hub->ledger, id);
-        hub_record_return(hub, id, engine);
-    }
 }
 
 /* Nothing depends on what an engine says of itself: one that says nonsense works as well. */
@@ -115,7 +94,7 @@ static size_t waiting_engines(const struct hub *hub)
     return HASH_CNT(hh_id, hub->engines.by_id) - hub->engines.registered;
 }
 
-static long long expires_ms(const struct hub *hub)
+long long hub_expires_ms(const struct hub *hub)
 {
     return clock_ms() + hub->controller->registration_timeout_ms +
            WAITING_MS * (long long)waiting_engines(hub);
@@ -175,7 +154,8 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         end_engine(hub, engine, "was away", false);
     else if (engine && *engine->route)
         return engine; /* it asks once more, or comes back: its connection had ended */
-    engine = engines_accept(&hub->engines, json_string_value(uuid), wanted, expires_ms(hub), error);
+    engine =
+        engines_accept(&hub->engines, json_string_value(uuid), wanted, hub_expires_ms(hub), error);
     if (!engine)
         return NULL;
     memcpy(engine->route, route, strlen(route) + 1);
@@ -183,7 +163,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
     routes_add(&hub->routes, engine->uuid, route);
     engine->sealed =
         json_integer_value(json_object_get(query->content, "sealed")) == CONNECTION_SEALED;
-    expect_engine(hub, engine);
+    hub_expect_engine(hub, engine);
     return engine;
 }
 
@@ -206,8 +186,8 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
         engines_name(engine, name);
         log_info("hub: %s asked for id %lld, which is in use", name, wanted);
     }
-    if (engine->returned)
-        note_pending(hub, query->content, engine);
+    if (engine->returned && hub->hooks)
+        hub->hooks->take_back(hub, query->content, engine);
     char life[SEAL_LIFE_TEXT];
     seal_write_life(hub->controller->life, life);
     query->reply =
@@ -247,9 +227,9 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     /* An engine that has gone may have had another id here, and its own may be another's by now. */
     if (uuid && (!there || strcmp(uuid, there->uuid)))
         there = engines_by_uuid(&hub->engines, uuid);
-    const struct engine *engine = there  ? there
-                                  : uuid ? previous_awaited(&hub->previous, uuid)
-                                         : NULL;
+    const struct engine *engine = there                ? there
+                                  : uuid && hub->hooks ? hub->hooks->awaited(hub, uuid)
+                                                       : NULL;
     if (!engine) {
         query->ename = "KeyError";
         return ipcl_error_set(
@@ -307,8 +287,8 @@ json_t *hub_connection_content(struct hub *hub, bool works)
         "{s:s s:o s:o s:I s:b s:s s:s s:I}", "status", "ok", "engines", engines, "engine_info",
         infos, "requests", (json_int_t)hub->requests, "ending", hub->asked_to_stop, "refusal",
         hub->refusal, "life", life, "notified", (json_int_t)hub->notification_seal.counter);
-    if (hub->previous.by_uuid)
-        json_object_set_new(content, "previous", previous_to_json(&hub->previous));
+    if (hub->hooks)
+        hub->hooks->describe(hub, content);
     if (works)
         json_object_set_new(content, "work", hub_work(hub));
     return content;
@@ -346,7 +326,8 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     if (!engine || engine->registered)
         return;
     engines_confirm(&hub->engines, engine);
-    previous_forget(&hub->previous, uuid);
+    if (hub->hooks)
+        hub->hooks->meet(hub, uuid);
     engine->registered_ms = clock_ms();
     /* Whoever hears of the engine may rely on the next controller's knowing it. */
     engine_table_changed(&hub->table, &hub->engines, engine->registered_ms);
@@ -383,27 +364,15 @@ static void check_silence(struct hub *hub, long long now_ms)
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
-static const char not_back[] = "of the controller before does not come back";
-
-/* Tells clients of those of the previous controller that they wait for in vain. Should one come
- * later, it is an engine like others. */
-static void check_previous(struct hub *hub)
-{
-    const struct engine *engine = NULL;
-    while ((engine = previous_missing(&hub->previous, &hub->engines, engine)))
-        hub_miss_engine(hub, engine, not_back);
-    hub->previous.until_ms = 0;
-}
-
 /* Gives up on those whose heart does not begin to beat. */
 static void check_expiry(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
-        if (engine->restored)
-            end_engine(hub, engine, not_back, false);
-        else
-            end_engine(hub, engine, "registered, but its heart never began to beat", false);
+        end_engine(hub, engine,
+                   engine->restored ? HUB_NOT_BACK
+                                    : "registered, but its heart never began to beat",
+                   false);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }
@@ -414,54 +383,9 @@ long long hub_engines_tick(struct hub *hub, long long now_ms)
         check_expiry(hub, now_ms);
     if (hub->silence_ms && now_ms >= hub->silence_ms)
         check_silence(hub, now_ms);
-    if (hub->previous.until_ms && now_ms >= hub->previous.until_ms)
-        check_previous(hub);
-    long long due = hub_ends_tick(hub, now_ms), table_ms;
-    table_ms = engine_table_tick(&hub->table, &hub->engines, now_ms);
-    if (table_ms < due)
-        due = table_ms;
-    if (hub->expiry_ms && hub->expiry_ms < due)
-        due = hub->expiry_ms;
-    if (hub->silence_ms && hub->silence_ms < due)
-        due = hub->silence_ms;
-    if (hub->previous.until_ms && hub->previous.until_ms < due)
-        due = hub->previous.until_ms;
-    return due;
-}
-
-static void know(void *self, const struct engine *engine)
-{
-    struct hub *hub = self;
-    struct notice notice = {.kind = NOTICE_KNOWN, .id = engine->id, .sealed = engine->sealed};
-    snprintf(notice.uuid, sizeof(notice.uuid), "%s", engine->uuid);
-    snprintf(notice.route, sizeof(notice.route), "%s", engine->route);
-    routes_add(&hub->routes, engine->uuid, engine->route);
-    previous_add(&hub->previous, engine);
-    hub->previous.until_ms = clock_ms() + CONTROLLER_RETURN_MS;
-    hub_record_engine(hub, engine->uuid, REPORT_KNOWN);
-    for (size_t i = 0; i < HUB_LISTENERS; i++)
-        if (i != HUB_HEART)
-            notice_send(hub->listeners[i], &notice);
-}
-
-void hub_know_engines(struct hub *hub)
-{
-    struct ipcl_error error;
-    if (engine_table_names(&hub->table, know, hub, &error))
-        log_warn("hub: what engines of the previous controller answer meanwhile is lost, as their "
-                 "names cannot be read from %s: %s",
-                 hub->table.path, error.text);
-}
-
-void hub_restore_engines(struct hub *hub)
-{
-    struct ipcl_error error;
-    int count = engine_table_load(&hub->table, &hub->engines, expires_ms(hub), &error);
-    if (count < 0)
-        log_warn("hub: engines cannot be restored from %s: %s", hub->table.path, error.text);
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
-        expect_engine(hub, engine);
-    if (hub->engines.by_id)
-        log_info("hub: %u engines of the controller before are expected back",
-                 HASH_CNT(hh_id, hub->engines.by_id));
+    long long due = hub->hooks ? hub->hooks->tick(hub, now_ms) : CLOCK_NEVER;
+    due = clock_sooner(due, hub_ends_tick(hub, now_ms));
+    due = clock_sooner(due, engine_table_tick(&hub->table, &hub->engines, now_ms));
+    due = clock_sooner(due, clock_due(hub->expiry_ms));
+    return clock_sooner(due, clock_due(hub->silence_ms));
 }

@@ -59,7 +59,32 @@ struct records_query {
 records_answer records_answer_queue, records_answer_result, records_answer_history,
     records_answer_purge, records_answer_db, records_answer_resubmit;
 
-/* The thread's state, for the files that make it up. */
+/* The places at which a restart hooks in: what becomes of the requests that an earlier controller
+ * left unfinished. All of it is in restart/. */
+struct records_hooks {
+    /* Returns 0, or -1 with `error` set. */
+    int (*open)(struct records *records, struct ipcl_error *error);
+    void (*release)(struct records *records);
+    /* Finds what was left unfinished, before anything else happens. */
+    void (*begin)(struct records *records);
+    /* Does some of what there is to do. Returns when to be called again, or CLOCK_NEVER. */
+    long long (*tick)(struct records *records, long long now_ms);
+    /* Whether a request of the past may yet be answered. */
+    bool (*expects)(const struct records *records, const char *msg_id);
+    /* An engine has come back with a request, and will answer it. Returns whether that may be so,
+     * and the record is without an answer then. */
+    bool (*take_back)(struct records *records, const char *msg_id, const char *engine);
+    /* A request is answered. */
+    void (*end)(struct records *records, const char *msg_id);
+    /* The previous controller had an engine; or an engine has gone. */
+    void (*know)(struct records *records, const char *engine);
+    void (*lose)(struct records *records, const char *engine);
+};
+struct records_restart;
+
+/* The thread's state, for the files that make it up: records.c (sockets, the store, and the
+ * clock), records_keep.c (what happens), records_queries.c, records_purge.c and records_resubmit.c
+ * (what is asked). */
 struct records {
     struct controller *controller;
     const struct ipcl_store_operations *store;
@@ -69,18 +94,10 @@ struct records {
     void *notes; /* PUSH */
     struct records_note settled;
     json_t *engines; /* a mapping with the uuids of those that are registered */
-    json_t *known;   /* likewise of those that the previous controller had */
     bool begun;
-    json_t *unfinished; /* a mapping with the msg_ids that were unfinished when an earlier
-                           controller ended, see records_restore.c */
-    void *restored;     /* PUSH to the task thread, which hears of that one's tasks; or NULL */
-    json_t *untold;     /* those tasks that it has not yet heard of, in their order */
-    size_t told;        /* so many of these it has */
-    bool telling;
-    bool outcomes_done;
-    int64_t outcomes_told; /* how far the store has told how tasks ended */
-    uint64_t handed_out;   /* how many tasks the store knows to have gone to engines */
-    long long give_up_ms;  /* until then an engine may return with one; 0: that time is over */
+    uint64_t handed_out; /* how many tasks the store knows to have gone to engines */
+    const struct records_hooks *hooks;
+    struct records_restart *restart; /* theirs */
     struct purge *purges;
     unsigned long long changes; /* since the last commit */
     long long commit_ms;        /* when it is due */
@@ -102,8 +119,6 @@ bool records_is_anothers(struct records *records, const char *msg_id, const char
 /* Sends the answer to a query, whose message this is. */
 void records_send_reply(struct records *records, const struct records_item *item,
                         struct records_query *query, struct message *message);
-/* The message's buffers by reference, for a record. */
-struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
 /* Puts a request's recorded header and buffers into a message that session_build() made, and signs
  * it. Returns 0, or -1 with `error` set. */
 int records_finish_message(struct records *records, const struct ipcl_record *record,
@@ -114,22 +129,15 @@ int records_commit(struct records *records, struct ipcl_error *error);
 /* Some changes of records are lost. */
 void records_count_lost(struct records *records, unsigned long long count, const char *why);
 
-/* records_restore.c */
-/* Finds what an earlier controller left unfinished. */
-void records_restore_begin(struct records *records);
-/* Tells the task scheduler some more. Returns whether there is more. */
-bool records_restore_step(struct records *records);
-/* Whether an earlier controller's request may yet be answered. */
-bool records_restore_expects(const struct records *records, const char *msg_id);
-/* An engine has come back with a request. Returns whether it is one that was left unfinished, and
- * may be this engine's. */
-bool records_restore_returned(struct records *records, const char *msg_id, const char *engine);
-void records_restore_engine_gone(struct records *records, const char *engine);
-/* What is left may not be answered any more: tells the scheduler of tasks, and calls `fail` for the
- * others. Returns how many there are. */
-size_t records_restore_give_up(struct records *records,
-                               void (*fail)(struct records *records, const char *msg_id));
-
+/* records_keep.c */
+/* Records what has happened. */
+void records_keep(struct records *records, const struct records_item *item,
+                  struct message *message);
+/* Records an error in place of a reply that will not come. `engine` "": none is known. */
+void records_put_error(struct records *records, const char *msg_id, const char *engine,
+                       const char *why);
+/* The message's buffers by reference, for a record. */
+struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
 /* Appends a record's buffer to a message: by reference where it came from a message. Returns 0 or
  * -1. */
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer);

@@ -183,7 +183,7 @@ static int add_status(struct records *records, struct records_query *query, json
                       struct collection *collection, struct ipcl_error *error)
 {
     const char *msg_id = json_string_value(id);
-    if (records_restore_expects(records, msg_id) ||
+    if (records->hooks->expects(records, msg_id) ||
         json_object_get(json_object_get(query->context, "pending"), msg_id))
         return json_array_append(json_object_get(query->reply, "pending"), id);
     if (find_result(records, query, id, collection, error))

@@ -7,15 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "controller/delivery/handouts.h"
-#include "controller/records/records.h"
+#include "controller/records/store.h"
+#include "controller/restart/restart.h"
 #include "controller/restart/restored.h"
 
 /* How much is told before other work gets its turn. */
 #define OUTCOMES_AT_ONCE 512
 #define TASKS_AT_ONCE    32
 
-/* What becomes of each in `records->unfinished`: a mapping of msg_ids to
+struct records_restart {
+    json_t *unfinished; /* see below */
+    void *restored;     /* PUSH to the task thread, which hears of its tasks; or NULL */
+    json_t *untold;     /* those tasks that it has not yet heard of, in their order */
+    size_t told;        /* so many of these it has */
+    bool telling;
+    bool outcomes_done;
+    int64_t outcomes_told; /* how far the store has told how tasks ended */
+    long long give_up_ms;  /* until then an engine may return with one; 0: that time is over */
+    json_t *known;         /* a mapping with the uuids of the previous controller's engines */
+};
+
+/* What becomes of each in `unfinished`: a mapping of msg_ids to
  *     text     a task that an engine of this uuid may have; "": one that is not known
  *     true     a direct request: an engine may come back with it
  *     null     a task that is yet to be told
@@ -27,8 +41,8 @@ static void tell(struct records *records, enum restored_kind kind, const char *m
     struct restored restored = {.kind = kind};
     snprintf(restored.msg_id, sizeof(restored.msg_id), "%s", msg_id);
     snprintf(restored.engine, sizeof(restored.engine), "%s", engine);
-    if (records->restored)
-        zmq_send(records->restored, &restored, sizeof(restored), ZMQ_DONTWAIT);
+    if (records->restart->restored)
+        zmq_send(records->restart->restored, &restored, sizeof(restored), ZMQ_DONTWAIT);
 }
 
 /* A task as it is told, and whether all of it was there. */
@@ -77,7 +91,7 @@ static bool tell_task(void *context, const struct ipcl_record *record)
                   !message_append(&message, client, strlen(client)) &&
                   !session_build(told->records->session, &message, &parts, NULL, NULL) &&
                   !records_finish_message(told->records, record, header, &message, NULL) &&
-                  !message_send(&message, told->records->restored);
+                  !message_send(&message, told->records->restart->restored);
     message_close(&message);
     json_decref(left);
     return false;
@@ -121,11 +135,11 @@ static bool collect(void *context, const struct ipcl_record *record)
     json_t *engine = json_object_get(record->fields, "engine_uuid"), *fate;
     if (!id) /* it is not UTF-8: nobody can ask for it */
         return true;
-    if (!records->restored || !queue || strcmp(queue, "task"))
+    if (!records->restart->restored || !queue || strcmp(queue, "task"))
         fate = json_true();
     else
         fate = fate_of(records, id, engine);
-    return !json_object_set_new(records->unfinished, id, fate);
+    return !json_object_set_new(records->restart->unfinished, id, fate);
 }
 
 /* What is uncertain of a task stays so for the next controller, too: it is recorded as given
@@ -136,34 +150,34 @@ static void mark(struct records *records, const char *msg_id)
     records_put(records, msg_id, &record);
 }
 
-void records_restore_begin(struct records *records)
+static void find_unfinished(struct records *records)
 {
     struct ipcl_error error;
     json_t *query = json_pack("{s:n}", "completed"), *fate;
     json_t *keys = json_pack("[s s s]", "msg_id", "engine_uuid", "queue");
     unsigned long long lost = records->lost;
     const char *id;
-    records->unfinished = json_object();
-    records->untold = json_array();
-    records->telling = records->restored != NULL;
+    records->restart->unfinished = json_object();
+    records->restart->untold = json_array();
+    records->restart->telling = records->restart->restored != NULL;
     if (records_find(records, query, keys, collect, records, &error))
         records_count_lost(records, 1, error.text);
     json_decref(keys);
     json_decref(query);
-    json_object_foreach (records->unfinished, id, fate) {
+    json_object_foreach (records->restart->unfinished, id, fate) {
         if (json_is_null(fate))
-            json_array_append_new(records->untold, json_string(id));
+            json_array_append_new(records->restart->untold, json_string(id));
         if (!json_is_string(fate))
             continue;
         if (!*json_string_value(fate))
             mark(records, id);
         if (!find_and_tell(records, id, RESTORED_AWAY, json_string_value(fate)))
-            json_object_set_new(records->unfinished, id, json_true());
+            json_object_set_new(records->restart->unfinished, id, json_true());
     }
     records_commit(records, &error);
     if (records->lost == lost)
         handouts_begin(records->controller->handouts);
-    if (!records->telling)
+    if (!records->restart->telling)
         handouts_forget(records->controller->handouts);
 }
 
@@ -195,17 +209,18 @@ static int tell_outcomes(struct records *records)
     struct message message;
     if (outcomes.list)
         services_expect(&error, "the store of records does not tell it");
-    int status = outcomes.list
-                     ? records->store->outcomes(controller->records, &records->outcomes_told,
-                                                controller->finished_max, OUTCOMES_AT_ONCE,
-                                                add_outcome, &outcomes, &error)
-                     : -1;
+    int status =
+        outcomes.list
+            ? records->store->outcomes(controller->records, &records->restart->outcomes_told,
+                                       controller->finished_max, OUTCOMES_AT_ONCE, add_outcome,
+                                       &outcomes, &error)
+            : -1;
     if (status < 0)
         log_warn("records: it is not known how earlier tasks ended: %s", error.text);
     message_init(&message);
     if (outcomes.count && !message_append(&message, &restored, sizeof(restored)) &&
         !message_append(&message, outcomes.list, outcomes.count * sizeof(*outcomes.list)))
-        message_send(&message, records->restored);
+        message_send(&message, records->restart->restored);
     message_close(&message);
     free(outcomes.list);
     return status;
@@ -214,41 +229,45 @@ static int tell_outcomes(struct records *records)
 /* Hands a task to the scheduler, or gives it up as one of which not all is there. */
 static void hand_over(struct records *records, const char *msg_id)
 {
-    json_t *fate = json_object_get(records->unfinished, msg_id);
+    json_t *fate = json_object_get(records->restart->unfinished, msg_id);
     if (!json_is_null(fate))
         return; /* it has been answered, or an engine has it after all */
     if (find_and_tell(records, msg_id, RESTORED_TASK, ""))
         fate = json_false();
     else
         fate = find_and_tell(records, msg_id, RESTORED_AWAY, "") ? json_string("") : json_true();
-    json_object_set_new(records->unfinished, msg_id, fate);
+    json_object_set_new(records->restart->unfinished, msg_id, fate);
 }
 
-bool records_restore_step(struct records *records)
+static bool step(struct records *records)
 {
-    if (!records->telling)
+    if (!records->restart->telling)
         return false;
-    if (!records->outcomes_done) {
-        records->outcomes_done = tell_outcomes(records) <= 0;
+    if (!records->restart->outcomes_done) {
+        records->restart->outcomes_done = tell_outcomes(records) <= 0;
         return true;
     }
-    for (size_t i = 0; i < TASKS_AT_ONCE && records->told < json_array_size(records->untold); i++)
-        hand_over(records, json_string_value(json_array_get(records->untold, records->told++)));
-    if (records->told < json_array_size(records->untold))
+    for (size_t i = 0;
+         i < TASKS_AT_ONCE && records->restart->told < json_array_size(records->restart->untold);
+         i++)
+        hand_over(records, json_string_value(
+                               json_array_get(records->restart->untold, records->restart->told++)));
+    if (records->restart->told < json_array_size(records->restart->untold))
         return true;
-    if (records->told)
-        log_info("records: %zu tasks that waited in an earlier controller go on", records->told);
-    json_array_clear(records->untold);
+    if (records->restart->told)
+        log_info("records: %zu tasks that waited in an earlier controller go on",
+                 records->restart->told);
+    json_array_clear(records->restart->untold);
     tell(records, RESTORED_ALL, "", "");
     handouts_forget(records->controller->handouts);
-    records->telling = false;
+    records->restart->telling = false;
     return false;
 }
 
-bool records_restore_expects(const struct records *records, const char *msg_id)
+static bool expects(const struct records *records, const char *msg_id)
 {
-    const json_t *fate = json_object_get(records->unfinished, msg_id);
-    return fate && (records->give_up_ms || json_is_false(fate) || json_is_null(fate));
+    const json_t *fate = json_object_get(records->restart->unfinished, msg_id);
+    return fate && (records->restart->give_up_ms || json_is_false(fate) || json_is_null(fate));
 }
 
 /* Whether an engine cannot have what it says: a direct request stays where it was sent, and a task
@@ -259,45 +278,132 @@ static bool is_out_of_question(struct records *records, const json_t *fate, cons
     const char *given = json_string_value(fate);
     if (json_is_true(fate))
         return records_is_anothers(records, msg_id, engine);
-    return given && strcmp(given, engine) && json_object_get(records->known, given);
+    return given && strcmp(given, engine) && json_object_get(records->restart->known, given);
 }
 
-bool records_restore_returned(struct records *records, const char *msg_id, const char *engine)
+static bool returned(struct records *records, const char *msg_id, const char *engine)
 {
-    const json_t *fate = json_object_get(records->unfinished, msg_id);
+    const json_t *fate = json_object_get(records->restart->unfinished, msg_id);
     if (!fate || json_is_false(fate) || is_out_of_question(records, fate, msg_id, engine))
         return false;
     if (json_is_null(fate))
         find_and_tell(records, msg_id, RESTORED_AWAY, engine);
     else if (json_is_string(fate))
         tell(records, RESTORED_AT, msg_id, engine);
-    json_object_del(records->unfinished, msg_id);
+    json_object_del(records->restart->unfinished, msg_id);
     return true;
 }
 
-void records_restore_engine_gone(struct records *records, const char *engine)
+static void lose(struct records *records, const char *engine)
 {
     tell(records, RESTORED_GONE, "", engine);
 }
 
-size_t records_restore_give_up(struct records *records,
-                               void (*fail)(struct records *records, const char *msg_id))
+/* What is left of the requests that were unfinished may not be answered any more: tells the
+ * scheduler of tasks, and records an error for the others. Where an engine that outlived its
+ * controller answers after all, its result takes the error's place. */
+static void give_up(struct records *records)
 {
     const char *id;
     json_t *fate;
     void *next;
     size_t count = 0;
-    json_object_foreach_safe(records->unfinished, next, id, fate)
+    json_object_foreach_safe(records->restart->unfinished, next, id, fate)
     {
         if (json_is_true(fate))
-            fail(records, id);
+            records_put_error(records, id, "",
+                              "the controller ended before this request was answered");
         else if (json_is_string(fate))
             tell(records, RESTORED_LOST, id, "");
         else
             continue;
         count++;
         if (json_is_string(fate))
-            json_object_del(records->unfinished, id);
+            json_object_del(records->restart->unfinished, id);
     }
-    return count;
+    if (count)
+        log_info("records: %zu requests that were unfinished when an earlier controller ended have "
+                 "failed",
+                 count);
+    records->restart->give_up_ms = 0;
 }
+
+/* Where this controller follows another, engines may come back with some of what was left. */
+static void begin(struct records *records)
+{
+    find_unfinished(records);
+    if (records->controller->restarted && json_object_size(records->restart->unfinished))
+        records->restart->give_up_ms = clock_ms() + records->controller->registration_timeout_ms;
+    else
+        give_up(records);
+}
+
+static long long tick(struct records *records, long long now_ms)
+{
+    struct records_restart *restart = records->restart;
+    if (step(records))
+        return now_ms;
+    if (restart->give_up_ms && now_ms >= restart->give_up_ms)
+        give_up(records);
+    return clock_due(restart->give_up_ms);
+}
+
+/* Where it was given up, it is not. */
+static bool take_back(struct records *records, const char *msg_id, const char *engine)
+{
+    static const char *const keys[] = {"completed", "received", "result_header", "result_metadata",
+                                       "result_content"};
+    if (!returned(records, msg_id, engine))
+        return false;
+    struct ipcl_record record = {.fields = json_object()};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        json_object_set_new(record.fields, keys[i], json_null());
+    records_put(records, msg_id, &record);
+    return true;
+}
+
+static void end(struct records *records, const char *msg_id)
+{
+    json_object_del(records->restart->unfinished, msg_id);
+}
+
+static void know(struct records *records, const char *engine)
+{
+    json_object_set_new(records->restart->known, engine, json_true());
+}
+
+static int open_restart(struct records *records, struct ipcl_error *error)
+{
+    struct records_restart *restart = records->restart = calloc(1, sizeof(*restart));
+    if (!restart)
+        return ipcl_error_set(error, "out of memory");
+    restart->known = json_object();
+    if (!store_restores(records->controller))
+        return 0;
+    restart->restored =
+        controller_inproc_connect(records->controller, ZMQ_PUSH, RESTORED_SOCKET, error);
+    return loop_keep(records->loop, restart->restored);
+}
+
+static void release(struct records *records)
+{
+    struct records_restart *restart = records->restart;
+    if (!restart)
+        return;
+    json_decref(restart->unfinished);
+    json_decref(restart->untold);
+    json_decref(restart->known);
+    free(restart);
+}
+
+const struct records_hooks records_restart_hooks = {
+    .open = open_restart,
+    .release = release,
+    .begin = begin,
+    .tick = tick,
+    .expects = expects,
+    .take_back = take_back,
+    .end = end,
+    .know = know,
+    .lose = lose,
+};

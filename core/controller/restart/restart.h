@@ -3,9 +3,13 @@
 #ifndef CONTROLLER_RESTART_RESTART_H
 #define CONTROLLER_RESTART_RESTART_H
 
+#include "controller/hub/hub.h"
+#include "controller/records/records.h"
 #include "controller/schedulers/task_hooks.h"
 
-extern const struct task_hooks task_restart_hooks; /* task_restore.c */
+extern const struct hub_hooks hub_restart_hooks;         /* hub_restore.c */
+extern const struct task_hooks task_restart_hooks;       /* task_restore.c */
+extern const struct records_hooks records_restart_hooks; /* records_restore.c */
 
 /* Once it is known whether this controller takes a previous one's place, and before its threads are
  * made. */

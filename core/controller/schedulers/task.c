@@ -78,22 +78,33 @@ static int admit(struct scheduler *scheduler, const struct ipcl_member *msg_id,
     return begun && left < 0 ? -1 : 0;
 }
 
+/* Reads what a task asks for. Returns 0, or -1 with why it is not entered. `metadata` is to be
+ * cleared in any case. */
+static int read_metadata(const struct scheduler *scheduler, struct message *message,
+                         struct task_metadata *metadata, const char **ename, struct ipcl_error *why)
+{
+    const char *sentence;
+    if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), metadata,
+                           ename, &sentence))
+        return ipcl_error_set(why, "%s", sentence);
+    if (!scheduler->scheme->pure || task_metadata_is_plain(metadata))
+        return 0;
+    *ename = "ValueError";
+    return ipcl_error_set(why,
+                          "this cluster's task scheme is '%s', which knows no after, follow, "
+                          "targets, retries and timeout: start it with another scheme, such as "
+                          "%s, to use these",
+                          scheduler->scheme->name, balancer_scheme_at(0)->name);
+}
+
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, const struct handout *before)
 {
     struct task_metadata metadata;
     struct ipcl_error why;
-    const char *sentence, *ename;
+    const char *ename;
     int status = 0;
-    bool valid = !task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA),
-                                     &metadata, &ename, &sentence);
-    if (valid && scheduler->pure && !task_metadata_is_plain(&metadata)) {
-        valid = false;
-        ename = "ValueError";
-        sentence = "this cluster's task scheme is 'pure', which knows no after, follow, targets, "
-                   "retries and timeout: start it with another scheme, such as leastload, to use "
-                   "these";
-    }
+    bool valid = !read_metadata(scheduler, message, &metadata, &ename, &why);
     if (valid && metadata.again && !before)
         status = admit(scheduler, msg_id, &metadata);
     if (valid && status < 0) {
@@ -104,7 +115,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
         return -1;
     }
     if (!valid)
-        status = ipcl_error_set(&why, "%s", sentence);
+        status = -1;
     else if (!status)
         status = enter(scheduler, message, msg_id, &metadata, before, &ename, &why);
     task_metadata_clear(&metadata);

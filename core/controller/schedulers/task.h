@@ -38,7 +38,7 @@ struct scheduler {
     struct held_pool *pool;
     struct handouts *handouts;
     struct task_metadata_reader reader;
-    bool pure;
+    const struct balancer_scheme *scheme;
     int deaths_max;          /* 0: any number */
     struct leaving *leaving; /* task_engines.c */
     bool more;               /* there may be more to send than a round's batch */

@@ -69,7 +69,7 @@ static void retry(struct scheduler *scheduler, struct task *task)
 
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
 {
-    bool elsewhere = end == END_UNMET && !scheduler->pure, unbegun = end == END_UNBEGUN;
+    bool elsewhere = end == END_UNMET && !scheduler->scheme->pure, unbegun = end == END_UNBEGUN;
     if (end == END_CUT && task->state == TASK_RUNNING) {
         task->cut = true; /* what becomes of it is told with the end of its engine */
         return true;

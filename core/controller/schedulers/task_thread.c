@@ -138,7 +138,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->report.recording = controller->store != NULL;
     scheduler->hooks = controller->task_hooks;
     scheduler->handouts = controller->handouts;
-    scheduler->pure = controller->scheme == BALANCER_PURE;
+    scheduler->scheme = controller->scheme;
     scheduler->deaths_max = controller->deaths_max;
     scheduler->guests.grace_ms = controller->client_grace_ms;
     scheduler->balancer =

@@ -1,0 +1,138 @@
+/* What becomes of the engines that the previous controller had: the schedulers know them, those
+ * that come back go on with what they have, and clients hear of those that do not. The hub's
+ * thread. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "controller/hub/hub_ends.h"
+#include "controller/restart/previous.h"
+#include "controller/restart/restart.h"
+
+static void know(void *self, const struct engine *engine)
+{
+    struct hub *hub = self;
+    struct notice notice = {.kind = NOTICE_KNOWN, .id = engine->id, .sealed = engine->sealed};
+    snprintf(notice.uuid, sizeof(notice.uuid), "%s", engine->uuid);
+    snprintf(notice.route, sizeof(notice.route), "%s", engine->route);
+    routes_add(&hub->routes, engine->uuid, engine->route);
+    previous_add(hub->previous, engine);
+    hub->previous->until_ms = clock_ms() + CONTROLLER_RETURN_MS;
+    hub_record_engine(hub, engine->uuid, REPORT_KNOWN);
+    for (size_t i = 0; i < HUB_LISTENERS; i++)
+        if (i != HUB_HEART)
+            notice_send(hub->listeners[i], &notice);
+}
+
+/* Tells the schedulers which engines there were. */
+static void know_engines(struct hub *hub)
+{
+    struct ipcl_error error;
+    if (engine_table_names(&hub->table, know, hub, &error))
+        log_warn("hub: what engines of the previous controller answer meanwhile is lost, as their "
+                 "names cannot be read from %s: %s",
+                 hub->table.path, error.text);
+}
+
+/* Takes them over. What is wrong with the table does not keep this controller from starting:
+ * engines register again. */
+static void restore_engines(struct hub *hub)
+{
+    struct ipcl_error error;
+    int count = engine_table_load(&hub->table, &hub->engines, hub_expires_ms(hub), &error);
+    if (count < 0)
+        log_warn("hub: engines cannot be restored from %s: %s", hub->table.path, error.text);
+    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+        hub_expect_engine(hub, engine);
+    if (hub->engines.by_id)
+        log_info("hub: %u engines of the previous controller are expected back",
+                 HASH_CNT(hh_id, hub->engines.by_id));
+}
+
+static int open_restart(struct hub *hub, struct ipcl_error *error)
+{
+    hub->previous = calloc(1, sizeof(*hub->previous));
+    if (!hub->previous)
+        return ipcl_error_set(error, "out of memory");
+    if (hub->controller->restarted)
+        know_engines(hub);
+    if (hub->controller->restore_engines)
+        restore_engines(hub);
+    return 0;
+}
+
+static void release(struct hub *hub)
+{
+    if (hub->previous)
+        previous_release(hub->previous);
+    free(hub->previous);
+}
+
+/* Tells clients of those of the previous controller that they wait for in vain. Should one come
+ * later, it is an engine like others. */
+static void check_previous(struct hub *hub)
+{
+    const struct engine *engine = NULL;
+    while ((engine = previous_missing(hub->previous, &hub->engines, engine)))
+        hub_miss_engine(hub, engine);
+    hub->previous->until_ms = 0;
+}
+
+static long long tick(struct hub *hub, long long now_ms)
+{
+    const struct previous *previous = hub->previous;
+    if (previous->until_ms && now_ms >= previous->until_ms)
+        check_previous(hub);
+    return clock_due(previous->until_ms);
+}
+
+static const struct engine *awaited(const struct hub *hub, const char *uuid)
+{
+    return previous_awaited(hub->previous, uuid);
+}
+
+/* Only of an engine that has proved that it was there it is believed that it has any, and then the
+ * records tell which may be its own. */
+static void take_back(struct hub *hub, const json_t *content, struct engine *engine)
+{
+    const json_t *pending = json_object_get(content, "pending"), *msg_id;
+    size_t index;
+    json_array_foreach (pending, index, msg_id) {
+        const char *id = json_string_value(msg_id);
+        const struct request *known = id ? ledger_find(&hub->ledger, id) : NULL;
+        if (!id || (known && known->engine))
+            continue;
+        if (known)
+            ledger_assign(&hub->ledger, id, engine);
+        else
+            ledger_submit(&hub->ledger, id, REPORT_DIRECT, engine);
+        ledger_claim(&hub->ledger, id);
+        hub_record_return(hub, id, engine);
+    }
+}
+
+static void meet(struct hub *hub, const char *uuid)
+{
+    previous_forget(hub->previous, uuid);
+}
+
+static bool end(struct hub *hub, const char *uuid, const char *sentence)
+{
+    return hub->previous && previous_end(hub->previous, uuid, sentence);
+}
+
+static void describe(const struct hub *hub, json_t *content)
+{
+    if (hub->previous->by_uuid)
+        json_object_set_new(content, "previous", previous_to_json(hub->previous));
+}
+
+const struct hub_hooks hub_restart_hooks = {
+    .open = open_restart,
+    .release = release,
+    .tick = tick,
+    .awaited = awaited,
+    .take_back = take_back,
+    .meet = meet,
+    .end = end,
+    .describe = describe,
+};
