@@ -1,9 +1,12 @@
 """Fixtures of several files: a client's package, its views and a gate, and peers for tests that are an engine's controller themselves, or the
 controller's clients and engines."""
 
+import os
+
 import controller_peer
 import engine_peer
 import pytest
+import ssh_hosts
 
 from support import wait_until
 
@@ -44,6 +47,28 @@ def view(client):
 @pytest.fixture
 def balanced(client):
     return client.load_balanced_view()
+
+
+@pytest.fixture
+def hosts(box):
+    if os.geteuid() == 0 and box.run("unshare", "--net", "--uts", "--mount", "true").status:
+        pytest.skip("this superuser cannot make networks")
+    return ssh_hosts.Hosts(box)
+
+
+@pytest.fixture
+def connect(box, ipcluster):
+    clients = []
+
+    def make(n):
+        client = ipcluster.Client(timeout=60)
+        clients.append(client)
+        client.wait_for_engines(n, timeout=60)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture
