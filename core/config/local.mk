@@ -8,10 +8,13 @@ core_config_libconfig_la_SOURCES = \
 	core/config/settings_args.c \
 	core/config/settings_carry.c \
 	core/config/settings_complete.c \
+	core/config/settings_environment.c \
 	core/config/settings_file.c \
+	core/config/settings_give.c \
 	core/config/settings_help.c \
 	core/config/settings_keys.c \
 	core/config/settings_man.c \
+	core/config/settings_names.c \
 	core/config/settings_other.c \
 	core/config/settings_values.c \
 	core/config/value.c

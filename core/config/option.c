@@ -4,6 +4,16 @@
 
 #include "config/settings_private.h"
 
+const char *settings_type_text(enum ipcl_option_type type)
+{
+    static const char *const texts[] = {
+        [IPCL_BOOL] = "true or false",   [IPCL_INT] = "an integer",
+        [IPCL_REAL] = "a number",        [IPCL_STRING] = "text",
+        [IPCL_LIST] = "a list of texts", [IPCL_MAPPING] = "names with values",
+    };
+    return texts[type];
+}
+
 int option_check(const char *class_name, const struct ipcl_option *option, struct ipcl_error *error)
 {
     enum ipcl_option_type type = option->type;

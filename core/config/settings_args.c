@@ -1,4 +1,5 @@
 /* Settings from the command line: aliases, flags and --Class.trait. */
+#include <config.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -305,4 +306,27 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
 enum settings_wish settings_wants(const struct settings *settings)
 {
     return settings->wish;
+}
+
+bool settings_answer(const struct settings *settings, FILE *stream)
+{
+    switch (settings->wish) {
+    case SETTINGS_HELP:
+    case SETTINGS_HELP_ALL:
+        settings_help(settings, settings->wish == SETTINGS_HELP_ALL, stream);
+        return true;
+    case SETTINGS_VERSION:
+        fprintf(stream, "%s %s\n", settings->program->name, PACKAGE_VERSION);
+        return true;
+    case SETTINGS_MAN:
+        settings_man(settings, stream);
+        return true;
+    case SETTINGS_COMPLETE:
+        settings_complete(settings, stream);
+        return true;
+    case SETTINGS_RUN:
+    case SETTINGS_CARRY:
+        break;
+    }
+    return false;
 }

@@ -1,5 +1,4 @@
-/* --help, --help-all and --version, written from the option tables. */
-#include <config.h>
+/* --help and --help-all, written from the option tables. */
 #include <string.h>
 
 #include "config/settings_private.h"
@@ -43,14 +42,6 @@ static void write_wrapped(FILE *stream, int indent, const char *text)
     }
     if (column)
         fputc('\n', stream);
-}
-
-void settings_command(const struct settings_program *program, char command[SETTINGS_COMMAND_BYTES])
-{
-    int length = (int)strspn(program->usage, "abcdefghijklmnopqrstuvwxyz ");
-    while (length && program->usage[length - 1] == ' ')
-        length--;
-    snprintf(command, SETTINGS_COMMAND_BYTES, "%.*s", length, program->usage);
 }
 
 void settings_lines(FILE *stream, const char *before, const char *lines)
@@ -248,27 +239,4 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     if (!all)
         fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n",
                 command);
-}
-
-bool settings_answer(const struct settings *settings, FILE *stream)
-{
-    switch (settings->wish) {
-    case SETTINGS_HELP:
-    case SETTINGS_HELP_ALL:
-        settings_help(settings, settings->wish == SETTINGS_HELP_ALL, stream);
-        return true;
-    case SETTINGS_VERSION:
-        fprintf(stream, "%s %s\n", settings->program->name, PACKAGE_VERSION);
-        return true;
-    case SETTINGS_MAN:
-        settings_man(settings, stream);
-        return true;
-    case SETTINGS_COMPLETE:
-        settings_complete(settings, stream);
-        return true;
-    case SETTINGS_RUN:
-    case SETTINGS_CARRY:
-        break;
-    }
-    return false;
 }

@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "config/settings_private.h"
 
-#define NAME_BYTES 128
-
 int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
                struct ipcl_error *error)
 {
@@ -43,17 +41,16 @@ static const struct other_row *find(const struct settings *settings, enum ipcl_o
     return all && !settings_class_known(settings, class_name) ? all : NULL;
 }
 
-struct setting *others_renamed(const struct settings *settings, const char *class_name,
-                               const char *name)
+const char *others_renamed(const struct settings *settings, const char *class_name,
+                           const char *name, char target[OTHERS_NAME_BYTES])
 {
-    char target[NAME_BYTES];
     const struct other_row *other = find(settings, IPCL_RENAMED, class_name, name);
     if (!other)
         return NULL;
-    snprintf(target, sizeof(target), "%s", other->option->fallback);
+    snprintf(target, OTHERS_NAME_BYTES, "%s", other->option->fallback);
     char *dot = strchr(target, '.');
     *dot = '\0';
-    return settings_lookup(settings, target, strcmp(dot + 1, "*") ? dot + 1 : name);
+    return strcmp(dot + 1, "*") ? dot + 1 : name;
 }
 
 const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
@@ -132,7 +129,7 @@ struct offering {
 static bool offer(void *context, const char *word)
 {
     struct offering *offering = context;
-    char name[2 * NAME_BYTES];
+    char name[2 * OTHERS_NAME_BYTES];
     snprintf(name, sizeof(name), "%s.%s", offering->class_name, word);
     if (strcmp(word, "*"))
         nearest_offer(offering->nearest, name);

@@ -103,9 +103,18 @@ struct given {
     enum source source;
     const char *origin;
 };
+/* Gives the setting its value where that outranks the one it has. Returns 0, or -1 with `error` set
+ * where it is not of its type. */
+int settings_assign(struct settings *settings, struct setting *item, const struct given *given,
+                    struct ipcl_error *error);
 /* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with
  * `error` set: the trait is unknown, or the value is not of its type. */
 int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error);
+/* Gives settings what was kept for them. Returns 0 or -1 with `error` set. */
+int settings_apply_pending(struct settings *settings, struct ipcl_error *error);
+/* Gives a setting what the environment has for it. Returns likewise. */
+int settings_read_variables(struct settings *settings, struct setting *item,
+                            struct ipcl_error *error);
 /* NULL where there is none. */
 struct setting *settings_lookup(const struct settings *settings, const char *class_name,
                                 const char *name);
@@ -113,6 +122,8 @@ struct setting *settings_lookup(const struct settings *settings, const char *cla
 const char *settings_choice_words(const struct settings *settings, const struct setting *item);
 /* Writes what could stand for the word that was typed. */
 void settings_complete(const struct settings *settings, FILE *stream);
+/* Where a class stands in the program's line of inheritance; CLASSES_MAX: not in it. */
+int settings_class_place(const struct settings *settings, const char *name);
 /* Whether two classes have the same settings: those of the program's line of inheritance have. */
 bool settings_same_class(const struct settings *settings, const char *one, const char *other);
 /* Whether a class is the program's, or has a row with a value. */
@@ -125,9 +136,10 @@ int option_check(const char *class_name, const struct ipcl_option *option,
 /* Adds a row without a value. Returns 0 or -1 with `error` set. */
 int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
                struct ipcl_error *error);
-/* The setting that a name is another name of, or NULL. */
-struct setting *others_renamed(const struct settings *settings, const char *class_name,
-                               const char *name);
+#define OTHERS_NAME_BYTES 128
+/* What a name is another name of: returns the name, and its class in `target`; NULL: of nothing. */
+const char *others_renamed(const struct settings *settings, const char *class_name,
+                           const char *name, char target[OTHERS_NAME_BYTES]);
 /* The row that a name without effect is in, or NULL. */
 const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
                                          const char *name);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/secret.h"
 #include "config/settings_private.h"
 
 void value_destroy(struct value *value)
@@ -371,4 +372,14 @@ bool value_add(struct value *value, const struct value *more)
         if (!append(value, more->list[i], strlen(more->list[i])))
             return false;
     return true;
+}
+
+void pending_destroy(struct pending *pending)
+{
+    free(pending->class_name);
+    free(pending->name);
+    secret_free(pending->text);
+    free(pending->origin);
+    json_decref(pending->json);
+    free(pending);
 }
