@@ -1,22 +1,17 @@
 bin_PROGRAMS += core/cluster/ipcluster
 core_cluster_ipcluster_SOURCES = \
-	core/cluster/accepted.c core/cluster/accepted.h \
-	core/cluster/argv.c \
-	core/cluster/launching/ask.c core/cluster/launching/ask.h \
+	core/cluster/main.c \
 	core/cluster/batch/batch.c core/cluster/batch/batch.h \
 	core/cluster/batch/batch_classes.c core/cluster/batch/batch_classes.h \
 	core/cluster/batch/batch_ends.c \
-	core/cluster/batch/batch_private.h \
 	core/cluster/batch/batch_job.c \
 	core/cluster/batch/batch_poll.c \
+	core/cluster/batch/batch_private.h \
 	core/cluster/batch/batch_query.c core/cluster/batch/batch_query.h \
 	core/cluster/batch/batch_script.c \
 	core/cluster/batch/batch_state.c \
 	core/cluster/batch/batch_submit.c \
-	core/cluster/watch/by_hand.c core/cluster/watch/by_hand.h \
-	core/cluster/launching/children.c core/cluster/launching/children.h \
-	core/cluster/cluster.c core/cluster/cluster.h \
-	core/cluster/state/cluster_file.c core/cluster/state/cluster_file.h \
+	core/cluster/batch/template.c core/cluster/batch/template.h \
 	core/cluster/commands/columns.c core/cluster/commands/columns.h \
 	core/cluster/commands/command_completion.c \
 	core/cluster/commands/command_list.c \
@@ -24,57 +19,65 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/commands/command_plugins.c \
 	core/cluster/commands/command_profile.c \
 	core/cluster/commands/command_restart.c \
-	core/cluster/launching/command_run.c core/cluster/launching/command_run.h \
 	core/cluster/commands/command_scale.c \
 	core/cluster/commands/command_signal.c \
 	core/cluster/commands/command_start.c \
 	core/cluster/commands/command_status.c \
 	core/cluster/commands/command_stop.c \
 	core/cluster/commands/commands.h \
-	core/cluster/control/control.c core/cluster/control/control.h \
-	core/cluster/control/control_ask.c \
 	core/cluster/commands/convert.c core/cluster/commands/convert.h \
 	core/cluster/commands/convert_script.c \
-	core/cluster/supervisor/daemon.c core/cluster/supervisor/daemon.h \
-	core/cluster/watch/hub_alone.c core/cluster/watch/hub_watch_private.h \
-	core/cluster/watch/hub_measure.c \
-	core/cluster/watch/hub_watch.c core/cluster/watch/hub_watch.h \
-	core/cluster/watch/engine_names.c core/cluster/watch/engine_names.h \
-	core/cluster/launching/instances.c core/cluster/launching/instances.h \
 	core/cluster/commands/join.c core/cluster/commands/join.h \
-	core/cluster/state/json_text.c core/cluster/state/json_text.h \
+	core/cluster/commands/named_engines.c core/cluster/commands/named_engines.h \
+	core/cluster/commands/status.c core/cluster/commands/status.h \
+	core/cluster/control/control.c core/cluster/control/control.h \
+	core/cluster/control/control_ask.c \
+	core/cluster/control/progress.c core/cluster/control/progress.h \
+	core/cluster/launching/ask.c core/cluster/launching/ask.h \
+	core/cluster/launching/children.c core/cluster/launching/children.h \
+	core/cluster/launching/command_run.c core/cluster/launching/command_run.h \
+	core/cluster/launching/instances.c core/cluster/launching/instances.h \
 	core/cluster/launching/launcher_host.c core/cluster/launching/launcher_host.h \
 	core/cluster/launching/launchers.c core/cluster/launching/launchers.h \
-	core/cluster/supervisor/logs.c core/cluster/supervisor/logs.h \
-	core/cluster/main.c \
-	core/cluster/commands/named_engines.c core/cluster/commands/named_engines.h \
-	core/cluster/offers.c core/cluster/offers.h \
 	core/cluster/launching/plugin_call.c core/cluster/launching/plugin_call.h \
-	core/cluster/plugins/plugin_check.c core/cluster/plugins/plugin_check.h \
+	core/cluster/launching/workplace.c core/cluster/launching/workplace.h \
+	core/cluster/plugins/plugin_check.c core/cluster/plugins/plugin_check.h core/cluster/plugins/plugin_check_private.h \
 	core/cluster/plugins/plugin_new.c core/cluster/plugins/plugin_new.h \
+	core/cluster/plugins/plugin_report.c \
 	core/cluster/plugins/plugin_table.c \
 	core/cluster/plugins/plugin_trial.c \
+	core/cluster/settings/accepted.c core/cluster/settings/accepted.h \
+	core/cluster/settings/argv.c \
+	core/cluster/settings/cluster.c core/cluster/settings/cluster.h \
+	core/cluster/settings/offers.c core/cluster/settings/offers.h \
+	core/cluster/state/cluster_file.c core/cluster/state/cluster_file.h \
+	core/cluster/state/json_text.c core/cluster/state/json_text.h \
 	core/cluster/state/processes.c core/cluster/state/processes.h \
-	core/cluster/supervisor/progress.c core/cluster/supervisor/progress.h \
+	core/cluster/state/state.c core/cluster/state/state.h \
+	core/cluster/supervisor/daemon.c core/cluster/supervisor/daemon.h \
+	core/cluster/supervisor/logs.c core/cluster/supervisor/logs.h \
 	core/cluster/supervisor/pythons.c core/cluster/supervisor/pythons.h \
 	core/cluster/supervisor/slots.c core/cluster/supervisor/slots.h \
-	core/cluster/state/state.c core/cluster/state/state.h \
 	core/cluster/supervisor/strays.c core/cluster/supervisor/strays.h \
-	core/cluster/commands/status.c core/cluster/commands/status.h \
 	core/cluster/supervisor/supervisor.c core/cluster/supervisor/supervisor.h \
 	core/cluster/supervisor/supervisor_answers.c \
 	core/cluster/supervisor/supervisor_claim.c \
 	core/cluster/supervisor/supervisor_elastic.c \
 	core/cluster/supervisor/supervisor_events.c \
 	core/cluster/supervisor/supervisor_heal.c \
-	core/cluster/supervisor/supervisor_private.h \
 	core/cluster/supervisor/supervisor_joined.c \
-	core/cluster/supervisor/supervisor_sets.c \
+	core/cluster/supervisor/supervisor_private.h \
 	core/cluster/supervisor/supervisor_scale.c \
+	core/cluster/supervisor/supervisor_sets.c \
 	core/cluster/supervisor/supervisor_start.c \
 	core/cluster/supervisor/supervisor_stop.c \
-	core/cluster/launching/template.c core/cluster/launching/template.h \
-	core/cluster/control/workplace.c core/cluster/control/workplace.h
+	core/cluster/watch/by_hand.c core/cluster/watch/by_hand.h \
+	core/cluster/watch/engine_names.c core/cluster/watch/engine_names.h \
+	core/cluster/watch/hub_alone.c \
+	core/cluster/watch/hub_link.c core/cluster/watch/hub_link.h \
+	core/cluster/watch/hub_measure.c \
+	core/cluster/watch/hub_watch.c core/cluster/watch/hub_watch.h \
+	core/cluster/watch/hub_watch_private.h
 nodist_core_cluster_ipcluster_SOURCES = core/cluster/completion_scripts.h
 core_cluster_ipcluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/core -DOWN_LAUNCHERS='"$(launchers_LTLIBRARIES)"' \
 	-DTEMPLATE_DIR='"$(pkgdatadir)"'

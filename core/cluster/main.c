@@ -8,40 +8,27 @@
 
 #include "base/log.h"
 #include "base/secret.h"
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 #include "cluster/commands/commands.h"
 #include "config/nearest.h"
 #include "wire/connection.h"
 
-static const struct command {
-    const char *name;
-    const char *summary;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {"start", "start a cluster: a controller and engines", command_start},
-    {"stop", "stop a cluster, also one whose ipcluster was killed, or single engines",
-     command_stop},
-    {"engines", "add a set of engines to a cluster that runs", command_engines},
-    {"status", "show what a cluster is made of: sets, jobs and engines", command_status},
-    {"restart", "end engines, and start them anew under their ids", command_restart},
-    {"scale", "give a set more engines, or fewer", command_scale},
-    {"signal", "send engines a signal", command_signal},
-    {"logs", "show what controller and engines have written", command_logs},
-    {"list", "show the clusters there are", command_list},
-    {"plugins", "show the plugins that were found and refused, or one of them", command_plugins},
-    {"profile", "make, list, find and convert profiles", command_profile},
-    {"completion", "write what makes a shell complete command lines", command_completion},
+static const struct cluster_command *const commands[] = {
+    &command_start,
+    &command_stop,
+    &command_engines,
+    &command_status,
+    &command_restart,
+    &command_scale,
+    &command_signal,
+    &command_logs,
+    &command_list,
+    &command_plugins,
+    &command_profile,
+    &command_completion,
+    NULL,
 };
-#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
-
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    }
-    return NULL;
-}
+#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands) - 1)
 
 #define USAGE "ipcluster COMMAND [options]"
 #define EXAMPLES                                                                                   \
@@ -55,7 +42,7 @@ static void describe(FILE *stream)
           "controller, and engines that run Python (and MPI) for a client.\n\nCommands:\n",
           stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fputs("  help       this text, or that of a command: ipcluster help start\n\n"
           "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version\n"
           "the version.\n",
@@ -117,7 +104,7 @@ static int unknown(const char *name)
     nearest_begin(&nearest, name);
     nearest_offer(&nearest, "help");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        nearest_offer(&nearest, commands[i].name);
+        nearest_offer(&nearest, commands[i]->name);
     fprintf(stderr,
             "ipcluster: there is no command '%s'; the nearest is %s (ipcluster help lists them)\n",
             name, nearest.best);
@@ -129,15 +116,15 @@ static int complete(int argc, char **argv)
 {
     const char *typed = argv[argc - 1];
     if (argc > 3 && strcmp(argv[2], "help") != 0) {
-        const struct command *command = find_command(argv[2]);
+        const struct cluster_command *command = cluster_command_find(commands, argv[2]);
         char *asked = argv[1];
         argv[1] = argv[2];
         argv[2] = asked;
-        return command ? command->run(argc - 1, argv + 1) : EXIT_WRONG;
+        return command ? cluster_run(command, commands, argc - 1, argv + 1) : EXIT_WRONG;
     }
     for (size_t i = 0; i < COMMAND_COUNT && argc < 5; i++)
-        if (!strncmp(commands[i].name, typed, strlen(typed)))
-            printf("%s\t%s\n", commands[i].name, commands[i].summary);
+        if (!strncmp(commands[i]->name, typed, strlen(typed)))
+            printf("%s\t%s\n", commands[i]->name, commands[i]->summary);
     static const char *const others[] = {"help", "--help", "--version"};
     for (size_t i = 0; i < sizeof(others) / sizeof(*others) && argc < 4; i++)
         if (!strncmp(others[i], typed, strlen(typed)))
@@ -173,13 +160,13 @@ int main(int argc, char **argv)
     if (strcmp(name, "--help") == 0 || strcmp(name, "--help-all") == 0 || strcmp(name, "-h") == 0 ||
         (asked && argc == 2))
         return help(stdout);
-    const struct command *command = find_command(asked ? argv[2] : name);
+    const struct cluster_command *command = cluster_command_find(commands, asked ? argv[2] : name);
     if (!command)
         return unknown(asked ? argv[2] : name);
     if (asked) {
         char option[] = "--help";
         char *words[] = {argv[2], option, NULL};
-        return command->run(2, words);
+        return cluster_run(command, commands, 2, words);
     }
-    return command->run(argc - 1, argv + 1);
+    return cluster_run(command, commands, argc - 1, argv + 1);
 }

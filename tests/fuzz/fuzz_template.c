@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 #include "fuzz.h"
 
 #define VALUES_MAX 6

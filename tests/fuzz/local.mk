@@ -110,7 +110,7 @@ tests_fuzz_fuzz_query_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_query_LDADD = $(FUZZ_LIBS) $(SQLITE_LIBS) -lm
 tests_fuzz_fuzz_serial_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_serial_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/launching/template.c
+tests_fuzz_fuzz_template_SOURCES = tests/fuzz/fuzz_template.c core/cluster/batch/template.c
 tests_fuzz_fuzz_template_LDFLAGS = $(FUZZ_LINK_FLAGS)
 tests_fuzz_fuzz_template_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_broadcast_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
@@ -127,7 +127,7 @@ tests_fuzz_fuzz_records_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_records_LDADD = $(FUZZ_MODULE_LIBS)
 tests_fuzz_fuzz_task_LDFLAGS = $(FUZZ_MODULE_LINK_FLAGS)
 tests_fuzz_fuzz_task_LDADD = $(FUZZ_MODULE_LIBS)
-tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/watch/hub_watch.c core/cluster/watch/hub_measure.c core/cluster/watch/engine_names.c \
+tests_fuzz_fuzz_watch_SOURCES = tests/fuzz/fuzz_watch.c core/cluster/watch/hub_watch.c core/cluster/watch/hub_link.c core/cluster/watch/hub_measure.c core/cluster/watch/engine_names.c \
 	core/cluster/state/json_text.c
 tests_fuzz_fuzz_watch_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_fuzz_fuzz_watch_LDFLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) \

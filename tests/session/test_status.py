@@ -325,7 +325,7 @@ def test_the_page_on_the_control_socket_has_each_request_with_what_it_reads_and_
             "supervisor/supervisor_answers",
             "supervisor/supervisor_joined",
             "supervisor/supervisor_scale",
-            "control/workplace",
+            "launching/workplace",
         )
     )
     read = set(re.findall(r'json_object_get\((?:request|object), "(\w+)"\)', sources)) - {"request"}

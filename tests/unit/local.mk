@@ -111,7 +111,7 @@ tests_unit_test_descriptor_SOURCES = tests/unit/test_descriptor.c
 tests_unit_test_descriptor_LDADD = $(UNIT_LIBS)
 tests_unit_test_table_SOURCES = tests/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
-tests_unit_test_template_SOURCES = tests/unit/test_template.c core/cluster/launching/template.c
+tests_unit_test_template_SOURCES = tests/unit/test_template.c core/cluster/batch/template.c
 tests_unit_test_template_LDADD = $(UNIT_LIBS)
 tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/door/gate.c core/controller/door/peer_name.c
 tests_unit_test_gate_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
@@ -133,7 +133,7 @@ tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/state/cluster_file.c core/cluster/state/json_text.c core/cluster/state/processes.c core/cluster/state/state.c
 tests_unit_test_state_LDADD = $(UNIT_LIBS)
 tests_unit_test_hub_alone_SOURCES = tests/unit/test_hub_alone.c core/cluster/watch/engine_names.c core/cluster/watch/hub_alone.c \
-	core/cluster/watch/hub_measure.c core/cluster/watch/hub_watch.c core/cluster/state/json_text.c
+	core/cluster/watch/hub_link.c core/cluster/watch/hub_measure.c core/cluster/watch/hub_watch.c core/cluster/state/json_text.c
 tests_unit_test_hub_alone_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
 tests_unit_test_hub_alone_LDADD = $(UNIT_LIBS) $(UV_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 
 static struct template_value values[] = {
     {"n", "10", false},

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cluster/batch/batch_private.h"
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 
 static void batch_destroy(void *self)
 {

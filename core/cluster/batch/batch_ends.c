@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cluster/batch/batch_private.h"
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 
 #define ENDS_BYTES_MAX (1 << 20)
 
@@ -68,7 +68,7 @@ void batch_pass_ends(struct batch_job *job)
 
 /* An end is reported when it was there at the look before, too, as a job's own end has the better
  * reason; and the last one with the job, which may have more to do. */
-void batch_read_ends(struct batch_job *job)
+bool batch_read_ends(struct batch_job *job)
 {
     size_t size;
     struct ipcl_error error;
@@ -84,6 +84,5 @@ void batch_read_ends(struct batch_job *job)
     }
     free(text);
     job->written = number;
-    if (number > before)
-        batch_watch(job);
+    return number > before;
 }

@@ -1,5 +1,8 @@
 /* What becomes of batch jobs: each is reported for its own copies, and what all of them are doing
- * is told in one line. */
+ * is told in one line.
+ *
+ * A job's life takes two files that call each other: batch_poll.c asks how it is, and what the
+ * answer means here decides what is asked next. */
 #include "cluster/batch/batch_private.h"
 
 #include <stdarg.h>
@@ -305,8 +308,8 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
         batch->services->started_some(batch->services->base.host, job->count);
     }
     /* One that ends takes all of its engines with it. */
-    if (runs && !*record->text && !batch_ends(job))
-        batch_read_ends(job);
+    if (runs && !*record->text && !batch_ends(job) && batch_read_ends(job))
+        batch_watch(job);
     if (runs && job->doubted && !batch_ends(job))
         batch_ask_doubt(job);
     if (batch_ends(job) && !job->cancelled)

@@ -1,5 +1,8 @@
 /* Looking after batch jobs: one query for all jobs of a system, less and less often while nothing
- * changes. All launchers of a process share one thread. */
+ * changes. All launchers of a process share one thread.
+ *
+ * This asks, and batch_job.c decides what the answers mean and what is asked next: the two files
+ * of a job's life, which call each other. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -145,12 +145,13 @@ void batch_save(struct batch *batch);
 /* batch_ends.c: the words of a program, as a shell reads them, in a wrapper that notes how it
  * ended. Malloc'ed; NULL where memory is short. `words` is NULL-terminated. */
 char *batch_wrap(const char *ends, const char *const *words);
-/* Reports copies of a job that runs, and goes on to, which have ended. */
-void batch_read_ends(struct batch_job *job);
+/* Reports copies of a job that runs, and goes on to, which have ended. Returns whether there is
+ * more to read soon. */
+bool batch_read_ends(struct batch_job *job);
 /* What is in the file now is of an earlier run of the job. */
 void batch_pass_ends(struct batch_job *job);
 
-/* Looks after a job from now on: soon, and then less and less often. Also for one that is looked
+/* batch_poll.c: looks after a job from now on: soon, and then less and less often. Also for one that is looked
  * after already, where something has changed. */
 void batch_watch(struct batch_job *job);
 /* It may be about to end: looks at once, and then less and less often. */

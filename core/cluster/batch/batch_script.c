@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cluster/batch/batch_private.h"
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 
 #define TEMPLATE_BYTES_MAX (1 << 20)
 #define LINE_BYTES         512

@@ -38,9 +38,10 @@ static int write_script(struct cluster *cluster, struct ipcl_error *error)
     return EXIT_WRONG;
 }
 
-static const struct cluster_command command = {.program = &program, .need = NEED_NO_PROFILE};
-
-int command_completion(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, write_script);
-}
+const struct cluster_command command_completion = {
+    .name = "completion",
+    .summary = "write what makes a shell complete command lines",
+    .program = &program,
+    .need = NEED_NO_PROFILE,
+    .run = write_script,
+};

@@ -44,8 +44,8 @@ static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: a list of clusters."},
     {"output_format", IPCL_STRING, "text", "o", NULL, "text or json."},
 };
-const struct ipcl_option_table command_list_table = {"IPClusterList", options,
-                                                     sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterList", options,
+                                               sizeof(options) / sizeof(*options)};
 
 struct listing {
     struct cluster *cluster;
@@ -209,38 +209,37 @@ static void write_table(const json_t *clusters)
     json_decref(rows);
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_list_table, .need = NEED_ANY_PROFILE};
-
-int command_list(int argc, char **argv)
+static int list(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    struct listing listing = {.cluster = &cluster, .clusters = json_array()};
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    if (opened == 0) {
-        bool by_dir = settings_given(cluster.settings, "BaseParallelApplication", "profile_dir");
-        bool by_name = settings_given(cluster.settings, "BaseParallelApplication", "profile");
-        if (by_dir || by_name)
-            list_profile(
-                &listing,
-                by_dir ? cluster.profile.dir
-                       : settings_string(cluster.settings, "BaseParallelApplication", "profile"),
-                cluster.profile.dir);
-        else
-            opened = list_all(&listing, &error);
-    }
-    if (opened < 0)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    if (opened == 0 &&
-        (settings_bool(cluster.settings, "IPClusterList", "json") ||
-         !strcmp(settings_string(cluster.settings, "IPClusterList", "output_format"), "json"))) {
+    const struct settings *settings = cluster->settings;
+    struct listing listing = {.cluster = cluster, .clusters = json_array()};
+    bool by_dir = settings_given(settings, "BaseParallelApplication", "profile_dir");
+    int outcome = 0;
+    if (by_dir || settings_given(settings, "BaseParallelApplication", "profile"))
+        list_profile(&listing,
+                     by_dir ? cluster->profile.dir
+                            : settings_string(settings, "BaseParallelApplication", "profile"),
+                     cluster->profile.dir);
+    else
+        outcome = list_all(&listing, error);
+    if (outcome < 0) {
+        listing.exit_code = EXIT_WRONG;
+    } else if (settings_bool(settings, "IPClusterList", "json") ||
+               !strcmp(settings_string(settings, "IPClusterList", "output_format"), "json")) {
         json_dumpf(listing.clusters, stdout, JSON_INDENT(2));
         putchar('\n');
-    } else if (opened == 0) {
+    } else {
         write_table(listing.clusters);
     }
     json_decref(listing.clusters);
-    cluster_close(&cluster);
-    return opened < 0 ? EXIT_WRONG : listing.exit_code;
+    return listing.exit_code;
 }
+
+const struct cluster_command command_list = {
+    .name = "list",
+    .summary = "show the clusters there are",
+    .program = &program,
+    .table = &table,
+    .need = NEED_ANY_PROFILE,
+    .run = list,
+};

@@ -31,8 +31,8 @@ static const struct ipcl_option options[] = {
     {"follow", IPCL_BOOL, "false", "follow", "true", "Go on with what is written from now on."},
     {"lines", IPCL_INT, "20", "lines", NULL, "How many of the last lines of each are shown."},
 };
-const struct ipcl_option_table command_logs_table = {"IPClusterLogs", options,
-                                                     sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterLogs", options,
+                                               sizeof(options) / sizeof(*options)};
 
 /* Each file once: engines of one job may share it. */
 static void add(json_t *files, const json_t *log)
@@ -132,10 +132,11 @@ static int show(struct cluster *cluster, struct ipcl_error *error)
     return exit_code;
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_logs_table, .need = NEED_PROFILE};
-
-int command_logs(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, show);
-}
+const struct cluster_command command_logs = {
+    .name = "logs",
+    .summary = "show what controller and engines have written",
+    .program = &program,
+    .table = &table,
+    .need = NEED_PROFILE,
+    .run = show,
+};

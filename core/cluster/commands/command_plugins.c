@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "cluster/batch/batch_classes.h"
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 #include "cluster/commands/columns.h"
 #include "cluster/commands/commands.h"
 #include "cluster/plugins/plugin_check.h"
@@ -280,19 +280,16 @@ static int act(const struct cluster *cluster, struct ipcl_error *error)
     return show(cluster, word, settings_bool(cluster->settings, "IPClusterPlugins", "json"), error);
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &table, .need = NEED_ANY_PROFILE};
-
-int command_plugins(int argc, char **argv)
+static int run(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int outcome = cluster_open(&cluster, &command, argc, argv, &error);
-    bool answered = outcome == 1;
-    if (outcome == 0)
-        outcome = act(&cluster, &error);
-    if (outcome < 0)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return outcome == 0 || answered ? EXIT_FINE : EXIT_WRONG;
+    return act(cluster, error) == 0 ? EXIT_FINE : EXIT_WRONG;
 }
+
+const struct cluster_command command_plugins = {
+    .name = "plugins",
+    .summary = "show the plugins that were found and refused, or one of them",
+    .program = &program,
+    .table = &table,
+    .need = NEED_ANY_PROFILE,
+    .run = run,
+};

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 #include "cluster/commands/commands.h"
 #include "cluster/commands/convert.h"
 #include "config/nearest.h"
@@ -39,8 +39,8 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"force", IPCL_BOOL, "false", "force", "true", "Let convert replace files that are there."},
 };
-const struct ipcl_option_table command_profile_table = {"IPClusterProfile", options,
-                                                        sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterProfile", options,
+                                               sizeof(options) / sizeof(*options)};
 
 /* Writes one of the profile's files. Returns 0 or -1 with `error` set. */
 static int write_config(const struct profile *profile, const char *program_name, const char *text,
@@ -182,23 +182,22 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
                           cluster->words[0], nearest.best);
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_profile_table, .starts = true, .need = NEED_NO_PROFILE};
-
-int command_profile(int argc, char **argv)
+static int run(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int outcome = cluster_open(&cluster, &command, argc, argv, &error);
-    int code = EXIT_FINE;
-    if (outcome == 0 && cluster.word_count && !strcmp(cluster.words[0], "convert")) {
-        outcome = convert(&cluster, &error);
-        code = outcome == CONVERT_PART ? EXIT_NOT_ALL : EXIT_FINE;
-    } else if (outcome == 0) {
-        outcome = act(&cluster, &error);
-    }
-    if (outcome < 0)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    cluster_close(&cluster);
-    return outcome < 0 ? EXIT_WRONG : code;
+    if (cluster->word_count == 0 || strcmp(cluster->words[0], "convert"))
+        return act(cluster, error) == 0 ? EXIT_FINE : EXIT_WRONG;
+    enum convert_outcome outcome = convert(cluster, error);
+    return outcome == CONVERT_FAILED ? EXIT_WRONG
+           : outcome == CONVERT_PART ? EXIT_NOT_ALL
+                                     : EXIT_FINE;
 }
+
+const struct cluster_command command_profile = {
+    .name = "profile",
+    .summary = "make, list, find and convert profiles",
+    .program = &program,
+    .table = &table,
+    .starts = true,
+    .need = NEED_NO_PROFILE,
+    .run = run,
+};

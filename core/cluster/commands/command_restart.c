@@ -67,9 +67,10 @@ static int restart(struct cluster *cluster, struct ipcl_error *error)
     return exit_code;
 }
 
-static const struct cluster_command command = {.program = &program, .need = NEED_PROFILE};
-
-int command_restart(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, restart);
-}
+const struct cluster_command command_restart = {
+    .name = "restart",
+    .summary = "end engines, and start them anew under their ids",
+    .program = &program,
+    .need = NEED_PROFILE,
+    .run = restart,
+};

@@ -52,8 +52,8 @@ static const struct ipcl_option options[] = {
     {"force", IPCL_BOOL, "false", "force", "true",
      "End also those that work or keep something for a client."},
 };
-const struct ipcl_option_table command_scale_table = {"IPClusterScale", options,
-                                                      sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterScale", options,
+                                               sizeof(options) / sizeof(*options)};
 
 /* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
 static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)
@@ -271,10 +271,11 @@ static int scale(struct cluster *cluster, struct ipcl_error *error)
     return exit_code;
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_scale_table, .need = NEED_PROFILE};
-
-int command_scale(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, scale);
-}
+const struct cluster_command command_scale = {
+    .name = "scale",
+    .summary = "give a set more engines, or fewer",
+    .program = &program,
+    .table = &table,
+    .need = NEED_PROFILE,
+    .run = scale,
+};

@@ -66,9 +66,10 @@ static int send_signal(struct cluster *cluster, struct ipcl_error *error)
     return exit_code;
 }
 
-static const struct cluster_command command = {.program = &program, .need = NEED_PROFILE};
-
-int command_signal(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, send_signal);
-}
+const struct cluster_command command_signal = {
+    .name = "signal",
+    .summary = "send engines a signal",
+    .program = &program,
+    .need = NEED_PROFILE,
+    .run = send_signal,
+};

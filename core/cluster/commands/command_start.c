@@ -78,25 +78,6 @@ static int go_to_background(const struct cluster *cluster, struct daemon *daemon
     return daemon_start(daemon, path, error);
 }
 
-/* Reads the words of a command. Returns as cluster_open(). */
-static int open_command(const struct settings_program *program, struct cluster *cluster, int argc,
-                        char **argv, bool joins, struct ipcl_error *error)
-{
-    const struct cluster_command command = {.program = program, .joins = joins, .starts = true};
-    int opened = cluster_open(cluster, &command, argc, argv, error);
-    if (opened == 0 && cluster->word_count > 0)
-        opened = ipcl_error_set(error, "'%s' is not an option: options begin with --",
-                                cluster->words[0]);
-    cluster->extra_role = program == &engines_program ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
-    return opened;
-}
-
-int command_open_engines(struct cluster *cluster, int argc, char **argv, bool joins,
-                         struct ipcl_error *error)
-{
-    return open_command(&engines_program, cluster, argc, argv, joins, error);
-}
-
 /* In a process of its own where that is asked for. Returns the exit code. */
 static int supervise(struct cluster *cluster, bool engines_only)
 {
@@ -120,36 +101,41 @@ static int supervise(struct cluster *cluster, bool engines_only)
     return exit_code;
 }
 
-static int run(const struct settings_program *program, int argc, char **argv)
+static int start(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct cluster cluster;
+    (void)error;
+    return supervise(cluster, false);
+}
+
+static int add_engines(struct cluster *cluster, struct ipcl_error *error)
+{
     struct progress progress;
-    struct ipcl_error error;
     char path[PATH_BYTES];
-    bool engines_only = program == &engines_program;
-    int exit_code = EXIT_FINE;
-    int opened = open_command(program, &cluster, argc, argv, false, &error);
-    if (opened < 0) {
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-        exit_code = EXIT_WRONG;
-    } else if (opened == 0 && engines_only &&
-               !settings_bool(cluster.settings, "Cluster", "dry_run") &&
-               join_find(&cluster, path)) {
-        progress_init(&progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
-        exit_code = join_set(&cluster, path, &progress, argv);
-    } else if (opened == 0) {
-        exit_code = supervise(&cluster, engines_only);
-    }
-    cluster_close(&cluster);
-    return exit_code;
+    (void)error;
+    if (settings_bool(cluster->settings, "Cluster", "dry_run") || !join_find(cluster, path))
+        return supervise(cluster, true);
+    progress_init(&progress, stdout, stderr, isatty(STDOUT_FILENO), cluster->quiet);
+    return join_set(cluster, path, &progress, cluster->argv);
 }
 
-int command_start(int argc, char **argv)
-{
-    return run(&start_program, argc, argv);
-}
+const struct cluster_command command_start = {
+    .name = "start",
+    .summary = "start a cluster: a controller and engines",
+    .program = &start_program,
+    .starts = true,
+    .wordless = true,
+    .extra_role = IPCL_ROLE_CONTROLLER,
+    .need = NEED_PROFILE,
+    .run = start,
+};
 
-int command_engines(int argc, char **argv)
-{
-    return run(&engines_program, argc, argv);
-}
+const struct cluster_command command_engines = {
+    .name = "engines",
+    .summary = "add a set of engines to a cluster that runs",
+    .program = &engines_program,
+    .starts = true,
+    .wordless = true,
+    .extra_role = IPCL_ROLE_ENGINES,
+    .need = NEED_PROFILE,
+    .run = add_engines,
+};

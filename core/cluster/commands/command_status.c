@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "cluster/commands/columns.h"
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 #include "cluster/commands/commands.h"
 #include "cluster/commands/status.h"
 
@@ -41,8 +41,8 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON: an object."},
 };
-const struct ipcl_option_table command_status_table = {"IPClusterStatus", options,
-                                                       sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterStatus", options,
+                                               sizeof(options) / sizeof(*options)};
 
 static void tell_time(const json_t *seconds, char text[TIME_BYTES])
 {
@@ -204,11 +204,7 @@ static int exit_code_of(const json_t *whole)
 
 static int show(struct cluster *cluster, struct ipcl_error *error)
 {
-    if (cluster->word_count > 0) {
-        ipcl_error_set(error, "'%s' is not an option: a cluster is named by --cluster-id",
-                       cluster->words[0]);
-        return EXIT_WRONG;
-    }
+    (void)error;
     json_t *whole = status_gather(cluster);
     if (settings_bool(cluster->settings, "IPClusterStatus", "json")) {
         json_dumpf(whole, stdout, JSON_INDENT(2));
@@ -224,10 +220,12 @@ static int show(struct cluster *cluster, struct ipcl_error *error)
     return exit_code;
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_status_table, .need = NEED_PROFILE};
-
-int command_status(int argc, char **argv)
-{
-    return cluster_act(&command, argc, argv, show);
-}
+const struct cluster_command command_status = {
+    .name = "status",
+    .summary = "show what a cluster is made of: sets, jobs and engines",
+    .program = &program,
+    .table = &table,
+    .wordless = true,
+    .need = NEED_PROFILE,
+    .run = show,
+};

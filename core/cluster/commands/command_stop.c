@@ -50,8 +50,8 @@ static const struct ipcl_option options[] = {
     {"signal", IPCL_IGNORED, "", "signal", NULL,
      "processes are asked to end, and are killed where they do not"},
 };
-const struct ipcl_option_table command_stop_table = {"IPClusterStop", options,
-                                                     sizeof(options) / sizeof(*options)};
+static const struct ipcl_option_table table = {"IPClusterStop", options,
+                                               sizeof(options) / sizeof(*options)};
 
 struct stopping {
     struct cluster *cluster;
@@ -224,17 +224,14 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
-static int stop_engines(const struct cluster *cluster, const char *word)
+static int stop_engines(const struct cluster *cluster, const char *word, struct ipcl_error *error)
 {
-    struct ipcl_error error;
     int exit_code;
     char *words[] = {(char *)(uintptr_t)word};
-    json_t *engines = named_engines_find(cluster, words, 1, &exit_code, &error);
+    json_t *engines = named_engines_find(cluster, words, 1, &exit_code, error);
     if (engines)
-        exit_code = named_engines_stop(cluster, engines, &error);
-    if (exit_code != EXIT_FINE)
-        fprintf(stderr, "ipcluster: %s\n", error.text);
-    else if (!cluster->quiet)
+        exit_code = named_engines_stop(cluster, engines, error);
+    if (exit_code == EXIT_FINE && !cluster->quiet)
         printf("Stopped\n");
     json_decref(engines);
     return exit_code;
@@ -298,31 +295,24 @@ static void stop_asked(struct stopping *stopping)
         (set ? stop_named_set : stop_cluster)(stopping, cluster->words[i]);
 }
 
-static const struct cluster_command command = {
-    .program = &program, .table = &command_stop_table, .need = NEED_PROFILE};
-
-int command_stop(int argc, char **argv)
+static int stop(struct cluster *cluster, struct ipcl_error *error)
 {
-    struct cluster cluster;
-    struct ipcl_error error;
-    int opened = cluster_open(&cluster, &command, argc, argv, &error);
-    if (opened != 0) {
-        if (opened < 0)
-            fprintf(stderr, "ipcluster: %s\n", error.text);
-        cluster_close(&cluster);
-        return opened < 0 ? EXIT_WRONG : EXIT_FINE;
-    }
-    const char *engines = settings_string(cluster.settings, "IPClusterStop", "engine");
-    if (*engines) {
-        int exit_code = stop_engines(&cluster, engines);
-        cluster_close(&cluster);
-        return exit_code;
-    }
-    struct stopping stopping = {.cluster = &cluster, .exit_code = EXIT_FINE};
-    progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster.quiet);
+    const char *engines = settings_string(cluster->settings, "IPClusterStop", "engine");
+    if (*engines)
+        return stop_engines(cluster, engines, error);
+    struct stopping stopping = {.cluster = cluster, .exit_code = EXIT_FINE};
+    progress_init(&stopping.progress, stdout, stderr, isatty(STDOUT_FILENO), cluster->quiet);
     stop_asked(&stopping);
     if (stopping.exit_code == EXIT_FINE)
         progress_say(&stopping.progress, "Stopped");
-    cluster_close(&cluster);
     return stopping.exit_code;
 }
+
+const struct cluster_command command_stop = {
+    .name = "stop",
+    .summary = "stop a cluster, also one whose ipcluster was killed, or single engines",
+    .program = &program,
+    .table = &table,
+    .need = NEED_PROFILE,
+    .run = stop,
+};

@@ -2,7 +2,7 @@
 #ifndef CLUSTER_COMMANDS_CONVERT_H
 #define CLUSTER_COMMANDS_CONVERT_H
 
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 /* How it went, for the exit code. */
 enum convert_outcome {

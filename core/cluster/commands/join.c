@@ -17,7 +17,7 @@
 #include "cluster/control/control.h"
 #include "cluster/state/state.h"
 #include "cluster/commands/status.h"
-#include "cluster/control/workplace.h"
+#include "cluster/launching/workplace.h"
 
 #define ANSWER_MS       10000  /* for the supervisor */
 #define TAKEN_MS        30000  /* for it to take a set, as it may be starting processes */

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "cluster/cluster.h"
-#include "cluster/supervisor/progress.h"
+#include "cluster/settings/cluster.h"
+#include "cluster/control/progress.h"
 
 /* Whether such an ipcluster runs and is not stopping it; `path` is then where it is asked. */
 bool join_find(const struct cluster *cluster, char path[PATH_BYTES]);

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 /* The engines that words name ("3", "5-7", "3,5-7"), or where there are none all, as hub_details()
  * has them. A new list; NULL with `error` and `exit_code` set. */

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 /* Asks all who know of the cluster that the settings name: what ipcluster status --json writes, a
  * new reference. Who does not answer is told to the user. */

@@ -10,7 +10,7 @@
 #include "cluster/launching/command_run.h"
 #include "cluster/launching/plugin_call.h"
 #include "cluster/state/processes.h"
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 #include "plugin/services.h"
 
 struct host_timer {

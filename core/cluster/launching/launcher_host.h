@@ -8,7 +8,7 @@
 #include <ipcluster/launcher.h>
 
 #include "cluster/launching/children.h"
-#include "cluster/control/workplace.h"
+#include "cluster/launching/workplace.h"
 #include "config/settings.h"
 
 struct launcher_host;

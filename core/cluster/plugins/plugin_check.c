@@ -3,7 +3,6 @@
 #include "cluster/plugins/plugin_check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cluster/plugins/plugin_check_private.h"
 #include "cluster/plugins/plugin_new.h"
 #include "plugin/loader.h"
 
-#define STAGE_BYTES 200
-#define STAGE_S     30 /* for a call of the plugin to return */
-
 /* In memory that both processes have. */
 struct shared {
-    char stage[STAGE_BYTES];
+    char stage[CHECK_STAGE_BYTES];
     bool found; /* a fault */
 };
 
@@ -35,25 +32,6 @@ static void write_fault(void *context, const char *fault)
     telling->shared->found = true;
     printf("%s: %s\n", telling->path, fault);
     fflush(stdout);
-}
-
-void check_fault(const struct plugin_check *check, const char *format, ...)
-{
-    char fault[IPCL_ERROR_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(fault, sizeof(fault), format, args);
-    va_end(args);
-    check->faults.found(check->faults.context, fault);
-}
-
-void check_stage(const struct plugin_check *check, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(check->stage, STAGE_BYTES, format, args);
-    va_end(args);
-    alarm(STAGE_S);
 }
 
 static void check_choice(void *context, const struct launcher_choice *choice)
@@ -192,7 +170,7 @@ bool plugin_check(const char *path, const char *samples, char *const *extra)
     if (pid < 0)
         printf("%s: it cannot be checked: %s\n", path, strerror(errno));
     else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        printf("%s: it did not return in %d seconds %s\n", path, STAGE_S, shared->stage);
+        printf("%s: it did not return in %d seconds %s\n", path, CHECK_STAGE_S, shared->stage);
     else if (WIFSIGNALED(status))
         printf("%s: it crashed %s: %s\n", path, shared->stage, strsignal(WTERMSIG(status)));
     else if (status)

@@ -8,7 +8,7 @@
 #include "base/path.h"
 #include "cluster/batch/batch_query.h"
 #include "cluster/launching/launcher_host.h"
-#include "cluster/plugins/plugin_check.h"
+#include "cluster/plugins/plugin_check_private.h"
 
 #define SAMPLE_BYTES_MAX (1 << 20)
 

@@ -7,7 +7,7 @@
 
 #include "base/path.h"
 #include "cluster/launching/launcher_host.h"
-#include "cluster/plugins/plugin_check.h"
+#include "cluster/plugins/plugin_check_private.h"
 
 #define COPIES      2
 #define PATIENCE_MS 25000 /* for what is to happen at once */

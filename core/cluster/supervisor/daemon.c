@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/trust.h"
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 #define REPORT_MARK '\0' /* what is said is text; behind this stands the exit code */
 

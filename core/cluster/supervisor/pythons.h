@@ -3,7 +3,7 @@
 #define CLUSTER_SUPERVISOR_PYTHONS_H
 
 #include "cluster/watch/hub_watch.h"
-#include "cluster/supervisor/progress.h"
+#include "cluster/control/progress.h"
 
 /* Says it of the registered engines of a set, each Python once. */
 void pythons_say(struct progress *progress, const struct hub_watch *hub, const char *engine_set);

@@ -6,7 +6,7 @@
 #include <uv.h>
 
 #include "cluster/launching/children.h"
-#include "cluster/supervisor/progress.h"
+#include "cluster/control/progress.h"
 #include "cluster/state/state.h"
 
 /* Ends those of a state's supervisor, which has gone, and runs the loop until they have: politely,

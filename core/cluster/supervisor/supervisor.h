@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 #include "cluster/supervisor/daemon.h"
-#include "cluster/supervisor/progress.h"
+#include "cluster/control/progress.h"
 #include "cluster/state/state.h"
 
 /* Starts a cluster (or, with `engines_only`, engines for a controller that runs) and stays until it

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "cluster/commands/commands.h"
 #include "cluster/supervisor/supervisor_private.h"
 
 struct joined {
@@ -78,7 +77,8 @@ void supervisor_tell_end(struct joined *joined, int exit_code)
 
 /* Reads its settings as ipcluster engines does, where that was typed, which has said already what
  * there is to say of them. Returns 0 or -1 with `error` set. */
-static int open_cluster(struct joined *joined, struct ipcl_error *error)
+static int open_cluster(const struct supervisor *supervisor, struct joined *joined,
+                        struct ipcl_error *error)
 {
     struct workplace_back back;
     int argc = 0;
@@ -86,14 +86,13 @@ static int open_cluster(struct joined *joined, struct ipcl_error *error)
         argc++;
     enum ipcl_log_level level = log_set_level(IPCL_LOG_ERROR);
     workplace_enter(&joined->place, &back);
-    int opened = command_open_engines(&joined->cluster, argc, joined->argv, true, error);
+    int opened = cluster_open_joining(&joined->cluster, "engines", supervisor->cluster->commands,
+                                      argc, joined->argv, error);
     workplace_leave(&joined->place, &back);
     log_set_level(level);
     if (opened == 0 && settings_bool(joined->cluster.settings, "Cluster", "dry_run"))
-        opened = 1;
-    return opened > 0
-               ? ipcl_error_set(error, "the request asks for help, or only what would be done")
-               : opened;
+        return ipcl_error_set(error, "the request asks only what would be done");
+    return opened;
 }
 
 /* Whoever has mistaken the socket would find its engines in another cluster. Returns 0 or -1 with
@@ -126,7 +125,7 @@ static struct joined *read_request(const struct supervisor *supervisor, const js
     if (joined->argv && !*joined->label)
         ipcl_error_set(error, "the request has no label");
     else if (joined->argv && workplace_read(&joined->place, request, error) == 0 &&
-             open_cluster(joined, error) == 0 &&
+             open_cluster(supervisor, joined, error) == 0 &&
              check_cluster(&supervisor->state, &joined->cluster, error) == 0)
         return joined;
     supervisor_free_joined(joined);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cluster/supervisor/progress.h"
+#include "cluster/control/progress.h"
 #include "cluster/state/state.h"
 #include "plugin/registry.h"
 

@@ -20,7 +20,7 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
         free(watch);
         return NULL;
     }
-    if (hub_watch_connect(watch, registry, path, error) == 0)
+    if (hub_link_open(&watch->link, registry, path, error) == 0)
         return watch;
     hub_watch_free(watch);
     return NULL;
@@ -31,11 +31,11 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
 static const json_t *ask_one(struct hub_watch *watch, const char *engine, const char *request,
                              json_t *content, const char *answer, int timeout_ms)
 {
-    void *socket = engine ? watch->control : watch->query;
+    void *socket = engine ? watch->link.control : watch->link.query;
     zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
     long long end = clock_ms() + timeout_ms;
     json_object_del(watch->answers, answer);
-    hub_watch_send(watch, socket, engine, request, content);
+    hub_link_send(&watch->link, socket, engine, request, content);
     json_decref(content);
     while (!json_object_get(watch->answers, answer) && end > clock_ms())
         if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
@@ -83,7 +83,7 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
         usleep(LOOK_MS * 1000);
     }
     unsigned left = hub_watch_count(watch, NULL, 0);
-    hub_watch_send(watch, watch->query, NULL, "shutdown_request", NULL);
+    hub_link_send(&watch->link, watch->link.query, NULL, "shutdown_request", NULL);
     hub_watch_free(watch);
     return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",
                                  left, left == 1 ? " has" : "s have")
@@ -93,14 +93,14 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
 /* How many answers come to control messages until there are `count`, or time is over. */
 static size_t count_answers(struct hub_watch *watch, size_t count, int timeout_ms)
 {
-    zmq_pollitem_t item = {.socket = watch->control, .events = ZMQ_POLLIN};
+    zmq_pollitem_t item = {.socket = watch->link.control, .events = ZMQ_POLLIN};
     long long end = clock_ms() + timeout_ms;
     struct message message;
     size_t answers = 0;
     message_init(&message);
     while (answers < count && end > clock_ms())
         if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0 &&
-            message_recv(&message, watch->control, ZMQ_DONTWAIT) == 0)
+            message_recv(&message, watch->link.control, ZMQ_DONTWAIT) == 0)
             answers++;
     message_close(&message);
     return answers;
@@ -118,7 +118,8 @@ int hub_tell_engines(struct registry *registry, const char *path, const json_t *
     bool found = ask_list(watch, timeout_ms);
     if (found) {
         json_array_foreach (uuids, i, uuid)
-            hub_watch_send(watch, watch->control, json_string_value(uuid), msg_type, content);
+            hub_link_send(&watch->link, watch->link.control, json_string_value(uuid), msg_type,
+                          content);
         answers = count_answers(watch, count, timeout_ms);
     }
     hub_watch_free(watch);

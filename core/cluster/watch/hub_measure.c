@@ -21,7 +21,7 @@ void hub_watch_measure(struct hub_watch *watch)
 static bool note_engine(struct hub_watch *watch, const char *uuid, const json_t *queue,
                         long long now_ms)
 {
-    struct engine *engine;
+    struct watched_engine *engine;
     HASH_FIND_STR(watch->engines, uuid, engine);
     if (!engine)
         return false;
@@ -102,17 +102,14 @@ void hub_watch_end_idle(struct hub_watch *watch, const char *uuid)
 {
     json_t *content = json_pack("{s:b s:b}", "restart", 0, "idle", 1);
     if (content) /* without it, it would end in any case */
-        hub_watch_send(watch, watch->control, uuid, "shutdown_request", content);
+        hub_link_send(&watch->link, watch->link.control, uuid, "shutdown_request", content);
     json_decref(content);
 }
 
 /* One that ends needs no answer. */
-void hub_measure_reply(struct hub_watch *watch, struct message *message, const json_t *content)
+void hub_measure_reply(struct hub_watch *watch, const struct hub_message *message)
 {
-    json_t *metadata =
-        session_unpack(watch->session, message_part(message, MESSAGE_METADATA), NULL);
-    const char *uuid = json_string_value(json_object_get(metadata, "engine"));
-    if (uuid && json_object_get(content, "evalue") && watch->events.stays)
+    const char *uuid = json_string_value(json_object_get(message->metadata, "engine"));
+    if (uuid && json_object_get(message->content, "evalue") && watch->events.stays)
         watch->events.stays(watch->events.context, uuid);
-    json_decref(metadata);
 }

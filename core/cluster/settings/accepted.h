@@ -1,6 +1,6 @@
 /* Settings of ipyparallel's ipcluster that have another name here, or no effect. */
-#ifndef CLUSTER_ACCEPTED_H
-#define CLUSTER_ACCEPTED_H
+#ifndef CLUSTER_SETTINGS_ACCEPTED_H
+#define CLUSTER_SETTINGS_ACCEPTED_H
 
 #include "config/settings.h"
 

@@ -1,5 +1,5 @@
 /* Templates of job scripts: a field in braces is read by recursive descent, where it stands. */
-#include "cluster/launching/template.h"
+#include "cluster/batch/template.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

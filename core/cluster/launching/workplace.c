@@ -1,5 +1,5 @@
 /* The environment and the folder of whoever asked the supervisor for something. */
-#include "cluster/control/workplace.h"
+#include "cluster/launching/workplace.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Settings of ipyparallel's ipcluster that have another name here, or no effect. */
-#include "cluster/accepted.h"
+#include "cluster/settings/accepted.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof(*(rows)))
 

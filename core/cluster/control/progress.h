@@ -1,6 +1,6 @@
 /* How far a cluster's start has come: a bar on a terminal, plain lines elsewhere. */
-#ifndef CLUSTER_SUPERVISOR_PROGRESS_H
-#define CLUSTER_SUPERVISOR_PROGRESS_H
+#ifndef CLUSTER_CONTROL_PROGRESS_H
+#define CLUSTER_CONTROL_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdio.h>

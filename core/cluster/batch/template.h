@@ -1,8 +1,8 @@
 /* Templates of job scripts, as ipyparallel has them: text in which {n}, {queue} and so on stand for
  * values, and {n//4} or {(n+7)//8} for whole numbers that follow from them. {{ and }} are
  * braces. */
-#ifndef CLUSTER_LAUNCHING_TEMPLATE_H
-#define CLUSTER_LAUNCHING_TEMPLATE_H
+#ifndef CLUSTER_BATCH_TEMPLATE_H
+#define CLUSTER_BATCH_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,10 +1,11 @@
 /* What shells can offer as values of ipcluster's settings: launchers, and the clusters and engine
  * sets of the profile. */
-#include "cluster/offers.h"
+#include "cluster/settings/offers.h"
 
 #include <string.h>
 
 #include "cluster/state/state.h"
+#include "config/profile.h"
 
 /* What is being written, for those who are called for each. */
 struct offered {
@@ -27,25 +28,25 @@ static void offer_class(void *context, const struct launcher_choice *choice)
     }
 }
 
-static void offer_launchers(const struct settings *settings, const void *cluster,
+static void offer_launchers(const struct settings *settings, const void *launchers,
                             enum ipcl_role role, FILE *stream)
 {
-    struct launchers *launchers = ((const struct cluster *)cluster)->launchers;
+    struct launchers *there = *(struct launchers *const *)launchers;
     struct offered offered = {settings, stream, role};
-    if (launchers)
-        launchers_each(launchers, offer_class, &offered);
+    if (there)
+        launchers_each(there, offer_class, &offered);
 }
 
-static void offer_engine_launchers(const struct settings *settings, const void *cluster,
+static void offer_engine_launchers(const struct settings *settings, const void *launchers,
                                    FILE *stream)
 {
-    offer_launchers(settings, cluster, IPCL_ROLE_ENGINES, stream);
+    offer_launchers(settings, launchers, IPCL_ROLE_ENGINES, stream);
 }
 
-static void offer_controller_launchers(const struct settings *settings, const void *cluster,
+static void offer_controller_launchers(const struct settings *settings, const void *launchers,
                                        FILE *stream)
 {
-    offer_launchers(settings, cluster, IPCL_ROLE_CONTROLLER, stream);
+    offer_launchers(settings, launchers, IPCL_ROLE_CONTROLLER, stream);
 }
 
 static int offer_id(void *context, struct state *state)
@@ -79,15 +80,15 @@ static void offer_states(const struct settings *settings, FILE *stream,
         state_each(profile.pid, offer, &offered);
 }
 
-static void offer_ids(const struct settings *settings, const void *cluster, FILE *stream)
+static void offer_ids(const struct settings *settings, const void *launchers, FILE *stream)
 {
-    (void)cluster;
+    (void)launchers;
     offer_states(settings, stream, offer_id);
 }
 
-static void offer_sets(const struct settings *settings, const void *cluster, FILE *stream)
+static void offer_sets(const struct settings *settings, const void *launchers, FILE *stream)
 {
-    (void)cluster;
+    (void)launchers;
     offer_states(settings, stream, offer_set);
 }
 
@@ -99,8 +100,9 @@ static const struct settings_offer offers[] = {
     {"IPClusterScale", "engine_set", offer_sets},
 };
 
-int offers_add(struct cluster *cluster, struct ipcl_error *error)
+int offers_add(struct settings *settings, struct launchers *const *launchers,
+               struct ipcl_error *error)
 {
-    return settings_add_offers(cluster->settings, offers, sizeof(offers) / sizeof(*offers), cluster,
+    return settings_add_offers(settings, offers, sizeof(offers) / sizeof(*offers), launchers,
                                error);
 }

@@ -1,6 +1,6 @@
 /* What every command of ipcluster begins with: its settings, the profile, and the launchers there
  * are. */
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -8,9 +8,8 @@
 
 #include "base/log.h"
 #include "base/secret.h"
-#include "cluster/accepted.h"
-#include "cluster/commands/commands.h"
-#include "cluster/offers.h"
+#include "cluster/settings/accepted.h"
+#include "cluster/settings/offers.h"
 #include "cluster/state/state.h"
 
 /* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
@@ -230,26 +229,29 @@ static int add_start(struct cluster *cluster, struct ipcl_error *error)
 static int add_others(struct cluster *cluster, const struct cluster_command *command,
                       struct ipcl_error *error)
 {
-    static const struct ipcl_option_table *const tables[] = {
-        &command_stop_table, &command_list_table,  &command_status_table,
-        &command_logs_table, &command_scale_table, &command_profile_table};
-    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
-        if (tables[i] != command->table && settings_add(cluster->settings, tables[i], error) < 0)
+    for (const struct cluster_command *const *other = cluster->commands; *other; other++)
+        if ((*other)->table && (*other)->table != command->table &&
+            settings_add(cluster->settings, (*other)->table, error) < 0)
             return -1;
     return command->starts ? 0 : add_start(cluster, error);
 }
 
-int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
-                 char **argv, struct ipcl_error *error)
+/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the
+ * version, which was written; -1 with `error` set. cluster_close() in any case. */
+static int open_cluster(struct cluster *cluster, const struct cluster_command *command,
+                        const struct cluster_command *const *commands, int argc, char **argv,
+                        struct ipcl_error *error)
 {
-    memset(cluster, 0, sizeof(*cluster));
+    *cluster =
+        (struct cluster){.commands = commands, .argv = argv, .extra_role = command->extra_role};
     cluster->settings = settings_create(command->program, error);
     cluster->early_registry = registry_create(NULL, error);
     if (!cluster->settings || !cluster->early_registry ||
         (command->table && settings_add(cluster->settings, command->table, error) < 0) ||
         (command->starts &&
          (add_start(cluster, error) < 0 || load_launchers(cluster, error) < 0)) ||
-        profile_add_options(cluster->settings, error) < 0 || offers_add(cluster, error) < 0 ||
+        profile_add_options(cluster->settings, error) < 0 ||
+        offers_add(cluster->settings, &cluster->launchers, error) < 0 ||
         parse(cluster, argc, argv, error) < 0)
         return -1;
     if (settings_answer(cluster->settings, stdout))
@@ -274,7 +276,31 @@ int cluster_open(struct cluster *cluster, const struct cluster_command *command,
     cluster->cluster_id =
         settings_string(cluster->settings, "BaseParallelApplication", "cluster_id");
     cluster->quiet = !log_enabled(IPCL_LOG_WARN);
-    return 0;
+    return command->wordless && cluster->word_count > 0
+               ? ipcl_error_set(error,
+                                "'%s' is not an option: options begin with --, and a cluster is "
+                                "named by --cluster-id",
+                                cluster->words[0])
+               : 0;
+}
+
+const struct cluster_command *cluster_command_find(const struct cluster_command *const *commands,
+                                                   const char *name)
+{
+    while (*commands && strcmp((*commands)->name, name) != 0)
+        commands++;
+    return *commands;
+}
+
+int cluster_open_joining(struct cluster *cluster, const char *command,
+                         const struct cluster_command *const *commands, int argc, char **argv,
+                         struct ipcl_error *error)
+{
+    const struct cluster_command *found = cluster_command_find(commands, command);
+    struct cluster_command joining = *found;
+    joining.joins = true;
+    int opened = open_cluster(cluster, &joining, commands, argc, argv, error);
+    return opened > 0 ? ipcl_error_set(error, "the request asks for help") : opened;
 }
 
 void cluster_close(struct cluster *cluster)
@@ -286,16 +312,16 @@ void cluster_close(struct cluster *cluster)
     free(cluster->words);
 }
 
-int cluster_act(const struct cluster_command *command, int argc, char **argv,
-                int (*act)(struct cluster *cluster, struct ipcl_error *error))
+int cluster_run(const struct cluster_command *command,
+                const struct cluster_command *const *commands, int argc, char **argv)
 {
     struct cluster cluster;
     struct ipcl_error error = {.text = ""};
-    int opened = cluster_open(&cluster, command, argc, argv, &error);
+    int opened = open_cluster(&cluster, command, commands, argc, argv, &error);
     int exit_code = opened < 0 ? EXIT_WRONG : EXIT_FINE;
     if (opened == 0) {
         *error.text = '\0';
-        exit_code = act(&cluster, &error);
+        exit_code = command->run(&cluster, &error);
     }
     if (exit_code != EXIT_FINE && *error.text)
         fprintf(stderr, "ipcluster: %s\n", error.text);

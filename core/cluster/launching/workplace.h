@@ -1,7 +1,7 @@
 /* The environment and the folder of whoever asked the supervisor for something: what is started for
  * them is started there. */
-#ifndef CLUSTER_CONTROL_WORKPLACE_H
-#define CLUSTER_CONTROL_WORKPLACE_H
+#ifndef CLUSTER_LAUNCHING_WORKPLACE_H
+#define CLUSTER_LAUNCHING_WORKPLACE_H
 
 #include <jansson.h>
 

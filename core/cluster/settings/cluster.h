@@ -1,7 +1,7 @@
 /* What every command of ipcluster begins with: its settings, the profile, and the launchers there
  * are. */
-#ifndef CLUSTER_CLUSTER_H
-#define CLUSTER_CLUSTER_H
+#ifndef CLUSTER_SETTINGS_CLUSTER_H
+#define CLUSTER_SETTINGS_CLUSTER_H
 
 #include <stdbool.h>
 
@@ -29,7 +29,10 @@ enum exit_code {
     EXIT_INTERRUPTED = 130 /* before the cluster was up */
 };
 
+struct cluster_command;
+
 struct cluster {
+    const struct cluster_command *const *commands; /* all there are */
     struct settings *settings;
     struct registry *registry;       /* with the profile's plugins */
     struct registry *early_registry; /* without */
@@ -37,6 +40,7 @@ struct cluster {
     struct profile profile;
     const char *cluster_id;
     bool quiet;
+    char **argv;  /* the command line, NULL-terminated; asterisks stand for its keys */
     char **words; /* what stood on the command line beside options; the array is the cluster's */
     int word_count;
     char **extra; /* what stood behind --, for the program of extra_role; NULL-terminated */
@@ -44,29 +48,42 @@ struct cluster {
     bool engines_elsewhere; /* those of this start may be on other machines */
 };
 
-/* What a command is, for cluster_open(). */
+/* A command of ipcluster. */
 struct cluster_command {
+    const char *name;
+    const char *summary; /* as ipcluster help lists it */
     const struct settings_program *program;
-    const struct ipcl_option_table *table; /* its own settings; may be NULL */
-    bool joins;  /* it is another process's: log, folder and cores of this one stay as they are */
-    bool starts; /* the settings of starting are among its options; otherwise files alone have
+    const struct ipcl_option_table *table; /* its own settings, which files may have for every
+                                              command; NULL: none */
+    bool joins;    /* it is another process's: log, folder and cores of this one stay as they are */
+    bool starts;   /* the settings of starting are among its options; otherwise files alone have
                   * them */
+    bool wordless; /* it takes options alone */
+    enum ipcl_role extra_role; /* of the program that what stands behind -- is for */
     enum {
         NEED_PROFILE,     /* refuse one that is not there */
         NEED_ANY_PROFILE, /* read its settings where there is one */
         NEED_NO_PROFILE   /* the settings are those of the command line alone */
     } need;
+    /* Does it, and returns an exit code. What it leaves in `error` is written, where that is not
+     * EXIT_FINE. */
+    int (*run)(struct cluster *cluster, struct ipcl_error *error);
 };
 
-/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the
- * version, which was written; -1 with `error` set. cluster_close() in any case. */
-int cluster_open(struct cluster *cluster, const struct cluster_command *command, int argc,
-                 char **argv, struct ipcl_error *error);
+/* The command of that name among `commands`, which end with NULL. NULL: there is none. */
+const struct cluster_command *cluster_command_find(const struct cluster_command *const *commands,
+                                                   const char *name);
+/* All of a command, one of `commands`: its command line, whose first word is its name, and its
+ * work. Returns the exit code. */
+int cluster_run(const struct cluster_command *command,
+                const struct cluster_command *const *commands, int argc, char **argv);
+/* Reads the command line and the profile for a command that another process was given, and which
+ * joins what this one does. Returns 0, or -1 with `error` set, also where only help was asked for.
+ * cluster_close() in any case. */
+int cluster_open_joining(struct cluster *cluster, const char *command,
+                         const struct cluster_command *const *commands, int argc, char **argv,
+                         struct ipcl_error *error);
 void cluster_close(struct cluster *cluster);
-/* All of a command: opens a cluster, has `act` return an exit code, and closes it. Where that is
- * not EXIT_FINE, what `act` has left in `error` is written. Returns the exit code. */
-int cluster_act(const struct cluster_command *command, int argc, char **argv,
-                int (*act)(struct cluster *cluster, struct ipcl_error *error));
 
 /* The settings of starting, in whichever class they were given. */
 const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role role);

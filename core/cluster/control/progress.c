@@ -1,5 +1,5 @@
 /* How far a cluster's start has come: a bar on a terminal, plain lines elsewhere. */
-#include "cluster/supervisor/progress.h"
+#include "cluster/control/progress.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

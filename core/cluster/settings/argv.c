@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/installation.h"
-#include "cluster/cluster.h"
+#include "cluster/settings/cluster.h"
 
 struct words {
     char **list;

@@ -1,0 +1,214 @@
+/* The connection to the hub of a controller: a DEALER for queries, a DEALER for control messages and
+ * a SUB for the hub's notifications, and what seals and verifies their messages. */
+#include "cluster/watch/hub_link.h"
+
+#include <string.h>
+#include <zmq.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "wire/published.h"
+#include "wire/reach.h"
+#include "wire/serializer.h"
+#include "wire/socket.h"
+
+/* How long the addresses of a controller on another host may take to answer. */
+#define REACH_MS 2000
+
+/* Three sockets, each with a connection, and the descriptors of processes that are being started.
+ * However many engines there are, there are no more: so the limit stays as it is for them, too. */
+#define OWN_DESCRIPTORS 12
+
+/* Returns a socket connected to one of the hub's ports, or NULL with `error` set. */
+static void *connect_port(struct hub_link *link, int type, int port, struct ipcl_error *error)
+{
+    struct curve curve = {.server = false};
+    struct socket_options options = {.type = type,
+                                     .linger_ms = 200,
+                                     .identity = session_id(link->session),
+                                     .identity_size = SESSION_ID_LENGTH};
+    char url[CONNECTION_TEXT_BYTES + 16];
+    if (*link->connection.curve_serverkey) {
+        if (curve_generate(&curve, error) < 0)
+            return NULL;
+        memcpy(curve.server_key, link->connection.curve_serverkey, sizeof(curve.server_key));
+        curve.server = false;
+        options.curve = &curve;
+    }
+    if (connection_url(&link->connection, port, url, error) < 0)
+        return NULL;
+    void *socket = socket_create(link->context, &options, error);
+    explicit_bzero(&curve, sizeof(curve));
+    if (socket && socket_connect(socket, url, error) < 0) {
+        zmq_close(socket);
+        return NULL;
+    }
+    if (socket && type == ZMQ_SUB)
+        zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
+    return socket;
+}
+
+static int open_session(struct hub_link *link, struct registry *registry, const char *path,
+                        struct ipcl_error *error)
+{
+    struct connection *connection = &link->connection;
+    link->path = path;
+    secret_hide(connection, sizeof(*connection));
+    if (connection_read(path, CONNECTION_CLIENT, connection, error) < 0)
+        return -1;
+    const struct ipcl_serial_operations *serial =
+        serializer_load(registry, connection->pack, connection->unpack, error);
+    if (!serial)
+        return -1;
+    link->session = session_create(connection->key, strlen(connection->key),
+                                   connection->signature_scheme, serial, NULL, error);
+    if (!link->session)
+        return -1;
+    link->query_seal = (struct seal){.session = link->session,
+                                     .channel = SEAL_HUB,
+                                     .role = CONNECTION_CLIENT,
+                                     .required = connection->sealed,
+                                     .encrypted = *connection->curve_serverkey,
+                                     .life = link->life};
+    link->control_seal = link->query_seal;
+    link->control_seal.channel = SEAL_CONTROL;
+    link->notification_seal = link->query_seal;
+    link->notification_seal.channel = SEAL_NOTIFICATION;
+    link->notification_seal =
+        published_sink(link->notification_seal, connection->sealed, link->life);
+    return 0;
+}
+
+static int open_sockets(struct hub_link *link, struct ipcl_error *error)
+{
+    const struct socket_needs needs = {
+        .who = "ipcluster", .io_threads = 1, .descriptors = OWN_DESCRIPTORS};
+    link->context = socket_context(&needs, error);
+    if (!link->context)
+        return -1;
+    reach_choose(&link->connection, link->connection.registration, link->context, REACH_MS);
+    link->notification = connect_port(link, ZMQ_SUB, link->connection.notification, error);
+    link->query = link->notification
+                      ? connect_port(link, ZMQ_DEALER, link->connection.registration, error)
+                      : NULL;
+    link->control =
+        link->query ? connect_port(link, ZMQ_DEALER, link->connection.control, error) : NULL;
+    return link->control ? 0 : -1;
+}
+
+int hub_link_open(struct hub_link *link, struct registry *registry, const char *path,
+                  struct ipcl_error *error)
+{
+    int outcome = open_session(link, registry, path, error);
+    return outcome < 0 ? outcome : open_sockets(link, error);
+}
+
+/* Under the name that its sockets have. */
+static int sign_request(struct hub_link *link, const void *socket, const char *msg_type,
+                        struct message *message, struct ipcl_error *error)
+{
+    const char *name = session_id(link->session);
+    bool sealed = link->connection.sealed;
+    if (!strcmp(msg_type, "connection_request"))
+        return seal_introduce(&link->query_seal, message, name, SESSION_ID_LENGTH, sealed, error);
+    return seal_sign(socket == link->query ? &link->query_seal : &link->control_seal, message, name,
+                     SESSION_ID_LENGTH, sealed, error);
+}
+
+void hub_link_send(struct hub_link *link, void *socket, const char *engine, const char *msg_type,
+                   const json_t *content)
+{
+    struct session_parts parts = {.msg_type = msg_type, .content = content};
+    struct ipcl_error error;
+    struct message message;
+    message_init(&message);
+    if ((engine && message_append(&message, engine, strlen(engine)) < 0) ||
+        session_build(link->session, &message, &parts, link->asked, &error) < 0 ||
+        sign_request(link, socket, msg_type, &message, &error) < 0 ||
+        message_send(&message, socket) < 0)
+        log_debug("%s could not be sent", msg_type);
+    message_close(&message);
+}
+
+void hub_link_close(struct hub_link *link)
+{
+    if (link->query)
+        zmq_close(link->query);
+    if (link->notification)
+        zmq_close(link->notification);
+    if (link->control)
+        zmq_close(link->control);
+    if (link->context)
+        zmq_ctx_term(link->context);
+    seal_release(&link->query_seal);
+    seal_release(&link->control_seal);
+    seal_release(&link->notification_seal);
+    session_destroy(link->session);
+}
+
+void hub_link_note_life(struct hub_link *link, const json_t *content)
+{
+    unsigned char life[SEAL_LIFE_BYTES];
+    if (seal_read_life(json_string_value(json_object_get(content, "life")), life) ||
+        !memcmp(life, link->life, sizeof(life)))
+        return;
+    memcpy(link->life, life, sizeof(life));
+    published_begin(&link->notification_seal,
+                    (uint64_t)json_integer_value(json_object_get(content, "notified")));
+}
+
+/* Others come late: whoever asked does not wait for them any more. */
+static bool answers_last(const struct hub_link *link, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    return session_find(link->session, message_part(message, MESSAGE_PARENT), &parent, 1) == 0 &&
+           member_is(&parent, link->asked);
+}
+
+static enum session_verdict verify(struct hub_link *link, const void *socket,
+                                   struct message *message)
+{
+    if (socket == link->notification)
+        return published_verify(&link->notification_seal, message);
+    return seal_verify(socket == link->query ? &link->query_seal : &link->control_seal, message,
+                       session_id(link->session), SESSION_ID_LENGTH);
+}
+
+enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
+                                       struct hub_message *received)
+{
+    static struct log_limit limit;
+    struct message message;
+    enum hub_link_outcome outcome = HUB_LINK_DROPPED;
+    message_init(&message);
+    if (message_recv(&message, socket, ZMQ_DONTWAIT) < 0) {
+        message_close(&message);
+        return HUB_LINK_EMPTY;
+    }
+    enum session_verdict verdict = verify(link, socket, &message);
+    if (socket == link->notification && verdict == SESSION_STALE) {
+        outcome = HUB_LINK_STALE;
+    } else if (verdict != SESSION_ACCEPTED) {
+        log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
+                    session_verdict_text(verdict));
+    } else {
+        received->header =
+            session_unpack(link->session, message_part(&message, MESSAGE_HEADER), NULL);
+        received->metadata =
+            session_unpack(link->session, message_part(&message, MESSAGE_METADATA), NULL);
+        received->content =
+            session_unpack(link->session, message_part(&message, MESSAGE_CONTENT), NULL);
+        received->type = json_string_value(json_object_get(received->header, "msg_type"));
+        received->answers_last = answers_last(link, &message);
+        outcome = HUB_LINK_MESSAGE;
+    }
+    message_close(&message);
+    return outcome;
+}
+
+void hub_message_release(struct hub_message *received)
+{
+    json_decref(received->header);
+    json_decref(received->metadata);
+    json_decref(received->content);
+}
