@@ -275,8 +275,9 @@ static bool is_answer(const struct ipcl_future *future, enum client_socket index
         [IPCL_CHANNEL_CONTROL] = SOCKET_CONTROL,     [IPCL_CHANNEL_HUB] = SOCKET_QUERY,
         [IPCL_CHANNEL_BROADCAST] = SOCKET_BROADCAST,
     };
-    bool names_sender = message->delimiter && (index == SOCKET_DIRECT || index == SOCKET_CONTROL);
-    zmq_msg_t *sender = &message->frames[0];
+    bool names_sender =
+        message_identities(message) && (index == SOCKET_DIRECT || index == SOCKET_CONTROL);
+    zmq_msg_t *sender = message_peer(message);
     size_t size = strlen(future->engine_uuid);
     return sockets[future->channel] == index &&
            (!names_sender || (zmq_msg_size(sender) == size &&
@@ -369,8 +370,8 @@ static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *f
     if (engine.state != IPCL_MEMBER_ABSENT)
         return member_is(&engine, holder);
     int size = snprintf(topic, sizeof(topic), "engine.%d.", engine_id_of(&client->io, holder));
-    return zmq_msg_size(&message->frames[0]) > (size_t)size &&
-           !memcmp(zmq_msg_data(&message->frames[0]), topic, (size_t)size);
+    return zmq_msg_size(message_topic(message)) > (size_t)size &&
+           !memcmp(zmq_msg_data(message_topic(message)), topic, (size_t)size);
 }
 
 /* Output of requests of other clients comes too, and is not looked at further. */

@@ -226,16 +226,13 @@ void sockets_close(struct ipcl_client *client)
 /* One event of zmq_socket_monitor(3). Returns its number, 0 where there is none. */
 static int read_event(void *monitor)
 {
-    zmq_msg_t frame;
+    struct message message;
     uint16_t event = 0;
-    zmq_msg_init(&frame);
-    if (zmq_msg_recv(&frame, monitor, ZMQ_DONTWAIT) >= 0) {
-        if (zmq_msg_size(&frame) >= sizeof(event))
-            memcpy(&event, zmq_msg_data(&frame), sizeof(event));
-        if (zmq_msg_more(&frame))
-            zmq_msg_recv(&frame, monitor, 0); /* the address */
-    }
-    zmq_msg_close(&frame);
+    uint32_t value;
+    message_init(&message);
+    if (!message_recv(&message, monitor, ZMQ_DONTWAIT))
+        message_read_event(&message, &event, &value);
+    message_close(&message);
     return event;
 }
 

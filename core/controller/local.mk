@@ -31,7 +31,6 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/delivery/early.c core/controller/delivery/early.h \
 	core/controller/delivery/flight.c core/controller/delivery/flight.h \
 	core/controller/delivery/handouts.c core/controller/delivery/handouts.h \
-	core/controller/delivery/held.c core/controller/delivery/held.h \
 	core/controller/delivery/outbox.c core/controller/delivery/outbox.h \
 	core/controller/delivery/replies.c core/controller/delivery/replies.h \
 	core/controller/delivery/reply.c core/controller/delivery/reply.h \

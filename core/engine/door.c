@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/io.h"
+#include "wire/published.h"
 
 /* What this engine calls the connections of a shell socket: the first frame of what comes by them.
  * What the controller calls its sockets does not come through. */
@@ -66,7 +67,7 @@ void door_close(struct door *door)
 
 enum seal_channel door_channel(const struct door *door, const void *socket, struct message *message)
 {
-    zmq_msg_t *from = &message->frames[0];
+    zmq_msg_t *from = message_peer(message);
     if (socket == door->control)
         return SEAL_CONTROL;
     for (int channel = 0; channel < SEAL_CHANNELS; channel++)
@@ -135,15 +136,15 @@ void door_subscribed(void *self, struct message *message)
 {
     struct door *door = self;
     char topic[DOOR_TOPIC_BYTES];
-    const char *frame = zmq_msg_data(&message->frames[0]);
-    size_t size = zmq_msg_size(&message->frames[0]);
-    if (!size)
+    struct subscription subscription;
+    if (!subscription_read(message, &subscription))
         return;
-    door->subscribed = door->subscribed || frame[0] == 1;
+    door->subscribed = door->subscribed || subscription.begins;
     door_status_topic(door, topic);
-    if (size - 1 > strlen(topic) || memcmp(topic, frame + 1, size - 1))
+    if (subscription.topic_size > strlen(topic) ||
+        memcmp(topic, subscription.topic, subscription.topic_size))
         return;
-    if (frame[0] == 1)
+    if (subscription.begins)
         door->status_listeners++;
     else if (door->status_listeners)
         door->status_listeners--;

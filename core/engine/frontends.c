@@ -137,7 +137,7 @@ static void echo(void *self, struct message *message)
 /* Whoever else has the key has not been asked. */
 static bool is_asked(const struct frontends *frontends, struct message *message)
 {
-    zmq_msg_t *name = &message->frames[0];
+    zmq_msg_t *name = message_peer(message);
     return frontends->asked_size && zmq_msg_size(name) == frontends->asked_size &&
            !memcmp(zmq_msg_data(name), frontends->asked, frontends->asked_size);
 }
@@ -298,9 +298,9 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
     struct frontends *frontends = &io->frontends;
     struct job *job = io->running;
     struct message message;
-    if (!job || job->door != &frontends->door || job->message.delimiter != 1)
+    if (!job || job->door != &frontends->door || message_identities(&job->message) != 1)
         return ipcl_error_set(error, "this client takes no questions");
-    zmq_msg_t *identity = &job->message.frames[0];
+    zmq_msg_t *identity = message_peer(&job->message);
     if (zmq_msg_size(identity) > sizeof(frontends->asked))
         return ipcl_error_set(error, "this client's name is too long for one that is asked");
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);

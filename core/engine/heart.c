@@ -57,8 +57,9 @@ static int prove(struct io *io, struct message *ping)
     char proof[SEAL_PROOF_MAX];
     if (!io->cluster.sealed)
         return 0;
-    size_t size = seal_prove(io->cluster.session, uuid, strlen(uuid),
-                             zmq_msg_data(&ping->frames[0]), zmq_msg_size(&ping->frames[0]), proof);
+    size_t size =
+        seal_prove(io->cluster.session, uuid, strlen(uuid), zmq_msg_data(message_frame(ping, 0)),
+                   zmq_msg_size(message_frame(ping, 0)), proof);
     return message_append(ping, proof, size);
 }
 

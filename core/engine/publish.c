@@ -75,7 +75,7 @@ static void send_parts(struct door *door, const struct session_parts *parts, con
     message_init(&message);
     if (message_append(&message, topic, strlen(topic)) ||
         session_build(door->session, &message, parts, NULL, &error) ||
-        message_append_copies(&message, frames) ||
+        message_append_all(&message, frames) ||
         message_check_frames(&message, door->frame_bytes_max, &error) ||
         door_sign(door, SEAL_OUTPUT, &message, &error))
         log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type,

@@ -12,14 +12,6 @@ void recall_note(struct io *io, struct job *job)
     job->counter = io->recall.newest = seal_highest(seal, io->identity, strlen(io->identity));
 }
 
-static size_t bytes_of(const struct message *message)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < message->count; i++)
-        bytes += zmq_msg_size(&message->frames[i]);
-    return bytes;
-}
-
 static void drop(struct answered *answered)
 {
     if (!answered->msg_id)
@@ -29,26 +21,18 @@ static void drop(struct answered *answered)
     answered->msg_id = NULL;
 }
 
-/* Not by reference: what user code has lent may be another value by the time that it is asked
- * for. */
-static int copy_bytes(struct message *to, struct message *from)
-{
-    for (size_t i = 0; i < from->count; i++)
-        if (message_append(to, zmq_msg_data(&from->frames[i]), zmq_msg_size(&from->frames[i])))
-            return -1;
-    to->delimiter = from->delimiter;
-    return 0;
-}
-
 void recall_keep(struct io *io, const struct job *job, struct message *message)
 {
     struct recall *recall = &io->recall;
     struct answered *answered = &recall->answers[recall->next];
-    if (!job->counter || bytes_of(message) > RECALL_ANSWER_BYTES)
+    if (!job->counter || message_bytes(message) > RECALL_ANSWER_BYTES)
         return;
     drop(answered);
     message_init(&answered->message);
-    if (copy_bytes(&answered->message, message) || !(answered->msg_id = strdup(job->msg_id))) {
+    /* Not by reference: what user code has lent may be another value by the time that it is asked
+     * for. */
+    if (message_duplicate(&answered->message, message) ||
+        !(answered->msg_id = strdup(job->msg_id))) {
         message_close(&answered->message);
         return;
     }

@@ -211,20 +211,16 @@ static void watch_controller(struct io *io, uint16_t event)
     }
 }
 
-/* An event is its number (16 bits) and a value, and a second frame that names the address
- * (zmq_socket_monitor(3)). */
 void registration_watch(void *self, struct message *message)
 {
     struct io *io = self;
     struct registration *registration = &io->registration;
     uint16_t event = 0;
-    int32_t value = -1;
-    if (zmq_msg_size(&message->frames[0]) >= sizeof(event) + sizeof(value)) {
-        memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
-        memcpy(&value, (char *)zmq_msg_data(&message->frames[0]) + sizeof(event), sizeof(value));
-    }
+    uint32_t value = 0;
+    if (!message_read_event(message, &event, &value))
+        return;
     if (event == ZMQ_EVENT_CONNECTED) {
-        children_note_controller(value);
+        children_note_controller((int)value);
     } else if (io->engine->id >= 0) {
         watch_controller(io, event);
     } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {

@@ -135,11 +135,8 @@ static void reply_type(const char *msg_type, char type[128])
 static int build_reply(struct job *job, struct message *message, const struct session_parts *parts,
                        struct ipcl_error *error)
 {
-    for (size_t i = 0; i < job->message.delimiter; i++) {
-        zmq_msg_t *identity = &job->message.frames[i];
-        if (message_append(message, zmq_msg_data(identity), zmq_msg_size(identity)))
-            return ipcl_error_set(error, "out of memory");
-    }
+    if (message_append_identities(message, &job->message))
+        return ipcl_error_set(error, "out of memory");
     return session_build(job->door->session, message, parts, NULL, error);
 }
 

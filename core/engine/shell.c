@@ -138,19 +138,6 @@ void shell_next(struct io *io)
     link_give(&io->engine->link, job);
 }
 
-static bool same_client(struct job *left, struct job *right)
-{
-    if (left->message.delimiter != right->message.delimiter)
-        return false;
-    for (size_t i = 0; i < left->message.delimiter; i++) {
-        zmq_msg_t *a = &left->message.frames[i], *b = &right->message.frames[i];
-        if (zmq_msg_size(a) != zmq_msg_size(b) ||
-            memcmp(zmq_msg_data(a), zmq_msg_data(b), zmq_msg_size(a)))
-            return false;
-    }
-    return true;
-}
-
 /* stop_on_error: what the same client wanted executed afterwards is aborted. Other clients'
  * requests and applies go on. */
 static void stop_on_error(struct io *io, struct job *failed)
@@ -163,7 +150,7 @@ static void stop_on_error(struct io *io, struct job *failed)
     struct job *job = TAILQ_FIRST(&io->queue), *next;
     for (; job; job = next) {
         next = TAILQ_NEXT(job, entry);
-        if (job->kind != JOB_EXECUTE || !same_client(job, failed))
+        if (job->kind != JOB_EXECUTE || !message_same_identities(&job->message, &failed->message))
             continue;
         TAILQ_REMOVE(&io->queue, job, entry);
         shell_abort(io, job);

@@ -118,12 +118,7 @@ int message_recv(struct message *message, void *socket, int flags)
     return 0;
 }
 
-int message_send(struct message *message, void *socket)
-{
-    return message_send_from(message, 0, socket);
-}
-
-int message_send_from(struct message *message, size_t first, void *socket)
+static int send_from(struct message *message, size_t first, void *socket)
 {
     loop_sent(socket);
     for (size_t i = first; i < message->count; i++) {
@@ -135,6 +130,16 @@ int message_send_from(struct message *message, size_t first, void *socket)
     }
     message_clear(message);
     return 0;
+}
+
+int message_send(struct message *message, void *socket)
+{
+    return send_from(message, 0, socket);
+}
+
+int message_send_noted(struct message *message, void *socket)
+{
+    return send_from(message, 1, socket);
 }
 
 int message_send_to(struct message *message, void *socket, const void *identity, size_t size)
@@ -160,6 +165,16 @@ int message_copy(struct message *to, struct message *from)
     return 0;
 }
 
+int message_duplicate(struct message *to, struct message *from)
+{
+    message_clear(to);
+    for (size_t i = 0; i < from->count; i++)
+        if (message_append(to, zmq_msg_data(&from->frames[i]), zmq_msg_size(&from->frames[i])))
+            return -1;
+    to->delimiter = from->delimiter;
+    return 0;
+}
+
 int message_move(struct message *to, struct message *from)
 {
     message_clear(to);
@@ -174,6 +189,16 @@ int message_move(struct message *to, struct message *from)
     message_share_tag(to, from);
     message_clear(from);
     return 0;
+}
+
+bool message_read_event(struct message *message, uint16_t *event, uint32_t *value)
+{
+    const char *data = zmq_msg_data(&message->frames[0]);
+    if (zmq_msg_size(&message->frames[0]) < sizeof(*event) + sizeof(*value))
+        return false;
+    memcpy(event, data, sizeof(*event));
+    memcpy(value, data + sizeof(*event), sizeof(*value));
+    return true;
 }
 
 bool member_is(const struct ipcl_member *member, const char *text)
@@ -201,23 +226,6 @@ int message_check_frames(const struct message *message, int64_t frame_bytes_max,
         if (message_check_frame(zmq_msg_size(&message->frames[i]), frame_bytes_max, error))
             return -1;
     return 0;
-}
-
-zmq_msg_t *message_part(struct message *message, enum message_part part)
-{
-    size_t index = message->delimiter + 1 + part;
-    return index < message->count ? &message->frames[index] : NULL;
-}
-
-size_t message_buffer_count(const struct message *message)
-{
-    size_t first = message->delimiter + 1 + MESSAGE_PARTS;
-    return message->count > first ? message->count - first : 0;
-}
-
-zmq_msg_t *message_buffer(struct message *message, size_t index)
-{
-    return message_part(message, MESSAGE_PARTS + index);
 }
 
 static void added(struct message *message)
@@ -274,12 +282,82 @@ int message_append_reference(struct message *message, zmq_msg_t *frame)
     return 0;
 }
 
-int message_append_copies(struct message *message, struct message *from)
+static int append_from(struct message *message, struct message *from, size_t first)
 {
-    for (size_t i = 0; i < from->count; i++)
+    for (size_t i = first; i < from->count; i++)
         if (message_append_reference(message, &from->frames[i]))
             return -1;
     return 0;
+}
+
+int message_append_all(struct message *message, struct message *from)
+{
+    return append_from(message, from, 0);
+}
+
+int message_append_body(struct message *message, struct message *from)
+{
+    size_t delimiter = message->count;
+    if (append_from(message, from, from->delimiter))
+        return -1;
+    message->delimiter = delimiter;
+    return 0;
+}
+
+int message_append_body_as(struct message *message, struct message *from, const void *header,
+                           size_t size)
+{
+    if (message_append_delimiter(message) || message_append(message, "", 0) ||
+        message_append(message, header, size) ||
+        append_from(message, from, from->delimiter + 1 + MESSAGE_PARENT))
+        return -1;
+    message_share_tag(message, from);
+    return 0;
+}
+
+int message_append_identities(struct message *message, struct message *from)
+{
+    for (size_t i = 0; i < from->delimiter; i++)
+        if (message_append(message, zmq_msg_data(&from->frames[i]), zmq_msg_size(&from->frames[i])))
+            return -1;
+    return 0;
+}
+
+int message_unwrap(struct message *inner, struct message *message)
+{
+    for (size_t i = 1; i < message->count; i++)
+        if (message_append_frame(inner, &message->frames[i]))
+            return -1;
+    inner->delimiter = message->delimiter - 1;
+    return 0;
+}
+
+void message_cut_behind(struct message *message, enum message_part last)
+{
+    size_t keep = message->delimiter + 1 + last + 1;
+    while (message->count > keep)
+        zmq_msg_close(&message->frames[--message->count]);
+}
+
+bool message_same_identities(struct message *one, struct message *other)
+{
+    if (one->delimiter != other->delimiter)
+        return false;
+    for (size_t i = 0; i < one->delimiter; i++) {
+        zmq_msg_t *a = &one->frames[i], *b = &other->frames[i];
+        if (zmq_msg_size(a) != zmq_msg_size(b) ||
+            memcmp(zmq_msg_data(a), zmq_msg_data(b), zmq_msg_size(a)))
+            return false;
+    }
+    return true;
+}
+
+size_t message_bytes(const struct message *message)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < message->count; i++)
+        bytes += zmq_msg_size(&message->frames[i]);
+    return bytes;
 }
 
 void message_share_tag(struct message *to, const struct message *from)
@@ -288,19 +366,19 @@ void message_share_tag(struct message *to, const struct message *from)
     memcpy(to->tag, from->tag, sizeof(to->tag));
 }
 
-int message_insert(struct message *message, size_t index, const void *data, size_t size)
+int message_add_identity(struct message *message, const void *data, size_t size)
 {
+    size_t index = message->delimiter;
     if (message_append(message, data, size))
         return -1;
-    if (index <= message->delimiter)
-        message->delimiter++;
-    zmq_msg_t inserted;
-    zmq_msg_init(&inserted);
-    zmq_msg_move(&inserted, &message->frames[message->count - 1]);
+    zmq_msg_t added;
+    zmq_msg_init(&added);
+    zmq_msg_move(&added, &message->frames[message->count - 1]);
     for (size_t i = message->count - 1; i > index; i--)
         zmq_msg_move(&message->frames[i], &message->frames[i - 1]);
-    zmq_msg_move(&message->frames[index], &inserted);
-    zmq_msg_close(&inserted);
+    zmq_msg_move(&message->frames[index], &added);
+    zmq_msg_close(&added);
+    message->delimiter = index + 1;
     return 0;
 }
 

@@ -1,10 +1,11 @@
 /* A multipart message: identities, the delimiter, a signature, four packed parts, and buffers.
  *
- * [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
+ *     [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
  *
- * (the Jupyter messaging document, "The Wire Protocol"). Frames are held, moved and copied by
- * reference; no payload byte is copied here. A struct message belongs to one thread at a time and
- * must not be copied by assignment. */
+ * (the Jupyter messaging document, "The Wire Protocol"). Where each of these is only core/wire
+ * knows: all others ask by name. Frames are held, moved and copied by reference; no payload byte is
+ * copied here, unless a function says so. A struct message belongs to one thread at a time and must
+ * not be copied by assignment. */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
@@ -22,7 +23,7 @@
 
 #define MESSAGE_TAG_BYTES 16
 
-/* The frames behind the delimiter, in their order. */
+/* The parts. */
 enum message_part {
     MESSAGE_SIGNATURE,
     MESSAGE_HEADER,
@@ -32,6 +33,7 @@ enum message_part {
     MESSAGE_PARTS /* the number of parts; the first buffer stands here */
 };
 
+/* To be read by core/wire alone. */
 struct message {
     size_t count; /* frames in use */
     size_t capacity;
@@ -58,14 +60,20 @@ int message_recv(struct message *message, void *socket, int flags);
 /* Sends all frames, and leaves the message empty. Returns 0, or -1 with errno, the message
  * unchanged: EHOSTUNREACH where a mandatory ROUTER has no such peer, EAGAIN. */
 int message_send(struct message *message, void *socket);
-/* The same from frame `first` on; those before it are released. */
-int message_send_from(struct message *message, size_t first, void *socket);
+/* The same without the note (below). */
+int message_send_noted(struct message *message, void *socket);
 /* The same as message_send(), with one identity before all frames. */
 int message_send_to(struct message *message, void *socket, const void *identity, size_t size);
 /* Empties `to` and makes it hold the same frames, by reference. Returns 0 or -1 (ENOMEM). */
 int message_copy(struct message *to, struct message *from);
+/* Empties `to` and makes it hold copies of the bytes. Returns 0 or -1 (ENOMEM). */
+int message_duplicate(struct message *to, struct message *from);
 /* Empties `to` and moves all frames there. Returns 0 or -1 (ENOMEM), with `from` unchanged. */
 int message_move(struct message *to, struct message *from);
+
+/* Reads an event of zmq_socket_monitor(3), which is its number (16 bits) and a value (32 bits), and
+ * a second frame that names the address. Returns whether it is one. */
+bool message_read_event(struct message *message, uint16_t *event, uint32_t *value);
 
 /* Whether a member is this text. */
 bool member_is(const struct ipcl_member *member, const char *text);
@@ -78,9 +86,72 @@ int message_check_frames(const struct message *message, int64_t frame_bytes_max,
 int message_check_frame(size_t size, int64_t frame_bytes_max, struct ipcl_error *error);
 
 /* A part, or NULL where the message has no delimiter or is too short. */
-zmq_msg_t *message_part(struct message *message, enum message_part part);
-size_t message_buffer_count(const struct message *message);
-zmq_msg_t *message_buffer(struct message *message, size_t index);
+static inline zmq_msg_t *message_part(struct message *message, enum message_part part)
+{
+    size_t index = message->delimiter + 1 + part;
+    return index < message->count ? &message->frames[index] : NULL;
+}
+static inline size_t message_buffer_count(const struct message *message)
+{
+    size_t first = message->delimiter + 1 + MESSAGE_PARTS;
+    return message->count > first ? message->count - first : 0;
+}
+static inline zmq_msg_t *message_buffer(struct message *message, size_t index)
+{
+    return message_part(message, MESSAGE_PARTS + index);
+}
+
+/* How many identities there are; all frames where there is no delimiter. */
+static inline size_t message_identities(const struct message *message)
+{
+    return message->delimiter;
+}
+static inline bool message_has_delimiter(const struct message *message)
+{
+    return message->delimiter < message->count;
+}
+/* The first identity, which is there: of the peer that a ROUTER has received the message from, or
+ * is to send it to. At an engine: of whoever has sent it, and is to be answered. */
+static inline zmq_msg_t *message_peer(struct message *message)
+{
+    return &message->frames[0];
+}
+/* The second, where there are two: of the party at the other end of the controller's way. */
+static inline zmq_msg_t *message_partner(struct message *message)
+{
+    return &message->frames[1];
+}
+/* What a published message begins with, for subscriptions. */
+static inline zmq_msg_t *message_topic(struct message *message)
+{
+    return &message->frames[0];
+}
+bool message_same_identities(struct message *one, struct message *other);
+
+/* Between threads of a program a note, a struct, may stand before a message, or alone. */
+static inline zmq_msg_t *message_note(struct message *message)
+{
+    return &message->frames[0];
+}
+/* Makes `inner`, which is empty, the message behind the note, which is moved there. Returns 0 or -1
+ * (ENOMEM). */
+int message_unwrap(struct message *inner, struct message *message);
+
+/* The frames of what is no message of Jupyter's: a ping, or what stands behind a note. */
+static inline size_t message_frame_count(const struct message *message)
+{
+    return message->count;
+}
+static inline zmq_msg_t *message_frame(struct message *message, size_t index)
+{
+    return &message->frames[index];
+}
+static inline zmq_msg_t *message_last_frame(struct message *message)
+{
+    return &message->frames[message->count - 1];
+}
+/* The bytes of all frames. */
+size_t message_bytes(const struct message *message);
 
 /* What has the same buffers has the same tag: spares computing it. */
 void message_share_tag(struct message *to, const struct message *from);
@@ -95,10 +166,18 @@ int message_append_frame(struct message *message, zmq_msg_t *frame);
 /* Append another frame, which stays as it is, or all of another message's, by reference. Return 0
  * or -1 (ENOMEM). */
 int message_append_reference(struct message *message, zmq_msg_t *frame);
-int message_append_copies(struct message *message, struct message *from);
-/* Puts a frame with a copy of bytes before the one of this index, which is there. Returns 0 or -1
- * (ENOMEM). */
-int message_insert(struct message *message, size_t index, const void *data, size_t size);
+int message_append_all(struct message *message, struct message *from);
+/* Appends all of another message but its identities, by reference. Returns 0 or -1 (ENOMEM). */
+int message_append_body(struct message *message, struct message *from);
+/* The same with another header, of which the bytes are copied, and no signature. */
+int message_append_body_as(struct message *message, struct message *from, const void *header,
+                           size_t size);
+/* Appends copies of another message's identities. Returns 0 or -1 (ENOMEM). */
+int message_append_identities(struct message *message, struct message *from);
+/* Releases whatever stands behind a part. */
+void message_cut_behind(struct message *message, enum message_part last);
+/* Puts a copy of bytes behind the identities, as one more. Returns 0 or -1 (ENOMEM). */
+int message_add_identity(struct message *message, const void *data, size_t size);
 /* Appends the delimiter and notes where it stands. */
 int message_append_delimiter(struct message *message);
 /* Puts a copy of bytes in a frame's place, which others may share. Returns 0, or -1 (ENOMEM) with

@@ -26,8 +26,7 @@ int published_sign(struct seal *seal, struct message *message, struct ipcl_error
         if (seal_sign(seal, message, NAME, NAME_SIZE, true, error))
             return -1;
         zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
-        if (message_insert(message, message->delimiter, zmq_msg_data(signature),
-                           zmq_msg_size(signature)))
+        if (message_add_identity(message, zmq_msg_data(signature), zmq_msg_size(signature)))
             return ipcl_error_set(error, "out of memory");
     }
     return session_sign(seal->session, message, error);
@@ -45,4 +44,15 @@ void published_begin(struct seal *seal, uint64_t counter)
 {
     seal_release(seal);
     seal->floor = counter;
+}
+
+bool subscription_read(struct message *message, struct subscription *subscription)
+{
+    size_t size = zmq_msg_size(&message->frames[0]);
+    const char *data = zmq_msg_data(&message->frames[0]);
+    if (message->count != 1 || !size || (unsigned char)data[0] > 1)
+        return false;
+    *subscription =
+        (struct subscription){.begins = data[0], .topic = data + 1, .topic_size = size - 1};
+    return true;
 }

@@ -19,6 +19,15 @@ struct seal published_sink(struct seal seal, bool required, const unsigned char 
 int published_sign(struct seal *seal, struct message *message, struct ipcl_error *error);
 /* Checks one that was received, as seal_verify() does. */
 enum session_verdict published_verify(struct seal *seal, struct message *message);
+/* What a subscriber sends to an XPUB: a byte, and a prefix of topics (ZeroMQ RFC 29). An XPUB also
+ * hands up whatever else a subscriber sends. */
+struct subscription {
+    bool begins; /* otherwise it ends */
+    const char *topic;
+    size_t topic_size;
+};
+/* Reads one; `message` keeps the bytes. Returns whether it is one. */
+bool subscription_read(struct message *message, struct subscription *subscription);
 /* Takes from now on what has a counter above this one: the controller's life is another. */
 void published_begin(struct seal *seal, uint64_t counter);
 

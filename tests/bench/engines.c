@@ -242,8 +242,7 @@ static void answer(struct engine *engine, void *socket, struct message *request)
         pack_metadata(engine, members[2].data, (int)members[2].size, is_true(&members[1]),
                       &metadata, &metadata_size);
     message_init(&reply);
-    for (size_t i = 0; i < request->delimiter; i++)
-        message_append_frame(&reply, &request->frames[i]);
+    message_append_identities(&reply, request);
     struct session_parts parts = {
         .msg_type = text,
         .parent = zmq_msg_data(header),

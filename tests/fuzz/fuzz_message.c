@@ -22,7 +22,7 @@ static struct seal *seal_of(struct seal *seal, bool controller, unsigned bits)
 
 static void sign(struct seal *seal, struct message *message, unsigned bits)
 {
-    zmq_msg_t *name = &message->frames[0];
+    zmq_msg_t *name = message_peer(message);
     seal_sign(seal, message, zmq_msg_data(name), zmq_msg_size(name), bits & 32, NULL);
 }
 

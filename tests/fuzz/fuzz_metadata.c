@@ -35,8 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_ASSERT(!task_metadata_prepare(reader, fuzz_serial(data[0]), &error));
     message_init(&message);
     message_append(&message, data + 1, size - 1);
-    read_task(reader, &message.frames[0]);
-    task_metadata_of_reply(reader, &message.frames[0], &reply);
+    read_task(reader, message_frame(&message, 0));
+    task_metadata_of_reply(reader, message_frame(&message, 0), &reply);
     message_close(&message);
     return 0;
 }

@@ -54,9 +54,9 @@ static void give_each_engine_its_own(const char *serial)
     for (size_t i = 0; i < sizeof(uuids) / sizeof(*uuids); i++) {
         message_clear(&part);
         cr_assert_eq(broadcast_request_part(&request, uuids[i], &part), 0);
-        cr_assert_eq(part.delimiter, 2);
-        cr_assert_arr_eq(zmq_msg_data(&part.frames[0]), uuids[i], strlen(uuids[i]));
-        cr_assert_arr_eq(zmq_msg_data(&part.frames[1]), "client", 6);
+        cr_assert_eq(message_identities(&part), 2);
+        cr_assert_arr_eq(zmq_msg_data(message_peer(&part)), uuids[i], strlen(uuids[i]));
+        cr_assert_arr_eq(zmq_msg_data(message_partner(&part)), "client", 6);
         cr_assert_eq(session_sign(session, &part, NULL), 0);
         cr_assert_eq(session_verify(engine, &part), SESSION_ACCEPTED);
         json_t *header = session_unpack(engine, message_part(&part, MESSAGE_HEADER), NULL);

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 
 Test(held, gives_back_what_was_put_aside)
 {
@@ -31,14 +31,17 @@ Test(held, gives_back_what_was_put_aside)
             cr_assert_eq(zmq_msg_size(&restored.frames[i]), zmq_msg_size(&message.frames[i]));
             cr_assert_arr_eq(zmq_msg_data(&restored.frames[i]), zmq_msg_data(&message.frames[i]),
                              zmq_msg_size(&message.frames[i]));
-            cr_assert_arr_eq(held_frame(held, i, &size), zmq_msg_data(&message.frames[i]),
-                             zmq_msg_size(&message.frames[i]));
-            cr_assert_eq(size, zmq_msg_size(&message.frames[i]));
         }
+        for (int part = MESSAGE_SIGNATURE; part <= MESSAGE_PARTS; part++) {
+            zmq_msg_t *same = message_part(&message, part);
+            cr_assert_arr_eq(held_part(held, part, &size), zmq_msg_data(same), zmq_msg_size(same));
+            cr_assert_eq(size, zmq_msg_size(same));
+        }
+        cr_assert_arr_eq(held_peer(held, &size), "client", 6);
+        cr_assert_eq(size, 6);
         cr_assert_eq(zmq_msg_data(&restored.frames[3]), referred, "a large frame is not copied");
         message_clear(&restored);
     }
-    cr_assert_eq(held_delimiter(held), 1);
     held_destroy(held);
     held_destroy(NULL);
     message_close(&message);
@@ -67,7 +70,7 @@ static void make_task(struct message *message, int number, const char *function,
 static const void *function_of(struct held *held)
 {
     size_t size;
-    return held_frame(held, 7, &size);
+    return held_part(held, MESSAGE_PARTS, &size);
 }
 
 Test(held, what_messages_have_in_common_is_kept_once)

@@ -47,7 +47,7 @@ static void answer(struct session *session, void *socket, struct message *reques
     struct ipcl_error error;
     struct message reply;
     message_init(&reply);
-    cr_assert_eq(message_append_reference(&reply, &request->frames[0]), 0);
+    cr_assert_eq(message_append_reference(&reply, message_peer(request)), 0);
     cr_assert_eq(session_build(session, &reply, &parts, NULL, &error), 0, "%s", error.text);
     cr_assert_eq(session_sign(session, &reply, &error), 0, "%s", error.text);
     cr_assert_eq(message_send(&reply, socket), 0);

@@ -215,7 +215,7 @@ struct calm {
 static void note(void *self, struct message *message)
 {
     struct calm *calm = self;
-    strncat(calm->came, zmq_msg_data(&message->frames[0]), 1);
+    strncat(calm->came, zmq_msg_data(message_frame(message, 0)), 1);
     if (strlen(calm->came) == 3)
         loop_end(calm->loop);
 }

@@ -289,7 +289,7 @@ Test(seal, of_the_next_hop_has_tags_of_that_hops_key)
         const char *name = i ? "one engine" : "another engine";
         struct message part;
         message_init(&part);
-        cr_assert_eq(message_append_copies(&part, &message), 0);
+        cr_assert_eq(message_append_all(&part, &message), 0);
         part.delimiter = message.delimiter;
         message_share_tag(&part, &message);
         cr_assert_eq(seal_sign(&sender, &part, name, strlen(name), true, NULL), 0);

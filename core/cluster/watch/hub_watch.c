@@ -157,16 +157,14 @@ static void request_list(struct hub_watch *watch)
     json_decref(content);
 }
 
-/* An event is its number (16 bits) and a value, and a second frame that names the address
- * (zmq_socket_monitor(3)). */
 static void note_connection(struct hub_watch *watch)
 {
     struct message message;
     message_init(&message);
     while (message_recv(&message, watch->monitor, ZMQ_DONTWAIT) == 0) {
         uint16_t event = 0;
-        if (zmq_msg_size(&message.frames[0]) >= sizeof(event))
-            memcpy(&event, zmq_msg_data(&message.frames[0]), sizeof(event));
+        uint32_t value;
+        message_read_event(&message, &event, &value);
         if (event != ZMQ_EVENT_DISCONNECTED)
             watch->away_ms = 0;
         else if (!watch->away_ms) /* what listens there now may end the connection each time */

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "controller/delivery/flight.h"
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 #include "controller/delivery/outbox.h"
 #include "controller/delivery/reply.h"
 #include "wire/loop.h"
@@ -93,14 +93,14 @@ static bool find_way(const struct early *early, struct message *message, const c
     if (!home || zmq_msg_init_size(&name, NAME_BYTES))
         return false;
     memcpy(zmq_msg_data(&name), home->name, NAME_BYTES);
-    zmq_msg_move(&message->frames[0], &name);
+    zmq_msg_move(message_peer(message), &name);
     return true;
 }
 
 static struct early_reply *hold(struct early *early, struct message *message, const char *session)
 {
     struct early_reply *reply = calloc(1, sizeof(*reply));
-    size_t bytes = sizeof(*reply) + flight_weight(message);
+    size_t bytes = sizeof(*reply) + message_bytes(message);
     if (!reply || !(reply->held = held_create(message, NULL))) {
         free(reply);
         return NULL;
@@ -128,14 +128,12 @@ struct early_reply *early_address(struct early *early, struct message *message)
     if (!early->until_ms)
         return NULL;
     read_session(early, message, MESSAGE_PARENT, session);
-    if (!*session || find_way(early, message, session) || !is_nameless(&message->frames[0]) ||
+    if (!*session || find_way(early, message, session) || !is_nameless(message_peer(message)) ||
         early->bytes > HELD_BYTES)
         return NULL;
     message_init(&copy);
-    if (!message_append_copies(&copy, message)) {
-        copy.delimiter = message->delimiter;
+    if (!message_copy(&copy, message))
         reply = hold(early, &copy, session);
-    }
     message_close(&copy);
     if (reply)
         reply->sent = true;
@@ -165,7 +163,7 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
         return KEPT;
     if (held_restore(reply->held, message))
         return ABSENT;
-    client = &message->frames[0];
+    client = message_peer(message);
     if (reply->sent && !memcmp(home->name, zmq_msg_data(client), NAME_BYTES))
         return DELIVERED;
     bool certain = !is_nameless(client) || !*reply->session;
@@ -215,7 +213,7 @@ static struct home *add_home(struct early *early, const char *session)
 
 void early_meet(struct early *early, struct message *request)
 {
-    zmq_msg_t *client = &request->frames[0];
+    zmq_msg_t *client = message_peer(request);
     const void *name = zmq_msg_data(client);
     char session[SESSION_BYTES];
     if (!early->until_ms || !is_nameless(client))

@@ -55,14 +55,6 @@ size_t flight_bytes(const struct flight *flight)
     return atomic_load(&flight->bytes);
 }
 
-size_t flight_weight(const struct message *message)
-{
-    size_t weight = 0;
-    for (size_t i = 0; i < message->count; i++)
-        weight += zmq_msg_size(&message->frames[i]);
-    return weight;
-}
-
 /* libzmq's thread. */
 static void landed(void *data, void *hint)
 {
@@ -103,7 +95,7 @@ static int load(struct flight *flight, zmq_msg_t *frame, size_t weight)
 
 int flight_send(struct flight *flight, struct message *message, size_t weight, void *socket)
 {
-    zmq_msg_t kept, *last = &message->frames[message->count - 1];
+    zmq_msg_t kept, *last = message_last_frame(message);
     zmq_msg_init(&kept);
     zmq_msg_copy(&kept, last);
     int status = load(flight, last, weight);

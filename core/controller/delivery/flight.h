@@ -5,8 +5,7 @@
 
 #include <stddef.h>
 
-#include "controller/delivery/held.h"
-#include "wire/message.h"
+#include "wire/held.h"
 
 /* Larger messages are weighed. */
 #define FLIGHT_LEAST_BYTES HELD_COPIED_BYTES
@@ -18,8 +17,6 @@ struct flight *flight_create(struct flight *all);
 /* Takes NULL. It is there until the last message that it counts has left. */
 void flight_drop(struct flight *flight);
 size_t flight_bytes(const struct flight *flight);
-/* The bytes of all frames. */
-size_t flight_weight(const struct message *message);
 /* message_send() of a message of so many bytes. Returns 0, or -1 with errno set, where the message
  * is as it was. */
 int flight_send(struct flight *flight, struct message *message, size_t weight, void *socket);

@@ -8,7 +8,7 @@
 #include <utlist.h>
 
 #include "controller/delivery/flight.h"
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 #include "wire/loop.h"
 
 /* What waits is tried again this often, and less and less often where nothing moves. */
@@ -111,12 +111,12 @@ static bool is_over(const struct outbox *outbox, const struct outbox_peer *peer,
 
 static bool is_large(const struct message *message)
 {
-    return flight_weight(message) > FLIGHT_LEAST_BYTES;
+    return message_bytes(message) > FLIGHT_LEAST_BYTES;
 }
 
 static size_t share_of(const struct outbox *outbox, const struct message *message)
 {
-    size_t weight = flight_weight(message);
+    size_t weight = message_bytes(message);
     return outbox->sharers ? weight / outbox->sharers : weight;
 }
 
@@ -151,7 +151,7 @@ static enum outbox_fate put_aside(struct outbox *outbox, struct outbox_peer *pee
 
 enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, size_t reserve)
 {
-    zmq_msg_t *identity = &message->frames[0];
+    zmq_msg_t *identity = message_peer(message);
     struct outbox_peer *peer = find(outbox, zmq_msg_data(identity), zmq_msg_size(identity));
     bool large = is_large(message);
     if (!peer && !large) {

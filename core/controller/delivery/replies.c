@@ -64,7 +64,7 @@ static void send_in_place_of(struct replies *replies, struct message *message, c
 static void send_in_place_of_unread(struct replies *replies, struct message *message)
 {
     char text[512];
-    zmq_msg_t *client = &message->frames[0];
+    zmq_msg_t *client = message_peer(message);
     snprintf(text, sizeof(text),
              "the result was dropped, as this client did not read those before it: %zu bytes wait "
              "for it in the controller, whose bound is IPController.unread_backlog",
@@ -126,14 +126,14 @@ static const char *answer_to(const struct replies *replies, enum session_verdict
 bool replies_verify(struct replies *replies, struct refusal *refusal, struct message *message,
                     size_t identities)
 {
-    zmq_msg_t *client = &message->frames[0];
+    zmq_msg_t *client = message_peer(message);
     struct reply_request request;
     struct ipcl_error large;
     const char *ename;
     enum session_verdict verdict =
         seal_verify(replies->seal, message, zmq_msg_data(client), zmq_msg_size(client));
     const char *why = answer_to(replies, verdict, message, &ename);
-    if (verdict == SESSION_ACCEPTED && message->delimiter == identities) {
+    if (verdict == SESSION_ACCEPTED && message_identities(message) == identities) {
         if (!message_check_frames(message, replies->frame_bytes_max, &large))
             return true;
         why = large.text;

@@ -11,11 +11,11 @@
 void reply_request_of(struct message *message, struct reply_request *request)
 {
     memset(request, 0, sizeof(*request));
-    request->client = zmq_msg_data(&message->frames[0]);
-    request->client_size = zmq_msg_size(&message->frames[0]);
-    if (message->delimiter > 1) {
-        request->engine = zmq_msg_data(&message->frames[1]);
-        request->engine_size = zmq_msg_size(&message->frames[1]);
+    request->client = zmq_msg_data(message_peer(message));
+    request->client_size = zmq_msg_size(message_peer(message));
+    if (message_identities(message) > 1) {
+        request->engine = zmq_msg_data(message_partner(message));
+        request->engine_size = zmq_msg_size(message_partner(message));
     }
     zmq_msg_t *header = message_part(message, MESSAGE_HEADER);
     request->header = zmq_msg_data(header);
@@ -41,7 +41,7 @@ static json_t *text_of(const char *text)
 static bool is_called_by_session(struct session *session, struct message *reply)
 {
     struct ipcl_member member = {.name = "session"};
-    zmq_msg_t *client = &reply->frames[0];
+    zmq_msg_t *client = message_peer(reply);
     return !session_find(session, message_part(reply, MESSAGE_PARENT), &member, 1) &&
            member.state == IPCL_MEMBER_TEXT && member.size == SESSION_ID_LENGTH &&
            zmq_msg_size(client) == member.size &&
@@ -50,7 +50,7 @@ static bool is_called_by_session(struct session *session, struct message *reply)
 
 int reply_sign(struct seal *seal, struct message *reply, bool restarted)
 {
-    zmq_msg_t *client = &reply->frames[0];
+    zmq_msg_t *client = message_peer(reply);
     const void *name = zmq_msg_data(client);
     size_t size = zmq_msg_size(client);
     bool sealed =

@@ -6,7 +6,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 #include "wire/loop.h"
 
 /* What is held is tried again this often, for this long. */
@@ -173,11 +173,11 @@ static enum outbox_fate send(struct targets *targets, const struct target *targe
 {
     const char *name = routes_of(&targets->routes, target->uuid);
     if (seal_sign(targets->seal, message, name, strlen(name), target->sealed, NULL) ||
-        message_replace(&message->frames[0], name, strlen(name)))
+        message_replace(message_peer(message), name, strlen(name)))
         return OUTBOX_FULL;
     enum outbox_fate fate = outbox_send(&targets->outbox, message, 0);
     if (fate != OUTBOX_TAKEN)
-        message_replace(&message->frames[0], target->uuid, strlen(target->uuid));
+        message_replace(message_peer(message), target->uuid, strlen(target->uuid));
     return fate;
 }
 
@@ -202,7 +202,7 @@ struct unsent {
 static void give_back(void *self, struct message *message)
 {
     const struct unsent *unsent = self;
-    message_replace(&message->frames[0], unsent->target->uuid, strlen(unsent->target->uuid));
+    message_replace(message_peer(message), unsent->target->uuid, strlen(unsent->target->uuid));
     unsent->targets->undelivered(unsent->targets->self, message, unsent->target, unsent->why);
 }
 

@@ -124,9 +124,9 @@ static void end(struct asked *asked, struct asked_request *request)
 enum asked_verdict asked_take(struct asked *asked, struct message *message,
                               const struct ipcl_member *msg_id)
 {
-    zmq_msg_t *engine = &message->frames[0];
-    size_t size =
-        make_key(asked, &message->frames[1], zmq_msg_data(engine), zmq_msg_size(engine), msg_id);
+    zmq_msg_t *engine = message_peer(message);
+    size_t size = make_key(asked, message_partner(message), zmq_msg_data(engine),
+                           zmq_msg_size(engine), msg_id);
     uint64_t hash = table_hash(&asked->requests, asked->key, size);
     struct asked_request *request = size ? find(asked, hash, size) : NULL;
     if (!request)
@@ -140,7 +140,7 @@ void asked_report(struct report *report, enum asked_verdict verdict, int engine,
                   const struct ipcl_member *msg_id, struct message *message)
 {
     char uuid[ENGINE_UUID_BYTES];
-    zmq_msg_t *name = &message->frames[0];
+    zmq_msg_t *name = message_peer(message);
     if (verdict == ASKED_ANSWER) {
         report_add(report, REPORT_DONE, REPORT_DIRECT, engine, msg_id->data, msg_id->size, message);
         return;

@@ -11,8 +11,8 @@ void refusal_note(struct refusal *refusal, const char *reason)
 enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
                                     struct message *message, size_t identities)
 {
-    zmq_msg_t *sender = &message->frames[0];
-    if (message->delimiter < message->count && message->delimiter != identities) {
+    zmq_msg_t *sender = message_peer(message);
+    if (message_has_delimiter(message) && message_identities(message) != identities) {
         refusal_note(refusal, REFUSAL_IDENTITIES);
         return SESSION_TRUNCATED;
     }

@@ -36,10 +36,9 @@ static int send_with_frames(struct report *report, struct message *frames)
 {
     struct message message;
     message_init(&message);
-    int failed = message_append(&message, report->bytes, report->size);
-    for (size_t i = frames ? frames->delimiter : 0; frames && !failed && i < frames->count; i++)
-        failed = message_append_reference(&message, &frames->frames[i]);
-    failed = failed || message_send(&message, report->socket);
+    int failed = message_append(&message, report->bytes, report->size) ||
+                 (frames && message_append_body(&message, frames)) ||
+                 message_send(&message, report->socket);
     message_close(&message);
     report->size = 0;
     return failed ? -1 : 0;

@@ -87,7 +87,7 @@ static long long end_due(const struct hub *hub)
 static void send_reply(struct hub *hub, struct query *query, const char *msg_type,
                        const json_t *content)
 {
-    zmq_msg_t *client = &query->message->frames[0],
+    zmq_msg_t *client = message_peer(query->message),
               *header = message_part(query->message, MESSAGE_HEADER);
     struct message reply;
     struct ipcl_error error;
@@ -154,13 +154,12 @@ static void on_query(void *self, struct message *message)
 static void on_subscription(void *self, struct message *message)
 {
     struct hub *hub = self;
-    const char *data = zmq_msg_data(&message->frames[0]);
-    if (message->count != 1 || zmq_msg_size(&message->frames[0]) == 0 ||
-        (unsigned char)data[0] > 1) {
+    struct subscription subscription;
+    if (!subscription_read(message, &subscription)) {
         refusal_note(&hub->bad_subscription, "it is no subscription");
         return;
     }
-    if (data[0] == 1 && !hub->subscribed_ms)
+    if (subscription.begins && !hub->subscribed_ms)
         hub->subscribed_ms = clock_ms();
 }
 
@@ -225,8 +224,8 @@ void hub_on_report(void *self, struct message *message)
     struct hub *hub = self;
     struct report_record record;
     size_t offset = 0;
-    zmq_msg_t *first = &message->frames[0];
-    while (report_next(zmq_msg_data(first), zmq_msg_size(first), &offset, &record))
+    zmq_msg_t *records = message_note(message);
+    while (report_next(zmq_msg_data(records), zmq_msg_size(records), &offset, &record))
         if (!is_of_another(hub, &record))
             on_record(hub, &record);
     /* What is to be recorded comes one by one. */

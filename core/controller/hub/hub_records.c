@@ -31,29 +31,17 @@ static void count_dropped(struct hub *hub)
                 hub->backlog_bytes, hub->dropped);
 }
 
-/* Sends an item with the frames behind the first of `message`, whose place it takes. */
+/* Sends an item with what stands behind the note of `message`, whose place it takes. */
 static void send_item(struct hub *hub, struct records_item *item, struct message *message)
 {
-    zmq_msg_t *first = &message->frames[0];
-    item->bytes = ITEM_BYTES;
-    for (size_t i = 1; i < message->count; i++)
-        item->bytes += zmq_msg_size(&message->frames[i]);
-    zmq_msg_close(first);
-    if (zmq_msg_init_size(first, sizeof(*item))) {
-        zmq_msg_init(first);
+    zmq_msg_t *note = message_note(message);
+    item->bytes = ITEM_BYTES + message_bytes(message) - zmq_msg_size(note);
+    if (message_replace(note, item, sizeof(*item))) {
         count_dropped(hub);
         return;
     }
-    memcpy(zmq_msg_data(first), item, sizeof(*item));
     if (!message_send(message, hub->records))
         hub->backlog_bytes += item->bytes;
-}
-
-static void cut_behind(struct message *message, enum message_part last)
-{
-    size_t keep = message->delimiter + 1 + last + 1;
-    while (message->count > keep)
-        zmq_msg_close(&message->frames[--message->count]);
 }
 
 /* Records that nobody will answer a request: `why` is all that stands behind the item. */
@@ -89,7 +77,7 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
         count_dropped(hub);
         if (report->kind != REPORT_DONE || is_full(hub, 2))
             return;
-        cut_behind(frames, MESSAGE_PARENT);
+        message_cut_behind(frames, MESSAGE_PARENT);
     }
     send_item(hub, &item, frames);
     /* Its engine had gone when it came: nobody else will tell that it is not answered. */
@@ -145,9 +133,8 @@ int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *err
     }
     message_init(&message);
     int failed = !context || message_append(&message, "", 0) ||
-                 message_append(&message, context, strlen(context));
-    for (size_t i = 0; !failed && i < query->message->count; i++)
-        failed = message_append_frame(&message, &query->message->frames[i]);
+                 message_append(&message, context, strlen(context)) ||
+                 message_append_all(&message, query->message);
     if (!failed)
         send_item(hub, &item, &message);
     message_close(&message);
@@ -158,19 +145,15 @@ int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *err
 static void submit_task(struct hub *hub, const struct records_note *note, struct message *message)
 {
     ledger_submit(&hub->ledger, note->msg_id, REPORT_TASK, NULL);
-    message_send_from(message, 1, hub->tasks);
+    message_send_noted(message, hub->tasks);
 }
 
 /* The records thread's reply to a query, behind its note. */
 static void pass_reply(struct hub *hub, struct message *message)
 {
     struct message reply;
-    int failed = 0;
     message_init(&reply);
-    for (size_t i = 1; !failed && i < message->count; i++)
-        failed = message_append_frame(&reply, &message->frames[i]);
-    reply.delimiter = message->delimiter - 1;
-    if (!failed && reply.count)
+    if (!message_unwrap(&reply, message) && message_has_delimiter(&reply))
         replies_send(&hub->doors[CONNECTION_CLIENT].replies, &reply);
     message_close(&reply);
 }
@@ -179,7 +162,7 @@ static void on_note(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct records_note note;
-    memcpy(&note, zmq_msg_data(&message->frames[0]), sizeof(note));
+    memcpy(&note, zmq_msg_data(message_note(message)), sizeof(note));
     switch (note.kind) {
     case RECORDS_SETTLED:
         hub->backlog_bytes -= note.bytes;
@@ -210,11 +193,7 @@ static void on_task_reply(void *self, struct message *message)
         return;
     ledger_done(&hub->ledger, report.text);
     message_init(&copy);
-    int failed = message_append(&copy, "", 0);
-    for (size_t i = message->delimiter; !failed && i < message->count; i++)
-        failed = message_append_frame(&copy, &message->frames[i]);
-    copy.delimiter = 1;
-    if (!failed)
+    if (!message_append(&copy, "", 0) && !message_append_body(&copy, message))
         hub_record(hub, &report, &copy);
     message_close(&copy);
 }

@@ -113,7 +113,7 @@ void records_send_reply(struct records *records, const struct records_item *item
                         struct records_query *query, struct message *message)
 {
     const struct records_note note = {.kind = RECORDS_REPLY};
-    zmq_msg_t *client = &message->frames[2], *header = message_part(message, MESSAGE_HEADER);
+    zmq_msg_t *client = message_frame(message, 2), *header = message_part(message, MESSAGE_HEADER);
     struct session_parts parts = {
         .msg_type = item->reply_type,
         .parent = zmq_msg_data(header),
@@ -126,9 +126,8 @@ void records_send_reply(struct records *records, const struct records_item *item
     ipcl_error_set(&error, "out of memory");
     int failed = message_append(&reply, &note, sizeof(note)) ||
                  message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
-                 session_build(records->session, &reply, &parts, NULL, &error);
-    for (size_t i = 0; !failed && i < query->buffers.count; i++)
-        failed = message_append_frame(&reply, &query->buffers.frames[i]);
+                 session_build(records->session, &reply, &parts, NULL, &error) ||
+                 message_append_all(&reply, &query->buffers);
     if (failed)
         log_error("records: a query cannot be answered: %s", error.text);
     else
@@ -141,7 +140,7 @@ static void answer(struct records *records, const struct records_item *item,
 {
     struct records_query query = {.ename = "ValueError"};
     struct ipcl_error error;
-    zmq_msg_t *context = &message->frames[1];
+    zmq_msg_t *context = message_frame(message, 1);
     message_init(&query.buffers);
     query.context = json_loadb(zmq_msg_data(context), zmq_msg_size(context), 0, NULL);
     query.content =
@@ -168,7 +167,7 @@ static void on_item(void *self, struct message *message)
     struct records_item item;
     if (!records->begun)
         begin(records);
-    memcpy(&item, zmq_msg_data(&message->frames[0]), sizeof(item));
+    memcpy(&item, zmq_msg_data(message_note(message)), sizeof(item));
     if (item.answer) {
         answer(records, &item, message);
     } else if (item.report.doubtful &&

@@ -142,8 +142,9 @@ static void record_death(struct records *records, const struct records_item *ite
 {
     /* A reply that could not be built has left nothing behind its report. */
     records_put_error(records, item->report.text, item->engine,
-                      message->count > 1 ? zmq_msg_data(&message->frames[1])
-                                         : "the controller could not build this request's answer");
+                      message_frame_count(message) > 1
+                          ? zmq_msg_data(message_frame(message, 1))
+                          : "the controller could not build this request's answer");
 }
 
 static void record_reply(struct records *records, const struct records_item *item,
@@ -218,7 +219,7 @@ void records_keep(struct records *records, const struct records_item *item, stru
         record_engine(records, item);
         break;
     case REPORT_DONE:
-        if (message->count > 2)
+        if (message_has_delimiter(message))
             record_reply(records, item, message);
         else
             record_death(records, item, message);

@@ -64,7 +64,7 @@ static int build_task(struct records *records, const struct ipcl_record *record,
     clock_date(date);
     json_object_set_new(header, "msg_id", json_string(note->msg_id));
     json_object_set_new(header, "date", json_string(date));
-    memcpy(zmq_msg_data(&message->frames[0]), note, sizeof(*note));
+    memcpy(zmq_msg_data(message_note(message)), note, sizeof(*note));
     return records_finish_message(records, record, header, message, error);
 }
 

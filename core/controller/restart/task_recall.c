@@ -136,7 +136,7 @@ static void lose(struct scheduler *scheduler, const struct worker *worker, const
 
 bool recall_answered(struct scheduler *scheduler, struct message *message)
 {
-    zmq_msg_t *engine = &message->frames[0];
+    zmq_msg_t *engine = message_peer(message);
     const struct worker *worker =
         balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine));
     if (!worker || !member_is(&message->msg_type, "recall_reply"))

@@ -213,14 +213,14 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
 {
     struct ipcl_member parent = {.name = "msg_id"};
     char engine[ENGINE_UUID_BYTES] = "";
-    size_t size = zmq_msg_size(&message->frames[0]);
+    size_t size = zmq_msg_size(message_peer(message));
     bool success;
     if (size >= sizeof(engine) ||
         session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
                      1) ||
         parent.state != IPCL_MEMBER_TEXT)
         return false;
-    memcpy(engine, zmq_msg_data(&message->frames[0]), size);
+    memcpy(engine, zmq_msg_data(message_peer(message)), size);
     struct task_reply reply;
     enum task_end end =
         task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
@@ -270,11 +270,9 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
     }
     size_t size, offset = (size_t)(msg_id.data -
                                    (char *)zmq_msg_data(message_part(message, MESSAGE_HEADER)));
-    away->task.msg_id =
-        (const char *)held_frame(away->task.data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
-        offset;
+    away->task.msg_id = (const char *)held_part(away->task.data, MESSAGE_HEADER, &size) + offset;
     away->task.msg_id_size = (unsigned char)msg_id.size;
-    away->task.client = held_frame(away->task.data, 0, &away->task.client_size);
+    away->task.client = held_peer(away->task.data, &away->task.client_size);
     away->handout = restored->handout;
     /* Which engine had it last the store may not have heard. */
     if (!away->handout.engine ||
@@ -401,15 +399,13 @@ static void lose(struct scheduler *scheduler, const char *msg_id)
         lose_engine(scheduler, task);
 }
 
-/* What is behind the first frame, as it came from a client. Returns 0 or -1. */
+/* What is behind the note, as it came from a client. Returns 0 or -1. */
 static int unwrap(struct message *message, struct message *inner)
 {
     message_init(inner);
-    for (size_t i = 1; i < message->count; i++)
-        if (message_append_frame(inner, &message->frames[i]))
-            return -1;
-    inner->delimiter = 1;
-    return inner->count > inner->delimiter + MESSAGE_PARTS ? 0 : -1;
+    if (message_unwrap(inner, message))
+        return -1;
+    return message_identities(inner) == 1 && message_part(inner, MESSAGE_CONTENT) ? 0 : -1;
 }
 
 static void on_restored(void *self, struct message *message)
@@ -417,7 +413,7 @@ static void on_restored(void *self, struct message *message)
     struct scheduler *scheduler = self;
     struct restored restored;
     struct message inner;
-    memcpy(&restored, zmq_msg_data(&message->frames[0]), sizeof(restored));
+    memcpy(&restored, zmq_msg_data(message_note(message)), sizeof(restored));
     switch (restored.kind) {
     case RESTORED_AWAY:
     case RESTORED_TASK:
@@ -439,7 +435,7 @@ static void on_restored(void *self, struct message *message)
         lose(scheduler, restored.msg_id);
         break;
     case RESTORED_OUTCOMES:
-        take_outcomes(scheduler, &message->frames[1]);
+        take_outcomes(scheduler, message_frame(message, 1));
         break;
     case RESTORED_ALL:
         scheduler->restart->told = true;
@@ -469,7 +465,7 @@ static json_t *meant_aside(struct scheduler *scheduler, const struct abort_reque
     const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
     struct ipcl_member msg_id = {.name = "msg_id"};
     size_t size;
-    const void *header = held_frame(held, held_delimiter(held) + 1 + MESSAGE_HEADER, &size);
+    const void *header = held_part(held, MESSAGE_HEADER, &size);
     if (serial->find(header, size, &msg_id, 1) || msg_id.state != IPCL_MEMBER_TEXT ||
         !abort_request_is_from(request, serial, header, size))
         return NULL;

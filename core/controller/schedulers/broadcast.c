@@ -196,7 +196,7 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
     message_init(&part);
     const struct ipcl_member msg_id = {.data = id, .size = strlen(id)};
     if (broadcast_request_part(request, target->uuid, &part) ||
-        (!request->coalescing && asked_add(&broadcast->asked, &part.frames[1], target->uuid,
+        (!request->coalescing && asked_add(&broadcast->asked, message_partner(&part), target->uuid,
                                            &msg_id, &request->message->msg_type))) {
         why = "did not get this request: the controller is out of memory";
     } else {
@@ -318,7 +318,7 @@ static void from_engine(void *self, struct message *message)
     if (refusal_verify(&broadcast->bad_reply, &broadcast->sessions.engine_seal, message, 2) !=
         SESSION_ACCEPTED)
         return;
-    zmq_msg_t *uuid = &message->frames[0];
+    zmq_msg_t *uuid = message_peer(message);
     bool known = routes_translate(&broadcast->targets.routes, uuid);
     struct target *target =
         targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));

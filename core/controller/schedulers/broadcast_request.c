@@ -164,12 +164,7 @@ int broadcast_request_part(struct broadcast_request *request, const char *uuid,
     size_t size;
     const char *header = broadcast_request_header(request, uuid, &size);
     if (!header || message_append(part, uuid, strlen(uuid)) ||
-        message_append_reference(part, &message->frames[0]) || message_append_delimiter(part) ||
-        message_append(part, "", 0) || message_append(part, header, size))
+        message_append_reference(part, message_peer(message)))
         return -1;
-    for (size_t i = message->delimiter + 1 + MESSAGE_PARENT; i < message->count; i++)
-        if (message_append_reference(part, &message->frames[i]))
-            return -1;
-    message_share_tag(part, message);
-    return 0;
+    return message_append_body_as(part, message, header, size);
 }

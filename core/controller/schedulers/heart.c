@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "controller/controller.h"
 #include "wire/loop.h"
+#include "wire/published.h"
 #include "controller/exchange/notice.h"
 #include "controller/exchange/refusal.h"
 #include "controller/exchange/report.h"
@@ -43,6 +44,9 @@
 #define DIGITS       32
 #define AGE_BYTES    32
 #define PING_BYTES   (AGE_BYTES + DIGITS + 2)
+
+/* The frames of an answer to a ping; the proof only of an engine of ours. */
+enum { PONG_NAME, PONG_PING, PONG_PROOF, PONG_FRAMES };
 
 struct beat {
     char uuid[ENGINE_UUID_BYTES];
@@ -195,10 +199,10 @@ static long long sent_at(struct heart *heart, zmq_msg_t *frame, long long now_ms
 
 static bool is_proven(struct heart *heart, const struct beat *beat, struct message *pong)
 {
-    zmq_msg_t *ping = &pong->frames[1], *proof = &pong->frames[2];
+    zmq_msg_t *ping = message_frame(pong, PONG_PING), *proof = message_frame(pong, PONG_PROOF);
     if (!beat->sealed)
-        return pong->count == 2;
-    return pong->count == 3 &&
+        return message_frame_count(pong) == PONG_PROOF;
+    return message_frame_count(pong) == PONG_FRAMES &&
            seal_is_proof(heart->session, beat->uuid, strlen(beat->uuid), zmq_msg_data(ping),
                          zmq_msg_size(ping), zmq_msg_data(proof), zmq_msg_size(proof));
 }
@@ -208,15 +212,16 @@ static void on_pong(void *self, struct message *message)
     struct heart *heart = self;
     struct beat *beat = NULL;
     long long now_ms = clock_ms();
-    long long sent_ms = message->count > 1 ? sent_at(heart, &message->frames[1], now_ms) : -1;
+    zmq_msg_t *name = message_peer(message), *ping = message_frame(message, PONG_PING);
+    long long sent_ms =
+        message_frame_count(message) > PONG_PING ? sent_at(heart, ping, now_ms) : -1;
     if (sent_ms < 0) {
         refusal_note(&heart->bad_pong, "it is no answer to a ping");
         return;
     }
-    if (!routes_translate(&heart->routes, &message->frames[0]))
+    if (!routes_translate(&heart->routes, name))
         return; /* likewise */
-    HASH_FIND(hh, heart->beats, zmq_msg_data(&message->frames[0]),
-              zmq_msg_size(&message->frames[0]), beat);
+    HASH_FIND(hh, heart->beats, zmq_msg_data(name), zmq_msg_size(name), beat);
     if (!beat || beat->gone)
         return; /* it has been given up, has left, or has not registered */
     if (!is_proven(heart, beat, message)) {
@@ -227,7 +232,7 @@ static void on_pong(void *self, struct message *message)
         return; /* it has been answered before */
     beat->heard_ms = now_ms;
     beat->alive_ms = sent_ms;
-    beat->connection = zmq_msg_get(&message->frames[1], ZMQ_SRCFD);
+    beat->connection = zmq_msg_get(ping, ZMQ_SRCFD);
     if (!beat->born) {
         beat->born = true;
         tell_hub(heart, REPORT_BORN, beat->uuid);
@@ -238,10 +243,10 @@ static void on_pong(void *self, struct message *message)
 static void on_subscription(void *self, struct message *message)
 {
     struct heart *heart = self;
-    const unsigned char *first = zmq_msg_data(&message->frames[0]);
-    if (message->count != 1 || !zmq_msg_size(&message->frames[0]) || first[0] > 1)
+    struct subscription subscription;
+    if (!subscription_read(message, &subscription))
         refusal_note(&heart->bad_subscription, "it is no subscription");
-    else if (first[0] == 1)
+    else if (subscription.begins)
         ping_soon(heart, clock_ms());
 }
 
@@ -252,12 +257,11 @@ static void on_connection_event(void *self, struct message *message)
 {
     struct heart *heart = self;
     struct beat *beat, *next;
+    uint16_t event;
     uint32_t descriptor;
     long long now_ms = clock_ms();
-    /* Frame 1: 16 bits of event, 32 bits of value (zmq_socket_monitor(3)). */
-    if (zmq_msg_size(&message->frames[0]) < 6)
+    if (!message_read_event(message, &event, &descriptor))
         return;
-    memcpy(&descriptor, (char *)zmq_msg_data(&message->frames[0]) + 2, sizeof(descriptor));
     HASH_ITER (hh, heart->beats, beat, next) {
         if (beat->connection < 0 || (uint32_t)beat->connection != descriptor)
             continue;

@@ -41,7 +41,7 @@ static void record(struct iopub *iopub, const struct publisher *publisher, struc
  * for all of them. */
 static void publish(struct iopub *iopub, struct message *message)
 {
-    size_t weight = flight_weight(message);
+    size_t weight = message_bytes(message);
     if (weight <= FLIGHT_LEAST_BYTES)
         message_send(message, iopub->clients);
     else if (flight_bytes(iopub->flight) + weight > iopub->unread_max &&
@@ -81,12 +81,12 @@ static bool verify(struct iopub *iopub, const struct publisher *publisher, struc
     struct seal *seal = &iopub->sessions.engine_seal;
     const char *name = !publisher ? "" : *publisher->route ? publisher->route : publisher->uuid;
     seal->required = publisher && publisher->sealed;
-    enum session_verdict verdict = message->delimiter == 1
+    enum session_verdict verdict = message_identities(message) == 1
                                        ? seal_verify(seal, message, name, strlen(name))
                                        : SESSION_TRUNCATED;
     if (verdict != SESSION_ACCEPTED)
         refusal_note(&iopub->bad_output, session_verdict_text(verdict));
-    else if (publishers_may_use(&iopub->publishers, publisher, &message->frames[0]))
+    else if (publishers_may_use(&iopub->publishers, publisher, message_topic(message)))
         return true;
     else
         refusal_note(&iopub->bad_output, "its topic is of another engine");
@@ -112,13 +112,11 @@ static void from_engine(void *self, struct message *message)
         publish(iopub, message);
 }
 
-/* A subscription: one frame of 0 or 1 and a prefix (ZeroMQ RFC 29). XPUB also hands up whatever
- * else a subscriber sends. */
 static void from_client(void *self, struct message *message)
 {
     struct iopub *iopub = self;
-    const unsigned char *first = zmq_msg_data(&message->frames[0]);
-    if (message->count != 1 || !zmq_msg_size(&message->frames[0]) || first[0] > 1)
+    struct subscription subscription;
+    if (!subscription_read(message, &subscription))
         refusal_note(&iopub->bad_subscription, "it is no subscription");
     else
         message_send(message, iopub->engines);

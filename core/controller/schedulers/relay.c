@@ -125,19 +125,19 @@ static void from_client(void *self, struct message *message)
     if (!replies_verify(&relay->replies, &relay->bad_request, message, 2))
         return;
     early_meet(&relay->replies.early, message);
-    struct target *target = find_target(relay, &message->frames[1]);
+    struct target *target = find_target(relay, message_partner(message));
     if (!target) {
         read_notices(relay);
-        target = find_target(relay, &message->frames[1]);
+        target = find_target(relay, message_partner(message));
     }
     if (!target)
-        target = targets_await(&relay->targets, zmq_msg_data(&message->frames[1]),
-                               zmq_msg_size(&message->frames[1]));
+        target = targets_await(&relay->targets, zmq_msg_data(message_partner(message)),
+                               zmq_msg_size(message_partner(message)));
     if (!target) {
         refuse_unknown(relay, message);
         return;
     }
-    if (asked_add(&relay->asked, &message->frames[0], target->uuid, &message->msg_id,
+    if (asked_add(&relay->asked, message_peer(message), target->uuid, &message->msg_id,
                   &message->msg_type)) {
         refuse(relay, message, "MemoryError", "the controller is out of memory");
         return;
@@ -154,7 +154,7 @@ static void from_engine(void *self, struct message *message)
     if (refusal_verify(&relay->bad_reply, &relay->sessions.engine_seal, message, 2) !=
         SESSION_ACCEPTED)
         return;
-    zmq_msg_t *uuid = &message->frames[0];
+    zmq_msg_t *uuid = message_peer(message);
     bool known = routes_translate(&relay->targets.routes, uuid);
     struct target *target = find_target(relay, uuid);
     if (!known ||

@@ -154,11 +154,9 @@ static struct task *create_task(struct scheduler *scheduler, struct message *mes
     }
     zmq_msg_t *header = message_part(message, MESSAGE_HEADER);
     size_t size, offset = (size_t)(msg_id->data - (char *)zmq_msg_data(header));
-    task->msg_id =
-        (const char *)held_frame(task->data, message->delimiter + 1 + MESSAGE_HEADER, &size) +
-        offset;
+    task->msg_id = (const char *)held_part(task->data, MESSAGE_HEADER, &size) + offset;
     task->msg_id_size = (unsigned char)msg_id->size;
-    task->client = held_frame(task->data, 0, &task->client_size);
+    task->client = held_peer(task->data, &task->client_size);
     task->retries = metadata->retries;
     task->timeout = (float)metadata->timeout;
     scheduler_start_clock(task);
@@ -350,7 +348,7 @@ void scheduler_dispatch(struct scheduler *scheduler)
 static struct task *task_of_reply(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
-    zmq_msg_t *engine = &message->frames[0];
+    zmq_msg_t *engine = message_peer(message);
     struct task *task = NULL;
     if (!session_find(scheduler->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
                       1) &&
@@ -369,7 +367,7 @@ void scheduler_from_engine(void *self, struct message *message)
     if (refusal_verify(&scheduler->bad_reply, &scheduler->sessions.engine_seal, message, 2) !=
         SESSION_ACCEPTED)
         return;
-    if (!routes_translate(&scheduler->routes, &message->frames[0])) {
+    if (!routes_translate(&scheduler->routes, message_peer(message))) {
         refusal_note(&scheduler->bad_reply, "it comes from an engine that is not registered");
         return;
     }

@@ -10,7 +10,7 @@
 #include "controller/controller.h"
 #include "controller/delivery/handouts.h"
 #include "controller/delivery/replies.h"
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 #include "controller/exchange/refusal.h"
 #include "controller/exchange/report.h"
 #include "controller/exchange/routes.h"

@@ -11,8 +11,7 @@ static bool is_from_client(struct scheduler *scheduler, const struct abort_reque
                            struct task *task)
 {
     size_t size;
-    const void *header =
-        held_frame(task->data, held_delimiter(task->data) + 1 + MESSAGE_HEADER, &size);
+    const void *header = held_part(task->data, MESSAGE_HEADER, &size);
     return abort_request_is_from(request, session_serial(scheduler->sessions.clients), header,
                                  size);
 }
@@ -63,7 +62,7 @@ static json_t *serve(struct scheduler *scheduler, struct message *message, const
     struct abort_request request;
     json_t *answer = NULL;
     if (json_is_true(json_object_get(content, "leaving"))) {
-        guests_leave(scheduler, &message->frames[0]);
+        guests_leave(scheduler, message_peer(message));
         return json_pack("{s:s}", "status", "ok");
     }
     if (abort_request_read(&request, scheduler->sessions.clients, message, content, error))

@@ -8,10 +8,9 @@
 /* The header of a task that is put aside, and the client it came from. */
 static void request_of_task(struct task *task, struct reply_request *request)
 {
-    size_t header = held_delimiter(task->data) + 1 + MESSAGE_HEADER;
     memset(request, 0, sizeof(*request));
-    request->client = held_frame(task->data, 0, &request->client_size);
-    request->header = held_frame(task->data, header, &request->header_size);
+    request->client = held_peer(task->data, &request->client_size);
+    request->header = held_part(task->data, MESSAGE_HEADER, &request->header_size);
 }
 
 /* `content` is taken over. `heard`: its client may be there. */

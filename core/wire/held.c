@@ -1,6 +1,6 @@
 /* Messages put aside, compactly: one piece of memory holds the references to large and to shared
  * frames, the list of frames, and the bytes of the others. */
-#include "controller/delivery/held.h"
+#include "wire/held.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -222,12 +222,8 @@ int held_restore(struct held *held, struct message *message)
     return 0;
 }
 
-size_t held_delimiter(const struct held *held)
-{
-    return held->delimiter;
-}
-
-const void *held_frame(struct held *held, size_t index, size_t *size)
+/* One of the first, as those before it are counted. */
+static const void *frame_of(struct held *held, size_t index, size_t *size)
 {
     const uint32_t *numbers = numbers_of(held);
     const char *at = bytes_of(held);
@@ -240,4 +236,14 @@ const void *held_frame(struct held *held, size_t index, size_t *size)
     }
     *size = numbers[index];
     return at;
+}
+
+const void *held_part(struct held *held, enum message_part part, size_t *size)
+{
+    return frame_of(held, held->delimiter + 1 + part, size);
+}
+
+const void *held_peer(struct held *held, size_t *size)
+{
+    return frame_of(held, 0, size);
 }

@@ -3,8 +3,8 @@
  *
  * Messages that are put aside with a pool share what they have in common: the tasks of a map all
  * carry the same function. */
-#ifndef CONTROLLER_DELIVERY_HELD_H
-#define CONTROLLER_DELIVERY_HELD_H
+#ifndef WIRE_HELD_H
+#define WIRE_HELD_H
 
 #include <stddef.h>
 
@@ -30,9 +30,8 @@ void held_destroy(struct held *held);
 /* Makes `message`, which is empty, hold the frames again; `held` stays as it is. Returns 0 or -1
  * (ENOMEM). */
 int held_restore(struct held *held, struct message *message);
-size_t held_delimiter(const struct held *held);
-/* A frame's bytes; the held message keeps them. One of the first, as those before it are
- * counted. */
-const void *held_frame(struct held *held, size_t index, size_t *size);
+/* The bytes of a part that is there, and of the first identity; the held message keeps them. */
+const void *held_part(struct held *held, enum message_part part, size_t *size);
+const void *held_peer(struct held *held, size_t *size);
 
 #endif
