@@ -2,8 +2,10 @@
 #include "base/mark.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *mark;
 
@@ -24,4 +26,12 @@ void mark_keep_to_self(void)
     mark = given;
     unsetenv(MARK_VARIABLE);
     pthread_atfork(NULL, NULL, mark_erase);
+}
+
+void mark_keep_to_process(void)
+{
+    const char *given = getenv(MARK_VARIABLE);
+    char own[128];
+    if (given && snprintf(own, sizeof(own), "%s-%ld", given, (long)getpid()) < (int)sizeof(own))
+        setenv(MARK_VARIABLE, own, 1);
 }

@@ -11,52 +11,31 @@
 #include <unistd.h>
 
 #include "base/installation.h"
-#include "engine/watcher.h"
+#include "base/mark.h"
 #include "plugin/descriptor.h"
 #include "plugin/services.h"
 
-#define FILES      7 /* that are taken along */
 #define LEAD_WORDS 5 /* of the dynamic linker's, at most */
 
-static void list_files(struct engine *engine, int *files[FILES])
+/* Lets it be kept, and says which it is. */
+static int keep_watcher(const struct engine *engine, struct ipcl_error *error)
 {
-    struct capture_stream *out = &engine->capture.streams[0], *err = &engine->capture.streams[1];
-    int *const all[FILES] = {
-        &out->pipe,       &out->writer,         &err->pipe, &err->writer, &engine->capture.memory,
-        &engine->watcher, &engine->begun_memory};
-    memcpy(files, all, sizeof(all));
-}
-
-/* Lets them be kept, and says which they are. */
-static int keep_files(struct engine *engine, struct ipcl_error *error)
-{
-    int *files[FILES];
-    char text[FILES * 12] = "";
-    list_files(engine, files);
-    for (int i = 0; i < FILES; i++) {
-        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d", i ? "," : "", *files[i]);
-        if (*files[i] >= 0 && fcntl(*files[i], F_SETFD, 0))
-            return ipcl_error_set(error, "a descriptor cannot be kept: %s", strerror(errno));
-    }
+    char text[16];
+    snprintf(text, sizeof(text), "%d", engine->watcher);
+    if (engine->watcher >= 0 && fcntl(engine->watcher, F_SETFD, 0))
+        return ipcl_error_set(error, "a descriptor cannot be kept: %s", strerror(errno));
     return setenv(BECOME_VARIABLE, text, 1) ? ipcl_error_set(error, "out of memory") : 0;
 }
 
 int become_take_over(struct engine *engine, struct ipcl_error *error)
 {
-    int *files[FILES];
     const char *text = getenv(BECOME_VARIABLE);
-    list_files(engine, files);
-    for (int i = 0; i < FILES; i++) {
-        int length = 0;
-        if (!text || sscanf(text, i ? ",%d%n" : "%d%n", files[i], &length) != 1 ||
-            (*files[i] >= 0 && fcntl(*files[i], F_SETFD, FD_CLOEXEC)))
-            return ipcl_error_set(error, "an engine's Python is started by ipengine, or by "
-                                         "python -m ipcluster.engine");
-        text += length;
-    }
+    if (!text || sscanf(text, "%d", &engine->watcher) != 1 ||
+        (engine->watcher >= 0 && fcntl(engine->watcher, F_SETFD, FD_CLOEXEC)))
+        return ipcl_error_set(error, "an engine's Python is started by ipengine, or by "
+                                     "python -m ipcluster.engine");
     unsetenv(BECOME_VARIABLE);
-    watcher_take_over(engine);
-    return capture_take_over(&engine->capture, error);
+    return 0;
 }
 
 static size_t count(char *const *words)
@@ -130,8 +109,10 @@ int become_interpreter(struct engine *engine, const struct settings *settings,
     char **words = command(&services, folder, error);
     if (!words)
         return -1;
-    if (!keep_files(engine, error))
+    if (!keep_watcher(engine, error)) {
+        mark_keep_to_process();
         execute(words, argv + 1, error);
+    }
     for (char **word = words; *word; word++)
         free(*word);
     free(words);

@@ -6,15 +6,16 @@
 
 #include "engine/engine.h"
 
-/* In the environment of the interpreter: the descriptors that the engine takes along. */
-#define BECOME_VARIABLE "IPCLUSTER_ENGINE_FILES"
+/* In the environment of the interpreter: the descriptor that the engine takes along, the socket to
+ * its watcher. What the interpreter starts before the engine runs has a copy, which does no harm. */
+#define BECOME_VARIABLE "IPCLUSTER_ENGINE_WATCHER"
 
 /* Makes this process the interpreter that the kernel asks for, with the engine's own command line
- * behind. There the engine starts anew, but for the capture and the watcher. Returns 0 where the
+ * behind. There the engine starts anew, but for the watcher. Returns 0 where the
  * kernel is created in whatever process there is; -1 with `error` set. */
 int become_interpreter(struct engine *engine, const struct settings *settings,
                        const struct ipcl_plugin *kernel, char **argv, struct ipcl_error *error);
-/* In the interpreter: takes over what was taken along. Returns 0 or -1 with `error` set. */
+/* In the interpreter: takes over the socket. Returns 0 or -1 with `error` set. */
 int become_take_over(struct engine *engine, struct ipcl_error *error);
 
 #endif

@@ -34,10 +34,10 @@ int capture_open(struct capture *capture, struct ipcl_error *error)
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
         capture->streams[i] = (struct capture_stream){.pipe = ends[0], .writer = ends[1]};
     }
-    return capture_take_over(capture, error);
+    return capture_map(capture, error);
 }
 
-int capture_take_over(struct capture *capture, struct ipcl_error *error)
+int capture_map(struct capture *capture, struct ipcl_error *error)
 {
     capture->shared = shared_map(capture->memory, sizeof(*capture->shared));
     if (!capture->shared)

@@ -62,12 +62,10 @@ struct capture {
     void *context;
 };
 
-/* Makes the pipes and the memory, of which a child that is forked now has its share. Main thread.
- * Returns 0 or -1 with `error` set. */
+/* Makes the pipes and the memory. Main thread. Returns 0 or -1 with `error` set. */
 int capture_open(struct capture *capture, struct ipcl_error *error);
-/* The same with what a program has opened that has become this one: `memory`, and of each stream
- * `pipe` and `writer` are set. */
-int capture_take_over(struct capture *capture, struct ipcl_error *error);
+/* In the watcher: the same with what the engine has opened, `memory` and of each stream `pipe`. */
+int capture_map(struct capture *capture, struct ipcl_error *error);
 /* Redirects the descriptors, standard input to /dev/null, and the log to the original standard
  * error. Main thread, before the I/O thread starts. */
 void capture_start(struct capture *capture);

@@ -68,11 +68,10 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
-    long long waited_ms; /* of IPEngine.timeout where it is given, for the file and ssh */
-    int watcher;         /* the pipe to it; -1: there is none */
-    bool watched;        /* it tells the controller of the engine's end */
-    struct begun *begun; /* shared with it (watcher.h); NULL: there is none */
-    int begun_memory;    /* its descriptor; -1 */
+    long long waited_ms;       /* of IPEngine.timeout where it is given, for the file and ssh */
+    int watcher;               /* the socket to it; negative: there is none */
+    bool watched;              /* it tells the controller of the engine's end */
+    struct watch_begun *begun; /* shared with it (watch_private.h); NULL: there is none */
 };
 
 /* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long

@@ -18,7 +18,6 @@ core_engine_libengine_la_SOURCES = \
 	core/engine/job.c core/engine/job.h \
 	core/engine/link.c core/engine/link.h \
 	core/engine/mpi.c core/engine/mpi.h \
-	core/engine/oom.c core/engine/oom.h \
 	core/engine/options.c core/engine/options.h \
 	core/engine/publish.c \
 	core/engine/recall.c core/engine/recall.h \
@@ -28,13 +27,27 @@ core_engine_libengine_la_SOURCES = \
 	core/engine/shell.c \
 	core/engine/signals.c core/engine/signals.h \
 	core/engine/usage.c core/engine/usage.h \
-	core/engine/watcher.c core/engine/watcher.h
+	core/engine/watch_private.h \
+	core/engine/watched.c core/engine/watched.h
 core_engine_libengine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"' \
 	-DPLUGIN_DIR='"$(pkglibdir)"'
 core_engine_libengine_la_LIBADD =
 
+# The program is the watcher as well, which has no other libraries than that of C: it loads the module when it needs it.
+pkglib_LTLIBRARIES += core/engine/engine.la
+core_engine_engine_la_SOURCES = core/engine/module.c core/engine/module.h core/engine/notice.c core/engine/notice.h
+core_engine_engine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
+core_engine_engine_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+core_engine_engine_la_LIBADD = core/engine/libengine.la core/plugin/libplugin.la core/wire/libwire_bare.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+
 bin_PROGRAMS += core/engine/ipengine
-core_engine_ipengine_SOURCES = core/engine/main.c
+core_engine_ipengine_SOURCES = core/engine/main.c \
+	core/engine/capture.c core/engine/capture.h \
+	core/engine/module.h core/engine/module_load.c \
+	core/engine/oom.c core/engine/oom.h \
+	core/engine/watch_private.h \
+	core/engine/watcher.c core/engine/watcher.h
+core_engine_ipengine_CPPFLAGS = $(core_engine_libengine_la_CPPFLAGS)
 core_engine_ipengine_LDFLAGS = $(PROGRAM_LINK_FLAGS)
-core_engine_ipengine_LDADD = core/engine/libengine.la core/config/libconfig.la core/plugin/libplugin.la core/wire/libwire.la \
-	core/base/libbase.la $(ZMQ_LIBS) $(JANSSON_LIBS)
+core_engine_ipengine_LDADD = core/base/libbase.la
+EXTRA_core_engine_ipengine_DEPENDENCIES = core/engine/engine.la

@@ -1,7 +1,17 @@
 /* ipengine: an engine, or what becomes one. */
-#include "engine/run.h"
+#include <stdio.h>
+
+#include "engine/engine.h"
+#include "engine/module.h"
+#include "engine/watcher.h"
 
 int main(int argc, char **argv)
 {
-    return engine_run(argc, argv, false);
+    struct ipcl_error error;
+    int watcher = watcher_start();
+    const struct engine_module *module = module_load(&error);
+    if (module)
+        return module->run(argc, argv, watcher);
+    fprintf(stderr, "ipengine: %s\n", error.text);
+    return ENGINE_EXIT_FAILED;
 }

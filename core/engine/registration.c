@@ -10,7 +10,7 @@
 #include "engine/children.h"
 #include "engine/facts.h"
 #include "engine/io.h"
-#include "engine/watcher.h"
+#include "engine/watched.h"
 
 #define FIRST_DELAY_MS   1000
 #define LONGEST_DELAY_MS 15000
@@ -184,7 +184,7 @@ void registration_reached(struct io *io)
     struct ipcl_error error;
     if (io->state == IO_STOPPING)
         return;
-    watcher_admit(io->engine); /* which has to do without a tunnel */
+    watched_admit(io->engine); /* which has to do without a tunnel */
     snprintf(error.text, sizeof(error.text), "%s", io->engine->unreachable);
     if (*error.text || io_watch_tunnel(io, &error) || io_prepare(io, &error) ||
         registration_start(io, &error))
@@ -391,7 +391,7 @@ static void complete(struct io *io, json_t *content)
         return;
     }
     io->engine->id = id;
-    watcher_tell(io->engine, id);
+    watched_tell(io->engine, id);
     io->state = IO_CONNECTING;
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
     io->hub_period_ms = period_ms;
@@ -429,7 +429,7 @@ static void move_to(struct io *io, int64_t id)
     log_warn("engine %lld was registered again, but its id is taken: it is engine %lld from now on",
              (long long)io->engine->id, (long long)id);
     io->engine->id = id;
-    watcher_tell(io->engine, id);
+    watched_tell(io->engine, id);
     if (connection->broadcast_count > 1 &&
         connect_to(io, io->cluster.shell, connection->broadcast[id % connection->broadcast_count],
                    &error))
@@ -451,7 +451,7 @@ static void complete_again(struct io *io, const json_t *content)
     if (id != io->engine->id)
         move_to(io, id);
     else
-        watcher_tell(io->engine, id); /* the controller's life may be another */
+        watched_tell(io->engine, id); /* the controller's life may be another */
     if (period_ms > 0 && period_ms != io->hub_period_ms) {
         io->hub_period_ms = period_ms;
         heart_set_period(io);
@@ -508,7 +508,7 @@ void registration_leave(struct io *io)
     struct registration_end end = {
         io->engine->id, io->engine->uuid, io->engine->route, false, io->cause, io->ending, NULL};
     message_init(&message);
-    watcher_tell(io->engine, -1);
+    watched_tell(io->engine, -1);
     if (!registration_build_end(io->cluster.session, &end, &message, &error) &&
         !door_sign(&io->cluster, SEAL_HUB, &message, &error))
         message_send(&message, io->registrar);

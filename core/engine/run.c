@@ -19,7 +19,7 @@
 #include "engine/mpi.h"
 #include "engine/options.h"
 #include "engine/signals.h"
-#include "engine/watcher.h"
+#include "engine/watched.h"
 #include "plugin/carry.h"
 #include "plugin/registry.h"
 #include "wire/serializer.h"
@@ -78,8 +78,7 @@ static int read_arguments(struct settings *settings, int argc, char **argv,
 
 /* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and
  * given; not at all where the program becomes another. */
-static int set_up(struct program *program, int argc, char **argv, bool inside,
-                  struct ipcl_error *error)
+static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
 {
     program->settings = settings_create(&engine_program, error);
     if (!program->settings || engine_add_options(program->settings, error))
@@ -89,15 +88,14 @@ static int set_up(struct program *program, int argc, char **argv, bool inside,
         return status;
     bool create = settings_bool(program->settings, "IPEngine", "auto_create");
     struct engine *engine = &program->engine;
+    bool inside = engine->watcher == ENGINE_INSIDE;
     if (profile_read(program->settings, create, &program->profile, error) ||
-        (inside ? become_take_over(engine, error) : capture_open(&engine->capture, error)))
-        return -1;
-    if (!inside)
-        watcher_start(engine, program->profile.dir);
-    if (load_kernel(program, error) ||
-        (!inside && become_interpreter(engine, program->settings, program->kernel, argv, error)))
+        (inside && become_take_over(engine, error)) || load_kernel(program, error) ||
+        (!inside && become_interpreter(engine, program->settings, program->kernel, argv, error)) ||
+        capture_open(&engine->capture, error))
         return -1;
     mark_keep_to_self();
+    watched_hand_over(engine, program->profile.dir);
     if (profile_enter(program->settings, "ipengine", &program->profile, error) ||
         load_mpi(program, error) ||
         bounds_read_memory(program->settings, &engine->memory_limit_bytes, error))
@@ -123,7 +121,7 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     if (engine_read_connection(engine, program->profile.dir, error))
         return -1;
     engine->frontend_serial = serializer_load(program->registry, "json", "json", error);
-    watcher_admit(engine);
+    watched_admit(engine);
     return engine->frontend_serial ? 0 : -1;
 }
 
@@ -184,12 +182,10 @@ static int serve(struct program *program, struct ipcl_error *error)
     return engine->exit_code;
 }
 
-static int run(struct program *program, int argc, char **argv, bool inside)
+static int run(struct program *program, int argc, char **argv)
 {
     struct ipcl_error error = {"out of memory"};
-    program->engine.id = program->engine.watcher = program->engine.rank = -1;
-    program->engine.begun_memory = -1;
-    int status = set_up(program, argc, argv, inside, &error);
+    int status = set_up(program, argc, argv, &error);
     if (status < 0)
         return failed(ENGINE_EXIT_SETTINGS, &error);
     if (status > 0)
@@ -205,16 +201,17 @@ static int run(struct program *program, int argc, char **argv, bool inside)
     return serve(program, &error);
 }
 
-int engine_run(int argc, char **argv, bool inside)
+int engine_run(int argc, char **argv, int watcher)
 {
-    static struct program program;
+    static struct program program = {.engine = {.id = -1, .rank = -1}};
+    program.engine.watcher = watcher;
     prctl(PR_SET_NAME, "ipengine"); /* an interpreter is called otherwise */
     secret_hide_words();
     secret_hide(&program.engine.connection, sizeof(program.engine.connection));
     secret_hide(&program.engine.stated, sizeof(program.engine.stated));
     connection_wipe_json();
     log_open("ipengine", NULL, NULL);
-    int status = run(&program, argc, argv, inside);
+    int status = run(&program, argc, argv);
     host_destroy(&program.host);
     registry_destroy(program.registry);
     settings_destroy(program.settings);

@@ -4,7 +4,7 @@
 
 #include "base/ending.h"
 #include "engine/io.h"
-#include "engine/watcher.h"
+#include "engine/watched.h"
 
 /* Finds out what kind of job a request is. Returns false where the kernel does not answer it. */
 static bool find_kind(struct io *io, struct job *job)
@@ -126,7 +126,7 @@ void shell_next(struct io *io)
     io->running = job;
     job->number = ++io->jobs;
     if (shell_is_task(io, job))
-        watcher_note_begun(io->engine, job->msg_id);
+        watched_note_begun(io->engine, job->msg_id);
     else
         io->addressed = job->kind != JOB_CLEAR;
     capture_forget(&io->engine->capture); /* what the one before printed */

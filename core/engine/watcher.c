@@ -1,80 +1,84 @@
-/* The watcher. Started by the main thread, told of registrations by the I/O thread; it is a process
- * of one thread, which sleeps until the engine is gone, and owns no socket until then. */
+/* The watcher: a process of one thread, of the C library alone, which sleeps until the engine is
+ * gone. Only then does it load what it takes to tell the controller. */
 #include "engine/watcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/own_words.h"
 #include "base/mark.h"
+#include "base/own_words.h"
 #include "base/secret.h"
 #include "base/shared.h"
-#include "engine/io.h"
+#include "engine/module.h"
+#include "engine/notice.h"
 #include "engine/oom.h"
-#include "plugin/registry.h"
-#include "wire/serializer.h"
+#include "engine/watch_private.h"
 
-/* How long the notice may take to leave. ipyparallel's nanny waits as long. */
-#define LINGER_MS 3000
 /* How long it may take from the closing of an engine's files to its end. */
 #define END_MS 500
-/* A msg_id with its NUL: the task scheduler takes no longer ones. */
-#define TASK_ID_BYTES 256
-
-/* The task that began last, in memory that outlives the engine. A task is written where the one
- * before it is not, so that one of them is whole whenever the engine dies. */
-struct begun {
-    _Atomic unsigned current;
-    char tasks[2][TASK_ID_BYTES];
-};
-
-/* What the engine says of itself, each time in one write(2). */
-struct news {
-    int64_t id; /* as which it is registered; -1: not, or it leaves by itself */
-    char uuid[RANDOM_UUID_BYTES], route[ENGINE_ROUTE_BYTES];
-    bool watched; /* as in struct engine */
-    struct connection connection;
-};
-_Static_assert(sizeof(struct news) <= PIPE_BUF, "so it comes whole");
 
 struct watch {
-    struct news news;
-    struct news heard; /* where the next comes to: the whole struct is left out of core files */
-    const char *profile_dir;
-    const struct begun *begun;
+    struct watch_news news;
+    struct watch_news
+        heard; /* where the next comes to: the whole struct is left out of core files */
+    char profile_dir[PATH_BYTES];
+    const struct watch_begun *begun; /* NULL: the engine has not handed over */
     struct capture capture;
     pid_t pid;      /* the engine's */
     int process;    /* readable once the engine has ended; -1 where the kernel has no such thing */
-    int said;       /* the pipe on which the news comes; its end closes with the engine */
+    int socket;     /* on which the engine speaks; its other end closes with the engine */
+    int claims[2];  /* on the output files; -1: none */
     bool dead;      /* it has ended; otherwise it has become another program */
     struct oom oom; /* when it began */
 };
+
+/* Claims an output file, so that whoever is to show its end knows that more may come: see logs.h of
+ * the supervisor. A descriptor of its own, as the others are the engine's and its children's, too. */
+static int claim(int target)
+{
+    struct stat what;
+    char path[32];
+    if (fstat(target, &what) || !S_ISREG(what.st_mode))
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", target);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0)
+        flock(file, LOCK_SH | LOCK_NB);
+    return file;
+}
+
+static void close_claims(const struct watch *watch)
+{
+    for (int i = 0; i < 2; i++)
+        if (watch->claims[i] >= 0)
+            close(watch->claims[i]);
+}
 
 static int compare(const void *left, const void *right)
 {
     return *(const int *)left - *(const int *)right;
 }
 
-/* Keeps of the engine's files what its last words come from and go to. */
+/* Of what the engine was started with it keeps the output. */
 static void keep_nothing_else(const struct watch *watch)
 {
-    int kept[] = {STDERR_FILENO, watch->said, watch->capture.streams[0].pipe,
-                  watch->capture.streams[1].pipe,
-                  watch->process < 0 ? watch->said : watch->process};
+    int kept[] = {STDERR_FILENO, watch->socket, watch->process, watch->claims[0], watch->claims[1]};
     size_t count = sizeof(kept) / sizeof(*kept);
+    for (size_t i = 0; i < count; i++)
+        kept[i] = kept[i] < 0 ? STDERR_FILENO : kept[i];
     qsort(kept, count, sizeof(*kept), compare);
     /* A range that ends before it begins is refused, as it should be. */
     for (size_t i = 0; i + 1 < count; i++)
@@ -82,17 +86,18 @@ static void keep_nothing_else(const struct watch *watch)
     close_range((unsigned)kept[count - 1] + 1, ~0U, 0);
 }
 
-/* Who reads an engine's output waits until everybody has closed it. */
-static void close_standard_files(void)
+/* Whoever reads an engine's output waits until everybody has closed it. */
+static void close_output(const struct watch *watch)
 {
     int null = open("/dev/null", O_RDWR);
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         dup2(null, fd);
     if (null > STDERR_FILENO)
         close(null);
+    close_claims(watch);
 }
 
-/* Not to be taken for an engine by who looks for engines by name. */
+/* Whoever looks for engines by name is not to take it for one. */
 static void take_name(const struct watch *watch)
 {
     struct own_words words;
@@ -104,16 +109,62 @@ static void take_name(const struct watch *watch)
     prctl(PR_SET_NAME, "engine-watcher");
 }
 
+/* Takes what the engine hands over: the profile's folder, and with it the files. Returns as
+ * recvmsg(2) does. */
+static ssize_t take_over(struct watch *watch)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(WATCH_FILES * sizeof(int))];
+    } control;
+    struct iovec text = {watch->profile_dir, sizeof(watch->profile_dir) - 1};
+    struct msghdr message = {.msg_iov = &text,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    struct ipcl_error error;
+    int files[WATCH_FILES];
+    ssize_t size = recvmsg(watch->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size <= 0)
+        return size;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (!head || head->cmsg_len != CMSG_LEN(sizeof(files)))
+        return 0;
+    memcpy(files, CMSG_DATA(head), sizeof(files));
+    close(watch->socket);
+    watch->socket = files[WATCH_SOCKET];
+    watch->capture.memory = files[WATCH_TEXT];
+    for (int i = 0; i < 2; i++)
+        watch->capture.streams[i].pipe = files[WATCH_PIPES + i];
+    watch->begun = capture_map(&watch->capture, &error)
+                       ? NULL
+                       : shared_map(files[WATCH_BEGUN], sizeof(*watch->begun));
+    close(files[WATCH_TEXT]);
+    close(files[WATCH_BEGUN]);
+    return watch->begun ? size : 0;
+}
+
+/* Takes what the engine says of itself. Returns as recv(2) does. */
+static ssize_t hear(struct watch *watch)
+{
+    ssize_t size = recv(watch->socket, &watch->heard, sizeof(watch->heard), MSG_DONTWAIT);
+    if (size == sizeof(watch->heard))
+        watch->news = watch->heard;
+    return size;
+}
+
 /* Sleeps until the engine is gone. */
 static void wait_for_end(struct watch *watch)
 {
-    struct pollfd fds[] = {{.fd = watch->said, .events = POLLIN},
-                           {.fd = watch->process, .events = POLLIN}};
+    struct pollfd fds[] = {{.events = POLLIN}, {.fd = watch->process, .events = POLLIN}};
     ssize_t size = -1;
-    while (size && !fds[1].revents && (poll(fds, 2, -1) >= 0 || errno == EINTR))
-        while ((size = read(watch->said, &watch->heard, sizeof(watch->heard))) ==
-               sizeof(watch->heard))
-            watch->news = watch->heard;
+    do {
+        fds[0].fd = watch->socket;
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            break;
+        while ((size = watch->begun ? hear(watch) : take_over(watch)) > 0)
+            ;
+    } while (size && !fds[1].revents);
     watch->dead = watch->process < 0 ? kill(watch->pid, 0) : poll(&fds[1], 1, END_MS) > 0;
 }
 
@@ -195,56 +246,6 @@ static enum io_cause describe_end(const struct watch *watch, char *text, size_t 
     return WIFSIGNALED(status) && is_sent(WTERMSIG(status)) ? IO_SIGNAL : IO_OWN;
 }
 
-static void send_notice(const struct watch *watch, enum io_cause cause, const char *reason)
-{
-    struct ipcl_error error;
-    struct curve curve = {0};
-    struct message message;
-    char url[CONNECTION_TEXT_BYTES + 16];
-    const struct connection *connection = &watch->news.connection;
-    struct registry *registry = registry_create(watch->profile_dir, &error);
-    const struct ipcl_serial_operations *serial =
-        registry ? serializer_load(registry, connection->pack, connection->unpack, &error) : NULL;
-    struct socket_options options = {.type = ZMQ_DEALER, .linger_ms = LINGER_MS};
-    if (connection->curve_serverkey[0]) {
-        if (curve_generate(&curve, &error))
-            return;
-        memcpy(curve.server_key, connection->curve_serverkey, CURVE_KEY_BYTES);
-        options.curve = &curve;
-    }
-    struct session *session =
-        serial ? session_create(connection->key, strlen(connection->key),
-                                connection->signature_scheme, serial, NULL, &error)
-               : NULL;
-    const struct socket_needs needs = {.who = "the watcher", .io_threads = 1, .descriptors = 2};
-    void *context = socket_context(&needs, &error);
-    options.identity = session ? session_id(session) : NULL;
-    options.identity_size = SESSION_ID_LENGTH;
-    void *socket = session && context ? socket_create(context, &options, &error) : NULL;
-    if (!socket || connection_url(connection, connection->registration, url, &error) ||
-        socket_connect(socket, url, &error))
-        return;
-    message_init(&message);
-    const struct begun *begun = watch->begun;
-    struct registration_end end = {watch->news.id,
-                                   watch->news.uuid,
-                                   watch->news.route,
-                                   true,
-                                   cause,
-                                   reason,
-                                   begun ? begun->tasks[begun->current & 1] : NULL};
-    struct seal seal = {.session = session,
-                        .channel = SEAL_HUB,
-                        .role = CONNECTION_ENGINE,
-                        .encrypted = options.curve};
-    if (!registration_build_end(session, &end, &message, &error) &&
-        !seal_introduce(&seal, &message, options.identity, options.identity_size,
-                        connection->sealed, &error))
-        message_send(&message, socket);
-    zmq_close(socket);
-    zmq_ctx_term(context); /* lingers until the notice has left */
-}
-
 static void become_watcher(struct watch *watch)
 {
     char words[CAPTURE_WORDS_BYTES], how[320], reason[sizeof(words) + sizeof(how) + 32];
@@ -253,38 +254,36 @@ static void become_watcher(struct watch *watch)
     signal(SIGPIPE, SIG_IGN);
     keep_nothing_else(watch);
     take_name(watch);
+    oom_look(&watch->oom);
     wait_for_end(watch);
-    if (!watch->dead && watch->news.id < 0)
-        _exit(0); /* it is not wanted */
+    if (!watch->begun || (!watch->dead && watch->news.id < 0))
+        _exit(0); /* nothing was captured, or it is not wanted */
     enum io_cause cause = describe_end(watch, how, sizeof(how));
     capture_last_words(&watch->capture, words);
-    close_standard_files();
+    close_output(watch);
     snprintf(reason, sizeof(reason), "%s%s%s", how, *words ? "; its last words: " : "", words);
-    if (watch->news.id >= 0 && watch->news.watched)
-        send_notice(watch, cause, reason);
+    struct ipcl_error error;
+    const struct engine_module *module =
+        watch->news.id >= 0 && watch->news.watched ? module_load(&error) : NULL;
+    if (module)
+        module->send_notice(&(struct notice){&watch->news, watch->profile_dir, cause, reason,
+                                             watch->begun->tasks[watch->begun->current & 1]});
     _exit(0);
 }
 
-void watcher_start(struct engine *engine, const char *profile_dir)
+int watcher_start(void)
 {
-    engine->begun_memory = shared_make(sizeof(struct begun));
-    watcher_take_over(engine);
-    struct watch watch = {.news = {.id = -1},
-                          .profile_dir = profile_dir,
-                          .begun = engine->begun,
-                          .capture = engine->capture,
-                          .pid = getpid()};
+    static struct watch watch = {.news = {.id = -1}};
     int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+        return -errno;
+    watch.socket = ends[0];
+    watch.pid = getpid();
     watch.process = (int)syscall(SYS_pidfd_open, watch.pid, 0);
-    oom_look(&watch.oom);
-    pid_t pid = pipe2(ends, O_CLOEXEC | O_NONBLOCK) ? -1 : fork();
-    if (pid < 0) {
-        log_warn("no watcher can be started (%s): were this engine to die, nobody would learn of "
-                 "what",
-                 strerror(errno));
-        return;
-    }
-    watch.said = ends[0];
+    for (int i = 0; i < 2; i++)
+        watch.claims[i] = claim(STDOUT_FILENO + i);
+    pid_t pid = fork();
+    int failure = errno;
     if (!pid) {
         /* User code waits for all of its children: this one must not be among them. */
         if (fork())
@@ -293,47 +292,14 @@ void watcher_start(struct engine *engine, const char *profile_dir)
         secret_hide(&watch, sizeof(watch));
         become_watcher(&watch);
     }
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     close(ends[0]);
     if (watch.process >= 0)
         close(watch.process);
-    engine->watcher = ends[1];
-}
-
-/* Where memory is short, nobody learns what had begun. */
-void watcher_take_over(struct engine *engine)
-{
-    engine->begun = shared_map(engine->begun_memory, sizeof(struct begun));
-}
-
-void watcher_admit(struct engine *engine)
-{
-    bool wanted = settings_bool(engine->settings, "IPEngine", "enable_nanny");
-    if (engine->watcher >= 0 && !wanted) {
-        close(engine->watcher);
-        engine->watcher = -1;
-    }
-    /* A tunnel ends with the engine. */
-    engine->watched = engine->watcher >= 0 && !engine->tunnel;
-}
-
-void watcher_note_begun(const struct engine *engine, const char *msg_id)
-{
-    struct begun *begun = engine->begun;
-    if (!begun)
-        return;
-    unsigned next = begun->current + 1;
-    snprintf(begun->tasks[next & 1], TASK_ID_BYTES, "%s", msg_id);
-    begun->current = next;
-}
-
-void watcher_tell(const struct engine *engine, int64_t id)
-{
-    struct news news = {.id = id, .watched = engine->watched, .connection = engine->connection};
-    memcpy(news.uuid, engine->uuid, sizeof(news.uuid));
-    memcpy(news.route, engine->route, sizeof(news.route));
-    if (engine->watcher >= 0 && write(engine->watcher, &news, sizeof(news)) < 0)
-        log_debug("the watcher is gone: %s", strerror(errno));
-    explicit_bzero(&news, sizeof(news));
+    close_claims(&watch);
+    if (pid > 0)
+        return ends[1];
+    close(ends[1]);
+    return -failure;
 }

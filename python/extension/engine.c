@@ -35,7 +35,7 @@ static PyObject *module_main(PyObject *module, PyObject *list)
     char **words = words_from(list, count);
     if (!words)
         return NULL;
-    int status = engine_run((int)count, words, true);
+    int status = engine_run((int)count, words, ENGINE_INSIDE);
     /* The kernel, where there was one, has taken the interpreter along. */
     if (Py_IsInitialized())
         Py_Exit(status);

@@ -8,6 +8,7 @@ import socket
 import time
 
 import ipcluster
+import psutil
 import pytest
 
 from ipcluster import EngineError, RemoteError, interactive
@@ -49,18 +50,6 @@ def exit_with_words():
 
     os.write(1, b"first this, ")
     os.write(2, "dann Übles".encode())
-    os._exit(7)
-
-
-@interactive
-def exit_a_moment_behind_its_words():
-    """What an engine writes in its last moment ipcluster may not find in its output file yet: its watcher writes it there."""
-    import os
-    import time
-
-    os.write(1, b"first this, ")
-    os.write(2, "dann Übles".encode())
-    time.sleep(1)
     os._exit(7)
 
 
@@ -251,7 +240,7 @@ def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_it
         ids = {pid: number for number, pid in pids.items()}
         # As the launcher counts them, the last of them; its id depends on who was first.
         victim = max(ids)
-        result = client[ids[victim]].apply_async(exit_a_moment_behind_its_words)
+        result = client[ids[victim]].apply_async(exit_with_words)
         with pytest.raises(EngineError, match=re.escape(name_of(victim, ids[victim]))):
             result.get(LONG)
     said = name_of(victim, ids[victim]).replace("engine", "Engine")
@@ -264,6 +253,22 @@ def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_it
     (controller_log,) = logs.glob("ipcontroller-*.log")
     assert f"{name_of(victim, ids[victim])} died: exited with status 7" in controller_log.read_text()
     assert cluster.stop(timeout=60) == 0
+
+
+def test_ipcluster_shows_the_last_words_that_an_engines_watcher_has_still_to_write(sandbox):
+    cluster = sandbox.start(sandbox.programs.ipcluster, "start", "--n=1")
+    cluster.wait_for_output("The cluster is up", 60)
+    (log,) = (sandbox.profile_dir() / "log").glob("ipengine-*.log")
+    (watcher,) = named(sandbox, "engine-watcher")
+    watcher.suspend()
+    with ipcluster.Client(timeout=LONG) as client:
+        client[0].apply_async(exit_with_words)
+        try:
+            files = psutil.Process(cluster.pid).open_files
+            wait_until(lambda: str(log) in [file.path for file in files()], 20, "it waits for the watcher")
+        finally:
+            watcher.resume()
+    cluster.wait_for_output(r"The end of .*:\n(.*\n)*.*first this, dann Übles")
 
 
 def test_an_engine_that_never_had_an_id_is_called_by_its_host_and_process(sandbox):

@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	tests/unit/test_dependency \
 	tests/unit/test_descriptor \
 	tests/unit/test_early \
+	tests/unit/test_engine_table \
 	tests/unit/test_engines \
 	tests/unit/test_gate \
 	tests/unit/test_gather \
@@ -128,6 +129,9 @@ tests_unit_test_sqlite_plans_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_sqlite_plans_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS) -lm
 tests_unit_test_early_SOURCES = tests/unit/test_early.c core/controller/delivery/early.c core/controller/delivery/reply.c
 tests_unit_test_early_LDADD = $(UNIT_LIBS)
+tests_unit_test_engine_table_SOURCES = tests/unit/test_engine_table.c core/controller/hub/engine_table.c core/controller/hub/engines.c \
+	core/controller/hub/ledger.c
+tests_unit_test_engine_table_LDADD = $(UNIT_LIBS)
 tests_unit_test_engines_SOURCES = tests/unit/test_engines.c core/controller/hub/engines.c core/controller/hub/ledger.c core/controller/restart/previous.c
 tests_unit_test_engines_LDADD = $(UNIT_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c core/cluster/state/cluster_file.c core/cluster/state/json_text.c core/cluster/state/processes.c core/cluster/state/state.c

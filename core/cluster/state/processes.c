@@ -132,13 +132,14 @@ void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES])
 
 bool process_is_marked(int64_t pid, const char *mark)
 {
-    char path[64], *word = NULL;
+    char path[64], own[PROCESS_MARK_BYTES + 32], *word = NULL;
     size_t size = 0;
     bool marked = false;
+    snprintf(own, sizeof(own), "%s-%" PRId64, mark, pid);
     snprintf(path, sizeof(path), "/proc/%" PRId64 "/environ", pid);
     FILE *file = fopen(path, "r");
     while (file && !marked && getdelim(&word, &size, '\0', file) > 0)
-        marked = strcmp(word, mark) == 0;
+        marked = !strcmp(word, mark) || !strcmp(word, own);
     free(word);
     if (file)
         fclose(file);

@@ -3,17 +3,21 @@
 #include "cluster/supervisor/logs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/trust.h"
 #include "cluster/state/state.h"
 
 #define TAIL_BYTES 8192
+#define AGAIN_MS   2 /* between two looks at a file that is still written to */
 #define NAME_BYTES 256
 #define TIME_LEAST 1000000000LL /* seconds since the epoch; process numbers are less */
 #define STARTING_S 60           /* a cluster that is being started may have no state yet */
@@ -49,6 +53,17 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
         line += length + (line[length] == '\n');
     }
     return true;
+}
+
+void logs_await_end(const char *path, int patience_ms)
+{
+    long long end_ms = clock_ms() + patience_ms;
+    int file = trust_open(path, O_RDONLY | O_NONBLOCK, 0, NULL, NULL);
+    while (file >= 0 && flock(file, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK &&
+           clock_ms() < end_ms)
+        usleep(1000 * AGAIN_MS);
+    if (file >= 0)
+        close(file);
 }
 
 /* What the name of an output file, or one beside it, says: PROGRAM[-ID]-TIME-PID[-PID].log. */

@@ -7,16 +7,22 @@
 #include "base/clock.h"
 #include "cluster/supervisor/logs.h"
 
-#define TAIL_LINES 20
-#define BARREN_MAX 3 /* starts of a set of which no engine registers, until it is given up */
+#define TAIL_LINES    20
+#define LAST_WORDS_MS 5000 /* a watcher takes a few, on a machine that is not busy */
+#define BARREN_MAX    3    /* starts of a set of which no engine registers, until it is given up */
 
-void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
+/* Shows the end of an output file; `ended`: the process has ended, and its last words may be on
+ * their way. */
+static void show_tail(struct supervisor *supervisor, const struct job *job, unsigned index,
+                      bool ended)
 {
     struct progress *progress = job->set ? job->set->progress : supervisor->progress;
     char path[PATH_BYTES], *tail = NULL;
     size_t size;
     if (!job->launcher || instances_output(job->launcher, index, path, sizeof(path)) < 0)
         return;
+    if (ended)
+        logs_await_end(path, LAST_WORDS_MS);
     FILE *stream = open_memstream(&tail, &size);
     bool some = stream && logs_tail(path, TAIL_LINES, stream);
     if (stream)
@@ -26,6 +32,11 @@ void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, 
     else
         progress_fail(progress, "Its output file %s is empty.", path);
     free(tail);
+}
+
+void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
+{
+    show_tail(supervisor, job, index, false);
 }
 
 /* Says which copies ended, how, and what they said last. */
@@ -48,7 +59,7 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
     progress_fail(job->set ? job->set->progress : supervisor->progress,
                   "%s ended with status %d%s%s%s%s", what, status, *when ? " " : "", when,
                   reason ? ": " : "", reason ? reason : "");
-    supervisor_show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index);
+    show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index, true);
 }
 
 /* Whether the engines of the start ended with an error within that time of their registration. */

@@ -27,7 +27,7 @@ void engine_table_changed(struct engine_table *table, const struct engines *engi
 static char *to_text(const struct engines *engines)
 {
     json_t *ids = json_object(), *infos = json_object(), *routes = json_object(),
-           *sealed = json_object();
+           *sealed = json_object(), *watched = json_object();
     char id[16];
     for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered && !engine->restored)
@@ -36,11 +36,13 @@ static char *to_text(const struct engines *engines)
         json_object_set_new(ids, id, json_string(engine->uuid));
         json_object_set(infos, id, engine->info);
         json_object_set_new(sealed, id, json_boolean(engine->sealed));
+        json_object_set_new(watched, id, json_boolean(engine->watched));
         if (*engine->route)
             json_object_set_new(routes, engine->uuid, json_string(engine->route));
     }
-    json_t *table = json_pack("{s:o s:i s:o s:o s:o}", "engines", ids, "next_id", engines->next_id,
-                              "engine_info", infos, "routes", routes, "sealed", sealed);
+    json_t *table =
+        json_pack("{s:o s:i s:o s:o s:o s:o}", "engines", ids, "next_id", engines->next_id,
+                  "engine_info", infos, "routes", routes, "sealed", sealed, "watched", watched);
     char *text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     json_decref(table);
     return text;
@@ -83,7 +85,8 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
 {
     json_t *next_id = json_object_get(root, "next_id"), *uuid;
     const json_t *infos = json_object_get(root, "engine_info");
-    const json_t *sealed = json_object_get(root, "sealed");
+    const json_t *sealed = json_object_get(root, "sealed"),
+                 *watched = json_object_get(root, "watched");
     const char *id;
     int count = 0;
     json_object_foreach (json_object_get(root, "engines"), id, uuid) {
@@ -98,6 +101,7 @@ static int enter(json_t *root, struct engines *engines, long long expires_ms,
         strcpy(engine->route, route_in(root, engine->uuid));
         engine->restored = engine->returned = true;
         engine->sealed = json_is_true(json_object_get(sealed, id));
+        engine->watched = json_is_true(json_object_get(watched, id));
         count++;
     }
     json_int_t next = json_integer_value(next_id);

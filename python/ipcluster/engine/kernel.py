@@ -21,7 +21,7 @@ _shell = None
 _initial_names = frozenset(namespace)
 
 # For the engine, and for nothing that user code starts. What the engine has taken from its environment is still in this copy.
-for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_FILES", "IPCLUSTER_PYTHON"):
+for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_WATCHER", "IPCLUSTER_PYTHON"):
     os.environ.pop(_variable, None)
 
 sys.argv = [""]

@@ -1,0 +1,19 @@
+/* The watcher's notice to the controller that an engine has ended. */
+#ifndef ENGINE_NOTICE_H
+#define ENGINE_NOTICE_H
+
+#include "engine/io.h"
+#include "engine/watch_private.h"
+
+struct notice {
+    const struct watch_news *news;
+    const char *profile_dir; /* where plugins are looked for */
+    enum io_cause cause;
+    const char *reason;
+    const char *begun; /* the msg_id of the task that began last; "": none */
+};
+
+/* Sends it, and waits until it has left. Where it cannot be sent, the controller misses heartbeats. */
+void notice_send(const struct notice *notice);
+
+#endif
