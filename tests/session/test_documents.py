@@ -19,7 +19,15 @@ CONTRIBUTING = TOP / "CONTRIBUTING.md"
 DOCUMENTS = [TOP / "README.md", CONTRIBUTING, *sorted((TOP / "docs").rglob("*.md"))]
 KINDS = {"python", "ipython", "sh", "json", "c"}
 # How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
-NOT_RUN = {"README.md": 2, "CONTRIBUTING.md": 7, "frontends.md": 1, "laptop.md": 1, "wire.md": 6, "files.md": 1}
+NOT_RUN = {
+    "README.md": 2,
+    "CONTRIBUTING.md": 6,
+    "frontends.md": 1,
+    "laptop.md": 1,
+    "wire.md": 6,
+    "files.md": 1,
+    "architecture.md": 1,
+}
 
 # Programs that stay until they are interrupted: what they print when they are ready.
 STAYS = [
@@ -525,3 +533,69 @@ def test_each_test_that_the_threat_model_names_is_there():
             defined.update(re.findall(r"^(?:def |Test\(\w+, )(\w+)", path.read_text(), re.MULTILINE))
     assert len(named) > 80
     assert not named - defined, "these are named and are not there"
+
+
+# The map, docs/explanation/architecture.md, and the pages that are drawn after the sources
+
+MAP = TOP / "docs/explanation/architecture.md"
+SOURCES = [
+    path
+    for folder in ("core", "plugins", "python")
+    for path in sorted((TOP / folder).rglob("*.*"))
+    if path.suffix in (".c", ".h", ".py", ".sh")
+]
+
+
+def map_folder(path):
+    """The row of the map that a file of core/ belongs to: its folder; what the controller's threads share is apart from the program."""
+    folder, shared = str(path.parent.relative_to(TOP / "core")), "controller/controller"
+    return shared if folder == "controller" and path.stem == "controller" else folder
+
+
+def arrows_of_the_sources():
+    """By each folder of core/ those whose headers its files include."""
+    arrows = {}
+    for path in SOURCES:
+        if path.is_relative_to(TOP / "core/include") or path.suffix not in (".c", ".h"):
+            continue
+        if not path.is_relative_to(TOP / "core"):
+            continue
+        own = arrows.setdefault(map_folder(path), set())
+        for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+            header = TOP / "core" / name
+            if header.exists():  # or the build has made it
+                own.add(map_folder(header))
+    return {folder: others - {folder} for folder, others in arrows.items()}
+
+
+def test_the_maps_arrows_are_the_includes_and_run_one_way():
+    rows = re.findall(r"^\| `([a-z/]+)` \| [^|]+ \| ?([^|]*)\|$", MAP.read_text(), re.MULTILINE)
+    drawn = {folder: set(re.findall(r"`([a-z/]+)`", others)) for folder, others in rows}
+    there = arrows_of_the_sources()
+    wrong = [
+        f"core/{folder} includes {sorted(there.get(folder, []))}, and the map says {sorted(drawn.get(folder, []))}"
+        for folder in sorted(drawn.keys() | there.keys())
+        if drawn.get(folder) != there.get(folder)
+    ]
+    assert not wrong, "\n".join(wrong)
+    above = set()
+    for folder, _ in rows:
+        assert drawn[folder] <= above, f"core/{folder} includes what stands below it: {drawn[folder] - above}"
+        above.add(folder)
+
+
+def test_functions_and_files_that_pages_name_are_there():
+    pages = [MAP, TOP / "docs/reference/wire.md", TOP / "docs/reference/files.md"]
+    text = "\n".join(page.read_text() for page in pages)
+    named = set(re.findall(r"`(?:[\w.]+\.)?(\w+)\(\)`", text))
+    defined = set()
+    for path in SOURCES:
+        defined.update(re.findall(r"^(?:[a-z][\w *]*?[ *])?(\w+)\(", path.read_text(), re.MULTILINE))
+        defined.update(re.findall(r"^ *(?:async )?def (\w+)\(", path.read_text(), re.MULTILINE))
+    assert len(named) > 80
+    assert not named - defined, "these are named and are not there"
+    files = set(re.findall(r"`((?:core|plugins|tests|python|scripts|docs|debian)/[\w./]*)`", text))
+    bases = set(re.findall(r"`(\w+\.(?:c|h|py))`", text)) - {path.name for path in SOURCES}
+    tests = {path.name for path in (TOP / "tests").rglob("*.*")}
+    gone = [name for name in files if not (TOP / name).exists()] + sorted(bases - tests)
+    assert not gone, "these are named and are not there"
