@@ -63,7 +63,7 @@ static int next_port(struct port_pool *pool)
 static void warn_of_random(struct port_pool *pool)
 {
     if (pool->ports.count && !pool->warned)
-        log_warn("of the %zu ports that were given none is left: the others are any that are free",
+        log_warn("all of the %zu ports that were given are in use: other free ports are taken",
                  pool->ports.count);
     pool->warned = true;
 }
@@ -193,7 +193,7 @@ struct session *controller_session(const struct controller *controller, enum con
 struct seal controller_seal(const struct controller *controller, enum seal_channel channel,
                             enum connection_role role, struct session *session)
 {
-    /* Engines may have the first request of a controller before they know its life. */
+    /* Engines may have the first request of a previous controller they know its life. */
     bool alive = role == CONNECTION_CLIENT || channel == SEAL_HUB;
     return (struct seal){.session = session,
                          .channel = channel,

@@ -32,9 +32,8 @@ static const struct ipcl_option controller_options[] = {
      "The address to listen on for engines, where it is another than that for clients."},
     {"client_ip", IPCL_STRING, "", NULL, NULL, "The same for clients."},
     {"engines_elsewhere", IPCL_BOOL, "false", NULL, NULL,
-     "Engines are on other machines, as ipcluster says of those that a batch system starts: where "
-     "no "
-     "address is set, listen for them on all of this host's."},
+     "Engines are on other hosts: where no address is set, listen for engines on all addresses of "
+     "this host. ipcluster sets this where a batch system starts the engines."},
     {"clients_elsewhere", IPCL_BOOL, "false", NULL, NULL,
      "The same for clients, where a batch system starts the controller."},
     {"ports", IPCL_LIST, "", "ports", NULL,
@@ -77,10 +76,10 @@ static const struct ipcl_option controller_options[] = {
      "ipcontroller[-CLUSTER_ID]-engine.json."},
     {"reuse_files", IPCL_BOOL, "false", NULL, NULL,
      "Take ports and keys from the connection files that are there, and leave the files when the "
-     "controller ends: the engines and clients of the controller before connect to this one."},
+     "controller ends: the engines and clients of the previous controller connect to this one."},
     {"restore_engines", IPCL_BOOL, "false", NULL, NULL,
-     "Take over the engines of the controller before, as far as their hearts still beat, also "
-     "those that do not register again by themselves, as ipyparallel's do not. Implies "
+     "Take over the engines of the previous controller whose hearts still beat, also engines that "
+     "do not register again by themselves, as ipyparallel's do not. Implies "
      "reuse_files."},
     {"ssh_server", IPCL_STRING, "", "ssh", NULL,
      "[user@]host[:port] through which clients reach the controller; it is written to their "
@@ -100,7 +99,8 @@ static const struct ipcl_option controller_options[] = {
      "their "
      "replies, and as many for engines that do not read their requests, such as stopped ones. "
      "Beyond that results are replaced by errors, requests are answered with errors, and output is "
-     "dropped, which is counted and logged; who has little waiting is not concerned. 0: half of "
+     "dropped, which is counted and logged; a peer that has little waiting is not concerned. 0: "
+     "half of "
      "this host's memory."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
      "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "
@@ -129,8 +129,8 @@ static const struct ipcl_option task_options[] = {
      "than a millisecond. 0: no limit."},
     {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL, scheme_help},
     {"deaths_max", IPCL_INT, "3", NULL, NULL,
-     "How many engines may die while they run one and the same task. With so many it fails, and is "
-     "not tried again, whatever retries it has left. 0: any number."},
+     "How many engines may die while they run the same task. Then the task fails, and is not tried "
+     "again, whatever retries it has left. 0: any number."},
     {"client_grace", IPCL_INT, "60", NULL, NULL,
      "Seconds that a client may be out of reach before what it has waiting is dropped, where it "
      "asked for that (Client(keep_tasks=False)); up to a quarter more pass until it is noticed."},
@@ -205,7 +205,7 @@ static const struct settings_flag flags[] = {
     {"mongodb", "IPController", "db_class", "mongodb", "Out of scope: use --sqlitedb."},
     {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
     {"restore", "IPController", "restore_engines", "true",
-     "Use the connection files and take over the engines that the controller before had."},
+     "Use the connection files and take over the engines of the previous controller."},
     {"usethreads", "IPController", "use_threads", "true",
      "Accepted, and without effect: there are always threads."},
     {"secure", "Session", "key", RANDOM_KEY, "Sign messages with a new key (the default)."},
@@ -374,7 +374,7 @@ static int read_key(const struct settings *settings, struct controller *controll
         random_hex(file->key, KEY_DIGITS);
     if (!*file->key)
         log_warn("messages are not signed%s",
-                 controller->encrypted ? "" : ", nor encrypted: who can connect can run code");
+                 controller->encrypted ? "" : ", nor encrypted: whoever can connect can run code");
     return 0;
 }
 

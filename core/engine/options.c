@@ -70,7 +70,8 @@ static const struct ipcl_option options[] = {
      "Ask for this engine id; -1: the MPI rank where there is one, otherwise the next that is "
      "free."},
     {"ids", IPCL_STRING, "", NULL, NULL,
-     "Ask for one of these engine ids (3,5-7): that of the MPI rank where there is one, or else the "
+     "Ask for one of these engine ids (3,5-7): that of the MPI rank where there is one, or else "
+     "the "
      "first that is free. ipcluster gives them to engines that come back."},
     {"mpi", IPCL_STRING, "", "mpi", "mpi4py",
      "Initialise MPI before registering: mpi4py, pytrilinos, native, or the name of a plugin of "
@@ -91,9 +92,8 @@ static const struct ipcl_option options[] = {
     {"startup_script", IPCL_STRING, "", "s", NULL,
      "A file to run in the user's namespace before registering."},
     {"max_heartbeat_misses", IPCL_INT, "50", NULL, NULL,
-     "End when so many of the controller's heartbeats in a row have not come; 0: never. Until then "
-     "the engine waits for the controller, or for another that is started with --reuse in its "
-     "place."},
+     "End when this many heartbeats of the controller in a row have not come; 0: never. Until then "
+     "the engine waits for the controller, or for one that is started with --reuse in its place."},
     {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
      "Start a small process that outlives this engine: were it to die suddenly, the controller "
      "learns at once that it has, how, and what it printed last."},

@@ -449,8 +449,9 @@ static const struct ipcl_option options[] = {
     {"location", IPCL_STRING, "", NULL, NULL,
      "The folder that the file is in. Where this is not set it is the profile's."},
     {"table", IPCL_STRING, "ipython-tasks", NULL, NULL,
-     "The table in the file. With an empty name each controller has a new one, and the records of "
-     "those before are not found. Where another program has a table of this name, it is NAME_1."},
+     "The table in the file. With an empty name each controller has a new table, and the records "
+     "of previous controllers are not found. Where another program has a table of this name, it is "
+     "NAME_1."},
     {"record_limit", IPCL_INT, "1000000", NULL, NULL,
      "How many records to keep. Beyond that the oldest finished ones are forgotten."},
     {"size_limit", IPCL_INT, "10737418240", NULL, NULL,

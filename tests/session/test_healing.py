@@ -210,14 +210,14 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
         box.ipcluster("scale", "--n=3", check=True)
         assert list(engines_of(box)) == [0, 2, 3]
         left = box.ipcluster("scale", "--n=1")
-        assert left.status == 6 and "1 of 2 engines that are too many stay: they work, or may keep" in left.err
+        assert left.status == 6 and "1 of 2 surplus engines stay: they work, or may keep" in left.err
         assert list(engines_of(box)) == [2, 3]
         # One that ends now is one less; one that is cleared keeps nothing.
         os.kill(engines_of(box)[2], signal.SIGKILL)
         wait_until(lambda: list(engines_of(box)) == [3], PATIENCE)
         with pytest.raises(ipcluster.EngineError):
             work.get(timeout=LONG)
-        with pytest.raises(RuntimeError, match="1 of 1 engines that are too many stay"):
+        with pytest.raises(RuntimeError, match="1 of 1 surplus engines stay"):
             cluster.scale_sync(0)
         client[3].clear(block=True)
         cluster.scale_sync(0)

@@ -477,6 +477,6 @@ def test_the_engines_that_a_task_has_killed_are_counted_over_a_restart(new_clust
     kill(cluster, client)
     kill_engine(2)
     cluster.start_controller("--restore", "--sqlitedb", RETURN, deaths)
-    with pytest.raises(Exception, match="not tried again, as so many engines have died"):
+    with pytest.raises(Exception, match="not tried again, as [0-9]+ engines? died"):
         task.get(timeout=LONG)
     assert runs(path) == {"poison": 2}

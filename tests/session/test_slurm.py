@@ -475,7 +475,7 @@ def test_jobs_that_wait_are_cancelled_when_their_set_is_to_be_smaller(box, slurm
     assert "s has 3 engines" not in (part := box.ipcluster("scale", "--n=3")).out
     assert (
         part.status == 6
-        and "1 of 1 engines that are too many stay: they work" in part.err
+        and "1 of 1 surplus engines stay: they work" in part.err
         and "wait in a batch job with others" in part.err
     )
     wait_until(

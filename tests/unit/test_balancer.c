@@ -524,7 +524,7 @@ Test(balancer, a_long_random_play_loses_no_task)
     balancer_destroy(f.balancer, release);
 }
 
-/* After a restart engines answer tasks of the controller before. */
+/* After a restart engines answer tasks of the previous controller. */
 Test(balancer, a_task_of_another_scheduler_ends_once)
 {
     struct fixture f;

@@ -23,7 +23,7 @@ static const struct settings_program program = {
         "a profile's folder; convert reads the configuration files of ipyparallel and of IPython "
         "before it (ipcluster_config.py, ipcontroller_config.py, ipengine_config.py), writes "
         "the JSON beside them, and lists what could not be carried over, and why. Such a "
-        "file is a Python program: convert runs it, with all the rights of who calls it.",
+        "file is a Python program: convert runs it, with all the rights of whoever calls it.",
     .exit_status = "0  It is done.\n1  It failed; a sentence on standard error says why.\n"
                    "7  convert could not carry over all settings; it has listed them.\n",
     .examples = "ipcluster profile create mpi --elauncher=MPIExecEngineSetLauncher\n"

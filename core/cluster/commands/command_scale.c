@@ -20,13 +20,14 @@ static const struct settings_program program = {
     .page = "ipcluster-scale",
     .usage = "ipcluster scale [options] --n=N",
     .description =
-        "Gives a set of engines another number of them. More are started as the set was. Of those\n"
-        "that are too many only such end as nobody misses: batch jobs that wait are cancelled, "
-        "and\n"
-        "then engines end that do nothing, and of which no client has asked anything by their ids\n"
-        "since they began, or were cleared, so that they keep nothing for it. The others stay "
-        "until\n"
-        "they end, or a client clears them and this is typed again.",
+        "Gives a set of engines another number of them. More are started as the set was. Where "
+        "there "
+        "are too many, batch jobs that wait are cancelled, and then engines end that do nothing "
+        "and "
+        "keep nothing for a client: no client has asked anything of them by their ids since they "
+        "began, or were cleared. The others stay until they end, or a client clears them and this "
+        "is "
+        "typed again.",
     .exit_status = "0   The set has that many, or batch jobs for them are submitted or cancelled.\n"
                    "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
                    "4   Not all that were started have registered in time.\n"
@@ -43,14 +44,13 @@ static const struct ipcl_option options[] = {
     {"n", IPCL_INT, "", "n", NULL,
      "How many engines the set is to have. One that grew and shrank by itself stays at that."},
     {"n_max", IPCL_INT, "", "n-max", NULL,
-     "In place of that: the set grows to so many while tasks wait, and shrinks again when they "
-     "have "
-     "nothing to do, as one that was started with --n-max."},
+     "In place of --n: the most engines that the set may grow to while tasks wait. It shrinks "
+     "again when engines have nothing to do, as a set that was started with --n-max."},
     {"n_min", IPCL_INT, "0", "n-min", NULL, "To how many engines a set with --n-max shrinks."},
     {"engine_set", IPCL_STRING, "", "engine-set", NULL,
      "Which set, where the cluster has several: its name, as ipcluster status shows it."},
     {"force", IPCL_BOOL, "false", "force", "true",
-     "End also those that work or keep something for a client."},
+     "End also engines that work or keep something for a client."},
 };
 static const struct ipcl_option_table table = {"IPClusterScale", options,
                                                sizeof(options) / sizeof(*options)};
@@ -174,10 +174,11 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
     if (outcome == 0 && staying > 0)
         outcome = ipcl_error_set(
             error,
-            "%zu of %zu engines that are too many stay: they work, or may keep what a client has "
-            "put there, or wait in a batch job with others. Each goes when it ends (--force ends "
-            "now "
-            "those that have begun)",
+            "%zu of %zu surplus engines stay: they work, or may keep what a client has put there, "
+            "or "
+            "are in a batch job with others that do. Each goes when it ends (--force ends now "
+            "those "
+            "that have begun)",
             staying, surplus);
     json_decref(taken);
     json_decref(ending);

@@ -293,7 +293,8 @@ int control_check_peer(int fd, struct ipcl_error *error)
     struct ucred peer;
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return ipcl_error_set(error, "who is at the other end cannot be told: %s", strerror(errno));
+        return ipcl_error_set(error, "which user is at the other end is not known: %s",
+                              strerror(errno));
     if (peer.uid != geteuid() && peer.uid != 0)
         return ipcl_error_set(error, "process %d at the other end is of another user (%d)",
                               (int)peer.pid, (int)peer.uid);

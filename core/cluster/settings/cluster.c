@@ -21,9 +21,9 @@ static const struct ipcl_option cluster_options[] = {
      "as they can. 0: as soon as they are started or submitted. Where it is not set: all, but with "
      "--daemonize 0 for engines that are a batch system's jobs, which may wait long."},
     {"n_max", IPCL_INT, "0", "n-max", NULL,
-     "The set of engines grows to so many while tasks wait, and shrinks again to n_min, or to n "
-     "where that is less or n_min is not set. Without n it begins with n_min, or with none. 0: it "
-     "stays as it is."},
+     "The most engines that the set may grow to while tasks wait. It shrinks again to n_min, or to "
+     "n where that is less or n_min is not set. Without n it begins with n_min, or with none. 0: "
+     "the set keeps its size."},
     {"idle_timeout", IPCL_REAL, "300", "idle-timeout", NULL,
      "Seconds after which an engine of a set with n_max ends that has had nothing to do, if it "
      "keeps nothing for a client."},

@@ -47,11 +47,11 @@ void handouts_doubt(struct handouts *handouts);
 /* Whether a controller before this one may have given out a task, of which the store does not know
  * that. The records thread; likewise below. */
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
-/* What became of a task last, under the controllers before this one. Returns false where that is
+/* What became of a task last, under the previous controllers this one. Returns false where that is
  * not known, as after handouts_forget(). */
 bool handouts_find(const struct handouts *handouts, const char *msg_id, struct handout *handout);
 void handouts_forget(struct handouts *handouts);
-/* The store has all that was to be known of the controllers before. */
+/* The store has all that was to be known of the previous controllers. */
 void handouts_begin(struct handouts *handouts);
 /* The store has the first so many of those that were added here. After handouts_begin(). */
 void handouts_settle(struct handouts *handouts, uint64_t count);

@@ -113,7 +113,7 @@ static const char *answer_to(const struct replies *replies, enum session_verdict
 {
     *ename = "ConnectionError";
     if (verdict == SESSION_STALE)
-        return "the request was made for the controller before this one, and has not run: submit "
+        return "the request was made for the previous controller, and has not run: submit "
                "it again";
     if (verdict == SESSION_REPEATED)
         return "the request has come a second time, or far too late, and does not run";

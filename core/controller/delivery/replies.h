@@ -24,7 +24,7 @@ struct replies {
  * or -1 with `error` set. */
 int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
                     void *clients, const char *name, struct ipcl_error *error);
-/* Clients of the controller before, where there was one, may come back here. */
+/* Clients of the previous controller, where there was one, may come back here. */
 void replies_await_clients(struct replies *replies, const struct controller *controller);
 /* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */
 void replies_send(struct replies *replies, struct message *message);

@@ -314,7 +314,7 @@ static void refuse(int fd, const struct peer *peer)
     else if (peer->left > frame_max(peer))
         snprintf(why, sizeof(why), "it sends a frame of %llu bytes, and %llu may be%s",
                  (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
-                 peer->handshake ? " as long as it has not proved who it is"
+                 peer->handshake ? " before it has proved who it is"
                  : peer->subscriber
                      ? " in a subscription"
                      : " (IPController.frame_bytes_max): the request or result is lost");

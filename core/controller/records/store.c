@@ -57,7 +57,7 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
     return 0;
 }
 
-/* Finds out whether it is certain what the controller before gave out. */
+/* Finds out whether it is certain what the previous controller gave out. */
 static int begin(struct controller *controller, struct ipcl_error *error)
 {
     int64_t session, before;

@@ -418,7 +418,7 @@ static void on_restored(void *self, struct message *message)
     case RESTORED_AWAY:
     case RESTORED_TASK:
         if (unwrap(message, &inner))
-            log_error("task: a task of the controller before is lost: out of memory");
+            log_error("task: a task of the previous controller is lost: out of memory");
         else if (restored.kind == RESTORED_AWAY)
             take_away(scheduler, &restored, &inner);
         else

@@ -175,11 +175,12 @@ static void explain(enum submission status, const char *unknown, const char **en
     if (status == SUBMISSION_ITSELF)
         ipcl_error_set(why, "the task depends on itself");
     else
-        ipcl_error_set(why,
-                       "the task depends on %.255s, of which nothing is known: it was never a "
-                       "task here, or so many have finished since then that it is forgotten "
-                       "(TaskScheduler.finished_max says how many are remembered)",
-                       unknown);
+        ipcl_error_set(
+            why,
+            "the task depends on %.255s, which the controller does not know: it was never a task "
+            "here, or it finished long ago and is forgotten (TaskScheduler.finished_max says how "
+            "many are remembered)",
+            unknown);
 }
 
 /* A task that did not run at once, or that a store records, is made known before it is assigned. */

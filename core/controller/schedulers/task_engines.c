@@ -47,16 +47,17 @@ void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blamele
     if (!harmful && scheduler_retry(scheduler, task, blameless))
         return;
     snprintf(text, sizeof(text),
-             "the task is not tried again, as so many engines have died while they ran it as "
-             "TaskScheduler.deaths_max allows (%d); the last: %.*s",
-             scheduler->deaths_max, NOTICE_TEXT_BYTES / 2, evalue);
+             "the task is not tried again, as %d %s died while they ran it "
+             "(TaskScheduler.deaths_max); the last: %.*s",
+             scheduler->deaths_max, scheduler->deaths_max == 1 ? "engine" : "engines",
+             NOTICE_TEXT_BYTES / 2, evalue);
     scheduler_fail(scheduler, task, "EngineError", harmful && task->retries ? text : evalue);
 }
 
 void scheduler_settle(struct scheduler *scheduler, struct task *task)
 {
     static const char *const texts[] = {
-        [FATE_ALONE] = "none is left of the engines that the task may run on",
+        [FATE_ALONE] = "all engines that the task may run on have gone",
         [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
         [FATE_APART] = "the tasks that this one follows did not all run at one engine",
     };
