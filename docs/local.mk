@@ -13,6 +13,7 @@ man_MANS = \
 	docs/man/ipcluster-start.1 \
 	docs/man/ipcluster-status.1 \
 	docs/man/ipcluster-stop.1 \
+	docs/man/ipcluster-trace.1 \
 	docs/man/ipcontroller.1 \
 	docs/man/ipengine.1
 CLEANFILES += $(man_MANS)
@@ -54,6 +55,7 @@ DOCS_PAGES = \
 	docs/howto/ssh.md \
 	docs/howto/start.md \
 	docs/howto/tasks.md \
+	docs/howto/trace.md \
 	docs/howto/troubles.md \
 	docs/howto/work.md \
 	docs/reference/c.md \

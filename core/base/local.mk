@@ -16,6 +16,8 @@ core_base_libbase_la_SOURCES = \
 	core/base/secret.c core/base/secret.h \
 	core/base/shared.c core/base/shared.h \
 	core/base/table.c core/base/table.h \
+	core/base/trace.c core/base/trace.h core/base/trace_private.h \
+	core/base/trace_write.c \
 	core/base/trust.c core/base/trust.h
 core_base_libbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DPREFIX='"$(prefix)"' -DPROGRAM_DIR='"$(bindir)"' \
 	-DPLUGIN_DIR='"$(pkglibdir)"'

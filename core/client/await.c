@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 
 /* Output is published before the reply is sent: what has not come so long after the reply, and
  * after other output of its request, is missing. It was lost, as what is published in the moment in
@@ -212,6 +213,10 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
+    if (trace_is_on())
+        trace_step_since(TRACE_RESULT, ipcl_future_id(future), strlen(ipcl_future_id(future)),
+                         outcome ? outcome->result.engine_id : -1,
+                         trace_of_wall(future->submitted));
     future->answered_ms = clock_ms();
     if (!complete)
         add_resolved(io, future, future->answered_ms);

@@ -246,6 +246,8 @@ struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
     char path[PATH_BYTES];
     bool again = false;
     long long deadline = 0;
+    if (client_trace_by_environment(error))
+        return NULL;
     do {
         struct ipcl_client *client = client_create(&rest, error);
         if (!client)

@@ -184,6 +184,11 @@ void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
 /* Fails in a process that was forked. */
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error);
 
+/* tracing.c: */
+/* Begins the trace that the environment asks for, once a process. Returns 0 or -1 with `error`
+ * set. */
+int client_trace_by_environment(struct ipcl_error *error);
+
 /* fetch.c, I/O thread: */
 /* Asks the hub again for results that it did not have. */
 void fetch_tick(struct ipcl_client *client);

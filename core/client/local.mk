@@ -12,6 +12,7 @@ core_client_libclient_la_SOURCES = \
 	core/client/restart.c \
 	core/client/sockets.c \
 	core/client/submit.c \
+	core/client/tracing.c \
 	core/client/value.c core/client/value.h \
 	core/client/view.c
 core_client_libclient_la_LIBADD =

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "wire/published.h"
 
 /* How many messages to take from a socket before the others have their turn. */
@@ -391,6 +392,11 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
             await_output_complete(&client->io, future);
         return;
     }
+    if (trace_is_on())
+        trace_note(TRACE_OUTPUT,
+                   &(struct trace_subject){message->msg_id.data, message->msg_id.size,
+                                           ipcl_future_id(future), strlen(ipcl_future_id(future)),
+                                           future->engine_id, 0});
     struct output *output = make_output(client, message, &message->msg_type);
     if (output) {
         emit_output(client, future, output);
@@ -579,6 +585,7 @@ bool receive_all(struct ipcl_client *client, enum client_socket index)
     bool empty = false;
     message_init(&message);
     for (int count = 0; !empty && count < RECEIVE_MAX; count++) {
+        trace_arrived();
         if (message_recv(&message, client->io.sockets[index], ZMQ_DONTWAIT))
             empty = errno != EMSGSIZE && errno != ENOMEM;
         else if (index == SOCKET_IOPUB)

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/trace.h"
+
 #define TEXT_CACHE_BYTES 256
 
 /* What is kept of tasks that may be sent again: of one, and in all. */
@@ -417,6 +419,12 @@ static void fail_unsent(void *client, struct ipcl_future *future)
             "the request could not be sent: its content or metadata nest too deep, or memory is short"));
 }
 
+static void trace_submit(const struct ipcl_future *future)
+{
+    const char *id = ipcl_future_id(future);
+    trace_step(TRACE_SUBMIT, id, strlen(id), future->engine_id);
+}
+
 /* To an engine that has gone nothing is sent; a broadcast goes out for the others. Takes over the
  * submission. */
 static void flush_one(struct ipcl_client *client, struct submission *submission,
@@ -424,7 +432,10 @@ static void flush_one(struct ipcl_client *client, struct submission *submission,
 {
     struct io *io = &client->io;
     struct ipcl_future *future = submission->future;
+    trace_arrived();
     if (submission->broadcast) {
+        for (size_t i = 0; i < submission->broadcast->count; i++)
+            trace_submit(submission->broadcast->parts[i]);
         await_add_broadcast(io, submission->broadcast);
         await_each_part(io, submission->broadcast,
                         send_submission(client, submission, submission->metadata, message)
@@ -434,6 +445,7 @@ static void flush_one(struct ipcl_client *client, struct submission *submission,
         submission_destroy(submission);
         return;
     }
+    trace_submit(future);
     await_add(io, future);
     keep(client, submission);
     bool kept = future->kept; /* it goes with its future, which may be answered at once */

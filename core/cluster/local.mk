@@ -24,12 +24,14 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/commands/command_start.c \
 	core/cluster/commands/command_status.c \
 	core/cluster/commands/command_stop.c \
+	core/cluster/commands/command_trace.c \
 	core/cluster/commands/commands.h \
 	core/cluster/commands/convert.c core/cluster/commands/convert.h \
 	core/cluster/commands/convert_script.c \
 	core/cluster/commands/join.c core/cluster/commands/join.h \
 	core/cluster/commands/named_engines.c core/cluster/commands/named_engines.h \
 	core/cluster/commands/status.c core/cluster/commands/status.h \
+	core/cluster/commands/trace_merge.c core/cluster/commands/trace_merge.h \
 	core/cluster/control/control.c core/cluster/control/control.h \
 	core/cluster/control/control_ask.c \
 	core/cluster/control/progress.c core/cluster/control/progress.h \

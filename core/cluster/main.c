@@ -22,6 +22,7 @@ static const struct cluster_command *const commands[] = {
     &command_scale,
     &command_signal,
     &command_logs,
+    &command_trace,
     &command_list,
     &command_plugins,
     &command_profile,

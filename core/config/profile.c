@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/trust.h"
 #include "config/accepted.h"
 
-#define BASE_CLASS     "BaseParallelApplication"
-#define FOLDER_PREFIX  "profile_"
-#define NAME_BYTES_MAX 128 /* what programs put around it has room in a file's name */
+#define BASE_CLASS        "BaseParallelApplication"
+#define FOLDER_PREFIX     "profile_"
+#define TRACE_BYTES_LEAST 65536
+#define NAME_BYTES_MAX    128 /* what programs put around it has room in a file's name */
 
 static const struct ipcl_option options[] = {
     {"profile", IPCL_STRING, "default", "profile", NULL,
@@ -57,6 +59,11 @@ const char *const profile_finders[] = {BASE_CLASS ".profile", BASE_CLASS ".profi
 static const struct ipcl_option process_options[] = {
     {"clean_logs", IPCL_BOOL, "false", "clean-logs", "true",
      "Remove the log files of earlier processes of this program from the profile's log folder."},
+    {"trace", IPCL_STRING, "", "trace", NULL,
+     "Write what happens to each message, step by step, to this file, or to one in this folder, for "
+     "Perfetto (ui.perfetto.dev) to show. `ipcluster trace merge` makes one file of several."},
+    {"trace_bytes_max", IPCL_INT, "268435456", NULL, NULL,
+     "How many bytes a trace may have: the newest are kept, in FILE and FILE.1."},
 };
 static const struct ipcl_option_table process_table = {
     BASE_CLASS, process_options, sizeof(process_options) / sizeof(*process_options)};
@@ -272,6 +279,18 @@ static void clean_logs(const struct profile *profile, const char *program)
         closedir(dir);
 }
 
+int profile_start_trace(const struct settings *settings, const char *program,
+                        struct ipcl_error *error)
+{
+    const char *path = settings_string(settings, BASE_CLASS, "trace");
+    int64_t bytes_max = settings_int(settings, BASE_CLASS, "trace_bytes_max");
+    if (bytes_max < TRACE_BYTES_LEAST)
+        return ipcl_error_set(error, BASE_CLASS ".trace_bytes_max is a number of bytes, %d or more",
+                              TRACE_BYTES_LEAST);
+    return *path ? trace_start(program, path, bytes_max, error)
+                 : trace_start_by_environment(program, bytes_max, error);
+}
+
 static int open_log(const struct settings *settings, const char *program,
                     const struct profile *profile, struct ipcl_error *error)
 {
@@ -287,7 +306,10 @@ static int open_log(const struct settings *settings, const char *program,
         return -1;
     if (log_open(program, *path ? path : NULL, error))
         return -1;
-    return log_set_level_name(settings_string(settings, BASE_CLASS, "log_level"), error);
+    if (log_set_level_name(settings_string(settings, BASE_CLASS, "log_level"), error))
+        return -1;
+    trace_to_log(log_enabled(IPCL_LOG_DEBUG));
+    return 0;
 }
 
 /* A further file of settings, named by one. */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "base/trace.h"
 #include "controller/addresses.h"
 #include "controller/controller.h"
 #include "controller/files.h"
@@ -158,6 +159,9 @@ static int start(struct program *program, struct ipcl_error *error)
         .descriptors = OWN_DESCRIPTORS + ROOM_MIN,
         .threads = MODULES,
     };
+    trace_name("controller", TRACE_PLACE_CONTROLLER);
+    if (profile_start_trace(program->settings, "ipcontroller", error))
+        return -1;
     random_bytes(program->controller.life, SEAL_LIFE_BYTES);
     program->controller.context = socket_context(&needs, error);
     if (!program->controller.context)

@@ -8,6 +8,7 @@
 
 #include "base/container.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "engine/io.h"
 #include "engine/mpi.h"
 
@@ -301,7 +302,9 @@ void host_serve(struct host *host)
             continue;
         }
         set_job(host, job);
+        trace_step_since(TRACE_BEGIN, job->msg_id, strlen(job->msg_id), -1, job->received_ns);
         run_job(engine, job);
+        trace_step(TRACE_END, job->msg_id, strlen(job->msg_id), -1);
         set_job(host, NULL);
         if (getpid() != host->pid) /* a child that user code forked and let return: the sockets are
                                       not its own */

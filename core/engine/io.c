@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/ending.h"
+#include "base/trace.h"
 
 void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error)
@@ -85,6 +86,7 @@ static void end_process(struct io *io)
         reply_ended(io, io->running);
     frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
+    trace_stop();
     _exit(io->engine->exit_code);
 }
 

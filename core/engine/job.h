@@ -28,10 +28,11 @@ enum job_kind {
 struct job {
     TAILQ_ENTRY(job) entry;
     enum job_kind kind;
-    uint64_t number;   /* from 1 on, once the main thread has it */
-    uint64_t counter;  /* of a task: the one of its seal */
-    struct door *door; /* how the request came */
-    void *socket;      /* where it came from and its reply goes */
+    uint64_t number;       /* from 1 on, once the main thread has it */
+    long long received_ns; /* when it came (trace.h) */
+    uint64_t counter;      /* of a task: the one of its seal */
+    struct door *door;     /* how the request came */
+    void *socket;          /* where it came from and its reply goes */
     const struct ipcl_serial_operations *serial;
     struct message message; /* the request as received, identities included */
     char *msg_id;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "engine/io.h"
 
 #define COPIED_BYTES 1024 /* a smaller result is cheaper copied than handed over */
@@ -65,6 +66,13 @@ static void set_header(const struct door *door, const struct ipcl_serial_operati
     json_decref(unpacked);
 }
 
+static void trace_output(const char *id, const struct job *job)
+{
+    if (trace_is_on() && job->msg_id)
+        trace_note(TRACE_PUBLISH, &(struct trace_subject){id, strlen(id), job->msg_id,
+                                                          strlen(job->msg_id), -1, 0});
+}
+
 /* Publishes at a door, with buffers that `frames` holds, which stay. */
 static void send_parts(struct door *door, const struct session_parts *parts, const char *topic,
                        struct message *frames)
@@ -72,16 +80,17 @@ static void send_parts(struct door *door, const struct session_parts *parts, con
     struct io *io = door->io;
     struct ipcl_error error = {"out of memory"};
     struct message message;
+    char id[MESSAGE_ID_LENGTH + 1];
     message_init(&message);
     if (message_append(&message, topic, strlen(topic)) ||
-        session_build(door->session, &message, parts, NULL, &error) ||
+        session_build(door->session, &message, parts, id, &error) ||
         message_append_all(&message, frames) ||
         message_check_frames(&message, door->frame_bytes_max, &error) ||
         door_sign(door, SEAL_OUTPUT, &message, &error))
         log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type,
                     error.text);
-    else
-        message_send(&message, door->iopub);
+    else if (!message_send(&message, door->iopub) && io->running)
+        trace_output(id, io->running);
     message_close(&message);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "engine/children.h"
 #include "engine/facts.h"
 #include "engine/io.h"
@@ -368,6 +369,15 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
                : 0;
 }
 
+static void set_id(struct io *io, int64_t id)
+{
+    char name[32];
+    io->engine->id = id;
+    watched_tell(io->engine, id);
+    snprintf(name, sizeof(name), "engine %" PRId64, id);
+    trace_name(name, TRACE_PLACE_ENGINES + (int)id);
+}
+
 static void complete(struct io *io, json_t *content)
 {
     struct ipcl_error error;
@@ -390,8 +400,7 @@ static void complete(struct io *io, json_t *content)
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
     }
-    io->engine->id = id;
-    watched_tell(io->engine, id);
+    set_id(io, id);
     io->state = IO_CONNECTING;
     io->connecting_ms = clock_ms() + SUBSCRIBER_WAIT_MS;
     io->hub_period_ms = period_ms;
@@ -428,8 +437,7 @@ static void move_to(struct io *io, int64_t id)
     struct ipcl_error error;
     log_warn("engine %lld was registered again, but its id is taken: it is engine %lld from now on",
              (long long)io->engine->id, (long long)id);
-    io->engine->id = id;
-    watched_tell(io->engine, id);
+    set_id(io, id);
     if (connection->broadcast_count > 1 &&
         connect_to(io, io->cluster.shell, connection->broadcast[id % connection->broadcast_count],
                    &error))

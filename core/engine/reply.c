@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "engine/facts.h"
 #include "engine/io.h"
 
@@ -147,6 +148,7 @@ static void send_signed(struct io *io, struct job *job, struct message *message)
     if (message_send(message, job->socket))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
                     zmq_strerror(errno));
+    trace_step(TRACE_ANSWER, job->msg_id, strlen(job->msg_id), -1);
 }
 
 /* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mark.h"
 #include "base/secret.h"
+#include "base/trace.h"
 #include "config/profile.h"
 #include "engine/become.h"
 #include "engine/children.h"
@@ -101,7 +102,10 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
         bounds_read_memory(program->settings, &engine->memory_limit_bytes, error))
         return -1;
     bounds_read_end(engine, program->settings);
-    return profile_shows_settings(program->settings, stdout) ? 1 : 0;
+    if (profile_shows_settings(program->settings, stdout))
+        return 1;
+    trace_name("engine", TRACE_PLACE_ENGINES);
+    return profile_start_trace(program->settings, "ipengine", error);
 }
 
 static int read_connection(struct program *program, struct ipcl_error *error)
@@ -169,6 +173,7 @@ static int serve(struct program *program, struct ipcl_error *error)
         ipcl_error_set(error, "no thread can be started");
         return failed(ENGINE_EXIT_FAILED, error);
     }
+    pthread_setname_np(thread, "engine-io");
     host_serve(&program->host);
     host_destroy(&program->host);
     fflush(stdout);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/ending.h"
+#include "base/trace.h"
 #include "engine/io.h"
 #include "engine/watched.h"
 
@@ -90,6 +91,10 @@ void shell_receive(void *self, struct message *message)
     }
     if (task)
         recall_note(door->io, job);
+    if (job) {
+        trace_step(TRACE_ENGINE_RECEIVE, job->msg_id, strlen(job->msg_id), -1);
+        job->received_ns = trace_now();
+    }
     if (job)
         enqueue(door->io, job);
     shell_next(door->io);

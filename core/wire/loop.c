@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace.h"
 
 /* How many messages one socket may have in a round before the others get their turn. */
 #define BATCH       256
@@ -247,6 +248,7 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
 {
     struct message message;
     bool more = true;
+    trace_arrived();
     if (source->ready) {
         source->ready(source->self);
         return false;
@@ -260,6 +262,7 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
                         loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
         else
             more = false;
+        trace_arrived();
     }
     message_close(&message);
     if (!more)
@@ -341,6 +344,7 @@ void loop_run(struct loop *loop)
             again = serve_round(loop);
         long long now = clock_ms(), due = CLOCK_NEVER;
         if (loop->tick && !loop->stopping) {
+            trace_arrived();
             due = loop->tick(loop->tick_self, now);
             again = collect_sent(loop);
         }

@@ -39,9 +39,25 @@ int timeout_from(PyObject *seconds)
     return (int)(value * 1000);
 }
 
+static PyObject *trace(PyObject *module, PyObject *args)
+{
+    PyObject *path = NULL;
+    struct ipcl_error error;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&", PyUnicode_FSConverter, &path))
+        return NULL;
+    int status = ipcl_trace(PyBytes_AsString(path), &error);
+    Py_DECREF(path);
+    if (!status)
+        Py_RETURN_NONE;
+    PyErr_SetString(PyExc_OSError, error.text);
+    return NULL;
+}
+
 static PyMethodDef module_functions[] = {
     {"connect", (PyCFunction)(void (*)(void))connection_connect, METH_VARARGS | METH_KEYWORDS,
      "connect(connection_file=None, profile=None, profile_dir=None, cluster_id=None, timeout=10) -> Connection"},
+    {"trace", trace, METH_VARARGS, "trace(path): write what happens to messages to this file."},
     {NULL},
 };
 

@@ -73,7 +73,10 @@ class Client(Control, Records):
         context: accepted for code that was written for ipyparallel, and not used.
         keep_tasks (bool): False drops what waits once this client has gone: in the scheduler and on engines when it is closed; in the
             scheduler also where its process was killed, or stays out of reach for TaskScheduler.client_grace (60 seconds). What has begun is finished.
+        trace (str): a file, or a folder, in which what happens to each message of this process's clients is written, step by step, for
+            Perfetto to show. `$IPCLUSTER_TRACE` does the same for controller, engines and clients.
     Raises:
+        OSError: the trace's file cannot be written, or this process has a trace already.
         ConnectionError: the file is not there, or no controller answers in time; the text says which file or address, and what to do.
         NotImplementedError: a password was given.
     Example:
@@ -87,13 +90,15 @@ class Client(Control, Records):
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
         timeout=None, block=False, debug=False, sshserver=None, sshkey=None, password=None, paramiko=None, cluster=None, context=None,
-        keep_tasks=True,
+        keep_tasks=True, trace=None,
     ):  # fmt: skip
         if password or paramiko:
             raise NotImplementedError(
                 f"{'password' if password else 'paramiko'}= is not offered: tunnels are made by OpenSSH, which takes no password from a "
                 "program; name a private key that needs none (sshkey=), or add yours to an agent (ssh-add)"
             )
+        if trace:
+            _client.trace(trace)
         self.block = block
         self.debug = debug
         self.cluster = cluster

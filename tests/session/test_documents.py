@@ -257,6 +257,7 @@ BEFORE = {
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
     "ipcluster scale --n=6": ["ipcluster start --n=4 --daemonize"],
     "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
+    "IPCLUSTER_TRACE=~/trace python3 program.py": ["echo pass >program.py"],
     "ipcluster restart 1": ["ipcluster start --n=4 --daemonize"],
     "ipcluster restart 0 2-3 --profile=mpi": [
         "ipcluster profile create mpi",
@@ -293,6 +294,7 @@ NOT_TYPED = {
                 "restart",
                 "scale",
                 "signal",
+                "trace",
                 "list",
                 "plugins",
                 "profile",

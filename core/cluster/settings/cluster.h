@@ -117,7 +117,7 @@ void cluster_free_argv(char **argv);
 /* Classes of ipcluster's own settings, as traitlets inherits them; for struct settings_program. */
 #define CLUSTER_CLASSES                                                                                                        \
     "IPClusterStart,IPClusterEngines,IPClusterStop,IPClusterList,IPClusterStatus,IPClusterLogs,IPClusterScale,IPClusterClean," \
-    "IPClusterProfile,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                                                 \
+    "IPClusterProfile,IPClusterTrace,IPCluster,IPClusterApp,Cluster,BaseParallelApplication,"                                  \
     "BaseIPythonApplication,Application"
 
 #endif

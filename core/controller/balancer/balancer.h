@@ -91,6 +91,7 @@ struct task {
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* who depends on it */
     int retries;              /* left */
+    long long since_ns;       /* the owner's: since when it waits, or an engine has it (trace.h) */
     int deaths;               /* the owner's: how many engines have died while they ran it */
     struct guest *guest; /* likewise: it is dropped once its client has gone; NULL: it is not */
     struct task *guest_prev, *guest_next; /* among that client's */

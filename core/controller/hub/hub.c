@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/ending.h"
+#include "base/trace.h"
 #include "controller/delivery/reply.h"
 #include "wire/published.h"
 
@@ -179,6 +180,7 @@ static void on_record(struct hub *hub, const struct report_record *record)
         break;
     case REPORT_SUBMITTED:
         hub->requests++;
+        trace_step(TRACE_NOTE_SUBMITTED, record->text, strlen(record->text), record->engine);
         /* A direct request to an engine that has gone meanwhile will not be answered. */
         if (engine || record->queue == REPORT_TASK)
             ledger_submit(&hub->ledger, record->text, record->queue, engine);
@@ -192,6 +194,7 @@ static void on_record(struct hub *hub, const struct report_record *record)
         break;
     case REPORT_DONE:
         ledger_done(&hub->ledger, record->text);
+        trace_step(TRACE_NOTE_DONE, record->text, strlen(record->text), record->engine);
         break;
     case REPORT_FORGOTTEN:
         departures_confirm(&hub->departures, record->text, clock_ms());

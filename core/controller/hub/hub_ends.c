@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/delivery/reply.h"
 
 /* So long a reason is awaited. */
@@ -96,6 +97,7 @@ void hub_announce_end(struct hub *hub, const struct engine *engine, const struct
     fill_notice(end, &notice);
     notice.blameless = notice.blameless || engine->blameless;
     tell_end(engine, end->how, notice.text);
+    trace_step(TRACE_ENGINE_GOES, engine->uuid, strlen(engine->uuid), engine->id);
     log_write(end->level, "hub: %s", notice.text);
     hub_tell_threads(hub, engine, &notice);
     hub->leaving++;

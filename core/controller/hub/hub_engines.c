@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/hub/hub_ends.h"
 #include "controller/delivery/reply.h"
 #include "controller/door/room.h"
@@ -334,6 +335,7 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     engine_table_tick(&hub->table, &hub->engines, engine->registered_ms);
     struct notice notice = {.kind = NOTICE_ADDED};
     engines_name(engine, notice.text);
+    trace_step(TRACE_ENGINE_COMES, engine->uuid, strlen(engine->uuid), engine->id);
     log_info("hub: %s is registered, %zu in all", notice.text, hub->engines.registered);
     hub_tell_threads(hub, engine, &notice);
     hub_tell_departures(hub, 0, true);

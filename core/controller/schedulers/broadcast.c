@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/exchange/asked.h"
 #include "controller/schedulers/broadcast_request.h"
 #include "controller/controller.h"
@@ -111,6 +112,7 @@ static void finish(struct broadcast *broadcast, struct gathering *gathering)
                       "the controller is out of memory");
     else
         replies_send(&broadcast->replies, &reply);
+    trace_step(TRACE_REPLY, gathering->msg_id, gathering->hh.keylen, -1);
     message_close(&reply);
     gather_close(&broadcast->gather, gathering);
 }
@@ -204,6 +206,7 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
             report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
                        msg_id.size, &part);
         targets_send(&broadcast->targets, target, &part);
+        trace_step(TRACE_DISPATCH, id, msg_id.size, target->id);
     }
     message_close(&part);
     return why;
@@ -271,6 +274,7 @@ static void from_client(void *self, struct message *message)
     if (!replies_verify(&broadcast->replies, &broadcast->bad_request, message, 1))
         return;
     early_meet(&broadcast->replies.early, message);
+    trace_step(TRACE_RECEIVE, message->msg_id.data, message->msg_id.size, -1);
     reply_request_of(message, &reply);
     const char *wrong = broadcast_request_read(&request, broadcast->sessions.clients, message);
     /* Of an engine that has just come the client may have heard before we have. */
@@ -342,6 +346,7 @@ static void from_engine(void *self, struct message *message)
         refusal_note(&broadcast->bad_reply, REFUSAL_NOT_ASKED);
         return;
     }
+    trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
     /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
     asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {

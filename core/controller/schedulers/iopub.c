@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "controller/controller.h"
 #include "controller/delivery/flight.h"
 #include "controller/schedulers/publishers.h"
@@ -35,6 +36,19 @@ static void record(struct iopub *iopub, const struct publisher *publisher, struc
         member.state == IPCL_MEMBER_TEXT)
         report_add_from(&iopub->report, REPORT_OUTPUT, REPORT_DIRECT,
                         publisher ? publisher->uuid : "", member.data, member.size, message);
+}
+
+/* A message of output, and the request that it belongs to. */
+static void trace_output(const struct iopub *iopub, struct message *message)
+{
+    struct ipcl_member parent = {.name = "msg_id"};
+    const struct ipcl_member *own = &message->msg_id;
+    if (!trace_is_on() ||
+        session_find(iopub->sessions.engines, message_part(message, MESSAGE_PARENT), &parent, 1) ||
+        parent.state != IPCL_MEMBER_TEXT)
+        return;
+    trace_note(TRACE_RELAY_OUTPUT,
+               &(struct trace_subject){own->data, own->size, parent.data, parent.size, -1, 0});
 }
 
 /* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
@@ -106,6 +120,7 @@ static void from_engine(void *self, struct message *message)
     }
     if (iopub->report.recording)
         record(iopub, publisher, message);
+    trace_output(iopub, message);
     if (published_sign(&iopub->sessions.client_seal, message, NULL))
         refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
     else

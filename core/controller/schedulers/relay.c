@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/exchange/asked.h"
 #include "controller/controller.h"
 #include "controller/door/gate.h"
@@ -125,6 +126,7 @@ static void from_client(void *self, struct message *message)
     if (!replies_verify(&relay->replies, &relay->bad_request, message, 2))
         return;
     early_meet(&relay->replies.early, message);
+    trace_step(TRACE_RECEIVE, message->msg_id.data, message->msg_id.size, -1);
     struct target *target = find_target(relay, message_partner(message));
     if (!target) {
         read_notices(relay);
@@ -144,6 +146,7 @@ static void from_client(void *self, struct message *message)
     }
     if (relay->counted && target->id >= 0)
         count_request(relay, message, target);
+    trace_step(TRACE_DISPATCH, message->msg_id.data, message->msg_id.size, target->id);
     message_swap_identities(message);
     targets_send(&relay->targets, target, message);
 }
@@ -175,6 +178,7 @@ static void from_engine(void *self, struct message *message)
     }
     if (relay->counted)
         asked_report(&relay->report, verdict, target ? target->id : -1, &parent, message);
+    trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
     message_swap_identities(message);
     replies_send(&relay->replies, message);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/schedulers/task.h"
 
 /* An engine may be registered before its socket has connected: then it gets no tasks for this
@@ -49,6 +50,7 @@ void scheduler_from_client(void *self, struct message *message)
         return;
     early_meet(&scheduler->replies.early, message);
     struct ipcl_member msg_id = message->msg_id;
+    trace_step(TRACE_RECEIVE, msg_id.data, msg_id.size, -1);
     if (member_is(&message->msg_type, "abort_request"))
         abort_serve(scheduler, message);
     else if (!msg_id.size || msg_id.size > REPORT_TEXT_MAX)
@@ -235,6 +237,8 @@ static int enter(struct scheduler *scheduler, struct message *message,
     task->reported = before;
     if (scheduler->report.recording && !before)
         report_submission(scheduler, task, message);
+    if (task->state == TASK_BLOCKED)
+        trace_step(TRACE_DEPEND, task->msg_id, task->msg_id_size, -1);
     dispatch(scheduler, task, message);
     if (!task->reported)
         report_submission(scheduler, task, message);
@@ -329,6 +333,9 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
     while (!scheduler->draining && count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
         if (!send_task(scheduler, task, task == fresh ? message : NULL))
             continue;
+        trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
+                         task->since_ns);
+        task->since_ns = trace_now();
         if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
                                          task->worker->id, task->msg_id, task->msg_id_size, NULL))
             handouts_doubt(scheduler->handouts);
@@ -380,6 +387,7 @@ void scheduler_from_engine(void *self, struct message *message)
         return;
     }
     struct task_reply reply;
+    trace_step(TRACE_ENGINE_REPLY, task->msg_id, task->msg_id_size, task->worker->id);
     enum task_end end =
         task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
     if (reply.repeats) {
@@ -393,6 +401,7 @@ void scheduler_from_engine(void *self, struct message *message)
                    task->msg_id_size, message);
         message_swap_identities(message);
         replies_send(&scheduler->replies, message);
+        trace_step_since(TRACE_REPLY, task->msg_id, task->msg_id_size, -1, task->since_ns);
         scheduler_end(scheduler, task, end == END_SUCCESS);
     }
     dispatch(scheduler, NULL, NULL);

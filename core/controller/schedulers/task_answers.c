@@ -2,6 +2,7 @@
  * task thread. */
 #include <string.h>
 
+#include "base/trace.h"
 #include "controller/delivery/reply.h"
 #include "controller/schedulers/task.h"
 
@@ -28,6 +29,9 @@ static void answer(struct scheduler *scheduler, struct task *task, json_t *conte
                &reply);
     if (reply.count && heard)
         replies_send(&scheduler->replies, &reply);
+    bool waited = task->state == TASK_WAITING || task->state == TASK_BLOCKED;
+    trace_step_since(TRACE_INSTEAD, task->msg_id, task->msg_id_size, -1,
+                     waited ? task->since_ns : 0);
     scheduler_end(scheduler, task, false);
     message_close(&reply);
 }
@@ -71,6 +75,7 @@ void scheduler_decline(struct scheduler *scheduler, struct message *message,
     }
     if (reply.count)
         replies_send(&scheduler->replies, &reply);
+    trace_step(TRACE_INSTEAD, msg_id->data, msg_id->size, -1);
     message_close(&reply);
 }
 

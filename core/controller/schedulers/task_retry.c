@@ -1,12 +1,14 @@
 /* Tasks that go back to the queue: they have not begun, have failed, or cannot run where they were.
  * The task thread. */
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/schedulers/task.h"
 
 #define FREE_CUTS 5 /* of a task */
 
 void scheduler_start_clock(struct task *task)
 {
+    task->since_ns = trace_now();
     if (task->timeout > 0)
         task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }
@@ -14,6 +16,7 @@ void scheduler_start_clock(struct task *task)
 /* No engine has it any more: for the hub, the records, and the next controller. */
 static void note_return(struct scheduler *scheduler, const struct task *task)
 {
+    trace_step(TRACE_RETURN, task->msg_id, task->msg_id_size, -1);
     const struct handout taken_back = {.retries = task->retries, .deaths = task->deaths};
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &taken_back);
     if (report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK, -1, task->msg_id,
@@ -43,6 +46,7 @@ bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool blamel
     if (task->retries <= 0)
         return false;
     use_retry(task, blameless);
+    trace_step(TRACE_RETURN, task->msg_id, task->msg_id_size, -1);
     scheduler_start_clock(task);
     return !balancer_retry(scheduler->balancer, task, false, false);
 }

@@ -78,6 +78,14 @@ unsigned long long ipcl_client_refused(const struct ipcl_client *client);
 /* The file that was read to connect; valid as long as the client is held. */
 const char *ipcl_client_connection_file(const struct ipcl_client *client);
 
+/* Writes what happens to each message of this process's clients, step by step, to a file that
+ * Perfetto shows (docs/howto/trace.md): `path`, or where that is a folder, or has a slash at its
+ * end, client-HOST-PID.trace.json there. It has at most 256 MiB: the newest. NULL ends the trace,
+ * as the process's end does. Where $IPCLUSTER_TRACE names a folder, ipcl_client_connect() begins
+ * one. Returns 0, or -1 with `error` set: the file cannot be written, or there is a trace
+ * already. Any thread. */
+int ipcl_trace(const char *path, struct ipcl_error *error);
+
 /* An engine, as the hub announced it. */
 struct ipcl_engine {
     int id;

@@ -1,0 +1,75 @@
+/* What trace.c, which takes steps down, and trace_write.c, which writes them, share. */
+#ifndef BASE_TRACE_PRIVATE_H
+#define BASE_TRACE_PRIVATE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/path.h"
+#include "base/trace.h"
+
+#define TRACE_ID_BYTES     104 /* of a msg_id; the parts of a broadcast have the longest: 86 */
+#define TRACE_PARENT_BYTES 56
+#define TRACE_NAME_BYTES   64
+#define TRACE_RING_RECORDS 8192 /* a power of 2 */
+
+struct trace_record {
+    int64_t begin_ns, end_ns, since_ns;
+    int32_t engine;
+    uint8_t step;
+    uint8_t size;
+    uint8_t parent_size;
+    char id[TRACE_ID_BYTES];
+    char parent[TRACE_PARENT_BYTES];
+};
+
+/* Whose a ring is. */
+enum trace_ring_state {
+    TRACE_RING_FREE,
+    TRACE_RING_TAKEN, /* a thread's */
+    TRACE_RING_LEFT   /* its thread has ended, and what it has noted is to be written */
+};
+
+/* One thread adds records, the writer takes them. */
+struct trace_ring {
+    struct trace_ring *next; /* in the list of all, which only grows */
+    _Atomic int state;
+    pid_t thread;
+    char name[16];         /* the thread's */
+    unsigned written_file; /* the writer's: the file that knows the thread's name */
+    _Atomic uint64_t head; /* records ever added */
+    _Atomic uint64_t tail; /* records ever taken */
+    struct trace_record records[TRACE_RING_RECORDS];
+};
+
+struct trace_file {
+    int fd;
+    unsigned number; /* counts files, from 1 on */
+    unsigned named;  /* the version of the process's name that is written */
+    long long bytes, bytes_max;
+    char path[PATH_BYTES];
+    char process[17];        /* random: tells this process from others of its number */
+    unsigned long lost;      /* steps */
+    bool failed;             /* nothing more can be written: */
+    struct ipcl_error error; /* why */
+    size_t used;             /* of the buffer */
+    char buffer[1 << 16];
+};
+
+/* What a step is called in the log. */
+const char *trace_step_name(enum trace_step step);
+
+/* Opens the file and writes its head. Returns 0 or -1 with `error` set. */
+int trace_file_open(struct trace_file *file, struct ipcl_error *error);
+/* Write a thread's name, where this file does not have it; the process's name; a record; that so
+ * many are lost. */
+void trace_file_thread(struct trace_file *file, struct trace_ring *ring);
+void trace_file_name(struct trace_file *file, const char *name, int place);
+void trace_file_record(struct trace_file *file, const struct trace_ring *ring,
+                       const struct trace_record *record);
+void trace_file_lost(struct trace_file *file, unsigned long lost);
+/* Writes what is in the buffer, and begins a new file where this one is large. Returns 0, or -1
+ * with `error` set; the file then ends with the last whole line. */
+int trace_file_flush(struct trace_file *file, struct ipcl_error *error);
+
+#endif

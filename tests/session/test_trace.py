@@ -1,0 +1,173 @@
+"""What happens to messages is written as a trace, by the rules of its format, and disturbs nobody."""
+
+import json
+import resource
+import signal
+from collections import defaultdict
+
+import pytest
+from support import PYTHON, typed, wait_for_file, wait_until
+
+# Prints the msg_ids of a task with output, of one that runs after it, of one that fails and is tried again, and of a part of a broadcast.
+PROGRAM = """
+import json, sys
+import ipcluster
+
+def fail_once(path):
+    import os
+    if not os.path.exists(path):
+        open(path, "w").close()
+        raise ValueError("the first time")
+
+client = ipcluster.Client(sys.argv[1], timeout=float(sys.argv[2]))
+view = client.load_balanced_view()
+first = view.apply(print, "hello")
+with view.temp_flags(after=[first]):
+    second = view.apply(int)
+with view.temp_flags(retries=1):
+    third = view.apply(fail_once, sys.argv[3])
+fourth = client.broadcast_view().apply(int)
+for result in first, second, third, fourth:
+    result.get(float(sys.argv[2]))
+first.wait_for_output()
+print(json.dumps([result.msg_ids[0] for result in (first, second, third, fourth)]))
+"""
+
+
+def merged(box, *paths):
+    """The events of the file that `ipcluster trace merge` makes of these."""
+    file = box.dir / "merged.json"
+    box.run("ipcluster", "trace", "merge", *paths, "-o", file, check=True)
+    return json.loads(file.read_text())
+
+
+def begun_and_ended(events, begin, end, key):
+    """Checks that each end has a begin before it, and returns what has begun only."""
+    open_ = defaultdict(list)
+    for event in events:
+        if event["ph"] == begin:
+            open_[key(event)].append(event)
+        elif event["ph"] == end:
+            assert open_[key(event)], f"nothing has begun that this ends: {event}"
+            assert open_[key(event)].pop()["ts"] <= event["ts"]
+    return [event for events in open_.values() for event in events]
+
+
+def check_format(events):
+    """The rules of the Trace Event Format. Returns slices that have not ended."""
+    last = {}
+    for event in events:
+        assert {"ph", "pid", "ts", "name"} <= event.keys()
+        if event["ph"] in "XBEi":
+            thread = event["pid"], event["tid"]
+            assert event["ts"] + event.get("dur", 0) >= last.get(thread, 0), f"it goes back in time: {event}"
+            last[thread] = event["ts"] + event.get("dur", 0)
+            assert event["ph"] != "X" or event["dur"] >= 0
+    begun_and_ended(events, "b", "e", lambda event: (event["pid"], event["cat"], event["name"], event["id2"]["local"]))
+    return begun_and_ended(events, "B", "E", lambda event: (event["pid"], event["tid"], event["name"]))
+
+
+def way(events, msg_id):
+    """The steps of a message in the order of time: its arrows."""
+    arrows = [event for event in events if event["ph"] in "stf" and event["id"] == msg_id]
+    return sorted(arrows, key=lambda event: event["ts"])
+
+
+def steps(events, msg_id):
+    return [event["name"] for event in events if event["ph"] in "XB" and event["args"].get("id") == msg_id]
+
+
+def names(events):
+    """What each process is called, by its number."""
+    return {
+        event["pid"]: event["args"]["name"]
+        for event in events
+        if event["ph"] == "M" and event["name"] == "process_name"
+    }
+
+
+def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_engines(new_cluster, sandbox):
+    folder = sandbox.dir / "trace"
+    env = {"IPCLUSTER_TRACE": str(folder)}
+    cluster = new_cluster(2, env=env)
+    cluster.client().close()
+    out = sandbox.run(
+        PYTHON, "-c", PROGRAM, cluster.client_file, "60", sandbox.dir / "failed", env=env, python=True, check=True
+    ).out
+    first, second, third, fourth = json.loads(out.splitlines()[-1])
+
+    def complete():
+        """The last step may be on its way to the file."""
+        events = merged(sandbox, folder)
+        return events if steps(events, fourth).count("reply") and not check_format(events) else None
+
+    events = wait_until(complete, 20, "all steps are in the files")
+    called = names(events)
+    assert sorted(called.values()) == ["client", "controller", "engine 0", "engine 1"]
+    for msg_id in first, second, third, fourth:
+        arrows = way(events, msg_id)
+        assert [arrows[0]["ph"], arrows[-1]["ph"]] == ["s", "f"]
+        assert {event["ph"] for event in arrows[1:-1]} == {"t"}
+        assert [called[arrows[0]["pid"]], called[arrows[-1]["pid"]]] == ["client", "client"]
+        assert len({event["pid"] for event in arrows}) >= 3
+    assert "set aside until others end" in steps(events, second)
+    assert steps(events, third).count("run") == 2
+    assert steps(events, third).count("back to the queue") == 1
+    waits = [event["name"] for event in events if event["ph"] == "b" and event["id2"]["local"] == second]
+    assert sorted(waits) == ["at engine", "queued", "request", "waiting"]
+    output = [event["args"]["id"] for event in events if event.get("args", {}).get("of") == first]
+    assert len({event["pid"] for event in way(events, output[0])}) == 3
+    assert "hello" not in (sandbox.dir / "merged.json").read_text()
+
+
+@pytest.mark.parametrize("program", ["ipcontroller", "ipengine"])
+def test_a_trace_that_cannot_be_written_is_an_error_at_the_start(sandbox, program):
+    for path, why in ("/dev/full", "No space left on device"), ("/proc/trace", "No such file or directory"):
+        finished = sandbox.run(program, f"--trace={path}")
+        assert finished.status == 1
+        assert path in finished.err and why in finished.err
+
+
+def test_a_trace_whose_disk_is_full_ends_and_disturbs_nobody(new_cluster, sandbox):
+    file = sandbox.dir / "controller.json"
+    cluster = new_cluster(1, controller=[f"--trace={file}"])
+    view = cluster.client().load_balanced_view()
+    resource.prlimit(cluster.controller.pid, resource.RLIMIT_FSIZE, (200_000, 200_000))
+    assert view.map_sync(abs, range(1000), chunksize=1) == list(range(1000))
+    wait_until(lambda: "the trace has ended" in cluster.controller.output, 20, "the log says so")
+    assert view.map_sync(abs, range(100), chunksize=1) == list(range(100))
+    assert cluster.controller.output.count("the trace has ended") == 1
+    assert f"{file} cannot be written: File too large" in cluster.controller.output
+    check_format(merged(sandbox, file))
+
+
+def test_a_trace_keeps_to_its_bound_with_the_newest(new_cluster, sandbox):
+    file = sandbox.dir / "controller.json"
+    most = 400_000
+    cluster = new_cluster(1, controller=[f"--trace={file}", f"--BaseParallelApplication.trace_bytes_max={most}"])
+    view = cluster.client().load_balanced_view()
+    for _ in range(4):
+        last = view.map_async(abs, range(200), chunksize=1)
+        last.get(60)
+    before = file.with_name(file.name + ".1")
+
+    def is_there():
+        """In the part that is written, or in the one before it, which this has just become."""
+        return any(path.exists() and last.msg_ids[-1] in path.read_text() for path in (before, file, before))
+
+    wait_until(is_there, 20, "the last task is in the file")
+    assert before.stat().st_size + file.stat().st_size < 2 * most  # a round's steps are written as one
+    check_format(merged(sandbox, file))
+
+
+def test_an_engine_that_is_killed_leaves_a_trace_that_says_what_it_ran(new_cluster, sandbox):
+    file = sandbox.dir / "engine.json"
+    cluster = new_cluster(1, engine=[f"--trace={file}"])
+    begun = sandbox.dir / "begun"
+    result = cluster.client()[0].apply(typed(wait_for_file), str(sandbox.dir / "never"), None, str(begun))
+    wait_until(lambda: begun.exists() and result.msg_ids[0] in file.read_text(), 20, "it runs, and is traced")
+    wait_until(lambda: '"ph":"B"' in file.read_text(), 20, "its begin is written")
+    cluster.engines[0].send_signal(signal.SIGKILL)
+    cluster.engines[0].popen.wait(60)
+    left = check_format(merged(sandbox, file))
+    assert [event["args"]["id"] for event in left] == result.msg_ids
