@@ -28,6 +28,8 @@ MARKER = "IPCLUSTER_TEST_MARKER"
 SLOWNESS = float(os.environ.get("IPCLUSTER_TEST_SLOWNESS", "1"))
 # Deadlines are multiplied by this: machines on which tests run are busy.
 PATIENCE = 2 * SLOWNESS
+# For whoever types mpiexec on a machine with fewer cores than engines: Open MPI 4, and 5, are told that this is meant.
+OVERSUBSCRIBE = {"OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
 # Seconds after which what has not come does not come any more: for what has a deadline of its own, as get(timeout=).
 LONG = 60 * SLOWNESS
 
@@ -253,7 +255,7 @@ class Sandbox:
         env = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("OMPI_", "PMIX_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))
+            if not key.startswith(("OMPI_", "PMIX_", "PRTE_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))
         }
         env.update(
             {

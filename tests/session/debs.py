@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,13 @@ def unpacked(name, *packages):
                 # All at once, so that a fetch that was interrupted leaves nothing that looks whole.
                 os.rename(f"{work}/unpacked", folder)
         return folder
+
+
+def dependency(package, pattern):
+    """The name of a library's package, which has its version in it: of one that another package depends on."""
+    said = subprocess.run(["apt-cache", "depends", package], capture_output=True, text=True).stdout
+    found = re.search(rf"Depends: ({pattern})$", said, re.MULTILINE)
+    return found.group(1) if found else pytest.skip(f"apt knows of no library of {package}")
 
 
 def _run(argv, work):

@@ -9,18 +9,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from debs import unpacked
+from debs import dependency, unpacked
 
 from support import PATIENCE, TOP, has_own_network
 
-PACKAGES = "slurm-wlm-torque", "libslurm-perl", "libslurmdb-perl", "libswitch-perl", "libslurm38"
+PACKAGES = "slurm-wlm-torque", "libslurm-perl", "libslurmdb-perl", "libswitch-perl"
 
 
 class Pbs:
     """`env` is what its commands need."""
 
     def __init__(self):
-        folder = unpacked("pbs", *PACKAGES) / "usr"
+        folder = unpacked("pbs", *PACKAGES, dependency("libslurm-perl", r"libslurm\d+\w*")) / "usr"
         self.dir = Path(tempfile.mkdtemp(prefix="pbs-", dir="/tmp"))
         self.dir.chmod(0o755)  # munge and Slurm refuse folders that their clients cannot enter
         self._address("add")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import docblocks
-from support import PYTHON, TOP, find_build
+from support import OVERSUBSCRIBE, PYTHON, TOP, find_build
 
 CONTRIBUTING = TOP / "CONTRIBUTING.md"
 DOCUMENTS = [TOP / "README.md", CONTRIBUTING, *sorted((TOP / "docs").rglob("*.md"))]
@@ -331,7 +331,7 @@ class Reader:
             {
                 "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig"),
                 "LD_LIBRARY_PATH": str(prefix / "lib"),
-                "OMPI_MCA_rmaps_base_oversubscribe": "1",  # the reader has four cores
+                **OVERSUBSCRIBE,  # the reader has four cores
             }
         )
         (box.work / "build").symlink_to(prefix.parent)

@@ -88,14 +88,16 @@ def test_on_a_terminal_there_is_a_block_for_each_engine_under_one_bar(cluster, s
         dimensions=(10, 80),
     )
     child.expect(pexpect.EOF)
-    *drawn, final = child.before.replace("\r\n", "\n").split("\x1b[?7h")
+    shown = child.before.replace("\r\n", "\n")
+    final = shown.rpartition("\x1b[?7h")[2]
     bar, *lines = final.splitlines()
     assert "100%" in bar and "| 2/2 [" in bar
     assert lines == [
         line for engine in "01" for line in (f"[stdout:{engine}] line 0", *(f"line {i}" for i in range(1, 20)))
     ]
-    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text) for text in drawn]
-    assert max(text.count("\n") for text in drawn) <= 9
+    frames = re.findall(r"\x1b\[\?7l(.*?)\x1b\[\?7h", shown, re.DOTALL)
+    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text) for text in frames]
+    assert max(text.count("\n") for text in drawn) <= 9, shown
     assert any(re.search(r"%px: .*\n\[stdout:0\] line .*\n(line .*\n)+\[stdout:1\] line ", text) for text in drawn)
 
 

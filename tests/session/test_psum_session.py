@@ -10,7 +10,7 @@ import pexpect
 import pytest
 
 import docblocks
-from support import PYTHON, SLOWNESS, TOP, listeners, wait_until
+from support import OVERSUBSCRIBE, PYTHON, SLOWNESS, TOP, listeners, wait_until
 
 # The blocks of the README: the users' program, and what is typed.
 PSUM, TYPED = (
@@ -162,13 +162,7 @@ def session_by_hand(box, mpi, env):
     controller = box.start(box.programs.ipcontroller, "--profile=mpi")
     # Four ranks on fewer cores: one's own mpiexec must be told that this is meant.
     engines = box.start(
-        "mpiexec",
-        "-n",
-        "4",
-        box.programs.ipengine,
-        f"--mpi={mpi}",
-        "--profile=mpi",
-        env={"OMPI_MCA_rmaps_base_oversubscribe": "1", **env},
+        "mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi", env={**OVERSUBSCRIBE, **env}
     )
     wait_until(lambda: len(connection_files(box, "mpi")) == 2, 30, "the controller's connection files")
     sockets = sockets_of(connection_files(box, "mpi"))
