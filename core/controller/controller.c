@@ -7,7 +7,6 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "controller/door/gate.h"
 
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
@@ -35,9 +34,6 @@
  * connection have: so what an engine sends behind an answer that is too large has not left it when
  * the connection is ended, and comes by the next. */
 #define OPEN_READ_LEAST ((int64_t)16 << 20)
-/* By which a ROUTER knows what connects within the program: nobody outside guesses it, and takes it
- * (ZMQ_ROUTER_HANDOVER). */
-#define INPROC_NAME_DIGITS 32
 /* What encryption adds to a frame, and somewhat more. */
 #define FRAME_OVERHEAD 64
 
@@ -151,34 +147,6 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .linger_ms = LINGER_MS,
     };
     return listen_on(controller, &options, port, error);
-}
-
-static void *inproc(struct controller *controller, int type, const char *name, bool bind,
-                    struct ipcl_error *error)
-{
-    char url[64], identity[INPROC_NAME_DIGITS + 1];
-    struct socket_options options = {
-        .type = type, .identity = identity, .identity_size = INPROC_NAME_DIGITS};
-    random_hex(identity, INPROC_NAME_DIGITS);
-    void *socket = socket_create(controller->context, &options, error);
-    snprintf(url, sizeof(url), "inproc://%s", name);
-    if (socket && (bind ? socket_bind(socket, url, error) : socket_connect(socket, url, error))) {
-        zmq_close(socket);
-        return NULL;
-    }
-    return socket;
-}
-
-void *controller_inproc_bind(struct controller *controller, int type, const char *name,
-                             struct ipcl_error *error)
-{
-    return inproc(controller, type, name, true, error);
-}
-
-void *controller_inproc_connect(struct controller *controller, int type, const char *name,
-                                struct ipcl_error *error)
-{
-    return inproc(controller, type, name, false, error);
 }
 
 struct session *controller_session(const struct controller *controller, enum connection_role role,

@@ -1,5 +1,5 @@
 /* What the controller's threads share: settings and keys that main sets up before they start and
- * that nothing changes afterwards, and the names of the inproc sockets over which they talk. */
+ * that nothing changes afterwards. channels.h has the sockets over which they talk. */
 #ifndef CONTROLLER_CONTROLLER_H
 #define CONTROLLER_CONTROLLER_H
 
@@ -102,11 +102,6 @@ void *controller_listen(struct controller *controller, int type, const char *ide
  * fails. */
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
                                   struct ipcl_error *error);
-/* One end of an inproc socket of this name. NULL with `error` set on failure. */
-void *controller_inproc_bind(struct controller *controller, int type, const char *name,
-                             struct ipcl_error *error);
-void *controller_inproc_connect(struct controller *controller, int type, const char *name,
-                                struct ipcl_error *error);
 /* A session with the key of one side, for one thread. NULL with `error` set on failure. */
 struct session *controller_session(const struct controller *controller, enum connection_role role,
                                    struct ipcl_error *error);

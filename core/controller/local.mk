@@ -15,6 +15,7 @@ core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/addresses.c core/controller/addresses.h \
+	core/controller/channels.c core/controller/channels.h \
 	core/controller/controller.c core/controller/controller.h \
 	core/controller/files.c core/controller/files.h \
 	core/controller/main.c \

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "base/trace.h"
 #include "controller/addresses.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/files.h"
 #include "plugin/carry.h"
@@ -172,7 +173,7 @@ static int start(struct program *program, struct ipcl_error *error)
                    error))
         return -1;
     restart_attach(&program->controller);
-    program->requests = controller_inproc_bind(&program->controller, ZMQ_PAIR, "main", error);
+    program->requests = channel_bind(&program->controller, CHANNEL_MAIN, error);
     if (!program->requests)
         return -1;
     for (size_t i = 0; i < MODULES; i++) {

@@ -5,4 +5,4 @@ static const struct module *const modules[] = {&direct_module, NULL};
 static const char *const inside[] = {"direct", NULL};
 
 const struct fuzz_modules fuzz_modules = {
-    .modules = modules, .inside = inside, .notices = "direct", .arrival = NOTICE_ADDED};
+    .modules = modules, .inside = inside, .notices = CHANNEL_DIRECT, .arrival = NOTICE_ADDED};

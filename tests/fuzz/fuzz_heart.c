@@ -5,4 +5,4 @@ static const struct module *const modules[] = {&heart_module, NULL};
 static const char *const inside[] = {"heart", NULL};
 
 const struct fuzz_modules fuzz_modules = {
-    .modules = modules, .inside = inside, .notices = "heart", .arrival = NOTICE_EXPECTED};
+    .modules = modules, .inside = inside, .notices = CHANNEL_HEART, .arrival = NOTICE_EXPECTED};

@@ -4,4 +4,5 @@
 static const struct module *const modules[] = {&hub_module, &heart_module, NULL};
 static const char *const inside[] = {"hub", "heart", NULL};
 
-const struct fuzz_modules fuzz_modules = {.modules = modules, .inside = inside};
+const struct fuzz_modules fuzz_modules = {
+    .modules = modules, .inside = inside, .notices = CHANNEL_LISTENERS};

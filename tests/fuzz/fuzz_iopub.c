@@ -5,4 +5,4 @@ static const struct module *const modules[] = {&iopub_module, NULL};
 static const char *const inside[] = {"iopub", NULL};
 
 const struct fuzz_modules fuzz_modules = {
-    .modules = modules, .inside = inside, .notices = "iopub", .arrival = NOTICE_EXPECTED};
+    .modules = modules, .inside = inside, .notices = CHANNEL_IOPUB, .arrival = NOTICE_EXPECTED};

@@ -6,4 +6,5 @@ static const struct module *const modules[] = {&records_module, &hub_module,  &h
 static const char *const inside[] = {"records", "notes", "hub",      "heart",
                                      "direct",  "task",  "restored", NULL};
 
-const struct fuzz_modules fuzz_modules = {.modules = modules, .inside = inside, .store = true};
+const struct fuzz_modules fuzz_modules = {
+    .modules = modules, .inside = inside, .notices = CHANNEL_LISTENERS, .store = true};

@@ -5,4 +5,4 @@ static const struct module *const modules[] = {&task_module, NULL};
 static const char *const inside[] = {"task", NULL};
 
 const struct fuzz_modules fuzz_modules = {
-    .modules = modules, .inside = inside, .notices = "task", .arrival = NOTICE_ADDED};
+    .modules = modules, .inside = inside, .notices = CHANNEL_TASK, .arrival = NOTICE_ADDED};

@@ -97,9 +97,8 @@ static void create(unsigned bits)
         if (!life->selves[i])
             fuzz_fail(fuzz_modules.modules[i]->name, 0, error.text);
     }
-    if (fuzz_modules.notices) {
-        life->announcer =
-            controller_inproc_connect(&life->controller, ZMQ_PUSH, fuzz_modules.notices, &error);
+    if (fuzz_modules.notices < CHANNEL_LISTENERS) {
+        life->announcer = channel_connect(&life->controller, fuzz_modules.notices, &error);
         FUZZ_ASSERT(life->announcer);
     }
     for (unsigned i = 0; i + 1 < ENGINES; i++)

@@ -11,6 +11,7 @@
 #ifndef FUZZ_MODULE_H
 #define FUZZ_MODULE_H
 
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/exchange/notice.h"
 
@@ -18,9 +19,9 @@
 struct fuzz_modules {
     const struct module *const *modules; /* NULL-terminated */
     const char *const *inside;           /* their addresses within the program, likewise */
-    const char *notices;                 /* the one at which engines are announced; or NULL */
-    enum notice_kind arrival;            /* how */
-    bool store;                          /* there is always one */
+    enum channel notices;     /* where engines are announced; CHANNEL_LISTENERS: nowhere */
+    enum notice_kind arrival; /* how */
+    bool store;               /* there is always one */
 };
 extern const struct fuzz_modules fuzz_modules;
 

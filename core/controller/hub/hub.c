@@ -38,10 +38,11 @@ void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
     json_decref(content);
 }
 
-static bool is_for(enum hub_listener listener, enum notice_kind kind)
+static bool is_for(enum channel listener, enum notice_kind kind)
 {
-    return kind == NOTICE_ENDING ? listener == HUB_TASK
-                                 : kind != (listener < HUB_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED);
+    return kind == NOTICE_ENDING
+               ? listener == CHANNEL_TASK
+               : kind != (listener < CHANNEL_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED);
 }
 
 void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notice *notice)
@@ -50,7 +51,7 @@ void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notic
     notice->sealed = engine->sealed;
     snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
     memcpy(notice->route, engine->route, sizeof(engine->route));
-    for (size_t i = 0; i < HUB_LISTENERS; i++)
+    for (size_t i = 0; i < CHANNEL_LISTENERS; i++)
         if (is_for(i, notice->kind))
             notice_send(hub->listeners[i], notice);
     if (notice->kind == NOTICE_ADDED || notice->kind == NOTICE_GONE)
@@ -313,20 +314,18 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
 
 static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
 {
-    static const char *const listeners[HUB_LISTENERS] = {"heart",   "iopub", "direct",
-                                                         "control", "task",  "broadcast"};
     int verbose = 1;
-    hub->reports = controller_inproc_bind(controller, ZMQ_PULL, "hub", error);
+    hub->reports = channel_bind(controller, CHANNEL_HUB, error);
     if (loop_add(hub->loop, hub->reports, hub_on_report, hub))
         return -1;
     if (!controller->store)
         loop_rest(hub->loop, hub->reports, REPORTS_REST_MS);
-    for (size_t i = 0; i < HUB_LISTENERS; i++) {
-        hub->listeners[i] = controller_inproc_connect(controller, ZMQ_PUSH, listeners[i], error);
+    for (size_t i = 0; i < CHANNEL_LISTENERS; i++) {
+        hub->listeners[i] = channel_connect(controller, (enum channel)i, error);
         if (loop_keep(hub->loop, hub->listeners[i]))
             return -1;
     }
-    hub->main = controller_inproc_connect(controller, ZMQ_PAIR, "main", error);
+    hub->main = channel_connect(controller, CHANNEL_MAIN, error);
     if (loop_keep(hub->loop, hub->main))
         return -1;
     if (open_door(hub, CONNECTION_CLIENT, "hub, queries", &controller->clients.registration,

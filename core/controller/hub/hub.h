@@ -4,6 +4,7 @@
 #ifndef CONTROLLER_HUB_HUB_H
 #define CONTROLLER_HUB_HUB_H
 
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/hub/departures.h"
 #include "controller/hub/engine_table.h"
@@ -16,16 +17,8 @@
 #include "controller/exchange/report.h"
 #include "controller/exchange/routes.h"
 
-enum hub_listener {
-    HUB_HEART,
-    HUB_IOPUB,
-    HUB_DIRECT,
-    HUB_CONTROL,
-    HUB_TASK,
-    HUB_BROADCAST,
-    HUB_LISTENERS
-};
-#define HUB_SCHEDULERS (HUB_LISTENERS - HUB_DIRECT)
+/* The threads that forward requests, of those that hear of engines. */
+#define HUB_SCHEDULERS (CHANNEL_LISTENERS - CHANNEL_DIRECT)
 
 /* Where those of one role come: engines to register, clients to ask. */
 struct hub_door {
@@ -53,9 +46,9 @@ struct hub {
     struct hub_door doors[CONNECTION_ROLES];
     void *notification; /* PUB */
     struct seal notification_seal;
-    void *reports;                  /* PULL */
-    void *listeners[HUB_LISTENERS]; /* PUSH: notices to the other threads */
-    void *main;                     /* PAIR: a message here asks main to stop the controller */
+    void *reports;                      /* PULL */
+    void *listeners[CHANNEL_LISTENERS]; /* PUSH: notices to the other threads */
+    void *main;                         /* PAIR: a message here asks main to stop the controller */
     bool goodbye_said;
     struct engines engines;
     struct engine_table table;

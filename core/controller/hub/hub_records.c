@@ -212,12 +212,11 @@ void hub_finish_records(struct hub *hub)
 int hub_open_records(struct hub *hub, struct ipcl_error *error)
 {
     struct controller *controller = hub->controller;
-    hub->records = controller_inproc_connect(controller, ZMQ_PUSH, "records", error);
+    hub->records = channel_connect(controller, CHANNEL_RECORDS, error);
     if (loop_keep(hub->loop, hub->records))
         return -1;
-    if (loop_add(hub->loop, controller_inproc_bind(controller, ZMQ_PULL, "notes", error), on_note,
-                 hub))
+    if (loop_add(hub->loop, channel_bind(controller, CHANNEL_NOTES, error), on_note, hub))
         return -1;
-    hub->tasks = controller_inproc_connect(controller, ZMQ_DEALER, "tasks", error);
+    hub->tasks = channel_connect(controller, CHANNEL_TASKS, error);
     return loop_add(hub->loop, hub->tasks, on_task_reply, hub);
 }

@@ -256,10 +256,10 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
     records->loop = loop_create("records", error);
     if (!records->session || !records->loop)
         goto failed;
-    records->items = controller_inproc_bind(controller, ZMQ_PULL, "records", error);
+    records->items = channel_bind(controller, CHANNEL_RECORDS, error);
     if (loop_add(records->loop, records->items, on_item, records))
         goto failed;
-    records->notes = controller_inproc_connect(controller, ZMQ_PUSH, "notes", error);
+    records->notes = channel_connect(controller, CHANNEL_NOTES, error);
     if (loop_keep(records->loop, records->notes))
         goto failed;
     if (records->hooks->open(records, error))

@@ -6,6 +6,7 @@
 #ifndef CONTROLLER_RECORDS_RECORDS_H
 #define CONTROLLER_RECORDS_RECORDS_H
 
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/exchange/notice.h"
 #include "controller/exchange/refusal.h"

@@ -18,8 +18,8 @@ static void know(void *self, const struct engine *engine)
     previous_add(hub->previous, engine);
     hub->previous->until_ms = clock_ms() + CONTROLLER_RETURN_MS;
     hub_record_engine(hub, engine->uuid, REPORT_KNOWN);
-    for (size_t i = 0; i < HUB_LISTENERS; i++)
-        if (i != HUB_HEART)
+    for (size_t i = 0; i < CHANNEL_LISTENERS; i++)
+        if (i != CHANNEL_HEART)
             notice_send(hub->listeners[i], &notice);
 }
 

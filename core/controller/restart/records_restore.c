@@ -380,8 +380,7 @@ static int open_restart(struct records *records, struct ipcl_error *error)
     restart->known = json_object();
     if (!store_restores(records->controller))
         return 0;
-    restart->restored =
-        controller_inproc_connect(records->controller, ZMQ_PUSH, RESTORED_SOCKET, error);
+    restart->restored = channel_connect(records->controller, CHANNEL_RESTORED, error);
     return loop_keep(records->loop, restart->restored);
 }
 

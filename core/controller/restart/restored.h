@@ -9,8 +9,6 @@
 #include "controller/exchange/notice.h"
 #include "controller/exchange/report.h"
 
-#define RESTORED_SOCKET "restored"
-
 struct restored {
     enum restored_kind {
         RESTORED_AWAY,     /* [restored, client, message ...]: it may be at `engine`; "": at any;

@@ -454,7 +454,7 @@ static int open_restart(struct scheduler *scheduler, struct controller *controll
     if (!store_restores(controller))
         return 0;
     restore->back_ms = clock_ms() + CONTROLLER_RETURN_MS;
-    restore->socket = controller_inproc_bind(controller, ZMQ_PULL, RESTORED_SOCKET, error);
+    restore->socket = channel_bind(controller, CHANNEL_RESTORED, error);
     return loop_add(scheduler->loop, restore->socket, on_restored, scheduler);
 }
 

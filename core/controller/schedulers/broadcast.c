@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "controller/exchange/asked.h"
 #include "controller/schedulers/broadcast_request.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/door/gate.h"
 #include "controller/delivery/replies.h"
@@ -464,7 +465,7 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
                         struct ipcl_error *error)
 {
     controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
-    broadcast->notices = controller_inproc_bind(controller, ZMQ_PULL, "broadcast", error);
+    broadcast->notices = channel_bind(controller, CHANNEL_BROADCAST, error);
     if (loop_add_ready(broadcast->loop, broadcast->notices, read_notices, broadcast))
         return -1;
     broadcast->losses = gate_watch_losses(error);
@@ -484,7 +485,7 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
         return -1;
     replies_await_clients(&broadcast->replies, controller);
     broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
-    broadcast->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    broadcast->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(broadcast->loop, broadcast->report.socket);
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "wire/loop.h"
 #include "wire/published.h"
@@ -28,7 +29,6 @@
 #include "controller/exchange/report.h"
 #include "controller/exchange/routes.h"
 
-#define MONITOR_NAME "heart-monitor"
 /* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
  * ms. */
 #define SUSPICION_MS 1000
@@ -345,10 +345,12 @@ static void heart_destroy(void *self)
 static int watch_connections(struct heart *heart, struct controller *controller,
                              struct ipcl_error *error)
 {
-    if (zmq_socket_monitor(heart->pong, "inproc://" MONITOR_NAME, ZMQ_EVENT_DISCONNECTED))
+    char url[CHANNEL_URL_BYTES];
+    channel_url(CHANNEL_CONNECTIONS, url);
+    if (zmq_socket_monitor(heart->pong, url, ZMQ_EVENT_DISCONNECTED))
         return ipcl_error_set(error, "cannot watch the engines' connections: %s",
                               zmq_strerror(errno));
-    heart->monitor = controller_inproc_connect(controller, ZMQ_PAIR, MONITOR_NAME, error);
+    heart->monitor = channel_connect(controller, CHANNEL_CONNECTIONS, error);
     return heart->monitor ? 0 : -1;
 }
 
@@ -356,7 +358,7 @@ static int open_sockets(struct heart *heart, struct controller *controller,
                         struct ipcl_error *error)
 {
     int verbose = 1;
-    heart->notices = controller_inproc_bind(controller, ZMQ_PULL, "heart", error);
+    heart->notices = channel_bind(controller, CHANNEL_HEART, error);
     if (loop_add_ready(heart->loop, heart->notices, read_notices, heart))
         return -1;
     heart->pong =
@@ -372,7 +374,7 @@ static int open_sockets(struct heart *heart, struct controller *controller,
     if (loop_add(heart->loop, heart->ping, on_subscription, heart))
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
-    heart->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    heart->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(heart->loop, heart->report.socket);
 }
 

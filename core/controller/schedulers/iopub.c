@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/trace.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/delivery/flight.h"
 #include "controller/schedulers/publishers.h"
@@ -183,7 +184,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
         controller_sessions(controller, SEAL_OUTPUT, &iopub->sessions, error))
         goto failed;
     iopub->sessions.client_seal = published_source(iopub->sessions.client_seal, controller->life);
-    iopub->notices = controller_inproc_bind(controller, ZMQ_PULL, "iopub", error);
+    iopub->notices = channel_bind(controller, CHANNEL_IOPUB, error);
     if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
         goto failed;
     iopub->clients =
@@ -194,7 +195,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
         controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
     if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
         goto failed;
-    iopub->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    iopub->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     if (loop_keep(iopub->loop, iopub->report.socket))
         goto failed;
     if (!subscribe(iopub))

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "controller/exchange/asked.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/door/gate.h"
 #include "controller/delivery/replies.h"
@@ -234,7 +235,8 @@ static void relay_destroy(void *self)
 /* How the two relays differ. */
 struct relay_kind {
     const char *name;
-    enum seal_channel channel;
+    enum channel notices;
+    enum seal_channel seal_channel;
     const char *client_identity; /* ipyparallel's names of these ROUTERs */
     const char *engine_identity;
     const char *client_side; /* for the log */
@@ -246,7 +248,7 @@ static int open_sockets(struct relay *relay, struct controller *controller,
                         const struct relay_kind *kind, int *client_port, int *engine_port,
                         struct ipcl_error *error)
 {
-    relay->notices = controller_inproc_bind(controller, ZMQ_PULL, kind->name, error);
+    relay->notices = channel_bind(controller, kind->notices, error);
     if (loop_add_ready(relay->loop, relay->notices, read_notices, relay))
         return -1;
     relay->losses = gate_watch_losses(error);
@@ -266,7 +268,7 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         return -1;
     replies_await_clients(&relay->replies, controller);
     relay->targets.return_until_ms = relay->replies.early.until_ms;
-    relay->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    relay->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(relay->loop, relay->report.socket);
 }
 
@@ -285,7 +287,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->report.recording = controller->store != NULL;
     relay->loop = loop_create(kind->name, error);
     if (!relay->loop || asked_init(&relay->asked, controller->restarted) ||
-        controller_sessions(controller, kind->channel, &relay->sessions, error) ||
+        controller_sessions(controller, kind->seal_channel, &relay->sessions, error) ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);
         return NULL;
@@ -297,8 +299,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
 static void *direct_create(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "direct", SEAL_DIRECT, "mux_in", "mux_out", "direct, client side", "direct, engine side",
-        true,
+        "direct",  CHANNEL_DIRECT,        SEAL_DIRECT,           "mux_in",
+        "mux_out", "direct, client side", "direct, engine side", true,
     };
     return relay_create(controller, &kind, &controller->clients.mux, &controller->engines.mux,
                         error);
@@ -307,9 +309,8 @@ static void *direct_create(struct controller *controller, struct ipcl_error *err
 static void *control_create(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "control",     SEAL_CONTROL,           "control_in",
-        "control_out", "control, client side", "control, engine side",
-        false,
+        "control",     CHANNEL_CONTROL,        SEAL_CONTROL,           "control_in",
+        "control_out", "control, client side", "control, engine side", false,
     };
     return relay_create(controller, &kind, &controller->clients.control,
                         &controller->engines.control, error);

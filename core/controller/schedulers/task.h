@@ -7,6 +7,7 @@
 #define CONTROLLER_SCHEDULERS_TASK_H
 
 #include "controller/balancer/balancer.h"
+#include "controller/channels.h"
 #include "controller/controller.h"
 #include "controller/delivery/handouts.h"
 #include "controller/delivery/replies.h"

@@ -98,7 +98,7 @@ static void task_destroy(void *self)
 static int open_sockets(struct scheduler *scheduler, struct controller *controller,
                         struct ipcl_error *error)
 {
-    scheduler->notices = controller_inproc_bind(controller, ZMQ_PULL, "task", error);
+    scheduler->notices = channel_bind(controller, CHANNEL_TASK, error);
     if (loop_add_ready(scheduler->loop, scheduler->notices, scheduler_read_notices, scheduler))
         return -1;
     scheduler->losses = gate_watch_losses(error);
@@ -111,7 +111,9 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
     scheduler->clients =
         controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
     /* The hub is a client, too: it submits tasks again. */
-    if (scheduler->clients && socket_bind(scheduler->clients, "inproc://tasks", error)) {
+    char url[CHANNEL_URL_BYTES];
+    channel_url(CHANNEL_TASKS, url);
+    if (scheduler->clients && socket_bind(scheduler->clients, url, error)) {
         zmq_close(scheduler->clients);
         return -1;
     }
@@ -123,7 +125,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
                         scheduler->clients, "task, client side", error))
         return -1;
     replies_await_clients(&scheduler->replies, controller);
-    scheduler->report.socket = controller_inproc_connect(controller, ZMQ_PUSH, "hub", error);
+    scheduler->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
 }
 
