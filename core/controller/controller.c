@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -64,27 +65,16 @@ static void warn_of_random(struct port_pool *pool)
     pool->warned = true;
 }
 
-/* Whose connection a port belongs to. */
-static bool is_for_clients(const struct controller *controller, const int *port)
+static const struct curve *curve_of(const struct controller *controller, enum connection_role role)
 {
-    const struct connection *clients = &controller->clients;
-    return (const char *)port >= (const char *)clients &&
-           (const char *)port < (const char *)(clients + 1);
-}
-
-static const struct curve *curve_of(const struct controller *controller, const int *port)
-{
-    bool for_clients = is_for_clients(controller, port);
-    return controller->encrypted
-               ? &controller->curves[for_clients ? CONNECTION_CLIENT : CONNECTION_ENGINE]
-               : NULL;
+    return controller->encrypted ? &controller->curves[role] : NULL;
 }
 
 /* Binds to the port that is asked for; or to the first of the pool's that is free, or any. */
-static int bind_socket(struct controller *controller, void *socket, int *port,
-                       struct ipcl_error *error)
+static int bind_socket(struct controller *controller, enum connection_role role, void *socket,
+                       int *port, struct ipcl_error *error)
 {
-    bool for_clients = is_for_clients(controller, port);
+    bool for_clients = role == CONNECTION_CLIENT;
     struct port_pool *own = for_clients ? &controller->client_pool : &controller->engine_pool;
     const char *interface =
         for_clients ? controller->clients.interface : controller->engines.interface;
@@ -100,26 +90,27 @@ static int bind_socket(struct controller *controller, void *socket, int *port,
     return socket_bind_port(socket, interface, port, error);
 }
 
-static void *listen_on(struct controller *controller, const struct socket_options *options,
-                       int *port, struct ipcl_error *error)
+static void *listen_on(struct controller *controller, enum connection_role role,
+                       const struct socket_options *options, int *port, struct ipcl_error *error)
 {
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
     gate_expect_subscribers(options->type == ZMQ_XPUB);
-    if (socket_set_up_listening(socket, error) || bind_socket(controller, socket, port, error)) {
+    if (socket_set_up_listening(socket, error) ||
+        bind_socket(controller, role, socket, port, error)) {
         zmq_close(socket);
         return NULL;
     }
     return socket;
 }
 
-void *controller_listen(struct controller *controller, int type, const char *identity, int *port,
-                        struct ipcl_error *error)
+void *controller_listen(struct controller *controller, enum connection_role role, int type,
+                        const char *identity, int *port, struct ipcl_error *error)
 {
     struct socket_options options = {
         .type = type,
-        .curve = curve_of(controller, port),
+        .curve = curve_of(controller, role),
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .receive_max = type == ZMQ_ROUTER ? REQUESTS_MAX
@@ -130,7 +121,7 @@ void *controller_listen(struct controller *controller, int type, const char *ide
                                          : 0,
         .linger_ms = LINGER_MS,
     };
-    return listen_on(controller, &options, port, error);
+    return listen_on(controller, role, &options, port, error);
 }
 
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
@@ -138,7 +129,7 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
 {
     struct socket_options options = {
         .type = ZMQ_ROUTER,
-        .curve = curve_of(controller, port),
+        .curve = curve_of(controller, CONNECTION_ENGINE),
         .identity = identity,
         .identity_size = strlen(identity),
         .mandatory = true,
@@ -146,7 +137,15 @@ void *controller_listen_mandatory(struct controller *controller, const char *ide
         .send_max = UNREAD_MAX,
         .linger_ms = LINGER_MS,
     };
-    return listen_on(controller, &options, port, error);
+    return listen_on(controller, CONNECTION_ENGINE, &options, port, error);
+}
+
+void *controller_allocate(size_t bytes, struct ipcl_error *error)
+{
+    void *memory = calloc(1, bytes);
+    if (!memory)
+        ipcl_error_set(error, "out of memory");
+    return memory;
 }
 
 struct session *controller_session(const struct controller *controller, enum connection_role role,

@@ -93,15 +93,16 @@ extern const struct module iopub_module;
 /* Settles how large a frame may be, once it is known whether there is encryption, and before there
  * is a socket. */
 void controller_bound_frames(struct controller *controller);
-/* A socket that listens for clients or engines, according to whose connection `port` belongs to.
- * `identity` may be NULL. `*port` is where to listen, or receives it where it is 0. NULL with
- * `error` set on failure. */
-void *controller_listen(struct controller *controller, int type, const char *identity, int *port,
-                        struct ipcl_error *error);
-/* The same for a ROUTER whose peers a message must reach: sending to one that is not connected
- * fails. */
+/* A socket that listens for clients or engines. `identity` may be NULL. `*port` is where to listen,
+ * or receives it where it is 0. NULL with `error` set on failure. */
+void *controller_listen(struct controller *controller, enum connection_role role, int type,
+                        const char *identity, int *port, struct ipcl_error *error);
+/* The same for a ROUTER whose peers, engines, a message must reach: sending to one that is not
+ * connected fails. */
 void *controller_listen_mandatory(struct controller *controller, const char *identity, int *port,
                                   struct ipcl_error *error);
+/* Zeroed memory for a thread's state; NULL with `error` set. */
+void *controller_allocate(size_t bytes, struct ipcl_error *error);
 /* A session with the key of one side, for one thread. NULL with `error` set on failure. */
 struct session *controller_session(const struct controller *controller, enum connection_role role,
                                    struct ipcl_error *error);

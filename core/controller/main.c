@@ -168,7 +168,6 @@ static int start(struct program *program, struct ipcl_error *error)
     if (!program->controller.context)
         return -1;
     controller_bound_frames(&program->controller);
-    ipcl_error_set(error, "out of memory");
     if (store_open(program->settings, &program->profile, &program->store_host, &program->controller,
                    error))
         return -1;

@@ -38,7 +38,7 @@ static enum asked_verdict answer(struct asked *asked, const char *engine, const 
 Test(asked, only_who_was_asked_answers_and_once)
 {
     struct asked asked;
-    cr_assert_eq(asked_init(&asked, false), 0);
+    cr_assert_eq(asked_init(&asked, false, NULL), 0);
     ask(&asked, "a", "1");
     cr_assert_eq(answer(&asked, "b", "1"), ASKED_OTHER);
     cr_assert_eq(answer(&asked, "a", "1"), ASKED_ANSWER);
@@ -49,7 +49,7 @@ Test(asked, only_who_was_asked_answers_and_once)
 Test(asked, an_engine_of_which_nothing_is_awaited_is_forgotten)
 {
     struct asked asked;
-    cr_assert_eq(asked_init(&asked, true), 0);
+    cr_assert_eq(asked_init(&asked, true, NULL), 0);
     ask(&asked, "a", "1");
     ask(&asked, "a", "2");
     ask(&asked, "b", "1");

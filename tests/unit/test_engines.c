@@ -125,7 +125,7 @@ Test(ledger, requests_end_with_their_reply_or_their_engine)
 {
     struct engines engines = {0};
     struct ledger ledger;
-    cr_assert_eq(ledger_init(&ledger), 0);
+    cr_assert_eq(ledger_init(&ledger, NULL), 0);
     struct engine *engine = accept_engine(&engines, "a", -1);
     ledger_submit(&ledger, "direct", REPORT_DIRECT, engine);
     ledger_submit(&ledger, "lost", REPORT_DIRECT, engine);

@@ -90,7 +90,6 @@ int reply_make(struct session *session, struct message *message,
     static _Thread_local struct log_limit trouble;
     char type[64], date[CLOCK_DATE_BYTES];
     struct ipcl_error error;
-    ipcl_error_set(&error, "out of memory");
     reply_type(session, request, type, sizeof(type));
     clock_date(date);
     json_t *metadata = json_pack(
@@ -99,6 +98,8 @@ int reply_make(struct session *session, struct message *message,
     int failed =
         !metadata || !content || message_append(message, request->client, request->client_size) ||
         (request->engine && message_append(message, request->engine, request->engine_size));
+    if (failed)
+        ipcl_error_set(&error, "out of memory");
     struct session_parts parts = {
         .msg_type = type,
         .parent = request->header,

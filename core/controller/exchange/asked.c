@@ -29,10 +29,10 @@ static const void *key_of(const struct table_item *item, size_t *size)
     return request->key;
 }
 
-int asked_init(struct asked *asked, bool restarted)
+int asked_init(struct asked *asked, bool restarted, struct ipcl_error *error)
 {
     *asked = (struct asked){.restarted = restarted};
-    return table_init(&asked->requests, key_of);
+    return table_init(&asked->requests, key_of) ? ipcl_error_set(error, "out of memory") : 0;
 }
 
 /* Client, engine and msg_id, the first two behind their lengths. Returns the key's length, or 0

@@ -3,6 +3,7 @@
 #ifndef CONTROLLER_EXCHANGE_ASKED_H
 #define CONTROLLER_EXCHANGE_ASKED_H
 
+#include <ipcluster/error.h>
 #include <stdbool.h>
 
 #include "base/table.h"
@@ -25,8 +26,8 @@ enum asked_verdict { ASKED_ANSWER, ASKED_UNKNOWN, ASKED_OTHER };
 /* Whether a message of this type is answered. Others, as those of comms, are not: they would be
  * pending for ever. */
 bool asked_is_request(const struct ipcl_member *msg_type);
-/* Returns 0 or -1 (memory is short). */
-int asked_init(struct asked *asked, bool restarted);
+/* Returns 0, or -1 with `error` set. */
+int asked_init(struct asked *asked, bool restarted, struct ipcl_error *error);
 /* Enters a request of this msg_id that goes from a client to an engine; the frames are their names.
  * What is no request has no answer, and is not entered. Returns 0 or -1 (memory is short). */
 int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,

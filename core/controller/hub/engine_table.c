@@ -50,9 +50,10 @@ static char *to_text(const struct engines *engines)
 
 static void write_table(struct engine_table *table, const struct engines *engines)
 {
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     char *text = to_text(engines);
-    if (!text || path_write_file(table->path, text, strlen(text), 0600, &error))
+    if (text ? path_write_file(table->path, text, strlen(text), 0600, &error)
+             : ipcl_error_set(&error, "out of memory"))
         log_warn("hub: the table of engines is not kept: %s", error.text);
     free(text);
     table->due_ms = 0;

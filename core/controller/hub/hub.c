@@ -100,9 +100,9 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
         .content = content,
     };
     message_init(&reply);
-    ipcl_error_set(&error, "out of memory");
-    int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
-                 session_build(query->door->session, &reply, &parts, NULL, &error);
+    int failed = message_append(&reply, zmq_msg_data(client), zmq_msg_size(client))
+                     ? ipcl_error_set(&error, "out of memory")
+                     : session_build(query->door->session, &reply, &parts, NULL, &error);
     if (failed)
         log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: a query cannot be answered: %s",
                     error.text);
@@ -306,7 +306,7 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
     if (!door->session)
         return -1;
     door->seal = controller_seal(hub->controller, SEAL_HUB, role, door->session);
-    door->socket = controller_listen(hub->controller, ZMQ_ROUTER, NULL, port, error);
+    door->socket = controller_listen(hub->controller, role, ZMQ_ROUTER, NULL, port, error);
     if (loop_add(hub->loop, door->socket, on_query, door))
         return -1;
     return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, name, error);
@@ -337,8 +337,8 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
         published_source(controller_seal(controller, SEAL_NOTIFICATION, CONNECTION_CLIENT,
                                          hub->doors[CONNECTION_CLIENT].session),
                          controller->life);
-    hub->notification =
-        controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.notification, error);
+    hub->notification = controller_listen(controller, CONNECTION_CLIENT, ZMQ_XPUB, NULL,
+                                          &controller->clients.notification, error);
     if (loop_add(hub->loop, hub->notification, on_subscription, hub))
         return -1;
     /* Every client's subscription is passed on, also where another has the same. */
@@ -348,7 +348,7 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
 
 static void *hub_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct hub *hub = calloc(1, sizeof(*hub));
+    struct hub *hub = controller_allocate(sizeof(*hub), error);
     if (!hub)
         return NULL;
     hub->controller = controller;
@@ -356,7 +356,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->bad_subscription.socket = "hub, notifications";
     hub->loop = loop_create("hub", error);
     hub->hooks = controller->hub_hooks;
-    if (ledger_init(&hub->ledger) || !hub->loop || open_sockets(hub, controller, error) ||
+    if (!hub->loop || ledger_init(&hub->ledger, error) || open_sockets(hub, controller, error) ||
         (hub->hooks && hub->hooks->open(hub, error))) {
         hub_destroy(hub);
         return NULL;

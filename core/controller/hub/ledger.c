@@ -12,10 +12,10 @@ static const void *key_of(const struct table_item *item, size_t *size)
     return request->msg_id;
 }
 
-int ledger_init(struct ledger *ledger)
+int ledger_init(struct ledger *ledger, struct ipcl_error *error)
 {
     *ledger = (struct ledger){0};
-    return table_init(&ledger->requests, key_of);
+    return table_init(&ledger->requests, key_of) ? ipcl_error_set(error, "out of memory") : 0;
 }
 
 static struct request *find(const struct ledger *ledger, const char *msg_id)

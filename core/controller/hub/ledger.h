@@ -23,8 +23,8 @@ struct ledger {
     unsigned long long tasks_done; /* by engines, ever */
 };
 
-/* Returns 0 or -1 (memory is short). */
-int ledger_init(struct ledger *ledger);
+/* Returns 0, or -1 with `error` set. */
+int ledger_init(struct ledger *ledger, struct ipcl_error *error);
 
 /* `engine` may be NULL. A msg_id that is pending already is entered anew. */
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,

@@ -123,11 +123,13 @@ void records_send_reply(struct records *records, const struct records_item *item
     struct message reply;
     struct ipcl_error error;
     message_init(&reply);
-    ipcl_error_set(&error, "out of memory");
-    int failed = message_append(&reply, &note, sizeof(note)) ||
-                 message_append(&reply, zmq_msg_data(client), zmq_msg_size(client)) ||
-                 session_build(records->session, &reply, &parts, NULL, &error) ||
-                 message_append_all(&reply, &query->buffers);
+    bool no_memory = message_append(&reply, &note, sizeof(note)) ||
+                     message_append(&reply, zmq_msg_data(client), zmq_msg_size(client));
+    bool failed = no_memory || session_build(records->session, &reply, &parts, NULL, &error);
+    if (!failed)
+        failed = no_memory = message_append_all(&reply, &query->buffers);
+    if (no_memory)
+        ipcl_error_set(&error, "out of memory");
     if (failed)
         log_error("records: a query cannot be answered: %s", error.text);
     else
@@ -245,7 +247,7 @@ static void records_destroy(void *self)
 
 static void *records_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct records *records = calloc(1, sizeof(*records));
+    struct records *records = controller_allocate(sizeof(*records), error);
     if (!records)
         return NULL;
     records->controller = controller;

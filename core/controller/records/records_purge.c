@@ -69,8 +69,7 @@ static void free_purge(struct purge *purge)
 int records_purge_begin(struct records *records, const struct records_item *item, json_t *drops,
                         struct message *message, struct ipcl_error *error)
 {
-    struct purge *purge = calloc(1, sizeof(*purge));
-    ipcl_error_set(error, "out of memory");
+    struct purge *purge = controller_allocate(sizeof(*purge), error);
     if (!purge)
         return -1;
     message_init(&purge->message);
@@ -78,7 +77,7 @@ int records_purge_begin(struct records *records, const struct records_item *item
     purge->item = *item;
     if (message_move(&purge->message, message)) {
         free_purge(purge);
-        return -1;
+        return ipcl_error_set(error, "out of memory");
     }
     DL_APPEND(records->purges, purge);
     return 0;

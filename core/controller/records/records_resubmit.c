@@ -57,9 +57,9 @@ static int build_task(struct records *records, const struct ipcl_record *record,
         .msg_type = "resubmitted", /* the recorded header takes this one's place */
         .content = json_object_get(record->fields, "content"),
     };
-    ipcl_error_set(error, "out of memory");
-    if (message_append(message, note, sizeof(*note)) ||
-        session_build(records->session, message, &parts, note->msg_id, error))
+    if (message_append(message, note, sizeof(*note)))
+        return ipcl_error_set(error, "out of memory");
+    if (session_build(records->session, message, &parts, note->msg_id, error))
         return -1;
     clock_date(date);
     json_object_set_new(header, "msg_id", json_string(note->msg_id));

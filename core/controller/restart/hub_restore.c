@@ -50,9 +50,9 @@ static void restore_engines(struct hub *hub)
 
 static int open_restart(struct hub *hub, struct ipcl_error *error)
 {
-    hub->previous = calloc(1, sizeof(*hub->previous));
+    hub->previous = controller_allocate(sizeof(*hub->previous), error);
     if (!hub->previous)
-        return ipcl_error_set(error, "out of memory");
+        return -1;
     if (hub->controller->restarted)
         know_engines(hub);
     if (hub->controller->restore_engines)

@@ -205,10 +205,12 @@ static int tell_outcomes(struct records *records)
     const struct controller *controller = records->controller;
     const struct restored restored = {.kind = RESTORED_OUTCOMES};
     struct outcomes outcomes = {.list = calloc(OUTCOMES_AT_ONCE, sizeof(*outcomes.list))};
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     struct message message;
     if (outcomes.list)
         services_expect(&error, "the store of records does not tell it");
+    else
+        ipcl_error_set(&error, "out of memory");
     int status =
         outcomes.list
             ? records->store->outcomes(controller->records, &records->restart->outcomes_told,
@@ -374,9 +376,10 @@ static void know(struct records *records, const char *engine)
 
 static int open_restart(struct records *records, struct ipcl_error *error)
 {
-    struct records_restart *restart = records->restart = calloc(1, sizeof(*restart));
+    struct records_restart *restart = records->restart =
+        controller_allocate(sizeof(*restart), error);
     if (!restart)
-        return ipcl_error_set(error, "out of memory");
+        return -1;
     restart->known = json_object();
     if (!store_restores(records->controller))
         return 0;

@@ -447,9 +447,10 @@ static void on_restored(void *self, struct message *message)
 static int open_restart(struct scheduler *scheduler, struct controller *controller,
                         struct ipcl_error *error)
 {
-    struct task_restart *restore = scheduler->restart = calloc(1, sizeof(*restore));
+    struct task_restart *restore = scheduler->restart =
+        controller_allocate(sizeof(*restore), error);
     if (!restore)
-        return ipcl_error_set(error, "out of memory");
+        return -1;
     restore->lost_ms = restore->recall_ms = CLOCK_NEVER;
     if (!store_restores(controller))
         return 0;

@@ -475,8 +475,9 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
         controller, "broadcast_out", &controller->engines.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->targets.engines, from_engine, broadcast))
         return -1;
-    broadcast->clients = controller_listen(controller, ZMQ_ROUTER, "broadcast_in",
-                                           &controller->clients.broadcast[0], error);
+    broadcast->clients =
+        controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "broadcast_in",
+                          &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
         return -1;
     if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
@@ -491,7 +492,7 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
 
 static void *broadcast_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct broadcast *broadcast = calloc(1, sizeof(*broadcast));
+    struct broadcast *broadcast = controller_allocate(sizeof(*broadcast), error);
     if (!broadcast)
         return NULL;
     broadcast->bad_request.socket = "broadcast, client side";
@@ -501,7 +502,7 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->loop = loop_create("broadcast", error);
-    if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted) ||
+    if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted, error) ||
         controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
         open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);

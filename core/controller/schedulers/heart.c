@@ -361,16 +361,16 @@ static int open_sockets(struct heart *heart, struct controller *controller,
     heart->notices = channel_bind(controller, CHANNEL_HEART, error);
     if (loop_add_ready(heart->loop, heart->notices, read_notices, heart))
         return -1;
-    heart->pong =
-        controller_listen(controller, ZMQ_ROUTER, NULL, &controller->engines.hb_pong, error);
+    heart->pong = controller_listen(controller, CONNECTION_ENGINE, ZMQ_ROUTER, NULL,
+                                    &controller->engines.hb_pong, error);
     if (!heart->pong || watch_connections(heart, controller, error)) {
         loop_keep(heart->loop, heart->pong);
         return -1;
     }
     loop_add(heart->loop, heart->monitor, on_connection_event, heart);
     loop_add(heart->loop, heart->pong, on_pong, heart);
-    heart->ping =
-        controller_listen(controller, ZMQ_XPUB, NULL, &controller->engines.hb_ping, error);
+    heart->ping = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XPUB, NULL,
+                                    &controller->engines.hb_ping, error);
     if (loop_add(heart->loop, heart->ping, on_subscription, heart))
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
@@ -380,7 +380,7 @@ static int open_sockets(struct heart *heart, struct controller *controller,
 
 static void *heart_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct heart *heart = calloc(1, sizeof(*heart));
+    struct heart *heart = controller_allocate(sizeof(*heart), error);
     if (!heart)
         return NULL;
     heart->bad_pong.socket = "heart, pong";

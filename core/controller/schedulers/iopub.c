@@ -169,7 +169,7 @@ static int subscribe(struct iopub *iopub)
 
 static void *iopub_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct iopub *iopub = calloc(1, sizeof(*iopub));
+    struct iopub *iopub = controller_allocate(sizeof(*iopub), error);
     if (!iopub)
         return NULL;
     iopub->unread.socket = "iopub, client side";
@@ -187,12 +187,12 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->notices = channel_bind(controller, CHANNEL_IOPUB, error);
     if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
         goto failed;
-    iopub->clients =
-        controller_listen(controller, ZMQ_XPUB, NULL, &controller->clients.iopub, error);
+    iopub->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_XPUB, NULL,
+                                       &controller->clients.iopub, error);
     if (loop_add(iopub->loop, iopub->clients, from_client, iopub))
         goto failed;
-    iopub->engines =
-        controller_listen(controller, ZMQ_XSUB, NULL, &controller->engines.iopub, error);
+    iopub->engines = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XSUB, NULL,
+                                       &controller->engines.iopub, error);
     if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
         goto failed;
     iopub->report.socket = channel_connect(controller, CHANNEL_HUB, error);

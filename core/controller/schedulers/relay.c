@@ -258,8 +258,8 @@ static int open_sockets(struct relay *relay, struct controller *controller,
         controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
     if (loop_add(relay->loop, relay->targets.engines, from_engine, relay))
         return -1;
-    relay->clients =
-        controller_listen(controller, ZMQ_ROUTER, kind->client_identity, client_port, error);
+    relay->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER,
+                                       kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, from_client, relay))
         return -1;
     if (replies_prepare(&relay->replies, controller, &relay->sessions.client_seal, relay->clients,
@@ -275,7 +275,7 @@ static int open_sockets(struct relay *relay, struct controller *controller,
 static void *relay_create(struct controller *controller, const struct relay_kind *kind,
                           int *client_port, int *engine_port, struct ipcl_error *error)
 {
-    struct relay *relay = calloc(1, sizeof(*relay));
+    struct relay *relay = controller_allocate(sizeof(*relay), error);
     if (!relay)
         return NULL;
     relay->counted = kind->counted;
@@ -286,7 +286,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->bad_reply.socket = kind->engine_side;
     relay->report.recording = controller->store != NULL;
     relay->loop = loop_create(kind->name, error);
-    if (!relay->loop || asked_init(&relay->asked, controller->restarted) ||
+    if (!relay->loop || asked_init(&relay->asked, controller->restarted, error) ||
         controller_sessions(controller, kind->seal_channel, &relay->sessions, error) ||
         open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);

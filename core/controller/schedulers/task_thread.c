@@ -108,8 +108,8 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
         controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
     if (loop_add(scheduler->loop, scheduler->engines, scheduler_from_engine, scheduler))
         return -1;
-    scheduler->clients =
-        controller_listen(controller, ZMQ_ROUTER, "task_in", &controller->clients.task, error);
+    scheduler->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "task_in",
+                                           &controller->clients.task, error);
     /* The hub is a client, too: it submits tasks again. */
     char url[CHANNEL_URL_BYTES];
     channel_url(CHANNEL_TASKS, url);
@@ -131,7 +131,7 @@ static int open_sockets(struct scheduler *scheduler, struct controller *controll
 
 static void *task_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
+    struct scheduler *scheduler = controller_allocate(sizeof(*scheduler), error);
     if (!scheduler)
         return NULL;
     message_init(&scheduler->outgoing);
