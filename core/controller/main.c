@@ -42,7 +42,7 @@ struct running {
     bool started;
 };
 
-struct program {
+struct ipcontroller {
     struct settings *settings;
     struct profile profile;
     struct registry *registry;
@@ -56,7 +56,7 @@ struct program {
 
 /* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor
  * on which they arrive. */
-static int take_signals(struct program *program, struct ipcl_error *error)
+static int take_signals(struct ipcontroller *program, struct ipcl_error *error)
 {
     sigset_t set;
     struct sigaction before;
@@ -76,7 +76,7 @@ static int take_signals(struct program *program, struct ipcl_error *error)
 }
 
 /* Returns 0, 1 where the command line asked for help, or -1 with `error` set. */
-static int configure(struct program *program, int argc, char **argv, struct ipcl_error *error)
+static int configure(struct ipcontroller *program, int argc, char **argv, struct ipcl_error *error)
 {
     char **words = calloc((size_t)argc + 1, sizeof(*words));
     program->settings = settings_create(&options_program, error);
@@ -113,7 +113,7 @@ static int configure(struct program *program, int argc, char **argv, struct ipcl
     return profile_shows_settings(program->settings, stdout) ? 1 : 0;
 }
 
-static int lock(struct program *program, struct ipcl_error *error)
+static int lock(struct ipcontroller *program, struct ipcl_error *error)
 {
     struct settings *settings = program->settings;
     if (files_init(&program->files, &program->profile,
@@ -133,7 +133,7 @@ static int lock(struct program *program, struct ipcl_error *error)
     return 0;
 }
 
-static void *run(void *loop)
+static void *run_module(void *loop)
 {
     loop_run(loop);
     return NULL;
@@ -147,12 +147,12 @@ static int io_threads(void)
     return processors < 1 ? 1 : processors > IO_THREADS_MAX ? IO_THREADS_MAX : (int)processors;
 }
 
-static bool is_wanted(const struct program *program, const struct module *module)
+static bool is_wanted(const struct ipcontroller *program, const struct module *module)
 {
     return module != &records_module || program->controller.store;
 }
 
-static int start(struct program *program, struct ipcl_error *error)
+static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
 {
     const struct socket_needs needs = {
         .who = "ipcontroller",
@@ -186,7 +186,8 @@ static int start(struct program *program, struct ipcl_error *error)
         struct running *running = &program->running[i];
         if (!running->module)
             continue;
-        int failed = pthread_create(&running->thread, NULL, run, modules[i]->loop(running->module));
+        int failed =
+            pthread_create(&running->thread, NULL, run_module, modules[i]->loop(running->module));
         if (failed)
             return ipcl_error_set(error, "cannot start a thread: %s", strerror(failed));
         running->started = true;
@@ -195,7 +196,7 @@ static int start(struct program *program, struct ipcl_error *error)
     return files_write(&program->files, &program->controller, error);
 }
 
-static void announce(const struct program *program)
+static void announce(const struct ipcontroller *program)
 {
     const struct connection *engines = &program->controller.engines;
     log_info("listening on %s, %s, registration on port %d", engines->interface,
@@ -207,7 +208,7 @@ static void announce(const struct program *program)
                  "--ip=0.0.0.0 or an address of this host for that");
 }
 
-static void wait_for_end(struct program *program)
+static void wait_for_end(struct ipcontroller *program)
 {
     zmq_pollitem_t items[] = {
         {.fd = program->signals, .events = ZMQ_POLLIN},
@@ -223,7 +224,7 @@ static void wait_for_end(struct program *program)
         log_info("stopping: a client asked for it");
 }
 
-static void stop(struct program *program)
+static void stop_modules(struct ipcontroller *program)
 {
     struct controller *controller = &program->controller;
     files_remove(&program->files);
@@ -252,7 +253,7 @@ static void stop(struct program *program)
 
 int main(int argc, char **argv)
 {
-    static struct program program = {.signals = -1, .files = {.lock = -1}};
+    static struct ipcontroller program = {.signals = -1, .files = {.lock = -1}};
     struct ipcl_error error = {""};
     secret_forbid_cores();
     secret_hide_words();
@@ -261,13 +262,13 @@ int main(int argc, char **argv)
     log_open("ipcontroller", NULL, NULL);
     int status = configure(&program, argc, argv, &error);
     if (!status && !room_open(&error) && !take_signals(&program, &error) &&
-        !lock(&program, &error) && !start(&program, &error)) {
+        !lock(&program, &error) && !start_modules(&program, &error)) {
         announce(&program);
         wait_for_end(&program);
     } else if (status <= 0) {
         log_error("%s", error.text);
         status = -1;
     }
-    stop(&program);
+    stop_modules(&program);
     return status < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -150,7 +150,7 @@ static void take_text(const struct settings *settings, const char *name, char *o
 }
 
 /* What the file says, but for what has been decided. */
-static void take(const struct old *old)
+static void reuse_take_side(const struct old *old)
 {
     struct connection decided = *old->ours;
     *old->ours = old->connection;
@@ -161,9 +161,9 @@ static void take(const struct old *old)
     explicit_bzero(&decided, sizeof(decided));
 }
 
-static int check(const struct old olds[CONNECTION_ROLES], enum connection_role role,
-                 const struct settings *settings, const struct port_pool *common,
-                 struct ipcl_error *error)
+static int reuse_check(const struct old olds[CONNECTION_ROLES], enum connection_role role,
+                       const struct settings *settings, const struct port_pool *common,
+                       struct ipcl_error *error)
 {
     const struct old *old = &olds[role];
     if (check_session(old, role, settings, error) || check_encryption(old, settings, error) ||
@@ -237,10 +237,10 @@ int reuse_take(const struct files *files, const struct settings *settings,
             "one key: remove them",
             files->clients, files->engines);
     for (int role = 0; role < CONNECTION_ROLES; role++)
-        if (check(olds, role, settings, &controller->pool, error))
+        if (reuse_check(olds, role, settings, &controller->pool, error))
             return -1;
     for (int role = 0; role < CONNECTION_ROLES; role++)
-        take(&olds[role]);
+        reuse_take_side(&olds[role]);
     controller->encrypted = *clients->curve_serverkey != '\0';
     controller->restarted = true;
     controller->clients.reuse = true;

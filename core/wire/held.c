@@ -16,15 +16,15 @@
 #define PATIENCE 16
 
 /* A frame that is not in its message's own memory. */
-struct part {
-    struct part **slot; /* where the pool knows it from; NULL where it does not */
+struct held_part {
+    struct held_part **slot; /* where the pool knows it from; NULL where it does not */
     uint32_t users;
     zmq_msg_t frame;
 };
 
 struct held_pool {
     struct slot {
-        struct part *part; /* NULL: none is held any more, or it was seen but once */
+        struct held_part *part; /* NULL: none is held any more, or it was seen but once */
         uint64_t mark;
         int patience;
     } slots[SLOTS];
@@ -34,7 +34,7 @@ struct held {
     uint32_t count;
     uint32_t delimiter;
     uint32_t part_count;
-    struct part *parts[]; /* then a number for each frame, then the bytes */
+    struct held_part *parts[]; /* then a number for each frame, then the bytes */
 };
 
 /* A frame's number: its size, or PART and the index of its part. */
@@ -60,7 +60,7 @@ void held_pool_destroy(struct held_pool *pool)
     free(pool);
 }
 
-static void release(struct part *part)
+static void release(struct held_part *part)
 {
     if (--part->users)
         return;
@@ -71,10 +71,10 @@ static void release(struct part *part)
 }
 
 /* By reference where it is large, otherwise a copy. */
-static struct part *make_part(zmq_msg_t *frame)
+static struct held_part *make_part(zmq_msg_t *frame)
 {
     size_t size = zmq_msg_size(frame);
-    struct part *part = calloc(1, sizeof(*part));
+    struct held_part *part = calloc(1, sizeof(*part));
     if (!part)
         return NULL;
     part->users = 1;
@@ -104,14 +104,14 @@ static uint64_t mark_of(const unsigned char *data, size_t size)
 
 /* A frame that others have, too: a new use of theirs. One that is seen for the second time becomes
  * such. NULL for others. */
-static struct part *share(struct held_pool *pool, zmq_msg_t *frame)
+static struct held_part *share(struct held_pool *pool, zmq_msg_t *frame)
 {
     size_t size = zmq_msg_size(frame);
     if (!pool || size < SHARED_LEAST || size > SHARED_MOST)
         return NULL;
     uint64_t mark = mark_of(zmq_msg_data(frame), size);
     struct slot *slot = &pool->slots[(mark >> 32) % SLOTS];
-    struct part *part = slot->part;
+    struct held_part *part = slot->part;
     if (part && slot->mark == mark && zmq_msg_size(&part->frame) == size &&
         !memcmp(zmq_msg_data(&part->frame), zmq_msg_data(frame), size)) {
         slot->patience = PATIENCE;
@@ -134,7 +134,7 @@ static struct part *share(struct held_pool *pool, zmq_msg_t *frame)
 
 /* The part of each frame that gets one, NULL for the others. The signature and the header are each
  * message's own. Returns 0 or -1. */
-static int find_parts(struct message *message, struct held_pool *pool, struct part **parts,
+static int find_parts(struct message *message, struct held_pool *pool, struct held_part **parts,
                       size_t *bytes, uint32_t *count)
 {
     size_t own = message->delimiter + 1;
@@ -150,10 +150,10 @@ static int find_parts(struct message *message, struct held_pool *pool, struct pa
     return 0;
 }
 
-static struct held *build(struct message *message, struct part **parts, size_t bytes,
+static struct held *build(struct message *message, struct held_part **parts, size_t bytes,
                           uint32_t count)
 {
-    struct held *held = malloc(sizeof(*held) + count * sizeof(struct part *) +
+    struct held *held = malloc(sizeof(*held) + count * sizeof(struct held_part *) +
                                message->count * sizeof(uint32_t) + bytes);
     if (!held)
         return NULL;
@@ -178,9 +178,9 @@ static struct held *build(struct message *message, struct part **parts, size_t b
 
 struct held *held_create(struct message *message, struct held_pool *pool)
 {
-    struct part *few[MESSAGE_FRAMES_INLINE] = {0}, **parts = few;
+    struct held_part *few[MESSAGE_FRAMES_INLINE] = {0}, **parts = few;
     if (message->count > MESSAGE_FRAMES_INLINE &&
-        !(parts = calloc(message->count, sizeof(struct part *))))
+        !(parts = calloc(message->count, sizeof(struct held_part *))))
         return NULL;
     size_t bytes = 0;
     uint32_t count = 0;

@@ -39,7 +39,7 @@ static void read_parts(struct session *session, struct message *message)
     reply_request_of(message, &request);
     message_init(&reply);
     reply_type(session, &request, type, sizeof(type));
-    reply_error(session, &reply, &request, "uuid", "KeyError", type);
+    reply_make_error(session, &reply, &request, "uuid", "KeyError", type);
     message_close(&reply);
     for (size_t i = 0; i < message_buffer_count(message); i++)
         FUZZ_ASSERT(message_buffer(message, i));

@@ -19,9 +19,9 @@ static struct gathering *open_three(struct gather *gather)
     return gathering;
 }
 
-static struct part *part_of(const struct gather *gather, const char *msg_id)
+static struct gather_part *part_of(const struct gather *gather, const char *msg_id)
 {
-    struct part *part = gather_find(gather, msg_id, strlen(msg_id));
+    struct gather_part *part = gather_find(gather, msg_id, strlen(msg_id));
     cr_assert(part, "%s", msg_id);
     return part;
 }

@@ -38,7 +38,7 @@ static char *type_of_answer(const char *type, const char *engine, const char *ev
     struct reply_request request = {
         .client = "c", .client_size = 1, .header = header, .header_size = strlen(header)};
     message_init(&message);
-    if (!reply_error(session, &message, &request, engine, "EngineError", evalue))
+    if (!reply_make_error(session, &message, &request, engine, "EngineError", evalue))
         message_send(&message, sender);
     if (!message_recv(&message, receiver, ZMQ_DONTWAIT) &&
         !session_find(session, message_part(&message, MESSAGE_HEADER), &member, 1))

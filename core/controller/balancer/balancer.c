@@ -72,13 +72,13 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
 }
 
 /* Without memory for its deadline a task waits for ever, which is better than not at all. */
-static void watch(struct balancer *balancer, struct task *task)
+static void watch_deadline(struct balancer *balancer, struct task *task)
 {
     if (task->deadline_ms)
         heap_push(&balancer->deadlines, &task->deadline_item);
 }
 
-static void enqueue(struct balancer *balancer, struct task *task, bool first)
+static void enqueue_task(struct balancer *balancer, struct task *task, bool first)
 {
     task->state = TASK_WAITING;
     task->worker = NULL;
@@ -88,14 +88,14 @@ static void enqueue(struct balancer *balancer, struct task *task, bool first)
         binding_queue(balancer, task);
     else
         share_queue(balancer, task, first);
-    watch(balancer, task);
+    watch_deadline(balancer, task);
 }
 
 static void block(struct balancer *balancer, struct task *task)
 {
     task->state = TASK_BLOCKED;
     task->worker = NULL;
-    watch(balancer, task);
+    watch_deadline(balancer, task);
 }
 
 void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate)
@@ -121,7 +121,7 @@ int balancer_place(struct balancer *balancer, struct task *task, bool first)
     if (state == NEEDS_OPEN || nowhere)
         block(balancer, task);
     else
-        enqueue(balancer, task, first);
+        enqueue_task(balancer, task, first);
     return 0;
 }
 
@@ -135,7 +135,7 @@ static void stop_waiting(struct balancer *balancer, struct task *task)
     heap_remove(&balancer->deadlines, &task->deadline_item);
 }
 
-static void start(struct balancer *balancer, struct task *task, struct worker *worker)
+static void start_task(struct balancer *balancer, struct task *task, struct worker *worker)
 {
     stop_waiting(balancer, task);
     task->state = TASK_RUNNING;
@@ -198,7 +198,7 @@ struct task *balancer_task(const struct balancer *balancer, const char *msg_id, 
 }
 
 /* Takes a task out of all that it is entered in. */
-static void forget(struct balancer *balancer, struct task *task)
+static void forget_task(struct balancer *balancer, struct task *task)
 {
     balancer_detach(balancer, task);
     binding_drop_all(balancer, task);
@@ -207,7 +207,7 @@ static void forget(struct balancer *balancer, struct task *task)
     table_remove(&balancer->tasks, &task->item);
 }
 
-static int enter(struct balancer *balancer, struct task *task)
+static int enter_task(struct balancer *balancer, struct task *task)
 {
     if (share_join(balancer, task))
         return -1;
@@ -223,7 +223,7 @@ enum submission balancer_submit(struct balancer *balancer, struct task *task,
                                 const char **unknown)
 {
     enum submission status = SUBMISSION_DONE;
-    if (enter(balancer, task))
+    if (enter_task(balancer, task))
         return SUBMISSION_NO_MEMORY;
     bool follows = follow && follow->count;
     for (size_t i = 0; i < target_count && status == SUBMISSION_DONE; i++)
@@ -235,14 +235,14 @@ enum submission balancer_submit(struct balancer *balancer, struct task *task,
     if (status == SUBMISSION_DONE)
         balancer_place(balancer, task, false);
     else
-        forget(balancer, task);
+        forget_task(balancer, task);
     return status;
 }
 
 void balancer_note_failure(struct balancer *balancer, const char *msg_id, size_t size)
 {
     finished_add(balancer->finished, table_hash(&balancer->tasks, msg_id, size),
-                 (struct outcome){.success = false});
+                 (struct task_outcome){.success = false});
 }
 
 struct task *balancer_next(struct balancer *balancer)
@@ -255,7 +255,7 @@ struct task *balancer_next(struct balancer *balancer)
         worker = binding_choose(balancer, task);
     }
     if (task)
-        start(balancer, task, worker);
+        start_task(balancer, task, worker);
     return task;
 }
 
@@ -264,7 +264,7 @@ void balancer_put_back(struct balancer *balancer, struct task *task)
     balancer_suspend(balancer, task->worker);
     stop_running(balancer, task);
     share_take_back(balancer, task->share);
-    enqueue(balancer, task, true);
+    enqueue_task(balancer, task, true);
 }
 
 /* What failed is the newest then: a task that fails again and again keeps none of its client's from
@@ -296,9 +296,9 @@ struct task *balancer_stranded(const struct balancer *balancer)
 
 void balancer_finish(struct balancer *balancer, struct task *task, bool success)
 {
-    struct outcome outcome = {.success = success,
-                              .ran_at = task->worker ? task->worker->serial : 0};
-    forget(balancer, task);
+    struct task_outcome outcome = {.success = success,
+                                   .ran_at = task->worker ? task->worker->serial : 0};
+    forget_task(balancer, task);
     finished_add(balancer->finished, task->item.hash, outcome);
     needs_tell(balancer, task, outcome);
 }
@@ -308,7 +308,7 @@ bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size
 {
     const struct worker *worker = balancer_engine(balancer, engine, strlen(engine));
     uint64_t hash = table_hash(&balancer->tasks, msg_id, size);
-    struct outcome outcome = {.success = success};
+    struct task_outcome outcome = {.success = success};
     bool known;
     if (balancer_task(balancer, msg_id, size) || balancer_has_ended(balancer, msg_id, size, &known))
         return false;
@@ -321,7 +321,7 @@ bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size
 bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, size_t size,
                         bool *success)
 {
-    struct outcome outcome = {.success = false};
+    struct task_outcome outcome = {.success = false};
     bool ended =
         finished_find(balancer->finished, table_hash(&balancer->tasks, msg_id, size), &outcome);
     *success = outcome.success;
@@ -330,7 +330,7 @@ bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, siz
 
 int balancer_expect(struct balancer *balancer, struct task *task)
 {
-    if (enter(balancer, task))
+    if (enter_task(balancer, task))
         return -1;
     task->state = TASK_AWAY;
     DL_APPEND(balancer->away, task);

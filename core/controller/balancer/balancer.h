@@ -22,11 +22,11 @@
 #include "controller/exchange/notice.h"
 
 struct task;
-struct share; /* share.c */
-struct slot;  /* binding.c */
-struct line;  /* binding.c */
-struct edge;  /* dependency.c */
-struct needs; /* dependency.c */
+struct share;   /* share.c */
+struct binding; /* binding.c */
+struct line;    /* binding.c */
+struct edge;    /* dependency.c */
+struct needs;   /* dependency.c */
 
 struct worker {
     struct heap_item item; /* among those that take tasks */
@@ -45,9 +45,9 @@ struct worker {
     bool blameless;          /* the owner's: it was not what it ran that ended it */
     char *end;               /* then: the sentence that says so; NULL where memory is short */
     struct task *running;
-    struct heap bound;   /* its own queue: a line of each client with tasks in it */
-    struct slot *claims; /* of other tasks that are bound to it */
-    size_t lines;        /* of the clients with tasks in either */
+    struct heap bound;      /* its own queue: a line of each client with tasks in it */
+    struct binding *claims; /* of other tasks that are bound to it */
+    size_t lines;           /* of the clients with tasks in either */
     struct worker *ready_prev,
         *ready_next; /* among those that take tasks and have a queue of their own */
     bool ready;
@@ -87,7 +87,7 @@ struct task {
     struct worker *worker;    /* while it runs, or is lost */
     struct share *share;      /* its client's */
     unsigned long long order; /* of its client's tasks the lowest is the next */
-    struct slot *slots;       /* while it is bound: where it may go */
+    struct binding *slots;    /* while it is bound: where it may go */
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* who depends on it */
     int retries;              /* left */

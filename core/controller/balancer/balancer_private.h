@@ -20,7 +20,7 @@ struct balancer {
     struct heap waiting;      /* those of them with tasks that wait and may run anywhere */
     unsigned long long turn;  /* the last that a client was given */
     unsigned long long order; /* the last that a task was given */
-    struct slot *coming;      /* of tasks that may go to engines that are yet to come */
+    struct binding *coming;   /* of tasks that may go to engines that are yet to come */
     size_t open;              /* tasks that wait and would go to an engine that came */
     struct task *stranded;
     struct task *away;
@@ -107,7 +107,7 @@ void needs_allow(struct balancer *balancer, struct task *task);
 /* Whether a task may yet be given an engine by one that it follows and that has not finished. */
 bool needs_more_engines(const struct task *task);
 /* Tells those that depend on a task how it ended. */
-void needs_tell(struct balancer *balancer, struct task *task, struct outcome outcome);
+void needs_tell(struct balancer *balancer, struct task *task, struct task_outcome outcome);
 
 /* balancer.c: where a task stands. */
 /* Puts a task that is in nothing where it belongs: it waits for an engine or for other tasks, or is

@@ -18,20 +18,20 @@ struct line {
 
 /* One place that a bound task may go to. It stands in that engine's queue while the task waits, and
  * among its claims otherwise, so that an engine that goes finds every task that names it. */
-struct slot {
+struct binding {
     struct heap_item item; /* in its line */
     struct task *task;
-    struct worker *worker;    /* NULL: any that is yet to come */
-    struct line *line;        /* its client's at this engine */
-    struct slot *prev, *next; /* among its claims */
-    struct slot *sibling;     /* of the same task */
-    bool allowed;             /* not held back by what the task follows */
-    bool refused;             /* the task was there, and shall not go there again */
+    struct worker *worker;       /* NULL: any that is yet to come */
+    struct line *line;           /* its client's at this engine */
+    struct binding *prev, *next; /* among its claims */
+    struct binding *sibling;     /* of the same task */
+    bool allowed;                /* not held back by what the task follows */
+    bool refused;                /* the task was there, and shall not go there again */
 };
 
 static bool is_older(const struct heap_item *a, const struct heap_item *b)
 {
-    return ((const struct slot *)a)->task->order < ((const struct slot *)b)->task->order;
+    return ((const struct binding *)a)->task->order < ((const struct binding *)b)->task->order;
 }
 
 static void line_leave(struct line *line)
@@ -67,9 +67,9 @@ static struct line *line_join(struct share *share, struct worker *worker)
     return NULL;
 }
 
-static int add(struct task *task, struct worker *worker, bool allowed, struct slot **head)
+static int slot_add(struct task *task, struct worker *worker, bool allowed, struct binding **head)
 {
-    struct slot *slot = calloc(1, sizeof(*slot));
+    struct binding *slot = calloc(1, sizeof(*slot));
     if (slot && worker && !(slot->line = line_join(task->share, worker))) {
         free(slot);
         slot = NULL;
@@ -89,13 +89,13 @@ static int add(struct task *task, struct worker *worker, bool allowed, struct sl
 
 int binding_add(struct task *task, struct worker *worker, bool allowed)
 {
-    return add(task, worker, allowed, &worker->claims);
+    return slot_add(task, worker, allowed, &worker->claims);
 }
 
 /* `worker` NULL: those that are yet to come. */
-static struct slot *find(const struct task *task, const struct worker *worker)
+static struct binding *slot_find(const struct task *task, const struct worker *worker)
 {
-    struct slot *slot = task->slots;
+    struct binding *slot = task->slots;
     while (slot && slot->worker != worker)
         slot = slot->sibling;
     return slot;
@@ -103,7 +103,7 @@ static struct slot *find(const struct task *task, const struct worker *worker)
 
 void binding_allow(struct task *task, struct worker *worker)
 {
-    struct slot *slot = find(task, worker);
+    struct binding *slot = slot_find(task, worker);
     if (slot)
         slot->allowed = !slot->refused;
     else if (!task->targeted)
@@ -115,7 +115,7 @@ bool binding_before(const struct heap_item *a, const struct heap_item *b)
     return ((const struct line *)a)->turn < ((const struct line *)b)->turn;
 }
 
-static void claim(struct balancer *balancer, struct slot *slot)
+static void claim(struct balancer *balancer, struct binding *slot)
 {
     if (slot->item.index == HEAP_OUTSIDE)
         return;
@@ -129,7 +129,7 @@ static void claim(struct balancer *balancer, struct slot *slot)
 int binding_avoid(struct balancer *balancer, struct task *task, const struct worker *avoided)
 {
     if (task->bound) {
-        struct slot *slot = find(task, avoided);
+        struct binding *slot = slot_find(task, avoided);
         if (slot) {
             slot->allowed = false;
             slot->refused = true;
@@ -139,20 +139,20 @@ int binding_avoid(struct balancer *balancer, struct task *task, const struct wor
     for (struct worker *worker = balancer->workers; worker; worker = worker->hh.next)
         if (worker != avoided && binding_add(task, worker, true))
             return -1;
-    return add(task, NULL, true, &balancer->coming);
+    return slot_add(task, NULL, true, &balancer->coming);
 }
 
 void binding_open_to(struct balancer *balancer, struct worker *worker)
 {
-    struct slot *slot;
+    struct binding *slot;
     DL_FOREACH (balancer->coming, slot)
         if (!binding_add(slot->task, worker, true) && slot->task->state == TASK_WAITING)
             binding_queue(balancer, slot->task);
 }
 
-static void drop(struct balancer *balancer, struct slot *slot)
+static void slot_drop(struct balancer *balancer, struct binding *slot)
 {
-    struct slot **link = &slot->task->slots;
+    struct binding **link = &slot->task->slots;
     while (*link != slot)
         link = &(*link)->sibling;
     *link = slot->sibling;
@@ -166,26 +166,26 @@ static void drop(struct balancer *balancer, struct slot *slot)
     free(slot);
 }
 
-static struct slot *first_slot(const struct line *line)
+static struct binding *first_slot(const struct line *line)
 {
-    return (struct slot *)line->slots.items[0];
+    return (struct binding *)line->slots.items[0];
 }
 
 struct task *binding_lose(struct balancer *balancer, struct worker *worker)
 {
-    struct slot *slot = worker->claims;
+    struct binding *slot = worker->claims;
     if (!slot && worker->bound.count)
         slot = first_slot((const struct line *)worker->bound.items[0]);
     struct task *task = slot ? slot->task : NULL;
     if (slot)
-        drop(balancer, slot);
+        slot_drop(balancer, slot);
     return task;
 }
 
 void binding_drop_all(struct balancer *balancer, struct task *task)
 {
     while (task->slots)
-        drop(balancer, task->slots);
+        slot_drop(balancer, task->slots);
 }
 
 /* A client's turn changes with each of its tasks that starts, wherever: the queue hears of it here,
@@ -200,7 +200,7 @@ struct task *binding_first(struct worker *worker)
     return first_slot(line)->task;
 }
 
-static void queue(struct slot *slot)
+static void queue(struct binding *slot)
 {
     struct line *line = slot->line;
     DL_DELETE(slot->worker->claims, slot);
@@ -213,7 +213,7 @@ static void queue(struct slot *slot)
 
 void binding_queue(struct balancer *balancer, struct task *task)
 {
-    for (struct slot *slot = task->slots; slot; slot = slot->sibling) {
+    for (struct binding *slot = task->slots; slot; slot = slot->sibling) {
         if (!slot->worker || !slot->allowed || slot->item.index != HEAP_OUTSIDE)
             continue;
         queue(slot);
@@ -223,13 +223,13 @@ void binding_queue(struct balancer *balancer, struct task *task)
 
 void binding_claim(struct balancer *balancer, struct task *task)
 {
-    for (struct slot *slot = task->slots; slot; slot = slot->sibling)
+    for (struct binding *slot = task->slots; slot; slot = slot->sibling)
         claim(balancer, slot);
 }
 
 bool binding_leads_somewhere(const struct task *task)
 {
-    const struct slot *slot = task->slots;
+    const struct binding *slot = task->slots;
     while (slot && !slot->allowed)
         slot = slot->sibling;
     return slot != NULL;
@@ -237,7 +237,7 @@ bool binding_leads_somewhere(const struct task *task)
 
 bool binding_hopes(const struct task *task)
 {
-    const struct slot *slot = task->slots;
+    const struct binding *slot = task->slots;
     while (slot && slot->refused)
         slot = slot->sibling;
     return slot || !task->targeted;
@@ -246,7 +246,7 @@ bool binding_hopes(const struct task *task)
 struct worker *binding_choose(const struct balancer *balancer, const struct task *task)
 {
     struct worker *best = NULL;
-    for (struct slot *slot = task->slots; slot; slot = slot->sibling) {
+    for (struct binding *slot = task->slots; slot; slot = slot->sibling) {
         struct worker *worker = slot->worker;
         if (worker && slot->allowed && worker->item.index != HEAP_OUTSIDE &&
             (!best || balancer->takers.before(&worker->item, &best->item)))
@@ -261,12 +261,12 @@ bool balancer_has_choice(const struct balancer *balancer, const struct task *tas
     const struct worker *worker = task->bound ? NULL : balancer->workers;
     for (; worker && count < 2; worker = worker->hh.next)
         count += !worker->retired;
-    for (const struct slot *slot = task->slots; slot && count < 2; slot = slot->sibling)
+    for (const struct binding *slot = task->slots; slot && count < 2; slot = slot->sibling)
         count += slot->worker && slot->allowed;
     return count > 1;
 }
 
 bool balancer_is_open(const struct task *task)
 {
-    return !task->bound || find(task, NULL);
+    return !task->bound || slot_find(task, NULL);
 }

@@ -32,7 +32,7 @@ struct needs {
     struct edge edges[];
 };
 
-static enum needs_state check(const struct need *need)
+static enum needs_state need_check(const struct need *need)
 {
     bool missed = need->count - need->left > need->met;
     if (!need->count)
@@ -44,7 +44,8 @@ static enum needs_state check(const struct need *need)
 
 enum needs_state needs_check(const struct task *task, enum task_fate *fate)
 {
-    enum needs_state after = check(&task->needs->after), follow = check(&task->needs->follow);
+    enum needs_state after = need_check(&task->needs->after),
+                     follow = need_check(&task->needs->follow);
     bool apart = task->needs->follow.all && task->needs->follow.apart;
     *fate = after != NEEDS_NEVER && apart ? FATE_APART : FATE_IMPOSSIBLE;
     if (after == NEEDS_NEVER || follow == NEEDS_NEVER)
@@ -75,7 +76,7 @@ void needs_allow(struct balancer *balancer, struct task *task)
         allow(balancer, task, follow->edges[i].ran_at);
 }
 
-static void edge_ends(struct edge *edge, struct outcome outcome)
+static void edge_ends(struct edge *edge, struct task_outcome outcome)
 {
     struct needs *needs = edge->waiter->needs;
     struct need *need = edge->follow ? &needs->follow : &needs->after;
@@ -90,7 +91,7 @@ static void edge_ends(struct edge *edge, struct outcome outcome)
     need->ran_at = edge->ran_at = outcome.ran_at;
 }
 
-void needs_tell(struct balancer *balancer, struct task *task, struct outcome outcome)
+void needs_tell(struct balancer *balancer, struct task *task, struct task_outcome outcome)
 {
     struct edge *edge;
     enum task_fate fate;
@@ -118,7 +119,7 @@ static enum submission make_edge(struct balancer *balancer, struct edge *edge, s
     size_t size = strlen(id);
     uint64_t hash = table_hash(&balancer->tasks, id, size);
     struct table_item *item = table_find(&balancer->tasks, hash, id, size);
-    struct outcome outcome;
+    struct task_outcome outcome;
     need->count++;
     need->left++;
     if (item) {

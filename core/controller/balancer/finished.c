@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-struct entry {
+struct finished_entry {
     uint64_t hash;
     uint32_t next; /* in its bucket: an index and 1; 0 ends it */
     uint32_t success : 1;
@@ -13,7 +13,7 @@ struct entry {
 };
 
 struct finished {
-    struct entry *ring;
+    struct finished_entry *ring;
     size_t max;
     size_t count;
     size_t next;       /* where the next goes: the oldest, where the ring is full */
@@ -52,7 +52,7 @@ static uint32_t *bucket_of(const struct finished *finished, uint64_t hash)
     return &finished->buckets[hash & (finished->bucket_count - 1)];
 }
 
-static struct entry *find(const struct finished *finished, uint64_t hash)
+static struct finished_entry *finished_look_up(const struct finished *finished, uint64_t hash)
 {
     uint32_t at = *bucket_of(finished, hash);
     while (at && finished->ring[at - 1].hash != hash)
@@ -60,7 +60,7 @@ static struct entry *find(const struct finished *finished, uint64_t hash)
     return at ? &finished->ring[at - 1] : NULL;
 }
 
-static void forget(struct finished *finished, size_t index)
+static void finished_forget(struct finished *finished, size_t index)
 {
     uint32_t *link = bucket_of(finished, finished->ring[index].hash);
     while (*link != index + 1)
@@ -68,17 +68,17 @@ static void forget(struct finished *finished, size_t index)
     *link = finished->ring[index].next;
 }
 
-void finished_add(struct finished *finished, uint64_t hash, struct outcome outcome)
+void finished_add(struct finished *finished, uint64_t hash, struct task_outcome outcome)
 {
-    struct entry *entry = find(finished, hash);
+    struct finished_entry *entry = finished_look_up(finished, hash);
     if (!entry && finished->max) {
         if (finished->count == finished->max)
-            forget(finished, finished->next);
+            finished_forget(finished, finished->next);
         else
             finished->count++;
         uint32_t *bucket = bucket_of(finished, hash);
         entry = &finished->ring[finished->next];
-        *entry = (struct entry){.hash = hash, .next = *bucket};
+        *entry = (struct finished_entry){.hash = hash, .next = *bucket};
         *bucket = (uint32_t)finished->next + 1;
         finished->next = (finished->next + 1) % finished->max;
     }
@@ -88,10 +88,10 @@ void finished_add(struct finished *finished, uint64_t hash, struct outcome outco
     }
 }
 
-bool finished_find(const struct finished *finished, uint64_t hash, struct outcome *outcome)
+bool finished_find(const struct finished *finished, uint64_t hash, struct task_outcome *outcome)
 {
-    const struct entry *entry = find(finished, hash);
+    const struct finished_entry *entry = finished_look_up(finished, hash);
     if (entry)
-        *outcome = (struct outcome){.success = entry->success, .ran_at = entry->ran_at};
+        *outcome = (struct task_outcome){.success = entry->success, .ran_at = entry->ran_at};
     return entry != NULL;
 }

@@ -14,7 +14,7 @@
 
 struct finished;
 
-struct outcome {
+struct task_outcome {
     bool success;
     uint32_t ran_at; /* the engine's serial, below 2^31; 0: at none */
 };
@@ -24,7 +24,7 @@ struct finished *finished_create(size_t max);
 /* Takes NULL. */
 void finished_destroy(struct finished *finished);
 /* Remembers a task, and forgets the oldest for it. */
-void finished_add(struct finished *finished, uint64_t hash, struct outcome outcome);
-bool finished_find(const struct finished *finished, uint64_t hash, struct outcome *outcome);
+void finished_add(struct finished *finished, uint64_t hash, struct task_outcome outcome);
+bool finished_find(const struct finished *finished, uint64_t hash, struct task_outcome *outcome);
 
 #endif

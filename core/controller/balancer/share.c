@@ -11,7 +11,7 @@
 
 #include "controller/balancer/balancer_private.h"
 
-static struct task *first_of(const struct share *share)
+static struct task *share_first_task(const struct share *share)
 {
     if (share->common && share->released)
         return share->released->order < share->common->order ? share->released : share->common;
@@ -23,7 +23,7 @@ bool share_before(const struct heap_item *a, const struct heap_item *b)
     return ((const struct share *)a)->turn < ((const struct share *)b)->turn;
 }
 
-static struct share *create(struct balancer *balancer, const void *client, size_t size)
+static struct share *share_create(struct balancer *balancer, const void *client, size_t size)
 {
     struct share *share = calloc(1, sizeof(*share) + size);
     if (!share || heap_reserve(&balancer->waiting, HASH_COUNT(balancer->shares) + 1)) {
@@ -43,7 +43,7 @@ int share_join(struct balancer *balancer, struct task *task)
     const void *client = task->client ? task->client : "";
     HASH_FIND(hh, balancer->shares, client, task->client_size, task->share);
     if (!task->share)
-        task->share = create(balancer, client, task->client_size);
+        task->share = share_create(balancer, client, task->client_size);
     if (!task->share)
         return -1;
     task->share->tasks++;
@@ -109,12 +109,13 @@ void share_queue(struct balancer *balancer, struct task *task, bool first)
 void share_unqueue(struct balancer *balancer, struct task *task)
 {
     DL_DELETE(*queue_of(task), task);
-    if (!first_of(task->share))
+    if (!share_first_task(task->share))
         heap_remove(&balancer->waiting, &task->share->item);
 }
 
 struct task *share_first(const struct balancer *balancer)
 {
-    return balancer->waiting.count ? first_of((const struct share *)balancer->waiting.items[0])
-                                   : NULL;
+    return balancer->waiting.count
+               ? share_first_task((const struct share *)balancer->waiting.items[0])
+               : NULL;
 }

@@ -45,7 +45,7 @@ void early_prepare(struct early *early, const struct controller *controller, str
 }
 
 /* Whether clients of an earlier controller may still be on their way. */
-static bool is_open(const struct early *early, long long now_ms)
+static bool early_is_open(const struct early *early, long long now_ms)
 {
     return early->until_ms && now_ms < early->until_ms;
 }
@@ -55,7 +55,7 @@ static bool is_nameless(zmq_msg_t *client)
     return zmq_msg_size(client) == NAME_BYTES && !*(const unsigned char *)zmq_msg_data(client);
 }
 
-static void drop(struct early *early, struct early_reply *reply)
+static void early_drop(struct early *early, struct early_reply *reply)
 {
     DL_DELETE(early->first, reply);
     early->bytes -= reply->bytes;
@@ -97,7 +97,8 @@ static bool find_way(const struct early *early, struct message *message, const c
     return true;
 }
 
-static struct early_reply *hold(struct early *early, struct message *message, const char *session)
+static struct early_reply *early_keep(struct early *early, struct message *message,
+                                      const char *session)
 {
     struct early_reply *reply = calloc(1, sizeof(*reply));
     size_t bytes = sizeof(*reply) + message_bytes(message);
@@ -117,7 +118,7 @@ static struct early_reply *hold(struct early *early, struct message *message, co
 static void limit(struct early *early)
 {
     while (early->bytes > HELD_BYTES)
-        drop(early, early->first);
+        early_drop(early, early->first);
 }
 
 struct early_reply *early_address(struct early *early, struct message *message)
@@ -133,7 +134,7 @@ struct early_reply *early_address(struct early *early, struct message *message)
         return NULL;
     message_init(&copy);
     if (!message_copy(&copy, message))
-        reply = hold(early, &copy, session);
+        reply = early_keep(early, &copy, session);
     message_close(&copy);
     if (reply)
         reply->sent = true;
@@ -148,8 +149,8 @@ void early_hold(struct early *early, struct message *message, struct early_reply
     if (copy || !early->until_ms)
         return;
     read_session(early, message, MESSAGE_PARENT, session);
-    hold(early, message, session);
-    if (!is_open(early, clock_ms()))
+    early_keep(early, message, session);
+    if (!early_is_open(early, clock_ms()))
         limit(early);
 }
 
@@ -177,7 +178,7 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
 }
 
 /* Tries what is held for the client of this session; for all where it is NULL. */
-static void try_again(struct early *early, const char *session)
+static void early_try_again(struct early *early, const char *session)
 {
     struct early_reply *reply, *next;
     const char *absent = ""; /* that client is not there: others for it wait, too */
@@ -190,7 +191,7 @@ static void try_again(struct early *early, const char *session)
         message_clear(&message);
         enum fate fate = deliver(early, reply, &message);
         if (fate == DELIVERED)
-            drop(early, reply);
+            early_drop(early, reply);
         else if (fate == ABSENT)
             absent = reply->session;
     }
@@ -224,19 +225,19 @@ void early_meet(struct early *early, struct message *request)
         (!home && !(home = add_home(early, session))))
         return;
     memcpy(home->name, name, NAME_BYTES);
-    try_again(early, session);
+    early_try_again(early, session);
 }
 
 long long early_tick(struct early *early, long long now_ms)
 {
     if (!early->first)
         return CLOCK_NEVER;
-    if (!is_open(early, now_ms)) {
+    if (!early_is_open(early, now_ms)) {
         limit(early);
         return CLOCK_NEVER;
     }
     if (now_ms >= early->next_try_ms) {
-        try_again(early, NULL);
+        early_try_again(early, NULL);
         early->next_try_ms = now_ms + RETRY_MS;
     }
     return early->first ? early->next_try_ms : CLOCK_NEVER;
@@ -246,7 +247,7 @@ void early_release(struct early *early)
 {
     struct home *home, *next;
     while (early->first)
-        drop(early, early->first);
+        early_drop(early, early->first);
     HASH_ITER (hh, early->homes, home, next) {
         HASH_DEL(early->homes, home);
         free(home);

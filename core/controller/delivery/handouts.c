@@ -20,7 +20,7 @@
 #define BOOT_BYTES 40
 #define MAGIC      "ipclout2"
 
-struct entry {
+struct handout_entry {
     uint64_t task; /* its msg_id's hash */
     uint64_t engine;
     uint64_t counter;
@@ -38,12 +38,12 @@ struct ring {
     _Atomic uint32_t doubtful;
     uint32_t unused;
     uint64_t first; /* what was added before may not be the last that became of its task */
-    struct entry entries[RING];
+    struct handout_entry entries[RING];
 };
 
 /* What became of a task last, and as which of all. */
 struct last {
-    struct entry entry;
+    struct handout_entry entry;
     uint64_t number;
 };
 
@@ -192,8 +192,8 @@ void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
     struct ring *ring = handouts->ring;
     uint64_t next = atomic_load_explicit(&ring->next, memory_order_relaxed);
     ring->entries[next % RING] =
-        (struct entry){handouts_hash(msg_id, size), handout->engine, handout->counter,
-                       handout->retries, handout->deaths};
+        (struct handout_entry){handouts_hash(msg_id, size), handout->engine, handout->counter,
+                               handout->retries, handout->deaths};
     atomic_store_explicit(&ring->next, next + 1, memory_order_release);
 }
 

@@ -19,15 +19,15 @@
 /* What a message costs that waits, beside its bytes. */
 #define ITEM_BYTES 160
 
-struct item {
+struct outbox_item {
     struct held *held;
     size_t bytes;
-    struct item *prev, *next;
+    struct outbox_item *prev, *next;
 };
 
 struct outbox_peer {
-    struct item *first; /* oldest first */
-    size_t bytes;       /* of what waits here */
+    struct outbox_item *first; /* oldest first */
+    size_t bytes;              /* of what waits here */
     struct flight *flight;
     UT_hash_handle hh;
     char identity[];
@@ -43,7 +43,8 @@ int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool k
     return outbox->flight ? 0 : -1;
 }
 
-static struct outbox_peer *find(const struct outbox *outbox, const void *identity, size_t size)
+static struct outbox_peer *outbox_find(const struct outbox *outbox, const void *identity,
+                                       size_t size)
 {
     struct outbox_peer *peer = NULL;
     if (outbox->peers)
@@ -54,7 +55,7 @@ static struct outbox_peer *find(const struct outbox *outbox, const void *identit
 static struct outbox_peer *find_or_create(struct outbox *outbox, zmq_msg_t *identity)
 {
     size_t size = zmq_msg_size(identity);
-    struct outbox_peer *peer = find(outbox, zmq_msg_data(identity), size);
+    struct outbox_peer *peer = outbox_find(outbox, zmq_msg_data(identity), size);
     if (peer)
         return peer;
     peer = calloc(1, sizeof(*peer) + size);
@@ -69,7 +70,7 @@ static struct outbox_peer *find_or_create(struct outbox *outbox, zmq_msg_t *iden
     return peer;
 }
 
-static void drop_item(struct outbox *outbox, struct outbox_peer *peer, struct item *item)
+static void drop_item(struct outbox *outbox, struct outbox_peer *peer, struct outbox_item *item)
 {
     DL_DELETE(peer->first, item);
     peer->bytes -= item->bytes;
@@ -95,7 +96,7 @@ static size_t waiting_for(const struct outbox_peer *peer)
 
 size_t outbox_waiting(const struct outbox *outbox, const void *identity, size_t size)
 {
-    const struct outbox_peer *peer = find(outbox, identity, size);
+    const struct outbox_peer *peer = outbox_find(outbox, identity, size);
     return peer ? waiting_for(peer) : 0;
 }
 
@@ -135,7 +136,8 @@ static int try_send(struct outbox *outbox, struct outbox_peer *peer, struct mess
 static enum outbox_fate put_aside(struct outbox *outbox, struct outbox_peer *peer,
                                   struct message *message, size_t bytes, size_t reserve)
 {
-    struct item *item = is_over(outbox, peer, bytes, reserve) ? NULL : calloc(1, sizeof(*item));
+    struct outbox_item *item =
+        is_over(outbox, peer, bytes, reserve) ? NULL : calloc(1, sizeof(*item));
     if (!item || !(item->held = held_create(message, NULL))) {
         free(item);
         return OUTBOX_FULL;
@@ -152,7 +154,7 @@ static enum outbox_fate put_aside(struct outbox *outbox, struct outbox_peer *pee
 enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, size_t reserve)
 {
     zmq_msg_t *identity = message_peer(message);
-    struct outbox_peer *peer = find(outbox, zmq_msg_data(identity), zmq_msg_size(identity));
+    struct outbox_peer *peer = outbox_find(outbox, zmq_msg_data(identity), zmq_msg_size(identity));
     bool large = is_large(message);
     if (!peer && !large) {
         if (!message_send(message, outbox->socket))
@@ -177,7 +179,7 @@ enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, siz
 void outbox_forget(struct outbox *outbox, const void *identity, size_t size, outbox_unsent *unsent,
                    void *self)
 {
-    struct outbox_peer *peer = find(outbox, identity, size);
+    struct outbox_peer *peer = outbox_find(outbox, identity, size);
     struct message message;
     if (!peer)
         return;

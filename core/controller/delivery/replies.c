@@ -28,13 +28,14 @@ void replies_await_clients(struct replies *replies, const struct controller *con
     early_prepare(&replies->early, controller, replies->seal, &replies->outbox);
 }
 
-static void drop(struct replies *replies)
+static void replies_drop(struct replies *replies)
 {
     refusal_note(&replies->unread, "it is a reply, and its client does not even read errors "
                                    "(IPController.unread_backlog)");
 }
 
-static enum outbox_fate send(struct replies *replies, struct message *message, size_t reserve)
+static enum outbox_fate replies_send_now(struct replies *replies, struct message *message,
+                                         size_t reserve)
 {
     if (reply_sign(replies->seal, message, replies->early.until_ms))
         return OUTBOX_FULL;
@@ -52,7 +53,7 @@ static void send_in_place_of(struct replies *replies, struct message *message, c
     struct reply_request request;
     zmq_msg_t *parent = message_part(message, MESSAGE_PARENT);
     if (!parent) {
-        drop(replies);
+        replies_drop(replies);
         return;
     }
     reply_request_of(message, &request);
@@ -80,7 +81,8 @@ void replies_send(struct replies *replies, struct message *message)
     if (message_check_frames(message, replies->frame_bytes_max, &error)) {
         refusal_note(&replies->large, error.text);
         send_in_place_of(replies, message, "ValueError", error.text);
-    } else if (send(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) == OUTBOX_FULL) {
+    } else if (replies_send_now(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) ==
+               OUTBOX_FULL) {
         send_in_place_of_unread(replies, message);
     }
 }
@@ -91,9 +93,9 @@ void replies_error(struct replies *replies, const struct reply_request *request,
 {
     struct message message;
     message_init(&message);
-    if (!reply_error(replies->seal->session, &message, request, engine_uuid, ename, evalue) &&
-        send(replies, &message, 0) == OUTBOX_FULL)
-        drop(replies);
+    if (!reply_make_error(replies->seal->session, &message, request, engine_uuid, ename, evalue) &&
+        replies_send_now(replies, &message, 0) == OUTBOX_FULL)
+        replies_drop(replies);
     message_close(&message);
 }
 

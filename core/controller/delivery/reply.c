@@ -116,9 +116,9 @@ int reply_make(struct session *session, struct message *message,
     return -1;
 }
 
-int reply_error(struct session *session, struct message *message,
-                const struct reply_request *request, const char *engine_uuid, const char *ename,
-                const char *evalue)
+int reply_make_error(struct session *session, struct message *message,
+                     const struct reply_request *request, const char *engine_uuid,
+                     const char *ename, const char *evalue)
 {
     json_t *content = reply_error_content(ename, evalue);
     int status = reply_make(session, message, request, engine_uuid, content);
@@ -140,7 +140,8 @@ int reply_lost(struct session *session, struct message *message, const struct ip
     }
     request.header = packed;
     int status =
-        packed ? reply_error(session, message, &request, engine_uuid, "ValueError", evalue) : -1;
+        packed ? reply_make_error(session, message, &request, engine_uuid, "ValueError", evalue)
+               : -1;
     json_decref(header);
     free(packed);
     return status;

@@ -37,9 +37,9 @@ int reply_sign(struct seal *seal, struct message *reply, bool restarted);
 int reply_make(struct session *session, struct message *message,
                const struct reply_request *request, const char *engine_uuid, const json_t *content);
 /* The same with an error's content. */
-int reply_error(struct session *session, struct message *message,
-                const struct reply_request *request, const char *engine_uuid, const char *ename,
-                const char *evalue);
+int reply_make_error(struct session *session, struct message *message,
+                     const struct reply_request *request, const char *engine_uuid,
+                     const char *ename, const char *evalue);
 
 /* Builds an error for a request of which no more is known than its client, its msg_id and the
  * engine that had it. `named`: replies carry that engine's name behind the client's. Returns 0 or

@@ -28,7 +28,7 @@ int targets_prepare(struct targets *targets, const struct controller *controller
     return 0;
 }
 
-static struct target *find(const struct targets *targets, const void *uuid, size_t size)
+static struct target *target_find(const struct targets *targets, const void *uuid, size_t size)
 {
     struct target *target;
     HASH_FIND(hh, targets->by_uuid, uuid, size, target);
@@ -37,22 +37,22 @@ static struct target *find(const struct targets *targets, const void *uuid, size
 
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size)
 {
-    struct target *target = find(targets, uuid, size);
+    struct target *target = target_find(targets, uuid, size);
     return target && !target->gone ? target : NULL;
 }
 
-static bool is_open(const struct targets *targets)
+static bool target_is_open(const struct targets *targets)
 {
     return targets->return_until_ms && clock_ms() < targets->return_until_ms;
 }
 
 bool targets_may_return(const struct targets *targets, const void *uuid, size_t size)
 {
-    return is_open(targets) && !find(targets, uuid, size);
+    return target_is_open(targets) && !target_find(targets, uuid, size);
 }
 
-static struct target *create(struct targets *targets, int id, const void *uuid, size_t size,
-                             const char *name)
+static struct target *target_create(struct targets *targets, int id, const void *uuid, size_t size,
+                                    const char *name)
 {
     struct target *target = size < ENGINE_UUID_BYTES ? calloc(1, sizeof(*target)) : NULL;
     if (!target)
@@ -69,7 +69,8 @@ static struct target *create(struct targets *targets, int id, const void *uuid, 
 
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size)
 {
-    return targets_may_return(targets, uuid, size) ? create(targets, -1, uuid, size, NULL) : NULL;
+    return targets_may_return(targets, uuid, size) ? target_create(targets, -1, uuid, size, NULL)
+                                                   : NULL;
 }
 
 static void has_returned(struct targets *targets, struct target *target,
@@ -98,11 +99,11 @@ void targets_add(struct targets *targets, const struct notice *notice)
 {
     size_t size = strlen(notice->uuid);
     targets_know(targets, notice);
-    struct target *target = find(targets, notice->uuid, size);
+    struct target *target = target_find(targets, notice->uuid, size);
     if (target)
         has_returned(targets, target, notice);
     else
-        target = create(targets, notice->id, notice->uuid, size, notice->text);
+        target = target_create(targets, notice->id, notice->uuid, size, notice->text);
     if (target)
         target->sealed = notice->sealed;
 }
@@ -126,8 +127,8 @@ static void hand_back(struct targets *targets, const struct target *target, stru
 }
 
 /* Hands back a request that was held, and forgets it. `why` is a sentence. */
-static void give_up(struct targets *targets, struct target *target, struct held_request *waiting,
-                    const char *why)
+static void target_give_up(struct targets *targets, struct target *target,
+                           struct held_request *waiting, const char *why)
 {
     struct message message;
     message_init(&message);
@@ -137,7 +138,7 @@ static void give_up(struct targets *targets, struct target *target, struct held_
     forget_request(targets, target, waiting);
 }
 
-static void hold(struct targets *targets, struct target *target, struct message *message)
+static void target_hold(struct targets *targets, struct target *target, struct message *message)
 {
     struct held_request *waiting = calloc(1, sizeof(*waiting));
     if (waiting)
@@ -154,7 +155,8 @@ static void hold(struct targets *targets, struct target *target, struct message 
         targets->next_try_ms = waiting->since_ms + RETRY_MS;
 }
 
-static void refuse(struct targets *targets, const struct target *target, struct message *message)
+static void target_refuse(struct targets *targets, const struct target *target,
+                          struct message *message)
 {
     const char *name = routes_of(&targets->routes, target->uuid);
     size_t waiting = outbox_waiting(&targets->outbox, name, strlen(name));
@@ -168,8 +170,8 @@ static void refuse(struct targets *targets, const struct target *target, struct 
 }
 
 /* What does not leave is as it was. */
-static enum outbox_fate send(struct targets *targets, const struct target *target,
-                             struct message *message)
+static enum outbox_fate target_send(struct targets *targets, const struct target *target,
+                                    struct message *message)
 {
     const char *name = routes_of(&targets->routes, target->uuid);
     if (seal_sign(targets->seal, message, name, strlen(name), target->sealed, NULL) ||
@@ -185,11 +187,11 @@ void targets_send(struct targets *targets, struct target *target, struct message
 {
     enum outbox_fate fate = OUTBOX_ABSENT;
     if (target->id >= 0 && !target->waiting)
-        fate = send(targets, target, message);
+        fate = target_send(targets, target, message);
     if (fate == OUTBOX_ABSENT)
-        hold(targets, target, message);
+        target_hold(targets, target, message);
     else if (fate == OUTBOX_FULL)
-        refuse(targets, target, message);
+        target_refuse(targets, target, message);
     message_clear(message);
 }
 
@@ -199,20 +201,20 @@ struct unsent {
     const char *why;
 };
 
-static void give_back(void *self, struct message *message)
+static void target_give_back(void *self, struct message *message)
 {
     const struct unsent *unsent = self;
     message_replace(message_peer(message), unsent->target->uuid, strlen(unsent->target->uuid));
     unsent->targets->undelivered(unsent->targets->self, message, unsent->target, unsent->why);
 }
 
-static void forget(struct targets *targets, struct target *target, const char *why)
+static void target_forget(struct targets *targets, struct target *target, const char *why)
 {
     struct unsent unsent = {targets, target, why};
     const char *name = routes_of(&targets->routes, target->uuid);
-    outbox_forget(&targets->outbox, name, strlen(name), give_back, &unsent);
+    outbox_forget(&targets->outbox, name, strlen(name), target_give_back, &unsent);
     while (target->waiting)
-        give_up(targets, target, target->waiting, why);
+        target_give_up(targets, target, target->waiting, why);
     HASH_DEL(targets->by_uuid, target);
     free(target);
 }
@@ -238,27 +240,27 @@ const char *targets_end(const struct targets *targets, const void *uuid, size_t 
 void targets_remove(struct targets *targets, const struct notice *notice)
 {
     size_t size = strlen(notice->uuid);
-    struct target *target = find(targets, notice->uuid, size);
+    struct target *target = target_find(targets, notice->uuid, size);
     char why[NOTICE_TEXT_BYTES + 64];
     snprintf(why, sizeof(why), "this request has not reached its engine: %s", notice->text);
     if (target)
-        forget(targets, target, why);
+        target_forget(targets, target, why);
     note_end(targets, notice->uuid, why);
     routes_forget(&targets->routes, notice->uuid);
     /* It may not come back, as others may. */
-    if (is_open(targets) && (target = create(targets, -1, notice->uuid, size, NULL)))
+    if (target_is_open(targets) && (target = target_create(targets, -1, notice->uuid, size, NULL)))
         target->gone = true;
 }
 
 /* Sends what an engine's requests wait for, as far as it is connected. */
-static void try_again(struct targets *targets, struct target *target, long long now_ms)
+static void target_try_again(struct targets *targets, struct target *target, long long now_ms)
 {
     struct message message;
     char why[ENGINE_NAME_BYTES + 64];
     if (target->id < 0) {
         snprintf(why, sizeof(why), "%s is not registered: it may have died", target->name);
         if (now_ms >= targets->return_until_ms)
-            forget(targets, target, why);
+            target_forget(targets, target, why);
         return;
     }
     snprintf(why, sizeof(why), "%s has registered but never connected to this socket",
@@ -269,11 +271,11 @@ static void try_again(struct targets *targets, struct target *target, long long 
         message_clear(&message);
         if (held_restore(waiting->held, &message))
             break;
-        enum outbox_fate fate = send(targets, target, &message);
+        enum outbox_fate fate = target_send(targets, target, &message);
         if (fate == OUTBOX_TAKEN)
             forget_request(targets, target, waiting);
         else if (fate == OUTBOX_ABSENT && now_ms - waiting->since_ms > HELD_MS_MAX)
-            give_up(targets, target, waiting, why);
+            target_give_up(targets, target, waiting, why);
         else
             break;
     }
@@ -285,7 +287,7 @@ long long targets_tick(struct targets *targets, long long now_ms)
     struct target *target, *next;
     if (targets->waiting && now_ms >= targets->next_try_ms) {
         HASH_ITER (hh, targets->by_uuid, target, next)
-            try_again(targets, target, now_ms);
+            target_try_again(targets, target, now_ms);
         targets->next_try_ms = now_ms + RETRY_MS;
     }
     long long due_ms = outbox_tick(&targets->outbox, now_ms);

@@ -139,7 +139,7 @@ static void forget_stranger(struct peer *peer)
 }
 
 /* It has gone. */
-static void forget(struct peer *peer)
+static void gate_forget(struct peer *peer)
 {
     pthread_mutex_lock(&strangers.lock);
     unlink_stranger(peer);
@@ -301,7 +301,7 @@ static void tell_loss(const struct peer *peer)
         return;
 }
 
-static void refuse(int fd, const struct peer *peer)
+static void gate_refuse(int fd, const struct peer *peer)
 {
     char who[INET6_ADDRSTRLEN], why[192];
     describe_peer(fd, who, sizeof(who));
@@ -330,8 +330,8 @@ static void refuse(int fd, const struct peer *peer)
 
 static ssize_t end_connection(int fd, struct peer *peer)
 {
-    refuse(fd, peer);
-    forget(peer);
+    gate_refuse(fd, peer);
+    gate_forget(peer);
     errno = ECONNRESET;
     return -1;
 }
@@ -353,7 +353,7 @@ ssize_t gate_receive(int fd, void *data, size_t size, int flags)
     if (!peer || !peer->open || (received < 0 && !over))
         return received;
     if (over) {
-        forget(peer);
+        gate_forget(peer);
         return received;
     }
     size_t passed = read_along(peer, data, (size_t)received);
@@ -386,7 +386,7 @@ int gate_open_box(unsigned char *plain, const unsigned char *box, unsigned long 
         peer->misnamed = !peer_name_take(&name, plain[i]);
     peer->name = name;
     if (peer->misnamed)
-        refuse(receiving, peer);
+        gate_refuse(receiving, peer);
     return peer->misnamed ? -1 : 0;
 }
 
@@ -400,7 +400,7 @@ __attribute__((no_sanitize_thread)) int gate_close(int fd)
     int (*close_next)(int);
     struct peer *peer = peer_of(fd);
     if (peer && peer->open)
-        forget(peer);
+        gate_forget(peer);
     *(void **)&close_next = dlsym(RTLD_NEXT, "close"); /* ThreadSanitizer is to hear of it, too */
     return close_next(fd);
 }

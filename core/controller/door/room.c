@@ -70,7 +70,7 @@ int room_for(size_t connections, struct ipcl_error *error)
                           limits_descriptors(), connections);
 }
 
-static void tell(const char *why)
+static void room_tell(const char *why)
 {
     pthread_mutex_lock(&refusing);
     log_limited(&refused, IPCL_LOG_WARN,
@@ -95,10 +95,10 @@ int room_accept(int listener, void *address, void *size, int flags)
     int fd = (int)syscall(SYS_accept4, listener, address, size, flags);
     if (fd >= end) {
         close(fd);
-        tell("no file descriptor is left");
+        room_tell("no file descriptor is left");
     } else if (fd < 0 &&
                (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-        tell(strerror(errno));
+        room_tell(strerror(errno));
         nanosleep(&pause, NULL);
     } else {
         gate_admit(listener, fd);

@@ -22,7 +22,7 @@ struct asked_engine {
     UT_hash_handle hh;
 };
 
-static const void *key_of(const struct table_item *item, size_t *size)
+static const void *asked_key_of(const struct table_item *item, size_t *size)
 {
     const struct asked_request *request = (const struct asked_request *)item;
     *size = request->key_size;
@@ -32,7 +32,7 @@ static const void *key_of(const struct table_item *item, size_t *size)
 int asked_init(struct asked *asked, bool restarted, struct ipcl_error *error)
 {
     *asked = (struct asked){.restarted = restarted};
-    return table_init(&asked->requests, key_of) ? ipcl_error_set(error, "out of memory") : 0;
+    return table_init(&asked->requests, asked_key_of) ? ipcl_error_set(error, "out of memory") : 0;
 }
 
 /* Client, engine and msg_id, the first two behind their lengths. Returns the key's length, or 0
@@ -57,7 +57,7 @@ static size_t make_key(struct asked *asked, zmq_msg_t *client, const void *engin
     return size;
 }
 
-static struct asked_request *find(const struct asked *asked, uint64_t hash, size_t key_size)
+static struct asked_request *asked_find(const struct asked *asked, uint64_t hash, size_t key_size)
 {
     return (struct asked_request *)table_find(&asked->requests, hash, asked->key, key_size);
 }
@@ -88,7 +88,7 @@ int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,
         return 0;
     size_t size = make_key(asked, client, engine, strlen(engine), msg_id);
     uint64_t hash = table_hash(&asked->requests, asked->key, size);
-    struct asked_request *request = size ? find(asked, hash, size) : NULL;
+    struct asked_request *request = size ? asked_find(asked, hash, size) : NULL;
     if (request) {
         request->count++;
         return 0;
@@ -109,7 +109,7 @@ int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,
 
 /* An engine of which nothing is awaited any more is forgotten: one that does not come back after a
  * restart is never told to have gone. */
-static void end(struct asked *asked, struct asked_request *request)
+static void asked_end(struct asked *asked, struct asked_request *request)
 {
     struct asked_engine *engine = request->engine;
     DL_DELETE(engine->requests, request);
@@ -128,11 +128,11 @@ enum asked_verdict asked_take(struct asked *asked, struct message *message,
     size_t size = make_key(asked, message_partner(message), zmq_msg_data(engine),
                            zmq_msg_size(engine), msg_id);
     uint64_t hash = table_hash(&asked->requests, asked->key, size);
-    struct asked_request *request = size ? find(asked, hash, size) : NULL;
+    struct asked_request *request = size ? asked_find(asked, hash, size) : NULL;
     if (!request)
         return asked->restarted ? ASKED_UNKNOWN : ASKED_OTHER;
     if (!--request->count)
-        end(asked, request);
+        asked_end(asked, request);
     return ASKED_ANSWER;
 }
 
@@ -165,7 +165,7 @@ bool asked_lose(struct asked *asked, const char *uuid, struct ipcl_member *clien
     *msg_id =
         (struct ipcl_member){.data = (char *)asked->key + head, .size = request->key_size - head};
     if (!--request->count)
-        end(asked, request);
+        asked_end(asked, request);
     return true;
 }
 
@@ -176,7 +176,7 @@ void asked_forget(struct asked *asked, const char *uuid)
     HASH_FIND_STR(asked->engines, uuid, engine);
     for (request = engine ? engine->requests : NULL; request; request = next) {
         next = request->next;
-        end(asked, request);
+        asked_end(asked, request);
     }
 }
 

@@ -7,8 +7,8 @@
 
 #define HEAD_BYTES (4 + sizeof(int32_t))
 
-static int append(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
-                  const char *uuid, const char *text, size_t text_size)
+static int report_append(struct report *report, enum report_kind kind, enum report_queue queue,
+                         int engine, const char *uuid, const char *text, size_t text_size)
 {
     size_t uuid_size = strlen(uuid), needed = report->size + HEAD_BYTES + text_size + uuid_size;
     if (needed > report->capacity) {
@@ -44,10 +44,12 @@ static int send_with_frames(struct report *report, struct message *frames)
     return failed ? -1 : 0;
 }
 
-static int add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
-               const char *uuid, const char *text, size_t text_size, struct message *frames)
+static int report_put(struct report *report, enum report_kind kind, enum report_queue queue,
+                      int engine, const char *uuid, const char *text, size_t text_size,
+                      struct message *frames)
 {
-    if (text_size > REPORT_TEXT_MAX || append(report, kind, queue, engine, uuid, text, text_size))
+    if (text_size > REPORT_TEXT_MAX ||
+        report_append(report, kind, queue, engine, uuid, text, text_size))
         return -1;
     return report->recording ? send_with_frames(report, frames) : 0;
 }
@@ -55,13 +57,13 @@ static int add(struct report *report, enum report_kind kind, enum report_queue q
 int report_add(struct report *report, enum report_kind kind, enum report_queue queue, int engine,
                const char *text, size_t text_size, struct message *frames)
 {
-    return add(report, kind, queue, engine, "", text, text_size, frames);
+    return report_put(report, kind, queue, engine, "", text, text_size, frames);
 }
 
 int report_add_from(struct report *report, enum report_kind kind, enum report_queue queue,
                     const char *uuid, const char *text, size_t text_size, struct message *frames)
 {
-    return add(report, kind, queue, -1, uuid, text, text_size, frames);
+    return report_put(report, kind, queue, -1, uuid, text, text_size, frames);
 }
 
 void report_forgotten(struct report *report, const char *uuid)

@@ -14,21 +14,21 @@ struct route {
     UT_hash_handle hh_uuid, hh_name;
 };
 
-static struct route *named(const struct routes *routes, const void *name, size_t size)
+static struct route *route_named(const struct routes *routes, const void *name, size_t size)
 {
     struct route *route;
     HASH_FIND(hh_name, routes->by_name, name, size, route);
     return route;
 }
 
-static struct route *find(const struct routes *routes, const char *uuid)
+static struct route *route_find(const struct routes *routes, const char *uuid)
 {
     struct route *route;
     HASH_FIND(hh_uuid, routes->by_uuid, uuid, strlen(uuid), route);
     return route;
 }
 
-static void drop(struct routes *routes, struct route *route)
+static void route_drop(struct routes *routes, struct route *route)
 {
     HASH_DELETE(hh_uuid, routes->by_uuid, route);
     HASH_DELETE(hh_name, routes->by_name, route);
@@ -50,26 +50,26 @@ void routes_add(struct routes *routes, const char *uuid, const char *name)
 
 void routes_forget(struct routes *routes, const char *uuid)
 {
-    struct route *route = find(routes, uuid);
+    struct route *route = route_find(routes, uuid);
     if (route)
-        drop(routes, route);
+        route_drop(routes, route);
 }
 
 const char *routes_of(const struct routes *routes, const char *uuid)
 {
-    const struct route *route = find(routes, uuid);
+    const struct route *route = route_find(routes, uuid);
     return route ? route->name : uuid;
 }
 
 const char *routes_owner(const struct routes *routes, const char *name)
 {
-    const struct route *route = named(routes, name, strlen(name));
+    const struct route *route = route_named(routes, name, strlen(name));
     return route ? route->uuid : NULL;
 }
 
 bool routes_translate(const struct routes *routes, zmq_msg_t *name)
 {
-    const struct route *route = named(routes, zmq_msg_data(name), zmq_msg_size(name));
+    const struct route *route = route_named(routes, zmq_msg_data(name), zmq_msg_size(name));
     if (!route)
         return false;
     return !strcmp(route->uuid, route->name) ||
@@ -80,5 +80,5 @@ void routes_release(struct routes *routes)
 {
     struct route *route, *next;
     HASH_ITER (hh_uuid, routes->by_uuid, route, next)
-        drop(routes, route);
+        route_drop(routes, route);
 }

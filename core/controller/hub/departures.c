@@ -24,7 +24,7 @@ struct departure {
     struct departure *prev, *next;
 };
 
-static void keep(struct departures *departures, const json_t *content)
+static void departures_keep(struct departures *departures, const json_t *content)
 {
     if (!departures->last)
         departures->last = json_array();
@@ -97,7 +97,7 @@ void departures_add(struct departures *departures, json_t *content, int schedule
     departure->schedulers = schedulers;
     departure->due_ms = schedulers ? now_ms + SCHEDULERS_MS : now_ms;
     DL_APPEND(departures->first, departure);
-    keep(departures, content);
+    departures_keep(departures, content);
 }
 
 void departures_confirm(struct departures *departures, const char *uuid, long long now_ms)

@@ -81,8 +81,8 @@ static const char *route_in(const json_t *root, const char *uuid)
     return route && strlen(route) == ENGINE_ROUTE_DIGITS ? route : "";
 }
 
-static int enter(json_t *root, struct engines *engines, long long expires_ms,
-                 struct ipcl_error *error)
+static int engine_table_enter(json_t *root, struct engines *engines, long long expires_ms,
+                              struct ipcl_error *error)
 {
     json_t *next_id = json_object_get(root, "next_id"), *uuid;
     const json_t *infos = json_object_get(root, "engine_info");
@@ -137,7 +137,7 @@ int engine_table_load(const struct engine_table *table, struct engines *engines,
     json_t *root = read_table(table, error);
     if (!root)
         return *error->text ? -1 : 0;
-    int count = enter(root, engines, expires_ms, error);
+    int count = engine_table_enter(root, engines, expires_ms, error);
     if (count < 0)
         engines_release(engines);
     json_decref(root);

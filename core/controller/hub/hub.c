@@ -86,8 +86,8 @@ static long long end_due(const struct hub *hub)
                                                     : 0);
 }
 
-static void send_reply(struct hub *hub, struct query *query, const char *msg_type,
-                       const json_t *content)
+static void hub_send_reply(struct hub *hub, struct query *query, const char *msg_type,
+                           const json_t *content)
 {
     zmq_msg_t *client = message_peer(query->message),
               *header = message_part(query->message, MESSAGE_HEADER);
@@ -111,7 +111,7 @@ static void send_reply(struct hub *hub, struct query *query, const char *msg_typ
     message_close(&reply);
 }
 
-static int answer(struct hub *hub, struct query *query, struct ipcl_error *error)
+static int answer_query(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     hub_answer *function = hub_find_query(&query->message->msg_type, query, error);
     if (!function)
@@ -135,15 +135,15 @@ static void on_query(void *self, struct message *message)
     struct ipcl_error error;
     if (!replies_verify(&door->replies, &door->bad_query, message, 1))
         return;
-    if (answer(hub, &query, &error)) {
+    if (answer_query(hub, &query, &error)) {
         door->bad_query.count++;
         log_limited(&door->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
                     error.text);
         json_t *content = reply_error_content(query.ename, error.text);
-        send_reply(hub, &query, query.error_type, content);
+        hub_send_reply(hub, &query, query.error_type, content);
         json_decref(content);
     } else if (query.reply && !query.then) {
-        send_reply(hub, &query, query.reply_type, query.reply);
+        hub_send_reply(hub, &query, query.reply_type, query.reply);
     }
     json_decref(query.reply);
     json_decref(query.content);
@@ -153,7 +153,7 @@ static void on_query(void *self, struct message *message)
 /* A client asks which engines there are and subscribes to this socket, in either order on two
  * connections: what is registered between the answer and the subscription it would never hear of.
  * So a new subscriber is told of what has come lately; to know it already does no harm. */
-static void on_subscription(void *self, struct message *message)
+static void hub_on_subscription(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct subscription subscription;
@@ -237,7 +237,7 @@ void hub_on_report(void *self, struct message *message)
         hub_record(hub, &record, message);
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long hub_on_tick(void *self, long long now_ms)
 {
     struct hub *hub = self;
     long long due = hub_engines_tick(hub, now_ms);
@@ -312,7 +312,8 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
     return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, name, error);
 }
 
-static int open_sockets(struct hub *hub, struct controller *controller, struct ipcl_error *error)
+static int hub_open_sockets(struct hub *hub, struct controller *controller,
+                            struct ipcl_error *error)
 {
     int verbose = 1;
     hub->reports = channel_bind(controller, CHANNEL_HUB, error);
@@ -339,7 +340,7 @@ static int open_sockets(struct hub *hub, struct controller *controller, struct i
                          controller->life);
     hub->notification = controller_listen(controller, CONNECTION_CLIENT, ZMQ_XPUB, NULL,
                                           &controller->clients.notification, error);
-    if (loop_add(hub->loop, hub->notification, on_subscription, hub))
+    if (loop_add(hub->loop, hub->notification, hub_on_subscription, hub))
         return -1;
     /* Every client's subscription is passed on, also where another has the same. */
     zmq_setsockopt(hub->notification, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
@@ -356,12 +357,12 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->bad_subscription.socket = "hub, notifications";
     hub->loop = loop_create("hub", error);
     hub->hooks = controller->hub_hooks;
-    if (!hub->loop || ledger_init(&hub->ledger, error) || open_sockets(hub, controller, error) ||
-        (hub->hooks && hub->hooks->open(hub, error))) {
+    if (!hub->loop || ledger_init(&hub->ledger, error) ||
+        hub_open_sockets(hub, controller, error) || (hub->hooks && hub->hooks->open(hub, error))) {
         hub_destroy(hub);
         return NULL;
     }
-    loop_set_tick(hub->loop, on_tick, hub);
+    loop_set_tick(hub->loop, hub_on_tick, hub);
     return hub;
 }
 

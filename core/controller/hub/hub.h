@@ -31,12 +31,12 @@ struct hub_door {
     struct refusal bad_query;
 };
 
-struct ending; /* hub_ends.c, and likewise: */
+struct engine_ending; /* hub_ends.c, and likewise: */
 struct explainer;
 
 struct hub_ends {
-    struct ending *endings;       /* engines of which it is not known yet why they have ended */
-    struct explainer *explainers; /* who says that */
+    struct engine_ending *endings; /* engines of which it is not known yet why they have ended */
+    struct explainer *explainers;  /* who says that */
     size_t explainer_count;
 };
 

@@ -24,11 +24,11 @@
 #define REASON_BYTES_MAX 2048
 
 /* An engine whose end is told once its reason is known. */
-struct ending {
+struct engine_ending {
     struct engine *engine;
-    struct hub_end end;
+    struct engine_end end;
     long long due_ms;
-    struct ending *prev, *next;
+    struct engine_ending *prev, *next;
     char how[];
 };
 
@@ -84,14 +84,14 @@ static void tell_end(const struct engine *engine, const char *how, char text[NOT
     text[length - 1] = '\0';
 }
 
-static void fill_notice(const struct hub_end *end, struct notice *notice)
+static void fill_notice(const struct engine_end *end, struct notice *notice)
 {
     notice->rest = end->rest;
     notice->blameless = end->blameless;
     strcpy(notice->begun, end->begun);
 }
 
-void hub_announce_end(struct hub *hub, const struct engine *engine, const struct hub_end *end)
+void hub_announce_end(struct hub *hub, const struct engine *engine, const struct engine_end *end)
 {
     struct notice notice = {.kind = NOTICE_GONE};
     fill_notice(end, &notice);
@@ -119,17 +119,17 @@ void hub_miss_engine(struct hub *hub, const struct engine *engine)
 }
 
 /* Tells an end, and forgets the engine, which is in no books any more. */
-static void forget(struct hub *hub, struct engine *engine, const struct hub_end *end)
+static void ending_forget(struct hub *hub, struct engine *engine, const struct engine_end *end)
 {
     hub_announce_end(hub, engine, end);
     ledger_forget_engine(&hub->ledger, engine);
     engines_free(engine);
 }
 
-static void finish(struct hub *hub, struct ending *ending)
+static void ending_finish(struct hub *hub, struct engine_ending *ending)
 {
     DL_DELETE(hub->ends.endings, ending);
-    forget(hub, ending->engine, &ending->end);
+    ending_forget(hub, ending->engine, &ending->end);
     free(ending);
 }
 
@@ -235,12 +235,12 @@ static long long ask_explainers(struct hub *hub, long long now_ms)
 
 /* Keeps an engine, which is in no books any more, until its reason is known. Returns whether it
  * does. */
-static bool await_reason(struct hub *hub, struct engine *engine, const struct hub_end *end)
+static bool await_reason(struct hub *hub, struct engine *engine, const struct engine_end *end)
 {
     struct notice notice = {.kind = NOTICE_ENDING};
     bool wanted = end->outside && engine->registered && !engine->reason && !hub->asked_to_stop &&
                   json_object_get(engine->info, "job");
-    struct ending *ending =
+    struct engine_ending *ending =
         wanted && ask_why(hub, engine) ? calloc(1, sizeof(*ending) + strlen(end->how) + 1) : NULL;
     if (!ending)
         return false;
@@ -254,33 +254,33 @@ static bool await_reason(struct hub *hub, struct engine *engine, const struct hu
     return true;
 }
 
-void hub_end_engine(struct hub *hub, struct engine *engine, const struct hub_end *end)
+void hub_end_engine(struct hub *hub, struct engine *engine, const struct engine_end *end)
 {
     engines_take(&hub->engines, engine);
     engine_table_changed(&hub->table, &hub->engines, clock_ms());
     if (!await_reason(hub, engine, end))
-        forget(hub, engine, end);
+        ending_forget(hub, engine, end);
 }
 
 void hub_finish_end(struct hub *hub, const char *uuid, long long id)
 {
-    struct ending *ending, *next;
+    struct engine_ending *ending, *next;
     DL_FOREACH_SAFE (hub->ends.endings, ending, next)
         if (ending->engine->id == id || !strcmp(ending->engine->uuid, uuid))
-            finish(hub, ending);
+            ending_finish(hub, ending);
 }
 
 void hub_finish_ends(struct hub *hub)
 {
     while (hub->ends.endings)
-        finish(hub, hub->ends.endings);
+        ending_finish(hub, hub->ends.endings);
 }
 
 long long hub_ends_tick(struct hub *hub, long long now_ms)
 {
     /* Each waits as long as the others: the first is the next. */
     while (hub->ends.endings && now_ms >= hub->ends.endings->due_ms)
-        finish(hub, hub->ends.endings);
+        ending_finish(hub, hub->ends.endings);
     hub_tell_departures(hub, now_ms, false);
     long long due = clock_sooner(departures_due(&hub->departures), ask_explainers(hub, now_ms));
     return hub->ends.endings ? clock_sooner(due, hub->ends.endings->due_ms) : due;
@@ -303,7 +303,7 @@ static void note_reason(struct engine *engine, const json_t *content)
 int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
-    struct ending *ending, *next;
+    struct engine_ending *ending, *next;
     if (!reason || !*reason || strlen(reason) >= REASON_BYTES_MAX)
         return ipcl_error_set(error, "a reason is a text of 1 to %d bytes", REASON_BYTES_MAX - 1);
     for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
@@ -313,7 +313,7 @@ int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *
         if (!departures_concern(query->content, ending->engine->info))
             continue;
         note_reason(ending->engine, query->content);
-        finish(hub, ending);
+        ending_finish(hub, ending);
     }
     departures_explain(&hub->departures, query->content);
     query->reply = json_pack("{s:s}", "status", "ok");

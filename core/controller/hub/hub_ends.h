@@ -5,7 +5,7 @@
 #include "controller/hub/hub.h"
 
 /* How an engine has ended. */
-struct hub_end {
+struct engine_end {
     enum ipcl_log_level level;
     const char *how; /* borrowed: what stands behind its name in a sentence */
     bool outside;    /* something outside of it ended it: whoever started it may know why */
@@ -15,9 +15,9 @@ struct hub_end {
 };
 
 /* An engine has ended: forgets and frees it. */
-void hub_end_engine(struct hub *hub, struct engine *engine, const struct hub_end *end);
+void hub_end_engine(struct hub *hub, struct engine *engine, const struct engine_end *end);
 /* The same of one that is in no books; it stays its owner's. */
-void hub_announce_end(struct hub *hub, const struct engine *engine, const struct hub_end *end);
+void hub_announce_end(struct hub *hub, const struct engine *engine, const struct engine_end *end);
 /* How those end, as far as anybody knows, that the previous controller had. */
 #define HUB_NOT_BACK "of the previous controller does not come back"
 /* One of them is not waited for any more. A hook calls this. */

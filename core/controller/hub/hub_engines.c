@@ -24,10 +24,10 @@
 
 #define DEPARTED_SHOWN 20 /* of those that have gone, among details */
 
-/* `outside`: as in struct hub_end. */
-static void end_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
+/* `outside`: as in struct engine_end. */
+static void lose_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
 {
-    const struct hub_end end = {.level = IPCL_LOG_WARN, .how = how, .outside = outside};
+    const struct engine_end end = {.level = IPCL_LOG_WARN, .how = how, .outside = outside};
     hub_end_engine(hub, engine, &end);
 }
 
@@ -152,7 +152,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         return NULL;
     }
     if (engine && engine->silent_ms)
-        end_engine(hub, engine, "was away", false);
+        lose_engine(hub, engine, "was away", false);
     else if (engine && *engine->route)
         return engine; /* it asks once more, or comes back: its connection had ended */
     engine =
@@ -200,14 +200,14 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
 
 /* What an engine of ours that leaves, or its watcher, says of its end and of the requests that it
  * has. ipyparallel's say nothing. */
-static void read_end(const json_t *content, struct hub_end *end)
+static void read_end(const json_t *content, struct engine_end *end)
 {
     const char *begun = json_string_value(json_object_get(content, "begun")),
                *cause = json_string_value(json_object_get(content, "cause"));
     bool died = json_is_true(json_object_get(content, "died"));
-    *end = (struct hub_end){.level = died ? IPCL_LOG_WARN : IPCL_LOG_INFO,
-                            .outside = cause && !strcmp(cause, "signal"),
-                            .blameless = cause && !died};
+    *end = (struct engine_end){.level = died ? IPCL_LOG_WARN : IPCL_LOG_INFO,
+                               .outside = cause && !strcmp(cause, "signal"),
+                               .blameless = cause && !died};
     if (json_is_false(json_object_get(content, "died")))
         end->rest = REST_ANSWERED;
     else if (begun && strlen(begun) < sizeof(end->begun))
@@ -224,7 +224,7 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
     char how[NOTICE_TEXT_BYTES];
-    struct hub_end end;
+    struct engine_end end;
     /* An engine that has gone may have had another id here, and its own may be another's by now. */
     if (uuid && (!there || strcmp(uuid, there->uuid)))
         there = engines_by_uuid(&hub->engines, uuid);
@@ -349,7 +349,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
     if (!engine)
         return;
     if (!engine->watched) {
-        end_engine(hub, engine, DEPARTURE_UNSEEN, true);
+        lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
         return;
     }
     engine->silent_ms = clock_ms();
@@ -362,7 +362,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
-        end_engine(hub, engine, DEPARTURE_UNSEEN, true);
+        lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
@@ -371,10 +371,10 @@ static void check_expiry(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
-        end_engine(hub, engine,
-                   engine->restored ? HUB_NOT_BACK
-                                    : "registered, but its heart never began to beat",
-                   false);
+        lose_engine(hub, engine,
+                    engine->restored ? HUB_NOT_BACK
+                                     : "registered, but its heart never began to beat",
+                    false);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }

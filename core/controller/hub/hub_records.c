@@ -45,8 +45,8 @@ static void send_item(struct hub *hub, struct records_item *item, struct message
 }
 
 /* Records that nobody will answer a request: `why` is all that stands behind the item. */
-static void record_death(struct hub *hub, const char *msg_id, int id, const char *uuid,
-                         const char *why)
+static void record_unanswered(struct hub *hub, const char *msg_id, int id, const char *uuid,
+                              const char *why)
 {
     struct records_item item = {.report = {.kind = REPORT_DONE, .engine = id}};
     struct message message;
@@ -82,8 +82,8 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     send_item(hub, &item, frames);
     /* Its engine had gone when it came: nobody else will tell that it is not answered. */
     if (report->kind == REPORT_SUBMITTED && report->queue == REPORT_DIRECT && !engine)
-        record_death(hub, report->text, report->engine, "",
-                     "its engine had gone before the request came");
+        record_unanswered(hub, report->text, report->engine, "",
+                          "its engine had gone before the request came");
 }
 
 void hub_record_death(struct hub *hub, const struct engine *engine, const char *why)
@@ -92,7 +92,7 @@ void hub_record_death(struct hub *hub, const struct engine *engine, const char *
     if (!hub->records)
         return;
     DL_FOREACH (engine->pending[REPORT_DIRECT], request)
-        record_death(hub, request->msg_id, engine->id, engine->uuid, why);
+        record_unanswered(hub, request->msg_id, engine->id, engine->uuid, why);
 }
 
 void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-static const void *key_of(const struct table_item *item, size_t *size)
+static const void *ledger_key_of(const struct table_item *item, size_t *size)
 {
     const struct request *request = (const struct request *)item;
     *size = strlen(request->msg_id);
@@ -15,17 +15,18 @@ static const void *key_of(const struct table_item *item, size_t *size)
 int ledger_init(struct ledger *ledger, struct ipcl_error *error)
 {
     *ledger = (struct ledger){0};
-    return table_init(&ledger->requests, key_of) ? ipcl_error_set(error, "out of memory") : 0;
+    return table_init(&ledger->requests, ledger_key_of) ? ipcl_error_set(error, "out of memory")
+                                                        : 0;
 }
 
-static struct request *find(const struct ledger *ledger, const char *msg_id)
+static struct request *ledger_look_up(const struct ledger *ledger, const char *msg_id)
 {
     size_t size = strlen(msg_id);
     uint64_t hash = table_hash(&ledger->requests, msg_id, size);
     return (struct request *)table_find(&ledger->requests, hash, msg_id, size);
 }
 
-static void enter(struct ledger *ledger, struct request *request, struct engine *engine)
+static void ledger_enter(struct ledger *ledger, struct request *request, struct engine *engine)
 {
     request->engine = engine;
     if (engine) {
@@ -37,7 +38,7 @@ static void enter(struct ledger *ledger, struct request *request, struct engine 
     }
 }
 
-static void leave(struct ledger *ledger, struct request *request)
+static void ledger_leave(struct ledger *ledger, struct request *request)
 {
     struct engine *engine = request->engine;
     if (engine) {
@@ -49,9 +50,9 @@ static void leave(struct ledger *ledger, struct request *request)
     }
 }
 
-static void end(struct ledger *ledger, struct request *request)
+static void ledger_end(struct ledger *ledger, struct request *request)
 {
-    leave(ledger, request);
+    ledger_leave(ledger, request);
     table_remove(&ledger->requests, &request->item);
     free(request);
 }
@@ -59,9 +60,9 @@ static void end(struct ledger *ledger, struct request *request)
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
                    struct engine *engine)
 {
-    struct request *request = find(ledger, msg_id);
+    struct request *request = ledger_look_up(ledger, msg_id);
     if (request)
-        end(ledger, request);
+        ledger_end(ledger, request);
     size_t size = strlen(msg_id);
     request = malloc(sizeof(*request) + size + 1);
     if (!request)
@@ -70,52 +71,52 @@ void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue 
     memcpy(request->msg_id, msg_id, size + 1);
     request->item.hash = table_hash(&ledger->requests, msg_id, size);
     table_add(&ledger->requests, &request->item);
-    enter(ledger, request, engine);
+    ledger_enter(ledger, request, engine);
 }
 
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine)
 {
-    struct request *request = find(ledger, msg_id);
+    struct request *request = ledger_look_up(ledger, msg_id);
     if (!request)
         return;
     request->claimed = false;
-    leave(ledger, request);
-    enter(ledger, request, engine);
+    ledger_leave(ledger, request);
+    ledger_enter(ledger, request, engine);
 }
 
 void ledger_claim(struct ledger *ledger, const char *msg_id)
 {
-    struct request *request = find(ledger, msg_id);
+    struct request *request = ledger_look_up(ledger, msg_id);
     if (request)
         request->claimed = true;
 }
 
 void ledger_done(struct ledger *ledger, const char *msg_id)
 {
-    struct request *request = find(ledger, msg_id);
+    struct request *request = ledger_look_up(ledger, msg_id);
     if (!request)
         return;
     if (request->engine)
         request->engine->completed++;
     if (request->engine && request->queue == REPORT_TASK)
         ledger->tasks_done++;
-    end(ledger, request);
+    ledger_end(ledger, request);
 }
 
 void ledger_forget_engine(struct ledger *ledger, struct engine *engine)
 {
     while (engine->pending[REPORT_DIRECT])
-        end(ledger, engine->pending[REPORT_DIRECT]);
+        ledger_end(ledger, engine->pending[REPORT_DIRECT]);
     while (engine->pending[REPORT_TASK]) {
         struct request *request = engine->pending[REPORT_TASK];
-        leave(ledger, request);
-        enter(ledger, request, NULL);
+        ledger_leave(ledger, request);
+        ledger_enter(ledger, request, NULL);
     }
 }
 
 const struct request *ledger_find(const struct ledger *ledger, const char *msg_id)
 {
-    return find(ledger, msg_id);
+    return ledger_look_up(ledger, msg_id);
 }
 
 void ledger_release(struct ledger *ledger)

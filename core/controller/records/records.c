@@ -90,7 +90,7 @@ bool records_is_anothers(struct records *records, const char *msg_id, const char
     return holder.differs;
 }
 
-static void begin(struct records *records)
+static void records_begin(struct records *records)
 {
     records->begun = true;
     records->hooks->begin(records);
@@ -102,7 +102,7 @@ static void send_note(struct records *records, const struct records_note *note)
 }
 
 /* Tells the hub how much of the backlog is behind us. */
-static void settle(struct records *records)
+static void records_settle(struct records *records)
 {
     if (records->settled.count)
         send_note(records, &records->settled);
@@ -137,8 +137,8 @@ void records_send_reply(struct records *records, const struct records_item *item
     message_close(&reply);
 }
 
-static void answer(struct records *records, const struct records_item *item,
-                   struct message *message)
+static void records_answer_query(struct records *records, const struct records_item *item,
+                                 struct message *message)
 {
     struct records_query query = {.ename = "ValueError"};
     struct ipcl_error error;
@@ -168,10 +168,10 @@ static void on_item(void *self, struct message *message)
     struct records *records = self;
     struct records_item item;
     if (!records->begun)
-        begin(records);
+        records_begin(records);
     memcpy(&item, zmq_msg_data(message_note(message)), sizeof(item));
     if (item.answer) {
-        answer(records, &item, message);
+        records_answer_query(records, &item, message);
     } else if (item.report.doubtful &&
                records_is_anothers(records, item.report.text, item.engine)) {
         log_limited(&records->trouble, IPCL_LOG_WARN,
@@ -186,20 +186,20 @@ static void on_item(void *self, struct message *message)
     }
     records->settled.bytes += item.bytes;
     if (++records->settled.count >= SETTLED_MAX)
-        settle(records);
+        records_settle(records);
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long records_on_tick(void *self, long long now_ms)
 {
     struct records *records = self;
     struct ipcl_error error;
     if (!records->begun)
-        begin(records);
+        records_begin(records);
     long long due = records->hooks->tick(records, now_ms);
     bool more = records_purge_step(records) || due <= now_ms;
     if (records->changes && now_ms >= records->commit_ms)
         records_commit(records, &error);
-    settle(records);
+    records_settle(records);
     if (records->untidy && !more)
         more = records->untidy = records->store->tidy(records->controller->records);
     if (more)
@@ -213,7 +213,7 @@ static struct loop *records_loop(void *self)
 }
 
 /* The hub has ended before: what it handed on last is still recorded. */
-static void finish(struct records *records)
+static void records_finish(struct records *records)
 {
     struct message message;
     struct ipcl_error error;
@@ -236,7 +236,7 @@ static void records_destroy(void *self)
     if (!records)
         return;
     if (records->begun)
-        finish(records);
+        records_finish(records);
     records_purge_release(records);
     records->hooks->release(records);
     json_decref(records->engines);
@@ -266,7 +266,7 @@ static void *records_create(struct controller *controller, struct ipcl_error *er
         goto failed;
     if (records->hooks->open(records, error))
         goto failed;
-    loop_set_tick(records->loop, on_tick, records);
+    loop_set_tick(records->loop, records_on_tick, records);
     return records;
 failed:
     records_destroy(records);

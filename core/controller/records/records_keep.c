@@ -6,7 +6,7 @@
 #include "controller/delivery/reply.h"
 #include "controller/records/records.h"
 
-static void release_frame(void *owner)
+static void records_release_frame(void *owner)
 {
     zmq_msg_close(owner);
     free(owner);
@@ -26,15 +26,16 @@ struct ipcl_buffer *records_buffers(struct message *message, size_t *count)
         buffers[(*count)++] = (struct ipcl_buffer){.data = zmq_msg_data(frame),
                                                    .size = zmq_msg_size(frame),
                                                    .owner = frame,
-                                                   .release = release_frame};
+                                                   .release = records_release_frame};
     }
     return buffers;
 }
 
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer)
 {
-    return buffer->release == release_frame ? message_append_reference(message, buffer->owner)
-                                            : message_append(message, buffer->data, buffer->size);
+    return buffer->release == records_release_frame
+               ? message_append_reference(message, buffer->owner)
+               : message_append(message, buffer->data, buffer->size);
 }
 
 /* Unpacks a part and weighs it. */
@@ -94,8 +95,8 @@ static const char *queue_name(enum report_queue queue)
     }
 }
 
-static void record_request(struct records *records, const struct records_item *item,
-                           struct message *message)
+static void keep_request(struct records *records, const struct records_item *item,
+                         struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
     set_header(records, message, MESSAGE_HEADER, &record);
@@ -137,8 +138,8 @@ void records_put_error(struct records *records, const char *msg_id, const char *
     records_put(records, msg_id, &record);
 }
 
-static void record_death(struct records *records, const struct records_item *item,
-                         struct message *message)
+static void keep_death(struct records *records, const struct records_item *item,
+                       struct message *message)
 {
     /* A reply that could not be built has left nothing behind its report. */
     records_put_error(records, item->report.text, item->engine,
@@ -147,8 +148,8 @@ static void record_death(struct records *records, const struct records_item *ite
                           : "the controller could not build this request's answer");
 }
 
-static void record_reply(struct records *records, const struct records_item *item,
-                         struct message *message)
+static void keep_reply(struct records *records, const struct records_item *item,
+                       struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
     /* It stands in the reply as well: so a result can be found whose request was not recorded. */
@@ -175,7 +176,7 @@ static void record_reply(struct records *records, const struct records_item *ite
     records_put(records, item->report.text, &record);
 }
 
-static void record_engine(struct records *records, const struct records_item *item)
+static void keep_engine(struct records *records, const struct records_item *item)
 {
     records->handed_out += item->report.queue == REPORT_TASK;
     /* "": an engine had it that has gone meanwhile. */
@@ -185,8 +186,8 @@ static void record_engine(struct records *records, const struct records_item *it
     records_put(records, item->report.text, &record);
 }
 
-static void record_output(struct records *records, const struct records_item *item,
-                          struct message *message)
+static void keep_output(struct records *records, const struct records_item *item,
+                        struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
     json_t *header = part_of(records, message, MESSAGE_HEADER, &record),
@@ -213,19 +214,19 @@ void records_keep(struct records *records, const struct records_item *item, stru
 {
     switch (item->report.kind) {
     case REPORT_SUBMITTED:
-        record_request(records, item, message);
+        keep_request(records, item, message);
         break;
     case REPORT_ASSIGNED:
-        record_engine(records, item);
+        keep_engine(records, item);
         break;
     case REPORT_DONE:
         if (message_has_delimiter(message))
-            record_reply(records, item, message);
+            keep_reply(records, item, message);
         else
-            record_death(records, item, message);
+            keep_death(records, item, message);
         break;
     case REPORT_OUTPUT:
-        record_output(records, item, message);
+        keep_output(records, item, message);
         break;
     case REPORT_KNOWN:
         records->hooks->know(records, item->engine);

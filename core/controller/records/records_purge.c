@@ -83,7 +83,7 @@ int records_purge_begin(struct records *records, const struct records_item *item
     return 0;
 }
 
-static void end(struct records *records, struct purge *purge, const struct ipcl_error *error)
+static void purge_end(struct records *records, struct purge *purge, const struct ipcl_error *error)
 {
     struct records_query query = {.reply = error ? reply_error_content("RuntimeError", error->text)
                                                  : json_pack("{s:s}", "status", "ok")};
@@ -116,12 +116,12 @@ bool records_purge_step(struct records *records)
         return false;
     const json_t *query = json_array_get(purge->drops, purge->drop);
     if (!query) {
-        end(records, purge, NULL);
+        purge_end(records, purge, NULL);
         return records->purges != NULL;
     }
     int64_t dropped = drop_some(records, query, &purge->place, &error);
     if (dropped < 0) {
-        end(records, purge, &error);
+        purge_end(records, purge, &error);
     } else if (!dropped || !records->store->drop_some) {
         purge->drop++;
         purge->place = 0;

@@ -94,7 +94,7 @@ static bool make_again(void *context, const struct ipcl_record *old)
 }
 
 /* Records one task anew and hands it to the hub. Returns 0, or -1 with `error` set. */
-static int submit_again(struct again *again, json_t *id, const json_t *keys)
+static int resubmit_one(struct again *again, json_t *id, const json_t *keys)
 {
     json_t *query = json_pack("{s:O}", "msg_id", id);
     struct records *records = again->records;
@@ -156,7 +156,7 @@ int records_answer_resubmit(struct records *records, struct records_query *query
     int status = check_ids(&again, ids);
     json_array_foreach (ids, index, old_id)
         if (!status && json_is_null(json_object_get(again.mapping, json_string_value(old_id))))
-            status = submit_again(&again, old_id, keys);
+            status = resubmit_one(&again, old_id, keys);
     json_object_foreach (again.mapping, id, new_id) {
         if (status)
             break;

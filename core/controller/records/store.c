@@ -58,7 +58,7 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
 }
 
 /* Finds out whether it is certain what the previous controller gave out. */
-static int begin(struct controller *controller, struct ipcl_error *error)
+static int store_begin(struct controller *controller, struct ipcl_error *error)
 {
     int64_t session, before;
     if (!controller->store->begin)
@@ -90,7 +90,7 @@ int store_open(const struct settings *settings, const struct profile *profile,
                    host->plugin_name);
     controller->records = controller->store->create(
         &services, profile->dir, settings_string(settings, "IPController", "cluster_id"), error);
-    return controller->records && !begin(controller, error) ? 0 : -1;
+    return controller->records && !store_begin(controller, error) ? 0 : -1;
 }
 
 bool store_restores(const struct controller *controller)

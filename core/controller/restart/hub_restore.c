@@ -8,7 +8,7 @@
 #include "controller/restart/previous.h"
 #include "controller/restart/restart.h"
 
-static void know(void *self, const struct engine *engine)
+static void hub_restart_know(void *self, const struct engine *engine)
 {
     struct hub *hub = self;
     struct notice notice = {.kind = NOTICE_KNOWN, .id = engine->id, .sealed = engine->sealed};
@@ -27,7 +27,7 @@ static void know(void *self, const struct engine *engine)
 static void know_engines(struct hub *hub)
 {
     struct ipcl_error error;
-    if (engine_table_names(&hub->table, know, hub, &error))
+    if (engine_table_names(&hub->table, hub_restart_know, hub, &error))
         log_warn("hub: what engines of the previous controller answer meanwhile is lost, as their "
                  "names cannot be read from %s: %s",
                  hub->table.path, error.text);
@@ -48,7 +48,7 @@ static void restore_engines(struct hub *hub)
                  HASH_CNT(hh_id, hub->engines.by_id));
 }
 
-static int open_restart(struct hub *hub, struct ipcl_error *error)
+static int hub_restart_open(struct hub *hub, struct ipcl_error *error)
 {
     hub->previous = controller_allocate(sizeof(*hub->previous), error);
     if (!hub->previous)
@@ -60,7 +60,7 @@ static int open_restart(struct hub *hub, struct ipcl_error *error)
     return 0;
 }
 
-static void release(struct hub *hub)
+static void hub_restart_release(struct hub *hub)
 {
     if (hub->previous)
         previous_release(hub->previous);
@@ -77,7 +77,7 @@ static void check_previous(struct hub *hub)
     hub->previous->until_ms = 0;
 }
 
-static long long tick(struct hub *hub, long long now_ms)
+static long long hub_restart_tick(struct hub *hub, long long now_ms)
 {
     const struct previous *previous = hub->previous;
     if (previous->until_ms && now_ms >= previous->until_ms)
@@ -85,14 +85,14 @@ static long long tick(struct hub *hub, long long now_ms)
     return clock_due(previous->until_ms);
 }
 
-static const struct engine *awaited(const struct hub *hub, const char *uuid)
+static const struct engine *hub_restart_awaited(const struct hub *hub, const char *uuid)
 {
     return previous_awaited(hub->previous, uuid);
 }
 
 /* Only of an engine that has proved that it was there it is believed that it has any, and then the
  * records tell which may be its own. */
-static void take_back(struct hub *hub, const json_t *content, struct engine *engine)
+static void hub_restart_take_back(struct hub *hub, const json_t *content, struct engine *engine)
 {
     const json_t *pending = json_object_get(content, "pending"), *msg_id;
     size_t index;
@@ -110,29 +110,29 @@ static void take_back(struct hub *hub, const json_t *content, struct engine *eng
     }
 }
 
-static void meet(struct hub *hub, const char *uuid)
+static void hub_restart_meet(struct hub *hub, const char *uuid)
 {
     previous_forget(hub->previous, uuid);
 }
 
-static bool end(struct hub *hub, const char *uuid, const char *sentence)
+static bool hub_restart_end(struct hub *hub, const char *uuid, const char *sentence)
 {
     return hub->previous && previous_end(hub->previous, uuid, sentence);
 }
 
-static void describe(const struct hub *hub, json_t *content)
+static void hub_restart_describe(const struct hub *hub, json_t *content)
 {
     if (hub->previous->by_uuid)
         json_object_set_new(content, "previous", previous_to_json(hub->previous));
 }
 
 const struct hub_hooks hub_restart_hooks = {
-    .open = open_restart,
-    .release = release,
-    .tick = tick,
-    .awaited = awaited,
-    .take_back = take_back,
-    .meet = meet,
-    .end = end,
-    .describe = describe,
+    .open = hub_restart_open,
+    .release = hub_restart_release,
+    .tick = hub_restart_tick,
+    .awaited = hub_restart_awaited,
+    .take_back = hub_restart_take_back,
+    .meet = hub_restart_meet,
+    .end = hub_restart_end,
+    .describe = hub_restart_describe,
 };

@@ -16,14 +16,14 @@ struct previous_engine {
     UT_hash_handle hh;
 };
 
-static struct previous_engine *find(const struct previous *previous, const char *uuid)
+static struct previous_engine *previous_find(const struct previous *previous, const char *uuid)
 {
     struct previous_engine *found;
     HASH_FIND_STR(previous->by_uuid, uuid, found);
     return found;
 }
 
-static void drop(struct previous *previous, struct previous_engine *engine)
+static void previous_drop(struct previous *previous, struct previous_engine *engine)
 {
     HASH_DEL(previous->by_uuid, engine);
     if (engine->gone) {
@@ -37,7 +37,8 @@ static void drop(struct previous *previous, struct previous_engine *engine)
 
 void previous_add(struct previous *previous, const struct engine *engine)
 {
-    struct previous_engine *added = find(previous, engine->uuid) ? NULL : calloc(1, sizeof(*added));
+    struct previous_engine *added =
+        previous_find(previous, engine->uuid) ? NULL : calloc(1, sizeof(*added));
     if (!added)
         return;
     added->engine.id = engine->id;
@@ -49,28 +50,28 @@ void previous_add(struct previous *previous, const struct engine *engine)
 
 const struct engine *previous_awaited(const struct previous *previous, const char *uuid)
 {
-    const struct previous_engine *found = find(previous, uuid);
+    const struct previous_engine *found = previous_find(previous, uuid);
     return found && !found->gone ? &found->engine : NULL;
 }
 
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence)
 {
-    struct previous_engine *found = find(previous, uuid);
+    struct previous_engine *found = previous_find(previous, uuid);
     if (!found || found->gone)
         return false;
     found->gone = true;
     found->end = strdup(sentence);
     DL_APPEND(previous->gone, found);
     if (++previous->gone_count > ENDS_KEPT)
-        drop(previous, previous->gone);
+        previous_drop(previous, previous->gone);
     return true;
 }
 
 void previous_forget(struct previous *previous, const char *uuid)
 {
-    struct previous_engine *found = find(previous, uuid);
+    struct previous_engine *found = previous_find(previous, uuid);
     if (found)
-        drop(previous, found);
+        previous_drop(previous, found);
 }
 
 const struct engine *previous_missing(const struct previous *previous,
@@ -97,5 +98,5 @@ void previous_release(struct previous *previous)
 {
     struct previous_engine *engine, *next;
     HASH_ITER (hh, previous->by_uuid, engine, next)
-        drop(previous, engine);
+        previous_drop(previous, engine);
 }

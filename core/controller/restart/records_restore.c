@@ -35,8 +35,8 @@ struct records_restart {
  *     null     a task that is yet to be told
  *     false    one that the scheduler has */
 
-static void tell(struct records *records, enum restored_kind kind, const char *msg_id,
-                 const char *engine)
+static void tell_scheduler(struct records *records, enum restored_kind kind, const char *msg_id,
+                           const char *engine)
 {
     struct restored restored = {.kind = kind};
     snprintf(restored.msg_id, sizeof(restored.msg_id), "%s", msg_id);
@@ -46,7 +46,7 @@ static void tell(struct records *records, enum restored_kind kind, const char *m
 }
 
 /* A task as it is told, and whether all of it was there. */
-struct told {
+struct retold {
     struct records *records;
     enum restored_kind kind;
     const char *engine;
@@ -66,7 +66,7 @@ static json_t *with_what_is_left(json_t *metadata, const struct handout *handout
  * answer it. */
 static bool tell_task(void *context, const struct ipcl_record *record)
 {
-    struct told *told = context;
+    struct retold *told = context;
     struct restored restored = {.kind = told->kind};
     const char *msg_id = json_string_value(json_object_get(record->fields, "msg_id"));
     json_t *metadata = json_object_get(record->fields, "metadata"), *left = NULL;
@@ -101,7 +101,7 @@ static bool tell_task(void *context, const struct ipcl_record *record)
 static bool find_and_tell(struct records *records, const char *msg_id, enum restored_kind kind,
                           const char *engine)
 {
-    struct told told = {.records = records, .kind = kind, .engine = engine};
+    struct retold told = {.records = records, .kind = kind, .engine = engine};
     json_t *query = json_pack("{s:s}", "msg_id", msg_id);
     json_t *keys = json_pack("[s s s s s s]", "msg_id", "header", "client_uuid", "metadata",
                              "content", "buffers");
@@ -144,7 +144,7 @@ static bool collect(void *context, const struct ipcl_record *record)
 
 /* What is uncertain of a task stays so for the next controller, too: it is recorded as given
  * out. */
-static void mark(struct records *records, const char *msg_id)
+static void mark_given_out(struct records *records, const char *msg_id)
 {
     struct ipcl_record record = {.fields = json_pack("{s:s}", "engine_uuid", "")};
     records_put(records, msg_id, &record);
@@ -170,7 +170,7 @@ static void find_unfinished(struct records *records)
         if (!json_is_string(fate))
             continue;
         if (!*json_string_value(fate))
-            mark(records, id);
+            mark_given_out(records, id);
         if (!find_and_tell(records, id, RESTORED_AWAY, json_string_value(fate)))
             json_object_set_new(records->restart->unfinished, id, json_true());
     }
@@ -241,7 +241,7 @@ static void hand_over(struct records *records, const char *msg_id)
     json_object_set_new(records->restart->unfinished, msg_id, fate);
 }
 
-static bool step(struct records *records)
+static bool records_restart_step(struct records *records)
 {
     if (!records->restart->telling)
         return false;
@@ -260,13 +260,13 @@ static bool step(struct records *records)
         log_info("records: %zu tasks that waited in an earlier controller go on",
                  records->restart->told);
     json_array_clear(records->restart->untold);
-    tell(records, RESTORED_ALL, "", "");
+    tell_scheduler(records, RESTORED_ALL, "", "");
     handouts_forget(records->controller->handouts);
     records->restart->telling = false;
     return false;
 }
 
-static bool expects(const struct records *records, const char *msg_id)
+static bool records_restart_expects(const struct records *records, const char *msg_id)
 {
     const json_t *fate = json_object_get(records->restart->unfinished, msg_id);
     return fate && (records->restart->give_up_ms || json_is_false(fate) || json_is_null(fate));
@@ -291,20 +291,20 @@ static bool returned(struct records *records, const char *msg_id, const char *en
     if (json_is_null(fate))
         find_and_tell(records, msg_id, RESTORED_AWAY, engine);
     else if (json_is_string(fate))
-        tell(records, RESTORED_AT, msg_id, engine);
+        tell_scheduler(records, RESTORED_AT, msg_id, engine);
     json_object_del(records->restart->unfinished, msg_id);
     return true;
 }
 
-static void lose(struct records *records, const char *engine)
+static void records_restart_lose(struct records *records, const char *engine)
 {
-    tell(records, RESTORED_GONE, "", engine);
+    tell_scheduler(records, RESTORED_GONE, "", engine);
 }
 
 /* What is left of the requests that were unfinished may not be answered any more: tells the
  * scheduler of tasks, and records an error for the others. Where an engine that outlived its
  * controller answers after all, its result takes the error's place. */
-static void give_up(struct records *records)
+static void records_restart_give_up(struct records *records)
 {
     const char *id;
     json_t *fate;
@@ -316,7 +316,7 @@ static void give_up(struct records *records)
             records_put_error(records, id, "",
                               "the controller ended before this request was answered");
         else if (json_is_string(fate))
-            tell(records, RESTORED_LOST, id, "");
+            tell_scheduler(records, RESTORED_LOST, id, "");
         else
             continue;
         count++;
@@ -331,27 +331,28 @@ static void give_up(struct records *records)
 }
 
 /* Where this controller follows another, engines may come back with some of what was left. */
-static void begin(struct records *records)
+static void records_restart_begin(struct records *records)
 {
     find_unfinished(records);
     if (records->controller->restarted && json_object_size(records->restart->unfinished))
         records->restart->give_up_ms = clock_ms() + records->controller->registration_timeout_ms;
     else
-        give_up(records);
+        records_restart_give_up(records);
 }
 
-static long long tick(struct records *records, long long now_ms)
+static long long records_restart_tick(struct records *records, long long now_ms)
 {
     struct records_restart *restart = records->restart;
-    if (step(records))
+    if (records_restart_step(records))
         return now_ms;
     if (restart->give_up_ms && now_ms >= restart->give_up_ms)
-        give_up(records);
+        records_restart_give_up(records);
     return clock_due(restart->give_up_ms);
 }
 
 /* Where it was given up, it is not. */
-static bool take_back(struct records *records, const char *msg_id, const char *engine)
+static bool records_restart_take_back(struct records *records, const char *msg_id,
+                                      const char *engine)
 {
     static const char *const keys[] = {"completed", "received", "result_header", "result_metadata",
                                        "result_content"};
@@ -364,17 +365,17 @@ static bool take_back(struct records *records, const char *msg_id, const char *e
     return true;
 }
 
-static void end(struct records *records, const char *msg_id)
+static void records_restart_end(struct records *records, const char *msg_id)
 {
     json_object_del(records->restart->unfinished, msg_id);
 }
 
-static void know(struct records *records, const char *engine)
+static void records_restart_know(struct records *records, const char *engine)
 {
     json_object_set_new(records->restart->known, engine, json_true());
 }
 
-static int open_restart(struct records *records, struct ipcl_error *error)
+static int records_restart_open(struct records *records, struct ipcl_error *error)
 {
     struct records_restart *restart = records->restart =
         controller_allocate(sizeof(*restart), error);
@@ -387,7 +388,7 @@ static int open_restart(struct records *records, struct ipcl_error *error)
     return loop_keep(records->loop, restart->restored);
 }
 
-static void release(struct records *records)
+static void records_restart_release(struct records *records)
 {
     struct records_restart *restart = records->restart;
     if (!restart)
@@ -399,13 +400,13 @@ static void release(struct records *records)
 }
 
 const struct records_hooks records_restart_hooks = {
-    .open = open_restart,
-    .release = release,
-    .begin = begin,
-    .tick = tick,
-    .expects = expects,
-    .take_back = take_back,
-    .end = end,
-    .know = know,
-    .lose = lose,
+    .open = records_restart_open,
+    .release = records_restart_release,
+    .begin = records_restart_begin,
+    .tick = records_restart_tick,
+    .expects = records_restart_expects,
+    .take_back = records_restart_take_back,
+    .end = records_restart_end,
+    .know = records_restart_know,
+    .lose = records_restart_lose,
 };

@@ -27,7 +27,7 @@ void recall_soon(struct scheduler *scheduler)
 }
 
 /* The engine that has had a task, where it is here; NULL otherwise. */
-static struct worker *engine_of(const struct scheduler *scheduler, struct away *away)
+static struct worker *recall_engine_of(const struct scheduler *scheduler, struct away *away)
 {
     struct worker *worker = balancer_engines(scheduler->balancer);
     if (*away->engine)
@@ -46,7 +46,7 @@ static json_t *tasks_to_ask_for(const struct scheduler *scheduler)
     char msg_id[REPORT_TEXT_MAX + 1];
     for (struct task *task = balancer_away(scheduler->balancer); task; task = task->next) {
         struct away *away = (struct away *)task;
-        const struct worker *worker = away->asked ? NULL : engine_of(scheduler, away);
+        const struct worker *worker = away->asked ? NULL : recall_engine_of(scheduler, away);
         if (!worker || !worker->sealed)
             continue;
         json_t *tasks = json_object_get(questions, worker->uuid);
@@ -59,7 +59,7 @@ static json_t *tasks_to_ask_for(const struct scheduler *scheduler)
 }
 
 /* Returns 0 or -1. */
-static int ask(struct scheduler *scheduler, struct worker *worker, json_t *tasks)
+static int recall_ask(struct scheduler *scheduler, struct worker *worker, json_t *tasks)
 {
     struct message message;
     char life[SEAL_LIFE_TEXT];
@@ -81,12 +81,12 @@ int recall_begin(struct scheduler *scheduler, struct worker *worker)
     if (worker->recalled || !worker->sealed || !scheduler->restart->socket)
         return 0;
     json_t *none = json_object();
-    int status = ask(scheduler, worker, none);
+    int status = recall_ask(scheduler, worker, none);
     json_decref(none);
     return status;
 }
 
-static struct away *away_task(const struct scheduler *scheduler, const char *msg_id)
+static struct away *recall_task(const struct scheduler *scheduler, const char *msg_id)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
     return task && task->state == TASK_AWAY ? (struct away *)task : NULL;
@@ -102,11 +102,11 @@ long long recall_tick(struct scheduler *scheduler, long long now_ms)
     const char *uuid, *msg_id;
     json_object_foreach (questions, uuid, tasks) {
         bool asked =
-            !ask(scheduler, balancer_engine(scheduler->balancer, uuid, strlen(uuid)), tasks);
+            !recall_ask(scheduler, balancer_engine(scheduler->balancer, uuid, strlen(uuid)), tasks);
         if (!asked)
             restore->recall_ms = now_ms + AGAIN_MS;
         json_object_foreach (tasks, msg_id, counter) {
-            struct away *away = away_task(scheduler, msg_id);
+            struct away *away = recall_task(scheduler, msg_id);
             if (away)
                 away->asked = asked;
         }
@@ -116,8 +116,8 @@ long long recall_tick(struct scheduler *scheduler, long long now_ms)
 }
 
 /* What an engine does not have any more, or where `unbegun` has never had. */
-static void lose(struct scheduler *scheduler, const struct worker *worker, const json_t *msg_ids,
-                 bool unbegun)
+static void recall_lose(struct scheduler *scheduler, const struct worker *worker,
+                        const json_t *msg_ids, bool unbegun)
 {
     char text[2 * REPORT_TEXT_MAX];
     const json_t *msg_id;
@@ -128,7 +128,7 @@ static void lose(struct scheduler *scheduler, const struct worker *worker, const
              worker->id);
     json_array_foreach (msg_ids, i, msg_id) {
         struct away *away =
-            json_is_string(msg_id) ? away_task(scheduler, json_string_value(msg_id)) : NULL;
+            json_is_string(msg_id) ? recall_task(scheduler, json_string_value(msg_id)) : NULL;
         if (away && away->asked && !strcmp(away->engine, worker->uuid))
             restore_lose(scheduler, &away->task, unbegun, text);
     }
@@ -143,8 +143,8 @@ bool recall_answered(struct scheduler *scheduler, struct message *message)
         return false;
     json_t *content =
         session_unpack(scheduler->sessions.engines, message_part(message, MESSAGE_CONTENT), NULL);
-    lose(scheduler, worker, json_object_get(content, "unbegun"), true);
-    lose(scheduler, worker, json_object_get(content, "gone"), false);
+    recall_lose(scheduler, worker, json_object_get(content, "unbegun"), true);
+    recall_lose(scheduler, worker, json_object_get(content, "gone"), false);
     json_decref(content);
     return true;
 }

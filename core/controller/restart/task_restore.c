@@ -34,20 +34,21 @@ bool away_is_at(struct away *away, const char *uuid)
     return !strcmp(away->engine, uuid);
 }
 
-static bool awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
-                           size_t found)
+static bool task_restart_awaits_engines(const struct scheduler *scheduler,
+                                        const struct task_metadata *metadata, size_t found)
 {
     bool concerned = metadata->follow.count || found < json_array_size(metadata->targets);
     return concerned && scheduler->restart->socket && clock_ms() < scheduler->restart->back_ms;
 }
 
-static bool awaits_tasks(const struct scheduler *scheduler)
+static bool task_restart_awaits_tasks(const struct scheduler *scheduler)
 {
     const struct task_restart *restore = scheduler->restart;
     return restore->socket && (!restore->told || (restore->aside && !restore->strict));
 }
 
-static int may_have_begun(const struct scheduler *scheduler, const struct ipcl_member *msg_id)
+static int task_restart_may_have_begun(const struct scheduler *scheduler,
+                                       const struct ipcl_member *msg_id)
 {
     char id[REPORT_TEXT_MAX + 1];
     if (scheduler->restart->socket && !scheduler->restart->told)
@@ -75,15 +76,15 @@ static int keep_aside(struct scheduler *scheduler, struct message *message,
     return 0;
 }
 
-static void set_aside(struct scheduler *scheduler, struct message *message,
-                      const struct ipcl_member *msg_id, const struct handout *before)
+static void task_restart_set_aside(struct scheduler *scheduler, struct message *message,
+                                   const struct ipcl_member *msg_id, const struct handout *before)
 {
     if (keep_aside(scheduler, message, before))
         scheduler_refuse(scheduler, message, msg_id, "RuntimeError",
                          "the controller is out of memory");
 }
 
-static void drop(struct scheduler *scheduler, struct aside *aside)
+static void aside_drop(struct scheduler *scheduler, struct aside *aside)
 {
     DL_DELETE(scheduler->restart->aside, aside);
     held_destroy(aside->held);
@@ -105,7 +106,7 @@ static bool is_new(const struct scheduler *scheduler, struct message *message, b
 }
 
 /* Returns whether it need not wait any more. */
-static bool try_again(struct scheduler *scheduler, struct aside *aside)
+static bool aside_try_again(struct scheduler *scheduler, struct aside *aside)
 {
     struct ipcl_member msg_id;
     struct message message;
@@ -122,7 +123,7 @@ static bool try_again(struct scheduler *scheduler, struct aside *aside)
 
 /* Goes on with a pass through what waits aside. What it depends on may stand behind it; so once
  * nothing is awaited from outside, passes are made until one changes nothing. */
-static void pass(struct scheduler *scheduler, long long now_ms)
+static void aside_pass(struct scheduler *scheduler, long long now_ms)
 {
     struct task_restart *restore = scheduler->restart;
     size_t count = 0;
@@ -134,8 +135,8 @@ static void pass(struct scheduler *scheduler, long long now_ms)
     while (count++ < BATCH && restore->next) {
         struct aside *aside = restore->next;
         restore->next = aside->next;
-        if (try_again(scheduler, aside)) {
-            drop(scheduler, aside);
+        if (aside_try_again(scheduler, aside)) {
+            aside_drop(scheduler, aside);
             restore->progress = true;
         }
     }
@@ -164,7 +165,7 @@ static struct task *away_task(struct scheduler *scheduler, const char *msg_id, s
 /* Makes a task that another controller gave out one of this scheduler's own, which can be tried
  * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
  * be. */
-static int adopt(struct scheduler *scheduler, struct task *task)
+static int take_over(struct scheduler *scheduler, struct task *task)
 {
     struct task_metadata metadata = {.targets = NULL};
     struct worker **targets = NULL;
@@ -180,7 +181,7 @@ static int adopt(struct scheduler *scheduler, struct task *task)
         count = scheduler_find_targets(scheduler, &metadata, &targets);
     int status = -1;
     if (count == 0 && metadata.targets)
-        status = awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
+        status = task_restart_awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
     else if (count >= 0)
         status = balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
     task->sent = 1;
@@ -191,9 +192,9 @@ static int adopt(struct scheduler *scheduler, struct task *task)
     return status;
 }
 
-static bool adopt_away(struct scheduler *scheduler, struct task *task)
+static bool task_restart_adopt(struct scheduler *scheduler, struct task *task)
 {
-    return !adopt(scheduler, task);
+    return !take_over(scheduler, task);
 }
 
 /* Whether an answer that its engine has sent once more is to an earlier attempt at this task: it
@@ -246,7 +247,7 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
 }
 
 /* Of a task that can run again. */
-static void read_metadata(struct scheduler *scheduler, struct task *task, zmq_msg_t *part)
+static void read_away(struct scheduler *scheduler, struct task *task, zmq_msg_t *part)
 {
     struct task_metadata metadata;
     const char *ename, *why;
@@ -285,7 +286,7 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
         free(away);
         return;
     }
-    read_metadata(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
+    read_away(scheduler, &away->task, message_part(message, MESSAGE_METADATA));
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, away->task.msg_id,
                away->task.msg_id_size, NULL);
     recall_soon(scheduler);
@@ -300,7 +301,7 @@ static void take_task(struct scheduler *scheduler, const struct restored *restor
     report_add(&scheduler->report, REPORT_RESTORED, REPORT_TASK, -1, msg_id.data, msg_id.size,
                NULL);
     if (scheduler_accept(scheduler, message, &msg_id, &restored->handout) > 0)
-        set_aside(scheduler, message, &msg_id, &restored->handout);
+        task_restart_set_aside(scheduler, message, &msg_id, &restored->handout);
 }
 
 static void take_outcomes(struct scheduler *scheduler, zmq_msg_t *frame)
@@ -323,7 +324,7 @@ static void engine_has(struct scheduler *scheduler, const struct restored *resto
 void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why)
 {
     struct away *away = (struct away *)task;
-    int status = unbegun || task->retries ? adopt(scheduler, task) : -1;
+    int status = unbegun || task->retries ? take_over(scheduler, task) : -1;
     away->lost = status > 0;
     away->unbegun = unbegun;
     if (status > 0) {
@@ -372,7 +373,7 @@ static long long restore_tick(struct scheduler *scheduler, long long now_ms)
     if (now_ms >= restore->lost_ms)
         try_lost(scheduler);
     if (restore->aside && (restore->passing || now_ms >= restore->next_pass_ms))
-        pass(scheduler, now_ms);
+        aside_pass(scheduler, now_ms);
     long long aside_ms = restore->passing ? now_ms : restore->next_pass_ms;
     return restore->aside ? clock_sooner(aside_ms, restore->lost_ms) : restore->lost_ms;
 }
@@ -392,7 +393,7 @@ static void engine_gone(struct scheduler *scheduler, const char *engine)
     }
 }
 
-static void lose(struct scheduler *scheduler, const char *msg_id)
+static void lose_named(struct scheduler *scheduler, const char *msg_id)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
     if (task && task->state == TASK_AWAY)
@@ -432,7 +433,7 @@ static void on_restored(void *self, struct message *message)
         engine_gone(scheduler, restored.engine);
         break;
     case RESTORED_LOST:
-        lose(scheduler, restored.msg_id);
+        lose_named(scheduler, restored.msg_id);
         break;
     case RESTORED_OUTCOMES:
         take_outcomes(scheduler, message_frame(message, 1));
@@ -444,8 +445,8 @@ static void on_restored(void *self, struct message *message)
     }
 }
 
-static int open_restart(struct scheduler *scheduler, struct controller *controller,
-                        struct ipcl_error *error)
+static int task_restart_open(struct scheduler *scheduler, struct controller *controller,
+                             struct ipcl_error *error)
 {
     struct task_restart *restore = scheduler->restart =
         controller_allocate(sizeof(*restore), error);
@@ -492,8 +493,8 @@ static int abort_one(struct scheduler *scheduler, struct aside *aside)
     return failed ? -1 : 0;
 }
 
-static void abort_aside(struct scheduler *scheduler, const struct abort_request *request,
-                        json_t *aborted)
+static void task_restart_abort_aside(struct scheduler *scheduler,
+                                     const struct abort_request *request, json_t *aborted)
 {
     struct task_restart *restore = scheduler->restart;
     struct aside *aside, *next;
@@ -506,16 +507,17 @@ static void abort_aside(struct scheduler *scheduler, const struct abort_request 
         json_array_append_new(aborted, msg_id);
         if (restore->next == aside)
             restore->next = next;
-        drop(scheduler, aside);
+        aside_drop(scheduler, aside);
     }
 }
 
-static const char *engine_of(const struct task *task)
+static const char *task_restart_engine_of(const struct task *task)
 {
     return ((const struct away *)task)->engine;
 }
 
-static struct task *oldest_at(const struct scheduler *scheduler, const struct worker *worker)
+static struct task *task_restart_oldest_at(const struct scheduler *scheduler,
+                                           const struct worker *worker)
 {
     struct task *task = balancer_away(scheduler->balancer);
     while (task && !away_is_at((struct away *)task, worker->uuid))
@@ -523,37 +525,37 @@ static struct task *oldest_at(const struct scheduler *scheduler, const struct wo
     return task;
 }
 
-static bool take_reply(struct scheduler *scheduler, struct message *message)
+static bool task_restart_take_reply(struct scheduler *scheduler, struct message *message)
 {
     return recall_answered(scheduler, message) || take_late_reply(scheduler, message);
 }
 
-static long long tick(struct scheduler *scheduler, long long now_ms)
+static long long task_restart_tick(struct scheduler *scheduler, long long now_ms)
 {
     long long due = restore_tick(scheduler, now_ms);
     return clock_sooner(due, recall_tick(scheduler, now_ms));
 }
 
-static void release(struct scheduler *scheduler)
+static void task_restart_release(struct scheduler *scheduler)
 {
     while (scheduler->restart && scheduler->restart->aside)
-        drop(scheduler, scheduler->restart->aside);
+        aside_drop(scheduler, scheduler->restart->aside);
     free(scheduler->restart);
 }
 
 const struct task_hooks task_restart_hooks = {
-    .open = open_restart,
-    .release = release,
-    .tick = tick,
-    .may_have_begun = may_have_begun,
-    .awaits_engines = awaits_engines,
-    .awaits_tasks = awaits_tasks,
-    .set_aside = set_aside,
+    .open = task_restart_open,
+    .release = task_restart_release,
+    .tick = task_restart_tick,
+    .may_have_begun = task_restart_may_have_begun,
+    .awaits_engines = task_restart_awaits_engines,
+    .awaits_tasks = task_restart_awaits_tasks,
+    .set_aside = task_restart_set_aside,
     .meet = recall_soon,
     .prepare = recall_begin,
-    .take_reply = take_reply,
-    .adopt = adopt_away,
-    .oldest_at = oldest_at,
-    .abort_aside = abort_aside,
-    .engine_of = engine_of,
+    .take_reply = task_restart_take_reply,
+    .adopt = task_restart_adopt,
+    .oldest_at = task_restart_oldest_at,
+    .abort_aside = task_restart_abort_aside,
+    .engine_of = task_restart_engine_of,
 };

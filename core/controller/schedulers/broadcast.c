@@ -24,7 +24,7 @@
 #include "controller/delivery/targets.h"
 #include "wire/loop.h"
 
-struct broadcast {
+struct broadcaster {
     struct loop *loop;
     struct sessions sessions;
     void *clients;
@@ -39,19 +39,19 @@ struct broadcast {
     struct refusal bad_reply;
 };
 
-static struct target *find_target(const struct broadcast *broadcast, const char *uuid)
+static struct target *broadcast_find_target(const struct broadcaster *broadcast, const char *uuid)
 {
     return targets_find(&broadcast->targets, uuid, strlen(uuid));
 }
 
 /* The content of the coalesced reply where parts failed. */
-static json_t *error_content(const struct broadcast *broadcast, const struct gathering *gathering)
+static json_t *error_content(const struct broadcaster *broadcast, const struct gathering *gathering)
 {
     json_t *content = gathering_error(gathering);
     json_t *info = json_object_get(content, "engine_info");
     const char *uuid = json_string_value(json_object_get(info, "engine_uuid"));
     /* ipyparallel's client looks the uuid up among the living, and fails where it is not. */
-    if (uuid && !find_target(broadcast, uuid))
+    if (uuid && !broadcast_find_target(broadcast, uuid))
         json_object_clear(info);
     return content;
 }
@@ -66,13 +66,13 @@ static json_t *coalesced_metadata(const struct gathering *gathering, const char 
 
 /* The one reply: ipyparallel's client takes one object for each engine off the buffers, or the
  * error that the content is. */
-static int build_coalesced(struct broadcast *broadcast, const struct gathering *gathering,
+static int build_coalesced(struct broadcaster *broadcast, const struct gathering *gathering,
                            struct message *reply)
 {
     static const char *const status[] = {
         [PART_OK] = "ok", [PART_FAILED] = "error", [PART_ABORTED] = "aborted"};
     enum part_state state = gathering_state(gathering);
-    const struct part *part;
+    const struct gather_part *part;
     char type[64];
     reply_type(broadcast->sessions.clients, &gathering->request, type, sizeof(type));
     json_t *metadata = coalesced_metadata(gathering, status[state]);
@@ -102,7 +102,7 @@ static int build_coalesced(struct broadcast *broadcast, const struct gathering *
 }
 
 /* Answers a coalesced broadcast once nothing of it is open, and forgets it. */
-static void finish(struct broadcast *broadcast, struct gathering *gathering)
+static void broadcast_finish(struct broadcaster *broadcast, struct gathering *gathering)
 {
     struct message reply;
     if (gathering->open)
@@ -119,17 +119,17 @@ static void finish(struct broadcast *broadcast, struct gathering *gathering)
 }
 
 /* Ends a part without its engine. */
-static void fail_part(struct broadcast *broadcast, struct part *part, const char *text)
+static void fail_part(struct broadcaster *broadcast, struct gather_part *part, const char *text)
 {
     struct gathering *gathering = part->gathering;
     gather_fail(&broadcast->gather, part, reply_error_content("EngineError", text));
-    finish(broadcast, gathering);
+    broadcast_finish(broadcast, gathering);
 }
 
 /* An engine has come back for which this request has waited. */
-static void returned(void *self, struct message *message, const struct target *target)
+static void broadcast_returned(void *self, struct message *message, const struct target *target)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
     if (!session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id,
                       1))
@@ -139,7 +139,7 @@ static void returned(void *self, struct message *message, const struct target *t
 
 /* Whether it is a part of a coalesced broadcast, or the reply to one, for which the engine copies
  * that: a plain broadcast may have the same msg_id. */
-static bool is_coalescing(const struct broadcast *broadcast, struct message *message)
+static bool is_coalescing(const struct broadcaster *broadcast, struct message *message)
 {
     struct ipcl_member member = {.name = "is_coalescing"};
     if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
@@ -153,16 +153,16 @@ static bool is_coalescing(const struct broadcast *broadcast, struct message *mes
     return coalescing;
 }
 
-static void undelivered(void *self, struct message *message, const struct target *target,
-                        const char *why)
+static void broadcast_undelivered(void *self, struct message *message, const struct target *target,
+                                  const char *why)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
     session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1);
-    struct part *part = is_coalescing(broadcast, message)
-                            ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
-                            : NULL;
+    struct gather_part *part = is_coalescing(broadcast, message)
+                                   ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
+                                   : NULL;
     if (part) {
         fail_part(broadcast, part, why);
         return;
@@ -175,10 +175,10 @@ static void undelivered(void *self, struct message *message, const struct target
     replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
 }
 
-static void read_notices(void *self);
+static void broadcast_read_notices(void *self);
 
 /* Answers a part of a plain broadcast whose engine is not there. */
-static void refuse_part(struct broadcast *broadcast, struct broadcast_request *request,
+static void refuse_part(struct broadcaster *broadcast, struct broadcast_request *request,
                         const char *uuid, const char *text)
 {
     struct reply_request reply;
@@ -189,7 +189,7 @@ static void refuse_part(struct broadcast *broadcast, struct broadcast_request *r
 }
 
 /* Sends one engine's request. Returns NULL, or why it cannot be. */
-static const char *send_part(struct broadcast *broadcast, struct broadcast_request *request,
+static const char *send_part(struct broadcaster *broadcast, struct broadcast_request *request,
                              struct target *target, const char *id)
 {
     struct message part;
@@ -215,7 +215,7 @@ static const char *send_part(struct broadcast *broadcast, struct broadcast_reque
 
 /* Sends the request to all its engines, of which each is a part of `gathering` where that is not
  * NULL. */
-static void fan_out(struct broadcast *broadcast, struct broadcast_request *request,
+static void fan_out(struct broadcaster *broadcast, struct broadcast_request *request,
                     struct gathering *gathering)
 {
     char id[REPORT_TEXT_MAX + 1], text[NOTICE_TEXT_BYTES + 64];
@@ -223,8 +223,8 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
     seal_tag_buffers(&broadcast->sessions.engine_seal, request->message);
     for (size_t i = 0; i < request->count; i++) {
         const struct broadcast_target *named = &request->targets[i];
-        struct target *target = find_target(broadcast, named->uuid);
-        struct part *part = NULL;
+        struct target *target = broadcast_find_target(broadcast, named->uuid);
+        struct gather_part *part = NULL;
         if (!target)
             target = targets_await(&broadcast->targets, named->uuid, strlen(named->uuid));
         broadcast_request_id(request, named->uuid, id);
@@ -252,7 +252,7 @@ static void fan_out(struct broadcast *broadcast, struct broadcast_request *reque
     }
 }
 
-static void fan_out_coalesced(struct broadcast *broadcast, struct broadcast_request *request,
+static void fan_out_coalesced(struct broadcaster *broadcast, struct broadcast_request *request,
                               const struct reply_request *reply)
 {
     struct gathering *gathering =
@@ -264,12 +264,12 @@ static void fan_out_coalesced(struct broadcast *broadcast, struct broadcast_requ
     }
     fan_out(broadcast, request, gathering);
     gather_added(gathering);
-    finish(broadcast, gathering);
+    broadcast_finish(broadcast, gathering);
 }
 
-static void from_client(void *self, struct message *message)
+static void broadcast_from_client(void *self, struct message *message)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct broadcast_request request;
     struct reply_request reply;
     if (!replies_verify(&broadcast->replies, &broadcast->bad_request, message, 1))
@@ -280,7 +280,7 @@ static void from_client(void *self, struct message *message)
     const char *wrong = broadcast_request_read(&request, broadcast->sessions.clients, message);
     /* Of an engine that has just come the client may have heard before we have. */
     if (!wrong)
-        read_notices(broadcast);
+        broadcast_read_notices(broadcast);
     if (wrong)
         replies_error(&broadcast->replies, &reply, NULL, "ValueError", wrong);
     else if (request.coalescing)
@@ -291,7 +291,8 @@ static void from_client(void *self, struct message *message)
 }
 
 /* An engine's answer to its part of a coalesced broadcast. */
-static void answer_part(struct broadcast *broadcast, struct part *part, struct message *message)
+static void answer_part(struct broadcaster *broadcast, struct gather_part *part,
+                        struct message *message)
 {
     struct ipcl_member status = {.name = "status"};
     struct gathering *gathering = part->gathering;
@@ -308,17 +309,18 @@ static void answer_part(struct broadcast *broadcast, struct part *part, struct m
     if (state == PART_FAILED)
         error = session_unpack(broadcast->sessions.clients, content, NULL);
     gather_answer(&broadcast->gather, part, state, error, message);
-    finish(broadcast, gathering);
+    broadcast_finish(broadcast, gathering);
 }
 
-static enum asked_verdict verdict_of_part(const struct part *part, const struct target *target)
+static enum asked_verdict verdict_of_part(const struct gather_part *part,
+                                          const struct target *target)
 {
     return target && !strcmp(part->uuid, target->uuid) ? ASKED_ANSWER : ASKED_OTHER;
 }
 
-static void from_engine(void *self, struct message *message)
+static void broadcast_from_engine(void *self, struct message *message)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct ipcl_member parent = {.name = "msg_id"};
     if (refusal_verify(&broadcast->bad_reply, &broadcast->sessions.engine_seal, message, 2) !=
         SESSION_ACCEPTED)
@@ -339,7 +341,7 @@ static void from_engine(void *self, struct message *message)
         return;
     }
     bool coalescing = is_coalescing(broadcast, message);
-    struct part *part =
+    struct gather_part *part =
         coalescing ? gather_find(&broadcast->gather, parent.data, parent.size) : NULL;
     enum asked_verdict verdict =
         part ? verdict_of_part(part, target) : asked_take(&broadcast->asked, message, &parent);
@@ -363,9 +365,9 @@ static void from_engine(void *self, struct message *message)
 }
 
 /* What an engine that has gone has not answered. */
-static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone)
+static void fail_parts_of(struct broadcaster *broadcast, const struct notice *gone)
 {
-    struct part *part, *next;
+    struct gather_part *part, *next;
     HASH_ITER (hh, broadcast->gather.open_parts, part, next)
         if (!strcmp(part->uuid, gone->uuid))
             fail_part(broadcast, part, gone->text);
@@ -373,10 +375,10 @@ static void fail_parts_of(struct broadcast *broadcast, const struct notice *gone
 
 /* Engines answer in the order in which they were asked (relay.c): which is older of a part and of a
  * request that is answered by itself is not known, and both end. */
-static void lose_oldest(struct broadcast *broadcast, const struct target *target, const char *why)
+static void lose_oldest(struct broadcaster *broadcast, const struct target *target, const char *why)
 {
     struct ipcl_member client, msg_id;
-    struct part *part = broadcast->gather.open_parts;
+    struct gather_part *part = broadcast->gather.open_parts;
     struct message reply;
     message_init(&reply);
     if (asked_lose(&broadcast->asked, target->uuid, &client, &msg_id) &&
@@ -392,9 +394,9 @@ static void lose_oldest(struct broadcast *broadcast, const struct target *target
     message_close(&reply);
 }
 
-static void hear_losses(void *self)
+static void broadcast_hear_losses(void *self)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct gate_loss loss;
     while (gate_read_loss(broadcast->losses, &loss)) {
         loop_drain(broadcast->loop, broadcast->targets.engines);
@@ -406,9 +408,9 @@ static void hear_losses(void *self)
     }
 }
 
-static void read_notices(void *self)
+static void broadcast_read_notices(void *self)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     struct notice notice;
     while (notice_recv(broadcast->notices, &notice)) {
         if (notice.kind == NOTICE_KNOWN) {
@@ -428,9 +430,9 @@ static void read_notices(void *self)
     }
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long broadcast_on_tick(void *self, long long now_ms)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     long long replies_ms = replies_tick(&broadcast->replies, now_ms);
     long long targets_ms = targets_tick(&broadcast->targets, now_ms);
     report_flush(&broadcast->report);
@@ -439,12 +441,12 @@ static long long on_tick(void *self, long long now_ms)
 
 static struct loop *broadcast_loop(void *self)
 {
-    return ((struct broadcast *)self)->loop;
+    return ((struct broadcaster *)self)->loop;
 }
 
 static void broadcast_destroy(void *self)
 {
-    struct broadcast *broadcast = self;
+    struct broadcaster *broadcast = self;
     if (!broadcast)
         return;
     refusal_summary(&broadcast->bad_request);
@@ -461,24 +463,24 @@ static void broadcast_destroy(void *self)
     free(broadcast);
 }
 
-static int open_sockets(struct broadcast *broadcast, struct controller *controller,
-                        struct ipcl_error *error)
+static int broadcast_open_sockets(struct broadcaster *broadcast, struct controller *controller,
+                                  struct ipcl_error *error)
 {
     controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
     broadcast->notices = channel_bind(controller, CHANNEL_BROADCAST, error);
-    if (loop_add_ready(broadcast->loop, broadcast->notices, read_notices, broadcast))
+    if (loop_add_ready(broadcast->loop, broadcast->notices, broadcast_read_notices, broadcast))
         return -1;
     broadcast->losses = gate_watch_losses(error);
-    if (loop_add_fd(broadcast->loop, broadcast->losses, hear_losses, broadcast))
+    if (loop_add_fd(broadcast->loop, broadcast->losses, broadcast_hear_losses, broadcast))
         return -1;
     broadcast->targets.engines = controller_listen_mandatory(
         controller, "broadcast_out", &controller->engines.broadcast[0], error);
-    if (loop_add(broadcast->loop, broadcast->targets.engines, from_engine, broadcast))
+    if (loop_add(broadcast->loop, broadcast->targets.engines, broadcast_from_engine, broadcast))
         return -1;
     broadcast->clients =
         controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "broadcast_in",
                           &controller->clients.broadcast[0], error);
-    if (loop_add(broadcast->loop, broadcast->clients, from_client, broadcast))
+    if (loop_add(broadcast->loop, broadcast->clients, broadcast_from_client, broadcast))
         return -1;
     if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
                         broadcast->clients, "broadcast, client side", error) ||
@@ -492,23 +494,23 @@ static int open_sockets(struct broadcast *broadcast, struct controller *controll
 
 static void *broadcast_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct broadcast *broadcast = controller_allocate(sizeof(*broadcast), error);
+    struct broadcaster *broadcast = controller_allocate(sizeof(*broadcast), error);
     if (!broadcast)
         return NULL;
     broadcast->bad_request.socket = "broadcast, client side";
     broadcast->bad_reply.socket = "broadcast, engine side";
-    broadcast->targets.undelivered = undelivered;
-    broadcast->targets.returned = returned;
+    broadcast->targets.undelivered = broadcast_undelivered;
+    broadcast->targets.returned = broadcast_returned;
     broadcast->targets.self = broadcast;
     broadcast->report.recording = controller->store != NULL;
     broadcast->loop = loop_create("broadcast", error);
     if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted, error) ||
         controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
-        open_sockets(broadcast, controller, error)) {
+        broadcast_open_sockets(broadcast, controller, error)) {
         broadcast_destroy(broadcast);
         return NULL;
     }
-    loop_set_tick(broadcast->loop, on_tick, broadcast);
+    loop_set_tick(broadcast->loop, broadcast_on_tick, broadcast);
     return broadcast;
 }
 

@@ -33,10 +33,10 @@ struct gathering *gather_open(struct gather *gather, const char *msg_id, size_t 
     return gathering;
 }
 
-struct part *gather_add(struct gather *gather, struct gathering *gathering, const char *msg_id,
-                        const char *uuid, json_int_t engine_id)
+struct gather_part *gather_add(struct gather *gather, struct gathering *gathering,
+                               const char *msg_id, const char *uuid, json_int_t engine_id)
 {
-    struct part *part = calloc(1, sizeof(*part));
+    struct gather_part *part = calloc(1, sizeof(*part));
     if (!part || !(part->msg_id = strdup(msg_id))) {
         free(part);
         return NULL;
@@ -55,14 +55,15 @@ void gather_added(struct gathering *gathering)
     gathering->open--;
 }
 
-struct part *gather_find(const struct gather *gather, const char *msg_id, size_t size)
+struct gather_part *gather_find(const struct gather *gather, const char *msg_id, size_t size)
 {
-    struct part *part;
+    struct gather_part *part;
     HASH_FIND(hh, gather->open_parts, msg_id, size, part);
     return part;
 }
 
-static void end_part(struct gather *gather, struct part *part, enum part_state state, json_t *error)
+static void end_part(struct gather *gather, struct gather_part *part, enum part_state state,
+                     json_t *error)
 {
     HASH_DEL(gather->open_parts, part);
     part->state = state;
@@ -70,13 +71,13 @@ static void end_part(struct gather *gather, struct part *part, enum part_state s
     part->gathering->open--;
 }
 
-void gather_fail(struct gather *gather, struct part *part, json_t *error)
+void gather_fail(struct gather *gather, struct gather_part *part, json_t *error)
 {
     end_part(gather, part, PART_FAILED, error);
 }
 
 /* Takes over a reply's buffers. Returns 0 or -1 (memory is short). */
-static int take_buffers(struct part *part, struct message *reply)
+static int take_buffers(struct gather_part *part, struct message *reply)
 {
     size_t count = message_buffer_count(reply);
     part->buffers = count ? malloc(count * sizeof(*part->buffers)) : NULL;
@@ -90,8 +91,8 @@ static int take_buffers(struct part *part, struct message *reply)
     return 0;
 }
 
-void gather_answer(struct gather *gather, struct part *part, enum part_state state, json_t *error,
-                   struct message *reply)
+void gather_answer(struct gather *gather, struct gather_part *part, enum part_state state,
+                   json_t *error, struct message *reply)
 {
     zmq_msg_t *content = &part->gathering->content;
     end_part(gather, part, state, error);
@@ -108,7 +109,7 @@ void gather_answer(struct gather *gather, struct part *part, enum part_state sta
 void gather_close(struct gather *gather, struct gathering *gathering)
 {
     while (gathering->parts) {
-        struct part *part = gathering->parts;
+        struct gather_part *part = gathering->parts;
         DL_DELETE(gathering->parts, part);
         if (part->state == PART_OPEN)
             HASH_DEL(gather->open_parts, part);
@@ -132,7 +133,7 @@ void gather_release(struct gather *gather)
 
 enum part_state gathering_state(const struct gathering *gathering)
 {
-    const struct part *part;
+    const struct gather_part *part;
     enum part_state state = PART_OK;
     DL_FOREACH (gathering->parts, part) {
         if (part->state == PART_FAILED)
@@ -150,7 +151,7 @@ static const char *text_of(const json_t *error, const char *name)
 }
 
 /* One engine's traceback, headed by its number, as lines behind those that are there. */
-static void add_traceback(json_t *lines, const struct part *part)
+static void add_traceback(json_t *lines, const struct gather_part *part)
 {
     const json_t *traceback = json_object_get(part->error, "traceback");
     json_array_append_new(lines, json_sprintf("[engine %lld] %s: %s", (long long)part->engine_id,
@@ -162,7 +163,7 @@ static void add_traceback(json_t *lines, const struct part *part)
 
 json_t *gathering_error(const struct gathering *gathering)
 {
-    const struct part *part, *first = NULL;
+    const struct gather_part *part, *first = NULL;
     size_t failed = 0, count = 0;
     json_t *lines = json_array();
     DL_FOREACH (gathering->parts, part) {
@@ -191,7 +192,7 @@ json_t *gathering_error(const struct gathering *gathering)
 
 json_t *gathering_targets(const struct gathering *gathering)
 {
-    const struct part *part;
+    const struct gather_part *part;
     json_t *targets = json_array();
     DL_FOREACH (gathering->parts, part)
         json_array_append_new(targets, json_pack("[sI]", part->uuid, part->engine_id));

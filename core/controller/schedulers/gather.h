@@ -16,7 +16,7 @@
 enum part_state { PART_OPEN, PART_OK, PART_FAILED, PART_ABORTED };
 
 /* One engine's part. */
-struct part {
+struct gather_part {
     struct gathering *gathering;
     char *msg_id; /* of the request that the engine got */
     char uuid[ENGINE_UUID_BYTES];
@@ -25,7 +25,7 @@ struct part {
     zmq_msg_t *buffers; /* of PART_OK: those of the reply */
     size_t buffer_count;
     json_t *error; /* of PART_FAILED: the content of its reply */
-    struct part *prev, *next;
+    struct gather_part *prev, *next;
     UT_hash_handle hh; /* while it is open */
 };
 
@@ -34,15 +34,15 @@ struct gathering {
     char *msg_id;
     struct reply_request request; /* where the reply goes, and what it answers */
     char started[CLOCK_DATE_BYTES];
-    struct part *parts; /* in the client's order */
-    size_t open;        /* parts, and one more while parts are added */
-    zmq_msg_t content;  /* of the first PART_OK */
+    struct gather_part *parts; /* in the client's order */
+    size_t open;               /* parts, and one more while parts are added */
+    zmq_msg_t content;         /* of the first PART_OK */
     UT_hash_handle hh;
 };
 
 struct gather {
     struct gathering *by_id;
-    struct part *open_parts;
+    struct gather_part *open_parts;
 };
 
 /* Enters a broadcast; `request` is copied. NULL where one of this msg_id is out already, or memory
@@ -50,18 +50,18 @@ struct gather {
 struct gathering *gather_open(struct gather *gather, const char *msg_id, size_t size,
                               const struct reply_request *request);
 /* Adds a part. NULL where memory is short. */
-struct part *gather_add(struct gather *gather, struct gathering *gathering, const char *msg_id,
-                        const char *uuid, json_int_t engine_id);
+struct gather_part *gather_add(struct gather *gather, struct gathering *gathering,
+                               const char *msg_id, const char *uuid, json_int_t engine_id);
 /* All parts have been added. */
 void gather_added(struct gathering *gathering);
 /* The part whose request has this msg_id, while it is open; NULL for none. */
-struct part *gather_find(const struct gather *gather, const char *msg_id, size_t size);
+struct gather_part *gather_find(const struct gather *gather, const char *msg_id, size_t size);
 /* Ends a part with an engine's reply of this state: takes over its buffers. `error`, for
  * PART_FAILED, is the reply's content and taken over, too; NULL otherwise. */
-void gather_answer(struct gather *gather, struct part *part, enum part_state state, json_t *error,
-                   struct message *reply);
+void gather_answer(struct gather *gather, struct gather_part *part, enum part_state state,
+                   json_t *error, struct message *reply);
 /* Ends a part with an error, whose content is taken over. */
-void gather_fail(struct gather *gather, struct part *part, json_t *error);
+void gather_fail(struct gather *gather, struct gather_part *part, json_t *error);
 /* Forgets a broadcast. */
 void gather_close(struct gather *gather, struct gathering *gathering);
 void gather_release(struct gather *gather);

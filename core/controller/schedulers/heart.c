@@ -60,7 +60,7 @@ struct beat {
     UT_hash_handle hh;
 };
 
-struct heart {
+struct heart_monitor {
     struct loop *loop;
     struct session *session; /* with the engines' key */
     unsigned char secret[SECRET_BYTES];
@@ -81,18 +81,18 @@ struct heart {
     long long quick_until_ms;
 };
 
-static void tell_hub(struct heart *heart, enum report_kind kind, const char *uuid)
+static void heart_tell_hub(struct heart_monitor *heart, enum report_kind kind, const char *uuid)
 {
     report_add(&heart->report, kind, REPORT_DIRECT, -1, uuid, strlen(uuid), NULL);
     report_flush(&heart->report);
 }
 
-static long long quick_gap(const struct heart *heart)
+static long long quick_gap(const struct heart_monitor *heart)
 {
     return QUICK_MS + HASH_COUNT(heart->beats);
 }
 
-static void ping_soon(struct heart *heart, long long now_ms)
+static void ping_soon(struct heart_monitor *heart, long long now_ms)
 {
     heart->quick_until_ms = now_ms + QUICK_FOR_MS;
     long long gap = quick_gap(heart);
@@ -101,14 +101,14 @@ static void ping_soon(struct heart *heart, long long now_ms)
 }
 
 /* Writes a ping of this age, in seconds. Returns its length. */
-static size_t write_ping(struct heart *heart, const char *age, char text[PING_BYTES])
+static size_t write_ping(struct heart_monitor *heart, const char *age, char text[PING_BYTES])
 {
     char digits[SEAL_PROOF_MAX] = "";
     seal_prove(heart->session, heart->secret, SECRET_BYTES, age, strlen(age), digits);
     return (size_t)snprintf(text, PING_BYTES, "%s %.*s", age, DIGITS, digits);
 }
 
-static void ping(struct heart *heart, long long now_ms)
+static void ping(struct heart_monitor *heart, long long now_ms)
 {
     char age_text[AGE_BYTES], text[PING_BYTES];
     long long age = now_ms - heart->started_ms;
@@ -121,15 +121,15 @@ static void ping(struct heart *heart, long long now_ms)
     heart->next_ping_ms = now_ms + (gap < heart->period_ms ? gap : heart->period_ms);
 }
 
-static void stopped(struct heart *heart, struct beat *beat, enum report_kind how)
+static void stopped(struct heart_monitor *heart, struct beat *beat, enum report_kind how)
 {
-    tell_hub(heart, how, beat->uuid);
+    heart_tell_hub(heart, how, beat->uuid);
     HASH_DEL(heart->beats, beat);
     free(beat);
 }
 
 /* Buries the dead and counts those whose answer is awaited. */
-static void look_around(struct heart *heart, long long now_ms)
+static void look_around(struct heart_monitor *heart, long long now_ms)
 {
     struct beat *beat, *next;
     heart->awaited = 0;
@@ -152,7 +152,7 @@ static long long later(long long time_ms, long long by_ms, long long now_ms)
 }
 
 /* What no engine could answer, as this process did not ask, is no engine's silence. */
-static void excuse(struct heart *heart, long long now_ms)
+static void excuse(struct heart_monitor *heart, long long now_ms)
 {
     long long late_ms = now_ms - heart->next_ping_ms;
     if (late_ms < LATE_MS)
@@ -167,9 +167,9 @@ static void excuse(struct heart *heart, long long now_ms)
         (double)late_ms / 1000);
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long heart_on_tick(void *self, long long now_ms)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     if (now_ms >= heart->next_ping_ms) {
         excuse(heart, now_ms);
         loop_drain(heart->loop, heart->pong); /* what has come counts */
@@ -180,7 +180,7 @@ static long long on_tick(void *self, long long now_ms)
 }
 
 /* When the ping that this pong answers was sent. Returns -1 where it is none of ours. */
-static long long sent_at(struct heart *heart, zmq_msg_t *frame, long long now_ms)
+static long long sent_at(struct heart_monitor *heart, zmq_msg_t *frame, long long now_ms)
 {
     char text[AGE_BYTES], ping[PING_BYTES], *end;
     const char *data = zmq_msg_data(frame), *space = memchr(data, ' ', zmq_msg_size(frame));
@@ -197,7 +197,7 @@ static long long sent_at(struct heart *heart, zmq_msg_t *frame, long long now_ms
     return heart->started_ms + (long long)(age * 1000 + 0.5);
 }
 
-static bool is_proven(struct heart *heart, const struct beat *beat, struct message *pong)
+static bool is_proven(struct heart_monitor *heart, const struct beat *beat, struct message *pong)
 {
     zmq_msg_t *ping = message_frame(pong, PONG_PING), *proof = message_frame(pong, PONG_PROOF);
     if (!beat->sealed)
@@ -209,7 +209,7 @@ static bool is_proven(struct heart *heart, const struct beat *beat, struct messa
 
 static void on_pong(void *self, struct message *message)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     struct beat *beat = NULL;
     long long now_ms = clock_ms();
     zmq_msg_t *name = message_peer(message), *ping = message_frame(message, PONG_PING);
@@ -235,14 +235,14 @@ static void on_pong(void *self, struct message *message)
     beat->connection = zmq_msg_get(ping, ZMQ_SRCFD);
     if (!beat->born) {
         beat->born = true;
-        tell_hub(heart, REPORT_BORN, beat->uuid);
+        heart_tell_hub(heart, REPORT_BORN, beat->uuid);
     }
 }
 
 /* A heart has subscribed: it need not wait for the next regular ping. */
-static void on_subscription(void *self, struct message *message)
+static void heart_on_subscription(void *self, struct message *message)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription))
         refusal_note(&heart->bad_subscription, "it is no subscription");
@@ -255,7 +255,7 @@ static void on_subscription(void *self, struct message *message)
  * user answer one ping more. */
 static void on_connection_event(void *self, struct message *message)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     struct beat *beat, *next;
     uint16_t event;
     uint32_t descriptor;
@@ -276,7 +276,7 @@ static void on_connection_event(void *self, struct message *message)
     }
 }
 
-static void expect(struct heart *heart, const struct notice *notice)
+static void heart_expect(struct heart_monitor *heart, const struct notice *notice)
 {
     struct beat *beat = calloc(1, sizeof(*beat));
     if (!beat)
@@ -291,9 +291,9 @@ static void expect(struct heart *heart, const struct notice *notice)
     ping_soon(heart, beat->heard_ms);
 }
 
-static void read_notices(void *self)
+static void heart_read_notices(void *self)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     struct notice notice;
     struct beat *beat;
     while (notice_recv(heart->notices, &notice)) {
@@ -305,25 +305,25 @@ static void read_notices(void *self)
         if (notice.kind == NOTICE_EXPECTED && (!beat || beat->gone)) {
             if (beat)
                 stopped(heart, beat, REPORT_CLOSED);
-            expect(heart, &notice);
+            heart_expect(heart, &notice);
         } else if (notice.kind == NOTICE_GONE && beat && beat->connection >= 0) {
             beat->gone = true;
         } else if (notice.kind == NOTICE_GONE && beat) {
             stopped(heart, beat, REPORT_CLOSED);
         } else if (notice.kind == NOTICE_GONE) {
-            tell_hub(heart, REPORT_CLOSED, notice.uuid);
+            heart_tell_hub(heart, REPORT_CLOSED, notice.uuid);
         }
     }
 }
 
 static struct loop *heart_loop(void *self)
 {
-    return ((struct heart *)self)->loop;
+    return ((struct heart_monitor *)self)->loop;
 }
 
 static void heart_destroy(void *self)
 {
-    struct heart *heart = self;
+    struct heart_monitor *heart = self;
     struct beat *beat, *next;
     if (!heart)
         return;
@@ -342,7 +342,7 @@ static void heart_destroy(void *self)
     free(heart);
 }
 
-static int watch_connections(struct heart *heart, struct controller *controller,
+static int watch_connections(struct heart_monitor *heart, struct controller *controller,
                              struct ipcl_error *error)
 {
     char url[CHANNEL_URL_BYTES];
@@ -354,12 +354,12 @@ static int watch_connections(struct heart *heart, struct controller *controller,
     return heart->monitor ? 0 : -1;
 }
 
-static int open_sockets(struct heart *heart, struct controller *controller,
-                        struct ipcl_error *error)
+static int heart_open_sockets(struct heart_monitor *heart, struct controller *controller,
+                              struct ipcl_error *error)
 {
     int verbose = 1;
     heart->notices = channel_bind(controller, CHANNEL_HEART, error);
-    if (loop_add_ready(heart->loop, heart->notices, read_notices, heart))
+    if (loop_add_ready(heart->loop, heart->notices, heart_read_notices, heart))
         return -1;
     heart->pong = controller_listen(controller, CONNECTION_ENGINE, ZMQ_ROUTER, NULL,
                                     &controller->engines.hb_pong, error);
@@ -371,7 +371,7 @@ static int open_sockets(struct heart *heart, struct controller *controller,
     loop_add(heart->loop, heart->pong, on_pong, heart);
     heart->ping = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XPUB, NULL,
                                     &controller->engines.hb_ping, error);
-    if (loop_add(heart->loop, heart->ping, on_subscription, heart))
+    if (loop_add(heart->loop, heart->ping, heart_on_subscription, heart))
         return -1;
     zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
     heart->report.socket = channel_connect(controller, CHANNEL_HUB, error);
@@ -380,7 +380,7 @@ static int open_sockets(struct heart *heart, struct controller *controller,
 
 static void *heart_create(struct controller *controller, struct ipcl_error *error)
 {
-    struct heart *heart = controller_allocate(sizeof(*heart), error);
+    struct heart_monitor *heart = controller_allocate(sizeof(*heart), error);
     if (!heart)
         return NULL;
     heart->bad_pong.socket = "heart, pong";
@@ -392,11 +392,11 @@ static void *heart_create(struct controller *controller, struct ipcl_error *erro
     random_bytes(heart->secret, SECRET_BYTES);
     heart->session = controller_session(controller, CONNECTION_ENGINE, error);
     heart->loop = loop_create("heart", error);
-    if (!heart->session || !heart->loop || open_sockets(heart, controller, error)) {
+    if (!heart->session || !heart->loop || heart_open_sockets(heart, controller, error)) {
         heart_destroy(heart);
         return NULL;
     }
-    loop_set_tick(heart->loop, on_tick, heart);
+    loop_set_tick(heart->loop, heart_on_tick, heart);
     return heart;
 }
 

@@ -54,7 +54,7 @@ static void trace_output(const struct iopub *iopub, struct message *message)
 
 /* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
  * for all of them. */
-static void publish(struct iopub *iopub, struct message *message)
+static void iopub_publish(struct iopub *iopub, struct message *message)
 {
     size_t weight = message_bytes(message);
     if (weight <= FLIGHT_LEAST_BYTES)
@@ -67,7 +67,7 @@ static void publish(struct iopub *iopub, struct message *message)
         flight_send(iopub->flight, message, weight, iopub->clients);
 }
 
-static void read_notices(void *self)
+static void iopub_read_notices(void *self)
 {
     struct iopub *iopub = self;
     struct notice notice;
@@ -85,7 +85,7 @@ static struct publisher *find_publisher(struct iopub *iopub, struct message *mes
         return NULL;
     struct publisher *publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
     if (!publisher || publisher->gone) {
-        read_notices(iopub);
+        iopub_read_notices(iopub);
         publisher = publishers_find(&iopub->publishers, engine.data, engine.size);
     }
     return publisher;
@@ -108,7 +108,7 @@ static bool verify(struct iopub *iopub, const struct publisher *publisher, struc
     return false;
 }
 
-static void from_engine(void *self, struct message *message)
+static void iopub_from_engine(void *self, struct message *message)
 {
     struct iopub *iopub = self;
     struct ipcl_error error;
@@ -125,10 +125,10 @@ static void from_engine(void *self, struct message *message)
     if (published_sign(&iopub->sessions.client_seal, message, NULL))
         refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
     else
-        publish(iopub, message);
+        iopub_publish(iopub, message);
 }
 
-static void from_client(void *self, struct message *message)
+static void iopub_from_client(void *self, struct message *message)
 {
     struct iopub *iopub = self;
     struct subscription subscription;
@@ -185,15 +185,15 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
         goto failed;
     iopub->sessions.client_seal = published_source(iopub->sessions.client_seal, controller->life);
     iopub->notices = channel_bind(controller, CHANNEL_IOPUB, error);
-    if (loop_add_ready(iopub->loop, iopub->notices, read_notices, iopub))
+    if (loop_add_ready(iopub->loop, iopub->notices, iopub_read_notices, iopub))
         goto failed;
     iopub->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_XPUB, NULL,
                                        &controller->clients.iopub, error);
-    if (loop_add(iopub->loop, iopub->clients, from_client, iopub))
+    if (loop_add(iopub->loop, iopub->clients, iopub_from_client, iopub))
         goto failed;
     iopub->engines = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XSUB, NULL,
                                        &controller->engines.iopub, error);
-    if (loop_add(iopub->loop, iopub->engines, from_engine, iopub))
+    if (loop_add(iopub->loop, iopub->engines, iopub_from_engine, iopub))
         goto failed;
     iopub->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     if (loop_keep(iopub->loop, iopub->report.socket))

@@ -24,7 +24,7 @@ static struct publisher *of_id(const struct publishers *publishers, int id)
     return publisher;
 }
 
-static void forget(struct publishers *publishers, struct publisher *publisher)
+static void publisher_forget(struct publishers *publishers, struct publisher *publisher)
 {
     if (publisher->gone) {
         DL_DELETE(publishers->gone, publisher);
@@ -44,17 +44,17 @@ static void retire(struct publishers *publishers, struct publisher *publisher)
     publisher->gone = true;
     DL_APPEND(publishers->gone, publisher);
     if (++publishers->gone_count > PUBLISHERS_GONE_MAX)
-        forget(publishers, publishers->gone);
+        publisher_forget(publishers, publishers->gone);
 }
 
-static void enter(struct publishers *publishers, const struct notice *notice)
+static void publisher_enter(struct publishers *publishers, const struct notice *notice)
 {
     struct publisher *publisher = of_id(publishers, notice->id);
     if (publisher)
         retire(publishers, publisher);
     publisher = publishers_find(publishers, notice->uuid, strlen(notice->uuid));
     if (publisher)
-        forget(publishers, publisher);
+        publisher_forget(publishers, publisher);
     publisher = calloc(1, sizeof(*publisher));
     if (!publisher)
         return;
@@ -71,7 +71,7 @@ void publishers_note(struct publishers *publishers, const struct notice *notice)
 {
     struct publisher *publisher;
     if (notice->kind != NOTICE_GONE)
-        enter(publishers, notice);
+        publisher_enter(publishers, notice);
     else if ((publisher = publishers_find(publishers, notice->uuid, strlen(notice->uuid))))
         retire(publishers, publisher);
 }
@@ -102,5 +102,5 @@ void publishers_release(struct publishers *publishers)
 {
     struct publisher *publisher, *next;
     HASH_ITER (hh_uuid, publishers->by_uuid, publisher, next)
-        forget(publishers, publisher);
+        publisher_forget(publishers, publisher);
 }

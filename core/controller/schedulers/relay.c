@@ -41,8 +41,8 @@ struct relay {
     struct refusal bad_reply;
 };
 
-static void refuse(struct relay *relay, struct message *message, const char *ename,
-                   const char *evalue)
+static void relay_refuse(struct relay *relay, struct message *message, const char *ename,
+                         const char *evalue)
 {
     struct reply_request request;
     reply_request_of(message, &request);
@@ -59,11 +59,11 @@ static void refuse_unknown(struct relay *relay, struct message *message)
     snprintf(text, sizeof(text), "engine '%.*s' is not registered: it may have died", length,
              (const char *)request.engine);
     const char *why = targets_end(&relay->targets, request.engine, request.engine_size);
-    refuse(relay, message, "EngineError", why ? why : text);
+    relay_refuse(relay, message, "EngineError", why ? why : text);
 }
 
-static void undelivered(void *self, struct message *message, const struct target *target,
-                        const char *why)
+static void relay_undelivered(void *self, struct message *message, const struct target *target,
+                              const char *why)
 {
     struct relay *relay = self;
     struct reply_request request;
@@ -76,7 +76,7 @@ static void undelivered(void *self, struct message *message, const struct target
     replies_error(&relay->replies, &request, target->uuid, "EngineError", why);
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long relay_on_tick(void *self, long long now_ms)
 {
     struct relay *relay = self;
     long long replies_ms = replies_tick(&relay->replies, now_ms);
@@ -85,7 +85,7 @@ static long long on_tick(void *self, long long now_ms)
     return clock_sooner(replies_ms, targets_ms);
 }
 
-static void read_notices(void *self)
+static void relay_read_notices(void *self)
 {
     struct relay *relay = self;
     struct notice notice;
@@ -106,7 +106,7 @@ static void read_notices(void *self)
     }
 }
 
-static struct target *find_target(struct relay *relay, zmq_msg_t *uuid)
+static struct target *relay_find_target(struct relay *relay, zmq_msg_t *uuid)
 {
     return targets_find(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
 }
@@ -121,17 +121,17 @@ static void count_request(void *self, struct message *message, const struct targ
                    members[0].size, message);
 }
 
-static void from_client(void *self, struct message *message)
+static void relay_from_client(void *self, struct message *message)
 {
     struct relay *relay = self;
     if (!replies_verify(&relay->replies, &relay->bad_request, message, 2))
         return;
     early_meet(&relay->replies.early, message);
     trace_step(TRACE_RECEIVE, message->msg_id.data, message->msg_id.size, -1);
-    struct target *target = find_target(relay, message_partner(message));
+    struct target *target = relay_find_target(relay, message_partner(message));
     if (!target) {
-        read_notices(relay);
-        target = find_target(relay, message_partner(message));
+        relay_read_notices(relay);
+        target = relay_find_target(relay, message_partner(message));
     }
     if (!target)
         target = targets_await(&relay->targets, zmq_msg_data(message_partner(message)),
@@ -142,7 +142,7 @@ static void from_client(void *self, struct message *message)
     }
     if (asked_add(&relay->asked, message_peer(message), target->uuid, &message->msg_id,
                   &message->msg_type)) {
-        refuse(relay, message, "MemoryError", "the controller is out of memory");
+        relay_refuse(relay, message, "MemoryError", "the controller is out of memory");
         return;
     }
     if (relay->counted && target->id >= 0)
@@ -152,7 +152,7 @@ static void from_client(void *self, struct message *message)
     targets_send(&relay->targets, target, message);
 }
 
-static void from_engine(void *self, struct message *message)
+static void relay_from_engine(void *self, struct message *message)
 {
     struct relay *relay = self;
     if (refusal_verify(&relay->bad_reply, &relay->sessions.engine_seal, message, 2) !=
@@ -160,7 +160,7 @@ static void from_engine(void *self, struct message *message)
         return;
     zmq_msg_t *uuid = message_peer(message);
     bool known = routes_translate(&relay->targets.routes, uuid);
-    struct target *target = find_target(relay, uuid);
+    struct target *target = relay_find_target(relay, uuid);
     if (!known ||
         (!target && !targets_may_return(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid)))) {
         refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
@@ -186,7 +186,7 @@ static void from_engine(void *self, struct message *message)
 
 /* An answer is lost. Engines answer in the order in which they were asked: so it was the oldest
  * request's, once what they had answered before is taken in. */
-static void hear_losses(void *self)
+static void relay_hear_losses(void *self)
 {
     struct relay *relay = self;
     struct ipcl_member client, msg_id;
@@ -244,23 +244,23 @@ struct relay_kind {
     bool counted;
 };
 
-static int open_sockets(struct relay *relay, struct controller *controller,
-                        const struct relay_kind *kind, int *client_port, int *engine_port,
-                        struct ipcl_error *error)
+static int relay_open_sockets(struct relay *relay, struct controller *controller,
+                              const struct relay_kind *kind, int *client_port, int *engine_port,
+                              struct ipcl_error *error)
 {
     relay->notices = channel_bind(controller, kind->notices, error);
-    if (loop_add_ready(relay->loop, relay->notices, read_notices, relay))
+    if (loop_add_ready(relay->loop, relay->notices, relay_read_notices, relay))
         return -1;
     relay->losses = gate_watch_losses(error);
-    if (loop_add_fd(relay->loop, relay->losses, hear_losses, relay))
+    if (loop_add_fd(relay->loop, relay->losses, relay_hear_losses, relay))
         return -1;
     relay->targets.engines =
         controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
-    if (loop_add(relay->loop, relay->targets.engines, from_engine, relay))
+    if (loop_add(relay->loop, relay->targets.engines, relay_from_engine, relay))
         return -1;
     relay->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER,
                                        kind->client_identity, client_port, error);
-    if (loop_add(relay->loop, relay->clients, from_client, relay))
+    if (loop_add(relay->loop, relay->clients, relay_from_client, relay))
         return -1;
     if (replies_prepare(&relay->replies, controller, &relay->sessions.client_seal, relay->clients,
                         kind->client_side, error) ||
@@ -279,7 +279,7 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     if (!relay)
         return NULL;
     relay->counted = kind->counted;
-    relay->targets.undelivered = undelivered;
+    relay->targets.undelivered = relay_undelivered;
     relay->targets.returned = kind->counted ? count_request : NULL;
     relay->targets.self = relay;
     relay->bad_request.socket = kind->client_side;
@@ -288,15 +288,15 @@ static void *relay_create(struct controller *controller, const struct relay_kind
     relay->loop = loop_create(kind->name, error);
     if (!relay->loop || asked_init(&relay->asked, controller->restarted, error) ||
         controller_sessions(controller, kind->seal_channel, &relay->sessions, error) ||
-        open_sockets(relay, controller, kind, client_port, engine_port, error)) {
+        relay_open_sockets(relay, controller, kind, client_port, engine_port, error)) {
         relay_destroy(relay);
         return NULL;
     }
-    loop_set_tick(relay->loop, on_tick, relay);
+    loop_set_tick(relay->loop, relay_on_tick, relay);
     return relay;
 }
 
-static void *direct_create(struct controller *controller, struct ipcl_error *error)
+static void *relay_create_direct(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
         "direct",  CHANNEL_DIRECT,        SEAL_DIRECT,           "mux_in",
@@ -306,7 +306,7 @@ static void *direct_create(struct controller *controller, struct ipcl_error *err
                         error);
 }
 
-static void *control_create(struct controller *controller, struct ipcl_error *error)
+static void *relay_create_control(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
         "control",     CHANNEL_CONTROL,        SEAL_CONTROL,           "control_in",
@@ -316,5 +316,5 @@ static void *control_create(struct controller *controller, struct ipcl_error *er
                         &controller->engines.control, error);
 }
 
-const struct module direct_module = {"direct", direct_create, relay_loop, relay_destroy};
-const struct module control_module = {"control", control_create, relay_loop, relay_destroy};
+const struct module direct_module = {"direct", relay_create_direct, relay_loop, relay_destroy};
+const struct module control_module = {"control", relay_create_control, relay_loop, relay_destroy};

@@ -18,9 +18,9 @@
 /* The most that is sent before the sockets get their turn. */
 #define BATCH 256
 
-static int enter(struct scheduler *scheduler, struct message *message,
-                 const struct ipcl_member *msg_id, const struct task_metadata *metadata,
-                 const struct handout *before, const char **ename, struct ipcl_error *why);
+static int task_enter(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const struct task_metadata *metadata,
+                      const struct handout *before, const char **ename, struct ipcl_error *why);
 static void dispatch(struct scheduler *scheduler, struct task *fresh, struct message *message);
 
 /* Whether a client sends a task again that was lost, as it thinks. */
@@ -82,8 +82,9 @@ static int admit(struct scheduler *scheduler, const struct ipcl_member *msg_id,
 
 /* Reads what a task asks for. Returns 0, or -1 with why it is not entered. `metadata` is to be
  * cleared in any case. */
-static int read_metadata(const struct scheduler *scheduler, struct message *message,
-                         struct task_metadata *metadata, const char **ename, struct ipcl_error *why)
+static int task_read_metadata(const struct scheduler *scheduler, struct message *message,
+                              struct task_metadata *metadata, const char **ename,
+                              struct ipcl_error *why)
 {
     const char *sentence;
     if (task_metadata_read(&scheduler->reader, message_part(message, MESSAGE_METADATA), metadata,
@@ -106,7 +107,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
     struct ipcl_error why;
     const char *ename;
     int status = 0;
-    bool valid = !read_metadata(scheduler, message, &metadata, &ename, &why);
+    bool valid = !task_read_metadata(scheduler, message, &metadata, &ename, &why);
     if (valid && metadata.again && !before)
         status = admit(scheduler, msg_id, &metadata);
     if (valid && status < 0) {
@@ -119,7 +120,7 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
     if (!valid)
         status = -1;
     else if (!status)
-        status = enter(scheduler, message, msg_id, &metadata, before, &ename, &why);
+        status = task_enter(scheduler, message, msg_id, &metadata, before, &ename, &why);
     task_metadata_clear(&metadata);
     if (status < 0)
         scheduler_refuse(scheduler, message, msg_id, ename, why.text);
@@ -166,8 +167,8 @@ static struct task *create_task(struct scheduler *scheduler, struct message *mes
 }
 
 /* Why a task was not entered. */
-static void explain(enum submission status, const char *unknown, const char **ename,
-                    struct ipcl_error *why)
+static void explain_refusal(enum submission status, const char *unknown, const char **ename,
+                            struct ipcl_error *why)
 {
     if (status == SUBMISSION_NO_MEMORY) {
         ipcl_error_set(why, "the controller is out of memory");
@@ -196,9 +197,9 @@ static void report_submission(struct scheduler *scheduler, struct task *task,
 
 /* Enters a task. Returns 0, 1 where it has to wait, or -1 with why it is
  * not entered. */
-static int enter(struct scheduler *scheduler, struct message *message,
-                 const struct ipcl_member *msg_id, const struct task_metadata *metadata,
-                 const struct handout *before, const char **ename, struct ipcl_error *why)
+static int task_enter(struct scheduler *scheduler, struct message *message,
+                      const struct ipcl_member *msg_id, const struct task_metadata *metadata,
+                      const struct handout *before, const char **ename, struct ipcl_error *why)
 {
     const struct task_hooks *hooks = scheduler->hooks;
     struct worker **targets = NULL;
@@ -227,7 +228,7 @@ static int enter(struct scheduler *scheduler, struct message *message,
                                  &metadata->after, &metadata->follow, &unknown);
     free(targets);
     if (status != SUBMISSION_DONE) {
-        explain(status, unknown, ename, why);
+        explain_refusal(status, unknown, ename, why);
         if (task)
             scheduler_free(task);
         return status == SUBMISSION_UNKNOWN && hooks && hooks->awaits_tasks(scheduler) ? 1 : -1;

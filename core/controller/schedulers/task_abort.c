@@ -56,8 +56,8 @@ static json_t *abort_named_tasks(struct scheduler *scheduler, const struct abort
 }
 
 /* Does what is asked. Returns the reply's content, or NULL with `error` set. */
-static json_t *serve(struct scheduler *scheduler, struct message *message, const json_t *content,
-                     struct ipcl_error *error)
+static json_t *abort_answer(struct scheduler *scheduler, struct message *message,
+                            const json_t *content, struct ipcl_error *error)
 {
     struct abort_request request;
     json_t *answer = NULL;
@@ -82,7 +82,7 @@ void abort_serve(struct scheduler *scheduler, struct message *message)
     struct ipcl_error error;
     json_t *content =
         session_unpack(scheduler->sessions.clients, message_part(message, MESSAGE_CONTENT), &error);
-    json_t *answer = content ? serve(scheduler, message, content, &error) : NULL;
+    json_t *answer = content ? abort_answer(scheduler, message, content, &error) : NULL;
     if (!answer)
         answer = reply_error_content("ValueError", error.text);
     json_decref(content);

@@ -15,7 +15,7 @@ static void request_of_task(struct task *task, struct reply_request *request)
 }
 
 /* `content` is taken over. `heard`: its client may be there. */
-static void answer(struct scheduler *scheduler, struct task *task, json_t *content, bool heard)
+static void task_answer(struct scheduler *scheduler, struct task *task, json_t *content, bool heard)
 {
     struct reply_request request;
     struct message reply;
@@ -38,7 +38,7 @@ static void answer(struct scheduler *scheduler, struct task *task, json_t *conte
 
 void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content)
 {
-    answer(scheduler, task, content, true);
+    task_answer(scheduler, task, content, true);
 }
 
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
@@ -49,11 +49,12 @@ void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *
 
 void scheduler_drop(struct scheduler *scheduler, struct task *task)
 {
-    answer(scheduler, task,
-           json_pack("{s:s s:s s:s}", "status", "aborted", "ename", "TaskAborted", "evalue",
-                     "the client of this task has gone, and had asked that what it has waiting "
-                     "then is dropped (keep_tasks=False)"),
-           false);
+    task_answer(
+        scheduler, task,
+        json_pack("{s:s s:s s:s}", "status", "aborted", "ename", "TaskAborted", "evalue",
+                  "the client of this task has gone, and had asked that what it has waiting "
+                  "then is dropped (keep_tasks=False)"),
+        false);
 }
 
 void scheduler_decline(struct scheduler *scheduler, struct message *message,

@@ -36,14 +36,14 @@ static long long look_ms(const struct guests *guests)
     return guests->grace_ms > LOOKS * LOOK_MS_LEAST ? guests->grace_ms / LOOKS : LOOK_MS_LEAST;
 }
 
-static struct guest *find(const struct guests *guests, const void *identity, size_t size)
+static struct guest *guest_find(const struct guests *guests, const void *identity, size_t size)
 {
     struct guest *guest;
     HASH_FIND(hh, guests->all, identity, size, guest);
     return guest;
 }
 
-static struct guest *create(struct guests *guests, const void *identity, size_t size)
+static struct guest *guest_create(struct guests *guests, const void *identity, size_t size)
 {
     struct guest *guest = calloc(1, sizeof(*guest) + size);
     if (!guest)
@@ -58,9 +58,9 @@ static struct guest *create(struct guests *guests, const void *identity, size_t 
 
 void guests_add(struct scheduler *scheduler, struct task *task)
 {
-    struct guest *guest = find(&scheduler->guests, task->client, task->client_size);
+    struct guest *guest = guest_find(&scheduler->guests, task->client, task->client_size);
     if (!guest)
-        guest = create(&scheduler->guests, task->client, task->client_size);
+        guest = guest_create(&scheduler->guests, task->client, task->client_size);
     task->guest = guest;
     if (guest)
         DL_APPEND2(guest->tasks, task, guest_prev, guest_next);
@@ -87,7 +87,8 @@ static void drop_tasks(struct scheduler *scheduler, struct guest *guest)
 
 void guests_leave(struct scheduler *scheduler, zmq_msg_t *client)
 {
-    struct guest *guest = find(&scheduler->guests, zmq_msg_data(client), zmq_msg_size(client));
+    struct guest *guest =
+        guest_find(&scheduler->guests, zmq_msg_data(client), zmq_msg_size(client));
     if (!guest)
         return;
     drop_tasks(scheduler, guest);
@@ -96,7 +97,7 @@ void guests_leave(struct scheduler *scheduler, zmq_msg_t *client)
 
 /* What knows a client only from the records cannot tell whether it seals what it sends: of those
  * that ask for this, all of ours do. */
-static bool is_there(struct scheduler *scheduler, const struct guest *guest)
+static bool guest_is_there(struct scheduler *scheduler, const struct guest *guest)
 {
     struct seal *seal = &scheduler->sessions.client_seal;
     struct session_parts parts = {.msg_type = "presence"};
@@ -126,7 +127,7 @@ long long guests_tick(struct scheduler *scheduler, long long now_ms)
         if (!guest->tasks) {
             HASH_DEL(guests->all, guest);
             free(guest);
-        } else if (is_there(scheduler, guest)) {
+        } else if (guest_is_there(scheduler, guest)) {
             guest->absences = 0;
         } else if (++guest->absences > LOOKS) {
             drop_tasks(scheduler, guest);

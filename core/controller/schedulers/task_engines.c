@@ -96,7 +96,7 @@ static void count_death(const struct worker *worker, enum notice_rest rest)
             task->deaths++;
 }
 
-static void forget(struct scheduler *scheduler, struct worker *worker, const char *end)
+static void worker_forget(struct scheduler *scheduler, struct worker *worker, const char *end)
 {
     char uuid[ENGINE_UUID_BYTES];
     memcpy(uuid, worker->uuid, sizeof(uuid));
@@ -157,7 +157,7 @@ static void on_gone(struct scheduler *scheduler, const struct notice *notice)
         return;
     if (notice->rest != REST_ANSWERED && !notice->blameless)
         count_death(worker, notice->rest);
-    forget(scheduler, worker, notice->text);
+    worker_forget(scheduler, worker, notice->text);
 }
 
 static void add_engine(struct scheduler *scheduler, const struct notice *notice)
@@ -225,7 +225,7 @@ long long leaving_tick(struct scheduler *scheduler, long long now_ms)
             due = clock_sooner(leaving->until_ms, due);
             continue;
         }
-        forget(scheduler, leaving->worker, leaving->end);
+        worker_forget(scheduler, leaving->worker, leaving->end);
         DL_DELETE(scheduler->leaving, leaving);
         free(leaving);
     }

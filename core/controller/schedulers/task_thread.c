@@ -14,7 +14,7 @@
 
 /* Answers tasks that waited too long, and those that can run nowhere. Returns whether there may be
  * more. */
-static bool settle(struct scheduler *scheduler, long long now_ms)
+static bool task_settle(struct scheduler *scheduler, long long now_ms)
 {
     struct task *task;
     size_t count = 0;
@@ -41,13 +41,13 @@ static long long tell_waiting(struct scheduler *scheduler, long long now_ms)
     return CLOCK_NEVER;
 }
 
-static long long on_tick(void *self, long long now_ms)
+static long long task_on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
     const struct task_hooks *hooks = scheduler->hooks;
     long long due = leaving_tick(scheduler, now_ms);
     due = clock_sooner(due, guests_tick(scheduler, now_ms));
-    bool more = settle(scheduler, now_ms);
+    bool more = task_settle(scheduler, now_ms);
     if (hooks)
         due = clock_sooner(due, hooks->tick(scheduler, now_ms));
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
@@ -95,8 +95,8 @@ static void task_destroy(void *self)
     free(scheduler);
 }
 
-static int open_sockets(struct scheduler *scheduler, struct controller *controller,
-                        struct ipcl_error *error)
+static int task_open_sockets(struct scheduler *scheduler, struct controller *controller,
+                             struct ipcl_error *error)
 {
     scheduler->notices = channel_bind(controller, CHANNEL_TASK, error);
     if (loop_add_ready(scheduler->loop, scheduler->notices, scheduler_read_notices, scheduler))
@@ -152,11 +152,11 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     if (!scheduler->balancer || !scheduler->pool || !scheduler->loop ||
         controller_sessions(controller, SEAL_TASK, &scheduler->sessions, error) ||
         task_metadata_prepare(&scheduler->reader, controller->serial, error) ||
-        open_sockets(scheduler, controller, error)) {
+        task_open_sockets(scheduler, controller, error)) {
         task_destroy(scheduler);
         return NULL;
     }
-    loop_set_tick(scheduler->loop, on_tick, scheduler);
+    loop_set_tick(scheduler->loop, task_on_tick, scheduler);
     return scheduler;
 }
 
