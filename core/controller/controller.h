@@ -35,7 +35,7 @@ struct controller {
     void *context;
     const struct ipcl_serial_operations *serial;
     struct curve
-        curves[CONNECTION_ROLES]; /* who has the engines' file cannot connect as a client */
+        curves[CONNECTION_ROLES]; /* whoever has the engines' file cannot connect as a client */
     bool encrypted;
     unsigned char life[SEAL_LIFE_BYTES]; /* this controller's, and no other's */
     uint64_t counter;                    /* where those of its seals begin; 0: with the clock */
@@ -54,8 +54,7 @@ struct controller {
     size_t unread_bytes;       /* how much may wait in a thread for peers that do not read */
     struct handouts *handouts; /* NULL where it is not kept what is given out */
     bool reuse;                /* another controller may take this one's place */
-    bool restarted; /* this one has taken another's place, so that requests of that one's are
-                     * about */
+    bool restarted; /* this one has taken a previous one's place, whose requests are about */
     const struct hub_hooks *hub_hooks;   /* NULL: this controller follows no other (restart.h) */
     const struct task_hooks *task_hooks; /* likewise */
     const struct records_hooks *records_hooks;
@@ -69,8 +68,7 @@ struct controller {
     struct connection engines;
 };
 
-/* How long the engines and clients of a controller that another has replaced may take to be back at
- * this one. */
+/* How long the engines and clients of the previous controller may take to be back. */
 #define CONTROLLER_RETURN_MS 10000
 
 /* One module, one thread. `create` and `destroy` run in main's thread, before the thread starts and

@@ -122,7 +122,7 @@ static int make_keys(struct controller *controller, struct ipcl_error *error)
     return 0;
 }
 
-/* The counter that a controller of before has begun with; 0 where there was none. */
+/* The counter that the previous controller has begun with; 0 where there was none. */
 static uint64_t counter_before(const char *path)
 {
     struct ipcl_error error;
@@ -188,7 +188,7 @@ int files_write(struct files *files, const struct controller *controller, struct
     files->written = true;
     if (files->reuse && controller->encrypted && write_secrets(files, controller, error))
         return -1;
-    /* Who finds the clients' file finds the engines' too. */
+    /* Whoever finds the clients' file finds the engines' too. */
     if (!connection_write(files->engines, CONNECTION_ENGINE, &controller->engines, error) &&
         !connection_write(files->clients, CONNECTION_CLIENT, &controller->clients, error))
         return 0;

@@ -1,6 +1,6 @@
-/* The connection files of the previous controller. Those who come back know its ports and keys:
- * they stay as they are, and a setting that says otherwise is an error. All else is as it is asked
- * for now, and as the files say where nothing is asked. */
+/* The connection files of the previous controller. Reconnecting clients and engines know its ports
+ * and keys: they stay as they are, and a setting that says otherwise is an error. All else is as it
+ * is asked for now, and as the files say where nothing is asked. */
 #include "controller/reuse.h"
 
 #include <errno.h>
@@ -126,7 +126,7 @@ static int check_ports(const struct old olds[CONNECTION_ROLES], enum connection_
     return is_used_up(common, olds) ? 0 : conflict(old, "other ports", "IPController.ports", error);
 }
 
-/* An address that is asked for now: who comes back connects as far as he is to reach it. */
+/* An address that is asked for now: a reconnecting client or engine has to reach it. */
 static int take_interface(const struct old *old, const struct settings *settings,
                           struct ipcl_error *error)
 {

@@ -358,7 +358,7 @@ def test_a_record_whose_id_is_no_text_hides_no_other_from_the_next_controller(co
     with contextlib.closing(sqlite3.connect(file)) as database, database:
         database.execute("""UPDATE "ipython-tasks" SET msg_id = CAST(x'ff' AS TEXT) WHERE msg_id = ?""", [bad])
     peer.process = controller("--sqlitedb", "--restore").process
-    peer.process.wait_for_output("1 tasks that waited in an earlier controller go on")
+    peer.process.wait_for_output("1 tasks that waited in the previous controller go on")
     engine = Engine(peer).open().beat()
     route, header, _ = engine.take()
     assert json.loads(header)["msg_id"] == good

@@ -92,7 +92,7 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     assert len(answered) > 500, Counter(map(str, outcomes.values()))
     for name in set(outcomes) - answered:
         assert "lost" in str(outcomes[name]) or "ended before" in str(outcomes[name]), outcomes[name]
-    cluster.controller.wait_for_output(r"\d+ tasks that waited in an earlier controller go on")
+    cluster.controller.wait_for_output(r"\d+ tasks that waited in the previous controller go on")
     # Each record says the same as its task's client was told,
     ids = {name: task.msg_ids[0] if hasattr(task, "msg_ids") else task.msg_id for name, task in tasks.items()}
     wait_until(lambda: client.db_query({"completed": None}, keys=["msg_id"]) == [], 30, "nothing is left open")

@@ -61,7 +61,7 @@ enum task_state {
     TASK_WAITING, /* it waits for an engine */
     TASK_RUNNING,
     TASK_STRANDED,
-    TASK_AWAY, /* another scheduler gave it out */
+    TASK_AWAY, /* the previous controller gave it out */
 };
 
 /* Why a task is stranded. */
@@ -89,7 +89,7 @@ struct task {
     unsigned long long order; /* of its client's tasks the lowest is the next */
     struct binding *slots;    /* while it is bound: where it may go */
     struct needs *needs;      /* what it depends on; NULL for nothing */
-    struct edge *dependents;  /* who depends on it */
+    struct edge *dependents;  /* those that depend on it */
     int retries;              /* left */
     long long since_ns;       /* the owner's: since when it waits, or an engine has it (trace.h) */
     int deaths;               /* the owner's: how many engines have died while they ran it */
@@ -181,15 +181,15 @@ struct task *balancer_stranded(const struct balancer *balancer);
  * are remembered. Of those that depend on it, some can run now, and others never can, and are
  * stranded. */
 void balancer_finish(struct balancer *balancer, struct task *task, bool success);
-/* Remembers the end of a task that another scheduler gave out, to the engine of this uuid, which
- * may not be here ("" for none). Returns whether it did: not where this one has had a task of that
- * msg_id. */
+/* Remembers the end of a task that the previous controller gave out, to the engine of this uuid,
+ * which may not be here ("" for none). Returns whether it did: not where this one has had a task of
+ * that msg_id. */
 bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
                              const char *engine, bool success);
 /* Whether it is remembered how a task of this msg_id ended. */
 bool balancer_has_ended(const struct balancer *balancer, const char *msg_id, size_t size,
                         bool *success);
-/* Enters a task that another scheduler gave out, in the form of balancer_submit(): others may
+/* Enters a task that the previous controller gave out, in the form of balancer_submit(): others may
  * depend on it. It ends with balancer_finish(), before which `worker` is set where that is known.
  * Returns 0 or -1 (memory is short). */
 int balancer_expect(struct balancer *balancer, struct task *task);

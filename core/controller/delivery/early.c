@@ -25,7 +25,7 @@
 struct early_reply {
     struct held *held; /* [client, engine, delimiter ...] */
     size_t bytes;
-    bool sent; /* to who has its client's old name, and may be another */
+    bool sent; /* to a client that has the old name, and may be another */
     struct early_reply *prev, *next;
     char session[SESSION_BYTES]; /* its client's; "": it is not known */
 };
@@ -44,7 +44,7 @@ void early_prepare(struct early *early, const struct controller *controller, str
     early->until_ms = controller->restarted ? clock_ms() + CONTROLLER_RETURN_MS : 0;
 }
 
-/* Whether clients of an earlier controller may still be on their way. */
+/* Whether reconnecting clients may still be on their way. */
 static bool early_is_open(const struct early *early, long long now_ms)
 {
     return early->until_ms && now_ms < early->until_ms;

@@ -1,9 +1,9 @@
-/* Replies to requests that an earlier controller took, for clients that are not back yet: they are
- * held for as long as clients may take to connect to the controller that replaced it.
+/* Replies to requests that the previous controller took, for clients that are not back yet: they
+ * are held for as long as clients may take to connect to the controller that replaced it.
  *
  * A client of ours connects under its old identity. ipyparallel's has none: it is known again by
  * the session in what it sends. Until then it probably has the name that libzmq gave it at the
- * controller before, as those names are the same from run to run where clients come in the same
+ * previous controller, as those names are the same from run to run where clients come in the same
  * order: what it waits for is sent there, and once more should it turn out to be elsewhere. */
 #ifndef CONTROLLER_DELIVERY_EARLY_H
 #define CONTROLLER_DELIVERY_EARLY_H

@@ -113,7 +113,7 @@ static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
     return NULL;
 }
 
-/* Takes over what the controllers before us left. Returns 0, or -1 where memory is short. */
+/* Takes over what the previous controllers left. Returns 0, or -1 where memory is short. */
 static int read_before(struct handouts *handouts)
 {
     const struct ring *ring = handouts->ring;

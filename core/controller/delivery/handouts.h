@@ -3,9 +3,9 @@
  *
  * The store says of a task that it waits until it is told, a moment later, that an engine has it;
  * and of one that has just come it may not know at all, when its client sends it again to the next
- * controller, or the one after that. Who finds the task here does not run it a second time. What is
- * not certain counts as given out. An engine that is found alive can say whether a task has come to
- * it: by the counter under which the task was sealed. */
+ * controller, or the one after that. A controller that finds the task here does not run it a second
+ * time. What is not certain counts as given out. An engine that is found alive can say whether a
+ * task has come to it: by the counter under which the task was sealed. */
 #ifndef CONTROLLER_DELIVERY_HANDOUTS_H
 #define CONTROLLER_DELIVERY_HANDOUTS_H
 
@@ -25,10 +25,10 @@ struct handout {
     int deaths;       /* of engines that had it before */
 };
 
-/* Opens or makes the file. `session` is this controller's; `before` that of the one which had the
- * store last, 0 for none: where the file is another's, or the host was started anew since, nothing
- * is certain. Main's thread. NULL with `error` set on failure. The other functions take NULL, as
- * where nothing is kept: then nothing is certain either. */
+/* Opens or makes the file. `session` is this controller's; `before` that of the controller which
+ * had the store last, 0 for none: where the file is another's, or the host was started anew since,
+ * nothing is certain. Main's thread. NULL with `error` set on failure. The other functions take
+ * NULL, as where nothing is kept: then nothing is certain either. */
 struct handouts *handouts_open(const char *path, int64_t session, int64_t before,
                                struct ipcl_error *error);
 void handouts_close(struct handouts *handouts);
@@ -41,13 +41,13 @@ void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
 /* Right after that: it could not be sent. */
 void handouts_undo(struct handouts *handouts);
 
-/* The store does not learn all that happens: who comes after us cannot be certain. Any thread. */
+/* The store does not learn all that happens: the next controller cannot be certain. Any thread. */
 void handouts_doubt(struct handouts *handouts);
 
-/* Whether a controller before this one may have given out a task, of which the store does not know
+/* Whether a previous controller may have given out a task, of which the store does not know
  * that. The records thread; likewise below. */
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
-/* What became of a task last, under the previous controllers this one. Returns false where that is
+/* What became of a task last, under the previous controllers. Returns false where that is
  * not known, as after handouts_forget(). */
 bool handouts_find(const struct handouts *handouts, const char *msg_id, struct handout *handout);
 void handouts_forget(struct handouts *handouts);

@@ -27,7 +27,7 @@ void reply_type(struct session *session, const struct reply_request *request, ch
                 size_t type_bytes);
 
 /* Signs a reply for the client that is its first frame: sealed where that one seals its requests.
- * `restarted`: it may have sent them to another controller. Returns 0 or -1. */
+ * `restarted`: it may have sent them to the previous controller. Returns 0 or -1. */
 int reply_sign(struct seal *seal, struct message *reply, bool restarted);
 
 /* Builds a reply in `message`, which is empty, of the type that belongs to the request

@@ -51,7 +51,7 @@ struct targets {
     targets_returned *returned; /* may be NULL */
     void *self;
     long long
-        return_until_ms; /* how long engines may come back; 0: there was no controller before */
+        return_until_ms; /* how long engines may come back; 0: there was no previous controller */
     struct target *by_uuid;
     struct routes routes;
     struct target_end ends[TARGETS_ENDS];

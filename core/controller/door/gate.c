@@ -63,7 +63,7 @@ static _Thread_local bool expecting_subscribers;
 static _Thread_local int watched;        /* `losses` of what this thread listens on next */
 static _Thread_local int receiving = -1; /* whose bytes libzmq reads in this thread */
 
-/* Those who have not proved who they are, the oldest first. */
+/* Peers that have not proved who they are, the oldest first. */
 static struct {
     pthread_mutex_t lock;
     struct peer *first;

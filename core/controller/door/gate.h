@@ -1,5 +1,5 @@
 /* What libzmq is given to read. It keeps whatever a connection sends before it asks us: a frame of
- * any size, also of somebody who has not proved yet that he may come, and every topic that is
+ * any size, also from a peer that has not proved yet that it may come, and every topic that is
  * subscribed to. So the controller reads along, and ends a connection at the first header of a
  * frame that is too large. */
 #ifndef CONTROLLER_DOOR_GATE_H
@@ -21,7 +21,7 @@
 /* Makes room for the connections whose descriptors are lower than `descriptors`. Once, before there
  * is a socket. Returns 0, or -1 with `error` set. */
 int gate_open(size_t descriptors, struct ipcl_error *error);
-/* Of whoever has proved who it is, frames of up to so many bytes are read. `encrypted`: by
+/* Of a peer that has proved who it is, frames of up to so many bytes are read. `encrypted`: by
  * CurveZMQ, and not without. */
 void gate_set(bool encrypted, uint64_t frame_bytes_max);
 /* So many connections at a time may not have proved who they are. */

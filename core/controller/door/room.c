@@ -49,7 +49,7 @@ void room_announce(void)
     int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
     long room = end - ROOM_REFUSALS - lowest;
     close(lowest);
-    /* Half of the room is for those who have proved who they are. */
+    /* Half of the room is for peers that have proved who they are. */
     gate_set_strangers((size_t)(room / 2 > ROOM_STRANGERS_MIN ? room / 2 : ROOM_STRANGERS_MIN));
     log_info(
         "%ld file descriptors (ulimit -n): room for %ld engines, or %ld clients (an engine has "

@@ -1,5 +1,5 @@
-/* Which engine has which client's request: only who was asked answers. Of a thread that relays
- * requests and keeps no more of them than that. */
+/* Which engine has which client's request: only the engine that was asked answers. Of a thread that
+ * relays requests and keeps no more of them than that. */
 #ifndef CONTROLLER_EXCHANGE_ASKED_H
 #define CONTROLLER_EXCHANGE_ASKED_H
 
@@ -32,9 +32,9 @@ int asked_init(struct asked *asked, bool restarted, struct ipcl_error *error);
  * What is no request has no answer, and is not entered. Returns 0 or -1 (memory is short). */
 int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,
               const struct ipcl_member *msg_id, const struct ipcl_member *msg_type);
-/* Takes an answer, [engine, client, delimiter ...], to the request of this msg_id: of who was asked
- * it is an answer once; of others it may be to a request of the previous controller, where there
- * was one, and otherwise is none. */
+/* Takes an answer, [engine, client, delimiter ...], to the request of this msg_id. From the engine
+ * that was asked it is an answer once. From another it may be to a request of the previous
+ * controller, where there was one; otherwise it is none. */
 enum asked_verdict asked_take(struct asked *asked, struct message *message,
                               const struct ipcl_member *msg_id);
 /* Reports the answer of an engine, which the hub has by this id (-1: not at all). Which engine has

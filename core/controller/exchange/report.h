@@ -21,7 +21,7 @@ enum report_kind {
     REPORT_SUBMITTED, /* text: the request's msg_id; likewise for all below. engine -1: not yet
                          assigned */
     REPORT_ASSIGNED,  /* engine -1: it waits again */
-    REPORT_RESTORED,  /* a task of a previous controller, whose record is there */
+    REPORT_RESTORED,  /* a task of the previous controller, whose record is there */
     REPORT_DONE,
     REPORT_OUTPUT,
     REPORT_FORGOTTEN, /* text: the uuid of an engine that has gone; nothing of it counts any more */

@@ -2,9 +2,9 @@
  * asks later.
  *
  * Clients fail by themselves what an engine had that has gone, and ipyparallel's cannot bear a
- * second answer. So there is one rule for who answers first: the schedulers, which hear of it at
- * once. What the engine has answered is passed on, what it did not get is answered in its place,
- * and nothing of it counts that comes later. Only then clients are told. */
+ * second answer. So there is one rule for which thread answers first: the schedulers, which hear of
+ * it at once. What the engine has answered is passed on, what it did not get is answered in its
+ * place, and nothing of it counts that comes later. Only then clients are told. */
 #ifndef CONTROLLER_HUB_DEPARTURES_H
 #define CONTROLLER_HUB_DEPARTURES_H
 

@@ -1,4 +1,4 @@
-/* The file in which the hub keeps its engines, so that a controller that takes its place knows
+/* The file in which the hub keeps its engines, so that the next controller knows
  * them: ids and uuids, as ipyparallel's hub keeps them, and what they say of themselves. */
 #ifndef CONTROLLER_HUB_ENGINE_TABLE_H
 #define CONTROLLER_HUB_ENGINE_TABLE_H

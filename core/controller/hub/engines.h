@@ -23,7 +23,7 @@ struct engine {
     char route[ENGINE_ROUTE_DIGITS + 1]; /* routes.h; "": it connects as its uuid */
     json_t *info;                        /* what it says of itself; NULL: nothing */
     bool registered;                     /* its heart beats */
-    bool restored;                       /* an earlier controller had it */
+    bool restored;                       /* the previous controller had it */
     bool returned;        /* likewise, and it has proved by its route that it is the same */
     bool sealed;          /* it seals what it sends, and takes only what is sealed */
     bool watched;         /* when it dies, a watcher of its own says how */

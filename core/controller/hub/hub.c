@@ -1,6 +1,6 @@
-/* The hub thread: registers engines (ROUTER), answers what clients ask (ROUTER), tells them who
- * comes and goes (XPUB), and hears from the other threads which hearts beat and which requests are
- * pending (PULL). */
+/* The hub thread: registers engines (ROUTER), answers what clients ask (ROUTER), tells them which
+ * engines come and go (XPUB), and hears from the other threads which hearts beat and which requests
+ * are pending (PULL). */
 #include "controller/hub/hub_ends.h"
 
 #include <stdlib.h>
@@ -273,7 +273,7 @@ static void hub_destroy(void *self)
         hub_finish_ends(hub);
         hub_tell_departures(hub, 0, true);
     }
-    /* To a controller that another may replace its clients stay connected. */
+    /* Clients of a controller that another may replace stay connected. */
     if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
     if (hub->records)

@@ -1,6 +1,6 @@
-/* The hub's state, for the files that make it up: hub.c (sockets), hub_engines.c (who comes and
- * goes), hub_ends.c (who has ended), hub_queries.c (what clients ask), hub_records.c (the way to
- * the records thread). All of it belongs to the hub's thread. */
+/* The hub's state, for the files that make it up: hub.c (sockets), hub_engines.c (engines that come
+ * and go), hub_ends.c (engines that have ended), hub_queries.c (what clients ask), hub_records.c
+ * (the way to the records thread). All of it belongs to the hub's thread. */
 #ifndef CONTROLLER_HUB_HUB_H
 #define CONTROLLER_HUB_HUB_H
 
@@ -36,7 +36,7 @@ struct explainer;
 
 struct hub_ends {
     struct engine_ending *endings; /* engines of which it is not known yet why they have ended */
-    struct explainer *explainers;  /* who says that */
+    struct explainer *explainers;  /* those that say why */
     size_t explainer_count;
 };
 
@@ -147,14 +147,15 @@ long long hub_expires_ms(const struct hub *hub);
 void hub_engine_born(struct hub *hub, const char *uuid);
 /* A heart beats no more. */
 void hub_engine_silent(struct hub *hub, const char *uuid);
-/* Tells clients who subscribed lately who came before that. */
+/* Tells clients that subscribed lately of the engines that came before that. */
 void hub_tell_late_engines(struct hub *hub);
 /* Gives up on those whose time is over. Returns when to be called again, or CLOCK_NEVER. */
 long long hub_engines_tick(struct hub *hub, long long now_ms);
 
 /* In hub_ends.c. */
 hub_answer hub_answer_explain;
-/* Tells clients who has gone; of all, where another is to be announced, which may be the same. */
+/* Tells clients which engines have gone; of all, where another is to be announced, which may be the
+ * same. */
 void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
 
 /* Hands a report to the records thread, where there is one. `frames` is the received message, whose
@@ -166,7 +167,7 @@ void hub_record_death(struct hub *hub, const struct engine *engine, const char *
 /* Tells the records thread, where there is one, of an engine: REPORT_BORN, REPORT_STOPPED, or
  * REPORT_KNOWN. */
 void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind);
-/* Records that an engine which comes back to a restarted controller has a request of before. */
+/* Records that a reconnecting engine has a request of the previous controller. */
 void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine);
 /* Hands a query to the records thread. Returns 0, or -1 with `error` set. */
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);

@@ -32,7 +32,7 @@ struct engine_ending {
     char how[];
 };
 
-/* Who says why engines of some sets have ended. */
+/* A client that says why engines of some sets have ended. */
 struct explainer {
     json_t *sets;
     bool works; /* it asked for work, too */

@@ -27,7 +27,7 @@ void hub_miss_engine(struct hub *hub, const struct engine *engine);
 void hub_finish_end(struct hub *hub, const char *uuid, long long id);
 /* Nor for any other. */
 void hub_finish_ends(struct hub *hub);
-/* Notes whether whoever asks for the engines is one who says why they have ended. */
+/* Notes a client that asks for the engines and says why engines end. */
 void hub_note_explainer(struct hub *hub, struct query *query);
 /* What is due. Returns when to be called again, or CLOCK_NEVER. */
 long long hub_ends_tick(struct hub *hub, long long now_ms);

@@ -1,5 +1,5 @@
-/* The hub's engines that come and go: registration, the begin and the end of their hearts, and who
- * is told. The hub's thread.
+/* The hub's engines that come and go: registration, the begin and the end of their hearts, and
+ * which threads and clients are told. The hub's thread.
  *
  * An engine is registered when its heart beats. The schedulers hear of it before any client
  * does. */
@@ -357,7 +357,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
         hub->silence_ms = engine->silent_ms + SILENCE_MS;
 }
 
-/* Waits no longer for those who say how an engine died. */
+/* Waits no longer for watchers to say how an engine died. */
 static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;

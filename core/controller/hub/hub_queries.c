@@ -285,7 +285,7 @@ static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_
 static const struct {
     const char *msg_type;
     const char *reply_type;
-    enum connection_role role; /* who asks it */
+    enum connection_role role; /* which side asks it */
     bool own_errors;
     hub_answer *answer;
 } queries[] = {

@@ -60,8 +60,8 @@ struct records_query {
 records_answer records_answer_queue, records_answer_result, records_answer_history,
     records_answer_purge, records_answer_db, records_answer_resubmit;
 
-/* The places at which a restart hooks in: what becomes of the requests that an earlier controller
- * left unfinished. All of it is in restart/. */
+/* The places at which a restart hooks in: what becomes of the requests that the previous
+ * controller left unfinished. All of it is in restart/. */
 struct records_hooks {
     /* Returns 0, or -1 with `error` set. */
     int (*open)(struct records *records, struct ipcl_error *error);

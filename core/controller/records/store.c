@@ -81,7 +81,7 @@ int store_open(const struct settings *settings, const struct profile *profile,
     struct ipcl_services services;
     if (!controller->store && controller->restarted && path_exists(controller->handouts_file))
         log_warn(
-            "an earlier controller here kept records that outlive it: without them (--sqlitedb) "
+            "the previous controller here kept records that outlive it: without them (--sqlitedb) "
             "its tasks are lost");
     if (!controller->store)
         return 0;

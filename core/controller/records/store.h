@@ -16,7 +16,7 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
 int store_open(const struct settings *settings, const struct profile *profile,
                struct services_host *host, struct controller *controller, struct ipcl_error *error);
 void store_close(struct controller *controller);
-/* Whether there is one that tells the task scheduler of an earlier controller's tasks. */
+/* Whether there is one that can tell the task scheduler of the previous controller's tasks. */
 bool store_restores(const struct controller *controller);
 
 #endif

@@ -1,8 +1,8 @@
-/* A controller that takes another's place: what the store knows of that one's tasks is told to the
- * task scheduler, a piece at a time between the records' other work. The records thread.
+/* A controller that takes a previous one's place: what the store knows of earlier tasks is told to
+ * the task scheduler, a piece at a time between the records' other work. The records thread.
  *
  * A task that the store holds as not finished is run where it is certain that no engine ever had
- * it, and all of it is recorded. Any other may have run: who waits for it hears of the engine that
+ * it, and all of it is recorded. Any other may have run: its client hears from the engine that
  * comes back with it, or in the end that it is lost, unless it may be tried again. */
 #include <stdlib.h>
 #include <string.h>
@@ -257,7 +257,7 @@ static bool records_restart_step(struct records *records)
     if (records->restart->told < json_array_size(records->restart->untold))
         return true;
     if (records->restart->told)
-        log_info("records: %zu tasks that waited in an earlier controller go on",
+        log_info("records: %zu tasks that waited in the previous controller go on",
                  records->restart->told);
     json_array_clear(records->restart->untold);
     tell_scheduler(records, RESTORED_ALL, "", "");
@@ -324,9 +324,10 @@ static void records_restart_give_up(struct records *records)
             json_object_del(records->restart->unfinished, id);
     }
     if (count)
-        log_info("records: %zu requests that were unfinished when an earlier controller ended have "
-                 "failed",
-                 count);
+        log_info(
+            "records: %zu requests that were unfinished when the previous controller ended have "
+            "failed",
+            count);
     records->restart->give_up_ms = 0;
 }
 

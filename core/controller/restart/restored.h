@@ -1,5 +1,5 @@
-/* What the records thread tells the task thread of an earlier controller's tasks, over inproc: one
- * struct a message, and for some kinds frames behind it. */
+/* What the records thread tells the task thread of the previous controller's tasks, over inproc:
+ * one struct a message, and for some kinds frames behind it. */
 #ifndef CONTROLLER_RESTART_RESTORED_H
 #define CONTROLLER_RESTART_RESTORED_H
 

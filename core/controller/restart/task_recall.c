@@ -1,4 +1,4 @@
-/* What engines say of the tasks that another controller gave them. The task thread.
+/* What engines say of the tasks that the previous controller gave them. The task thread.
  *
  * A controller that is killed leaves tasks of which it is not known whether they came to their
  * engine: they were on their way, or their answers were. An engine of ours that lives is asked for

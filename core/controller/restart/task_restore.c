@@ -148,7 +148,7 @@ static void aside_pass(struct scheduler *scheduler, long long now_ms)
     restore->next_pass_ms = last ? now_ms : now_ms + PASS_MS;
 }
 
-/* The task of this reply, where another controller gave it to this engine; NULL otherwise. */
+/* The task of this reply, where the previous controller gave it to this engine; NULL otherwise. */
 static struct task *away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
                               const char *engine)
 {
@@ -162,8 +162,8 @@ static struct task *away_task(struct scheduler *scheduler, const char *msg_id, s
     return task;
 }
 
-/* Makes a task that another controller gave out one of this scheduler's own, which can be tried
- * again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
+/* Makes a task that the previous controller gave out one of this scheduler's own, which can be
+ * tried again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
  * be. */
 static int take_over(struct scheduler *scheduler, struct task *task)
 {

@@ -3,8 +3,8 @@
  * coalesced, one reply once all engines have answered or died.
  *
  * The parts of a plain broadcast are relayed like direct requests: which engines have them is all
- * that is kept (asked.h; departures.h says who answers for an engine that has died). Of a coalesced
- * one there is a book (gather.h), as the reply has to wait for all. */
+ * that is kept (asked.h; departures.h says which thread answers for an engine that has died). Of a
+ * coalesced one there is a book (gather.h), as the reply has to wait for all. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -350,7 +350,8 @@ static void broadcast_from_engine(void *self, struct message *message)
         return;
     }
     trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
-    /* Also where its broadcast was another controller's: the engine told the hub that it had it. */
+    /* Also where its broadcast was the previous controller's: the engine told the hub that it had
+     * it. */
     asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {
         refusal_note(&broadcast->bad_reply, "its broadcast is not known");

@@ -250,9 +250,9 @@ static void heart_on_subscription(void *self, struct message *message)
         ping_soon(heart, clock_ms());
 }
 
-/* A connection has ended: those who used it are asked at once whether they live. The monitor's
- * events are read before pongs, and a file descriptor that is in use again at worst makes its new
- * user answer one ping more. */
+/* A connection has ended: the engines that used it are asked at once whether they live. The
+ * monitor's events are read before pongs, and a file descriptor that is in use again at worst makes
+ * its new user answer one ping more. */
 static void on_connection_event(void *self, struct message *message)
 {
     struct heart_monitor *heart = self;

@@ -5,9 +5,9 @@
  * exchanging the first two frames makes what the engine's ROUTER needs, and the same on the way
  * back. The hub announces engines before clients hear of them.
  *
- * Where this controller has taken another's place, engines and clients of that one come back one by
- * one, and with them replies to its requests: for a while requests wait for engines that are not
- * known yet, and replies pass from those that the previous controller knew. */
+ * Where this controller has taken a previous one's place, reconnecting engines and clients come one
+ * by one, and with them replies to earlier requests: for a while requests wait for engines that are
+ * not known yet, and replies pass from engines that the previous controller knew. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -47,7 +47,8 @@ struct task_hooks {
     /* The task that the previous controller gave an engine first; NULL: there is none. */
     struct task *(*oldest_at)(const struct scheduler *scheduler, const struct worker *worker);
 
-    /* Aborts what a request names of the tasks that are set aside: adds the msg_ids to `aborted`. */
+    /* Aborts what a request names of the tasks that are set aside: adds the msg_ids to
+     * `aborted`. */
     void (*abort_aside)(struct scheduler *scheduler, const struct abort_request *request,
                         json_t *aborted);
     /* The uuid of the engine that has a task which the previous controller gave out; "" where that
