@@ -4,7 +4,7 @@
 
 #include "config/profile.h"
 #include "config/settings.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 
 /* Fills the controller's interfaces, its pools, and whether it encrypts. Returns 0 or -1 with
  * `error` set. */

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "config/profile.h"
 #include "config/settings.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 
 struct files {
     char pid[PATH_BYTES];

@@ -15,8 +15,6 @@ core_controller_libbalancer_la_LIBADD = core/base/libbase.la
 bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/addresses.c core/controller/addresses.h \
-	core/controller/channels.c core/controller/channels.h \
-	core/controller/controller.c core/controller/controller.h \
 	core/controller/files.c core/controller/files.h \
 	core/controller/main.c \
 	core/controller/options.c core/controller/options.h \
@@ -25,6 +23,8 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/door/peer_name.c core/controller/door/peer_name.h \
 	core/controller/door/room.c core/controller/door/room.h \
 	core/controller/exchange/asked.c core/controller/exchange/asked.h \
+	core/controller/exchange/channels.c core/controller/exchange/channels.h \
+	core/controller/exchange/controller.c core/controller/exchange/controller.h \
 	core/controller/exchange/notice.c core/controller/exchange/notice.h \
 	core/controller/exchange/refusal.c core/controller/exchange/refusal.h \
 	core/controller/exchange/report.c core/controller/exchange/report.h \

@@ -3,7 +3,7 @@
 #define CONTROLLER_REUSE_H
 
 #include "config/settings.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "controller/files.h"
 
 /* Takes ports and keys from the files, and the secret keys from theirs. What the settings ask for

@@ -11,8 +11,8 @@
 #ifndef FUZZ_MODULE_H
 #define FUZZ_MODULE_H
 
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "controller/exchange/notice.h"
 
 /* What a harness of modules defines. Notices come from the hub where that is among them. */

@@ -8,7 +8,7 @@
 #ifndef CONTROLLER_DELIVERY_EARLY_H
 #define CONTROLLER_DELIVERY_EARLY_H
 
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "wire/message.h"
 
 struct early_reply;

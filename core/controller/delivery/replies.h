@@ -5,7 +5,7 @@
 #ifndef CONTROLLER_DELIVERY_REPLIES_H
 #define CONTROLLER_DELIVERY_REPLIES_H
 
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "controller/delivery/early.h"
 #include "controller/delivery/outbox.h"
 #include "controller/exchange/refusal.h"

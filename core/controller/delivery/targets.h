@@ -10,7 +10,7 @@
 #include <uthash.h>
 
 #include "base/log.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "controller/exchange/notice.h"
 #include "controller/delivery/outbox.h"
 #include "controller/exchange/routes.h"

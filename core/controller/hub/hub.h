@@ -4,8 +4,8 @@
 #ifndef CONTROLLER_HUB_HUB_H
 #define CONTROLLER_HUB_HUB_H
 
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "controller/hub/departures.h"
 #include "controller/hub/engine_table.h"
 #include "controller/hub/engines.h"

@@ -6,8 +6,8 @@
 #ifndef CONTROLLER_RECORDS_RECORDS_H
 #define CONTROLLER_RECORDS_RECORDS_H
 
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "controller/exchange/notice.h"
 #include "controller/exchange/refusal.h"
 #include "controller/exchange/report.h"

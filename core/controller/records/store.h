@@ -4,7 +4,7 @@
 
 #include "config/profile.h"
 #include "config/settings.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "plugin/registry.h"
 #include "plugin/services.h"
 

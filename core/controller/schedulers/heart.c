@@ -20,8 +20,8 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "wire/loop.h"
 #include "wire/published.h"
 #include "controller/exchange/notice.h"

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "controller/delivery/flight.h"
 #include "controller/schedulers/publishers.h"
 #include "wire/loop.h"

@@ -7,8 +7,8 @@
 #define CONTROLLER_SCHEDULERS_TASK_H
 
 #include "controller/balancer/balancer.h"
-#include "controller/channels.h"
-#include "controller/controller.h"
+#include "controller/exchange/channels.h"
+#include "controller/exchange/controller.h"
 #include "controller/delivery/handouts.h"
 #include "controller/delivery/replies.h"
 #include "wire/held.h"

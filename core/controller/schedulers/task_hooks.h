@@ -5,7 +5,7 @@
 #define CONTROLLER_SCHEDULERS_TASK_HOOKS_H
 
 #include "controller/balancer/balancer.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 #include "controller/delivery/handouts.h"
 #include "controller/schedulers/task_metadata.h"
 #include "wire/abort_request.h"

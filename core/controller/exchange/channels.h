@@ -1,7 +1,7 @@
 /* The channels by which the controller's threads talk to each other: sockets within the process
  * (inproc), each bound by one thread. */
-#ifndef CONTROLLER_CHANNELS_H
-#define CONTROLLER_CHANNELS_H
+#ifndef CONTROLLER_EXCHANGE_CHANNELS_H
+#define CONTROLLER_EXCHANGE_CHANNELS_H
 
 #include <ipcluster/error.h>
 

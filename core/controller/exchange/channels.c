@@ -1,10 +1,10 @@
 /* The channels between the controller's threads. */
-#include "controller/channels.h"
+#include "controller/exchange/channels.h"
 
 #include <stdio.h>
 
 #include "base/random.h"
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 
 /* By which a ROUTER knows what connects within the program: nobody outside guesses it, and takes it
  * (ZMQ_ROUTER_HANDOVER). */

@@ -1,7 +1,7 @@
 /* What the controller's threads share: settings and keys that main sets up before they start and
  * that nothing changes afterwards. channels.h has the sockets over which they talk. */
-#ifndef CONTROLLER_CONTROLLER_H
-#define CONTROLLER_CONTROLLER_H
+#ifndef CONTROLLER_EXCHANGE_CONTROLLER_H
+#define CONTROLLER_EXCHANGE_CONTROLLER_H
 
 #include <stdbool.h>
 #include <stddef.h>

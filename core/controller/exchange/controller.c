@@ -1,5 +1,5 @@
 /* Making the sockets and sessions of the controller's threads. */
-#include "controller/controller.h"
+#include "controller/exchange/controller.h"
 
 #include <errno.h>
 #include <stdio.h>
