@@ -31,10 +31,6 @@ int files_init(struct files *files, const struct profile *profile, const char *c
 /* Takes the lock and writes the pid file: the process, and below it the host. Returns 0, or -1 with
  * `error` set: another controller runs. */
 int files_lock(struct files *files, struct ipcl_error *error);
-/* Makes this controller's CurveZMQ keys where it encrypts; or, where files are to be reused and are
- * there, takes ports and keys from them (reuse.h). Returns 0 or -1 with `error` set. */
-int files_take_keys(struct files *files, const struct settings *settings,
-                    struct controller *controller, struct ipcl_error *error);
 /* Writes both connection files, whole or not at all. Returns 0 or -1 with `error` set. */
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error);
 /* Removes the connection files, unless they are to be reused. */

@@ -16,6 +16,7 @@ bin_PROGRAMS += core/controller/ipcontroller
 core_controller_ipcontroller_SOURCES = \
 	core/controller/addresses.c core/controller/addresses.h \
 	core/controller/files.c core/controller/files.h \
+	core/controller/keys.c core/controller/keys.h \
 	core/controller/main.c \
 	core/controller/options.c core/controller/options.h \
 	core/controller/reuse.c core/controller/reuse.h \

@@ -18,6 +18,7 @@
 #include "controller/exchange/channels.h"
 #include "controller/exchange/controller.h"
 #include "controller/files.h"
+#include "controller/keys.h"
 #include "plugin/carry.h"
 #include "wire/loop.h"
 #include "controller/options.h"
@@ -124,7 +125,7 @@ static int lock(struct ipcontroller *program, struct ipcl_error *error)
                        program->controller.restore_engines,
                    error) ||
         files_lock(&program->files, error) ||
-        files_take_keys(&program->files, settings, &program->controller, error) ||
+        keys_take(&program->files, settings, &program->controller, error) ||
         addresses_check(settings, &program->controller, error))
         return -1;
     addresses_name(settings, &program->controller);
