@@ -35,8 +35,8 @@ int files_lock(struct files *files, struct ipcl_error *error);
 int files_write(struct files *files, const struct controller *controller, struct ipcl_error *error);
 /* Removes the connection files, unless they are to be reused. */
 void files_remove(struct files *files);
-/* Removes ipc sockets of this controller's name: those that one left when it was killed, or that
- * zmq left when it closed them. Under the lock. */
+/* Removes ipc sockets of this controller's name, which are left where one was killed, or where zmq
+ * closed them. Under the lock. */
 void files_remove_sockets(const struct controller *controller);
 /* Gives up the lock, when nothing is left that another controller would meet. */
 void files_unlock(struct files *files);

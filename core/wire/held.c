@@ -12,7 +12,7 @@
 #define SHARED_LEAST 32
 #define SHARED_MOST  (1 << 20)
 #define SLOTS        64
-/* How many other frames a slot sees before it gives up the one that it has. */
+/* How many other frames a slot sees before it gives up its own. */
 #define PATIENCE 16
 
 /* A frame that is not in its message's own memory. */

@@ -1,7 +1,8 @@
 /* Tasks that depend on others: `after` them, or where these ran (`follow`).
  *
- * A task has an edge for each that it depends on, which is in the list of that one until it ends.
- * Counts say whether the needs are met, so that each end costs the same however many there are. */
+ * A task has an edge for each that it depends on, which is in the list of the other until that
+ * ends. Counts say whether the needs are met, so that each end costs the same however many there
+ * are. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>

@@ -47,7 +47,8 @@ uint32_t worker_usual_serial(const struct balancer *balancer, const char *uuid)
     return (uint32_t)table_hash(&balancer->tasks, uuid, strlen(uuid)) & INT32_MAX;
 }
 
-/* One that no other engine has now. That one which is gone had it is as likely as 1 to 2^31. */
+/* A serial that no other engine has now. An engine that is gone had it with a chance of 1 in
+ * 2^31. */
 static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
 {
     uint32_t serial = worker_usual_serial(balancer, uuid);

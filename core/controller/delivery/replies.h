@@ -1,7 +1,7 @@
 /* Replies to clients, of which some read late or not at all. Results beyond a bound in bytes, and
  * those of which a frame is larger than may be, are replaced by errors that say so; what a client
- * that reads nothing at all still causes is dropped, which is counted and logged. Those for clients
- * that are not there early.h holds. */
+ * that reads nothing at all still causes is dropped, which is counted and logged. Replies for
+ * clients that are not there are held (early.h). */
 #ifndef CONTROLLER_DELIVERY_REPLIES_H
 #define CONTROLLER_DELIVERY_REPLIES_H
 

@@ -26,7 +26,7 @@ void reply_request_of(struct message *message, struct reply_request *request);
 void reply_type(struct session *session, const struct reply_request *request, char *type,
                 size_t type_bytes);
 
-/* Signs a reply for the client that is its first frame: sealed where that one seals its requests.
+/* Signs a reply for the client that is its first frame: sealed where the client seals its requests.
  * `restarted`: it may have sent them to the previous controller. Returns 0 or -1. */
 int reply_sign(struct seal *seal, struct message *reply, bool restarted);
 

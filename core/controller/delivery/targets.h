@@ -1,6 +1,6 @@
 /* The engines that a thread sends requests to, by uuid; and the requests that wait because the
  * engine they are for has registered but not yet connected to this thread's socket; or because it
- * is not registered, but may be one of the controller's before, which come back one by one; or
+ * is not registered, but may be one of the previous controller's, which reconnect one by one; or
  * because it does not read them (outbox.h). */
 #ifndef CONTROLLER_DELIVERY_TARGETS_H
 #define CONTROLLER_DELIVERY_TARGETS_H
@@ -66,7 +66,7 @@ int targets_prepare(struct targets *targets, const struct controller *controller
                     struct ipcl_error *error);
 /* NULL for one that is not known or has gone. */
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
-/* Whether an engine that is not found may be one of the controller's before that is on its way. */
+/* Whether an engine that is not found may be one of the previous controller's, on its way back. */
 bool targets_may_return(const struct targets *targets, const void *uuid, size_t size);
 /* Enters such an engine; NULL for any other. */
 struct target *targets_await(struct targets *targets, const void *uuid, size_t size);

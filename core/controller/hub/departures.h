@@ -1,10 +1,11 @@
 /* Engines that have gone: those of which clients are yet to be told, and the last ones, for whoever
  * asks later.
  *
- * Clients fail by themselves what an engine had that has gone, and ipyparallel's cannot bear a
- * second answer. So there is one rule for which thread answers first: the schedulers, which hear of
- * it at once. What the engine has answered is passed on, what it did not get is answered in its
- * place, and nothing of it counts that comes later. Only then clients are told. */
+ * Where an engine has gone, clients fail by themselves what it had, and ipyparallel's clients
+ * cannot bear a second answer. So there is one rule for which thread answers first: the schedulers,
+ * which hear of it at once. What the engine has answered is passed on, what it did not get is
+ * answered in its place, and what still comes from it does not count. Only then clients are
+ * told. */
 #ifndef CONTROLLER_HUB_DEPARTURES_H
 #define CONTROLLER_HUB_DEPARTURES_H
 
@@ -33,10 +34,10 @@ void departures_confirm(struct departures *departures, const char *uuid, long lo
 /* Whoever started an engine says why it ended: `content` has this "reason", "engine_set", and
  * either "all" of the set, or "host" and "pid", or the "copy" as which the engine was started;
  * otherwise the reason begins with the engine's batch job, or with the array of which that is an
- * element. Returns whether that is about the engine that says this of itself. */
+ * element. Returns whether that concerns the engine that has told `info` of itself. */
 bool departures_concern(const json_t *content, const json_t *info);
-/* Whether it is more than `end` says. Of an engine that was seen to end, by itself or its watcher,
- * nobody knows better how, but why is known of batch jobs. */
+/* Whether the reason says more than `end`. How an engine ended, the engine itself or its watcher
+ * knows best, where either saw it; why a batch job ended is known better from outside. */
 bool departures_add_to(const json_t *info, const char *end, const char *reason);
 /* Adds that to the reasons of those that have gone lately. */
 void departures_explain(struct departures *departures, const json_t *content);

@@ -22,8 +22,8 @@ void hub_announce_end(struct hub *hub, const struct engine *engine, const struct
 #define HUB_NOT_BACK "of the previous controller does not come back"
 /* One of them is not waited for any more. A hook calls this. */
 void hub_miss_engine(struct hub *hub, const struct engine *engine);
-/* Waits no longer for why the engine of this uuid ended, or that of this id: another is to have
- * it. */
+/* Waits no longer for why the engine of this uuid ended, or the engine of this id: another is to
+ * have the uuid or the id. */
 void hub_finish_end(struct hub *hub, const char *uuid, long long id);
 /* Nor for any other. */
 void hub_finish_ends(struct hub *hub);

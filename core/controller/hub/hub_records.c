@@ -67,10 +67,9 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
     struct records_item item = {.report = *report};
     const struct engine *engine =
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
-    if (report->kind == REPORT_KNOWN || report->kind == REPORT_BORN ||
-        report->kind == REPORT_STOPPED || report->kind == REPORT_RESTORED ||
-        report->kind == REPORT_FORGOTTEN || report->kind == REPORT_CLOSED ||
-        report->kind == REPORT_WAITING)
+    /* All else is the hub's alone. */
+    if (report->kind != REPORT_SUBMITTED && report->kind != REPORT_ASSIGNED &&
+        report->kind != REPORT_DONE && report->kind != REPORT_OUTPUT)
         return;
     memcpy(item.engine, engine ? engine->uuid : report->uuid, sizeof(item.engine));
     if (is_full(hub, 1)) {

@@ -30,7 +30,7 @@ int ledger_init(struct ledger *ledger, struct ipcl_error *error);
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
                    struct engine *engine);
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine);
-/* What is known of it, an engine has said that registered after a restart. */
+/* That it is pending, a reconnecting engine alone has said. */
 void ledger_claim(struct ledger *ledger, const char *msg_id);
 void ledger_done(struct ledger *ledger, const char *msg_id);
 /* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler

@@ -36,8 +36,8 @@ struct publishers {
 void publishers_note(struct publishers *publishers, const struct notice *notice);
 struct publisher *publishers_find(const struct publishers *publishers, const void *uuid,
                                   size_t size);
-/* Whether this engine (NULL: one that is not known) may publish under a topic: one that seals under
- * that of its own id, others under any that is of no engine that seals. */
+/* Whether this engine (NULL: one that is not known) may publish under a topic. An engine that seals
+ * has the topic of its own id; any other may use all that belong to no such engine. */
 bool publishers_may_use(const struct publishers *publishers, const struct publisher *publisher,
                         zmq_msg_t *topic);
 void publishers_release(struct publishers *publishers);
