@@ -67,7 +67,12 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/supervisor/supervisor_elastic.c \
 	core/cluster/supervisor/supervisor_events.c \
 	core/cluster/supervisor/supervisor_heal.c \
-	core/cluster/supervisor/supervisor_joined.c \
+	core/cluster/supervisor/supervisor_hub.c \
+	core/cluster/supervisor/supervisor_jobs.c \
+	core/cluster/supervisor/supervisor_joined.c core/cluster/supervisor/supervisor_joined.h \
+	core/cluster/supervisor/supervisor_joining.c \
+	core/cluster/supervisor/supervisor_left.c \
+	core/cluster/supervisor/supervisor_loop.c \
 	core/cluster/supervisor/supervisor_private.h \
 	core/cluster/supervisor/supervisor_scale.c \
 	core/cluster/supervisor/supervisor_sets.c \

@@ -22,7 +22,5 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
  * supervisor was killed and it runs on, stopped where nothing of it runs, elsewhere where another
  * machine has it. */
 const char *supervisor_state_word(struct cluster *cluster, const struct state *state);
-/* Whether anything of what the state file names still runs. */
-bool supervisor_finds_jobs(struct cluster *cluster, const struct state *state);
 
 #endif

@@ -1,4 +1,5 @@
 /* What a running supervisor answers at its control socket. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +75,99 @@ static json_t *answer_status(struct supervisor *supervisor, struct caller *calle
     return answer;
 }
 
+/* Returns how many engines are too many and stay, or -1 with `error` set. */
+static int scale_to(struct engine_set *set, json_int_t n, struct ipcl_error *error)
+{
+    if (n < 0 || n > ENGINES_MAX)
+        return ipcl_error_set(error, "a set has 0 to %d engines", ENGINES_MAX);
+    int surplus = supervisor_scale(set, (unsigned)n, error);
+    if (surplus >= 0 && set->elastic.on)
+        progress_say(set->progress,
+                     "The set %s does not grow and shrink by itself any more (ipcluster scale "
+                     "--n-max lets it again)",
+                     set->saved->name);
+    set->elastic.on = set->elastic.on && surplus < 0;
+    return surplus;
+}
+
+static json_t *answer_scale(struct supervisor *supervisor, struct caller *caller,
+                            const json_t *request, struct ipcl_error *error)
+{
+    const char *name = json_string_value(json_object_get(request, "set"));
+    const json_t *n = json_object_get(request, "n"), *n_max = json_object_get(request, "n_max"),
+                 *n_min = json_object_get(request, "n_min");
+    int surplus = 0;
+    (void)caller;
+    if (!name || json_is_integer(n) == json_is_integer(n_max)) {
+        ipcl_error_set(error, "a set is scaled by its name and a number of engines, n, or the most "
+                              "that it may have, n_max");
+        return NULL;
+    }
+    struct engine_set *set = supervisor_find_set(supervisor, name);
+    if (!set)
+        surplus = ipcl_error_set(error, "there is no set %.64s", name);
+    else if (n)
+        surplus = scale_to(set, json_integer_value(n), error);
+    else if (supervisor_can_scale(set, true, error) < 0 ||
+             supervisor_set_bounds(set, json_integer_value(n_min), json_integer_value(n_max),
+                                   error) < 0)
+        surplus = -1;
+    return surplus < 0
+               ? NULL
+               : json_pack("{s:i s:b}", "surplus", surplus, "queued", supervisor_queues(&set->job));
+}
+
+/* The set that a request names. NULL with `error` set where there is none. */
+static struct engine_set *named(const struct supervisor *supervisor, const json_t *request,
+                                struct ipcl_error *error)
+{
+    const char *name = json_string_value(json_object_get(request, "set"));
+    struct engine_set *set = name ? supervisor_find_set(supervisor, name) : NULL;
+    if (!set)
+        ipcl_error_set(error,
+                       "there is no set of engines '%.64s' (ipcluster status shows those there "
+                       "are)",
+                       name ? name : "");
+    return set;
+}
+
+static json_t *answer_stop_set(struct supervisor *supervisor, const json_t *request,
+                               struct ipcl_error *error)
+{
+    struct engine_set *set = named(supervisor, request, error);
+    if (!set)
+        return NULL;
+    if (!set->joined && supervisor->phase < PHASE_UP) {
+        ipcl_error_set(error, "the cluster is being started with these engines: ipcluster stop "
+                              "ends its start");
+        return NULL;
+    }
+    if (json_is_true(json_object_get(request, "hurry")) && set->phase >= SET_ASKED) {
+        progress_say(set->progress, "Hurrying: killing the engines");
+        supervisor_hurry_set(set);
+    }
+    supervisor_stop_set(set, set->phase == SET_UP ? EXIT_FINE : EXIT_INTERRUPTED);
+    return json_object();
+}
+
+static json_t *answer_signal(struct supervisor *supervisor, struct caller *caller,
+                             const json_t *request, struct ipcl_error *error)
+{
+    struct engine_set *set = named(supervisor, request, error);
+    json_int_t signum = json_integer_value(json_object_get(request, "signal"));
+    (void)caller;
+    if (!set)
+        return NULL;
+    if (signum < 1 || signum >= NSIG) {
+        ipcl_error_set(error, "the request has no signal's number");
+        return NULL;
+    }
+    if (set->job.launcher && !supervisor_stops(&set->job) &&
+        instances_signal(set->job.launcher, (int)signum, error) < 0)
+        return NULL;
+    return json_object();
+}
+
 /* {"engines": the ids of those that are of this supervisor's sets, and with them of their MPI
  * worlds}: they are asked to end. */
 static json_t *end_engines(struct supervisor *supervisor, const json_t *request,
@@ -95,7 +189,7 @@ static json_t *answer_stop(struct supervisor *supervisor, struct caller *caller,
 {
     (void)caller;
     if (json_object_get(request, "set"))
-        return supervisor_answer_stop_set(supervisor, request, error);
+        return answer_stop_set(supervisor, request, error);
     return end_engines(supervisor, request, FATE_END, error);
 }
 
@@ -111,12 +205,9 @@ static const struct {
     json_t *(*answer)(struct supervisor *supervisor, struct caller *caller, const json_t *request,
                       struct ipcl_error *error);
 } requests[] = {
-    {"status", answer_status},
-    {"engines", supervisor_answer_engines},
-    {"stop", answer_stop},
-    {"restart", answer_restart},
-    {"scale", supervisor_answer_scale},
-    {"signal", supervisor_answer_signal},
+    {"status", answer_status}, {"engines", supervisor_answer_engines},
+    {"stop", answer_stop},     {"restart", answer_restart},
+    {"scale", answer_scale},   {"signal", answer_signal},
 };
 
 /* "status, engines and stop" */

@@ -1,43 +1,12 @@
-/* What the supervisor makes of engines that come and go, and of what ends by itself. */
+/* What the supervisor makes of what launchers say of its jobs, and sets of themselves. */
 #include "cluster/supervisor/supervisor_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "cluster/supervisor/logs.h"
+#include "base/log.h"
 
-#define TAIL_LINES    20
-#define LAST_WORDS_MS 5000 /* a watcher takes a few, on a machine that is not busy */
-#define BARREN_MAX    3    /* starts of a set of which no engine registers, until it is given up */
-
-/* Shows the end of an output file; `ended`: the process has ended, and its last words may be on
- * their way. */
-static void show_tail(struct supervisor *supervisor, const struct job *job, unsigned index,
-                      bool ended)
-{
-    struct progress *progress = job->set ? job->set->progress : supervisor->progress;
-    char path[PATH_BYTES], *tail = NULL;
-    size_t size;
-    if (!job->launcher || instances_output(job->launcher, index, path, sizeof(path)) < 0)
-        return;
-    if (ended)
-        logs_await_end(path, LAST_WORDS_MS);
-    FILE *stream = open_memstream(&tail, &size);
-    bool some = stream && logs_tail(path, TAIL_LINES, stream);
-    if (stream)
-        fclose(stream);
-    if (some)
-        progress_fail(progress, "%.*s", (int)size - 1, tail); /* without its last newline */
-    else
-        progress_fail(progress, "Its output file %s is empty.", path);
-    free(tail);
-}
-
-void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index)
-{
-    show_tail(supervisor, job, index, false);
-}
+#define BARREN_MAX 3 /* starts of a set of which no engine registers, until it is given up */
 
 /* Says which copies ended, how, and what they said last. */
 static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index,
@@ -56,86 +25,9 @@ static void tell_end(struct supervisor *supervisor, const struct job *job, unsig
         hub_watch_name(supervisor->hub, children_ending(supervisor->children), what);
     else
         snprintf(what, sizeof(what), index == IPCL_ALL_COPIES ? "The engines" : "An engine");
-    progress_fail(job->set ? job->set->progress : supervisor->progress,
-                  "%s ended with status %d%s%s%s%s", what, status, *when ? " " : "", when,
-                  reason ? ": " : "", reason ? reason : "");
-    show_tail(supervisor, job, index == IPCL_ALL_COPIES ? 0 : index, true);
-}
-
-/* Whether the engines of the start ended with an error within that time of their registration. */
-static bool ended_early(const struct supervisor *supervisor, long long seconds)
-{
-    bool any = false;
-    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        any = any ||
-              (!set->joined && set->job.status != 0 && clock_ms() - set->phase_ms < 1000 * seconds);
-    return any;
-}
-
-/* No engine is left, neither of this start nor of any other. Those that could not work end early,
- * and without having been asked anything; where they worked, the reason is what they were asked. */
-static void cluster_emptied(struct supervisor *supervisor)
-{
-    long long seconds =
-        settings_int(supervisor->cluster->settings, "IPClusterEngines", "early_shutdown");
-    char words[PATH_BYTES];
-    cluster_words(supervisor->cluster, words, sizeof(words));
-    if (ended_early(supervisor, seconds) && !hub_watch_worked(supervisor->hub)) {
-        progress_fail(supervisor->progress,
-                      "All engines ended within %lld seconds of their registration, and nobody had "
-                      "asked anything of them: the cluster is stopped "
-                      "(--IPClusterEngines.early_shutdown=0 lets the controller run on)",
-                      seconds);
-        supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
-    } else {
-        progress_say(
-            supervisor->progress,
-            "All engines have ended; the controller runs on. Add engines with: ipcluster engines%s",
-            words);
-    }
-}
-
-/* Whether a set has joined, or is for another's controller, and has no engine left. */
-static bool is_done(const struct engine_set *set)
-{
-    return (set->joined || !set->job.supervisor->own_controller) && set->phase == SET_UP &&
-           set->job.launcher && set->job.running == 0 && !slots_hope(&set->slots) &&
-           !supervisor_may_grow(set);
-}
-
-/* As long as any engine works the controller stays, whoever started it. */
-void supervisor_look_for_engines(struct supervisor *supervisor)
-{
-    bool was_empty = supervisor->empty;
-    for (struct engine_set *set = supervisor->sets; set; set = set->next) {
-        if (!is_done(set))
-            continue;
-        progress_say(set->progress, "All engines have ended");
-        supervisor_give_up(set, set->job.status ? EXIT_CLUSTER_DIED : EXIT_FINE);
-    }
-    if (supervisor->phase != PHASE_UP || !supervisor->own_controller)
-        return;
-    supervisor->empty = supervisor_running(supervisor) == 0 && !supervisor_hopes(supervisor) &&
-                        hub_watch_count(supervisor->hub, NULL, 0) == 0;
-    if (supervisor->empty && !was_empty)
-        cluster_emptied(supervisor);
-}
-
-/* The controller says that it ends, or has gone. One of our own that has gone is its launcher's to
- * tell. */
-static void controller_ends(struct supervisor *supervisor, enum hub_presence presence)
-{
-    bool up = supervisor->phase == PHASE_UP;
-    if (supervisor->own_controller && presence == HUB_LOST)
-        return;
-    if (presence == HUB_ENDING)
-        progress_say(supervisor->progress, "The controller was told to end: so do the engines");
-    else
-        progress_fail(supervisor->progress, "The controller has gone: its engines are stopped");
-    supervisor_stop(supervisor, up && presence == HUB_ENDING ? EXIT_FINE
-                                : up                         ? EXIT_CLUSTER_DIED
-                                : supervisor->own_controller ? EXIT_CONTROLLER_FAILED
-                                                             : EXIT_NO_CONTROLLER);
+    progress_fail(supervisor_progress_of(job), "%s ended with status %d%s%s%s%s", what, status,
+                  *when ? " " : "", when, reason ? ": " : "", reason ? reason : "");
+    supervisor_show_tail(job, index == IPCL_ALL_COPIES ? 0 : index, true);
 }
 
 static void controller_ended(struct supervisor *supervisor, int status, const char *reason)
@@ -171,6 +63,19 @@ static void give_up(struct engine_set *set)
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
 }
 
+static void set_resized(struct engine_set *set)
+{
+    set->saved->n = set->job.count;
+    if (set->phase < SET_STARTING)
+        return;
+    if (set->job.count > 0) {
+        supervisor_hub_changed(set->job.supervisor);
+        return;
+    }
+    progress_fail(set->progress, "No engine can be started");
+    supervisor_give_up(set, EXIT_ENGINES_FAILED);
+}
+
 static void engines_ended(struct engine_set *set, unsigned index, int status, const char *reason)
 {
     struct job *job = &set->job;
@@ -181,7 +86,7 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
         job->count--;
         job->started--;
         set->slots.lost++;
-        supervisor_set_resized(set);
+        set_resized(set);
     } else if (!up) {
         tell_end(supervisor, job, index, status, reason, "before all engines had registered");
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
@@ -201,101 +106,150 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
     }
 }
 
-void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
-                          int status, const char *reason)
+/* All copies of what is being stopped may have ended. */
+static void go_on_stopping(struct job *job)
 {
     if (job->set)
+        supervisor_go_on_stopping_set(job->set);
+    else
+        supervisor_go_on_stopping(job->supervisor);
+}
+
+static void job_started(void *context, unsigned count)
+{
+    struct job *job = context;
+    unsigned waiting = job->count - job->started;
+    job->started += count < waiting ? count : waiting;
+    if (job->set)
+        job->set->phase_ms = clock_ms();
+    else
+        job->supervisor->phase_ms = clock_ms();
+    job->answered = true;
+    if (job->supervisor->adopting || job->supervisor->dry || supervisor_stops(job))
+        return;
+    supervisor_save(job->supervisor, job->supervisor->state.phase);
+    if (job->set)
+        supervisor_look_up(job->set);
+}
+
+/* An engine that was watched has told by itself how it ended, or its watcher has. */
+static void tell_hub(const struct job *job, unsigned index, int status, const char *reason)
+{
+    char exited[48];
+    snprintf(exited, sizeof(exited), "it exited with status %d", status);
+    struct hub_end end = {.engine_set = job->set->saved->name,
+                          .index = index == IPCL_ALL_COPIES || !job->launcher
+                                       ? IPCL_ALL_COPIES
+                                       : instances_number(job->launcher, index),
+                          .pid = children_ending(job->supervisor->children),
+                          .reason = reason ? reason : exited};
+    if (reason || (end.pid && status))
+        hub_watch_explain(job->supervisor->hub, &end);
+}
+
+static void job_stopped(void *context, unsigned index, unsigned count, int status,
+                        const char *reason)
+{
+    struct job *job = context;
+    struct supervisor *supervisor = job->supervisor;
+    job->running -= count < job->running ? count : job->running;
+    if (job->status == 0)
+        job->status = status;
+    if (supervisor->adopting || supervisor->dry)
+        return;
+    if (job->set) {
+        tell_hub(job, index, status, reason);
+        supervisor_note_end(job->set, index, count, status);
+    }
+    if (supervisor_stops(job)) {
+        if (job->running == 0)
+            go_on_stopping(job);
+    } else if (job->set) {
         engines_ended(job->set, index, status, reason);
-    else
-        controller_ended(supervisor, status, reason);
-}
-
-static void tell_up(struct supervisor *supervisor)
-{
-    const char *ctrl_c = supervisor->daemon->report ? "" : "Ctrl-C or ";
-    const struct engine_set *set = supervisor->sets; /* that of the start comes first */
-    char words[PATH_BYTES];
-    cluster_words(supervisor->cluster, words, sizeof(words));
-    if (set->arrived < set->job.count)
-        progress_say(supervisor->progress,
-                     "The cluster is up with %u of %u engine%s, and goes on waiting for the "
-                     "others. Stop it with %sipcluster stop%s",
-                     set->arrived, set->job.count, set->job.count == 1 ? "" : "s", ctrl_c, words);
-    else
-        progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",
-                     ctrl_c, words);
-}
-
-void supervisor_up(struct supervisor *supervisor)
-{
-    supervisor_phase(supervisor, PHASE_UP);
-    supervisor->empty = supervisor_asked(supervisor) == 0;
-    supervisor_save(supervisor, "running");
-    if (supervisor->own_controller)
-        tell_up(supervisor);
-    if (supervisor->daemon->report) {
-        daemon_report(supervisor->daemon, EXIT_FINE);
-        progress_init(supervisor->progress, stdout, stderr, false, supervisor->progress->quiet);
-    }
-}
-
-void supervisor_hub_changed(struct supervisor *supervisor)
-{
-    enum hub_presence presence = hub_watch_presence(supervisor->hub);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        supervisor_note_engines(set);
-    supervisor_see_engines(supervisor);
-    if (supervisor->phase > PHASE_UP) {
-        supervisor_go_on_stopping(supervisor);
-    } else if (presence != HUB_THERE) {
-        controller_ends(supervisor, presence);
-    } else if (supervisor->phase == PHASE_DELAY && !supervisor->own_controller) {
-        supervisor_start_engines(supervisor);
     } else {
-        supervisor_look_for_engines(supervisor);
-        for (struct engine_set *set = supervisor->sets; set; set = set->next)
-            supervisor_look_up(set);
-        supervisor_adapt(supervisor);
+        controller_ended(supervisor, status, reason);
     }
 }
 
-static void hub_changed(void *context, struct hub_watch *hub)
+static void job_explained(void *context, unsigned index, const char *reason, bool cut_short)
 {
-    (void)hub;
-    supervisor_hub_changed(context);
+    struct job *job = context;
+    if (job->set && !job->supervisor->adopting && !job->supervisor->dry)
+        hub_watch_explain(job->supervisor->hub,
+                          &(struct hub_end){.engine_set = job->set->saved->name,
+                                            .index = index,
+                                            .reason = reason,
+                                            .cut_short = cut_short});
 }
 
-static void engine_gone(void *context, const char *engine_set, const char *job)
+static void job_waiting(void *context, unsigned count)
 {
-    const struct supervisor *supervisor = context;
-    for (const struct engine_set *set = supervisor->sets; set && *job; set = set->next)
-        if (set->job.launcher && strcmp(set->saved->name, engine_set) == 0)
-            instances_look(set->job.launcher, job);
+    struct job *job = context;
+    job->started -= count < job->started ? count : job->started;
+    if (!job->set || job->supervisor->adopting || job->supervisor->dry)
+        return;
+    slots_wait(&job->set->slots, count, clock_ms());
+    supervisor_heal(job->supervisor);
 }
 
-static json_t *explained_sets(void *context)
+static void job_resized(void *context, int change, const char *why)
 {
-    const struct supervisor *supervisor = context;
-    json_t *sets = json_array();
-    for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->job.launcher && set->job.choice.system && !supervisor_stops(&set->job))
-            json_array_append_new(sets, json_string(set->saved->name));
-    return sets;
+    struct job *job = context;
+    unsigned fewer = change < 0 ? (unsigned)-change : 0, more = change > 0 ? (unsigned)change : 0;
+    if (why)
+        progress_fail(supervisor_progress_of(job), "%s: %s", job->choice.class->name, why);
+    job->running += more - (fewer < job->running ? fewer : job->running);
+    job->count += more - (fewer < job->count ? fewer : job->count);
+    if (job->started > job->count)
+        job->started = job->count;
+    if (job->supervisor->dry || job->supervisor->adopting)
+        return;
+    if (job->set && (slots_add(&job->set->slots, more) < 0))
+        log_warn("no memory for the places of %u engines", more);
+    if (job->set)
+        slots_drop(&job->set->slots, fewer);
+    if (supervisor_stops(job))
+        go_on_stopping(job);
+    else if (job->set)
+        set_resized(job->set);
 }
 
-static void engine_stays(void *context, const char *uuid)
+/* Between start() and its note the launcher is not asked. */
+static void job_status(void *context, const char *text)
 {
-    supervisor_engine_stays(context, uuid);
+    struct job *job = context;
+    struct supervisor *supervisor = job->supervisor;
+    char status[STATE_TEXT_BYTES];
+    snprintf(status, sizeof(status), "%s", text);
+    bool news = strcmp(job->saved->status, status) != 0;
+    job->answered = true;
+    strcpy(job->saved->status, status);
+    if (!supervisor->adopting && job->noted)
+        supervisor_save(supervisor, supervisor->state.phase);
+    if (supervisor->adopting)
+        return;
+    if (news && *text && !supervisor_stops(job))
+        progress_say(supervisor_progress_of(job), "%s: %s", job->choice.class->name, text);
+    if (job->set)
+        supervisor_look_up(job->set);
 }
 
-int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error)
+static void job_warned(void *context, const char *text)
 {
-    const struct hub_watch_events events = {.changed = hub_changed,
-                                            .gone = engine_gone,
-                                            .explains = explained_sets,
-                                            .stays = engine_stays,
-                                            .context = supervisor};
-    supervisor->hub = hub_watch_create(&supervisor->loop, supervisor->cluster->registry,
-                                       supervisor->client_file, &events, error);
-    return supervisor->hub ? 0 : -1;
+    struct job *job = context;
+    progress_fail(supervisor_progress_of(job), "%s: %s", job->choice.class->name, text);
 }
+
+const struct supervisor_hooks supervisor_hooks = {
+    .job = {.started = job_started,
+            .status = job_status,
+            .stopped = job_stopped,
+            .explained = job_explained,
+            .waiting = job_waiting,
+            .resized = job_resized,
+            .warned = job_warned},
+    .set_up = supervisor_up,
+    .set_failed = supervisor_stop,
+    .set_ended = supervisor_go_on_stopping,
+    .engines_left = supervisor_look_for_engines,
+};

@@ -44,18 +44,6 @@ bool supervisor_hopes(const struct supervisor *supervisor)
     return false;
 }
 
-/* sshproxy's launcher knows of no single engine. */
-int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
-{
-    if (!(job->choice.class->properties & IPCL_STARTS_ONCE))
-        return 0;
-    return ipcl_error_set(
-        error,
-        "%s starts all engines at once, and none of them anew: stop them and add a "
-        "set with ipcluster engines",
-        job->choice.class->name);
-}
-
 static void one_has_gone(void *context, const struct slot *slot)
 {
     struct engine_set *set = context;
@@ -173,7 +161,7 @@ static void heal(uv_timer_t *timer)
     }
     if (!pending)
         uv_timer_stop(timer);
-    supervisor_look_for_engines(supervisor);
+    supervisor->hooks->engines_left(supervisor);
 }
 
 void supervisor_heal(struct supervisor *supervisor)

@@ -93,7 +93,21 @@ struct engine_set {
     int exit_code;
 };
 
+/* What the files of jobs and sets call of those above them. */
+struct supervisor_hooks {
+    struct instances_events job; /* with a job as their context */
+    /* The start is done. */
+    void (*set_up)(struct supervisor *supervisor);
+    /* The set of the start cannot go on. */
+    void (*set_failed)(struct supervisor *supervisor, int exit_code);
+    /* A set has ended, of a cluster that is being stopped. */
+    void (*set_ended)(struct supervisor *supervisor);
+    /* Engines have ended that may have been the last. */
+    void (*engines_left)(struct supervisor *supervisor);
+};
+
 struct supervisor {
+    const struct supervisor_hooks *hooks;
     struct cluster *cluster;
     struct progress *progress;
     struct daemon *daemon;
@@ -122,11 +136,11 @@ struct supervisor {
     int exit_code;
 };
 
-/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any
- * case. */
-int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
-                    struct progress *progress, struct ipcl_error *error);
-void supervisor_close(struct supervisor *supervisor);
+extern const struct supervisor_hooks supervisor_hooks; /* supervisor_events.c */
+
+/* From here on as the files stand, each above those before it. supervisor.c: what it knows and
+ * saves. */
+
 /* How many engines there are in all sets that have not ended, and that were asked for. */
 unsigned supervisor_running(const struct supervisor *supervisor);
 unsigned supervisor_asked(const struct supervisor *supervisor);
@@ -136,113 +150,63 @@ bool supervisor_queues(const struct job *job);
 unsigned supervisor_at_work(const struct job *job);
 /* Whether it is being stopped, or has been. */
 bool supervisor_stops(const struct job *job);
+/* Where it is told what becomes of a job. */
+struct progress *supervisor_progress_of(const struct job *job);
+/* NULL: there is no set of that name. */
+struct engine_set *supervisor_find_set(const struct supervisor *supervisor, const char *name);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
-/* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
-int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
 /* Asks the launcher how what it started is found again, and notes that in the state. Returns 0, or
  * -1 with `error` set: the state stays as it was. */
 int supervisor_note(struct job *job, struct ipcl_error *error);
 /* Saves what a later supervisor needs; a failure is logged. */
 void supervisor_save(struct supervisor *supervisor, const char *phase);
-/* Makes an earlier supervisor's state this one's. Returns 0 or -1 with `error` set. */
-int supervisor_take_state(struct supervisor *supervisor, const struct state *state,
-                          struct ipcl_error *error);
-/* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
- * set where it cannot be taken over though some of it may run. */
-int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
-/* Begins to answer at a control socket, and notes in the state where that is. Where it cannot, that
- * is logged. */
-void supervisor_listen(struct supervisor *supervisor);
-/* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
-int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
-/* Under the lock: nobody runs this cluster, and from now on we do. Returns an exit code, EXIT_FINE
- * to go on. */
-int supervisor_claim(struct supervisor *supervisor);
+
+/* supervisor_joined.c: sets that ipcluster engines asked for. */
+
+/* Whether whoever asked for a set waits until it ends. */
+bool supervisor_is_followed(const struct engine_set *set);
+/* Where it is started; NULL: where this process is. */
+const struct workplace *supervisor_workplace(const struct engine_set *set);
+/* What its output files are named for: TIME-PID. */
+const char *supervisor_label(const struct engine_set *set);
+/* Tells whoever asked that it is up, or has ended. NULL does nothing. */
+void supervisor_tell_up(const struct joined *joined);
+void supervisor_tell_end(struct joined *joined, int exit_code);
+void supervisor_free_joined(struct joined *joined);
+
+/* supervisor_jobs.c */
+
+/* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
+int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
+int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
 /* Starts so many copies of a job, engines under these ids ("3,5"; "": any). Returns 0 or -1 with
  * `error` set. */
 int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
                          const char *ids, struct ipcl_error *error);
-/* The controller can be reached: starts the sets that wait for it. */
-void supervisor_start_engines(struct supervisor *supervisor);
-/* The engines of the start are there. */
-void supervisor_up(struct supervisor *supervisor);
-/* What follows where no engine of a set, or none at all, is left, or comes back. */
-void supervisor_look_for_engines(struct supervisor *supervisor);
-/* Engines have come to a set or left it, or the controller ends. */
-void supervisor_hub_changed(struct supervisor *supervisor);
-/* Shows the last lines of a copy's output. */
-void supervisor_show_tail(struct supervisor *supervisor, const struct job *job, unsigned index);
-/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
-void supervisor_stop(struct supervisor *supervisor, int exit_code);
-/* The next step of stopping all, where it is time for it: after a set or the controller has ended,
- * engines have left the hub, or a while. */
-void supervisor_go_on_stopping(struct supervisor *supervisor);
-/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
-void supervisor_hurry(struct supervisor *supervisor);
+/* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
+ * set where it cannot be taken over though some of it may run. */
+int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+/* Shows the last lines of a copy's output; `ended`: it has ended, and its last words may be on their
+ * way. */
+void supervisor_show_tail(const struct job *job, unsigned index, bool ended);
 /* How long it may take until a job has ended; then it is killed. */
 unsigned supervisor_stopping_ms(const struct job *job);
 /* The job did not end in its time, counted from `since_ms`: kills it, and gives up when that did
  * not help. Returns whether to wait. */
 bool supervisor_job_late(struct job *job, long long since_ms);
-/* A copy ended of what is not being stopped. */
-void supervisor_job_ended(struct supervisor *supervisor, struct job *job, unsigned index,
-                          int status, const char *reason);
 
-/* The life of a set: supervisor_sets.c */
+/* supervisor_scale.c */
 
-/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
- * where memory is short. */
-struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
-                                      struct ipcl_error *error);
-/* Finds the launcher and the number of engines that its settings say. Returns 0 or -1 with `error`
- * set. */
-int supervisor_choose(struct engine_set *set, struct ipcl_error *error);
-/* Forgets it; what it started runs on. Memory goes when the loop next turns. */
-void supervisor_forget_set(struct engine_set *set);
-void supervisor_start_set(struct engine_set *set);
-/* Its start is done where enough engines have registered, or none has to and they are on their
- * way. */
-void supervisor_look_up(struct engine_set *set);
-/* Notes which of its engines the hub has. */
-void supervisor_note_engines(struct engine_set *set);
-/* It has another number of engines than was asked for: it is up with these. */
-void supervisor_set_resized(struct engine_set *set);
-/* It cannot go on: that of the start ends with all, another by itself. */
-void supervisor_give_up(struct engine_set *set, int exit_code);
-/* Ends it. Does nothing where that has begun. */
-void supervisor_stop_set(struct engine_set *set, int exit_code);
-/* The next step of that, where it is time for it. */
-void supervisor_go_on_stopping_set(struct engine_set *set);
-/* Kills its engines. */
-void supervisor_hurry_set(struct engine_set *set);
-
-/* Engines that end of a set that is up: supervisor_heal.c */
-
-/* The hub has listed those it has, or copies of a set have ended. */
-void supervisor_see_engines(struct supervisor *supervisor);
-void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count, int status);
-/* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
-int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
-/* Looks at that soon. */
-void supervisor_heal(struct supervisor *supervisor);
-/* Whether an engine of a set that has ended comes back. */
-bool supervisor_hopes(const struct supervisor *supervisor);
-/* Asks engines to end, and, where `fate` says so, to come back: adds those that are of our sets to
- * `taken`, and with them those of the same MPI worlds. Returns 0 or -1 with `error` set. */
-int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
-                           json_t *taken, struct ipcl_error *error);
-
+/* Returns 0, or -1 with `error` set where a set cannot have another number of engines. */
+int supervisor_can_scale(const struct engine_set *set, bool more, struct ipcl_error *error);
 /* Gives a set that is up another number of engines: returns how many are too many and do not end by
  * that, or -1 with `error` set. */
 int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *error);
-/* Those that had gone for good are not counted any more. */
-void supervisor_forget_gone(struct engine_set *set);
 /* Cancels batch jobs that wait, of up to `most` engines. Returns how many these are. */
 unsigned supervisor_cancel_waiting(struct engine_set *set, unsigned most);
-json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
-                                const json_t *request, struct ipcl_error *error);
 
-/* Sets that grow and shrink by themselves: supervisor_elastic.c */
+/* supervisor_elastic.c: sets that grow and shrink by themselves. */
 
 /* Reads the bounds of a set. Returns 0, or -1 with `error` set where they are none, or its launcher
  * cannot keep them. */
@@ -259,23 +223,85 @@ void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid);
 /* {"n_min": ..., "n_max": ..., "kept": how many are too many and stay}; NULL: it is not elastic. */
 json_t *supervisor_bounds(const struct engine_set *set);
 
-/* Sets that ipcluster engines asked for: supervisor_joined.c */
+/* supervisor_heal.c: engines that end of a set that is up. */
 
+/* The hub has listed those it has, or copies of a set have ended. */
+void supervisor_see_engines(struct supervisor *supervisor);
+void supervisor_note_end(struct engine_set *set, unsigned index, unsigned count, int status);
+/* Looks at that soon. */
+void supervisor_heal(struct supervisor *supervisor);
+/* Whether an engine of a set that has ended comes back. */
+bool supervisor_hopes(const struct supervisor *supervisor);
+/* Asks engines to end, and, where `fate` says so, to come back: adds those that are of our sets to
+ * `taken`, and with them those of the same MPI worlds. Returns 0 or -1 with `error` set. */
+int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enum slot_fate fate,
+                           json_t *taken, struct ipcl_error *error);
+
+/* supervisor_sets.c: the life of a set. */
+
+/* Appends a set that is noted in the state as `saved`, which stays there. NULL with `error` set
+ * where memory is short. */
+struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct state_set *saved,
+                                      struct ipcl_error *error);
+/* Finds the launcher and the number of engines that its settings say. Returns 0 or -1 with `error`
+ * set. */
+int supervisor_choose(struct engine_set *set, struct ipcl_error *error);
+/* Forgets it; what it started runs on. Memory goes when the loop next turns. */
+void supervisor_forget_set(struct engine_set *set);
+void supervisor_start_set(struct engine_set *set);
+/* The controller can be reached: starts the sets that wait for it. */
+void supervisor_start_engines(struct supervisor *supervisor);
+/* Its start is done where enough engines have registered, or none has to and they are on their
+ * way. */
+void supervisor_look_up(struct engine_set *set);
+/* Notes which of its engines the hub has. */
+void supervisor_note_engines(struct engine_set *set);
+/* It cannot go on: that of the start ends with all, another by itself. */
+void supervisor_give_up(struct engine_set *set, int exit_code);
+/* Ends it. Does nothing where that has begun. */
+void supervisor_stop_set(struct engine_set *set, int exit_code);
+/* The next step of that, where it is time for it. */
+void supervisor_go_on_stopping_set(struct engine_set *set);
+/* Kills its engines. */
+void supervisor_hurry_set(struct engine_set *set);
+
+/* supervisor_stop.c */
+
+/* Ends everything, in order, and then the loop. Does nothing where that has begun. */
+void supervisor_stop(struct supervisor *supervisor, int exit_code);
+/* The next step of stopping all, where it is time for it: after a set or the controller has ended,
+ * engines have left the hub, or a while. */
+void supervisor_go_on_stopping(struct supervisor *supervisor);
+/* Kills the engines, and where they have gone, or the user asks once more, the controller. */
+void supervisor_hurry(struct supervisor *supervisor);
+
+/* supervisor_hub.c */
+
+/* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
+int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
+/* The engines of the start are there. */
+void supervisor_up(struct supervisor *supervisor);
+/* What follows where no engine of a set, or none at all, is left, or comes back. */
+void supervisor_look_for_engines(struct supervisor *supervisor);
+/* Engines have come to a set or left it, or the controller ends. */
+void supervisor_hub_changed(struct supervisor *supervisor);
+
+/* supervisor_loop.c */
+
+/* Makes the loop and its handles. Returns 0 or -1 with `error` set; supervisor_close() in any
+ * case. */
+int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
+                    struct progress *progress, struct ipcl_error *error);
+void supervisor_close(struct supervisor *supervisor);
+
+/* supervisor_joining.c */
 json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *caller,
                                   const json_t *request, struct ipcl_error *error);
-json_t *supervisor_answer_stop_set(struct supervisor *supervisor, const json_t *request,
-                                   struct ipcl_error *error);
-json_t *supervisor_answer_signal(struct supervisor *supervisor, struct caller *caller,
-                                 const json_t *request, struct ipcl_error *error);
-/* Whether whoever asked for a set waits until it ends. */
-bool supervisor_is_followed(const struct engine_set *set);
-/* Where it is started; NULL: where this process is. */
-const struct workplace *supervisor_workplace(const struct engine_set *set);
-/* What its output files are named for: TIME-PID. */
-const char *supervisor_label(const struct engine_set *set);
-/* Tells whoever asked that it is up, or has ended. NULL does nothing. */
-void supervisor_tell_up(const struct joined *joined);
-void supervisor_tell_end(struct joined *joined, int exit_code);
-void supervisor_free_joined(struct joined *joined);
+/* supervisor_answers.c: begins to answer at a control socket, and notes in the state where that is.
+ * Where it cannot, that is logged. */
+void supervisor_listen(struct supervisor *supervisor);
+/* supervisor_claim.c: under the lock, nobody runs this cluster, and from now on we do. Returns an
+ * exit code, EXIT_FINE to go on. */
+int supervisor_claim(struct supervisor *supervisor);
 
 #endif

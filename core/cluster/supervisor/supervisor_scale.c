@@ -15,8 +15,7 @@ static void note_rank(void *context, const struct hub_engine *engine)
     *ranked = *ranked || engine->ranked;
 }
 
-/* Returns 0, or -1 with `error` set where a set cannot have another number. */
-static int check(const struct engine_set *set, bool more, struct ipcl_error *error)
+int supervisor_can_scale(const struct engine_set *set, bool more, struct ipcl_error *error)
 {
     bool ranked = false;
     if (set->phase != SET_UP)
@@ -31,7 +30,8 @@ static int check(const struct engine_set *set, bool more, struct ipcl_error *err
     return more ? supervisor_can_restart(&set->job, error) : 0;
 }
 
-void supervisor_forget_gone(struct engine_set *set)
+/* Those that had gone for good are not counted any more. */
+static void forget_gone(struct engine_set *set)
 {
     struct job *job = &set->job;
     unsigned places = slots_count(&set->slots);
@@ -95,62 +95,18 @@ int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *erro
 {
     struct slots *slots = &set->slots;
     unsigned places = slots_count(slots), leaving = slots_leaving(slots), live = places - leaving;
-    if (n != live && check(set, n > live, error) < 0)
+    if (n != live && supervisor_can_scale(set, n > live, error) < 0)
         return -1;
-    supervisor_forget_gone(set);
+    forget_gone(set);
     slots->surplus = leaving;
     if (n >= live)
         return n > live ? start_more(set, n - live, error) : 0;
     progress_say(set->progress, "The set %s is to have %u engine%s, and not %u", set->saved->name,
                  n, n == 1 ? "" : "s", live);
     unsigned forgone = slots_forgo(slots, live - n), surplus = live - forgone - n;
-    supervisor_forget_gone(set);
+    forget_gone(set);
     slots->surplus = leaving + surplus;
     surplus -= supervisor_cancel_waiting(set, surplus);
     supervisor_save(set->job.supervisor, set->job.supervisor->state.phase);
     return (int)surplus;
-}
-
-/* Returns how many engines are too many and stay, or -1 with `error` set. */
-static int scale_to(struct engine_set *set, json_int_t n, struct ipcl_error *error)
-{
-    if (n < 0 || n > ENGINES_MAX)
-        return ipcl_error_set(error, "a set has 0 to %d engines", ENGINES_MAX);
-    int surplus = supervisor_scale(set, (unsigned)n, error);
-    if (surplus >= 0 && set->elastic.on)
-        progress_say(set->progress,
-                     "The set %s does not grow and shrink by itself any more (ipcluster scale "
-                     "--n-max lets it again)",
-                     set->saved->name);
-    set->elastic.on = set->elastic.on && surplus < 0;
-    return surplus;
-}
-
-json_t *supervisor_answer_scale(struct supervisor *supervisor, struct caller *caller,
-                                const json_t *request, struct ipcl_error *error)
-{
-    const char *name = json_string_value(json_object_get(request, "set"));
-    const json_t *n = json_object_get(request, "n"), *n_max = json_object_get(request, "n_max"),
-                 *n_min = json_object_get(request, "n_min");
-    int surplus = 0;
-    (void)caller;
-    if (!name || json_is_integer(n) == json_is_integer(n_max)) {
-        ipcl_error_set(error, "a set is scaled by its name and a number of engines, n, or the most "
-                              "that it may have, n_max");
-        return NULL;
-    }
-    struct engine_set *set = supervisor->sets;
-    while (set && strcmp(set->saved->name, name) != 0)
-        set = set->next;
-    if (!set)
-        surplus = ipcl_error_set(error, "there is no set %.64s", name);
-    else if (n)
-        surplus = scale_to(set, json_integer_value(n), error);
-    else if (check(set, true, error) < 0 ||
-             supervisor_set_bounds(set, json_integer_value(n_min), json_integer_value(n_max),
-                                   error) < 0)
-        surplus = -1;
-    return surplus < 0
-               ? NULL
-               : json_pack("{s:i s:b}", "surplus", surplus, "queued", supervisor_queues(&set->job));
 }

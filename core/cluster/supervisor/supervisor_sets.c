@@ -99,7 +99,7 @@ void supervisor_give_up(struct engine_set *set, int exit_code)
     if (set->joined)
         supervisor_stop_set(set, exit_code);
     else
-        supervisor_stop(set->job.supervisor, exit_code);
+        set->job.supervisor->hooks->set_failed(set->job.supervisor, exit_code);
 }
 
 /* Starting */
@@ -144,7 +144,7 @@ static void engines_late(struct engine_set *set, long long seconds)
                   "(Cluster.engine_timeout)",
                   seconds, without ? ", and those that are missing may come later" : "; the ",
                   without ? "" : what, without ? "" : " is given up");
-    supervisor_show_tail(set->job.supervisor, &set->job, find_missing(set));
+    supervisor_show_tail(&set->job, find_missing(set), false);
     if (!without)
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
 }
@@ -205,6 +205,15 @@ void supervisor_start_set(struct engine_set *set)
     supervisor_look_up(set);
 }
 
+void supervisor_start_engines(struct supervisor *supervisor)
+{
+    supervisor_phase(supervisor, PHASE_REGISTRATION);
+    uv_timer_stop(&supervisor->timer);
+    for (struct engine_set *set = supervisor->sets; set; set = set->next)
+        if (set->phase == SET_WAITING)
+            supervisor_start_set(set);
+}
+
 static void set_up(struct engine_set *set)
 {
     struct supervisor *supervisor = set->job.supervisor;
@@ -227,7 +236,7 @@ static void set_up(struct engine_set *set)
     if (set->joined)
         supervisor_save(supervisor, supervisor->state.phase);
     else
-        supervisor_up(supervisor);
+        supervisor->hooks->set_up(supervisor);
     supervisor_tell_up(set->joined);
 }
 
@@ -279,19 +288,6 @@ void supervisor_note_engines(struct engine_set *set)
         supervisor_go_on_stopping_set(set);
 }
 
-void supervisor_set_resized(struct engine_set *set)
-{
-    set->saved->n = set->job.count;
-    if (set->phase < SET_STARTING)
-        return;
-    if (set->job.count > 0) {
-        supervisor_hub_changed(set->job.supervisor);
-        return;
-    }
-    progress_fail(set->progress, "No engine can be started");
-    supervisor_give_up(set, EXIT_ENGINES_FAILED);
-}
-
 /* Stopping */
 
 /* Its launcher is about to call us, or has: so it goes later. And not before the hub has noticed
@@ -311,7 +307,7 @@ static void leave(uv_timer_t *timer)
     state_remove_set(&supervisor->state, set->saved);
     supervisor_forget_set(set);
     supervisor_save(supervisor, supervisor->state.phase);
-    supervisor_look_for_engines(supervisor);
+    supervisor->hooks->engines_left(supervisor);
 }
 
 static void ended(struct engine_set *set)
@@ -325,7 +321,7 @@ static void ended(struct engine_set *set)
     }
     supervisor_tell_end(set->joined, set->exit_code);
     if (supervisor->phase > PHASE_UP)
-        supervisor_go_on_stopping(supervisor);
+        supervisor->hooks->set_ended(supervisor);
 }
 
 static void not_ended_yet(uv_timer_t *timer)

@@ -21,79 +21,6 @@ static void fail(struct supervisor *supervisor, int exit_code, const char *what,
     supervisor_stop(supervisor, exit_code);
 }
 
-/* Names output files for the cluster, the time, and the process that this was asked of: what is
- * started later has a later time. */
-static void label_job(struct supervisor *supervisor, const struct job *job, char *label,
-                      size_t size)
-{
-    const struct cluster *cluster = supervisor->cluster;
-    long long now = (long long)clock_wall(), first = (long long)supervisor->state.started;
-    char own[ENGINE_SET_BYTES];
-    if (!job->launcher) {
-        snprintf(own, sizeof(own), "%s",
-                 job->set ? supervisor_label(job->set) : supervisor->state.label);
-    } else {
-        long long last = supervisor->labelled ? supervisor->labelled : first;
-        supervisor->labelled = now > last ? now : last + 1;
-        snprintf(own, sizeof(own), "%lld-%lld", supervisor->labelled,
-                 (long long)supervisor->state.pid);
-    }
-    snprintf(label, size, "%s%s%s-%s", job->set ? "ipengine" : "ipcontroller",
-             *cluster->cluster_id ? "-" : "", cluster->cluster_id, own);
-}
-
-int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
-                         const char *ids, struct ipcl_error *error)
-{
-    const struct cluster *cluster = job->set ? job->set->cluster : supervisor->cluster;
-    const struct workplace *place = job->set ? supervisor_workplace(job->set) : NULL;
-    char label[STATE_TEXT_BYTES + 64], work_dir[PATH_BYTES];
-    if (!place && !getcwd(work_dir, sizeof(work_dir)))
-        return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
-    label_job(supervisor, job, label, sizeof(label));
-    char **argv =
-        cluster_argv(cluster, &job->choice, job->set ? job->set->saved->name : NULL, ids, error);
-    if (!argv || (!job->launcher && supervisor_make(supervisor, job, error) < 0)) {
-        cluster_free_argv(argv);
-        return -1;
-    }
-    struct ipcl_launch launch = {
-        .count = count,
-        .argv = (const char *const *)argv,
-        .work_dir = place ? place->folder : work_dir,
-        .log_dir = cluster->profile.log,
-        .label = label,
-        .profile_dir = cluster->profile.dir,
-        .cluster_id = cluster->cluster_id,
-        .any_count = job->set && !job->noted && !job->set->elastic.on &&
-                     !settings_given(cluster->settings, "Cluster", "n"),
-    };
-    unsigned running = job->running;
-    job->running += count;
-    int outcome = instances_start(job->launcher, &launch, error);
-    if (supervisor->dry) {
-        cluster_free_argv(argv);
-        return outcome;
-    }
-    if (outcome < 0)
-        job->running = running; /* it may have said that some have ended */
-    else if (!job->noted && supervisor_note(job, error) < 0)
-        outcome = -1;                /* what runs is stopped */
-    else if (!supervisor_stops(job)) /* it may all have ended already */
-        supervisor_save(supervisor, supervisor->state.phase);
-    cluster_free_argv(argv);
-    return outcome;
-}
-
-void supervisor_start_engines(struct supervisor *supervisor)
-{
-    supervisor_phase(supervisor, PHASE_REGISTRATION);
-    uv_timer_stop(&supervisor->timer);
-    for (struct engine_set *set = supervisor->sets; set; set = set->next)
-        if (set->phase == SET_WAITING)
-            supervisor_start_set(set);
-}
-
 static void delay_over(uv_timer_t *timer)
 {
     supervisor_start_engines(timer->data);
@@ -166,7 +93,7 @@ static void look_for_files(uv_timer_t *timer)
         uv_timer_stop(timer);
         progress_fail(supervisor->progress, "The controller has not written %s within %d seconds",
                       supervisor->client_file, CONTROLLER_TIMEOUT_MS / 1000);
-        supervisor_show_tail(supervisor, &supervisor->controller, 0);
+        supervisor_show_tail(&supervisor->controller, 0, false);
         supervisor_stop(supervisor, EXIT_CONTROLLER_FAILED);
     }
 }

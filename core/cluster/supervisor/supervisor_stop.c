@@ -12,11 +12,8 @@
 #include "base/log.h"
 #include "cluster/watch/by_hand.h"
 #include "cluster/state/cluster_file.h"
-#include "cluster/supervisor/strays.h"
 #include "wire/connection.h"
 
-#define STOPPING_MS                                                                                \
-    30000 /* for a launcher to end its copies, where it says no other; it escalates by itself */
 #define LOOK_AGAIN_MS 200 /* how often it is looked whether time is over */
 
 /* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files
@@ -80,27 +77,6 @@ static void finish(struct supervisor *supervisor)
     else
         remove_files(supervisor);
     uv_stop(&supervisor->loop);
-}
-
-unsigned supervisor_stopping_ms(const struct job *job)
-{
-    unsigned stop_ms = instances_stop_ms(job->launcher);
-    return stop_ms ? stop_ms : STOPPING_MS;
-}
-
-bool supervisor_job_late(struct job *job, long long since_ms)
-{
-    struct progress *progress = job->set ? job->set->progress : job->supervisor->progress;
-    const char *what = job->set ? "engines" : "controller";
-    struct ipcl_error error;
-    if (clock_ms() - since_ms >= supervisor_stopping_ms(job) + KILLED_MS) {
-        progress_fail(progress,
-                      "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
-        return false;
-    }
-    progress_say(progress, "The %s ha%s not ended: killing", what, job->set ? "ve" : "s");
-    instances_signal(job->launcher, SIGKILL, &error);
-    return true;
 }
 
 static void controller_late(uv_timer_t *timer)
@@ -214,55 +190,4 @@ void supervisor_hurry(struct supervisor *supervisor)
         supervisor_hurry_set(set);
     if (last && controller->launcher && controller->running > 0)
         instances_signal(controller->launcher, SIGKILL, &error);
-}
-
-static void adopt(struct supervisor *supervisor, struct job *job)
-{
-    const struct state *state = &supervisor->state;
-    struct ipcl_error error;
-    char process[64] = "";
-    if (supervisor_adopt(supervisor, job, &error) == 0)
-        return;
-    long long pid = state_process_left(job->saved);
-    if (pid)
-        snprintf(process, sizeof(process), " (process %lld of it runs)", pid);
-    progress_fail(supervisor->progress,
-                  "What %s started cannot be stopped by what %s says%s: %s. End it by hand, then "
-                  "remove the file",
-                  job->saved->class_name, state->path, process, error.text);
-    supervisor->exit_code = EXIT_NOT_STOPPED;
-}
-
-int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
-                        const struct state *state)
-{
-    struct supervisor supervisor;
-    struct ipcl_error error;
-    if (supervisor_open(&supervisor, cluster, progress, &error) < 0 ||
-        supervisor_take_state(&supervisor, state, &error) < 0) {
-        progress_fail(progress, "%s", error.text);
-        supervisor_close(&supervisor);
-        return EXIT_WRONG;
-    }
-    supervisor.exit_code = EXIT_FINE;
-    supervisor_phase(&supervisor, PHASE_UP);
-    if (state_is_here(state))
-        strays_end(&supervisor.loop, supervisor.children, progress, state);
-    for (struct engine_set *set = supervisor.sets; set; set = set->next)
-        adopt(&supervisor, &set->job);
-    adopt(&supervisor, &supervisor.controller);
-    if (!state_is_of_host(state) && state->controller.own && !state->controller.outlives) {
-        progress_fail(progress, "The controller of %s runs on %s: stop it there", state->path,
-                      state->host);
-        supervisor.exit_code = EXIT_NOT_STOPPED;
-    }
-    bool controller = supervisor.controller.running > 0 || !supervisor.own_controller;
-    if (controller && path_exists(supervisor.client_file) &&
-        supervisor_watch_hub(&supervisor, &error) < 0)
-        log_debug("engines are not asked to end: %s", error.text);
-    supervisor_stop(&supervisor, supervisor.exit_code);
-    uv_run(&supervisor.loop, UV_RUN_DEFAULT);
-    int exit_code = supervisor.exit_code;
-    supervisor_close(&supervisor);
-    return exit_code;
 }

@@ -1,0 +1,22 @@
+/* A set that ipcluster engines has the supervisor start, with the settings, environment and folder of
+ * whoever typed it. */
+#ifndef CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
+#define CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
+
+#include "cluster/supervisor/supervisor_private.h"
+
+struct joined {
+    struct engine_set *set;
+    char **argv; /* the cluster's settings point into it */
+    struct cluster cluster;
+    struct workplace place;
+    struct progress progress;
+    struct caller *caller; /* who asked; NULL: has gone */
+    char label[ENGINE_SET_BYTES];
+};
+
+/* What is said of the set from now on is for that caller, until the set has ended or the caller has
+ * gone. */
+void supervisor_tell_caller(struct joined *joined, struct caller *caller);
+
+#endif
