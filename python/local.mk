@@ -61,6 +61,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/records.py \
 	python/ipcluster/remotefunction.py \
 	python/ipcluster/reply.py \
+	python/ipcluster/requests.py \
 	python/ipcluster/shown.py \
 	python/ipcluster/streamed.py \
 	python/ipcluster/there.py \

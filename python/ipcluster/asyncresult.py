@@ -11,6 +11,7 @@ from ipcluster import _client, error as errors
 from ipcluster.abort import abort
 from ipcluster.maps import members
 from ipcluster.besides import Besides
+from ipcluster.dispatcher import Waiting
 from ipcluster.reply import METADATA_KEYS, Failure, error_or_value, value_of
 from ipcluster.shown import card
 
@@ -42,18 +43,18 @@ class AsyncResult(Besides, Future):
     _unset = object()
 
     def __init__(self, client, children, fname="unknown", targets=None, return_exceptions=False, owner=True):
-        self._client = client
+        self.client = client
         self.owner = owner  # once the result was got, the client forgets it
-        self._single = not isinstance(children, list)
-        self._children = [children] if self._single else children
-        self._fname = fname
-        self._targets = targets
-        self._return_exceptions = return_exceptions
+        self.single = not isinstance(children, list)
+        self.children = [children] if self.single else children
+        self.fname = fname
+        self.targets = targets
+        self.return_exceptions = return_exceptions
         self._values = None
         self._known = {}  # values that were looked at before all had come, by future
         self._outcome = self._unset
-        self._streamer = None
-        self._results_shown = False  # by stream_output(), and not by display_outputs() since
+        self.streamer = None
+        self.results_shown = False  # by stream_output(), and not by display_outputs() since
         self._callbacks = []  # those that were not called yet, or are being called
 
     # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
@@ -100,14 +101,14 @@ class AsyncResult(Besides, Future):
             >>> len(view.apply_async(abs, -1).msg_ids)
             4
         """
-        return [child.msg_id for child in self._children]
+        return [child.msg_id for child in self.children]
 
     def __len__(self):
-        return len(self._children)
+        return len(self.children)
 
     def __repr__(self):
         state = ":finished" if self.ready() else ""
-        return f"<{type(self).__name__}: {self._fname}{state}>"
+        return f"<{type(self).__name__}: {self.fname}{state}>"
 
     def _repr_html_(self):
         count = self.progress
@@ -115,10 +116,10 @@ class AsyncResult(Besides, Future):
         words = [
             "running" if running else "finished",
             f"{count} of {len(self)} results",
-            *([f"{self.elapsed:.1f} s"] if self._children else []),
+            *([f"{self.elapsed:.1f} s"] if self.children else []),
         ]
         more = f"<progress max='{len(self)}' value='{count}'></progress>" if running else ""
-        return card(type(self).__name__, f"{self._fname}: {', '.join(words)}", more=more)
+        return card(type(self).__name__, f"{self.fname}: {', '.join(words)}", more=more)
 
     def ready(self):
         """Whether all results are there.
@@ -132,7 +133,7 @@ class AsyncResult(Besides, Future):
             >>> result.ready()
             True
         """
-        return self._values is not None or _client.count_ready(self._children) == len(self._children)
+        return self._values is not None or _client.count_ready(self.children) == len(self.children)
 
     done = ready
 
@@ -159,8 +160,8 @@ class AsyncResult(Besides, Future):
             >>> view.apply_async(abs, -1).cancelled()
             False
         """
-        aborted = bool(self._children) and self.ready()
-        return aborted and all(child.status == _client.ABORTED for child in self._children)
+        aborted = bool(self.children) and self.ready()
+        return aborted and all(child.status == _client.ABORTED for child in self.children)
 
     def cancel(self):
         """Stops what has not begun, in the scheduler and on engines: then whoever waits gets a CancelledError. What runs goes on, and what has
@@ -178,10 +179,10 @@ class AsyncResult(Besides, Future):
         """
         if not self.ready():
             if asyncio._get_running_loop() is not None:
-                self._client._abort_later.add(self._children)
+                self.client.requests.abort_later.add(self.children)
             else:
                 with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
-                    abort(self._client._connection, self._children)
+                    abort(self.client.connection, self.children)
         return self.cancelled()
 
     def split(self):
@@ -195,11 +196,11 @@ class AsyncResult(Besides, Future):
         """
         if len(self) == 1:
             return (self,)
-        targets = [None] * len(self) if self._targets is None else self._targets
+        targets = [None] * len(self) if self.targets is None else self.targets
         flat = not isinstance(self, AsyncMapResult)
         return tuple(
-            AsyncResult(self._client, child if flat else [child], self._fname, [target], self._return_exceptions)
-            for child, target in zip(self._children, targets)
+            AsyncResult(self.client, child if flat else [child], self.fname, [target], self.return_exceptions)
+            for child, target in zip(self.children, targets)
         )
 
     @classmethod
@@ -221,9 +222,9 @@ class AsyncResult(Besides, Future):
         if len(results) == 1:
             return results[0]
         first = results[0]
-        children = [child for result in results for child in result._children]
-        targets = [target for result in results for target in (result._targets or [None] * len(result))]
-        return AsyncResult(first._client, children, first._fname, targets, first._return_exceptions)
+        children = [child for result in results for child in result.children]
+        targets = [target for result in results for target in (result.targets or [None] * len(result))]
+        return AsyncResult(first.client, children, first.fname, targets, first.return_exceptions)
 
     def _wait_for_some(self, timeout, return_when):
         """As concurrent.futures.wait(): the AsyncResults that have finished, and those that have not, of split()."""
@@ -232,7 +233,7 @@ class AsyncResult(Besides, Future):
         parts = self.split()
         completions = _client.Completions()
         for part in parts:
-            completions.watch(part._children[0], part)
+            completions.watch(part.children[0], part)
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         done = set()
         while len(done) < len(parts):
@@ -261,8 +262,8 @@ class AsyncResult(Besides, Future):
             return self._wait_for_some(timeout, return_when)
         if self._values is not None:
             return True
-        if self._streamer is None:
-            return _client.wait_all(self._children, timeout)
+        if self.streamer is None:
+            return _client.wait_all(self.children, timeout)
         return self._stream_until(self.ready, timeout)
 
     def wait_for_send(self, timeout=-1):
@@ -284,35 +285,35 @@ class AsyncResult(Besides, Future):
 
     def _resolve(self):
         if self._values is None:
-            known, fname = self._known, self._fname
-            self._values = [known[child] if child in known else value_of(child, fname) for child in self._children]
+            known, fname = self._known, self.fname
+            self._values = [known[child] if child in known else value_of(child, fname) for child in self.children]
             self._known = {}
             if self.owner:
-                self._client._forget(self._children)
+                self.client.requests.forget(self.children)
         return self._values
 
     def _value(self, child):
         """A child's value or Failure, which is the same object each time."""
         known = self._known  # another thread may get the result meanwhile
         if child not in known:
-            known[child] = value_of(child, self._fname)
+            known[child] = value_of(child, self.fname)
             if self.owner:
-                self._client._forget([child])
+                self.client.requests.forget([child])
         return known[child]
 
     def _reconstruct(self, values):
         """What get() returns, of the requests' values and Failures."""
         values = [error_or_value(value) for value in values]
-        return values[0] if self._single else values
+        return values[0] if self.single else values
 
     def _settle(self):
         """(result, None) or (None, exception), once everything is there."""
         if self._outcome is self._unset:
             failures = [value.error for value in self._resolve() if isinstance(value, Failure)]
-            if failures and self._single:
+            if failures and self.single:
                 self._outcome = None, failures[0]
-            elif failures and not self._return_exceptions:
-                self._outcome = None, errors.combined(failures, self._fname)
+            elif failures and not self.return_exceptions:
+                self._outcome = None, errors.combined(failures, self.fname)
             else:
                 try:
                     self._outcome = self._reconstruct(self._values), None
@@ -344,11 +345,11 @@ class AsyncResult(Besides, Future):
             if failed and others:
                 return failed[0].get(return_exceptions=return_exceptions)
         if not self.wait(timeout):
-            raise TimeoutError(f"{self._fname}: the result is not ready")
+            raise TimeoutError(f"{self.fname}: the result is not ready")
         result, error = self._settle()
         if error is None:
             return result
-        if self._return_exceptions if return_exceptions is None else return_exceptions:
+        if self.return_exceptions if return_exceptions is None else return_exceptions:
             return self._reconstruct(self._values)
         raise error
 
@@ -379,7 +380,7 @@ class AsyncResult(Besides, Future):
             <Remote[0]:ZeroDivisionError(integer division or modulo by zero)>
         """
         if not self.wait(timeout):
-            raise TimeoutError(f"{self._fname}: the result is not ready")
+            raise TimeoutError(f"{self.fname}: the result is not ready")
         error = self._settle()[1]
         if self.cancelled():
             raise error
@@ -418,9 +419,9 @@ class AsyncResult(Besides, Future):
             {0: 1, 1: 1, 2: 1, 3: 1}
         """
         results = self.get(timeout)
-        results = [results] if self._single else results
+        results = [results] if self.single else results
         by_engine = {}
-        for child, result in zip(self._children, results):
+        for child, result in zip(self.children, results):
             if child.engine_id in by_engine:
                 raise ValueError(f"several of these ran on engine {child.engine_id}: a dict has one result of each")
             by_engine[child.engine_id] = result
@@ -437,17 +438,17 @@ class AsyncResult(Besides, Future):
         return self.get_dict()
 
     def __iter__(self):
-        if self._single:
+        if self.single:
             raise TypeError("a single result is not iterable: use get()")
-        for index, child in enumerate(self._children):
+        for index, child in enumerate(self.children):
             child.wait()
             yield self._checked(self._value_at(index))
 
     def _value_at(self, index):
-        return self._value(self._children[index]) if self._values is None else self._values[index]
+        return self._value(self.children[index]) if self._values is None else self._values[index]
 
     def _checked(self, value):
-        if isinstance(value, Failure) and not self._return_exceptions:
+        if isinstance(value, Failure) and not self.return_exceptions:
             raise value.error
         return error_or_value(value)
 
@@ -466,7 +467,7 @@ class AsyncResult(Besides, Future):
         """
         if self.ready():
             raise AssertionError("this has finished and cannot be aborted")
-        return abort(self._client._connection, self._children)
+        return abort(self.client.connection, self.children)
 
     # As a future
 
@@ -492,7 +493,7 @@ class AsyncResult(Besides, Future):
         if not waits:
             self._call(fn, Exception)
         elif begins:
-            self._client._when_done(self)
+            self.client.requests.dispatcher.add(Waiting(self.ready, self._last_open, self._run_callbacks))
 
     def _run_callbacks(self):
         """In the client's thread of callbacks, which also those need that are added meanwhile."""
@@ -510,10 +511,10 @@ class AsyncResult(Besides, Future):
 
     def _last_open(self):
         """The last child that has not resolved; any where all have."""
-        for child in reversed(self._children):
+        for child in reversed(self.children):
             if not child.ready():
                 return child
-        return self._children[0]
+        return self.children[0]
 
     def __await__(self):
         loop = asyncio.get_running_loop()
@@ -583,7 +584,7 @@ class AsyncMapResult(AsyncResult):
     def _as_they_come(self):
         """The indices of the requests, each once it was answered."""
         completions = _client.Completions()
-        for index, child in enumerate(self._children):
+        for index, child in enumerate(self.children):
             if self.ordered:
                 child.wait()
                 yield index

@@ -63,8 +63,8 @@ class LoadBalancedView(View):
         known, text = self._made
         if simple and known == key:
             return text
-        uuids = {} if self.targets is None else dict(self.client._connection.engines())
-        targets = [] if self.targets is None else self.client._resolve_targets(self.targets)
+        uuids = {} if self.targets is None else dict(self.client.connection.engines())
+        targets = [] if self.targets is None else self.client.requests.targets_of(self.targets)
         text = json.dumps({
             "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
             "targets": [uuids[target] for target in targets], "retries": self.retries,
@@ -78,7 +78,7 @@ class LoadBalancedView(View):
         return self._finish(self._submit_task(name_of(f), pack_apply(f, args, kwargs or {})), block)
 
     def _submit_task(self, fname, buffers):
-        future = self.client._submit(_client.TASK, -1, "apply_request", None, self._metadata_text(), buffers)
+        future = self.client.requests.submit(_client.TASK, -1, "apply_request", None, self._metadata_text(), buffers)
         return AsyncResult(self.client, future, fname)
 
     def register_joblib_backend(self, name="ipyparallel", make_default=False):

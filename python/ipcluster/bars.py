@@ -192,11 +192,11 @@ def _finished(result, interval, return_when):
 def wait_with_progress(result, interval, timeout, widget, return_when=ALL_COMPLETED):
     """AsyncResult.wait_interactive()."""
     deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
-    streamer = result._streamer
+    streamer = result.streamer
     bar = None
     if widget is not None or is_watched():
         show = None if streamer is None or widget else streamer.show_bar
-        bar = make_bar(len(result), "tasks", result._fname, result.progress, widget, show)
+        bar = make_bar(len(result), "tasks", result.fname, result.progress, widget, show)
     refreshed = time.monotonic()
     try:
         finished = result.ready()

@@ -29,8 +29,8 @@ class Besides:
             >>> result.metadata["status"]
             'ok'
         """
-        all_metadata = [metadata_of(child) for child in self._children]
-        return all_metadata[0] if self._single else all_metadata
+        all_metadata = [metadata_of(child) for child in self.children]
+        return all_metadata[0] if self.single else all_metadata
 
     def timedelta(self, start, end, start_key=min, end_key=max):
         """Seconds between two times, such as metadata have.
@@ -66,7 +66,7 @@ class Besides:
             >>> result.progress
             4
         """
-        return len(self) if self._values is not None else _client.count_ready(self._children)
+        return len(self) if self._values is not None else _client.count_ready(self.children)
 
     @property
     def elapsed(self):
@@ -78,11 +78,11 @@ class Besides:
         """
         if self.ready():
             return self.wall_time
-        return time.time() - min(child.submitted for child in self._children)
+        return time.time() - min(child.submitted for child in self.children)
 
     def _ready_or_raise(self):
         if not self.ready():
-            raise TimeoutError(f"{self._fname}: the result is not ready")
+            raise TimeoutError(f"{self.fname}: the result is not ready")
 
     @property
     def wall_time(self):
@@ -96,9 +96,9 @@ class Besides:
             True
         """
         self._ready_or_raise()
-        if not self._children:
+        if not self.children:
             return 0.0
-        return max(child.received for child in self._children) - min(child.submitted for child in self._children)
+        return max(child.received for child in self.children) - min(child.submitted for child in self.children)
 
     @property
     def serial_time(self):
@@ -113,7 +113,7 @@ class Besides:
         """
         self._ready_or_raise()
         seconds = 0.0
-        for child in self._children:
+        for child in self.children:
             metadata = metadata_of(child)
             if metadata["started"] and metadata["completed"]:
                 seconds += (metadata["completed"] - metadata["started"]).total_seconds()
@@ -123,12 +123,12 @@ class Besides:
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         while True:
             finished = condition()
-            self._streamer.show_new()
+            self.streamer.show_new()
             if finished or (deadline is not None and time.monotonic() >= deadline):
                 return finished
-            waiting = [child for child in self._children if not child.output_complete() or not child.ready()]
+            waiting = [child for child in self.children if not child.output_complete() or not child.ready()]
             if len(waiting) == 1:
-                waiting[0].wait_output(self._streamer.seen(waiting[0]), OUTPUT_SLICE)
+                waiting[0].wait_output(self.streamer.seen(waiting[0]), OUTPUT_SLICE)
             else:
                 time.sleep(OUTPUT_SLICE / 5)
 
@@ -145,21 +145,21 @@ class Besides:
             >>> result.wait_for_output(60)
             True
         """
-        if self._streamer is not None:
-            complete = self._stream_until(lambda: all(child.output_complete() for child in self._children), timeout)
-            return complete and all_output_came(self._children)
-        return wait_for_output(self._children, timeout)
+        if self.streamer is not None:
+            complete = self._stream_until(lambda: all(child.output_complete() for child in self.children), timeout)
+            return complete and all_output_came(self.children)
+        return wait_for_output(self.children, timeout)
 
     def __getitem__(self, key):
         """Results by number or slice, metadata by name."""
         if isinstance(key, str):
             if key in OUTPUT_KEYS and self.ready():
                 self.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
-            values = [metadata_of(child)[key] for child in self._children]
-            return values[0] if self._single else values
+            values = [metadata_of(child)[key] for child in self.children]
+            return values[0] if self.single else values
         if isinstance(key, (int, slice)):
             if not self.ready():
-                raise TimeoutError(f"{self._fname}: the result is not ready")
+                raise TimeoutError(f"{self.fname}: the result is not ready")
             return cut(self.get(), key)
         raise TypeError(f"an index, a slice or the name of a metadata member, not {key!r}")
 
@@ -180,7 +180,7 @@ class Besides:
         """
         from ipcluster.streamed import streaming
 
-        return streaming(self)
+        return streaming(self, self._value_at)
 
     def display_outputs(self, groupby="type", result_only=False):
         """Shows what the engines have printed, displayed and returned.
@@ -201,9 +201,9 @@ class Besides:
         from ipcluster.shown import display_outputs
 
         self._ready_or_raise()
-        shown, self._results_shown = self._results_shown, False
+        shown, self.results_shown = self.results_shown, False
         if not (result_only and shown):
-            display_outputs(self, groupby, result_only)
+            display_outputs(self, self._resolve, groupby, result_only)
 
     def wait_interactive(self, interval=0.1, timeout=-1, widget=None, return_when=ALL_COMPLETED):
         """Waits for the results behind a bar, which shows how many have come, how fast, and how long it may still take.

@@ -36,6 +36,6 @@ class BroadcastView(DirectView):
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         if isinstance(targets, int):
             return super()._submit_to(targets, block, fname, msg_type, content, buffers)
-        ids = self.client._resolve_targets(targets)
-        children = self.client._broadcast(ids, msg_type, content, self._metadata_text(), list(buffers))
+        ids = self.client.requests.targets_of(targets)
+        children = self.client.requests.broadcast(ids, msg_type, content, self._metadata_text(), list(buffers))
         return AsyncResult(self.client, children, fname, ids)

@@ -12,17 +12,16 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 
 from ipcluster import _client, bytecode, error as errors
-from ipcluster.abort import AbortLater, Answer, abort
+from ipcluster.abort import Answer, abort
 from ipcluster.asyncresult import AsyncResult
 from ipcluster.balanced import LoadBalancedView
 from ipcluster.broadcast import BroadcastView
 from ipcluster.control import Control
 from ipcluster.direct import DirectView
-from ipcluster.dispatcher import Dispatcher
 from ipcluster.engines import Engines
 from ipcluster.history import History
-from ipcluster.records import ENTRIES_MIN, Records
-from ipcluster.reply import Failure, text_of_date, value_of
+from ipcluster.records import Records
+from ipcluster.requests import Requests
 from ipcluster.shown import card, get_shell, is_watched
 
 _open_clients = weakref.WeakSet()
@@ -85,7 +84,7 @@ class Client(Control, Records):
         [1, 1, 1, 1]
     """
 
-    _connection = None  # until it is made: what shows a traceback's variables shows this client, too
+    connection = None  # until it is made: what shows a traceback's variables shows this client, too
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
@@ -104,15 +103,8 @@ class Client(Control, Records):
         self.cluster = cluster
         self.profile = profile
         self.history = History()
-        self._futures = {}
-        self._seen = set()  # ids of engines that somebody chose
-        self._prune_at = ENTRIES_MIN
-        self._noted = False  # something was sent since the oldest were forgotten
-        self._pruning = None
-        self._dispatcher = Dispatcher()
         self._dask = None
-        self._lock = threading.Lock()
-        self._connection = self._connect(
+        self.connection = self._connect(
             connection_info or connection_file or url_file,
             profile,
             profile_dir,
@@ -123,7 +115,7 @@ class Client(Control, Records):
             sshkey,
             keep_tasks,
         )
-        self._abort_later = AbortLater(self._connection)
+        self.requests = Requests(self.connection, self.history)
         _open_clients.add(self)
         self._activate_first()
         bytecode.warn_of_engines(self.engine_info)
@@ -161,7 +153,7 @@ class Client(Control, Records):
             activate_default(shell, self)
 
     def __repr__(self):
-        if self._connection is None:
+        if self.connection is None:
             return "<Client: not connected>"
         try:
             return f"<Client: {self.engines.summary()}>"
@@ -170,7 +162,7 @@ class Client(Control, Records):
 
     def _repr_html_(self):
         try:
-            engines = None if self._connection is None else self.engines
+            engines = None if self.connection is None else self.engines
         except errors.ConnectError:
             engines = None
         if engines is None:
@@ -199,7 +191,7 @@ class Client(Control, Records):
         try:
             self._stop_dask_scheduler()
         finally:
-            self._connection.close()
+            self.connection.close()
             _open_clients.discard(self)
 
     @property
@@ -210,7 +202,7 @@ class Client(Control, Records):
             >>> c.closed
             False
         """
-        return self._connection is None or self._connection.closed
+        return self.connection is None or self.connection.closed
 
     # Engines and views
 
@@ -222,7 +214,7 @@ class Client(Control, Records):
             >>> c.ids
             [0, 1, 2, 3]
         """
-        return [engine_id for engine_id, _ in self._connection.engines()]
+        return [engine_id for engine_id, _ in self.connection.engines()]
 
     @property
     def engines(self):
@@ -235,7 +227,7 @@ class Client(Control, Records):
             >>> c.engines[0].pid == c[0].apply_sync(os.getpid)
             True
         """
-        return Engines(self._connection)
+        return Engines(self.connection)
 
     @property
     def departed(self):
@@ -246,7 +238,7 @@ class Client(Control, Records):
             >>> [gone["id"] for gone in c.departed]
             []
         """
-        return self._ask_hub("departed_request")[0]["departed"]
+        return self.requests.departed()
 
     @property
     def engine_info(self):
@@ -257,7 +249,7 @@ class Client(Control, Records):
             >>> c.engine_info[0]["implementation"]
             'ipcluster'
         """
-        return {engine_id: json.loads(self._connection.engine_info(engine_id)) for engine_id in self.ids}
+        return {engine_id: json.loads(self.connection.engine_info(engine_id)) for engine_id in self.ids}
 
     def __len__(self):
         return len(self.ids)
@@ -270,52 +262,6 @@ class Client(Control, Records):
         if not isinstance(key, (int, slice, tuple, list, range)):
             raise TypeError(f"engines are chosen by an int, a slice or a list of ints, not {type(key)}")
         return self.direct_view(key)
-
-    def _resolve_targets(self, targets):
-        """Turns a request's targets into a list of ids, all of which are registered: EngineError where one was and is not any more."""
-        try:
-            return self._chosen(targets)
-        except (IndexError, errors.NoEnginesRegistered):
-            named = (
-                [targets] if isinstance(targets, int) else targets if isinstance(targets, (list, tuple, range)) else []
-            )
-            gone = self._seen.intersection(named).difference(self.ids)
-            if not gone:
-                raise
-            text = (
-                f"engine {min(gone)} is gone{self._why(min(gone))}: client[:] is a view of the engines that are there"
-            )
-            raise errors.EngineError("EngineError", text, "", {"engine_id": min(gone)}) from None
-
-    def _why(self, engine_id):
-        """The hub's sentence on the end of an engine, in parentheses, where it is ours and still knows."""
-        try:
-            reasons = [gone["reason"] for gone in self.departed if gone["id"] == engine_id]
-        except errors.RemoteError:
-            reasons = []
-        return f" ({reasons[-1]})" if reasons else ""
-
-    def _chosen(self, targets):
-        """Turns what a user writes into a list of ids, all of which are registered."""
-        ids = self.ids
-        if not ids:
-            raise errors.NoEnginesRegistered()
-        if targets is None or (isinstance(targets, str) and targets.lower() == "all"):
-            return ids
-        if isinstance(targets, slice):
-            return ids[targets]
-        if isinstance(targets, int):
-            if targets < 0 and -targets <= len(ids):
-                targets = ids[targets]
-            targets = [targets]
-        if not isinstance(targets, (list, tuple, range)):
-            raise TypeError(f"targets are an int, a slice, a list of ints or 'all', not {targets!r}")
-        known = set(ids)
-        for target in targets:
-            if target not in known:
-                raise IndexError(f"there is no engine {target!r}: the registered ones are {ids}")
-        self._seen.update(targets)
-        return list(targets)
 
     def direct_view(self, targets="all", **flags):
         """A view whose engines all do what is asked. `c[0]`, `c[1:3]` and `c[:]` are such views, too.
@@ -444,44 +390,12 @@ class Client(Control, Records):
     def _wait_for_engines(self, n, timeout, interactive, widget):
         there = len(self)
         if not interactive or there >= n:
-            self._connection.wait_for_engines(n, timeout)
+            self.connection.wait_for_engines(n, timeout)
             return
         from ipcluster.bars import following, make_bar
 
         with following(make_bar(n, "engine", None, there, widget), self.__len__):
-            self._connection.wait_for_engines(n, timeout)
-
-    # Requests
-
-    def _submit(self, channel, engine_id, msg_type, content=None, metadata=None, buffers=None):
-        try:
-            future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
-        except ValueError:
-            if engine_id >= 0:
-                self._resolve_targets(engine_id)  # raises where the engine has gone meanwhile
-            raise
-        if channel in (_client.DIRECT, _client.TASK, _client.BROADCAST):
-            self._note(future)
-        return future
-
-    def _broadcast(self, engine_ids, msg_type, content, metadata, buffers):
-        try:
-            futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
-        except ValueError:
-            self._resolve_targets(engine_ids)
-            raise
-        for future in futures:
-            self._note(future)
-        return futures
-
-    def _ask_hub(self, msg_type, content=None):
-        text = None if content is None else json.dumps(content, default=text_of_date)
-        future = self._submit(_client.HUB, -1, msg_type, text)
-        future.wait()
-        value = value_of(future, msg_type)
-        if isinstance(value, Failure):
-            raise value.error
-        return value, future
+            self.connection.wait_for_engines(n, timeout)
 
     # Jobs
 
@@ -518,7 +432,9 @@ class Client(Control, Records):
         strange = [job for job in jobs if isinstance(job, Future) and not isinstance(job, AsyncResult)]
         start = time.monotonic()
         ids = self._msg_ids([job for job in jobs if job not in strange])
-        finished = _client.wait_all([self._futures[msg_id] for msg_id in ids if msg_id in self._futures], timeout)
+        finished = _client.wait_all(
+            [self.requests.futures[msg_id] for msg_id in ids if msg_id in self.requests.futures], timeout
+        )
         if strange:
             left = None if timeout is None or timeout < 0 else max(timeout - time.monotonic() + start, 0)
             finished = not wait_for_futures(strange, left).not_done and finished
@@ -535,7 +451,7 @@ class Client(Control, Records):
             >>> c.wait_interactive()
         """
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
-        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
+        futures = [self.requests.futures[msg_id] for msg_id in ids if msg_id in self.requests.futures]
         if futures:
             AsyncResult(self, futures, fname="tasks", owner=False).wait_interactive(interval, timeout)
 
@@ -555,14 +471,14 @@ class Client(Control, Records):
             True
         """
         ids = self.outstanding if jobs is None else self._msg_ids(jobs)
-        futures = [self._futures[msg_id] for msg_id in ids if msg_id in self._futures]
+        futures = [self.requests.futures[msg_id] for msg_id in ids if msg_id in self.requests.futures]
         if targets is not None:
-            chosen = {None, *self._resolve_targets(targets)}
+            chosen = {None, *self.requests.targets_of(targets)}
             futures = [future for future in futures if future.target in chosen]
         if self.block if block is None else block:
-            return abort(self._connection, futures)
+            return abort(self.connection, futures)
         answer = Answer()
-        _resolve_in_thread(answer, abort, self._connection, futures)
+        _resolve_in_thread(answer, abort, self.connection, futures)
         return answer
 
     def spin(self):
@@ -582,9 +498,6 @@ class Client(Control, Records):
         """
 
     stop_spin_thread = spin
-
-    def _when_done(self, result):
-        self._dispatcher.add(result)
 
 
 def _resolve_in_thread(future, function, *args):

@@ -11,8 +11,8 @@ class Control:
 
     def _control(self, targets, msg_type, content, block):
         content = json.dumps(content)
-        targets = self._resolve_targets(targets)
-        children = [self._submit(_client.CONTROL, target, msg_type, content) for target in targets]
+        targets = self.requests.targets_of(targets)
+        children = [self.requests.submit(_client.CONTROL, target, msg_type, content) for target in targets]
         result = AsyncResult(self, children, fname=msg_type, targets=targets)
         if self.block if block is None else block:
             result.get()
@@ -74,8 +74,8 @@ class Control:
         Example:
             >>> client.drain(0, timeout=60, block=True)
         """
-        for target in self._resolve_targets(targets):
-            if json.loads(self._connection.engine_info(target)).get("implementation") != "ipcluster":
+        for target in self.requests.targets_of(targets):
+            if json.loads(self.connection.engine_info(target)).get("implementation") != "ipcluster":
                 raise NotImplementedError(
                     f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down"
                 )
@@ -105,7 +105,7 @@ class Control:
         except errors.NoEnginesRegistered:
             result = None
         if hub:
-            self._ask_hub("shutdown_request")
+            self.requests.ask_hub("shutdown_request")
             self.close()
         return result
 
@@ -121,8 +121,8 @@ class Control:
             >>> c.queue_status(0)["queue"]
             0
         """
-        content = {"targets": None if targets == "all" else self._resolve_targets(targets), "verbose": verbose}
-        status, _ = self._ask_hub("queue_request", content)
+        content = {"targets": None if targets == "all" else self.requests.targets_of(targets), "verbose": verbose}
+        status, _ = self.requests.ask_hub("queue_request", content)
         status.pop("status", None)
         status = {int(key) if key.isdigit() else key: value for key, value in status.items()}
         return status[targets] if isinstance(targets, int) else status

@@ -33,8 +33,8 @@ class DirectView(View):
 
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         """One request for each target."""
-        ids = self.client._resolve_targets(targets)
-        submit, metadata = self.client._submit, self._metadata_text()
+        ids = self.client.requests.targets_of(targets)
+        submit, metadata = self.client.requests.submit, self._metadata_text()
         children = [submit(self._channel, each, msg_type, content, metadata, list(buffers)) for each in ids]
         return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
 
@@ -123,7 +123,7 @@ class DirectView(View):
 
     def _submitter(self):
         """Its calls of submit(f, args) go to one engine each, in turn."""
-        turn = cycle(self.client._resolve_targets(self.targets))
+        turn = cycle(self.client.requests.targets_of(self.targets))
         return lambda f, args: self._apply(f, args, targets=next(turn), block=False)
 
     # Variables
@@ -220,7 +220,7 @@ class DirectView(View):
             >>> view["list(part)"]
             [[0, 1], [2, 3], [4, 5], [6, 7]]
         """
-        ids = self.client._resolve_targets(self._targets_or_own(targets))
+        ids = self.client.requests.targets_of(self._targets_or_own(targets))
         mapping = DISTRIBUTIONS[dist]()
         seq = whole(seq)
         length = length_of(seq)
@@ -229,7 +229,7 @@ class DirectView(View):
             part = cut(seq, mapping.part(index, len(ids), length))
             if flatten and length_of(part) == 1:
                 part = cut(part, 0)
-            children += self.push({key: part}, targets=each, block=False)._children
+            children += self.push({key: part}, targets=each, block=False).children
         result = AsyncResult(self.client, children, "scatter", ids)
         if self._block(block):
             result.get()
@@ -251,8 +251,8 @@ class DirectView(View):
             >>> view.gather("part", block=True)
             [1, 2, 3, 4, 5]
         """
-        ids = self.client._resolve_targets(self._targets_or_own(targets))
-        children = self.pull(key, targets=ids, block=False)._children
+        ids = self.client.requests.targets_of(self._targets_or_own(targets))
+        children = self.pull(key, targets=ids, block=False).children
         result = AsyncMapResult(self.client, children, DISTRIBUTIONS[dist](), "gather", targets=ids)
         return result.get() if self._block(block) else result
 

@@ -2,10 +2,20 @@
 
 import threading
 import weakref
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ipcluster import _client
 
 IDLE_SECONDS = 1  # after which it ends
+
+
+class Waiting(NamedTuple):
+    """What waits for requests."""
+
+    ready: Callable  # whether all are answered
+    last_open: Callable  # the last that is not; any where all are
+    call: Callable  # what is done then
 
 
 class Dispatcher:
@@ -16,9 +26,10 @@ class Dispatcher:
         self.lock = threading.Lock()
         self.running = False
 
-    def add(self, result):
+    def add(self, waiting):
+        """Calls it once it is ready, in this thread."""
         with self.lock:
-            self.completions.watch(result._last_open(), result)
+            self.completions.watch(waiting.last_open(), waiting)
             if not self.running:
                 threading.Thread(target=self._run, name="ipcluster-callbacks", daemon=True).start()
                 self.running = True
@@ -26,33 +37,26 @@ class Dispatcher:
     def _run(self):
         while True:
             try:
-                result = self.completions.get(IDLE_SECONDS)
+                waiting = self.completions.get(IDLE_SECONDS)
             except TimeoutError:
                 with self.lock:
                     if len(self.completions):
                         continue
                     self.running = False
                     return
-            if result.ready():
-                result._run_callbacks()
+            if waiting.ready():
+                waiting.call()
             else:
-                self.add(result)
+                self.add(waiting)
 
 
-class OnceAnswered:
-    """For a dispatcher: calls a method once a request is answered, unless its object, which is not kept for that, has gone."""
+def once_answered(future, method):
+    """Waits for a request, to call a method once it is answered, unless the method's object, which is not kept for that, has gone."""
+    method = weakref.WeakMethod(method)
 
-    def __init__(self, future, method):
-        self._future = future
-        self._method = weakref.WeakMethod(method)
+    def call():
+        there = method()
+        if there is not None:
+            there()
 
-    def _last_open(self):
-        return self._future
-
-    def ready(self):
-        return self._future.ready()
-
-    def _run_callbacks(self):
-        method = self._method()
-        if method is not None:
-            method()
+    return Waiting(future.ready, lambda: future, call)

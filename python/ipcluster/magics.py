@@ -133,7 +133,7 @@ class ParallelMagics(Magics):
         if self.verbose:
             self._say_where(targets, block)
         result = view.execute(code, silent=False, targets=targets, block=False)
-        result._fname = "%px"
+        result.fname = "%px"
         self.last_result = result
         if save_name:
             self.shell.user_ns[save_name] = result

@@ -2,49 +2,11 @@
 
 from ipcluster import error as errors
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
-from ipcluster.dispatcher import OnceAnswered
 from ipcluster.reply import ByRequest, error_or_value, metadata_of, read_date, value_of
-
-ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
-UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
 
 
 class Records:
     """The part of a Client that is concerned with them."""
-
-    def _note(self, future):
-        msg_id = future.msg_id
-        self._futures[msg_id] = future
-        self.history.note([msg_id])
-        self._noted = True
-        if len(self._futures) >= self._prune_at:
-            self._prune()
-
-    def _prune(self):
-        """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
-        with self._lock:
-            answered, still_open = [], []
-            for msg_id, future in list(self._futures.items()):
-                (answered if future.ready() else still_open).append(msg_id)
-            for msg_id in answered[:-UNFETCHED_MAX]:
-                self._futures.pop(msg_id, None)
-            self._prune_at = max(ENTRIES_MIN, 2 * len(self._futures))
-            self._noted = False
-            # Perhaps nothing is sent any more: what is open is looked at once half of it may have been answered.
-            future = self._futures.get(still_open[len(still_open) // 2]) if still_open else None
-            watched = future is not None and self._pruning is None and len(self._futures) > UNFETCHED_MAX // 2
-            if watched:
-                self._pruning = OnceAnswered(future, self._prune_again)
-        if watched:
-            self._dispatcher.add(self._pruning)
-
-    def _prune_again(self):
-        self._pruning = None
-        self._prune()
-
-    def _prune_what_was_noted(self):
-        if self._noted and len(self._futures) > UNFETCHED_MAX:
-            self._prune()
 
     @property
     def results(self):
@@ -57,9 +19,11 @@ class Records:
             >>> c.results[result.msg_ids[0]]
             1
         """
-        self._prune_what_was_noted()
+        self.requests.prune_what_was_noted()
         return ByRequest(
-            self._futures, lambda future: error_or_value(value_of(future, "result")), lambda future: future.ready()
+            self.requests.futures,
+            lambda future: error_or_value(value_of(future, "result")),
+            lambda future: future.ready(),
         )
 
     @property
@@ -73,12 +37,8 @@ class Records:
             >>> c.metadata[result.msg_ids[0]]["engine_id"]
             0
         """
-        self._prune_what_was_noted()
-        return ByRequest(self._futures, metadata_of, lambda future: True)
-
-    def _forget(self, futures):
-        for future in futures:
-            self._futures.pop(future.msg_id, None)
+        self.requests.prune_what_was_noted()
+        return ByRequest(self.requests.futures, metadata_of, lambda future: True)
 
     @property
     def outstanding(self):
@@ -90,7 +50,7 @@ class Records:
             >>> c.outstanding
             set()
         """
-        return {msg_id for msg_id, future in list(self._futures.items()) if not future.ready()}
+        return {msg_id for msg_id, future in list(self.requests.futures.items()) if not future.ready()}
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
         """The AsyncResult of earlier requests. What is not here any more, or is another client's, is fetched from the hub, where the controller
@@ -108,20 +68,20 @@ class Records:
             1
         """
         jobs = -1 if indices_or_msg_ids is None else indices_or_msg_ids
-        single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs._single)
+        single = isinstance(jobs, (str, int)) or (isinstance(jobs, AsyncResult) and jobs.single)
         kind = AsyncResult
         children = []
         for job in [jobs] if isinstance(jobs, (str, int, AsyncResult)) else jobs:
             if isinstance(job, AsyncResult):
-                children += job._children
+                children += job.children
                 continue
             (msg_id,) = self._msg_ids(job)
-            future = self._futures.get(msg_id)
+            future = self.requests.futures.get(msg_id)
             if future is None:
                 kind = AsyncHubResult
-                future = self._connection.fetch(msg_id)
+                future = self.connection.fetch(msg_id)
                 if not owner:
-                    self._futures[msg_id] = future
+                    self.requests.futures[msg_id] = future
             children.append(future)
         result = kind(self, children[0] if single else children, fname="get_result", owner=owner)
         if self.block if block is None else block:
@@ -145,7 +105,7 @@ class Records:
             [1]
         """
         ids = self._msg_ids(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
-        reply, _ = self._ask_hub("resubmit_request", {"msg_ids": ids})
+        reply, _ = self.requests.ask_hub("resubmit_request", {"msg_ids": ids})
         return self.get_result([reply["resubmitted"][msg_id] for msg_id in ids], block)
 
     def result_status(self, msg_ids, status_only=True):
@@ -164,12 +124,12 @@ class Records:
             []
         """
         ids = self._msg_ids(msg_ids)
-        known = {msg_id: self._futures[msg_id].ready() for msg_id in ids if msg_id in self._futures}
+        known = {msg_id: self.requests.futures[msg_id].ready() for msg_id in ids if msg_id in self.requests.futures}
         status = {"completed": [msg_id for msg_id, ready in known.items() if ready],
                   "pending": [msg_id for msg_id, ready in known.items() if not ready]}  # fmt: skip
         others = [msg_id for msg_id in ids if msg_id not in known]
         if others:
-            reply, _ = self._ask_hub("result_request", {"msg_ids": others, "status_only": True})
+            reply, _ = self.requests.ask_hub("result_request", {"msg_ids": others, "status_only": True})
             for key in status:
                 status[key] += reply[key]
         if not status_only:
@@ -186,7 +146,7 @@ class Records:
         named = isinstance(targets, int) or bool(targets)
         if not named and not ids:
             raise ValueError("name jobs, targets, or 'all'")
-        return ids, self._resolve_targets(targets) if named else []
+        return ids, self.requests.targets_of(targets) if named else []
 
     def purge_hub_results(self, jobs=(), targets=()):
         """Makes the hub forget records.
@@ -200,7 +160,7 @@ class Records:
             >>> c.purge_hub_results("all")
         """
         ids, engine_ids = self._to_purge(jobs, targets)
-        self._ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
+        self.requests.ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
 
     def purge_local_results(self, jobs=(), targets=()):
         """Forgets, here, results that nobody has fetched.
@@ -215,14 +175,14 @@ class Records:
             >>> c.purge_local_results("all")
         """
         ids, engine_ids = self._to_purge(jobs, targets)
-        futures = dict(self._futures)
+        futures = dict(self.requests.futures)
         chosen = set(futures) if ids == "all" else set(ids).intersection(futures)
         chosen.update(msg_id for msg_id, future in futures.items() if future.ready() and future.engine_id in engine_ids)
         still_open = chosen & self.outstanding
         if still_open:
             raise RuntimeError(f"not answered yet, and so not forgotten: {sorted(still_open)}")
         for msg_id in chosen:
-            self._futures.pop(msg_id, None)
+            self.requests.futures.pop(msg_id, None)
 
     def purge_results(self, jobs=(), targets=()):
         """`purge_local_results()` and `purge_hub_results()`.
@@ -263,7 +223,7 @@ class Records:
             >>> result.msg_ids[0] in c.hub_history()
             True
         """
-        return self._ask_hub("history_request", {})[0]["history"]
+        return self.requests.ask_hub("history_request", {})[0]["history"]
 
     def db_query(self, query, keys=None):
         """The hub's records of requests.
@@ -281,7 +241,7 @@ class Records:
             True
         """
         keys = [keys] if isinstance(keys, str) else keys
-        reply, future = self._ask_hub("db_request", {"query": query, "keys": keys})
+        reply, future = self.requests.ask_hub("db_request", {"query": query, "keys": keys})
         buffers = future.buffers()
         for index, record in enumerate(reply["records"]):
             for key in ("submitted", "started", "completed", "received"):

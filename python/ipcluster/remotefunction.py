@@ -133,9 +133,9 @@ class ParallelFunction(RemoteFunction):
             targets = None
             channel, engines = _client.TASK, [-1] * -(-length // self.chunksize)
         else:
-            targets = engines = view.client._resolve_targets(view.targets)[:length]
+            targets = engines = view.client.requests.targets_of(view.targets)[:length]
             channel = view._channel
-        submit, metadata = view.client._submit, view._metadata_text()
+        submit, metadata = view.client.requests.submit, view._metadata_text()
         children = [
             submit(channel, engine, "apply_request", None, metadata,
                    self._buffers(sequences, index, len(engines), length, function, first))

@@ -164,15 +164,15 @@ def _show_group(entries, groupby, result_only, single):
             _show_result(value)
 
 
-def display_outputs(result, groupby, result_only):
+def display_outputs(result, resolve, groupby, result_only):
     if groupby not in ("type", "engine", "order"):
         raise ValueError(f"outputs are grouped by 'type', 'engine' or 'order', not {groupby!r}")
     result.wait_for_output()
-    values = result._resolve()
+    values = resolve()
     entries = []
-    for child, value in zip(result._children, values):
+    for child, value in zip(result.children, values):
         metadata = metadata_of(child)
         entries.append((metadata["engine_id"], metadata, value))
     groups = [[entry] for entry in entries] if groupby == "engine" else [entries]
     for group in groups:
-        _show_group(group, groupby, result_only, result._single)
+        _show_group(group, groupby, result_only, result.single)

@@ -26,24 +26,25 @@ _END = "\x1b[0m\n"  # of a line, and of its colours
 class _Streamer:
     """Takes what the engines publish. Those who inherit show it: what _add() and _fail() give them, and a bar."""
 
-    def __init__(self, result):
+    def __init__(self, result, value_at):
         self.result = result
-        self._counts = [0] * len(result._children)
+        self._value_at = value_at  # of a request's index: its value or Failure
+        self._counts = [0] * len(result.children)
         self._failed = set()  # indices of the requests whose error was shown
         self._ids = {}  # of engines, by uuid
 
     def seen(self, child):
         """How many messages of a request were taken."""
-        return self._counts[self.result._children.index(child)]
+        return self._counts[self.result.children.index(child)]
 
     def _engine(self, index, metadata=None):
         """The id of the engine that has a request; "?" where nobody knows it. A scheduler's choice is known by what the engine publishes."""
-        targets = self.result._targets
+        targets = self.result.targets
         if isinstance(targets, int):
             return targets
         if targets is not None and index < len(targets) and targets[index] is not None:
             return targets[index]
-        child = self.result._children[index]
+        child = self.result.children[index]
         engine = child.engine_id if child.ready() else None
         if engine is None and metadata:
             engine = self._id_of(json.loads(metadata).get("engine"))
@@ -52,12 +53,12 @@ class _Streamer:
     def _id_of(self, uuid):
         if uuid is not None and uuid not in self._ids:
             with suppress(ConnectionError):  # the client is closed
-                self._ids.update((each, engine_id) for engine_id, each in self.result._client._connection.engines())
+                self._ids.update((each, engine_id) for engine_id, each in self.result.client.connection.engines())
         return self._ids.get(uuid)
 
     def show_new(self):
         """Shows what has come since this was called last."""
-        for index, child in enumerate(self.result._children):
+        for index, child in enumerate(self.result.children):
             for msg_type, content, metadata, _ in child.outputs(self._counts[index]):
                 self._counts[index] += 1
                 engine = self._engine(index, metadata)
@@ -77,16 +78,16 @@ class _Streamer:
     def finish(self):
         """Shows the rest, and the errors of which no engine has told."""
         _Streamer.show_new(self)
-        for index, child in enumerate(self.result._children):
+        for index, child in enumerate(self.result.children):
             if index not in self._failed and child.ready() and child.status != _client.OK:
-                self._take_error(index, self._engine(index), self.result._value_at(index).error)
+                self._take_error(index, self._engine(index), self._value_at(index).error)
 
 
 class _Lines(_Streamer):
     """Shows each engine's lines, when they are whole, behind its mark: where nothing that was written can be changed."""
 
-    def __init__(self, result):
-        super().__init__(result)
+    def __init__(self, result, value_at):
+        super().__init__(result, value_at)
         self._printer = Printer()
         self._begun = {}  # lines that are not whole, by request, stream and mark
 
@@ -123,7 +124,7 @@ class _Lines(_Streamer):
     def show_new(self):
         super().show_new()
         for index in {key[0] for key in self._begun}:
-            if self.result._children[index].output_complete():
+            if self.result.children[index].output_complete():
                 self._end_lines(index)
 
     def show_bar(self, line):
@@ -142,8 +143,8 @@ class _Lines(_Streamer):
 class _Blocks(_Streamer):
     """Shows a block for each engine, in their order, under the bar; those who inherit draw them."""
 
-    def __init__(self, result):
-        super().__init__(result)
+    def __init__(self, result, value_at):
+        super().__init__(result, value_at)
         self._by_engine = {}
         self._bar = ""
         self._changed = False
@@ -186,8 +187,8 @@ class _Blocks(_Streamer):
 class _Notebook(_Blocks):
     """Displays that are updated in their places."""
 
-    def __init__(self, result):
-        super().__init__(result)
+    def __init__(self, result, value_at):
+        super().__init__(result, value_at)
         self._board = Board()
 
     def _draw(self):
@@ -202,8 +203,8 @@ class _Notebook(_Blocks):
 class _Terminal(_Blocks):
     """The last lines of each block, drawn anew while they change; in the end the blocks, and they stay."""
 
-    def __init__(self, result):
-        super().__init__(result)
+    def __init__(self, result, value_at):
+        super().__init__(result, value_at)
         self._lines = []
 
     def _replace(self, lines):
@@ -245,9 +246,9 @@ def _kind():
 
 
 @contextmanager
-def streaming(result):
+def streaming(result, value_at):
     """AsyncResult.stream_output()."""
-    result._streamer = _kind()(result)
+    result.streamer = _kind()(result, value_at)
     try:
         try:
             yield
@@ -255,6 +256,6 @@ def streaming(result):
             if result.ready():
                 result.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
     finally:
-        streamer, result._streamer = result._streamer, None
+        streamer, result.streamer = result.streamer, None
         streamer.finish()
-        result._results_shown = True
+        result.results_shown = True

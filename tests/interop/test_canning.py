@@ -76,7 +76,7 @@ def refusal(client, buffers):
     """What engine 0 says against a request with these buffers."""
     from ipcluster import AsyncResult, RemoteError, _client
 
-    future = client._submit(_client.DIRECT, 0, "apply_request", None, None, buffers)
+    future = client.requests.submit(_client.DIRECT, 0, "apply_request", None, None, buffers)
     with pytest.raises(RemoteError) as caught:
         AsyncResult(client, [future]).get(timeout=LONG)
     return str(caught.value)

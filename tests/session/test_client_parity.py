@@ -112,7 +112,7 @@ def test_of_what_has_been_answered_the_newest_are_kept_also_when_nothing_is_sent
     results = [one[0].apply_async(abs, -1) for _ in range(9000)]
     gate.touch()
     assert one.wait([blocked, *results], LONG)
-    wait_until(lambda: len(one._futures) == 4096, 20, "older ones are forgotten")
+    wait_until(lambda: len(one.requests.futures) == 4096, 20, "older ones are forgotten")
     assert len(one.results) == len(one.metadata) == 4096
     more = [one[0].apply_async(abs, -1) for _ in range(100)]
     assert one.wait(more, LONG)

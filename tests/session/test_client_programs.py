@@ -106,7 +106,7 @@ class Closing:
         client.close()
         return 0
 engines = [Closing(), 1, 1, 1]
-connection = client._connection
+connection = client.connection
 for call in (lambda: connection.broadcast(engines, "apply_request", None, None, []), lambda: connection.wait_for_engines(Closing())):
     try:
         call()

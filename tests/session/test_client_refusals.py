@@ -104,7 +104,7 @@ BAD = {
 def test_a_bad_reply_is_dropped_and_counted(connect, kind):
     client = connect(lambda header: [BAD[kind](header), good(header)])
     assert client.queue_status(0) == {"queue": 1}
-    assert client._connection.refused == 1
+    assert client.connection.refused == 1
 
 
 def test_a_repeated_reply_is_dropped_and_counted(connect):
@@ -114,7 +114,7 @@ def test_a_repeated_reply_is_dropped_and_counted(connect):
 
     client = connect(twice)
     assert client.queue_status(0) == {"queue": 1}
-    wait_until(lambda: client._connection.refused == 1, 20, "the repetition is refused")
+    wait_until(lambda: client.connection.refused == 1, 20, "the repetition is refused")
     assert client.queue_status(0) == {"queue": 1}
 
 

@@ -185,4 +185,4 @@ def test_what_a_killed_client_had_waiting_is_dropped_also_after_a_restart_of_the
     assert holding.get(timeout=LONG) == "held"
     assert [task.get(timeout=LONG) for task in own] == list(range(20)), "their client was killed by nobody"
     wait_until(lambda: len(records(client, "ok")) == 41, 30, "the others run")
-    assert survivor._connection.refused == 0
+    assert survivor.connection.refused == 0

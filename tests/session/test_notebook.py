@@ -242,7 +242,7 @@ def test_what_is_shown_in_html_is_escaped_and_small(ipcluster, client, view, san
     assert re.match(r"<div><strong>DirectView</strong> \[0, 1\]: 2 engines on ", view._repr_html_())
     result = view.apply_async(abs, -1)
     result.wait(LONG)
-    result._fname = "<b>"
+    result.fname = "<b>"
     assert re.fullmatch(
         r"<div><strong>AsyncResult</strong> &lt;b&gt;: finished, 2 of 2 results, \d+\.\d s</div>", result._repr_html_()
     )

@@ -47,7 +47,7 @@ def has_come(client, engine):
     """What was sent to the engine directly is there: an engine answers this at once, in its turn."""
     from ipcluster import _client
 
-    assert client._submit(_client.DIRECT, engine, "kernel_info_request", "{}").wait(LONG)
+    assert client.requests.submit(_client.DIRECT, engine, "kernel_info_request", "{}").wait(LONG)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])

@@ -123,7 +123,7 @@ def test_content_that_nests_too_deep_fails_its_request_alone(engine):
     from ipcluster import _client
 
     deep = json.dumps({"code": "1", "x": None}).replace("null", "[" * 300 + "]" * 300)
-    future = engine.client._submit(_client.DIRECT, 0, "execute_request", deep)
+    future = engine.client.requests.submit(_client.DIRECT, 0, "execute_request", deep)
     assert future.wait(LONG) and future.status == _client.FAILED and "deep" in future.error
     assert engine.apply_sync(abs, -1) == 1
 
@@ -135,5 +135,5 @@ def test_a_reply_that_cannot_be_packed_is_an_error(new_cluster):
     engine = new_cluster(1, controller=["--Session.packer=msgpack"]).client()[0]
     engine.execute(SHOWING + "deep = []\nfor _ in range(300): deep = [deep]", block=True)
     content = json.dumps({"code": "1", "silent": False, "user_expressions": {"x": "Shown(deep)"}})
-    future = engine.client._submit(_client.DIRECT, 0, "execute_request", content)
+    future = engine.client.requests.submit(_client.DIRECT, 0, "execute_request", content)
     assert future.wait(LONG) and future.status == _client.FAILED and "deep" in future.error

@@ -233,7 +233,7 @@ def test_tasks_say_what_they_depend_on(balanced, client):
         metadata = json.loads(balanced._metadata_text())
     assert metadata["after"] == metadata["follow"] == first.msg_ids
     assert metadata["retries"] == 2 and metadata["timeout"] == 3
-    assert metadata["targets"] == [uuid for engine, uuid in client._connection.engines() if engine == 1]
+    assert metadata["targets"] == [uuid for engine, uuid in client.connection.engines() if engine == 1]
 
 
 def test_tasks_run_after_others_and_where_they_ran(balanced, client, ipp):
@@ -502,14 +502,14 @@ def test_dependencies_choose_the_engine(client, balanced, ipp):
 
 
 def test_results_that_were_iterated_over_are_forgotten(balanced, client):
-    before = len(client._futures)
+    before = len(client.requests.futures)
     for ordered in (True, False):
         assert sorted(balanced.map_async(double, range(200), ordered=ordered)) == [2 * x for x in range(200)]
     assert list(client[:].apply_async(double, 3)) == [6, 6]
-    assert len(client._futures) <= before
+    assert len(client.requests.futures) <= before
 
 
 def test_many_results_leave_nothing_behind(balanced, client):
     for _ in range(3):
         assert balanced.map_sync(double, range(2000)) == [2 * x for x in range(2000)]
-    assert len(client._futures) < 600
+    assert len(client.requests.futures) < 600
