@@ -18,7 +18,7 @@ struct arguments {
 };
 
 /* One option: --KEY, --KEY=VALUE, -K VALUE. */
-struct word {
+struct option_word {
     const char *typed;
     char key[KEY_BYTES];
     const char *value; /* NULL where none stands in the same word */
@@ -53,7 +53,7 @@ static bool is_flag(const struct settings *settings, const char *key)
     return false;
 }
 
-static int give(struct arguments *arguments, const struct word *word, const char *class_name,
+static int give(struct arguments *arguments, const struct option_word *word, const char *class_name,
                 const char *name, const char *value)
 {
     char origin[KEY_BYTES];
@@ -72,7 +72,7 @@ static int give(struct arguments *arguments, const struct word *word, const char
 }
 
 /* The settings of all rows of a flag. */
-static int give_flag(struct arguments *arguments, const struct word *word)
+static int give_flag(struct arguments *arguments, const struct option_word *word)
 {
     const struct settings *settings = arguments->settings;
     if (word->value)
@@ -96,7 +96,7 @@ static bool next_is_bool(const struct arguments *arguments)
 
 /* The option's value: behind its =, what the option means without one, or the next word. NULL with
  * `error` set where there is none. */
-static const char *take_value(struct arguments *arguments, const struct word *word,
+static const char *take_value(struct arguments *arguments, const struct option_word *word,
                               const struct ipcl_option *option)
 {
     if (word->value)
@@ -115,7 +115,7 @@ static const char *take_value(struct arguments *arguments, const struct word *wo
 }
 
 /* The value of a setting that has no effect: any, or none. */
-static const char *pass_value(struct arguments *arguments, const struct word *word)
+static const char *pass_value(struct arguments *arguments, const struct option_word *word)
 {
     if (word->value)
         return word->value;
@@ -130,7 +130,7 @@ static void first_name(const struct ipcl_option *option, char name[KEY_BYTES])
     snprintf(name, KEY_BYTES, "%.*s", (int)strcspn(option->name, ","), option->name);
 }
 
-static int give_other(struct arguments *arguments, const struct word *word,
+static int give_other(struct arguments *arguments, const struct option_word *word,
                       const struct other_row *other)
 {
     char name[KEY_BYTES];
@@ -148,7 +148,7 @@ static bool offer_alias(void *context, const char *alias)
     return false;
 }
 
-static int refuse_option(struct arguments *arguments, const struct word *word)
+static int refuse_option(struct arguments *arguments, const struct option_word *word)
 {
     const struct settings *settings = arguments->settings;
     struct nearest nearest;
@@ -169,7 +169,7 @@ static int refuse_option(struct arguments *arguments, const struct word *word)
 }
 
 /* --Class.trait */
-static int parse_trait(struct arguments *arguments, struct word *word)
+static int parse_trait(struct arguments *arguments, struct option_word *word)
 {
     char *dot = strrchr(word->key, '.');
     *dot = '\0';
@@ -206,7 +206,7 @@ static bool parse_wish(struct settings *settings, const char *key)
     return false;
 }
 
-static int parse_option(struct arguments *arguments, struct word *word)
+static int parse_option(struct arguments *arguments, struct option_word *word)
 {
     const struct setting *item = find_alias(arguments->settings, word->key);
     const struct other_row *other = others_alias(arguments->settings, word->key, is_alias);
@@ -226,7 +226,7 @@ static int parse_option(struct arguments *arguments, struct word *word)
 }
 
 /* Reads --key, --key=value, -k, -k=value or -kvalue. */
-static int read_word(const char *typed, struct word *word)
+static int read_word(const char *typed, struct option_word *word)
 {
     word->typed = typed;
     const char *key = typed + (typed[1] == '-' ? 2 : 1);
@@ -255,7 +255,7 @@ static const struct setting *find_key(const struct settings *settings, const cha
 static void read_typed(struct arguments *arguments)
 {
     struct typed *typed = &arguments->settings->typed;
-    struct word word;
+    struct option_word word;
     arguments->settings->wish = SETTINGS_COMPLETE;
     typed->word = typed->value = arguments->argv[--arguments->argc];
     arguments->at = 2;
@@ -287,7 +287,7 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
     bool options = true;
     for (; arguments.at < arguments.argc; arguments.at++) {
         char *typed = argv[arguments.at];
-        struct word word;
+        struct option_word word;
         if (options && !strcmp(typed, "--")) {
             options = false;
         } else if (!options || *typed != '-' || !typed[1]) {

@@ -33,7 +33,7 @@ void settings_offer(const struct settings *settings, FILE *stream, const char *w
 }
 
 /* For settings_each_word(). */
-struct offered {
+struct words_offered {
     const struct settings *settings;
     FILE *stream;
     const struct ipcl_option *option;
@@ -41,14 +41,14 @@ struct offered {
 
 static bool offer_word(void *context, const char *word)
 {
-    const struct offered *offered = context;
+    const struct words_offered *offered = context;
     settings_offer(offered->settings, offered->stream, word, NULL);
     return false;
 }
 
 static bool offer_alias(void *context, const char *alias)
 {
-    const struct offered *offered = context;
+    const struct words_offered *offered = context;
     bool bare = offered->option->bare || offered->option->type == IPCL_BOOL;
     char word[SETTINGS_VARIABLE_BYTES];
     snprintf(word, sizeof(word), "--%s%s", alias, bare ? "" : "=");
@@ -61,7 +61,7 @@ static void offer_options(const struct settings *settings, FILE *stream)
     char word[SETTINGS_VARIABLE_BYTES];
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
-        struct offered offered = {settings, stream, item->option};
+        struct words_offered offered = {settings, stream, item->option};
         if (item->base)
             continue;
         settings_each_word(item->option->aliases, offer_alias, &offered);
@@ -90,7 +90,7 @@ static const char *first_words(const struct settings *settings)
 /* Of a setting; of the words that are no options where `item` is NULL. */
 static void offer_values(const struct settings *settings, const struct setting *item, FILE *stream)
 {
-    struct offered offered = {.settings = settings, .stream = stream};
+    struct words_offered offered = {.settings = settings, .stream = stream};
     for (size_t i = 0; i < settings->offering_count; i++) {
         const struct settings_offer *offer = settings->offerings[i].offer;
         if (item ? offer->class_name && !strcmp(offer->class_name, item->class_name) &&

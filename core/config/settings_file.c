@@ -15,7 +15,7 @@
 #define SITE_DIR       "/etc/ipcluster"
 
 /* One file that is being loaded. */
-struct file {
+struct settings_file {
     const char *path;
     enum source source;
     const char *const *also_known;
@@ -33,7 +33,7 @@ static bool is_no_class(const char *key, const json_t *value)
     return is_remark(key) || (islower((unsigned char)*key) && !json_is_object(value));
 }
 
-static bool is_passed_over(const struct file *file, const char *class_name)
+static bool is_passed_over(const struct settings_file *file, const char *class_name)
 {
     for (const char *const *known = file->also_known; known && *known; known++)
         if (!strcmp(*known, class_name))
@@ -41,8 +41,8 @@ static bool is_passed_over(const struct file *file, const char *class_name)
     return false;
 }
 
-static int load_class(struct settings *settings, const struct file *file, const char *class_name,
-                      const json_t *traits, struct ipcl_error *error)
+static int load_class(struct settings *settings, const struct settings_file *file,
+                      const char *class_name, const json_t *traits, struct ipcl_error *error)
 {
     const char *name;
     json_t *json;
@@ -97,7 +97,8 @@ static json_t *read_classes(int fd, const char *path, struct ipcl_error *error)
     return NULL;
 }
 
-static int load(struct settings *settings, const struct file *file, struct ipcl_error *error)
+static int load(struct settings *settings, const struct settings_file *file,
+                struct ipcl_error *error)
 {
     int fd = trust_open(file->path, O_RDONLY | O_NONBLOCK, 0, NULL, error);
     if (fd < 0)
@@ -120,7 +121,7 @@ static int load(struct settings *settings, const struct file *file, struct ipcl_
 int settings_load_file(struct settings *settings, const char *path, const char *const *also_known,
                        struct ipcl_error *error)
 {
-    struct file file = {path, SOURCE_PROFILE, also_known};
+    struct settings_file file = {path, SOURCE_PROFILE, also_known};
     return load(settings, &file, error);
 }
 
@@ -128,7 +129,7 @@ int settings_load(struct settings *settings, const char *profile_dir, const char
                   struct ipcl_error *error)
 {
     char site[PATH_BYTES], profile[PATH_BYTES];
-    struct file file = {site, SOURCE_SITE, also_known};
+    struct settings_file file = {site, SOURCE_SITE, also_known};
     if (path_format(site, error, SITE_DIR "/%s_config.json", settings->program->name) ||
         path_format(profile, error, "%s/%s_config.json", profile_dir, settings->program->name) ||
         load(settings, &file, error) || settings_load_file(settings, profile, also_known, error))

@@ -21,18 +21,18 @@ static const struct {
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
 /* A folder of the search path, with a folder a kind in it. */
-struct place {
+struct registry_place {
     char path[PATH_BYTES];
     const char *below_kind; /* "/.libs" in a build tree, otherwise "" */
 };
 
 struct registry {
-    struct place *places;
+    struct registry_place *places;
     size_t place_count;
 };
 
 /* Whether an earlier place is the same folder, by whatever path. */
-static bool has_place(const struct registry *registry, const struct place *place)
+static bool has_place(const struct registry *registry, const struct registry_place *place)
 {
     for (size_t i = 0; i < registry->place_count; i++)
         if (path_is_same(registry->places[i].path, place->path) &&
@@ -44,11 +44,12 @@ static bool has_place(const struct registry *registry, const struct place *place
 static int add_place(struct registry *registry, const char *path, const char *below_kind,
                      struct ipcl_error *error)
 {
-    struct place *places = realloc(registry->places, (registry->place_count + 1) * sizeof(*places));
+    struct registry_place *places =
+        realloc(registry->places, (registry->place_count + 1) * sizeof(*places));
     if (!places)
         return ipcl_error_set(error, "out of memory");
     registry->places = places;
-    struct place *place = &places[registry->place_count];
+    struct registry_place *place = &places[registry->place_count];
     place->below_kind = below_kind;
     if (path_expand(path, place->path, error))
         return -1;
@@ -152,7 +153,7 @@ const struct ipcl_plugin *registry_load(struct registry *registry, const char *k
         return NULL;
     }
     for (size_t i = 0; i < registry->place_count; i++) {
-        const struct place *place = &registry->places[i];
+        const struct registry_place *place = &registry->places[i];
         char path[PATH_BYTES];
         if (path_format(path, error, "%s/%s%s/%s.so", place->path, folder, place->below_kind, name))
             return NULL;
@@ -193,7 +194,7 @@ struct seen {
 };
 
 /* A call of registry_scan(). */
-struct scan {
+struct registry_scan_of {
     void (*found)(void *context, const struct registry_entry *entry);
     void *context;
     struct seen *seen;
@@ -203,7 +204,7 @@ struct scan {
 
 /* Whether this file was there already, reached through another folder; where it was not, notes in
  * the entry whether another plugin of its name goes before it. */
-static bool was_seen(struct scan *scan, const char *name)
+static bool was_seen(struct registry_scan_of *scan, const char *name)
 {
     scan->entry.shadowed = false;
     for (size_t i = 0; i < scan->seen_count; i++) {
@@ -217,7 +218,7 @@ static bool was_seen(struct scan *scan, const char *name)
     return false;
 }
 
-static int note_seen(struct scan *scan, const char *name, struct ipcl_error *error)
+static int note_seen(struct registry_scan_of *scan, const char *name, struct ipcl_error *error)
 {
     struct seen *all = realloc(scan->seen, (scan->seen_count + 1) * sizeof(*all));
     if (!all)
@@ -231,7 +232,7 @@ static int note_seen(struct scan *scan, const char *name, struct ipcl_error *err
     return 0;
 }
 
-static int scan_file(struct scan *scan, const char *folder, const char *file,
+static int scan_file(struct registry_scan_of *scan, const char *folder, const char *file,
                      struct ipcl_error *error)
 {
     char name[NAME_MAX + 1];
@@ -251,8 +252,8 @@ static int scan_file(struct scan *scan, const char *folder, const char *file,
     return 0;
 }
 
-static int scan_folder(struct scan *scan, const struct place *place, const char *kind,
-                       struct ipcl_error *error)
+static int scan_folder(struct registry_scan_of *scan, const struct registry_place *place,
+                       const char *kind, struct ipcl_error *error)
 {
     char folder[PATH_BYTES];
     struct dirent **files;
@@ -281,7 +282,7 @@ int registry_scan(struct registry *registry, const char *kind,
                   void (*found)(void *context, const struct registry_entry *entry), void *context,
                   struct ipcl_error *error)
 {
-    struct scan scan = {.found = found, .context = context};
+    struct registry_scan_of scan = {.found = found, .context = context};
     int status = 0;
     if (kind && !kind_folder(kind))
         return ipcl_error_set(

@@ -280,7 +280,7 @@ class Client(Control, Records):
         """
         single = isinstance(targets, int)
         if not (isinstance(targets, str) and targets.lower() == "all"):
-            targets = self._chosen(targets)
+            targets = self.requests.chosen(targets)
         return DirectView(self, targets[0] if single else targets, **flags)
 
     def broadcast_view(self, targets="all", is_coalescing=False, *, coalescing=False, **flags):
@@ -300,7 +300,7 @@ class Client(Control, Records):
             [1, 1, 1, 1]
         """
         if not (isinstance(targets, str) and targets.lower() == "all"):
-            targets = self._chosen(targets)
+            targets = self.requests.chosen(targets)
         return BroadcastView(self, targets, is_coalescing=is_coalescing or coalescing, **flags)
 
     def load_balanced_view(self, targets=None, **flags):
@@ -318,7 +318,7 @@ class Client(Control, Records):
             [1, 2]
         """
         if targets is not None and targets != "all":
-            targets = self._chosen(targets)
+            targets = self.requests.chosen(targets)
         else:
             targets = None
         return LoadBalancedView(self, targets, **flags)

@@ -39,7 +39,7 @@ class Requests:
     def targets_of(self, targets):
         """Turns a request's targets into a list of ids, all of which are registered: EngineError where one was and is not any more."""
         try:
-            return self._chosen(targets)
+            return self.chosen(targets)
         except (IndexError, NoEnginesRegistered):
             named = (
                 [targets] if isinstance(targets, int) else targets if isinstance(targets, (list, tuple, range)) else []
@@ -64,7 +64,7 @@ class Requests:
             reasons = []
         return f" ({reasons[-1]})" if reasons else ""
 
-    def _chosen(self, targets):
+    def chosen(self, targets):
         """Turns what a user writes into a list of ids, all of which are registered."""
         ids = self._ids()
         if not ids:

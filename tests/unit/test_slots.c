@@ -24,7 +24,7 @@ static void close_slots(void)
 
 TestSuite(slots, .init = open_slots, .fini = close_slots);
 
-static void count_gone(void *context, const struct slot *slot)
+static void count_gone(void *context, const struct engine_slot *slot)
 {
     (void)context;
     (void)slot;

@@ -32,14 +32,14 @@ static bool same_system(const struct batch *one, const struct batch *other)
 }
 
 /* A query as it is put together: its words, or all ids in the last of them. */
-struct question {
+struct batch_question {
     const char **argv;
     char *joined;
     size_t words, bytes;
 };
 
 /* Adds a job to a query where there is room, and marks it: the answer is about it. */
-static void ask_for(struct question *question, struct batch_job *job)
+static void ask_for(struct batch_question *question, struct batch_job *job)
 {
     const char *option = job->batch->system->query.ids_option;
     size_t length = strlen(job->id) + 1;
@@ -57,14 +57,15 @@ static void ask_for(struct question *question, struct batch_job *job)
 
 /* The query's words and the ids of the job and of all others of the system that are known and have
  * room. Both of its members are for free(). Returns 0 or -1 with `error` set. */
-static int make_question(struct question *question, struct batch_job *job, struct ipcl_error *error)
+static int make_question(struct batch_question *question, struct batch_job *job,
+                         struct ipcl_error *error)
 {
     const char *option = job->batch->system->query.ids_option;
     char *const *words = job->batch->commands[BATCH_QUERY];
     size_t jobs = 0;
     for (const struct batch_job *other = watched; other; other = other->next)
         jobs++;
-    *question = (struct question){.argv = NULL};
+    *question = (struct batch_question){.argv = NULL};
     while (words[question->words])
         question->words++;
     question->argv = calloc(question->words + jobs + 2, sizeof(*question->argv));
@@ -91,7 +92,7 @@ static bool is_watched(const struct batch_job *job)
 }
 
 /* For batch_read(): finds one job's record. */
-struct search {
+struct batch_search {
     const struct batch_job *job;
     struct batch_record record;
     bool found;
@@ -119,7 +120,7 @@ static bool is_id(const char *id, const char *printed)
 
 static bool take_record(void *context, const struct batch_record *record)
 {
-    struct search *search = context;
+    struct batch_search *search = context;
     if (!is_id(search->job->id, record->id))
         return false;
     if (search->count++ == 0 || counts_more(record, &search->record))
@@ -129,10 +130,10 @@ static bool take_record(void *context, const struct batch_record *record)
 }
 
 /* Tells one job what the query found. */
-static void tell(struct batch_job *job, const struct ipcl_command_end *end)
+static void tell_job(struct batch_job *job, const struct ipcl_command_end *end)
 {
     const struct ipcl_batch_system *system = job->batch->system;
-    struct search search = {.job = job};
+    struct batch_search search = {.job = job};
     struct ipcl_error error;
     char why[BATCH_TEXT_BYTES];
     bool failed = end->timed_out || end->status != 0;
@@ -164,7 +165,7 @@ static void answered(void *self, void *context, const struct ipcl_command_end *e
                 break;
         if (job) {
             job->looked_ms = now;
-            tell(job, end);
+            tell_job(job, end);
         }
     } while (job);
     batch_tell(asker);
@@ -177,7 +178,7 @@ static void ask(struct batch_job *job)
 {
     const struct ipcl_launcher_services *services = job->batch->services;
     struct ipcl_error error;
-    struct question question;
+    struct batch_question question;
     int status = make_question(&question, job, &error);
     struct ipcl_command command = {
         .argv = question.argv, .timeout_ms = BATCH_COMMAND_MS, .done = answered};
@@ -264,7 +265,7 @@ static void history_answered(void *self, void *context, const struct ipcl_comman
 {
     struct batch_job *job = context;
     const struct ipcl_batch_system *system = job->batch->system;
-    struct search search = {.job = job};
+    struct batch_search search = {.job = job};
     struct ipcl_error error;
     job->asking = false;
     bool ended = job->end.phase == IPCL_BATCH_ENDED;
@@ -286,7 +287,7 @@ static void doubt_answered(void *self, void *context, const struct ipcl_command_
 {
     struct batch_job *job = context;
     const struct ipcl_batch_system *system = job->batch->system;
-    struct search search = {.job = job};
+    struct batch_search search = {.job = job};
     struct ipcl_error error;
     (void)self;
     job->asking = false;

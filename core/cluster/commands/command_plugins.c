@@ -51,7 +51,7 @@ static const char *const type_names[] = {
     [IPCL_MAPPING] = "mapping",    [IPCL_INHERITED] = "inherited",
 };
 
-struct gathering {
+struct plugins_gathering {
     const struct launchers *launchers;
     const char *name; /* NULL for all */
     json_t *found;
@@ -117,7 +117,7 @@ static bool has_stem(const char *path, const char *name)
 
 static void gather(void *context, const struct registry_entry *entry)
 {
-    struct gathering *gathering = context;
+    struct plugins_gathering *gathering = context;
     const struct ipcl_plugin *plugin = entry->plugin;
     const char *refusal =
         plugin ? launchers_refusal(gathering->launchers, entry->path) : entry->refusal.text;
@@ -217,7 +217,7 @@ static void write_plugin(const json_t *item)
 static int show(const struct cluster *cluster, const char *name, bool as_json,
                 struct ipcl_error *error)
 {
-    struct gathering gathering = {
+    struct plugins_gathering gathering = {
         .launchers = cluster->launchers, .name = name, .found = json_array()};
     int outcome = launchers_load(cluster->launchers, error);
     if (outcome == 0)

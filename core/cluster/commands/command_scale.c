@@ -83,7 +83,7 @@ static const char *choose_set(const json_t *whole, const char *asked, struct ipc
     return NULL;
 }
 
-struct asking {
+struct scale_asking {
     const struct cluster *cluster;
     const char *set;
     json_t *request; /* taken over by who sends it */
@@ -93,7 +93,7 @@ struct asking {
 
 static int ask_supervisor(void *context, struct state *state)
 {
-    struct asking *asking = context;
+    struct scale_asking *asking = context;
     const struct state_set *set = state->sets;
     while (set && strcmp(set->name, asking->set) != 0)
         set = set->next;
@@ -221,7 +221,7 @@ static json_t *write_request(const struct settings *settings, struct ipcl_error 
 static int scale_set(const struct cluster *cluster, const char *set, json_t *request,
                      struct ipcl_error *error)
 {
-    struct asking asking = {cluster, set, request, NULL, error};
+    struct scale_asking asking = {cluster, set, request, NULL, error};
     const json_t *n = json_object_get(request, "n");
     ipcl_error_set(error, "nobody supervises the set %s any more: its ipcluster was killed", set);
     state_each(cluster->profile.pid, ask_supervisor, &asking);

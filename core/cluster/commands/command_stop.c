@@ -108,7 +108,7 @@ static int clean_up(struct stopping *stopping, const struct state *state)
 }
 
 /* Whatever anybody has reported: the processes are looked at. */
-static int look_at(struct stopping *stopping, const struct state_job *job)
+static int check_process_left(struct stopping *stopping, const struct state_job *job)
 {
     int64_t pid = state_process_left(job);
     if (!pid)
@@ -134,9 +134,9 @@ static int stop_known(struct stopping *stopping, struct state *state)
         exit_code = clean_up(stopping, state);
     for (const struct state_set *set = state->sets; set; set = set->next)
         if (exit_code == EXIT_FINE && state_is_here(state))
-            exit_code = look_at(stopping, &set->job);
+            exit_code = check_process_left(stopping, &set->job);
     if (exit_code == EXIT_FINE && state_is_here(state))
-        exit_code = look_at(stopping, &state->controller);
+        exit_code = check_process_left(stopping, &state->controller);
     if (lock >= 0)
         close(lock);
     return exit_code;

@@ -25,15 +25,15 @@
 #define LOOK_MS         50
 #define CHUNK_BYTES     4096
 
-struct search {
+struct join_search {
     const char *cluster_id;
     char *path;
     bool found;
 };
 
-static int look_at(void *context, struct state *state)
+static int join_look_at(void *context, struct state *state)
 {
-    struct search *search = context;
+    struct join_search *search = context;
     if (strcmp(state->cluster_id, search->cluster_id) != 0 || state->pid < 0 ||
         state->engines_only || !*state->socket || strcmp(state->phase, "stopping") == 0 ||
         !state_supervised(state))
@@ -45,8 +45,8 @@ static int look_at(void *context, struct state *state)
 
 bool join_find(const struct cluster *cluster, char path[PATH_BYTES])
 {
-    struct search search = {.cluster_id = cluster->cluster_id, .path = path};
-    state_each(cluster->profile.pid, look_at, &search);
+    struct join_search search = {.cluster_id = cluster->cluster_id, .path = path};
+    state_each(cluster->profile.pid, join_look_at, &search);
     return search.found;
 }
 

@@ -87,7 +87,7 @@ json_t *named_engines_find(const struct cluster *cluster, char *const *words, in
     return named;
 }
 
-struct asking {
+struct engines_asking {
     const struct cluster *cluster;
     const char *request;
     json_t *ids;
@@ -97,7 +97,7 @@ struct asking {
 
 static int ask_one(void *context, struct state *state)
 {
-    struct asking *asking = context;
+    struct engines_asking *asking = context;
     if (strcmp(state->cluster_id, asking->cluster->cluster_id) != 0 || !state_supervised(state) ||
         !*state->socket)
         return 0;
@@ -121,7 +121,7 @@ static json_t *ids_of(const json_t *engines)
 json_t *named_engines_ask(const struct cluster *cluster, const json_t *engines, const char *request,
                           struct ipcl_error *error)
 {
-    struct asking asking = {cluster, request, ids_of(engines), json_array(), error};
+    struct engines_asking asking = {cluster, request, ids_of(engines), json_array(), error};
     if (state_each(cluster->profile.pid, ask_one, &asking) < 0) {
         json_decref(asking.taken);
         asking.taken = NULL;

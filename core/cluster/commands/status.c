@@ -64,7 +64,7 @@ static const char *ask_supervisor(struct status *status, const struct state *sta
     return word;
 }
 
-static int look_at(void *context, struct state *state)
+static int status_of_state(void *context, struct state *state)
 {
     struct status *status = context;
     char word[32];
@@ -174,7 +174,7 @@ json_t *status_gather(struct cluster *cluster)
                   cluster->profile.dir, "cluster_id", cluster->cluster_id, "state", "none", "pid",
                   "host", "", "started", "sets", "engines", "departed", "unassigned");
     status.sets = json_object_get(status.whole, "sets");
-    state_each(cluster->profile.pid, look_at, &status);
+    state_each(cluster->profile.pid, status_of_state, &status);
     if (!status.found)
         look_by_hand(&status);
     if (strcmp(status_text(status.whole, "state"), "none") != 0)

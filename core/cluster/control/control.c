@@ -41,7 +41,7 @@ struct caller {
 };
 
 /* A further line for who is kept. */
-struct told {
+struct control_told {
     uv_write_t write;
     char *text;
     bool last;
@@ -207,7 +207,7 @@ void control_keep(struct caller *caller, void (*gone)(void *context), void *cont
 
 static void told_written(uv_write_t *write, int status)
 {
-    struct told *told = write->data;
+    struct control_told *told = write->data;
     if (told->last || status < 0)
         close_connection(write->handle->data);
     free(told->text);
@@ -217,12 +217,12 @@ static void told_written(uv_write_t *write, int status)
 void control_tell(struct caller *caller, json_t *line, bool last)
 {
     bool waits = uv_stream_get_write_queue_size((uv_stream_t *)&caller->pipe) > TOLD_BYTES_MAX;
-    struct told *told = waits && !last ? NULL : calloc(1, sizeof(*told));
+    struct control_told *told = waits && !last ? NULL : calloc(1, sizeof(*told));
     uv_buf_t buffer = text_of(line);
     if (last)
         caller->gone = NULL;
     if (told && buffer.base) {
-        *told = (struct told){.text = buffer.base, .last = last};
+        *told = (struct control_told){.text = buffer.base, .last = last};
         told->write.data = told;
         if (uv_write(&told->write, (uv_stream_t *)&caller->pipe, &buffer, 1, told_written) == 0)
             return;

@@ -26,7 +26,8 @@ void progress_break(struct progress *progress)
 
 /* A line for whom it is told to: {"say": "..."} or {"fail": "..."}. Output that is quoted may have
  * bytes that are no text. */
-static void tell(struct progress *progress, const char *what, const char *format, va_list args)
+static void tell_elsewhere(struct progress *progress, const char *what, const char *format,
+                           va_list args)
 {
     char *text = NULL;
     if (vasprintf(&text, format, args) < 0)
@@ -39,7 +40,7 @@ static void show(struct progress *progress, const char *kind, FILE *stream, cons
                  va_list args)
 {
     if (progress->tell) {
-        tell(progress, kind, format, args);
+        tell_elsewhere(progress, kind, format, args);
         return;
     }
     progress_break(progress);

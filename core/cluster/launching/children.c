@@ -121,7 +121,7 @@ static void leader_gone(struct child *child)
 }
 
 /* Sends pending signals to a process of a child's session, and counts it. */
-static void visit_process(void *context, const struct process *process)
+static void visit_process(void *context, const struct seen_process *process)
 {
     struct children *children = context;
     for (struct child *child = children->list; child; child = child->next) {

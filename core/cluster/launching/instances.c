@@ -15,7 +15,7 @@ struct instance {
     unsigned count;
     unsigned started;
     unsigned running; /* copies that have not ended */
-    bool begun;       /* its start() has returned: from then on it says how it is found again */
+    bool begun; /* its instance_start() has returned: from then on it says how it is found again */
 };
 
 struct instances {
@@ -110,14 +110,15 @@ static void instance_warned(void *context, const char *text)
     instance->owner->events.warned(instance->owner->events.context, text);
 }
 
-static void drop(struct instance *instance)
+static void instance_drop(struct instance *instance)
 {
     DL_DELETE(instance->owner->list, instance);
     launcher_host_destroy(instance->host);
     free(instance);
 }
 
-static struct instance *add(struct instances *instances, unsigned count, struct ipcl_error *error)
+static struct instance *instance_add(struct instances *instances, unsigned count,
+                                     struct ipcl_error *error)
 {
     struct launcher_host_options options = instances->options;
     struct instance *instance = calloc(1, sizeof(*instance));
@@ -149,10 +150,10 @@ static struct instance *add(struct instances *instances, unsigned count, struct 
 bool instances_start_elsewhere(struct instances *instances)
 {
     struct ipcl_error error;
-    struct instance *asked = add(instances, 0, &error);
+    struct instance *asked = instance_add(instances, 0, &error);
     bool elsewhere = asked && launcher_is_elsewhere(asked->host);
     if (asked)
-        drop(asked);
+        instance_drop(asked);
     return elsewhere;
 }
 
@@ -174,7 +175,7 @@ void instances_destroy(struct instances *instances)
     if (!instances)
         return;
     while (instances->list)
-        drop(instances->list);
+        instance_drop(instances->list);
     free(instances);
 }
 
@@ -205,14 +206,14 @@ static char **describe(struct instances *instances)
 }
 
 /* Starts a launcher that is new. Returns 0 or -1 with `error` set. */
-static int start(struct instance *instance, const struct ipcl_launch *launch, char **beside,
-                 struct ipcl_error *error)
+static int instance_start(struct instance *instance, const struct ipcl_launch *launch,
+                          char **beside, struct ipcl_error *error)
 {
     struct ipcl_launch own = *launch;
     own.first = instance->number;
     own.beside = (const char *const *)beside;
     if (launcher_start(instance->host, &own, error) < 0) {
-        drop(instance);
+        instance_drop(instance);
         return -1;
     }
     instance->begun = true;
@@ -226,12 +227,12 @@ int instances_start(struct instances *instances, const struct ipcl_launch *launc
     bool first = instances->numbered == 0;
     DL_FOREACH_SAFE (instances->list, instance, next)
         if (instance->running == 0)
-            drop(instance);
+            instance_drop(instance);
     char **beside = first ? NULL : describe(instances);
-    instance = first || beside ? add(instances, launch->count, error) : NULL;
+    instance = first || beside ? instance_add(instances, launch->count, error) : NULL;
     if (!first && !beside)
         ipcl_error_set(error, "no memory for the launcher %s", instances->options.class->name);
-    int outcome = instance ? start(instance, launch, beside, error) : -1;
+    int outcome = instance ? instance_start(instance, launch, beside, error) : -1;
     free_texts(beside);
     return outcome;
 }
@@ -357,7 +358,7 @@ static int take_over(struct instances *instances, const json_t *saved, struct ip
 {
     json_t *state = json_object_get(saved, "state");
     int count = (int)json_integer_value(json_object_get(saved, "count"));
-    struct instance *instance = count > 0 ? add(instances, (unsigned)count, error) : NULL;
+    struct instance *instance = count > 0 ? instance_add(instances, (unsigned)count, error) : NULL;
     if (!instance)
         return count > 0 ? -1 : ipcl_error_set(error, "the saved state of a launcher is damaged");
     json_int_t number = json_integer_value(json_object_get(saved, "number"));
@@ -370,7 +371,7 @@ static int take_over(struct instances *instances, const json_t *saved, struct ip
     if (launcher_from_json(instance->host, state, error) == 0)
         return 0;
     instance_stopped(instance, IPCL_ALL_COPIES, 0, NULL);
-    drop(instance);
+    instance_drop(instance);
     return -1;
 }
 

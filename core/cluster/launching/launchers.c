@@ -35,8 +35,8 @@ static const char *const suffixes[] = {
 };
 
 /* A launcher plugin's file that was found. */
-struct source {
-    struct source *next;
+struct launchers_source {
+    struct launchers_source *next;
     char path[PATH_BYTES];
     const struct ipcl_plugin *plugin; /* NULL: the file was refused */
     struct ipcl_error refusal;        /* empty: its classes can be used */
@@ -45,7 +45,7 @@ struct source {
 
 struct known_class {
     struct known_class *next;
-    const struct source *source;
+    const struct launchers_source *source;
     struct ipcl_launcher_class class;
     const struct ipcl_batch_system *system; /* whose table it is made from; NULL: none */
     const struct ipcl_option_table *system_settings;
@@ -66,8 +66,8 @@ struct launchers {
     struct known_class *first;
     struct known_class **last;
     struct known_system *systems;
-    struct source *sources;
-    struct source **last_source;
+    struct launchers_source *sources;
+    struct launchers_source **last_source;
 };
 
 static bool has_alias(const char *aliases, const char *name)
@@ -160,7 +160,8 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
 }
 
 /* NULL with `error` set on failure. */
-static struct known_class *add_class(struct launchers *launchers, const struct source *source,
+static struct known_class *add_class(struct launchers *launchers,
+                                     const struct launchers_source *source,
                                      const struct ipcl_launcher_class *class,
                                      struct ipcl_error *error)
 {
@@ -180,7 +181,7 @@ static struct known_class *add_class(struct launchers *launchers, const struct s
 }
 
 /* Takes the classes of a batch system, and their settings. Returns 0 or -1 with `error` set. */
-static int take_system(struct launchers *launchers, const struct source *source,
+static int take_system(struct launchers *launchers, const struct launchers_source *source,
                        const struct ipcl_batch_system *system, struct ipcl_error *error)
 {
     struct known_system *known = calloc(1, sizeof(*known));
@@ -208,7 +209,8 @@ static int take_system(struct launchers *launchers, const struct source *source,
 }
 
 /* Takes what a plugin offers. Returns 0, or -1 with `error` set. */
-static int take(struct launchers *launchers, const struct source *source, struct ipcl_error *error)
+static int take(struct launchers *launchers, const struct launchers_source *source,
+                struct ipcl_error *error)
 {
     const struct ipcl_plugin *plugin = source->plugin;
     if (check_names(launchers, plugin, error) < 0 ||
@@ -239,7 +241,7 @@ static bool is_own(const struct ipcl_plugin *plugin)
 static void take_new(struct launchers *launchers)
 {
     for (int own = 1; own >= 0; own--) {
-        for (struct source *source = launchers->sources; source; source = source->next) {
+        for (struct launchers_source *source = launchers->sources; source; source = source->next) {
             struct ipcl_error error;
             if (!source->plugin || source->looked_at || is_own(source->plugin) != own)
                 continue;
@@ -251,19 +253,20 @@ static void take_new(struct launchers *launchers)
     }
 }
 
-static const struct source *find_source(const struct launchers *launchers, const char *path)
+static const struct launchers_source *find_source(const struct launchers *launchers,
+                                                  const char *path)
 {
-    const struct source *source = launchers->sources;
+    const struct launchers_source *source = launchers->sources;
     while (source && strcmp(source->path, path) != 0)
         source = source->next;
     return source;
 }
 
 /* NULL where memory is short. */
-static struct source *new_source(struct launchers *launchers, const char *path,
-                                 const struct ipcl_plugin *plugin)
+static struct launchers_source *new_source(struct launchers *launchers, const char *path,
+                                           const struct ipcl_plugin *plugin)
 {
-    struct source *source = calloc(1, sizeof(*source));
+    struct launchers_source *source = calloc(1, sizeof(*source));
     if (!source) {
         log_error("no memory for the plugin %s", path);
         return NULL;
@@ -280,7 +283,7 @@ static void add_source(void *context, const struct registry_entry *entry)
     struct launchers *launchers = context;
     if (entry->shadowed || find_source(launchers, entry->path))
         return;
-    struct source *source = new_source(launchers, entry->path, entry->plugin);
+    struct launchers_source *source = new_source(launchers, entry->path, entry->plugin);
     if (source)
         source->refusal = entry->refusal;
 }
@@ -288,7 +291,7 @@ static void add_source(void *context, const struct registry_entry *entry)
 int launchers_take(struct launchers *launchers, const char *path, const struct ipcl_plugin *plugin,
                    struct ipcl_error *error)
 {
-    struct source *source = new_source(launchers, path, plugin);
+    struct launchers_source *source = new_source(launchers, path, plugin);
     if (!source)
         return ipcl_error_set(error, "no memory for the plugin %s", path);
     source->looked_at = true;
@@ -337,7 +340,7 @@ int launchers_load(struct launchers *launchers, struct ipcl_error *error)
 bool launchers_warn(struct launchers *launchers)
 {
     bool any = false;
-    for (struct source *source = launchers->sources; source; source = source->next) {
+    for (struct launchers_source *source = launchers->sources; source; source = source->next) {
         any |= *source->refusal.text != '\0';
         if (*source->refusal.text && !source->told)
             log_warn("%s", source->refusal.text);
@@ -348,13 +351,13 @@ bool launchers_warn(struct launchers *launchers)
 
 bool launchers_took(const struct launchers *launchers, const char *path)
 {
-    const struct source *source = find_source(launchers, path);
+    const struct launchers_source *source = find_source(launchers, path);
     return source && !*source->refusal.text;
 }
 
 const char *launchers_refusal(const struct launchers *launchers, const char *path)
 {
-    const struct source *source = find_source(launchers, path);
+    const struct launchers_source *source = find_source(launchers, path);
     return source && *source->refusal.text ? source->refusal.text : NULL;
 }
 
@@ -389,7 +392,7 @@ void launchers_destroy(struct launchers *launchers)
         free(system);
     }
     while (launchers->sources) {
-        struct source *source = launchers->sources;
+        struct launchers_source *source = launchers->sources;
         launchers->sources = source->next;
         free(source);
     }
@@ -398,7 +401,8 @@ void launchers_destroy(struct launchers *launchers)
 
 /* Whether a plugin that was refused would have been what is looked for: by its file's name, as its
  * classes may not be known. */
-static bool would_answer(const struct source *source, enum ipcl_role role, const char *name)
+static bool would_answer(const struct launchers_source *source, enum ipcl_role role,
+                         const char *name)
 {
     const char *file = strrchr(source->path, '/') + 1;
     size_t size = strlen(file) - strlen(".so");
@@ -417,7 +421,7 @@ static int set_not_found(const struct launchers *launchers, enum ipcl_role role,
     const char *what = role == IPCL_ROLE_ENGINES ? "engines" : "a controller";
     char names[700] = "";
     struct nearest nearest;
-    for (const struct source *source = launchers->sources; source; source = source->next)
+    for (const struct launchers_source *source = launchers->sources; source; source = source->next)
         if (*source->refusal.text && would_answer(source, role, name))
             return ipcl_error_set(error, "there is no launcher '%s' for %s: %s", name, what,
                                   source->refusal.text);

@@ -15,7 +15,7 @@
 #include "plugin/loader.h"
 
 /* In memory that both processes have. */
-struct shared {
+struct check_shared {
     char stage[CHECK_STAGE_BYTES];
     bool found; /* a fault */
 };
@@ -23,7 +23,7 @@ struct shared {
 /* Of the process that checks. */
 struct telling {
     const char *path;
-    struct shared *shared;
+    struct check_shared *shared;
 };
 
 static void write_fault(void *context, const char *fault)
@@ -127,7 +127,8 @@ static void check_launchers(struct plugin_check *check, const char *path,
 }
 
 /* The process that checks. */
-static void run(const char *path, const char *samples, char *const *extra, struct shared *shared)
+static void run(const char *path, const char *samples, char *const *extra,
+                struct check_shared *shared)
 {
     struct telling telling = {path, shared};
     struct plugin_check check = {.faults = {write_fault, &telling},
@@ -152,7 +153,7 @@ static void run(const char *path, const char *samples, char *const *extra, struc
 bool plugin_check(const char *path, const char *samples, char *const *extra)
 {
     int status;
-    struct shared *shared =
+    struct check_shared *shared =
         mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         printf("%s: it cannot be checked: %s\n", path, strerror(errno));

@@ -37,21 +37,21 @@ static const struct kind {
 #define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
 
 /* What stands in a template for what: @NAME@. */
-struct word {
+struct template_word {
     const char *name;
     char text[TEXT_BYTES];
 };
 
 /* What is made. */
 struct making {
-    struct word words[16];
+    struct template_word words[16];
     size_t word_count;
     const char *name;
 };
 
 static void add_word(struct making *making, const char *name, const char *text)
 {
-    struct word *word = &making->words[making->word_count++];
+    struct template_word *word = &making->words[making->word_count++];
     word->name = name;
     snprintf(word->text, sizeof(word->text), "%s", text);
 }
@@ -101,7 +101,7 @@ static void add_words(struct making *making, const struct kind *kind)
 }
 
 /* The word that stands here between two @, or NULL. */
-static const struct word *find_word(const struct making *making, const char *at)
+static const struct template_word *find_word(const struct making *making, const char *at)
 {
     for (size_t i = 0; i < making->word_count; i++) {
         size_t length = strlen(making->words[i].name);
@@ -119,7 +119,7 @@ static char *fill(const struct making *making, const char *text, size_t *size)
     if (!stream)
         return NULL;
     for (; *text; text++) {
-        const struct word *word = *text == '@' ? find_word(making, text) : NULL;
+        const struct template_word *word = *text == '@' ? find_word(making, text) : NULL;
         if (word) {
             fputs(word->text, stream);
             text += strlen(word->name) + 1;

@@ -7,13 +7,13 @@
 #include "base/installation.h"
 #include "cluster/settings/cluster.h"
 
-struct words {
+struct argv_words {
     char **list;
     size_t count;
     bool failed;
 };
 
-static void add_word(struct words *words, const char *prefix, const char *text)
+static void add_word(struct argv_words *words, const char *prefix, const char *text)
 {
     char **list = realloc(words->list, (words->count + 2) * sizeof(*list));
     char *word = malloc(strlen(prefix) + strlen(text) + 1);
@@ -30,7 +30,7 @@ static void add_word(struct words *words, const char *prefix, const char *text)
     list[words->count] = NULL;
 }
 
-static void add_words(struct words *words, const char *const *list)
+static void add_words(struct argv_words *words, const char *const *list)
 {
     for (size_t i = 0; list && list[i]; i++)
         add_word(words, "", list[i]);
@@ -74,7 +74,7 @@ int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_erro
 }
 
 /* Adds the program that belongs to this one. */
-static int add_program(struct words *words, enum ipcl_role role, struct ipcl_error *error)
+static int add_program(struct argv_words *words, enum ipcl_role role, struct ipcl_error *error)
 {
     char path[PATH_BYTES];
     if (cluster_program(role, path, error) < 0)
@@ -83,8 +83,8 @@ static int add_program(struct words *words, enum ipcl_role role, struct ipcl_err
     return 0;
 }
 
-static void add_setting(struct words *words, const struct cluster *cluster, const char *class_name,
-                        const char *name, const char *option)
+static void add_setting(struct argv_words *words, const struct cluster *cluster,
+                        const char *class_name, const char *name, const char *option)
 {
     const char *value = settings_string(cluster->settings, class_name, name);
     if (settings_given(cluster->settings, class_name, name) && *value)
@@ -93,7 +93,7 @@ static void add_setting(struct words *words, const struct cluster *cluster, cons
 
 /* The Python of whoever starts engines, where no other is typed: other hosts have not our
  * environment. */
-static void add_python(struct words *words, const struct cluster *cluster)
+static void add_python(struct argv_words *words, const struct cluster *cluster)
 {
     const char *given = settings_string(cluster->settings, "Cluster", "client_python");
     const char *active = getenv("VIRTUAL_ENV");
@@ -111,7 +111,7 @@ static void add_python(struct words *words, const struct cluster *cluster)
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
                     const char *engine_set, const char *ids, struct ipcl_error *error)
 {
-    struct words words = {.list = NULL};
+    struct argv_words words = {.list = NULL};
     char names[PROFILE_NAMES_BYTES];
     bool engines = choice->class->role == IPCL_ROLE_ENGINES;
     const char *const *command = launcher_list(cluster, choice, "cmd");

@@ -156,8 +156,8 @@ static int load_launchers(struct cluster *cluster, struct ipcl_error *error)
 
 /* A command that starts nothing loads launchers where something was given that may be theirs, and
  * does without what may be of one that was refused. */
-static int finish(struct cluster *cluster, const struct cluster_command *command,
-                  struct ipcl_error *error)
+static int finish_settings(struct cluster *cluster, const struct cluster_command *command,
+                           struct ipcl_error *error)
 {
     if (settings_waiting(cluster->settings) && launchers_load(cluster->launchers, error) < 0)
         return -1;
@@ -211,7 +211,7 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
                     ? profile_read(settings, create, &cluster->profile, error)
                     : profile_open(settings, "ipcluster", create, &cluster->profile, error)) < 0)
         return -1;
-    return check_set_name(settings, error) < 0 ? -1 : finish(cluster, command, error);
+    return check_set_name(settings, error) < 0 ? -1 : finish_settings(cluster, command, error);
 }
 
 /* The settings of starting: ipcluster's own; the launchers' come with these. */
@@ -265,7 +265,7 @@ static int open_cluster(struct cluster *cluster, const struct cluster_command *c
         return carried < 0 ? -1 : 1;
     }
     if (command->need == NEED_NO_PROFILE)
-        return finish(cluster, command, error);
+        return finish_settings(cluster, command, error);
     if (settings_load_environment(cluster->settings, error) < 0 ||
         open_profile(cluster, command, error) < 0)
         return -1;

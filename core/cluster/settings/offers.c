@@ -8,7 +8,7 @@
 #include "config/profile.h"
 
 /* What is being written, for those who are called for each. */
-struct offered {
+struct values_offered {
     const struct settings *settings;
     FILE *stream;
     enum ipcl_role role;
@@ -16,7 +16,7 @@ struct offered {
 
 static void offer_class(void *context, const struct launcher_choice *choice)
 {
-    const struct offered *offered = context;
+    const struct values_offered *offered = context;
     const struct ipcl_launcher_class *class = choice->class;
     char alias[64];
     if (class->role != offered->role)
@@ -32,7 +32,7 @@ static void offer_launchers(const struct settings *settings, const void *launche
                             enum ipcl_role role, FILE *stream)
 {
     struct launchers *there = *(struct launchers *const *)launchers;
-    struct offered offered = {settings, stream, role};
+    struct values_offered offered = {settings, stream, role};
     if (there)
         launchers_each(there, offer_class, &offered);
 }
@@ -51,7 +51,7 @@ static void offer_controller_launchers(const struct settings *settings, const vo
 
 static int offer_id(void *context, struct state *state)
 {
-    const struct offered *offered = context;
+    const struct values_offered *offered = context;
     if (*state->cluster_id)
         settings_offer(offered->settings, offered->stream, state->cluster_id, NULL);
     return 0;
@@ -59,7 +59,7 @@ static int offer_id(void *context, struct state *state)
 
 static int offer_set(void *context, struct state *state)
 {
-    const struct offered *offered = context;
+    const struct values_offered *offered = context;
     const char *id = settings_string(offered->settings, "BaseParallelApplication", "cluster_id");
     for (const struct state_set *set = state->sets; set && !strcmp(state->cluster_id, id);
          set = set->next)
@@ -71,7 +71,7 @@ static int offer_set(void *context, struct state *state)
 static void offer_states(const struct settings *settings, FILE *stream,
                          int (*offer)(void *context, struct state *state))
 {
-    struct offered offered = {.settings = settings, .stream = stream};
+    struct values_offered offered = {.settings = settings, .stream = stream};
     struct profile profile;
     if (!profile_find(settings_string(settings, "BaseParallelApplication", "ipython_dir"),
                       settings_string(settings, "BaseParallelApplication", "profile"),

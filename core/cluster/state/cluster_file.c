@@ -18,7 +18,7 @@
 /* Its class for processes of this machine, whichever launcher of ours has started them. */
 #define LAUNCHER "local"
 
-struct file {
+struct cluster_file {
     const char *profile_dir;
     const char *cluster_id;
     json_t *controller;
@@ -26,14 +26,14 @@ struct file {
     json_int_t n;
 };
 
-static json_t *process_json(const struct file *file, json_int_t pid)
+static json_t *process_json(const struct cluster_file *file, json_int_t pid)
 {
     return json_pack("{s:s s:s s:s s:I}", "profile_dir", file->profile_dir, "cluster_id",
                      file->cluster_id, "state", "running", "pid", pid);
 }
 
 /* The processes of a set, by their place in it; NULL where none is left here. */
-static json_t *set_json(const struct file *file, const struct state_job *job)
+static json_t *set_json(const struct cluster_file *file, const struct state_job *job)
 {
     json_t *process, *engines = json_object();
     size_t index;
@@ -55,7 +55,7 @@ static json_t *set_json(const struct file *file, const struct state_job *job)
 
 static int add(void *context, struct state *state)
 {
-    struct file *file = context;
+    struct cluster_file *file = context;
     if (state->pid < 0 || !state_is_here(state) || strcmp(state->cluster_id, file->cluster_id) != 0)
         return 0;
     for (const struct state_set *set = state->sets; set; set = set->next) {
@@ -83,7 +83,7 @@ static bool is_written(const char *path, const char *text)
     return same;
 }
 
-static int write_file(const struct file *file, const char *path, struct ipcl_error *error)
+static int write_file(const struct cluster_file *file, const char *path, struct ipcl_error *error)
 {
     json_t *whole = json_pack("{s:{s:s s:s s:I} s:{s:s s:O} s:{s:s s:O}}", "cluster", "cluster_id",
                               file->cluster_id, "profile_dir", file->profile_dir, "n", file->n,
@@ -102,7 +102,7 @@ static int write_file(const struct file *file, const char *path, struct ipcl_err
 
 void cluster_file_update(const char *profile_dir, const char *cluster_id)
 {
-    struct file file = {.profile_dir = profile_dir, .cluster_id = cluster_id};
+    struct cluster_file file = {.profile_dir = profile_dir, .cluster_id = cluster_id};
     struct ipcl_error error;
     char pid_dir[PATH_BYTES], path[PATH_BYTES];
     int outcome = 0;

@@ -14,7 +14,7 @@
 #include "base/mark.h"
 
 /* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 where there is no such process. */
-static int process_read(int64_t pid, struct process *process)
+static int process_read(int64_t pid, struct seen_process *process)
 {
     char path[64], text[1024];
     long long group, session;
@@ -41,14 +41,14 @@ static int process_read(int64_t pid, struct process *process)
     return 0;
 }
 
-static bool is_dead(const struct process *process)
+static bool is_dead(const struct seen_process *process)
 {
     return process->state == 'Z' || process->state == 'X';
 }
 
 int64_t process_born(int64_t pid)
 {
-    struct process process;
+    struct seen_process process;
     return pid > 0 && process_read(pid, &process) == 0 && !is_dead(&process) ? process.born : -1;
 }
 
@@ -57,12 +57,12 @@ bool process_runs(int64_t pid, int64_t born)
     return born >= 0 && process_born(pid) == born;
 }
 
-void processes_walk(void (*visit)(void *context, const struct process *process), void *context)
+void processes_walk(void (*visit)(void *context, const struct seen_process *process), void *context)
 {
     DIR *folder = opendir("/proc");
     struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
-        struct process process;
+        struct seen_process process;
         if (isdigit((unsigned char)entry->d_name[0]) &&
             process_read(atoll(entry->d_name), &process) == 0 && !is_dead(&process))
             visit(context, &process);
@@ -74,17 +74,17 @@ void processes_walk(void (*visit)(void *context, const struct process *process),
 /* The processes there were when all were last looked at, for whoever asks about many that have
  * gone: a session that had no members then has none later either. */
 static struct {
-    struct process *list;
+    struct seen_process *list;
     size_t count, room;
     int64_t looked; /* in clock ticks since boot; 0: the list is not whole */
 } seen;
 
-static void note_process(void *context, const struct process *process)
+static void note_process(void *context, const struct seen_process *process)
 {
     (void)context;
     if (seen.count == seen.room) {
         size_t room = seen.room ? 2 * seen.room : 1024;
-        struct process *list = realloc(seen.list, room * sizeof(*list));
+        struct seen_process *list = realloc(seen.list, room * sizeof(*list));
         if (!list) {
             seen.looked = 0;
             return;

@@ -10,7 +10,7 @@
 #define BOOT_ID_BYTES      40
 #define PROCESS_MARK_BYTES 64
 
-struct process {
+struct seen_process {
     int64_t pid;
     int64_t group;
     int64_t session; /* its leader's pid; the number is not given to a new process as long as the
@@ -20,7 +20,8 @@ struct process {
 };
 
 /* Calls `visit` for each process there is, zombies left out. */
-void processes_walk(void (*visit)(void *context, const struct process *process), void *context);
+void processes_walk(void (*visit)(void *context, const struct seen_process *process),
+                    void *context);
 /* When a process was started; -1 where there is none, or only its zombie. */
 int64_t process_born(int64_t pid);
 /* Whether this very process still runs. */

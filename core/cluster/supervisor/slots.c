@@ -21,14 +21,14 @@
 #define DELAY_MS         500   /* of the first return; each further one takes twice as long, */
 #define LONGEST_DELAY_MS 60000 /* but no longer than that */
 
-static void forget_uuid(struct slots *slots, struct slot *slot)
+static void forget_uuid(struct slots *slots, struct engine_slot *slot)
 {
     if (*slot->uuid)
         HASH_DEL(slots->by_uuid, slot);
     *slot->uuid = '\0';
 }
 
-static void drop(struct slots *slots, struct slot *slot)
+static void drop(struct slots *slots, struct engine_slot *slot)
 {
     forget_uuid(slots, slot);
     DL_DELETE(slots->list, slot);
@@ -37,7 +37,7 @@ static void drop(struct slots *slots, struct slot *slot)
 
 void slots_drop(struct slots *slots, unsigned count)
 {
-    struct slot *slot, *next;
+    struct engine_slot *slot, *next;
     DL_FOREACH_SAFE (slots->list, slot, next) {
         if (count == 0 || !slot->started || *slot->uuid || slot->ended)
             continue;
@@ -49,7 +49,7 @@ void slots_drop(struct slots *slots, unsigned count)
 int slots_add(struct slots *slots, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct slot *slot = calloc(1, sizeof(*slot));
+        struct engine_slot *slot = calloc(1, sizeof(*slot));
         if (!slot) {
             slots_drop(slots, i);
             return -1;
@@ -69,7 +69,7 @@ void slots_release(struct slots *slots)
 
 /* Whether an engine is rather expected at this place than at another: one is that has had none, and
  * of these one that is not cancelled. */
-static bool awaits_sooner(const struct slot *slot, const struct slot *other)
+static bool awaits_sooner(const struct engine_slot *slot, const struct engine_slot *other)
 {
     if (slot->id < 0 && other->id < 0)
         return slot->fate != FATE_END && other->fate == FATE_END;
@@ -77,9 +77,9 @@ static bool awaits_sooner(const struct slot *slot, const struct slot *other)
 }
 
 /* Who comes takes the place of one that is expected. */
-static struct slot *place_for(const struct slots *slots, int id)
+static struct engine_slot *place_for(const struct slots *slots, int id)
 {
-    struct slot *slot, *any = NULL;
+    struct engine_slot *slot, *any = NULL;
     DL_FOREACH (slots->list, slot) {
         if (slot->started && !slot->registered && slot->id == id)
             return slot;
@@ -92,7 +92,7 @@ static struct slot *place_for(const struct slots *slots, int id)
 
 void slots_see(struct slots *slots, int id, const char *uuid)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     HASH_FIND_STR(slots->by_uuid, uuid, slot);
     if (!slot) {
         slot = strlen(uuid) < sizeof(slot->uuid) ? place_for(slots, id) : NULL;
@@ -109,30 +109,30 @@ void slots_see(struct slots *slots, int id, const char *uuid)
 
 void slots_seen(struct slots *slots)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot) {
         slot->registered = slot->listed;
         slot->listed = false;
     }
 }
 
-struct slot *slots_of_uuid(const struct slots *slots, const char *uuid)
+struct engine_slot *slots_of_uuid(const struct slots *slots, const char *uuid)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     HASH_FIND_STR(slots->by_uuid, uuid, slot);
     return slot;
 }
 
-struct slot *slots_find(const struct slots *slots, int id)
+struct engine_slot *slots_find(const struct slots *slots, int id)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot)
         if (slot->registered && slot->id == id)
             return slot;
     return NULL;
 }
 
-static void end(struct slot *slot, bool well, long long now_ms)
+static void end(struct engine_slot *slot, bool well, long long now_ms)
 {
     slot->ended = true;
     slot->ended_ms = now_ms;
@@ -141,7 +141,7 @@ static void end(struct slot *slot, bool well, long long now_ms)
 
 void slots_ended(struct slots *slots, unsigned count, int id, bool well, long long now_ms)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot) {
         if (id < 0 || slot->id != id || !slot->started || slot->ended)
             continue;
@@ -164,7 +164,7 @@ void slots_wait(struct slots *slots, unsigned count, long long now_ms)
 /* Finds out whose copies wait once more. */
 static void expect_again(struct slots *slots, long long now_ms)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot) {
         if (slots->waiting == 0 || !slot->started || slot->registered || slot->ended ||
             !*slot->uuid)
@@ -190,7 +190,7 @@ static bool unknown(const struct slots *slots)
 static void assign(struct slots *slots, long long now_ms)
 {
     bool late = now_ms - slots->ended_ms >= UNNOTICED_MS;
-    struct slot *slot;
+    struct engine_slot *slot;
     for (int pass = 0; pass < (late ? 3 : 2); pass++)
         DL_FOREACH (slots->list, slot) {
             bool came = *slot->uuid, cancelled = !came && slot->fate == FATE_END;
@@ -216,7 +216,7 @@ static long long delay_ms(unsigned returns)
 }
 
 /* Whether a place whose engine has gone is kept for it. */
-static bool returns(const struct slots *slots, const struct slot *slot)
+static bool returns(const struct slots *slots, const struct engine_slot *slot)
 {
     return slot->fate == FATE_RESTART ||
            (slot->fate == FATE_RETURN && !slot->well && slots->surplus == 0 &&
@@ -225,7 +225,7 @@ static bool returns(const struct slots *slots, const struct slot *slot)
 
 unsigned slots_forgo(struct slots *slots, unsigned count)
 {
-    struct slot *slot, *next;
+    struct engine_slot *slot, *next;
     unsigned gone = 0;
     DL_FOREACH_SAFE (slots->list, slot, next) {
         if (slot->started || gone == count)
@@ -238,7 +238,7 @@ unsigned slots_forgo(struct slots *slots, unsigned count)
 
 void slots_cancel(struct slots *slots, unsigned count)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot) {
         if (count == 0 || !slot->started || *slot->uuid || slot->ended || slot->fate == FATE_END)
             continue;
@@ -247,7 +247,7 @@ void slots_cancel(struct slots *slots, unsigned count)
     }
 }
 
-static void await_return(struct slots *slots, struct slot *slot)
+static void await_return(struct slots *slots, struct engine_slot *slot)
 {
     bool counted = slot->fate == FATE_RETURN;
     slot->due_ms = slot->ended_ms + (counted ? delay_ms(slot->returns) : 0);
@@ -259,9 +259,9 @@ static void await_return(struct slots *slots, struct slot *slot)
 }
 
 void slots_settle(struct slots *slots, long long now_ms,
-                  void (*gone)(void *context, const struct slot *slot), void *context)
+                  void (*gone)(void *context, const struct engine_slot *slot), void *context)
 {
-    struct slot *slot, *next;
+    struct engine_slot *slot, *next;
     assign(slots, now_ms);
     expect_again(slots, now_ms);
     DL_FOREACH_SAFE (slots->list, slot, next) {
@@ -286,7 +286,7 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 {
     unsigned count = 0;
     bool due = false;
-    struct slot *slot;
+    struct engine_slot *slot;
     *id_count = 0;
     DL_FOREACH (slots->list, slot)
         due = due || (!slot->started && slot->due_ms <= now_ms);
@@ -307,7 +307,7 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 
 void slots_failed(struct slots *slots, long long now_ms)
 {
-    struct slot *slot;
+    struct engine_slot *slot;
     DL_FOREACH (slots->list, slot)
         if (slot->start == slots->starts)
             end(slot, false, now_ms);
@@ -315,7 +315,7 @@ void slots_failed(struct slots *slots, long long now_ms)
 
 unsigned slots_count(const struct slots *slots)
 {
-    const struct slot *slot;
+    const struct engine_slot *slot;
     unsigned count = 0;
     DL_COUNT(slots->list, slot, count);
     return count;
@@ -323,7 +323,7 @@ unsigned slots_count(const struct slots *slots)
 
 unsigned slots_expected(const struct slots *slots)
 {
-    const struct slot *slot;
+    const struct engine_slot *slot;
     unsigned count = 0;
     DL_FOREACH (slots->list, slot)
         count += !slot->started || (!*slot->uuid && !slot->ended && slot->fate != FATE_END);
@@ -332,7 +332,7 @@ unsigned slots_expected(const struct slots *slots)
 
 unsigned slots_leaving(const struct slots *slots)
 {
-    const struct slot *slot;
+    const struct engine_slot *slot;
     unsigned count = 0;
     DL_FOREACH (slots->list, slot)
         count += slot->started && slot->fate != FATE_RESTART &&
@@ -342,7 +342,7 @@ unsigned slots_leaving(const struct slots *slots)
 
 bool slots_pending(const struct slots *slots)
 {
-    const struct slot *slot;
+    const struct engine_slot *slot;
     DL_FOREACH (slots->list, slot)
         if (!slot->started || slot->ended || slot->asked_ms)
             return true;
@@ -351,7 +351,7 @@ bool slots_pending(const struct slots *slots)
 
 bool slots_hope(const struct slots *slots)
 {
-    const struct slot *slot;
+    const struct engine_slot *slot;
     DL_FOREACH (slots->list, slot)
         if (!slot->started || slot->fate == FATE_RESTART || (slot->ended && returns(slots, slot)))
             return true;

@@ -16,8 +16,8 @@ enum slot_fate {
     FATE_RESTART, /* it was asked to end, and comes back at once, which is not counted */
 };
 
-struct slot {
-    struct slot *prev, *next;
+struct engine_slot {
+    struct engine_slot *prev, *next;
     UT_hash_handle hh; /* by the uuid, where it is not "" */
     int id;            /* of the engine that is there, or was; -1: none has been */
     char uuid[SLOT_UUID_BYTES];
@@ -37,8 +37,8 @@ struct slot {
 };
 
 struct slots {
-    struct slot *list;
-    struct slot *by_uuid;
+    struct engine_slot *list;
+    struct engine_slot *by_uuid;
     unsigned returns_max; /* how often each comes back */
     unsigned well, badly; /* ended copies of which it is not known yet whose they were */
     unsigned lost;        /* so many of these are not counted any more: their places go */
@@ -68,9 +68,9 @@ void slots_wait(struct slots *slots, unsigned count, long long now_ms);
 /* How many are expected that have not come yet. */
 unsigned slots_expected(const struct slots *slots);
 /* The engine of that uuid; NULL: there is none. */
-struct slot *slots_of_uuid(const struct slots *slots, const char *uuid);
+struct engine_slot *slots_of_uuid(const struct slots *slots, const char *uuid);
 /* The engine of that id; NULL: none is registered. */
-struct slot *slots_find(const struct slots *slots, int id);
+struct engine_slot *slots_find(const struct slots *slots, int id);
 
 /* Up to `count` of those that were to come back do not. Returns how many. */
 unsigned slots_forgo(struct slots *slots, unsigned count);
@@ -79,7 +79,7 @@ void slots_cancel(struct slots *slots, unsigned count);
 /* Decides about those that have ended and left the hub. `gone` is told of each that does not come
  * back. */
 void slots_settle(struct slots *slots, long long now_ms,
-                  void (*gone)(void *context, const struct slot *slot), void *context);
+                  void (*gone)(void *context, const struct engine_slot *slot), void *context);
 /* Whether any is to be started: then all those whose time has come are, under the ids that are
  * written to `ids`, of `count` places. Returns how many. */
 unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *id_count);

@@ -30,7 +30,7 @@ static void stray_ended(void *self, int64_t pid, int status, int signum)
 }
 
 /* Each leads the session of what it starts itself. */
-static void adopt_stray(void *context, const struct process *process)
+static void adopt_stray(void *context, const struct seen_process *process)
 {
     struct strays *strays = context;
     struct ipcl_error error;

@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "cluster/state/cluster_file.h"
 
-bool supervisor_queues(const struct job *job)
+bool supervisor_queues(const struct supervised_job *job)
 {
     return job->choice.class->properties & IPCL_OUTLIVES_MACHINE;
 }
 
-unsigned supervisor_at_work(const struct job *job)
+unsigned supervisor_at_work(const struct supervised_job *job)
 {
     unsigned ended = job->count - job->running;
     return job->started > ended ? job->started - ended : 0;
@@ -24,7 +24,7 @@ void supervisor_phase(struct supervisor *supervisor, enum phase phase)
     supervisor->phase_ms = clock_ms();
 }
 
-int supervisor_note(struct job *job, struct ipcl_error *error)
+int supervisor_note(struct supervised_job *job, struct ipcl_error *error)
 {
     struct state_job *saved = job->saved;
     json_t *own = instances_to_json(job->launcher, error);
@@ -40,7 +40,7 @@ int supervisor_note(struct job *job, struct ipcl_error *error)
     return 0;
 }
 
-static void note_again(struct job *job)
+static void note_again(struct supervised_job *job)
 {
     struct ipcl_error error;
     if (job->noted && supervisor_note(job, &error) < 0)
@@ -61,7 +61,7 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
     cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }
 
-bool supervisor_stops(const struct job *job)
+bool supervisor_stops(const struct supervised_job *job)
 {
     return job->set ? job->set->phase >= SET_ASKED : job->supervisor->phase > PHASE_UP;
 }
@@ -82,7 +82,7 @@ unsigned supervisor_asked(const struct supervisor *supervisor)
     return asked;
 }
 
-struct progress *supervisor_progress_of(const struct job *job)
+struct progress *supervisor_progress_of(const struct supervised_job *job)
 {
     return job->set ? job->set->progress : job->supervisor->progress;
 }

@@ -8,7 +8,7 @@
 #include "cluster/supervisor/supervisor_private.h"
 
 /* Once started copies end, they are no longer among those that run. */
-static const char *state_of(const struct job *job)
+static const char *state_of(const struct supervised_job *job)
 {
     if (supervisor_stops(job))
         return "stopping";
@@ -18,7 +18,7 @@ static const char *state_of(const struct job *job)
 }
 
 /* The output files of all copies, each once. */
-static json_t *logs_of(const struct job *job)
+static json_t *logs_of(const struct supervised_job *job)
 {
     json_t *logs = json_array();
     char path[PATH_BYTES], previous[PATH_BYTES] = "";
@@ -33,7 +33,7 @@ static json_t *logs_of(const struct job *job)
 }
 
 /* What a batch system calls its jobs: batch_to_json() has that. */
-static json_t *job_ids_of(const struct job *job)
+static json_t *job_ids_of(const struct supervised_job *job)
 {
     json_t *ids = json_array(), *instance, *one, *id;
     size_t i, k;
@@ -46,7 +46,7 @@ static json_t *job_ids_of(const struct job *job)
     return ids;
 }
 
-static json_t *describe(const struct job *job, const char *name)
+static json_t *describe(const struct supervised_job *job, const char *name)
 {
     return json_pack("{s:s s:s s:s s:i s:i s:i s:s s:o s:o* s:o s:o}", "set", name, "role",
                      job->set ? "engines" : "controller", "launcher", job->choice.class->name,

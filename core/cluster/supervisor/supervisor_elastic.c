@@ -151,7 +151,7 @@ static uint64_t ending(const struct supervisor *supervisor)
 {
     uint64_t count = 0;
     for (const struct engine_set *set = supervisor->sets; set; set = set->next)
-        for (const struct slot *slot = set->slots.list; slot; slot = slot->next)
+        for (const struct engine_slot *slot = set->slots.list; slot; slot = slot->next)
             count += slot->registered && slot->fate == FATE_END;
     return count;
 }
@@ -187,7 +187,7 @@ static bool has_passed(long long since_ms, long long ms)
     return clock_ms() - since_ms >= ms;
 }
 
-static void ask_to_end(struct shrinking *shrinking, struct slot *slot)
+static void ask_to_end(struct shrinking *shrinking, struct engine_slot *slot)
 {
     slot->fate = FATE_END;
     slot->idle_asked_ms = clock_ms();
@@ -201,7 +201,7 @@ static void end_idle(void *context, const struct hub_engine *engine)
     struct shrinking *shrinking = context;
     struct engine_set *set = shrinking->set;
     long long idle_ms = set->elastic.idle_ms;
-    struct slot *slot = slots_of_uuid(&set->slots, engine->uuid);
+    struct engine_slot *slot = slots_of_uuid(&set->slots, engine->uuid);
     if (slot && slot->idle_asked_ms) {
         shrinking->asked++;
         shrinking->kept += slot->stays_ms > 0;
@@ -219,7 +219,7 @@ static void end_idle(void *context, const struct hub_engine *engine)
 }
 
 /* Where the set has grown meanwhile, that has counted it as one that leaves. */
-static void stays(struct slots *slots, struct slot *slot)
+static void stays(struct slots *slots, struct engine_slot *slot)
 {
     if (slot->asked_ms || !slot->idle_asked_ms)
         return; /* it was told to end in any case */
@@ -232,7 +232,7 @@ static void stays(struct slots *slots, struct slot *slot)
 void supervisor_engine_stays(struct supervisor *supervisor, const char *uuid)
 {
     for (struct engine_set *set = supervisor->sets; set; set = set->next) {
-        struct slot *slot = slots_of_uuid(&set->slots, uuid);
+        struct engine_slot *slot = slots_of_uuid(&set->slots, uuid);
         if (slot)
             stays(&set->slots, slot);
     }
@@ -258,7 +258,7 @@ static unsigned shrink(struct engine_set *set, bool waited, uint64_t spare)
     unsigned now = live(set), over = now > elastic->n_min ? now - elastic->n_min : 0;
     struct shrinking shrinking = {set, over < spare ? over : (unsigned)spare, 0, 0};
     over = shrinking.over;
-    for (struct slot *slot = set->slots.list; slot; slot = slot->next)
+    for (struct engine_slot *slot = set->slots.list; slot; slot = slot->next)
         if (slot->registered && slot->idle_asked_ms && has_passed(slot->idle_asked_ms, ANSWER_MS))
             stays(&set->slots, slot);
     if (waited)

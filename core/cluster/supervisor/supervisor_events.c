@@ -9,8 +9,8 @@
 #define BARREN_MAX 3 /* starts of a set of which no engine registers, until it is given up */
 
 /* Says which copies ended, how, and what they said last. */
-static void tell_end(struct supervisor *supervisor, const struct job *job, unsigned index,
-                     int status, const char *reason, const char *when)
+static void tell_end(struct supervisor *supervisor, const struct supervised_job *job,
+                     unsigned index, int status, const char *reason, const char *when)
 {
     char what[ENGINE_NAME_BYTES];
     bool part = job->launcher && instances_go_on(job->launcher);
@@ -55,7 +55,7 @@ static bool only_dies(struct engine_set *set)
 }
 
 /* Of a set that could work before, the controller stays: it has what that has answered. */
-static void give_up(struct engine_set *set)
+static void give_up_barren(struct engine_set *set)
 {
     if (set->barren > 1 && !set->joined && set->job.supervisor->own_controller)
         supervisor_stop_set(set, EXIT_ENGINES_FAILED);
@@ -78,7 +78,7 @@ static void set_resized(struct engine_set *set)
 
 static void engines_ended(struct engine_set *set, unsigned index, int status, const char *reason)
 {
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     struct supervisor *supervisor = job->supervisor;
     bool up = set->phase == SET_UP;
     if (!up && job->running > 0 && instances_go_on(job->launcher)) {
@@ -97,7 +97,7 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
                           "The set %s is given up: the engines of its last %u starts have all died "
                           "before any had registered",
                           set->saved->name, set->barren);
-        give_up(set);
+        give_up_barren(set);
     } else {
         if (status != 0)
             tell_end(supervisor, job, index, status, reason, "");
@@ -107,7 +107,7 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
 }
 
 /* All copies of what is being stopped may have ended. */
-static void go_on_stopping(struct job *job)
+static void go_on_stopping(struct supervised_job *job)
 {
     if (job->set)
         supervisor_go_on_stopping_set(job->set);
@@ -117,7 +117,7 @@ static void go_on_stopping(struct job *job)
 
 static void job_started(void *context, unsigned count)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     unsigned waiting = job->count - job->started;
     job->started += count < waiting ? count : waiting;
     if (job->set)
@@ -133,16 +133,17 @@ static void job_started(void *context, unsigned count)
 }
 
 /* An engine that was watched has told by itself how it ended, or its watcher has. */
-static void tell_hub(const struct job *job, unsigned index, int status, const char *reason)
+static void tell_hub(const struct supervised_job *job, unsigned index, int status,
+                     const char *reason)
 {
     char exited[48];
     snprintf(exited, sizeof(exited), "it exited with status %d", status);
-    struct hub_end end = {.engine_set = job->set->saved->name,
-                          .index = index == IPCL_ALL_COPIES || !job->launcher
-                                       ? IPCL_ALL_COPIES
-                                       : instances_number(job->launcher, index),
-                          .pid = children_ending(job->supervisor->children),
-                          .reason = reason ? reason : exited};
+    struct hub_explanation end = {.engine_set = job->set->saved->name,
+                                  .index = index == IPCL_ALL_COPIES || !job->launcher
+                                               ? IPCL_ALL_COPIES
+                                               : instances_number(job->launcher, index),
+                                  .pid = children_ending(job->supervisor->children),
+                                  .reason = reason ? reason : exited};
     if (reason || (end.pid && status))
         hub_watch_explain(job->supervisor->hub, &end);
 }
@@ -150,7 +151,7 @@ static void tell_hub(const struct job *job, unsigned index, int status, const ch
 static void job_stopped(void *context, unsigned index, unsigned count, int status,
                         const char *reason)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     struct supervisor *supervisor = job->supervisor;
     job->running -= count < job->running ? count : job->running;
     if (job->status == 0)
@@ -173,18 +174,18 @@ static void job_stopped(void *context, unsigned index, unsigned count, int statu
 
 static void job_explained(void *context, unsigned index, const char *reason, bool cut_short)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     if (job->set && !job->supervisor->adopting && !job->supervisor->dry)
         hub_watch_explain(job->supervisor->hub,
-                          &(struct hub_end){.engine_set = job->set->saved->name,
-                                            .index = index,
-                                            .reason = reason,
-                                            .cut_short = cut_short});
+                          &(struct hub_explanation){.engine_set = job->set->saved->name,
+                                                    .index = index,
+                                                    .reason = reason,
+                                                    .cut_short = cut_short});
 }
 
 static void job_waiting(void *context, unsigned count)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     job->started -= count < job->started ? count : job->started;
     if (!job->set || job->supervisor->adopting || job->supervisor->dry)
         return;
@@ -194,7 +195,7 @@ static void job_waiting(void *context, unsigned count)
 
 static void job_resized(void *context, int change, const char *why)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     unsigned fewer = change < 0 ? (unsigned)-change : 0, more = change > 0 ? (unsigned)change : 0;
     if (why)
         progress_fail(supervisor_progress_of(job), "%s: %s", job->choice.class->name, why);
@@ -217,7 +218,7 @@ static void job_resized(void *context, int change, const char *why)
 /* Between start() and its note the launcher is not asked. */
 static void job_status(void *context, const char *text)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     struct supervisor *supervisor = job->supervisor;
     char status[STATE_TEXT_BYTES];
     snprintf(status, sizeof(status), "%s", text);
@@ -236,7 +237,7 @@ static void job_status(void *context, const char *text)
 
 static void job_warned(void *context, const char *text)
 {
-    struct job *job = context;
+    struct supervised_job *job = context;
     progress_fail(supervisor_progress_of(job), "%s: %s", job->choice.class->name, text);
 }
 

@@ -44,10 +44,10 @@ bool supervisor_hopes(const struct supervisor *supervisor)
     return false;
 }
 
-static void one_has_gone(void *context, const struct slot *slot)
+static void one_has_gone(void *context, const struct engine_slot *slot)
 {
     struct engine_set *set = context;
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     if (slot->fate == FATE_END && slot->idle_asked_ms)
         progress_say(set->progress, "Engine %d has ended, as it had nothing to do", slot->id);
     if (slot->fate == FATE_END || set->slots.surplus > 0) {
@@ -84,7 +84,7 @@ static char *list_ids(int *ids, unsigned count)
 static int start_more(struct engine_set *set, unsigned count, const char *ids,
                       struct ipcl_error *error)
 {
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     unsigned started = job->started;
     job->started -= count < started ? count : started;
     int outcome = supervisor_start_job(job->supervisor, job, count, ids, error);
@@ -118,7 +118,7 @@ static void start_due(struct engine_set *set)
 
 struct hearing {
     struct supervisor *supervisor;
-    const struct slot *slot;
+    const struct engine_slot *slot;
 };
 
 static void kill_engine(void *context, const struct hub_engine *engine)
@@ -136,7 +136,7 @@ static void kill_engine(void *context, const struct hub_engine *engine)
 static void kill_late(struct engine_set *set)
 {
     struct supervisor *supervisor = set->job.supervisor;
-    struct slot *slot;
+    struct engine_slot *slot;
     for (slot = set->slots.list; slot; slot = slot->next) {
         if (!slot->asked_ms || clock_ms() - slot->asked_ms < ENDING_AWAITED_MS)
             continue;
@@ -171,7 +171,7 @@ void supervisor_heal(struct supervisor *supervisor)
 }
 
 /* Engines that are to end, of a set, and those that end with them. */
-struct ending {
+struct set_ending {
     struct engine_set *set;
     const json_t *ids;
     enum slot_fate fate;
@@ -191,15 +191,15 @@ static bool is_named(const json_t *ids, int id)
 
 static bool has_named(const struct engine_set *set, const json_t *ids)
 {
-    for (const struct slot *slot = set->slots.list; slot; slot = slot->next)
+    for (const struct engine_slot *slot = set->slots.list; slot; slot = slot->next)
         if (slot->registered && is_named(ids, slot->id))
             return true;
     return false;
 }
 
-static void end_engine(const struct ending *ending, const struct hub_engine *engine)
+static void end_engine(const struct set_ending *ending, const struct hub_engine *engine)
 {
-    struct slot *slot = slots_find(&ending->set->slots, engine->id);
+    struct engine_slot *slot = slots_find(&ending->set->slots, engine->id);
     if (!slot || is_named(ending->taken, engine->id))
         return;
     slot->fate = ending->fate;
@@ -212,7 +212,7 @@ static void end_engine(const struct ending *ending, const struct hub_engine *eng
 
 static void end_with(void *context, const struct hub_engine *engine)
 {
-    const struct ending *ending = context;
+    const struct set_ending *ending = context;
     if (engine->ranked && strcmp(engine->job, ending->with->job) == 0)
         end_engine(ending, engine);
 }
@@ -220,7 +220,7 @@ static void end_with(void *context, const struct hub_engine *engine)
 /* An MPI world ends as a whole. */
 static void end_named(void *context, const struct hub_engine *engine)
 {
-    struct ending *ending = context;
+    struct set_ending *ending = context;
     if (!is_named(ending->ids, engine->id))
         return;
     end_engine(ending, engine);
@@ -251,7 +251,7 @@ int supervisor_end_engines(struct supervisor *supervisor, const json_t *ids, enu
         if (check_end(set, ids, fate, error) < 0)
             return -1;
     for (set = supervisor->sets; set; set = set->next) {
-        struct ending ending = {.set = set, .ids = ids, .fate = fate, .taken = taken};
+        struct set_ending ending = {.set = set, .ids = ids, .fate = fate, .taken = taken};
         hub_watch_each(supervisor->hub, set->saved->name, end_named, &ending);
     }
     supervisor_heal(supervisor);

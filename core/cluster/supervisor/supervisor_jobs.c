@@ -16,7 +16,8 @@
 #define STOPPING_MS                                                                                \
     30000 /* for a launcher to end its copies, where it says no other; it escalates by itself */
 
-int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+int supervisor_make(struct supervisor *supervisor, struct supervised_job *job,
+                    struct ipcl_error *error)
 {
     struct launcher_host_options options = {
         .loop = &supervisor->loop,
@@ -36,7 +37,7 @@ int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_
 }
 
 /* sshproxy's launcher knows of no single engine. */
-int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
+int supervisor_can_restart(const struct supervised_job *job, struct ipcl_error *error)
 {
     if (!(job->choice.class->properties & IPCL_STARTS_ONCE))
         return 0;
@@ -49,7 +50,7 @@ int supervisor_can_restart(const struct job *job, struct ipcl_error *error)
 
 /* Names output files for the cluster, the time, and the process that this was asked of: what is
  * started later has a later time. */
-static void label_job(struct supervisor *supervisor, const struct job *job, char *label,
+static void label_job(struct supervisor *supervisor, const struct supervised_job *job, char *label,
                       size_t size)
 {
     const struct cluster *cluster = supervisor->cluster;
@@ -68,7 +69,7 @@ static void label_job(struct supervisor *supervisor, const struct job *job, char
              *cluster->cluster_id ? "-" : "", cluster->cluster_id, own);
 }
 
-int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+int supervisor_start_job(struct supervisor *supervisor, struct supervised_job *job, unsigned count,
                          const char *ids, struct ipcl_error *error)
 {
     const struct cluster *cluster = job->set ? job->set->cluster : supervisor->cluster;
@@ -111,7 +112,8 @@ int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigne
     return outcome;
 }
 
-int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+int supervisor_adopt(struct supervisor *supervisor, struct supervised_job *job,
+                     struct ipcl_error *error)
 {
     const struct state_job *saved = job->saved;
     enum ipcl_role role = job->set ? IPCL_ROLE_ENGINES : IPCL_ROLE_CONTROLLER;
@@ -135,7 +137,7 @@ int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl
     return outcome;
 }
 
-void supervisor_show_tail(const struct job *job, unsigned index, bool ended)
+void supervisor_show_tail(const struct supervised_job *job, unsigned index, bool ended)
 {
     struct progress *progress = supervisor_progress_of(job);
     char path[PATH_BYTES], *tail = NULL;
@@ -155,13 +157,13 @@ void supervisor_show_tail(const struct job *job, unsigned index, bool ended)
     free(tail);
 }
 
-unsigned supervisor_stopping_ms(const struct job *job)
+unsigned supervisor_stopping_ms(const struct supervised_job *job)
 {
     unsigned stop_ms = instances_stop_ms(job->launcher);
     return stop_ms ? stop_ms : STOPPING_MS;
 }
 
-bool supervisor_job_late(struct job *job, long long since_ms)
+bool supervisor_job_late(struct supervised_job *job, long long since_ms)
 {
     struct progress *progress = supervisor_progress_of(job);
     const char *what = job->set ? "engines" : "controller";

@@ -23,7 +23,7 @@ const char *supervisor_label(const struct engine_set *set)
     return set->joined ? set->joined->label : set->job.supervisor->state.label;
 }
 
-static void tell(void *context, json_t *line)
+static void tell_caller(void *context, json_t *line)
 {
     struct joined *joined = context;
     control_tell(joined->caller, line, false);
@@ -60,7 +60,7 @@ void supervisor_tell_end(struct joined *joined, int exit_code)
 void supervisor_tell_caller(struct joined *joined, struct caller *caller)
 {
     joined->caller = caller;
-    joined->progress = (struct progress){.tell = tell, .context = joined};
+    joined->progress = (struct progress){.tell = tell_caller, .context = joined};
     joined->set->progress = &joined->progress;
     control_keep(caller, caller_gone, joined);
 }

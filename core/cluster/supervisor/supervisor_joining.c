@@ -64,8 +64,8 @@ static struct joined *read_request(const struct supervisor *supervisor, const js
 }
 
 /* Adds the set to those that there are. Takes `joined` over. Returns 0 or -1 with `error` set. */
-static struct engine_set *add(struct supervisor *supervisor, struct joined *joined,
-                              struct ipcl_error *error)
+static struct engine_set *add_joined(struct supervisor *supervisor, struct joined *joined,
+                                     struct ipcl_error *error)
 {
     const char *name = cluster_set_name(&joined->cluster, joined->label);
     struct state_set *saved = NULL;
@@ -93,7 +93,7 @@ static struct engine_set *add(struct supervisor *supervisor, struct joined *join
     return NULL;
 }
 
-static void start(uv_timer_t *timer)
+static void start_joined(uv_timer_t *timer)
 {
     struct engine_set *set = timer->data;
     if (set->phase == SET_WAITING)
@@ -110,12 +110,12 @@ json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *
         return NULL;
     }
     struct joined *joined = read_request(supervisor, request, error);
-    struct engine_set *set = joined ? add(supervisor, joined, error) : NULL;
+    struct engine_set *set = joined ? add_joined(supervisor, joined, error) : NULL;
     if (!set)
         return NULL;
     supervisor_tell_caller(joined, caller);
     supervisor_save(supervisor, supervisor->state.phase);
     if (supervisor->phase >= PHASE_REGISTRATION)
-        uv_timer_start(&set->timer, start, 0, 0); /* behind the answer */
+        uv_timer_start(&set->timer, start_joined, 0, 0); /* behind the answer */
     return json_pack("{s:s}", "set", set->saved->name);
 }

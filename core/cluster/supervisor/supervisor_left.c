@@ -18,19 +18,19 @@ static int take_state(struct supervisor *supervisor, const struct state *state,
     return outcome;
 }
 
-static void give_up(uv_timer_t *timer)
+static void stop_asking(uv_timer_t *timer)
 {
     uv_stop(timer->loop);
 }
 
 /* Whether a job still runs. What is not on this machine is asked for. */
-static bool finds_job(struct supervisor *supervisor, struct job *job)
+static bool finds_job(struct supervisor *supervisor, struct supervised_job *job)
 {
     struct ipcl_error error;
     if (supervisor_adopt(supervisor, job, &error) < 0)
         return true;
     supervisor->adopting = true;
-    uv_timer_start(&supervisor->timer, give_up, ANSWER_MS, 0);
+    uv_timer_start(&supervisor->timer, stop_asking, ANSWER_MS, 0);
     while (job->running > 0 && job->saved->outlives && !job->answered &&
            uv_run(&supervisor->loop, UV_RUN_ONCE) &&
            uv_is_active((uv_handle_t *)&supervisor->timer))
@@ -70,7 +70,7 @@ const char *supervisor_state_word(struct cluster *cluster, const struct state *s
     return finds_jobs(cluster, state) ? "stale" : "stopped";
 }
 
-static void adopt(struct supervisor *supervisor, struct job *job)
+static void adopt_left(struct supervisor *supervisor, struct supervised_job *job)
 {
     const struct state *state = &supervisor->state;
     struct ipcl_error error;
@@ -103,8 +103,8 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
     if (state_is_here(state))
         strays_end(&supervisor.loop, supervisor.children, progress, state);
     for (struct engine_set *set = supervisor.sets; set; set = set->next)
-        adopt(&supervisor, &set->job);
-    adopt(&supervisor, &supervisor.controller);
+        adopt_left(&supervisor, &set->job);
+    adopt_left(&supervisor, &supervisor.controller);
     if (!state_is_of_host(state) && state->controller.own && !state->controller.outlives) {
         progress_fail(progress, "The controller of %s runs on %s: stop it there", state->path,
                       state->host);

@@ -39,7 +39,7 @@ struct engine_set;
 struct joined;
 
 /* A controller or a set's engines. */
-struct job {
+struct supervised_job {
     struct supervisor *supervisor;
     struct engine_set *set; /* NULL: it is the controller */
     struct launcher_choice choice;
@@ -69,7 +69,7 @@ struct elastic {
 /* A set of engines: that of the start, whose failure ends all, or one that has joined since. */
 struct engine_set {
     struct engine_set *next;
-    struct job job;
+    struct supervised_job job;
     struct state_set *saved;   /* its name, and what a later supervisor needs */
     struct joined *joined;     /* NULL: it is that of the start */
     struct cluster *cluster;   /* whose settings are its own */
@@ -118,7 +118,7 @@ struct supervisor {
     uv_timer_t heal;  /* runs while engines are to come back, or to end */
     struct children *children;
     struct control *control; /* where it is asked; NULL: nowhere */
-    struct job controller;
+    struct supervised_job controller;
     struct engine_set *sets; /* in the order in which they were added */
     struct hub_watch *hub;
     bool empty; /* nobody is registered any more, and that has been said */
@@ -145,19 +145,19 @@ extern const struct supervisor_hooks supervisor_hooks; /* supervisor_events.c */
 unsigned supervisor_running(const struct supervisor *supervisor);
 unsigned supervisor_asked(const struct supervisor *supervisor);
 /* Whether a job may wait in the queue of a batch system. */
-bool supervisor_queues(const struct job *job);
+bool supervisor_queues(const struct supervised_job *job);
 /* Copies that were started and have not ended: those that wait have done neither. */
-unsigned supervisor_at_work(const struct job *job);
+unsigned supervisor_at_work(const struct supervised_job *job);
 /* Whether it is being stopped, or has been. */
-bool supervisor_stops(const struct job *job);
+bool supervisor_stops(const struct supervised_job *job);
 /* Where it is told what becomes of a job. */
-struct progress *supervisor_progress_of(const struct job *job);
+struct progress *supervisor_progress_of(const struct supervised_job *job);
 /* NULL: there is no set of that name. */
 struct engine_set *supervisor_find_set(const struct supervisor *supervisor, const char *name);
 void supervisor_phase(struct supervisor *supervisor, enum phase phase);
 /* Asks the launcher how what it started is found again, and notes that in the state. Returns 0, or
  * -1 with `error` set: the state stays as it was. */
-int supervisor_note(struct job *job, struct ipcl_error *error);
+int supervisor_note(struct supervised_job *job, struct ipcl_error *error);
 /* Saves what a later supervisor needs; a failure is logged. */
 void supervisor_save(struct supervisor *supervisor, const char *phase);
 
@@ -177,24 +177,26 @@ void supervisor_free_joined(struct joined *joined);
 /* supervisor_jobs.c */
 
 /* Makes the launcher of a job. Returns 0 or -1 with `error` set. */
-int supervisor_make(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+int supervisor_make(struct supervisor *supervisor, struct supervised_job *job,
+                    struct ipcl_error *error);
 /* Whether its launcher can start single engines once more. Returns 0 or -1 with `error` set. */
-int supervisor_can_restart(const struct job *job, struct ipcl_error *error);
+int supervisor_can_restart(const struct supervised_job *job, struct ipcl_error *error);
 /* Starts so many copies of a job, engines under these ids ("3,5"; "": any). Returns 0 or -1 with
  * `error` set. */
-int supervisor_start_job(struct supervisor *supervisor, struct job *job, unsigned count,
+int supervisor_start_job(struct supervisor *supervisor, struct supervised_job *job, unsigned count,
                          const char *ids, struct ipcl_error *error);
 /* Takes over what the state says of a job; nothing of it may be left. Returns 0, or -1 with `error`
  * set where it cannot be taken over though some of it may run. */
-int supervisor_adopt(struct supervisor *supervisor, struct job *job, struct ipcl_error *error);
+int supervisor_adopt(struct supervisor *supervisor, struct supervised_job *job,
+                     struct ipcl_error *error);
 /* Shows the last lines of a copy's output; `ended`: it has ended, and its last words may be on their
  * way. */
-void supervisor_show_tail(const struct job *job, unsigned index, bool ended);
+void supervisor_show_tail(const struct supervised_job *job, unsigned index, bool ended);
 /* How long it may take until a job has ended; then it is killed. */
-unsigned supervisor_stopping_ms(const struct job *job);
+unsigned supervisor_stopping_ms(const struct supervised_job *job);
 /* The job did not end in its time, counted from `since_ms`: kills it, and gives up when that did
  * not help. Returns whether to wait. */
-bool supervisor_job_late(struct job *job, long long since_ms);
+bool supervisor_job_late(struct supervised_job *job, long long since_ms);
 
 /* supervisor_scale.c */
 

@@ -33,7 +33,7 @@ int supervisor_can_scale(const struct engine_set *set, bool more, struct ipcl_er
 /* Those that had gone for good are not counted any more. */
 static void forget_gone(struct engine_set *set)
 {
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     unsigned places = slots_count(&set->slots);
     unsigned gone = job->count > places ? job->count - places : 0;
     job->started -= gone < job->started ? gone : job->started;
@@ -42,7 +42,7 @@ static void forget_gone(struct engine_set *set)
 
 static int start_more(struct engine_set *set, unsigned more, struct ipcl_error *error)
 {
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     if (slots_add(&set->slots, more) < 0)
         return ipcl_error_set(error, "no memory for the places of %u engines", more);
     job->count += more;

@@ -34,8 +34,8 @@ struct engine_set *supervisor_add_set(struct supervisor *supervisor, struct stat
     set->saved = saved;
     set->cluster = supervisor->cluster;
     set->progress = supervisor->progress;
-    set->job =
-        (struct job){.supervisor = supervisor, .set = set, .saved = &saved->job, .count = saved->n};
+    set->job = (struct supervised_job){
+        .supervisor = supervisor, .set = set, .saved = &saved->job, .count = saved->n};
     uv_timer_init(&supervisor->loop, &set->timer);
     set->timer.data = set;
     while (*link)
@@ -108,7 +108,7 @@ void supervisor_give_up(struct engine_set *set, int exit_code)
  * file of its own, it is named for the process. */
 static unsigned find_missing(const struct engine_set *set)
 {
-    const struct job *job = &set->job;
+    const struct supervised_job *job = &set->job;
     char path[PATH_BYTES];
     for (unsigned i = 0; job->launcher && i < job->count; i++) {
         const char *dash =
@@ -180,7 +180,7 @@ static void await_engines(uv_timer_t *timer)
 
 void supervisor_start_set(struct engine_set *set)
 {
-    struct job *job = &set->job;
+    struct supervised_job *job = &set->job;
     struct supervisor *supervisor = job->supervisor;
     struct ipcl_error error;
     set_phase(set, SET_STARTING);
@@ -242,7 +242,7 @@ static void set_up(struct engine_set *set)
 
 void supervisor_look_up(struct engine_set *set)
 {
-    const struct job *job = &set->job;
+    const struct supervised_job *job = &set->job;
     unsigned needed = set->minimum < job->count ? set->minimum : job->count;
     bool begun = job->count == 0 || (job->noted && instances_submitted(job->launcher));
     if (set->phase == SET_STARTING && begun && registered(set) >= needed)
@@ -266,7 +266,7 @@ static void note_arrivals(struct engine_set *set)
 }
 
 /* How many are registered of those that end with it. */
-static unsigned present(const struct engine_set *set)
+static unsigned count_present(const struct engine_set *set)
 {
     const struct supervisor *supervisor = set->job.supervisor;
     return set->joined || !supervisor->own_controller
@@ -276,7 +276,7 @@ static unsigned present(const struct engine_set *set)
 
 void supervisor_note_engines(struct engine_set *set)
 {
-    unsigned now = present(set);
+    unsigned now = count_present(set);
     if (now > set->registered)
         set->registered = now;
     if (now < set->present)
@@ -310,7 +310,7 @@ static void leave(uv_timer_t *timer)
     supervisor->hooks->engines_left(supervisor);
 }
 
-static void ended(struct engine_set *set)
+static void set_ended(struct engine_set *set)
 {
     struct supervisor *supervisor = set->job.supervisor;
     set_phase(set, SET_ENDED);
@@ -330,7 +330,7 @@ static void not_ended_yet(uv_timer_t *timer)
     if (supervisor_job_late(&set->job, set->phase_ms))
         return;
     set->exit_code = EXIT_NOT_STOPPED;
-    ended(set);
+    set_ended(set);
 }
 
 static void stop_by_launcher(struct engine_set *set)
@@ -355,7 +355,7 @@ static long long time_to_end(const struct engine_set *set, unsigned left, bool r
 
 /* Asks those that are registered, and goes on when they have ended, or there is nothing to wait
  * for. */
-static void ask(struct engine_set *set)
+static void ask_set(struct engine_set *set)
 {
     struct supervisor *supervisor = set->job.supervisor;
     bool reachable = supervisor->own_controller
@@ -363,10 +363,10 @@ static void ask(struct engine_set *set)
                          : hub_watch_presence(supervisor->hub) != HUB_LOST;
     if (reachable)
         hub_watch_end_engines(supervisor->hub, set->saved->name);
-    unsigned left = present(set);
+    unsigned left = count_present(set);
     bool late = clock_ms() - set->phase_ms >= time_to_end(set, left, reachable);
     if (set->job.running == 0 && (left == 0 || late))
-        ended(set);
+        set_ended(set);
     else if (late)
         stop_by_launcher(set);
 }
@@ -375,9 +375,9 @@ void supervisor_go_on_stopping_set(struct engine_set *set)
 {
     const struct supervisor *supervisor = set->job.supervisor;
     if (set->phase == SET_ASKED)
-        ask(set);
+        ask_set(set);
     else if (set->phase == SET_STOPPING && set->job.running == 0)
-        ended(set);
+        set_ended(set);
     else if (set->phase == SET_ENDED && set->job.running == 0 && supervisor->phase <= PHASE_UP)
         uv_timer_start(&set->timer, leave, 0, 0); /* it could not be ended at first */
 }
@@ -397,12 +397,12 @@ void supervisor_stop_set(struct engine_set *set, int exit_code)
         progress_say(set->progress, "Stopping %u engine%s", running, running == 1 ? "" : "s");
     set_phase(set, SET_ASKED);
     if (!set->job.launcher) {
-        ended(set);
+        set_ended(set);
         return;
     }
     instances_look(set->job.launcher, NULL);
     uv_timer_start(&set->timer, look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
-    ask(set);
+    ask_set(set);
 }
 
 void supervisor_hurry_set(struct engine_set *set)

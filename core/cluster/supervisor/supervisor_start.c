@@ -113,7 +113,7 @@ static void start_controller(struct supervisor *supervisor)
 
 /* What a launcher says of that once it is made, which is well before it is to start. Where it
  * cannot be made, that is told then. */
-static bool starts_elsewhere(struct supervisor *supervisor, struct job *job)
+static bool starts_elsewhere(struct supervisor *supervisor, struct supervised_job *job)
 {
     struct ipcl_error error;
     bool elsewhere =
@@ -141,7 +141,8 @@ static int choose(struct supervisor *supervisor, struct ipcl_error *error)
 }
 
 /* Writes what a job would start. Returns 0 or -1 with `error` set. */
-static int show_job(struct supervisor *supervisor, struct job *job, struct ipcl_error *error)
+static int show_job(struct supervisor *supervisor, struct supervised_job *job,
+                    struct ipcl_error *error)
 {
     const char *class_name = job->choice.class->name;
     struct ipcl_error reason;

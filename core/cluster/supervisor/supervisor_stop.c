@@ -66,7 +66,7 @@ static void remove_files(struct supervisor *supervisor)
     cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }
 
-static void finish(struct supervisor *supervisor)
+static void finish_stopping(struct supervisor *supervisor)
 {
     supervisor_phase(supervisor, PHASE_DONE);
     uv_timer_stop(&supervisor->timer);
@@ -85,17 +85,17 @@ static void controller_late(uv_timer_t *timer)
     if (supervisor_job_late(&supervisor->controller, supervisor->phase_ms))
         return;
     supervisor->exit_code = EXIT_NOT_STOPPED;
-    finish(supervisor);
+    finish_stopping(supervisor);
 }
 
 static void stop_controller(struct supervisor *supervisor)
 {
-    struct job *job = &supervisor->controller;
+    struct supervised_job *job = &supervisor->controller;
     struct ipcl_error error;
     hub_watch_destroy(supervisor->hub);
     supervisor->hub = NULL;
     if (!job->launcher || job->running == 0) {
-        finish(supervisor);
+        finish_stopping(supervisor);
         return;
     }
     supervisor_phase(supervisor, PHASE_STOPPING_CONTROLLER);
@@ -132,7 +132,7 @@ void supervisor_go_on_stopping(struct supervisor *supervisor)
             stop_controller(supervisor);
     } else if (supervisor->phase == PHASE_STOPPING_CONTROLLER &&
                supervisor->controller.running == 0) {
-        finish(supervisor);
+        finish_stopping(supervisor);
     }
 }
 
@@ -181,7 +181,7 @@ void supervisor_stop(struct supervisor *supervisor, int exit_code)
 
 void supervisor_hurry(struct supervisor *supervisor)
 {
-    struct job *controller = &supervisor->controller;
+    struct supervised_job *controller = &supervisor->controller;
     struct ipcl_error error;
     bool last = supervisor->interrupts > 2 || supervisor->phase == PHASE_STOPPING_CONTROLLER;
     progress_say(supervisor->progress,

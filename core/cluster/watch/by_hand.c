@@ -99,7 +99,7 @@ static void each_id(const char *folder, const char *suffix,
         free(entries);
 }
 
-struct search {
+struct by_hand_search {
     struct registry *registry;
     const char *profile_dir;
     void (*visit)(void *context, const struct by_hand *found);
@@ -108,7 +108,7 @@ struct search {
 
 static void look_at(void *context, const char *cluster_id)
 {
-    const struct search *search = context;
+    const struct by_hand_search *search = context;
     struct by_hand found;
     if (by_hand_find(search->registry, search->profile_dir, cluster_id, &found))
         search->visit(search->context, &found);
@@ -117,7 +117,7 @@ static void look_at(void *context, const char *cluster_id)
 /* Those with a pid file were looked at before. */
 static void look_at_others(void *context, const char *cluster_id)
 {
-    const struct search *search = context;
+    const struct by_hand_search *search = context;
     char path[PATH_BYTES];
     if (profile_pid_file(search->profile_dir, cluster_id, path, NULL) == 0 && !path_exists(path))
         look_at(context, cluster_id);
@@ -126,7 +126,7 @@ static void look_at_others(void *context, const char *cluster_id)
 void by_hand_each(struct registry *registry, const char *profile_dir,
                   void (*visit)(void *context, const struct by_hand *found), void *context)
 {
-    struct search search = {registry, profile_dir, visit, context};
+    struct by_hand_search search = {registry, profile_dir, visit, context};
     char folder[PATH_BYTES];
     if (path_format(folder, NULL, "%s/pid", profile_dir) == 0)
         each_id(folder, ".pid", look_at, &search);

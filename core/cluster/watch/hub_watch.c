@@ -397,7 +397,7 @@ void hub_watch_signal(struct hub_watch *watch, const char *uuid, int signum)
     json_decref(content);
 }
 
-void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end)
+void hub_watch_explain(struct hub_watch *watch, const struct hub_explanation *end)
 {
     char host[256] = "";
     if (!watch)

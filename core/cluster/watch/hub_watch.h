@@ -85,7 +85,7 @@ const char *hub_watch_refusal(const struct hub_watch *watch);
 /* Whether anybody has asked anything of engines, ever; true where the hub does not say. */
 bool hub_watch_worked(const struct hub_watch *watch);
 /* Why engines of a set have ended. */
-struct hub_end {
+struct hub_explanation {
     const char *engine_set;
     unsigned index;     /* which copy of its launch; IPCL_ALL_COPIES: all of the set */
     int64_t pid;        /* its process on this host; 0: it is elsewhere, or not one process */
@@ -93,7 +93,7 @@ struct hub_end {
     bool cut_short;     /* it was not what they ran */
 };
 /* Tells the hub. */
-void hub_watch_explain(struct hub_watch *watch, const struct hub_end *end);
+void hub_watch_explain(struct hub_watch *watch, const struct hub_explanation *end);
 /* From now on the hub is asked for what there is to do, too. */
 void hub_watch_measure(struct hub_watch *watch);
 /* Whether it was asked, and does not say. */
