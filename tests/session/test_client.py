@@ -194,11 +194,11 @@ def test_an_engine_that_dies_as_a_request_is_made_is_an_engine_error(ipcluster, 
     pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
     os.kill(pids[1], signal.SIGKILL)
     wait_until(lambda: client.ids == [0], 20, "the engine's death is announced")
-    chosen = client._chosen
+    chosen = client.requests.chosen
     for call in [lambda view=view: view.apply_async(abs, 1) for view in views] + [lambda: views[0].clear()]:
         earlier = [[0, 1]]  # as it was looked at the moment before
         monkeypatch.setattr(
-            client, "_chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets)
+            client.requests, "chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets)
         )
         with pytest.raises(ipcluster.EngineError, match="engine 1 is gone"):
             call()

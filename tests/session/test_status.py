@@ -321,12 +321,7 @@ def test_the_page_on_the_control_socket_has_each_request_with_what_it_reads_and_
     # What the sources read of a request.
     sources = "".join(
         (TOP / f"core/cluster/{name}.c").read_text()
-        for name in (
-            "supervisor/supervisor_answers",
-            "supervisor/supervisor_joined",
-            "supervisor/supervisor_scale",
-            "launching/workplace",
-        )
+        for name in ("supervisor/supervisor_answers", "supervisor/supervisor_joining", "launching/workplace")
     )
     read = set(re.findall(r'json_object_get\((?:request|object), "(\w+)"\)', sources)) - {"request"}
     assert read == {member for tables in page.values() for member in tables.get("asked with", ())}

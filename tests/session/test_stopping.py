@@ -364,8 +364,11 @@ def test_an_engine_that_is_back_counts_also_where_its_launcher_does_not_say_how_
     (box.dir / "silent").touch()
     kill([first])
     wait_until(
-        lambda: [engine["id"] for engine in json.loads(box.ipcluster("status", "--json", env=env).out)["engines"]]
-        == [0],
+        lambda: [
+            (engine["id"], engine["pid"] != first.pid)
+            for engine in json.loads(box.ipcluster("status", "--json", env=env).out)["engines"]
+        ]
+        == [(0, True)],
         LONG,
         "it is back",
         interval=0.2,
