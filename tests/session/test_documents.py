@@ -549,9 +549,8 @@ SOURCES = [
 
 
 def map_folder(path):
-    """The row of the map that a file of core/ belongs to: its folder; what the controller's threads share is apart from the program."""
-    folder, shared = str(path.parent.relative_to(TOP / "core")), "controller/controller"
-    return shared if folder == "controller" and path.stem == "controller" else folder
+    """The row of the map that a file of core/ belongs to: its folder."""
+    return str(path.parent.relative_to(TOP / "core"))
 
 
 def arrows_of_the_sources():
