@@ -14,6 +14,13 @@ long long clock_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
+long long clock_precise_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
 double clock_wall(void)
 {
     struct timespec now;

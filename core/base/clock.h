@@ -10,7 +10,8 @@
 /* A time, on the clock of clock_ms(), that does not come. */
 #define CLOCK_NEVER 0x7fffffffffffffffLL
 
-long long clock_ms(void); /* milliseconds of CLOCK_MONOTONIC */
+long long clock_ms(void);         /* milliseconds of CLOCK_MONOTONIC */
+long long clock_precise_us(void); /* microseconds of it */
 /* The sooner of two times. */
 static inline long long clock_sooner(long long one_ms, long long other_ms)
 {

@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += core/base/libbase.la
 core_base_libbase_la_SOURCES = \
 	core/base/clock.c core/base/clock.h \
 	core/base/container.h \
+	core/base/counter.c core/base/counter.h \
 	core/base/ending.h \
 	core/base/hex.c core/base/hex.h \
 	core/base/installation.c core/base/installation.h \

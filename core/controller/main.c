@@ -25,6 +25,7 @@
 #include "controller/door/room.h"
 #include "controller/records/store.h"
 #include "controller/restart/restart.h"
+#include "controller/stats/stats.h"
 
 /* They are closed in the opposite order. The hub hands on what the others reported last, and the
  * records thread records that. */
@@ -34,6 +35,7 @@ static const struct module *const modules[] = {
 };
 #define IO_THREADS_MAX 4
 #define MODULES        (sizeof(modules) / sizeof(*modules))
+_Static_assert(MODULES == STATS_THREADS, "each thread has its counters");
 /* Of the modules' sockets and loops, and a store's files. */
 #define OWN_DESCRIPTORS 76
 
@@ -182,6 +184,8 @@ static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
         program->running[i].module = modules[i]->create(&program->controller, error);
         if (!program->running[i].module)
             return -1;
+        stats.threads[i].name = modules[i]->name;
+        loop_count_rounds(modules[i]->loop(program->running[i].module), &stats.threads[i].rounds);
     }
     for (size_t i = 0; i < MODULES; i++) {
         struct running *running = &program->running[i];

@@ -22,6 +22,14 @@ struct held_part {
     zmq_msg_t frame;
 };
 
+/* A message is released by the thread that has put it aside. */
+static _Thread_local size_t all_bytes;
+
+size_t held_bytes(void)
+{
+    return all_bytes;
+}
+
 struct held_pool {
     struct slot {
         struct held_part *part; /* NULL: none is held any more, or it was seen but once */
@@ -34,6 +42,7 @@ struct held {
     uint32_t count;
     uint32_t delimiter;
     uint32_t part_count;
+    uint32_t bytes;            /* those behind the numbers */
     struct held_part *parts[]; /* then a number for each frame, then the bytes */
 };
 
@@ -66,6 +75,7 @@ static void release(struct held_part *part)
         return;
     if (part->slot)
         *part->slot = NULL;
+    all_bytes -= zmq_msg_size(&part->frame);
     zmq_msg_close(&part->frame);
     free(part);
 }
@@ -87,6 +97,7 @@ static struct held_part *make_part(zmq_msg_t *frame)
     } else {
         memcpy(zmq_msg_data(&part->frame), zmq_msg_data(frame), size);
     }
+    all_bytes += size;
     return part;
 }
 
@@ -150,6 +161,12 @@ static int find_parts(struct message *message, struct held_pool *pool, struct he
     return 0;
 }
 
+static size_t sizeof_held(const struct held *held)
+{
+    return sizeof(*held) + held->part_count * sizeof(struct held_part *) +
+           held->count * sizeof(uint32_t) + held->bytes;
+}
+
 static struct held *build(struct message *message, struct held_part **parts, size_t bytes,
                           uint32_t count)
 {
@@ -159,7 +176,9 @@ static struct held *build(struct message *message, struct held_part **parts, siz
         return NULL;
     *held = (struct held){.count = (uint32_t)message->count,
                           .delimiter = (uint32_t)message->delimiter,
-                          .part_count = count};
+                          .part_count = count,
+                          .bytes = (uint32_t)bytes};
+    all_bytes += sizeof_held(held);
     uint32_t *numbers = numbers_of(held), next = 0;
     char *at = bytes_of(held);
     for (size_t i = 0; i < message->count; i++) {
@@ -201,6 +220,7 @@ void held_destroy(struct held *held)
         return;
     for (uint32_t i = 0; i < held->part_count; i++)
         release(held->parts[i]);
+    all_bytes -= sizeof_held(held);
     free(held);
 }
 

@@ -17,6 +17,8 @@
 struct held;
 struct held_pool;
 
+/* How many bytes this thread has put aside, those that it holds by reference among them. */
+size_t held_bytes(void);
 /* One a thread. NULL when memory is short. */
 struct held_pool *held_pool_create(void);
 /* Takes NULL. Nothing is put aside with it any more. */

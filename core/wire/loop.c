@@ -30,7 +30,8 @@ struct source {
     loop_receive *receive; /* one of these two */
     loop_ready *ready;
     void *self;
-    bool check; /* it may have something to read, whatever its descriptor says */
+    struct traffic *traffic; /* NULL: it is not counted */
+    bool check;              /* it may have something to read, whatever its descriptor says */
     int rest_ms;
     long long rests_until_ms;
 };
@@ -41,6 +42,9 @@ static _Thread_local struct {
     size_t count;
     bool overflow;
 } sent;
+
+/* The loop that this thread runs. */
+static _Thread_local struct loop *running;
 
 struct loop {
     const char *name;
@@ -54,6 +58,9 @@ struct loop {
     size_t kept_count;
     loop_tick *tick;
     void *tick_self;
+    struct rounds *rounds; /* NULL: they are not counted */
+    long long woken_us;
+    bool counts; /* what goes through one of its sockets */
     struct log_limit too_large;
 };
 
@@ -158,6 +165,29 @@ void loop_rest(struct loop *loop, const void *socket, int rest_ms)
             loop->sources[i].rest_ms = rest_ms;
 }
 
+void loop_count(struct loop *loop, const void *socket, struct traffic *traffic)
+{
+    loop->counts = true;
+    for (size_t i = 0; i < loop->count; i++)
+        if (loop->sources[i].socket == socket)
+            loop->sources[i].traffic = traffic;
+}
+
+void loop_count_rounds(struct loop *loop, struct rounds *rounds)
+{
+    loop->rounds = rounds;
+}
+
+struct traffic *loop_traffic(const void *socket)
+{
+    if (!running || !running->counts)
+        return NULL;
+    for (size_t i = 0; i < running->count; i++)
+        if (running->sources[i].socket == socket)
+            return running->sources[i].traffic;
+    return NULL;
+}
+
 int loop_keep(struct loop *loop, void *socket)
 {
     if (!socket)
@@ -255,9 +285,11 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
     }
     message_init(&message);
     for (size_t served = 0; more && served < limit && !loop->stopping; served++) {
-        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT))
+        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
+            if (source->traffic)
+                traffic_note(source->traffic, TRAFFIC_IN, traffic_bytes(&message, 0));
             source->receive(source->self, &message);
-        else if (errno == EMSGSIZE || errno == ENOMEM)
+        } else if (errno == EMSGSIZE || errno == ENOMEM)
             log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s",
                         loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
         else
@@ -317,9 +349,13 @@ static long long leave_resting(struct loop *loop, long long now_ms, long long du
 static int wait_for_sources(struct loop *loop, long long now_ms, long long due_ms)
 {
     due_ms = leave_resting(loop, now_ms, due_ms);
+    if (loop->rounds)
+        rounds_note(loop->rounds, clock_precise_us() - loop->woken_us);
     pthread_mutex_unlock(&loop->turn);
     int ready = poll(loop->descriptors, loop->count, timeout_of(due_ms, now_ms));
     pthread_mutex_lock(&loop->turn);
+    if (loop->rounds)
+        loop->woken_us = clock_precise_us();
     for (size_t i = 0; ready > 0 && i < loop->count; i++) {
         struct source *source = &loop->sources[i];
         if (!loop->descriptors[i].revents)
@@ -336,7 +372,9 @@ static int wait_for_sources(struct loop *loop, long long now_ms, long long due_m
 void loop_run(struct loop *loop)
 {
     int failed = 0;
+    running = loop;
     pthread_mutex_lock(&loop->turn);
+    loop->woken_us = clock_precise_us();
     while (!failed) {
         bool again = serve_round(loop);
         /* What was sent on mostly has nothing: one look here saves asking the kernel twice. */

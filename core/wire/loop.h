@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "wire/message.h"
+#include "wire/traffic.h"
 
 struct loop;
 
@@ -43,6 +44,12 @@ void loop_rest(struct loop *loop, const void *socket, int rest_ms);
 void loop_close(struct loop *loop, void *socket);
 /* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
 int loop_keep(struct loop *loop, void *socket);
+/* Counts what goes through a socket that was added, and how the loop goes round. What counts
+ * outlives the loop. */
+void loop_count(struct loop *loop, const void *socket, struct traffic *traffic);
+void loop_count_rounds(struct loop *loop, struct rounds *rounds);
+/* Where what this thread sends on `socket` is counted; NULL: nowhere. */
+struct traffic *loop_traffic(const void *socket);
 void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 
 /* Runs until loop_stop(). The loop's thread. */

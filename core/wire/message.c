@@ -120,6 +120,8 @@ int message_recv(struct message *message, void *socket, int flags)
 
 static int send_from(struct message *message, size_t first, void *socket)
 {
+    struct traffic *traffic = loop_traffic(socket);
+    size_t bytes = traffic ? traffic_bytes(message, first) : 0;
     loop_sent(socket);
     for (size_t i = first; i < message->count; i++) {
         int more = i + 1 < message->count ? ZMQ_SNDMORE : 0;
@@ -128,6 +130,8 @@ static int send_from(struct message *message, size_t first, void *socket)
         if (zmq_msg_send(&message->frames[i], socket, more | ZMQ_DONTWAIT) < 0 && i == first)
             return -1;
     }
+    if (traffic)
+        traffic_note(traffic, TRAFFIC_OUT, bytes);
     message_clear(message);
     return 0;
 }

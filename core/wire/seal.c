@@ -296,8 +296,8 @@ static bool is_introduction(const struct message *message)
            member_is(&message->msg_type, "unregistration_request");
 }
 
-enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,
-                                 size_t size)
+static enum session_verdict verify(struct seal *seal, struct message *message, const void *name,
+                                   size_t size)
 {
     unsigned char digest[MAC_BYTES_MAX];
     char expected[2 * MAC_BYTES_MAX];
@@ -330,6 +330,15 @@ enum session_verdict seal_verify(struct seal *seal, struct message *message, con
     if (verdict == SESSION_ACCEPTED && seal->life && seal->controller &&
         memcmp(life, seal->life, SEAL_LIFE_BYTES) && !is_introduction(message))
         return session_conclude(seal->session, message, SESSION_STALE);
+    return verdict;
+}
+
+enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,
+                                 size_t size)
+{
+    enum session_verdict verdict = verify(seal, message, name, size);
+    if (verdict == SESSION_ACCEPTED && seal->traffic)
+        traffic_accept(seal->traffic, &message->msg_type);
     return verdict;
 }
 

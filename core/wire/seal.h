@@ -33,6 +33,7 @@
 
 #include "wire/connection.h"
 #include "wire/session.h"
+#include "wire/traffic.h"
 
 #define SEAL_LIFE_BYTES 16
 #define SEAL_LIFE_TEXT  (2 * SEAL_LIFE_BYTES + 1)
@@ -60,6 +61,7 @@ struct seal {
     bool controller;           /* this is the controller's end */
     bool required;             /* whoever is at the other end seals everything */
     bool encrypted;            /* the connection is: a seal need not cover buffers */
+    struct traffic *traffic;   /* where what is accepted is counted; NULL: nowhere */
     const unsigned char *life; /* what clients send is bound to it; NULL at an engine's channels */
     uint64_t counter;          /* the last that was given out */
     long long used_ms;         /* when */

@@ -240,6 +240,21 @@ class Client(Control, Records):
         """
         return self.requests.departed()
 
+    def stats(self):
+        """What the controller has counted since it started, and how much there is of it now: a dict of numbers, by the names that
+        Prometheus has them under.
+
+        Example:
+            >>> before = c.stats()
+            >>> c.load_balanced_view().map_sync(abs, [-1, -2])
+            [1, 2]
+            >>> c.stats()["ipcluster_tasks_submitted_total"] > before["ipcluster_tasks_submitted_total"]
+            True
+            >>> before['ipcluster_engines{state="starting"}']
+            0
+        """
+        return self._ask_hub("stats_request")[0]["values"]
+
     @property
     def engine_info(self):
         """`engines` in the words of the messages: a dict of all that each engine said of itself when it registered, by id. Empty for an

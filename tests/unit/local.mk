@@ -18,6 +18,7 @@ UNIT_TESTS = \
 	tests/unit/test_client_value \
 	tests/unit/test_clock \
 	tests/unit/test_connection \
+	tests/unit/test_counter \
 	tests/unit/test_decoder_noise \
 	tests/unit/test_dependency \
 	tests/unit/test_descriptor \
@@ -148,6 +149,8 @@ tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c
 tests_unit_test_client_future_LDADD = core/client/libclient.la $(UNIT_LIBS)
 tests_unit_test_client_value_SOURCES = tests/unit/test_client_value.c
 tests_unit_test_client_value_LDADD = core/client/libclient.la $(UNIT_LIBS)
+tests_unit_test_counter_SOURCES = tests/unit/test_counter.c
+tests_unit_test_counter_LDADD = $(UNIT_LIBS)
 tests_unit_test_clock_SOURCES = tests/unit/test_clock.c
 tests_unit_test_clock_LDADD = $(UNIT_LIBS)
 tests_unit_test_connection_SOURCES = tests/unit/test_connection.c

@@ -78,9 +78,16 @@ static void watch_deadline(struct balancer *balancer, struct task *task)
         heap_push(&balancer->deadlines, &task->deadline_item);
 }
 
+static void change_state(struct balancer *balancer, struct task *task, enum task_state state)
+{
+    balancer->in_state[task->state]--;
+    balancer->in_state[state]++;
+    task->state = (unsigned char)state;
+}
+
 static void enqueue_task(struct balancer *balancer, struct task *task, bool first)
 {
-    task->state = TASK_WAITING;
+    change_state(balancer, task, TASK_WAITING);
     task->worker = NULL;
     task->open = !task->bound || balancer_is_open(task);
     balancer->open += task->open;
@@ -93,14 +100,14 @@ static void enqueue_task(struct balancer *balancer, struct task *task, bool firs
 
 static void block(struct balancer *balancer, struct task *task)
 {
-    task->state = TASK_BLOCKED;
+    change_state(balancer, task, TASK_BLOCKED);
     task->worker = NULL;
     watch_deadline(balancer, task);
 }
 
 void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate)
 {
-    task->state = TASK_STRANDED;
+    change_state(balancer, task, TASK_STRANDED);
     task->fate = (unsigned char)fate;
     DL_APPEND(balancer->stranded, task);
 }
@@ -138,7 +145,7 @@ static void stop_waiting(struct balancer *balancer, struct task *task)
 static void start_task(struct balancer *balancer, struct task *task, struct worker *worker)
 {
     stop_waiting(balancer, task);
-    task->state = TASK_RUNNING;
+    change_state(balancer, task, TASK_RUNNING);
     task->worker = worker;
     DL_APPEND(worker->running, task);
     worker->load++;
@@ -177,12 +184,17 @@ void balancer_detach(struct balancer *balancer, struct task *task)
         leave_stranded(balancer, task);
     else if (task->state == TASK_AWAY)
         DL_DELETE(balancer->away, task);
-    task->state = TASK_NEW;
+    change_state(balancer, task, TASK_NEW);
 }
 
 size_t balancer_count(const struct balancer *balancer)
 {
     return balancer->tasks.count;
+}
+
+size_t balancer_in_state(const struct balancer *balancer, enum task_state state)
+{
+    return balancer->in_state[state];
 }
 
 size_t balancer_waiting(const struct balancer *balancer)
@@ -332,7 +344,7 @@ int balancer_expect(struct balancer *balancer, struct task *task)
 {
     if (enter_task(balancer, task))
         return -1;
-    task->state = TASK_AWAY;
+    change_state(balancer, task, TASK_AWAY);
     DL_APPEND(balancer->away, task);
     return 0;
 }

@@ -62,6 +62,7 @@ enum task_state {
     TASK_RUNNING,
     TASK_STRANDED,
     TASK_AWAY, /* the previous controller gave it out */
+    TASK_STATES
 };
 
 /* Why a task is stranded. */
@@ -91,8 +92,8 @@ struct task {
     struct needs *needs;      /* what it depends on; NULL for nothing */
     struct edge *dependents;  /* those that depend on it */
     int retries;              /* left */
-    long long since_ns;       /* the owner's: since when it waits, or an engine has it (trace.h) */
-    int deaths;               /* the owner's: how many engines have died while they ran it */
+    long long since_ns;  /* the owner's: since when it waits, or an engine has it (trace_clock()) */
+    int deaths;          /* the owner's: how many engines have died while they ran it */
     struct guest *guest; /* likewise: it is dropped once its client has gone; NULL: it is not */
     struct task *guest_prev, *guest_next; /* among that client's */
     int sent; /* the owner's: how often it went to an engine; likewise `timeout` and `reported` */
@@ -142,6 +143,8 @@ bool balancer_suspended(const struct balancer *balancer);
 
 /* How many tasks are here. */
 size_t balancer_count(const struct balancer *balancer);
+/* How many of them are in this state. */
+size_t balancer_in_state(const struct balancer *balancer, enum task_state state);
 /* How many of them wait for an engine, and would go to one that came. */
 size_t balancer_waiting(const struct balancer *balancer);
 /* A task of this msg_id that waits or runs; NULL where there is none. */

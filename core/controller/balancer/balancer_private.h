@@ -21,7 +21,8 @@ struct balancer {
     unsigned long long turn;  /* the last that a client was given */
     unsigned long long order; /* the last that a task was given */
     struct binding *coming;   /* of tasks that may go to engines that are yet to come */
-    size_t open;              /* tasks that wait and would go to an engine that came */
+    size_t in_state[TASK_STATES];
+    size_t open; /* tasks that wait and would go to an engine that came */
     struct task *stranded;
     struct task *away;
     struct heap deadlines;

@@ -33,8 +33,10 @@ struct outbox_peer {
     char identity[];
 };
 
-int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool keeps)
+int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool keeps,
+                   enum stats_socket counted)
 {
+    outbox->counted = counted;
     outbox->socket = socket;
     outbox->bytes_max = bytes_max;
     outbox->keeps = keeps;
@@ -218,7 +220,14 @@ static bool try_peer(struct outbox *outbox, struct outbox_peer *peer)
     return true;
 }
 
-long long outbox_tick(struct outbox *outbox, long long now_ms)
+static void count_waiting(const struct outbox *outbox)
+{
+    struct stats_of_socket *counted = &stats.sockets[outbox->counted];
+    counter_set(&counted->unread, outbox->count);
+    counter_set(&counted->unread_bytes, outbox->bytes + flight_bytes(outbox->flight));
+}
+
+static long long send_again(struct outbox *outbox, long long now_ms)
 {
     struct outbox_peer *peer, *next;
     bool moved = false;
@@ -234,6 +243,13 @@ long long outbox_tick(struct outbox *outbox, long long now_ms)
                                                               : PAUSE_MS_MOST;
     outbox->next_try_ms = now_ms + outbox->pause_ms;
     return outbox->peers ? outbox->next_try_ms : trim_ms;
+}
+
+long long outbox_tick(struct outbox *outbox, long long now_ms)
+{
+    long long due_ms = send_again(outbox, now_ms);
+    count_waiting(outbox);
+    return due_ms;
 }
 
 void outbox_release(struct outbox *outbox)

@@ -10,12 +10,14 @@
 #include <stddef.h>
 
 #include "controller/delivery/trim.h"
+#include "controller/stats/stats.h"
 #include "wire/message.h"
 
 struct outbox_peer;
 struct flight;
 
 struct outbox {
+    enum stats_socket counted; /* as which it is counted what waits */
     void *socket;              /* a mandatory ROUTER with a limit for sending; not owned */
     size_t bytes_max;          /* what may wait for all peers */
     bool keeps;                /* what waits for a peer whose connection has ended stays */
@@ -39,7 +41,8 @@ enum outbox_fate {
 typedef void outbox_unsent(void *self, struct message *message);
 
 /* Returns 0, or -1 when memory is short. */
-int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool keeps);
+int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool keeps,
+                   enum stats_socket counted);
 /* Sends [peer, ...], or puts it aside until the peer reads. `reserve` of the bytes that may wait
  * are not for this message. What is not taken stays as it was. */
 enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, size_t reserve);

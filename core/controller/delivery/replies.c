@@ -10,15 +10,15 @@
 #define ERRORS_SHARE 8
 
 int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
-                    void *clients, const char *name, struct ipcl_error *error)
+                    void *clients, enum stats_socket socket, struct ipcl_error *error)
 {
     int mandatory = 1;
     replies->seal = seal;
-    replies->unread.socket = replies->large.socket = name;
+    replies->unread.socket = replies->large.socket = socket;
     replies->frame_bytes_max = controller->frame_bytes_max;
     if (clients)
         zmq_setsockopt(clients, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof(mandatory));
-    if (outbox_prepare(&replies->outbox, clients, controller->unread_bytes, false))
+    if (outbox_prepare(&replies->outbox, clients, controller->unread_bytes, false, socket))
         return ipcl_error_set(error, "out of memory");
     return clients ? 0 : -1;
 }
@@ -30,8 +30,9 @@ void replies_await_clients(struct replies *replies, const struct controller *con
 
 static void replies_drop(struct replies *replies)
 {
-    refusal_note(&replies->unread, "it is a reply, and its client does not even read errors "
-                                   "(IPController.unread_backlog)");
+    refusal_note(&replies->unread, REFUSED_UNREAD,
+                 "it is a reply, and its client does not even read errors "
+                 "(IPController.unread_backlog)");
 }
 
 static enum outbox_fate replies_send_now(struct replies *replies, struct message *message,
@@ -70,8 +71,9 @@ static void send_in_place_of_unread(struct replies *replies, struct message *mes
              "the result was dropped, as this client did not read those before it: %zu bytes wait "
              "for it in the controller, whose bound is IPController.unread_backlog",
              outbox_waiting(&replies->outbox, zmq_msg_data(client), zmq_msg_size(client)));
-    refusal_note(&replies->unread, "it is a result, and its client, which is told, does not read "
-                                   "those before it (IPController.unread_backlog)");
+    refusal_note(&replies->unread, REFUSED_UNREAD,
+                 "it is a result, and its client, which is told, does not read "
+                 "those before it (IPController.unread_backlog)");
     send_in_place_of(replies, message, "MemoryError", text);
 }
 
@@ -79,7 +81,7 @@ void replies_send(struct replies *replies, struct message *message)
 {
     struct ipcl_error error;
     if (message_check_frames(message, replies->frame_bytes_max, &error)) {
-        refusal_note(&replies->large, error.text);
+        refusal_note(&replies->large, REFUSED_TOO_LARGE, error.text);
         send_in_place_of(replies, message, "ValueError", error.text);
     } else if (replies_send_now(replies, message, replies->outbox.bytes_max / ERRORS_SHARE) ==
                OUTBOX_FULL) {
@@ -132,6 +134,7 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
     struct reply_request request;
     struct ipcl_error large;
     const char *ename;
+    enum stats_refusal reason = REFUSED_IDENTITIES;
     enum session_verdict verdict =
         seal_verify(replies->seal, message, zmq_msg_data(client), zmq_msg_size(client));
     const char *why = answer_to(replies, verdict, message, &ename);
@@ -139,8 +142,12 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
         if (!message_check_frames(message, replies->frame_bytes_max, &large))
             return true;
         why = large.text;
+        reason = REFUSED_TOO_LARGE;
     }
-    refusal_note(refusal, verdict == SESSION_ACCEPTED ? why : session_verdict_text(verdict));
+    if (verdict == SESSION_ACCEPTED)
+        refusal_note(refusal, reason, why);
+    else
+        refusal_note_verdict(refusal, verdict);
     if (!why)
         return false;
     reply_request_of(message, &request);

@@ -20,10 +20,9 @@ struct replies {
     struct refusal large;
 };
 
-/* For a ROUTER to clients, which is made mandatory. `name` is the socket's in the log. Returns 0,
- * or -1 with `error` set. */
+/* For a ROUTER to clients, which is made mandatory. Returns 0, or -1 with `error` set. */
 int replies_prepare(struct replies *replies, const struct controller *controller, struct seal *seal,
-                    void *clients, const char *name, struct ipcl_error *error);
+                    void *clients, enum stats_socket socket, struct ipcl_error *error);
 /* Clients of the previous controller, where there was one, may come back here. */
 void replies_await_clients(struct replies *replies, const struct controller *controller);
 /* Signs and sends [client, ...]. Leaves nothing in `message` that matters. */

@@ -20,10 +20,10 @@ struct held_request {
 };
 
 int targets_prepare(struct targets *targets, const struct controller *controller, struct seal *seal,
-                    struct ipcl_error *error)
+                    enum stats_socket socket, struct ipcl_error *error)
 {
     targets->seal = seal;
-    if (outbox_prepare(&targets->outbox, targets->engines, controller->unread_bytes, true))
+    if (outbox_prepare(&targets->outbox, targets->engines, controller->unread_bytes, true, socket))
         return ipcl_error_set(error, "out of memory");
     return 0;
 }

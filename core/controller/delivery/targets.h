@@ -63,7 +63,7 @@ struct targets {
 
 /* When `engines` has been set. Returns 0, or -1 with `error` set. */
 int targets_prepare(struct targets *targets, const struct controller *controller, struct seal *seal,
-                    struct ipcl_error *error);
+                    enum stats_socket socket, struct ipcl_error *error);
 /* NULL for one that is not known or has gone. */
 struct target *targets_find(const struct targets *targets, const void *uuid, size_t size);
 /* Whether an engine that is not found may be one of the previous controller's, on its way back. */

@@ -1,11 +1,22 @@
 /* Messages that are not accepted. */
 #include "controller/exchange/refusal.h"
 
-void refusal_note(struct refusal *refusal, const char *reason)
+void refusal_count(struct refusal *refusal, enum stats_refusal reason)
 {
     refusal->count++;
+    counter_add(&stats.sockets[refusal->socket].refused[reason], 1);
+}
+
+void refusal_note(struct refusal *refusal, enum stats_refusal reason, const char *sentence)
+{
+    refusal_count(refusal, reason);
     log_limited(&refusal->limit, IPCL_LOG_WARN, "%s: a message was dropped: %s (%llu in all)",
-                refusal->socket, reason, refusal->count);
+                stats_socket_name(refusal->socket), sentence, refusal->count);
+}
+
+void refusal_note_verdict(struct refusal *refusal, enum session_verdict verdict)
+{
+    refusal_note(refusal, (enum stats_refusal)verdict, session_verdict_text(verdict));
 }
 
 enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
@@ -13,18 +24,19 @@ enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
 {
     zmq_msg_t *sender = message_peer(message);
     if (message_has_delimiter(message) && message_identities(message) != identities) {
-        refusal_note(refusal, REFUSAL_IDENTITIES);
+        refusal_note(refusal, REFUSED_IDENTITIES, REFUSAL_IDENTITIES);
         return SESSION_TRUNCATED;
     }
     enum session_verdict verdict =
         seal_verify(seal, message, zmq_msg_data(sender), zmq_msg_size(sender));
     if (verdict != SESSION_ACCEPTED)
-        refusal_note(refusal, session_verdict_text(verdict));
+        refusal_note_verdict(refusal, verdict);
     return verdict;
 }
 
 void refusal_summary(const struct refusal *refusal)
 {
     if (refusal->count)
-        log_info("%s: %llu messages were refused", refusal->socket, refusal->count);
+        log_info("%s: %llu messages were refused", stats_socket_name(refusal->socket),
+                 refusal->count);
 }

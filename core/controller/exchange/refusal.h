@@ -5,11 +5,12 @@
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "controller/stats/stats.h"
 #include "wire/seal.h"
 
 /* One a socket and thread. */
 struct refusal {
-    const char *socket; /* for the log: "direct, client side" */
+    enum stats_socket socket;
     unsigned long long count;
     struct log_limit limit;
 };
@@ -20,8 +21,11 @@ enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
                                     struct message *message, size_t identities);
 #define REFUSAL_IDENTITIES "it has too few or too many identities"
 #define REFUSAL_NOT_ASKED  "it answers no request that its sender has"
-/* Counts and logs a message that is refused for another reason. */
-void refusal_note(struct refusal *refusal, const char *reason);
+/* Counts a message that is refused for another reason; and logs it, with a sentence. */
+void refusal_count(struct refusal *refusal, enum stats_refusal reason);
+void refusal_note(struct refusal *refusal, enum stats_refusal reason, const char *sentence);
+/* The same with a verdict that is not SESSION_ACCEPTED. */
+void refusal_note_verdict(struct refusal *refusal, enum session_verdict verdict);
 /* Logs the sum, where there is one: at the end. */
 void refusal_summary(const struct refusal *refusal);
 

@@ -136,7 +136,7 @@ static void on_query(void *self, struct message *message)
     if (!replies_verify(&door->replies, &door->bad_query, message, 1))
         return;
     if (answer_query(hub, &query, &error)) {
-        door->bad_query.count++;
+        refusal_count(&door->bad_query, REFUSED_QUERY);
         log_limited(&door->bad_query.limit, IPCL_LOG_WARN, "hub: a query was refused: %s",
                     error.text);
         json_t *content = reply_error_content(query.ename, error.text);
@@ -158,7 +158,7 @@ static void hub_on_subscription(void *self, struct message *message)
     struct hub *hub = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription)) {
-        refusal_note(&hub->bad_subscription, "it is no subscription");
+        refusal_note(&hub->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
         return;
     }
     if (subscription.begins && !hub->subscribed_ms)
@@ -237,9 +237,23 @@ void hub_on_report(void *self, struct message *message)
         hub_record(hub, &record, message);
 }
 
+static void count_engines(const struct hub *hub)
+{
+    size_t all = HASH_CNT(hh_id, hub->engines.by_id), registered = hub->engines.registered,
+           busy = hub->ledger.busy < registered ? hub->ledger.busy : registered;
+    counter_set(&stats.engines[STATS_STARTING], all - registered);
+    counter_set(&stats.engines[STATS_IDLE], registered - busy);
+    counter_set(&stats.engines[STATS_BUSY], busy);
+    counter_set(&stats.pending, hub->ledger.requests.count);
+    counter_set(&stats.unassigned, hub->ledger.unassigned_count);
+    counter_set(&stats.records_behind_bytes, hub->backlog_bytes);
+    counter_set(&stats.records_dropped, hub->dropped);
+}
+
 static long long hub_on_tick(void *self, long long now_ms)
 {
     struct hub *hub = self;
+    count_engines(hub);
     long long due = hub_engines_tick(hub, now_ms);
     if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
         hub_tell_late_engines(hub);
@@ -297,11 +311,11 @@ static void hub_destroy(void *self)
     free(hub);
 }
 
-static int open_door(struct hub *hub, enum connection_role role, const char *name, int *port,
-                     struct ipcl_error *error)
+static int open_door(struct hub *hub, enum connection_role role, enum stats_socket counted,
+                     int *port, struct ipcl_error *error)
 {
     struct hub_door *door = &hub->doors[role];
-    *door = (struct hub_door){.hub = hub, .role = role, .bad_query.socket = name};
+    *door = (struct hub_door){.hub = hub, .role = role, .bad_query.socket = counted};
     door->session = controller_session(hub->controller, role, error);
     if (!door->session)
         return -1;
@@ -309,7 +323,9 @@ static int open_door(struct hub *hub, enum connection_role role, const char *nam
     door->socket = controller_listen(hub->controller, role, ZMQ_ROUTER, NULL, port, error);
     if (loop_add(hub->loop, door->socket, on_query, door))
         return -1;
-    return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, name, error);
+    stats_watch(counted, hub->loop, door->socket, &door->seal);
+    return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, counted,
+                           error);
 }
 
 static int hub_open_sockets(struct hub *hub, struct controller *controller,
@@ -329,9 +345,9 @@ static int hub_open_sockets(struct hub *hub, struct controller *controller,
     hub->main = channel_connect(controller, CHANNEL_MAIN, error);
     if (loop_keep(hub->loop, hub->main))
         return -1;
-    if (open_door(hub, CONNECTION_CLIENT, "hub, queries", &controller->clients.registration,
+    if (open_door(hub, CONNECTION_CLIENT, STATS_QUERIES, &controller->clients.registration,
                   error) ||
-        open_door(hub, CONNECTION_ENGINE, "hub, registration", &controller->engines.registration,
+        open_door(hub, CONNECTION_ENGINE, STATS_REGISTRATION, &controller->engines.registration,
                   error))
         return -1;
     hub->notification_seal =
@@ -342,6 +358,7 @@ static int hub_open_sockets(struct hub *hub, struct controller *controller,
                                           &controller->clients.notification, error);
     if (loop_add(hub->loop, hub->notification, hub_on_subscription, hub))
         return -1;
+    stats_watch(STATS_NOTIFICATION, hub->loop, hub->notification, NULL);
     /* Every client's subscription is passed on, also where another has the same. */
     zmq_setsockopt(hub->notification, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
     return controller->store ? hub_open_records(hub, error) : 0;
@@ -354,7 +371,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
         return NULL;
     hub->controller = controller;
     hub->table.path = controller->engine_table;
-    hub->bad_subscription.socket = "hub, notifications";
+    hub->bad_subscription.socket = STATS_NOTIFICATION;
     hub->loop = loop_create("hub", error);
     hub->hooks = controller->hub_hooks;
     if (!hub->loop || ledger_init(&hub->ledger, error) ||

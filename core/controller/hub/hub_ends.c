@@ -256,6 +256,7 @@ static bool await_reason(struct hub *hub, struct engine *engine, const struct en
 
 void hub_end_engine(struct hub *hub, struct engine *engine, const struct engine_end *end)
 {
+    counter_add(&stats.engines_departed, engine->registered);
     engines_take(&hub->engines, engine);
     engine_table_changed(&hub->table, &hub->engines, clock_ms());
     if (!await_reason(hub, engine, end))

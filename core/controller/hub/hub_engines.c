@@ -173,7 +173,7 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     long long wanted = wanted_id(hub, query->content);
     struct engine *engine = accept_engine(hub, query, wanted, error);
     if (!engine) {
-        query->door->bad_query.count++;
+        refusal_count(&query->door->bad_query, REFUSED_QUERY);
         log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
                     "hub: a registration was refused: %s", error->text);
         snprintf(hub->refusal, sizeof(hub->refusal), "%s", error->text);
@@ -327,6 +327,7 @@ void hub_engine_born(struct hub *hub, const char *uuid)
     if (!engine || engine->registered)
         return;
     engines_confirm(&hub->engines, engine);
+    counter_add(&stats.engines_registered, 1);
     if (hub->hooks)
         hub->hooks->meet(hub, uuid);
     engine->registered_ms = clock_ms();

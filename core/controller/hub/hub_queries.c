@@ -1,10 +1,13 @@
 /* What the hub is asked (ipyparallel's hub and client), and by whom: it answers what it knows
  * itself, and hands on what is asked of records. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "controller/hub/hub.h"
+#include "controller/stats/stats.h"
 
 static const char no_store[] =
     "the hub keeps no records of requests: start the controller with --dictdb or --sqlitedb";
@@ -260,6 +263,32 @@ static int answer_departed(struct hub *hub, struct query *query, struct ipcl_err
     return 0;
 }
 
+static void add_metric(void *self, const struct stats_metric *metric)
+{
+    json_object_set_new(json_object_get(self, "metrics"), metric->name,
+                        json_pack("{s:s s:s s:s}", "kind", stats_kind_name(metric->kind), "unit",
+                                  metric->unit, "help", metric->help));
+}
+
+static void add_value(void *self, const char *series, double value)
+{
+    json_t *number =
+        value == floor(value) && value < 1e15 ? json_integer((json_int_t)value) : json_real(value);
+    json_object_set_new(json_object_get(self, "values"), series, number);
+}
+
+/* What all threads have counted. */
+static int answer_stats(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    (void)hub;
+    (void)error;
+    query->reply =
+        json_pack("{s:s s:f s:{} s:{}}", "status", "ok", "time", clock_wall(), "metrics", "values");
+    const struct stats_visitor visitor = {add_metric, add_value, query->reply};
+    stats_visit(&visitor);
+    return 0;
+}
+
 /* There is no Dask scheduler to stop: ipyparallel's hub finds that in order. */
 static int answer_stop_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
@@ -295,6 +324,7 @@ static const struct {
     {"connection_request", "connection_reply", CONNECTION_CLIENT, false, hub_answer_connection},
     {"shutdown_request", "shutdown_reply", CONNECTION_CLIENT, false, hub_answer_shutdown},
     {"departed_request", "departed_reply", CONNECTION_CLIENT, false, answer_departed},
+    {"stats_request", "stats_reply", CONNECTION_CLIENT, false, answer_stats},
     {"explain_request", "explain_reply", CONNECTION_CLIENT, false, hub_answer_explain},
     {"queue_request", "queue_reply", CONNECTION_CLIENT, false, answer_queue},
     {"load_request", "load_reply", CONNECTION_CLIENT, false, answer_load},

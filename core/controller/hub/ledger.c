@@ -26,10 +26,16 @@ static struct request *ledger_look_up(const struct ledger *ledger, const char *m
     return (struct request *)table_find(&ledger->requests, hash, msg_id, size);
 }
 
+static bool is_busy(const struct engine *engine)
+{
+    return engine->pending_count[REPORT_DIRECT] || engine->pending_count[REPORT_TASK];
+}
+
 static void ledger_enter(struct ledger *ledger, struct request *request, struct engine *engine)
 {
     request->engine = engine;
     if (engine) {
+        ledger->busy += !is_busy(engine);
         DL_APPEND(engine->pending[request->queue], request);
         engine->pending_count[request->queue]++;
     } else {
@@ -44,6 +50,7 @@ static void ledger_leave(struct ledger *ledger, struct request *request)
     if (engine) {
         DL_DELETE(engine->pending[request->queue], request);
         engine->pending_count[request->queue]--;
+        ledger->busy -= !is_busy(engine);
     } else {
         DL_DELETE(ledger->unassigned, request);
         ledger->unassigned_count--;

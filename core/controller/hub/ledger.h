@@ -20,6 +20,7 @@ struct ledger {
     struct table requests;
     struct request *unassigned;
     size_t unassigned_count;
+    size_t busy;                   /* engines with requests */
     unsigned long long tasks_done; /* by engines, ever */
 };
 

@@ -20,6 +20,7 @@ void records_count_lost(struct records *records, unsigned long long count, const
 {
     handouts_doubt(records->controller->handouts);
     records->lost += count;
+    counter_add(&stats.records_lost, count);
     log_limited(&records->trouble, IPCL_LOG_WARN,
                 "records: %s (%llu changes of records are lost in all)", why, records->lost);
 }

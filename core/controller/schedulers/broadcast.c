@@ -331,13 +331,14 @@ static void broadcast_from_engine(void *self, struct message *message)
         targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
     if (!known || (!target && !targets_may_return(&broadcast->targets, zmq_msg_data(uuid),
                                                   zmq_msg_size(uuid)))) {
-        refusal_note(&broadcast->bad_reply, "it comes from an engine that is not registered");
+        refusal_note(&broadcast->bad_reply, REFUSED_STRANGER,
+                     "it comes from an engine that is not registered");
         return;
     }
     if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
                      1) ||
         parent.state != IPCL_MEMBER_TEXT) {
-        refusal_note(&broadcast->bad_reply, "it answers nothing");
+        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, "it answers nothing");
         return;
     }
     bool coalescing = is_coalescing(broadcast, message);
@@ -346,7 +347,7 @@ static void broadcast_from_engine(void *self, struct message *message)
     enum asked_verdict verdict =
         part ? verdict_of_part(part, target) : asked_take(&broadcast->asked, message, &parent);
     if (verdict == ASKED_OTHER) {
-        refusal_note(&broadcast->bad_reply, REFUSAL_NOT_ASKED);
+        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, REFUSAL_NOT_ASKED);
         return;
     }
     trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
@@ -354,7 +355,7 @@ static void broadcast_from_engine(void *self, struct message *message)
      * it. */
     asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {
-        refusal_note(&broadcast->bad_reply, "its broadcast is not known");
+        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, "its broadcast is not known");
         return;
     }
     if (part) {
@@ -478,14 +479,19 @@ static int broadcast_open_sockets(struct broadcaster *broadcast, struct controll
         controller, "broadcast_out", &controller->engines.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->targets.engines, broadcast_from_engine, broadcast))
         return -1;
+    stats_watch(STATS_BROADCAST_ENGINES, broadcast->loop, broadcast->targets.engines,
+                &broadcast->sessions.engine_seal);
     broadcast->clients =
         controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "broadcast_in",
                           &controller->clients.broadcast[0], error);
     if (loop_add(broadcast->loop, broadcast->clients, broadcast_from_client, broadcast))
         return -1;
+    stats_watch(STATS_BROADCAST_CLIENTS, broadcast->loop, broadcast->clients,
+                &broadcast->sessions.client_seal);
     if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
-                        broadcast->clients, "broadcast, client side", error) ||
-        targets_prepare(&broadcast->targets, controller, &broadcast->sessions.engine_seal, error))
+                        broadcast->clients, STATS_BROADCAST_CLIENTS, error) ||
+        targets_prepare(&broadcast->targets, controller, &broadcast->sessions.engine_seal,
+                        STATS_BROADCAST_ENGINES, error))
         return -1;
     replies_await_clients(&broadcast->replies, controller);
     broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
@@ -498,8 +504,8 @@ static void *broadcast_create(struct controller *controller, struct ipcl_error *
     struct broadcaster *broadcast = controller_allocate(sizeof(*broadcast), error);
     if (!broadcast)
         return NULL;
-    broadcast->bad_request.socket = "broadcast, client side";
-    broadcast->bad_reply.socket = "broadcast, engine side";
+    broadcast->bad_request.socket = STATS_BROADCAST_CLIENTS;
+    broadcast->bad_reply.socket = STATS_BROADCAST_ENGINES;
     broadcast->targets.undelivered = broadcast_undelivered;
     broadcast->targets.returned = broadcast_returned;
     broadcast->targets.self = broadcast;

@@ -113,7 +113,9 @@ static void ping(struct heart_monitor *heart, long long now_ms)
     char age_text[AGE_BYTES], text[PING_BYTES];
     long long age = now_ms - heart->started_ms;
     snprintf(age_text, sizeof(age_text), "%lld.%03lld", age / 1000, age % 1000);
-    zmq_send(heart->ping, text, write_ping(heart, age_text, text), ZMQ_DONTWAIT);
+    size_t size = write_ping(heart, age_text, text);
+    zmq_send(heart->ping, text, size, ZMQ_DONTWAIT);
+    traffic_note(&stats.sockets[STATS_PING].traffic, TRAFFIC_OUT, size);
     loop_sent(heart->ping);
     long long gap = heart->period_ms;
     if (heart->awaited)
@@ -216,7 +218,7 @@ static void on_pong(void *self, struct message *message)
     long long sent_ms =
         message_frame_count(message) > PONG_PING ? sent_at(heart, ping, now_ms) : -1;
     if (sent_ms < 0) {
-        refusal_note(&heart->bad_pong, "it is no answer to a ping");
+        refusal_note(&heart->bad_pong, REFUSED_PONG, "it is no answer to a ping");
         return;
     }
     if (!routes_translate(&heart->routes, name))
@@ -225,7 +227,7 @@ static void on_pong(void *self, struct message *message)
     if (!beat || beat->gone)
         return; /* it has been given up, has left, or has not registered */
     if (!is_proven(heart, beat, message)) {
-        refusal_note(&heart->bad_pong, "it does not prove that it is the engine's");
+        refusal_note(&heart->bad_pong, REFUSED_PONG, "it does not prove that it is the engine's");
         return;
     }
     if (sent_ms <= beat->alive_ms)
@@ -245,7 +247,7 @@ static void heart_on_subscription(void *self, struct message *message)
     struct heart_monitor *heart = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription))
-        refusal_note(&heart->bad_subscription, "it is no subscription");
+        refusal_note(&heart->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
     else if (subscription.begins)
         ping_soon(heart, clock_ms());
 }
@@ -369,10 +371,12 @@ static int heart_open_sockets(struct heart_monitor *heart, struct controller *co
     }
     loop_add(heart->loop, heart->monitor, on_connection_event, heart);
     loop_add(heart->loop, heart->pong, on_pong, heart);
+    stats_watch(STATS_PONG, heart->loop, heart->pong, NULL);
     heart->ping = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XPUB, NULL,
                                     &controller->engines.hb_ping, error);
     if (loop_add(heart->loop, heart->ping, heart_on_subscription, heart))
         return -1;
+    stats_watch(STATS_PING, heart->loop, heart->ping, NULL);
     zmq_setsockopt(heart->ping, ZMQ_XPUB_VERBOSE, &verbose, sizeof(verbose));
     heart->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(heart->loop, heart->report.socket);
@@ -383,8 +387,8 @@ static void *heart_create(struct controller *controller, struct ipcl_error *erro
     struct heart_monitor *heart = controller_allocate(sizeof(*heart), error);
     if (!heart)
         return NULL;
-    heart->bad_pong.socket = "heart, pong";
-    heart->bad_subscription.socket = "heart, ping";
+    heart->bad_pong.socket = STATS_PONG;
+    heart->bad_subscription.socket = STATS_PING;
     heart->period_ms = controller->heart_period_ms;
     heart->dead_after_ms = heart->period_ms * (controller->heart_misses + 1);
     heart->started_ms = clock_ms();

@@ -61,8 +61,9 @@ static void iopub_publish(struct iopub *iopub, struct message *message)
         message_send(message, iopub->clients);
     else if (flight_bytes(iopub->flight) + weight > iopub->unread_max &&
              flight_bytes(iopub->flight))
-        refusal_note(&iopub->unread, "it is large, and a subscriber does not read those before it "
-                                     "(IPController.unread_backlog)");
+        refusal_note(&iopub->unread, REFUSED_UNREAD,
+                     "it is large, and a subscriber does not read those before it "
+                     "(IPController.unread_backlog)");
     else
         flight_send(iopub->flight, message, weight, iopub->clients);
 }
@@ -100,11 +101,11 @@ static bool verify(struct iopub *iopub, const struct publisher *publisher, struc
                                        ? seal_verify(seal, message, name, strlen(name))
                                        : SESSION_TRUNCATED;
     if (verdict != SESSION_ACCEPTED)
-        refusal_note(&iopub->bad_output, session_verdict_text(verdict));
+        refusal_note_verdict(&iopub->bad_output, verdict);
     else if (publishers_may_use(&iopub->publishers, publisher, message_topic(message)))
         return true;
     else
-        refusal_note(&iopub->bad_output, "its topic is of another engine");
+        refusal_note(&iopub->bad_output, REFUSED_TOPIC, "its topic is of another engine");
     return false;
 }
 
@@ -116,14 +117,15 @@ static void iopub_from_engine(void *self, struct message *message)
     if (!verify(iopub, publisher, message))
         return;
     if (message_check_frames(message, iopub->frame_bytes_max, &error)) {
-        refusal_note(&iopub->bad_output, error.text);
+        refusal_note(&iopub->bad_output, REFUSED_TOO_LARGE, error.text);
         return;
     }
     if (iopub->report.recording)
         record(iopub, publisher, message);
     trace_output(iopub, message);
     if (published_sign(&iopub->sessions.client_seal, message, NULL))
-        refusal_note(&iopub->bad_output, "it cannot be signed for clients: memory is short");
+        refusal_note(&iopub->bad_output, REFUSED_MEMORY,
+                     "it cannot be signed for clients: memory is short");
     else
         iopub_publish(iopub, message);
 }
@@ -133,7 +135,7 @@ static void iopub_from_client(void *self, struct message *message)
     struct iopub *iopub = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription))
-        refusal_note(&iopub->bad_subscription, "it is no subscription");
+        refusal_note(&iopub->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
     else
         message_send(message, iopub->engines);
 }
@@ -172,12 +174,12 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     struct iopub *iopub = controller_allocate(sizeof(*iopub), error);
     if (!iopub)
         return NULL;
-    iopub->unread.socket = "iopub, client side";
+    iopub->unread.socket = STATS_IOPUB_CLIENTS;
     iopub->unread_max = controller->unread_bytes;
     iopub->frame_bytes_max = controller->frame_bytes_max;
     iopub->flight = flight_create(NULL);
-    iopub->bad_output.socket = "iopub, engine side";
-    iopub->bad_subscription.socket = "iopub, client side";
+    iopub->bad_output.socket = STATS_IOPUB_ENGINES;
+    iopub->bad_subscription.socket = STATS_IOPUB_CLIENTS;
     iopub->report.recording = controller->store != NULL;
     iopub->loop = loop_create("iopub", error);
     if (!iopub->loop || !iopub->flight ||
@@ -191,10 +193,12 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
                                        &controller->clients.iopub, error);
     if (loop_add(iopub->loop, iopub->clients, iopub_from_client, iopub))
         goto failed;
+    stats_watch(STATS_IOPUB_CLIENTS, iopub->loop, iopub->clients, NULL);
     iopub->engines = controller_listen(controller, CONNECTION_ENGINE, ZMQ_XSUB, NULL,
                                        &controller->engines.iopub, error);
     if (loop_add(iopub->loop, iopub->engines, iopub_from_engine, iopub))
         goto failed;
+    stats_watch(STATS_IOPUB_ENGINES, iopub->loop, iopub->engines, &iopub->sessions.engine_seal);
     iopub->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     if (loop_keep(iopub->loop, iopub->report.socket))
         goto failed;

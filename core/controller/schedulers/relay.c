@@ -163,18 +163,19 @@ static void relay_from_engine(void *self, struct message *message)
     struct target *target = relay_find_target(relay, uuid);
     if (!known ||
         (!target && !targets_may_return(&relay->targets, zmq_msg_data(uuid), zmq_msg_size(uuid)))) {
-        refusal_note(&relay->bad_reply, "it comes from an engine that is not registered");
+        refusal_note(&relay->bad_reply, REFUSED_STRANGER,
+                     "it comes from an engine that is not registered");
         return;
     }
     struct ipcl_member parent = {.name = "msg_id"};
     if (session_find(relay->sessions.clients, message_part(message, MESSAGE_PARENT), &parent, 1) ||
         parent.state != IPCL_MEMBER_TEXT) {
-        refusal_note(&relay->bad_reply, "it answers nothing");
+        refusal_note(&relay->bad_reply, REFUSED_NOT_ASKED, "it answers nothing");
         return;
     }
     enum asked_verdict verdict = asked_take(&relay->asked, message, &parent);
     if (verdict == ASKED_OTHER) {
-        refusal_note(&relay->bad_reply, REFUSAL_NOT_ASKED);
+        refusal_note(&relay->bad_reply, REFUSED_NOT_ASKED, REFUSAL_NOT_ASKED);
         return;
     }
     if (relay->counted)
@@ -239,8 +240,8 @@ struct relay_kind {
     enum seal_channel seal_channel;
     const char *client_identity; /* ipyparallel's names of these ROUTERs */
     const char *engine_identity;
-    const char *client_side; /* for the log */
-    const char *engine_side;
+    enum stats_socket client_side;
+    enum stats_socket engine_side;
     bool counted;
 };
 
@@ -258,13 +259,17 @@ static int relay_open_sockets(struct relay *relay, struct controller *controller
         controller_listen_mandatory(controller, kind->engine_identity, engine_port, error);
     if (loop_add(relay->loop, relay->targets.engines, relay_from_engine, relay))
         return -1;
+    stats_watch(kind->engine_side, relay->loop, relay->targets.engines,
+                &relay->sessions.engine_seal);
     relay->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER,
                                        kind->client_identity, client_port, error);
     if (loop_add(relay->loop, relay->clients, relay_from_client, relay))
         return -1;
+    stats_watch(kind->client_side, relay->loop, relay->clients, &relay->sessions.client_seal);
     if (replies_prepare(&relay->replies, controller, &relay->sessions.client_seal, relay->clients,
                         kind->client_side, error) ||
-        targets_prepare(&relay->targets, controller, &relay->sessions.engine_seal, error))
+        targets_prepare(&relay->targets, controller, &relay->sessions.engine_seal,
+                        kind->engine_side, error))
         return -1;
     replies_await_clients(&relay->replies, controller);
     relay->targets.return_until_ms = relay->replies.early.until_ms;
@@ -299,8 +304,8 @@ static void *relay_create(struct controller *controller, const struct relay_kind
 static void *relay_create_direct(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "direct",  CHANNEL_DIRECT,        SEAL_DIRECT,           "mux_in",
-        "mux_out", "direct, client side", "direct, engine side", true,
+        "direct",  CHANNEL_DIRECT,       SEAL_DIRECT,          "mux_in",
+        "mux_out", STATS_DIRECT_CLIENTS, STATS_DIRECT_ENGINES, true,
     };
     return relay_create(controller, &kind, &controller->clients.mux, &controller->engines.mux,
                         error);
@@ -309,8 +314,8 @@ static void *relay_create_direct(struct controller *controller, struct ipcl_erro
 static void *relay_create_control(struct controller *controller, struct ipcl_error *error)
 {
     static const struct relay_kind kind = {
-        "control",     CHANNEL_CONTROL,        SEAL_CONTROL,           "control_in",
-        "control_out", "control, client side", "control, engine side", false,
+        "control",     CHANNEL_CONTROL,       SEAL_CONTROL,          "control_in",
+        "control_out", STATS_CONTROL_CLIENTS, STATS_CONTROL_ENGINES, false,
     };
     return relay_create(controller, &kind, &controller->clients.control,
                         &controller->engines.control, error);

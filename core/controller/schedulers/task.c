@@ -233,6 +233,7 @@ static int task_enter(struct scheduler *scheduler, struct message *message,
             scheduler_free(task);
         return status == SUBMISSION_UNKNOWN && hooks && hooks->awaits_tasks(scheduler) ? 1 : -1;
     }
+    counter_add(&stats.tasks_submitted, 1);
     if (metadata->dropped)
         guests_add(scheduler, task);
     task->reported = before;
@@ -297,6 +298,12 @@ void scheduler_rest(struct scheduler *scheduler, int delay_ms)
         scheduler->next_try_ms = then;
 }
 
+/* Of a wait that ends now, in microseconds. */
+static long long waited_us(const struct task *task)
+{
+    return (trace_clock() - task->since_ns) / 1000;
+}
+
 /* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
  * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
  * whether it was sent; where the engine is not connected the task waits again, and `message` is as
@@ -336,7 +343,9 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
             continue;
         trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
                          task->since_ns);
-        task->since_ns = trace_now();
+        counter_add(&stats.tasks_sent, 1);
+        histogram_note(&stats.queued, waited_us(task));
+        task->since_ns = trace_clock();
         if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
                                          task->worker->id, task->msg_id, task->msg_id_size, NULL))
             handouts_doubt(scheduler->handouts);
@@ -377,13 +386,15 @@ void scheduler_from_engine(void *self, struct message *message)
         SESSION_ACCEPTED)
         return;
     if (!routes_translate(&scheduler->routes, message_peer(message))) {
-        refusal_note(&scheduler->bad_reply, "it comes from an engine that is not registered");
+        refusal_note(&scheduler->bad_reply, REFUSED_STRANGER,
+                     "it comes from an engine that is not registered");
         return;
     }
     struct task *task = task_of_reply(scheduler, message);
     if (!task) {
         if (!scheduler->hooks || !scheduler->hooks->take_reply(scheduler, message))
-            refusal_note(&scheduler->bad_reply, "it answers no task that its sender has");
+            refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
+                         "it answers no task that its sender has");
         dispatch(scheduler, NULL, NULL);
         return;
     }
@@ -392,9 +403,11 @@ void scheduler_from_engine(void *self, struct message *message)
     enum task_end end =
         task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
     if (reply.repeats) {
-        refusal_note(&scheduler->bad_reply, "it is an earlier attempt's, which was answered");
+        refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
+                     "it is an earlier attempt's, which was answered");
         return;
     }
+    histogram_note(&stats.worked, waited_us(task));
     if (reply.last)
         balancer_retire(scheduler->balancer, task->worker);
     if (!scheduler_try_again(scheduler, task, end)) {
@@ -417,6 +430,7 @@ void scheduler_free(struct task *task)
 
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
 {
+    counter_add(&stats.tasks_ended[success ? STATS_END_OK : STATS_END_FAILED], 1);
     balancer_finish(scheduler->balancer, task, success);
     scheduler_free(task);
 }

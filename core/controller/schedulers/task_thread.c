@@ -41,6 +41,14 @@ static long long tell_waiting(struct scheduler *scheduler, long long now_ms)
     return CLOCK_NEVER;
 }
 
+static void count_tasks(const struct scheduler *scheduler)
+{
+    counter_set(&stats.tasks_waiting, balancer_in_state(scheduler->balancer, TASK_WAITING));
+    counter_set(&stats.tasks_blocked, balancer_in_state(scheduler->balancer, TASK_BLOCKED));
+    counter_set(&stats.tasks_running, balancer_in_state(scheduler->balancer, TASK_RUNNING));
+    counter_set(&stats.tasks_bytes, held_bytes());
+}
+
 static long long task_on_tick(void *self, long long now_ms)
 {
     struct scheduler *scheduler = self;
@@ -54,6 +62,7 @@ static long long task_on_tick(void *self, long long now_ms)
         balancer_resume(scheduler->balancer);
     scheduler_dispatch(scheduler);
     due = clock_sooner(due, tell_waiting(scheduler, now_ms));
+    count_tasks(scheduler);
     report_flush(&scheduler->report);
     if (more || scheduler->more)
         return now_ms;
@@ -108,6 +117,8 @@ static int task_open_sockets(struct scheduler *scheduler, struct controller *con
         controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
     if (loop_add(scheduler->loop, scheduler->engines, scheduler_from_engine, scheduler))
         return -1;
+    stats_watch(STATS_TASK_ENGINES, scheduler->loop, scheduler->engines,
+                &scheduler->sessions.engine_seal);
     scheduler->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "task_in",
                                            &controller->clients.task, error);
     /* The hub is a client, too: it submits tasks again. */
@@ -119,10 +130,12 @@ static int task_open_sockets(struct scheduler *scheduler, struct controller *con
     }
     if (loop_add(scheduler->loop, scheduler->clients, scheduler_from_client, scheduler))
         return -1;
+    stats_watch(STATS_TASK_CLIENTS, scheduler->loop, scheduler->clients,
+                &scheduler->sessions.client_seal);
     if (scheduler->hooks && scheduler->hooks->open(scheduler, controller, error))
         return -1;
     if (replies_prepare(&scheduler->replies, controller, &scheduler->sessions.client_seal,
-                        scheduler->clients, "task, client side", error))
+                        scheduler->clients, STATS_TASK_CLIENTS, error))
         return -1;
     replies_await_clients(&scheduler->replies, controller);
     scheduler->report.socket = channel_connect(controller, CHANNEL_HUB, error);
@@ -135,8 +148,8 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     if (!scheduler)
         return NULL;
     message_init(&scheduler->outgoing);
-    scheduler->bad_task.socket = "task, client side";
-    scheduler->bad_reply.socket = "task, engine side";
+    scheduler->bad_task.socket = STATS_TASK_CLIENTS;
+    scheduler->bad_reply.socket = STATS_TASK_ENGINES;
     scheduler->report.recording = controller->store != NULL;
     scheduler->hooks = controller->task_hooks;
     scheduler->handouts = controller->handouts;

@@ -1,0 +1,315 @@
+/* The table of all metrics, and reading them. Any thread. */
+#include "controller/stats/stats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SERIES_BYTES 256
+
+struct stats stats;
+
+static const struct {
+    const char *socket, *side, *name;
+} sockets[STATS_SOCKETS] = {
+    [STATS_QUERIES] = {"hub", "client", "hub, queries"},
+    [STATS_REGISTRATION] = {"hub", "engine", "hub, registration"},
+    [STATS_NOTIFICATION] = {"notification", "client", "hub, notifications"},
+    [STATS_PING] = {"ping", "engine", "heart, ping"},
+    [STATS_PONG] = {"pong", "engine", "heart, pong"},
+    [STATS_DIRECT_CLIENTS] = {"direct", "client", "direct, client side"},
+    [STATS_DIRECT_ENGINES] = {"direct", "engine", "direct, engine side"},
+    [STATS_CONTROL_CLIENTS] = {"control", "client", "control, client side"},
+    [STATS_CONTROL_ENGINES] = {"control", "engine", "control, engine side"},
+    [STATS_TASK_CLIENTS] = {"task", "client", "task, client side"},
+    [STATS_TASK_ENGINES] = {"task", "engine", "task, engine side"},
+    [STATS_BROADCAST_CLIENTS] = {"broadcast", "client", "broadcast, client side"},
+    [STATS_BROADCAST_ENGINES] = {"broadcast", "engine", "broadcast, engine side"},
+    [STATS_IOPUB_CLIENTS] = {"iopub", "client", "iopub, client side"},
+    [STATS_IOPUB_ENGINES] = {"iopub", "engine", "iopub, engine side"},
+};
+
+const char *stats_socket_name(enum stats_socket socket)
+{
+    return sockets[socket].name;
+}
+
+void stats_watch(enum stats_socket watched, struct loop *loop, const void *socket,
+                 struct seal *seal)
+{
+    struct traffic *traffic = &stats.sockets[watched].traffic;
+    loop_count(loop, socket, traffic);
+    if (seal)
+        seal->traffic = traffic;
+}
+
+static const char *const refusals[STATS_REFUSALS] = {
+    [SESSION_TRUNCATED] = "truncated", [SESSION_UNSIGNED] = "unsigned",
+    [SESSION_FORGED] = "forged",       [SESSION_REPEATED] = "repeated",
+    [SESSION_STALE] = "stale",         [SESSION_UNBOUND] = "unbound",
+    [SESSION_MALFORMED] = "malformed", [REFUSED_IDENTITIES] = "identities",
+    [REFUSED_TOO_LARGE] = "too_large", [REFUSED_STRANGER] = "stranger",
+    [REFUSED_NOT_ASKED] = "not_asked", [REFUSED_SUBSCRIPTION] = "subscription",
+    [REFUSED_TOPIC] = "topic",         [REFUSED_PONG] = "pong",
+    [REFUSED_UNREAD] = "unread",       [REFUSED_QUERY] = "query",
+    [REFUSED_MEMORY] = "memory",
+};
+static const char *const ends[STATS_ENDS] = {"ok", "failed"};
+static const char *const engine_states[STATS_ENGINE_STATES] = {"starting", "idle", "busy"};
+
+static double process_seconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+static double resident_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%*u %lu", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Of what there is one of each: of all, of each socket, or of each thread. */
+enum scope { ALL, SOCKETS, THREADS };
+
+/* A metric, and where its values are: `at` in what its scope names, or `read`. Where it has a label
+ * of its own there are several, one behind the other. */
+struct row {
+    struct stats_metric metric;
+    enum scope scope;
+    size_t at;
+    double scale; /* what a value is multiplied by */
+    const char *label;
+    const char *const *names; /* the label's values; NULL: there is no such value */
+    size_t count;
+    double (*read)(void);
+};
+
+#define COUNTER       STATS_COUNTER
+#define GAUGE         STATS_GAUGE
+#define HISTOGRAM     STATS_HISTOGRAM
+#define OF_SOCKET(m)  SOCKETS, offsetof(struct stats_of_socket, m), 1
+#define OF_THREAD(m)  THREADS, offsetof(struct stats_of_thread, m), 1
+#define US_OF(m)      THREADS, offsetof(struct stats_of_thread, m), 1e-6
+#define OF_ALL(m)     ALL, offsetof(struct stats, m), 1
+#define BY(label, of) label, of, sizeof(of) / sizeof(*(of)), NULL
+#define ONE           NULL, NULL, 1, NULL
+
+/* clang-format off */
+static const struct row rows[] = {
+    {{"ipcluster_messages_received", COUNTER, "",
+      "Messages that have come, whether they were taken or refused."},
+     OF_SOCKET(traffic.messages[TRAFFIC_IN]), ONE},
+    {{"ipcluster_messages_sent", COUNTER, "", "Messages that were sent."},
+     OF_SOCKET(traffic.messages[TRAFFIC_OUT]), ONE},
+    {{"ipcluster_received_bytes", COUNTER, "bytes", "What the messages had that have come."},
+     OF_SOCKET(traffic.bytes[TRAFFIC_IN]), ONE},
+    {{"ipcluster_sent_bytes", COUNTER, "bytes", "What the messages had that were sent."},
+     OF_SOCKET(traffic.bytes[TRAFFIC_OUT]), ONE},
+    {{"ipcluster_messages_accepted", COUNTER, "",
+      "Messages whose signature is right, by their type. A type is shown once there was one."},
+     OF_SOCKET(traffic.accepted), BY("type", traffic_types)},
+    {{"ipcluster_messages_refused", COUNTER, "",
+      "Messages and queries that were not taken, or not passed on, by the reason; the log says more. "
+      "A reason is shown once there was one."},
+     OF_SOCKET(refused), BY("reason", refusals)},
+    {{"ipcluster_unread_messages", GAUGE, "",
+      "Messages that wait in the controller for a client or an engine that reads late."},
+     OF_SOCKET(unread), ONE},
+    {{"ipcluster_unread_bytes", GAUGE, "bytes",
+      "Memory of these; IPController.unread_backlog is its bound."},
+     OF_SOCKET(unread_bytes), ONE},
+
+    {{"ipcluster_tasks_submitted", COUNTER, "", "Tasks that the load balancer has taken."},
+     OF_ALL(tasks_submitted), ONE},
+    {{"ipcluster_tasks_sent", COUNTER, "",
+      "Tasks that were sent to an engine; one that is tried again counts again."},
+     OF_ALL(tasks_sent), ONE},
+    {{"ipcluster_tasks_finished", COUNTER, "",
+      "Tasks that have ended: ok, or failed, aborted and answered by the controller."},
+     OF_ALL(tasks_ended), BY("end", ends)},
+    {{"ipcluster_tasks_waiting", GAUGE, "", "Tasks that could run now and wait for an engine."},
+     OF_ALL(tasks_waiting), ONE},
+    {{"ipcluster_tasks_blocked", GAUGE, "", "Tasks that wait for other tasks."},
+     OF_ALL(tasks_blocked), ONE},
+    {{"ipcluster_tasks_running", GAUGE, "", "Tasks that engines have."},
+     OF_ALL(tasks_running), ONE},
+    {{"ipcluster_tasks_held_bytes", GAUGE, "bytes",
+      "Memory of tasks that wait or run, and of replies to them that wait."},
+     OF_ALL(tasks_bytes), ONE},
+    {{"ipcluster_task_queue_seconds", HISTOGRAM, "seconds",
+      "How long tasks waited until they were sent to an engine, each time."},
+     OF_ALL(queued), ONE},
+    {{"ipcluster_task_work_seconds", HISTOGRAM, "seconds",
+      "How long engines had a task until they answered, each time."},
+     OF_ALL(worked), ONE},
+
+    {{"ipcluster_engines", GAUGE, "",
+      "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet."},
+     OF_ALL(engines), BY("state", engine_states)},
+    {{"ipcluster_engines_registered", COUNTER, "", "Engines that have come, ever."},
+     OF_ALL(engines_registered), ONE},
+    {{"ipcluster_engines_departed", COUNTER, "", "Engines that have gone, ever."},
+     OF_ALL(engines_departed), ONE},
+    {{"ipcluster_requests_pending", GAUGE, "",
+      "Tasks and direct requests that the hub knows to be unanswered."},
+     OF_ALL(pending), ONE},
+    {{"ipcluster_tasks_unassigned", GAUGE, "", "Those of them that are tasks and at no engine."},
+     OF_ALL(unassigned), ONE},
+    {{"ipcluster_records_behind_bytes", GAUGE, "bytes",
+      "What waits for the store of records; IPController.records_backlog is its bound."},
+     OF_ALL(records_behind_bytes), ONE},
+    {{"ipcluster_records_dropped", COUNTER, "",
+      "Changes of records that were not recorded, as the store fell behind."},
+     OF_ALL(records_dropped), ONE},
+    {{"ipcluster_records_lost", COUNTER, "", "Changes of records that the store did not take."},
+     OF_ALL(records_lost), ONE},
+
+    {{"ipcluster_loop_rounds", COUNTER, "", "How often the thread was woken."},
+     OF_THREAD(rounds.count), ONE},
+    {{"ipcluster_loop_busy_seconds", COUNTER, "seconds",
+      "How long the thread was awake: its rate is how busy it is, 1 being all the time."},
+     US_OF(rounds.busy_us), ONE},
+    {{"ipcluster_loop_longest_seconds", GAUGE, "seconds",
+      "The longest time that the thread did not look at its sockets."},
+     US_OF(rounds.longest_us), ONE},
+    {{"ipcluster_loop_stalls", COUNTER, "",
+      "How often it did not look at its sockets for a tenth of a second or longer."},
+     OF_THREAD(rounds.stalls), ONE},
+
+    {{"process_cpu_seconds", COUNTER, "seconds", "Processor time of the controller."},
+     ALL, 0, 1, NULL, NULL, 1, process_seconds},
+    {{"process_resident_memory_bytes", GAUGE, "bytes", "Memory of the controller."},
+     ALL, 0, 1, NULL, NULL, 1, resident_bytes},
+};
+/* clang-format on */
+
+/* "a=\"b\",c=\"d\"", without a comma at the end. */
+struct labels {
+    char text[SERIES_BYTES];
+};
+
+static void add_label(struct labels *labels, const char *name, const char *value)
+{
+    size_t length = strlen(labels->text);
+    snprintf(labels->text + length, sizeof(labels->text) - length, "%s%s=\"%s\"", length ? "," : "",
+             name, value);
+}
+
+static void tell(const struct stats_visitor *visitor, const struct row *row, const char *suffix,
+                 const struct labels *labels, double value)
+{
+    char series[2 * SERIES_BYTES];
+    const char *open = *labels->text ? "{" : "", *close = *labels->text ? "}" : "";
+    snprintf(series, sizeof(series), "%s%s%s%s%s", row->metric.name, suffix, open, labels->text,
+             close);
+    visitor->value(visitor->self, series, value);
+}
+
+static void visit_histogram(const struct stats_visitor *visitor, const struct row *row,
+                            const struct histogram *histogram, const struct labels *labels)
+{
+    unsigned long long count = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        unsigned long long bound = histogram_bound_us(i);
+        struct labels with = *labels;
+        char text[32] = "+Inf";
+        if (bound)
+            snprintf(text, sizeof(text), "%.6f", (double)bound / 1e6);
+        add_label(&with, "le", text);
+        count += counter_get(&histogram->buckets[i]);
+        tell(visitor, row, "_bucket", &with, (double)count);
+    }
+    tell(visitor, row, "_count", labels, (double)count);
+    tell(visitor, row, "_sum", labels, (double)counter_get(&histogram->sum_us) / 1e6);
+}
+
+/* The values of one row that are in `base`. */
+static void visit_values(const struct stats_visitor *visitor, const struct row *row,
+                         const char *base, const struct labels *labels)
+{
+    const char *suffix = row->metric.kind == STATS_COUNTER ? "_total" : "";
+    const struct counter *counters = (const struct counter *)(const void *)(base + row->at);
+    if (row->metric.kind == STATS_HISTOGRAM) {
+        visit_histogram(visitor, row, (const struct histogram *)(const void *)counters, labels);
+        return;
+    }
+    for (size_t i = 0; i < row->count; i++) {
+        struct labels with = *labels;
+        double value = row->read ? row->read() : (double)counter_get(&counters[i]) * row->scale;
+        if (row->label && (!row->names[i] || (row->scope == SOCKETS && value == 0)))
+            continue;
+        if (row->label)
+            add_label(&with, row->label, row->names[i]);
+        tell(visitor, row, suffix, &with, value);
+    }
+}
+
+static void visit_row(const struct stats_visitor *visitor, const struct row *row)
+{
+    if (row->scope == ALL) {
+        struct labels none = {""};
+        visit_values(visitor, row, (const char *)&stats, &none);
+    }
+    for (size_t i = 0; i < STATS_SOCKETS && row->scope == SOCKETS; i++) {
+        struct labels labels = {""};
+        add_label(&labels, "socket", sockets[i].socket);
+        add_label(&labels, "side", sockets[i].side);
+        visit_values(visitor, row, (const char *)&stats.sockets[i], &labels);
+    }
+    for (size_t i = 0; i < STATS_THREADS && row->scope == THREADS; i++) {
+        struct labels labels = {""};
+        if (!stats.threads[i].name)
+            continue;
+        add_label(&labels, "thread", stats.threads[i].name);
+        visit_values(visitor, row, (const char *)&stats.threads[i], &labels);
+    }
+}
+
+void stats_visit(const struct stats_visitor *visitor)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (visitor->metric)
+            visitor->metric(visitor->self, &rows[i].metric);
+        if (visitor->value)
+            visit_row(visitor, &rows[i]);
+    }
+}
+
+const char *stats_kind_name(enum stats_kind kind)
+{
+    static const char *const names[] = {
+        [STATS_COUNTER] = "counter", [STATS_GAUGE] = "gauge", [STATS_HISTOGRAM] = "histogram"};
+    return names[kind];
+}
+
+static void write_metric(void *self, const struct stats_metric *metric)
+{
+    fprintf(self, "# TYPE %s %s\n", metric->name, stats_kind_name(metric->kind));
+    if (*metric->unit)
+        fprintf(self, "# UNIT %s %s\n", metric->name, metric->unit);
+    fprintf(self, "# HELP %s %s\n", metric->name, metric->help);
+}
+
+static void write_value(void *self, const char *series, double value)
+{
+    if (value == floor(value) && value < 1e15)
+        fprintf(self, "%s %.0f\n", series, value);
+    else
+        fprintf(self, "%s %.9g\n", series, value);
+}
+
+void stats_write(FILE *stream)
+{
+    const struct stats_visitor visitor = {write_metric, write_value, stream};
+    stats_visit(&visitor);
+    fputs("# EOF\n", stream);
+}

@@ -1,0 +1,112 @@
+/* What the controller counts, for people to look at while it runs. Each number has one thread that
+ * writes it; the hub and the metrics' thread read them all, and no lock stands on a message's way.
+ *
+ * To add a metric: a counter here, a row in stats.c, and the line where it counts. The row is all
+ * that stats_request, `ipcluster stats`, the metrics' text and the documentation are made from. */
+#ifndef CONTROLLER_STATS_STATS_H
+#define CONTROLLER_STATS_STATS_H
+
+#include <stdio.h>
+
+#include "base/counter.h"
+#include "wire/loop.h"
+#include "wire/seal.h"
+
+/* The sockets to which others connect. */
+enum stats_socket {
+    STATS_QUERIES,
+    STATS_REGISTRATION,
+    STATS_NOTIFICATION,
+    STATS_PING,
+    STATS_PONG,
+    STATS_DIRECT_CLIENTS,
+    STATS_DIRECT_ENGINES,
+    STATS_CONTROL_CLIENTS,
+    STATS_CONTROL_ENGINES,
+    STATS_TASK_CLIENTS,
+    STATS_TASK_ENGINES,
+    STATS_BROADCAST_CLIENTS,
+    STATS_BROADCAST_ENGINES,
+    STATS_IOPUB_CLIENTS,
+    STATS_IOPUB_ENGINES,
+    STATS_SOCKETS
+};
+/* What a log line calls it: "task, client side". */
+const char *stats_socket_name(enum stats_socket socket);
+
+/* Why a message is not taken: a verdict on its signature, or one of these. */
+enum stats_refusal {
+    REFUSED_IDENTITIES = SESSION_VERDICTS,
+    REFUSED_TOO_LARGE,
+    REFUSED_STRANGER,  /* no engine that is registered */
+    REFUSED_NOT_ASKED, /* it answers nothing that its sender was asked */
+    REFUSED_SUBSCRIPTION,
+    REFUSED_TOPIC,
+    REFUSED_PONG,
+    REFUSED_UNREAD, /* whoever it is for does not read */
+    REFUSED_QUERY,  /* the hub answered it with an error */
+    REFUSED_MEMORY,
+    STATS_REFUSALS
+};
+
+struct stats_of_socket {
+    struct traffic traffic;
+    struct counter refused[STATS_REFUSALS];
+    struct counter unread, unread_bytes; /* what waits for peers that read late */
+};
+
+#define STATS_THREADS 8
+
+struct stats_of_thread {
+    const char *name;
+    struct rounds rounds;
+};
+
+enum stats_end { STATS_END_OK, STATS_END_FAILED, STATS_ENDS };
+enum stats_engine_state { STATS_STARTING, STATS_IDLE, STATS_BUSY, STATS_ENGINE_STATES };
+
+struct stats {
+    struct stats_of_socket sockets[STATS_SOCKETS];
+    struct stats_of_thread threads[STATS_THREADS];
+    /* The task thread's: */
+    struct counter tasks_submitted, tasks_sent, tasks_ended[STATS_ENDS];
+    struct counter tasks_waiting, tasks_blocked, tasks_running, tasks_bytes;
+    struct histogram queued, worked;
+    /* The hub's: */
+    struct counter engines[STATS_ENGINE_STATES], engines_registered, engines_departed;
+    struct counter pending, unassigned;
+    struct counter records_behind_bytes, records_dropped;
+    /* The records thread's: */
+    struct counter records_lost;
+};
+extern struct stats stats;
+
+/* Counts what goes through a socket of the loop, and, where `seal` is not NULL, what that accepts. */
+void stats_watch(enum stats_socket watched, struct loop *loop, const void *socket,
+                 struct seal *seal);
+
+enum stats_kind { STATS_COUNTER, STATS_GAUGE, STATS_HISTOGRAM };
+
+/* A metric, whose name ends with its unit where it has one. */
+struct stats_metric {
+    const char *name;
+    enum stats_kind kind;
+    const char *unit;
+    const char *help;
+};
+
+/* Called with each metric, then with its values. `series` is a value's name with its labels, as the
+ * metrics' text has it: name_total{socket="task",side="client"}. Either may be NULL. */
+struct stats_visitor {
+    void (*metric)(void *self, const struct stats_metric *metric);
+    void (*value)(void *self, const char *series, double value);
+    void *self;
+};
+void stats_visit(const struct stats_visitor *visitor);
+
+/* As the metrics' text has it. */
+const char *stats_kind_name(enum stats_kind kind);
+/* Writes the metrics' text (OpenMetrics 1.0). */
+void stats_write(FILE *stream);
+
+#endif

@@ -1,0 +1,83 @@
+/* Counting what goes through sockets. */
+#include "wire/traffic.h"
+
+#include <string.h>
+
+/* The most frequent first. */
+const char *const traffic_types[TRAFFIC_TYPES] = {
+    "apply_request",
+    "apply_reply",
+    "execute_request",
+    "execute_reply",
+    "stream",
+    "status",
+    "execute_input",
+    "execute_result",
+    "display_data",
+    "update_display_data",
+    "clear_output",
+    "error",
+    "data_message",
+    "comm_open",
+    "comm_msg",
+    "comm_close",
+    "complete_request",
+    "complete_reply",
+    "abort_request",
+    "abort_reply",
+    "clear_request",
+    "clear_reply",
+    "interrupt_request",
+    "interrupt_reply",
+    "shutdown_request",
+    "shutdown_reply",
+    "registration_request",
+    "unregistration_request",
+    "connection_request",
+    "queue_request",
+    "load_request",
+    "result_request",
+    "history_request",
+    "db_request",
+    "purge_request",
+    "resubmit_request",
+    "departed_request",
+    "explain_request",
+    "stats_request",
+    "other",
+};
+
+size_t traffic_bytes(const struct message *message, size_t first)
+{
+    size_t bytes = 0;
+    if (message->delimiter < message->count && message->delimiter > first)
+        first = message->delimiter;
+    for (size_t i = first; i < message->count; i++)
+        bytes += zmq_msg_size(&message->frames[i]);
+    return bytes;
+}
+
+void traffic_note(struct traffic *traffic, enum traffic_way way, size_t bytes)
+{
+    counter_add(&traffic->messages[way], 1);
+    counter_add(&traffic->bytes[way], bytes);
+}
+
+void traffic_accept(struct traffic *traffic, const struct ipcl_member *msg_type)
+{
+    size_t type = 0;
+    while (type < TRAFFIC_TYPES - 1 && !member_is(msg_type, traffic_types[type]))
+        type++;
+    counter_add(&traffic->accepted[type], 1);
+}
+
+void rounds_note(struct rounds *rounds, long long us)
+{
+    unsigned long long took = us > 0 ? (unsigned long long)us : 0;
+    counter_add(&rounds->count, 1);
+    counter_add(&rounds->busy_us, took);
+    if (took > counter_get(&rounds->longest_us))
+        counter_set(&rounds->longest_us, took);
+    if (took >= TRAFFIC_STALL_US)
+        counter_add(&rounds->stalls, 1);
+}
