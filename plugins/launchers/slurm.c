@@ -1,8 +1,9 @@
 /* The batch system "slurm": what Slurm's commands are called, and how to read what they print. */
 #include <ipcluster/launcher.h>
-/* id|state|reason|start|status as wait(2) has it */
+/* id|state|reason|start|status, as wait(2) has it or, in a newer Slurm, as "status:signal" */
 #define ROW                                                                                        \
-    .record = "^[0-9]+", .state = "[|]([A-Z_]+)", .exit_status = "([0-9]+).$", .raw_status = true
+    .record = "^[0-9]+", .state = "[|]([A-Z_]+)", .exit_status = "[|]([0-9]+)(:[0-9]+)?.$",        \
+    .exit_signal = ":([0-9]+).$", .raw_status = true
 #define SQUEUE "squeue --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:|"
 
 static const struct ipcl_batch_state states[] = {

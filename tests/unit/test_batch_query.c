@@ -93,14 +93,29 @@ Test(batch_query, the_history_says_by_whom_a_job_was_ended)
     cr_expect_str_eq(records.list[1].text, "was killed");
 }
 
-Test(batch_query, a_signal_is_told_by_its_name)
+Test(batch_query, a_signal_is_told_by_its_name_whether_it_is_in_the_status_or_behind_it)
 {
-    static const struct ipcl_batch_query raw = {
-        .record = "^([0-9]+)", .state = "F", .exit_status = "=([0-9]+)", .raw_status = true};
-    struct ipcl_error error;
-    struct records records = {.count = 0};
-    cr_assert_eq(batch_read(&made_up, &raw, "7 F=9\n", keep, &records, &error), 0);
-    cr_expect_eq(records.list[0].status, 128 + 9);
-    cr_expect(strstr(records.list[0].text, "was ended by signal 9 (Killed)"), "%s",
-              records.list[0].text);
+    static const struct ipcl_batch_query both = {.record = "^([0-9]+)",
+                                                 .state = "F",
+                                                 .exit_status = "=([0-9]+)",
+                                                 .exit_signal = ":([0-9]+)",
+                                                 .raw_status = true};
+    static const struct {
+        const char *printed;
+        int status;
+        const char *said;
+    } ends[] = {
+        {"7 F=9\n", 128 + 9, "was ended by signal 9 (Killed)"},
+        {"7 F=0:9\n", 128 + 9, "was ended by signal 9 (Killed)"},
+        {"7 F=768\n", 3, "ended with exit status 3"},
+        {"7 F=3:0\n", 3, "ended with exit status 3"},
+        {"7 F=0:0\n", 0, ""},
+    };
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        struct ipcl_error error;
+        struct records records = {.count = 0};
+        cr_assert_eq(batch_read(&made_up, &both, ends[i].printed, keep, &records, &error), 0);
+        cr_expect_eq(records.list[0].status, ends[i].status, "%s", ends[i].printed);
+        cr_expect_str_eq(records.list[0].text, ends[i].said, "%s", ends[i].printed);
+    }
 }

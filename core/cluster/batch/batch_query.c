@@ -143,10 +143,14 @@ static const struct ipcl_batch_state *find_state(const struct ipcl_batch_system 
     return state->words ? state : NULL;
 }
 
-static int number(const char *expression, const char *text)
+/* Leaves `number` as it is where the text has none. */
+static bool find_number(const char *expression, const char *text, int *number)
 {
     char found[32];
-    return look(expression, text, found, sizeof(found)) ? atoi(found) : 0;
+    if (!look(expression, text, found, sizeof(found)))
+        return false;
+    *number = atoi(found);
+    return true;
 }
 
 /* How a job ended: its exit status, and where it has none and did not end well 1. Only the history
@@ -156,8 +160,9 @@ static void read_end(const struct ipcl_batch_system *system, const struct ipcl_b
                      struct batch_record *record)
 {
     char reason[BATCH_TEXT_BYTES / 2] = "", line[sizeof(reason)];
-    int status = number(query->exit_status, text), signum = number(query->exit_signal, text);
-    if (query->raw_status) {
+    int status = 0, signum = 0;
+    find_number(query->exit_status, text, &status);
+    if (!find_number(query->exit_signal, text, &signum) && query->raw_status) {
         signum = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
         status = WEXITSTATUS(status);
     }

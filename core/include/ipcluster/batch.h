@@ -61,7 +61,7 @@ struct ipcl_batch_query {
     const char *starts;      /* when it is expected to start; may be NULL */
     const char *exit_status; /* with which status it ended, a number; may be NULL */
     const char *exit_signal; /* by which signal, a number, 0 for none; may be NULL */
-    bool raw_status;         /* the status is as wait(2) has it, with the signal in it */
+    bool raw_status;         /* where no signal is found, the status is as wait(2) has it */
 };
 
 struct ipcl_batch_system {
