@@ -40,6 +40,17 @@ def let_interrupts_end_it():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def tell_watcher():
+    """From here on it is said in this Python where no engine runs in it."""
+    watcher = int(os.environ.get("IPCLUSTER_ENGINE_WATCHER", "-1"))
+    if watcher >= 0:
+        try:
+            os.write(watcher, b"runs")
+        except OSError:
+            pass  # it has gone
+
+
+tell_watcher()
 if why_not():
     end(why_not())
 let_interrupts_end_it()

@@ -48,7 +48,8 @@ struct settings_choice {
 };
 
 /* Words that a shell can offer as values of a setting, where only the program knows them: `write`
- * calls settings_offer() for each. Of the words that are no options where `class_name` is NULL. */
+ * calls settings_offer() for each. Of the words that are no options where `class_name` is NULL; of
+ * every class's setting of that name where it is "*". */
 struct settings_offer {
     const char *class_name;
     const char *name;

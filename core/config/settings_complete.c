@@ -93,7 +93,9 @@ static void offer_values(const struct settings *settings, const struct setting *
     struct words_offered offered = {.settings = settings, .stream = stream};
     for (size_t i = 0; i < settings->offering_count; i++) {
         const struct settings_offer *offer = settings->offerings[i].offer;
-        if (item ? offer->class_name && !strcmp(offer->class_name, item->class_name) &&
+        if (item ? offer->class_name &&
+                       (!strcmp(offer->class_name, "*") ||
+                        !strcmp(offer->class_name, item->class_name)) &&
                        !strcmp(offer->name, item->option->name)
                  : !offer->class_name)
             offer->write(settings, settings->offerings[i].context, stream);

@@ -15,6 +15,7 @@
 #include "controller/balancer/schemes.h"
 #include "controller/records/store.h"
 #include "wire/serializer.h"
+#include "plugin/offer.h"
 
 #define KEY_DIGITS 64 /* 256 bits, as much as HMAC-SHA256 makes use of */
 
@@ -255,9 +256,33 @@ static void name_schemes(void)
     append(scheme_help, sizeof(scheme_help), ".", "");
 }
 
+/* Beside the plugins there are words of ipyparallel's for them. */
+static void offer_stores(const struct settings *settings, const void *context, FILE *stream)
+{
+    (void)context;
+    settings_offer(settings, stream, "nodb", "Keep no records.");
+    settings_offer(settings, stream, "dictdb", "Keep the newest in memory.");
+    settings_offer(settings, stream, "sqlitedb", "Keep them in a file.");
+    offer_plugins(settings, "store", stream);
+}
+
+static void offer_serials(const struct settings *settings, const void *context, FILE *stream)
+{
+    (void)context;
+    offer_plugins(settings, "serial", stream);
+}
+
+static const struct settings_offer offers[] = {
+    {"IPController", "db_class", offer_stores},
+    {"Session", "packer", offer_serials},
+    {"Session", "unpacker", offer_serials},
+};
+
 int options_add(struct settings *settings, struct ipcl_error *error)
 {
     name_schemes();
+    if (settings_add_offers(settings, offers, sizeof(offers) / sizeof(*offers), NULL, error))
+        return -1;
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
         if (settings_add(settings, &tables[i], error))
             return -1;

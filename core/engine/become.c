@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/installation.h"
 #include "base/mark.h"
+#include "engine/watch_private.h"
 #include "plugin/descriptor.h"
 #include "plugin/services.h"
 
@@ -110,8 +112,12 @@ int become_interpreter(struct engine *engine, const struct settings *settings,
     if (!words)
         return -1;
     if (!keep_watcher(engine, error)) {
+        if (engine->watcher >= 0)
+            send(engine->watcher, words[0], strlen(words[0]), MSG_NOSIGNAL);
         mark_keep_to_process();
         execute(words, argv + 1, error);
+        if (engine->watcher >= 0)
+            send(engine->watcher, WATCH_RUNS, strlen(WATCH_RUNS), MSG_NOSIGNAL);
     }
     for (char **word = words; *word; word++)
         free(*word);

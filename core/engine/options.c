@@ -3,6 +3,7 @@
 
 #include "config/accepted.h"
 #include "config/profile.h"
+#include "plugin/offer.h"
 
 static const struct settings_flag flags[] = {
     {"secure", "Session", "keyfile", "", "Accepted, and without effect: as the controller says."},
@@ -146,6 +147,23 @@ static const struct ipcl_option session[] = {
      "the connection file says how messages are packed and signed"},
 };
 
+static void offer_mpi(const struct settings *settings, const void *context, FILE *stream)
+{
+    (void)context;
+    offer_plugins(settings, "mpi", stream);
+}
+
+static void offer_kernels(const struct settings *settings, const void *context, FILE *stream)
+{
+    (void)context;
+    offer_plugins(settings, "kernel", stream);
+}
+
+static const struct settings_offer offers[] = {
+    {"IPEngine", "mpi", offer_mpi},
+    {"IPEngine", "kernel", offer_kernels},
+};
+
 int engine_add_options(struct settings *settings, struct ipcl_error *error)
 {
     static const struct ipcl_option_table tables[] = {
@@ -153,6 +171,8 @@ int engine_add_options(struct settings *settings, struct ipcl_error *error)
         {"Session", session, sizeof(session) / sizeof(*session)},
     };
     return settings_add(settings, &engine_options, error) ||
+                   settings_add_offers(settings, offers, sizeof(offers) / sizeof(*offers), NULL,
+                                       error) ||
                    settings_add(settings, &tables[0], error) ||
                    settings_add(settings, &tables[1], error) ||
                    profile_add_options(settings, error) ||

@@ -1,5 +1,6 @@
-/* What an engine and its watcher say to each other, on a socket of packets (SOCK_SEQPACKET): once
- * the profile's folder, and with it files; from then on, on the socket that is one of these, struct
+/* What an engine says to its watcher, on a socket of packets (SOCK_SEQPACKET). First texts: the
+ * path of the program that it becomes, and WATCH_RUNS from that (python/ipengine.py). Then the
+ * profile's folder, and with it files; from then on, on the socket that is one of these, struct
  * watch_news. */
 #ifndef ENGINE_WATCH_PRIVATE_H
 #define ENGINE_WATCH_PRIVATE_H
@@ -11,6 +12,9 @@
 
 /* A msg_id with its NUL: the task scheduler takes no longer ones. */
 #define WATCH_TASK_BYTES 256
+
+/* It is an interpreter that has begun to run the engine, and says itself where it cannot. */
+#define WATCH_RUNS "runs"
 
 /* The files, in their order. */
 enum {

@@ -34,7 +34,9 @@ struct watch {
     struct watch_news news;
     struct watch_news
         heard; /* where the next comes to: the whole struct is left out of core files */
-    char profile_dir[PATH_BYTES];
+    /* The profile's folder; before the engine has handed over, the last text: "" or WATCH_RUNS, or
+     * the path of a program that has not begun to run an engine. */
+    char text[PATH_BYTES];
     const struct watch_begun *begun; /* NULL: the engine has not handed over */
     struct capture capture;
     pid_t pid;      /* the engine's */
@@ -109,7 +111,7 @@ static void take_name(const struct watch *watch)
     prctl(PR_SET_NAME, "engine-watcher");
 }
 
-/* Takes what the engine hands over: the profile's folder, and with it the files. Returns as
+/* Takes a text, and with the profile's folder the files that the engine hands over. Returns as
  * recvmsg(2) does. */
 static ssize_t take_over(struct watch *watch)
 {
@@ -117,7 +119,7 @@ static ssize_t take_over(struct watch *watch)
         struct cmsghdr head;
         char bytes[CMSG_SPACE(WATCH_FILES * sizeof(int))];
     } control;
-    struct iovec text = {watch->profile_dir, sizeof(watch->profile_dir) - 1};
+    struct iovec text = {watch->text, sizeof(watch->text) - 1};
     struct msghdr message = {.msg_iov = &text,
                              .msg_iovlen = 1,
                              .msg_control = &control,
@@ -127,9 +129,10 @@ static ssize_t take_over(struct watch *watch)
     ssize_t size = recvmsg(watch->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size <= 0)
         return size;
+    watch->text[size] = '\0';
     const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     if (!head || head->cmsg_len != CMSG_LEN(sizeof(files)))
-        return 0;
+        return head ? 0 : size;
     memcpy(files, CMSG_DATA(head), sizeof(files));
     close(watch->socket);
     watch->socket = files[WATCH_SOCKET];
@@ -246,6 +249,19 @@ static enum io_cause describe_end(const struct watch *watch, char *text, size_t 
     return WIFSIGNALED(status) && is_sent(WTERMSIG(status)) ? IO_SIGNAL : IO_OWN;
 }
 
+/* A program that is no Python may end without a word. */
+static void tell_no_engine(const struct watch *watch)
+{
+    int status = 0;
+    if (*watch->text != '/' || (read_zombie(watch, &status) && WIFSIGNALED(status)))
+        return;
+    fprintf(
+        stderr,
+        "ipengine: %s has ended before an engine ran in it: it is no CPython of 3.11 or later, or "
+        "what it runs as it starts has ended it. --python=PATH names another\n",
+        watch->text);
+}
+
 static void become_watcher(struct watch *watch)
 {
     char words[CAPTURE_WORDS_BYTES], how[320], reason[sizeof(words) + sizeof(how) + 32];
@@ -256,6 +272,8 @@ static void become_watcher(struct watch *watch)
     take_name(watch);
     oom_look(&watch->oom);
     wait_for_end(watch);
+    if (!watch->begun && watch->dead)
+        tell_no_engine(watch);
     if (!watch->begun || (!watch->dead && watch->news.id < 0))
         _exit(0); /* nothing was captured, or it is not wanted */
     enum io_cause cause = describe_end(watch, how, sizeof(how));
@@ -266,7 +284,7 @@ static void become_watcher(struct watch *watch)
     const struct engine_module *module =
         watch->news.id >= 0 && watch->news.watched ? module_load(&error) : NULL;
     if (module)
-        module->send_notice(&(struct notice){&watch->news, watch->profile_dir, cause, reason,
+        module->send_notice(&(struct notice){&watch->news, watch->text, cause, reason,
                                              watch->begun->tasks[watch->begun->current & 1]});
     _exit(0);
 }

@@ -55,7 +55,11 @@ static int take_typed(const char *typed, char path[PATH_MAX], struct ipcl_error 
                               "--python=PATH",
                               typed);
     }
-    snprintf(path, PATH_MAX, "%s%s", in_home ? home : "", in_home ? typed + 1 : typed);
+    char here[PATH_MAX] = "";
+    if (!in_home && *typed != '/' && !getcwd(here, sizeof(here)))
+        return ipcl_error_set(error, "the current folder cannot be read: %s", strerror(errno));
+    snprintf(path, PATH_MAX, "%s%s%s", in_home ? home : here, *here ? "/" : "",
+             in_home ? typed + 1 : typed);
     if (is_program(path))
         return 0;
     return ipcl_error_set(error,

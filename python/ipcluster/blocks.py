@@ -8,9 +8,17 @@ TEXT_MAX = 50_000  # characters of a block that are shown: the last ones
 DISPLAYS_MAX = 20  # figures and the like of a block: the last ones
 
 
+def plain_text(content):
+    """The text of what was displayed: user code may give something else for it, and a notebook's file has a list of lines."""
+    text = content["data"].get("text/plain", "")
+    if isinstance(text, list) and all(isinstance(line, str) for line in text):
+        return "".join(text)
+    return str(text)
+
+
 def result_as_shown(content, engine):
     """An execute_result's content with its engine in the text: "Out[0:3]: 42"."""
-    text = content["data"].get("text/plain", "")
+    text = plain_text(content)
     head = f"Out[{engine}:{content.get('execution_count')}]: "
     return dict(content, data={**content["data"], "text/plain": head + ("\n" if "\n" in text else "") + text})
 
@@ -105,7 +113,7 @@ class Block:
         if len(content["data"]) > 1:
             self._parts.append(_Part("", content=dict(content, engine=engine)))
         else:
-            self.write("", content["data"]["text/plain"] + "\n")
+            self.write("", plain_text(content) + "\n")
 
     def _update(self, content, engine):
         name = (content.get("transient") or {}).get("display_id")
@@ -153,7 +161,7 @@ class Block:
         """The last lines of the block as text, the first of them behind its mark."""
         lines = []
         for part in self._parts:
-            text = part.text if part.content is None else part.content["data"].get("text/plain", "")
+            text = part.text if part.content is None else plain_text(part.content)
             lines += [(part.mark, line) for line in text.splitlines()]
         lines = lines[-count:]
         return [

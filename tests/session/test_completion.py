@@ -34,6 +34,18 @@ def test_commands_options_and_their_words_are_offered_as_far_as_they_were_typed(
     assert "--mpi" in offered("--m", program="ipengine")
 
 
+def test_plugins_are_offered_where_a_setting_names_one(offered):
+    assert {"--mpi=mpi4py", "--mpi=pytrilinos"} <= set(offered("--mpi=", program="ipengine"))
+    assert offered("start", "--mpi=mpi4") == offered("--mpi=mpi4", program="ipengine") == ["--mpi=mpi4py"]
+    assert offered("start", "--SlurmEngineSetLauncher.mpi=py") == ["--SlurmEngineSetLauncher.mpi=pytrilinos"]
+    assert offered("--IPEngine.kernel=", program="ipengine") == ["--IPEngine.kernel=python"]
+    assert offered("--IPController.db_class=sql", program="ipcontroller") == [
+        "--IPController.db_class=sqlitedb",
+        "--IPController.db_class=sqlite",
+    ]
+    assert offered("--Session.packer=m", program="ipcontroller") == ["--Session.packer=msgpack"]
+
+
 def test_profiles_launchers_clusters_and_sets_are_offered_by_name(box, offered):
     box.ipcluster("profile", "create", "large", check=True)
     assert offered("start", "--profile=l") == ["--profile=large"] and offered("start", "--profile", "l") == ["large"]

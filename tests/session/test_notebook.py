@@ -163,6 +163,13 @@ def block(ipcluster):
     return take
 
 
+def test_a_display_whose_text_is_no_string_is_shown_as_one(block):
+    block("display_data", data={"text/plain": 5, "text/html": "five"}, metadata={})
+    block("execute_result", data={"text/plain": ["two\n", "lines"]}, metadata={}, execution_count=1)
+    lines = block("display_data", data={"text/plain": {"a": 1}}, metadata={}).tail(9)
+    assert [line.removeprefix("[output:0] ") for line in lines] == ["5", "Out[0:1]: ", "two", "lines", "{'a': 1}"]
+
+
 def test_a_block_does_not_grow_without_bound(block):
     for number in range(3000):
         made = block("stream", name="stdout", text=f"line {number:05} of many\n")

@@ -5,12 +5,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
+import ipcluster
 import pytest
 
-from support import LONG, MARKER, PYTHON, TOP, find_build, sanitizers
+from ipcluster import EngineError
+from support import LONG, MARKER, PYTHON, TOP, find_build, kill, named, sanitizers, wait_until
 
 pytestmark = pytest.mark.skipif(
     bool(sanitizers(find_build())), reason="what other Pythons keep until their end is not told from leaks"
@@ -246,6 +250,53 @@ def test_a_python_that_cannot_be_an_engines_is_refused_in_one_sentence(sandbox, 
     assert "cannot be executed: Exec format error" in fails(sandbox, f"--python={text}")
     for line in (fails(sandbox, f"--python={tmp_path}/none"), fails(sandbox, f"--python={text}")):
         assert "--python=PATH" in line
+
+
+def test_a_program_that_is_no_python_and_ends_without_a_word_is_named(sandbox):
+    said = "/bin/true has ended before an engine ran in it: it is no CPython of 3.11 or later"
+    for program, *words in (("ipengine",), ("ipcluster", "start", "--n=1")):
+        ended = sandbox.run(getattr(sandbox.programs, program), *words, "--python=/bin/true")
+        assert said in ended.err and "--python=PATH names another" in ended.err
+
+
+def test_what_an_engines_python_starts_before_the_engine_has_none_of_its_files(sandbox, new_cluster, tmp_path):
+    cluster = new_cluster(0)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, subprocess\n"
+        "if os.environ.get('IPCLUSTER_ENGINE_WATCHER'):\n"
+        "    subprocess.Popen(['sleep', '600'], close_fds=False, start_new_session=True)\n"
+    )
+    mark = {"IPCLUSTER_SUPERVISOR": "1-1"}
+    engine = sandbox.start(sandbox.programs.ipengine, env={"PYTHONPATH": str(tmp_path), **mark})
+    client = cluster.client(wait_for=1)
+    (child,) = named(sandbox, "sleep")
+    assert child.environ()["IPCLUSTER_SUPERVISOR"] == f"1-1-{engine.pid}"
+    files = [os.readlink(f"/proc/{child.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{child.pid}/fd")]
+    assert not [file for file in files if file.startswith(("pipe:", "/memfd:"))], files
+    result = client[0].apply_async(time.sleep, 600)
+    engine.send_signal(signal.SIGKILL)
+    with pytest.raises(EngineError, match="killed by signal 9"):
+        result.get(LONG)
+    wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "the watcher has ended")
+    kill([child])
+
+
+def test_a_python_is_named_from_the_folder_where_it_is_typed(sandbox, new_cluster, tmp_path):
+    typed, work = tmp_path / "typed", tmp_path / "work"
+    (typed / "bin").mkdir(parents=True)
+    work.mkdir()
+    (typed / "bin/python").symlink_to(PYTHON)
+    words = ["--python=bin/python", f"--work-dir={work}"]
+    for command in ("start", "engines"):
+        sandbox.run(sandbox.programs.ipcluster, command, "--n=1", "--daemonize", *words, cwd=typed, check=True)
+    engine = sandbox.start(sandbox.programs.ipengine, *words, cwd=typed)
+    with ipcluster.Client(timeout=LONG) as client:
+        client.wait_for_engines(3, timeout=LONG)
+        client[:].execute("import os, sys", block=True)
+        assert client[:].pull(["sys.executable"], block=True) == 3 * [[str(typed / "bin/python")]]
+        assert client[:].apply_sync(os.getcwd) == 3 * [str(work)]
+    engine.stop()
+    sandbox.run(sandbox.programs.ipcluster, "stop", check=True)
 
 
 @pytest.mark.skipif(not TOO_OLD, reason="this machine has no Python before 3.11 below ~/.pyenv/versions")

@@ -18,6 +18,7 @@
 #include "cluster/state/state.h"
 #include "cluster/commands/status.h"
 #include "cluster/launching/workplace.h"
+#include "cluster/state/json_text.h"
 
 #define ANSWER_MS       10000  /* for the supervisor */
 #define TAKEN_MS        30000  /* for it to take a set, as it may be starting processes */
@@ -64,12 +65,14 @@ struct follower {
     int exit_code; /* -1: not known yet */
 };
 
-static json_t *write_request(char **argv, struct ipcl_error *error)
+static json_t *write_request(const struct cluster *cluster, char **argv, struct ipcl_error *error)
 {
     char label[ENGINE_SET_BYTES];
     snprintf(label, sizeof(label), "%lld-%d", (long long)time(NULL), (int)getpid());
-    json_t *request = json_pack("{s:s s:o s:s}", "request", "engines", "argv",
-                                workplace_write_list(argv), "label", label);
+    /* A Python that is named from the folder where that was typed, which may not be the work folder. */
+    json_t *request = json_pack(
+        "{s:s s:o s:s s:o*}", "request", "engines", "argv", workplace_write_list(argv), "label",
+        label, "python", json_bytes(settings_string(cluster->settings, "Cluster", "python")));
     if (!request)
         ipcl_error_set(error, "no memory for the command line");
     else if (workplace_write(request, error) == 0)
@@ -212,7 +215,7 @@ int join_set(const struct cluster *cluster, const char *path, struct progress *p
         .exit_code = -1,
     };
     struct ipcl_error error;
-    json_t *request = write_request(argv, &error);
+    json_t *request = write_request(cluster, argv, &error);
     if (request)
         follower.connection = control_send(path, request, ANSWER_MS, &error);
     if (follower.connection >= 0) {

@@ -169,6 +169,22 @@ static int finish_settings(struct cluster *cluster, const struct cluster_command
     return 0;
 }
 
+/* A path that is not absolute is one from here, also once --work-dir is entered. Of other hosts it is
+ * the same. */
+static int find_python(struct settings *settings, struct ipcl_error *error)
+{
+    char path[PATH_BYTES];
+    const char *given = settings_has(settings, "Cluster", "python", IPCL_STRING)
+                            ? settings_string(settings, "Cluster", "python")
+                            : "";
+    if (!strchr(given, '/') || *given == '/' || *given == '~')
+        return 0;
+    return path_expand(given, path, error) ||
+                   settings_set(settings, "Cluster", "python", path, error)
+               ? -1
+               : 0;
+}
+
 static int check_set_name(const struct settings *settings, struct ipcl_error *error)
 {
     const char *name = settings_string(settings, "IPClusterEngines", "engine_set");
@@ -207,9 +223,10 @@ static int open_profile(struct cluster *cluster, const struct cluster_command *c
     launchers_search(cluster->launchers, cluster->registry);
     if (command->starts && load_launchers(cluster, error) < 0)
         return -1;
-    if (dir && (command->joins
-                    ? profile_read(settings, create, &cluster->profile, error)
-                    : profile_open(settings, "ipcluster", create, &cluster->profile, error)) < 0)
+    if (dir &&
+        (profile_read(settings, create, &cluster->profile, error) < 0 ||
+         find_python(settings, error) < 0 ||
+         (!command->joins && profile_enter(settings, "ipcluster", &cluster->profile, error) < 0)))
         return -1;
     return check_set_name(settings, error) < 0 ? -1 : finish_settings(cluster, command, error);
 }

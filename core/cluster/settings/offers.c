@@ -6,6 +6,7 @@
 
 #include "cluster/state/state.h"
 #include "config/profile.h"
+#include "plugin/offer.h"
 
 /* What is being written, for those who are called for each. */
 struct values_offered {
@@ -92,7 +93,14 @@ static void offer_sets(const struct settings *settings, const void *launchers, F
     offer_states(settings, stream, offer_set);
 }
 
+static void offer_mpi(const struct settings *settings, const void *launchers, FILE *stream)
+{
+    (void)launchers;
+    offer_plugins(settings, "mpi", stream);
+}
+
 static const struct settings_offer offers[] = {
+    {"*", "mpi", offer_mpi},
     {"Cluster", "engine_launcher_class", offer_engine_launchers},
     {"Cluster", "controller_launcher_class", offer_controller_launchers},
     {"BaseParallelApplication", "cluster_id", offer_ids},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cluster/state/json_text.h"
 #include "cluster/supervisor/supervisor_joined.h"
 
 /* Reads its settings as ipcluster engines does, where that was typed, which has said already what
@@ -46,10 +47,11 @@ static struct joined *read_request(const struct supervisor *supervisor, const js
                                    struct ipcl_error *error)
 {
     const char *label = json_string_value(json_object_get(request, "label"));
+    char *python = json_bytes_value(json_object_get(request, "python"));
     struct joined *joined = calloc(1, sizeof(*joined));
     if (!joined) {
         ipcl_error_set(error, "no memory for a set of engines");
-        return NULL;
+        goto done;
     }
     snprintf(joined->label, sizeof(joined->label), "%s", label ? label : "");
     joined->argv = workplace_read_list(json_object_get(request, "argv"), error);
@@ -57,10 +59,15 @@ static struct joined *read_request(const struct supervisor *supervisor, const js
         ipcl_error_set(error, "the request has no label");
     else if (joined->argv && workplace_read(&joined->place, request, error) == 0 &&
              open_cluster(supervisor, joined, error) == 0 &&
+             (!python || !*python ||
+              settings_set(joined->cluster.settings, "Cluster", "python", python, error) == 0) &&
              check_cluster(&supervisor->state, &joined->cluster, error) == 0)
-        return joined;
+        goto done;
     supervisor_free_joined(joined);
-    return NULL;
+    joined = NULL;
+done:
+    free(python);
+    return joined;
 }
 
 /* Adds the set to those that there are. Takes `joined` over. Returns 0 or -1 with `error` set. */
