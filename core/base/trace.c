@@ -44,6 +44,12 @@ static char process_name[TRACE_NAME_BYTES];
 static int process_place;
 static unsigned name_version;
 
+static struct {
+    char program[TRACE_NAME_BYTES];
+    char folder[PATH_BYTES];
+    long long bytes_max;
+} offer;
+
 long long trace_clock(void)
 {
     struct timespec now;
@@ -380,6 +386,31 @@ int trace_start_by_environment(const char *program, long long bytes_max, struct 
                : 0;
 }
 
+int trace_offer(const char *program, const char *folder, long long bytes_max,
+                struct ipcl_error *error)
+{
+    snprintf(offer.program, sizeof(offer.program), "%s", program);
+    offer.bytes_max = bytes_max;
+    return path_format(offer.folder, error, "%s/", folder);
+}
+
+const char *trace_switch(bool on, struct ipcl_error *error)
+{
+    bool is_on = atomic_load(&trace_ways) & TO_FILE;
+    if (!*offer.folder) {
+        ipcl_error_set(error, "there is no folder for a trace");
+        return NULL;
+    }
+    if (on && !is_on && trace_start(offer.program, offer.folder, offer.bytes_max, error))
+        return NULL;
+    if (!on)
+        trace_stop();
+    if (*path_now)
+        return path_now;
+    ipcl_error_set(error, "there is no trace to end");
+    return NULL;
+}
+
 void trace_stop(void)
 {
     struct timespec until;
@@ -392,11 +423,6 @@ void trace_stop(void)
     while (writing && !pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until))
         ;
     pthread_mutex_unlock(&lock);
-}
-
-const char *trace_file(void)
-{
-    return path_now;
 }
 
 void trace_name(const char *name, int place)

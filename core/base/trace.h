@@ -57,11 +57,15 @@ int trace_start(const char *program, const char *path, long long bytes_max,
                 struct ipcl_error *error);
 /* The same with the folder that the environment names, where it names one. */
 int trace_start_by_environment(const char *program, long long bytes_max, struct ipcl_error *error);
+/* What trace_switch() begins: a trace of `program` in that folder. Before there are threads.
+ * Returns 0 or -1 with `error` set. */
+int trace_offer(const char *program, const char *folder, long long bytes_max,
+                struct ipcl_error *error);
+/* Begins or ends a trace while the program runs; whoever asks for it does not say where. Returns the file that is written, or was; NULL with `error` set. */
+const char *trace_switch(bool on, struct ipcl_error *error);
 /* Ends it: what has been noted is written, which is awaited for a second at most. Done when the
  * process exits, too. */
 void trace_stop(void);
-/* The file that is written, or was written last; "" for none. */
-const char *trace_file(void);
 /* What the process is called in the picture ("engine 3"), and its place there: the lowest is on
  * top. Before or during a trace. */
 enum trace_place { TRACE_PLACE_CLIENT, TRACE_PLACE_CONTROLLER, TRACE_PLACE_ENGINES };

@@ -31,7 +31,9 @@ static const struct ipcl_option options[] = {
     {"cluster_id", IPCL_STRING, "", "cluster-id", NULL,
      "Tells clusters of one profile apart: it becomes part of the names of connection files."},
     {"log_level", IPCL_STRING, "20", "log-level", NULL,
-     "How much to log: ERROR, WARN, INFO, DEBUG, or Python's numbers (40, 30, 20, 10)."},
+     "How much to log: ERROR, WARN, INFO, DEBUG, or Python's numbers (40, 30, 20, 10). With DEBUG, "
+     "controller and engines log each step of each request by its msg_id, at most a hundred a "
+     "second and thread, and nothing of what requests hold."},
     {"log_to_file", IPCL_BOOL, "false", "log-to-file", "true",
      "Log to PROGRAM-PID.log in the profile's log folder in place of standard error."},
     {"log_file", IPCL_STRING, "", "log-file", NULL, "Log to this file; implies log_to_file."},
@@ -280,13 +282,15 @@ static void clean_logs(const struct profile *profile, const char *program)
 }
 
 int profile_start_trace(const struct settings *settings, const char *program,
-                        struct ipcl_error *error)
+                        const struct profile *profile, struct ipcl_error *error)
 {
     const char *path = settings_string(settings, BASE_CLASS, "trace");
     int64_t bytes_max = settings_int(settings, BASE_CLASS, "trace_bytes_max");
     if (bytes_max < TRACE_BYTES_LEAST)
         return ipcl_error_set(error, BASE_CLASS ".trace_bytes_max is a number of bytes, %d or more",
                               TRACE_BYTES_LEAST);
+    if (trace_offer(program, profile->log, bytes_max, error))
+        return -1;
     return *path ? trace_start(program, path, bytes_max, error)
                  : trace_start_by_environment(program, bytes_max, error);
 }

@@ -67,10 +67,11 @@ int profile_read(struct settings *settings, bool create, struct profile *profile
 /* Opens the log of `program`, and goes to the work folder. Returns 0 or -1 with `error` set. */
 int profile_enter(struct settings *settings, const char *program, const struct profile *profile,
                   struct ipcl_error *error);
-/* Begins a trace where the settings or the environment ask for one. For programs that have
+/* Begins a trace where the settings or the environment ask for one; later ones are in the profile's
+ * log folder. For programs that have
  * profile_add_process_options(). Returns 0 or -1 with `error` set. */
 int profile_start_trace(const struct settings *settings, const char *program,
-                        struct ipcl_error *error);
+                        const struct profile *profile, struct ipcl_error *error);
 /* What a program's main does after settings_parse(): both. */
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error);

@@ -164,7 +164,7 @@ static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
         .threads = MODULES,
     };
     trace_name("controller", TRACE_PLACE_CONTROLLER);
-    if (profile_start_trace(program->settings, "ipcontroller", error))
+    if (profile_start_trace(program->settings, "ipcontroller", &program->profile, error))
         return -1;
     random_bytes(program->controller.life, SEAL_LIFE_BYTES);
     program->controller.context = socket_context(&needs, error);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/trace.h"
 #include "engine/io.h"
 
 /* As good as for ever. */
@@ -165,6 +166,17 @@ static void usage_request(struct io *io, struct job *job)
     answer(io, job, usage_content(&io->usage));
 }
 
+/* Begins or ends this engine's trace, as the hub's query of that name the controller's. */
+static void trace_request(struct io *io, struct job *job)
+{
+    struct ipcl_error error;
+    const char *file = trace_switch(json_is_true(json_object_get(job->content, "on")), &error);
+    if (file)
+        answer(io, job, json_pack("{s:s s:s}", "status", "ok", "file", file));
+    else
+        refuse(io, job, "OSError", error.text);
+}
+
 static void debug_request(struct io *io, struct job *job)
 {
     refuse(io, job, "NotImplementedError",
@@ -184,6 +196,7 @@ static const struct {
     {"kernel_info_request", kernel_info_request, false},
     {"shutdown_request", shutdown_request, false},
     {"signal_request", signal_request, true},
+    {"trace_request", trace_request, true},
     {"usage_request", usage_request, true},
 };
 

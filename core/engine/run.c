@@ -105,7 +105,7 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
     if (profile_shows_settings(program->settings, stdout))
         return 1;
     trace_name("engine", TRACE_PLACE_ENGINES);
-    return profile_start_trace(program->settings, "ipengine", error);
+    return profile_start_trace(program->settings, "ipengine", &program->profile, error);
 }
 
 static int read_connection(struct program *program, struct ipcl_error *error)

@@ -186,6 +186,7 @@ def engine(bits, pack):
         request("kernel_info_request", None, "5"),
         request("connect_request", None, "6"),
         request("usage_request", None, "7"),
+        request("trace_request", {"on": True}, "12"),
         request("signal_request", {"sig": "SIGUSR1"}, "8"),
         request("debug_request", None, "10"),
         request("comm_msg", None, "11", 2),
@@ -332,6 +333,7 @@ def hub(bits, pack):
                 {"engine_set": "s", "all": True, "reason": "it was cancelled", "blameless": True},
             ),
             query(pack, 14, "departed_request"),
+            query(pack, 15, "trace_request", {"on": True}),
             query(pack, 10, "shutdown_request"),
             later(12),
         )

@@ -257,6 +257,8 @@ BEFORE = {
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
     "ipcluster scale --n=6": ["ipcluster start --n=4 --daemonize"],
     "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
+    "ipcluster trace start": ["ipcluster start --n=1 --daemonize"],
+    "IPCLUSTER_TRACE=~/trace ipcluster start --n=2 --daemonize": ["ipcluster stop"],
     "IPCLUSTER_TRACE=~/trace python3 program.py": ["echo pass >program.py"],
     "ipcluster restart 1": ["ipcluster start --n=4 --daemonize"],
     "ipcluster restart 0 2-3 --profile=mpi": [

@@ -15,6 +15,7 @@ QUERIES = {
     "connection_request": {},
     "queue_request": {"verbose": True},
     "departed_request": {},
+    "trace_request": {"on": False},
     "explain_request": {"engine_set": "s", "all": True, "reason": "r"},
     "load_request": {},
     "shutdown_request": {},

@@ -120,6 +120,38 @@ def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_eng
     assert "hello" not in (sandbox.dir / "merged.json").read_text()
 
 
+def test_a_trace_begins_and_ends_while_the_cluster_runs(cluster, sandbox):
+    client = cluster.client()
+    view = client.load_balanced_view()
+    for _ in range(2):  # also a second time
+        before, during, after = view.apply(abs, -1), None, None
+        before.get(60)
+        started = sandbox.run("ipcluster", "trace", "start", check=True)
+        assert started.out.startswith("Controller and 2 engines write traces")
+        sandbox.run("ipcluster", "trace", "start", check=True)  # which changes nothing
+        during = view.apply(abs, -2)
+        during.get(60)
+        sandbox.run("ipcluster", "trace", "stop", "-o", sandbox.dir / "all.json", check=True)
+        after = view.apply(abs, -3)
+        after.get(60)
+        events = json.loads((sandbox.dir / "all.json").read_text())
+        check_format(events)
+        assert sorted(names(events).values()) == ["controller", "engine 0", "engine 1"]
+        assert steps(events, during.msg_ids[0]).count("run") == 1
+        assert not steps(events, before.msg_ids[0]) and not steps(events, after.msg_ids[0])
+
+
+def test_log_level_debug_logs_the_steps_of_a_request_and_not_what_it_holds(new_cluster):
+    cluster = new_cluster(1, controller=["--log-level=DEBUG"], engine=["--log-level=DEBUG"])
+    result = cluster.client().load_balanced_view().apply(str.upper, "private")
+    assert result.get(60) == "PRIVATE"
+    controller, engine = cluster.controller, cluster.engines[0]
+    for process, step in (controller, "receive"), (controller, "to engine 0"), (engine, "run"), (engine, "reply"):
+        line = f"DEBUG: {result.msg_ids[0]}: {step}\n"
+        wait_until(lambda process=process, line=line: line in process.output, 20, f"{step} is logged")
+    assert "private" not in (controller.output + engine.output).lower()
+
+
 @pytest.mark.parametrize("program", ["ipcontroller", "ipengine"])
 def test_a_trace_that_cannot_be_written_is_an_error_at_the_start(sandbox, program):
     for path, why in ("/dev/full", "No space left on device"), ("/proc/trace", "No such file or directory"):

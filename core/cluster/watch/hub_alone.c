@@ -158,6 +158,46 @@ int hub_end_idle(struct registry *registry, const char *path, json_t *engines, s
     return 0;
 }
 
+/* Of the engine of that uuid, or where it is NULL the controller. A new object. */
+static json_t *trace_one(struct hub_watch *watch, const char *uuid, bool on, int timeout_ms)
+{
+    const json_t *answer = ask_one(watch, uuid, "trace_request", json_pack("{s:b}", "on", on),
+                                   "trace_reply", timeout_ms);
+    json_t *file = json_object_get(answer, "file"), *why = json_object_get(answer, "evalue");
+    if (file)
+        return json_pack("{s:O}", "file", file);
+    return why ? json_pack("{s:O}", "error", why)
+               : json_pack("{s:s}", "error", "it does not answer");
+}
+
+json_t *hub_trace(struct registry *registry, const char *path, bool on, int timeout_ms,
+                  struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    json_t *traces = json_array(), *uuid;
+    const char *id;
+    if (watch && !ask_list(watch, timeout_ms)) {
+        ipcl_error_set(error, "no hub answers at the address in %s", path);
+        hub_watch_free(watch);
+        watch = NULL;
+    }
+    if (!watch) {
+        json_decref(traces);
+        return NULL;
+    }
+    json_t *engines = json_incref(
+        json_object_get(json_object_get(watch->answers, "connection_reply"), "engines"));
+    json_array_append_new(traces, trace_one(watch, NULL, on, timeout_ms));
+    json_object_foreach (engines, id, uuid) {
+        json_t *trace = trace_one(watch, json_string_value(uuid), on, timeout_ms);
+        json_object_set_new(trace, "id", json_string(id));
+        json_array_append_new(traces, trace);
+    }
+    json_decref(engines);
+    hub_watch_free(watch);
+    return traces;
+}
+
 static int compare_ids(const void *one, const void *other)
 {
     long a = atol(*(const char *const *)one), b = atol(*(const char *const *)other);

@@ -124,6 +124,11 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
                      const char *msg_type, const json_t *content, int timeout_ms,
                      struct ipcl_error *error);
+/* Begins or ends the traces of the controller and of all engines, each on its host. Returns a list
+ * of the files, {"file", and of an engine its "id"}, with an "error" in place of "file" where there
+ * is none; NULL with `error` set where no hub answers. */
+json_t *hub_trace(struct registry *registry, const char *path, bool on, int timeout_ms,
+                  struct ipcl_error *error);
 /* Asks engines, a list of objects that have their "uuid", one after the other to end if nobody
  * would miss them, until `most` of them do, and notes in each whether it "ends". Waits up to
  * `timeout_ms` for each answer. Returns 0, or -1 with `error` set where no hub answers. */

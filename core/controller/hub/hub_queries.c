@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "controller/hub/hub.h"
 #include "controller/stats/stats.h"
 
@@ -289,6 +290,17 @@ static int answer_stats(struct hub *hub, struct query *query, struct ipcl_error 
     return 0;
 }
 
+/* {"on": whether there is to be a trace of the controller}; whoever asks does not say where, as it
+ * need not be the controller's user. */
+static int answer_trace(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    const char *file = trace_switch(json_is_true(json_object_get(query->content, "on")), error);
+    (void)hub;
+    if (file)
+        query->reply = json_pack("{s:s s:s}", "status", "ok", "file", file);
+    return file ? 0 : -1;
+}
+
 /* There is no Dask scheduler to stop: ipyparallel's hub finds that in order. */
 static int answer_stop_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
@@ -333,6 +345,7 @@ static const struct {
     {"purge_request", "purge_reply", CONNECTION_CLIENT, true, answer_purge},
     {"db_request", "db_reply", CONNECTION_CLIENT, true, answer_db},
     {"resubmit_request", "resubmit_reply", CONNECTION_CLIENT, true, answer_resubmit},
+    {"trace_request", "trace_reply", CONNECTION_CLIENT, true, answer_trace},
     {"become_dask_request", "become_dask_reply", CONNECTION_CLIENT, false, answer_become_dask},
     {"stop_distributed_request", "stop_distributed_reply", CONNECTION_CLIENT, false,
      answer_stop_dask},
