@@ -39,11 +39,12 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/launching/children.c core/cluster/launching/children.h \
 	core/cluster/launching/command_run.c core/cluster/launching/command_run.h \
 	core/cluster/launching/instances.c core/cluster/launching/instances.h \
-	core/cluster/launching/launcher_host.c core/cluster/launching/launcher_host.h \
+	core/cluster/launching/launcher.c core/cluster/launching/launcher.h \
 	core/cluster/launching/launchers.c core/cluster/launching/launchers.h \
 	core/cluster/launching/plugin_call.c core/cluster/launching/plugin_call.h \
 	core/cluster/launching/workplace.c core/cluster/launching/workplace.h \
-	core/cluster/plugins/plugin_check.c core/cluster/plugins/plugin_check.h core/cluster/plugins/plugin_check_private.h \
+	core/cluster/plugins/plugin_check.c core/cluster/plugins/plugin_check.h \
+	core/cluster/plugins/plugin_check_private.h \
 	core/cluster/plugins/plugin_new.c core/cluster/plugins/plugin_new.h \
 	core/cluster/plugins/plugin_report.c \
 	core/cluster/plugins/plugin_table.c \

@@ -1,4 +1,4 @@
-/* How a setting gets its value: by the rank of who gives it, or later, where no table has it yet. */
+/* How a setting gets its value: by the rank of its source, or later, where no table has it yet. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

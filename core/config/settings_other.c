@@ -70,8 +70,7 @@ bool others_accepted(const struct settings *settings, const char *class_name, co
     return others_ignored(settings, class_name, name) || others_passed(settings, class_name, name);
 }
 
-/* Whether `pending` is the one of its setting that counts: the last of those of the highest
- * source. */
+/* Whether `pending` counts for its setting: it is the last of the highest source. */
 static bool counts(const struct settings *settings, const struct pending *pending)
 {
     bool behind = false;

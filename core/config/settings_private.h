@@ -162,7 +162,7 @@ void others_warn(struct settings *settings);
 
 /* Whether a value is a key: of a setting that holds one, and not "" or the word for a new one. */
 bool settings_is_key(const char *class_name, const char *name, const char *value);
-/* Overwrites a key that was given on the command line, for all who list processes. */
+/* Overwrites a key that was given on the command line, for all that list processes. */
 void settings_hide_key(struct settings *settings, const char *class_name, const char *name,
                        char *value);
 /* Logs what to use in place of keys on the command line, where some were there. */

@@ -1,4 +1,4 @@
-/* Settings: their values, for those who use them. */
+/* Settings: their values, as programs ask for them. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -160,11 +160,11 @@ def _chunksize_for(view, sequences):
     return max(-(-min(operator.length_hint(seq, 0) for seq in sequences) // (AHEAD * len(view))), 1)
 
 
-def imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions):
-    """View.imap(), for a view that nobody changes."""
+def imap(view, submitter, f, sequences, ordered, max_outstanding, chunksize, return_exceptions):
+    """View.imap(), for a view that nobody changes; submitter() gives what sends its tasks."""
     if not sequences:
         raise TypeError("imap needs a sequence")
-    submit = view._submitter()  # raises where there are no engines
+    submit = submitter()  # raises where there are no engines
     chunksize = _chunksize_for(view, sequences) if chunksize is None else checked_chunksize(chunksize)
     prepared = PrePickled(f)
     members = zip(*sequences)

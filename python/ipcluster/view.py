@@ -270,7 +270,7 @@ class View:
         """
         # Its thread goes on after this call, and with the flags of now.
         view = self._labelled(label)._with()
-        return imap(view, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
+        return imap(view, view._submitter, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
 
     def remote(self, block=None, **flags):
         """Decorator: the function runs on this view's engines when it is called.

@@ -207,14 +207,17 @@ void batch_cancel(struct batch_job *job)
 void batch_cancel_all(struct batch *batch)
 {
     const struct ipcl_services *base = &batch->services->base;
-    struct ipcl_error error = {.text = "no memory for a command line"};
+    struct ipcl_error error;
     const char **ids = calloc(batch->job_count + 1, sizeof(*ids));
     size_t count = 0;
-    for (unsigned i = 0; ids && i < batch->job_count; i++)
+    if (!ids) {
+        base->log(base->host, IPCL_LOG_WARN, "no memory for a command line");
+        return;
+    }
+    for (unsigned i = 0; i < batch->job_count; i++)
         if (*batch->jobs[i].id && batch->jobs[i].step != BATCH_ENDED)
             ids[count++] = batch->jobs[i].id;
-    if (!ids ||
-        (count > 0 && batch_run(batch, BATCH_CANCEL, ids, NULL, NULL, cancel_done, &error) < 0))
+    if (count > 0 && batch_run(batch, BATCH_CANCEL, ids, NULL, NULL, cancel_done, &error) < 0)
         base->log(base->host, IPCL_LOG_WARN, error.text);
     free(ids);
 }

@@ -18,8 +18,8 @@ enum batch_step {
     BATCH_ENDED
 };
 
-/* The commands of a system, as settings may have changed them. They are kept with the state: who
- * stops a job may have other settings. */
+/* The commands of a system, as settings may have changed them. They are kept with the state:
+ * whoever stops a job may have other settings. */
 enum batch_command {
     BATCH_SUBMIT,
     BATCH_CANCEL,

@@ -96,7 +96,7 @@ static int list_one(void *context, struct state *state)
     return 0;
 }
 
-/* Whether the listing has who supervises this cluster. */
+/* Whether the listing has the supervisor of this cluster. */
 static bool is_listed(const struct listing *listing, const char *cluster_id)
 {
     size_t position;

@@ -86,7 +86,7 @@ static const char *choose_set(const json_t *whole, const char *asked, struct ipc
 struct scale_asking {
     const struct cluster *cluster;
     const char *set;
-    json_t *request; /* taken over by who sends it */
+    json_t *request; /* taken over by whoever sends it */
     json_t *answer;
     struct ipcl_error *error;
 };

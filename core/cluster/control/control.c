@@ -23,7 +23,7 @@
 
 #define LINE_BYTES_MAX  (4 << 20) /* an environment goes into it */
 #define LINE_BYTES      (4 << 10) /* the room for one at first */
-#define TOLD_BYTES_MAX  (1 << 20) /* that wait for who does not read them */
+#define TOLD_BYTES_MAX  (1 << 20) /* that wait for a caller that does not read them */
 #define CONNECTIONS_MAX 16
 
 struct caller {
@@ -40,7 +40,7 @@ struct caller {
     void *context;
 };
 
-/* A further line for who is kept. */
+/* A further line for a caller that is kept. */
 struct control_told {
     uv_write_t write;
     char *text;

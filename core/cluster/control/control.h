@@ -29,7 +29,7 @@ struct control *control_create(uv_loop_t *loop, const char *folder, const char *
 /* Removes the socket. Memory goes when the loop next turns. Takes NULL. */
 void control_destroy(struct control *control);
 
-/* From within an answer: who asked stays, and hears more than that. `gone` is called when he has
+/* From within an answer: the caller stays, and hears more than that. `gone` is called when it has
  * gone before the last that he is told; the caller is forgotten then. */
 void control_keep(struct caller *caller, void (*gone)(void *context), void *context);
 /* Tells him a further line, an object that is taken over. With `last` he goes behind it, and is

@@ -9,9 +9,9 @@
 
 struct command_run;
 
-/* Runs a command as launcher.h says, and puts it into the list `commands` until it is done. Where
- * `merged` is not NULL, both of its output streams are one, and it is called in place of done().
- * Returns 0 or -1 with `error` set. */
+/* Runs a command as <ipcluster/launcher.h> says, and puts it into the list `commands` until it is
+ * done. Where `merged` is not NULL, both of its output streams are one, and it is called in place
+ * of done(). Returns 0 or -1 with `error` set. */
 int command_run(uv_loop_t *loop, struct command_run **commands, const struct ipcl_command *command,
                 void (*merged)(void *self, int status, const char *output), void *self,
                 struct ipcl_error *error);

@@ -10,7 +10,7 @@
 struct instance {
     struct instance *prev, *next;
     struct instances *owner;
-    struct launcher_host *host;
+    struct launcher *launcher;
     unsigned number; /* of its first copy, among all that there ever were */
     unsigned count;
     unsigned started;
@@ -19,7 +19,7 @@ struct instance {
 };
 
 struct instances {
-    struct launcher_host_options options;
+    struct launcher_options options;
     struct instances_events events;
     struct instance *list;
     unsigned numbered; /* copies that there ever were */
@@ -113,14 +113,14 @@ static void instance_warned(void *context, const char *text)
 static void instance_drop(struct instance *instance)
 {
     DL_DELETE(instance->owner->list, instance);
-    launcher_host_destroy(instance->host);
+    launcher_destroy(instance->launcher);
     free(instance);
 }
 
 static struct instance *instance_add(struct instances *instances, unsigned count,
                                      struct ipcl_error *error)
 {
-    struct launcher_host_options options = instances->options;
+    struct launcher_options options = instances->options;
     struct instance *instance = calloc(1, sizeof(*instance));
     if (!instance) {
         ipcl_error_set(error, "no memory for the launcher %s", options.class->name);
@@ -138,8 +138,8 @@ static struct instance *instance_add(struct instances *instances, unsigned count
     instance->count = instance->running = count;
     instance->number = instances->numbered;
     instances->numbered += count;
-    instance->host = launcher_host_create(&options, error);
-    if (!instance->host) {
+    instance->launcher = launcher_create(&options, error);
+    if (!instance->launcher) {
         free(instance);
         return NULL;
     }
@@ -151,13 +151,13 @@ bool instances_start_elsewhere(struct instances *instances)
 {
     struct ipcl_error error;
     struct instance *asked = instance_add(instances, 0, &error);
-    bool elsewhere = asked && launcher_is_elsewhere(asked->host);
+    bool elsewhere = asked && launcher_is_elsewhere(asked->launcher);
     if (asked)
         instance_drop(asked);
     return elsewhere;
 }
 
-struct instances *instances_create(const struct launcher_host_options *options,
+struct instances *instances_create(const struct launcher_options *options,
                                    const struct instances_events *events, struct ipcl_error *error)
 {
     struct instances *instances = calloc(1, sizeof(*instances));
@@ -196,7 +196,8 @@ static char **describe(struct instances *instances)
     char **texts = calloc(count + 1, sizeof(*texts));
     count = 0;
     DL_FOREACH (instances->list, instance) {
-        json_t *state = texts && instance->begun ? launcher_to_json(instance->host, &error) : NULL;
+        json_t *state =
+            texts && instance->begun ? launcher_to_json(instance->launcher, &error) : NULL;
         char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
         if (text)
             texts[count++] = text;
@@ -212,7 +213,7 @@ static int instance_start(struct instance *instance, const struct ipcl_launch *l
     struct ipcl_launch own = *launch;
     own.first = instance->number;
     own.beside = (const char *const *)beside;
-    if (launcher_start(instance->host, &own, error) < 0) {
+    if (launcher_start(instance->launcher, &own, error) < 0) {
         instance_drop(instance);
         return -1;
     }
@@ -253,7 +254,7 @@ int instances_signal(struct instances *instances, int signum, struct ipcl_error 
     struct instance *instance;
     int outcome = 0;
     DL_FOREACH (instances->list, instance)
-        if (instance->running > 0 && launcher_signal(instance->host, signum, error) < 0)
+        if (instance->running > 0 && launcher_signal(instance->launcher, signum, error) < 0)
             outcome = -1;
     return outcome;
 }
@@ -263,7 +264,7 @@ int instances_stop(struct instances *instances, struct ipcl_error *error)
     struct instance *instance;
     int outcome = 0;
     DL_FOREACH (instances->list, instance)
-        if (instance->running > 0 && launcher_stop(instance->host, error) < 0)
+        if (instance->running > 0 && launcher_stop(instance->launcher, error) < 0)
             outcome = -1;
     return outcome;
 }
@@ -273,8 +274,8 @@ unsigned instances_stop_ms(const struct instances *instances)
     const struct instance *instance;
     unsigned most = 0;
     DL_FOREACH (instances->list, instance)
-        if (launcher_stop_ms(instance->host) > most)
-            most = launcher_stop_ms(instance->host);
+        if (launcher_stop_ms(instance->launcher) > most)
+            most = launcher_stop_ms(instance->launcher);
     return most;
 }
 
@@ -282,14 +283,14 @@ void instances_look(struct instances *instances, const char *lost)
 {
     struct instance *instance;
     DL_FOREACH (instances->list, instance)
-        launcher_look(instance->host, lost);
+        launcher_look(instance->launcher, lost);
 }
 
 bool instances_go_on(const struct instances *instances)
 {
     const struct instance *instance;
     DL_FOREACH (instances->list, instance)
-        if (launcher_goes_on(instance->host))
+        if (launcher_goes_on(instance->launcher))
             return true;
     return false;
 }
@@ -298,7 +299,7 @@ bool instances_submitted(const struct instances *instances)
 {
     const struct instance *instance;
     DL_FOREACH (instances->list, instance)
-        if (!launcher_submitted(instance->host))
+        if (!launcher_submitted(instance->launcher))
             return false;
     return true;
 }
@@ -309,7 +310,7 @@ unsigned instances_forgo(struct instances *instances, unsigned most,
     struct instance *instance = instances->list ? instances->list->prev : NULL;
     unsigned count = 0;
     while (instance) {
-        count += launcher_forgo(instance->host, most - count, used, context);
+        count += launcher_forgo(instance->launcher, most - count, used, context);
         instance = instance == instances->list ? NULL : instance->prev;
     }
     return count;
@@ -329,7 +330,7 @@ int instances_output(struct instances *instances, unsigned index, char *path, si
     struct instance *instance;
     DL_FOREACH (instances->list, instance) {
         if (index < instance->count)
-            return launcher_output(instance->host, index, path, path_bytes);
+            return launcher_output(instance->launcher, index, path, path_bytes);
         index -= instance->count;
     }
     return -1;
@@ -340,7 +341,7 @@ json_t *instances_to_json(struct instances *instances, struct ipcl_error *error)
     json_t *list = json_array();
     struct instance *instance;
     DL_FOREACH (instances->list, instance) {
-        json_t *state = instance->begun ? launcher_to_json(instance->host, error) : NULL;
+        json_t *state = instance->begun ? launcher_to_json(instance->launcher, error) : NULL;
         if (instance->begun && !state) {
             json_decref(list);
             return NULL;
@@ -368,7 +369,7 @@ static int take_over(struct instances *instances, const json_t *saved, struct ip
         instances->numbered = instance->number + instance->count;
     instance->begun = true;
     instances->events.resized(instances->events.context, count, NULL);
-    if (launcher_from_json(instance->host, state, error) == 0)
+    if (launcher_from_json(instance->launcher, state, error) == 0)
         return 0;
     instance_stopped(instance, IPCL_ALL_COPIES, 0, NULL);
     instance_drop(instance);
@@ -390,7 +391,7 @@ json_t *instances_processes(const struct instances *instances)
     json_t *all = json_array();
     const struct instance *instance;
     DL_FOREACH (instances->list, instance) {
-        json_t *some = launcher_processes(instance->host);
+        json_t *some = launcher_processes(instance->launcher);
         json_array_extend(all, some);
         json_decref(some);
     }

@@ -3,7 +3,7 @@
 #ifndef CLUSTER_LAUNCHING_INSTANCES_H
 #define CLUSTER_LAUNCHING_INSTANCES_H
 
-#include "cluster/launching/launcher_host.h"
+#include "cluster/launching/launcher.h"
 
 struct instances;
 
@@ -14,7 +14,7 @@ struct instances_events {
     void (*status)(void *context, const char *text);
     /* `count` copies have ended, from that index on; IPCL_ALL_COPIES: all that ran. */
     void (*stopped)(void *context, unsigned index, unsigned count, int status, const char *reason);
-    /* As launcher_host.h has them; `index` is instances_number()'s. */
+    /* As launcher.h has them; `index` is instances_number()'s. */
     void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
     void (*waiting)(void *context, unsigned count);
     /* So many more run or are going to, or fewer. */
@@ -24,7 +24,7 @@ struct instances_events {
 };
 
 /* The options' own events are not used. NULL with `error` set where memory is short. */
-struct instances *instances_create(const struct launcher_host_options *options,
+struct instances *instances_create(const struct launcher_options *options,
                                    const struct instances_events *events, struct ipcl_error *error);
 /* Forgets what was started; it runs on. Takes NULL. */
 void instances_destroy(struct instances *instances);
@@ -34,7 +34,7 @@ bool instances_start_elsewhere(struct instances *instances);
 /* Starts so many copies. Returns 0 or -1 with `error` set. */
 int instances_start(struct instances *instances, const struct ipcl_launch *launch,
                     struct ipcl_error *error);
-/* As launcher_host.h has them, for all that runs. */
+/* As launcher.h has them, for all that runs. */
 int instances_signal(struct instances *instances, int signum, struct ipcl_error *error);
 int instances_stop(struct instances *instances, struct ipcl_error *error);
 unsigned instances_stop_ms(const struct instances *instances);

@@ -7,7 +7,7 @@
 
 #include "base/path.h"
 #include "cluster/batch/batch_query.h"
-#include "cluster/launching/launcher_host.h"
+#include "cluster/launching/launcher.h"
 #include "cluster/plugins/plugin_check_private.h"
 
 #define SAMPLE_BYTES_MAX (1 << 20)
@@ -91,7 +91,7 @@ static void check_script(const struct plugin_check *check, const struct launcher
     char *script = NULL;
     size_t size;
     FILE *stream = open_memstream(&script, &size);
-    const struct launcher_host_options options = {
+    const struct launcher_options options = {
         .settings = check->settings,
         .plugin = choice->plugin,
         .class = choice->class,
@@ -100,11 +100,11 @@ static void check_script(const struct plugin_check *check, const struct launcher
         .events = {.warned = on_warned, .context = (void *)check},
         .dry = stream,
     };
-    struct launcher_host *host = stream ? launcher_host_create(&options, &error) : NULL;
-    if (!host || launcher_start(host, &launch, &error) < 0)
+    struct launcher *launcher = stream ? launcher_create(&options, &error) : NULL;
+    if (!launcher || launcher_start(launcher, &launch, &error) < 0)
         check_fault(check, "the script of %s cannot be made: %s", choice->class->name,
                     stream ? error.text : "no memory");
-    launcher_host_destroy(host);
+    launcher_destroy(launcher);
     if (stream)
         fclose(stream);
     free(script);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
-#include "cluster/launching/launcher_host.h"
+#include "cluster/launching/launcher.h"
 #include "cluster/plugins/plugin_check_private.h"
 
 #define COPIES      2
@@ -105,9 +105,9 @@ static bool wait_until(struct trial *trial, bool (*is_so)(const struct trial *tr
     return is_so(trial);
 }
 
-static struct launcher_host *create(struct trial *trial, struct ipcl_error *error)
+static struct launcher *create(struct trial *trial, struct ipcl_error *error)
 {
-    const struct launcher_host_options options = {
+    const struct launcher_options options = {
         .loop = &trial->loop,
         .children = trial->children,
         .settings = trial->check->settings,
@@ -117,14 +117,14 @@ static struct launcher_host *create(struct trial *trial, struct ipcl_error *erro
                    on_warned, trial},
     };
     check_stage(trial->check, "in create() of %s", name_of(trial));
-    struct launcher_host *host = launcher_host_create(&options, error);
-    if (!host)
+    struct launcher *launcher = launcher_create(&options, error);
+    if (!launcher)
         check_fault(trial->check, "%s", error->text);
-    return host;
+    return launcher;
 }
 
 /* Starts copies of a line of a shell, which takes what a launcher may add to a command. */
-static bool start(struct trial *trial, struct launcher_host *host, const char *line)
+static bool start(struct trial *trial, struct launcher *launcher, const char *line)
 {
     const char *const argv[] = {"/bin/sh", "-c", line, "sh", NULL};
     const struct ipcl_launch launch = {
@@ -138,22 +138,22 @@ static bool start(struct trial *trial, struct launcher_host *host, const char *l
     };
     struct ipcl_error error;
     check_stage(trial->check, "in start() of %s", name_of(trial));
-    if (launcher_start(host, &launch, &error) == 0)
+    if (launcher_start(launcher, &launch, &error) == 0)
         return true;
     check_fault(trial->check, "%s cannot start '%s': %s", name_of(trial), line, error.text);
     return false;
 }
 
 /* A launcher that was not started takes over what another started, and nothing else. */
-static void check_json(struct trial *trial, struct launcher_host *host)
+static void check_json(struct trial *trial, struct launcher *launcher)
 {
     struct ipcl_error error;
     check_stage(trial->check, "in to_json() of %s", name_of(trial));
-    json_t *own = launcher_to_json(host, &error), *nothing = json_object();
+    json_t *own = launcher_to_json(launcher, &error), *nothing = json_object();
     if (!own)
         check_fault(trial->check, "%s", error.text);
     for (int i = own ? 0 : 1; i < 2; i++) {
-        struct launcher_host *later = create(trial, &error);
+        struct launcher *later = create(trial, &error);
         unsigned ended = trial->ended;
         check_stage(trial->check, "in from_json() of %s, of %s", name_of(trial),
                     i ? "an object that names no job" : "what its to_json() gave");
@@ -166,34 +166,34 @@ static void check_json(struct trial *trial, struct launcher_host *host)
             check_fault(trial->check, "%s does not find what runs again by its to_json(): %s",
                         name_of(trial),
                         status < 0 ? error.text : "from_json() reports that it has ended");
-        launcher_host_destroy(later);
+        launcher_destroy(later);
         trial->ended = ended;
     }
     json_decref(own);
     json_decref(nothing);
 }
 
-static void check_output(struct trial *trial, struct launcher_host *host)
+static void check_output(struct trial *trial, struct launcher *launcher)
 {
     char path[PATH_BYTES];
     memset(path, 'x', sizeof(path));
     check_stage(trial->check, "in output() of %s", name_of(trial));
-    if (launcher_output(host, 0, path, sizeof(path)) == 0 &&
+    if (launcher_output(launcher, 0, path, sizeof(path)) == 0 &&
         (*path != '/' || !memchr(path, '\0', sizeof(path))))
         check_fault(trial->check, "%s gives no absolute path for the output of copy 0",
                     name_of(trial));
 }
 
-static void check_stop(struct trial *trial, struct launcher_host *host)
+static void check_stop(struct trial *trial, struct launcher *launcher)
 {
     struct ipcl_error error;
-    unsigned own_ms = launcher_stop_ms(host), patience_ms = own_ms ? own_ms : STOP_MS;
+    unsigned own_ms = launcher_stop_ms(launcher), patience_ms = own_ms ? own_ms : STOP_MS;
     check_stage(trial->check, "in stop() of %s", name_of(trial));
-    if (launcher_stop(host, &error) < 0)
+    if (launcher_stop(launcher, &error) < 0)
         check_fault(trial->check, "%s cannot stop what it started: %s", name_of(trial), error.text);
     alarm(0);
     bool ended = wait_until(trial, are_ended, patience_ms);
-    json_t *left = launcher_processes(host);
+    json_t *left = launcher_processes(launcher);
     if (!ended)
         check_fault(trial->check,
                     "%s has reported the end of %u copies of %u, %u seconds after stop()",
@@ -212,8 +212,8 @@ static void check_stop(struct trial *trial, struct launcher_host *host)
 static void try_sleep(struct trial *trial)
 {
     struct ipcl_error error;
-    struct launcher_host *host = create(trial, &error);
-    if (host && start(trial, host, "exec sleep 90")) {
+    struct launcher *launcher = create(trial, &error);
+    if (launcher && start(trial, launcher, "exec sleep 90")) {
         alarm(0);
         if (!wait_until(trial, are_started, PATIENCE_MS))
             check_fault(trial->check,
@@ -222,19 +222,19 @@ static void try_sleep(struct trial *trial)
         if (trial->ended)
             check_fault(trial->check, "%s reports that 'sleep 90' has ended at once%s",
                         name_of(trial), trial->reason);
-        check_output(trial, host);
-        check_json(trial, host);
-        check_stop(trial, host);
+        check_output(trial, launcher);
+        check_json(trial, launcher);
+        check_stop(trial, launcher);
     }
-    launcher_host_destroy(host);
+    launcher_destroy(launcher);
 }
 
 /* What ends by itself is reported. */
 static void try_true(struct trial *trial)
 {
     struct ipcl_error error;
-    struct launcher_host *host = create(trial, &error);
-    if (host && start(trial, host, "exec true")) {
+    struct launcher *launcher = create(trial, &error);
+    if (launcher && start(trial, launcher, "exec true")) {
         alarm(0);
         if (!wait_until(trial, are_ended, PATIENCE_MS))
             check_fault(trial->check,
@@ -244,7 +244,7 @@ static void try_true(struct trial *trial)
             check_fault(trial->check, "%s reports exit status %d of 'true', which has 0%s",
                         name_of(trial), trial->status, trial->reason);
     }
-    launcher_host_destroy(host);
+    launcher_destroy(launcher);
 }
 
 static void run(struct trial *trial, void (*try)(struct trial *trial))

@@ -8,7 +8,7 @@
 #include "config/profile.h"
 #include "plugin/offer.h"
 
-/* What is being written, for those who are called for each. */
+/* What is being written, for the functions that are called for each. */
 struct values_offered {
     const struct settings *settings;
     FILE *stream;

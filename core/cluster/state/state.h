@@ -1,4 +1,4 @@
-/* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: who supervises it and how its
+/* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: its supervisor, and how its
  * launchers find their jobs again. A set of engines that was added to a controller which no
  * ipcluster here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
 #ifndef CLUSTER_STATE_STATE_H

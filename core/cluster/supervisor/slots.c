@@ -1,5 +1,5 @@
-/* The places of a set's engines: who is registered, whose process has ended, and who comes back,
- * when and under which id. Knows of no launcher and no hub.
+/* The places of a set's engines: which are registered, which have ended, and which come back, when
+ * and under which id. Knows of no launcher and no hub.
  *
  * That an engine has gone is told twice: its launcher says that a copy has ended, as a rule without
  * saying whose it was, and the hub that an engine is not registered any more. Either may come
@@ -76,7 +76,7 @@ static bool awaits_sooner(const struct engine_slot *slot, const struct engine_sl
     return slot->id < 0 && other->id >= 0;
 }
 
-/* Who comes takes the place of one that is expected. */
+/* An engine that comes takes the place of an expected one. */
 static struct engine_slot *place_for(const struct slots *slots, int id)
 {
     struct engine_slot *slot, *any = NULL;

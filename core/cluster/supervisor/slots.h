@@ -1,4 +1,4 @@
-/* The places of a set's engines: who is registered, whose process has ended, and who comes back,
+/* The places of a set's engines: which are registered, which have ended, and which come back,
  * when and under which id. Knows of no launcher and no hub. */
 #ifndef CLUSTER_SUPERVISOR_SLOTS_H
 #define CLUSTER_SUPERVISOR_SLOTS_H
@@ -59,7 +59,7 @@ void slots_release(struct slots *slots);
 /* The hub's answer: each engine of the set, and then that these were all. */
 void slots_see(struct slots *slots, int id, const char *uuid);
 void slots_seen(struct slots *slots);
-/* So many copies have ended, well or not. `id`: of the engine that the one was; -1 where that is
+/* So many copies have ended, well or not. `id`: of the engine that the copy was; -1 where that is
  * not known. */
 void slots_ended(struct slots *slots, unsigned count, int id, bool well, long long now_ms);
 /* So many copies that ran wait to be started again: an engine that has left the hub is expected

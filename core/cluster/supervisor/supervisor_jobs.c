@@ -19,7 +19,7 @@
 int supervisor_make(struct supervisor *supervisor, struct supervised_job *job,
                     struct ipcl_error *error)
 {
-    struct launcher_host_options options = {
+    struct launcher_options options = {
         .loop = &supervisor->loop,
         .children = supervisor->children,
         .settings = (job->set ? job->set->cluster : supervisor->cluster)->settings,

@@ -11,7 +11,7 @@ struct joined {
     struct cluster cluster;
     struct workplace place;
     struct progress progress;
-    struct caller *caller; /* who asked; NULL: has gone */
+    struct caller *caller; /* whoever asked for it; NULL: has gone */
     char label[ENGINE_SET_BYTES];
 };
 

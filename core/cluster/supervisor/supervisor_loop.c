@@ -25,7 +25,7 @@ static void signal_came(uv_signal_t *handle, int signum)
                 log_warn("signal %d did not reach all engines: %s", signum, error.text);
         return;
     }
-    /* Only who types Ctrl-C twice wants that: ipcluster stop may come while it is stopping. */
+    /* Only Ctrl-C typed twice asks for that: ipcluster stop may come while it is stopping. */
     supervisor->interrupts += signum == SIGINT;
     if (supervisor->phase > PHASE_UP) {
         if (signum == SIGINT && supervisor->interrupts > 1)

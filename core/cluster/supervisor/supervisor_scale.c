@@ -1,7 +1,7 @@
 /* A set that is to have another number of engines. More are started by a further instance of its
- * launcher. Of those that are too many batch jobs that wait are cancelled first, and nobody else is
- * ended here: that is for who knows whether anybody would miss them, and until then each that ends
- * does not come back. */
+ * launcher. Of those that are too many, batch jobs that wait are cancelled here. Running engines are
+ * ended elsewhere, by whoever knows whether a client would miss them; until then no engine that ends
+ * comes back. */
 #include "cluster/supervisor/supervisor_private.h"
 
 #include <stdlib.h>

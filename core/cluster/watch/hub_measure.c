@@ -6,7 +6,8 @@
 
 /* What was seen counts half as much when so much time has passed since. */
 #define HALF_S 20.0
-/* Answers without it of who knows nothing of it: some had been asked for before. */
+/* So many answers without it mean that the hub does not know it: the first may have been asked for
+ * before it was wanted. */
 #define MUTE_MAX 4
 /* For a task where none has been seen at work yet. */
 #define UNSEEN_S 0.5

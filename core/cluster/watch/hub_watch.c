@@ -173,8 +173,8 @@ static void note_connection(struct hub_watch *watch)
     message_close(&message);
 }
 
-/* A controller takes its connection files along, unless it was killed or another may take its
- * place: then its clients find that one by the same file. */
+/* A controller removes its connection files when it ends, unless it was killed or another may take
+ * its place: then clients find the next controller by the same file. */
 static bool has_gone(const struct hub_watch *watch)
 {
     long long away_ms = watch->away_ms ? clock_ms() - watch->away_ms : 0;

@@ -1,7 +1,7 @@
 /* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
  * event loop. */
-#ifndef CLUSTER_LAUNCHING_LAUNCHER_HOST_H
-#define CLUSTER_LAUNCHING_LAUNCHER_HOST_H
+#ifndef CLUSTER_LAUNCHING_LAUNCHER_H
+#define CLUSTER_LAUNCHING_LAUNCHER_H
 
 #include <uv.h>
 
@@ -11,7 +11,7 @@
 #include "cluster/launching/workplace.h"
 #include "config/settings.h"
 
-struct launcher_host;
+struct launcher;
 
 /* What a launcher tells its owner. `stopped` may be called from within start(). */
 struct launcher_events {
@@ -20,7 +20,7 @@ struct launcher_events {
     /* What is going on has changed, or what the launcher has to be found again by. */
     void (*status)(void *context, const char *text);
     void (*stopped)(void *context, unsigned index, int status, const char *reason);
-    /* Why copies end or have ended, as launcher.h says of explain(). */
+    /* Why copies end or have ended, as <ipcluster/launcher.h> says of explain(). */
     void (*explained)(void *context, unsigned index, const char *reason, bool cut_short);
     /* So many that ran wait to be started again. */
     void (*waiting)(void *context, unsigned count);
@@ -30,7 +30,7 @@ struct launcher_events {
     void *context;
 };
 
-struct launcher_host_options {
+struct launcher_options {
     uv_loop_t *loop;
     struct children *children;
     const struct settings *settings;
@@ -44,37 +44,36 @@ struct launcher_host_options {
 };
 
 /* Makes a launcher. NULL with `error` set on failure. What the options point to outlives it. */
-struct launcher_host *launcher_host_create(const struct launcher_host_options *options,
-                                           struct ipcl_error *error);
+struct launcher *launcher_create(const struct launcher_options *options, struct ipcl_error *error);
 /* Forgets the launcher; what it started runs on. Memory goes when the loop next turns. Takes
  * NULL. */
-void launcher_host_destroy(struct launcher_host *host);
+void launcher_destroy(struct launcher *launcher);
 
-/* The operations of its class, as launcher.h says. */
-int launcher_start(struct launcher_host *host, const struct ipcl_launch *launch,
+/* The operations of its class, as <ipcluster/launcher.h> says. */
+int launcher_start(struct launcher *launcher, const struct ipcl_launch *launch,
                    struct ipcl_error *error);
-int launcher_signal(struct launcher_host *host, int signum, struct ipcl_error *error);
-int launcher_stop(struct launcher_host *host, struct ipcl_error *error);
+int launcher_signal(struct launcher *launcher, int signum, struct ipcl_error *error);
+int launcher_stop(struct launcher *launcher, struct ipcl_error *error);
 /* How long that may take; 0: it does not say. */
-unsigned launcher_stop_ms(const struct launcher_host *host);
+unsigned launcher_stop_ms(const struct launcher *launcher);
 /* Whether what it starts may be on other machines. */
-bool launcher_is_elsewhere(const struct launcher_host *host);
+bool launcher_is_elsewhere(const struct launcher *launcher);
 /* What it started is about to end by itself, or the batch job of an engine that is lost, as that
  * named it (NULL: all): where that has to be asked for, it is at once. */
-void launcher_look(struct launcher_host *host, const char *lost);
+void launcher_look(struct launcher *launcher, const char *lost);
 /* Whether it is several batch jobs, of which each goes on without the others, also before all have
  * begun. */
-bool launcher_goes_on(const struct launcher_host *host);
+bool launcher_goes_on(const struct launcher *launcher);
 /* Whether what was started is on its way: batch jobs are, once their system has taken them. */
-bool launcher_submitted(const struct launcher_host *host);
+bool launcher_submitted(const struct launcher *launcher);
 /* As batch_forgo() says; 0 where nothing is a batch job. */
-unsigned launcher_forgo(struct launcher_host *host, unsigned most,
+unsigned launcher_forgo(struct launcher *launcher, unsigned most,
                         bool (*used)(void *context, const char *id), void *context);
-int launcher_output(struct launcher_host *host, unsigned index, char *path, size_t path_bytes);
+int launcher_output(struct launcher *launcher, unsigned index, char *path, size_t path_bytes);
 /* A new reference to an object; NULL with `error` set where the class gives anything else. */
-json_t *launcher_to_json(struct launcher_host *host, struct ipcl_error *error);
-int launcher_from_json(struct launcher_host *host, const json_t *own, struct ipcl_error *error);
+json_t *launcher_to_json(struct launcher *launcher, struct ipcl_error *error);
+int launcher_from_json(struct launcher *launcher, const json_t *own, struct ipcl_error *error);
 /* Its children, as children_list() has them. */
-json_t *launcher_processes(const struct launcher_host *host);
+json_t *launcher_processes(const struct launcher *launcher);
 
 #endif
