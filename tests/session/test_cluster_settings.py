@@ -35,6 +35,16 @@ def test_settings_are_known_under_the_names_of_both_generations(box, owner):
     box.ipcluster("stop", "--profile=old", check=True)
 
 
+@pytest.mark.parametrize("command", ["list", "plugins"])
+def test_what_a_profile_sets_for_one_command_is_no_mistake_to_the_others(box, command):
+    box.ipcluster("profile", "create", "old", check=True)
+    owners = "IPClusterList", "IPClusterPlugins", "IPClusterStatus"
+    (box.profile_dir("old") / "ipcluster_config.json").write_text(
+        json.dumps({owner: {"json": False} for owner in owners})
+    )
+    assert box.ipcluster(command, "--profile=old", check=True).err == ""
+
+
 def test_a_profile_folder_of_any_name_can_be_made_and_used(box):
     folder = box.dir / "elsewhere"
     box.ipcluster("profile", "create", f"--profile-dir={folder}", "--n=1", check=True)
