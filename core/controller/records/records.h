@@ -83,9 +83,9 @@ struct records_hooks {
 };
 struct records_restart;
 
-/* The thread's state, for the files that make it up: records.c (sockets, the store, and the
- * clock), records_keep.c (what happens), records_queries.c, records_purge.c and records_resubmit.c
- * (what is asked). */
+/* The thread's state, for the files that make it up: records_thread.c (sockets and the clock),
+ * records_keep.c (what happens), records_queries.c, records_purge.c and records_resubmit.c (what is
+ * asked), and records.c (the store), which stands below the others. */
 struct records {
     struct controller *controller;
     const struct ipcl_store_operations *store;
