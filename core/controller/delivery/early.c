@@ -65,8 +65,8 @@ static void early_drop(struct early *early, struct early_reply *reply)
 
 /* The session that a request's header names, or that of a reply's parent; "" where it names
  * none. */
-static void read_session(const struct early *early, struct message *message, enum message_part part,
-                         char session[SESSION_BYTES])
+static void early_read_session(const struct early *early, struct message *message,
+                               enum message_part part, char session[SESSION_BYTES])
 {
     struct ipcl_member member = {.name = "session"};
     *session = '\0';
@@ -128,7 +128,7 @@ struct early_reply *early_address(struct early *early, struct message *message)
     char session[SESSION_BYTES];
     if (!early->until_ms)
         return NULL;
-    read_session(early, message, MESSAGE_PARENT, session);
+    early_read_session(early, message, MESSAGE_PARENT, session);
     if (!*session || find_way(early, message, session) || !is_nameless(message_peer(message)) ||
         early->bytes > HELD_BYTES)
         return NULL;
@@ -148,7 +148,7 @@ void early_hold(struct early *early, struct message *message, struct early_reply
         copy->sent = false;
     if (copy || !early->until_ms)
         return;
-    read_session(early, message, MESSAGE_PARENT, session);
+    early_read_session(early, message, MESSAGE_PARENT, session);
     early_keep(early, message, session);
     if (!early_is_open(early, clock_ms()))
         limit(early);
@@ -219,7 +219,7 @@ void early_meet(struct early *early, struct message *request)
     char session[SESSION_BYTES];
     if (!early->until_ms || !is_nameless(client))
         return;
-    read_session(early, request, MESSAGE_HEADER, session);
+    early_read_session(early, request, MESSAGE_HEADER, session);
     struct home *home = find_home(early, session);
     if (!*session || (home && !memcmp(home->name, name, NAME_BYTES)) ||
         (!home && !(home = add_home(early, session))))

@@ -25,7 +25,7 @@
 #define DEPARTED_SHOWN 20 /* of those that have gone, among details */
 
 /* `outside`: as in struct engine_end. */
-static void lose_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
+static void hub_lose_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
 {
     const struct engine_end end = {.level = IPCL_LOG_WARN, .how = how, .outside = outside};
     hub_end_engine(hub, engine, &end);
@@ -152,7 +152,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
         return NULL;
     }
     if (engine && engine->silent_ms)
-        lose_engine(hub, engine, "was away", false);
+        hub_lose_engine(hub, engine, "was away", false);
     else if (engine && *engine->route)
         return engine; /* it asks once more, or comes back: its connection had ended */
     engine =
@@ -350,7 +350,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
     if (!engine)
         return;
     if (!engine->watched) {
-        lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
+        hub_lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
         return;
     }
     engine->silent_ms = clock_ms();
@@ -363,7 +363,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
-        lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
+        hub_lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
@@ -372,10 +372,10 @@ static void check_expiry(struct hub *hub, long long now_ms)
 {
     struct engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
-        lose_engine(hub, engine,
-                    engine->restored ? HUB_NOT_BACK
-                                     : "registered, but its heart never began to beat",
-                    false);
+        hub_lose_engine(hub, engine,
+                        engine->restored ? HUB_NOT_BACK
+                                         : "registered, but its heart never began to beat",
+                        false);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }

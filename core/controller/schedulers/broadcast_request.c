@@ -31,7 +31,7 @@ static int read_target(const json_t *value, struct broadcast_target *target)
     return 0;
 }
 
-static const char *read_targets(struct broadcast_request *request, const json_t *list)
+static const char *broadcast_read_targets(struct broadcast_request *request, const json_t *list)
 {
     static const char wrong[] =
         "the metadata of a broadcast has targets, a list of engines: [uuid, id] of each";
@@ -101,7 +101,7 @@ const char *broadcast_request_read(struct broadcast_request *request, struct ses
         wrong = "a broadcast's header and metadata are mappings";
     request->coalescing = json_is_true(json_object_get(metadata, "is_coalescing"));
     if (!wrong)
-        wrong = read_targets(request, json_object_get(metadata, "targets"));
+        wrong = broadcast_read_targets(request, json_object_get(metadata, "targets"));
     if (!wrong)
         wrong = replace_metadata(request, metadata);
     json_decref(metadata);

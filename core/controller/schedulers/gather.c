@@ -144,7 +144,7 @@ enum part_state gathering_state(const struct gathering *gathering)
     return state;
 }
 
-static const char *text_of(const json_t *error, const char *name)
+static const char *gather_text_of(const json_t *error, const char *name)
 {
     const char *text = json_string_value(json_object_get(error, name));
     return text ? text : "";
@@ -155,8 +155,8 @@ static void add_traceback(json_t *lines, const struct gather_part *part)
 {
     const json_t *traceback = json_object_get(part->error, "traceback");
     json_array_append_new(lines, json_sprintf("[engine %lld] %s: %s", (long long)part->engine_id,
-                                              text_of(part->error, "ename"),
-                                              text_of(part->error, "evalue")));
+                                              gather_text_of(part->error, "ename"),
+                                              gather_text_of(part->error, "evalue")));
     if (json_is_array(traceback))
         json_array_extend(lines, (json_t *)traceback);
 }
@@ -185,8 +185,8 @@ json_t *gathering_error(const struct gathering *gathering)
     if (failed > 1)
         json_object_set_new(content, "evalue",
                             json_sprintf("%s (engine %lld; %zu of %zu engines failed)",
-                                         text_of(content, "evalue"), (long long)first->engine_id,
-                                         failed, count));
+                                         gather_text_of(content, "evalue"),
+                                         (long long)first->engine_id, failed, count));
     return content;
 }
 

@@ -70,8 +70,8 @@ static json_t *unpack(const struct task_metadata_reader *reader, const struct ip
     return reader->serial->unpack(member->data, member->size, NULL);
 }
 
-static int read_targets(const struct task_metadata_reader *reader, const struct ipcl_member *member,
-                        struct task_metadata *metadata)
+static int metadata_read_targets(const struct task_metadata_reader *reader,
+                                 const struct ipcl_member *member, struct task_metadata *metadata)
 {
     json_t *targets = unpack(reader, member);
     size_t index;
@@ -188,7 +188,7 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
              read_timeout(reader, &members[TIMEOUT], metadata))
         *evalue = "the task's metadata is wrong: timeout is a number of seconds, 0 or more";
     else if (!is_empty(reader, &members[TARGETS]) &&
-             read_targets(reader, &members[TARGETS], metadata))
+             metadata_read_targets(reader, &members[TARGETS], metadata))
         *evalue = "the task's metadata is wrong: targets is a list of engine uuids";
     if (*evalue)
         return -1;
